@@ -1,0 +1,2 @@
+//! The conformance worker.
+fn main() {}

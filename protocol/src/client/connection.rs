@@ -1,0 +1,393 @@
+//! The client's state machine.
+
+use super::event::{Call, CallKind, Event};
+use crate::ipc::{BatchEncoder, EncodedSchema, Item, Metadata, Outbox, ReadError, Reader};
+use crate::wire::classify::{BatchKind, classify};
+use crate::wire::error::RpcError;
+use crate::wire::keys;
+use crate::wire::log::LogMessage;
+use crate::{CommandError, ConnectionError, Limits, Next};
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+
+/// One connection, from its first byte to its last. See the [module](super) for its use.
+#[derive(Debug)]
+pub struct Connection {
+    limits: Limits,
+    reader: Reader,
+    encoder: BatchEncoder,
+    outbox: Outbox,
+    state: State,
+    /// The call is over, and its last event is still to be told.
+    finish_due: bool,
+    peer_closed: bool,
+    error: Option<ConnectionError>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    /// In a call, reading one of its streams.
+    Reading {
+        phase: Phase,
+        input: Input,
+        /// Inputs sent and not yet answered.
+        unanswered: usize,
+        /// The phase's one batch came, or the call failed.
+        settled: bool,
+        /// The caller gave the stream up: outputs and errors are dropped.
+        discarding: bool,
+    },
+}
+
+/// Which of a call's streams is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Result,
+    Header,
+    Output,
+}
+
+/// The call's own input stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// A unary call has none.
+    None,
+    Unopened,
+    Open,
+    Closed,
+}
+
+/// Getters.
+impl Connection {
+    /// A connection on which nothing was called.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            reader: Reader::new(limits.clone()),
+            limits,
+            encoder: BatchEncoder::default(),
+            outbox: Outbox::default(),
+            state: State::Idle,
+            finish_due: false,
+            peer_closed: false,
+            error: None,
+        }
+    }
+
+    /// True when a call may be made.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Idle && self.error.is_none()
+    }
+}
+
+/// Bytes in.
+impl Connection {
+    /// Takes bytes in, sharing them: the columns of a batch that lies inside them are not copied.
+    pub fn receive(&mut self, bytes: Bytes) {
+        self.reader.receive(bytes);
+    }
+
+    /// Memory to read into, never empty: a large body's own, or a scratch buffer. Call
+    /// [`advance`](Self::advance) with the number of bytes read.
+    pub fn read_buf(&mut self) -> &mut [u8] {
+        self.reader.read_buf()
+    }
+
+    /// Takes in the first `count` bytes of what [`read_buf`](Self::read_buf) lent.
+    pub fn advance(&mut self, count: usize) {
+        self.reader.advance(count);
+    }
+
+    /// The peer has closed its sending side.
+    pub fn receive_eof(&mut self) {
+        self.peer_closed = true;
+    }
+}
+
+/// Commands.
+impl Connection {
+    /// Makes a call with one row of parameters. WIRE_PROTOCOL 5.
+    ///
+    /// # Errors
+    /// When a call is under way, or the batch is not of the schema's types.
+    pub fn call(
+        &mut self,
+        call: &Call<'_>,
+        schema: &EncodedSchema,
+        params: &RecordBatch,
+    ) -> Result<(), CommandError> {
+        if self.state != State::Idle {
+            return Err(CommandError::Misuse { command: "call", when: "while no call is under way" });
+        }
+        schema.check(params)?;
+        let mut metadata = call.metadata.clone();
+        metadata.set(keys::METHOD, call.method);
+        metadata.set(keys::REQUEST_VERSION, keys::REQUEST_VERSION_VALUE);
+        metadata.set(keys::PROTOCOL, call.protocol);
+        if let Some(version) = call.protocol_version {
+            metadata.set(keys::PROTOCOL_VERSION, version);
+        }
+        if let Some(id) = call.request_id {
+            metadata.set(keys::REQUEST_ID, id);
+        }
+        self.send_request(call.kind, schema, params, &metadata)
+    }
+
+    /// Makes a call whose metadata is complete already, as an intermediary has it.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call).
+    pub fn send_request(
+        &mut self,
+        kind: CallKind,
+        schema: &EncodedSchema,
+        params: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), CommandError> {
+        if self.state != State::Idle {
+            return Err(CommandError::Misuse { command: "send_request", when: "while no call is under way" });
+        }
+        schema.check(params)?;
+        self.encoder.open(schema, &mut self.outbox);
+        self.encoder.write(params, metadata, &mut self.outbox)?;
+        self.encoder.close(&mut self.outbox);
+        let (phase, input) = match kind {
+            CallKind::Unary => (Phase::Result, Input::None),
+            CallKind::Stream { header: true } => (Phase::Header, Input::Unopened),
+            CallKind::Stream { header: false } => (Phase::Output, Input::Unopened),
+        };
+        self.state = State::Reading { phase, input, unanswered: 0, settled: false, discarding: false };
+        Ok(())
+    }
+
+    /// Sends one batch on the stream's input. The first one opens it with `schema`; later ones must be of it.
+    ///
+    /// # Errors
+    /// When no stream is open for input, or the batch is not of the schema's types.
+    pub fn send(
+        &mut self,
+        schema: &EncodedSchema,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), CommandError> {
+        let Self { encoder, outbox, state, .. } = self;
+        let (input, unanswered) = open_input(state, "send")?;
+        if *input == Input::Unopened {
+            schema.check(batch)?;
+            encoder.open(schema, outbox);
+            *input = Input::Open;
+        }
+        encoder.write(batch, metadata, outbox)?;
+        *unanswered += 1;
+        Ok(())
+    }
+
+    /// Asks a producer for its next batch. WIRE_PROTOCOL 9, "Producer streams".
+    ///
+    /// # Errors
+    /// When no stream is open for input.
+    pub fn tick(&mut self, metadata: &Metadata) -> Result<(), CommandError> {
+        let Self { encoder, outbox, state, .. } = self;
+        let (input, unanswered) = open_input(state, "tick")?;
+        if *input == Input::Unopened {
+            encoder.open(&EncodedSchema::empty(), outbox);
+            *input = Input::Open;
+        }
+        encoder.write_empty(metadata, outbox)?;
+        *unanswered += 1;
+        Ok(())
+    }
+
+    /// Ends the stream's input; what the server still sends is dropped, its logs excepted.
+    ///
+    /// # Errors
+    /// When no stream is open for input.
+    pub fn close(&mut self) -> Result<(), CommandError> {
+        self.give_up("close", None)
+    }
+
+    /// Gives the stream up. The server stops without another turn. WIRE_PROTOCOL 9, "Client-initiated
+    /// cancellation".
+    ///
+    /// # Errors
+    /// When no stream is open for input.
+    pub fn cancel(&mut self) -> Result<(), CommandError> {
+        let cancel: Metadata = [(keys::CANCEL, "1")].into_iter().collect();
+        self.give_up("cancel", Some(cancel))
+    }
+}
+
+/// Events and output.
+impl Connection {
+    /// What comes next. Ask until it is not an event.
+    ///
+    /// # Errors
+    /// The connection has failed. The error comes back on every further call.
+    pub fn poll_event(&mut self) -> Result<Next<Event>, ConnectionError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        if std::mem::take(&mut self.finish_due) {
+            return Ok(Next::Event(Event::Finished));
+        }
+        loop {
+            if self.state == State::Idle && self.reader.is_at_boundary() {
+                return Ok(if self.peer_closed { Next::Closed } else { Next::NeedCommand });
+            }
+            match self.reader.next_item() {
+                Ok(Some(item)) => {
+                    if let Some(event) = self.take_item(item)? {
+                        return Ok(Next::Event(event));
+                    }
+                }
+                Ok(None) if self.peer_closed => {
+                    let (expected, got) = ("the rest of the answer", "the end of the connection");
+                    let error = match self.reader.truncation() {
+                        Some(error) => error.into(),
+                        None => ConnectionError::Protocol { expected, got },
+                    };
+                    return Err(self.error.insert(error).clone());
+                }
+                Ok(None) if self.waits_for_caller() => return Ok(Next::NeedCommand),
+                Ok(None) => return Ok(Next::NeedInput),
+                Err(ReadError::Message(error)) => {
+                    let error = RpcError::new("ProtocolError", error.to_string());
+                    if let Some(event) = self.failed(error) {
+                        return Ok(Next::Event(event));
+                    }
+                }
+                Err(ReadError::Framing(error)) => return Err(self.error.insert(error.into()).clone()),
+            }
+        }
+    }
+
+    /// The output that waits, if any: send it with `write_vectored` and `advance`, or take segments out.
+    pub fn poll_transmit(&mut self) -> Option<&mut Outbox> {
+        (!self.outbox.is_empty()).then_some(&mut self.outbox)
+    }
+
+    /// True when so much output waits that the driver should send some before the caller adds to it.
+    pub fn needs_drain(&self) -> bool {
+        self.outbox.len() > self.limits.max_buffered_output
+    }
+}
+
+impl Connection {
+    fn take_item(&mut self, item: Item) -> Result<Option<Event>, ConnectionError> {
+        let State::Reading { phase, settled, unanswered, discarding, .. } = &mut self.state else {
+            let (expected, got) = ("nothing between calls", "a stream");
+            return Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone());
+        };
+        let (batch, metadata) = match item {
+            Item::Schema(_) => return Ok(None),
+            Item::EndOfStream => return Ok(self.stream_ended()),
+            Item::Batch(batch, metadata) => (batch, metadata),
+        };
+        match classify(batch.num_rows(), Some(&metadata)) {
+            // A log that cannot be read is no reason to lose the call.
+            BatchKind::Log => Ok(LogMessage::from_metadata(&metadata).ok().map(Event::Log)),
+            BatchKind::Error => {
+                self.reader.skip_stream();
+                Ok(self.failed(RpcError::from_metadata(&metadata)))
+            }
+            _ => {
+                *unanswered = unanswered.saturating_sub(1);
+                if *discarding {
+                    return Ok(None);
+                }
+                Ok(match phase {
+                    Phase::Output => Some(Event::Output(batch, metadata)),
+                    Phase::Result if !std::mem::replace(settled, true) => {
+                        Some(Event::Output(batch, metadata))
+                    }
+                    Phase::Header if !std::mem::replace(settled, true) => {
+                        Some(Event::Header(batch, metadata))
+                    }
+                    Phase::Result | Phase::Header => None,
+                })
+            }
+        }
+    }
+
+    /// The call has failed; the rest of the stream that said so is passed over.
+    fn failed(&mut self, error: RpcError) -> Option<Event> {
+        let State::Reading { phase, settled, discarding, .. } = &mut self.state else { return None };
+        // An error stream may stand in place of the header: no output stream follows.
+        *phase = if *phase == Phase::Header { Phase::Output } else { *phase };
+        *settled = true;
+        (!*discarding).then_some(Event::Failed(error))
+    }
+
+    fn stream_ended(&mut self) -> Option<Event> {
+        let State::Reading { phase, settled, .. } = &mut self.state else { return None };
+        match (*phase, *settled) {
+            (Phase::Header, true) => {
+                (*phase, *settled) = (Phase::Output, false);
+                None
+            }
+            (Phase::Header | Phase::Result, false) => {
+                let what = if *phase == Phase::Header { "a header" } else { "a result" };
+                let error = format!("expected the response stream to carry {what}, got its end");
+                self.end_call();
+                self.finish_due = true;
+                Some(Event::Failed(RpcError::new("ProtocolError", error)))
+            }
+            (Phase::Result, true) | (Phase::Output, _) => {
+                self.end_call();
+                Some(Event::Finished)
+            }
+        }
+    }
+
+    /// Ends the input if the call has one, and the call.
+    fn end_call(&mut self) {
+        let State::Reading { input, .. } = self.state else { return };
+        if input == Input::Unopened {
+            self.encoder.open(&EncodedSchema::empty(), &mut self.outbox);
+        }
+        self.encoder.close(&mut self.outbox);
+        self.state = State::Idle;
+    }
+
+    fn waits_for_caller(&self) -> bool {
+        matches!(
+            self.state,
+            State::Reading {
+                phase: Phase::Output,
+                input: Input::Unopened | Input::Open,
+                unanswered: 0,
+                settled: false,
+                ..
+            }
+        )
+    }
+
+    fn give_up(&mut self, command: &'static str, last: Option<Metadata>) -> Result<(), CommandError> {
+        open_input(&mut self.state, command)?;
+        let Self { encoder, outbox, state, .. } = self;
+        let State::Reading { input, discarding, .. } = state else { return Ok(()) };
+        if *input == Input::Unopened {
+            encoder.open(&EncodedSchema::empty(), outbox);
+        }
+        if let Some(metadata) = last {
+            encoder.write_empty(&metadata, outbox)?;
+        }
+        encoder.close(outbox);
+        (*input, *discarding) = (Input::Closed, true);
+        Ok(())
+    }
+}
+
+/// The input of a stream that still takes some.
+fn open_input<'a>(
+    state: &'a mut State,
+    command: &'static str,
+) -> Result<(&'a mut Input, &'a mut usize), CommandError> {
+    if let State::Reading { input, unanswered, settled, phase, .. } = state
+        && matches!(input, Input::Unopened | Input::Open)
+        && (!*settled || *phase == Phase::Header)
+    {
+        return Ok((input, unanswered));
+    }
+    Err(CommandError::Misuse { command, when: "on a stream that is open for input" })
+}

@@ -1,0 +1,39 @@
+//! Errors of the machines. They assign blame: to the peer's bytes, or to the caller's commands.
+
+use crate::ipc::FramingError;
+use arrow_schema::ArrowError;
+use thiserror::Error;
+
+/// The connection has failed and stays failed. What is in the output is still to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The peer's bytes are no IPC streams.
+    #[error("the peer broke the framing: {0}")]
+    Framing(#[from] FramingError),
+    /// The peer sent valid streams in an order that the protocol does not have.
+    #[error("the peer broke the protocol: expected {expected}, got {got}")]
+    Protocol {
+        /// What the protocol has at this place.
+        expected: &'static str,
+        /// What came.
+        got: &'static str,
+    },
+}
+
+/// A command could not be carried out. The machine is as it was before.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The caller issued the command at the wrong time.
+    #[error("{command} is possible only {when}")]
+    Misuse {
+        /// The command.
+        command: &'static str,
+        /// When it may be issued.
+        when: &'static str,
+    },
+    /// The caller's batch does not fit the stream's schema or cannot be encoded.
+    #[error("the batch cannot be sent: {0}")]
+    Encode(#[from] ArrowError),
+}

@@ -1,0 +1,196 @@
+//! What must hold of a record batch before Arrow decodes its body. Arrow trusts these counts and lengths.
+
+use super::error::MessageError;
+use super::schema::{Shape, own_buffers};
+use crate::Limits;
+use arrow_ipc::{BodyCompressionMethod, Buffer, CompressionType, FieldNode, RecordBatch};
+use arrow_schema::{DataType, Field, UnionMode};
+use std::fmt::Display;
+
+/// The length that precedes a compressed buffer when it was left uncompressed.
+const NOT_COMPRESSED: i64 = -1;
+/// Bytes of that length.
+const LENGTH_PREFIX: usize = 8;
+
+/// Checks a batch against its schema's shape, its body and the limits, and says how many bytes it will take
+/// once decoded.
+pub(crate) fn check_batch<'f>(
+    batch: &RecordBatch<'_>,
+    fields: impl Iterator<Item = &'f Field>,
+    shape: &Shape,
+    body: &[u8],
+    limits: &Limits,
+) -> Result<u64, MessageError> {
+    let rows = batch.length();
+    let max_rows = i64::try_from(limits.max_rows).unwrap_or(i64::MAX);
+    ensure(0 <= rows && rows <= max_rows, || format!("0 to {max_rows} rows"), rows)?;
+    check_buffers(batch, shape, body)?;
+    let decoded = if batch.compression().is_some() {
+        decompressed_len(batch, body, limits)?
+    } else {
+        body.len() as u64
+    };
+    check_nodes(batch, shape, decoded, rows)?;
+    if shape.unions > 0 {
+        UnionCheck::of(batch, body).fields(fields)?;
+    }
+    Ok(decoded)
+}
+
+fn check_nodes(batch: &RecordBatch<'_>, shape: &Shape, decoded: u64, rows: i64) -> Result<(), MessageError> {
+    let nodes = batch.nodes().ok_or_else(|| absent("a list of field nodes"))?;
+    ensure(nodes.len() == shape.nodes, || format!("{} field nodes", shape.nodes), nodes.len())?;
+    // No column is longer than its batch unless its values have bytes of their own, or bits at least.
+    let bits = i64::try_from(decoded).unwrap_or(i64::MAX).saturating_mul(8);
+    let most = rows.max(bits);
+    for node in nodes {
+        let (len, nulls) = (node.length(), node.null_count());
+        ensure(0 <= len && len <= most, || format!("a column of 0 to {most} values"), len)?;
+        ensure(0 <= nulls && nulls <= len, || format!("0 to {len} nulls"), nulls)?;
+    }
+    Ok(())
+}
+
+fn check_buffers(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]) -> Result<(), MessageError> {
+    let buffers = batch.buffers().ok_or_else(|| absent("a list of buffers"))?;
+    let mut expected = shape.buffers;
+    if shape.views > 0 {
+        let counts = batch.variadicBufferCounts().ok_or_else(|| absent("variadic buffer counts"))?;
+        ensure(counts.len() == shape.views, || format!("{} variadic counts", shape.views), counts.len())?;
+        for count in counts {
+            let most = buffers.len();
+            let valid = usize::try_from(count).ok().filter(|count| *count <= most);
+            expected += valid.ok_or_else(|| inconsistent(format!("0 to {most} variadic buffers"), count))?;
+        }
+    }
+    ensure(buffers.len() == expected, || format!("{expected} buffers"), buffers.len())?;
+    let body_len = body.len() as u64;
+    for buffer in buffers {
+        let inside = u64::try_from(buffer.offset())
+            .ok()
+            .zip(u64::try_from(buffer.length()).ok())
+            .and_then(|(offset, length)| offset.checked_add(length))
+            .is_some_and(|end| end <= body_len);
+        ensure(
+            inside,
+            || format!("buffers inside a body of {body_len} bytes"),
+            format_args!("{} bytes at {}", buffer.length(), buffer.offset()),
+        )?;
+    }
+    Ok(())
+}
+
+/// The sum of what the buffers claim to hold, within the limit.
+fn decompressed_len(batch: &RecordBatch<'_>, body: &[u8], limits: &Limits) -> Result<u64, MessageError> {
+    if let Some(compression) = batch.compression() {
+        let known = compression.method() == BodyCompressionMethod::BUFFER
+            && matches!(compression.codec(), CompressionType::LZ4_FRAME | CompressionType::ZSTD);
+        ensure(known, || "LZ4 frame or zstd compression of each buffer".into(), "another")?;
+    }
+    let mut total = 0u64;
+    for buffer in batch.buffers().into_iter().flatten() {
+        total = total.saturating_add(decompressed_buffer_len(buffer, body)?);
+    }
+    if total > limits.max_body_bytes {
+        return Err(MessageError::OverLimit {
+            what: "decompressed body bytes",
+            got: total,
+            limit: limits.max_body_bytes,
+        });
+    }
+    Ok(total)
+}
+
+/// The length that precedes a compressed buffer. The buffer lies inside the body.
+fn decompressed_buffer_len(buffer: &Buffer, body: &[u8]) -> Result<u64, MessageError> {
+    let (offset, length) = (buffer.offset() as usize, buffer.length() as usize);
+    if length == 0 {
+        return Ok(0);
+    }
+    let prefix = body.get(offset..offset + length).and_then(|bytes| bytes.first_chunk());
+    let prefix: &[u8; LENGTH_PREFIX] =
+        prefix.ok_or_else(|| inconsistent(format!("{LENGTH_PREFIX} bytes of length prefix"), length))?;
+    match i64::from_le_bytes(*prefix) {
+        NOT_COMPRESSED => Ok((length - LENGTH_PREFIX) as u64),
+        claimed => u64::try_from(claimed)
+            .map_err(|_| inconsistent("an uncompressed length of 0 or more".into(), claimed)),
+    }
+}
+
+/// Walks a batch field by field to check the buffers of unions, which Arrow slices without looking.
+struct UnionCheck<'a> {
+    nodes: flatbuffers::VectorIter<'a, FieldNode>,
+    buffers: flatbuffers::VectorIter<'a, Buffer>,
+    variadic: flatbuffers::VectorIter<'a, i64>,
+    /// The body, when its buffers are compressed.
+    compressed: Option<&'a [u8]>,
+}
+
+impl<'a> UnionCheck<'a> {
+    fn of(batch: &RecordBatch<'a>, body: &'a [u8]) -> Self {
+        Self {
+            nodes: batch.nodes().unwrap_or_default().iter(),
+            buffers: batch.buffers().unwrap_or_default().iter(),
+            variadic: batch.variadicBufferCounts().unwrap_or_default().iter(),
+            compressed: batch.compression().map(|_| body),
+        }
+    }
+
+    fn fields<'f>(&mut self, mut fields: impl Iterator<Item = &'f Field>) -> Result<(), MessageError> {
+        fields.try_for_each(|field| self.field(field))
+    }
+
+    fn field(&mut self, field: &Field) -> Result<(), MessageError> {
+        let len = self.nodes.next().map_or(0, FieldNode::length);
+        if let DataType::Union(children, mode) = field.data_type() {
+            self.union_buffer(len, 1)?;
+            if *mode == UnionMode::Dense {
+                self.union_buffer(len, 4)?;
+            }
+            return children.iter().try_for_each(|(_, child)| self.field(child));
+        }
+        let mut buffers = own_buffers(field.data_type());
+        if matches!(field.data_type(), DataType::Utf8View | DataType::BinaryView) {
+            buffers += self.variadic.next().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+        }
+        self.buffers.by_ref().take(buffers).for_each(drop);
+        match field.data_type() {
+            DataType::RunEndEncoded(run_ends, values) => {
+                self.fields([run_ends.as_ref(), values.as_ref()].into_iter())
+            }
+            DataType::Struct(children) => self.fields(children.iter().map(AsRef::as_ref)),
+            DataType::List(child)
+            | DataType::LargeList(child)
+            | DataType::ListView(child)
+            | DataType::LargeListView(child)
+            | DataType::FixedSizeList(child, _)
+            | DataType::Map(child, _) => self.field(child),
+            _ => Ok(()),
+        }
+    }
+
+    /// One buffer of a union with `len` entries of `width` bytes.
+    fn union_buffer(&mut self, len: i64, width: i64) -> Result<(), MessageError> {
+        let needed = len.saturating_mul(width);
+        let Some(buffer) = self.buffers.next() else { return Err(absent("a buffer for a union")) };
+        let offset = buffer.offset();
+        ensure(offset % 8 == 0, || "union buffers aligned to 8 bytes".into(), offset)?;
+        let length = match self.compressed {
+            Some(body) => decompressed_buffer_len(buffer, body)? as i64,
+            None => buffer.length(),
+        };
+        ensure(needed <= length, || format!("{needed} bytes for a union of {len} values"), length)
+    }
+}
+
+fn ensure(holds: bool, expected: impl FnOnce() -> String, got: impl Display) -> Result<(), MessageError> {
+    if holds { Ok(()) } else { Err(inconsistent(expected(), got)) }
+}
+
+fn inconsistent(expected: String, got: impl Display) -> MessageError {
+    MessageError::Inconsistent { expected, got: got.to_string() }
+}
+
+fn absent(what: &str) -> MessageError {
+    MessageError::Inconsistent { expected: what.into(), got: "none".into() }
+}

@@ -1,0 +1,215 @@
+//! Batches to messages, with per-message metadata, onto a gather list.
+
+use super::layout::Layout;
+use super::metadata::Metadata;
+use super::outbox::Outbox;
+use super::schema::{EncodedSchema, write_options};
+use super::{CONTINUATION, END_OF_STREAM, PREFIX_LEN, padding};
+use arrow_array::{RecordBatch, RecordBatchOptions, new_empty_array};
+use arrow_buffer::Buffer;
+use arrow_ipc::writer::StreamEncoder;
+use arrow_ipc::{KeyValue, KeyValueArgs, MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder};
+use arrow_schema::ArrowError;
+use flatbuffers::{FlatBufferBuilder, WIPOffset};
+
+const ZEROS: [u8; 8] = [0; 8];
+
+/// Encodes IPC streams, one after another, and reuses its memory from message to message.
+#[derive(Default)]
+pub struct BatchEncoder {
+    header: FlatBufferBuilder<'static>,
+    layout: Layout,
+    stream: Option<OpenStream>,
+}
+
+/// The stream being written.
+struct OpenStream {
+    schema: EncodedSchema,
+    /// Lays out nested columns and remembers which dictionaries were sent; made when first needed.
+    general: Option<StreamEncoder>,
+}
+
+impl std::fmt::Debug for BatchEncoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchEncoder").field("schema", &self.schema()).finish_non_exhaustive()
+    }
+}
+
+impl BatchEncoder {
+    /// The schema of the stream that is open.
+    pub fn schema(&self) -> Option<&EncodedSchema> {
+        self.stream.as_ref().map(|stream| &stream.schema)
+    }
+
+    /// Begins a stream with its schema message.
+    pub fn open(&mut self, schema: &EncodedSchema, outbox: &mut Outbox) {
+        outbox.write_bytes(schema.message());
+        self.stream = Some(OpenStream { schema: schema.clone(), general: None });
+    }
+
+    /// Writes one batch and its metadata on the open stream.
+    ///
+    /// # Errors
+    /// When no stream is open, or the batch's columns are not of the stream's types.
+    pub fn write(
+        &mut self,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+        outbox: &mut Outbox,
+    ) -> Result<(), ArrowError> {
+        let stream = self.stream.as_mut().ok_or_else(|| ArrowError::IpcError("no stream is open".into()))?;
+        stream.schema.check(batch)?;
+        self.layout.clear();
+        if stream.schema.is_flat() {
+            self.layout.flat(batch);
+        } else {
+            lay_out_nested(stream, batch, &mut self.layout, outbox)?;
+        }
+        write_header(&mut self.header, &self.layout, batch.num_rows(), metadata, outbox);
+        for buffer in self.layout.body.drain(..) {
+            let len = buffer.len();
+            outbox.write_buffer(buffer);
+            outbox.write(ZEROS.get(..padding(len)).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Writes a batch without rows, for metadata that is a message of its own: a log, an error, a cancel.
+    ///
+    /// # Errors
+    /// When no stream is open.
+    pub fn write_empty(&mut self, metadata: &Metadata, outbox: &mut Outbox) -> Result<(), ArrowError> {
+        let stream = self.stream.as_ref().ok_or_else(|| ArrowError::IpcError("no stream is open".into()))?;
+        let schema = stream.schema.schema().clone();
+        let columns = schema.fields().iter().map(|field| new_empty_array(field.data_type())).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(0));
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
+        self.write(&batch, metadata, outbox)
+    }
+
+    /// Ends the open stream with its marker. Does nothing when none is open.
+    pub fn close(&mut self, outbox: &mut Outbox) {
+        if self.stream.take().is_some() {
+            outbox.write(&END_OF_STREAM);
+        }
+    }
+}
+
+/// Has `arrow-ipc` lay the batch out. Its dictionary messages go out as they are; of the batch's own message the
+/// body is kept and the header is written again, to carry metadata.
+fn lay_out_nested(
+    stream: &mut OpenStream,
+    batch: &RecordBatch,
+    layout: &mut Layout,
+    outbox: &mut Outbox,
+) -> Result<(), ArrowError> {
+    let first = stream.general.is_none();
+    let encoder = match &mut stream.general {
+        Some(encoder) => encoder,
+        none => none.insert(StreamEncoder::try_new_with_options(stream.schema.schema(), write_options()?)?),
+    };
+    let mut buffers = encoder.encode(batch)?.into_iter();
+    if first {
+        // The schema message went out when the stream was opened.
+        next_message(&mut buffers)?;
+    }
+    loop {
+        let message = next_message(&mut buffers)?;
+        let parsed = arrow_ipc::root_as_message(&message.header)
+            .map_err(|error| ArrowError::IpcError(error.to_string()))?;
+        let Some(table) = parsed.header_as_record_batch() else {
+            outbox.write(&CONTINUATION);
+            outbox.write(&(message.header.len() as u32).to_le_bytes());
+            outbox.write(&message.header);
+            message.body.into_iter().for_each(|buffer| outbox.write_buffer(buffer));
+            continue;
+        };
+        layout.nodes.extend(table.nodes().into_iter().flatten());
+        layout.buffers.extend(table.buffers().into_iter().flatten());
+        layout.variadic.extend(table.variadicBufferCounts().into_iter().flatten());
+        layout.body_len = message.body.iter().map(Buffer::len).sum();
+        layout.body = message.body;
+        return Ok(());
+    }
+}
+
+/// A message as `arrow-ipc` hands it over; the body's buffers include their padding.
+struct Message {
+    header: Vec<u8>,
+    body: Vec<Buffer>,
+}
+
+fn next_message(buffers: &mut impl Iterator<Item = Buffer>) -> Result<Message, ArrowError> {
+    let broken = || ArrowError::IpcError("arrow-ipc encoded an incomplete message".into());
+    let prefix = buffers.next().ok_or_else(broken)?;
+    let len = prefix.get(4..8).and_then(|len| len.first_chunk()).ok_or_else(broken)?;
+    let len = u32::from_le_bytes(*len) as usize;
+    let mut header = Vec::with_capacity(len);
+    while header.len() < len {
+        header.extend_from_slice(&buffers.next().ok_or_else(broken)?);
+    }
+    let body_len = arrow_ipc::root_as_message(&header)
+        .map_err(|error| ArrowError::IpcError(error.to_string()))?
+        .bodyLength();
+    let mut left = usize::try_from(body_len).map_err(|_| broken())?;
+    let mut body = Vec::new();
+    while left > 0 {
+        let buffer = buffers.next().ok_or_else(broken)?;
+        left = left.checked_sub(buffer.len()).ok_or_else(broken)?;
+        if !buffer.is_empty() {
+            body.push(buffer);
+        }
+    }
+    Ok(Message { header, body })
+}
+
+/// Writes prefix and header of a record batch message.
+fn write_header(
+    header: &mut FlatBufferBuilder<'static>,
+    layout: &Layout,
+    rows: usize,
+    metadata: &Metadata,
+    outbox: &mut Outbox,
+) {
+    header.reset();
+    let entries: Vec<_> = metadata.iter().map(|(key, value)| key_value(header, key, value)).collect();
+    let entries = (!entries.is_empty()).then(|| header.create_vector(&entries));
+    let buffers = header.create_vector(&layout.buffers);
+    let nodes = header.create_vector(&layout.nodes);
+    let variadic = (!layout.variadic.is_empty()).then(|| header.create_vector(&layout.variadic));
+    let mut batch = RecordBatchBuilder::new(header);
+    batch.add_length(rows as i64);
+    batch.add_nodes(nodes);
+    batch.add_buffers(buffers);
+    if let Some(variadic) = variadic {
+        batch.add_variadicBufferCounts(variadic);
+    }
+    let batch = batch.finish();
+    let mut message = MessageBuilder::new(header);
+    message.add_version(MetadataVersion::V5);
+    message.add_header_type(MessageHeader::RecordBatch);
+    message.add_bodyLength(layout.body_len as i64);
+    message.add_header(batch.as_union_value());
+    if let Some(entries) = entries {
+        message.add_custom_metadata(entries);
+    }
+    let root = message.finish();
+    header.finish(root, None);
+    let bytes = header.finished_data();
+    let pad = padding(bytes.len() + PREFIX_LEN);
+    outbox.write(&CONTINUATION);
+    outbox.write(&((bytes.len() + pad) as u32).to_le_bytes());
+    outbox.write(bytes);
+    outbox.write(ZEROS.get(..pad).unwrap_or_default());
+}
+
+/// One metadata entry. The format's strings hold any bytes here, as they may on input.
+fn key_value(
+    header: &mut FlatBufferBuilder<'static>,
+    key: &[u8],
+    value: &[u8],
+) -> WIPOffset<KeyValue<'static>> {
+    let key = WIPOffset::new(header.create_byte_string(key).value());
+    let value = WIPOffset::new(header.create_byte_string(value).value());
+    KeyValue::create(header, &KeyValueArgs { key: Some(key), value: Some(value) })
+}

@@ -1,0 +1,221 @@
+//! The fields of a message header, read without trusting it: every access is checked, keys and values are bytes.
+//!
+//! `arrow-ipc`'s accessors insist that metadata is UTF-8. This reader does not, and it hands Arrow only the part
+//! of the header that Arrow decodes.
+
+use super::error::{FramingError, MessageError};
+use super::metadata::Metadata;
+use bytes::Bytes;
+
+/// Slots of the `Message` table, in the order of the format's `Message.fbs`.
+mod slot {
+    pub const VERSION: usize = 0;
+    pub const HEADER_TYPE: usize = 1;
+    pub const HEADER: usize = 2;
+    pub const BODY_LENGTH: usize = 3;
+    pub const CUSTOM_METADATA: usize = 4;
+}
+
+/// What a message carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MessageType {
+    Schema,
+    DictionaryBatch,
+    RecordBatch,
+    Other,
+}
+
+impl MessageType {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Schema => "a schema message",
+            Self::DictionaryBatch => "a dictionary batch",
+            Self::RecordBatch => "a record batch",
+            Self::Other => "a message of another type (tensor or unknown)",
+        }
+    }
+}
+
+/// A message header whose outer fields have been read.
+#[derive(Clone, Debug)]
+pub(crate) struct Envelope {
+    bytes: Bytes,
+    pub(crate) version: i16,
+    pub(crate) message_type: MessageType,
+    pub(crate) body_len: u64,
+    header_at: usize,
+    metadata_at: Option<usize>,
+}
+
+impl Envelope {
+    /// Reads the fields that framing needs. Fails when the body's length cannot be known.
+    pub(crate) fn parse(bytes: Bytes) -> Result<Self, FramingError> {
+        let invalid = |reason| FramingError::InvalidHeader { reason };
+        let table = Table::root(&bytes).ok_or(invalid("no root table"))?;
+        let version = table.i16(slot::VERSION).ok_or(invalid("version"))?;
+        let message_type = match table.u8(slot::HEADER_TYPE).ok_or(invalid("header type"))? {
+            1 => MessageType::Schema,
+            2 => MessageType::DictionaryBatch,
+            3 => MessageType::RecordBatch,
+            _ => MessageType::Other,
+        };
+        let body_len = table.i64(slot::BODY_LENGTH).ok_or(invalid("body length"))?;
+        let body_len =
+            u64::try_from(body_len).map_err(|_| FramingError::NegativeBodyLength { got: body_len })?;
+        let header_at = table.offset(slot::HEADER).ok_or(invalid("header"))?.unwrap_or_default();
+        let metadata_at = table.offset(slot::CUSTOM_METADATA).ok_or(invalid("custom metadata"))?;
+        Ok(Self { version, message_type, body_len, header_at, metadata_at, bytes })
+    }
+
+    /// The whole header.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The per-message metadata, sharing the header's bytes.
+    pub(crate) fn metadata(&self, max_entries: usize) -> Result<Metadata, MessageError> {
+        let Some(vector) = self.metadata_at else { return Ok(Metadata::new()) };
+        let invalid = || MessageError::Arrow("custom metadata is not a valid flatbuffer".into());
+        let bytes = &self.bytes[..];
+        let count = u32_at(bytes, vector).ok_or_else(invalid)? as usize;
+        if count > max_entries {
+            return Err(MessageError::OverLimit {
+                what: "custom metadata entries",
+                got: count as u64,
+                limit: max_entries as u64,
+            });
+        }
+        let mut metadata = Metadata::over(self.bytes.clone(), count);
+        for index in 0..count {
+            let at = vector + 4 + 4 * index;
+            let entry = Table::at(bytes, follow(bytes, at).ok_or_else(invalid)?).ok_or_else(invalid)?;
+            let key = entry.byte_string(0).ok_or_else(invalid)?;
+            let value = entry.byte_string(1).ok_or_else(invalid)?;
+            metadata.push_span(key, value);
+        }
+        Ok(metadata)
+    }
+
+    /// Copies the header into `scratch` with its root moved to the inner table (schema or batch), so that Arrow
+    /// can verify and read just that.
+    pub(crate) fn reroot(&self, scratch: &mut Vec<u8>) {
+        scratch.clear();
+        scratch.extend_from_slice(&self.bytes);
+        if let Some(root) = scratch.first_chunk_mut() {
+            *root = (self.header_at as u32).to_le_bytes();
+        }
+    }
+}
+
+/// A flatbuffer table at a checked place.
+struct Table<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    vtable: usize,
+    vtable_len: usize,
+}
+
+impl<'a> Table<'a> {
+    fn root(bytes: &'a [u8]) -> Option<Self> {
+        Self::at(bytes, follow(bytes, 0)?)
+    }
+
+    fn at(bytes: &'a [u8], at: usize) -> Option<Self> {
+        let back = i32::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
+        let vtable = usize::try_from(i64::try_from(at).ok()? - i64::from(back)).ok()?;
+        let vtable_len = u16_at(bytes, vtable)? as usize;
+        Some(Self { bytes, at, vtable, vtable_len })
+    }
+
+    /// Where a field lies: outer `None` for a broken table, inner `None` for an absent field.
+    fn field(&self, slot: usize) -> Option<Option<usize>> {
+        let entry = 4 + 2 * slot;
+        if entry + 2 > self.vtable_len {
+            return Some(None);
+        }
+        let offset = u16_at(self.bytes, self.vtable + entry)? as usize;
+        Some((offset != 0).then_some(self.at + offset))
+    }
+
+    fn u8(&self, slot: usize) -> Option<u8> {
+        self.field(slot)?.map_or(Some(0), |at| self.bytes.get(at).copied())
+    }
+
+    fn i16(&self, slot: usize) -> Option<i16> {
+        self.field(slot)?.map_or(Some(0), |at| u16_at(self.bytes, at).map(|v| v as i16))
+    }
+
+    fn i64(&self, slot: usize) -> Option<i64> {
+        self.field(slot)?
+            .map_or(Some(0), |at| Some(i64::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?)))
+    }
+
+    /// Where the table, vector or string that a field refers to lies.
+    fn offset(&self, slot: usize) -> Option<Option<usize>> {
+        match self.field(slot)? {
+            Some(at) => Some(Some(follow(self.bytes, at)?)),
+            None => Some(None),
+        }
+    }
+
+    /// Start and length of a string's bytes; an absent string is empty.
+    fn byte_string(&self, slot: usize) -> Option<(u32, u32)> {
+        let Some(at) = self.offset(slot)? else { return Some((0, 0)) };
+        let len = u32_at(self.bytes, at)?;
+        let start = at + 4;
+        self.bytes.get(start..start.checked_add(len as usize)?)?;
+        Some((u32::try_from(start).ok()?, len))
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Follows the relative offset stored at `at`.
+fn follow(bytes: &[u8], at: usize) -> Option<usize> {
+    at.checked_add(u32_at(bytes, at)? as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Appendix C, without its prefix.
+    const EMPTY_SCHEMA: &[u8] = &[
+        0x10, 0, 0, 0, 0, 0, 0x0a, 0, 0x0c, 0, 6, 0, 5, 0, 8, 0, 0x0a, 0, 0, 0, 0, 1, 4, 0, 0x0c, 0, 0, 0, 8,
+        0, 8, 0, 0, 0, 4, 0, 8, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0,
+    ];
+
+    #[test]
+    fn reads_the_empty_schema_of_appendix_c() {
+        let envelope = Envelope::parse(Bytes::from_static(EMPTY_SCHEMA)).unwrap();
+        assert_eq!(envelope.message_type, MessageType::Schema);
+        assert_eq!(envelope.body_len, 0);
+        assert!(envelope.metadata(1).unwrap().is_empty());
+        let mut scratch = Vec::new();
+        envelope.reroot(&mut scratch);
+        let schema = flatbuffers::root::<arrow_ipc::Schema>(&scratch).unwrap();
+        assert_eq!(schema.fields().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn no_truncation_and_no_changed_byte_panics() {
+        for len in 0..EMPTY_SCHEMA.len() {
+            let _ = Envelope::parse(Bytes::from_static(&EMPTY_SCHEMA[..len]));
+        }
+        for at in 0..EMPTY_SCHEMA.len() {
+            for byte in 0..=255 {
+                let mut bytes = EMPTY_SCHEMA.to_vec();
+                bytes[at] = byte;
+                if let Ok(envelope) = Envelope::parse(bytes.into()) {
+                    let _ = envelope.metadata(16);
+                }
+            }
+        }
+    }
+}

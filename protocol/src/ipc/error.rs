@@ -1,0 +1,103 @@
+//! What can be wrong with incoming bytes: with the framing, which is fatal, or with one message, which is not.
+
+use arrow_schema::ArrowError;
+use thiserror::Error;
+
+/// The boundaries of messages are lost. The connection cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FramingError {
+    /// A message did not begin with the continuation marker.
+    #[error("expected an Arrow IPC message to begin with ff ff ff ff, got {got:02x?}")]
+    NoContinuation {
+        /// The four bytes found in its place.
+        got: [u8; 4],
+    },
+    /// The header's length is negative.
+    #[error("expected a message header length of 0 or more, got {got}")]
+    NegativeHeaderLength {
+        /// The length found.
+        got: i32,
+    },
+    /// The header is larger than [`Limits::max_header_bytes`](crate::Limits::max_header_bytes).
+    #[error("expected a message header of at most {limit} bytes, got {got}")]
+    HeaderTooLarge {
+        /// The length found.
+        got: u64,
+        /// The limit in force.
+        limit: usize,
+    },
+    /// The header is not a flatbuffer from which the body's length can be read.
+    #[error("the message header is not a valid flatbuffer: {reason}")]
+    InvalidHeader {
+        /// Which field could not be read.
+        reason: &'static str,
+    },
+    /// The body's length is negative.
+    #[error("expected a message body length of 0 or more, got {got}")]
+    NegativeBodyLength {
+        /// The length found.
+        got: i64,
+    },
+    /// An end-of-stream marker where a stream should begin with its schema.
+    #[error("expected a schema message, got the end of a stream")]
+    EmptyStream,
+    /// The peer closed its side in the middle of a message.
+    #[error("the peer closed the connection in the middle of {inside}")]
+    Truncated {
+        /// What was incomplete.
+        inside: &'static str,
+    },
+}
+
+/// One message is wrong, its boundaries are known. The rest of its stream is skipped and the connection goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// A message of another type than the stream allows at this place.
+    #[error("expected {expected}, got {got}")]
+    Unexpected {
+        /// What the stream allows here.
+        expected: &'static str,
+        /// What came.
+        got: &'static str,
+    },
+    /// A count or length in the header contradicts the schema or the body.
+    #[error("invalid record batch: expected {expected}, got {got}")]
+    Inconsistent {
+        /// What must hold.
+        expected: String,
+        /// What was found.
+        got: String,
+    },
+    /// Larger than one of the [`Limits`](crate::Limits).
+    #[error("limit exceeded: {what} of at most {limit}, got {got}")]
+    OverLimit {
+        /// What is bounded, with its unit.
+        what: &'static str,
+        /// The size found.
+        got: u64,
+        /// The limit in force.
+        limit: u64,
+    },
+    /// Arrow refused the schema or the columns.
+    #[error("invalid Arrow data: {0}")]
+    Arrow(String),
+}
+
+impl From<ArrowError> for MessageError {
+    fn from(error: ArrowError) -> Self {
+        Self::Arrow(error.to_string())
+    }
+}
+
+/// Either kind of defect in incoming bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ReadError {
+    /// Fatal.
+    #[error(transparent)]
+    Framing(#[from] FramingError),
+    /// The message and its stream are refused; the connection goes on.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+}

@@ -1,0 +1,55 @@
+//! Arrow IPC stream framing with per-message `custom_metadata`: incremental decoding, gather encoding.
+//!
+//! Lives here: where a message begins and ends, its header, its body, the checks before Arrow sees it, and the
+//! gather list that goes out. Not here: what any metadata key means (that is [`crate::wire`]).
+//!
+//! `arrow-ipc` decodes column bodies and lays out nested columns. Its own stream decoder is not used: it drops
+//! per-message metadata, and it waits for one byte more than a message without a body has, which deadlocks a
+//! lockstep stream. WIRE_PROTOCOL 2, Appendices A to D.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `frames` | bytes to messages: prefix, header, body |
+//! | `chunks` | the input: whole chunks shared, large bodies read straight into aligned memory |
+//! | `envelope` | the fields of a message header, read with every access checked |
+//! | `reader` | messages to schemas and batches, with dictionaries |
+//! | `check` | what must hold before Arrow decodes a body |
+//! | `schema` | a schema decoded, or encoded once and sent many times |
+//! | `encoder`, `layout` | batches to messages |
+//! | `outbox` | the gather list |
+//! | `single` | one batch as a whole stream in memory |
+
+mod check;
+mod chunks;
+mod encoder;
+mod envelope;
+mod error;
+mod frames;
+mod layout;
+pub mod metadata;
+mod outbox;
+mod reader;
+mod schema;
+mod single;
+
+pub use encoder::BatchEncoder;
+pub use error::{FramingError, MessageError, ReadError};
+pub use metadata::Metadata;
+pub use outbox::{Outbox, Segment};
+pub use reader::{Item, Reader};
+pub use schema::{EncodedSchema, ReceivedSchema};
+pub use single::{decode_batch, encode_batch};
+
+/// Opens every message; four zero bytes after it end the stream. Appendix A.
+const CONTINUATION: [u8; 4] = [0xff; 4];
+/// The end-of-stream marker. Appendix A.
+const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+/// Bytes before the header: the continuation and the header's length.
+const PREFIX_LEN: usize = 8;
+/// Everything the format places is aligned to this.
+const ALIGNMENT: usize = 8;
+
+/// Bytes to add to `len` to reach the format's alignment.
+const fn padding(len: usize) -> usize {
+    len.wrapping_neg() % ALIGNMENT
+}

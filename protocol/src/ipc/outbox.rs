@@ -1,0 +1,196 @@
+//! The gather list: small owned headers interleaved with the arrays' own buffers, in the order of the wire.
+
+use arrow_buffer::Buffer;
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+/// Arrow buffers shorter than this are copied next to their header: one slice more costs about as much.
+const SHARE_BYTES: usize = 4 << 10;
+/// Memory of a header segment; several small messages share one.
+const HEADER_SEGMENT_BYTES: usize = 1 << 10;
+/// Spent header memory of at most this size is kept for the next message.
+const KEEP_BYTES: usize = 16 << 10;
+
+/// Output that waits to be sent.
+///
+/// It is a [`Buf`]: [`Buf::chunks_vectored`] fills the slices for `write_vectored`, [`Buf::advance`] drops what
+/// was written. A driver that passes ownership on takes [`Self::pop_segment`] instead.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    segments: VecDeque<Segment>,
+    /// Bytes of the first segment that have been sent.
+    sent: usize,
+    len: usize,
+    spare: Vec<u8>,
+}
+
+/// One contiguous run of output.
+#[derive(Clone, Debug)]
+pub enum Segment {
+    /// Headers and small bodies.
+    Owned(Vec<u8>),
+    /// An array's own memory, shared.
+    Shared(Buffer),
+    /// Bytes that were encoded once and are sent many times.
+    Static(Bytes),
+}
+
+impl AsRef<[u8]> for Segment {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(buffer) => buffer,
+            Self::Static(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Segment> for Bytes {
+    fn from(segment: Segment) -> Self {
+        match segment {
+            Segment::Owned(bytes) => bytes.into(),
+            Segment::Shared(buffer) => buffer.into(),
+            Segment::Static(bytes) => bytes,
+        }
+    }
+}
+
+impl Outbox {
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Takes the first segment out, or what of it was not sent.
+    pub fn pop_segment(&mut self) -> Option<Bytes> {
+        let mut bytes = Bytes::from(self.segments.pop_front()?);
+        bytes.advance(std::mem::take(&mut self.sent).min(bytes.len()));
+        self.len -= bytes.len();
+        Some(bytes)
+    }
+
+    /// Appends a copy of `bytes`.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.len += bytes.len();
+        self.owned().extend_from_slice(bytes);
+    }
+
+    /// Appends an array's buffer, shared unless it is small.
+    pub(crate) fn write_buffer(&mut self, buffer: Buffer) {
+        if buffer.len() < SHARE_BYTES {
+            self.write(&buffer);
+        } else {
+            self.len += buffer.len();
+            self.segments.push_back(Segment::Shared(buffer));
+        }
+    }
+
+    /// Appends bytes that live elsewhere, shared unless they are few.
+    pub(crate) fn write_bytes(&mut self, bytes: &Bytes) {
+        if bytes.len() < SHARE_BYTES {
+            self.write(bytes);
+        } else {
+            self.len += bytes.len();
+            self.segments.push_back(Segment::Static(bytes.clone()));
+        }
+    }
+
+    /// The segment that headers are appended to.
+    fn owned(&mut self) -> &mut Vec<u8> {
+        if !matches!(self.segments.back(), Some(Segment::Owned(_))) {
+            let mut spare = std::mem::take(&mut self.spare);
+            if spare.capacity() == 0 {
+                spare.reserve_exact(HEADER_SEGMENT_BYTES);
+            }
+            self.segments.push_back(Segment::Owned(spare));
+        }
+        match self.segments.back_mut() {
+            Some(Segment::Owned(bytes)) => bytes,
+            _ => &mut self.spare,
+        }
+    }
+}
+
+impl Buf for Outbox {
+    fn remaining(&self) -> usize {
+        self.len
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.segments.front().and_then(|first| first.as_ref().get(self.sent..)).unwrap_or_default()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut sent = self.sent;
+        let mut filled = 0;
+        for (slot, segment) in slices.iter_mut().zip(&self.segments) {
+            *slot = IoSlice::new(segment.as_ref().get(std::mem::take(&mut sent)..).unwrap_or_default());
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Drops the first `count` bytes; all of them when there are fewer.
+    fn advance(&mut self, count: usize) {
+        let mut left = count.min(self.len);
+        self.len -= left;
+        while let Some(first) = self.segments.front() {
+            let rest = first.as_ref().len() - self.sent;
+            if left < rest {
+                self.sent += left;
+                return;
+            }
+            left -= rest;
+            self.sent = 0;
+            if let Some(Segment::Owned(mut bytes)) = self.segments.pop_front()
+                && bytes.capacity() <= KEEP_BYTES
+            {
+                bytes.clear();
+                self.spare = bytes;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled() -> Outbox {
+        let mut outbox = Outbox::default();
+        outbox.write(b"head");
+        outbox.write_buffer(Buffer::from(vec![7u8; SHARE_BYTES]));
+        outbox.write(b"tail");
+        outbox
+    }
+
+    #[test]
+    fn large_buffers_are_shared_and_order_is_kept() {
+        let mut outbox = filled();
+        assert_eq!(outbox.len(), SHARE_BYTES + 8);
+        let mut slices = [IoSlice::new(&[]); 8];
+        assert_eq!(outbox.chunks_vectored(&mut slices), 3);
+        let all = outbox.copy_to_bytes(outbox.len());
+        assert_eq!((&all[..4], &all[SHARE_BYTES + 4..]), (&b"head"[..], &b"tail"[..]));
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn partial_sends_and_owned_segments_give_the_same_bytes() {
+        let whole = filled().copy_to_bytes(SHARE_BYTES + 8);
+        let mut outbox = filled();
+        outbox.advance(2);
+        let mut bytes = b"he".to_vec();
+        while let Some(segment) = outbox.pop_segment() {
+            bytes.extend_from_slice(&segment);
+        }
+        assert_eq!(bytes, whole);
+        assert!(outbox.is_empty());
+    }
+}

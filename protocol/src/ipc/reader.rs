@@ -1,0 +1,290 @@
+//! Messages to schemas and batches: one IPC stream after another on one connection, dictionaries resolved.
+
+use super::check::check_batch;
+use super::chunks::Chunks;
+use super::envelope::{Envelope, MessageType};
+use super::error::{FramingError, MessageError, ReadError};
+use super::frames::{Frames, Head};
+use super::metadata::Metadata;
+use super::schema::{ReceivedSchema, Shape};
+use crate::Limits;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_buffer::Buffer;
+use arrow_ipc::MetadataVersion;
+use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
+use arrow_schema::Field;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Schemas with longer headers are decoded every time.
+const MAX_CACHED_HEADER: usize = 4 << 10;
+
+/// What an IPC stream consists of.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// The stream's schema: always its first item.
+    Schema(Arc<ReceivedSchema>),
+    /// A record batch with its metadata.
+    Batch(RecordBatch, Metadata),
+    /// The stream has ended; the next item begins another.
+    EndOfStream,
+}
+
+/// Reads IPC streams from bytes, one after another.
+#[derive(Debug)]
+pub struct Reader {
+    limits: Limits,
+    frames: Frames,
+    stream: Stream,
+    /// A message whose body has not arrived yet.
+    pending: Option<Envelope>,
+    cache: Vec<(Box<[u8]>, Arc<ReceivedSchema>)>,
+    scratch: Vec<u8>,
+    error: Option<FramingError>,
+}
+
+/// The stream being read.
+#[derive(Debug, Default)]
+struct Stream {
+    schema: Option<Arc<ReceivedSchema>>,
+    dictionaries: HashMap<i64, ArrayRef>,
+    /// Decoded size of each dictionary, for the budget.
+    dictionary_bytes: HashMap<i64, u64>,
+    /// The rest of this stream is not wanted.
+    skipping: bool,
+}
+
+impl Reader {
+    /// A reader at the start of a connection.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            frames: Frames::default(),
+            stream: Stream::default(),
+            pending: None,
+            cache: Vec::new(),
+            scratch: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// True between streams, with nothing of the next one there: where a peer may close the connection.
+    pub fn is_at_boundary(&self) -> bool {
+        self.stream.schema.is_none() && !self.stream.skipping && self.frames.is_at_boundary()
+    }
+
+    /// Takes bytes in, sharing them.
+    pub fn receive(&mut self, bytes: Bytes) {
+        self.chunks().push(bytes);
+    }
+
+    /// Memory to read into, never empty: a large body's own, or a scratch buffer. See [`Self::advance`].
+    pub fn read_buf(&mut self) -> &mut [u8] {
+        self.chunks().read_buf()
+    }
+
+    /// Takes in the first `count` bytes of what [`Self::read_buf`] lent.
+    pub fn advance(&mut self, count: usize) {
+        self.chunks().advance(count);
+    }
+
+    /// The error for a peer that closes its side here, or `None` at a boundary.
+    pub fn truncation(&self) -> Option<FramingError> {
+        (!self.is_at_boundary()).then(|| FramingError::Truncated { inside: self.frames.inside() })
+    }
+
+    /// Passes over the rest of the current stream: the next item is its end.
+    /// Between streams, passes over the next one.
+    pub fn skip_stream(&mut self) {
+        self.pending = None;
+        self.stream.skipping = true;
+    }
+
+    /// The next item, or `None` until more bytes have arrived.
+    ///
+    /// # Errors
+    /// A [`MessageError`] refuses one message: the rest of its stream is skipped, and the next item is that
+    /// stream's end. A [`FramingError`] is fatal and comes back on every further call.
+    pub fn next_item(&mut self) -> Result<Option<Item>, ReadError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone().into());
+        }
+        let result = self.read();
+        match &result {
+            Err(ReadError::Framing(error)) => self.error = Some(error.clone()),
+            Err(ReadError::Message(_)) => self.skip_stream(),
+            Ok(_) => {}
+        }
+        result
+    }
+
+    fn chunks(&mut self) -> &mut Chunks {
+        self.frames.chunks()
+    }
+
+    fn read(&mut self) -> Result<Option<Item>, ReadError> {
+        loop {
+            let envelope = match self.pending.take() {
+                Some(envelope) => envelope,
+                None => match self.frames.head(&self.limits)? {
+                    None => return Ok(None),
+                    Some(Head::EndOfStream) => {
+                        let ended = std::mem::take(&mut self.stream);
+                        if ended.schema.is_none() && !ended.skipping {
+                            return Err(FramingError::EmptyStream.into());
+                        }
+                        return Ok(Some(Item::EndOfStream));
+                    }
+                    Some(Head::Message(envelope)) => envelope,
+                },
+            };
+            if self.stream.skipping {
+                continue;
+            }
+            if envelope.message_type != MessageType::Schema {
+                self.check_size(&envelope)?;
+            }
+            let Some(body) = self.frames.body() else {
+                self.pending = Some(envelope);
+                return Ok(None);
+            };
+            if let Some(item) = self.item(&envelope, body)? {
+                return Ok(Some(item));
+            }
+        }
+    }
+
+    fn check_size(&self, envelope: &Envelope) -> Result<(), MessageError> {
+        let held: u64 = self.stream.dictionary_bytes.values().sum();
+        let got = envelope.body_len.saturating_add(held);
+        let limit = self.limits.max_body_bytes;
+        if got <= limit { Ok(()) } else { Err(MessageError::OverLimit { what: "body bytes", got, limit }) }
+    }
+
+    fn item(&mut self, envelope: &Envelope, body: Bytes) -> Result<Option<Item>, MessageError> {
+        let unexpected = |expected| MessageError::Unexpected { expected, got: envelope.message_type.name() };
+        match (envelope.message_type, self.stream.schema.clone()) {
+            (MessageType::Schema, None) => {
+                let schema = self.schema(envelope)?;
+                self.stream.schema = Some(schema.clone());
+                Ok(Some(Item::Schema(schema)))
+            }
+            (MessageType::RecordBatch, Some(schema)) => {
+                let metadata = envelope.metadata(self.limits.max_metadata_entries)?;
+                let batch = self.batch(envelope, &schema, body)?;
+                Ok(Some(Item::Batch(batch, metadata)))
+            }
+            (MessageType::DictionaryBatch, Some(schema)) => {
+                self.dictionary(envelope, &schema, body)?;
+                Ok(None)
+            }
+            (_, None) => Err(unexpected("a schema message")),
+            (_, Some(_)) => Err(unexpected("a record batch, a dictionary batch or the end of the stream")),
+        }
+    }
+
+    fn schema(&mut self, envelope: &Envelope) -> Result<Arc<ReceivedSchema>, MessageError> {
+        let header = envelope.bytes();
+        if let Some((_, schema)) = self.cache.iter().find(|(bytes, _)| **bytes == header[..]) {
+            return Ok(schema.clone());
+        }
+        let schema = Arc::new(ReceivedSchema::decode(envelope, &self.limits)?);
+        if header.len() <= MAX_CACHED_HEADER && self.limits.max_cached_schemas > 0 {
+            if self.cache.len() >= self.limits.max_cached_schemas {
+                self.cache.remove(0);
+            }
+            self.cache.push((header[..].into(), schema.clone()));
+        }
+        Ok(schema)
+    }
+
+    fn batch(
+        &mut self,
+        envelope: &Envelope,
+        schema: &ReceivedSchema,
+        body: Bytes,
+    ) -> Result<RecordBatch, MessageError> {
+        let version = version(envelope, &schema.shape)?;
+        envelope.reroot(&mut self.scratch);
+        let table = root::<arrow_ipc::RecordBatch<'_>>(&self.scratch)?;
+        let fields = schema.schema().fields().iter().map(AsRef::as_ref);
+        let shape = &schema.shape;
+        check_batch(&table, fields, shape, &body, &self.limits)?;
+        if shape.columns == 0 {
+            let options = RecordBatchOptions::new().with_row_count(usize::try_from(table.length()).ok());
+            return Ok(RecordBatch::try_new_with_options(schema.schema().clone(), vec![], &options)?);
+        }
+        let body = arrow_body(body, shape);
+        let decoder = RecordBatchDecoder::try_new(
+            &body,
+            table,
+            schema.schema().clone(),
+            &self.stream.dictionaries,
+            &version,
+        )?;
+        Ok(decoder.read_record_batch()?)
+    }
+
+    fn dictionary(
+        &mut self,
+        envelope: &Envelope,
+        schema: &ReceivedSchema,
+        body: Bytes,
+    ) -> Result<(), MessageError> {
+        envelope.reroot(&mut self.scratch);
+        let table = root::<arrow_ipc::DictionaryBatch<'_>>(&self.scratch)?;
+        let field = schema.dictionaries.iter().find(|field| field.id == table.id()).ok_or_else(|| {
+            MessageError::Inconsistent {
+                expected: "a dictionary that the schema names".into(),
+                got: format!("id {}", table.id()),
+            }
+        })?;
+        let batch = table.data().ok_or(MessageError::Inconsistent {
+            expected: "a dictionary batch with values".into(),
+            got: "none".into(),
+        })?;
+        let values = Field::new("", field.values.clone(), true);
+        let version = version(envelope, &field.shape)?;
+        let decoded = check_batch(&batch, std::iter::once(&values), &field.shape, &body, &self.limits)?;
+        let held = self.stream.dictionary_bytes.entry(field.id).or_default();
+        *held = if table.isDelta() { held.saturating_add(decoded) } else { decoded };
+        let total: u64 = self.stream.dictionary_bytes.values().sum();
+        if total > self.limits.max_body_bytes {
+            return Err(MessageError::OverLimit {
+                what: "dictionary bytes",
+                got: total,
+                limit: self.limits.max_body_bytes,
+            });
+        }
+        let body = arrow_body(body, &field.shape);
+        Ok(read_dictionary(&body, table, schema.schema(), &mut self.stream.dictionaries, &version)?)
+    }
+}
+
+/// The format's version. V4 differs only in that unions have a validity buffer, which nobody sends any more.
+fn version(envelope: &Envelope, shape: &Shape) -> Result<MetadataVersion, MessageError> {
+    match MetadataVersion(envelope.version) {
+        MetadataVersion::V5 => Ok(MetadataVersion::V5),
+        MetadataVersion::V4 if shape.unions == 0 => Ok(MetadataVersion::V4),
+        other => Err(MessageError::Inconsistent {
+            expected: "metadata version V5, or V4 without unions".into(),
+            got: format!("{other:?}"),
+        }),
+    }
+}
+
+fn root<'a, T: flatbuffers::Follow<'a> + flatbuffers::Verifiable + 'a>(
+    scratch: &'a [u8],
+) -> Result<T::Inner, MessageError> {
+    flatbuffers::root::<T>(scratch).map_err(|error| MessageError::Arrow(error.to_string()))
+}
+
+/// The body as Arrow's buffer, shared. Unions alone need it aligned, which input in one chunk may not be.
+fn arrow_body(body: Bytes, shape: &Shape) -> Buffer {
+    if shape.unions > 0 && body.as_ptr().align_offset(super::ALIGNMENT) != 0 {
+        Buffer::from(&body[..])
+    } else {
+        Buffer::from(body)
+    }
+}

@@ -1,0 +1,256 @@
+//! Schemas on the wire: one that was received, with what checking its batches needs; one to send, encoded once.
+
+use super::envelope::Envelope;
+use super::error::MessageError;
+use super::{CONTINUATION, padding};
+use crate::Limits;
+use arrow_array::RecordBatch;
+use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
+use arrow_ipc::{Endianness, MetadataVersion, convert::try_fb_to_schema};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, UnionMode};
+use bytes::Bytes;
+use std::sync::{Arc, OnceLock};
+
+/// A schema that was received.
+#[derive(Debug)]
+pub struct ReceivedSchema {
+    schema: SchemaRef,
+    pub(crate) shape: Shape,
+    pub(crate) dictionaries: Vec<DictionaryField>,
+}
+
+/// The dictionary of one field: its id on the wire and what its values are.
+#[derive(Clone, Debug)]
+pub(crate) struct DictionaryField {
+    pub(crate) id: i64,
+    pub(crate) values: DataType,
+    pub(crate) shape: Shape,
+}
+
+/// What a record batch of a schema consists of, as counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) columns: usize,
+    pub(crate) nodes: usize,
+    /// Buffers, without those of view columns beyond their first two.
+    pub(crate) buffers: usize,
+    pub(crate) views: usize,
+    pub(crate) unions: usize,
+}
+
+impl ReceivedSchema {
+    /// Decodes a schema message.
+    pub(crate) fn decode(envelope: &Envelope, limits: &Limits) -> Result<Self, MessageError> {
+        let mut scratch = Vec::new();
+        envelope.reroot(&mut scratch);
+        let table = flatbuffers::root::<arrow_ipc::Schema>(&scratch)
+            .map_err(|error| MessageError::Arrow(format!("schema: {error}")))?;
+        if table.endianness() != Endianness::Little {
+            return Err(MessageError::Unexpected {
+                expected: "a little-endian schema",
+                got: "a big-endian one",
+            });
+        }
+        let schema = Arc::new(try_fb_to_schema(table)?);
+        let mut walk = Walk { limits, fields: 0, dictionaries: Vec::new() };
+        let shape = walk.fields(schema.fields().iter().map(AsRef::as_ref), 1)?;
+        Ok(Self { schema, shape, dictionaries: walk.dictionaries })
+    }
+
+    /// The Arrow schema.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+}
+
+/// Counts what a schema's batches consist of, within the limits.
+struct Walk<'a> {
+    limits: &'a Limits,
+    fields: usize,
+    dictionaries: Vec<DictionaryField>,
+}
+
+impl Walk<'_> {
+    fn fields<'f>(
+        &mut self,
+        fields: impl Iterator<Item = &'f Field>,
+        depth: usize,
+    ) -> Result<Shape, MessageError> {
+        let mut shape = Shape::default();
+        for field in fields {
+            shape.columns += 1;
+            self.field(field, depth, &mut shape)?;
+        }
+        Ok(shape)
+    }
+
+    fn field(&mut self, field: &Field, depth: usize, shape: &mut Shape) -> Result<(), MessageError> {
+        self.fields += 1;
+        let over = |what, got: usize, limit: usize| MessageError::OverLimit {
+            what,
+            got: got as u64,
+            limit: limit as u64,
+        };
+        if self.fields > self.limits.max_schema_fields {
+            return Err(over("schema fields", self.fields, self.limits.max_schema_fields));
+        }
+        if depth > self.limits.max_schema_depth {
+            return Err(over("schema depth", depth, self.limits.max_schema_depth));
+        }
+        shape.nodes += 1;
+        shape.buffers += own_buffers(field.data_type());
+        match field.data_type() {
+            DataType::List(child)
+            | DataType::LargeList(child)
+            | DataType::ListView(child)
+            | DataType::LargeListView(child)
+            | DataType::FixedSizeList(child, _)
+            | DataType::Map(child, _) => self.field(child, depth + 1, shape),
+            DataType::Struct(children) => {
+                children.iter().try_for_each(|child| self.field(child, depth + 1, shape))
+            }
+            DataType::Union(children, _) => {
+                shape.unions += 1;
+                children.iter().try_for_each(|(_, child)| self.field(child, depth + 1, shape))
+            }
+            DataType::RunEndEncoded(run_ends, values) => {
+                self.field(run_ends, depth + 1, shape)?;
+                self.field(values, depth + 1, shape)
+            }
+            DataType::Dictionary(_, values) => self.dictionary(field, values, depth),
+            DataType::Utf8View | DataType::BinaryView => {
+                shape.views += 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn dictionary(&mut self, field: &Field, values: &DataType, depth: usize) -> Result<(), MessageError> {
+        // The id is part of the wire, not of the logical type: arrow-schema deprecates it with no successor
+        // for readers.
+        #[expect(deprecated)]
+        let id = field.dict_id().unwrap_or_default();
+        let field = Field::new("", values.clone(), true);
+        let shape = self.fields(std::iter::once(&field), depth + 1)?;
+        self.dictionaries.push(DictionaryField { id, values: values.clone(), shape });
+        Ok(())
+    }
+}
+
+/// Buffers of a column itself: not those of its children, nor a view column's variadic ones.
+pub(crate) fn own_buffers(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Null | DataType::RunEndEncoded(..) => 0,
+        DataType::FixedSizeList(..) | DataType::Struct(_) | DataType::Union(_, UnionMode::Sparse) => 1,
+        DataType::Utf8 | DataType::Binary | DataType::LargeUtf8 | DataType::LargeBinary => 3,
+        DataType::ListView(_) | DataType::LargeListView(_) => 3,
+        _ => 2,
+    }
+}
+
+/// A schema together with its message, encoded once and sent many times. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct EncodedSchema(Arc<Encoded>);
+
+#[derive(Debug)]
+struct Encoded {
+    schema: SchemaRef,
+    message: Bytes,
+    flat: bool,
+}
+
+impl EncodedSchema {
+    /// Encodes a schema.
+    ///
+    /// # Errors
+    /// When the schema has a type that the IPC format cannot express, such as a dictionary of dictionaries.
+    pub fn new(schema: SchemaRef) -> Result<Self, ArrowError> {
+        // The stream encoder is what checks that a schema can be expressed.
+        arrow_ipc::writer::StreamEncoder::try_new_with_options(&schema, write_options()?)?;
+        let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(
+            &schema,
+            &mut DictionaryTracker::new(false),
+            &write_options()?,
+        );
+        let header = encoded.ipc_message;
+        let padded = header.len() + padding(header.len());
+        let mut message = Vec::with_capacity(padded + 8);
+        message.extend_from_slice(&CONTINUATION);
+        message.extend_from_slice(&(padded as u32).to_le_bytes());
+        message.extend_from_slice(&header);
+        message.resize(padded + 8, 0);
+        let flat = schema.fields().iter().all(|field| is_flat(field.data_type()));
+        Ok(Self(Arc::new(Encoded { schema, message: message.into(), flat })))
+    }
+
+    /// The schema with no fields. Appendices B and C.
+    pub fn empty() -> Self {
+        static EMPTY: OnceLock<EncodedSchema> = OnceLock::new();
+        EMPTY
+            .get_or_init(|| {
+                let schema = Arc::new(Schema::empty());
+                Self(Arc::new(Encoded { schema, message: Bytes::from_static(&EMPTY_SCHEMA), flat: true }))
+            })
+            .clone()
+    }
+
+    /// The Arrow schema.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.0.schema
+    }
+
+    /// The framed schema message.
+    pub fn message(&self) -> &Bytes {
+        &self.0.message
+    }
+
+    /// Checks that a batch has columns of this schema's types.
+    ///
+    /// # Errors
+    /// When it has not; the error shows both.
+    pub fn check(&self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        let fields = self.schema().fields();
+        let same = fields.len() == batch.num_columns()
+            && fields
+                .iter()
+                .zip(batch.columns())
+                .all(|(field, column)| field.data_type() == column.data_type());
+        if same {
+            return Ok(());
+        }
+        let got = batch.schema();
+        Err(ArrowError::SchemaError(format!("expected columns {fields:?}, got {:?}", got.fields())))
+    }
+
+    /// True when every column is laid out by this crate, false when `arrow-ipc` does it.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.0.flat
+    }
+}
+
+/// Columns of one array without children, dictionaries or variadic buffers.
+pub(crate) fn is_flat(data_type: &DataType) -> bool {
+    data_type.is_primitive()
+        || matches!(
+            data_type,
+            DataType::Null
+                | DataType::Boolean
+                | DataType::FixedSizeBinary(_)
+                | DataType::Utf8
+                | DataType::LargeUtf8
+                | DataType::Binary
+                | DataType::LargeBinary
+        )
+}
+
+/// Eight-byte alignment, as the specification's peers write it, so that small frames are small.
+pub(crate) fn write_options() -> Result<IpcWriteOptions, ArrowError> {
+    IpcWriteOptions::try_new(super::ALIGNMENT, false, MetadataVersion::V5)
+}
+
+/// The empty schema's message, byte for byte as Appendix C gives it.
+static EMPTY_SCHEMA: [u8; 56] = [
+    0xff, 0xff, 0xff, 0xff, 0x30, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0x0a, 0, 0x0c, 0, 6, 0, 5, 0, 8, 0, 0x0a, 0,
+    0, 0, 0, 1, 4, 0, 0x0c, 0, 0, 0, 8, 0, 8, 0, 0, 0, 4, 0, 8, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0,
+];

@@ -1,0 +1,48 @@
+//! One batch as a complete IPC stream in memory: how a record travels inside a `binary` column. WIRE_PROTOCOL 4.
+
+use super::encoder::BatchEncoder;
+use super::error::{MessageError, ReadError};
+use super::metadata::Metadata;
+use super::outbox::Outbox;
+use super::reader::{Item, Reader};
+use super::schema::EncodedSchema;
+use crate::Limits;
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
+use bytes::{Buf, Bytes};
+
+/// A stream of schema, one batch with metadata, end marker.
+///
+/// # Errors
+/// When the batch's schema cannot be expressed in the format.
+pub fn encode_batch(batch: &RecordBatch, metadata: &Metadata) -> Result<Bytes, ArrowError> {
+    let schema = EncodedSchema::new(batch.schema())?;
+    let (mut encoder, mut outbox) = (BatchEncoder::default(), Outbox::default());
+    encoder.open(&schema, &mut outbox);
+    encoder.write(batch, metadata, &mut outbox)?;
+    encoder.close(&mut outbox);
+    Ok(outbox.copy_to_bytes(outbox.len()))
+}
+
+/// The first batch of a stream, and its metadata. The batch's columns share `bytes`.
+///
+/// # Errors
+/// When the bytes are no valid stream within the limits, or hold no batch.
+pub fn decode_batch(bytes: Bytes, limits: &Limits) -> Result<(RecordBatch, Metadata), ReadError> {
+    let mut reader = Reader::new(limits.clone());
+    reader.receive(bytes);
+    loop {
+        match reader.next_item()? {
+            Some(Item::Schema(_)) => {}
+            Some(Item::Batch(batch, metadata)) => return Ok((batch, metadata)),
+            Some(Item::EndOfStream) => {
+                let (expected, got) = ("a record batch", "the end of the stream");
+                return Err(MessageError::Unexpected { expected, got }.into());
+            }
+            None => {
+                let inside = "a stream held in memory";
+                return Err(super::FramingError::Truncated { inside }.into());
+            }
+        }
+    }
+}

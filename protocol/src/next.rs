@@ -1,0 +1,26 @@
+//! What a machine says when it is asked what comes next.
+
+/// The answer of `poll_event`. An error beside it means that the connection has failed.
+#[derive(Debug)]
+pub enum Next<E> {
+    /// Something happened.
+    Event(E),
+    /// More bytes are needed: send what waits, then receive.
+    NeedInput,
+    /// The machine waits for a command: an earlier event is to be answered, or a call to be made.
+    NeedCommand,
+    /// Too much output waits: send some of it first.
+    NeedDrain,
+    /// The peer is done and everything was answered.
+    Closed,
+}
+
+impl<E> Next<E> {
+    /// The event, if there is one.
+    pub fn event(self) -> Option<E> {
+        match self {
+            Self::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,700 @@
+//! What reflection's methods answer, to and from the bytes of their `result` column. WIRE_PROTOCOL 14 (Payload).
+
+use crate::Limits;
+use crate::ipc::{self, EncodedSchema, FramingError, Item, ReadError};
+use crate::service::{Idempotency, MethodKind, StreamKind};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayAccessor, ArrayRef, BinaryArray, BooleanArray, ListArray, RecordBatch};
+use arrow_array::{StringArray, StructArray};
+use arrow_buffer::OffsetBuffer;
+use arrow_ipc::MetadataVersion;
+use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// What a compressed payload may decompress to. Ten thousand methods are described in some ten megabytes.
+const MAX_DECOMPRESSED_BYTES: u64 = 64 << 20;
+
+/// Answer of `list_protocols`: a statement about a server. WIRE_PROTOCOL 14 (`ProtocolList`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtocolList {
+    /// Identifier of the server instance.
+    pub server_id: String,
+    /// Version of the server's build.
+    pub server_version: String,
+    /// Version of the request framing. WIRE_PROTOCOL 3.
+    pub request_version: String,
+    /// Every hosted protocol: applications in order of registration, then the framework's own.
+    pub protocols: Vec<ProtocolSummary>,
+}
+
+/// One hosted protocol without its methods. WIRE_PROTOCOL 14 (`ProtocolSummary`).
+///
+/// The reserved column `features` has no field here: it is written empty, and what it holds is ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtocolSummary {
+    /// Wire name, the routing key.
+    pub protocol: String,
+    /// Declared version `MAJOR.MINOR.PATCH`; empty when the protocol declares none.
+    pub protocol_version: String,
+    /// Fingerprint of the surface: 64 lowercase hex digits.
+    pub protocol_hash: String,
+    /// Present when callers should migrate: what to migrate to.
+    pub deprecated: Option<String>,
+}
+
+/// Answer of `describe`: a protocol in full, the same from every server that hosts it. WIRE_PROTOCOL 14
+/// (`ServiceDescription`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceDescription {
+    /// The protocol.
+    pub summary: ProtocolSummary,
+    /// Its methods, sorted by name.
+    pub methods: Vec<MethodDescription>,
+}
+
+/// One method as a client learns of it. WIRE_PROTOCOL 14 (`MethodInfo`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MethodDescription {
+    /// Name, unique within the protocol.
+    pub name: String,
+    /// Unary, or which kind of stream.
+    pub kind: MethodKind,
+    /// One field per parameter.
+    pub params: SchemaRef,
+    /// Schema of a unary result; `None` when the method returns nothing and for streams.
+    pub result: Option<SchemaRef>,
+    /// Schema of the stream header, when the method has one.
+    pub header: Option<SchemaRef>,
+    /// Whether a call may be repeated.
+    pub idempotency: Idempotency,
+    /// Present when callers should migrate: what to migrate to.
+    pub deprecated: Option<String>,
+}
+
+/// Bytes from a peer that are no payload of the expected kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not an Arrow IPC stream with a record batch.
+    #[error("malformed payload: {0}")]
+    Malformed(#[from] ReadError),
+    /// A payload is a single row.
+    #[error("a payload has one row, this one has {0}")]
+    Rows(usize),
+    /// A column that has no default is absent or null.
+    #[error("the payload has no value for {0:?}")]
+    Missing(&'static str),
+    /// A column is not of the specified Arrow type.
+    #[error("the payload's column {0:?} is not of the specified type")]
+    Type(&'static str),
+    /// A column holds a word that this version does not know and cannot do without.
+    #[error("the payload's column {column:?} holds the unknown value {value:?}")]
+    Value {
+        /// The column.
+        column: &'static str,
+        /// What it holds.
+        value: String,
+    },
+    /// A column that carries an Arrow schema holds something else.
+    #[error("the payload's column {column:?} holds no schema: {source}")]
+    Schema {
+        /// The column.
+        column: &'static str,
+        /// What is wrong with its bytes.
+        source: ReadError,
+    },
+}
+
+impl ProtocolList {
+    /// The payload as a complete IPC stream of one row, for the `result` column. WIRE_PROTOCOL 14 (Payload).
+    ///
+    /// # Errors
+    ///
+    /// What Arrow's writer reports.
+    pub fn encode(&self) -> Result<Vec<u8>, ArrowError> {
+        let mut columns = Columns::default();
+        columns.text("server_id", [self.server_id.as_str()]);
+        columns.text("server_version", [self.server_version.as_str()]);
+        columns.text("request_version", [self.request_version.as_str()]);
+        columns.list("protocols", ProtocolSummary::columns(&self.protocols)?)?;
+        columns.into_stream()
+    }
+
+    /// Reads what [`encode`](Self::encode) or another implementation wrote: columns by name, unknown ones ignored,
+    /// an absent one replaced by its default where the specification has one. WIRE_PROTOCOL 14 (Decoding is
+    /// tolerant).
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] for anything else. A compressed payload may decompress to 64 MiB.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let row = read_row(bytes)?;
+        let table = Table(&row);
+        let text = |column| table.text(column)?.required(0).map(str::to_owned);
+        Ok(Self {
+            server_id: text("server_id")?,
+            server_version: text("server_version")?,
+            request_version: text("request_version")?,
+            protocols: table.items("protocols", ProtocolSummary::read)?,
+        })
+    }
+}
+
+impl ServiceDescription {
+    /// The payload as a complete IPC stream of one row, for the `result` column. WIRE_PROTOCOL 14 (Payload).
+    ///
+    /// # Errors
+    ///
+    /// What Arrow's writer reports: one of the schemas has no IPC form.
+    pub fn encode(&self) -> Result<Vec<u8>, ArrowError> {
+        let mut columns = ProtocolSummary::columns(std::slice::from_ref(&self.summary))?;
+        columns.list("methods", MethodDescription::columns(&self.methods)?)?;
+        columns.into_stream()
+    }
+
+    /// Reads what [`encode`](Self::encode) or another implementation wrote, by the rules of
+    /// [`ProtocolList::decode`].
+    ///
+    /// # Errors
+    ///
+    /// As [`ProtocolList::decode`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let row = read_row(bytes)?;
+        let table = Table(&row);
+        let methods = table.items("methods", MethodDescription::read)?;
+        let summary = ProtocolSummary::read(table)?.pop().ok_or(DecodeError::Rows(0))?;
+        Ok(Self { summary, methods })
+    }
+}
+
+impl ProtocolSummary {
+    fn columns(rows: &[Self]) -> Result<Columns, ArrowError> {
+        let mut columns = Columns::default();
+        columns.text("protocol", rows.iter().map(|row| row.protocol.as_str()));
+        columns.text("protocol_version", rows.iter().map(|row| row.protocol_version.as_str()));
+        columns.text("protocol_hash", rows.iter().map(|row| row.protocol_hash.as_str()));
+        columns.deprecation(rows.iter().map(|row| row.deprecated.as_deref()));
+        let none = ListArray::try_new(
+            Arc::new(Field::new("item", DataType::Utf8, true)),
+            OffsetBuffer::new_zeroed(rows.len()),
+            Arc::new(StringArray::new_null(0)),
+            None,
+        )?;
+        columns.push("features", Arc::new(none));
+        Ok(columns)
+    }
+
+    fn read(table: Table<'_>) -> Result<Vec<Self>, DecodeError> {
+        table.0.column_by_name("features").ok_or(DecodeError::Missing("features"))?;
+        let (protocol, version) = (table.text("protocol")?, table.text("protocol_version")?);
+        let (hash, deprecated) = (table.text("protocol_hash")?, table.flag("deprecated")?);
+        let message = table.text("deprecation_message")?;
+        let read = |row| {
+            let message = message.required(row)?;
+            Ok(Self {
+                protocol: protocol.required(row)?.to_owned(),
+                protocol_version: version.required(row)?.to_owned(),
+                protocol_hash: hash.required(row)?.to_owned(),
+                deprecated: deprecated.required(row)?.then(|| message.to_owned()),
+            })
+        };
+        table.rows().map(read).collect()
+    }
+}
+
+impl MethodDescription {
+    fn columns(rows: &[Self]) -> Result<Columns, ArrowError> {
+        let encode = |schema: &SchemaRef| Ok(EncodedSchema::new(schema.clone())?.message().clone());
+        let schemas = |schema: fn(&Self) -> Option<&SchemaRef>| {
+            let encoded = rows.iter().map(|row| schema(row).map_or(Ok(Bytes::new()), encode));
+            encoded.collect::<Result<Vec<_>, ArrowError>>()
+        };
+        let mut columns = Columns::default();
+        columns.text("name", rows.iter().map(|row| row.name.as_str()));
+        columns.text("method_type", rows.iter().map(|row| kind_words(row.kind).0));
+        columns.flag("has_return", rows.iter().map(|row| row.result.is_some()));
+        columns.flag("has_header", rows.iter().map(|row| row.header.is_some()));
+        columns.text("stream_kind", rows.iter().map(|row| kind_words(row.kind).1));
+        columns.binary("params_schema_ipc", schemas(|row| Some(&row.params))?);
+        columns.binary("result_schema_ipc", schemas(|row| row.result.as_ref())?);
+        columns.binary("header_schema_ipc", schemas(|row| row.header.as_ref())?);
+        columns.text("idempotency", rows.iter().map(|row| idempotency_word(row.idempotency)));
+        columns.deprecation(rows.iter().map(|row| row.deprecated.as_deref()));
+        Ok(columns)
+    }
+
+    fn read(table: Table<'_>) -> Result<Vec<Self>, DecodeError> {
+        let (name, method_type) = (table.text("name")?, table.text("method_type")?);
+        let (has_return, has_header) = (table.flag("has_return")?, table.flag("has_header")?);
+        let (stream_kind, params) = (table.text("stream_kind")?, table.binary("params_schema_ipc")?);
+        let (result, header) = (table.binary("result_schema_ipc")?, table.binary("header_schema_ipc")?);
+        let idempotency = table.find("idempotency", |array| array.as_string_opt::<i32>())?;
+        let deprecated = table.find("deprecated", |array| array.as_boolean_opt())?;
+        let message = table.find("deprecation_message", |array| array.as_string_opt::<i32>())?;
+        let read = |row| {
+            let message = message.as_ref().and_then(|message| message.get(row)).unwrap_or_default();
+            let deprecated = deprecated.as_ref().and_then(|flag| flag.get(row)).unwrap_or(false);
+            Ok(Self {
+                name: name.required(row)?.to_owned(),
+                kind: kind(method_type.required(row)?, stream_kind.required(row)?)?,
+                params: params.schema(row)?,
+                result: has_return.required(row)?.then(|| result.schema(row)).transpose()?,
+                header: has_header.required(row)?.then(|| header.schema(row)).transpose()?,
+                idempotency: match idempotency.as_ref().and_then(|level| level.get(row)) {
+                    Some("no_side_effects") => Idempotency::NoSideEffects,
+                    Some("idempotent") => Idempotency::Idempotent,
+                    // A level that is not known here promises nothing here.
+                    _ => Idempotency::Unknown,
+                },
+                deprecated: deprecated.then(|| message.to_owned()),
+            })
+        };
+        table.rows().map(read).collect()
+    }
+}
+
+fn kind(method_type: &str, stream_kind: &str) -> Result<MethodKind, DecodeError> {
+    match method_type {
+        "unary" => Ok(MethodKind::Unary),
+        "stream" => Ok(MethodKind::Stream(match stream_kind {
+            "producer" => StreamKind::Producer,
+            "exchange" => StreamKind::Exchange,
+            _ => StreamKind::Unknown,
+        })),
+        _ => Err(DecodeError::Value { column: "method_type", value: method_type.to_owned() }),
+    }
+}
+
+/// `method_type` and `stream_kind`.
+fn kind_words(kind: MethodKind) -> (&'static str, &'static str) {
+    match kind {
+        MethodKind::Unary => ("unary", ""),
+        MethodKind::Stream(StreamKind::Producer) => ("stream", "producer"),
+        MethodKind::Stream(StreamKind::Exchange) => ("stream", "exchange"),
+        MethodKind::Stream(StreamKind::Unknown) => ("stream", "unknown"),
+    }
+}
+
+fn idempotency_word(idempotency: Idempotency) -> &'static str {
+    match idempotency {
+        Idempotency::Unknown => "unknown",
+        Idempotency::NoSideEffects => "no_side_effects",
+        Idempotency::Idempotent => "idempotent",
+    }
+}
+
+/// Columns of a payload or of the structs in one of its lists. None of them is nullable.
+#[derive(Default)]
+struct Columns {
+    fields: Vec<Field>,
+    arrays: Vec<ArrayRef>,
+}
+
+impl Columns {
+    fn push(&mut self, name: &str, array: ArrayRef) {
+        self.fields.push(Field::new(name, array.data_type().clone(), false));
+        self.arrays.push(array);
+    }
+
+    fn text<'a>(&mut self, name: &str, rows: impl IntoIterator<Item = &'a str>) {
+        self.push(name, Arc::new(StringArray::from_iter_values(rows)));
+    }
+
+    fn binary(&mut self, name: &str, rows: Vec<Bytes>) {
+        self.push(name, Arc::new(BinaryArray::from_iter_values(rows)));
+    }
+
+    fn flag(&mut self, name: &str, rows: impl Iterator<Item = bool>) {
+        self.push(name, Arc::new(BooleanArray::from(rows.collect::<Vec<_>>())));
+    }
+
+    fn deprecation<'a>(&mut self, rows: impl Iterator<Item = Option<&'a str>> + Clone) {
+        self.flag("deprecated", rows.clone().map(|message| message.is_some()));
+        self.text("deprecation_message", rows.map(Option::unwrap_or_default));
+    }
+
+    /// One row, whose list holds every row of `items`.
+    fn list(&mut self, name: &str, items: Self) -> Result<(), ArrowError> {
+        let items = StructArray::try_new(items.fields.into(), items.arrays, None)?;
+        let item = Arc::new(Field::new("item", items.data_type().clone(), true));
+        let offsets = OffsetBuffer::from_lengths([items.len()]);
+        self.push(name, Arc::new(ListArray::try_new(item, offsets, Arc::new(items), None)?));
+        Ok(())
+    }
+
+    fn into_stream(self) -> Result<Vec<u8>, ArrowError> {
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.arrays)?;
+        let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?;
+        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options)?;
+        writer.write(&batch)?;
+        writer.into_inner()
+    }
+}
+
+/// The one row of a payload.
+fn read_row(bytes: &[u8]) -> Result<StructArray, DecodeError> {
+    let max_body_bytes = MAX_DECOMPRESSED_BYTES.max(bytes.len() as u64);
+    let limits = Limits { max_body_bytes, ..Limits::default() };
+    match ipc::decode_batch(Bytes::copy_from_slice(bytes), &limits)? {
+        (batch, _) if batch.num_rows() == 1 => Ok(batch.into()),
+        (batch, _) => Err(DecodeError::Rows(batch.num_rows())),
+    }
+}
+
+/// Columns that were received, to be found by name. Of two with one name the first counts.
+#[derive(Clone, Copy)]
+struct Table<'a>(&'a StructArray);
+
+impl<'a> Table<'a> {
+    fn rows(self) -> std::ops::Range<usize> {
+        0..self.0.len()
+    }
+
+    fn find<A>(
+        self,
+        name: &'static str,
+        cast: impl FnOnce(&'a ArrayRef) -> Option<&'a A>,
+    ) -> Result<Option<Column<&'a A>>, DecodeError> {
+        let Some(array) = self.0.column_by_name(name) else { return Ok(None) };
+        let array = cast(array).ok_or(DecodeError::Type(name))?;
+        Ok(Some(Column { name, array }))
+    }
+
+    fn text(self, name: &'static str) -> Result<Column<&'a StringArray>, DecodeError> {
+        self.find(name, |array| array.as_string_opt())?.ok_or(DecodeError::Missing(name))
+    }
+
+    fn binary(self, name: &'static str) -> Result<Column<&'a BinaryArray>, DecodeError> {
+        self.find(name, |array| array.as_binary_opt())?.ok_or(DecodeError::Missing(name))
+    }
+
+    fn flag(self, name: &'static str) -> Result<Column<&'a BooleanArray>, DecodeError> {
+        self.find(name, |array| array.as_boolean_opt())?.ok_or(DecodeError::Missing(name))
+    }
+
+    /// What `read` makes of the structs in the list of the only row.
+    fn items<T>(
+        self,
+        name: &'static str,
+        read: fn(Table<'_>) -> Result<Vec<T>, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let lists = self.find(name, |array| array.as_list_opt::<i32>())?.ok_or(DecodeError::Missing(name))?;
+        let items = lists.required(0)?;
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
+        match items.as_struct_opt() {
+            Some(items) if items.null_count() == 0 => read(Table(items)),
+            _ => Err(DecodeError::Type(name)),
+        }
+    }
+}
+
+/// One of a table's columns, of the specified type.
+struct Column<A> {
+    name: &'static str,
+    array: A,
+}
+
+impl<A: ArrayAccessor> Column<A> {
+    fn get(&self, row: usize) -> Option<A::Item> {
+        self.array.is_valid(row).then(|| self.array.value(row))
+    }
+
+    fn required(&self, row: usize) -> Result<A::Item, DecodeError> {
+        self.get(row).ok_or(DecodeError::Missing(self.name))
+    }
+}
+
+impl Column<&BinaryArray> {
+    /// The schema in a row. No bytes are no fields: what a server sends that has nothing to say.
+    fn schema(&self, row: usize) -> Result<SchemaRef, DecodeError> {
+        let bytes = self.required(row)?;
+        if bytes.is_empty() {
+            return Ok(Arc::new(Schema::empty()));
+        }
+        let mut reader = ipc::Reader::new(Limits::default());
+        reader.receive(Bytes::copy_from_slice(bytes));
+        let source = match reader.next_item() {
+            Ok(Some(Item::Schema(schema))) => return Ok(schema.schema().clone()),
+            Ok(_) => FramingError::Truncated { inside: "a schema message" }.into(),
+            Err(error) => error,
+        };
+        Err(DecodeError::Schema { column: self.name, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::DictionaryArray;
+    use arrow_array::types::Int8Type;
+    use arrow_schema::Fields;
+
+    fn schema(name: &str, data_type: DataType) -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new(name, data_type, false)]))
+    }
+
+    fn method(name: &str, kind: MethodKind) -> MethodDescription {
+        MethodDescription {
+            name: name.to_owned(),
+            kind,
+            params: schema("a", DataType::Int64),
+            result: None,
+            header: None,
+            idempotency: Idempotency::Unknown,
+            deprecated: None,
+        }
+    }
+
+    fn summary() -> ProtocolSummary {
+        ProtocolSummary {
+            protocol: "demo.Echo.v1".to_owned(),
+            protocol_version: "1.2.3".to_owned(),
+            protocol_hash: "ab".repeat(32),
+            deprecated: None,
+        }
+    }
+
+    fn list() -> ProtocolList {
+        let old = ProtocolSummary {
+            protocol_version: String::new(),
+            deprecated: Some("Call demo.Echo.v2.".to_owned()),
+            ..summary()
+        };
+        ProtocolList {
+            server_id: "5f1e".to_owned(),
+            server_version: "0.1.0".to_owned(),
+            request_version: "1".to_owned(),
+            protocols: vec![summary(), old],
+        }
+    }
+
+    fn description() -> ServiceDescription {
+        let unary = MethodDescription {
+            params: Arc::new(Schema::empty()),
+            result: Some(schema("result", DataType::Binary)),
+            idempotency: Idempotency::NoSideEffects,
+            ..method("get", MethodKind::Unary)
+        };
+        let stream = MethodDescription {
+            header: Some(schema("h", DataType::Utf8)),
+            deprecated: Some(String::new()),
+            ..method("scan", MethodKind::Stream(StreamKind::Producer))
+        };
+        let idempotent =
+            MethodDescription { idempotency: Idempotency::Idempotent, ..method("put", MethodKind::Unary) };
+        let methods = vec![
+            method("feed", MethodKind::Stream(StreamKind::Exchange)),
+            unary,
+            idempotent,
+            stream,
+            method("whatever", MethodKind::Stream(StreamKind::Unknown)),
+        ];
+        ServiceDescription { summary: summary(), methods }
+    }
+
+    fn batch(bytes: Vec<u8>) -> RecordBatch {
+        ipc::decode_batch(bytes.into(), &Limits::default()).unwrap().0
+    }
+
+    fn bytes(columns: StructArray) -> Vec<u8> {
+        let batch = RecordBatch::from(columns);
+        let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    /// The struct with its columns changed.
+    fn with_columns(table: &StructArray, change: impl FnOnce(&mut Vec<(Field, ArrayRef)>)) -> StructArray {
+        let fields = table.fields().iter().map(|field| field.as_ref().clone());
+        let mut columns: Vec<_> = fields.zip(table.columns().iter().cloned()).collect();
+        change(&mut columns);
+        let (fields, arrays): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
+        StructArray::try_new_with_length(fields.into(), arrays, None, table.len()).unwrap()
+    }
+
+    /// The payload with the columns of its last column, a list of structs, changed.
+    fn with_item_columns(row: &StructArray, change: impl FnOnce(&mut Vec<(Field, ArrayRef)>)) -> StructArray {
+        with_columns(row, |columns| {
+            let (field, array) = columns.pop().unwrap();
+            let items = with_columns(array.as_list::<i32>().value(0).as_struct(), change);
+            let item = Arc::new(Field::new("item", items.data_type().clone(), true));
+            let lists =
+                ListArray::new(item, OffsetBuffer::from_lengths([items.len()]), Arc::new(items), None);
+            columns.push((Field::new(field.name(), lists.data_type().clone(), false), Arc::new(lists)));
+        })
+    }
+
+    fn set(columns: &mut [(Field, ArrayRef)], name: &str, array: ArrayRef) {
+        let column = columns.iter_mut().find(|(field, _)| field.name() == name).unwrap();
+        *column = (Field::new(name, array.data_type().clone(), true), array);
+    }
+
+    fn text_of(values: &[Option<&str>]) -> ArrayRef {
+        Arc::new(StringArray::from(values.to_vec()))
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        assert_eq!(ProtocolList::decode(&list().encode().unwrap()), Ok(list()));
+        assert_eq!(ServiceDescription::decode(&description().encode().unwrap()), Ok(description()));
+        let empty = ProtocolList { protocols: vec![], ..list() };
+        assert_eq!(ProtocolList::decode(&empty.encode().unwrap()), Ok(empty));
+        let empty = ServiceDescription { methods: vec![], ..description() };
+        assert_eq!(ServiceDescription::decode(&empty.encode().unwrap()), Ok(empty));
+    }
+
+    #[test]
+    fn the_arrow_schemas_are_the_reference_s() {
+        let field = |name: &str, data_type: &DataType| Field::new(name, data_type.clone(), false);
+        let list_of = |item: DataType| DataType::List(Arc::new(Field::new("item", item, true)));
+        let struct_of = |fields: &[Field]| DataType::Struct(Fields::from(fields.to_vec()));
+        let (utf8, bool, binary) = (DataType::Utf8, DataType::Boolean, DataType::Binary);
+        let mut protocol = vec![
+            field("protocol", &utf8),
+            field("protocol_version", &utf8),
+            field("protocol_hash", &utf8),
+            field("deprecated", &bool),
+            field("deprecation_message", &utf8),
+            field("features", &list_of(utf8.clone())),
+        ];
+        let method = [
+            field("name", &utf8),
+            field("method_type", &utf8),
+            field("has_return", &bool),
+            field("has_header", &bool),
+            field("stream_kind", &utf8),
+            field("params_schema_ipc", &binary),
+            field("result_schema_ipc", &binary),
+            field("header_schema_ipc", &binary),
+            field("idempotency", &utf8),
+            field("deprecated", &bool),
+            field("deprecation_message", &utf8),
+        ];
+        let server = vec![
+            field("server_id", &utf8),
+            field("server_version", &utf8),
+            field("request_version", &utf8),
+            field("protocols", &list_of(struct_of(&protocol))),
+        ];
+        assert_eq!(*batch(list().encode().unwrap()).schema(), Schema::new(server));
+        protocol.push(field("methods", &list_of(struct_of(&method))));
+        assert_eq!(*batch(description().encode().unwrap()).schema(), Schema::new(protocol));
+    }
+
+    #[test]
+    fn a_schema_is_one_message_and_an_absent_one_is_no_bytes() {
+        let row = StructArray::from(batch(description().encode().unwrap()));
+        let methods = row.column_by_name("methods").unwrap().as_list::<i32>().value(0);
+        let schemas =
+            |name: &str| methods.as_struct().column_by_name(name).unwrap().as_binary::<i32>().clone();
+        let message = schemas("result_schema_ipc").value(1).to_vec();
+        let length = u32::from_le_bytes(message[4..8].try_into().unwrap()) as usize;
+        assert_eq!((&message[..4], length + 8), (&[0xff; 4][..], message.len()));
+        assert_eq!(message.len() % 8, 0);
+        assert!(schemas("result_schema_ipc").value(0).is_empty());
+        assert!(schemas("header_schema_ipc").value(0).is_empty());
+    }
+
+    #[test]
+    fn unknown_columns_and_another_order_are_harmless() {
+        let row = StructArray::from(batch(description().encode().unwrap()));
+        let extended = with_item_columns(&row, |columns| {
+            columns.reverse();
+            let levels: DictionaryArray<Int8Type> = ["low"; 5].into_iter().collect();
+            columns.insert(0, (Field::new("level", levels.data_type().clone(), false), Arc::new(levels)));
+        });
+        let extended = with_columns(&extended, |columns| {
+            columns.reverse();
+            columns.push((Field::new("added", DataType::Utf8, true), text_of(&[None])));
+            set(columns, "features", text_of(&[Some("of a later version")]));
+        });
+        assert_eq!(ServiceDescription::decode(&bytes(extended)), Ok(description()));
+    }
+
+    #[test]
+    fn columns_with_a_default_may_be_absent_or_null() {
+        let mut expected = description();
+        for method in &mut expected.methods {
+            method.idempotency = Idempotency::Unknown;
+            method.deprecated = None;
+        }
+        let row = StructArray::from(batch(description().encode().unwrap()));
+        let defaulted = ["idempotency", "deprecated", "deprecation_message"];
+        let absent = with_item_columns(&row, |columns| {
+            columns.retain(|(field, _)| !defaulted.contains(&field.name().as_str()));
+        });
+        assert_eq!(ServiceDescription::decode(&bytes(absent)), Ok(expected.clone()));
+        let null = with_item_columns(&row, |columns| {
+            set(columns, "idempotency", text_of(&[None; 5]));
+            set(columns, "deprecated", Arc::new(BooleanArray::from(vec![None; 5])));
+            set(columns, "deprecation_message", text_of(&[None; 5]));
+        });
+        assert_eq!(ServiceDescription::decode(&bytes(null)), Ok(expected));
+    }
+
+    #[test]
+    fn columns_without_a_default_may_not_be_absent() {
+        let row = StructArray::from(batch(description().encode().unwrap()));
+        for field in row.fields() {
+            let without =
+                with_columns(&row, |columns| columns.retain(|(other, _)| other.name() != field.name()));
+            let error = ServiceDescription::decode(&bytes(without)).unwrap_err();
+            assert!(matches!(error, DecodeError::Missing(name) if name == field.name()), "{error}");
+        }
+        for name in ["name", "method_type", "has_return", "has_header", "stream_kind", "params_schema_ipc"] {
+            let without =
+                with_item_columns(&row, |columns| columns.retain(|(field, _)| field.name() != name));
+            assert_eq!(ServiceDescription::decode(&bytes(without)), Err(DecodeError::Missing(name)));
+        }
+        let null = with_columns(&row, |columns| set(columns, "protocol", text_of(&[None])));
+        assert_eq!(ServiceDescription::decode(&bytes(null)), Err(DecodeError::Missing("protocol")));
+    }
+
+    #[test]
+    fn other_types_words_and_schemas_are_named_in_the_error() {
+        let row = StructArray::from(batch(description().encode().unwrap()));
+        let changed = |name: &str, array: ArrayRef| {
+            let changed = with_item_columns(&row, |columns| set(columns, name, array));
+            ServiceDescription::decode(&bytes(changed))
+        };
+        let numbers = Arc::new(arrow_array::Int8Array::from(vec![0; 5]));
+        assert_eq!(changed("has_return", numbers), Err(DecodeError::Type("has_return")));
+        let odd = Err(DecodeError::Value { column: "method_type", value: "batch".to_owned() });
+        assert_eq!(changed("method_type", text_of(&[Some("batch"); 5])), odd);
+        let later = changed("stream_kind", text_of(&[Some("duplex"); 5])).unwrap();
+        assert_eq!(later.methods[0].kind, MethodKind::Stream(StreamKind::Unknown));
+        let later = changed("idempotency", text_of(&[Some("mostly"); 5])).unwrap();
+        assert_eq!(later.methods[1].idempotency, Idempotency::Unknown);
+        for garbage in [&b"\xff\xff\xff\xff"[..], b"not a schema message", &[0; 16]] {
+            let error =
+                changed("params_schema_ipc", Arc::new(BinaryArray::from(vec![garbage; 5]))).unwrap_err();
+            assert!(matches!(error, DecodeError::Schema { column: "params_schema_ipc", .. }), "{error}");
+        }
+        let empty = changed("params_schema_ipc", Arc::new(BinaryArray::from(vec![&b""[..]; 5]))).unwrap();
+        assert!(empty.methods.iter().all(|method| method.params.fields().is_empty()));
+    }
+
+    #[test]
+    fn a_payload_is_one_row() {
+        let row = batch(list().encode().unwrap());
+        assert_eq!(ProtocolList::decode(&bytes(row.slice(0, 0).into())), Err(DecodeError::Rows(0)));
+        assert!(matches!(ProtocolList::decode(b""), Err(DecodeError::Malformed(_))));
+    }
+
+    #[test]
+    fn no_truncation_and_no_changed_byte_panics() {
+        let bytes = description().encode().unwrap();
+        let end = bytes.len() - 8; // where the end-of-stream marker begins, which nobody waits for
+        assert!((0..end).all(|length| ServiceDescription::decode(&bytes[..length]).is_err()));
+        for position in 0..bytes.len() {
+            for flip in [0x01, 0x02, 0x04, 0x10, 0x80, 0xff] {
+                let mut changed = bytes.clone();
+                changed[position] ^= flip;
+                let _ = ServiceDescription::decode(&changed);
+            }
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! The server's state machine.
+
+use super::event::{Event, InputStream};
+use crate::ipc::{BatchEncoder, EncodedSchema, Item, MessageError, Metadata, Outbox, ReadError, Reader};
+use crate::wire::error::{ErrorContext, RpcError};
+use crate::wire::keys;
+use crate::wire::log::LogMessage;
+use crate::wire::request::{Request, looks_like_request};
+use crate::{CommandError, ConnectionError, IdSource, Limits, Next};
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+
+/// What a connection needs to know of its server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Identifies the server instance in logs and errors: 12 hex digits by convention.
+    pub server_id: String,
+    /// Whether errors carry a traceback. WIRE_PROTOCOL 8, "Tracebacks".
+    pub include_tracebacks: bool,
+    /// Bounds of what the connection accepts and holds.
+    pub limits: Limits,
+    /// Gives an id to requests that come without one.
+    pub request_ids: IdSource,
+}
+
+/// One connection, from its first byte to its last. See the [module](super) for its states.
+#[derive(Debug)]
+pub struct Connection {
+    config: Config,
+    reader: Reader,
+    encoder: BatchEncoder,
+    outbox: Outbox,
+    state: State,
+    /// Correlates the current call's logs and errors.
+    request_id: String,
+    /// Where the current call went, for its traceback: protocol and method.
+    origin: (String, String),
+    /// Logs that wait for a response stream to open.
+    logs: Vec<Metadata>,
+    peer_closed: bool,
+    error: Option<ConnectionError>,
+}
+
+#[derive(Debug)]
+enum State {
+    Awaiting(Incoming),
+    Answering,
+    Streaming,
+    /// An input was delivered. `ended` and `cancelled` inputs leave nothing to answer but the end.
+    Turn {
+        ended: bool,
+    },
+    Draining,
+}
+
+/// A request as far as it has been read.
+#[derive(Debug, Default)]
+struct Incoming {
+    request: Option<Request>,
+    /// The refusal to answer with once the stream has been passed over.
+    refusal: Option<RpcError>,
+    /// The last call was refused and its input may follow.
+    after_refusal: bool,
+}
+
+impl Incoming {
+    fn after(input: InputStream) -> State {
+        State::Awaiting(Self { after_refusal: input == InputStream::Possible, ..Self::default() })
+    }
+}
+
+/// Getters.
+impl Connection {
+    /// A connection of which nothing has been read.
+    pub fn new(config: Config) -> Self {
+        Self {
+            reader: Reader::new(config.limits.clone()),
+            config,
+            encoder: BatchEncoder::default(),
+            outbox: Outbox::default(),
+            state: State::Awaiting(Incoming::default()),
+            request_id: String::new(),
+            origin: Default::default(),
+            logs: Vec::new(),
+            peer_closed: false,
+            error: None,
+        }
+    }
+
+    /// The configuration given at construction.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Id of the call that is being answered: the client's own, or one made for it.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// True between calls, with nothing of a further request there.
+    pub fn is_idle(&self) -> bool {
+        matches!(&self.state, State::Awaiting(incoming) if incoming.request.is_none())
+            && self.reader.is_at_boundary()
+    }
+}
+
+/// Bytes in.
+impl Connection {
+    /// Takes bytes in, sharing them: the columns of a batch that lies inside them are not copied.
+    pub fn receive(&mut self, bytes: Bytes) {
+        self.reader.receive(bytes);
+    }
+
+    /// Memory to read into, never empty: a large body's own, or a scratch buffer. Call
+    /// [`advance`](Self::advance) with the number of bytes read.
+    pub fn read_buf(&mut self) -> &mut [u8] {
+        self.reader.read_buf()
+    }
+
+    /// Takes in the first `count` bytes of what [`read_buf`](Self::read_buf) lent.
+    pub fn advance(&mut self, count: usize) {
+        self.reader.advance(count);
+    }
+
+    /// The peer has closed its sending side.
+    pub fn receive_eof(&mut self) {
+        self.peer_closed = true;
+    }
+}
+
+/// Commands. Logs may be given at any time in a call; they precede what is sent after them.
+impl Connection {
+    /// Sends a log to the client, at once on an open stream and otherwise ahead of the answer.
+    pub fn log(&mut self, message: &LogMessage) {
+        let request_id = (!self.request_id.is_empty()).then_some(self.request_id.as_str());
+        let metadata = message.to_metadata(&self.config.server_id, request_id);
+        if self.encoder.schema().is_none() || self.encoder.write_empty(&metadata, &mut self.outbox).is_err() {
+            self.logs.push(metadata);
+        }
+    }
+
+    /// Names the protocol and method that the current call was resolved to, for the traceback of its errors.
+    pub fn set_origin(&mut self, protocol: &str, method: &str) {
+        let (own_protocol, own_method) = &mut self.origin;
+        own_protocol.clear();
+        own_protocol.push_str(protocol);
+        own_method.clear();
+        own_method.push_str(method);
+    }
+
+    /// Answers a unary call. WIRE_PROTOCOL 6.
+    ///
+    /// # Errors
+    /// When no request waits for its answer, or the batch is not of the schema's types.
+    pub fn respond(
+        &mut self,
+        schema: &EncodedSchema,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), CommandError> {
+        self.expect_answering("respond")?;
+        self.whole_stream(schema, batch, metadata)?;
+        self.state = Incoming::after(InputStream::None);
+        Ok(())
+    }
+
+    /// Answers a call with an error instead of a response, a header or a stream. WIRE_PROTOCOL 13, "Error stream
+    /// format".
+    ///
+    /// # Errors
+    /// When no request waits for its answer.
+    pub fn refuse(
+        &mut self,
+        schema: &EncodedSchema,
+        error: &RpcError,
+        input: InputStream,
+    ) -> Result<(), CommandError> {
+        self.expect_answering("refuse")?;
+        self.write_error_stream(schema, error);
+        self.state = Incoming::after(input);
+        Ok(())
+    }
+
+    /// Sends a stream's header, ahead of [`open_stream`](Self::open_stream). WIRE_PROTOCOL 9, phase 1.5.
+    ///
+    /// # Errors
+    /// When no request waits for its answer, or the batch is not of the schema's types.
+    pub fn send_header(&mut self, schema: &EncodedSchema, batch: &RecordBatch) -> Result<(), CommandError> {
+        self.expect_answering("send_header")?;
+        Ok(self.whole_stream(schema, batch, &Metadata::new())?)
+    }
+
+    /// Accepts a stream call: opens the output stream and begins to read input. WIRE_PROTOCOL 9, phase 2.
+    ///
+    /// # Errors
+    /// When no request waits for its answer.
+    pub fn open_stream(&mut self, schema: &EncodedSchema) -> Result<(), CommandError> {
+        self.expect_answering("open_stream")?;
+        self.open(schema);
+        self.state = State::Streaming;
+        Ok(())
+    }
+
+    /// Answers one input with one batch.
+    ///
+    /// # Errors
+    /// When no input waits for its answer, or the batch is not of the output schema's types.
+    pub fn emit(&mut self, batch: &RecordBatch, metadata: &Metadata) -> Result<(), CommandError> {
+        let State::Turn { ended: false } = self.state else {
+            return Err(CommandError::Misuse {
+                command: "emit",
+                when: "while an input waits for its answer",
+            });
+        };
+        self.encoder.write(batch, metadata, &mut self.outbox)?;
+        self.state = State::Streaming;
+        Ok(())
+    }
+
+    /// Ends the open stream with an error. The rest of its input is passed over.
+    ///
+    /// # Errors
+    /// When no stream is open.
+    pub fn fail(&mut self, error: &RpcError) -> Result<(), CommandError> {
+        self.expect_stream("fail")?;
+        self.write_error(error);
+        self.close_output();
+        Ok(())
+    }
+
+    /// Ends the open stream. The rest of its input is passed over.
+    ///
+    /// # Errors
+    /// When no stream is open.
+    pub fn finish(&mut self) -> Result<(), CommandError> {
+        self.expect_stream("finish")?;
+        self.close_output();
+        Ok(())
+    }
+}
+
+/// Events and output.
+impl Connection {
+    /// What comes next. Ask until it is not an event.
+    ///
+    /// # Errors
+    /// The connection has failed. The error comes back on every further call; the output still holds the answer
+    /// that tells the peer.
+    pub fn poll_event(&mut self) -> Result<Next<Event>, ConnectionError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        loop {
+            if let State::Answering | State::Turn { .. } = self.state {
+                return Ok(Next::NeedCommand);
+            }
+            if self.outbox.len() > self.config.limits.max_buffered_output {
+                return Ok(Next::NeedDrain);
+            }
+            match self.reader.next_item() {
+                Ok(Some(item)) => {
+                    if let Some(event) = self.take_item(item) {
+                        return Ok(Next::Event(event));
+                    }
+                }
+                Ok(None) if !self.peer_closed => return Ok(Next::NeedInput),
+                Ok(None) => return self.end_of_input(),
+                Err(ReadError::Message(error)) => {
+                    if let Some(event) = self.refuse_message(error) {
+                        return Ok(Next::Event(event));
+                    }
+                }
+                Err(ReadError::Framing(error)) => {
+                    if !matches!(self.state, State::Draining) {
+                        self.answer_fatal(&RpcError::new("ArrowInvalid", error.to_string()));
+                    }
+                    return Err(self.error.insert(error.into()).clone());
+                }
+            }
+        }
+    }
+
+    /// The output that waits, if any: send it with `write_vectored` and `advance`, or take segments out.
+    pub fn poll_transmit(&mut self) -> Option<&mut Outbox> {
+        (!self.outbox.is_empty()).then_some(&mut self.outbox)
+    }
+}
+
+impl Connection {
+    fn take_item(&mut self, item: Item) -> Option<Event> {
+        match &mut self.state {
+            State::Awaiting(incoming) => match item {
+                Item::Schema(_) => None,
+                Item::Batch(_, metadata) if incoming.after_refusal && !looks_like_request(&metadata) => {
+                    self.reader.skip_stream();
+                    self.state = State::Draining;
+                    None
+                }
+                Item::Batch(batch, metadata) => {
+                    incoming.request = Some(Request { batch, metadata });
+                    // Whatever else the stream holds means nothing. Its end must still be read.
+                    self.reader.skip_stream();
+                    None
+                }
+                Item::EndOfStream => {
+                    let incoming = std::mem::take(incoming);
+                    self.request_ended(incoming)
+                }
+            },
+            State::Streaming => match item {
+                Item::Schema(_) => None,
+                Item::Batch(_, metadata) if metadata.contains_key(keys::CANCEL) => {
+                    self.reader.skip_stream();
+                    self.state = State::Turn { ended: false };
+                    Some(Event::Cancelled)
+                }
+                Item::Batch(batch, metadata) => {
+                    self.state = State::Turn { ended: false };
+                    Some(Event::Input(batch, metadata))
+                }
+                Item::EndOfStream => {
+                    self.state = State::Turn { ended: true };
+                    Some(Event::InputEnded)
+                }
+            },
+            State::Draining => {
+                match item {
+                    Item::EndOfStream => self.state = Incoming::after(InputStream::None),
+                    Item::Schema(_) | Item::Batch(..) => self.reader.skip_stream(),
+                }
+                None
+            }
+            State::Answering | State::Turn { .. } => None,
+        }
+    }
+
+    /// A request stream has been read to its end.
+    fn request_ended(&mut self, incoming: Incoming) -> Option<Event> {
+        let Some(request) = incoming.request else {
+            if incoming.after_refusal && incoming.refusal.is_none() {
+                return None;
+            }
+            self.origin = Default::default();
+            let error = incoming.refusal.unwrap_or_else(|| {
+                RpcError::new("RpcError", "expected a request stream with one batch, got none")
+            });
+            return Some(self.refuse_request(error, InputStream::None));
+        };
+        self.request_id.clear();
+        match request.request_id() {
+            Some(id) => self.request_id.push_str(id),
+            None => self.config.request_ids.next_into(&mut self.request_id),
+        }
+        self.origin.0.clear();
+        self.origin.1.clear();
+        self.state = State::Answering;
+        if let Err(error) = request.validate() {
+            let named = request.metadata.contains_key(keys::METHOD);
+            return Some(
+                self.refuse_request(error, if named { InputStream::Possible } else { InputStream::None }),
+            );
+        }
+        Some(Event::Request(request))
+    }
+
+    fn refuse_request(&mut self, error: RpcError, input: InputStream) -> Event {
+        self.write_error_stream(&EncodedSchema::empty(), &error);
+        self.state = Incoming::after(input);
+        Event::Refused(error)
+    }
+
+    /// One message was refused; the reader passes over the rest of its stream.
+    fn refuse_message(&mut self, error: MessageError) -> Option<Event> {
+        let error = RpcError::new("ArrowInvalid", error.to_string());
+        match &mut self.state {
+            State::Awaiting(incoming) => {
+                incoming.refusal = Some(error);
+                None
+            }
+            State::Streaming => {
+                self.write_error(&error);
+                self.close_output();
+                Some(Event::Refused(error))
+            }
+            State::Answering | State::Turn { .. } | State::Draining => None,
+        }
+    }
+
+    fn end_of_input(&mut self) -> Result<Next<Event>, ConnectionError> {
+        match self.reader.truncation() {
+            None if matches!(self.state, State::Awaiting(_)) => Ok(Next::Closed),
+            // A client may go away in the middle of a stream; nobody is left to answer.
+            truncation => {
+                let error = truncation.map_or(
+                    ConnectionError::Protocol {
+                        expected: "the end of the input stream",
+                        got: "the end of the connection",
+                    },
+                    ConnectionError::from,
+                );
+                Err(self.error.insert(error).clone())
+            }
+        }
+    }
+
+    /// The last words on a connection that cannot go on.
+    fn answer_fatal(&mut self, error: &RpcError) {
+        if self.encoder.schema().is_some() {
+            self.write_error(error);
+            self.encoder.close(&mut self.outbox);
+        } else {
+            self.write_error_stream(&EncodedSchema::empty(), error);
+        }
+    }
+
+    fn open(&mut self, schema: &EncodedSchema) {
+        self.encoder.open(schema, &mut self.outbox);
+        for log in std::mem::take(&mut self.logs) {
+            // Writing an empty batch of the schema just opened cannot fail.
+            let _ = self.encoder.write_empty(&log, &mut self.outbox);
+        }
+    }
+
+    /// Schema, waiting logs, one batch, end.
+    fn whole_stream(
+        &mut self,
+        schema: &EncodedSchema,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), arrow_schema::ArrowError> {
+        schema.check(batch)?;
+        self.open(schema);
+        self.encoder.write(batch, metadata, &mut self.outbox)?;
+        self.encoder.close(&mut self.outbox);
+        Ok(())
+    }
+
+    fn write_error_stream(&mut self, schema: &EncodedSchema, error: &RpcError) {
+        self.open(schema);
+        self.write_error(error);
+        self.encoder.close(&mut self.outbox);
+    }
+
+    fn write_error(&mut self, error: &RpcError) {
+        let (protocol, method) = (&self.origin.0, &self.origin.1);
+        let metadata = error.to_metadata(&ErrorContext {
+            server_id: &self.config.server_id,
+            request_id: (!self.request_id.is_empty()).then_some(self.request_id.as_str()),
+            origin: (!method.is_empty()).then_some((protocol, method)),
+            include_traceback: self.config.include_tracebacks,
+        });
+        // Writing an empty batch on an open stream cannot fail.
+        let _ = self.encoder.write_empty(&metadata, &mut self.outbox);
+    }
+
+    fn close_output(&mut self) {
+        self.encoder.close(&mut self.outbox);
+        if matches!(self.state, State::Turn { ended: true }) {
+            self.state = Incoming::after(InputStream::None);
+        } else {
+            self.reader.skip_stream();
+            self.state = State::Draining;
+        }
+    }
+
+    fn expect_answering(&self, command: &'static str) -> Result<(), CommandError> {
+        match self.state {
+            State::Answering => Ok(()),
+            _ => Err(CommandError::Misuse { command, when: "while a request waits for its answer" }),
+        }
+    }
+
+    fn expect_stream(&self, command: &'static str) -> Result<(), CommandError> {
+        match self.state {
+            State::Streaming | State::Turn { .. } => Ok(()),
+            _ => Err(CommandError::Misuse { command, when: "on an open stream" }),
+        }
+    }
+}

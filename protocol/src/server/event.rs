@@ -1,0 +1,34 @@
+//! What a server's connection tells its caller.
+
+use crate::ipc::Metadata;
+use crate::wire::error::RpcError;
+use crate::wire::request::Request;
+use arrow_array::RecordBatch;
+
+/// Something that the peer did.
+#[derive(Debug)]
+pub enum Event {
+    /// A call. Answer it with `respond`, `refuse`, or `open_stream` and then turns.
+    Request(Request),
+    /// One batch of the open stream's input, or a producer's tick. Answer it with `emit`, `fail` or `finish`.
+    Input(RecordBatch, Metadata),
+    /// The client gave the open stream up. Answer with `finish`, once what it held is released.
+    Cancelled,
+    /// The client's input has ended. Answer with `finish`.
+    InputEnded,
+    /// What the peer sent could not be accepted and has been answered with this error, with no part of the
+    /// caller. If a stream was open it is over.
+    Refused(RpcError),
+}
+
+/// Whether the client of a refused call may already have begun to send input for it.
+///
+/// A client that believes it called a stream method sends an input stream, if only an empty one, even after it has
+/// read the error. The connection passes over such a stream, and tells it from a request by its metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputStream {
+    /// The method is known to be unary: the next stream is a request.
+    None,
+    /// The method is a stream, or unknown: the next stream may be abandoned input.
+    Possible,
+}

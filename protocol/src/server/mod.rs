@@ -1,0 +1,26 @@
+//! The server's side of a connection: bytes in, calls out; answers in, frames out. It knows no methods.
+//!
+//! Lives here: the order of streams and batches that WIRE_PROTOCOL 5, 6 and 9 prescribe. Not here: which methods
+//! exist and what they do (that is [`crate::service`]).
+//!
+//! ```text
+//!                     Request                Input, Cancelled, InputEnded
+//!   peer ──bytes──► ┌──────────┐ ──events──► caller
+//!                   │Connection│
+//!   peer ◄─frames── └──────────┘ ◄─commands─ caller
+//!                     respond, refuse, send_header, open_stream, emit, log, fail, finish
+//! ```
+//!
+//! | state | the peer may send | the caller may |
+//! | --- | --- | --- |
+//! | awaiting a request | a request stream | nothing |
+//! | answering | nothing (it waits) | `log`; `respond` or `refuse`; `send_header`, then `open_stream` |
+//! | streaming | one input batch, a cancel, the end | `log`, `fail`, `finish` |
+//! | in a turn | nothing (it waits) | `log`; `emit`, `fail` or `finish` |
+//! | draining | the rest of its input, unread | nothing |
+
+mod connection;
+mod event;
+
+pub use connection::{Config, Connection};
+pub use event::{Event, InputStream};

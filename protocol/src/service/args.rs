@@ -1,0 +1,156 @@
+//! The parameters of a call, and the values that handlers take from them. WIRE_PROTOCOL 4.
+
+use crate::Limits;
+use crate::ipc::decode_batch;
+use crate::wire::error::RpcError;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
+use bytes::Bytes;
+
+/// One row of parameters, checked against the method's schema.
+#[derive(Clone, Debug)]
+pub struct Args(RecordBatch);
+
+impl Args {
+    /// Wraps a row of parameters.
+    pub fn new(row: RecordBatch) -> Self {
+        Self(row)
+    }
+
+    /// The row: one column per parameter, in declaration order.
+    pub fn row(&self) -> &RecordBatch {
+        &self.0
+    }
+
+    /// A parameter as its Arrow column of one value.
+    ///
+    /// # Errors
+    /// When there is no such parameter.
+    pub fn column(&self, name: &str) -> Result<&ArrayRef, RpcError> {
+        self.0
+            .column_by_name(name)
+            .ok_or_else(|| RpcError::type_error(format!("expected a parameter {name:?}, got none")))
+    }
+
+    /// A parameter's value: a number, a `bool`, a `&str`, a `&[u8]`, or an `Option` of one of these.
+    ///
+    /// # Errors
+    /// When there is no such parameter, its type is another, or it is null and `T` is no `Option`.
+    pub fn get<'a, T: FromArgument<'a>>(&'a self, name: &str) -> Result<T, RpcError> {
+        let column = self.column(name)?;
+        T::from_argument(column).ok_or_else(|| {
+            let null = if column.is_empty() || column.is_null(0) { "null" } else { "a value" };
+            RpcError::type_error(format!(
+                "expected parameter {name:?} to be a {}, got {null} of type {}",
+                T::NAME,
+                column.data_type()
+            ))
+        })
+    }
+
+    /// A record parameter: the one-row batch that travels in a `binary` column as an IPC stream of its own.
+    ///
+    /// # Errors
+    /// When there is no such parameter, it is not binary, or its bytes are no such stream.
+    pub fn record(&self, name: &str) -> Result<RecordBatch, RpcError> {
+        let bytes = Bytes::copy_from_slice(self.get(name)?);
+        let (record, _) = decode_batch(bytes, &Limits::default()).map_err(|error| {
+            RpcError::type_error(format!("expected parameter {name:?} to be a record: {error}"))
+        })?;
+        Ok(record)
+    }
+}
+
+/// A value that can be read from a column of one row.
+pub trait FromArgument<'a>: Sized {
+    /// What a person calls the type.
+    const NAME: &'static str;
+    /// The first row's value; `None` when it is null or the column has another type.
+    fn from_argument(column: &'a ArrayRef) -> Option<Self>;
+}
+
+impl<'a, T: FromArgument<'a>> FromArgument<'a> for Option<T> {
+    const NAME: &'static str = T::NAME;
+    fn from_argument(column: &'a ArrayRef) -> Option<Self> {
+        if is_null(column) { Some(None) } else { T::from_argument(column).map(Some) }
+    }
+}
+
+impl<'a> FromArgument<'a> for bool {
+    const NAME: &'static str = "bool";
+    fn from_argument(column: &'a ArrayRef) -> Option<Self> {
+        let values = column.as_boolean_opt()?;
+        (!is_null(column)).then(|| values.value(0))
+    }
+}
+
+impl<'a> FromArgument<'a> for &'a str {
+    const NAME: &'static str = "string";
+    fn from_argument(column: &'a ArrayRef) -> Option<Self> {
+        if is_null(column) {
+            return None;
+        }
+        match column.data_type() {
+            DataType::Utf8 => Some(column.as_string::<i32>().value(0)),
+            DataType::LargeUtf8 => Some(column.as_string::<i64>().value(0)),
+            DataType::Utf8View => Some(column.as_string_view().value(0)),
+            DataType::Dictionary(_, _) => {
+                let dictionary = column.as_any_dictionary_opt()?;
+                let key = *dictionary.normalized_keys().first()?;
+                let values = dictionary.values().as_string_opt::<i32>()?;
+                (key < values.len()).then(|| values.value(key))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<'a> FromArgument<'a> for &'a [u8] {
+    const NAME: &'static str = "binary";
+    fn from_argument(column: &'a ArrayRef) -> Option<Self> {
+        if is_null(column) {
+            return None;
+        }
+        match column.data_type() {
+            DataType::Binary => Some(column.as_binary::<i32>().value(0)),
+            DataType::LargeBinary => Some(column.as_binary::<i64>().value(0)),
+            DataType::BinaryView => Some(column.as_binary_view().value(0)),
+            DataType::FixedSizeBinary(_) => Some(column.as_fixed_size_binary().value(0)),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! numbers {
+    ($($native:ty, $arrow:ty, $name:literal;)*) => {$(
+        impl<'a> FromArgument<'a> for $native {
+            const NAME: &'static str = $name;
+            fn from_argument(column: &'a ArrayRef) -> Option<Self> {
+                let values = column.as_primitive_opt::<$arrow>()?;
+                (!is_null(column)).then(|| values.value(0))
+            }
+        }
+    )*};
+}
+
+numbers! {
+    i8, Int8Type, "int8";
+    i16, Int16Type, "int16";
+    i32, Int32Type, "int32";
+    i64, Int64Type, "int64";
+    u8, UInt8Type, "uint8";
+    u16, UInt16Type, "uint16";
+    u32, UInt32Type, "uint32";
+    u64, UInt64Type, "uint64";
+    f32, Float32Type, "float32";
+    f64, Float64Type, "float64";
+}
+
+fn is_null(column: &ArrayRef) -> bool {
+    column.is_empty() || column.is_null(0)
+}

@@ -1,0 +1,229 @@
+//! The service: all protocols that a server hosts, fixed once it is built. WIRE_PROTOCOL 3.1, "Hosting several
+//! application protocols".
+
+use super::info::{MethodInfo, ProtocolInfo};
+use super::method::Method;
+use super::protocol::{Hosted, Protocol};
+use super::version::InvalidVersion;
+use crate::reflection::{self, ProtocolList};
+use crate::wire::error::RpcError;
+use arrow_schema::{ArrowError, DataType};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// A protocol or method that cannot be hosted as declared.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The name does not follow the grammar.
+    #[error(
+        "expected a protocol name of letters, digits, '_' and '.', beginning with a letter or '_', of at most \
+         255 bytes, got {0:?}"
+    )]
+    InvalidName(String),
+    /// The name begins with `vgi_rpc.`, which is for the framework's own protocols.
+    #[error("protocol names beginning with \"vgi_rpc.\" are reserved, got {0:?}")]
+    ReservedName(String),
+    /// Two protocols have one name.
+    #[error("two protocols are named {0:?}")]
+    DuplicateProtocol(String),
+    /// Two methods of a protocol have one name.
+    #[error("protocol {protocol:?} has two methods named {method:?}")]
+    DuplicateMethod {
+        /// The protocol.
+        protocol: String,
+        /// The method.
+        method: String,
+    },
+    /// The declared version is not canonical.
+    #[error("protocol {protocol:?}: {error}")]
+    Version {
+        /// The protocol.
+        protocol: String,
+        /// What is wrong with it.
+        error: InvalidVersion,
+    },
+    /// A method's signature cannot be expressed.
+    #[error("method {protocol}/{method}: {error}")]
+    Method {
+        /// The protocol.
+        protocol: String,
+        /// The method.
+        method: String,
+        /// What is wrong with it.
+        error: ArrowError,
+    },
+    /// The surface has a type without a token, so that it cannot be fingerprinted.
+    #[error("protocol {protocol:?} cannot be fingerprinted: {error}")]
+    Hash {
+        /// The protocol.
+        protocol: String,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// No protocol was registered.
+    #[error("expected at least one protocol")]
+    Empty,
+}
+
+/// Everything that a server hosts. Built once, shared by its connections, never changed.
+#[derive(Debug)]
+pub struct Service {
+    pub(crate) protocols: Vec<Hosted>,
+    server_id: Arc<str>,
+    include_tracebacks: bool,
+}
+
+/// A service being put together.
+#[derive(Debug)]
+pub struct ServiceBuilder {
+    protocols: Vec<Protocol>,
+    server_id: String,
+    server_version: String,
+    include_tracebacks: bool,
+    reflection: bool,
+}
+
+impl Service {
+    /// Begins a service. `server_id` tells this instance from others in logs and errors: 12 random hex digits by
+    /// convention.
+    pub fn builder(server_id: impl Into<String>) -> ServiceBuilder {
+        ServiceBuilder {
+            protocols: Vec::new(),
+            server_id: server_id.into(),
+            server_version: String::new(),
+            include_tracebacks: true,
+            reflection: true,
+        }
+    }
+
+    /// This instance's id.
+    pub fn server_id(&self) -> &Arc<str> {
+        &self.server_id
+    }
+
+    /// Whether errors carry tracebacks.
+    pub fn include_tracebacks(&self) -> bool {
+        self.include_tracebacks
+    }
+
+    /// What is hosted: the application's protocols in registration order, then the framework's.
+    pub fn protocols(&self) -> impl ExactSizeIterator<Item = &ProtocolInfo> {
+        self.protocols.iter().map(|hosted| &hosted.info)
+    }
+
+    /// One method, with its handler.
+    pub fn method(&self, protocol: &str, method: &str) -> Option<&Arc<Method>> {
+        self.hosted(protocol)?.methods.get(method)
+    }
+
+    pub(crate) fn hosted(&self, name: &str) -> Option<&Hosted> {
+        self.protocols.iter().find(|hosted| hosted.info.name == name)
+    }
+}
+
+impl ServiceBuilder {
+    /// Hosts a protocol. The first one is the primary: what clients take a server to be for.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocols.push(protocol);
+        self
+    }
+
+    /// The build version that reflection reports.
+    pub fn server_version(mut self, version: impl Into<String>) -> Self {
+        self.server_version = version.into();
+        self
+    }
+
+    /// Whether errors carry tracebacks; on by default. WIRE_PROTOCOL 8, "Tracebacks".
+    pub fn include_tracebacks(mut self, include: bool) -> Self {
+        self.include_tracebacks = include;
+        self
+    }
+
+    /// Whether `vgi_rpc.Reflection.v1` is hosted; on by default. WIRE_PROTOCOL 14.
+    pub fn reflection(mut self, host: bool) -> Self {
+        self.reflection = host;
+        self
+    }
+
+    /// Checks and seals the service.
+    ///
+    /// # Errors
+    /// When a protocol or method cannot be hosted as declared.
+    pub fn build(self) -> Result<Service, ServiceError> {
+        if self.protocols.is_empty() {
+            return Err(ServiceError::Empty);
+        }
+        let mut protocols: Vec<Hosted> = Vec::new();
+        for protocol in self.protocols {
+            let hosted = protocol.host(false)?;
+            if protocols.iter().any(|other| other.info.name == hosted.info.name) {
+                return Err(ServiceError::DuplicateProtocol(hosted.info.name));
+            }
+            protocols.push(hosted);
+        }
+        if self.reflection {
+            let applications = protocols.iter().map(|hosted| hosted.info.clone()).collect();
+            protocols.push(host_reflection(applications, &self.server_id, &self.server_version)?);
+        }
+        Ok(Service {
+            protocols,
+            server_id: self.server_id.into(),
+            include_tracebacks: self.include_tracebacks,
+        })
+    }
+}
+
+/// Hosts reflection over the given protocols and itself.
+fn host_reflection(
+    mut hosted: Vec<ProtocolInfo>,
+    server_id: &str,
+    server_version: &str,
+) -> Result<Hosted, ServiceError> {
+    let own = ProtocolInfo {
+        name: reflection::PROTOCOL_NAME.into(),
+        version: None,
+        deprecated: None,
+        methods: reflection::methods(),
+        hash: reflection::protocol_hash(reflection::PROTOCOL_NAME, &reflection::methods()).map_err(
+            |error| ServiceError::Hash {
+                protocol: reflection::PROTOCOL_NAME.into(),
+                error: error.to_string(),
+            },
+        )?,
+    };
+    hosted.push(own);
+    let list = ProtocolList {
+        server_id: server_id.into(),
+        server_version: server_version.into(),
+        request_version: crate::wire::keys::REQUEST_VERSION_VALUE.into(),
+        protocols: hosted.iter().map(reflection::summarize).collect(),
+    };
+    let mut protocol = Protocol::new(reflection::PROTOCOL_NAME);
+    for MethodInfo { name, doc, idempotency, .. } in reflection::methods() {
+        let spec = Method::new(name.as_str()).doc(&doc).idempotency(idempotency).returns(DataType::Binary);
+        protocol = protocol.method(if name == "list_protocols" {
+            let list = list.clone();
+            spec.unary(move |_, _| list.encode().map_err(unencodable))
+        } else {
+            let hosted = hosted.clone();
+            spec.param("protocol", DataType::Utf8).unary(move |args, _| {
+                let name: &str = args.get("protocol")?;
+                let info =
+                    hosted.iter().find(|info| info.name == name).ok_or_else(|| not_hosted(name, &hosted))?;
+                reflection::describe(info).encode().map_err(unencodable)
+            })
+        });
+    }
+    protocol.host(true)
+}
+
+fn unencodable(error: impl std::fmt::Display) -> RpcError {
+    RpcError::runtime_error(format!("the description cannot be encoded: {error}"))
+}
+
+fn not_hosted(name: &str, hosted: &[ProtocolInfo]) -> RpcError {
+    let name = if super::protocol::is_protocol_name(name) { name } else { "that is not a protocol name" };
+    super::resolve::not_supported(name, hosted.iter().map(|info| info.name.as_str()))
+}

@@ -1,0 +1,270 @@
+//! One method: its signature, built step by step, and its handler.
+
+use super::answer::IntoAnswer;
+use super::args::Args;
+use super::context::CallContext;
+use super::info::{Idempotency, MethodInfo, MethodKind, StreamKind};
+use super::stream::{Exchange, ExchangeState, Overrides, Producer, ProducerState, Stream, StreamState};
+use crate::ipc::EncodedSchema;
+use crate::wire::error::RpcError;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::sync::Arc;
+
+type UnaryHandler =
+    dyn Fn(&Args, &mut CallContext, &SchemaRef) -> Result<RecordBatch, RpcError> + Send + Sync;
+type StreamHandler =
+    dyn Fn(&Args, &mut CallContext) -> Result<(Box<dyn StreamState>, Overrides), RpcError> + Send + Sync;
+
+pub(crate) enum Handler {
+    Unary(Box<UnaryHandler>),
+    Stream(Box<StreamHandler>),
+}
+
+/// A method with its handler, ready to be hosted.
+pub struct Method {
+    protocol: Arc<str>,
+    info: MethodInfo,
+    pub(crate) result: EncodedSchema,
+    pub(crate) header: Option<EncodedSchema>,
+    pub(crate) input: Option<EncodedSchema>,
+    pub(crate) output: Option<EncodedSchema>,
+    pub(crate) handler: Handler,
+}
+
+impl Method {
+    /// Begins the declaration of a method. It ends with [`MethodBuilder::unary`], [`MethodBuilder::producer`] or
+    /// [`MethodBuilder::exchange`].
+    #[expect(clippy::new_ret_no_self, reason = "reads as what it begins")]
+    pub fn new(name: impl Into<String>) -> MethodBuilder {
+        MethodBuilder {
+            name: name.into(),
+            params: Vec::new(),
+            defaults: Vec::new(),
+            result: None,
+            header: None,
+            input: None,
+            output: None,
+            doc: String::new(),
+            idempotency: Idempotency::Unknown,
+            deprecated: None,
+        }
+    }
+
+    /// Name of the protocol that owns the method.
+    pub fn protocol(&self) -> &str {
+        &self.protocol
+    }
+
+    /// The method as clients see it.
+    pub fn info(&self) -> &MethodInfo {
+        &self.info
+    }
+}
+
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Method")
+            .field("protocol", &self.protocol)
+            .field("info", &self.info)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The declaration of a method.
+#[derive(Clone, Debug)]
+pub struct MethodBuilder {
+    name: String,
+    params: Vec<Field>,
+    defaults: Vec<(String, ArrayRef)>,
+    result: Option<Field>,
+    header: Option<SchemaRef>,
+    input: Option<SchemaRef>,
+    output: Option<SchemaRef>,
+    doc: String,
+    idempotency: Idempotency,
+    deprecated: Option<String>,
+}
+
+/// A declared method that does not belong to a protocol yet.
+pub struct MethodSpec {
+    builder: MethodBuilder,
+    kind: MethodKind,
+    handler: Handler,
+}
+
+impl fmt::Debug for MethodSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MethodSpec").field("declaration", &self.builder).finish_non_exhaustive()
+    }
+}
+
+impl MethodBuilder {
+    /// Adds a required parameter.
+    pub fn param(self, name: &str, data_type: DataType) -> Self {
+        self.param_field(Field::new(name, data_type, false))
+    }
+
+    /// Adds a parameter that may be null.
+    pub fn optional(self, name: &str, data_type: DataType) -> Self {
+        self.param_field(Field::new(name, data_type, true))
+    }
+
+    /// Adds a required parameter that clients fill in when the caller leaves it out: a column of one value.
+    pub fn param_with_default(mut self, name: &str, default: ArrayRef) -> Self {
+        let data_type = default.data_type().clone();
+        self.defaults.push((name.into(), default));
+        self.param(name, data_type)
+    }
+
+    /// Adds a parameter as an Arrow field.
+    pub fn param_field(mut self, field: Field) -> Self {
+        self.params.push(field);
+        self
+    }
+
+    /// Declares a return value that is never null. Without one the method is void.
+    pub fn returns(self, data_type: DataType) -> Self {
+        self.returns_field(Field::new("result", data_type, false))
+    }
+
+    /// Declares a return value that may be null.
+    pub fn returns_optional(self, data_type: DataType) -> Self {
+        self.returns_field(Field::new("result", data_type, true))
+    }
+
+    /// Declares the return value as an Arrow field; its name is `result` on the wire whatever it is here.
+    pub fn returns_field(mut self, field: Field) -> Self {
+        self.result = Some(field.with_name("result"));
+        self
+    }
+
+    /// Declares that the stream begins with a header of one row.
+    pub fn header(mut self, schema: SchemaRef) -> Self {
+        self.header = Some(schema);
+        self
+    }
+
+    /// Declares an exchange's input schema. A handler may give one call another.
+    pub fn input(mut self, schema: SchemaRef) -> Self {
+        self.input = Some(schema);
+        self
+    }
+
+    /// Declares a stream's output schema. A handler may give one call another.
+    pub fn output(mut self, schema: SchemaRef) -> Self {
+        self.output = Some(schema);
+        self
+    }
+
+    /// Says what the method does, for people.
+    pub fn doc(mut self, text: &str) -> Self {
+        self.doc = text.into();
+        self
+    }
+
+    /// Says whether a call may be repeated.
+    pub fn idempotency(mut self, idempotency: Idempotency) -> Self {
+        self.idempotency = idempotency;
+        self
+    }
+
+    /// Says that callers should migrate, and to what.
+    pub fn deprecated(mut self, migrate_to: &str) -> Self {
+        self.deprecated = Some(migrate_to.into());
+        self
+    }
+
+    /// Completes a method that is answered once.
+    pub fn unary<A: IntoAnswer>(
+        self,
+        handler: impl Fn(&Args, &mut CallContext) -> Result<A, RpcError> + Send + Sync + 'static,
+    ) -> MethodSpec {
+        let handler = move |args: &Args, context: &mut CallContext, schema: &SchemaRef| {
+            handler(args, context)?.into_answer(schema)
+        };
+        MethodSpec { builder: self, kind: MethodKind::Unary, handler: Handler::Unary(Box::new(handler)) }
+    }
+
+    /// Completes a method that opens a stream on which the server alone sends data.
+    pub fn producer<S: Producer + Serialize + DeserializeOwned>(
+        self,
+        handler: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,
+    ) -> MethodSpec {
+        let handler = move |args: &Args, context: &mut CallContext| {
+            let Stream { state, overrides } = handler(args, context)?;
+            Ok((Box::new(ProducerState(state)) as Box<dyn StreamState>, overrides))
+        };
+        let kind = MethodKind::Stream(StreamKind::Producer);
+        MethodSpec { builder: self, kind, handler: Handler::Stream(Box::new(handler)) }
+    }
+
+    /// Completes a method that opens a stream on which each batch is answered with one.
+    pub fn exchange<S: Exchange + Serialize + DeserializeOwned>(
+        self,
+        handler: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,
+    ) -> MethodSpec {
+        let handler = move |args: &Args, context: &mut CallContext| {
+            let Stream { state, overrides } = handler(args, context)?;
+            Ok((Box::new(ExchangeState(state)) as Box<dyn StreamState>, overrides))
+        };
+        let kind = MethodKind::Stream(StreamKind::Exchange);
+        MethodSpec { builder: self, kind, handler: Handler::Stream(Box::new(handler)) }
+    }
+}
+
+impl MethodSpec {
+    pub(crate) fn name(&self) -> &str {
+        &self.builder.name
+    }
+
+    /// Completes the method as one of a protocol's, its schemas encoded.
+    pub(crate) fn host(self, protocol: &Arc<str>) -> Result<Method, ArrowError> {
+        let Self { builder, kind, handler } = self;
+        let encode = |schema: &SchemaRef| EncodedSchema::new(schema.clone());
+        let mut names = std::collections::HashSet::new();
+        if let Some(twice) = builder.params.iter().find(|field| !names.insert(field.name())) {
+            return Err(ArrowError::SchemaError(format!("two parameters are named {:?}", twice.name())));
+        }
+        let unary = kind == MethodKind::Unary;
+        let misplaced = if unary {
+            builder.header.is_some() || builder.input.is_some() || builder.output.is_some()
+        } else {
+            builder.result.is_some()
+        };
+        if misplaced {
+            let text = "a unary method has a result; a stream has a header, an input and an output schema";
+            return Err(ArrowError::SchemaError(text.into()));
+        }
+        let params = Arc::new(Schema::new(builder.params));
+        encode(&params)?;
+        let result = builder.result.map(|field| Arc::new(Schema::new(vec![field])));
+        let defaults = if builder.defaults.is_empty() {
+            None
+        } else {
+            Some(RecordBatch::try_from_iter(builder.defaults)?)
+        };
+        Ok(Method {
+            result: result.as_ref().map_or_else(|| Ok(EncodedSchema::empty()), encode)?,
+            header: builder.header.as_ref().map(encode).transpose()?,
+            input: builder.input.as_ref().map(encode).transpose()?,
+            output: builder.output.as_ref().map(encode).transpose()?,
+            protocol: protocol.clone(),
+            handler,
+            info: MethodInfo {
+                name: builder.name,
+                kind,
+                params,
+                result,
+                header: builder.header,
+                defaults,
+                doc: builder.doc,
+                idempotency: builder.idempotency,
+                deprecated: builder.deprecated,
+            },
+        })
+    }
+}

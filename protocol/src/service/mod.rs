@@ -1,0 +1,39 @@
+//! Methods, protocols, dispatch: turns calls into handler invocations.
+//!
+//! Lives here: what is hosted, whether a request may be dispatched, and the [`Responder`] that drives a
+//! [`server::Connection`](crate::server::Connection) with it. Not here: threads. A handler's invocation is a
+//! [`Work`] that a driver may run wherever it likes.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `method`, `protocol`, `host` | declaring methods, protocols and the service |
+//! | `info`, `version` | what they look like from outside |
+//! | `args`, `answer`, `stream`, `context` | what handlers are given and give back |
+//! | `resolve`, `validate` | routing, the version gate, the parameter check |
+//! | `work`, `responder` | invoking handlers; the machine |
+
+mod answer;
+mod args;
+mod context;
+mod host;
+mod info;
+mod method;
+mod protocol;
+mod resolve;
+mod responder;
+mod stream;
+mod validate;
+mod version;
+mod work;
+
+pub use answer::{IntoAnswer, IntoColumn};
+pub use args::{Args, FromArgument};
+pub use context::{CallContext, Peer, TransportKind};
+pub use host::{Service, ServiceBuilder, ServiceError};
+pub use info::{Idempotency, MethodInfo, MethodKind, ProtocolInfo, StreamKind};
+pub use method::{Method, MethodBuilder, MethodSpec};
+pub use protocol::Protocol;
+pub use responder::Responder;
+pub use stream::{Exchange, Producer, Stream, Turn};
+pub use version::{InvalidVersion, Version};
+pub use work::{Done, Work};

@@ -1,0 +1,132 @@
+//! An application protocol: a name, a version, methods. WIRE_PROTOCOL 3.1.
+
+use super::host::ServiceError;
+use super::info::ProtocolInfo;
+use super::method::{Method, MethodSpec};
+use super::version::Version;
+use crate::reflection;
+use crate::wire::keys;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The longest protocol name, in bytes.
+const MAX_NAME_BYTES: usize = 255;
+
+/// A protocol as it is registered.
+#[derive(Debug)]
+pub struct Protocol {
+    name: String,
+    version: Option<String>,
+    deprecated: Option<String>,
+    methods: Vec<MethodSpec>,
+}
+
+impl Protocol {
+    /// A protocol of this name: letters, digits, `_` and `.`, not beginning with a digit or dot, at most 255
+    /// bytes. The major version is part of the name, as in `acme.Reports.v1`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), version: None, deprecated: None, methods: Vec::new() }
+    }
+
+    /// Declares a version, `MAJOR.MINOR.PATCH`; callers must then name one of equal major and minor.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Says that callers should migrate, and to what.
+    pub fn deprecated(mut self, migrate_to: impl Into<String>) -> Self {
+        self.deprecated = Some(migrate_to.into());
+        self
+    }
+
+    /// Adds a method.
+    pub fn method(mut self, method: MethodSpec) -> Self {
+        self.methods.push(method);
+        self
+    }
+
+    /// Adds methods.
+    pub fn methods(mut self, methods: impl IntoIterator<Item = MethodSpec>) -> Self {
+        self.methods.extend(methods);
+        self
+    }
+
+    pub(crate) fn host(self, reserved: bool) -> Result<Hosted, ServiceError> {
+        check_name(&self.name, reserved)?;
+        let version = match &self.version {
+            Some(text) => Some(
+                text.parse::<Version>()
+                    .map_err(|error| ServiceError::Version { protocol: self.name.clone(), error })?,
+            ),
+            None => None,
+        };
+        let name: Arc<str> = self.name.into();
+        let mut methods = HashMap::new();
+        for spec in self.methods {
+            let method = spec.name().to_owned();
+            let hosted = spec.host(&name).map_err(|error| ServiceError::Method {
+                protocol: name.to_string(),
+                method: method.clone(),
+                error,
+            })?;
+            if methods.insert(method.clone(), Arc::new(hosted)).is_some() {
+                return Err(ServiceError::DuplicateMethod { protocol: name.to_string(), method });
+            }
+        }
+        let mut infos: Vec<_> = methods.values().map(|method| method.info().clone()).collect();
+        infos.sort_by(|a, b| a.name.cmp(&b.name));
+        let hash = reflection::protocol_hash(&name, &infos)
+            .map_err(|error| ServiceError::Hash { protocol: name.to_string(), error: error.to_string() })?;
+        let info = ProtocolInfo {
+            name: name.to_string(),
+            version,
+            deprecated: self.deprecated,
+            methods: infos,
+            hash,
+        };
+        Ok(Hosted { info, methods, version_exempt: reserved })
+    }
+}
+
+/// A registered protocol.
+#[derive(Debug)]
+pub(crate) struct Hosted {
+    pub(crate) info: ProtocolInfo,
+    pub(crate) methods: HashMap<String, Arc<Method>>,
+    /// Reflection answers callers of any version: it is what tells them which one they need.
+    pub(crate) version_exempt: bool,
+}
+
+/// Checks a name that is to be registered.
+fn check_name(name: &str, reserved: bool) -> Result<(), ServiceError> {
+    if !is_protocol_name(name) {
+        return Err(ServiceError::InvalidName(name.chars().take(MAX_NAME_BYTES).collect()));
+    }
+    if !reserved && name.starts_with(keys::RESERVED_PREFIX) {
+        return Err(ServiceError::ReservedName(name.into()));
+    }
+    Ok(())
+}
+
+/// The grammar of protocol names.
+pub(crate) fn is_protocol_name(name: &str) -> bool {
+    name.len() <= MAX_NAME_BYTES
+        && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_grammar() {
+        for good in ["A", "_x", "acme.Reports.v1", "a..b"] {
+            assert!(is_protocol_name(good), "{good}");
+        }
+        for bad in ["", "1a", ".a", "a b", "a/b", "a%b", "é", &"x".repeat(256)] {
+            assert!(!is_protocol_name(bad), "{bad}");
+        }
+    }
+}

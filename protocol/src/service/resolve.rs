@@ -1,0 +1,116 @@
+//! From a request's routing keys to a method: the three refusals of WIRE_PROTOCOL 3.1 and the version gate of 13.
+
+use super::host::Service;
+use super::method::Method;
+use super::protocol::{Hosted, is_protocol_name};
+use super::version::Version;
+use crate::wire::detail::{PreconditionFailure, PreconditionViolation};
+use crate::wire::error::{RpcError, kind};
+use crate::wire::keys;
+use crate::wire::request::Request;
+use std::sync::Arc;
+
+/// What a request is addressed to.
+pub(crate) enum Target {
+    /// A hosted method.
+    Method(Arc<Method>),
+    /// The built-in that tells transport capabilities. WIRE_PROTOCOL 15.
+    TransportOptions,
+}
+
+/// Finds the method that a request names.
+pub(crate) fn resolve(service: &Service, request: &Request) -> Result<Target, RpcError> {
+    let method = request.method();
+    if method.starts_with("__") && method.ends_with("__") {
+        return built_in(method);
+    }
+    let names = || service.protocols.iter().map(|hosted| hosted.info.name.as_str());
+    let Some(name) = request.protocol() else {
+        return Err(not_specified(format!(
+            "expected {:?} to name the protocol that the call is for, got no such key; hosted here: {}",
+            keys::PROTOCOL,
+            list(names())
+        )));
+    };
+    let Ok(name) = std::str::from_utf8(name) else {
+        return Err(not_specified(format!("expected {:?} to be valid UTF-8", keys::PROTOCOL)));
+    };
+    // What a peer sends as a name is repeated only once it is known to be one.
+    if !is_protocol_name(name) {
+        return Err(not_supported("that is not a protocol name", names()));
+    }
+    let hosted = service.hosted(name).ok_or_else(|| not_supported(name, names()))?;
+    let found = hosted.methods.get(method).ok_or_else(|| {
+        let mut available: Vec<_> = hosted.methods.keys().map(String::as_str).collect();
+        available.sort_unstable();
+        let shown: String = method.chars().take(128).collect();
+        not_implemented(format!(
+            "protocol {name:?} has no method {shown:?}; it has: {}",
+            list(available.into_iter())
+        ))
+    })?;
+    Ok(Target::Method(found.clone()))
+}
+
+/// Methods of the server itself, which belong to no protocol and need no routing key.
+fn built_in(method: &str) -> Result<Target, RpcError> {
+    match method {
+        keys::TRANSPORT_OPTIONS_METHOD => Ok(Target::TransportOptions),
+        keys::RETIRED_DESCRIBE_METHOD => Err(not_implemented(format!(
+            "{method:?} was retired: call list_protocols of the protocol \"{name}\" for what is hosted here, then \
+             its describe for one protocol's methods",
+            name = crate::reflection::PROTOCOL_NAME
+        ))),
+        _ => Err(not_implemented("this server has no such reserved method".into())),
+    }
+}
+
+/// Refuses a caller whose declared version does not interoperate with the hosted protocol's.
+pub(crate) fn gate_version(hosted: &Hosted, request: &Request) -> Result<(), RpcError> {
+    let (Some(server), false) = (hosted.info.version, hosted.version_exempt) else { return Ok(()) };
+    let refuse = |client: &str, advice: String| {
+        let protocol = &hosted.info.name;
+        let violation = PreconditionViolation {
+            violation_type: "protocol_version".into(),
+            subject: protocol.clone(),
+            description: advice.clone(),
+        };
+        let text =
+            format!("protocol {protocol:?}: client version {client}, server version {server}: {advice}");
+        Err(RpcError::of_kind(kind::PROTOCOL_VERSION_MISMATCH, "ProtocolVersionError", text)
+            .with_detail(PreconditionFailure { violations: vec![violation] }))
+    };
+    let Some(client) = request.metadata.get(keys::PROTOCOL_VERSION) else {
+        return refuse("not declared", format!("the client must send {:?}", keys::PROTOCOL_VERSION));
+    };
+    let canonical = "the client must send a canonical version MAJOR.MINOR.PATCH";
+    let Ok(client) = std::str::from_utf8(client) else { return refuse("not UTF-8", canonical.into()) };
+    let shown = client.escape_debug().take(64).collect::<String>();
+    let Ok(client) = client.parse::<Version>() else { return refuse(&shown, canonical.into()) };
+    if client.interoperates_with(server) {
+        return Ok(());
+    }
+    let advice = if client < server {
+        format!("the client is too old, upgrade it to one that speaks {server}")
+    } else {
+        format!("the server is too old, upgrade it to one that speaks {client}")
+    };
+    refuse(&shown, advice)
+}
+
+fn not_specified(text: String) -> RpcError {
+    RpcError::of_kind(kind::PROTOCOL_NOT_SPECIFIED, "ProtocolNotSpecifiedError", text)
+}
+
+pub(crate) fn not_supported<'a>(name: &str, hosted: impl Iterator<Item = &'a str>) -> RpcError {
+    let text = format!("this server does not host the protocol {name:?}; it hosts: {}", list(hosted));
+    RpcError::of_kind(kind::PROTOCOL_NOT_SUPPORTED, "ProtocolNotSupportedError", text)
+}
+
+fn not_implemented(text: String) -> RpcError {
+    RpcError::of_kind(kind::METHOD_NOT_IMPLEMENTED, "MethodNotImplementedError", text)
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}

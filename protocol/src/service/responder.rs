@@ -1,0 +1,279 @@
+//! A server's connection together with the service that answers its calls.
+
+use super::context::{CallContext, Peer};
+use super::host::Service;
+use super::info::MethodKind;
+use super::resolve::{Target, gate_version, resolve};
+use super::work::{Done, Emission, OpenStream, Outcome, Task, Work, split_logs};
+use crate::ipc::{EncodedSchema, Metadata, Outbox};
+use crate::server::{Config, Connection, Event, InputStream};
+use crate::wire::classify::{BatchKind, classify};
+use crate::wire::error::RpcError;
+use crate::wire::keys;
+use crate::wire::log::LogMessage;
+use crate::wire::request::Request;
+use crate::{CommandError, ConnectionError, IdSource, Limits, Next};
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Answers the calls of one connection from a [`Service`].
+///
+/// It hands out each handler invocation as [`Work`] and takes its result back; where and when the work runs is the
+/// driver's choice. One invocation is out at a time.
+#[derive(Debug)]
+pub struct Responder {
+    connection: Connection,
+    service: Arc<Service>,
+    peer: Arc<Peer>,
+    /// The open stream, while no turn of it is out.
+    stream: Option<(Box<OpenStream>, CallContext)>,
+}
+
+/// Getters.
+impl Responder {
+    /// A connection of which nothing has been read. `request_ids` names requests that come without an id.
+    pub fn new(service: Arc<Service>, peer: Peer, limits: Limits, request_ids: IdSource) -> Self {
+        let config = Config {
+            server_id: service.server_id().to_string(),
+            include_tracebacks: service.include_tracebacks(),
+            limits,
+            request_ids,
+        };
+        Self { connection: Connection::new(config), service, peer: Arc::new(peer), stream: None }
+    }
+
+    /// What is served.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// True between calls, with nothing of a further request there.
+    pub fn is_idle(&self) -> bool {
+        self.connection.is_idle()
+    }
+}
+
+/// Bytes in.
+impl Responder {
+    /// Takes bytes in, sharing them: the columns of a batch that lies inside them are not copied.
+    pub fn receive(&mut self, bytes: Bytes) {
+        self.connection.receive(bytes);
+    }
+
+    /// Memory to read into, never empty: a large body's own, or a scratch buffer. Call
+    /// [`advance`](Self::advance) with the number of bytes read.
+    pub fn read_buf(&mut self) -> &mut [u8] {
+        self.connection.read_buf()
+    }
+
+    /// Takes in the first `count` bytes of what [`read_buf`](Self::read_buf) lent.
+    pub fn advance(&mut self, count: usize) {
+        self.connection.advance(count);
+    }
+
+    /// The peer has closed its sending side.
+    pub fn receive_eof(&mut self) {
+        self.connection.receive_eof();
+    }
+}
+
+/// Commands.
+impl Responder {
+    /// Takes back what an invocation gave, and answers with it.
+    ///
+    /// # Errors
+    /// When no invocation is out.
+    pub fn complete(&mut self, done: Done) -> Result<(), CommandError> {
+        let Done { outcome, mut context } = done;
+        let logs = std::mem::take(&mut context.logs);
+        match outcome {
+            Outcome::Answered(batch) => {
+                self.log_all(&logs);
+                let method = context.method.clone();
+                match self.connection.respond(&method.result, &batch, &Metadata::new()) {
+                    Err(CommandError::Encode(error)) => {
+                        let error = RpcError::type_error(format!("the result cannot be sent: {error}"));
+                        self.connection.refuse(&method.result, &error, InputStream::None)
+                    }
+                    result => result,
+                }
+            }
+            Outcome::Refused(error) => {
+                self.log_all(&logs);
+                let (schema, input) = match context.method.info().kind {
+                    MethodKind::Unary => (context.method.result.clone(), InputStream::None),
+                    MethodKind::Stream(_) => (EncodedSchema::empty(), InputStream::Possible),
+                };
+                self.connection.refuse(&schema, &error, input)
+            }
+            Outcome::Opened { stream, header } => {
+                self.log_all(&logs);
+                if let (Some(schema), Some(header)) = (&context.method.header, header) {
+                    self.connection.send_header(schema, &header)?;
+                }
+                self.connection.open_stream(&stream.output)?;
+                self.stream = Some((stream, context));
+                Ok(())
+            }
+            Outcome::Emitted { stream, data } => {
+                if self.emit(&logs, data)? {
+                    self.stream = Some((stream, context));
+                }
+                Ok(())
+            }
+            Outcome::Finished { data: Some(data) } => {
+                if self.emit(&logs, data)? {
+                    self.connection.finish()?;
+                }
+                Ok(())
+            }
+            Outcome::Finished { data: None } | Outcome::Cancelled => {
+                self.log_all(&logs);
+                self.connection.finish()
+            }
+            Outcome::Failed { error } => {
+                self.log_all(&logs);
+                self.connection.fail(&error)
+            }
+        }
+    }
+}
+
+/// Work and output.
+impl Responder {
+    /// What comes next. Ask until it is no work.
+    ///
+    /// # Errors
+    /// The connection has failed. The error comes back on every further call; the output still holds the answer
+    /// that tells the peer.
+    pub fn poll_work(&mut self) -> Result<Next<Work>, ConnectionError> {
+        loop {
+            let event = match self.connection.poll_event()? {
+                Next::Event(event) => event,
+                Next::NeedInput => return Ok(Next::NeedInput),
+                Next::NeedCommand => return Ok(Next::NeedCommand),
+                Next::NeedDrain => return Ok(Next::NeedDrain),
+                Next::Closed => return Ok(Next::Closed),
+            };
+            if let Some(work) = self.work(event) {
+                return Ok(Next::Event(work));
+            }
+        }
+    }
+
+    /// The output that waits, if any: send it with `write_vectored` and `advance`, or take segments out.
+    pub fn poll_transmit(&mut self) -> Option<&mut Outbox> {
+        self.connection.poll_transmit()
+    }
+}
+
+impl Responder {
+    /// The work that an event asks for, unless it is answered here.
+    fn work(&mut self, event: Event) -> Option<Work> {
+        match event {
+            Event::Request(request) => self.request(request),
+            Event::Input(batch, metadata) => self.input(batch, metadata),
+            Event::Cancelled => {
+                let (stream, context) = self.stream.take()?;
+                Some(Work { task: Task::Cancel(stream), context })
+            }
+            Event::InputEnded => {
+                self.stream = None;
+                let finished = self.connection.finish();
+                debug_assert!(finished.is_ok(), "the end of the input leaves the stream open");
+                None
+            }
+            Event::Refused(_) => {
+                self.stream = None;
+                None
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request) -> Option<Work> {
+        let method = match resolve(&self.service, &request) {
+            Ok(Target::Method(method)) => method,
+            Ok(Target::TransportOptions) => {
+                self.answer_transport_options();
+                return None;
+            }
+            Err(error) => {
+                self.refuse(&EncodedSchema::empty(), &error, InputStream::Possible);
+                return None;
+            }
+        };
+        self.connection.set_origin(method.protocol(), &method.info().name);
+        let gate =
+            self.service.hosted(method.protocol()).map_or(Ok(()), |hosted| gate_version(hosted, &request));
+        if let Err(error) = gate {
+            match method.info().kind {
+                MethodKind::Unary => self.refuse(&method.result, &error, InputStream::None),
+                MethodKind::Stream(_) => self.refuse(&EncodedSchema::empty(), &error, InputStream::Possible),
+            }
+            return None;
+        }
+        let context = CallContext {
+            method,
+            peer: self.peer.clone(),
+            request_id: self.connection.request_id().to_owned(),
+            metadata: request.metadata,
+            logs: Vec::new(),
+        };
+        Some(Work { task: Task::Call(request.batch), context })
+    }
+
+    fn input(&mut self, batch: RecordBatch, metadata: Metadata) -> Option<Work> {
+        let kind = classify(batch.num_rows(), Some(&metadata));
+        if let BatchKind::ExternalPointer | BatchKind::ShmPointer = kind {
+            // Taken for data, a pointer would be an empty batch.
+            let text = "the input batch points to data that this server was not set up to fetch";
+            self.stream = None;
+            let failed = self.connection.fail(&RpcError::runtime_error(text));
+            debug_assert!(failed.is_ok(), "an input leaves the stream open");
+            return None;
+        }
+        let (stream, context) = self.stream.take()?;
+        Some(Work { task: Task::Turn(stream, batch, metadata), context })
+    }
+
+    /// Tells what this server's transport can do. WIRE_PROTOCOL 15.
+    fn answer_transport_options(&mut self) {
+        let metadata: Metadata = [
+            (keys::TRANSPORT_SHM, "false"),
+            (keys::REQUEST_VERSION, keys::REQUEST_VERSION_VALUE),
+            (keys::SERVER_ID, self.service.server_id()),
+        ]
+        .into_iter()
+        .collect();
+        let answered = self.connection.respond(&EncodedSchema::empty(), &super::answer::VOID, &metadata);
+        debug_assert!(answered.is_ok(), "a request waits for its answer");
+    }
+
+    fn refuse(&mut self, schema: &EncodedSchema, error: &RpcError, input: InputStream) {
+        let refused = self.connection.refuse(schema, error, input);
+        debug_assert!(refused.is_ok(), "a request waits for its answer");
+    }
+
+    /// Sends a turn's logs and data. False when the data could not be sent, which has ended the stream.
+    fn emit(&mut self, logs: &[LogMessage], data: Emission) -> Result<bool, CommandError> {
+        let (before, after) = split_logs(logs, data.logs_before);
+        self.log_all(before);
+        match self.connection.emit(&data.batch, &data.metadata) {
+            Ok(()) => {
+                self.log_all(after);
+                Ok(true)
+            }
+            Err(CommandError::Encode(error)) => {
+                let text = format!("the emitted batch cannot be sent: {error}");
+                self.connection.fail(&RpcError::type_error(text))?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn log_all(&mut self, logs: &[LogMessage]) {
+        logs.iter().for_each(|log| self.connection.log(log));
+    }
+}

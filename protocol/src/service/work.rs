@@ -1,0 +1,195 @@
+//! One invocation of a handler, apart from the connection that it answers: it may run on any thread.
+
+use super::context::CallContext;
+use super::method::{Handler, Method};
+use super::stream::{Overrides, StreamState, Turn, conform_input};
+use super::validate::validate;
+use crate::ipc::{EncodedSchema, Metadata};
+use crate::wire::error::RpcError;
+use crate::wire::keys;
+use crate::wire::log::LogMessage;
+use arrow_array::RecordBatch;
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// An invocation that waits to be run. Run it, then hand what it gives to
+/// [`Responder::complete`](super::Responder::complete).
+pub struct Work {
+    pub(crate) task: Task,
+    pub(crate) context: CallContext,
+}
+
+pub(crate) enum Task {
+    Call(RecordBatch),
+    Turn(Box<OpenStream>, RecordBatch, Metadata),
+    Cancel(Box<OpenStream>),
+}
+
+/// A stream between its turns.
+pub(crate) struct OpenStream {
+    state: Box<dyn StreamState>,
+    input: EncodedSchema,
+    pub(crate) output: EncodedSchema,
+}
+
+impl fmt::Debug for OpenStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenStream").field("output", self.output.schema()).finish_non_exhaustive()
+    }
+}
+
+/// What an invocation gave. It is for the responder that the work came from.
+pub struct Done {
+    pub(crate) outcome: Outcome,
+    pub(crate) context: CallContext,
+}
+
+pub(crate) enum Outcome {
+    Answered(RecordBatch),
+    Refused(RpcError),
+    Opened { stream: Box<OpenStream>, header: Option<RecordBatch> },
+    Emitted { stream: Box<OpenStream>, data: Emission },
+    Finished { data: Option<Emission> },
+    Failed { error: RpcError },
+    Cancelled,
+}
+
+pub(crate) struct Emission {
+    pub(crate) batch: RecordBatch,
+    pub(crate) metadata: Metadata,
+    pub(crate) logs_before: usize,
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Done").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+impl Work {
+    /// The call that the invocation belongs to.
+    pub fn context(&self) -> &CallContext {
+        &self.context
+    }
+
+    /// Invokes the handler. A panic in it becomes an error of this call.
+    pub fn run(self) -> Done {
+        let Self { task, mut context } = self;
+        match task {
+            Task::Call(row) => {
+                let outcome = guard(|| call(row, &mut context)).unwrap_or_else(Outcome::Refused);
+                Done { outcome, context }
+            }
+            Task::Turn(stream, input, metadata) => turn(stream, input, metadata, context),
+            Task::Cancel(mut stream) => {
+                // A failing hook changes nothing: the stream is over either way.
+                let _ = guard(|| {
+                    stream.state.on_cancel(&mut context);
+                    Ok(())
+                });
+                Done { outcome: Outcome::Cancelled, context }
+            }
+        }
+    }
+}
+
+fn call(row: RecordBatch, context: &mut CallContext) -> Result<Outcome, RpcError> {
+    let method = context.method.clone();
+    let args = validate(&method, row)?;
+    match &method.handler {
+        Handler::Unary(handler) => Ok(Outcome::Answered(handler(&args, context, method.result.schema())?)),
+        Handler::Stream(handler) => {
+            let (state, overrides) = handler(&args, context)?;
+            open(&method, state, overrides)
+        }
+    }
+}
+
+/// Settles what a stream method's handler returned against what the method declares.
+fn open(method: &Method, state: Box<dyn StreamState>, overrides: Overrides) -> Result<Outcome, RpcError> {
+    let name = &method.info().name;
+    let encode = |own: Option<_>, declared: &Option<EncodedSchema>| match own {
+        Some(schema) => EncodedSchema::new(schema).map(Some).map_err(|error| {
+            RpcError::type_error(format!("{name}() gave a schema that cannot be sent: {error}"))
+        }),
+        None => Ok(declared.clone()),
+    };
+    let output = encode(overrides.output, &method.output)?.ok_or_else(|| {
+        RpcError::type_error(format!("{name}() neither declares an output schema nor gave one"))
+    })?;
+    let input = encode(overrides.input, &method.input)?.unwrap_or_else(EncodedSchema::empty);
+    match (&method.header, &overrides.header) {
+        (Some(declared), Some(header)) => declared.check(header).map_err(|error| {
+            RpcError::type_error(format!("{name}() gave a header that does not fit its schema: {error}"))
+        })?,
+        (Some(_), None) => {
+            return Err(RpcError::type_error(format!("{name}() declares a header but gave none")));
+        }
+        (None, Some(_)) => {
+            return Err(RpcError::type_error(format!("{name}() gave a header but declares none")));
+        }
+        (None, None) => {}
+    }
+    let stream = Box::new(OpenStream { state, input, output });
+    Ok(Outcome::Opened { stream, header: overrides.header })
+}
+
+fn turn(mut stream: Box<OpenStream>, input: RecordBatch, metadata: Metadata, context: CallContext) -> Done {
+    let may_finish = stream.state.may_finish();
+    let output = stream.output.schema().clone();
+    let mut turn = Turn::new(context, application_metadata(metadata), output, may_finish);
+    let result = guard(|| {
+        let input = conform_input(input, stream.input.schema())?;
+        stream.state.turn(&input, &mut turn)
+    });
+    let (context, data, logs_before, finished) = turn.into_parts();
+    let data = data.map(|(batch, metadata)| Emission { batch, metadata, logs_before });
+    let outcome = match (result, data) {
+        (Err(error), _) => Outcome::Failed { error },
+        (Ok(()), data) if finished => Outcome::Finished { data },
+        (Ok(()), Some(data)) => Outcome::Emitted { stream, data },
+        (Ok(()), None) => {
+            let error = RpcError::runtime_error("expected one data batch per turn, got none");
+            Outcome::Failed { error }
+        }
+    };
+    Done { outcome, context }
+}
+
+/// What a handler may see of an input's metadata: all but the keys that belong to the transport.
+fn application_metadata(mut metadata: Metadata) -> Metadata {
+    const TRANSPORT: [&str; 5] =
+        [keys::STREAM_STATE, keys::CALL_STATE, keys::CANCEL, keys::LOCATION, keys::LOCATION_SHA256];
+    for key in TRANSPORT {
+        if metadata.contains_key(key) {
+            metadata.remove(key);
+        }
+    }
+    metadata
+}
+
+fn guard<T>(f: impl FnOnce() -> Result<T, RpcError>) -> Result<T, RpcError> {
+    // What the handler left behind half done belongs to this call alone, which is over.
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> RpcError {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".into());
+    RpcError::new("Panic", format!("the handler panicked: {text}"))
+}
+
+/// Splits a turn's logs into those before its data and those after.
+pub(crate) fn split_logs(logs: &[LogMessage], before: usize) -> (&[LogMessage], &[LogMessage]) {
+    logs.split_at_checked(before).unwrap_or((logs, &[]))
+}

@@ -1,0 +1,97 @@
+//! What a received batch is: data, a log, an error, a pointer or a state token. WIRE_PROTOCOL 7.
+
+use super::keys;
+use crate::ipc::Metadata;
+
+/// The role that a batch plays in a response stream. WIRE_PROTOCOL 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BatchKind {
+    /// Rows, or no rows and nothing in the metadata that says otherwise: a void return, an empty result.
+    Data,
+    /// A log message for the caller's log handler.
+    Log,
+    /// The call failed.
+    Error,
+    /// The data lies behind a URL.
+    ExternalPointer,
+    /// The data lies in a shared segment.
+    ShmPointer,
+    /// An HTTP stream's continuation token.
+    StateToken,
+}
+
+/// Classifies a batch by its row count and its metadata.
+///
+/// Rows make it data whatever the metadata says. Log keys come before pointer keys: a batch with both is a log.
+pub fn classify(num_rows: usize, metadata: Option<&Metadata>) -> BatchKind {
+    let Some(metadata) = metadata else { return BatchKind::Data };
+    if num_rows > 0 {
+        return BatchKind::Data;
+    }
+    if let Some(level) = metadata.get(keys::LOG_LEVEL)
+        && metadata.contains_key(keys::LOG_MESSAGE)
+    {
+        return if level == b"EXCEPTION" { BatchKind::Error } else { BatchKind::Log };
+    }
+    if metadata.contains_key(keys::LOCATION) {
+        BatchKind::ExternalPointer
+    } else if metadata.contains_key(keys::SHM_OFFSET) {
+        BatchKind::ShmPointer
+    } else if metadata.contains_key(keys::STREAM_STATE) {
+        BatchKind::StateToken
+    } else {
+        BatchKind::Data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind_of(num_rows: usize, entries: &[(&str, &str)]) -> BatchKind {
+        classify(num_rows, Some(&entries.iter().copied().collect()))
+    }
+
+    #[test]
+    fn rows_or_no_metadata_mean_data() {
+        assert_eq!(classify(0, None), BatchKind::Data);
+        assert_eq!(classify(3, None), BatchKind::Data);
+        assert_eq!(kind_of(0, &[]), BatchKind::Data);
+        assert_eq!(kind_of(0, &[("application", "x")]), BatchKind::Data);
+        let error = [(keys::LOG_LEVEL, "EXCEPTION"), (keys::LOG_MESSAGE, "boom")];
+        assert_eq!(kind_of(1, &error), BatchKind::Data);
+        assert_eq!(kind_of(1, &[(keys::LOCATION, "https://example.com")]), BatchKind::Data);
+    }
+
+    #[test]
+    fn logs_need_both_keys_and_only_exception_is_an_error() {
+        assert_eq!(kind_of(0, &[(keys::LOG_LEVEL, "EXCEPTION"), (keys::LOG_MESSAGE, "")]), BatchKind::Error);
+        assert_eq!(kind_of(0, &[(keys::LOG_LEVEL, "INFO"), (keys::LOG_MESSAGE, "hi")]), BatchKind::Log);
+        assert_eq!(kind_of(0, &[(keys::LOG_LEVEL, "exception"), (keys::LOG_MESSAGE, "hi")]), BatchKind::Log);
+        assert_eq!(kind_of(0, &[(keys::LOG_LEVEL, "EXCEPTION")]), BatchKind::Data);
+        assert_eq!(kind_of(0, &[(keys::LOG_MESSAGE, "hi")]), BatchKind::Data);
+    }
+
+    #[test]
+    fn pointers_and_tokens_come_after_logs_in_a_fixed_order() {
+        let all = [
+            (keys::STREAM_STATE, "dG9rZW4="),
+            (keys::SHM_OFFSET, "64"),
+            (keys::LOCATION, "https://example.com"),
+            (keys::LOG_LEVEL, "WARN"),
+            (keys::LOG_MESSAGE, "hi"),
+        ];
+        assert_eq!(kind_of(0, &all), BatchKind::Log);
+        assert_eq!(kind_of(0, &all[..4]), BatchKind::ExternalPointer);
+        assert_eq!(kind_of(0, &all[..2]), BatchKind::ShmPointer);
+        assert_eq!(kind_of(0, &all[..1]), BatchKind::StateToken);
+        assert_eq!(kind_of(0, &[(keys::CALL_STATE, "dG9rZW4=")]), BatchKind::Data);
+    }
+
+    #[test]
+    fn a_level_that_is_not_text_is_a_log() {
+        let metadata: Metadata =
+            [(keys::LOG_LEVEL, &[0xff][..]), (keys::LOG_MESSAGE, &[0xfe][..])].into_iter().collect();
+        assert_eq!(classify(0, Some(&metadata)), BatchKind::Log);
+    }
+}

@@ -1,0 +1,213 @@
+//! Canonical error codes and the well-known error kinds, each of which names one code. WIRE_PROTOCOL 8.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The canonical code of an error: gRPC's sixteen without `OK`, sent as their names. WIRE_PROTOCOL 8, "Codes".
+///
+/// The set is closed. Generic handling keys on it: whether to retry, how to show the error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The caller gave the call up.
+    Cancelled,
+    /// Nobody classified the error, or the peer sent a code that this set does not have.
+    #[default]
+    Unknown,
+    /// The request is wrong whatever the state of the server.
+    InvalidArgument,
+    /// Time ran out before the call was done.
+    DeadlineExceeded,
+    /// What the request names does not exist.
+    NotFound,
+    /// What the request would create exists.
+    AlreadyExists,
+    /// The caller is known and may not do this.
+    PermissionDenied,
+    /// A quota or a limit is used up. Retryable only with a `RetryInfo` detail.
+    ResourceExhausted,
+    /// The server is not in the state that the call needs.
+    FailedPrecondition,
+    /// A conflict: repeat the whole operation, not the call.
+    Aborted,
+    /// Past the end of what is valid now.
+    OutOfRange,
+    /// The server does not have or does not support this.
+    Unimplemented,
+    /// The implementation found a fault of its own. Reserved for that, never the default.
+    Internal,
+    /// The server cannot answer now. Retryable.
+    Unavailable,
+    /// Data is lost or damaged beyond repair.
+    DataLoss,
+    /// The caller has no valid credentials.
+    Unauthenticated,
+}
+
+impl Code {
+    /// Every code, in gRPC's order.
+    pub const ALL: [Self; 16] = [
+        Self::Cancelled,
+        Self::Unknown,
+        Self::InvalidArgument,
+        Self::DeadlineExceeded,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::PermissionDenied,
+        Self::ResourceExhausted,
+        Self::FailedPrecondition,
+        Self::Aborted,
+        Self::OutOfRange,
+        Self::Unimplemented,
+        Self::Internal,
+        Self::Unavailable,
+        Self::DataLoss,
+        Self::Unauthenticated,
+    ];
+
+    /// The name, which is also the value on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "CANCELLED",
+            Self::Unknown => "UNKNOWN",
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::Aborted => "ABORTED",
+            Self::OutOfRange => "OUT_OF_RANGE",
+            Self::Unimplemented => "UNIMPLEMENTED",
+            Self::Internal => "INTERNAL",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::DataLoss => "DATA_LOSS",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+        }
+    }
+
+    /// Reads a received value; any that is not a code is [`Code::Unknown`]. To refuse instead, use [`FromStr`].
+    pub fn parse(name: &str) -> Self {
+        name.parse().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A text that is none of the sixteen names. `OK` is one such.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a canonical error code")]
+pub struct NotACode(pub String);
+
+impl FromStr for Code {
+    type Err = NotACode;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|code| code.as_str() == name).ok_or_else(|| NotACode(name.to_owned()))
+    }
+}
+
+/// Kinds that the framework defines. A protocol defines its own with [`Kind::new`](kind::Kind::new).
+/// WIRE_PROTOCOL 8, "Error kinds".
+pub mod kind {
+    use super::Code;
+
+    /// What a client branches on, with the one code that goes with it.
+    ///
+    /// A kind is unique within the protocol that raises it. The set is open: a client treats a kind that it does
+    /// not know as no kind.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub struct Kind {
+        name: &'static str,
+        code: Code,
+    }
+
+    impl Kind {
+        /// Defines a kind. Its name is not empty, and the same name always has the same code.
+        pub const fn new(name: &'static str, code: Code) -> Self {
+            Self { name, code }
+        }
+
+        /// The value on the wire.
+        pub const fn name(self) -> &'static str {
+            self.name
+        }
+
+        /// The code that errors of this kind carry.
+        pub const fn code(self) -> Code {
+            self.code
+        }
+    }
+
+    /// The protocol is hosted and has no such method.
+    pub const METHOD_NOT_IMPLEMENTED: Kind = Kind::new("method_not_implemented", Code::Unimplemented);
+    /// The request names no protocol.
+    pub const PROTOCOL_NOT_SPECIFIED: Kind = Kind::new("protocol_not_specified", Code::InvalidArgument);
+    /// The server does not host the protocol, or path and metadata name different ones.
+    pub const PROTOCOL_NOT_SUPPORTED: Kind = Kind::new("protocol_not_supported", Code::Unimplemented);
+    /// The client's version of the protocol does not fit. Carries a `PreconditionFailure` whose violation has
+    /// type `protocol_version` and the protocol's name as subject.
+    pub const PROTOCOL_VERSION_MISMATCH: Kind =
+        Kind::new("protocol_version_mismatch", Code::FailedPrecondition);
+    /// A sticky session cannot be honoured: open a new one.
+    pub const SESSION_LOST: Kind = Kind::new("session_lost", Code::Aborted);
+    /// The server shuts down and opens no further sticky sessions. Carries a `RetryInfo`.
+    pub const SERVER_DRAINING: Kind = Kind::new("server_draining", Code::Unavailable);
+    /// The identity store cannot answer now. Carries a `RetryInfo`, always.
+    pub const IDENTITY_UNAVAILABLE: Kind = Kind::new("identity_unavailable", Code::Unavailable);
+    /// The caller authenticated too long ago to be given a grant.
+    pub const STALE_AUTH: Kind = Kind::new("stale_auth", Code::Unauthenticated);
+    /// The caller may not introspect tokens.
+    pub const INTROSPECTION_REFUSED: Kind = Kind::new("introspection_refused", Code::PermissionDenied);
+    /// The worker declines to issue this grant.
+    pub const GRANT_REFUSED: Kind = Kind::new("grant_refused", Code::PermissionDenied);
+    /// The credential asked about is not known.
+    pub const TOKEN_UNRESOLVED: Kind = Kind::new("token_unresolved", Code::NotFound);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_read_back() {
+        for code in Code::ALL {
+            assert_eq!(Code::parse(code.as_str()), code);
+            assert_eq!(code.to_string().parse(), Ok(code));
+        }
+        assert_eq!(format!("{:>8}", Code::Aborted), " ABORTED");
+    }
+
+    #[test]
+    fn anything_else_is_unknown_or_refused() {
+        for name in ["", "OK", "unavailable", "14", "UNAVAILABLE "] {
+            assert_eq!(Code::parse(name), Code::Unknown);
+            assert_eq!(name.parse::<Code>(), Err(NotACode(name.to_owned())));
+        }
+    }
+
+    /// Vector V8 of MULTI_PROTOCOL_HOSTING 3: the code of every kind of the framework.
+    #[test]
+    fn every_kind_has_its_code() {
+        let table = [
+            (kind::METHOD_NOT_IMPLEMENTED, "method_not_implemented", "UNIMPLEMENTED"),
+            (kind::PROTOCOL_NOT_SUPPORTED, "protocol_not_supported", "UNIMPLEMENTED"),
+            (kind::PROTOCOL_NOT_SPECIFIED, "protocol_not_specified", "INVALID_ARGUMENT"),
+            (kind::PROTOCOL_VERSION_MISMATCH, "protocol_version_mismatch", "FAILED_PRECONDITION"),
+            (kind::SESSION_LOST, "session_lost", "ABORTED"),
+            (kind::SERVER_DRAINING, "server_draining", "UNAVAILABLE"),
+            (kind::IDENTITY_UNAVAILABLE, "identity_unavailable", "UNAVAILABLE"),
+            (kind::STALE_AUTH, "stale_auth", "UNAUTHENTICATED"),
+            (kind::INTROSPECTION_REFUSED, "introspection_refused", "PERMISSION_DENIED"),
+            (kind::GRANT_REFUSED, "grant_refused", "PERMISSION_DENIED"),
+            (kind::TOKEN_UNRESOLVED, "token_unresolved", "NOT_FOUND"),
+        ];
+        for (kind, name, code) in table {
+            assert_eq!((kind.name(), kind.code().as_str()), (name, code));
+        }
+    }
+}

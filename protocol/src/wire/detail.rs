@@ -1,0 +1,390 @@
+//! Typed details of an error: the fixed catalog, its JSON form, and the rules of an array. WIRE_PROTOCOL 8.
+
+use super::keys;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+/// Most bytes of UTF-8 that a serialized array of details may have. One that has more is left out whole.
+pub const MAX_DETAILS_BYTES: usize = 4096;
+
+/// One machine-readable specific of an error. WIRE_PROTOCOL 8, "Detail catalog".
+///
+/// Never put credentials, tokens or user data into one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Detail {
+    /// More about the reason.
+    ErrorInfo(ErrorInfo),
+    /// How long to wait before a retry.
+    RetryInfo(RetryInfo),
+    /// Which inputs were wrong.
+    BadRequest(BadRequest),
+    /// Which state has to change first.
+    PreconditionFailure(PreconditionFailure),
+    /// Which limit was hit.
+    QuotaFailure(QuotaFailure),
+    /// Which object the error is about.
+    ResourceInfo(ResourceInfo),
+    /// Where to read more.
+    Help(Help),
+    /// Text that an end user may see.
+    LocalizedMessage(LocalizedMessage),
+    /// Any other JSON. To be sent it must be an object whose `@type` lies under the name of a protocol
+    /// (`vgi.reports.v1.SomeDetail`); what was received and is unknown or malformed is kept here as it came.
+    Other(Value),
+}
+
+/// More about the reason, which itself is the error's kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ErrorInfo {
+    /// Names and values.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// How long to wait before a retry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct RetryInfo {
+    /// At least so many seconds; finite and not negative.
+    #[serde(serialize_with = "whole_as_integer")]
+    pub retry_delay_seconds: f64,
+}
+
+/// Which inputs were wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BadRequest {
+    /// One entry for each.
+    pub field_violations: Vec<FieldViolation>,
+}
+
+/// One wrong input.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FieldViolation {
+    /// Its name.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+/// Which state has to change before the call can succeed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PreconditionFailure {
+    /// One entry for each unmet condition.
+    pub violations: Vec<PreconditionViolation>,
+}
+
+/// One unmet condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PreconditionViolation {
+    /// Which sort of condition, as in `protocol_version`.
+    #[serde(rename = "type")]
+    pub violation_type: String,
+    /// What does not meet it.
+    pub subject: String,
+    /// How it fails and what would help.
+    pub description: String,
+}
+
+/// Which limit was hit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct QuotaFailure {
+    /// One entry for each limit.
+    pub violations: Vec<QuotaViolation>,
+}
+
+/// One limit that was hit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct QuotaViolation {
+    /// Whose limit it is.
+    pub subject: String,
+    /// How it was hit.
+    pub description: String,
+}
+
+/// Which object the error is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ResourceInfo {
+    /// The sort of object, as in `report`.
+    pub resource_type: String,
+    /// Which one of them.
+    pub resource_name: String,
+    /// Whose it is; may be empty.
+    pub owner: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+/// Where to read more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Help {
+    /// One entry for each document.
+    pub links: Vec<HelpLink>,
+}
+
+/// One document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HelpLink {
+    /// What is to be found there.
+    pub description: String,
+    /// Its address.
+    pub url: String,
+}
+
+/// Text that an end user may see; an error's message is for developers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LocalizedMessage {
+    /// Language tag of BCP 47, as in `en-US`.
+    pub locale: String,
+    /// The text.
+    pub message: String,
+}
+
+impl RetryInfo {
+    /// Wait at least so long.
+    pub fn after(delay: Duration) -> Self {
+        Self { retry_delay_seconds: delay.as_secs_f64() }
+    }
+
+    /// The wait; zero for a number that is no wait, [`Duration::MAX`] for one that is longer than that.
+    pub fn delay(&self) -> Duration {
+        let seconds = self.retry_delay_seconds;
+        let too_long = || if seconds > 0.0 { Duration::MAX } else { Duration::ZERO };
+        Duration::try_from_secs_f64(seconds).unwrap_or_else(|_| too_long())
+    }
+
+    fn is_valid(&self) -> bool {
+        self.retry_delay_seconds.is_finite() && self.retry_delay_seconds >= 0.0
+    }
+}
+
+/// A detail type of the catalog.
+pub trait CatalogDetail: Sized + Into<Detail> {
+    /// Its name in `@type`.
+    const TYPE: &'static str;
+
+    /// The contents, if the detail is of this type.
+    fn of(detail: &Detail) -> Option<&Self>;
+}
+
+/// What both directions need to know of each catalog type, from one list of them.
+macro_rules! catalog {
+    ($($name:ident => $type_name:literal,)*) => {
+        const CATALOG: &[&str] = &[$($type_name),*];
+
+        impl Detail {
+            /// The value of `@type`; none for an [`Other`](Self::Other) without such a string.
+            pub fn type_name(&self) -> Option<&str> {
+                match self {
+                    $(Self::$name(_) => Some($type_name),)*
+                    Self::Other(value) => value.get("@type")?.as_str(),
+                }
+            }
+
+            fn from_catalog(value: &Value) -> Option<Self> {
+                let fields = value.as_object()?;
+                match fields.get("@type")?.as_str()? {
+                    $($type_name => $name::read(fields).map(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl Serialize for Detail {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$name(fields) => Tagged { type_name: $type_name, fields }.serialize(serializer),)*
+                    Self::Other(value) => value.serialize(serializer),
+                }
+            }
+        }
+
+        $(
+            impl CatalogDetail for $name {
+                const TYPE: &'static str = $type_name;
+
+                fn of(detail: &Detail) -> Option<&Self> {
+                    match detail {
+                        Detail::$name(contents) => Some(contents),
+                        _ => None,
+                    }
+                }
+            }
+
+            impl From<$name> for Detail {
+                fn from(contents: $name) -> Self {
+                    Self::$name(contents)
+                }
+            }
+        )*
+    };
+}
+
+catalog! {
+    ErrorInfo => "vgi_rpc.ErrorInfo",
+    RetryInfo => "vgi_rpc.RetryInfo",
+    BadRequest => "vgi_rpc.BadRequest",
+    PreconditionFailure => "vgi_rpc.PreconditionFailure",
+    QuotaFailure => "vgi_rpc.QuotaFailure",
+    ResourceInfo => "vgi_rpc.ResourceInfo",
+    Help => "vgi_rpc.Help",
+    LocalizedMessage => "vgi_rpc.LocalizedMessage",
+}
+
+#[derive(Serialize)]
+struct Tagged<'a, T> {
+    #[serde(rename = "@type")]
+    type_name: &'static str,
+    #[serde(flatten)]
+    fields: &'a T,
+}
+
+impl Detail {
+    /// Reads one element of an array. Never fails: what is not a well-formed object of the catalog is kept as
+    /// [`Other`](Self::Other). Absent strings read as empty, absent arrays as no entries; unknown fields go.
+    pub fn from_json(value: Value) -> Self {
+        Self::from_catalog(&value).unwrap_or(Self::Other(value))
+    }
+
+    /// The JSON form, `@type` first. A delay that is not a number becomes null.
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or(Value::Null)
+    }
+}
+
+/// The value of `vgi_rpc.error_details`: compact JSON with text unescaped. WIRE_PROTOCOL 8, "Rules".
+///
+/// None, which means that the key must be left out, for an empty list; for one that has more than
+/// [`MAX_DETAILS_BYTES`] bytes; and for one that breaks a rule: a type that is missing, repeated, not qualified by a
+/// protocol's name, or under `vgi_rpc.` without being in the catalog, or a delay that is negative or not finite.
+/// Never a part of the list: a receiver could not tell it from a whole one.
+pub fn encode_details(details: &[Detail]) -> Option<String> {
+    if details.is_empty() || !rules_hold(details) {
+        return None;
+    }
+    let text = serde_json::to_string(details).ok()?;
+    (text.len() <= MAX_DETAILS_BYTES).then_some(text)
+}
+
+/// Reads a received `vgi_rpc.error_details`: every element in order, unknown and malformed ones as
+/// [`Detail::Other`]. Never fails: what is not a JSON array has no elements.
+pub fn decode_details(value: &[u8]) -> Vec<Detail> {
+    decode_values(value).into_iter().map(Detail::from_json).collect()
+}
+
+/// The elements of a received array as JSON, none if it is not one.
+pub(super) fn decode_values(value: &[u8]) -> Vec<Value> {
+    serde_json::from_slice(value).unwrap_or_default()
+}
+
+fn rules_hold(details: &[Detail]) -> bool {
+    let mut seen = HashSet::with_capacity(details.len());
+    details.iter().all(|detail| {
+        let valid = if let Detail::RetryInfo(retry) = detail { retry.is_valid() } else { true };
+        valid && detail.type_name().is_some_and(|name| may_be_sent(name) && seen.insert(name))
+    })
+}
+
+fn may_be_sent(type_name: &str) -> bool {
+    CATALOG.contains(&type_name) || (type_name.contains('.') && !type_name.starts_with(keys::RESERVED_PREFIX))
+}
+
+/// Seven seconds travel as `7`, not as `7.0`, as every other implementation writes them.
+fn whole_as_integer<S: Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+    if seconds.fract() == 0.0 && seconds.abs() <= EXACT {
+        serializer.serialize_i64(*seconds as i64)
+    } else {
+        serializer.serialize_f64(*seconds)
+    }
+}
+
+type Fields = Map<String, Value>;
+
+/// A string field: empty when absent, none when it is something else.
+fn text(fields: &Fields, name: &str) -> Option<String> {
+    fields.get(name).map_or(Some(String::new()), |value| value.as_str().map(str::to_owned))
+}
+
+/// A field that is an array of objects: no entries when absent, none when it is something else.
+fn entries<T>(fields: &Fields, name: &str, read: impl Fn(&Fields) -> Option<T>) -> Option<Vec<T>> {
+    let Some(value) = fields.get(name) else { return Some(Vec::new()) };
+    value.as_array()?.iter().map(|entry| read(entry.as_object()?)).collect()
+}
+
+impl ErrorInfo {
+    fn read(fields: &Fields) -> Option<Self> {
+        let Some(metadata) = fields.get("metadata") else { return Some(Self::default()) };
+        let pair = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+        Some(Self { metadata: metadata.as_object()?.iter().map(pair).collect::<Option<_>>()? })
+    }
+}
+
+impl RetryInfo {
+    fn read(fields: &Fields) -> Option<Self> {
+        Some(Self { retry_delay_seconds: fields.get("retry_delay_seconds")?.as_f64()? })
+            .filter(Self::is_valid)
+    }
+}
+
+impl BadRequest {
+    fn read(fields: &Fields) -> Option<Self> {
+        let field_violations = entries(fields, "field_violations", |entry| {
+            Some(FieldViolation { field: text(entry, "field")?, description: text(entry, "description")? })
+        })?;
+        Some(Self { field_violations })
+    }
+}
+
+impl PreconditionFailure {
+    fn read(fields: &Fields) -> Option<Self> {
+        let violations = entries(fields, "violations", |entry| {
+            Some(PreconditionViolation {
+                violation_type: text(entry, "type")?,
+                subject: text(entry, "subject")?,
+                description: text(entry, "description")?,
+            })
+        })?;
+        Some(Self { violations })
+    }
+}
+
+impl QuotaFailure {
+    fn read(fields: &Fields) -> Option<Self> {
+        let violations = entries(fields, "violations", |entry| {
+            Some(QuotaViolation {
+                subject: text(entry, "subject")?,
+                description: text(entry, "description")?,
+            })
+        })?;
+        Some(Self { violations })
+    }
+}
+
+impl ResourceInfo {
+    fn read(fields: &Fields) -> Option<Self> {
+        Some(Self {
+            resource_type: text(fields, "resource_type")?,
+            resource_name: text(fields, "resource_name")?,
+            owner: text(fields, "owner")?,
+            description: text(fields, "description")?,
+        })
+    }
+}
+
+impl Help {
+    fn read(fields: &Fields) -> Option<Self> {
+        let links = entries(fields, "links", |entry| {
+            Some(HelpLink { description: text(entry, "description")?, url: text(entry, "url")? })
+        })?;
+        Some(Self { links })
+    }
+}
+
+impl LocalizedMessage {
+    fn read(fields: &Fields) -> Option<Self> {
+        Some(Self { locale: text(fields, "locale")?, message: text(fields, "message")? })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,424 @@
+//! The error of a call, as both sides see it: code, kind, details, and the batch metadata that carries them.
+//! WIRE_PROTOCOL 8, "Error model".
+
+use super::code::Code;
+pub use super::code::kind;
+use super::detail::{CatalogDetail, Detail, RetryInfo, decode_values, encode_details};
+use super::keys;
+use super::log::{Level, extra_object, push_origin, text};
+use crate::ipc::Metadata;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// Most characters of a traceback, and of a cause, that are sent; the rest is cut off.
+const MAX_TRACEBACK_CHARS: usize = 16_000;
+const TRUNCATION_MARK: &str = "\n… <traceback truncated>";
+
+/// A failed call: what a handler returns, and what a client gets.
+///
+/// ```
+/// use std::time::Duration;
+/// use vgi_rpc_protocol::wire::code::Code;
+/// use vgi_rpc_protocol::wire::detail::RetryInfo;
+/// use vgi_rpc_protocol::wire::error::{RpcError, kind::Kind};
+///
+/// const REPORT_REBUILDING: Kind = Kind::new("report_rebuilding", Code::Unavailable);
+///
+/// let error = RpcError::of_kind(REPORT_REBUILDING, "ReportError", "the report is being rebuilt")
+///     .with_detail(RetryInfo::after(Duration::from_secs(30)));
+/// assert!(error.is_retryable());
+/// ```
+///
+/// One pointer wide, so that results which hold one stay small.
+#[derive(Clone, PartialEq)]
+pub struct RpcError {
+    inner: Box<Inner>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Inner {
+    error_type: String,
+    message: String,
+    code: Code,
+    kind: String,
+    details: Vec<Detail>,
+    traceback: String,
+    request_id: String,
+    causes: Vec<String>,
+    received: Option<Received>,
+}
+
+/// What a received error said where typed fields cannot repeat it.
+#[derive(Clone, Debug, PartialEq)]
+struct Received {
+    code_name: String,
+    /// Present when the typed details, written again, would differ from it.
+    details: Option<Vec<Value>>,
+}
+
+/// What the server adds to an error when it sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorContext<'a> {
+    /// The server instance; left out when empty.
+    pub server_id: &'a str,
+    /// The request, if it is known.
+    pub request_id: Option<&'a str>,
+    /// Protocol and method that raised the error, if the call got so far. Named in a synthesized traceback.
+    pub origin: Option<(&'a str, &'a str)>,
+    /// The server's setting: whether traceback, frames and cause are sent. WIRE_PROTOCOL 8, "Tracebacks".
+    pub include_traceback: bool,
+}
+
+impl<'a> ErrorContext<'a> {
+    /// No request, no origin, tracebacks on.
+    pub const fn new(server_id: &'a str) -> Self {
+        Self { server_id, request_id: None, origin: None, include_traceback: true }
+    }
+}
+
+/// Making one.
+impl RpcError {
+    /// An error of this type, as in `ValueError`. It has code [`Code::Unknown`] until it is classified.
+    pub fn new(error_type: impl Into<String>, message: impl Into<String>) -> Self {
+        let (error_type, message) = (error_type.into(), message.into());
+        Self { inner: Box::new(Inner { error_type, message, ..Inner::default() }) }
+    }
+
+    /// An error of a kind, with the code that belongs to it.
+    pub fn of_kind(kind: kind::Kind, error_type: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(error_type, message).with_kind(kind.name()).with_code(kind.code())
+    }
+
+    /// A `StatusError` with this code.
+    pub fn status(code: Code, message: impl Into<String>) -> Self {
+        Self::new("StatusError", message).with_code(code)
+    }
+
+    /// An error of this type whose message and causes are those of a Rust error.
+    pub fn from_error(error_type: impl Into<String>, error: &dyn Error) -> Self {
+        let mut converted = Self::new(error_type, error.to_string());
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            converted.inner.causes.push(error.to_string());
+            cause = error.source();
+        }
+        converted
+    }
+
+    /// An unclassified `ValueError`: an argument has the right type and a wrong value.
+    pub fn value_error(message: impl Into<String>) -> Self {
+        Self::new("ValueError", message)
+    }
+
+    /// An unclassified `TypeError`: an argument has the wrong type.
+    pub fn type_error(message: impl Into<String>) -> Self {
+        Self::new("TypeError", message)
+    }
+
+    /// An unclassified `KeyError`: there is nothing of this name.
+    pub fn key_error(message: impl Into<String>) -> Self {
+        Self::new("KeyError", message)
+    }
+
+    /// An unclassified `PermissionError`: the caller may not do this.
+    pub fn permission_error(message: impl Into<String>) -> Self {
+        Self::new("PermissionError", message)
+    }
+
+    /// An unclassified `RuntimeError`: anything else.
+    pub fn runtime_error(message: impl Into<String>) -> Self {
+        Self::new("RuntimeError", message)
+    }
+
+    /// An unclassified `NotImplementedError`: the method exists and does not do this.
+    pub fn not_implemented(message: impl Into<String>) -> Self {
+        Self::new("NotImplementedError", message)
+    }
+
+    /// Sets the code.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.inner.code = code;
+        if let Some(received) = &mut self.inner.received {
+            received.code_name = code.as_str().to_owned();
+        }
+        self
+    }
+
+    /// Sets the kind; empty means none. [`of_kind`](Self::of_kind) sets the code with it.
+    #[must_use]
+    pub fn with_kind(mut self, kind: impl Into<String>) -> Self {
+        self.inner.kind = kind.into();
+        self
+    }
+
+    /// Adds a detail, of a type that the error does not have yet: details that break the rules of
+    /// [`encode_details`] or get too large are not sent at all.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<Detail>) -> Self {
+        let detail = detail.into();
+        if let Some(Received { details: Some(received), .. }) = &mut self.inner.received {
+            received.push(detail.to_json());
+        }
+        self.inner.details.push(detail);
+        self
+    }
+
+    /// Sets the traceback, instead of the one that is otherwise made up when the error is sent.
+    #[must_use]
+    pub fn with_traceback(mut self, traceback: impl Into<String>) -> Self {
+        self.inner.traceback = traceback.into();
+        self
+    }
+
+    /// Adds a cause, below those that the error has.
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl fmt::Display) -> Self {
+        self.inner.causes.push(cause.to_string());
+        self
+    }
+}
+
+/// Reading one.
+impl RpcError {
+    /// Class name of the exception, as in `ValueError`.
+    pub fn error_type(&self) -> &str {
+        &self.inner.error_type
+    }
+
+    /// The text. On a received error it usually begins with the type: it is `vgi_rpc.log_message` as it came.
+    pub fn message(&self) -> &str {
+        &self.inner.message
+    }
+
+    /// The canonical code; [`Code::Unknown`] also for a received error that named none or one that is no code.
+    pub fn code(&self) -> Code {
+        self.inner.code
+    }
+
+    /// Name of the code as the peer sent it: empty when it sent none, as servers before the error model do.
+    /// On an error that was made here, the name of [`code`](Self::code).
+    pub fn code_name(&self) -> &str {
+        self.inner.received.as_ref().map_or(self.inner.code.as_str(), |received| &received.code_name)
+    }
+
+    /// The kind, if there is one.
+    pub fn kind(&self) -> Option<&str> {
+        Some(self.inner.kind.as_str()).filter(|kind| !kind.is_empty())
+    }
+
+    /// True if this is the kind.
+    pub fn is_kind(&self, kind: kind::Kind) -> bool {
+        self.inner.kind == kind.name()
+    }
+
+    /// The details in order, types that this crate does not know included.
+    pub fn details(&self) -> &[Detail] {
+        &self.inner.details
+    }
+
+    /// The first well-formed detail of a type of the catalog.
+    pub fn detail<D: CatalogDetail>(&self) -> Option<&D> {
+        self.inner.details.iter().find_map(D::of)
+    }
+
+    /// The details as JSON; those of a received error exactly as they came.
+    pub fn details_json(&self) -> Vec<Value> {
+        match &self.inner.received {
+            Some(Received { details: Some(received), .. }) => received.clone(),
+            _ => self.inner.details.iter().map(Detail::to_json).collect(),
+        }
+    }
+
+    /// The traceback; empty when there is none.
+    pub fn traceback(&self) -> &str {
+        &self.inner.traceback
+    }
+
+    /// On a received error, the request it answers; empty when it is not known.
+    pub fn request_id(&self) -> &str {
+        &self.inner.request_id
+    }
+
+    /// What caused the error, nearest first. Not read from received errors, whose traceback tells it.
+    pub fn causes(&self) -> &[String] {
+        &self.inner.causes
+    }
+
+    /// Whether the same call may succeed later: code `UNAVAILABLE`, or `RESOURCE_EXHAUSTED` with a `RetryInfo`.
+    /// Nothing here retries, because the method may not bear it. WIRE_PROTOCOL 8, "Retryability".
+    pub fn is_retryable(&self) -> bool {
+        match self.inner.code {
+            Code::Unavailable => true,
+            Code::ResourceExhausted => self.detail::<RetryInfo>().is_some(),
+            _ => false,
+        }
+    }
+
+    /// How long a retry has to wait at least, if the error says so.
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.detail::<RetryInfo>().map(RetryInfo::delay)
+    }
+}
+
+impl fmt::Display for RpcError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { error_type, message, .. } = &*self.inner;
+        let told = message.strip_prefix(error_type.as_str()).is_some_and(|rest| rest.starts_with(": "));
+        if told && self.inner.received.is_some() {
+            f.write_str(message)
+        } else {
+            write!(f, "{error_type}: {message}")
+        }
+    }
+}
+
+impl fmt::Debug for RpcError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { error_type, message, code, kind, details, traceback, request_id, causes, .. } =
+            &*self.inner;
+        f.debug_struct("RpcError")
+            .field("error_type", error_type)
+            .field("message", message)
+            .field("code", code)
+            .field("kind", kind)
+            .field("details", details)
+            .field("traceback", traceback)
+            .field("request_id", request_id)
+            .field("causes", causes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Error for RpcError {}
+
+/// The `log_extra` object of an error, its fields in the order of the reference.
+#[derive(Serialize)]
+struct Extra<'a> {
+    exception_type: &'a str,
+    exception_message: &'a str,
+    error_code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_kind: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_details: Option<&'a [Detail]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceback: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frames: Option<[(); 0]>,
+}
+
+/// On the wire.
+impl RpcError {
+    /// The metadata of the zero-row batch that ends the call. WIRE_PROTOCOL 8, "Error batches".
+    ///
+    /// The code is always there; the kind when there is one; the details when [`encode_details`] takes them. With
+    /// tracebacks on there is a traceback, made up from error, origin and causes when the error has none.
+    pub fn to_metadata(&self, context: &ErrorContext<'_>) -> Metadata {
+        let code = self.inner.code.as_str();
+        let details = self.details_to_send();
+        let encoded_details = encode_details(&details);
+        let mut extra = Extra {
+            exception_type: &self.inner.error_type,
+            exception_message: &self.inner.message,
+            error_code: code,
+            error_kind: self.kind(),
+            error_details: encoded_details.is_some().then_some(&*details),
+            traceback: None,
+            cause: None,
+            frames: None,
+        };
+        if context.include_traceback {
+            extra.traceback = Some(truncated(self.traceback_to_send(context.origin)));
+            extra.cause = (!self.inner.causes.is_empty()).then(|| truncated(self.inner.causes.join("\n")));
+            extra.frames = Some([]);
+        }
+
+        let mut metadata = Metadata::new();
+        metadata.push(keys::LOG_LEVEL, Level::Exception.as_str());
+        metadata.push(keys::LOG_MESSAGE, self.to_string());
+        if let Ok(extra) = serde_json::to_string(&extra) {
+            metadata.push(keys::LOG_EXTRA, extra);
+        }
+        if let Some(kind) = self.kind() {
+            metadata.push(keys::ERROR_KIND, kind);
+        }
+        metadata.push(keys::ERROR_CODE, code);
+        if let Some(details) = encoded_details {
+            metadata.push(keys::ERROR_DETAILS, details);
+        }
+        push_origin(&mut metadata, context.server_id, context.request_id);
+        metadata
+    }
+
+    /// Reads the error of a batch that [`classify`](super::classify::classify) calls one.
+    ///
+    /// Never fails: code, kind and details come from their own keys, or from `log_extra` when those are absent;
+    /// what is missing is empty, and text that is not UTF-8 is read with U+FFFD.
+    pub fn from_metadata(metadata: &Metadata) -> Self {
+        let extra = extra_object(metadata);
+        let level = || text(metadata, keys::LOG_LEVEL).unwrap_or_default();
+        let layer = |key, mirror| text(metadata, key).or_else(|| string(&extra, mirror)).unwrap_or_default();
+
+        let code_name = layer(keys::ERROR_CODE, "error_code");
+        let values = match (metadata.get(keys::ERROR_DETAILS), extra.get("error_details")) {
+            (Some(value), _) => decode_values(value),
+            (None, Some(Value::Array(mirror))) => mirror.clone(),
+            _ => Vec::new(),
+        };
+        let details: Vec<Detail> = values.iter().cloned().map(Detail::from_json).collect();
+        let lossless = details.iter().map(Detail::to_json).eq(values.iter().cloned());
+        let inner = Inner {
+            error_type: string(&extra, "exception_type").unwrap_or_else(level),
+            message: text(metadata, keys::LOG_MESSAGE).unwrap_or_default(),
+            code: Code::parse(&code_name),
+            kind: layer(keys::ERROR_KIND, "error_kind"),
+            details,
+            traceback: string(&extra, "traceback").unwrap_or_default(),
+            request_id: text(metadata, keys::REQUEST_ID).unwrap_or_default(),
+            causes: Vec::new(),
+            received: Some(Received { code_name, details: (!lossless).then_some(values) }),
+        };
+        Self { inner: Box::new(inner) }
+    }
+
+    fn details_to_send(&self) -> Cow<'_, [Detail]> {
+        match &self.inner.received {
+            Some(Received { details: Some(received), .. }) => {
+                Cow::Owned(received.iter().cloned().map(Detail::Other).collect())
+            }
+            _ => Cow::Borrowed(&self.inner.details),
+        }
+    }
+
+    fn traceback_to_send(&self, origin: Option<(&str, &str)>) -> String {
+        if !self.inner.traceback.is_empty() {
+            return self.inner.traceback.clone();
+        }
+        let mut lines = vec![self.to_string()];
+        lines.extend(origin.map(|(protocol, method)| format!("{protocol}/{method}")));
+        lines.extend(self.inner.causes.iter().map(|cause| format!("caused by: {cause}")));
+        lines.join("\n")
+    }
+}
+
+fn string(extra: &Map<String, Value>, name: &str) -> Option<String> {
+    extra.get(name)?.as_str().map(str::to_owned)
+}
+
+fn truncated(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_TRACEBACK_CHARS) {
+        text.truncate(end);
+        text.push_str(TRUNCATION_MARK);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! Metadata keys and their fixed values. WIRE_PROTOCOL 3.
+
+/// Name of the method that a request calls. Required.
+pub const METHOD: &str = "vgi_rpc.method";
+/// Name of the protocol that the method belongs to: the routing key. Required.
+pub const PROTOCOL: &str = "vgi_rpc.protocol";
+/// Version of the framing; always [`REQUEST_VERSION_VALUE`]. Required on requests.
+pub const REQUEST_VERSION: &str = "vgi_rpc.request_version";
+/// The only framing version there is.
+pub const REQUEST_VERSION_VALUE: &str = "1";
+/// Version of the application protocol, `MAJOR.MINOR.PATCH`.
+pub const PROTOCOL_VERSION: &str = "vgi_rpc.protocol_version";
+/// Correlates a request with its logs and errors.
+pub const REQUEST_ID: &str = "vgi_rpc.request_id";
+/// Identifies the server instance.
+pub const SERVER_ID: &str = "vgi_rpc.server_id";
+/// On a stream input batch: the client gives the stream up. Presence is the signal, the value means nothing.
+pub const CANCEL: &str = "vgi_rpc.cancel";
+/// W3C trace context.
+pub const TRACEPARENT: &str = "traceparent";
+/// W3C trace state.
+pub const TRACESTATE: &str = "tracestate";
+
+/// Level of a log or error batch.
+pub const LOG_LEVEL: &str = "vgi_rpc.log_level";
+/// Text of a log or error batch.
+pub const LOG_MESSAGE: &str = "vgi_rpc.log_message";
+/// JSON object with more about a log or error batch.
+pub const LOG_EXTRA: &str = "vgi_rpc.log_extra";
+/// Stable category of an error, an open set.
+pub const ERROR_KIND: &str = "vgi_rpc.error_kind";
+/// Canonical code of an error, a closed set of sixteen names.
+pub const ERROR_CODE: &str = "vgi_rpc.error_code";
+/// JSON array of typed error details.
+pub const ERROR_DETAILS: &str = "vgi_rpc.error_details";
+
+/// Sealed per-turn state of an HTTP stream.
+pub const STREAM_STATE: &str = "vgi_rpc.stream_state#b64";
+/// Sealed per-call state of an HTTP stream.
+pub const CALL_STATE: &str = "vgi_rpc.call_state#b64";
+
+/// URL of an externalised batch.
+pub const LOCATION: &str = "vgi_rpc.location";
+/// SHA-256 of an externalised batch, in lowercase hex.
+pub const LOCATION_SHA256: &str = "vgi_rpc.location.sha256";
+
+/// Byte offset of a batch in a shared segment.
+pub const SHM_OFFSET: &str = "vgi_rpc.shm_offset";
+/// Byte length of a batch in a shared segment.
+pub const SHM_LENGTH: &str = "vgi_rpc.shm_length";
+/// Name of the client's shared segment.
+pub const SHM_SEGMENT_NAME: &str = "vgi_rpc.shm_segment_name";
+/// Size of the client's shared segment in bytes.
+pub const SHM_SEGMENT_SIZE: &str = "vgi_rpc.shm_segment_size";
+
+/// Prefix of transport capabilities. WIRE_PROTOCOL 15.
+pub const TRANSPORT_PREFIX: &str = "vgi_rpc.transport.";
+/// Whether a peer can use shared memory: `true` or `false`.
+pub const TRANSPORT_SHM: &str = "vgi_rpc.transport.shm";
+
+/// Built-in method that tells the transport capabilities. WIRE_PROTOCOL 15.
+pub const TRANSPORT_OPTIONS_METHOD: &str = "__transport_options__";
+/// Built-in method that described a server before `vgi_rpc.Reflection.v1`; always refused.
+pub const RETIRED_DESCRIBE_METHOD: &str = "__describe__";
+/// Prefix of protocol names that only the framework may host. WIRE_PROTOCOL 3.1.
+pub const RESERVED_PREFIX: &str = "vgi_rpc.";

@@ -1,0 +1,278 @@
+//! Log messages that a server sends to the caller between its results. WIRE_PROTOCOL 8, "Log batches".
+
+use super::code::Code;
+use super::detail::{Detail, encode_details};
+use super::keys;
+use crate::ipc::Metadata;
+use serde_json::{Map, Value};
+use std::fmt;
+use std::str::FromStr;
+
+/// How severe a message is, most severe first. WIRE_PROTOCOL 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// The call failed. Reserved: a client takes a message of this level for the end of its call.
+    Exception,
+    /// Something failed, and the call went on.
+    Error,
+    /// Something deserves a look.
+    Warn,
+    /// Progress.
+    Info,
+    /// Detail for whoever debugs.
+    Debug,
+    /// The finest detail.
+    Trace,
+}
+
+impl Level {
+    /// Every level, most severe first.
+    pub const ALL: [Self; 6] =
+        [Self::Exception, Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// The name, which is also the value on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exception => "EXCEPTION",
+            Self::Error => "ERROR",
+            Self::Warn => "WARN",
+            Self::Info => "INFO",
+            Self::Debug => "DEBUG",
+            Self::Trace => "TRACE",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Level {
+    type Err = LogError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|level| level.as_str() == name)
+            .ok_or_else(|| LogError::UnknownLevel(name.to_owned()))
+    }
+}
+
+/// Why metadata is not a log message. The peer is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// One of the two keys that make a batch a log is missing.
+    #[error("a log batch has no {0} key")]
+    MissingKey(&'static str),
+    /// The level is none of the six names; bytes that are not text are shown as U+FFFD.
+    #[error("{0:?} is not a log level")]
+    UnknownLevel(String),
+}
+
+/// A message for the caller's log handler.
+///
+/// ```
+/// use vgi_rpc_protocol::wire::log::LogMessage;
+///
+/// let message = LogMessage::info("rows scanned").with("table", "trades").with("rows", 128);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogMessage {
+    /// How severe it is.
+    pub level: Level,
+    /// The text.
+    pub message: String,
+    /// Whatever else belongs to it, by name. Sent as one JSON object, left out when empty.
+    pub extra: Map<String, Value>,
+}
+
+impl LogMessage {
+    /// A message without extras.
+    pub fn new(level: Level, message: impl Into<String>) -> Self {
+        Self { level, message: message.into(), extra: Map::new() }
+    }
+
+    /// A message of level `ERROR`.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self::new(Level::Error, message)
+    }
+
+    /// A message of level `WARN`.
+    pub fn warn(message: impl Into<String>) -> Self {
+        Self::new(Level::Warn, message)
+    }
+
+    /// A message of level `INFO`.
+    pub fn info(message: impl Into<String>) -> Self {
+        Self::new(Level::Info, message)
+    }
+
+    /// A message of level `DEBUG`.
+    pub fn debug(message: impl Into<String>) -> Self {
+        Self::new(Level::Debug, message)
+    }
+
+    /// A message of level `TRACE`.
+    pub fn trace(message: impl Into<String>) -> Self {
+        Self::new(Level::Trace, message)
+    }
+
+    /// Adds or replaces an extra.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.extra.insert(key.into(), value.into());
+        self
+    }
+
+    /// The metadata of the zero-row batch that carries the message. WIRE_PROTOCOL 8.
+    ///
+    /// Level, text, extras, server, request, in this order; empty ones of the last three are left out. Extras are
+    /// only extras, whatever their names, except at [`Level::Exception`]: such a batch is an error, so it gets the
+    /// code that every error must have, and kind and details if the extras name any.
+    pub fn to_metadata(&self, server_id: &str, request_id: Option<&str>) -> Metadata {
+        let mut metadata = Metadata::new();
+        metadata.push(keys::LOG_LEVEL, self.level.as_str());
+        metadata.push(keys::LOG_MESSAGE, &self.message);
+        if !self.extra.is_empty()
+            && let Ok(extra) = serde_json::to_string(&self.extra)
+        {
+            metadata.push(keys::LOG_EXTRA, extra);
+        }
+        if self.level == Level::Exception {
+            self.push_error_model(&mut metadata);
+        }
+        push_origin(&mut metadata, server_id, request_id);
+        metadata
+    }
+
+    fn push_error_model(&self, metadata: &mut Metadata) {
+        if let Some(kind) = self.extra.get("error_kind").and_then(Value::as_str) {
+            metadata.push(keys::ERROR_KIND, kind);
+        }
+        let code = self.extra.get("error_code").and_then(Value::as_str).map(Code::parse).unwrap_or_default();
+        metadata.push(keys::ERROR_CODE, code.as_str());
+        if let Some(Value::Array(details)) = self.extra.get("error_details") {
+            let details: Vec<Detail> = details.iter().cloned().map(Detail::Other).collect();
+            if let Some(details) = encode_details(&details) {
+                metadata.push(keys::ERROR_DETAILS, details);
+            }
+        }
+    }
+
+    /// Reads the message of a batch that [`classify`](super::classify::classify) calls a log.
+    ///
+    /// Extras keep their JSON types; `server_id` and `request_id` join them under these names, over any that the
+    /// sender put there. A call should not fail for its log, so text that is not UTF-8 is read with U+FFFD, and
+    /// extras that are not a JSON object are read as none.
+    ///
+    /// # Errors
+    ///
+    /// Level or text is missing, or the level is none of the six.
+    pub fn from_metadata(metadata: &Metadata) -> Result<Self, LogError> {
+        let level = text(metadata, keys::LOG_LEVEL).ok_or(LogError::MissingKey(keys::LOG_LEVEL))?;
+        let message = text(metadata, keys::LOG_MESSAGE).ok_or(LogError::MissingKey(keys::LOG_MESSAGE))?;
+        let mut extra = extra_object(metadata);
+        if let Some(server_id) = text(metadata, keys::SERVER_ID) {
+            extra.insert("server_id".to_owned(), server_id.into());
+        }
+        if let Some(request_id) = text(metadata, keys::REQUEST_ID).filter(|id| !id.is_empty()) {
+            extra.insert("request_id".to_owned(), request_id.into());
+        }
+        Ok(Self { level: level.parse()?, message, extra })
+    }
+}
+
+/// Writes who sent a log or an error and for which request, leaving out what is empty.
+pub(super) fn push_origin(metadata: &mut Metadata, server_id: &str, request_id: Option<&str>) {
+    if !server_id.is_empty() {
+        metadata.push(keys::SERVER_ID, server_id);
+    }
+    if let Some(request_id) = request_id.filter(|id| !id.is_empty()) {
+        metadata.push(keys::REQUEST_ID, request_id);
+    }
+}
+
+/// The value of a key as text, with U+FFFD for what is not UTF-8.
+pub(super) fn text(metadata: &Metadata, key: &str) -> Option<String> {
+    metadata.get(key).map(|value| String::from_utf8_lossy(value).into_owned())
+}
+
+/// The `log_extra` object; empty when the key is absent or its value is not a JSON object.
+pub(super) fn extra_object(metadata: &Metadata) -> Map<String, Value> {
+    metadata.get(keys::LOG_EXTRA).and_then(|extra| serde_json::from_slice(extra).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(metadata: &Metadata) -> Vec<(&str, &str)> {
+        let text = |bytes| std::str::from_utf8(bytes).unwrap();
+        metadata.iter().map(|(key, value)| (text(key), text(value))).collect()
+    }
+
+    #[test]
+    fn writes_keys_in_the_order_of_the_reference() {
+        let message = LogMessage::info("héllo").with("rows", 128).with("table", "träde");
+        assert_eq!(
+            entries(&message.to_metadata("abc", Some("r1"))),
+            [
+                ("vgi_rpc.log_level", "INFO"),
+                ("vgi_rpc.log_message", "héllo"),
+                ("vgi_rpc.log_extra", r#"{"rows":128,"table":"träde"}"#),
+                ("vgi_rpc.server_id", "abc"),
+                ("vgi_rpc.request_id", "r1"),
+            ]
+        );
+        assert_eq!(
+            entries(&LogMessage::trace("").to_metadata("", Some(""))),
+            [("vgi_rpc.log_level", "TRACE"), ("vgi_rpc.log_message", "")]
+        );
+    }
+
+    #[test]
+    fn reads_what_it_writes_with_server_and_request_among_the_extras() {
+        let sent =
+            LogMessage::warn("w").with("server_id", "forged").with("deep", serde_json::json!({"a": [1]}));
+        let received = LogMessage::from_metadata(&sent.to_metadata("abc", Some("r1"))).unwrap();
+        assert_eq!(received, sent.with("server_id", "abc").with("request_id", "r1"));
+    }
+
+    #[test]
+    fn only_exceptions_carry_error_keys() {
+        let extras = |message: LogMessage| {
+            message.with("error_code", "UNAVAILABLE").with("error_kind", "k").with(
+                "error_details",
+                serde_json::json!([{"@type": "vgi_rpc.RetryInfo", "retry_delay_seconds": 1}]),
+            )
+        };
+        let log = extras(LogMessage::error("e")).to_metadata("abc", None);
+        for key in [keys::ERROR_CODE, keys::ERROR_KIND, keys::ERROR_DETAILS] {
+            assert!(!log.contains_key(key));
+        }
+        let error = extras(LogMessage::new(Level::Exception, "e")).to_metadata("abc", None);
+        assert_eq!(error.get_str(keys::ERROR_CODE), Some("UNAVAILABLE"));
+        assert_eq!(error.get_str(keys::ERROR_KIND), Some("k"));
+        assert!(error.contains_key(keys::ERROR_DETAILS));
+        let plain = LogMessage::new(Level::Exception, "e").to_metadata("abc", None);
+        assert_eq!(plain.get_str(keys::ERROR_CODE), Some("UNKNOWN"));
+    }
+
+    #[test]
+    fn damage_is_a_typed_error_or_read_as_well_as_can_be() {
+        let read = |entries: &[(&str, &[u8])]| LogMessage::from_metadata(&entries.iter().copied().collect());
+        assert_eq!(read(&[]), Err(LogError::MissingKey(keys::LOG_LEVEL)));
+        assert_eq!(read(&[(keys::LOG_LEVEL, b"INFO")]), Err(LogError::MissingKey(keys::LOG_MESSAGE)));
+        assert_eq!(
+            read(&[(keys::LOG_LEVEL, b"\xff"), (keys::LOG_MESSAGE, b"m")]),
+            Err(LogError::UnknownLevel("\u{fffd}".to_owned()))
+        );
+        for extra in [&b"{"[..], b"[1]", b"null", b"\xff"] {
+            let received =
+                read(&[(keys::LOG_LEVEL, b"INFO"), (keys::LOG_MESSAGE, b"m\xff"), (keys::LOG_EXTRA, extra)]);
+            assert_eq!(received, Ok(LogMessage::info("m\u{fffd}")));
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What metadata means: keys, what a batch is, requests, logs, the error model.
+//!
+//! Lives here: everything that the specification says about `custom_metadata`, for both roles. Not here: the order
+//! in which batches may come (that is [`crate::server`] and [`crate::client`]), nor how they are framed.
+
+pub mod classify;
+pub mod code;
+pub mod detail;
+pub mod error;
+pub mod keys;
+pub mod log;
+pub mod request;

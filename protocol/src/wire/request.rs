@@ -1,0 +1,81 @@
+//! The request batch: which method of which protocol, and whether it may be dispatched at all. WIRE_PROTOCOL 5, 13.
+
+use super::error::RpcError;
+use super::keys;
+use crate::ipc::Metadata;
+use arrow_array::RecordBatch;
+
+/// A request that names a method and carries one row of parameters.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// One column per parameter, one row; for a method without parameters any number of rows.
+    pub batch: RecordBatch,
+    /// The request's metadata: routing keys, trace context, and whatever the application added.
+    pub metadata: Metadata,
+}
+
+impl Request {
+    /// Checks what must hold of every request, whatever its method. WIRE_PROTOCOL 13, "Version checking".
+    ///
+    /// # Errors
+    /// The error to answer with, on the empty schema: no method or framing version, another framing version,
+    /// a method name that is not UTF-8, or a row count that is not one.
+    pub fn validate(&self) -> Result<(), RpcError> {
+        let protocol_error = |text: String| Err(RpcError::new("RpcError", text));
+        let version_error = |text: String| Err(RpcError::new("VersionError", text));
+        let Some(method) = self.metadata.get(keys::METHOD) else {
+            return protocol_error(format!(
+                "expected the request batch's custom_metadata to name a method under {:?}, got no such key",
+                keys::METHOD
+            ));
+        };
+        match self.metadata.get(keys::REQUEST_VERSION) {
+            Some(version) if version == keys::REQUEST_VERSION_VALUE.as_bytes() => {}
+            Some(version) => {
+                return version_error(format!(
+                    "expected {:?} to be \"{}\", got \"{}\"",
+                    keys::REQUEST_VERSION,
+                    keys::REQUEST_VERSION_VALUE,
+                    version.get(..32).unwrap_or(version).escape_ascii()
+                ));
+            }
+            None => {
+                return version_error(format!(
+                    "expected the request batch's custom_metadata to carry {:?} = \"{}\", got no such key",
+                    keys::REQUEST_VERSION,
+                    keys::REQUEST_VERSION_VALUE
+                ));
+            }
+        }
+        if std::str::from_utf8(method).is_err() {
+            return protocol_error(format!("expected {:?} to be valid UTF-8", keys::METHOD));
+        }
+        let (columns, rows) = (self.batch.num_columns(), self.batch.num_rows());
+        if columns > 0 && rows != 1 {
+            return protocol_error(format!(
+                "expected 1 row in the request batch, got {rows}: each parameter is a column, not a row"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Name of the method; empty when it is absent or not UTF-8, which [`Self::validate`] refuses.
+    pub fn method(&self) -> &str {
+        self.metadata.get_str(keys::METHOD).unwrap_or_default()
+    }
+
+    /// The routing key, as it came. Absent and empty are the same refusal.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.metadata.get(keys::PROTOCOL).filter(|name| !name.is_empty())
+    }
+
+    /// The client's correlation id, if it sent a usable one.
+    pub fn request_id(&self) -> Option<&str> {
+        self.metadata.get_str(keys::REQUEST_ID).filter(|id| !id.is_empty())
+    }
+}
+
+/// True when a batch's metadata has a key that only requests carry.
+pub(crate) fn looks_like_request(metadata: &Metadata) -> bool {
+    [keys::METHOD, keys::REQUEST_VERSION, keys::PROTOCOL].iter().any(|key| metadata.contains_key(key))
+}

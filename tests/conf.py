@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Runs the shared vgi-rpc conformance suite, and the reference's command-line runners, against our worker.
+
+    tests/conf.py setup                             make the virtual environment in .test-run/venv
+    tests/conf.py run --transport pipe,subprocess   the pytest suite over these transports
+    tests/conf.py run --transport all               every transport, then the command-line runners
+    tests/conf.py cli                               the command-line runners alone
+    tests/conf.py summary | failures | show CASE    look at the last run
+
+Results: .test-run/junit.xml and .test-run/pytest.log, and a report and a log for each command-line runner. A run
+ends with the line `N passed, N failed, N skipped`. It fails on any failure or error, when no case ran, when a lane
+collected fewer cases than it has, and on a skip that tests/allowed_skips.txt does not list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+
+from conformance.transports import TRANSPORTS  # noqa: E402
+from harness import environment, results, runners  # noqa: E402
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    try:
+        return arguments.command(arguments)
+    except environment.SetupError as error:
+        print(f"conf.py: {error}", file=sys.stderr)
+        return 2
+
+
+def setup(_arguments) -> int:
+    environment.prepare_venv()
+    return 0
+
+
+def run(arguments) -> int:
+    worker = prepare(arguments)
+    everything = arguments.transport == "all"
+    transports = list(TRANSPORTS) if everything else arguments.transport.split(",")
+    filtered = bool(arguments.classes or arguments.filter)
+    options = ["-k", arguments.filter] if arguments.filter else []
+    options += ["-x"] if arguments.exitfirst else []
+    cases = list(runners.run_suite(worker, transports, arguments.classes, options))
+    expected = {} if filtered else {name: TRANSPORTS[name].cases for name in transports}
+    if everything and not filtered and not arguments.no_cli:
+        return finish(cases + cli_cases(worker), {**expected, **cli_expected()})
+    return finish(cases, expected)
+
+
+def cli(arguments) -> int:
+    return finish(cli_cases(prepare(arguments)), cli_expected())
+
+
+def cli_cases(worker: Path) -> list[results.Case]:
+    return [case for lane in runners.RUNNERS for case in runners.run_cli(worker, lane)]
+
+
+def cli_expected() -> dict[str, int]:
+    return {lane: runner.cases for lane, runner in runners.RUNNERS.items()}
+
+
+def prepare(arguments) -> Path:
+    """Make what a run needs, clear the last run's files, and name the worker."""
+    environment.prepare_venv()
+    if not (arguments.worker or arguments.no_build):
+        environment.build_worker()
+    worker = arguments.worker.resolve() if arguments.worker else environment.built_worker()
+    if not worker.is_file():
+        raise environment.SetupError(f"there is no worker at {worker}")
+    for old in environment.RUN_DIR.iterdir():
+        if old.suffix in (".xml", ".json", ".log"):
+            old.unlink()
+    return worker
+
+
+def finish(cases: list[results.Case], expected: dict[str, int]) -> int:
+    done = results.record(cases, results.judge(cases, expected))
+    if not done.clean():
+        print(results.failures(done))
+    print(results.summary(done))
+    print(done.totals())
+    return 0 if done.clean() else 1
+
+
+def show_summary(_arguments) -> int:
+    done = last_run()
+    print(results.summary(done))
+    print(done.totals())
+    return 0
+
+
+def show_failures(_arguments) -> int:
+    print(results.failures(last_run()))
+    return 0
+
+
+def show_case(arguments) -> int:
+    """Print every case whose name contains the text given."""
+    found = [case for case in last_run().cases if arguments.case in case.name]
+    for case in found:
+        print(f"{case.lane}: {case.name} {case.outcome} in {case.seconds:.2f} s\n{case.detail}")
+    return 0 if found else 1
+
+
+def last_run() -> results.Run:
+    if not results.RUN_RECORD.exists():
+        raise environment.SetupError("there is no last run: tests/conf.py run")
+    return results.last_run()
+
+
+def transport_list(text: str) -> str:
+    unknown = [] if text == "all" else [name for name in text.split(",") if name not in TRANSPORTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no transport {', '.join(unknown)}; there are {', '.join(TRANSPORTS)}, all")
+    return text
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    on_worker = argparse.ArgumentParser(add_help=False)
+    on_worker.add_argument("--worker", type=Path, metavar="PATH", help="a worker to use in place of the built one")
+    on_worker.add_argument("--no-build", action="store_true", help="use the worker as cargo last built it")
+
+    command = commands.add_parser("setup", help="make the virtual environment")
+    command.set_defaults(command=setup)
+
+    command = commands.add_parser("run", parents=[on_worker], help="run the pytest suite")
+    command.add_argument("--transport", type=transport_list, default="all", metavar="NAME,...|all")
+    command.add_argument("--class", action="append", default=[], dest="classes", metavar="NAME", help="only this class")
+    command.add_argument("--filter", metavar="EXPR", help="only what this pytest -k expression selects")
+    command.add_argument("--no-cli", action="store_true", help="leave out the command-line runners")
+    command.add_argument("-x", action="store_true", dest="exitfirst", help="stop at the first failure")
+    command.set_defaults(command=run)
+
+    command = commands.add_parser("cli", parents=[on_worker], help="run the command-line runners")
+    command.set_defaults(command=cli)
+
+    for name, function, text in (
+        ("summary", show_summary, "the last run, lane by lane"),
+        ("failures", show_failures, "what failed in the last run"),
+    ):
+        commands.add_parser(name, help=text).set_defaults(command=function)
+
+    command = commands.add_parser("show", help="all that is known of a case in the last run")
+    command.add_argument("case", help="its name, or a part of it")
+    command.set_defaults(command=show_case)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What conf.py is made of: what a run needs, the runs themselves, their results. Standard library only."""

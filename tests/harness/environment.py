@@ -1,0 +1,93 @@
+"""What a run needs before it starts: a Python, a virtual environment, the worker, and a clean process environment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent.parent
+ROOT = TESTS.parent
+RUN_DIR = ROOT / ".test-run"
+VENV = RUN_DIR / "venv"
+REQUIREMENTS = TESTS / "requirements.txt"
+OLDEST_PYTHON = (3, 13)
+WORKER_PACKAGE = "vgi-rpc-conformance-worker"
+WORKER_BINARY = "vgi-rpc-conformance-rust"
+
+
+class SetupError(Exception):
+    """The machine or the checkout lacks something that a run needs; the text says what."""
+
+
+def venv_tool(name: str) -> Path:
+    """A program that the virtual environment installs."""
+    return VENV / "bin" / name
+
+
+def prepare_venv() -> None:
+    """Make the virtual environment, unless the one in place was made from the same requirements."""
+    stamp = VENV / "requirements.sha256"
+    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest and _version(venv_tool("python")):
+        return
+    python = _newest_python()
+    print(f"making {VENV.relative_to(ROOT)} with {python}", flush=True)
+    shutil.rmtree(VENV, ignore_errors=True)
+    _run([python, "-m", "venv", VENV], "python -m venv failed (on Debian and Ubuntu it needs the package python3-venv)")
+    install = [venv_tool("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _run([*install, "--requirement", REQUIREMENTS], "pip could not install tests/requirements.txt")
+    stamp.write_text(digest)
+
+
+def build_worker() -> None:
+    """Build the worker in release mode."""
+    if shutil.which("cargo") is None:
+        raise SetupError("cargo is not on PATH: install Rust, or name a built worker with --worker")
+    _run(["cargo", "build", "--release", "--package", WORKER_PACKAGE], "the worker does not build")
+
+
+def built_worker() -> Path:
+    """Where cargo puts the worker."""
+    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / WORKER_BINARY
+
+
+def child_environment(**added: str) -> dict[str, str]:
+    """This process's environment without what would steer Python, pytest or vgi-rpc from outside."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("VGI_", "PYTEST_")) and name not in ("PYTHONPATH", "PYTHONHOME")
+    }
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", **added}
+
+
+def _newest_python() -> Path:
+    named = [shutil.which(name) for name in ("python3.13", "python3.14", "python3")]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [Path(path) for path in named if path] + sorted(pyenv.glob("versions/*/bin/python"))
+    versions = {python: version for python in found for version in [_version(python)] if version}
+    usable = [python for python, version in versions.items() if version >= OLDEST_PYTHON]
+    if not usable:
+        tried = ", ".join(f"{python} ({'.'.join(map(str, version))})" for python, version in versions.items())
+        raise SetupError(f"no Python >= 3.13 on PATH or under pyenv; found: {tried or 'none'}")
+    return max(usable, key=lambda python: versions[python])
+
+
+def _version(python: Path) -> tuple[int, ...]:
+    """The version of an interpreter; empty when it does not start, as a pyenv shim may not."""
+    ask = "import sys; print(*sys.version_info[:3])"
+    try:
+        answer = subprocess.run([python, "-c", ask], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return tuple(int(part) for part in answer.stdout.split()) if answer.returncode == 0 else ()
+
+
+def _run(command: list, failure: str) -> None:
+    sys.stdout.flush()
+    if subprocess.run([str(part) for part in command], cwd=ROOT).returncode != 0:
+        raise SetupError(failure)
