@@ -31,9 +31,7 @@ pub(crate) fn check_batch<'f>(
         body.len() as u64
     };
     check_nodes(batch, shape, decoded, rows)?;
-    if shape.unions > 0 {
-        UnionCheck::of(batch, body).fields(fields)?;
-    }
+    ColumnCheck::of(batch, body).fields(fields)?;
     Ok(decoded)
 }
 
@@ -117,8 +115,9 @@ fn decompressed_buffer_len(buffer: &Buffer, body: &[u8]) -> Result<u64, MessageE
     }
 }
 
-/// Walks a batch field by field to check the buffers of unions, which Arrow slices without looking.
-struct UnionCheck<'a> {
+/// Walks a batch field by field to check what Arrow asserts or slices without looking: that buffers hold whole
+/// elements, and that a union's are long enough.
+struct ColumnCheck<'a> {
     nodes: flatbuffers::VectorIter<'a, FieldNode>,
     buffers: flatbuffers::VectorIter<'a, Buffer>,
     variadic: flatbuffers::VectorIter<'a, i64>,
@@ -126,7 +125,7 @@ struct UnionCheck<'a> {
     compressed: Option<&'a [u8]>,
 }
 
-impl<'a> UnionCheck<'a> {
+impl<'a> ColumnCheck<'a> {
     fn of(batch: &RecordBatch<'a>, body: &'a [u8]) -> Self {
         Self {
             nodes: batch.nodes().unwrap_or_default().iter(),
@@ -149,11 +148,15 @@ impl<'a> UnionCheck<'a> {
             }
             return children.iter().try_for_each(|(_, child)| self.field(child));
         }
-        let mut buffers = own_buffers(field.data_type());
-        if matches!(field.data_type(), DataType::Utf8View | DataType::BinaryView) {
-            buffers += self.variadic.next().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+        let buffers = own_buffers(field.data_type());
+        for index in 0..buffers {
+            self.whole_elements(element_width(field.data_type(), index))?;
         }
-        self.buffers.by_ref().take(buffers).for_each(drop);
+        if matches!(field.data_type(), DataType::Utf8View | DataType::BinaryView) {
+            let views =
+                self.variadic.next().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+            self.buffers.by_ref().take(views).for_each(drop);
+        }
         match field.data_type() {
             DataType::RunEndEncoded(run_ends, values) => {
                 self.fields([run_ends.as_ref(), values.as_ref()].into_iter())
@@ -169,6 +172,16 @@ impl<'a> UnionCheck<'a> {
         }
     }
 
+    /// One buffer of elements of `width` bytes: Arrow asserts that it holds no part of one.
+    fn whole_elements(&mut self, width: i64) -> Result<(), MessageError> {
+        let Some(buffer) = self.buffers.next() else { return Err(absent("a buffer")) };
+        let length = match self.compressed {
+            Some(body) => decompressed_buffer_len(buffer, body)? as i64,
+            None => buffer.length(),
+        };
+        ensure(length % width == 0, || format!("a buffer of whole elements of {width} bytes"), length)
+    }
+
     /// One buffer of a union with `len` entries of `width` bytes.
     fn union_buffer(&mut self, len: i64, width: i64) -> Result<(), MessageError> {
         let needed = len.saturating_mul(width);
@@ -180,6 +193,24 @@ impl<'a> UnionCheck<'a> {
             None => buffer.length(),
         };
         ensure(needed <= length, || format!("{needed} bytes for a union of {len} values"), length)
+    }
+}
+
+/// Bytes of one element in a column's own buffer of this index; the first one is the validity bitmap.
+fn element_width(data_type: &DataType, index: usize) -> i64 {
+    match data_type {
+        _ if index == 0 => 1,
+        DataType::Utf8 | DataType::Binary if index == 2 => 1,
+        DataType::LargeUtf8 | DataType::LargeBinary if index == 2 => 1,
+        DataType::Utf8 | DataType::Binary | DataType::List(_) | DataType::Map(..) | DataType::ListView(_) => {
+            4
+        }
+        DataType::LargeUtf8 | DataType::LargeBinary | DataType::LargeList(_) | DataType::LargeListView(_) => {
+            8
+        }
+        DataType::Utf8View | DataType::BinaryView => 16,
+        DataType::Dictionary(keys, _) => keys.primitive_width().unwrap_or(1) as i64,
+        other => other.primitive_width().unwrap_or(1) as i64,
     }
 }
 

@@ -67,9 +67,9 @@ impl BatchEncoder {
         }
         write_header(&mut self.header, &self.layout, batch.num_rows(), metadata, outbox);
         for buffer in self.layout.body.drain(..) {
-            let len = buffer.len();
+            let pad = if self.layout.is_padded { 0 } else { padding(buffer.len()) };
             outbox.write_buffer(buffer);
-            outbox.write(ZEROS.get(..padding(len)).unwrap_or_default());
+            outbox.write(ZEROS.get(..pad).unwrap_or_default());
         }
         Ok(())
     }
@@ -129,6 +129,7 @@ fn lay_out_nested(
         layout.variadic.extend(table.variadicBufferCounts().into_iter().flatten());
         layout.body_len = message.body.iter().map(Buffer::len).sum();
         layout.body = message.body;
+        layout.is_padded = true;
         return Ok(());
     }
 }

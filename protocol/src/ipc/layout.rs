@@ -13,8 +13,10 @@ pub(crate) struct Layout {
     pub(crate) nodes: Vec<FieldNode>,
     pub(crate) buffers: Vec<arrow_ipc::Buffer>,
     pub(crate) variadic: Vec<i64>,
-    /// The buffers themselves, in order, without their padding.
+    /// The buffers themselves, in order.
     pub(crate) body: Vec<Buffer>,
+    /// The padding between them is in `body` already, as buffers of its own.
+    pub(crate) is_padded: bool,
     pub(crate) body_len: usize,
 }
 
@@ -25,6 +27,7 @@ impl Layout {
         self.variadic.clear();
         self.body.clear();
         self.body_len = 0;
+        self.is_padded = false;
     }
 
     /// Lays out a batch whose columns are all flat.

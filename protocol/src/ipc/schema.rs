@@ -43,13 +43,23 @@ impl ReceivedSchema {
     pub(crate) fn decode(envelope: &Envelope, limits: &Limits) -> Result<Self, MessageError> {
         let mut scratch = Vec::new();
         envelope.reroot(&mut scratch);
-        let table = flatbuffers::root::<arrow_ipc::Schema>(&scratch)
+        // A table takes four bytes at least, and writers share none: without this bound a header of one kilobyte
+        // can unfold into a million fields.
+        let options = flatbuffers::VerifierOptions {
+            max_tables: scratch.len() / 4,
+            max_apparent_size: scratch.len().saturating_mul(16),
+            ..Default::default()
+        };
+        let table = flatbuffers::root_with_opts::<arrow_ipc::Schema>(&options, &scratch)
             .map_err(|error| MessageError::Arrow(format!("schema: {error}")))?;
         if table.endianness() != Endianness::Little {
             return Err(MessageError::Unexpected {
                 expected: "a little-endian schema",
                 got: "a big-endian one",
             });
+        }
+        if !unions_are_small(table.fields()) {
+            return Err(MessageError::Arrow("a union of more than 128 types".into()));
         }
         let schema = Arc::new(try_fb_to_schema(table)?);
         let mut walk = Walk { limits, fields: 0, dictionaries: Vec::new() };
@@ -97,6 +107,11 @@ impl Walk<'_> {
         if depth > self.limits.max_schema_depth {
             return Err(over("schema depth", depth, self.limits.max_schema_depth));
         }
+        if let DataType::FixedSizeBinary(size) | DataType::FixedSizeList(_, size) = field.data_type()
+            && *size < 0
+        {
+            return Err(MessageError::Arrow(format!("fixed size of {size}")));
+        }
         shape.nodes += 1;
         shape.buffers += own_buffers(field.data_type());
         match field.data_type() {
@@ -136,6 +151,16 @@ impl Walk<'_> {
         self.dictionaries.push(DictionaryField { id, values: values.clone(), shape });
         Ok(())
     }
+}
+
+/// Arrow's conversion panics on a larger union, when that leaves its type codes to be counted.
+fn unions_are_small(
+    fields: Option<flatbuffers::Vector<'_, flatbuffers::ForwardsUOffset<arrow_ipc::Field<'_>>>>,
+) -> bool {
+    fields.into_iter().flatten().all(|field| {
+        let types = field.children().map_or(0, |children| children.len());
+        (field.type_type() != arrow_ipc::Type::Union || types <= 128) && unions_are_small(field.children())
+    })
 }
 
 /// Buffers of a column itself: not those of its children, nor a view column's variadic ones.

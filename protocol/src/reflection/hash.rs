@@ -34,8 +34,9 @@ pub fn protocol_hash(protocol: &str, methods: &[MethodInfo]) -> Result<String, H
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// What [`protocol_hash`] digests after its domain tag: RFC 8785 canonical JSON of the protocol's name and methods.
-/// Public because two implementations whose digests differ compare this. WIRE_PROTOCOL 14 (`protocol_hash`).
+/// What [`protocol_hash`] digests after its domain tag: RFC 8785 canonical JSON of the protocol's name and
+/// methods. Public because two implementations whose digests differ compare this. WIRE_PROTOCOL 14
+/// (`protocol_hash`).
 ///
 /// # Errors
 ///
@@ -102,7 +103,7 @@ fn push_fields(json: &mut String, method: &MethodInfo, schema: &Schema) -> Resul
     Ok(())
 }
 
-/// RFC 8785, 3.2.2.2: the short escapes where there is one, other control characters as `\u00xx`, the rest verbatim.
+/// RFC 8785, 3.2.2.2: a short escape where there is one, other control characters as `\u00xx`, the rest verbatim.
 fn push_string(json: &mut String, text: &str) {
     json.push('"');
     for character in text.chars() {

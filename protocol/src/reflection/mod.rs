@@ -1,8 +1,8 @@
 //! `vgi_rpc.Reflection.v1`: what a server says about the protocols it hosts. WIRE_PROTOCOL 14.
 //!
-//! Here lives what reflection *says*: the payloads of its two methods, the fingerprint of a protocol and the type
-//! tokens that it is taken over, and the description of reflection's own methods. All of it is a function of
-//! [`ProtocolInfo`] and bytes.
+//! Here lives what reflection *says*: the payloads of its two methods, the fingerprint of a protocol and the
+//! type tokens that it is taken over, and the description of reflection's own methods. All of it is a function
+//! of [`ProtocolInfo`] and bytes.
 //!
 //! Answering a call does not live here: reflection is a protocol like any other, hosted and dispatched by
 //! `service`, which also decides which protocols are hosted and in what order they are listed.
@@ -22,8 +22,8 @@ use std::sync::Arc;
 /// Wire name of the protocol. Its last part is the major version: an incompatible reflection has another name.
 pub const PROTOCOL_NAME: &str = "vgi_rpc.Reflection.v1";
 
-/// Reflection's own methods, for it describes itself like any other protocol: `describe`, then `list_protocols`.
-/// WIRE_PROTOCOL 14 (Methods).
+/// Reflection's own methods, for it describes itself like any other protocol: `describe`, then
+/// `list_protocols`. WIRE_PROTOCOL 14 (Methods).
 ///
 /// Both answer with the bytes of a payload: `describe` with a [`ServiceDescription`], `list_protocols` with a
 /// [`ProtocolList`].
@@ -37,8 +37,8 @@ pub fn methods() -> Vec<MethodInfo> {
         header: None,
         defaults: None,
         doc: doc.to_owned(),
-        // Calling twice would do no harm, but every implementation describes a protocol in the same words, and the
-        // reference leaves this unsaid.
+        // Calling twice would do no harm, but every implementation describes a protocol in the same words, and
+        // the reference leaves this unsaid.
         idempotency: Idempotency::Unknown,
         deprecated: None,
     };

@@ -1,4 +1,4 @@
-//! What reflection's methods answer, to and from the bytes of their `result` column. WIRE_PROTOCOL 14 (Payload).
+//! What reflection's methods answer, to and from the bytes of the `result` column. WIRE_PROTOCOL 14 (Payload).
 
 use crate::Limits;
 use crate::ipc::{self, EncodedSchema, FramingError, Item, ReadError};
@@ -121,9 +121,9 @@ impl ProtocolList {
         columns.into_stream()
     }
 
-    /// Reads what [`encode`](Self::encode) or another implementation wrote: columns by name, unknown ones ignored,
-    /// an absent one replaced by its default where the specification has one. WIRE_PROTOCOL 14 (Decoding is
-    /// tolerant).
+    /// Reads what [`encode`](Self::encode) or another implementation wrote: columns by name, unknown ones
+    /// ignored, an absent one replaced by its default where the specification has one. WIRE_PROTOCOL 14
+    /// (Decoding is tolerant).
     ///
     /// # Errors
     ///

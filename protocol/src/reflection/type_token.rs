@@ -5,17 +5,17 @@ use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit, UnionMode};
 /// Field metadata key which makes a field an extension type; its value is the extension's name.
 const EXTENSION_NAME: &str = "ARROW:extension:name";
 
-/// An Arrow type that has no token, such as `Decimal32`. A spelling of our own would give the protocol a hash that
-/// no other implementation computes.
+/// An Arrow type that has no token, such as `Decimal32`. A spelling of our own would give the protocol a hash
+/// that no other implementation computes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the Arrow type {0} has no token for the protocol hash")]
 pub struct UnknownType(pub DataType);
 
-/// Spells the type of `field`: lowercase ASCII, parameters in parentheses, children in angle brackets, with names
-/// and time zones verbatim. WIRE_PROTOCOL 14 (Type tokens).
+/// Spells the type of `field`: lowercase ASCII, parameters in parentheses, children in angle brackets, with
+/// names and time zones verbatim. WIRE_PROTOCOL 14 (Type tokens).
 ///
-/// Takes a field because two parts of a type live there and not in [`DataType`]: the extension name, in metadata,
-/// and whether a dictionary is ordered. The field's own name and nullability are no part of its token.
+/// Takes a field because two parts of a type live there and not in [`DataType`]: the extension name, in
+/// metadata, and whether a dictionary is ordered. The field's own name and nullability are no part of its token.
 ///
 /// # Errors
 ///
@@ -166,7 +166,7 @@ mod tests {
         Field::new("e", storage, false).with_metadata([(EXTENSION_NAME.to_owned(), name.to_owned())])
     }
 
-    // Every expected string that pyarrow can express was printed by the reference, 0.52.2, for the same type.
+    // The expected strings are the reference's, 0.52.2, for every type that pyarrow can make.
 
     #[test]
     fn types_without_parameters() {
@@ -219,6 +219,7 @@ mod tests {
             (DataType::Timestamp(Microsecond, Some("".into())), "timestamp(us)"),
             (DataType::Timestamp(Microsecond, Some("UTC".into())), "timestamp(us,tz=UTC)"),
             (DataType::Timestamp(Microsecond, Some("+00:00".into())), "timestamp(us,tz=+00:00)"),
+            (DataType::Timestamp(Nanosecond, None), "timestamp(ns)"),
             (DataType::Timestamp(Nanosecond, Some("Europe/Berlin".into())), "timestamp(ns,tz=Europe/Berlin)"),
             (DataType::Duration(Second), "duration(s)"),
             (DataType::Duration(Millisecond), "duration(ms)"),
