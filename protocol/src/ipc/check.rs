@@ -214,7 +214,12 @@ fn element_width(data_type: &DataType, index: usize) -> i64 {
     }
 }
 
-fn ensure(holds: bool, expected: impl FnOnce() -> String, got: impl Display) -> Result<(), MessageError> {
+/// An [`Inconsistent`](MessageError::Inconsistent) error unless the condition holds.
+pub(crate) fn ensure(
+    holds: bool,
+    expected: impl FnOnce() -> String,
+    got: impl Display,
+) -> Result<(), MessageError> {
     if holds { Ok(()) } else { Err(inconsistent(expected(), got)) }
 }
 
@@ -222,6 +227,7 @@ fn inconsistent(expected: String, got: impl Display) -> MessageError {
     MessageError::Inconsistent { expected, got: got.to_string() }
 }
 
-fn absent(what: &str) -> MessageError {
+/// The error for a part of the header that is missing.
+pub(crate) fn absent(what: &str) -> MessageError {
     MessageError::Inconsistent { expected: what.into(), got: "none".into() }
 }

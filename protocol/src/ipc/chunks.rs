@@ -77,6 +77,18 @@ impl Chunks {
         self.push(chunk);
     }
 
+    /// The next `N` bytes, once all of them have arrived: a few, which are copied.
+    pub(crate) fn take_array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        if let (None, Some(array)) = (&self.piece, self.front.first_chunk::<N>().copied()) {
+            self.front.advance(N);
+            if self.front.is_empty() {
+                self.front = self.rest.pop_front().unwrap_or_default();
+            }
+            return Some(array);
+        }
+        self.take(N)?.first_chunk().copied()
+    }
+
     /// The next `len` bytes in one piece, once all of them have arrived.
     pub(crate) fn take(&mut self, len: usize) -> Option<Bytes> {
         if self.piece.is_none() {

@@ -66,11 +66,7 @@ impl BatchEncoder {
             lay_out_nested(stream, batch, &mut self.layout, outbox)?;
         }
         write_header(&mut self.header, &self.layout, batch.num_rows(), metadata, outbox);
-        for buffer in self.layout.body.drain(..) {
-            let pad = if self.layout.is_padded { 0 } else { padding(buffer.len()) };
-            outbox.write_buffer(buffer);
-            outbox.write(ZEROS.get(..pad).unwrap_or_default());
-        }
+        self.layout.body.drain(..).for_each(|buffer| outbox.write_buffer(buffer));
         Ok(())
     }
 
@@ -127,17 +123,17 @@ fn lay_out_nested(
         layout.nodes.extend(table.nodes().into_iter().flatten());
         layout.buffers.extend(table.buffers().into_iter().flatten());
         layout.variadic.extend(table.variadicBufferCounts().into_iter().flatten());
-        layout.body_len = message.body.iter().map(Buffer::len).sum();
+        layout.body_len = message.body_len;
         layout.body = message.body;
-        layout.is_padded = true;
         return Ok(());
     }
 }
 
-/// A message as `arrow-ipc` hands it over; the body's buffers include their padding.
+/// A message as `arrow-ipc` hands it over: the body's buffers, each without its padding.
 struct Message {
     header: Vec<u8>,
     body: Vec<Buffer>,
+    body_len: usize,
 }
 
 fn next_message(buffers: &mut impl Iterator<Item = Buffer>) -> Result<Message, ArrowError> {
@@ -152,16 +148,22 @@ fn next_message(buffers: &mut impl Iterator<Item = Buffer>) -> Result<Message, A
     let body_len = arrow_ipc::root_as_message(&header)
         .map_err(|error| ArrowError::IpcError(error.to_string()))?
         .bodyLength();
-    let mut left = usize::try_from(body_len).map_err(|_| broken())?;
+    let body_len = usize::try_from(body_len).map_err(|_| broken())?;
+    let mut left = body_len;
     let mut body = Vec::new();
     while left > 0 {
         let buffer = buffers.next().ok_or_else(broken)?;
-        left = left.checked_sub(buffer.len()).ok_or_else(broken)?;
+        let pad = padding(buffer.len());
+        if pad > 0 {
+            // It comes as a buffer of its own.
+            buffers.next().filter(|padding| padding.len() == pad).ok_or_else(broken)?;
+        }
+        left = left.checked_sub(buffer.len() + pad).ok_or_else(broken)?;
         if !buffer.is_empty() {
             body.push(buffer);
         }
     }
-    Ok(Message { header, body })
+    Ok(Message { header, body, body_len })
 }
 
 /// Writes prefix and header of a record batch message.
@@ -198,10 +200,13 @@ fn write_header(
     header.finish(root, None);
     let bytes = header.finished_data();
     let pad = padding(bytes.len() + PREFIX_LEN);
-    outbox.write(&CONTINUATION);
-    outbox.write(&((bytes.len() + pad) as u32).to_le_bytes());
-    outbox.write(bytes);
-    outbox.write(ZEROS.get(..pad).unwrap_or_default());
+    outbox.write_with(|segment| {
+        segment.reserve(PREFIX_LEN + bytes.len() + pad);
+        segment.extend_from_slice(&CONTINUATION);
+        segment.extend_from_slice(&((bytes.len() + pad) as u32).to_le_bytes());
+        segment.extend_from_slice(bytes);
+        segment.extend_from_slice(ZEROS.get(..pad).unwrap_or_default());
+    });
 }
 
 /// One metadata entry. The format's strings hold any bytes here, as they may on input.

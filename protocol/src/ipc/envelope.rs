@@ -16,6 +16,15 @@ mod slot {
     pub const CUSTOM_METADATA: usize = 4;
 }
 
+/// Slots of the `RecordBatch` table.
+mod batch_slot {
+    pub const LENGTH: usize = 0;
+    pub const NODES: usize = 1;
+    pub const BUFFERS: usize = 2;
+    pub const COMPRESSION: usize = 3;
+    pub const VARIADIC_COUNTS: usize = 4;
+}
+
 /// What a message carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MessageType {
@@ -96,6 +105,18 @@ impl Envelope {
         Ok(metadata)
     }
 
+    /// The record batch that the header describes; `None` when it is broken, or has compression or variadic
+    /// buffers.
+    pub(crate) fn batch_table(&self) -> Option<BatchTable<'_>> {
+        let table = Table::at(&self.bytes, self.header_at)?;
+        let rows = table.i64(batch_slot::LENGTH)?;
+        let absent = table.field(batch_slot::COMPRESSION)?.is_none()
+            && table.field(batch_slot::VARIADIC_COUNTS)?.is_none();
+        let nodes = Pairs::at(&self.bytes, table.offset(batch_slot::NODES)??)?;
+        let buffers = Pairs::at(&self.bytes, table.offset(batch_slot::BUFFERS)??)?;
+        absent.then_some(BatchTable { rows, nodes, buffers })
+    }
+
     /// Copies the header into `scratch` with its root moved to the inner table (schema or batch), so that Arrow
     /// can verify and read just that.
     pub(crate) fn reroot(&self, scratch: &mut Vec<u8>) {
@@ -104,6 +125,58 @@ impl Envelope {
         if let Some(root) = scratch.first_chunk_mut() {
             *root = (self.header_at as u32).to_le_bytes();
         }
+    }
+}
+
+/// A record batch's part of the header.
+pub(crate) struct BatchTable<'a> {
+    pub(crate) rows: i64,
+    nodes: Pairs<'a>,
+    buffers: Pairs<'a>,
+}
+
+impl BatchTable<'_> {
+    pub(crate) fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn buffers(&self) -> usize {
+        self.buffers.len()
+    }
+
+    /// Length and null count of a column.
+    pub(crate) fn node(&self, index: usize) -> Option<Pair> {
+        self.nodes.get(index)
+    }
+
+    /// Offset and length of a buffer.
+    pub(crate) fn buffer(&self, index: usize) -> Option<Pair> {
+        self.buffers.get(index)
+    }
+}
+
+/// Two numbers: the format's `FieldNode` and `Buffer` both are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pair(pub(crate) i64, pub(crate) i64);
+
+/// A vector of pairs.
+struct Pairs<'a>(&'a [[u8; 16]]);
+
+impl<'a> Pairs<'a> {
+    fn at(bytes: &'a [u8], at: usize) -> Option<Self> {
+        let len = (u32_at(bytes, at)? as usize).checked_mul(16)?;
+        let start = at.checked_add(4)?;
+        Some(Self(bytes.get(start..start.checked_add(len)?)?.as_chunks().0))
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn get(&self, index: usize) -> Option<Pair> {
+        let pair = self.0.get(index)?;
+        let (first, rest) = pair.split_first_chunk()?;
+        Some(Pair(i64::from_le_bytes(*first), i64::from_le_bytes(*rest.first_chunk()?)))
     }
 }
 

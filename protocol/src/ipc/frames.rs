@@ -65,8 +65,8 @@ impl Frames {
         loop {
             match self.state {
                 State::Prefix => {
-                    let Some(prefix) = self.chunks.take(PREFIX_LEN) else { return Ok(None) };
-                    let Some(len) = header_len(&prefix, limits)? else {
+                    let Some(prefix) = self.chunks.take_array() else { return Ok(None) };
+                    let Some(len) = header_len(prefix, limits)? else {
                         return Ok(Some(Head::EndOfStream));
                     };
                     self.state = State::Header { len };
@@ -101,12 +101,12 @@ impl Frames {
 }
 
 /// Length of the header announced by a prefix; `None` for the end of the stream.
-fn header_len(prefix: &[u8], limits: &Limits) -> Result<Option<usize>, FramingError> {
-    let Some((&continuation, rest)) = prefix.split_first_chunk::<4>() else { return Ok(None) };
-    if continuation != CONTINUATION {
-        return Err(FramingError::NoContinuation { got: continuation });
+fn header_len(prefix: [u8; PREFIX_LEN], limits: &Limits) -> Result<Option<usize>, FramingError> {
+    let [a, b, c, d, len @ ..] = prefix;
+    if [a, b, c, d] != CONTINUATION {
+        return Err(FramingError::NoContinuation { got: [a, b, c, d] });
     }
-    let len = rest.first_chunk().map_or(0, |len| i32::from_le_bytes(*len));
+    let len = i32::from_le_bytes(len);
     let len = usize::try_from(len).map_err(|_| FramingError::NegativeHeaderLength { got: len })?;
     if len > limits.max_header_bytes {
         return Err(FramingError::HeaderTooLarge { got: len as u64, limit: limits.max_header_bytes });

@@ -13,7 +13,8 @@
 //! | `chunks` | the input: whole chunks shared, large bodies read straight into aligned memory |
 //! | `envelope` | the fields of a message header, read with every access checked |
 //! | `reader` | messages to schemas and batches, with dictionaries |
-//! | `check` | what must hold before Arrow decodes a body |
+//! | `flat` | batches of flat columns, decoded here |
+//! | `check` | what must hold before Arrow decodes any other body |
 //! | `schema` | a schema decoded, or encoded once and sent many times |
 //! | `encoder`, `layout` | batches to messages |
 //! | `outbox` | the gather list |
@@ -24,6 +25,7 @@ mod chunks;
 mod encoder;
 mod envelope;
 mod error;
+mod flat;
 mod frames;
 mod layout;
 pub mod metadata;

@@ -12,6 +12,8 @@ const HEADER_SEGMENT_BYTES: usize = 1 << 10;
 /// Spent header memory of at most this size is kept for the next message.
 const KEEP_BYTES: usize = 16 << 10;
 
+const ZEROS: [u8; super::ALIGNMENT] = [0; super::ALIGNMENT];
+
 /// Output that waits to be sent.
 ///
 /// It is a [`Buf`]: [`Buf::chunks_vectored`] fills the slices for `write_vectored`, [`Buf::advance`] drops what
@@ -81,13 +83,29 @@ impl Outbox {
         self.owned().extend_from_slice(bytes);
     }
 
-    /// Appends an array's buffer, shared unless it is small.
+    /// Appends what `write` puts at the end of the header segment.
+    pub(crate) fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let segment = self.owned();
+        let before = segment.len();
+        write(segment);
+        let after = segment.len();
+        self.len += after - before;
+    }
+
+    /// Appends an array's buffer, shared unless it is small, and zeros up to the format's alignment.
     pub(crate) fn write_buffer(&mut self, buffer: Buffer) {
+        let padding = ZEROS.get(..super::padding(buffer.len())).unwrap_or_default();
         if buffer.len() < SHARE_BYTES {
-            self.write(&buffer);
+            self.write_with(|segment| {
+                segment.extend_from_slice(&buffer);
+                segment.extend_from_slice(padding);
+            });
         } else {
             self.len += buffer.len();
             self.segments.push_back(Segment::Shared(buffer));
+            if !padding.is_empty() {
+                self.write(padding);
+            }
         }
     }
 

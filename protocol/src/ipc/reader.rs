@@ -4,6 +4,7 @@ use super::check::check_batch;
 use super::chunks::Chunks;
 use super::envelope::{Envelope, MessageType};
 use super::error::{FramingError, MessageError, ReadError};
+use super::flat;
 use super::frames::{Frames, Head};
 use super::metadata::Metadata;
 use super::schema::{ReceivedSchema, Shape};
@@ -130,8 +131,11 @@ impl Reader {
                 None => match self.frames.head(&self.limits)? {
                     None => return Ok(None),
                     Some(Head::EndOfStream) => {
-                        let ended = std::mem::take(&mut self.stream);
-                        if ended.schema.is_none() && !ended.skipping {
+                        let stream = &mut self.stream;
+                        let skipped = std::mem::take(&mut stream.skipping);
+                        stream.dictionaries.clear();
+                        stream.dictionary_bytes.clear();
+                        if stream.schema.take().is_none() && !skipped {
                             return Err(FramingError::EmptyStream.into());
                         }
                         return Ok(Some(Item::EndOfStream));
@@ -206,6 +210,13 @@ impl Reader {
         body: Bytes,
     ) -> Result<RecordBatch, MessageError> {
         let version = version(envelope, &schema.shape)?;
+        if schema.flat && schema.shape.columns > 0 {
+            // Cloning a body shares it.
+            let decoded = flat::decode(envelope, schema.schema(), body.clone(), &self.limits)?;
+            if let Some(batch) = decoded {
+                return Ok(batch);
+            }
+        }
         envelope.reroot(&mut self.scratch);
         let table = root::<arrow_ipc::RecordBatch<'_>>(&self.scratch)?;
         let fields = schema.schema().fields().iter().map(AsRef::as_ref);

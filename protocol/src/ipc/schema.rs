@@ -17,6 +17,8 @@ pub struct ReceivedSchema {
     schema: SchemaRef,
     pub(crate) shape: Shape,
     pub(crate) dictionaries: Vec<DictionaryField>,
+    /// Every column is decoded by this crate unless it is compressed.
+    pub(crate) flat: bool,
 }
 
 /// The dictionary of one field: its id on the wire and what its values are.
@@ -64,7 +66,8 @@ impl ReceivedSchema {
         let schema = Arc::new(try_fb_to_schema(table)?);
         let mut walk = Walk { limits, fields: 0, dictionaries: Vec::new() };
         let shape = walk.fields(schema.fields().iter().map(AsRef::as_ref), 1)?;
-        Ok(Self { schema, shape, dictionaries: walk.dictionaries })
+        let flat = all_flat(&schema);
+        Ok(Self { schema, shape, dictionaries: walk.dictionaries, flat })
     }
 
     /// The Arrow schema.
@@ -205,7 +208,7 @@ impl EncodedSchema {
         message.extend_from_slice(&(padded as u32).to_le_bytes());
         message.extend_from_slice(&header);
         message.resize(padded + 8, 0);
-        let flat = schema.fields().iter().all(|field| is_flat(field.data_type()));
+        let flat = all_flat(&schema);
         Ok(Self(Arc::new(Encoded { schema, message: message.into(), flat })))
     }
 
@@ -254,19 +257,21 @@ impl EncodedSchema {
     }
 }
 
-/// Columns of one array without children, dictionaries or variadic buffers.
-pub(crate) fn is_flat(data_type: &DataType) -> bool {
-    data_type.is_primitive()
-        || matches!(
-            data_type,
-            DataType::Null
-                | DataType::Boolean
-                | DataType::FixedSizeBinary(_)
-                | DataType::Utf8
-                | DataType::LargeUtf8
-                | DataType::Binary
-                | DataType::LargeBinary
-        )
+/// True when every column is one array without children, dictionary or variadic buffers.
+fn all_flat(schema: &Schema) -> bool {
+    schema.fields().iter().all(|field| {
+        field.data_type().is_primitive()
+            || matches!(
+                field.data_type(),
+                DataType::Null
+                    | DataType::Boolean
+                    | DataType::FixedSizeBinary(_)
+                    | DataType::Utf8
+                    | DataType::LargeUtf8
+                    | DataType::Binary
+                    | DataType::LargeBinary
+            )
+    })
 }
 
 /// Eight-byte alignment, as the specification's peers write it, so that small frames are small.

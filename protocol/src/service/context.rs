@@ -61,7 +61,8 @@ impl Peer {
 pub struct CallContext {
     pub(crate) method: Arc<Method>,
     pub(crate) peer: Arc<Peer>,
-    pub(crate) request_id: String,
+    /// The id that the server made, when the request came without one.
+    pub(crate) made_id: Option<Box<str>>,
     pub(crate) metadata: Metadata,
     pub(crate) logs: Vec<LogMessage>,
 }
@@ -89,7 +90,8 @@ impl CallContext {
 
     /// Correlates the call with its logs and errors.
     pub fn request_id(&self) -> &str {
-        &self.request_id
+        let own = self.metadata.get_str(keys::REQUEST_ID);
+        self.made_id.as_deref().or(own).unwrap_or_default()
     }
 
     /// Metadata of the request, whole.

@@ -85,7 +85,7 @@ impl Protocol {
             methods: infos,
             hash,
         };
-        Ok(Hosted { info, methods, version_exempt: reserved })
+        Ok(Hosted { info, methods, version_text: self.version.unwrap_or_default(), version_exempt: reserved })
     }
 }
 
@@ -94,6 +94,8 @@ impl Protocol {
 pub(crate) struct Hosted {
     pub(crate) info: ProtocolInfo,
     pub(crate) methods: HashMap<String, Arc<Method>>,
+    /// The declared version as text: what a caller of the same version sends.
+    pub(crate) version_text: String,
     /// Reflection answers callers of any version: it is what tells them which one they need.
     pub(crate) version_exempt: bool,
 }

@@ -11,15 +11,15 @@ use crate::wire::request::Request;
 use std::sync::Arc;
 
 /// What a request is addressed to.
-pub(crate) enum Target {
-    /// A hosted method.
-    Method(Arc<Method>),
+pub(crate) enum Target<'a> {
+    /// A hosted method and its protocol.
+    Method(&'a Hosted, Arc<Method>),
     /// The built-in that tells transport capabilities. WIRE_PROTOCOL 15.
     TransportOptions,
 }
 
 /// Finds the method that a request names.
-pub(crate) fn resolve(service: &Service, request: &Request) -> Result<Target, RpcError> {
+pub(crate) fn resolve<'a>(service: &'a Service, request: &Request) -> Result<Target<'a>, RpcError> {
     let method = request.method();
     if method.starts_with("__") && method.ends_with("__") {
         return built_in(method);
@@ -35,11 +35,11 @@ pub(crate) fn resolve(service: &Service, request: &Request) -> Result<Target, Rp
     let Ok(name) = std::str::from_utf8(name) else {
         return Err(not_specified(format!("expected {:?} to be valid UTF-8", keys::PROTOCOL)));
     };
-    // What a peer sends as a name is repeated only once it is known to be one.
-    if !is_protocol_name(name) {
-        return Err(not_supported("that is not a protocol name", names()));
-    }
-    let hosted = service.hosted(name).ok_or_else(|| not_supported(name, names()))?;
+    let hosted = service.hosted(name).ok_or_else(|| {
+        // What a peer sends as a name is repeated only if it is one.
+        let shown = if is_protocol_name(name) { name } else { "that is not a protocol name" };
+        not_supported(shown, names())
+    })?;
     let found = hosted.methods.get(method).ok_or_else(|| {
         let mut available: Vec<_> = hosted.methods.keys().map(String::as_str).collect();
         available.sort_unstable();
@@ -49,11 +49,11 @@ pub(crate) fn resolve(service: &Service, request: &Request) -> Result<Target, Rp
             list(available.into_iter())
         ))
     })?;
-    Ok(Target::Method(found.clone()))
+    Ok(Target::Method(hosted, found.clone()))
 }
 
 /// Methods of the server itself, which belong to no protocol and need no routing key.
-fn built_in(method: &str) -> Result<Target, RpcError> {
+fn built_in(method: &str) -> Result<Target<'static>, RpcError> {
     match method {
         keys::TRANSPORT_OPTIONS_METHOD => Ok(Target::TransportOptions),
         keys::RETIRED_DESCRIBE_METHOD => Err(not_implemented(format!(
@@ -68,6 +68,10 @@ fn built_in(method: &str) -> Result<Target, RpcError> {
 /// Refuses a caller whose declared version does not interoperate with the hosted protocol's.
 pub(crate) fn gate_version(hosted: &Hosted, request: &Request) -> Result<(), RpcError> {
     let (Some(server), false) = (hosted.info.version, hosted.version_exempt) else { return Ok(()) };
+    let client = request.metadata.get(keys::PROTOCOL_VERSION);
+    if client == Some(hosted.version_text.as_bytes()) {
+        return Ok(());
+    }
     let refuse = |client: &str, advice: String| {
         let protocol = &hosted.info.name;
         let violation = PreconditionViolation {
@@ -80,7 +84,7 @@ pub(crate) fn gate_version(hosted: &Hosted, request: &Request) -> Result<(), Rpc
         Err(RpcError::of_kind(kind::PROTOCOL_VERSION_MISMATCH, "ProtocolVersionError", text)
             .with_detail(PreconditionFailure { violations: vec![violation] }))
     };
-    let Some(client) = request.metadata.get(keys::PROTOCOL_VERSION) else {
+    let Some(client) = client else {
         return refuse("not declared", format!("the client must send {:?}", keys::PROTOCOL_VERSION));
     };
     let canonical = "the client must send a canonical version MAJOR.MINOR.PATCH";

@@ -192,8 +192,9 @@ impl Responder {
     }
 
     fn request(&mut self, request: Request) -> Option<Work> {
-        let method = match resolve(&self.service, &request) {
-            Ok(Target::Method(method)) => method,
+        let service = self.service.clone();
+        let (hosted, method) = match resolve(&service, &request) {
+            Ok(Target::Method(hosted, method)) => (hosted, method),
             Ok(Target::TransportOptions) => {
                 self.answer_transport_options();
                 return None;
@@ -204,19 +205,18 @@ impl Responder {
             }
         };
         self.connection.set_origin(method.protocol(), &method.info().name);
-        let gate =
-            self.service.hosted(method.protocol()).map_or(Ok(()), |hosted| gate_version(hosted, &request));
-        if let Err(error) = gate {
+        if let Err(error) = gate_version(hosted, &request) {
             match method.info().kind {
                 MethodKind::Unary => self.refuse(&method.result, &error, InputStream::None),
                 MethodKind::Stream(_) => self.refuse(&EncodedSchema::empty(), &error, InputStream::Possible),
             }
             return None;
         }
+        let made_id = request.request_id().is_none().then(|| self.connection.request_id().into());
         let context = CallContext {
             method,
             peer: self.peer.clone(),
-            request_id: self.connection.request_id().to_owned(),
+            made_id,
             metadata: request.metadata,
             logs: Vec::new(),
         };

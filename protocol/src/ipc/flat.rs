@@ -1,0 +1,136 @@
+//! Batches of flat columns, decoded straight from header and body: the hot path of small calls.
+//!
+//! `arrow-ipc` would verify the header's flatbuffer as a whole and build every column by way of `ArrayData`, which
+//! for one short string costs more than all the rest of a call. Nested, dictionary, view and compressed columns go
+//! that way. The rules are the same on both.
+
+use super::check::{absent, ensure};
+use super::envelope::{BatchTable, Envelope, Pair};
+use super::error::MessageError;
+use crate::Limits;
+use arrow_array::types::{BinaryType, ByteArrayType, LargeBinaryType, LargeUtf8Type, Utf8Type};
+use arrow_array::{ArrayRef, BooleanArray, GenericByteArray, RecordBatch, RecordBatchOptions, make_array};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_data::ArrayData;
+use arrow_schema::{DataType, SchemaRef};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Decodes a batch of a flat schema; `None` when its header has what only `arrow-ipc` reads.
+pub(crate) fn decode(
+    envelope: &Envelope,
+    schema: &SchemaRef,
+    body: Bytes,
+    limits: &Limits,
+) -> Result<Option<RecordBatch>, MessageError> {
+    let Some(table) = envelope.batch_table() else { return Ok(None) };
+    let rows = table.rows;
+    let most = i64::try_from(limits.max_rows).unwrap_or(i64::MAX);
+    ensure(0 <= rows && rows <= most, || format!("0 to {most} rows"), rows)?;
+    let mut columns = Columns { table, nodes: 0, buffers: 0, rows: rows as usize, body: Buffer::from(body) };
+    let arrays = schema.fields().iter().map(|field| columns.column(field.data_type()));
+    let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
+    let Columns { table, nodes, buffers, rows, .. } = columns;
+    ensure(table.nodes() == nodes, || format!("{nodes} field nodes"), table.nodes())?;
+    ensure(table.buffers() == buffers, || format!("{buffers} buffers"), table.buffers())?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(Some(RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?))
+}
+
+/// The columns of a batch, taken in order.
+struct Columns<'a> {
+    table: BatchTable<'a>,
+    nodes: usize,
+    buffers: usize,
+    rows: usize,
+    body: Buffer,
+}
+
+impl Columns<'_> {
+    fn column(&mut self, data_type: &DataType) -> Result<ArrayRef, MessageError> {
+        let Pair(len, null_count) = self.table.node(self.nodes).ok_or_else(|| absent("a field node"))?;
+        self.nodes += 1;
+        ensure(usize::try_from(len) == Ok(self.rows), || format!("a column of {} values", self.rows), len)?;
+        ensure(0 <= null_count && null_count <= len, || format!("0 to {len} nulls"), null_count)?;
+        if *data_type == DataType::Null {
+            ensure(null_count == len, || format!("{len} nulls in a null column"), null_count)?;
+            return Ok(make_array(ArrayData::new_null(data_type, self.rows)));
+        }
+        let nulls = self.validity(null_count as usize)?;
+        match data_type {
+            DataType::Utf8 => self.bytes::<Utf8Type>(nulls),
+            DataType::LargeUtf8 => self.bytes::<LargeUtf8Type>(nulls),
+            DataType::Binary => self.bytes::<BinaryType>(nulls),
+            DataType::LargeBinary => self.bytes::<LargeBinaryType>(nulls),
+            DataType::Boolean => {
+                let bits = self.buffer(self.rows.div_ceil(8), 1)?;
+                Ok(Arc::new(BooleanArray::new(BooleanBuffer::new(bits, 0, self.rows), nulls)))
+            }
+            _ => self.fixed(data_type, nulls),
+        }
+    }
+
+    /// Values of one width: numbers, times, decimals, fixed-size binary.
+    fn fixed(&mut self, data_type: &DataType, nulls: Option<NullBuffer>) -> Result<ArrayRef, MessageError> {
+        let (width, alignment) = match data_type {
+            DataType::FixedSizeBinary(width) => (usize::try_from(*width).unwrap_or_default(), 1),
+            other => {
+                let width = other.primitive_width().unwrap_or(1);
+                (width, width.min(size_of::<i128>()))
+            }
+        };
+        let values = self.buffer(self.rows.saturating_mul(width), alignment)?;
+        let data = ArrayData::builder(data_type.clone()).len(self.rows).add_buffer(values).nulls(nulls);
+        Ok(make_array(data.build()?))
+    }
+
+    fn bytes<T: ByteArrayType>(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef, MessageError> {
+        let width = size_of::<T::Offset>();
+        // A column without rows may leave its one offset out.
+        let count = if self.rows == 0 { 0 } else { self.rows + 1 };
+        let offsets = self.buffer(count.saturating_mul(width), width)?;
+        let offsets = ScalarBuffer::<T::Offset>::new(offsets, 0, count);
+        let ordered = offsets.first().is_none_or(|first| *first >= T::Offset::default())
+            && offsets.iter().zip(offsets.iter().skip(1)).all(|(a, b)| a <= b);
+        ensure(ordered, || "offsets that do not decrease".into(), "others")?;
+        let offsets = if count == 0 { OffsetBuffer::new_empty() } else { OffsetBuffer::new(offsets) };
+        let end = offsets.last().as_usize();
+        let values = self.buffer(end, 1)?;
+        Ok(Arc::new(GenericByteArray::<T>::try_new(offsets, values, nulls)?))
+    }
+
+    fn validity(&mut self, null_count: usize) -> Result<Option<NullBuffer>, MessageError> {
+        if null_count == 0 {
+            self.buffer(0, 1)?;
+            return Ok(None);
+        }
+        let bits = self.buffer(self.rows.div_ceil(8), 1)?;
+        let nulls = NullBuffer::new(BooleanBuffer::new(bits, 0, self.rows));
+        ensure(nulls.null_count() == null_count, || format!("{null_count} nulls"), nulls.null_count())?;
+        Ok(Some(nulls))
+    }
+
+    /// The next buffer of the body: at least `needed` bytes, aligned for Arrow to read values from it.
+    fn buffer(&mut self, needed: usize, alignment: usize) -> Result<Buffer, MessageError> {
+        let Pair(offset, length) = self.table.buffer(self.buffers).ok_or_else(|| absent("a buffer"))?;
+        self.buffers += 1;
+        let body_len = self.body.len();
+        let range = usize::try_from(offset).ok().zip(usize::try_from(length).ok());
+        let range = range.filter(|(offset, len)| offset.checked_add(*len).is_some_and(|end| end <= body_len));
+        let Some((offset, length)) = range else {
+            let got = format_args!("{length} bytes at {offset}");
+            return ensure(false, || format!("buffers inside a body of {body_len} bytes"), got)
+                .map(|()| Buffer::default());
+        };
+        ensure(length >= needed, || format!("a buffer of {needed} bytes or more"), length)?;
+        if length == 0 {
+            return Ok(Buffer::default());
+        }
+        let buffer = self.body.slice_with_length(offset, length);
+        if buffer.as_ptr().align_offset(alignment) == 0 {
+            Ok(buffer)
+        } else {
+            Ok(Buffer::from(buffer.as_slice()))
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a client was told, in a form that can be compared, and in one line for expectations.
+
+use arrow_array::RecordBatch;
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use vgi_rpc_protocol::client::Event;
+use vgi_rpc_protocol::ipc::Metadata;
+use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::wire::log::LogMessage;
+
+/// A client's event, comparable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    Log(LogMessage),
+    Header(RecordBatch, Metadata),
+    Output(RecordBatch, Metadata),
+    Failed(RpcError),
+    Finished,
+}
+
+impl From<Event> for Told {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Log(log) => Self::Log(log),
+            Event::Header(batch, metadata) => Self::Header(batch, metadata),
+            Event::Output(batch, metadata) => Self::Output(batch, metadata),
+            Event::Failed(error) => Self::Failed(error),
+            Event::Finished => Self::Finished,
+        }
+    }
+}
+
+impl Told {
+    /// One line: `log INFO text`, `output n=1; n=2 {"key": "value"}`, `failed ValueError: text`, `finished`.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Log(log) => format!("log {} {}", log.level, log.message),
+            Self::Header(batch, metadata) => format!("header {}", with_metadata(batch, metadata)),
+            Self::Output(batch, metadata) => format!("output {}", with_metadata(batch, metadata)),
+            Self::Failed(error) => format!("failed {error}"),
+            Self::Finished => "finished".into(),
+        }
+    }
+
+    /// The error of a failed call.
+    pub fn error(&self) -> Option<&RpcError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+fn with_metadata(batch: &RecordBatch, metadata: &Metadata) -> String {
+    let rows = rows(batch);
+    if metadata.is_empty() { rows } else { format!("{rows} {metadata:?}") }
+}
+
+/// A batch's rows as `name=value` pairs.
+pub fn rows(batch: &RecordBatch) -> String {
+    if batch.num_columns() == 0 || batch.num_rows() == 0 {
+        return format!("{} rows of {} columns", batch.num_rows(), batch.num_columns());
+    }
+    let options = FormatOptions::new().with_null("null");
+    let schema = batch.schema();
+    let columns: Vec<_> = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| (field.name(), ArrayFormatter::try_new(column, &options).unwrap()))
+        .collect();
+    let row = |row| {
+        columns
+            .iter()
+            .map(|(name, column)| format!("{name}={}", column.value(row)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    (0..batch.num_rows()).map(row).collect::<Vec<_>>().join("; ")
+}
