@@ -1,68 +1,172 @@
 //! The serve loop: one connection over a reader and a writer, handlers invoked in between.
 
+use crate::pipe;
 use bytes::Buf;
-use std::io::{self, IoSlice, Read, Write};
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use thiserror::Error;
+use vgi_rpc_protocol::ipc::Outbox;
 use vgi_rpc_protocol::service::{Peer, Responder, Service, TransportKind};
-use vgi_rpc_protocol::{ConnectionError, IdSource, Limits, Next};
+use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits, Next};
 
-/// The connection ended otherwise than by the peer closing it between calls.
+/// Slices given to one `write_vectored`; more wait for the next.
+const SLICES: usize = 64;
+
+/// A connection ended otherwise than by the peer going away.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ServeError {
     /// Reading or writing failed.
     #[error("the transport failed: {0}")]
     Io(#[from] io::Error),
-    /// The peer broke the protocol.
+    /// The peer sent what is not the protocol. It has been told.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// The machine refused the result of its own work, which is a defect of this library.
+    #[error("internal error: {0}")]
+    Internal(#[from] CommandError),
 }
 
-/// Serves on this process's stdin and stdout until the peer closes its side.
+/// Serves on this process's stdin and stdout until the peer closes its side, with default limits.
+///
+/// SIGTERM and SIGINT end the process at once, with exit status 0. Nothing else may write to stdout meanwhile.
+///
+/// # Errors
+/// As for [`Server::serve`].
 pub fn serve_stdio(service: Arc<Service>) -> Result<(), ServeError> {
-    serve(service, io::stdin().lock(), io::stdout().lock())
+    Server::new(service).serve_stdio()
 }
 
-/// Serves on any pair of reader and writer.
-pub fn serve(service: Arc<Service>, mut reader: impl Read, mut writer: impl Write) -> Result<(), ServeError> {
-    let peer = Peer::new(TransportKind::Pipe, service.server_id().clone());
-    let mut responder = Responder::new(service, peer, Limits::default(), IdSource::seeded(0));
-    loop {
-        match responder.poll_work() {
-            Ok(Next::Event(work)) => {
-                let done = work.run();
-                let _ = responder.complete(done);
-            }
-            Ok(Next::NeedInput) => {
-                flush(&mut responder, &mut writer)?;
-                match reader.read(responder.read_buf()) {
-                    Ok(0) => responder.receive_eof(),
-                    Ok(count) => responder.advance(count),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error.into()),
+/// Serves on any pair of reader and writer, with default limits.
+///
+/// # Errors
+/// As for [`Server::serve`].
+pub fn serve(service: Arc<Service>, reader: impl Read, writer: impl Write) -> Result<(), ServeError> {
+    Server::new(service).serve(reader, writer)
+}
+
+/// How a service is served over pipes.
+#[derive(Clone, Debug)]
+pub struct Server {
+    service: Arc<Service>,
+    limits: Limits,
+}
+
+impl Server {
+    /// Serves with default limits.
+    pub fn new(service: Arc<Service>) -> Self {
+        Self { service, limits: Limits::default() }
+    }
+
+    /// Sets the bounds of what a connection accepts and holds.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// See [`serve_stdio`].
+    ///
+    /// # Errors
+    /// As for [`Self::serve`].
+    pub fn serve_stdio(&self) -> Result<(), ServeError> {
+        end_on_signals()?;
+        // Duplicates, because the standard handles buffer: output would be copied and searched for line ends.
+        let reader = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let writer = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        pipe::enlarge(&reader);
+        pipe::enlarge(&writer);
+        self.serve(reader, writer)
+    }
+
+    /// Serves one connection until the peer closes its side. Handlers run on the calling thread.
+    ///
+    /// The reader should be unbuffered: large bodies are read straight into the memory that arrays will share.
+    ///
+    /// # Errors
+    /// When reading or writing fails, or the peer breaks the protocol. A peer that goes away is no error,
+    /// wherever it does.
+    pub fn serve(&self, mut reader: impl Read, mut writer: impl Write) -> Result<(), ServeError> {
+        match self.run(&mut reader, &mut writer) {
+            Err(ServeError::Io(error)) if is_gone(&error) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn run(&self, reader: &mut impl Read, writer: &mut impl Write) -> Result<(), ServeError> {
+        let peer = Peer::new(TransportKind::Pipe, self.service.server_id().clone());
+        let ids = IdSource::seeded(RandomState::new().hash_one(()));
+        let mut responder = Responder::new(self.service.clone(), peer, self.limits.clone(), ids);
+        let mut ended = false;
+        let mut flush = |responder: &mut Responder| {
+            let Some(outbox) = responder.poll_transmit() else { return Ok(()) };
+            send(outbox, |slices| writer.write_vectored(slices))?;
+            writer.flush()
+        };
+        loop {
+            match responder.poll_work() {
+                Ok(Next::Event(work)) => responder.complete(work.run())?,
+                Ok(Next::NeedInput) => {
+                    flush(&mut responder)?;
+                    match retry(|| reader.read(responder.read_buf()))? {
+                        0 => {
+                            ended = true;
+                            responder.receive_eof();
+                        }
+                        count => responder.advance(count),
+                    }
+                }
+                Ok(Next::NeedDrain | Next::NeedCommand) => flush(&mut responder)?,
+                Ok(Next::Closed) => return Ok(flush(&mut responder)?),
+                Err(error) => {
+                    flush(&mut responder)?;
+                    return if ended { Ok(()) } else { Err(error.into()) };
                 }
             }
-            Ok(Next::NeedDrain | Next::NeedCommand) => flush(&mut responder, &mut writer)?,
-            Ok(Next::Closed) => return flush(&mut responder, &mut writer),
-            Err(error) => {
-                flush(&mut responder, &mut writer)?;
-                return Err(error.into());
-            }
         }
     }
 }
 
-fn flush(responder: &mut Responder, writer: &mut impl Write) -> Result<(), ServeError> {
-    while let Some(outbox) = responder.poll_transmit() {
-        let mut slices = [IoSlice::new(&[]); 64];
+/// Sends everything that waits by way of `write`.
+pub(crate) fn send(
+    outbox: &mut Outbox,
+    mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+) -> io::Result<()> {
+    while outbox.has_remaining() {
+        let mut slices = [IoSlice::new(&[]); SLICES];
         let count = outbox.chunks_vectored(&mut slices);
-        match writer.write_vectored(&slices[..count]) {
-            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-            Ok(count) => outbox.advance(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
+        match retry(|| write(slices.get(..count).unwrap_or_default()))? {
+            0 => return Err(ErrorKind::WriteZero.into()),
+            written => outbox.advance(written),
         }
     }
-    writer.flush()?;
+    Ok(())
+}
+
+/// Repeats a system call that a signal interrupted.
+pub(crate) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// True for the errors of a peer that is not there any more.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
+}
+
+/// Makes SIGTERM and SIGINT end the process at once: between two messages nothing is left half done, and within
+/// one nobody waits for the rest.
+fn end_on_signals() -> io::Result<()> {
+    let always = Arc::new(AtomicBool::new(true));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register_conditional_shutdown(signal, 0, always.clone())?;
+    }
     Ok(())
 }

@@ -106,7 +106,8 @@ impl Bare {
     pub fn replay(request: &Bytes, feed: &mut Feed, step: usize) -> (Vec<Seen>, Vec<u8>, Rest) {
         // The connection cannot be fed while this is borrowed, so it is lent for the time.
         let mut bare = Self::new(Limits::default());
-        let mut connection = std::mem::replace(&mut bare.connection, server::Connection::new(config(Limits::default())));
+        let mut connection =
+            std::mem::replace(&mut bare.connection, server::Connection::new(config(Limits::default())));
         let mut rest = Rest::NeedInput;
         feed.feed(&mut connection, request, |connection| {
             rest = bare.answer(connection, step);
@@ -130,17 +131,19 @@ impl Bare {
             let empty = EncodedSchema::empty();
             let nothing = RecordBatch::new_empty(empty.schema().clone());
             match &event {
-                Event::Request(request) => match self.service.method(MAIN, request.method()).map(|m| m.info().kind) {
-                    Some(MethodKind::Unary) => {
-                        connection.log(&LogMessage::info("answering"));
-                        connection.respond(&empty, &nothing, &Metadata::new()).unwrap();
+                Event::Request(request) => {
+                    match self.service.method(MAIN, request.method()).map(|m| m.info().kind) {
+                        Some(MethodKind::Unary) => {
+                            connection.log(&LogMessage::info("answering"));
+                            connection.respond(&empty, &nothing, &Metadata::new()).unwrap();
+                        }
+                        Some(MethodKind::Stream(_)) => connection.open_stream(&empty).unwrap(),
+                        None => {
+                            let error = RpcError::key_error(request.method());
+                            connection.refuse(&empty, &error, InputStream::Possible).unwrap();
+                        }
                     }
-                    Some(MethodKind::Stream(_)) => connection.open_stream(&empty).unwrap(),
-                    None => {
-                        let error = RpcError::key_error(request.method());
-                        connection.refuse(&empty, &error, InputStream::Possible).unwrap();
-                    }
-                },
+                }
                 Event::Input(batch, metadata) => {
                     connection.log(&LogMessage::debug(batch.num_rows().to_string()));
                     connection.emit(&nothing, metadata).unwrap();

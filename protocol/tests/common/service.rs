@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::{
-    Args, CallContext, Exchange, Method, MethodBuilder, MethodSpec, Peer, Producer, Protocol, Responder, Service, Stream,
-    TransportKind, Turn,
+    Args, CallContext, Exchange, Method, MethodBuilder, MethodSpec, Peer, Producer, Protocol, Responder,
+    Service, Stream, TransportKind, Turn,
 };
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::detail::RetryInfo;

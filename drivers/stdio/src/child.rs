@@ -1,0 +1,86 @@
+//! A worker as a child process: its stdin and stdout are the connection, its stderr passes through.
+
+use crate::client::Transport;
+use crate::pipe;
+use std::io::{self, IoSlice, Read, Write};
+use std::process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a child may take to end after its input was closed.
+const GRACE: Duration = Duration::from_secs(5);
+/// Between two looks at whether it has ended.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A worker process. Dropping it closes its input, waits for its end, and kills it if that takes too long.
+#[derive(Debug)]
+pub struct Child {
+    process: process::Child,
+    /// `None` once closed.
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+    grace: Duration,
+}
+
+impl Child {
+    /// Starts a worker. Its stdin and stdout become pipes whatever the command said of them.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn spawn(mut command: Command) -> io::Result<Self> {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err(io::Error::other("the child's pipes are missing"));
+        };
+        pipe::enlarge(&input);
+        pipe::enlarge(&output);
+        Ok(Self { process, input: Some(input), output, grace: GRACE })
+    }
+
+    /// The operating system's id of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sets how long the process may take to end after its input was closed; 5 s unless set.
+    pub fn set_grace(&mut self, grace: Duration) {
+        self.grace = grace;
+    }
+
+    fn wait_or_kill(&mut self) -> io::Result<ExitStatus> {
+        self.input = None;
+        let deadline = Instant::now() + self.grace;
+        while Instant::now() < deadline {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(LOOK);
+        }
+        self.process.kill()?;
+        self.process.wait()
+    }
+}
+
+impl Transport for Child {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.output.read(buffer)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.input {
+            Some(input) => input.write_vectored(slices),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn close(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.wait_or_kill().map(Some)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Reaps the process; it has ended already if `close` was called.
+        let _ = self.wait_or_kill();
+    }
+}

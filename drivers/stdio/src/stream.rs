@@ -1,0 +1,135 @@
+//! An open stream of a blocking client.
+
+use crate::client::{CallError, Client, refuse_pointer};
+use arrow_array::RecordBatch;
+use vgi_rpc_protocol::client::Event;
+use vgi_rpc_protocol::ipc::Metadata;
+use vgi_rpc_protocol::wire::error::RpcError;
+
+/// A stream that was opened. A producer's is an iterator; an exchange's answers each batch that is sent.
+///
+/// Dropping it closes it, so that the client can make the next call.
+#[derive(Debug)]
+pub struct Stream<'a> {
+    client: &'a mut Client,
+    header: Option<RecordBatch>,
+    open: bool,
+}
+
+impl<'a> Stream<'a> {
+    pub(crate) fn new(client: &'a mut Client, header: Option<RecordBatch>) -> Self {
+        Self { client, header, open: true }
+    }
+
+    /// The header of one row, when the method has one.
+    pub fn header(&self) -> Option<&RecordBatch> {
+        self.header.as_ref()
+    }
+
+    /// Asks a producer for its next batch and that batch's metadata; `None` when it is done.
+    ///
+    /// # Errors
+    /// See [`CallError`]. The stream is over then.
+    pub fn tick(&mut self, metadata: &Metadata) -> Result<Option<(RecordBatch, Metadata)>, CallError> {
+        if !self.open {
+            return Ok(None);
+        }
+        self.client.connection.tick(metadata)?;
+        self.answer()
+    }
+
+    /// Sends one batch to an exchange and reads its answer.
+    ///
+    /// # Errors
+    /// See [`CallError`]. Unless the batch could not be sent the stream is over then.
+    pub fn exchange(&mut self, batch: &RecordBatch) -> Result<RecordBatch, CallError> {
+        self.exchange_with(batch, &Metadata::new()).map(|(answer, _)| answer)
+    }
+
+    /// Sends one batch with metadata to an exchange and reads its answer and that one's metadata.
+    ///
+    /// # Errors
+    /// As for [`exchange`](Self::exchange).
+    pub fn exchange_with(
+        &mut self,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(RecordBatch, Metadata), CallError> {
+        let schema = self.client.encoded(&batch.schema())?;
+        self.client.connection.send(&schema, batch, metadata)?;
+        let answer = self.answer()?;
+        answer.ok_or_else(|| {
+            RpcError::new("ProtocolError", "the server ended the exchange without an answer").into()
+        })
+    }
+
+    /// Ends the stream in good order.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub fn close(mut self) -> Result<(), CallError> {
+        self.end(|client| client.connection.close())
+    }
+
+    /// Gives the stream up: the server stops without another turn.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub fn cancel(mut self) -> Result<(), CallError> {
+        self.end(|client| client.connection.cancel())
+    }
+
+    fn answer(&mut self) -> Result<Option<(RecordBatch, Metadata)>, CallError> {
+        let result = self.read_answer();
+        if !matches!(result, Ok(Some(_)) | Err(CallError::Pointer)) {
+            self.open = false;
+        }
+        result
+    }
+
+    fn read_answer(&mut self) -> Result<Option<(RecordBatch, Metadata)>, CallError> {
+        loop {
+            match self.client.next_event()? {
+                Event::Output(batch, metadata) => {
+                    return Ok(Some((refuse_pointer(batch, &metadata)?, metadata)));
+                }
+                Event::Failed(error) => {
+                    self.client.finish_call()?;
+                    return Err(error.into());
+                }
+                Event::Finished => {
+                    self.client.send()?;
+                    return Ok(None);
+                }
+                Event::Header(..) | Event::Log(_) => {}
+            }
+        }
+    }
+
+    fn end(
+        &mut self,
+        how: impl FnOnce(&mut Client) -> Result<(), vgi_rpc_protocol::CommandError>,
+    ) -> Result<(), CallError> {
+        if !std::mem::take(&mut self.open) {
+            return Ok(());
+        }
+        how(self.client)?;
+        self.client.finish_call()
+    }
+}
+
+/// The batches of a producer.
+impl Iterator for Stream<'_> {
+    type Item = Result<RecordBatch, CallError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.tick(&Metadata::new()).map(|answer| answer.map(|(batch, _)| batch)).transpose()
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        // A connection that fails here says so at the next call.
+        let _ = self.end(|client| client.connection.close());
+    }
+}
