@@ -98,6 +98,11 @@ impl Connection {
         self.reader.advance(count);
     }
 
+    /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
+    pub fn release_memory(&mut self) {
+        self.reader.release_memory();
+    }
+
     /// The peer has closed its sending side.
     pub fn receive_eof(&mut self) {
         self.peer_closed = true;

@@ -4,7 +4,7 @@
 //! scratch buffer. A driver that reads a large body reads straight into the body's own aligned memory, which
 //! grows with what has arrived and never with what a peer has merely announced.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -32,6 +32,9 @@ pub(crate) struct Chunks {
     scratch: Vec<u8>,
     /// The last `read_buf` lent the piece's memory.
     lent_piece: bool,
+    /// The last large piece. Once nobody else holds it, its memory serves the next one of about its size, which
+    /// saves the kernel from finding and clearing as many pages again.
+    spare: Bytes,
 }
 
 impl Chunks {
@@ -98,7 +101,7 @@ impl Chunks {
             if self.front.is_empty() && len < DIRECT_READ_BYTES {
                 return None;
             }
-            self.piece = Some(Piece::new(len));
+            self.piece = Some(Piece::new(len, std::mem::take(&mut self.spare)));
         }
         let piece = self.piece.as_mut()?;
         while piece.filled < piece.len && !self.front.is_empty() {
@@ -112,7 +115,21 @@ impl Chunks {
                 self.front = self.rest.pop_front().unwrap_or_default();
             }
         }
-        if piece.filled < piece.len { None } else { self.piece.take().map(Piece::into_bytes) }
+        if piece.filled < piece.len {
+            return None;
+        }
+        let Piece { storage, len, .. } = self.piece.take()?;
+        let whole = storage.freeze();
+        if len >= DIRECT_READ_BYTES {
+            self.spare = whole.clone();
+        }
+        Some(whole.slice(..len))
+    }
+
+    /// Gives back memory that is kept for input to come.
+    pub(crate) fn release_memory(&mut self) {
+        self.spare = Bytes::new();
+        self.scratch = Vec::new();
     }
 
     /// Discards up to `len` bytes and says how many.
@@ -144,47 +161,48 @@ impl Chunks {
 /// A piece that is being assembled in memory of its own.
 #[derive(Debug)]
 struct Piece {
-    storage: Vec<u8>,
-    /// Where in `storage` the aligned piece begins.
-    start: usize,
+    /// Aligned, and at least as long as what has arrived.
+    storage: BytesMut,
     filled: usize,
     len: usize,
 }
 
 impl Piece {
-    fn new(len: usize) -> Self {
-        let (storage, start) = aligned(len.min(FIRST_BODY_BYTES));
-        Self { storage, start, filled: 0, len }
+    fn new(len: usize, spare: Bytes) -> Self {
+        let fits = spare.len() >= len && spare.len() / BODY_GROWTH <= len;
+        let storage = match spare.try_into_mut() {
+            Ok(spare) if fits => spare,
+            _ => aligned(len.min(FIRST_BODY_BYTES)),
+        };
+        Self { storage, filled: 0, len }
     }
 
     /// The memory behind what has arrived; grown when it is full and the piece is not.
     fn space(&mut self) -> &mut [u8] {
-        let capacity = self.storage.len() - self.start;
-        if self.filled >= capacity && self.filled < self.len {
-            let (mut storage, start) = aligned(self.len.min(self.filled.saturating_mul(BODY_GROWTH)));
-            let old = self.storage.get(self.start..self.start + self.filled).unwrap_or_default();
-            if let Some(new) = storage.get_mut(start..start + old.len()) {
+        if self.filled >= self.storage.len() && self.filled < self.len {
+            let mut storage = aligned(self.len.min(self.filled.saturating_mul(BODY_GROWTH)));
+            let old = self.storage.get(..self.filled).unwrap_or_default();
+            if let Some(new) = storage.get_mut(..old.len()) {
                 new.copy_from_slice(old);
             }
-            (self.storage, self.start) = (storage, start);
+            self.storage = storage;
         }
-        let end = (self.start + self.len).min(self.storage.len());
-        self.storage.get_mut(self.start + self.filled..end).unwrap_or_default()
-    }
-
-    fn into_bytes(self) -> Bytes {
-        Bytes::from(self.storage).slice(self.start..self.start + self.len)
+        let end = self.len.min(self.storage.len());
+        self.storage.get_mut(self.filled..end).unwrap_or_default()
     }
 }
 
-/// Zeroed memory with `len` bytes behind an aligned start. The allocator zeroes large blocks by mapping fresh
-/// pages, so this writes nothing that is not read over later.
-fn aligned(len: usize) -> (Vec<u8>, usize) {
-    let slack = if len < DIRECT_READ_BYTES { 0 } else { BODY_ALIGNMENT };
-    let mut storage = vec![0; len + slack];
-    let start = if slack == 0 { 0 } else { storage.as_ptr().align_offset(BODY_ALIGNMENT).min(slack) };
-    storage.truncate(start + len);
-    (storage, start)
+/// Zeroed memory of `len` bytes at an aligned address. The allocator zeroes large blocks by mapping fresh pages, so
+/// this writes nothing that is not read over later.
+fn aligned(len: usize) -> BytesMut {
+    if len < DIRECT_READ_BYTES {
+        return BytesMut::zeroed(len);
+    }
+    let mut storage = BytesMut::zeroed(len + BODY_ALIGNMENT);
+    let start = storage.as_ptr().align_offset(BODY_ALIGNMENT).min(BODY_ALIGNMENT);
+    storage.advance(start);
+    storage.truncate(len);
+    storage
 }
 
 #[cfg(test)]
@@ -229,6 +247,27 @@ mod tests {
             assert_eq!(chunks.take(LEN).is_some(), read == LEN);
         }
         assert_eq!(chunks.len(), 0);
+    }
+
+    #[test]
+    fn a_large_piece_takes_the_memory_of_the_last_one_once_nobody_holds_it() {
+        let mut chunks = Chunks::default();
+        let mut read = |fill: u8, len: usize| loop {
+            if let Some(whole) = chunks.take(len) {
+                return whole;
+            }
+            let space = chunks.read_buf();
+            space.fill(fill);
+            let count = space.len();
+            chunks.advance(count);
+        };
+        let first = read(1, 100_000);
+        let second = read(2, 90_000);
+        assert_ne!(second.as_ptr(), first.as_ptr(), "the first piece is still held");
+        assert!(first.iter().all(|byte| *byte == 1));
+        let second_at = second.as_ptr();
+        drop(second);
+        assert_eq!(read(3, 80_000).as_ptr(), second_at);
     }
 
     #[test]

@@ -90,6 +90,11 @@ impl Reader {
         self.chunks().advance(count);
     }
 
+    /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
+    pub fn release_memory(&mut self) {
+        self.chunks().release_memory();
+    }
+
     /// The error for a peer that closes its side here, or `None` at a boundary.
     pub fn truncation(&self) -> Option<FramingError> {
         (!self.is_at_boundary()).then(|| FramingError::Truncated { inside: self.frames.inside() })

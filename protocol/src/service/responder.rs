@@ -72,6 +72,11 @@ impl Responder {
         self.connection.advance(count);
     }
 
+    /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
+    pub fn release_memory(&mut self) {
+        self.connection.release_memory();
+    }
+
     /// The peer has closed its sending side.
     pub fn receive_eof(&mut self) {
         self.connection.receive_eof();
