@@ -4,6 +4,8 @@
 //! from `DIR/echo_string.bin` and `DIR/echo_bytes_{1k,1m,64m}.bin` instead, so that another implementation can be
 //! given the same bytes in the same run.
 
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a benchmark is no part of the core")]
+
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::{Buf, Bytes};
@@ -65,13 +67,8 @@ fn echo_bytes(len: usize) -> Bytes {
 /// One call from its bytes to its answer's slices.
 fn call(responder: &mut Responder, request: &Bytes) -> usize {
     responder.receive(request.clone());
-    loop {
-        match responder.poll_work().expect("a valid request") {
-            Next::Event(work) => {
-                responder.complete(work.run()).expect("the work of this responder");
-            }
-            _ => break,
-        }
+    while let Next::Event(work) = responder.poll_work().expect("a valid request") {
+        responder.complete(work.run()).expect("the work of this responder");
     }
     let mut sent = 0;
     while let Some(outbox) = responder.poll_transmit() {

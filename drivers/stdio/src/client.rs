@@ -225,6 +225,9 @@ impl Client {
     }
 
     fn begin(&mut self, method: &Method<'_>, kind: CallKind, params: &RecordBatch) -> Result<(), CallError> {
+        if let Some(status) = self.gone {
+            return Err(CallError::WorkerGone { status });
+        }
         let schema = self.encoded(&params.schema())?;
         let mut request_id = String::new();
         self.request_ids.next_into(&mut request_id);

@@ -109,24 +109,33 @@ fn lay_out_nested(
         // The schema message went out when the stream was opened.
         next_message(&mut buffers)?;
     }
-    loop {
+    let mut dictionaries = Vec::new();
+    let message = loop {
         let message = next_message(&mut buffers)?;
-        let parsed = arrow_ipc::root_as_message(&message.header)
-            .map_err(|error| ArrowError::IpcError(error.to_string()))?;
-        let Some(table) = parsed.header_as_record_batch() else {
-            outbox.write(&CONTINUATION);
-            outbox.write(&(message.header.len() as u32).to_le_bytes());
-            outbox.write(&message.header);
-            message.body.into_iter().for_each(|buffer| outbox.write_buffer(buffer));
-            continue;
-        };
-        layout.nodes.extend(table.nodes().into_iter().flatten());
-        layout.buffers.extend(table.buffers().into_iter().flatten());
-        layout.variadic.extend(table.variadicBufferCounts().into_iter().flatten());
-        layout.body_len = message.body_len;
-        layout.body = message.body;
-        return Ok(());
+        if message.is_dictionary {
+            dictionaries.push(message);
+        } else {
+            break message;
+        }
+    };
+    let parsed = arrow_ipc::root_as_message(&message.header)
+        .map_err(|error| ArrowError::IpcError(error.to_string()))?;
+    let table = parsed
+        .header_as_record_batch()
+        .ok_or_else(|| ArrowError::IpcError("arrow-ipc encoded no record batch".into()))?;
+    layout.nodes.extend(table.nodes().into_iter().flatten());
+    layout.buffers.extend(table.buffers().into_iter().flatten());
+    layout.variadic.extend(table.variadicBufferCounts().into_iter().flatten());
+    layout.body_len = message.body_len;
+    layout.body = message.body;
+    // Nothing is written before nothing can fail any more.
+    for dictionary in dictionaries {
+        outbox.write(&CONTINUATION);
+        outbox.write(&(dictionary.header.len() as u32).to_le_bytes());
+        outbox.write(&dictionary.header);
+        dictionary.body.into_iter().for_each(|buffer| outbox.write_buffer(buffer));
     }
+    Ok(())
 }
 
 /// A message as `arrow-ipc` hands it over: the body's buffers, each without its padding.
@@ -134,36 +143,37 @@ struct Message {
     header: Vec<u8>,
     body: Vec<Buffer>,
     body_len: usize,
+    is_dictionary: bool,
 }
 
 fn next_message(buffers: &mut impl Iterator<Item = Buffer>) -> Result<Message, ArrowError> {
     let broken = || ArrowError::IpcError("arrow-ipc encoded an incomplete message".into());
-    let prefix = buffers.next().ok_or_else(broken)?;
+    // Some of what it hands over has no bytes: an absent validity bitmap, say.
+    let mut next = || buffers.find(|buffer| !buffer.is_empty()).ok_or_else(broken);
+    let prefix = next()?;
     let len = prefix.get(4..8).and_then(|len| len.first_chunk()).ok_or_else(broken)?;
     let len = u32::from_le_bytes(*len) as usize;
     let mut header = Vec::with_capacity(len);
     while header.len() < len {
-        header.extend_from_slice(&buffers.next().ok_or_else(broken)?);
+        header.extend_from_slice(&next()?);
     }
-    let body_len = arrow_ipc::root_as_message(&header)
-        .map_err(|error| ArrowError::IpcError(error.to_string()))?
-        .bodyLength();
-    let body_len = usize::try_from(body_len).map_err(|_| broken())?;
+    let message =
+        arrow_ipc::root_as_message(&header).map_err(|error| ArrowError::IpcError(error.to_string()))?;
+    let is_dictionary = message.header_type() == MessageHeader::DictionaryBatch;
+    let body_len = usize::try_from(message.bodyLength()).map_err(|_| broken())?;
     let mut left = body_len;
     let mut body = Vec::new();
     while left > 0 {
-        let buffer = buffers.next().ok_or_else(broken)?;
+        let buffer = next()?;
         let pad = padding(buffer.len());
         if pad > 0 {
             // It comes as a buffer of its own.
-            buffers.next().filter(|padding| padding.len() == pad).ok_or_else(broken)?;
+            next()?;
         }
         left = left.checked_sub(buffer.len() + pad).ok_or_else(broken)?;
-        if !buffer.is_empty() {
-            body.push(buffer);
-        }
+        body.push(buffer);
     }
-    Ok(Message { header, body, body_len })
+    Ok(Message { header, body, body_len, is_dictionary })
 }
 
 /// Writes prefix and header of a record batch message.

@@ -441,7 +441,10 @@ impl Connection {
     }
 
     fn write_error_stream(&mut self, schema: &EncodedSchema, error: &RpcError) {
-        self.open(schema);
+        // A response whose batch turned out not to be encodable has its stream open already.
+        if self.encoder.schema().is_none() {
+            self.open(schema);
+        }
         self.write_error(error);
         self.encoder.close(&mut self.outbox);
     }

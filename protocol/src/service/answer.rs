@@ -6,7 +6,9 @@ use arrow_array::{
     Int64Array, LargeBinaryArray, LargeStringArray, RecordBatch, RecordBatchOptions, StringArray, UInt8Array,
     UInt16Array, UInt32Array, UInt64Array, new_null_array,
 };
+use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::{DataType, Schema, SchemaRef};
+use bytes::Bytes;
 use std::sync::{Arc, LazyLock};
 
 /// The response of a void method: no columns, no rows.
@@ -95,7 +97,28 @@ impl IntoColumn for &[u8] {
 
 impl IntoColumn for Vec<u8> {
     fn into_column(self, data_type: &DataType) -> Option<ArrayRef> {
-        self.as_slice().into_column(data_type)
+        binary(Buffer::from_vec(self), data_type)
+    }
+}
+
+impl IntoColumn for Bytes {
+    fn into_column(self, data_type: &DataType) -> Option<ArrayRef> {
+        binary(Buffer::from(self), data_type)
+    }
+}
+
+/// One binary value that takes the buffer over.
+fn binary(value: Buffer, data_type: &DataType) -> Option<ArrayRef> {
+    let lengths = [value.len()];
+    match data_type {
+        // Offsets of 32 bits reach 2 GiB.
+        DataType::Binary if i32::try_from(value.len()).is_ok() => {
+            Some(Arc::new(BinaryArray::try_new(OffsetBuffer::from_lengths(lengths), value, None).ok()?))
+        }
+        DataType::LargeBinary => {
+            Some(Arc::new(LargeBinaryArray::try_new(OffsetBuffer::from_lengths(lengths), value, None).ok()?))
+        }
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ use super::method::Method;
 use crate::ipc::Metadata;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -107,6 +108,11 @@ impl CallContext {
     /// W3C trace state of the caller, if it sent one.
     pub fn tracestate(&self) -> Option<&str> {
         self.metadata.get_str(keys::TRACESTATE)
+    }
+
+    /// The value that the protocol [shares](super::Protocol::share), if it is a `T`.
+    pub fn shared<T: Any>(&self) -> Option<&T> {
+        self.method.shared.as_deref()?.downcast_ref()
     }
 
     /// Sends a log to the client, ahead of what the handler returns or emits next.

@@ -11,6 +11,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ type UnaryHandler =
     dyn Fn(&Args, &mut CallContext, &SchemaRef) -> Result<RecordBatch, RpcError> + Send + Sync;
 type StreamHandler =
     dyn Fn(&Args, &mut CallContext) -> Result<(Box<dyn StreamState>, Overrides), RpcError> + Send + Sync;
+
+/// A value that a protocol's handlers share.
+pub(crate) type Shared = Arc<dyn Any + Send + Sync>;
 
 pub(crate) enum Handler {
     Unary(Box<UnaryHandler>),
@@ -27,6 +31,7 @@ pub(crate) enum Handler {
 /// A method with its handler, ready to be hosted.
 pub struct Method {
     protocol: Arc<str>,
+    pub(crate) shared: Option<Shared>,
     info: MethodInfo,
     pub(crate) result: EncodedSchema,
     pub(crate) header: Option<EncodedSchema>,
@@ -222,7 +227,7 @@ impl MethodSpec {
     }
 
     /// Completes the method as one of a protocol's, its schemas encoded.
-    pub(crate) fn host(self, protocol: &Arc<str>) -> Result<Method, ArrowError> {
+    pub(crate) fn host(self, protocol: &Arc<str>, shared: Option<Shared>) -> Result<Method, ArrowError> {
         let Self { builder, kind, handler } = self;
         let encode = |schema: &SchemaRef| EncodedSchema::new(schema.clone());
         let mut names = std::collections::HashSet::new();
@@ -253,6 +258,7 @@ impl MethodSpec {
             input: builder.input.as_ref().map(encode).transpose()?,
             output: builder.output.as_ref().map(encode).transpose()?,
             protocol: protocol.clone(),
+            shared,
             handler,
             info: MethodInfo {
                 name: builder.name,

@@ -2,30 +2,41 @@
 
 use super::host::ServiceError;
 use super::info::ProtocolInfo;
-use super::method::{Method, MethodSpec};
+use super::method::{Method, MethodSpec, Shared};
 use super::version::Version;
 use crate::reflection;
 use crate::wire::keys;
+use std::any::Any;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// The longest protocol name, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
 /// A protocol as it is registered.
-#[derive(Debug)]
 pub struct Protocol {
     name: String,
     version: Option<String>,
     deprecated: Option<String>,
     methods: Vec<MethodSpec>,
+    shared: Option<Shared>,
+}
+
+impl fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Protocol")
+            .field("name", &self.name)
+            .field("methods", &self.methods)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Protocol {
     /// A protocol of this name: letters, digits, `_` and `.`, not beginning with a digit or dot, at most 255
     /// bytes. The major version is part of the name, as in `acme.Reports.v1`.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), version: None, deprecated: None, methods: Vec::new() }
+        Self { name: name.into(), version: None, deprecated: None, methods: Vec::new(), shared: None }
     }
 
     /// Declares a version, `MAJOR.MINOR.PATCH`; callers must then name one of equal major and minor.
@@ -37,6 +48,13 @@ impl Protocol {
     /// Says that callers should migrate, and to what.
     pub fn deprecated(mut self, migrate_to: impl Into<String>) -> Self {
         self.deprecated = Some(migrate_to.into());
+        self
+    }
+
+    /// Shares a value with all handlers and stream states of the protocol: a pool, a cache, a configuration. They
+    /// reach it by [`CallContext::shared`](super::CallContext::shared).
+    pub fn share(mut self, value: impl Any + Send + Sync) -> Self {
+        self.shared = Some(Arc::new(value));
         self
     }
 
@@ -65,7 +83,7 @@ impl Protocol {
         let mut methods = HashMap::new();
         for spec in self.methods {
             let method = spec.name().to_owned();
-            let hosted = spec.host(&name).map_err(|error| ServiceError::Method {
+            let hosted = spec.host(&name, self.shared.clone()).map_err(|error| ServiceError::Method {
                 protocol: name.to_string(),
                 method: method.clone(),
                 error,

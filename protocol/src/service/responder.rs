@@ -115,7 +115,13 @@ impl Responder {
             Outcome::Opened { stream, header } => {
                 self.log_all(&logs);
                 if let (Some(schema), Some(header)) = (&context.method.header, header) {
-                    self.connection.send_header(schema, &header)?;
+                    match self.connection.send_header(schema, &header) {
+                        Err(CommandError::Encode(error)) => {
+                            let error = RpcError::type_error(format!("the header cannot be sent: {error}"));
+                            return self.connection.refuse(schema, &error, InputStream::Possible);
+                        }
+                        result => result?,
+                    }
                 }
                 self.connection.open_stream(&stream.output)?;
                 self.stream = Some((stream, context));

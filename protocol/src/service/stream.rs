@@ -128,14 +128,17 @@ impl Turn {
         self.emit_with(batch, Metadata::new())
     }
 
-    /// Emits the turn's batch from columns of the output schema.
+    /// Emits the turn's batch from columns of the output schema; without columns it has no rows.
     ///
     /// # Errors
     /// When they do not fit the schema, or a batch was emitted in this turn already.
     pub fn emit_columns(&mut self, columns: Vec<ArrayRef>) -> Result<(), RpcError> {
-        let batch = RecordBatch::try_new(self.output.clone(), columns).map_err(|error| {
-            RpcError::value_error(format!("the columns do not fit the output schema: {error}"))
-        })?;
+        let rows = columns.first().map_or(0, |column| column.len());
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch =
+            RecordBatch::try_new_with_options(self.output.clone(), columns, &options).map_err(|error| {
+                RpcError::value_error(format!("the columns do not fit the output schema: {error}"))
+            })?;
         self.emit(batch)
     }
 

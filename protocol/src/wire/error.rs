@@ -7,6 +7,7 @@ use super::detail::{CatalogDetail, Detail, RetryInfo, decode_values, encode_deta
 use super::keys;
 use super::log::{Level, extra_object, push_origin, text};
 use crate::ipc::Metadata;
+use arrow_schema::ArrowError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -295,6 +296,13 @@ impl fmt::Debug for RpcError {
 }
 
 impl Error for RpcError {}
+
+/// What Arrow refuses in a handler, such as columns that do not fit a schema, is an error of the call.
+impl From<ArrowError> for RpcError {
+    fn from(error: ArrowError) -> Self {
+        Self::new("ArrowInvalid", error.to_string())
+    }
+}
 
 /// The `log_extra` object of an error, its fields in the order of the reference.
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses its own part of this module")]
 
 pub mod batches;
+pub mod columns;
 pub mod driver;
 pub mod feed;
 pub mod replay;

@@ -88,26 +88,25 @@ pub fn config(limits: Limits) -> server::Config {
     }
 }
 
-/// Answers with a server's bare connection, in the simplest way that fits each request: a unary call with void, a
+/// Answers for a server's bare connection, in the simplest way that fits each request: a unary call with void, a
 /// stream call with one empty batch for each input, anything unknown with an error.
 pub struct Bare {
-    pub connection: server::Connection,
     service: Arc<Service>,
     pub seen: Vec<Seen>,
     pub sent: Vec<u8>,
 }
 
-impl Bare {
-    pub fn new(limits: Limits) -> Self {
-        let connection = server::Connection::new(config(limits));
-        Self { connection, service: service(), seen: Vec::new(), sent: Vec::new() }
+impl Default for Bare {
+    fn default() -> Self {
+        Self { service: service(), seen: Vec::new(), sent: Vec::new() }
     }
+}
 
+impl Bare {
+    /// What a connection made of these requests, and what it waits for at the end.
     pub fn replay(request: &Bytes, feed: &mut Feed, step: usize) -> (Vec<Seen>, Vec<u8>, Rest) {
-        // The connection cannot be fed while this is borrowed, so it is lent for the time.
-        let mut bare = Self::new(Limits::default());
-        let mut connection =
-            std::mem::replace(&mut bare.connection, server::Connection::new(config(Limits::default())));
+        let mut bare = Self::default();
+        let mut connection = server::Connection::new(config(Limits::default()));
         let mut rest = Rest::NeedInput;
         feed.feed(&mut connection, request, |connection| {
             rest = bare.answer(connection, step);

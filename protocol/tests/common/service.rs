@@ -5,7 +5,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::{
@@ -40,7 +40,13 @@ fn count_cancel_hook() {
     CANCEL_HOOKS.set(CANCEL_HOOKS.get() + 1);
 }
 
+/// The one service of all tests: it has no state.
 pub fn service() -> Arc<Service> {
+    static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(build);
+    SERVICE.clone()
+}
+
+fn build() -> Arc<Service> {
     let main = Protocol::new(MAIN).methods(unary_methods()).methods(producers()).methods(exchanges());
     let versioned = Protocol::new(VERSIONED)
         .version(VERSION)

@@ -1,9 +1,13 @@
 //! What a client was told, in a form that can be compared, and in one line for expectations.
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::DataType;
+use bytes::Bytes;
+use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::client::Event;
-use vgi_rpc_protocol::ipc::Metadata;
+use vgi_rpc_protocol::ipc::{Metadata, decode_batch};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
@@ -55,25 +59,37 @@ fn with_metadata(batch: &RecordBatch, metadata: &Metadata) -> String {
     if metadata.is_empty() { rows } else { format!("{rows} {metadata:?}") }
 }
 
-/// A batch's rows as `name=value` pairs.
+/// A batch's rows as `name=value` pairs. A record inside a `binary` column is shown as `<name=value>`.
 pub fn rows(batch: &RecordBatch) -> String {
     if batch.num_columns() == 0 || batch.num_rows() == 0 {
         return format!("{} rows of {} columns", batch.num_rows(), batch.num_columns());
     }
-    let options = FormatOptions::new().with_null("null");
     let schema = batch.schema();
-    let columns: Vec<_> = schema
-        .fields()
-        .iter()
-        .zip(batch.columns())
-        .map(|(field, column)| (field.name(), ArrayFormatter::try_new(column, &options).unwrap()))
-        .collect();
+    let columns = || schema.fields().iter().zip(batch.columns());
     let row = |row| {
-        columns
-            .iter()
-            .map(|(name, column)| format!("{name}={}", column.value(row)))
+        columns()
+            .map(|(field, column)| format!("{}={}", field.name(), cell(column, row)))
             .collect::<Vec<_>>()
             .join(", ")
     };
     (0..batch.num_rows()).map(row).collect::<Vec<_>>().join("; ")
+}
+
+fn cell(column: &ArrayRef, row: usize) -> String {
+    if let Some(values) = column.as_binary_opt::<i32>()
+        && values.is_valid(row)
+        && values.value(row).starts_with(&[0xff; 4])
+        && let Ok((record, _)) = decode_batch(Bytes::copy_from_slice(values.value(row)), &Limits::default())
+    {
+        return format!("<{}>", rows(&record));
+    }
+    if let DataType::Timestamp(_, Some(zone)) = column.data_type()
+        && column.is_valid(row)
+    {
+        let DataType::Timestamp(unit, _) = column.data_type() else { unreachable!() };
+        let local = arrow_cast::cast(column, &DataType::Timestamp(*unit, None)).unwrap();
+        return format!("{}[{zone}]", cell(&local, row));
+    }
+    let options = FormatOptions::new().with_null("null");
+    ArrayFormatter::try_new(column, &options).unwrap().value(row).to_string()
 }

@@ -1,0 +1,73 @@
+//! Which protocols the worker hosts. Their order is what reflection must list.
+
+use crate::options::{Hosted, HostedOrder, Options};
+use crate::{secondary, service};
+use arrow_schema::DataType;
+use vgi_rpc_protocol::service::{Method, Protocol, Service, ServiceError};
+
+/// The service that the command line asks for.
+pub fn service(options: &Options) -> Result<Service, ServiceError> {
+    let protocols = match options.hosted() {
+        Hosted::Conformance(HostedOrder::Conformance) => vec![service::protocol(), secondary::protocol()],
+        Hosted::Conformance(HostedOrder::Reverse) => {
+            vec![ping("zeta.Primary.v1"), secondary::protocol(), ping("alpha.Extra.v1")]
+        }
+        Hosted::TransportKindProbe => vec![transport_kind_probe()],
+    };
+    let builder = Service::builder(options.server_id()).server_version(env!("CARGO_PKG_VERSION"));
+    protocols.into_iter().fold(builder, |builder, protocol| builder.protocol(protocol)).build()
+}
+
+/// A protocol of which only the name matters.
+fn ping(name: &str) -> Protocol {
+    Protocol::new(name).method(Method::new("ping").returns(DataType::Utf8).unary(|_, _| Ok("pong")))
+}
+
+/// Reports the transport of each call, as its handler sees it. Without a version, so that no client is refused.
+fn transport_kind_probe() -> Protocol {
+    let report = Method::new("report_transport_kind")
+        .returns(DataType::Utf8)
+        .unary(|_, context| Ok(context.transport().as_str()));
+    Protocol::new("conformance.TransportKindProbe.v1").method(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn hosted(flags: &[&str]) -> Vec<(String, String)> {
+        let options = Options::try_parse_from([&["worker"], flags].concat()).unwrap();
+        let service = service(&options).unwrap();
+        service.protocols().map(|info| (info.name.clone(), info.hash.clone())).collect()
+    }
+
+    fn names(flags: &[&str]) -> Vec<String> {
+        hosted(flags).into_iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn the_conformance_protocols_have_the_surface_of_the_reference() {
+        let hosted = hosted(&[]);
+        let expected = [
+            ("ConformanceService", "05479410c96f34410a2b10a4f6a49d59dcfd9d6d1d45ce9a9807d060a3bd6014"),
+            ("conformance.Secondary.v1", "58557cf1611546ad22d1c379bc3ce1b04166082f78375e9fc959f0086347eab6"),
+        ];
+        for ((name, hash), (expected_name, expected_hash)) in hosted.iter().zip(expected) {
+            assert_eq!((name.as_str(), hash.as_str()), (expected_name, expected_hash));
+        }
+    }
+
+    #[test]
+    fn protocols_are_listed_in_the_order_of_registration() {
+        assert_eq!(names(&[]), ["ConformanceService", "conformance.Secondary.v1", "vgi_rpc.Reflection.v1"]);
+        assert_eq!(
+            names(&["--hosted-order", "reverse"]),
+            ["zeta.Primary.v1", "conformance.Secondary.v1", "alpha.Extra.v1", "vgi_rpc.Reflection.v1"]
+        );
+        assert_eq!(
+            names(&["--transport-kind-probe"]),
+            ["conformance.TransportKindProbe.v1", "vgi_rpc.Reflection.v1"]
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! The command line. FIXTURES 2.2 lists the flags, of which those exist here that have an effect.
+
+use clap::{Parser, ValueEnum};
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// Hosts ConformanceService and conformance.Secondary.v1 for the conformance suite of vgi-rpc.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Options {
+    /// Serve on stdin and stdout; the default
+    #[arg(long)]
+    pipe: bool,
+
+    /// Accepted and ignored: reflection is always hosted
+    #[arg(long)]
+    describe: bool,
+
+    /// Name this instance in logs, errors and reflection [default: 12 random hex digits]
+    #[arg(long, value_name = "ID")]
+    server_id: Option<String>,
+
+    /// Host a protocol that reports its calls' transport, and nothing else
+    #[arg(long, conflicts_with = "hosted_order")]
+    transport_kind_probe: bool,
+
+    /// Which protocols to host, and in which order
+    #[arg(long, value_enum, default_value_t = HostedOrder::Conformance)]
+    hosted_order: HostedOrder,
+}
+
+/// Sets of protocols whose order of registration a client can tell from a sorted one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HostedOrder {
+    /// ConformanceService, conformance.Secondary.v1
+    Conformance,
+    /// zeta.Primary.v1, conformance.Secondary.v1, alpha.Extra.v1
+    Reverse,
+}
+
+/// What the worker hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hosted {
+    /// The protocols of the conformance suite.
+    Conformance(HostedOrder),
+    /// The transport-kind probe.
+    TransportKindProbe,
+}
+
+/// What the worker serves on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Stdin and stdout.
+    Pipe,
+}
+
+impl Options {
+    /// What to serve on. `--pipe` says what goes without saying as long as no flag names another transport.
+    pub fn transport(&self) -> Transport {
+        Transport::Pipe
+    }
+
+    /// What to host.
+    pub fn hosted(&self) -> Hosted {
+        if self.transport_kind_probe {
+            Hosted::TransportKindProbe
+        } else {
+            Hosted::Conformance(self.hosted_order)
+        }
+    }
+
+    /// This instance's id: the one given, or one that differs from process to process.
+    pub fn server_id(&self) -> String {
+        self.server_id.clone().unwrap_or_else(|| {
+            // The standard library seeds its hash maps from the system's generator.
+            let bits = RandomState::new().build_hasher().finish();
+            format!("{:012x}", bits >> 16)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::error::ErrorKind;
+
+    fn parse(flags: &[&str]) -> Result<Options, clap::Error> {
+        Options::try_parse_from([&["worker"], flags].concat())
+    }
+
+    #[test]
+    fn stdio_and_the_conformance_protocols_are_the_default() {
+        let options = parse(&[]).unwrap();
+        assert_eq!(options.transport(), Transport::Pipe);
+        assert_eq!(options.hosted(), Hosted::Conformance(HostedOrder::Conformance));
+        assert!(parse(&["--pipe", "--describe"]).is_ok());
+    }
+
+    #[test]
+    fn the_server_id_is_given_or_random() {
+        assert_eq!(parse(&["--server-id", "me"]).unwrap().server_id(), "me");
+        let (one, other) = (parse(&[]).unwrap().server_id(), parse(&[]).unwrap().server_id());
+        assert_ne!(one, other);
+        assert!(one.len() == 12 && one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
+    }
+
+    #[test]
+    fn what_is_hosted_can_be_chosen_once() {
+        let reverse = parse(&["--hosted-order", "reverse"]).unwrap();
+        assert_eq!(reverse.hosted(), Hosted::Conformance(HostedOrder::Reverse));
+        assert_eq!(parse(&["--transport-kind-probe"]).unwrap().hosted(), Hosted::TransportKindProbe);
+        assert!(parse(&["--transport-kind-probe", "--hosted-order", "reverse"]).is_err());
+    }
+
+    #[test]
+    fn an_unknown_flag_is_an_error_with_code_2() {
+        let error = parse(&["--no-such-flag"]).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (ErrorKind::UnknownArgument, 2));
+    }
+}

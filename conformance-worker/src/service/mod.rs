@@ -1,0 +1,52 @@
+//! `ConformanceService` 2.0.0: its 90 methods, a file for each theme.
+//!
+//! Lives here: methods, their handlers and stream states, and the Arrow types and values that these are made of.
+//! Not here: which protocols a worker hosts.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `scalars`, `wide_types`, `containers` | echoes of plain values |
+//! | `records`, `record_types` | echoes of records; their schemas |
+//! | `parameters`, `large`, `errors`, `logs` | other unary methods |
+//! | `producers`, `exchanges`, `headers`, `cancel`, `sticky` | streams, and the unary methods about them |
+//! | `echo`, `types`, `values`, `text` | what the others are made of |
+
+mod cancel;
+mod containers;
+mod echo;
+mod errors;
+mod exchanges;
+mod headers;
+mod large;
+mod logs;
+mod parameters;
+mod producers;
+mod record_types;
+mod records;
+mod scalars;
+mod sticky;
+mod text;
+mod types;
+mod values;
+mod wide_types;
+
+use vgi_rpc_protocol::service::Protocol;
+
+/// The protocol.
+pub fn protocol() -> Protocol {
+    Protocol::new("ConformanceService")
+        .version("2.0.0")
+        .methods(scalars::methods())
+        .methods(wide_types::methods())
+        .methods(containers::methods())
+        .methods(records::methods())
+        .methods(parameters::methods())
+        .methods(large::methods())
+        .methods(errors::methods())
+        .methods(logs::methods())
+        .methods(producers::methods())
+        .methods(exchanges::methods())
+        .methods(headers::methods())
+        .methods(cancel::methods())
+        .methods(sticky::methods())
+}

@@ -1,0 +1,378 @@
+//! A worker as a real child process, and what becomes of it. The worker is this same program: its stdout must carry
+//! nothing but frames, so the usual test harness, which prints there, is off and a few lines stand in for it.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use vgi_rpc_protocol::ipc::Metadata;
+use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
+use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::wire::log::LogMessage;
+use vgi_rpc_stdio::{CallError, Child, Client, Remote, serve_stdio};
+
+const TESTS: &[(&str, fn())] = &[
+    ("a unary call gives its result and its logs", unary_and_logs),
+    ("a void method gives a batch without columns", void),
+    ("a producer is an iterator", producer),
+    ("an exchange answers each batch", exchange),
+    ("a header comes before the data", header),
+    ("an error leaves the client usable", errors),
+    ("a dropped, closed or cancelled stream leaves the client usable", abandoned_streams),
+    ("a large body goes both ways intact", large_body),
+    ("a dead worker is a typed error with its status", dead_worker),
+    ("a worker that never was is an I/O error", missing_program),
+    ("close waits for the worker and says how it ended", close),
+    ("a dropped client reaps its worker", reaped),
+    ("a worker that does not end is killed", killed),
+    ("SIGTERM and SIGINT end a busy worker at once and cleanly", signals),
+    ("a closed pipe is a quiet end, wherever it comes", closed_pipes),
+    ("garbage is answered before the end", garbage),
+];
+
+fn main() {
+    match std::env::args().nth(1).as_deref() {
+        Some("worker") => {
+            if let Err(error) = serve_stdio(Arc::new(service())) {
+                eprintln!("{error}");
+                std::process::exit(1);
+            }
+        }
+        Some("stubborn") => std::thread::sleep(Duration::from_secs(60)),
+        _ => run_tests(),
+    }
+}
+
+fn run_tests() {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let selected: Vec<_> = TESTS.iter().filter(|(name, _)| name.contains(&filter)).collect();
+    let failed = selected.iter().filter(|(name, test)| {
+        let failed = std::panic::catch_unwind(test).is_err();
+        println!("test {name} ... {}", if failed { "FAILED" } else { "ok" });
+        failed
+    });
+    let failed = failed.count();
+    let passed = selected.len() - failed;
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "test result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out"
+    );
+    if failed > 0 {
+        std::process::exit(101);
+    }
+}
+
+// ---- the worker -------------------------------------------------------------------------------------------------
+
+fn service() -> Service {
+    let numbers = || schema("n", DataType::Int64);
+    let protocol = Protocol::new("test.Child.v1").methods([
+        Method::new("greet").param("name", DataType::Utf8).returns(DataType::Utf8).unary(|args, context| {
+            context.log(LogMessage::info("greeting"));
+            Ok(format!("Hello, {}!", args.get::<&str>("name")?))
+        }),
+        Method::new("nothing").unary(|_, _| Ok(())),
+        Method::new("echo")
+            .param("data", DataType::Binary)
+            .returns(DataType::Binary)
+            .unary(|args, _| Ok(args.column("data")?.clone())),
+        Method::new("fail")
+            .returns(DataType::Int64)
+            .unary(|_, _| Err::<i64, _>(RpcError::value_error("as asked"))),
+        Method::new("panic").returns(DataType::Int64).unary(|_, _| -> Result<i64, _> { panic!("as asked") }),
+        Method::new("die").returns(DataType::Int64).unary(|_, _| -> Result<i64, _> { std::process::exit(3) }),
+        Method::new("sleep").returns(DataType::Int64).unary(|_, _| {
+            std::thread::sleep(Duration::from_secs(30));
+            Ok(0_i64)
+        }),
+        Method::new("count")
+            .param("to", DataType::Int64)
+            .output(numbers())
+            .producer(|args, _| Ok(Stream::new(Count { at: 0, to: args.get("to")? }))),
+        Method::new("titled").header(schema("title", DataType::Utf8)).output(numbers()).producer(|_, _| {
+            let title: ArrayRef = Arc::new(StringArray::from(vec!["numbers"]));
+            let header = RecordBatch::try_new(schema("title", DataType::Utf8), vec![title]).unwrap();
+            Ok(Stream::new(Count { at: 0, to: 1 }).with_header(header))
+        }),
+        Method::new("negate").input(numbers()).output(numbers()).exchange(|_, _| Ok(Stream::new(Negate))),
+    ]);
+    Service::builder("child0000000").protocol(protocol).build().unwrap()
+}
+
+#[derive(Serialize, Deserialize)]
+struct Count {
+    at: i64,
+    to: i64,
+}
+
+impl Producer for Count {
+    fn produce(&mut self, turn: &mut Turn) -> Result<(), RpcError> {
+        if self.at == self.to {
+            return turn.finish();
+        }
+        self.at += 1;
+        turn.emit_columns(vec![Arc::new(Int64Array::from(vec![self.at]))])
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Negate;
+
+impl Exchange for Negate {
+    fn exchange(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
+        let numbers = input.column(0).as_primitive::<Int64Type>();
+        if numbers.values().contains(&0) {
+            return Err(RpcError::value_error("zero has no sign"));
+        }
+        turn.emit_columns(vec![Arc::new(numbers.unary::<_, Int64Type>(|n| -n))])
+    }
+}
+
+fn schema(name: &str, data_type: DataType) -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new(name, data_type, false)]))
+}
+
+// ---- the tests --------------------------------------------------------------------------------------------------
+
+fn worker() -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("worker");
+    command
+}
+
+fn client() -> Client {
+    Client::spawn(worker()).unwrap()
+}
+
+fn remote() -> Remote {
+    Remote::new("test.Child.v1")
+}
+
+fn none() -> RecordBatch {
+    let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(1));
+    RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap()
+}
+
+fn one(name: &str, column: impl Array + 'static) -> RecordBatch {
+    RecordBatch::try_from_iter([(name, Arc::new(column) as ArrayRef)]).unwrap()
+}
+
+fn number(batch: &RecordBatch) -> i64 {
+    batch.column(0).as_primitive::<Int64Type>().value(0)
+}
+
+/// The client still answers.
+fn assert_usable(client: &mut Client) {
+    let params = one("name", StringArray::from(vec!["you"]));
+    let answer = client.unary(&remote().method("greet"), &params).unwrap();
+    assert_eq!(answer.column(0).as_string::<i32>().value(0), "Hello, you!");
+}
+
+fn unary_and_logs() {
+    let logs = Arc::new(Mutex::new(Vec::new()));
+    let sink = logs.clone();
+    let mut client = client().on_log(move |log| sink.lock().unwrap().push(log.message));
+    assert_usable(&mut client);
+    assert_eq!(*logs.lock().unwrap(), ["greeting"]);
+}
+
+fn void() {
+    let answer = client().unary(&remote().method("nothing"), &none()).unwrap();
+    assert_eq!((answer.num_columns(), answer.num_rows()), (0, 0));
+}
+
+fn producer() {
+    let mut client = client();
+    let to = one("to", Int64Array::from(vec![4]));
+    let stream = client.stream(&remote().method("count"), &to).unwrap();
+    let numbers: Vec<_> = stream.map(|batch| number(&batch.unwrap())).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    assert_usable(&mut client);
+}
+
+fn exchange() {
+    let mut client = client();
+    let remote = remote();
+    let mut stream = client.stream(&remote.method("negate"), &none()).unwrap();
+    for n in [5, -6] {
+        assert_eq!(number(&stream.exchange(&one("n", Int64Array::from(vec![n]))).unwrap()), -n);
+    }
+    let error = stream.exchange(&one("n", Int64Array::from(vec![0]))).unwrap_err();
+    assert!(matches!(error, CallError::Rpc(error) if error.error_type() == "ValueError"));
+    let error = stream.exchange(&one("n", Int64Array::from(vec![1]))).unwrap_err();
+    assert!(matches!(error, CallError::Command(_)), "the stream is over: {error}");
+    drop(stream);
+    assert_usable(&mut client);
+}
+
+fn header() {
+    let mut client = client();
+    let remote = remote();
+    let mut stream = client.stream(&remote.method("titled").with_header(), &none()).unwrap();
+    assert_eq!(stream.header().unwrap().column(0).as_string::<i32>().value(0), "numbers");
+    assert_eq!(number(&stream.next().unwrap().unwrap()), 1);
+    assert!(stream.next().is_none());
+}
+
+fn errors() {
+    let mut client = client();
+    for (method, expected) in
+        [("fail", "ValueError"), ("panic", "Panic"), ("no_such", "MethodNotImplementedError")]
+    {
+        match client.unary(&remote().method(method), &none()).unwrap_err() {
+            CallError::Rpc(error) => assert_eq!(error.error_type(), expected),
+            other => panic!("{other}"),
+        }
+        assert_usable(&mut client);
+    }
+    let unknown = remote();
+    let error = client.stream(&unknown.method("no_such"), &none()).unwrap().next().unwrap().unwrap_err();
+    assert!(matches!(error, CallError::Rpc(_)), "{error}");
+    assert_usable(&mut client);
+}
+
+fn abandoned_streams() {
+    let mut client = client();
+    let to = one("to", Int64Array::from(vec![1_000]));
+    let remote = remote();
+    for begun in [false, true] {
+        for end in 0..3 {
+            let mut stream = client.stream(&remote.method("count"), &to).unwrap();
+            if begun {
+                assert_eq!(number(&stream.tick(&Metadata::new()).unwrap().unwrap().0), 1);
+            }
+            match end {
+                0 => drop(stream),
+                1 => stream.close().unwrap(),
+                _ => stream.cancel().unwrap(),
+            }
+            assert_usable(&mut client);
+        }
+    }
+}
+
+fn large_body() {
+    let data: Vec<u8> = (0..9_000_001_u32).map(|n| (n % 251) as u8).collect();
+    let answer =
+        client().unary(&remote().method("echo"), &one("data", BinaryArray::from_vec(vec![&data]))).unwrap();
+    assert_eq!(answer.column(0).as_binary::<i32>().value(0), data);
+}
+
+fn dead_worker() {
+    let mut client = client();
+    for _ in 0..2 {
+        match client.unary(&remote().method("die"), &none()).unwrap_err() {
+            CallError::WorkerGone { status } => assert_eq!(status.unwrap().code(), Some(3)),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+fn missing_program() {
+    let error = Client::spawn(Command::new("/no/such/program")).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+}
+
+fn close() {
+    let mut client = client();
+    assert_usable(&mut client);
+    assert!(client.close().unwrap().unwrap().success());
+}
+
+fn reaped() {
+    let child = Child::spawn(worker()).unwrap();
+    let id = child.id();
+    let mut client = Client::new(child, Default::default());
+    assert_usable(&mut client);
+    drop(client);
+    assert!(!is_process(id), "the worker is gone, zombie included");
+}
+
+fn killed() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("stubborn");
+    let mut child = Child::spawn(command).unwrap();
+    child.set_grace(Duration::from_millis(100));
+    let (id, begun) = (child.id(), Instant::now());
+    drop(child);
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(!is_process(id));
+}
+
+/// Signal 0 finds a process, a zombie too.
+fn is_process(id: u32) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("kill -0 {id}")]).stderr(Stdio::null()).status();
+    found.unwrap().success()
+}
+
+fn signals() {
+    for signal in ["TERM", "INT"] {
+        let mut child = raw_worker();
+        child.stdin.as_mut().unwrap().write_all(&request("sleep")).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        let begun = Instant::now();
+        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status();
+        assert!(sent.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5), "SIG{signal} did not end the worker at once");
+        assert_eq!(output.status.code(), Some(0), "SIG{signal}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "SIG{signal}");
+    }
+}
+
+fn closed_pipes() {
+    // The client goes before, in the middle of, and after a request, with nobody to read the answer.
+    let request = request("greet");
+    for sent in [0, 3, request.len() / 2, request.len()] {
+        let mut child = raw_worker();
+        drop(child.stdout.take());
+        // The worker may be gone before all is written.
+        let _ = child.stdin.as_mut().unwrap().write_all(&request[..sent]);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "after {sent} bytes");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "after {sent} bytes");
+    }
+}
+
+fn garbage() {
+    let mut child = raw_worker();
+    child.stdin.as_mut().unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    child.stdout.as_mut().unwrap().read_to_end(&mut answer).unwrap();
+    assert!(String::from_utf8_lossy(&answer).contains("EXCEPTION"));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+fn raw_worker() -> std::process::Child {
+    worker().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The bytes of a request for a method, as the client's machine writes them.
+fn request(method: &str) -> Vec<u8> {
+    use vgi_rpc_protocol::client::{Call, CallKind, Connection};
+    use vgi_rpc_protocol::ipc::EncodedSchema;
+    let (params, schema) = match method {
+        "greet" => (one("name", StringArray::from(vec!["you"])), schema("name", DataType::Utf8)),
+        _ => (none(), Arc::new(Schema::empty())),
+    };
+    let call = Call {
+        protocol: "test.Child.v1",
+        method,
+        protocol_version: None,
+        request_id: None,
+        kind: CallKind::Unary,
+        metadata: Metadata::new(),
+    };
+    let mut connection = Connection::new(Default::default());
+    connection.call(&call, &EncodedSchema::new(schema).unwrap(), &params).unwrap();
+    let mut bytes = Vec::new();
+    while let Some(segment) = connection.poll_transmit().and_then(|outbox| outbox.pop_segment()) {
+        bytes.extend_from_slice(&segment);
+    }
+    bytes
+}
