@@ -12,8 +12,11 @@ use std::ops::Range;
 const BODY_ALIGNMENT: usize = 64;
 /// Memory taken for a body before any of it has arrived.
 const FIRST_BODY_BYTES: usize = 1 << 20;
-/// A body's memory grows to at most this many times what has arrived.
+/// A body's memory grows to this many times what has arrived.
 const BODY_GROWTH: usize = 4;
+/// When the whole body is no more than this many times what has arrived, its memory grows to that: the last step
+/// is the costly one, because old and new memory are both there while it copies.
+const LAST_GROWTH: usize = 8;
 /// Pieces at least this long are read in place, shorter ones by way of the scratch buffer.
 const DIRECT_READ_BYTES: usize = 16 << 10;
 /// The scratch buffer begins small, so that an idle connection costs little, and grows when reads fill it.
@@ -180,7 +183,9 @@ impl Piece {
     /// The memory behind what has arrived; grown when it is full and the piece is not.
     fn space(&mut self) -> &mut [u8] {
         if self.filled >= self.storage.len() && self.filled < self.len {
-            let mut storage = aligned(self.len.min(self.filled.saturating_mul(BODY_GROWTH)));
+            let is_last = self.len <= self.filled.saturating_mul(LAST_GROWTH);
+            let len = if is_last { self.len } else { self.filled.saturating_mul(BODY_GROWTH) };
+            let mut storage = aligned(len);
             let old = self.storage.get(..self.filled).unwrap_or_default();
             if let Some(new) = storage.get_mut(..old.len()) {
                 new.copy_from_slice(old);
@@ -239,7 +244,7 @@ mod tests {
         let mut read = 0;
         while read < LEN {
             let space = chunks.read_buf();
-            assert!(space.len() <= read.max(FIRST_BODY_BYTES) * BODY_GROWTH);
+            assert!(space.len() <= read.max(FIRST_BODY_BYTES) * LAST_GROWTH);
             let count = space.len().min(700_001);
             space[..count].fill((read % 251) as u8);
             chunks.advance(count);
