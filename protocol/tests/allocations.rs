@@ -23,9 +23,9 @@ use vgi_rpc_protocol::service::{Method, Peer, Protocol, Responder, Service, Tran
 use vgi_rpc_protocol::{IdSource, Limits, Next};
 
 /// Allocations of one `echo_string` call through a responder that has answered such calls before.
-const ALLOCATIONS_OF_A_SMALL_CALL: u64 = 0;
+const ALLOCATIONS_OF_A_SMALL_CALL: u64 = 8;
 /// Allocations of one turn of a producer that emits one number, on a stream that is open.
-const ALLOCATIONS_OF_A_SMALL_TURN: u64 = 0;
+const ALLOCATIONS_OF_A_SMALL_TURN: u64 = 6;
 
 const MIB: u64 = 1 << 20;
 
@@ -245,7 +245,8 @@ fn a_claimed_uncompressed_length_takes_no_memory_that_the_bytes_cannot_fill() {
     const TRUTH: [u8; 8] = 1300_i64.to_le_bytes();
     for codec in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
         let mut bytes = compressed(codec).to_vec();
-        let at = bytes.windows(8).position(|window| window == TRUTH).expect("the length of the values");
+        // The last offset, which comes first, looks the same.
+        let at = bytes.windows(8).rposition(|window| window == TRUTH).expect("the length of the values");
         bytes[at..at + 8].copy_from_slice(&(3_i64 << 30).to_le_bytes());
         let bytes = Bytes::from(bytes);
         let taken = measure(|| {
@@ -299,8 +300,11 @@ fn claimed_rows_take_no_memory() {
 /// Damage to a small message must not become a large allocation.
 #[test]
 fn damaged_messages_take_little_memory() {
-    let mut streams: Vec<_> =
-        columns::all().into_iter().step_by(3).map(|column| stream_of(&[(columns::batch(column.slice(0, 3)), Metadata::new())])).collect();
+    let mut streams: Vec<_> = columns::all()
+        .into_iter()
+        .step_by(3)
+        .map(|column| stream_of(&[(columns::batch(column.slice(0, 3)), Metadata::new())]))
+        .collect();
     streams.extend([compressed(CompressionType::LZ4_FRAME), compressed(CompressionType::ZSTD)]);
     for bytes in streams {
         for at in 0..bytes.len() {

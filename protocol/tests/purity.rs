@@ -88,7 +88,8 @@ fn randomness_comes_only_with_arrows_hash_tables() {
     let versions = dependencies().into_iter().filter(|(name, _)| name == "getrandom");
     for (name, version) in versions {
         let package = format!("{name}@{version}");
-        let tree = cargo_tree(&["--package", CRATE, "--invert", &package, "--prefix", "depth", "--no-dedupe"]);
+        let tree =
+            cargo_tree(&["--package", CRATE, "--invert", &package, "--prefix", "depth", "--no-dedupe"]);
         let paths = paths(&tree);
         assert!(paths.iter().any(|path| path.last().unwrap() == CRATE), "{paths:?}");
         for path in paths {
@@ -172,8 +173,7 @@ fn the_crate_forbids_unsafe_code() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
     let root = std::fs::read_to_string(folder.join("src/lib.rs")).unwrap();
-    let forbidden =
-        manifest.contains("unsafe_code = \"forbid\"") || root.contains("#![forbid(unsafe_code)]");
+    let forbidden = manifest.contains("unsafe_code = \"forbid\"") || root.contains("#![forbid(unsafe_code)]");
     assert!(forbidden);
 }
 

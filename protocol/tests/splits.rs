@@ -128,6 +128,7 @@ fn large() -> &'static (Bytes, Vec<Item>) {
             (small.clone(), Metadata::new()),
             (batch.clone(), scenarios::metadata([("k", "v")])),
             (batch.slice(1000, 3000), Metadata::new()),
+            (batch.slice(100_000, 90_000), Metadata::new()),
         ];
         let bytes = stream_of(&entries);
         let items = items_of(&bytes, &Limits::default()).unwrap();
@@ -138,7 +139,7 @@ fn large() -> &'static (Bytes, Vec<Item>) {
                 _ => None,
             })
             .collect();
-        assert_eq!(batches, [small, batch.clone(), batch.slice(1000, 3000)]);
+        assert_eq!(batches, [small, batch.clone(), batch.slice(1000, 3000), batch.slice(100_000, 90_000)]);
         (bytes, items)
     });
     &LARGE
@@ -200,7 +201,7 @@ proptest! {
             }
         });
         assert!(reader.is_at_boundary());
-        assert_eq!((ends, after.len()), (2, 4), "the second stream is read whole");
+        assert_eq!((ends, after.len()), (2, 5), "the second stream is read whole");
     }
 
     /// Writing, taking segments out, or both in turn.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
-use vgi_rpc_stdio::{Client, Remote, serve_stdio};
+use vgi_rpc_stdio::{Remote, serve_stdio, spawn};
 
 fn main() -> Result<(), Box<dyn Error>> {
     match std::env::args().nth(1).as_deref() {
@@ -85,8 +85,7 @@ fn schema(name: &str, data_type: DataType) -> SchemaRef {
 fn client() -> Result<(), Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("worker");
-    let mut client =
-        Client::spawn(command)?.on_log(|log| println!("   log   [{}] {}", log.level, log.message));
+    let mut client = spawn(command)?.on_log(|log| println!("   log   [{}] {}", log.level, log.message));
     let hello = Remote::new("demo.Hello.v1").version("1.0.0");
 
     let name = RecordBatch::try_from_iter([("name", Arc::new(StringArray::from(vec!["world"])) as _)])?;

@@ -1,16 +1,25 @@
 //! A worker as a child process: its stdin and stdout are the connection, its stderr passes through.
 
-use crate::client::Transport;
 use crate::pipe;
 use std::io::{self, IoSlice, Read, Write};
 use std::process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use vgi_rpc_client::{Client, Transport};
+use vgi_rpc_protocol::Limits;
 
 /// How long a child may take to end after its input was closed.
 const GRACE: Duration = Duration::from_secs(5);
 /// Between two looks at whether it has ended.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Starts a worker as a child process and connects to its stdin and stdout, with default limits.
+///
+/// # Errors
+/// When the process cannot be started.
+pub fn spawn(command: Command) -> io::Result<Client> {
+    Ok(Client::new(Child::spawn(command)?, Limits::default()))
+}
 
 /// A worker process. Dropping it closes its input, waits for its end, and kills it if that takes too long.
 #[derive(Debug)]

@@ -17,17 +17,13 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `serve` | the serve loop |
-//! | `client`, `stream` | calls and streams over any [`Transport`] |
-//! | `child` | a worker as a child process |
+//! | `child` | a worker as a child process, for [`Client`] |
 //! | `pipe` | what the kernel can be asked of a pipe |
 
 mod child;
-mod client;
 mod pipe;
 mod serve;
-mod stream;
 
-pub use child::Child;
-pub use client::{CallError, Client, Method, Remote, Transport};
+pub use child::{Child, spawn};
 pub use serve::{ServeError, Server, serve, serve_stdio};
-pub use stream::Stream;
+pub use vgi_rpc_client::{CallError, Client, Method, Remote, Stream, Transport};

@@ -1,20 +1,16 @@
 //! The serve loop: one connection over a reader and a writer, handlers invoked in between.
 
 use crate::pipe;
-use bytes::Buf;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use thiserror::Error;
-use vgi_rpc_protocol::ipc::Outbox;
+use vgi_rpc_client::transfer::{is_gone, retry, send};
 use vgi_rpc_protocol::service::{Peer, Responder, Service, TransportKind};
 use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits, Next};
-
-/// Slices given to one `write_vectored`; more wait for the next.
-const SLICES: usize = 64;
 
 /// A connection ended otherwise than by the peer going away.
 #[derive(Debug, Error)]
@@ -128,37 +124,6 @@ impl Server {
             }
         }
     }
-}
-
-/// Sends everything that waits by way of `write`.
-pub(crate) fn send(
-    outbox: &mut Outbox,
-    mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
-) -> io::Result<()> {
-    while outbox.has_remaining() {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = outbox.chunks_vectored(&mut slices);
-        match retry(|| write(slices.get(..count).unwrap_or_default()))? {
-            0 => return Err(ErrorKind::WriteZero.into()),
-            written => outbox.advance(written),
-        }
-    }
-    Ok(())
-}
-
-/// Repeats a system call that a signal interrupted.
-pub(crate) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
-/// True for the errors of a peer that is not there any more.
-pub(crate) fn is_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
 }
 
 /// Makes SIGTERM and SIGINT end the process at once: between two messages nothing is left half done, and within

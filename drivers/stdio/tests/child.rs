@@ -14,7 +14,7 @@ use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
-use vgi_rpc_stdio::{CallError, Child, Client, Remote, serve_stdio};
+use vgi_rpc_stdio::{CallError, Child, Client, Remote, serve_stdio, spawn};
 
 const TESTS: &[(&str, fn())] = &[
     ("a unary call gives its result and its logs", unary_and_logs),
@@ -146,7 +146,7 @@ fn worker() -> Command {
 }
 
 fn client() -> Client {
-    Client::spawn(worker()).unwrap()
+    spawn(worker()).unwrap()
 }
 
 fn remote() -> Remote {
@@ -274,7 +274,7 @@ fn dead_worker() {
 }
 
 fn missing_program() {
-    let error = Client::spawn(Command::new("/no/such/program")).unwrap_err();
+    let error = spawn(Command::new("/no/such/program")).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
 }
 

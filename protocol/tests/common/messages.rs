@@ -37,7 +37,8 @@ impl Header {
     /// A record batch of these rows, field nodes (length, nulls) and buffers (offset, length).
     pub fn batch(&self, rows: i64, nodes: &[(i64, i64)], buffers: &[(i64, i64)]) -> Bytes {
         let mut builder = FlatBufferBuilder::new();
-        let nodes: Vec<_> = nodes.iter().map(|(len, nulls)| arrow_ipc::FieldNode::new(*len, *nulls)).collect();
+        let nodes: Vec<_> =
+            nodes.iter().map(|(len, nulls)| arrow_ipc::FieldNode::new(*len, *nulls)).collect();
         let buffers: Vec<_> = buffers.iter().map(|(at, len)| arrow_ipc::Buffer::new(*at, *len)).collect();
         let (nodes, buffers) = (builder.create_vector(&nodes), builder.create_vector(&buffers));
         let mut batch = RecordBatchBuilder::new(&mut builder);
@@ -59,7 +60,10 @@ impl Header {
             .iter()
             .map(|(key, value)| {
                 let (key, value) = (builder.create_string(key), builder.create_string(value));
-                arrow_ipc::KeyValue::create(&mut builder, &KeyValueArgs { key: Some(key), value: Some(value) })
+                arrow_ipc::KeyValue::create(
+                    &mut builder,
+                    &KeyValueArgs { key: Some(key), value: Some(value) },
+                )
             })
             .collect();
         let entries = builder.create_vector(&entries);

@@ -1,15 +1,14 @@
 //! A blocking client: one call at a time over any transport.
 
-use crate::child::Child;
-use crate::serve::{is_gone, retry, send};
 use crate::stream::Stream;
+use crate::transfer::{is_gone, retry, send};
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use bytes::Buf;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use thiserror::Error;
 use vgi_rpc_protocol::client::{Call, CallKind, Connection, Event};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
@@ -143,14 +142,6 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Starts a worker as a child process and connects to its stdin and stdout.
-    ///
-    /// # Errors
-    /// When the process cannot be started.
-    pub fn spawn(command: Command) -> io::Result<Self> {
-        Ok(Self::new(Child::spawn(command)?, Limits::default()))
-    }
-
     /// Calls over a transport that is connected.
     pub fn new(transport: impl Transport + Send + 'static, limits: Limits) -> Self {
         Self {

@@ -1,0 +1,136 @@
+//! Exchange streams, and what becomes of their input.
+
+use super::*;
+
+#[test]
+fn each_input_is_answered_until_the_client_ends_the_stream() {
+    assert_eq!(play(scenarios::exchange()), ["output value=2.0; value=5.0", "output value=-2.0", "finished"]);
+    assert_eq!(play(exchange_of_no_rows()), ["output 0 rows of 1 columns", "finished"]);
+    assert_eq!(play(exchange_closed_before_the_first_input()), ["finished"]);
+}
+
+#[test]
+fn a_cancel_runs_the_hook_once_and_is_no_error() {
+    for script in [exchange_cancelled_before_the_first_input(), exchange_cancelled_in_the_middle()] {
+        let conversation = converse(script);
+        assert_eq!(conversation.cancel_hooks, 1);
+        assert_eq!(conversation.turns.last().unwrap().told, [Told::Finished]);
+    }
+}
+
+#[test]
+fn a_header_comes_ahead_of_the_data() {
+    assert_eq!(play(exchange_with_header()), ["header factor=3.0", "output value=6.0", "finished"]);
+}
+
+#[test]
+fn input_that_can_be_brought_to_the_schema_is() {
+    assert_eq!(play(exchange_casting_its_input()), ["output value=1.0", "output value=3.0", "finished"]);
+    assert_eq!(play(exchange_casting_integers()), ["output value=6.0", "finished"]);
+    assert_eq!(play(exchange_of_nullable_input_without_nulls()), ["output value=2.0", "finished"]);
+    assert_eq!(play(exchange_of_reordered_columns()), ["log INFO 1 rows", "output b=x, a=1.0", "finished"]);
+}
+
+#[test]
+fn input_that_cannot_be_is_a_type_error() {
+    for script in [
+        exchange_of_another_column(),
+        exchange_of_one_column_too_many(),
+        exchange_of_text_for_numbers(),
+        exchange_of_null_for_a_number(),
+    ] {
+        assert_error(&refused(script), "TypeError", Code::Unknown, None, &["Input schema mismatch"]);
+    }
+}
+
+#[test]
+fn an_error_in_a_turn_ends_the_stream() {
+    for (script, error_type) in [
+        (exchange_error(), "RuntimeError"),
+        (exchange_panic(), "Panic"),
+        (exchange_silence(), "RuntimeError"),
+        (exchange_two_batches(), "RuntimeError"),
+        (exchange_misfit(), "ValueError"),
+        (exchange_finish(), "RuntimeError"),
+    ] {
+        let conversation = converse(script);
+        let told: Vec<_> = conversation.told().collect();
+        let [Told::Output(..), Told::Failed(error), Told::Finished] = told[..] else { panic!("{told:?}") };
+        assert_error(error, error_type, Code::Unknown, None, &[]);
+    }
+    assert_error(&refused(exchange_failing_to_open()), "TypeError", Code::Unknown, None, &["failed to open"]);
+}
+
+#[test]
+fn batches_without_columns_keep_their_row_counts() {
+    assert_eq!(
+        play(exchange_of_no_columns()),
+        [
+            "log INFO 0 rows",
+            "output 0 rows of 0 columns",
+            "log INFO 3 rows",
+            "output 3 rows of 0 columns",
+            "finished"
+        ]
+    );
+}
+
+#[test]
+fn the_handler_may_choose_the_schemas() {
+    assert_eq!(play(exchange_of_dynamic_schema()), ["log INFO 2 rows", "output x=1; x=2", "finished"]);
+}
+
+#[test]
+fn dictionaries_pass_in_both_directions() {
+    assert_eq!(
+        play(exchange_of_dictionaries()),
+        [
+            "log INFO 2 rows",
+            "output color=red; color=blue",
+            "log INFO 1 rows",
+            "output color=blue",
+            "log INFO 1 rows",
+            "output color=blue",
+            "finished"
+        ]
+    );
+    assert_eq!(
+        play(exchange_of_nested_dictionaries()),
+        [
+            "log INFO 1 rows",
+            "output labels=[a, null], point={x: 0.5, name: null}",
+            "log INFO 1 rows",
+            "output labels=[b, a, b], point={x: 1.5, name: q}",
+            "finished"
+        ]
+    );
+}
+
+#[test]
+fn metadata_of_inputs_arrives_without_the_transports_own() {
+    assert_eq!(
+        play(exchange_input_metadata()),
+        [
+            "log INFO 1 rows",
+            r#"output b=x, a=1.0 {"mark": "first", "mark": "twice"}"#,
+            "log INFO 1 rows",
+            "output b=y, a=2.0",
+            "finished"
+        ]
+    );
+}
+
+#[test]
+fn an_error_on_a_stream_of_dictionaries_is_told() {
+    let script = script(stream("copy_colors", no_columns(1)), [send(row([("other", int(1))]))]);
+    assert_error(&refused(script), "TypeError", Code::Unknown, None, &["Input schema mismatch"]);
+}
+
+#[test]
+fn a_pointer_to_data_elsewhere_is_refused_and_not_taken_for_an_empty_batch() {
+    for key in [keys::LOCATION, keys::SHM_OFFSET] {
+        let pointer = Command::Send(values([]), metadata([(key, "64")]));
+        let error = refused(script(scale(2.0), [pointer]));
+        assert_error(&error, "RuntimeError", Code::Unknown, None, &["points to data"]);
+    }
+}

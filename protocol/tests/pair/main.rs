@@ -1,0 +1,69 @@
+//! Conversations between the client's and the server's machine, in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod built_ins;
+mod connections;
+mod end_of_input;
+mod exchanges;
+mod misuse;
+mod producers;
+mod refusals;
+mod unary;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
+use bytes::Bytes;
+use common::batches::*;
+use common::driver::*;
+use common::feed::drain;
+use common::replay::{Seen, config};
+use common::scenarios::{self, *};
+use common::service::*;
+use common::streams::{END_OF_STREAM, batches_of, open_stream_of, stream_of};
+use common::told::Told;
+use vgi_rpc_protocol::client::CallKind;
+use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::reflection::{self, ProtocolList, ServiceDescription};
+use vgi_rpc_protocol::server::InputStream;
+use vgi_rpc_protocol::service::{MethodKind, Responder, StreamKind};
+use vgi_rpc_protocol::wire::code::Code;
+use vgi_rpc_protocol::wire::detail::{Detail, PreconditionFailure, RetryInfo};
+use vgi_rpc_protocol::wire::error::{RpcError, kind};
+use vgi_rpc_protocol::wire::keys;
+use vgi_rpc_protocol::wire::log::LogMessage;
+use vgi_rpc_protocol::{CommandError, ConnectionError, Limits, Next, client, server};
+
+/// Plays a script, which must leave both sides free, and says what the client was told.
+fn play(script: Vec<Command>) -> Vec<String> {
+    let conversation = converse(script);
+    assert!(conversation.idle, "the last call is over");
+    conversation.lines()
+}
+
+/// Plays a script whose only call fails before anything else is told, and gives its error.
+fn refused(script: Vec<Command>) -> RpcError {
+    let conversation = converse(script);
+    assert!(conversation.idle, "the last call is over");
+    let told: Vec<_> = conversation.told().collect();
+    assert!(matches!(told[..], [Told::Failed(_), Told::Finished]), "{told:?}");
+    conversation.error().clone()
+}
+
+/// Checks type, code and kind of an error, and that its text says all these things.
+#[track_caller]
+fn assert_error(error: &RpcError, error_type: &str, code: Code, kind: Option<&str>, says: &[&str]) {
+    assert_eq!((error.error_type(), error.code(), error.kind()), (error_type, code, kind), "{error:?}");
+    for part in says {
+        assert!(error.message().contains(part), "{:?} in {:?}", part, error.message());
+    }
+}
+
+/// The command was refused as misuse.
+#[track_caller]
+fn assert_misuse(result: Result<(), CommandError>) {
+    assert!(matches!(result, Err(CommandError::Misuse { .. })), "{result:?}");
+}
