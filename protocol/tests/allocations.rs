@@ -84,7 +84,7 @@ fn a_small_call_takes_few_allocations() {
     let (mut server, request) = echo_string();
     let taken = steady(|| assert!(answer(&mut server, &request) > 200));
     println!("{} allocations, {} bytes, for a small call", taken.count_total, taken.bytes_total);
-    assert_eq!(taken.count_total, ALLOCATIONS_OF_A_SMALL_CALL);
+    assert!(taken.count_total <= ALLOCATIONS_OF_A_SMALL_CALL, "{}", taken.count_total);
     assert_eq!(taken.count_current, 0, "nothing is kept");
     assert!(taken.bytes_total < 16 << 10, "{} bytes", taken.bytes_total);
 }
@@ -103,7 +103,7 @@ fn a_small_turn_takes_few_allocations() {
     answer(&mut server, &first);
     let taken = steady(|| assert!(answer(&mut server, &tick) > 50));
     println!("{} allocations, {} bytes, for a small turn", taken.count_total, taken.bytes_total);
-    assert_eq!(taken.count_total, ALLOCATIONS_OF_A_SMALL_TURN);
+    assert!(taken.count_total <= ALLOCATIONS_OF_A_SMALL_TURN, "{}", taken.count_total);
     assert_eq!(taken.count_current, 0, "nothing is kept");
 }
 

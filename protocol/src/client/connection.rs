@@ -256,8 +256,7 @@ impl Connection {
                 Ok(None) if self.waits_for_caller() => return Ok(Next::NeedCommand),
                 Ok(None) => return Ok(Next::NeedInput),
                 Err(ReadError::Message(error)) => {
-                    let error = RpcError::new("ProtocolError", error.to_string());
-                    if let Some(event) = self.failed(error) {
+                    if let Some(event) = self.reject(RpcError::new("ProtocolError", error.to_string())) {
                         return Ok(Next::Event(event));
                     }
                 }
@@ -284,7 +283,12 @@ impl Connection {
             return Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone());
         };
         let (batch, metadata) = match item {
-            Item::Schema(_) => return Ok(None),
+            Item::Schema(schema) => {
+                // Errors come on the empty schema where a header was due. No output stream follows them.
+                let empty = schema.schema().fields().is_empty();
+                *phase = if *phase == Phase::Header && empty { Phase::Output } else { *phase };
+                return Ok(None);
+            }
             Item::EndOfStream => return Ok(self.stream_ended()),
             Item::Batch(batch, metadata) => (batch, metadata),
         };
@@ -314,7 +318,17 @@ impl Connection {
         }
     }
 
-    /// The call has failed; the rest of the stream that said so is passed over.
+    /// What the server sent is not acceptable here, and the server does not know: its stream is passed over, and
+    /// ends because the input does.
+    fn reject(&mut self, error: RpcError) -> Option<Event> {
+        let State::Reading { settled, discarding, .. } = &mut self.state else { return None };
+        let told = std::mem::replace(discarding, true);
+        *settled = true;
+        self.end_input();
+        (!told).then_some(Event::Failed(error))
+    }
+
+    /// The server says that the call has failed; the rest of the stream that says so is passed over.
     fn failed(&mut self, error: RpcError) -> Option<Event> {
         let State::Reading { phase, settled, discarding, .. } = &mut self.state else { return None };
         // An error stream may stand in place of the header: no output stream follows.
@@ -346,12 +360,20 @@ impl Connection {
 
     /// Ends the input if the call has one, and the call.
     fn end_call(&mut self) {
-        let State::Reading { input, .. } = self.state else { return };
-        if input == Input::Unopened {
+        self.end_input();
+        self.state = State::Idle;
+    }
+
+    /// Ends the input if the call has one. A stream that was never begun is sent without a batch.
+    fn end_input(&mut self) {
+        let State::Reading { input, .. } = &mut self.state else { return };
+        if *input == Input::Unopened {
             self.encoder.open(&EncodedSchema::empty(), &mut self.outbox);
         }
         self.encoder.close(&mut self.outbox);
-        self.state = State::Idle;
+        if *input != Input::None {
+            *input = Input::Closed;
+        }
     }
 
     fn waits_for_caller(&self) -> bool {
@@ -371,14 +393,15 @@ impl Connection {
         open_input(&mut self.state, command)?;
         let Self { encoder, outbox, state, .. } = self;
         let State::Reading { input, discarding, .. } = state else { return Ok(()) };
-        if *input == Input::Unopened {
-            encoder.open(&EncodedSchema::empty(), outbox);
-        }
         if let Some(metadata) = last {
+            if *input == Input::Unopened {
+                encoder.open(&EncodedSchema::empty(), outbox);
+                *input = Input::Open;
+            }
             encoder.write_empty(&metadata, outbox)?;
         }
-        encoder.close(outbox);
-        (*input, *discarding) = (Input::Closed, true);
+        *discarding = true;
+        self.end_input();
         Ok(())
     }
 }

@@ -11,6 +11,10 @@ use std::fmt::Display;
 const NOT_COMPRESSED: i64 = -1;
 /// Bytes of that length.
 const LENGTH_PREFIX: usize = 8;
+/// The most that one byte of an LZ4 block can unfold into: each byte of a run's length adds 255.
+const MAX_LZ4_RATIO: u64 = 255;
+/// The most that one byte of a zstd frame can unfold into: a block of 128 KiB takes four bytes at least.
+const MAX_ZSTD_RATIO: u64 = (128 << 10) / 4;
 
 /// Checks a batch against its schema's shape, its body and the limits, and says how many bytes it will take
 /// once decoded.
@@ -80,14 +84,20 @@ fn check_buffers(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]) -> Result<
 
 /// The sum of what the buffers claim to hold, within the limit.
 fn decompressed_len(batch: &RecordBatch<'_>, body: &[u8], limits: &Limits) -> Result<u64, MessageError> {
-    if let Some(compression) = batch.compression() {
-        let known = compression.method() == BodyCompressionMethod::BUFFER
-            && matches!(compression.codec(), CompressionType::LZ4_FRAME | CompressionType::ZSTD);
-        ensure(known, || "LZ4 frame or zstd compression of each buffer".into(), "another")?;
-    }
+    let codec =
+        batch.compression().filter(|it| it.method() == BodyCompressionMethod::BUFFER).map(|it| it.codec());
+    let ratio = match codec {
+        Some(CompressionType::LZ4_FRAME) => MAX_LZ4_RATIO,
+        Some(CompressionType::ZSTD) => MAX_ZSTD_RATIO,
+        _ => return Err(inconsistent("LZ4 frame or zstd compression of each buffer".into(), "another")),
+    };
     let mut total = 0u64;
     for buffer in batch.buffers().into_iter().flatten() {
-        total = total.saturating_add(decompressed_buffer_len(buffer, body)?);
+        let claimed = decompressed_buffer_len(buffer, body)?;
+        // Memory is taken for what is claimed, so it must be possible.
+        let most = u64::try_from(buffer.length()).unwrap_or_default().saturating_mul(ratio);
+        ensure(claimed <= most, || format!("at most {most} bytes from a compressed buffer"), claimed)?;
+        total = total.saturating_add(claimed);
     }
     if total > limits.max_body_bytes {
         return Err(MessageError::OverLimit {

@@ -151,12 +151,17 @@ impl Reader {
             if self.stream.skipping {
                 continue;
             }
-            if envelope.message_type != MessageType::Schema {
-                self.check_size(&envelope)?;
-            }
-            let Some(body) = self.frames.body() else {
-                self.pending = Some(envelope);
-                return Ok(None);
+            let body = match envelope.message_type {
+                MessageType::RecordBatch | MessageType::DictionaryBatch => {
+                    self.check_size(&envelope)?;
+                    let Some(body) = self.frames.body() else {
+                        self.pending = Some(envelope);
+                        return Ok(None);
+                    };
+                    body
+                }
+                // Whatever body another message has is passed over.
+                MessageType::Schema | MessageType::Other => Bytes::new(),
             };
             if let Some(item) = self.item(&envelope, body)? {
                 return Ok(Some(item));
