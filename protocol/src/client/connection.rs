@@ -76,7 +76,7 @@ impl Connection {
 
     /// True when a call may be made.
     pub fn is_idle(&self) -> bool {
-        self.state == State::Idle && self.error.is_none()
+        self.state == State::Idle && !self.finish_due && self.error.is_none()
     }
 }
 
@@ -121,7 +121,7 @@ impl Connection {
         schema: &EncodedSchema,
         params: &RecordBatch,
     ) -> Result<(), CommandError> {
-        if self.state != State::Idle {
+        if !self.is_idle() {
             return Err(CommandError::Misuse { command: "call", when: "while no call is under way" });
         }
         schema.check(params)?;
@@ -149,7 +149,7 @@ impl Connection {
         params: &RecordBatch,
         metadata: &Metadata,
     ) -> Result<(), CommandError> {
-        if self.state != State::Idle {
+        if !self.is_idle() {
             return Err(CommandError::Misuse { command: "send_request", when: "while no call is under way" });
         }
         schema.check(params)?;
@@ -300,12 +300,11 @@ impl Connection {
                 Ok(self.failed(RpcError::from_metadata(&metadata)))
             }
             _ => {
-                *unanswered = unanswered.saturating_sub(1);
-                if *discarding {
-                    return Ok(None);
-                }
-                Ok(match phase {
-                    Phase::Output => Some(Event::Output(batch, metadata)),
+                let event = match phase {
+                    Phase::Output => {
+                        *unanswered = unanswered.saturating_sub(1);
+                        Some(Event::Output(batch, metadata))
+                    }
                     Phase::Result if !std::mem::replace(settled, true) => {
                         Some(Event::Output(batch, metadata))
                     }
@@ -313,7 +312,8 @@ impl Connection {
                         Some(Event::Header(batch, metadata))
                     }
                     Phase::Result | Phase::Header => None,
-                })
+                };
+                Ok(event.filter(|_| !*discarding))
             }
         }
     }

@@ -34,17 +34,22 @@ pub(crate) fn check_batch<'f>(
     } else {
         body.len() as u64
     };
-    check_nodes(batch, shape, decoded, rows)?;
+    check_nodes(batch, shape, decoded, max_rows)?;
     ColumnCheck::of(batch, body).fields(fields)?;
     Ok(decoded)
 }
 
-fn check_nodes(batch: &RecordBatch<'_>, shape: &Shape, decoded: u64, rows: i64) -> Result<(), MessageError> {
+fn check_nodes(
+    batch: &RecordBatch<'_>,
+    shape: &Shape,
+    decoded: u64,
+    max_rows: i64,
+) -> Result<(), MessageError> {
     let nodes = batch.nodes().ok_or_else(|| absent("a list of field nodes"))?;
     ensure(nodes.len() == shape.nodes, || format!("{} field nodes", shape.nodes), nodes.len())?;
-    // No column is longer than its batch unless its values have bytes of their own, or bits at least.
+    // Values that take no bytes, as in a list of nulls, may be as many as a batch's rows; others have a bit each.
     let bits = i64::try_from(decoded).unwrap_or(i64::MAX).saturating_mul(8);
-    let most = rows.max(bits);
+    let most = max_rows.max(bits);
     for node in nodes {
         let (len, nulls) = (node.length(), node.null_count());
         ensure(0 <= len && len <= most, || format!("a column of 0 to {most} values"), len)?;

@@ -105,6 +105,20 @@ impl Envelope {
         Ok(metadata)
     }
 
+    /// The first entries of the per-message metadata, as far as they can be read.
+    pub(crate) fn first_metadata(&self, max_entries: usize) -> Metadata {
+        let mut metadata = Metadata::over(self.bytes.clone(), 0);
+        let Some(vector) = self.metadata_at else { return metadata };
+        let count = u32_at(&self.bytes, vector).unwrap_or_default() as usize;
+        for index in 0..count.min(max_entries) {
+            let entry = follow(&self.bytes, vector + 4 + 4 * index).and_then(|at| Table::at(&self.bytes, at));
+            let Some(entry) = entry else { break };
+            let (Some(key), Some(value)) = (entry.byte_string(0), entry.byte_string(1)) else { break };
+            metadata.push_span(key, value);
+        }
+        metadata
+    }
+
     /// The record batch that the header describes; `None` when it is broken, or has compression or variadic
     /// buffers.
     pub(crate) fn batch_table(&self) -> Option<BatchTable<'_>> {

@@ -7,19 +7,21 @@
 use super::check::{absent, ensure};
 use super::envelope::{BatchTable, Envelope, Pair};
 use super::error::MessageError;
+use super::reader::assemble;
+use super::schema::ReceivedSchema;
 use crate::Limits;
 use arrow_array::types::{BinaryType, ByteArrayType, LargeBinaryType, LargeUtf8Type, Utf8Type};
-use arrow_array::{ArrayRef, BooleanArray, GenericByteArray, RecordBatch, RecordBatchOptions, make_array};
+use arrow_array::{ArrayRef, BooleanArray, GenericByteArray, RecordBatch, make_array};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_data::ArrayData;
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::DataType;
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// Decodes a batch of a flat schema; `None` when its header has what only `arrow-ipc` reads.
 pub(crate) fn decode(
     envelope: &Envelope,
-    schema: &SchemaRef,
+    schema: &ReceivedSchema,
     body: Bytes,
     limits: &Limits,
 ) -> Result<Option<RecordBatch>, MessageError> {
@@ -28,13 +30,12 @@ pub(crate) fn decode(
     let most = i64::try_from(limits.max_rows).unwrap_or(i64::MAX);
     ensure(0 <= rows && rows <= most, || format!("0 to {most} rows"), rows)?;
     let mut columns = Columns { table, nodes: 0, buffers: 0, rows: rows as usize, body: Buffer::from(body) };
-    let arrays = schema.fields().iter().map(|field| columns.column(field.data_type()));
+    let arrays = schema.schema().fields().iter().map(|field| columns.column(field.data_type()));
     let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
     let Columns { table, nodes, buffers, rows, .. } = columns;
     ensure(table.nodes() == nodes, || format!("{nodes} field nodes"), table.nodes())?;
     ensure(table.buffers() == buffers, || format!("{buffers} buffers"), table.buffers())?;
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(Some(RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?))
+    Ok(Some(assemble(schema, arrays, rows)?))
 }
 
 /// The columns of a batch, taken in order.

@@ -95,7 +95,9 @@ impl Outbox {
     /// Appends an array's buffer, shared unless it is small, and zeros up to the format's alignment.
     pub(crate) fn write_buffer(&mut self, buffer: Buffer) {
         let padding = ZEROS.get(..super::padding(buffer.len())).unwrap_or_default();
-        if buffer.len() < SHARE_BYTES {
+        if buffer.is_empty() {
+            // An empty segment would be taken for the end.
+        } else if buffer.len() < SHARE_BYTES {
             self.write_with(|segment| {
                 segment.extend_from_slice(&buffer);
                 segment.extend_from_slice(padding);

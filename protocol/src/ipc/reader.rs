@@ -9,11 +9,11 @@ use super::frames::{Frames, Head};
 use super::metadata::Metadata;
 use super::schema::{ReceivedSchema, Shape};
 use crate::Limits;
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_buffer::Buffer;
 use arrow_ipc::MetadataVersion;
 use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
-use arrow_schema::Field;
+use arrow_schema::{Field, FieldRef, Fields, Schema};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,6 +43,7 @@ pub struct Reader {
     cache: Vec<(Box<[u8]>, Arc<ReceivedSchema>)>,
     scratch: Vec<u8>,
     error: Option<FramingError>,
+    passed_over: Option<Metadata>,
 }
 
 /// The stream being read.
@@ -67,6 +68,7 @@ impl Reader {
             cache: Vec::new(),
             scratch: Vec::new(),
             error: None,
+            passed_over: None,
         }
     }
 
@@ -148,25 +150,54 @@ impl Reader {
                     Some(Head::Message(envelope)) => envelope,
                 },
             };
+            if envelope.message_type == MessageType::Schema {
+                self.passed_over = None;
+            }
             if self.stream.skipping {
+                self.pass_over(&envelope);
                 continue;
             }
-            let body = match envelope.message_type {
-                MessageType::RecordBatch | MessageType::DictionaryBatch => {
-                    self.check_size(&envelope)?;
-                    let Some(body) = self.frames.body() else {
-                        self.pending = Some(envelope);
-                        return Ok(None);
-                    };
-                    body
+            let item = match self.body(&envelope) {
+                Ok(Some(body)) => self.item(&envelope, body),
+                Ok(None) => {
+                    self.pending = Some(envelope);
+                    return Ok(None);
                 }
-                // Whatever body another message has is passed over.
-                MessageType::Schema | MessageType::Other => Bytes::new(),
+                Err(error) => Err(error),
             };
-            if let Some(item) = self.item(&envelope, body)? {
-                return Ok(Some(item));
+            match item {
+                Ok(Some(item)) => return Ok(Some(item)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.pass_over(&envelope);
+                    return Err(error.into());
+                }
             }
         }
+    }
+
+    /// A message's body, or `None` until it has arrived.
+    fn body(&mut self, envelope: &Envelope) -> Result<Option<Bytes>, MessageError> {
+        match envelope.message_type {
+            MessageType::RecordBatch | MessageType::DictionaryBatch => {
+                self.check_size(envelope)?;
+                Ok(self.frames.body())
+            }
+            // Whatever body another message has is passed over.
+            MessageType::Schema | MessageType::Other => Ok(Some(Bytes::new())),
+        }
+    }
+
+    /// Notes whose batch it was that nobody reads.
+    fn pass_over(&mut self, envelope: &Envelope) {
+        if envelope.message_type == MessageType::RecordBatch && self.passed_over.is_none() {
+            self.passed_over = Some(envelope.first_metadata(self.limits.max_metadata_entries));
+        }
+    }
+
+    /// Metadata of the first batch that was passed over in the stream that ended last, as far as it could be read.
+    pub(crate) fn passed_over(&self) -> Option<&Metadata> {
+        self.passed_over.as_ref()
     }
 
     fn check_size(&self, envelope: &Envelope) -> Result<(), MessageError> {
@@ -222,7 +253,7 @@ impl Reader {
         let version = version(envelope, &schema.shape)?;
         if schema.flat && schema.shape.columns > 0 {
             // Cloning a body shares it.
-            let decoded = flat::decode(envelope, schema.schema(), body.clone(), &self.limits)?;
+            let decoded = flat::decode(envelope, schema, body.clone(), &self.limits)?;
             if let Some(batch) = decoded {
                 return Ok(batch);
             }
@@ -240,11 +271,12 @@ impl Reader {
         let decoder = RecordBatchDecoder::try_new(
             &body,
             table,
-            schema.schema().clone(),
+            schema.nullable().clone(),
             &self.stream.dictionaries,
             &version,
         )?;
-        Ok(decoder.read_record_batch()?)
+        let (_, columns, rows) = decoder.read_record_batch()?.into_parts();
+        assemble(schema, columns, rows)
     }
 
     fn dictionary(
@@ -281,6 +313,28 @@ impl Reader {
         let body = arrow_body(body, &field.shape);
         Ok(read_dictionary(&body, table, schema.schema(), &mut self.stream.dictionaries, &version)?)
     }
+}
+
+/// A batch of its stream's schema. Where a column has nulls against that, its field says so: that an argument is
+/// missing is for the method to refuse, not for the framing.
+pub(crate) fn assemble(
+    schema: &ReceivedSchema,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch, MessageError> {
+    let declared = schema.schema().fields();
+    let broken = |(field, column): (&FieldRef, &ArrayRef)| !field.is_nullable() && column.null_count() > 0;
+    let schema = if declared.iter().zip(&columns).any(broken) {
+        let fields = declared.iter().zip(&columns).map(|(field, column)| match broken((field, column)) {
+            true => Arc::new(field.as_ref().clone().with_nullable(true)),
+            false => field.clone(),
+        });
+        Arc::new(Schema::new_with_metadata(fields.collect::<Fields>(), schema.schema().metadata().clone()))
+    } else {
+        schema.schema().clone()
+    };
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
 /// The format's version. V4 differs only in that unions have a validity buffer, which nobody sends any more.

@@ -7,7 +7,7 @@ use crate::Limits;
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use arrow_ipc::{Endianness, MetadataVersion, convert::try_fb_to_schema};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, UnionMode};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef, UnionMode};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +15,8 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug)]
 pub struct ReceivedSchema {
     schema: SchemaRef,
+    /// The same with every column nullable.
+    nullable: SchemaRef,
     pub(crate) shape: Shape,
     pub(crate) dictionaries: Vec<DictionaryField>,
     /// Every column is decoded by this crate unless it is compressed.
@@ -67,12 +69,18 @@ impl ReceivedSchema {
         let mut walk = Walk { limits, fields: 0, dictionaries: Vec::new() };
         let shape = walk.fields(schema.fields().iter().map(AsRef::as_ref), 1)?;
         let flat = all_flat(&schema);
-        Ok(Self { schema, shape, dictionaries: walk.dictionaries, flat })
+        let nullable = |field: &FieldRef| Arc::new(field.as_ref().clone().with_nullable(true));
+        let nullable = Arc::new(Schema::new(schema.fields().iter().map(nullable).collect::<Fields>()));
+        Ok(Self { schema, nullable, shape, dictionaries: walk.dictionaries, flat })
     }
 
     /// The Arrow schema.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    pub(crate) fn nullable(&self) -> &SchemaRef {
+        &self.nullable
     }
 }
 

@@ -49,6 +49,7 @@ enum State {
     /// An input was delivered. `ended` and `cancelled` inputs leave nothing to answer but the end.
     Turn {
         ended: bool,
+        cancelled: bool,
     },
     Draining,
 }
@@ -59,6 +60,8 @@ struct Incoming {
     request: Option<Request>,
     /// The refusal to answer with once the stream has been passed over.
     refusal: Option<RpcError>,
+    /// What could not be read was a request and no abandoned input.
+    refused_request: bool,
     /// The last call was refused and its input may follow.
     after_refusal: bool,
 }
@@ -139,8 +142,11 @@ impl Connection {
     pub fn log(&mut self, message: &LogMessage) {
         let request_id = (!self.request_id.is_empty()).then_some(self.request_id.as_str());
         let metadata = message.to_metadata(&self.config.server_id, request_id);
-        if self.encoder.schema().is_none() || self.encoder.write_empty(&metadata, &mut self.outbox).is_err() {
+        if self.encoder.schema().is_none() {
             self.logs.push(metadata);
+        } else {
+            // Writing an empty batch on an open stream cannot fail.
+            let _ = self.encoder.write_empty(&metadata, &mut self.outbox);
         }
     }
 
@@ -211,7 +217,7 @@ impl Connection {
     /// # Errors
     /// When no input waits for its answer, or the batch is not of the output schema's types.
     pub fn emit(&mut self, batch: &RecordBatch, metadata: &Metadata) -> Result<(), CommandError> {
-        let State::Turn { ended: false } = self.state else {
+        let (State::Turn { ended: false, cancelled: false }, None) = (&self.state, &self.error) else {
             return Err(CommandError::Misuse {
                 command: "emit",
                 when: "while an input waits for its answer",
@@ -276,6 +282,9 @@ impl Connection {
                     }
                 }
                 Err(ReadError::Framing(error)) => {
+                    if matches!(self.state, State::Awaiting(_)) {
+                        self.forget_call();
+                    }
                     if !matches!(self.state, State::Draining) {
                         self.answer_fatal(&RpcError::new("ArrowInvalid", error.to_string()));
                     }
@@ -308,7 +317,8 @@ impl Connection {
                     None
                 }
                 Item::EndOfStream => {
-                    let incoming = std::mem::take(incoming);
+                    let mut incoming = std::mem::take(incoming);
+                    incoming.refused_request = self.reader.passed_over().is_some_and(looks_like_request);
                     self.request_ended(incoming)
                 }
             },
@@ -316,15 +326,15 @@ impl Connection {
                 Item::Schema(_) => None,
                 Item::Batch(_, metadata) if metadata.contains_key(keys::CANCEL) => {
                     self.reader.skip_stream();
-                    self.state = State::Turn { ended: false };
+                    self.state = State::Turn { ended: false, cancelled: true };
                     Some(Event::Cancelled)
                 }
                 Item::Batch(batch, metadata) => {
-                    self.state = State::Turn { ended: false };
+                    self.state = State::Turn { ended: false, cancelled: false };
                     Some(Event::Input(batch, metadata))
                 }
                 Item::EndOfStream => {
-                    self.state = State::Turn { ended: true };
+                    self.state = State::Turn { ended: true, cancelled: false };
                     Some(Event::InputEnded)
                 }
             },
@@ -342,10 +352,10 @@ impl Connection {
     /// A request stream has been read to its end.
     fn request_ended(&mut self, incoming: Incoming) -> Option<Event> {
         let Some(request) = incoming.request else {
-            if incoming.after_refusal && incoming.refusal.is_none() {
+            if incoming.after_refusal && !incoming.refused_request {
                 return None;
             }
-            self.origin = Default::default();
+            self.forget_call();
             let error = incoming.refusal.unwrap_or_else(|| {
                 RpcError::new("RpcError", "expected a request stream with one batch, got none")
             });
@@ -358,6 +368,7 @@ impl Connection {
         }
         self.origin.0.clear();
         self.origin.1.clear();
+        self.logs.clear();
         self.state = State::Answering;
         if let Err(error) = request.validate() {
             let named = request.metadata.contains_key(keys::METHOD);
@@ -366,6 +377,12 @@ impl Connection {
             );
         }
         Some(Event::Request(request))
+    }
+
+    /// What follows belongs to no call that was answered before.
+    fn forget_call(&mut self) {
+        self.request_id.clear();
+        self.origin = Default::default();
     }
 
     fn refuse_request(&mut self, error: RpcError, input: InputStream) -> Event {
@@ -463,7 +480,7 @@ impl Connection {
 
     fn close_output(&mut self) {
         self.encoder.close(&mut self.outbox);
-        if matches!(self.state, State::Turn { ended: true }) {
+        if matches!(self.state, State::Turn { ended: true, .. }) {
             self.state = Incoming::after(InputStream::None);
         } else {
             self.reader.skip_stream();
@@ -471,16 +488,16 @@ impl Connection {
         }
     }
 
-    fn expect_answering(&self, command: &'static str) -> Result<(), CommandError> {
+    pub(crate) fn expect_answering(&self, command: &'static str) -> Result<(), CommandError> {
         match self.state {
-            State::Answering => Ok(()),
+            State::Answering if self.error.is_none() => Ok(()),
             _ => Err(CommandError::Misuse { command, when: "while a request waits for its answer" }),
         }
     }
 
-    fn expect_stream(&self, command: &'static str) -> Result<(), CommandError> {
+    pub(crate) fn expect_stream(&self, command: &'static str) -> Result<(), CommandError> {
         match self.state {
-            State::Streaming | State::Turn { .. } => Ok(()),
+            State::Streaming | State::Turn { .. } if self.error.is_none() => Ok(()),
             _ => Err(CommandError::Misuse { command, when: "on an open stream" }),
         }
     }

@@ -92,6 +92,12 @@ impl Responder {
     pub fn complete(&mut self, done: Done) -> Result<(), CommandError> {
         let Done { outcome, mut context } = done;
         let logs = std::mem::take(&mut context.logs);
+        match &outcome {
+            Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Opened { .. } => {
+                self.connection.expect_answering("complete")?;
+            }
+            _ => self.connection.expect_stream("complete")?,
+        }
         match outcome {
             Outcome::Answered(batch) => {
                 self.log_all(&logs);

@@ -10,8 +10,9 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 /// Checks names, order, types, nullability and nulls; what passes is safe to hand to the handler.
 pub(crate) fn validate(method: &Method, row: RecordBatch) -> Result<Args, RpcError> {
     let declared = &method.info().params;
+    let row = refuse_nulls(method, row)?;
     if row.schema_ref() == declared || same_schema(&row.schema(), declared) {
-        return refuse_nulls(method, conform_names(row, declared)?);
+        return Ok(Args::new(conform_names(row, declared)?));
     }
     Err(mismatch(method, &row.schema()))
 }
@@ -51,26 +52,22 @@ fn same_fields(got: &Fields, declared: &Fields, named: bool) -> bool {
 
 /// Gives the columns the declared types to the letter, which handlers rely on when they pass columns through.
 fn conform_names(row: RecordBatch, declared: &SchemaRef) -> Result<RecordBatch, RpcError> {
-    let nulls = |field: &Field, column: &dyn Array| !field.is_nullable() && column.null_count() > 0;
-    // A null where none may be is refused by name, further on, and would be refused here without one.
-    if row.schema_ref().fields() == declared.fields()
-        || declared.fields().iter().zip(row.columns()).any(|(field, column)| nulls(field, column))
-    {
+    if row.schema_ref().fields() == declared.fields() {
         return Ok(row);
     }
     conform(row, declared).map_err(RpcError::type_error)
 }
 
-fn refuse_nulls(method: &Method, row: RecordBatch) -> Result<Args, RpcError> {
+fn refuse_nulls(method: &Method, row: RecordBatch) -> Result<RecordBatch, RpcError> {
     let schema = &method.info().params;
-    for (field, column) in schema.fields().iter().zip(row.columns()) {
-        if !field.is_nullable() && column.null_count() > 0 {
+    for field in schema.fields().iter().filter(|field| !field.is_nullable()) {
+        if row.column_by_name(field.name()).is_some_and(|column| column.null_count() > 0) {
             let text =
                 format!("{}() parameter {:?} is not optional but got null", name(method), field.name());
             return Err(RpcError::type_error(text));
         }
     }
-    Ok(Args::new(row))
+    Ok(row)
 }
 
 /// Says which part of the declared schema the request does not meet.
