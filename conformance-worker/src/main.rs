@@ -26,6 +26,12 @@ fn main() -> ExitCode {
 fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
     let service = Arc::new(hosting::service(options)?);
     match options.transport() {
-        Transport::Pipe => Ok(vgi_rpc_stdio::serve_stdio(service)?),
+        Transport::Pipe => {
+            let mut server = vgi_rpc_stdio::Server::new(service);
+            if let Some(path) = options.access_log() {
+                server = server.access_log(vgi_rpc_access_log::Options::new(path).open()?);
+            }
+            Ok(server.serve_stdio()?)
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
 
 /// Hosts ConformanceService and conformance.Secondary.v1 for the conformance suite of vgi-rpc.
 #[derive(Debug, Parser)]
@@ -18,6 +19,10 @@ pub struct Options {
     /// Name this instance in logs, errors and reflection [default: 12 random hex digits]
     #[arg(long, value_name = "ID")]
     server_id: Option<String>,
+
+    /// Append a JSON line per call to this file
+    #[arg(long, value_name = "PATH", env = "VGI_ACCESS_LOG")]
+    access_log: Option<PathBuf>,
 
     /// Host a protocol that reports its calls' transport, and nothing else
     #[arg(long, conflicts_with = "hosted_order")]
@@ -57,6 +62,11 @@ impl Options {
     /// What to serve on. `--pipe` says what goes without saying as long as no flag names another transport.
     pub fn transport(&self) -> Transport {
         Transport::Pipe
+    }
+
+    /// Where to log calls, if anywhere.
+    pub fn access_log(&self) -> Option<&Path> {
+        self.access_log.as_deref()
     }
 
     /// What to host.

@@ -95,6 +95,7 @@
 //!
 //! Sections named `WIRE_PROTOCOL n` are those of vgi-rpc's normative wire protocol specification.
 
+pub mod access_log;
 pub mod client;
 mod error;
 mod ids;

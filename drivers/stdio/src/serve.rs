@@ -7,7 +7,9 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 use thiserror::Error;
+use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_client::transfer::{is_gone, retry, send};
 use vgi_rpc_protocol::service::{Peer, Responder, Service, TransportKind};
 use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits, Next};
@@ -50,17 +52,24 @@ pub fn serve(service: Arc<Service>, reader: impl Read, writer: impl Write) -> Re
 pub struct Server {
     service: Arc<Service>,
     limits: Limits,
+    access_log: Option<AccessLog>,
 }
 
 impl Server {
     /// Serves with default limits.
     pub fn new(service: Arc<Service>) -> Self {
-        Self { service, limits: Limits::default() }
+        Self { service, limits: Limits::default(), access_log: None }
     }
 
     /// Sets the bounds of what a connection accepts and holds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Has every call written to an access log, before its answer is sent.
+    pub fn access_log(mut self, log: AccessLog) -> Self {
+        self.access_log = Some(log);
         self
     }
 
@@ -96,15 +105,32 @@ impl Server {
         let peer = Peer::new(TransportKind::Pipe, self.service.server_id().clone());
         let ids = IdSource::seeded(RandomState::new().hash_one(()));
         let mut responder = Responder::new(self.service.clone(), peer, self.limits.clone(), ids);
+        let begun = Instant::now();
+        if self.access_log.is_some() {
+            responder.record_calls();
+        }
+        let tell_time = |responder: &mut Responder| {
+            if self.access_log.is_some() {
+                responder.tell_time(begun.elapsed());
+            }
+        };
         let mut ended = false;
         let mut flush = |responder: &mut Responder| {
+            if let Some(log) = &self.access_log {
+                std::iter::from_fn(|| responder.poll_record()).for_each(|record| log.write(&record));
+            }
             let Some(outbox) = responder.poll_transmit() else { return Ok(()) };
             send(outbox, |slices| writer.write_vectored(slices))?;
             writer.flush()
         };
         loop {
+            tell_time(&mut responder);
             match responder.poll_work() {
-                Ok(Next::Event(work)) => responder.complete(work.run())?,
+                Ok(Next::Event(work)) => {
+                    let done = work.run();
+                    tell_time(&mut responder);
+                    responder.complete(done)?;
+                }
                 Ok(Next::NeedInput) => {
                     flush(&mut responder)?;
                     match retry(|| reader.read(responder.read_buf()))? {

@@ -48,12 +48,39 @@ pub struct Peer {
     pub transport: TransportKind,
     /// The server instance that answers.
     pub server_id: Arc<str>,
+    /// Where the client is, as `IP:PORT`; `None` on transports that have no addresses.
+    pub remote_address: Option<String>,
+    /// The client process, on transports that know it.
+    pub credentials: Option<Credentials>,
+}
+
+/// The process at the other end of a unix socket, as the kernel vouches for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Process id.
+    pub pid: i32,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
 }
 
 impl Peer {
     /// A connection over this transport to this server.
     pub fn new(transport: TransportKind, server_id: impl Into<Arc<str>>) -> Self {
-        Self { transport, server_id: server_id.into() }
+        Self { transport, server_id: server_id.into(), remote_address: None, credentials: None }
+    }
+
+    /// Says where the client is.
+    pub fn with_remote_address(mut self, address: impl Into<String>) -> Self {
+        self.remote_address = Some(address.into());
+        self
+    }
+
+    /// Says which process the client is.
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
     }
 }
 
@@ -82,6 +109,11 @@ impl CallContext {
     /// Kind of the transport that carries the call.
     pub fn transport(&self) -> TransportKind {
         self.peer.transport
+    }
+
+    /// The connection that carries the call.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// The server instance that answers.

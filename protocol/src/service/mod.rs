@@ -11,6 +11,7 @@
 //! | `args`, `answer`, `stream`, `context` | what handlers are given and give back |
 //! | `resolve`, `validate` | routing, the version gate, the parameter check |
 //! | `work`, `responder` | invoking handlers; the machine |
+//! | `record` | what happened in a call |
 
 mod answer;
 mod args;
@@ -19,6 +20,7 @@ mod host;
 mod info;
 mod method;
 mod protocol;
+mod record;
 mod resolve;
 mod responder;
 mod stream;
@@ -28,11 +30,12 @@ mod work;
 
 pub use answer::{IntoAnswer, IntoColumn};
 pub use args::{Args, FromArgument};
-pub use context::{CallContext, Peer, TransportKind};
+pub use context::{CallContext, Credentials, Peer, TransportKind};
 pub use host::{Service, ServiceBuilder, ServiceError};
 pub use info::{Idempotency, MethodInfo, MethodKind, ProtocolInfo, StreamKind};
 pub use method::{Method, MethodBuilder, MethodSpec};
 pub use protocol::Protocol;
+pub use record::{CallRecord, CallStatistics, Moved};
 pub use responder::Responder;
 pub use stream::{Exchange, Producer, Stream, Turn};
 pub use version::{InvalidVersion, Version};

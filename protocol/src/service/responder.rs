@@ -1,8 +1,11 @@
 //! A server's connection together with the service that answers its calls.
 
+mod recording;
+
 use super::context::{CallContext, Peer};
 use super::host::Service;
-use super::info::MethodKind;
+use super::info::{MethodInfo, MethodKind};
+use super::record::CallRecord;
 use super::resolve::{Target, gate_version, resolve};
 use super::work::{Done, Emission, OpenStream, Outcome, Task, Work, split_logs};
 use crate::ipc::{EncodedSchema, Metadata, Outbox};
@@ -15,7 +18,9 @@ use crate::wire::request::Request;
 use crate::{CommandError, ConnectionError, IdSource, Limits, Next};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Answers the calls of one connection from a [`Service`].
 ///
@@ -28,19 +33,37 @@ pub struct Responder {
     peer: Arc<Peer>,
     /// The open stream, while no turn of it is out.
     stream: Option<(Box<OpenStream>, CallContext)>,
+    /// The call under way, when calls are recorded.
+    record: Option<Box<CallRecord>>,
+    /// Records of calls that have ended.
+    records: VecDeque<CallRecord>,
+    recording: bool,
+    stream_ids: IdSource,
+    now: Duration,
 }
 
 /// Getters.
 impl Responder {
     /// A connection of which nothing has been read. `request_ids` names requests that come without an id.
     pub fn new(service: Arc<Service>, peer: Peer, limits: Limits, request_ids: IdSource) -> Self {
+        let stream_ids = IdSource::seeded(request_ids.clone().next_u64());
         let config = Config {
             server_id: service.server_id().to_string(),
             include_tracebacks: service.include_tracebacks(),
             limits,
             request_ids,
         };
-        Self { connection: Connection::new(config), service, peer: Arc::new(peer), stream: None }
+        Self {
+            connection: Connection::new(config),
+            service,
+            peer: Arc::new(peer),
+            stream: None,
+            record: None,
+            records: VecDeque::new(),
+            recording: false,
+            stream_ids,
+            now: Duration::ZERO,
+        }
     }
 
     /// What is served.
@@ -85,6 +108,16 @@ impl Responder {
 
 /// Commands.
 impl Responder {
+    /// Has a [`CallRecord`] made of every call from now on. Take them by [`poll_record`](Self::poll_record).
+    pub fn record_calls(&mut self) {
+        self.recording = true;
+    }
+
+    /// Tells the time, since any moment that does not change. Records bear what was told last.
+    pub fn tell_time(&mut self, now: Duration) {
+        self.now = now;
+    }
+
     /// Takes back what an invocation gave, and answers with it.
     ///
     /// # Errors
@@ -98,6 +131,7 @@ impl Responder {
             }
             _ => self.connection.expect_stream("complete")?,
         }
+        self.note(&outcome);
         match outcome {
             Outcome::Answered(batch) => {
                 self.log_all(&logs);
@@ -105,6 +139,7 @@ impl Responder {
                 match self.connection.respond(&method.result, &batch, &Metadata::new()) {
                     Err(CommandError::Encode(error)) => {
                         let error = RpcError::type_error(format!("the result cannot be sent: {error}"));
+                        self.amend_record(&error);
                         self.connection.refuse(&method.result, &error, InputStream::None)
                     }
                     result => result,
@@ -124,6 +159,7 @@ impl Responder {
                     match self.connection.send_header(schema, &header) {
                         Err(CommandError::Encode(error)) => {
                             let error = RpcError::type_error(format!("the header cannot be sent: {error}"));
+                            self.amend_record(&error);
                             return self.connection.refuse(schema, &error, InputStream::Possible);
                         }
                         result => result?,
@@ -179,6 +215,12 @@ impl Responder {
         }
     }
 
+    /// The record of a call that has ended, once per call. Take it before what [`poll_transmit`](Self::poll_transmit)
+    /// gives is sent, so that whoever has an answer finds the call in the log.
+    pub fn poll_record(&mut self) -> Option<CallRecord> {
+        self.records.pop_front()
+    }
+
     /// The output that waits, if any: send it with `write_vectored` and `advance`, or take segments out.
     pub fn poll_transmit(&mut self) -> Option<&mut Outbox> {
         self.connection.poll_transmit()
@@ -197,12 +239,14 @@ impl Responder {
             }
             Event::InputEnded => {
                 self.stream = None;
+                self.end_record(None);
                 let finished = self.connection.finish();
                 debug_assert!(finished.is_ok(), "the end of the input leaves the stream open");
                 None
             }
-            Event::Refused(_) => {
+            Event::Refused(error) => {
                 self.stream = None;
+                self.end_record(Some(error));
                 None
             }
         }
@@ -213,7 +257,11 @@ impl Responder {
         let (hosted, method) = match resolve(&service, &request) {
             Ok(Target::Method(hosted, method)) => (hosted, method),
             Ok(Target::TransportOptions) => {
+                if let Some(primary) = service.protocols().next() {
+                    self.begin_record(primary, request.method(), MethodKind::Unary, &request);
+                }
                 self.answer_transport_options();
+                self.end_record(None);
                 return None;
             }
             Err(error) => {
@@ -222,11 +270,14 @@ impl Responder {
             }
         };
         self.connection.set_origin(method.protocol(), &method.info().name);
+        let MethodInfo { name, kind, .. } = method.info();
+        self.begin_record(&hosted.info, name, *kind, &request);
         if let Err(error) = gate_version(hosted, &request) {
             match method.info().kind {
                 MethodKind::Unary => self.refuse(&method.result, &error, InputStream::None),
                 MethodKind::Stream(_) => self.refuse(&EncodedSchema::empty(), &error, InputStream::Possible),
             }
+            self.end_record(Some(error));
             return None;
         }
         let made_id = request.request_id().is_none().then(|| self.connection.request_id().into());
@@ -246,11 +297,18 @@ impl Responder {
             // Taken for data, a pointer would be an empty batch.
             let text = "the input batch points to data that this server was not set up to fetch";
             self.stream = None;
-            let failed = self.connection.fail(&RpcError::runtime_error(text));
+            let error = RpcError::runtime_error(text);
+            let failed = self.connection.fail(&error);
             debug_assert!(failed.is_ok(), "an input leaves the stream open");
+            self.end_record(Some(error));
             return None;
         }
         let (stream, context) = self.stream.take()?;
+        if let Some(record) = &mut self.record
+            && batch.num_columns() > 0
+        {
+            record.statistics.input.add(&batch);
+        }
         Some(Work { task: Task::Turn(stream, batch, metadata), context })
     }
 
@@ -282,8 +340,9 @@ impl Responder {
                 Ok(true)
             }
             Err(CommandError::Encode(error)) => {
-                let text = format!("the emitted batch cannot be sent: {error}");
-                self.connection.fail(&RpcError::type_error(text))?;
+                let error = RpcError::type_error(format!("the emitted batch cannot be sent: {error}"));
+                self.amend_record(&error);
+                self.connection.fail(&error)?;
                 Ok(false)
             }
             Err(error) => Err(error),

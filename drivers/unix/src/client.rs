@@ -1,0 +1,212 @@
+//! Blocking clients over unix and TCP sockets.
+
+use crate::server::resolve;
+use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+use vgi_rpc_client::{Client, Transport};
+use vgi_rpc_protocol::Limits;
+
+/// Output that the kernel is asked to hold per unix connection; it may give less.
+const SEND_BYTES: usize = 1 << 20;
+
+/// Connects to an AF_UNIX socket with default options.
+///
+/// # Errors
+/// As for [`ConnectOptions::unix`].
+pub fn connect_unix(path: impl AsRef<Path>) -> io::Result<Client> {
+    ConnectOptions::default().unix(path)
+}
+
+/// Connects to `[HOST:]PORT` with default options.
+///
+/// # Errors
+/// As for [`ConnectOptions::tcp`].
+pub fn connect_tcp(address: &str) -> io::Result<Client> {
+    ConnectOptions::default().tcp(address)
+}
+
+/// How a client connects, and how long it waits. After a timeout the client is of no more use: connect anew.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    limits: Limits,
+    connect_timeout: Option<Duration>,
+    read_timeout: Option<Duration>,
+    call_timeout: Option<Duration>,
+}
+
+impl ConnectOptions {
+    /// Sets the bounds of what the client accepts and holds.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how long connecting may take, to each address that a host name stands for. Default: as long as the
+    /// system allows.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long the server may send nothing while an answer is due, or read nothing of a request. Default: for
+    /// ever.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.read_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long a unary call may take in all, from the first byte sent to the last one read. On a stream it
+    /// bounds each turn. Default: for ever.
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = Some(timeout);
+        self
+    }
+
+    /// Connects to an AF_UNIX socket.
+    ///
+    /// # Errors
+    /// When nobody listens there, or within the timeout nobody accepts.
+    pub fn unix(&self, path: impl AsRef<Path>) -> io::Result<Client> {
+        let address = SocketAddrUnix::new(path.as_ref())?;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // A connect waits for room in the backlog for as long as a send may wait.
+        set_socket_timeout(&socket, Timeout::Send, self.connect_timeout.map(at_least))?;
+        rustix::io::retry_on_intr(|| connect(&socket, &address))
+            .map_err(|errno| timed_out(errno.into(), "connecting"))?;
+        // Fewer wake-ups for a large request. The default does as well.
+        let _ = set_socket_send_buffer_size(&socket, SEND_BYTES);
+        self.client(Socket::Unix(socket.into()))
+    }
+
+    /// Connects to `[HOST:]PORT`; the host is 127.0.0.1 when left out.
+    ///
+    /// # Errors
+    /// When the name cannot be resolved, or no address of it accepts within the timeout.
+    pub fn tcp(&self, address: &str) -> io::Result<Client> {
+        let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the name stands for no address");
+        for address in resolve(address)? {
+            let connected = match self.connect_timeout {
+                Some(timeout) => TcpStream::connect_timeout(&address, at_least(timeout)),
+                None => TcpStream::connect(address),
+            };
+            match connected {
+                Ok(socket) => {
+                    // Requests would wait for acknowledgements otherwise.
+                    socket.set_nodelay(true)?;
+                    return self.client(Socket::Tcp(socket));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn client(&self, socket: Socket) -> io::Result<Client> {
+        socket.set_timeouts(self.read_timeout.map(at_least))?;
+        let connection = Connection {
+            socket,
+            read_timeout: self.read_timeout,
+            call_timeout: self.call_timeout,
+            call: None,
+        };
+        Ok(Client::new(connection, self.limits.clone()))
+    }
+}
+
+#[derive(Debug)]
+enum Socket {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Socket {
+    fn set_timeouts(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Unix(socket) => {
+                socket.set_read_timeout(timeout)?;
+                socket.set_write_timeout(timeout)
+            }
+            Self::Tcp(socket) => {
+                socket.set_read_timeout(timeout)?;
+                socket.set_write_timeout(timeout)
+            }
+        }
+    }
+}
+
+/// A connected socket with its timeouts.
+#[derive(Debug)]
+struct Connection {
+    socket: Socket,
+    read_timeout: Option<Duration>,
+    call_timeout: Option<Duration>,
+    /// The current turn: when it must be over, and whether its answer has begun.
+    call: Option<(Instant, bool)>,
+}
+
+impl Connection {
+    /// Brings the socket's timeouts to what is left of the current turn. A write after an answer begins a new one.
+    fn limit(&mut self, reads: bool) -> io::Result<()> {
+        let Some(timeout) = self.call_timeout else { return Ok(()) };
+        let (deadline, answered) = match self.call {
+            Some((deadline, answered)) if reads || !answered => (deadline, answered || reads),
+            _ => (Instant::now() + timeout, reads),
+        };
+        self.call = Some((deadline, answered));
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::new(ErrorKind::TimedOut, "the call took too long"));
+        }
+        self.socket.set_timeouts(Some(at_least(self.read_timeout.map_or(left, |read| read.min(left)))))
+    }
+}
+
+impl Transport for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.limit(true)?;
+        let read = match &mut self.socket {
+            Socket::Unix(socket) => socket.read(buffer),
+            Socket::Tcp(socket) => socket.read(buffer),
+        };
+        read.map_err(|error| timed_out(error, "waiting for the answer"))
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.limit(false)?;
+        let written = match &mut self.socket {
+            Socket::Unix(socket) => socket.write_vectored(slices),
+            Socket::Tcp(socket) => socket.write_vectored(slices),
+        };
+        written.map_err(|error| timed_out(error, "sending"))
+    }
+
+    fn close(&mut self) -> io::Result<Option<ExitStatus>> {
+        let closed = match &self.socket {
+            Socket::Unix(socket) => socket.shutdown(Shutdown::Both),
+            Socket::Tcp(socket) => socket.shutdown(Shutdown::Both),
+        };
+        match closed {
+            Err(error) if error.kind() != ErrorKind::NotConnected => Err(error),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A socket's timeout cannot be zero, which would stand for none.
+fn at_least(timeout: Duration) -> Duration {
+    timeout.max(Duration::from_micros(1))
+}
+
+/// What a socket says when its timeout passes, put as what it means.
+fn timed_out(error: io::Error, doing: &str) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, format!("timed out {doing}")),
+        _ => error,
+    }
+}

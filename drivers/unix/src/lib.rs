@@ -1,0 +1,46 @@
+//! vgi-rpc over unix and TCP sockets: a server on a mio event loop, and blocking clients.
+//!
+//! The protocol is `vgi-rpc-protocol`'s; this crate moves its bytes and gives its work to threads.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use vgi_rpc_protocol::service::{Method, Protocol, Service};
+//! use vgi_rpc_unix::{Address, Remote, Server, connect_tcp};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let answer = Method::new("answer").returns(arrow_schema::DataType::Int64).unary(|_, _| Ok(42_i64));
+//! let service = Service::builder("a1b2c3d4e5f6").protocol(Protocol::new("demo.Deep.v1").method(answer)).build()?;
+//!
+//! let server = Server::new(Arc::new(service)).bind_tcp("0")?;
+//! let handle = server.handle();
+//! let Address::Tcp(address) = server.address().clone() else { unreachable!() };
+//! let thread = std::thread::spawn(|| server.run());
+//!
+//! let mut client = connect_tcp(&address.to_string())?;
+//! let nothing = arrow_array::RecordBatch::new_empty(Arc::new(arrow_schema::Schema::empty()));
+//! let nothing = one_row(nothing)?;
+//! client.unary(&Remote::new("demo.Deep.v1").method("answer"), &nothing)?;
+//! handle.stop();
+//! thread.join().unwrap()?;
+//! # Ok(())
+//! # }
+//! # fn one_row(batch: arrow_array::RecordBatch) -> Result<arrow_array::RecordBatch, arrow_schema::ArrowError> {
+//! #     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(1));
+//! #     arrow_array::RecordBatch::try_new_with_options(batch.schema(), vec![], &options)
+//! # }
+//! ```
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | `server` | the server |
+//! | `client` | clients |
+//! | `socket_file` | the file of a unix listener |
+
+mod client;
+mod server;
+mod socket_file;
+
+pub use client::{ConnectOptions, connect_tcp, connect_unix};
+pub use server::{Address, Bound, Ended, Handle, Server, ServerError};
+pub use socket_file::SocketFileError;
+pub use vgi_rpc_client::{CallError, Client, Method, Remote, Stream, Transport};

@@ -1,0 +1,107 @@
+//! What happened in one call: for the access log, for hooks, for whoever counts.
+
+use super::context::Peer;
+use super::info::{MethodKind, ProtocolInfo};
+use crate::wire::error::RpcError;
+use arrow_array::RecordBatch;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One call that has ended. It holds no value of any parameter, input or result.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CallRecord {
+    /// The protocol that owns the method; the primary one for the server's own methods.
+    pub protocol: String,
+    /// Fingerprint of that protocol.
+    pub protocol_hash: String,
+    /// The method.
+    pub method: String,
+    /// Unary, or which kind of stream.
+    pub kind: MethodKind,
+    /// The connection.
+    pub peer: Arc<Peer>,
+    /// Correlates the call with its logs and errors.
+    pub request_id: String,
+    /// Names the stream: 32 lowercase hex digits. `None` for unary calls.
+    pub stream_id: Option<String>,
+    /// Name and Arrow type of each column that the request had.
+    pub request_fields: Vec<(String, String)>,
+    /// Rows of the request.
+    pub request_rows: usize,
+    /// How the call failed, if it did.
+    pub error: Option<RpcError>,
+    /// The client gave the stream up.
+    pub cancelled: bool,
+    /// What went in and out.
+    pub statistics: CallStatistics,
+    /// When the request had been read, by the clock of [`Responder::tell_time`](super::Responder::tell_time).
+    pub started: Duration,
+    /// When the call was over, by the same clock.
+    pub ended: Duration,
+}
+
+/// Data that a call moved. Bytes are those of the Arrow buffers, not of the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallStatistics {
+    /// The request and the inputs of an exchange; ticks do not count.
+    pub input: Moved,
+    /// The result, the header and the outputs; logs and errors do not count.
+    pub output: Moved,
+}
+
+/// Batches in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Batches.
+    pub batches: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Their buffers' bytes.
+    pub bytes: u64,
+}
+
+impl Moved {
+    pub(crate) fn add(&mut self, batch: &RecordBatch) {
+        self.batches += 1;
+        self.rows += batch.num_rows() as u64;
+        self.bytes +=
+            batch.columns().iter().map(|column| column.get_buffer_memory_size() as u64).sum::<u64>();
+    }
+}
+
+impl CallRecord {
+    /// The record of a call that begins; it counts the request.
+    pub(crate) fn begin(
+        protocol: &ProtocolInfo,
+        method: &str,
+        kind: MethodKind,
+        peer: &Arc<Peer>,
+        request: &RecordBatch,
+        now: Duration,
+    ) -> Self {
+        let fields = request.schema();
+        let mut record = Self {
+            protocol: protocol.name.clone(),
+            protocol_hash: protocol.hash.clone(),
+            method: method.into(),
+            kind,
+            peer: peer.clone(),
+            request_id: String::new(),
+            stream_id: None,
+            request_fields: fields
+                .fields()
+                .iter()
+                .map(|field| (field.name().clone(), field.data_type().to_string()))
+                .collect(),
+            request_rows: request.num_rows(),
+            error: None,
+            cancelled: false,
+            statistics: CallStatistics::default(),
+            started: now,
+            ended: now,
+        };
+        record.statistics.input.add(request);
+        record
+    }
+}

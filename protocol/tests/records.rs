@@ -1,0 +1,139 @@
+//! Records of calls, and the access-log lines made of them.
+
+mod common;
+
+use common::batches::{no_columns, row, text};
+use common::driver::{Command, Pair};
+use common::scenarios::{count, echo, scale, send, stream, tick, unary, values, versioned};
+use serde_json::{Value, json};
+use std::time::Duration;
+use vgi_rpc_protocol::access_log;
+use vgi_rpc_protocol::service::CallRecord;
+
+/// The records of a script, which takes a second from one command to the next.
+fn records(script: Vec<Command>) -> Vec<CallRecord> {
+    let mut pair = Pair::default();
+    pair.server.record_calls();
+    let mut records = Vec::new();
+    for (second, command) in script.into_iter().enumerate() {
+        pair.server.tell_time(Duration::from_secs(second as u64));
+        pair.play(command);
+        records.extend(std::iter::from_fn(|| pair.server.poll_record()));
+    }
+    records
+}
+
+fn only(script: Vec<Command>) -> CallRecord {
+    let mut records = records(script);
+    assert_eq!(records.len(), 1, "one record for one call: {records:?}");
+    records.remove(0)
+}
+
+#[test]
+fn a_unary_call_is_recorded_without_its_values() {
+    let record = only(vec![echo("a secret")]);
+    assert_eq!((record.method.as_str(), &record.error), ("echo", &None));
+    assert_eq!(record.request_fields, [("value".to_owned(), "Utf8".to_owned())]);
+    assert_eq!((record.statistics.input.rows, record.statistics.output.rows), (1, 1));
+    assert!(record.statistics.input.bytes >= "a secret".len() as u64);
+    assert_eq!(record.protocol_hash.len(), 64);
+    assert!(!format!("{record:?}").contains("secret"));
+    assert!(!access_log::line(&record, Duration::ZERO, 0).contains("secret"));
+}
+
+#[test]
+fn a_stream_is_one_record_with_what_it_moved_and_how_long_it_took() {
+    let record = only(vec![count(2), tick(), tick(), tick()]);
+    assert_eq!((record.statistics.input.batches, record.statistics.output.batches), (1, 2));
+    assert_eq!((record.started, record.ended), (Duration::from_secs(0), Duration::from_secs(3)));
+    let id = record.stream_id.unwrap();
+    assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+
+    let record = only(vec![scale(2.0), send(values([1.0, 2.0])), send(values([3.0])), Command::Close]);
+    let moved = record.statistics;
+    assert_eq!((moved.input.batches, moved.input.rows, moved.output.rows), (3, 4, 3));
+    assert_eq!((record.cancelled, record.error), (false, None));
+}
+
+#[test]
+fn failures_are_recorded_wherever_they_happen() {
+    let undeclared = unary("echo", row([("other", text("x"))]));
+    let old = versioned(
+        Some("0.9.0"),
+        common::scenarios::call(
+            "test.Versioned.v1",
+            "echo",
+            vgi_rpc_protocol::client::CallKind::Unary,
+            row([("value", text("x"))]),
+        ),
+    );
+    for (script, error_type) in [
+        (vec![unary("fail", row([("message", text("as asked"))]))], "ValueError"),
+        (vec![undeclared], "TypeError"),
+        (vec![old], "ProtocolVersionError"),
+        (vec![stream("no_header", no_columns(1))], "TypeError"),
+    ] {
+        let record = only(script);
+        assert_eq!(record.error.unwrap().error_type(), error_type, "{}", record.method);
+    }
+    // The server's own methods are calls.
+    let own = common::scenarios::request(
+        vgi_rpc_protocol::client::CallKind::Unary,
+        no_columns(1),
+        [("vgi_rpc.method", b"__transport_options__"), ("vgi_rpc.request_version", b"1")],
+    );
+    let record = only(vec![own]);
+    assert_eq!((record.method.as_str(), record.protocol.as_str()), ("__transport_options__", "test.Main.v1"));
+    // What was not resolved to a method is no call.
+    assert_eq!(records(vec![unary("no_such_method", no_columns(1))]).len(), 0);
+}
+
+#[test]
+fn a_cancelled_stream_says_so() {
+    let record = only(vec![count(9), tick(), Command::Cancel]);
+    assert!(record.cancelled);
+    let line = line(&record);
+    assert_eq!((&line["cancelled"], &line["status"]), (&json!(true), &json!("error")));
+    assert_eq!(line["error_code"], "CANCELLED");
+}
+
+#[test]
+fn nothing_is_recorded_unless_asked_for() {
+    let mut pair = Pair::default();
+    pair.play(echo("x"));
+    assert!(pair.server.poll_record().is_none());
+}
+
+fn line(record: &CallRecord) -> Value {
+    let line = access_log::line(record, Duration::from_millis(1_777_217_445_123), 4);
+    assert!(line.ends_with('\n') && !line[..line.len() - 1].contains('\n'));
+    serde_json::from_str(&line).unwrap()
+}
+
+#[test]
+fn a_line_has_what_the_specification_requires() {
+    let line = line(&only(vec![echo("x")]));
+    assert_eq!(line["timestamp"], "2026-04-26T15:30:45.123Z");
+    let required = [
+        "level",
+        "logger",
+        "message",
+        "server_id",
+        "protocol",
+        "protocol_hash",
+        "method",
+        "method_type",
+        "principal",
+        "auth_domain",
+        "authenticated",
+        "remote_addr",
+        "duration_ms",
+        "status",
+        "error_type",
+    ];
+    assert!(required.iter().all(|key| line.get(key).is_some()), "{line}");
+    assert_eq!((&line["status"], &line["error_type"]), (&json!("ok"), &json!("")));
+    assert_eq!(line["request_fields"], json!([{ "name": "value", "type": "Utf8" }]));
+    assert_eq!((&line["request_rows"], &line["dropped_records"]), (&json!(1), &json!(4)));
+    assert!(line.get("error_code").is_none() && line.get("stream_id").is_none());
+}
