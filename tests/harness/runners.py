@@ -57,16 +57,34 @@ def _hosted(order: str, expect: str) -> Runner:
     )
 
 
+ACCESS_LOG = RUN_DIR / "access.jsonl"
+
+
+def _suite() -> Runner:
+    def arguments(report: Path) -> list[str]:
+        ACCESS_LOG.unlink(missing_ok=True)
+        return ["--format", "json", "--output", str(report), "--access-log", str(ACCESS_LOG)]
+
+    def read(path: Path, lane: str) -> Iterable[Case]:
+        yield from read_vgi_rpc_test(path, lane)
+        # The runner's report says nothing of the access log that it validates; its output does.
+        said = [line for line in (RUN_DIR / f"{lane}.log").read_text().splitlines() if "--access-log:" in line]
+        outcome = "passed" if any("--access-log: PASS:" in line for line in said) else "failed"
+        yield Case(lane, "the access log is valid", outcome, 0.0, "\n".join(said) or "the log was not validated")
+
+    return Runner(
+        program="vgi-rpc-test",
+        worker_flags=f"--pipe --access-log {shlex.quote(str(ACCESS_LOG))}",
+        arguments=arguments,
+        report="json",
+        read=read,
+        cases=114,
+    )
+
+
 # The second host order is one that no sort gives: a listing sorted by name passes everything else.
 RUNNERS = {
-    "cli-pipe": Runner(
-        program="vgi-rpc-test",
-        worker_flags="--pipe",
-        arguments=lambda report: ["--format", "json", "--output", str(report)],
-        report="json",
-        read=read_vgi_rpc_test,
-        cases=113,
-    ),
+    "cli-pipe": _suite(),
     "hosted-conformance": _hosted("conformance", "ConformanceService,conformance.Secondary.v1"),
     "hosted-reverse": _hosted("reverse", "zeta.Primary.v1,conformance.Secondary.v1,alpha.Extra.v1"),
 }

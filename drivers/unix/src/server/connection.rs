@@ -2,7 +2,7 @@
 
 use super::listener::Socket;
 use super::shared::{Shared, lock};
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 use std::io::{self, ErrorKind, IoSlice};
@@ -21,8 +21,6 @@ const PASS_STEPS: u32 = 32;
 const SLICES: usize = 64;
 /// A handler that took this long may do so again: another thread takes over the loop before it is next run.
 const SLOW: Duration = Duration::from_micros(200);
-/// Input passed over at once after the last answer.
-const DISCARD_BYTES: usize = 16 << 10;
 
 /// Bits of [`Connection::flags`].
 mod flag {
@@ -158,12 +156,12 @@ impl Connection {
     }
 
     /// Serves what there is. The caller owns the connection; `may_run` says whether it may invoke handlers.
-    pub(super) fn serve(self: &Arc<Self>, shared: &Arc<Shared>, may_run: bool) {
+    pub(super) fn serve(self: &Arc<Self>, shared: &Arc<Shared>, scratch: &mut [u8], may_run: bool) {
         let mut machine = lock(&self.machine);
         loop {
             self.flags.fetch_and(!flag::AGAIN, Ordering::AcqRel);
             // An I/O error means that nobody is left to tell.
-            let pass = self.pass(&mut machine, shared, may_run).unwrap_or(Pass::Over);
+            let pass = self.pass(&mut machine, shared, scratch, may_run).unwrap_or(Pass::Over);
             match pass {
                 Pass::Blocked(phase) => {
                     if phase == Phase::Idle && shared.is_draining() {
@@ -198,7 +196,13 @@ impl Connection {
         }
     }
 
-    fn pass(&self, machine: &mut Machine, shared: &Arc<Shared>, may_run: bool) -> io::Result<Pass> {
+    fn pass(
+        &self,
+        machine: &mut Machine,
+        shared: &Arc<Shared>,
+        scratch: &mut [u8],
+        may_run: bool,
+    ) -> io::Result<Pass> {
         if self.flags.load(Ordering::Acquire) & flag::EXPIRED != 0 {
             return Ok(Pass::Over);
         }
@@ -206,7 +210,7 @@ impl Connection {
         let mut steps = 0;
         while steps < PASS_STEPS {
             if machine.failed {
-                return self.finish(machine, shared, &mut steps);
+                return self.finish(machine, shared, scratch, &mut steps);
             }
             let next = match machine.work.take() {
                 Some(work) => Ok(Next::Event(work)),
@@ -245,7 +249,7 @@ impl Connection {
                         };
                         return self.blocked(machine, shared, phase);
                     }
-                    self.read(machine)?;
+                    self.read(machine, scratch)?;
                     steps += 1;
                 }
                 Ok(Next::NeedDrain | Next::NeedCommand) => {
@@ -267,9 +271,11 @@ impl Connection {
         Ok(Pass::Yield)
     }
 
-    /// Reads once, straight into the machine's memory.
-    fn read(&self, machine: &mut Machine) -> io::Result<()> {
-        let buffer = machine.responder.read_buf();
+    /// Reads once: the beginning of a request by way of the thread's memory, the rest of a large one straight into
+    /// its own.
+    fn read(&self, machine: &mut Machine, scratch: &mut [u8]) -> io::Result<()> {
+        let idle = machine.responder.is_idle();
+        let buffer = if idle { &mut *scratch } else { machine.responder.read_buf() };
         let room = buffer.len();
         match retry(|| self.socket.read(buffer)) {
             Ok(0) => {
@@ -277,7 +283,10 @@ impl Connection {
                 machine.drained = true;
             }
             Ok(count) => {
-                machine.responder.advance(count);
+                match scratch.get(..count) {
+                    Some(read) if idle => machine.responder.receive(Bytes::copy_from_slice(read)),
+                    _ => machine.responder.advance(count),
+                }
                 // A short read has emptied the socket: what comes later is announced. The end of the input may
                 // have been announced already.
                 machine.drained =
@@ -307,15 +316,20 @@ impl Connection {
 
     /// After a failure: sends the last answer, then passes over input until the peer closes. A socket that was
     /// closed with input unread could take the answer with it.
-    fn finish(&self, machine: &mut Machine, shared: &Shared, steps: &mut u32) -> io::Result<Pass> {
+    fn finish(
+        &self,
+        machine: &mut Machine,
+        shared: &Shared,
+        scratch: &mut [u8],
+        steps: &mut u32,
+    ) -> io::Result<Pass> {
         if !self.flush(machine, steps)? {
             return self.blocked(machine, shared, Phase::Output);
         }
         self.socket.shutdown(Shutdown::Write);
-        let mut buffer = [0; DISCARD_BYTES];
         while *steps < PASS_STEPS {
             *steps += 1;
-            match retry(|| self.socket.read(&mut buffer)) {
+            match retry(|| self.socket.read(scratch)) {
                 Ok(0) => return Ok(Pass::Over),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

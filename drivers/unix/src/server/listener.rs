@@ -60,7 +60,7 @@ impl Listener {
             Self::Unix(listener, _) => {
                 let (socket, _) = listener.accept()?;
                 // Fewer wake-ups for a large answer. The default does as well.
-                let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BYTES);
+                let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, std::env::var("SB").ok().and_then(|s| s.parse().ok()).unwrap_or(SEND_BYTES));
                 Ok(Socket::Unix(socket))
             }
             Self::Tcp(listener) => {

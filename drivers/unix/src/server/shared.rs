@@ -27,7 +27,9 @@ use vgi_rpc_protocol::{IdSource, Next};
 /// Jobs done before the poll is looked at again though more jobs wait, so that a greedy connection holds up nobody.
 const JOBS_PER_POLL: u32 = 8;
 /// Events taken from the system at once.
-pub(super) const EVENTS: usize = 256;
+const EVENTS: usize = 256;
+/// The most that is read of a request before it is known how large it is.
+const SCRATCH_BYTES: usize = 64 << 10;
 /// Connections accepted in a row.
 const ACCEPTS: usize = 64;
 /// After accepting failed for want of descriptors or memory, how long until it is tried again.
@@ -93,6 +95,20 @@ pub(super) struct State {
 enum Job {
     Accept,
     Serve(Arc<Connection>),
+}
+
+/// What a thread needs to serve.
+#[derive(Debug)]
+pub(super) struct Tools {
+    events: Events,
+    /// Where the beginning of a request is read, so that idle connections need no memory for it.
+    scratch: Box<[u8]>,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Self { events: Events::with_capacity(EVENTS), scratch: vec![0; SCRATCH_BYTES].into() }
+    }
 }
 
 /// Whether connections are accepted.
@@ -209,13 +225,13 @@ impl Shared {
 
     /// A worker's life.
     fn work(self: Arc<Self>) {
-        let mut events = Events::with_capacity(EVENTS);
+        let mut tools = Tools::default();
         let mut state = lock(&self.state);
         while state.ended.is_none() {
             if let Some(connection) = state.work.pop_front() {
                 state.begun += 1;
                 drop(state);
-                connection.serve(&self, true);
+                connection.serve(&self, &mut tools.scratch, true);
                 drop(connection);
                 state = lock(&self.state);
             } else if state.polling && state.queue.is_empty() {
@@ -228,7 +244,7 @@ impl Shared {
                     break;
                 }
             } else {
-                state = self.turn(state, &mut events, None, true);
+                state = self.turn(state, &mut tools, None, true);
             }
         }
         state.threads -= 1;
@@ -239,7 +255,7 @@ impl Shared {
     pub(super) fn turn<'a>(
         self: &'a Arc<Self>,
         mut state: MutexGuard<'a, State>,
-        events: &mut Events,
+        tools: &mut Tools,
         wait: Option<Duration>,
         may_run: bool,
     ) -> MutexGuard<'a, State> {
@@ -250,23 +266,23 @@ impl Shared {
             drop(state);
             match job {
                 Job::Accept => self.accept(),
-                Job::Serve(connection) => connection.serve(self, may_run),
+                Job::Serve(connection) => connection.serve(self, &mut tools.scratch, may_run),
             }
             return lock(&self.state);
         }
         let wait = if state.queue.is_empty() { wait } else { Some(Duration::ZERO) };
         state.polling = true;
         drop(state);
-        let polled = lock(&self.poll).poll(events, wait);
+        let polled = lock(&self.poll).poll(&mut tools.events, wait);
         let mut state = lock(&self.state);
         state.polling = false;
         state.since_poll = 0;
         match polled {
-            Ok(()) => events.iter().for_each(|event| self.take_event(&mut state, event)),
+            Ok(()) => tools.events.iter().for_each(|event| self.take_event(&mut state, event)),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => self.end(&mut state, Err(error.kind())),
         }
-        if state.supervisor_rests && !events.is_empty() {
+        if state.supervisor_rests && !tools.events.is_empty() {
             state.supervisor_rests = false;
             self.supervisor.notify_all();
         }

@@ -3,8 +3,7 @@
 
 use super::Ended;
 use super::connection::Phase;
-use super::shared::{Accept, EVENTS, Shared, State, lock};
-use mio::Events;
+use super::shared::{Accept, Shared, State, Tools, lock};
 use mio::unix::SourceFd;
 use std::io::ErrorKind;
 use std::net::Shutdown;
@@ -55,14 +54,14 @@ impl Shared {
             stands_in: false,
             draining: false,
         };
-        let mut events = Events::with_capacity(EVENTS);
+        let mut tools = Tools::default();
         let mut state = lock(&self.state);
         self.call_worker(&mut state);
         let ended = loop {
             if let Some(ended) = state.ended {
                 break ended;
             }
-            state = self.look_after_poll(state, &mut watch, &mut events);
+            state = self.look_after_poll(state, &mut watch, &mut tools);
             let now = Instant::now();
             let mut wake = self.look_after_accept(&mut state, now);
             wake = earlier(wake, self.look_after_connections(&mut state, &mut watch, now));
@@ -83,14 +82,14 @@ impl Shared {
         self: &'a Arc<Self>,
         mut state: MutexGuard<'a, State>,
         watch: &mut Watch,
-        events: &mut Events,
+        tools: &mut Tools,
     ) -> MutexGuard<'a, State> {
         let begun = state.begun - watch.begun;
         let stuck = begun == 0 && !state.polling;
         let behind = watch.waiting > 0 && begun < watch.waiting as u64;
         watch.stands_in = (stuck || behind) && !self.call_worker(&mut state) && !state.polling;
         if watch.stands_in {
-            state = self.turn(state, events, Some(TICK), false);
+            state = self.turn(state, tools, Some(TICK), false);
         }
         let is_quiet = state.begun == watch.begun && state.polling && state.waiting() == 0;
         watch.quiet = if is_quiet { watch.quiet.saturating_add(1) } else { 0 };

@@ -1,0 +1,108 @@
+//! Descriptors, threads and memory: what many connections take, and that it comes back.
+
+mod common;
+
+use common::*;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use vgi_rpc_unix::Server;
+
+/// What is counted belongs to the whole process, so these tests take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// A number of `/proc/self/status`: memory in KiB, or threads.
+fn status(name: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn descriptors_and_threads_come_back() {
+    let _turn = alone();
+    let gate = Gate::default();
+    gate.open();
+    let before = (descriptors(), status("Threads"));
+    for round in 0..3 {
+        let running = Running::unix(&Server::new(service(&gate)));
+        let request = echo_request(100_000);
+        for number in 0..200 {
+            let mut client = running.connect();
+            greet(&mut client, "world").unwrap();
+            running.raw().write_all(&request[..number * request.len() / 200]).unwrap();
+            running.raw().write_all(b"garbage garbage garbage").unwrap();
+            drop(running.raw());
+        }
+        until("every connection is gone", || running.handle.connections() == 0);
+        if round == 1 {
+            let _left_open: Vec<_> = (0..10).map(|_| running.connect()).collect();
+            drop(running);
+        } else {
+            running.handle.stop();
+            running.join();
+        }
+        until("descriptors and threads are back", || (descriptors(), status("Threads")) == before);
+    }
+}
+
+#[test]
+fn two_thousand_idle_connections_take_few_threads_and_little_memory() {
+    let _turn = alone();
+    const CONNECTIONS: usize = 2000;
+    let limit = getrlimit(Resource::Nofile);
+    let enough = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, enough).unwrap();
+    let server = Server::new(service(&Gate::default())).max_connections(0);
+    let running = Running::unix(&server);
+    greet(&mut running.connect(), "warm").unwrap();
+    let request = echo_request(1000);
+    let before = status("VmRSS");
+    let mut idle: Vec<UnixStream> = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        let mut socket = running.raw();
+        socket.write_all(&request).unwrap();
+        std::io::Read::read(&mut socket, &mut [0; 4096]).unwrap();
+        idle.push(socket);
+    }
+    until("all are connected", || running.handle.connections() == CONNECTIONS);
+    // Memory that is kept for the next call is given back a little later.
+    std::thread::sleep(Duration::from_millis(800));
+    let used = (status("VmRSS") - before) * 1024 / CONNECTIONS;
+    println!("{used} bytes resident per idle connection, {} threads", running.handle.threads());
+    assert!(used <= 8 << 10, "expected at most 8 KiB per idle connection, got {used} bytes");
+    assert!(running.handle.threads() <= 3, "got {} threads", running.handle.threads());
+    greet(&mut running.connect(), "among many").unwrap();
+}
+
+#[test]
+fn accepting_goes_on_after_descriptors_ran_out() {
+    let _turn = alone();
+    let running = Running::unix(&Server::new(service(&Gate::default())).max_connections(0));
+    let mut client = running.connect();
+    greet(&mut client, "before").unwrap();
+    let flags = rustix::net::SocketFlags::CLOEXEC;
+    let (family, kind) = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM);
+    let socket = rustix::net::socket_with(family, kind, flags, None).unwrap();
+    let address = rustix::net::SocketAddrUnix::new(running.path()).unwrap();
+
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum: limit.maximum }).unwrap();
+    rustix::net::connect(&socket, &address).unwrap();
+    let calls: Vec<_> = (0..100).map(|_| greet(&mut client, "meanwhile")).collect();
+    let accepted = running.handle.connections();
+    setrlimit(Resource::Nofile, limit).unwrap();
+
+    assert!(calls.iter().all(Result::is_ok));
+    assert_eq!(accepted, 1);
+    until("it is accepted after all", || running.handle.connections() == 2);
+}
