@@ -2,13 +2,17 @@
 
 mod common;
 
+use arrow_schema::DataType;
 use common::batches::{no_columns, row, text};
 use common::driver::{Command, Pair};
 use common::scenarios::{count, echo, scale, send, stream, tick, unary, values, versioned};
 use serde_json::{Value, json};
 use std::time::Duration;
-use vgi_rpc_protocol::access_log;
-use vgi_rpc_protocol::service::CallRecord;
+use vgi_rpc_protocol::service::{
+    CallContext, CallHook, CallRecord, Method, Peer, Protocol, Responder, Service, TransportKind,
+};
+use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::{IdSource, Limits, access_log};
 
 /// The records of a script, which takes a second from one command to the next.
 fn records(script: Vec<Command>) -> Vec<CallRecord> {
@@ -136,4 +140,70 @@ fn a_line_has_what_the_specification_requires() {
     assert_eq!(line["request_fields"], json!([{ "name": "value", "type": "Utf8" }]));
     assert_eq!((&line["request_rows"], &line["dropped_records"]), (&json!(1), &json!(4)));
     assert!(line.get("error_code").is_none() && line.get("stream_id").is_none());
+}
+
+/// Counts what it is told, and panics as well.
+#[derive(Clone, Default)]
+struct Listener(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+impl CallHook for Listener {
+    fn on_start(&self, call: &CallContext) {
+        self.0.lock().unwrap().push(format!("start {}", call.method()));
+    }
+
+    fn on_end(&self, record: &CallRecord) {
+        let error = record.error.as_ref().map_or("ok", |error| error.error_type());
+        self.0.lock().unwrap().push(format!("end {} {error}", record.method));
+        std::panic::panic_any("on purpose, in a hook");
+    }
+}
+
+#[test]
+fn hooks_hear_of_every_call_and_harm_none() {
+    common::quiet_panics();
+    let listener = Listener::default();
+    let methods = [
+        Method::new("good").unary(|_, _| Ok(())),
+        Method::new("bad").unary(|_, _| Err::<(), _>(RpcError::value_error("as asked"))),
+        Method::new("unsendable").returns(DataType::Int64).unary(|_, _| Ok("text")),
+    ];
+    let service = Service::builder("hook00000000")
+        .protocol(Protocol::new(common::service::MAIN).methods(methods))
+        .hook(listener.clone())
+        .build()
+        .unwrap();
+    let peer = Peer::new(TransportKind::Pipe, "hook00000000");
+    let mut pair = Pair::default();
+    pair.server = Responder::new(service.into(), peer, Limits::default(), IdSource::seeded(1));
+    for method in ["good", "bad", "unsendable"] {
+        pair.play(unary(method, no_columns(1)));
+    }
+    let heard = listener.0.lock().unwrap().clone();
+    let expected = [
+        "start good",
+        "end good ok",
+        "start bad",
+        "end bad ValueError",
+        "start unsendable",
+        "end unsendable TypeError",
+    ];
+    assert_eq!(heard, expected);
+}
+
+#[test]
+fn start_up_work_is_repeated_until_it_succeeds_and_then_done_once() {
+    let runs = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = runs.clone();
+    let protocol = Protocol::new("test.Start.v1").on_serve_start(move |transport| {
+        assert_eq!(transport, TransportKind::Unix);
+        match counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 => Err(RpcError::runtime_error("not yet")),
+            _ => Ok(()),
+        }
+    });
+    let service = Service::builder("start0000000").protocol(protocol).build().unwrap();
+    assert!(service.start(TransportKind::Unix).is_err());
+    assert!(service.start(TransportKind::Unix).is_ok());
+    assert!(service.start(TransportKind::Unix).is_ok());
+    assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), 2);
 }

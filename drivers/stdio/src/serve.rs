@@ -12,6 +12,7 @@ use thiserror::Error;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_client::transfer::{is_gone, retry, send};
 use vgi_rpc_protocol::service::{Peer, Responder, Service, TransportKind};
+use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits, Next};
 
 /// A connection ended otherwise than by the peer going away.
@@ -21,6 +22,9 @@ pub enum ServeError {
     /// Reading or writing failed.
     #[error("the transport failed: {0}")]
     Io(#[from] io::Error),
+    /// Start-up work of a protocol failed; nothing was served.
+    #[error("the service could not be started: {0}")]
+    Start(RpcError),
     /// The peer sent what is not the protocol. It has been told.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
@@ -102,6 +106,7 @@ impl Server {
     }
 
     fn run(&self, reader: &mut impl Read, writer: &mut impl Write) -> Result<(), ServeError> {
+        self.service.start(TransportKind::Pipe).map_err(ServeError::Start)?;
         let peer = Peer::new(TransportKind::Pipe, self.service.server_id().clone());
         let ids = IdSource::seeded(RandomState::new().hash_one(()));
         let mut responder = Responder::new(self.service.clone(), peer, self.limits.clone(), ids);

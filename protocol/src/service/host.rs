@@ -1,6 +1,8 @@
 //! The service: all protocols that a server hosts, fixed once it is built. WIRE_PROTOCOL 3.1, "Hosting several
 //! application protocols".
 
+use super::context::TransportKind;
+use super::hooks::CallHook;
 use super::info::{MethodInfo, ProtocolInfo};
 use super::method::Method;
 use super::protocol::{Hosted, Protocol};
@@ -8,7 +10,8 @@ use super::version::InvalidVersion;
 use crate::reflection::{self, ProtocolList};
 use crate::wire::error::RpcError;
 use arrow_schema::{ArrowError, DataType};
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 
 /// A protocol or method that cannot be hosted as declared.
@@ -67,17 +70,31 @@ pub enum ServiceError {
 }
 
 /// Everything that a server hosts. Built once, shared by its connections, never changed.
-#[derive(Debug)]
 pub struct Service {
     pub(crate) protocols: Vec<Hosted>,
+    pub(crate) hooks: Vec<Box<dyn CallHook>>,
+    /// The transport that serving was last started on.
+    started: Mutex<Option<TransportKind>>,
     server_id: Arc<str>,
     include_tracebacks: bool,
 }
 
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("protocols", &self.protocols).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServiceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceBuilder").field("protocols", &self.protocols).finish_non_exhaustive()
+    }
+}
+
 /// A service being put together.
-#[derive(Debug)]
 pub struct ServiceBuilder {
     protocols: Vec<Protocol>,
+    hooks: Vec<Box<dyn CallHook>>,
     server_id: String,
     server_version: String,
     include_tracebacks: bool,
@@ -90,11 +107,30 @@ impl Service {
     pub fn builder(server_id: impl Into<String>) -> ServiceBuilder {
         ServiceBuilder {
             protocols: Vec::new(),
+            hooks: Vec::new(),
             server_id: server_id.into(),
             server_version: String::new(),
             include_tracebacks: true,
             reflection: true,
         }
+    }
+
+    /// Does the protocols' start-up work, unless it is done for this transport already. A driver calls it before it
+    /// serves the first call.
+    ///
+    /// # Errors
+    /// The first failure. What ran before it is not undone, and all runs again at the next call.
+    pub fn start(&self, transport: TransportKind) -> Result<(), RpcError> {
+        // A panic in start-up work leaves nothing but the old value.
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        if *started != Some(transport) {
+            self.protocols
+                .iter()
+                .filter_map(|hosted| hosted.serve_start.as_ref())
+                .try_for_each(|work| work(transport))?;
+            *started = Some(transport);
+        }
+        Ok(())
     }
 
     /// This instance's id.
@@ -126,6 +162,12 @@ impl ServiceBuilder {
     /// Hosts a protocol. The first one is the primary: what clients take a server to be for.
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocols.push(protocol);
+        self
+    }
+
+    /// Attaches a listener to every call.
+    pub fn hook(mut self, hook: impl CallHook) -> Self {
+        self.hooks.push(Box::new(hook));
         self
     }
 
@@ -169,6 +211,8 @@ impl ServiceBuilder {
         }
         Ok(Service {
             protocols,
+            hooks: self.hooks,
+            started: Mutex::new(None),
             server_id: self.server_id.into(),
             include_tracebacks: self.include_tracebacks,
         })

@@ -11,11 +11,12 @@
 //! | `args`, `answer`, `stream`, `context` | what handlers are given and give back |
 //! | `resolve`, `validate` | routing, the version gate, the parameter check |
 //! | `work`, `responder` | invoking handlers; the machine |
-//! | `record` | what happened in a call |
+//! | `record`, `hooks` | what happened in a call, and who is told |
 
 mod answer;
 mod args;
 mod context;
+mod hooks;
 mod host;
 mod info;
 mod method;
@@ -31,6 +32,7 @@ mod work;
 pub use answer::{IntoAnswer, IntoColumn};
 pub use args::{Args, FromArgument};
 pub use context::{CallContext, Credentials, Peer, TransportKind};
+pub use hooks::CallHook;
 pub use host::{Service, ServiceBuilder, ServiceError};
 pub use info::{Idempotency, MethodInfo, MethodKind, ProtocolInfo, StreamKind};
 pub use method::{Method, MethodBuilder, MethodSpec};

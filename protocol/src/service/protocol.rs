@@ -1,10 +1,13 @@
 //! An application protocol: a name, a version, methods. WIRE_PROTOCOL 3.1.
 
+use super::context::TransportKind;
+use super::hooks::ServeStart;
 use super::host::ServiceError;
 use super::info::ProtocolInfo;
 use super::method::{Method, MethodSpec, Shared};
 use super::version::Version;
 use crate::reflection;
+use crate::wire::error::RpcError;
 use crate::wire::keys;
 use std::any::Any;
 use std::collections::HashMap;
@@ -21,6 +24,7 @@ pub struct Protocol {
     deprecated: Option<String>,
     methods: Vec<MethodSpec>,
     shared: Option<Shared>,
+    serve_start: Option<Box<ServeStart>>,
 }
 
 impl fmt::Debug for Protocol {
@@ -36,7 +40,14 @@ impl Protocol {
     /// A protocol of this name: letters, digits, `_` and `.`, not beginning with a digit or dot, at most 255
     /// bytes. The major version is part of the name, as in `acme.Reports.v1`.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), version: None, deprecated: None, methods: Vec::new(), shared: None }
+        Self {
+            name: name.into(),
+            version: None,
+            deprecated: None,
+            methods: Vec::new(),
+            shared: None,
+            serve_start: None,
+        }
     }
 
     /// Declares a version, `MAJOR.MINOR.PATCH`; callers must then name one of equal major and minor.
@@ -55,6 +66,16 @@ impl Protocol {
     /// reach it by [`CallContext::shared`](super::CallContext::shared).
     pub fn share(mut self, value: impl Any + Send + Sync) -> Self {
         self.shared = Some(Arc::new(value));
+        self
+    }
+
+    /// Has work done once before the first call is served. When it fails nothing is served, and the next attempt to
+    /// serve runs it again.
+    pub fn on_serve_start(
+        mut self,
+        work: impl Fn(TransportKind) -> Result<(), RpcError> + Send + Sync + 'static,
+    ) -> Self {
+        self.serve_start = Some(Box::new(work));
         self
     }
 
@@ -103,19 +124,31 @@ impl Protocol {
             methods: infos,
             hash,
         };
-        Ok(Hosted { info, methods, version_text: self.version.unwrap_or_default(), version_exempt: reserved })
+        Ok(Hosted {
+            serve_start: self.serve_start,
+            info,
+            methods,
+            version_text: self.version.unwrap_or_default(),
+            version_exempt: reserved,
+        })
     }
 }
 
 /// A registered protocol.
-#[derive(Debug)]
 pub(crate) struct Hosted {
+    pub(crate) serve_start: Option<Box<ServeStart>>,
     pub(crate) info: ProtocolInfo,
     pub(crate) methods: HashMap<String, Arc<Method>>,
     /// The declared version as text: what a caller of the same version sends.
     pub(crate) version_text: String,
     /// Reflection answers callers of any version: it is what tells them which one they need.
     pub(crate) version_exempt: bool,
+}
+
+impl fmt::Debug for Hosted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hosted").field("info", &self.info).finish_non_exhaustive()
+    }
 }
 
 /// Checks a name that is to be registered.

@@ -3,6 +3,7 @@
 mod recording;
 
 use super::context::{CallContext, Peer};
+use super::hooks;
 use super::host::Service;
 use super::info::{MethodInfo, MethodKind};
 use super::record::CallRecord;
@@ -131,22 +132,35 @@ impl Responder {
             }
             _ => self.connection.expect_stream("complete")?,
         }
-        self.note(&outcome);
+        let is_over = self.note(&outcome);
+        let answered = self.answer(outcome, context, &logs);
+        if is_over {
+            self.end_record(None);
+        }
+        answered
+    }
+
+    fn answer(
+        &mut self,
+        outcome: Outcome,
+        context: CallContext,
+        logs: &[LogMessage],
+    ) -> Result<(), CommandError> {
         match outcome {
             Outcome::Answered(batch) => {
-                self.log_all(&logs);
+                self.log_all(logs);
                 let method = context.method.clone();
                 match self.connection.respond(&method.result, &batch, &Metadata::new()) {
                     Err(CommandError::Encode(error)) => {
                         let error = RpcError::type_error(format!("the result cannot be sent: {error}"));
-                        self.amend_record(&error);
+                        self.end_record(Some(error.clone()));
                         self.connection.refuse(&method.result, &error, InputStream::None)
                     }
                     result => result,
                 }
             }
             Outcome::Refused(error) => {
-                self.log_all(&logs);
+                self.log_all(logs);
                 let (schema, input) = match context.method.info().kind {
                     MethodKind::Unary => (context.method.result.clone(), InputStream::None),
                     MethodKind::Stream(_) => (EncodedSchema::empty(), InputStream::Possible),
@@ -154,12 +168,12 @@ impl Responder {
                 self.connection.refuse(&schema, &error, input)
             }
             Outcome::Opened { stream, header } => {
-                self.log_all(&logs);
+                self.log_all(logs);
                 if let (Some(schema), Some(header)) = (&context.method.header, header) {
                     match self.connection.send_header(schema, &header) {
                         Err(CommandError::Encode(error)) => {
                             let error = RpcError::type_error(format!("the header cannot be sent: {error}"));
-                            self.amend_record(&error);
+                            self.end_record(Some(error.clone()));
                             return self.connection.refuse(schema, &error, InputStream::Possible);
                         }
                         result => result?,
@@ -170,23 +184,23 @@ impl Responder {
                 Ok(())
             }
             Outcome::Emitted { stream, data } => {
-                if self.emit(&logs, data)? {
+                if self.emit(logs, data)? {
                     self.stream = Some((stream, context));
                 }
                 Ok(())
             }
             Outcome::Finished { data: Some(data) } => {
-                if self.emit(&logs, data)? {
+                if self.emit(logs, data)? {
                     self.connection.finish()?;
                 }
                 Ok(())
             }
             Outcome::Finished { data: None } | Outcome::Cancelled => {
-                self.log_all(&logs);
+                self.log_all(logs);
                 self.connection.finish()
             }
             Outcome::Failed { error } => {
-                self.log_all(&logs);
+                self.log_all(logs);
                 self.connection.fail(&error)
             }
         }
@@ -288,6 +302,7 @@ impl Responder {
             metadata: request.metadata,
             logs: Vec::new(),
         };
+        service.hooks.iter().for_each(|hook| hooks::run(|| hook.on_start(&context)));
         Some(Work { task: Task::Call(request.batch), context })
     }
 
@@ -341,7 +356,7 @@ impl Responder {
             }
             Err(CommandError::Encode(error)) => {
                 let error = RpcError::type_error(format!("the emitted batch cannot be sent: {error}"));
-                self.amend_record(&error);
+                self.end_record(Some(error.clone()));
                 self.connection.fail(&error)?;
                 Ok(false)
             }

@@ -1,6 +1,7 @@
 //! Keeping the record of the call under way.
 
 use super::Responder;
+use crate::service::hooks;
 use crate::service::info::{MethodKind, ProtocolInfo};
 use crate::service::record::CallRecord;
 use crate::service::work::Outcome;
@@ -15,7 +16,7 @@ impl Responder {
         kind: MethodKind,
         request: &Request,
     ) {
-        if !self.recording {
+        if !self.recording && self.service.hooks.is_empty() {
             return;
         }
         let mut record = CallRecord::begin(protocol, method, kind, &self.peer, &request.batch, self.now);
@@ -29,51 +30,30 @@ impl Responder {
         self.record = Some(Box::new(record));
     }
 
-    /// Counts what an invocation gave, and ends the record if the call is over.
-    pub(super) fn note(&mut self, outcome: &Outcome) {
-        let Some(record) = &mut self.record else { return };
+    /// Counts what an invocation gave, and says whether the call is over with it.
+    pub(super) fn note(&mut self, outcome: &Outcome) -> bool {
+        let is_over = !matches!(outcome, Outcome::Opened { .. } | Outcome::Emitted { .. });
+        let Some(record) = &mut self.record else { return is_over };
         let output = &mut record.statistics.output;
-        let (over, error) = match outcome {
-            Outcome::Answered(batch) => {
-                output.add(batch);
-                (true, None)
-            }
-            Outcome::Opened { header, .. } => {
-                header.iter().for_each(|header| output.add(header));
-                (false, None)
-            }
-            Outcome::Emitted { data, .. } => {
-                output.add(&data.batch);
-                (false, None)
-            }
-            Outcome::Finished { data } => {
-                data.iter().for_each(|data| output.add(&data.batch));
-                (true, None)
-            }
-            Outcome::Refused(error) | Outcome::Failed { error } => (true, Some(error.clone())),
-            Outcome::Cancelled => {
-                record.cancelled = true;
-                (true, None)
-            }
-        };
-        if over {
-            self.end_record(error);
+        match outcome {
+            Outcome::Answered(batch) => output.add(batch),
+            Outcome::Opened { header, .. } => header.iter().for_each(|header| output.add(header)),
+            Outcome::Emitted { data, .. } => output.add(&data.batch),
+            Outcome::Finished { data } => data.iter().for_each(|data| output.add(&data.batch)),
+            Outcome::Refused(error) | Outcome::Failed { error } => record.error = Some(error.clone()),
+            Outcome::Cancelled => record.cancelled = true,
         }
+        is_over
     }
 
+    /// The call is over, for the reason given or the one noted before. Does nothing when its record has ended.
     pub(super) fn end_record(&mut self, error: Option<RpcError>) {
         let Some(mut record) = self.record.take() else { return };
         record.ended = self.now;
-        record.error = error;
-        self.records.push_back(*record);
-    }
-
-    /// What the handler gave could not be sent: the call has failed after all.
-    pub(super) fn amend_record(&mut self, error: &RpcError) {
-        if self.record.is_some() {
-            self.end_record(Some(error.clone()));
-        } else if let Some(record) = self.records.back_mut() {
-            record.error = Some(error.clone());
+        record.error = error.or(record.error);
+        self.service.hooks.iter().for_each(|hook| hooks::run(|| hook.on_end(&record)));
+        if self.recording {
+            self.records.push_back(*record);
         }
     }
 }

@@ -1,0 +1,23 @@
+//! What an application may attach to a service beside its handlers: start-up work, and a listener to every call.
+
+use super::context::{CallContext, TransportKind};
+use super::record::CallRecord;
+use crate::wire::error::RpcError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Listens to every call, on every transport. It cannot change a call; a panic in it is swallowed.
+pub trait CallHook: Send + Sync + 'static {
+    /// A request was resolved to a method, and its handler is about to be invoked.
+    fn on_start(&self, _call: &CallContext) {}
+
+    /// A call is over: how it went, and what it moved. It is told of refused calls too, which never started.
+    fn on_end(&self, _record: &CallRecord) {}
+}
+
+/// Work to do once before the first call, told on which transport.
+pub(crate) type ServeStart = dyn Fn(TransportKind) -> Result<(), RpcError> + Send + Sync;
+
+/// Runs a hook; what goes wrong in it goes no further.
+pub(crate) fn run(hook: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(hook));
+}
