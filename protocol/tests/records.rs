@@ -174,8 +174,8 @@ fn hooks_hear_of_every_call_and_harm_none() {
         .build()
         .unwrap();
     let peer = Peer::new(TransportKind::Pipe, "hook00000000");
-    let mut pair = Pair::default();
-    pair.server = Responder::new(service.into(), peer, Limits::default(), IdSource::seeded(1));
+    let server = Responder::new(service.into(), peer, Limits::default(), IdSource::seeded(1));
+    let mut pair = Pair { server, ..Pair::default() };
     for method in ["good", "bad", "unsendable"] {
         pair.play(unary(method, no_columns(1)));
     }
