@@ -3,14 +3,39 @@
 use clap::{Parser, ValueEnum};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Hosts ConformanceService and conformance.Secondary.v1 for the conformance suite of vgi-rpc.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Options {
     /// Serve on stdin and stdout; the default
-    #[arg(long)]
+    #[arg(long, group = "on")]
     pipe: bool,
+
+    /// Listen on an AF_UNIX socket; prints UNIX:PATH
+    #[arg(long, value_name = "PATH", group = "on")]
+    unix: Option<PathBuf>,
+
+    /// Listen on a TCP socket, on 127.0.0.1 unless a host is given; prints TCP:HOST:PORT
+    #[arg(long, value_name = "[HOST:]PORT", group = "on")]
+    tcp: Option<String>,
+
+    /// Serve connections at the same time; the default
+    #[arg(long, overrides_with = "no_threaded")]
+    threaded: bool,
+
+    /// Serve one connection after another
+    #[arg(long)]
+    no_threaded: bool,
+
+    /// Serve so many connections at a time, 0 for any number; the rest wait
+    #[arg(long, value_name = "N", env = "VGI_RPC_MAX_CONNECTIONS", default_value_t = 64)]
+    max_connections: usize,
+
+    /// End after so long without a connection, 0 for never
+    #[arg(long, value_name = "SECONDS", env = "VGI_RPC_IDLE_TIMEOUT", default_value = "300", value_parser = seconds)]
+    idle_timeout: Duration,
 
     /// Accepted and ignored: reflection is always hosted
     #[arg(long)]
@@ -53,15 +78,38 @@ pub enum Hosted {
 
 /// What the worker serves on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
+pub enum Transport<'a> {
     /// Stdin and stdout.
     Pipe,
+    /// An AF_UNIX socket of this path.
+    Unix(&'a Path),
+    /// A TCP socket of this address.
+    Tcp(&'a str),
 }
 
 impl Options {
     /// What to serve on. `--pipe` says what goes without saying as long as no flag names another transport.
-    pub fn transport(&self) -> Transport {
-        Transport::Pipe
+    pub fn transport(&self) -> Transport<'_> {
+        match (&self.unix, &self.tcp) {
+            (Some(path), _) => Transport::Unix(path),
+            (_, Some(address)) => Transport::Tcp(address),
+            (None, None) => Transport::Pipe,
+        }
+    }
+
+    /// Whether connections are served at the same time.
+    pub fn threaded(&self) -> bool {
+        !self.no_threaded
+    }
+
+    /// How many connections are served at a time, 0 for any number.
+    pub fn max_connections(&self) -> usize {
+        self.max_connections
+    }
+
+    /// How long to listen without a connection.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        (!self.idle_timeout.is_zero()).then_some(self.idle_timeout)
     }
 
     /// Where to log calls, if anywhere.
@@ -88,6 +136,11 @@ impl Options {
     }
 }
 
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("expected a number of seconds, got {text:?}"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +156,18 @@ mod tests {
         assert_eq!(options.transport(), Transport::Pipe);
         assert_eq!(options.hosted(), Hosted::Conformance(HostedOrder::Conformance));
         assert!(parse(&["--pipe", "--describe"]).is_ok());
+    }
+
+    #[test]
+    fn one_transport_can_be_chosen() {
+        let unix = parse(&["--unix", "/tmp/x", "--no-threaded", "--idle-timeout", "600.0"]).unwrap();
+        assert_eq!(unix.transport(), Transport::Unix(Path::new("/tmp/x")));
+        assert_eq!((unix.threaded(), unix.idle_timeout()), (false, Some(Duration::from_secs(600))));
+        let tcp = parse(&["--tcp", "127.0.0.1:0", "--threaded", "--idle-timeout", "0"]).unwrap();
+        assert_eq!(tcp.transport(), Transport::Tcp("127.0.0.1:0"));
+        assert_eq!((tcp.threaded(), tcp.idle_timeout()), (true, None));
+        assert!(parse(&["--tcp", "0", "--unix", "x"]).is_err());
+        assert!(parse(&["--idle-timeout", "-1"]).is_err());
     }
 
     #[test]

@@ -72,8 +72,8 @@ impl Server {
     }
 
     /// Has every call written to an access log, before its answer is sent.
-    pub fn access_log(mut self, log: AccessLog) -> Self {
-        self.access_log = Some(log);
+    pub fn access_log(mut self, log: impl Into<Option<AccessLog>>) -> Self {
+        self.access_log = log.into();
         self
     }
 

@@ -14,9 +14,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             .returns(data_type)
             .unary(move |args, _| Ok(args.column(parameter)?.clone()))
     };
-    let protocol = Protocol::new("ConformanceService")
-        .version("2.0.0")
-        .methods([echo("echo_string", "value", DataType::Utf8), echo("echo_bytes", "data", DataType::Binary)]);
+    let protocol = Protocol::new("ConformanceService").version("2.0.0").methods([
+        echo("echo_string", "value", DataType::Utf8),
+        echo("echo_bytes", "data", DataType::Binary),
+    ]);
     let service = Arc::new(Service::builder("0123456789ab").protocol(protocol).build()?);
     let server = Server::new(service).end_on_signals(true).max_connections(0);
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -2,7 +2,9 @@
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -61,7 +63,9 @@ impl SocketFile {
             Ok((listener.into(), file))
         };
         match bound() {
-            Err(source) if source.kind() == io::ErrorKind::AddrInUse => Err(SocketFileError::InUse(path.into())),
+            Err(source) if source.kind() == io::ErrorKind::AddrInUse => {
+                Err(SocketFileError::InUse(path.into()))
+            }
             result => result.map_err(error),
         }
     }

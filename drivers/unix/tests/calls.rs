@@ -27,6 +27,14 @@ fn every_kind_of_call_works_over_both() {
         let expected = if server.address.to_string().starts_with("UNIX:") { "unix" } else { "tcp" };
         assert_eq!(transport.column(0).as_string::<i32>().value(0), expected);
 
+        let caller = call(&mut client, "caller").unwrap();
+        let caller = caller.column(0).as_string::<i32>().value(0);
+        let own = (std::process::id(), rustix::process::getuid().as_raw());
+        assert!(match expected {
+            "unix" => caller == format!("Some({own:?}) None"),
+            _ => caller.starts_with("None Some(\"127.0.0.1:"),
+        });
+
         let to = row("to", Arc::new(Int64Array::from(vec![5])));
         let counted: Vec<i64> = client
             .stream(&remote().method("count"), &to)
@@ -52,7 +60,8 @@ fn every_kind_of_call_works_over_both() {
 #[test]
 fn large_bodies_go_both_ways_intact() {
     both(|server| {
-        let data: Vec<u8> = (0..24_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let data: Vec<u8> =
+            (0..24_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let mut client = server.connect();
         for _ in 0..2 {
             assert!(echo(&mut client, &data).unwrap() == data, "expected the same bytes back");
@@ -70,7 +79,10 @@ fn many_connections_call_at_the_same_time() {
                     let mut client = server.connect();
                     let data = vec![number; 1000 * usize::from(number)];
                     for _ in 0..50 {
-                        assert_eq!(greet(&mut client, &number.to_string()).unwrap(), format!("Hello, {number}!"));
+                        assert_eq!(
+                            greet(&mut client, &number.to_string()).unwrap(),
+                            format!("Hello, {number}!")
+                        );
                         assert!(echo(&mut client, &data).unwrap() == data);
                     }
                 });
@@ -177,7 +189,10 @@ fn a_slow_reader_stalls_itself_only_and_is_given_up() {
         match socket.write(&request[sent % request.len()..]) {
             Ok(count) => sent += count,
             Err(error) => {
-                assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset));
+                assert!(matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+                ));
                 break;
             }
         }

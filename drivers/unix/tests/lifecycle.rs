@@ -100,7 +100,12 @@ fn rude_clients_cost_nothing_after_they_are_gone() {
         half.read_to_end(&mut answer).unwrap();
         assert_eq!(answer.is_empty(), length < request.len());
     }
-    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], &[0; 1 << 20], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]] {
+    for garbage in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &[0xff; 4096],
+        &[0; 1 << 20],
+        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
+    ] {
         let mut socket = running.raw();
         // The server may close before it has read everything.
         let _ = socket.write_all(garbage);
@@ -258,4 +263,34 @@ fn a_connect_times_out_when_nobody_accepts() {
         other => panic!("expected a timeout, got {other:?}"),
     }
     drop(bound);
+}
+
+#[test]
+fn every_call_is_in_the_access_log_before_it_is_answered() {
+    let path = socket_path().with_extension("log");
+    let log = vgi_rpc_access_log::Options::new(&path).open().unwrap();
+    let running = Running::unix(&server().access_log(log));
+    let mut clients: Vec<_> = (0..4).map(|_| running.connect()).collect();
+    let lines = || fs::read_to_string(&path).unwrap().lines().count();
+    for round in 0..5 {
+        for (number, client) in clients.iter_mut().enumerate() {
+            greet(client, "world").unwrap();
+            assert_eq!(lines(), round * 4 + number + 1);
+        }
+    }
+    assert!(call(&mut clients[0], "panic").is_err());
+    assert_eq!(lines(), 21);
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn start_up_work_that_fails_is_an_error() {
+    use vgi_rpc_protocol::service::{Method, Protocol, Service};
+    use vgi_rpc_protocol::wire::error::RpcError;
+    let protocol = Protocol::new("test.Unix.v1")
+        .method(Method::new("nothing").unary(|_, _| Ok(())))
+        .on_serve_start(|_| Err(RpcError::runtime_error("as asked")));
+    let service = Service::builder("unix00000000").protocol(protocol).build().unwrap();
+    let bound = Server::new(service.into()).bind_unix(socket_path()).unwrap();
+    assert!(matches!(bound.run(), Err(ServerError::Start(_))));
 }

@@ -2,18 +2,21 @@
 
 use super::listener::Socket;
 use super::shared::{Shared, lock};
+use super::worker::Tools;
 use bytes::{Buf, Bytes};
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_client::transfer::retry;
 use vgi_rpc_protocol::Next;
-use vgi_rpc_protocol::service::{Responder, Work};
+use vgi_rpc_protocol::service::{Responder, TransportKind, Work};
 
 /// System calls and handler invocations of one pass; then others have their turn.
 const PASS_STEPS: u32 = 32;
@@ -21,6 +24,12 @@ const PASS_STEPS: u32 = 32;
 const SLICES: usize = 64;
 /// A handler that took this long may do so again: another thread takes over the loop before it is next run.
 const SLOW: Duration = Duration::from_micros(200);
+
+/// A read of at least this much is part of a large body, and more is on its way.
+const LARGE_READ: usize = 64 << 10;
+/// How long the next part is waited for before the thread turns to other connections. Being woken takes longer than
+/// a sender on the same machine takes to fill its buffer again.
+const LINGER: Duration = Duration::from_micros(50);
 
 /// Bits of [`Connection::flags`].
 mod flag {
@@ -88,6 +97,8 @@ struct Machine {
     watches_output: bool,
     /// The last read left nothing behind.
     drained: bool,
+    /// A large body is coming in fast: until then its next part is waited for right here.
+    linger_until: Option<Instant>,
     /// The machine has failed; only its last answer is still to be sent.
     failed: bool,
 }
@@ -113,6 +124,7 @@ impl Connection {
             in_call: false,
             watches_output: false,
             drained: false,
+            linger_until: None,
             failed: false,
         };
         Self {
@@ -156,12 +168,15 @@ impl Connection {
     }
 
     /// Serves what there is. The caller owns the connection; `may_run` says whether it may invoke handlers.
-    pub(super) fn serve(self: &Arc<Self>, shared: &Arc<Shared>, scratch: &mut [u8], may_run: bool) {
+    pub(super) fn serve(self: &Arc<Self>, shared: &Arc<Shared>, tools: &mut Tools, may_run: bool) {
         let mut machine = lock(&self.machine);
         loop {
             self.flags.fetch_and(!flag::AGAIN, Ordering::AcqRel);
-            // An I/O error means that nobody is left to tell.
-            let pass = self.pass(&mut machine, shared, scratch, may_run).unwrap_or(Pass::Over);
+            let pass = || self.pass(&mut machine, shared, tools, may_run);
+            // An I/O error means that nobody is left to tell. A panic is a defect of this project: it costs the
+            // connection and not the server.
+            let pass =
+                catch_unwind(AssertUnwindSafe(pass)).map_or(Pass::Over, |pass| pass.unwrap_or(Pass::Over));
             match pass {
                 Pass::Blocked(phase) => {
                     if phase == Phase::Idle && shared.is_draining() {
@@ -200,21 +215,25 @@ impl Connection {
         &self,
         machine: &mut Machine,
         shared: &Arc<Shared>,
-        scratch: &mut [u8],
+        tools: &mut Tools,
         may_run: bool,
     ) -> io::Result<Pass> {
         if self.flags.load(Ordering::Acquire) & flag::EXPIRED != 0 {
             return Ok(Pass::Over);
         }
         machine.drained = false;
+        machine.linger_until = None;
         let mut steps = 0;
         while steps < PASS_STEPS {
             if machine.failed {
-                return self.finish(machine, shared, scratch, &mut steps);
+                return self.finish(machine, shared, tools, &mut steps);
             }
             let next = match machine.work.take() {
                 Some(work) => Ok(Next::Event(work)),
-                None => machine.responder.poll_work(),
+                None => {
+                    shared.tell_time(&mut machine.responder);
+                    machine.responder.poll_work()
+                }
             };
             match next {
                 Ok(Next::Event(work)) if !may_run => {
@@ -223,7 +242,7 @@ impl Connection {
                 }
                 Ok(Next::Event(work)) => {
                     // Earlier answers do not wait for a handler that may take long.
-                    self.flush(machine, &mut steps)?;
+                    self.flush(machine, shared, &mut steps)?;
                     if machine.slow {
                         shared.ensure_poller();
                     }
@@ -232,11 +251,12 @@ impl Connection {
                     machine.slow = began.elapsed() > SLOW;
                     machine.in_call = true;
                     self.request_began.store(0, Ordering::Relaxed);
+                    shared.tell_time(&mut machine.responder);
                     machine.responder.complete(done).map_err(io::Error::other)?;
                     steps += 1;
                 }
                 Ok(Next::NeedInput) => {
-                    if !self.flush(machine, &mut steps)? {
+                    if !self.flush(machine, shared, &mut steps)? {
                         return self.blocked(machine, shared, Phase::Output);
                     }
                     if machine.drained {
@@ -249,17 +269,16 @@ impl Connection {
                         };
                         return self.blocked(machine, shared, phase);
                     }
-                    self.read(machine, scratch)?;
-                    steps += 1;
+                    steps += u32::from(self.read(machine, tools)?);
                 }
                 Ok(Next::NeedDrain | Next::NeedCommand) => {
-                    if !self.flush(machine, &mut steps)? {
+                    if !self.flush(machine, shared, &mut steps)? {
                         return self.blocked(machine, shared, Phase::Output);
                     }
                     steps += 1;
                 }
                 Ok(Next::Closed) => {
-                    return if self.flush(machine, &mut steps)? {
+                    return if self.flush(machine, shared, &mut steps)? {
                         Ok(Pass::Over)
                     } else {
                         self.blocked(machine, shared, Phase::Output)
@@ -272,10 +291,10 @@ impl Connection {
     }
 
     /// Reads once: the beginning of a request by way of the thread's memory, the rest of a large one straight into
-    /// its own.
-    fn read(&self, machine: &mut Machine, scratch: &mut [u8]) -> io::Result<()> {
+    /// its own. False when nothing came yet but is expected to at once.
+    fn read(&self, machine: &mut Machine, tools: &mut Tools) -> io::Result<bool> {
         let idle = machine.responder.is_idle();
-        let buffer = if idle { &mut *scratch } else { machine.responder.read_buf() };
+        let buffer = if idle { &mut *tools.scratch } else { machine.responder.read_buf() };
         let room = buffer.len();
         match retry(|| self.socket.read(buffer)) {
             Ok(0) => {
@@ -283,23 +302,40 @@ impl Connection {
                 machine.drained = true;
             }
             Ok(count) => {
-                match scratch.get(..count) {
+                match tools.scratch.get(..count) {
                     Some(read) if idle => machine.responder.receive(Bytes::copy_from_slice(read)),
                     _ => machine.responder.advance(count),
                 }
                 // A short read has emptied the socket: what comes later is announced. The end of the input may
                 // have been announced already.
-                machine.drained =
-                    count < room && self.flags.load(Ordering::Acquire) & flag::PEER_CLOSED == 0;
+                machine.drained = count < room && self.flags.load(Ordering::Acquire) & flag::PEER_CLOSED == 0;
+                machine.linger_until = None;
+                if machine.drained
+                    && tools.alone
+                    && count >= LARGE_READ
+                    && self.socket.transport() == TransportKind::Unix
+                {
+                    machine.linger_until = Some(Instant::now() + LINGER);
+                    machine.drained = false;
+                }
+            }
+            Err(error)
+                if error.kind() == ErrorKind::WouldBlock
+                    && !idle
+                    && machine.linger_until.is_some_and(|end| Instant::now() < end) =>
+            {
+                thread::yield_now();
+                return Ok(false);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => machine.drained = true,
             Err(error) => return Err(error),
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Sends what waits. False when the peer has to read some first.
-    fn flush(&self, machine: &mut Machine, steps: &mut u32) -> io::Result<bool> {
+    /// Writes the records of calls, then sends what waits. False when the peer has to read some first.
+    fn flush(&self, machine: &mut Machine, shared: &Shared, steps: &mut u32) -> io::Result<bool> {
+        shared.write_records(&mut machine.responder);
         while let Some(outbox) = machine.responder.poll_transmit() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = outbox.chunks_vectored(&mut slices);
@@ -320,16 +356,16 @@ impl Connection {
         &self,
         machine: &mut Machine,
         shared: &Shared,
-        scratch: &mut [u8],
+        tools: &mut Tools,
         steps: &mut u32,
     ) -> io::Result<Pass> {
-        if !self.flush(machine, steps)? {
+        if !self.flush(machine, shared, steps)? {
             return self.blocked(machine, shared, Phase::Output);
         }
         self.socket.shutdown(Shutdown::Write);
         while *steps < PASS_STEPS {
             *steps += 1;
-            match retry(|| self.socket.read(scratch)) {
+            match retry(|| self.socket.read(&mut tools.scratch)) {
                 Ok(0) => return Ok(Pass::Over),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -8,7 +8,8 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{self, Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
-use vgi_rpc_protocol::service::TransportKind;
+use std::sync::Arc;
+use vgi_rpc_protocol::service::{Credentials, Peer, TransportKind};
 
 /// Output that the kernel is asked to hold per unix connection; it may give less.
 const SEND_BYTES: usize = 1 << 20;
@@ -49,8 +50,8 @@ impl Listener {
 
     /// Listens on `[HOST:]PORT`.
     pub(super) fn tcp(address: &str) -> Result<(Self, Address), ServerError> {
-        let listener = bind_tcp(address)
-            .map_err(|source| ServerError::Bind { address: address.to_owned(), source })?;
+        let listener =
+            bind_tcp(address).map_err(|source| ServerError::Bind { address: address.to_owned(), source })?;
         let local = listener.local_addr()?;
         Ok((Self::Tcp(TcpListener::from_std(listener)), Address::Tcp(local)))
     }
@@ -60,13 +61,15 @@ impl Listener {
             Self::Unix(listener, _) => {
                 let (socket, _) = listener.accept()?;
                 // Fewer wake-ups for a large answer. The default does as well.
-                let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, std::env::var("SB").ok().and_then(|s| s.parse().ok()).unwrap_or(SEND_BYTES));
+                let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BYTES);
                 Ok(Socket::Unix(socket))
             }
             Self::Tcp(listener) => {
                 let (socket, _) = listener.accept()?;
                 // Answers would wait for acknowledgements otherwise; one that is gone already shows when read.
                 let _ = socket.set_nodelay(true);
+                // A peer whose machine vanished would hold its place for ever.
+                let _ = rustix::net::sockopt::set_socket_keepalive(&socket, true);
                 Ok(Socket::Tcp(socket))
             }
         }
@@ -112,6 +115,21 @@ impl Socket {
         }
     }
 
+    /// What calls may know of the client.
+    pub(super) fn peer(&self, server_id: Arc<str>) -> Peer {
+        let peer = Peer::new(self.transport(), server_id);
+        match self {
+            Self::Unix(socket) => match credentials(socket) {
+                Some(credentials) => peer.with_credentials(credentials),
+                None => peer,
+            },
+            Self::Tcp(socket) => match socket.peer_addr() {
+                Ok(address) => peer.with_remote_address(address.to_string()),
+                Err(_) => peer,
+            },
+        }
+    }
+
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Unix(socket) => (&*socket).read(buffer),
@@ -133,6 +151,19 @@ impl Socket {
             Self::Tcp(socket) => socket.shutdown(how),
         };
     }
+}
+
+/// The client process, where the system tells.
+#[cfg(target_os = "linux")]
+fn credentials(socket: &UnixStream) -> Option<Credentials> {
+    let found = rustix::net::sockopt::socket_peercred(socket).ok()?;
+    let (pid, uid, gid) = (found.pid.as_raw_pid(), found.uid.as_raw(), found.gid.as_raw());
+    Some(Credentials { pid, uid, gid })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn credentials(_: &UnixStream) -> Option<Credentials> {
+    None
 }
 
 impl AsRawFd for Socket {

@@ -4,13 +4,15 @@
 //! | --- | --- |
 //! | `listener` | listeners and sockets of both families |
 //! | `connection` | one connection and a pass over it |
-//! | `shared` | the threads that serve, and what they share |
+//! | `shared` | what the threads share |
+//! | `worker` | the threads that serve |
 //! | `supervisor` | the thread that watches over them |
 
 mod connection;
 mod listener;
 mod shared;
 mod supervisor;
+mod worker;
 
 use crate::socket_file::SocketFileError;
 pub use listener::Address;
@@ -29,8 +31,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::Limits;
-use vgi_rpc_protocol::service::Service;
+use vgi_rpc_protocol::service::{Service, TransportKind};
+use vgi_rpc_protocol::wire::error::RpcError;
 
 /// A server could not be bound, or could not go on.
 #[derive(Debug, Error)]
@@ -47,6 +51,9 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
+    /// Start-up work of a protocol failed; nothing was served.
+    #[error("the service could not be started: {0}")]
+    Start(RpcError),
     /// The system refused something else that a server needs.
     #[error("the server cannot go on: {0}")]
     Io(#[from] io::Error),
@@ -75,6 +82,7 @@ struct Options {
     max_connections: usize,
     idle_timeout: Option<Duration>,
     timeouts: Timeouts,
+    access_log: Option<AccessLog>,
 }
 
 #[derive(Clone, Debug)]
@@ -108,6 +116,7 @@ impl Server {
                 stream: None,
                 write: Some(Duration::from_secs(60)),
             },
+            access_log: None,
         };
         Self { service, options, threaded: true, end_on_signals: false }
     }
@@ -115,6 +124,12 @@ impl Server {
     /// Sets the bounds of what a connection accepts and holds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
+        self
+    }
+
+    /// Has every call written to an access log, before its answer is sent.
+    pub fn access_log(mut self, log: impl Into<Option<AccessLog>>) -> Self {
+        self.options.access_log = log.into();
         self
     }
 
@@ -240,8 +255,13 @@ impl Bound {
     /// Serves until told to end. Handlers that still run then are left to their threads, and cannot answer any more.
     ///
     /// # Errors
-    /// When the system refuses what the server cannot do without. What happens on one connection is no error.
+    /// When start-up work fails, or the system refuses what the server cannot do without. What happens on one connection is no error.
     pub fn run(self) -> Result<Ended, ServerError> {
+        let transport = match self.address {
+            Address::Unix(_) => TransportKind::Unix,
+            Address::Tcp(_) => TransportKind::Tcp,
+        };
+        self.shared.service.start(transport).map_err(ServerError::Start)?;
         self.shared.supervise().map_err(|kind| io::Error::from(kind).into())
     }
 }

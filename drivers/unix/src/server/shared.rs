@@ -1,17 +1,10 @@
 //! What the threads of a server share: the poll, the queue of what is ready, and the connections.
-//!
-//! Every worker is the same: it serves what is ready, and polls for more when nobody else does. A handler therefore
-//! runs on the thread that read its request, with no hand-over between threads on the way, as with a thread per
-//! connection. When a handler takes long, the thread that calls [`Bound::run`](super::Bound::run) notices within
-//! [`TICK`](super::supervisor) and sends another worker to the poll. When every worker is in a handler it polls
-//! itself, and does everything but run handlers.
 
 use super::connection::Connection;
 use super::listener::{Listener, Socket};
 use super::{Ended, Options};
-use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use mio::{Interest, Poll, Registry, Token, Waker};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
@@ -21,24 +14,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-use vgi_rpc_protocol::service::{Done, Peer, Responder, Service, Work};
-use vgi_rpc_protocol::{IdSource, Next};
+use vgi_rpc_protocol::IdSource;
+use vgi_rpc_protocol::service::{Done, Responder, Service, Work};
 
-/// Jobs done before the poll is looked at again though more jobs wait, so that a greedy connection holds up nobody.
-const JOBS_PER_POLL: u32 = 8;
-/// Events taken from the system at once.
-const EVENTS: usize = 256;
-/// The most that is read of a request before it is known how large it is.
-const SCRATCH_BYTES: usize = 64 << 10;
 /// Connections accepted in a row.
 const ACCEPTS: usize = 64;
 /// After accepting failed for want of descriptors or memory, how long until it is tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a worker waits for work before its thread ends. One always stays.
-const KEEP_THREAD: Duration = Duration::from_secs(10);
 
-const LISTENER: Token = Token(0);
-const WAKER: Token = Token(1);
+pub(super) const LISTENER: Token = Token(0);
+pub(super) const WAKER: Token = Token(1);
 pub(super) const SIGNALS: Token = Token(2);
 const FIRST_CONNECTION: usize = 3;
 
@@ -55,7 +40,7 @@ pub(super) struct Shared {
     pub(super) waker: Waker,
     pub(super) listener: Mutex<Option<Listener>>,
     /// Held by the thread that polls.
-    poll: Mutex<Poll>,
+    pub(super) poll: Mutex<Poll>,
     pub(super) state: Mutex<State>,
     /// Where workers wait that have nothing to do.
     pub(super) workers: Condvar,
@@ -64,15 +49,17 @@ pub(super) struct Shared {
     draining: AtomicBool,
     /// Threads in a handler.
     handlers: AtomicUsize,
+    /// Threads that can run at once.
+    pub(super) processors: usize,
     started: Instant,
     seeds: RandomState,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    queue: VecDeque<Job>,
+    pub(super) queue: VecDeque<Job>,
     /// Connections with an invocation that waits for a worker.
-    work: VecDeque<Arc<Connection>>,
+    pub(super) work: VecDeque<Arc<Connection>>,
     pub(super) connections: HashMap<Token, Arc<Connection>>,
     next_token: usize,
     pub(super) polling: bool,
@@ -80,7 +67,7 @@ pub(super) struct State {
     pub(super) threads: usize,
     /// Jobs begun so far.
     pub(super) begun: u64,
-    since_poll: u32,
+    pub(super) since_poll: u32,
     pub(super) accept: Accept,
     pub(super) connected_before: bool,
     /// Since when there is no connection.
@@ -92,23 +79,9 @@ pub(super) struct State {
 }
 
 #[derive(Debug)]
-enum Job {
+pub(super) enum Job {
     Accept,
     Serve(Arc<Connection>),
-}
-
-/// What a thread needs to serve.
-#[derive(Debug)]
-pub(super) struct Tools {
-    events: Events,
-    /// Where the beginning of a request is read, so that idle connections need no memory for it.
-    scratch: Box<[u8]>,
-}
-
-impl Default for Tools {
-    fn default() -> Self {
-        Self { events: Events::with_capacity(EVENTS), scratch: vec![0; SCRATCH_BYTES].into() }
-    }
 }
 
 /// Whether connections are accepted.
@@ -126,6 +99,11 @@ impl State {
     /// Jobs that wait.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len() + self.work.len()
+    }
+
+    /// Threads that are not out of work.
+    pub(super) fn busy(&self) -> usize {
+        self.threads - self.parked.min(self.threads)
     }
 
     /// Forgets all jobs and connections.
@@ -157,6 +135,7 @@ impl Shared {
             supervisor: Condvar::new(),
             draining: AtomicBool::new(false),
             handlers: AtomicUsize::new(0),
+            processors: thread::available_parallelism().map_or(1, |count| count.get()),
             started: Instant::now(),
             seeds: RandomState::new(),
         })
@@ -165,6 +144,20 @@ impl Shared {
     /// Milliseconds since the server was made.
     pub(super) fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Tells a machine the time, if it makes records.
+    pub(super) fn tell_time(&self, responder: &mut Responder) {
+        if self.options.access_log.is_some() {
+            responder.tell_time(self.started.elapsed());
+        }
+    }
+
+    /// Writes the records that a machine has made.
+    pub(super) fn write_records(&self, responder: &mut Responder) {
+        if let Some(log) = &self.options.access_log {
+            std::iter::from_fn(|| responder.poll_record()).for_each(|record| log.write(&record));
+        }
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -223,88 +216,6 @@ impl Shared {
         state.threads < self.options.threads && self.spawn(state)
     }
 
-    /// A worker's life.
-    fn work(self: Arc<Self>) {
-        let mut tools = Tools::default();
-        let mut state = lock(&self.state);
-        while state.ended.is_none() {
-            if let Some(connection) = state.work.pop_front() {
-                state.begun += 1;
-                drop(state);
-                connection.serve(&self, &mut tools.scratch, true);
-                drop(connection);
-                state = lock(&self.state);
-            } else if state.polling && state.queue.is_empty() {
-                state.parked += 1;
-                let (back, wait) =
-                    self.workers.wait_timeout(state, KEEP_THREAD).unwrap_or_else(PoisonError::into_inner);
-                state = back;
-                state.parked -= 1;
-                if wait.timed_out() && state.threads > 1 && state.waiting() == 0 && state.polling {
-                    break;
-                }
-            } else {
-                state = self.turn(state, &mut tools, None, true);
-            }
-        }
-        state.threads -= 1;
-        self.supervisor.notify_all();
-    }
-
-    /// Does one job, or polls.
-    pub(super) fn turn<'a>(
-        self: &'a Arc<Self>,
-        mut state: MutexGuard<'a, State>,
-        tools: &mut Tools,
-        wait: Option<Duration>,
-        may_run: bool,
-    ) -> MutexGuard<'a, State> {
-        let poll_due = !state.polling && state.since_poll >= JOBS_PER_POLL;
-        if !poll_due && let Some(job) = state.queue.pop_front() {
-            state.begun += 1;
-            state.since_poll += 1;
-            drop(state);
-            match job {
-                Job::Accept => self.accept(),
-                Job::Serve(connection) => connection.serve(self, &mut tools.scratch, may_run),
-            }
-            return lock(&self.state);
-        }
-        let wait = if state.queue.is_empty() { wait } else { Some(Duration::ZERO) };
-        state.polling = true;
-        drop(state);
-        let polled = lock(&self.poll).poll(&mut tools.events, wait);
-        let mut state = lock(&self.state);
-        state.polling = false;
-        state.since_poll = 0;
-        match polled {
-            Ok(()) => tools.events.iter().for_each(|event| self.take_event(&mut state, event)),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => self.end(&mut state, Err(error.kind())),
-        }
-        if state.supervisor_rests && !tools.events.is_empty() {
-            state.supervisor_rests = false;
-            self.supervisor.notify_all();
-        }
-        state
-    }
-
-    fn take_event(&self, state: &mut State, event: &Event) {
-        match event.token() {
-            LISTENER => state.queue.push_back(Job::Accept),
-            WAKER => {}
-            SIGNALS => self.end(state, Ok(Ended::Signal)),
-            token => {
-                if let Some(connection) = state.connections.get(&token)
-                    && connection.claim(event.is_read_closed())
-                {
-                    let connection = connection.clone();
-                    state.queue.push_back(Job::Serve(connection));
-                }
-            }
-        }
-    }
-
     /// Puts a connection that the caller owns at the end of the queue.
     pub(super) fn requeue(&self, connection: &Arc<Connection>) {
         lock(&self.state).queue.push_back(Job::Serve(connection.clone()));
@@ -361,7 +272,8 @@ impl Shared {
             match listener.accept() {
                 Ok(socket) => self.admit(socket),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                 Err(_) => {
                     let mut state = lock(&self.state);
                     state.accept = Accept::PausedUntil(Instant::now() + ACCEPT_PAUSE);
@@ -375,14 +287,15 @@ impl Shared {
     }
 
     fn admit(&self, socket: Socket) {
-        let peer = Peer::new(socket.transport(), self.service.server_id().clone());
+        let peer = socket.peer(self.service.server_id().clone());
         let mut state = lock(&self.state);
         let token = Token(state.next_token);
         state.next_token += 1;
         let ids = IdSource::seeded(self.seeds.hash_one(token.0));
-        let mut responder =
-            Responder::new(self.service.clone(), peer, self.options.limits.clone(), ids);
-        debug_assert!(matches!(responder.poll_work(), Ok(Next::NeedInput)));
+        let mut responder = Responder::new(self.service.clone(), peer, self.options.limits.clone(), ids);
+        if self.options.access_log.is_some() {
+            responder.record_calls();
+        }
         // Registered under the lock that events are taken under, so that its first one finds it.
         let registered =
             self.registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE);

@@ -3,7 +3,8 @@
 
 use super::Ended;
 use super::connection::Phase;
-use super::shared::{Accept, Shared, State, Tools, lock};
+use super::shared::{Accept, Shared, State, lock};
+use super::worker::Tools;
 use mio::unix::SourceFd;
 use std::io::ErrorKind;
 use std::net::Shutdown;
@@ -45,7 +46,8 @@ impl Shared {
     /// Runs the server until it ends.
     pub(super) fn supervise(self: &Arc<Self>) -> Result<Ended, ErrorKind> {
         let mut watch = Watch {
-            begun: 0,
+            // Before the first look counts as progress: the first worker has yet to start.
+            begun: u64::MAX,
             waiting: 0,
             quiet: 0,
             last_sweep: None,
@@ -84,9 +86,11 @@ impl Shared {
         watch: &mut Watch,
         tools: &mut Tools,
     ) -> MutexGuard<'a, State> {
-        let begun = state.begun - watch.begun;
+        let begun = state.begun.wrapping_sub(watch.begun);
         let stuck = begun == 0 && !state.polling;
-        let behind = watch.waiting > 0 && begun < watch.waiting as u64;
+        // More threads than processors help only where some of them wait in their handlers.
+        let room = begun == 0 || state.busy() < self.processors + self.in_handlers();
+        let behind = room && watch.waiting > 0 && begun < watch.waiting as u64;
         watch.stands_in = (stuck || behind) && !self.call_worker(&mut state) && !state.polling;
         if watch.stands_in {
             state = self.turn(state, tools, Some(TICK), false);
@@ -111,12 +115,7 @@ impl Shared {
     }
 
     /// Closes connections that took too long, and takes memory back from idle ones. Says when to look again.
-    fn look_after_connections(
-        &self,
-        state: &mut State,
-        watch: &mut Watch,
-        now: Instant,
-    ) -> Option<Instant> {
+    fn look_after_connections(&self, state: &mut State, watch: &mut Watch, now: Instant) -> Option<Instant> {
         let due = watch.last_sweep.map_or(now, |last| last + SWEEP);
         if due > now {
             return (watch.unsettled || watch.swept != state.begun).then_some(due);

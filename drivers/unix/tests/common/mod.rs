@@ -92,7 +92,17 @@ pub fn service(gate: &Gate) -> Arc<Service> {
             .param("name", DataType::Utf8)
             .returns(DataType::Utf8)
             .unary(|args, _| Ok(format!("Hello, {}!", args.get::<&str>("name")?))),
-        Method::new("transport").returns(DataType::Utf8).unary(|_, context| Ok(context.transport().to_string())),
+        Method::new("transport")
+            .returns(DataType::Utf8)
+            .unary(|_, context| Ok(context.transport().to_string())),
+        Method::new("caller").returns(DataType::Utf8).unary(|_, context| {
+            let peer = context.peer();
+            Ok(format!(
+                "{:?} {:?}",
+                peer.credentials.map(|found| (found.pid, found.uid)),
+                peer.remote_address
+            ))
+        }),
         Method::new("wait").unary(move |_, _| {
             gate.pass();
             Ok(())

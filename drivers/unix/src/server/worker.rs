@@ -1,0 +1,140 @@
+//! A worker's life: it serves what is ready, and polls for more when nobody else does.
+//!
+//! Every worker is the same. A handler runs on the thread that read its request, with no hand-over between threads on
+//! the way, as with a thread per connection; and one thread serves many connections for one look at the poll. When a
+//! handler takes long, the supervisor notices within two ticks and sends another worker to the poll. When every worker
+//! is in a handler it polls itself, and does everything but run handlers.
+
+use super::Ended;
+use super::shared::{Job, LISTENER, SIGNALS, Shared, State, WAKER, lock};
+use mio::Events;
+use mio::event::Event;
+use std::io::ErrorKind;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Jobs done before the poll is looked at again though more jobs wait, so that a greedy connection holds up nobody.
+const JOBS_PER_POLL: u32 = 8;
+/// Events taken from the system at once.
+const EVENTS: usize = 256;
+/// The most that is read of a request before it is known how large it is.
+const SCRATCH_BYTES: usize = 64 << 10;
+/// How long a worker waits for work before its thread ends. One always stays.
+const KEEP_THREAD: Duration = Duration::from_secs(10);
+/// Jobs that take this long are worth another thread when several wait: waking one takes a part of that.
+const COSTLY: Duration = Duration::from_micros(30);
+/// The most that one job counts for in what jobs take, so that a slow handler is soon forgotten.
+const COST_CAP: Duration = Duration::from_millis(1);
+
+/// What a thread needs to serve.
+#[derive(Debug)]
+pub(super) struct Tools {
+    events: Events,
+    /// Where the beginning of a request is read, so that idle connections need no memory for it.
+    pub(super) scratch: Box<[u8]>,
+    /// No other connection waits: the thread may wait a moment for this one.
+    pub(super) alone: bool,
+    /// What a job took of late.
+    job_cost: Duration,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Self {
+            events: Events::with_capacity(EVENTS),
+            scratch: vec![0; SCRATCH_BYTES].into(),
+            alone: false,
+            job_cost: Duration::ZERO,
+        }
+    }
+}
+
+impl Shared {
+    /// A worker's life.
+    pub(super) fn work(self: Arc<Self>) {
+        let mut tools = Tools::default();
+        let mut state = lock(&self.state);
+        while state.ended.is_none() {
+            if let Some(connection) = state.work.pop_front() {
+                state.begun += 1;
+                drop(state);
+                connection.serve(&self, &mut tools, true);
+                drop(connection);
+                state = lock(&self.state);
+            } else if state.polling && state.queue.is_empty() {
+                state.parked += 1;
+                let (back, wait) =
+                    self.workers.wait_timeout(state, KEEP_THREAD).unwrap_or_else(PoisonError::into_inner);
+                state = back;
+                state.parked -= 1;
+                if wait.timed_out() && state.threads > 1 && state.waiting() == 0 && state.polling {
+                    break;
+                }
+            } else {
+                state = self.turn(state, &mut tools, None, true);
+            }
+        }
+        state.threads -= 1;
+        self.supervisor.notify_all();
+    }
+
+    /// Does one job, or polls.
+    pub(super) fn turn<'a>(
+        self: &'a Arc<Self>,
+        mut state: MutexGuard<'a, State>,
+        tools: &mut Tools,
+        wait: Option<Duration>,
+        may_run: bool,
+    ) -> MutexGuard<'a, State> {
+        let poll_due = !state.polling && state.since_poll >= JOBS_PER_POLL;
+        if !poll_due && let Some(job) = state.queue.pop_front() {
+            state.begun += 1;
+            state.since_poll += 1;
+            tools.alone = state.queue.is_empty();
+            if !tools.alone && tools.job_cost >= COSTLY && state.busy() < self.processors {
+                self.call_worker(&mut state);
+            }
+            drop(state);
+            let began = Instant::now();
+            match job {
+                Job::Accept => self.accept(),
+                Job::Serve(connection) => connection.serve(self, tools, may_run),
+            }
+            tools.job_cost = (tools.job_cost * 7 + began.elapsed().min(COST_CAP)) / 8;
+            return lock(&self.state);
+        }
+        let wait = if state.queue.is_empty() { wait } else { Some(Duration::ZERO) };
+        state.polling = true;
+        drop(state);
+        let polled = lock(&self.poll).poll(&mut tools.events, wait);
+        let mut state = lock(&self.state);
+        state.polling = false;
+        state.since_poll = 0;
+        match polled {
+            Ok(()) => tools.events.iter().for_each(|event| self.take_event(&mut state, event)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => self.end(&mut state, Err(error.kind())),
+        }
+        if state.supervisor_rests && !tools.events.is_empty() {
+            state.supervisor_rests = false;
+            self.supervisor.notify_all();
+        }
+        state
+    }
+
+    fn take_event(&self, state: &mut State, event: &Event) {
+        match event.token() {
+            LISTENER => state.queue.push_back(Job::Accept),
+            WAKER => {}
+            SIGNALS => self.end(state, Ok(Ended::Signal)),
+            token => {
+                if let Some(connection) = state.connections.get(&token)
+                    && connection.claim(event.is_read_closed())
+                {
+                    let connection = connection.clone();
+                    state.queue.push_back(Job::Serve(connection));
+                }
+            }
+        }
+    }
+}
