@@ -14,10 +14,10 @@ from collections import Counter
 from typing import ClassVar, Protocol
 
 import pytest
-from transports import TRANSPORTS
+from transports import TRANSPORTS, listening
 from vgi_rpc.conformance import ConformanceService
 from vgi_rpc.introspect import describe_protocol, list_protocols
-from vgi_rpc.rpc import RpcServer, connect
+from vgi_rpc.rpc import RpcServer, connect, tcp_connect, unix_connect
 
 WORKER = os.environ["VGI_CONF_WORKER"]
 SELECTED = os.environ["VGI_CONF_TRANSPORTS"].split(",")
@@ -77,12 +77,24 @@ class TransportKindProbe(Protocol):
 
 
 @pytest.fixture(scope="session")
-def conformance_transport_kind_probes():
+def conformance_transport_kind_probes(tmp_path_factory):
     def kind_over_pipe():
         with connect(TransportKindProbe, [WORKER, "--transport-kind-probe", "--pipe"]) as proxy:
             return proxy.report_transport_kind()
 
-    return [("pipe", kind_over_pipe)]
+    def kind_over_unix():
+        path = str(tmp_path_factory.mktemp("probe") / "s")
+        with listening(WORKER, "--transport-kind-probe", "--unix", path) as path:
+            with unix_connect(TransportKindProbe, path) as proxy:
+                return proxy.report_transport_kind()
+
+    def kind_over_tcp():
+        with listening(WORKER, "--transport-kind-probe", "--tcp", "127.0.0.1:0") as address:
+            host, port = address.rsplit(":", 1)
+            with tcp_connect(TransportKindProbe, host, int(port)) as proxy:
+                return proxy.report_transport_kind()
+
+    return [("pipe", kind_over_pipe), ("unix", kind_over_unix), ("tcp", kind_over_tcp)]
 
 
 def pytest_configure(config):

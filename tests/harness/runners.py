@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from conformance.transports import listening
 from harness.environment import RUN_DIR, TESTS, child_environment, venv_tool
 from harness.results import Case, read_junit, read_vgi_rpc_test
 
@@ -39,54 +42,48 @@ class Runner(NamedTuple):
     """A command-line runner on one worker; `arguments(report)` makes it write `report`."""
 
     program: str
-    worker_flags: str
+    transport: str
+    worker_flags: list[str]
     arguments: Callable[[Path], list[str]]
     report: str
     read: Callable[[Path, str], Iterable[Case]]
     cases: int
 
 
-def _hosted(order: str, expect: str) -> Runner:
-    return Runner(
-        program="vgi-rpc-test-hosted",
-        worker_flags=f"--pipe --hosted-order {order}",
-        arguments=lambda report: ["--expect", expect, "--", f"--junitxml={report}"],
-        report="xml",
-        read=lambda path, lane: read_junit(path, lane),
-        cases=41,
-    )
+def _suite(transport: str) -> Runner:
+    """The reference's own cases, and its check of the access log that they leave behind."""
+    access_log = RUN_DIR / f"cli-{transport}.access.jsonl"
 
-
-ACCESS_LOG = RUN_DIR / "access.jsonl"
-
-
-def _suite() -> Runner:
     def arguments(report: Path) -> list[str]:
-        ACCESS_LOG.unlink(missing_ok=True)
-        return ["--format", "json", "--output", str(report), "--access-log", str(ACCESS_LOG)]
+        return ["--format", "json", "--output", str(report), "--access-log", str(access_log)]
 
     def read(path: Path, lane: str) -> Iterable[Case]:
         yield from read_vgi_rpc_test(path, lane)
-        # The runner's report says nothing of the access log that it validates; its output does.
+        # The report says nothing of the access log that the runner validates; its output does.
         said = [line for line in (RUN_DIR / f"{lane}.log").read_text().splitlines() if "--access-log:" in line]
         outcome = "passed" if any("--access-log: PASS:" in line for line in said) else "failed"
         yield Case(lane, "the access log is valid", outcome, 0.0, "\n".join(said) or "the log was not validated")
 
-    return Runner(
-        program="vgi-rpc-test",
-        worker_flags=f"--pipe --access-log {shlex.quote(str(ACCESS_LOG))}",
-        arguments=arguments,
-        report="json",
-        read=read,
-        cases=114,
-    )
+    flags = ["--access-log", str(access_log)]
+    return Runner("vgi-rpc-test", transport, flags, arguments, "json", read, cases=114)
 
 
-# The second host order is one that no sort gives: a listing sorted by name passes everything else.
+def _hosted(transport: str, order: str, expect: str) -> Runner:
+    def arguments(report: Path) -> list[str]:
+        return ["--expect", expect, "--", f"--junitxml={report}"]
+
+    return Runner("vgi-rpc-test-hosted", transport, ["--hosted-order", order], arguments, "xml", read_junit, cases=41)
+
+
+CONFORMANCE = "ConformanceService,conformance.Secondary.v1"
 RUNNERS = {
-    "cli-pipe": _suite(),
-    "hosted-conformance": _hosted("conformance", "ConformanceService,conformance.Secondary.v1"),
-    "hosted-reverse": _hosted("reverse", "zeta.Primary.v1,conformance.Secondary.v1,alpha.Extra.v1"),
+    "cli-pipe": _suite("pipe"),
+    "cli-unix": _suite("unix"),
+    "cli-tcp": _suite("tcp"),
+    "hosted-conformance": _hosted("pipe", "conformance", CONFORMANCE),
+    # An order that no sort gives: a listing sorted by name passes everything else.
+    "hosted-reverse": _hosted("pipe", "reverse", "zeta.Primary.v1,conformance.Secondary.v1,alpha.Extra.v1"),
+    "hosted-unix": _hosted("unix", "conformance", CONFORMANCE),
 }
 
 
@@ -94,10 +91,25 @@ def run_cli(worker: Path, lane: str) -> Iterable[Case]:
     """Run one of RUNNERS."""
     runner = RUNNERS[lane]
     report, log = RUN_DIR / f"{lane}.{runner.report}", RUN_DIR / f"{lane}.log"
-    command_line = f"{shlex.quote(str(worker))} {runner.worker_flags}"
-    command = [venv_tool(runner.program), "--cmd", command_line, *runner.arguments(report)]
-    _run(lane, command, log, child_environment())
+    for left in (report, RUN_DIR / f"{lane}.access.jsonl"):
+        left.unlink(missing_ok=True)
+    with _target(worker, runner) as target:
+        _run(lane, [venv_tool(runner.program), *target, *runner.arguments(report)], log, child_environment())
     return _read(report, lane, log, partial(runner.read, lane=lane))
+
+
+@contextlib.contextmanager
+def _target(worker: Path, runner: Runner):
+    """The runner's arguments that name the worker, which is listening meanwhile if it is to."""
+    if runner.transport == "pipe":
+        yield ["--cmd", shlex.join([str(worker), "--pipe", *runner.worker_flags])]
+    elif runner.transport == "unix":
+        with tempfile.TemporaryDirectory() as folder:
+            with listening(worker, "--unix", f"{folder}/s", *runner.worker_flags) as path:
+                yield ["--unix", path]
+    else:
+        with listening(worker, "--tcp", "127.0.0.1:0", *runner.worker_flags) as address:
+            yield ["--tcp", address]
 
 
 def _run(title: str, command: list, log: Path, variables: dict[str, str]) -> None:
