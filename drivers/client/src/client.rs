@@ -32,10 +32,17 @@ pub enum CallError {
     WorkerGone {
         /// How it ended, if that is known.
         status: Option<ExitStatus>,
+        /// Whether any of the request may have reached it. If not, the call can be made again elsewhere.
+        sent: bool,
     },
     /// Reading or writing failed. The client is of no more use.
-    #[error("the transport failed: {0}")]
-    Transport(#[from] io::Error),
+    #[error("the transport failed: {source}")]
+    Transport {
+        /// What failed.
+        source: io::Error,
+        /// Whether any of the request may have reached the server. If not, the call can be made again elsewhere.
+        sent: bool,
+    },
     /// The server sent what is not the protocol. The client is of no more use.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
@@ -131,6 +138,8 @@ pub struct Client {
     on_log: LogCallback,
     request_ids: IdSource,
     schemas: Vec<EncodedSchema>,
+    /// Some of the current call's request was handed to the transport.
+    sent: bool,
     /// How the worker ended, once that was seen.
     gone: Option<Option<ExitStatus>>,
 }
@@ -150,6 +159,7 @@ impl Client {
             on_log: Box::new(drop),
             request_ids: IdSource::seeded(RandomState::new().hash_one(())),
             schemas: Vec::new(),
+            sent: false,
             gone: None,
         }
     }
@@ -216,9 +226,8 @@ impl Client {
     }
 
     fn begin(&mut self, method: &Method<'_>, kind: CallKind, params: &RecordBatch) -> Result<(), CallError> {
-        if let Some(status) = self.gone {
-            return Err(CallError::WorkerGone { status });
-        }
+        self.sent = false;
+        self.check_gone()?;
         let schema = self.encoded(&params.schema())?;
         let mut request_id = String::new();
         self.request_ids.next_into(&mut request_id);
@@ -248,9 +257,7 @@ impl Client {
 
     /// The next event that is no log, once what waits was sent.
     pub(crate) fn next_event(&mut self) -> Result<Event, CallError> {
-        if let Some(status) = self.gone {
-            return Err(CallError::WorkerGone { status });
-        }
+        self.check_gone()?;
         self.send()?;
         loop {
             match self.connection.poll_event() {
@@ -262,7 +269,8 @@ impl Client {
                     return Err(CommandError::Misuse { command, when }.into());
                 }
                 Err(error) => {
-                    return Err(self.gone.map_or(error.into(), |status| CallError::WorkerGone { status }));
+                    self.check_gone()?;
+                    return Err(error.into());
                 }
             }
         }
@@ -275,21 +283,31 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self) -> Result<(), CallError> {
-        let Self { connection, transport, .. } = self;
+        let Self { connection, transport, sent, .. } = self;
         let Some(outbox) = connection.poll_transmit() else { return Ok(()) };
-        match send(outbox, |slices| transport.write_vectored(slices)) {
+        let result = send(outbox, |slices| {
+            let written = transport.write_vectored(slices)?;
+            *sent |= written > 0;
+            Ok(written)
+        });
+        match result {
             // The worker may have answered before it went: what it said is read before its end is reported.
             Err(error) if is_gone(&error) => outbox.advance(outbox.remaining()),
-            result => result?,
+            Err(source) => return Err(CallError::Transport { source, sent: self.sent }),
+            Ok(()) => {}
         }
         Ok(())
+    }
+
+    fn check_gone(&self) -> Result<(), CallError> {
+        self.gone.map_or(Ok(()), |status| Err(CallError::WorkerGone { status, sent: self.sent }))
     }
 
     fn receive(&mut self) -> Result<(), CallError> {
         let Self { connection, transport, .. } = self;
         match retry(|| transport.read(connection.read_buf())) {
             Ok(count) if count > 0 => connection.advance(count),
-            Err(error) if !is_gone(&error) => return Err(error.into()),
+            Err(source) if !is_gone(&source) => return Err(CallError::Transport { source, sent: self.sent }),
             Ok(_) | Err(_) => {
                 connection.receive_eof();
                 self.gone = Some(self.transport.close().unwrap_or_default());

@@ -265,9 +265,11 @@ fn large_body() {
 
 fn dead_worker() {
     let mut client = client();
-    for _ in 0..2 {
+    for reached in [true, false] {
         match client.unary(&remote().method("die"), &none()).unwrap_err() {
-            CallError::WorkerGone { status } => assert_eq!(status.unwrap().code(), Some(3)),
+            CallError::WorkerGone { status, sent } => {
+                assert_eq!((status.unwrap().code(), sent), (Some(3), reached));
+            }
             other => panic!("{other}"),
         }
     }

@@ -222,6 +222,15 @@ fn a_stalled_request_is_given_up_and_a_thinking_client_is_not() {
     stalled.write_all(&request[..100]).unwrap();
     assert_eq!(stalled.read(&mut [0; 16]).unwrap(), 0, "expected the connection to be closed");
 
+    // An open stream may wait for its next input, but not for the rest of one.
+    let mut half = server.raw();
+    let input = self::request("negate", &row("n", Arc::new(Int64Array::from(vec![1]))));
+    half.write_all(&self::request("negate", &nothing())).unwrap();
+    half.write_all(&input[..input.len() - 20]).unwrap();
+    let mut said = Vec::new();
+    half.read_to_end(&mut said).unwrap();
+    assert!(!said.is_empty(), "the output stream was opened");
+
     // A byte now and then keeps it no longer than a request may take.
     let mut loris = server.raw();
     loris.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -252,7 +261,7 @@ fn clients_do_not_wait_longer_than_asked() {
             greet(&mut client, "quick").unwrap();
         }
         match call(&mut client, "wait") {
-            Err(CallError::Transport(error)) => assert_eq!(error.kind(), ErrorKind::TimedOut),
+            Err(CallError::Transport { source, .. }) => assert_eq!(source.kind(), ErrorKind::TimedOut),
             other => panic!("expected a timeout, got {other:?}"),
         }
     }

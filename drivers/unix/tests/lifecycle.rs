@@ -259,7 +259,7 @@ fn a_connect_times_out_when_nobody_accepts() {
     let options = vgi_rpc_unix::ConnectOptions::default().read_timeout(Duration::from_millis(100));
     let mut client = options.unix(&path).unwrap();
     match greet(&mut client, "nobody") {
-        Err(CallError::Transport(error)) => assert_eq!(error.kind(), ErrorKind::TimedOut),
+        Err(CallError::Transport { source, .. }) => assert_eq!(source.kind(), ErrorKind::TimedOut),
         other => panic!("expected a timeout, got {other:?}"),
     }
     drop(bound);

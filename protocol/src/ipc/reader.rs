@@ -77,6 +77,11 @@ impl Reader {
         self.stream.schema.is_none() && !self.stream.skipping && self.frames.is_at_boundary()
     }
 
+    /// True when some of a message has arrived and the rest has not.
+    pub fn is_mid_message(&self) -> bool {
+        self.pending.is_some() || !self.frames.is_at_boundary()
+    }
+
     /// Takes bytes in, sharing them.
     pub fn receive(&mut self, bytes: Bytes) {
         self.chunks().push(bytes);

@@ -102,6 +102,12 @@ impl Connection {
         &self.request_id
     }
 
+    /// True when some of a message has arrived and the rest has not: the peer is in the middle of sending, and a
+    /// driver may lose patience with it.
+    pub fn is_mid_message(&self) -> bool {
+        self.reader.is_mid_message()
+    }
+
     /// True between calls, with nothing of a further request there.
     pub fn is_idle(&self) -> bool {
         matches!(&self.state, State::Awaiting(incoming) if incoming.request.is_none())

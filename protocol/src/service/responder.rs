@@ -72,6 +72,12 @@ impl Responder {
         &self.service
     }
 
+    /// True when some of a message has arrived and the rest has not: the peer is in the middle of sending, and a
+    /// driver may lose patience with it.
+    pub fn is_mid_message(&self) -> bool {
+        self.connection.is_mid_message()
+    }
+
     /// True between calls, with nothing of a further request there.
     pub fn is_idle(&self) -> bool {
         self.connection.is_idle()

@@ -51,7 +51,7 @@ pub(super) enum Phase {
     Idle,
     /// The next call, without.
     Released,
-    /// The rest of a request.
+    /// The rest of a request, or of an input that has begun.
     Request,
     /// The next input of an open stream.
     Stream,
@@ -262,7 +262,7 @@ impl Connection {
                     if machine.drained {
                         let idle = machine.responder.is_idle();
                         machine.in_call &= !idle;
-                        let phase = match (idle, machine.in_call) {
+                        let phase = match (idle, machine.in_call && !machine.responder.is_mid_message()) {
                             (true, _) => Phase::Idle,
                             (false, true) => Phase::Stream,
                             (false, false) => Phase::Request,
