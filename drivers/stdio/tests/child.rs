@@ -315,8 +315,11 @@ fn is_process(id: u32) -> bool {
 fn signals() {
     for signal in ["TERM", "INT"] {
         let mut child = raw_worker();
-        child.stdin.as_mut().unwrap().write_all(&request("sleep")).unwrap();
-        std::thread::sleep(Duration::from_millis(200));
+        let input = child.stdin.as_mut().unwrap();
+        // An answer shows that it serves; then it is kept busy.
+        input.write_all(&request("nothing")).unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 8]).unwrap();
+        input.write_all(&request("sleep")).unwrap();
         let begun = Instant::now();
         let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status();
         assert!(sent.unwrap().success());
