@@ -62,8 +62,6 @@ struct Incoming {
     request: Option<Request>,
     /// The refusal to answer with once the stream has been passed over.
     refusal: Option<RpcError>,
-    /// What could not be read was a request and no abandoned input.
-    refused_request: bool,
     /// The last call was refused and its input may follow.
     after_refusal: bool,
 }
@@ -294,7 +292,8 @@ impl Connection {
                         self.forget_call();
                     }
                     if !matches!(self.state, State::Draining) {
-                        self.answer_fatal(&RpcError::new("ArrowInvalid", error.to_string()));
+                        let last = RpcError::new("ArrowInvalid", error.to_string());
+                        self.write_error_stream(&EncodedSchema::empty(), &last);
                     }
                     return Err(self.error.insert(error.into()).clone());
                 }

@@ -8,16 +8,6 @@ use crate::wire::error::{ErrorContext, RpcError};
 use arrow_array::RecordBatch;
 
 impl Connection {
-    /// The last words on a connection that cannot go on.
-    pub(super) fn answer_fatal(&mut self, error: &RpcError) {
-        if self.encoder.schema().is_some() {
-            self.write_error(error);
-            self.encoder.close(&mut self.outbox);
-        } else {
-            self.write_error_stream(&EncodedSchema::empty(), error);
-        }
-    }
-
     pub(super) fn open(&mut self, schema: &EncodedSchema) {
         self.encoder.open(schema, &mut self.outbox);
         for log in std::mem::take(&mut self.logs) {
@@ -40,6 +30,7 @@ impl Connection {
         Ok(())
     }
 
+    /// Ends the response stream that is open with an error; opens one on `schema` if none is.
     pub(super) fn write_error_stream(&mut self, schema: &EncodedSchema, error: &RpcError) {
         // A response whose batch turned out not to be encodable has its stream open already.
         if self.encoder.schema().is_none() {

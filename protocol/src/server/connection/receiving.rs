@@ -25,8 +25,7 @@ impl Connection {
                     None
                 }
                 Item::EndOfStream => {
-                    let mut incoming = std::mem::take(incoming);
-                    incoming.refused_request = self.reader.passed_over().is_some_and(looks_like_request);
+                    let incoming = std::mem::take(incoming);
                     self.request_ended(incoming)
                 }
             },
@@ -60,7 +59,9 @@ impl Connection {
     /// A request stream has been read to its end.
     pub(super) fn request_ended(&mut self, incoming: Incoming) -> Option<Event> {
         let Some(request) = incoming.request else {
-            if incoming.after_refusal && !incoming.refused_request {
+            // What could not be read may have been abandoned input, which nobody waits to have answered.
+            let was_request = || self.reader.passed_over().is_some_and(looks_like_request);
+            if incoming.after_refusal && !was_request() {
                 return None;
             }
             self.forget_call();
@@ -69,13 +70,11 @@ impl Connection {
             });
             return Some(self.refuse_request(error, InputStream::None));
         };
-        self.request_id.clear();
+        self.forget_call();
         match request.request_id() {
             Some(id) => self.request_id.push_str(id),
             None => self.config.request_ids.next_into(&mut self.request_id),
         }
-        self.origin.0.clear();
-        self.origin.1.clear();
         self.logs.clear();
         self.state = State::Answering;
         if let Err(error) = request.validate() {
@@ -90,7 +89,8 @@ impl Connection {
     /// What follows belongs to no call that was answered before.
     pub(super) fn forget_call(&mut self) {
         self.request_id.clear();
-        self.origin = Default::default();
+        self.origin.0.clear();
+        self.origin.1.clear();
     }
 
     pub(super) fn refuse_request(&mut self, error: RpcError, input: InputStream) -> Event {
