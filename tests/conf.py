@@ -3,8 +3,10 @@
 
     tests/conf.py setup                             make the virtual environment in .test-run/venv
     tests/conf.py run --transport pipe,subprocess   the pytest suite over these transports
-    tests/conf.py run --transport all               every transport, then the command-line runners
+    tests/conf.py run --transport 'http*'           the lanes of HTTP: the transport, and what is about HTTP itself
+    tests/conf.py run --transport all               every lane, then the command-line runners
     tests/conf.py cli                               the command-line runners alone
+    tests/conf.py cli --lane '*http*'               those of them on HTTP
     tests/conf.py summary | failures | show CASE    look at the last run
 
 Results: .test-run/junit.xml and .test-run/pytest.log, and a report and a log for each command-line runner. A run
@@ -16,11 +18,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from fnmatch import filter as matching
+from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from conformance.transports import TRANSPORTS  # noqa: E402
+from conformance.lanes import LANES  # noqa: E402
 from harness import environment, results, runners  # noqa: E402
 
 
@@ -40,28 +46,27 @@ def setup(_arguments) -> int:
 
 def run(arguments) -> int:
     worker = prepare(arguments)
-    everything = arguments.transport == "all"
-    transports = list(TRANSPORTS) if everything else arguments.transport.split(",")
+    lanes = arguments.transport
     filtered = bool(arguments.classes or arguments.filter)
     options = ["-k", arguments.filter] if arguments.filter else []
     options += ["-x"] if arguments.exitfirst else []
-    cases = list(runners.run_suite(worker, transports, arguments.classes, options))
-    expected = {} if filtered else {name: TRANSPORTS[name].cases for name in transports}
-    if everything and not filtered and not arguments.no_cli:
-        return finish(cases + cli_cases(worker), {**expected, **cli_expected()})
+    cases = list(runners.run_suite(worker, lanes, arguments.classes, options))
+    expected = {} if filtered else {name: LANES[name] for name in lanes}
+    if lanes == list(LANES) and not filtered and not arguments.no_cli:
+        return finish(cases + cli_cases(worker, runners.RUNNERS), {**expected, **cli_expected(runners.RUNNERS)})
     return finish(cases, expected)
 
 
 def cli(arguments) -> int:
-    return finish(cli_cases(prepare(arguments)), cli_expected())
+    return finish(cli_cases(prepare(arguments), arguments.lane), cli_expected(arguments.lane))
 
 
-def cli_cases(worker: Path) -> list[results.Case]:
-    return [case for lane in runners.RUNNERS for case in runners.run_cli(worker, lane)]
+def cli_cases(worker: Path, lanes: Iterable[str]) -> list[results.Case]:
+    return [case for lane in lanes for case in runners.run_cli(worker, lane)]
 
 
-def cli_expected() -> dict[str, int]:
-    return {lane: runner.cases for lane, runner in runners.RUNNERS.items()}
+def cli_expected(lanes: Iterable[str]) -> dict[str, int]:
+    return {lane: runners.RUNNERS[lane].cases for lane in lanes}
 
 
 def prepare(arguments) -> Path:
@@ -113,11 +118,13 @@ def last_run() -> results.Run:
     return results.last_run()
 
 
-def transport_list(text: str) -> str:
-    unknown = [] if text == "all" else [name for name in text.split(",") if name not in TRANSPORTS]
+def lanes_of(table: Iterable[str], text: str) -> list[str]:
+    """The lanes of a table that the comma-separated names and patterns select, in the table's order."""
+    patterns = ["*"] if text == "all" else text.split(",")
+    unknown = [pattern for pattern in patterns if not matching(table, pattern)]
     if unknown:
-        raise argparse.ArgumentTypeError(f"no transport {', '.join(unknown)}; there are {', '.join(TRANSPORTS)}, all")
-    return text
+        raise argparse.ArgumentTypeError(f"no lane {', '.join(unknown)}; there are {', '.join(table)}, all")
+    return [lane for lane in table if any(fnmatchcase(lane, pattern) for pattern in patterns)]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -125,6 +132,11 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def lanes_from(table: dict) -> dict:
+        """An option that selects lanes of this table."""
+        return {"type": partial(lanes_of, table), "default": "all", "metavar": "NAME,...|PATTERN|all"}
+
     on_worker = argparse.ArgumentParser(add_help=False)
     on_worker.add_argument("--worker", type=Path, metavar="PATH", help="a worker to use in place of the built one")
     on_worker.add_argument("--no-build", action="store_true", help="use the worker as cargo last built it")
@@ -133,7 +145,7 @@ def parse_arguments() -> argparse.Namespace:
     command.set_defaults(command=setup)
 
     command = commands.add_parser("run", parents=[on_worker], help="run the pytest suite")
-    command.add_argument("--transport", type=transport_list, default="all", metavar="NAME,...|all")
+    command.add_argument("--transport", **lanes_from(LANES))
     command.add_argument("--class", action="append", default=[], dest="classes", metavar="NAME", help="only this class")
     command.add_argument("--filter", metavar="EXPR", help="only what this pytest -k expression selects")
     command.add_argument("--no-cli", action="store_true", help="leave out the command-line runners")
@@ -141,6 +153,7 @@ def parse_arguments() -> argparse.Namespace:
     command.set_defaults(command=run)
 
     command = commands.add_parser("cli", parents=[on_worker], help="run the command-line runners")
+    command.add_argument("--lane", **lanes_from(runners.RUNNERS))
     command.set_defaults(command=cli)
 
     for name, function, text in (

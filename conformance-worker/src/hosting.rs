@@ -3,12 +3,18 @@
 use crate::options::{Hosted, HostedOrder, Options};
 use crate::{secondary, service};
 use arrow_schema::DataType;
+use std::sync::atomic::{AtomicBool, Ordering};
 use vgi_rpc_protocol::service::{Method, Protocol, Service, ServiceError};
+use vgi_rpc_protocol::wire::error::RpcError;
 
 /// The service that the command line asks for.
 pub fn service(options: &Options) -> Result<Service, ServiceError> {
     let protocols = match options.hosted() {
-        Hosted::Conformance(HostedOrder::Conformance) => vec![service::protocol(), secondary::protocol()],
+        Hosted::Conformance(HostedOrder::Conformance) => {
+            let primary = service::protocol();
+            let primary = if options.fail_serve_start_once() { failing_once(primary) } else { primary };
+            vec![primary, secondary::protocol()]
+        }
         Hosted::Conformance(HostedOrder::Reverse) => {
             vec![ping("zeta.Primary.v1"), secondary::protocol(), ping("alpha.Extra.v1")]
         }
@@ -16,6 +22,15 @@ pub fn service(options: &Options) -> Result<Service, ServiceError> {
     };
     let builder = Service::builder(options.server_id()).server_version(env!("CARGO_PKG_VERSION"));
     protocols.into_iter().fold(builder, |builder, protocol| builder.protocol(protocol)).build()
+}
+
+/// A protocol whose start-up work fails the first time.
+fn failing_once(protocol: Protocol) -> Protocol {
+    let failed = AtomicBool::new(false);
+    protocol.on_serve_start(move |_| match failed.swap(true, Ordering::Relaxed) {
+        false => Err(RpcError::runtime_error("the first start-up fails, as --fail-serve-start-once asks")),
+        true => Ok(()),
+    })
 }
 
 /// A protocol of which only the name matters.

@@ -2,6 +2,7 @@
 
 mod cancel_probe;
 mod hosting;
+mod http;
 mod options;
 mod secondary;
 mod service;
@@ -9,9 +10,13 @@ mod service;
 use clap::Parser;
 use options::{Options, Transport};
 use std::error::Error;
+use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
+use vgi_rpc_access_log::AccessLog;
+use vgi_rpc_http::Address;
+use vgi_rpc_protocol::service::Service;
 
 fn main() -> ExitCode {
     match serve(&Options::parse()) {
@@ -40,14 +45,40 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
         Transport::Pipe => Ok(vgi_rpc_stdio::Server::new(service).access_log(access_log).serve_stdio()?),
         Transport::Unix(path) => listen(sockets().bind_unix(path)?),
         Transport::Tcp(address) => listen(sockets().bind_tcp(address)?),
+        Transport::Http(port) => serve_http(options, port, service.clone(), access_log),
     }
 }
 
-/// Says where the server listens, on the one line of stdout that anybody reads, and serves.
 fn listen(server: vgi_rpc_unix::Bound) -> Result<(), Box<dyn Error>> {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{}", server.address())?;
-    stdout.flush()?;
+    announce(server.address())?;
     server.run()?;
     Ok(())
+}
+
+fn serve_http(
+    options: &Options,
+    port: u16,
+    service: Arc<Service>,
+    access_log: Option<AccessLog>,
+) -> Result<(), Box<dyn Error>> {
+    let endpoint = http::endpoint(options.http(), service, access_log.is_some())?;
+    let host = &options.http().host;
+    let mut server = vgi_rpc_http::Server::new(endpoint.clone()).access_log(access_log).end_on_signals(true);
+    if !options.http().no_sticky {
+        server = server.route(http::drain_route(endpoint));
+    }
+    let server = server.bind_tcp(&format!("{host}:{port}"))?;
+    match server.address() {
+        Address::Tcp(address) => announce(format_args!("PORT:{}", address.port()))?,
+        other => announce(other)?,
+    }
+    server.run()?;
+    Ok(())
+}
+
+/// Says where the server listens, on the one line of stdout that anybody reads.
+fn announce(place: impl Display) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{place}")?;
+    stdout.flush()
 }

@@ -1,6 +1,9 @@
 //! The command line. FIXTURES 2.2 lists the flags, of which those exist here that have an effect.
 
+mod http;
+
 use clap::{Parser, ValueEnum};
+pub use http::{HttpOptions, ProofMode};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +23,13 @@ pub struct Options {
     /// Listen on a TCP socket, on 127.0.0.1 unless a host is given; prints TCP:HOST:PORT
     #[arg(long, value_name = "[HOST:]PORT", group = "on")]
     tcp: Option<String>,
+
+    /// Serve HTTP; prints PORT:N
+    #[arg(long, value_name = "PORT", num_args = 0..=1, group = "on")]
+    http: Option<Option<u16>>,
+
+    #[command(flatten)]
+    http_options: HttpOptions,
 
     /// Serve connections at the same time; the default
     #[arg(long, overrides_with = "no_threaded")]
@@ -53,6 +63,10 @@ pub struct Options {
     #[arg(long, conflicts_with = "hosted_order")]
     transport_kind_probe: bool,
 
+    /// Fail the first start-up of the service, and succeed at the next
+    #[arg(long)]
+    fail_serve_start_once: bool,
+
     /// Which protocols to host, and in which order
     #[arg(long, value_enum, default_value_t = HostedOrder::Conformance)]
     hosted_order: HostedOrder,
@@ -85,16 +99,29 @@ pub enum Transport<'a> {
     Unix(&'a Path),
     /// A TCP socket of this address.
     Tcp(&'a str),
+    /// HTTP on this port; 0 lets the system choose.
+    Http(u16),
 }
 
 impl Options {
     /// What to serve on. `--pipe` says what goes without saying as long as no flag names another transport.
     pub fn transport(&self) -> Transport<'_> {
-        match (&self.unix, &self.tcp) {
-            (Some(path), _) => Transport::Unix(path),
-            (_, Some(address)) => Transport::Tcp(address),
-            (None, None) => Transport::Pipe,
+        match (&self.unix, &self.tcp, self.http) {
+            (Some(path), ..) => Transport::Unix(path),
+            (_, Some(address), _) => Transport::Tcp(address),
+            (.., Some(port)) => Transport::Http(port.unwrap_or(self.http_options.port)),
+            (None, None, None) => Transport::Pipe,
         }
+    }
+
+    /// What there is to say of HTTP.
+    pub fn http(&self) -> &HttpOptions {
+        &self.http_options
+    }
+
+    /// Whether the service's first start-up fails.
+    pub fn fail_serve_start_once(&self) -> bool {
+        self.fail_serve_start_once
     }
 
     /// Whether connections are served at the same time.

@@ -28,9 +28,10 @@ pub fn line(record: &CallRecord, now: Duration, dropped: u64) -> String {
     put("protocol_hash", record.protocol_hash.as_str().into());
     put("method", record.method.as_str().into());
     put("method_type", if record.kind == MethodKind::Unary { "unary" } else { "stream" }.into());
-    put("principal", "".into());
-    put("auth_domain", "".into());
-    put("authenticated", false.into());
+    let auth = &record.peer.auth;
+    put("principal", auth.principal.as_str().into());
+    put("auth_domain", auth.domain.as_str().into());
+    put("authenticated", auth.authenticated.into());
     put("remote_addr", record.peer.remote_address.as_deref().unwrap_or_default().into());
     put("duration_ms", milliseconds(record.ended.saturating_sub(record.started)).into());
     put("status", status.into());
@@ -58,10 +59,29 @@ pub fn line(record: &CallRecord, now: Duration, dropped: u64) -> String {
         put("stream_id", id.as_str().into());
     }
     put("request_id", record.request_id.as_str().into());
-    let shape =
-        record.request_fields.iter().map(|(name, data_type)| json!({ "name": name, "type": data_type }));
-    put("request_fields", shape.collect());
-    put("request_rows", record.request_rows.into());
+    if !record.is_continuation {
+        let shape =
+            record.request_fields.iter().map(|(name, data_type)| json!({ "name": name, "type": data_type }));
+        put("request_fields", shape.collect());
+        put("request_rows", record.request_rows.into());
+    }
+    if let Some(http) = &record.http {
+        put("http_status", http.status.into());
+        put("request_bytes", http.request_bytes.into());
+        put("response_bytes", http.response_bytes.into());
+        let states = [("request", http.request_state_bytes), ("response", http.response_state_bytes)];
+        for (side, bytes) in states {
+            if let Some(bytes) = bytes {
+                put(&format!("{side}_state_bytes"), bytes.into());
+            }
+        }
+        if let Some(action) = http.session_action {
+            put("session_action", action.as_str().into());
+        }
+        if let Some(id) = &http.session_id {
+            put("session_id", id.as_str().into());
+        }
+    }
     let statistics = [("input", record.statistics.input), ("output", record.statistics.output)];
     for (side, moved) in statistics {
         put(&format!("{side}_batches"), moved.batches.into());

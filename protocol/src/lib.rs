@@ -98,6 +98,7 @@
 pub mod access_log;
 pub mod client;
 mod error;
+pub mod http;
 mod ids;
 pub mod ipc;
 mod limits;

@@ -1,8 +1,9 @@
-"""The transports that the suite runs over, one entry of TRANSPORTS each. `conf.py` and `conftest.py` both read it.
+"""The transports that the suite runs over, one entry of TRANSPORTS each. `lanes.py` and `conftest.py` read it.
 
 To add one: write a context manager that takes the worker's path, has the worker listening inside it, and yields
-`connect(protocol, on_log=None)`, which in turn is a context manager of a proxy bound to `protocol`. The imports
-stay inside the functions, because conf.py reads this table with a Python that has nothing installed.
+`connect(protocol, on_log=None)`, which in turn is a context manager of a proxy bound to `protocol`. What is
+not of the standard library is imported inside the functions, because conf.py reads this table with a Python that has
+nothing installed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
+
+from conformance.workers import http_worker, listening
+
+# A worker waits while the cases of other lanes have their turn: longer than conf.py lets a run take, so that none
+# ends before it, and a worker that was left behind ends after it.
+PATIENTLY = ("--idle-timeout", "1000")
 
 
 @contextlib.contextmanager
@@ -34,27 +41,15 @@ def subprocess(worker):
 
 
 @contextlib.contextmanager
-def listening(worker, *flags):
-    """A worker that listens on a socket: yields what its first line says of where."""
-    import subprocess
-
-    child = subprocess.Popen([worker, *flags], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-    try:
-        yield child.stdout.readline().strip().partition(":")[2]
-    finally:
-        child.terminate()
-        child.wait(timeout=5)
-
-
-@contextlib.contextmanager
 def unix(worker, mode="--no-threaded"):
     """One worker, a connection for each case; one connection at a time unless the mode says otherwise."""
     import tempfile
 
     from vgi_rpc.rpc import unix_connect
 
-    with tempfile.TemporaryDirectory() as folder, listening(worker, "--unix", f"{folder}/s", mode) as path:
-        yield lambda protocol, on_log=None: unix_connect(protocol, path, on_log=on_log)
+    with tempfile.TemporaryDirectory() as folder:
+        with listening(worker, "--unix", f"{folder}/s", mode, *PATIENTLY) as server:
+            yield lambda protocol, on_log=None: unix_connect(protocol, server.address, on_log=on_log)
 
 
 def unix_threaded(worker):
@@ -64,15 +59,18 @@ def unix_threaded(worker):
 
 @contextlib.contextmanager
 def unix_launcher(worker):
-    """A worker that the reference's launcher starts, and that ends by itself when nobody has connected for long."""
+    """A worker that the reference's launcher starts, and that ends by itself some time after the run."""
     import tempfile
 
+    from vgi_rpc.conformance import ConformanceService
     from vgi_rpc.launcher import LaunchConfig, launch
     from vgi_rpc.rpc import unix_connect
 
     with tempfile.TemporaryDirectory() as folder:
         path = launch(LaunchConfig(worker_argv=(worker,), idle_timeout=60.0, state_dir=folder))
-        yield lambda protocol, on_log=None: unix_connect(protocol, path, on_log=on_log)
+        # Held for the run, or the worker would end while the cases of other lanes have their turn.
+        with unix_connect(ConformanceService, path):
+            yield lambda protocol, on_log=None: unix_connect(protocol, path, on_log=on_log)
 
 
 @contextlib.contextmanager
@@ -80,9 +78,18 @@ def tcp(worker):
     """One worker on a port that the system chose, a connection for each case."""
     from vgi_rpc.rpc import tcp_connect
 
-    with listening(worker, "--tcp", "127.0.0.1:0", "--threaded") as address:
-        host, port = address.rsplit(":", 1)
+    with listening(worker, "--tcp", "127.0.0.1:0", "--threaded", *PATIENTLY) as server:
+        host, port = server.address.rsplit(":", 1)
         yield lambda protocol, on_log=None: tcp_connect(protocol, host, int(port), on_log=on_log)
+
+
+@contextlib.contextmanager
+def http(worker):
+    """One worker, a client of its own for each case."""
+    from vgi_rpc.http import http_connect
+
+    with http_worker(worker) as server:
+        yield lambda protocol, on_log=None: http_connect(protocol, server.url, on_log=on_log)
 
 
 class Transport(NamedTuple):
@@ -101,4 +108,6 @@ TRANSPORTS = {
     "unix_threaded": Transport(unix_threaded, 205),
     "unix_launcher": Transport(unix_launcher, 205),
     "tcp": Transport(tcp, 205),
+    # No raw cases, which write to a byte stream.
+    "http": Transport(http, 192, byte_stream=False),
 }

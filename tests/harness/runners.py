@@ -12,26 +12,27 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from conformance.transports import listening
+from conformance.workers import http_worker, listening
 from harness.environment import RUN_DIR, TESTS, child_environment, venv_tool
 from harness.results import Case, read_junit, read_vgi_rpc_test
 
 JUNIT = RUN_DIR / "junit.xml"
 PYTEST_LOG = RUN_DIR / "pytest.log"
 SUITE = TESTS / "conformance" / "test_conformance.py"
+ROUND_ROBIN = SUITE.with_name("test_http_round_robin.py")
 # Far above what a run takes: it ends one whose worker hangs where no case's own limit applies.
 LONGEST_RUN_SECONDS = 900
 
 
-def run_suite(worker: Path, transports: list[str], classes: list[str], options: list[str]) -> Iterable[Case]:
-    """Run the shared pytest suite, or the named classes of it."""
+def run_suite(worker: Path, lanes: list[str], classes: list[str], options: list[str]) -> Iterable[Case]:
+    """Run the shared pytest suite and our own cases beside it, or the named classes of the suite."""
     command = [
-        *(venv_tool("python"), "-m", "pytest", *([f"{SUITE}::{name}" for name in classes] or [SUITE])),
+        *(venv_tool("python"), "-m", "pytest", *([f"{SUITE}::{name}" for name in classes] or [SUITE, ROUND_ROBIN])),
         *("-c", SUITE.with_name("pytest.ini"), "--rootdir", SUITE.parent, "-p", "no:cacheprovider"),
         *("--verbose", f"--junitxml={JUNIT}", *options),
     ]
-    variables = child_environment(VGI_CONF_WORKER=str(worker), VGI_CONF_TRANSPORTS=",".join(transports))
-    _run("pytest " + ",".join(transports), command, PYTEST_LOG, variables)
+    variables = child_environment(VGI_CONF_WORKER=str(worker), VGI_CONF_LANES=",".join(lanes))
+    _run("pytest " + ",".join(lanes), command, PYTEST_LOG, variables)
     for line in PYTEST_LOG.read_text(errors="replace").splitlines():
         if line.startswith("left out: "):
             print("   " + line)
@@ -68,6 +69,17 @@ def _suite(transport: str) -> Runner:
     return Runner("vgi-rpc-test", transport, flags, arguments, "json", read, cases=114)
 
 
+def _response_caps() -> Runner:
+    """The reference's cases of the response caps, on a worker that has caps. Its others would meet them too."""
+
+    def arguments(report: Path) -> list[str]:
+        return ["--format", "json", "--output", str(report), "--filter", "http_response_cap*"]
+
+    mebibyte = str(1024 * 1024)
+    flags = ["--max-response-bytes", mebibyte, "--max-externalized-response-bytes", mebibyte]
+    return Runner("vgi-rpc-test", "http", flags, arguments, "json", read_vgi_rpc_test, cases=6)
+
+
 def _hosted(transport: str, order: str, expect: str) -> Runner:
     def arguments(report: Path) -> list[str]:
         return ["--expect", expect, "--", f"--junitxml={report}"]
@@ -76,14 +88,19 @@ def _hosted(transport: str, order: str, expect: str) -> Runner:
 
 
 CONFORMANCE = "ConformanceService,conformance.Secondary.v1"
+# An order that no sort gives: a listing sorted by name passes everything else.
+REVERSE = "zeta.Primary.v1,conformance.Secondary.v1,alpha.Extra.v1"
 RUNNERS = {
     "cli-pipe": _suite("pipe"),
     "cli-unix": _suite("unix"),
     "cli-tcp": _suite("tcp"),
+    "cli-http": _suite("http"),
+    "http-caps": _response_caps(),
     "hosted-conformance": _hosted("pipe", "conformance", CONFORMANCE),
-    # An order that no sort gives: a listing sorted by name passes everything else.
-    "hosted-reverse": _hosted("pipe", "reverse", "zeta.Primary.v1,conformance.Secondary.v1,alpha.Extra.v1"),
+    "hosted-reverse": _hosted("pipe", "reverse", REVERSE),
     "hosted-unix": _hosted("unix", "conformance", CONFORMANCE),
+    "http-hosted": _hosted("http", "conformance", CONFORMANCE),
+    "http-hosted-reverse": _hosted("http", "reverse", REVERSE),
 }
 
 
@@ -101,15 +118,20 @@ def run_cli(worker: Path, lane: str) -> Iterable[Case]:
 @contextlib.contextmanager
 def _target(worker: Path, runner: Runner):
     """The runner's arguments that name the worker, which is listening meanwhile if it is to."""
+    environment = child_environment()
     if runner.transport == "pipe":
         yield ["--cmd", shlex.join([str(worker), "--pipe", *runner.worker_flags])]
     elif runner.transport == "unix":
         with tempfile.TemporaryDirectory() as folder:
-            with listening(worker, "--unix", f"{folder}/s", *runner.worker_flags) as path:
-                yield ["--unix", path]
+            flags = ["--unix", f"{folder}/s", *runner.worker_flags]
+            with listening(worker, *flags, environment=environment) as server:
+                yield ["--unix", server.address]
+    elif runner.transport == "tcp":
+        with listening(worker, "--tcp", "127.0.0.1:0", *runner.worker_flags, environment=environment) as server:
+            yield ["--tcp", server.address]
     else:
-        with listening(worker, "--tcp", "127.0.0.1:0", *runner.worker_flags) as address:
-            yield ["--tcp", address]
+        with http_worker(worker, *runner.worker_flags, environment=environment) as server:
+            yield ["--url", server.url]
 
 
 def _run(title: str, command: list, log: Path, variables: dict[str, str]) -> None:

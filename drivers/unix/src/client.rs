@@ -1,6 +1,5 @@
 //! Blocking clients over unix and TCP sockets.
 
-use crate::server::resolve;
 use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -11,6 +10,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use vgi_rpc_client::{Client, Transport};
 use vgi_rpc_protocol::Limits;
+use vgi_rpc_reactor::resolve;
 
 /// Output that the kernel is asked to hold per unix connection; it may give less.
 const SEND_BYTES: usize = 1 << 20;

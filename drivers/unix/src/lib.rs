@@ -1,6 +1,7 @@
 //! vgi-rpc over unix and TCP sockets: a server on a mio event loop, and blocking clients.
 //!
-//! The protocol is `vgi-rpc-protocol`'s; this crate moves its bytes and gives its work to threads.
+//! The protocol is `vgi-rpc-protocol`'s, the event loop and its threads are `vgi-rpc-reactor`'s; this crate puts the
+//! one on the other.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -34,13 +35,11 @@
 //! | --- | --- |
 //! | `server` | the server |
 //! | `client` | clients |
-//! | `socket_file` | the file of a unix listener |
 
 mod client;
 mod server;
-mod socket_file;
 
 pub use client::{ConnectOptions, connect_tcp, connect_unix};
-pub use server::{Address, Bound, Ended, Handle, Server, ServerError};
-pub use socket_file::SocketFileError;
+pub use server::{Bound, Server, ServerError};
 pub use vgi_rpc_client::{CallError, Client, Method, Remote, Stream, Transport};
+pub use vgi_rpc_reactor::{Address, Ended, Handle, SocketFileError};

@@ -40,7 +40,7 @@ pub use metadata::Metadata;
 pub use outbox::{Outbox, Segment};
 pub use reader::{Item, Reader};
 pub use schema::{EncodedSchema, ReceivedSchema};
-pub use single::{decode_batch, encode_batch};
+pub use single::{decode_batch, decode_schema, encode_batch};
 
 /// Opens every message; four zero bytes after it end the stream. Appendix A.
 const CONTINUATION: [u8; 4] = [0xff; 4];

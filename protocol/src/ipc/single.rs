@@ -8,7 +8,7 @@ use super::reader::{Item, Reader};
 use super::schema::EncodedSchema;
 use crate::Limits;
 use arrow_array::RecordBatch;
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, SchemaRef};
 use bytes::{Buf, Bytes};
 
 /// A stream of schema, one batch with metadata, end marker.
@@ -22,6 +22,23 @@ pub fn encode_batch(batch: &RecordBatch, metadata: &Metadata) -> Result<Bytes, A
     encoder.write(batch, metadata, &mut outbox)?;
     encoder.close(&mut outbox);
     Ok(outbox.copy_to_bytes(outbox.len()))
+}
+
+/// The schema of a framed schema message, as [`EncodedSchema::message`] gives it.
+///
+/// # Errors
+/// When the bytes are no such message within the limits.
+pub fn decode_schema(message: Bytes, limits: &Limits) -> Result<SchemaRef, ReadError> {
+    let mut reader = Reader::new(limits.clone());
+    reader.receive(message);
+    match reader.next_item()? {
+        Some(Item::Schema(schema)) => Ok(schema.schema().clone()),
+        Some(_) => {
+            let (expected, got) = ("a schema", "another message");
+            Err(MessageError::Unexpected { expected, got }.into())
+        }
+        None => Err(super::FramingError::Truncated { inside: "a schema held in memory" }.into()),
+    }
 }
 
 /// The first batch of a stream, and its metadata. The batch's columns share `bytes`.

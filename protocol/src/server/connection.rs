@@ -4,7 +4,8 @@ mod answering;
 mod receiving;
 
 use super::event::{Event, InputStream};
-use crate::ipc::{BatchEncoder, EncodedSchema, Metadata, Outbox, ReadError, Reader};
+use super::response::ResponseWriter;
+use crate::ipc::{EncodedSchema, Metadata, Outbox, ReadError, Reader};
 use crate::wire::error::RpcError;
 use crate::wire::log::LogMessage;
 use crate::wire::request::Request;
@@ -30,15 +31,8 @@ pub struct Config {
 pub struct Connection {
     config: Config,
     reader: Reader,
-    encoder: BatchEncoder,
-    outbox: Outbox,
+    response: ResponseWriter,
     state: State,
-    /// Correlates the current call's logs and errors.
-    request_id: String,
-    /// Where the current call went, for its traceback: protocol and method.
-    origin: (String, String),
-    /// Logs that wait for a response stream to open.
-    logs: Vec<Metadata>,
     peer_closed: bool,
     error: Option<ConnectionError>,
 }
@@ -78,13 +72,9 @@ impl Connection {
     pub fn new(config: Config) -> Self {
         Self {
             reader: Reader::new(config.limits.clone()),
+            response: ResponseWriter::new(config.server_id.as_str().into(), config.include_tracebacks),
             config,
-            encoder: BatchEncoder::default(),
-            outbox: Outbox::default(),
             state: State::Awaiting(Incoming::default()),
-            request_id: String::new(),
-            origin: Default::default(),
-            logs: Vec::new(),
             peer_closed: false,
             error: None,
         }
@@ -97,7 +87,7 @@ impl Connection {
 
     /// Id of the call that is being answered: the client's own, or one made for it.
     pub fn request_id(&self) -> &str {
-        &self.request_id
+        &self.response.request_id
     }
 
     /// True when some of a message has arrived and the rest has not: the peer is in the middle of sending, and a
@@ -146,23 +136,12 @@ impl Connection {
 impl Connection {
     /// Sends a log to the client, at once on an open stream and otherwise ahead of the answer.
     pub fn log(&mut self, message: &LogMessage) {
-        let request_id = (!self.request_id.is_empty()).then_some(self.request_id.as_str());
-        let metadata = message.to_metadata(&self.config.server_id, request_id);
-        if self.encoder.schema().is_none() {
-            self.logs.push(metadata);
-        } else {
-            // Writing an empty batch on an open stream cannot fail.
-            let _ = self.encoder.write_empty(&metadata, &mut self.outbox);
-        }
+        self.response.log(message);
     }
 
     /// Names the protocol and method that the current call was resolved to, for the traceback of its errors.
     pub fn set_origin(&mut self, protocol: &str, method: &str) {
-        let (own_protocol, own_method) = &mut self.origin;
-        own_protocol.clear();
-        own_protocol.push_str(protocol);
-        own_method.clear();
-        own_method.push_str(method);
+        self.response.set_origin(protocol, method);
     }
 
     /// Answers a unary call. WIRE_PROTOCOL 6.
@@ -176,7 +155,7 @@ impl Connection {
         metadata: &Metadata,
     ) -> Result<(), CommandError> {
         self.expect_answering("respond")?;
-        self.whole_stream(schema, batch, metadata)?;
+        self.response.whole_stream(schema, batch, metadata)?;
         self.state = Incoming::after(InputStream::None);
         Ok(())
     }
@@ -193,7 +172,7 @@ impl Connection {
         input: InputStream,
     ) -> Result<(), CommandError> {
         self.expect_answering("refuse")?;
-        self.write_error_stream(schema, error);
+        self.response.error_stream(schema, error);
         self.state = Incoming::after(input);
         Ok(())
     }
@@ -204,7 +183,7 @@ impl Connection {
     /// When no request waits for its answer, or the batch is not of the schema's types.
     pub fn send_header(&mut self, schema: &EncodedSchema, batch: &RecordBatch) -> Result<(), CommandError> {
         self.expect_answering("send_header")?;
-        Ok(self.whole_stream(schema, batch, &Metadata::new())?)
+        Ok(self.response.whole_stream(schema, batch, &Metadata::new())?)
     }
 
     /// Accepts a stream call: opens the output stream and begins to read input. WIRE_PROTOCOL 9, phase 2.
@@ -213,7 +192,7 @@ impl Connection {
     /// When no request waits for its answer.
     pub fn open_stream(&mut self, schema: &EncodedSchema) -> Result<(), CommandError> {
         self.expect_answering("open_stream")?;
-        self.open(schema);
+        self.response.open(schema);
         self.state = State::Streaming;
         Ok(())
     }
@@ -229,7 +208,7 @@ impl Connection {
                 when: "while an input waits for its answer",
             });
         };
-        self.encoder.write(batch, metadata, &mut self.outbox)?;
+        self.response.write(batch, metadata)?;
         self.state = State::Streaming;
         Ok(())
     }
@@ -240,7 +219,7 @@ impl Connection {
     /// When no stream is open.
     pub fn fail(&mut self, error: &RpcError) -> Result<(), CommandError> {
         self.expect_stream("fail")?;
-        self.write_error(error);
+        self.response.write_error(error);
         self.close_output();
         Ok(())
     }
@@ -271,7 +250,7 @@ impl Connection {
             if let State::Answering | State::Turn { .. } = self.state {
                 return Ok(Next::NeedCommand);
             }
-            if self.outbox.len() > self.config.limits.max_buffered_output {
+            if self.response.outbox.len() > self.config.limits.max_buffered_output {
                 return Ok(Next::NeedDrain);
             }
             match self.reader.next_item() {
@@ -289,11 +268,11 @@ impl Connection {
                 }
                 Err(ReadError::Framing(error)) => {
                     if matches!(self.state, State::Awaiting(_)) {
-                        self.forget_call();
+                        self.response.forget_call();
                     }
                     if !matches!(self.state, State::Draining) {
                         let last = RpcError::new("ArrowInvalid", error.to_string());
-                        self.write_error_stream(&EncodedSchema::empty(), &last);
+                        self.response.error_stream(&EncodedSchema::empty(), &last);
                     }
                     return Err(self.error.insert(error.into()).clone());
                 }
@@ -303,6 +282,6 @@ impl Connection {
 
     /// The output that waits, if any: send it with `write_vectored` and `advance`, or take segments out.
     pub fn poll_transmit(&mut self) -> Option<&mut Outbox> {
-        (!self.outbox.is_empty()).then_some(&mut self.outbox)
+        (!self.response.outbox.is_empty()).then_some(&mut self.response.outbox)
     }
 }

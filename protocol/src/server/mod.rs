@@ -21,6 +21,8 @@
 
 mod connection;
 mod event;
+mod response;
 
 pub use connection::{Config, Connection};
 pub use event::{Event, InputStream};
+pub(crate) use response::ResponseWriter;

@@ -1,12 +1,16 @@
 //! What a handler knows of its call and its connection, and how it speaks to the client beside the answer.
 
+use super::auth::AuthContext;
 use super::method::Method;
+use super::session::SessionAccess;
 use crate::ipc::Metadata;
+use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Which kind of transport a call came over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +56,8 @@ pub struct Peer {
     pub remote_address: Option<String>,
     /// The client process, on transports that know it.
     pub credentials: Option<Credentials>,
+    /// Who the client is, on transports that authenticate it; nobody elsewhere.
+    pub auth: AuthContext,
 }
 
 /// The process at the other end of a unix socket, as the kernel vouches for it.
@@ -68,7 +74,8 @@ pub struct Credentials {
 impl Peer {
     /// A connection over this transport to this server.
     pub fn new(transport: TransportKind, server_id: impl Into<Arc<str>>) -> Self {
-        Self { transport, server_id: server_id.into(), remote_address: None, credentials: None }
+        let auth = AuthContext::anonymous();
+        Self { transport, server_id: server_id.into(), remote_address: None, credentials: None, auth }
     }
 
     /// Says where the client is.
@@ -82,6 +89,12 @@ impl Peer {
         self.credentials = Some(credentials);
         self
     }
+
+    /// Says who the client is.
+    pub fn with_auth(mut self, auth: AuthContext) -> Self {
+        self.auth = auth;
+        self
+    }
 }
 
 /// One call as its handler sees it.
@@ -93,9 +106,31 @@ pub struct CallContext {
     pub(crate) made_id: Option<Box<str>>,
     pub(crate) metadata: Metadata,
     pub(crate) logs: Vec<LogMessage>,
+    pub(crate) budget: ResponseBudget,
+    pub(crate) session: Option<Box<dyn SessionAccess>>,
+}
+
+/// Bytes that one response of a call may have and should have, where the transport bounds them: HTTP does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResponseBudget {
+    /// The most that a response may have; one that has more is replaced by an error.
+    pub limit: Option<u64>,
+    /// The size to aim at when batching, never above the limit.
+    pub preferred: Option<u64>,
 }
 
 impl CallContext {
+    pub(crate) fn new(
+        method: Arc<Method>,
+        peer: Arc<Peer>,
+        made_id: Option<Box<str>>,
+        metadata: Metadata,
+    ) -> Self {
+        let (logs, budget) = (Vec::new(), ResponseBudget::default());
+        Self { method, peer, made_id, metadata, logs, budget, session: None }
+    }
+
     /// Name of the protocol that owns the method.
     pub fn protocol(&self) -> &str {
         self.method.protocol()
@@ -145,6 +180,52 @@ impl CallContext {
     /// The value that the protocol [shares](super::Protocol::share), if it is a `T`.
     pub fn shared<T: Any>(&self) -> Option<&T> {
         self.method.shared.as_deref()?.downcast_ref()
+    }
+
+    /// Who the call is from.
+    pub fn auth(&self) -> &AuthContext {
+        &self.peer.auth
+    }
+
+    /// How large a response may be.
+    pub fn response_budget(&self) -> ResponseBudget {
+        self.budget
+    }
+
+    /// The state of the sticky session that the call belongs to, if it is a `T`. No other call of the session runs
+    /// at the same time.
+    pub fn session<T: Any + Send>(&mut self) -> Option<&mut T> {
+        self.session.as_mut()?.state()?.downcast_mut()
+    }
+
+    /// Id of the sticky session that the call belongs to, for logs: 24 hex digits.
+    pub fn session_id(&self) -> Option<String> {
+        self.session.as_ref()?.id()
+    }
+
+    /// Opens a sticky session, which this and the client's further calls belong to. The state is dropped when the
+    /// session is closed, expires or the server shuts down. `lifetime` is the server's default when left out.
+    ///
+    /// # Errors
+    /// On a transport or server without sticky sessions, when the client did not ask for one, when the call
+    /// belongs to a session already, and while the server drains.
+    pub fn open_session(
+        &mut self,
+        state: impl Any + Send,
+        lifetime: Option<Duration>,
+    ) -> Result<(), RpcError> {
+        let Some(session) = &mut self.session else {
+            let transport = self.peer.transport;
+            let text =
+                format!("sticky sessions are not available on this transport ({transport}) and server");
+            return Err(RpcError::runtime_error(text));
+        };
+        session.open(Box::new(state), lifetime)
+    }
+
+    /// Ends the sticky session that the call belongs to, and drops its state. False when there is none.
+    pub fn close_session(&mut self) -> bool {
+        self.session.as_mut().is_some_and(|session| session.close())
     }
 
     /// Sends a log to the client, ahead of what the handler returns or emits next.

@@ -4,7 +4,9 @@ use super::answer::IntoAnswer;
 use super::args::Args;
 use super::context::CallContext;
 use super::info::{Idempotency, MethodInfo, MethodKind, StreamKind};
-use super::stream::{Exchange, ExchangeState, Overrides, Producer, ProducerState, Stream, StreamState};
+use super::stream::{
+    Exchange, ExchangeState, Overrides, Producer, ProducerState, Restore, Stream, StreamState,
+};
 use crate::ipc::EncodedSchema;
 use crate::wire::error::RpcError;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -25,7 +27,7 @@ pub(crate) type Shared = Arc<dyn Any + Send + Sync>;
 
 pub(crate) enum Handler {
     Unary(Box<UnaryHandler>),
-    Stream(Box<StreamHandler>),
+    Stream { open: Box<StreamHandler>, restore: Restore },
 }
 
 /// A method with its handler, ready to be hosted.
@@ -203,8 +205,8 @@ impl MethodBuilder {
             let Stream { state, overrides } = handler(args, context)?;
             Ok((Box::new(ProducerState(state)) as Box<dyn StreamState>, overrides))
         };
-        let kind = MethodKind::Stream(StreamKind::Producer);
-        MethodSpec { builder: self, kind, handler: Handler::Stream(Box::new(handler)) }
+        let handler = Handler::Stream { open: Box::new(handler), restore: ProducerState::<S>::restore };
+        MethodSpec { builder: self, kind: MethodKind::Stream(StreamKind::Producer), handler }
     }
 
     /// Completes a method that opens a stream on which each batch is answered with one.
@@ -216,8 +218,8 @@ impl MethodBuilder {
             let Stream { state, overrides } = handler(args, context)?;
             Ok((Box::new(ExchangeState(state)) as Box<dyn StreamState>, overrides))
         };
-        let kind = MethodKind::Stream(StreamKind::Exchange);
-        MethodSpec { builder: self, kind, handler: Handler::Stream(Box::new(handler)) }
+        let handler = Handler::Stream { open: Box::new(handler), restore: ExchangeState::<S>::restore };
+        MethodSpec { builder: self, kind: MethodKind::Stream(StreamKind::Exchange), handler }
     }
 }
 

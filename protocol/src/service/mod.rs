@@ -8,36 +8,39 @@
 //! | --- | --- |
 //! | `method`, `protocol`, `host` | declaring methods, protocols and the service |
 //! | `info`, `version` | what they look like from outside |
-//! | `args`, `answer`, `stream`, `context` | what handlers are given and give back |
+//! | `args`, `answer`, `stream`, `context`, `auth`, `session` | what handlers are given and give back |
 //! | `resolve`, `validate` | routing, the version gate, the parameter check |
 //! | `work`, `responder` | invoking handlers; the machine |
 //! | `record`, `hooks` | what happened in a call, and who is told |
 
-mod answer;
+pub(crate) mod answer;
 mod args;
+mod auth;
 mod context;
-mod hooks;
+pub(crate) mod hooks;
 mod host;
 mod info;
-mod method;
-mod protocol;
+pub(crate) mod method;
+pub(crate) mod protocol;
 mod record;
-mod resolve;
+pub(crate) mod resolve;
 mod responder;
+pub(crate) mod session;
 mod stream;
-mod validate;
+pub(crate) mod validate;
 mod version;
-mod work;
+pub(crate) mod work;
 
 pub use answer::{IntoAnswer, IntoColumn};
 pub use args::{Args, FromArgument};
-pub use context::{CallContext, Credentials, Peer, TransportKind};
+pub use auth::AuthContext;
+pub use context::{CallContext, Credentials, Peer, ResponseBudget, TransportKind};
 pub use hooks::CallHook;
 pub use host::{Service, ServiceBuilder, ServiceError};
 pub use info::{Idempotency, MethodInfo, MethodKind, ProtocolInfo, StreamKind};
 pub use method::{Method, MethodBuilder, MethodSpec};
 pub use protocol::Protocol;
-pub use record::{CallRecord, CallStatistics, Moved};
+pub use record::{CallRecord, CallStatistics, HttpRecord, Moved, SessionAction};
 pub use responder::Responder;
 pub use stream::{Exchange, Producer, Stream, Turn};
 pub use version::{InvalidVersion, Version};

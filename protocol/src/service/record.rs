@@ -29,6 +29,11 @@ pub struct CallRecord {
     pub request_fields: Vec<(String, String)>,
     /// Rows of the request.
     pub request_rows: usize,
+    /// The record is of a further request of a stream call, whose first request had the parameters. Only HTTP has
+    /// such.
+    pub is_continuation: bool,
+    /// What only calls over HTTP have.
+    pub http: Option<Box<HttpRecord>>,
     /// How the call failed, if it did.
     pub error: Option<RpcError>,
     /// The client gave the stream up.
@@ -39,6 +44,53 @@ pub struct CallRecord {
     pub started: Duration,
     /// When the call was over, by the same clock.
     pub ended: Duration,
+}
+
+/// What is known of a call over HTTP beside the call itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HttpRecord {
+    /// The response's status code.
+    pub status: u16,
+    /// Bytes of the request's body as it was received, content coding included.
+    pub request_bytes: u64,
+    /// Bytes of the response's body as it is sent, content coding included.
+    pub response_bytes: u64,
+    /// Bytes of the state token that came.
+    pub request_state_bytes: Option<u64>,
+    /// Bytes of the state tokens that go.
+    pub response_state_bytes: Option<u64>,
+    /// What became of a sticky session; `None` on a server without them.
+    pub session_action: Option<SessionAction>,
+    /// The sticky session that was touched: 24 hex digits.
+    pub session_id: Option<String>,
+}
+
+/// What a call did with a sticky session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionAction {
+    /// It touched none.
+    #[default]
+    None,
+    /// It opened one.
+    Open,
+    /// It belonged to one.
+    Resume,
+    /// It closed the one that it belonged to.
+    Close,
+}
+
+impl SessionAction {
+    /// The name in the access log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Open => "open",
+            Self::Resume => "resume",
+            Self::Close => "close",
+        }
+    }
 }
 
 /// Data that a call moved. Bytes are those of the Arrow buffers, not of the wire.
@@ -95,6 +147,8 @@ impl CallRecord {
                 .map(|field| (field.name().clone(), field.data_type().to_string()))
                 .collect(),
             request_rows: request.num_rows(),
+            is_continuation: false,
+            http: None,
             error: None,
             cancelled: false,
             statistics: CallStatistics::default(),

@@ -24,21 +24,29 @@ pub(crate) fn resolve<'a>(service: &'a Service, request: &Request) -> Result<Tar
     if method.starts_with("__") && method.ends_with("__") {
         return built_in(method);
     }
-    let names = || service.protocols.iter().map(|hosted| hosted.info.name.as_str());
     let Some(name) = request.protocol() else {
         return Err(not_specified(format!(
             "expected {:?} to name the protocol that the call is for, got no such key; hosted here: {}",
             keys::PROTOCOL,
-            list(names())
+            list(service.protocols.iter().map(|hosted| hosted.info.name.as_str()))
         )));
     };
     let Ok(name) = std::str::from_utf8(name) else {
         return Err(not_specified(format!("expected {:?} to be valid UTF-8", keys::PROTOCOL)));
     };
+    find(service, name, method).map(|(hosted, method)| Target::Method(hosted, method))
+}
+
+/// Finds a method by the names of its protocol and itself.
+pub(crate) fn find<'a>(
+    service: &'a Service,
+    name: &str,
+    method: &str,
+) -> Result<(&'a Hosted, Arc<Method>), RpcError> {
     let hosted = service.hosted(name).ok_or_else(|| {
         // What a peer sends as a name is repeated only if it is one.
         let shown = if is_protocol_name(name) { name } else { "that is not a protocol name" };
-        not_supported(shown, names())
+        not_supported(shown, service.protocols.iter().map(|hosted| hosted.info.name.as_str()))
     })?;
     let found = hosted.methods.get(method).ok_or_else(|| {
         let mut available: Vec<_> = hosted.methods.keys().map(String::as_str).collect();
@@ -49,11 +57,11 @@ pub(crate) fn resolve<'a>(service: &'a Service, request: &Request) -> Result<Tar
             list(available.into_iter())
         ))
     })?;
-    Ok(Target::Method(hosted, found.clone()))
+    Ok((hosted, found.clone()))
 }
 
 /// Methods of the server itself, which belong to no protocol and need no routing key.
-fn built_in(method: &str) -> Result<Target<'static>, RpcError> {
+pub(crate) fn built_in(method: &str) -> Result<Target<'static>, RpcError> {
     match method {
         keys::TRANSPORT_OPTIONS_METHOD => Ok(Target::TransportOptions),
         keys::RETIRED_DESCRIBE_METHOD => Err(not_implemented(format!(
@@ -102,7 +110,7 @@ pub(crate) fn gate_version(hosted: &Hosted, request: &Request) -> Result<(), Rpc
     refuse(&shown, advice)
 }
 
-fn not_specified(text: String) -> RpcError {
+pub(crate) fn not_specified(text: String) -> RpcError {
     RpcError::of_kind(kind::PROTOCOL_NOT_SPECIFIED, "ProtocolNotSpecifiedError", text)
 }
 

@@ -301,13 +301,7 @@ impl Responder {
             return None;
         }
         let made_id = request.request_id().is_none().then(|| self.connection.request_id().into());
-        let context = CallContext {
-            method,
-            peer: self.peer.clone(),
-            made_id,
-            metadata: request.metadata,
-            logs: Vec::new(),
-        };
+        let context = CallContext::new(method, self.peer.clone(), made_id, request.metadata);
         service.hooks.iter().for_each(|hook| hooks::run(|| hook.on_start(&context)));
         Some(Work { task: Task::Call(request.batch), context })
     }

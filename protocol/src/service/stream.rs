@@ -3,13 +3,12 @@
 use super::context::CallContext;
 use crate::ipc::Metadata;
 use crate::wire::error::RpcError;
-use crate::wire::log::LogMessage;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{Schema, SchemaRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 /// State of a stream on which the server alone sends data.
 pub trait Producer: Send + 'static {
@@ -95,6 +94,12 @@ impl Deref for Turn {
     }
 }
 
+impl DerefMut for Turn {
+    fn deref_mut(&mut self) -> &mut CallContext {
+        &mut self.context
+    }
+}
+
 impl Turn {
     pub(crate) fn new(
         context: CallContext,
@@ -113,11 +118,6 @@ impl Turn {
     /// Schema that emitted batches are brought to.
     pub fn output_schema(&self) -> &SchemaRef {
         &self.output
-    }
-
-    /// Sends a log to the client, ahead of the data if that is not emitted yet.
-    pub fn log(&mut self, message: LogMessage) {
-        self.context.log(message);
     }
 
     /// Emits the turn's batch. See [`Self::emit_with`].
@@ -230,10 +230,35 @@ pub(crate) trait StreamState: Send {
     fn on_cancel(&mut self, context: &mut CallContext);
     /// Whether the server may end the stream.
     fn may_finish(&self) -> bool;
+    /// The state as bytes, for a transport that keeps none between turns. [`Restore`] is the way back.
+    fn save(&self) -> Result<Vec<u8>, postcard::Error>;
 }
+
+/// Brings back what [`StreamState::save`] gave.
+pub(crate) type Restore = fn(&[u8]) -> Result<Box<dyn StreamState>, postcard::Error>;
 
 pub(crate) struct ProducerState<S>(pub(crate) S);
 pub(crate) struct ExchangeState<S>(pub(crate) S);
+
+impl<S: Producer + Serialize + DeserializeOwned> ProducerState<S> {
+    pub(crate) fn restore(bytes: &[u8]) -> Result<Box<dyn StreamState>, postcard::Error> {
+        Ok(Box::new(Self(restore(bytes)?)))
+    }
+}
+
+impl<S: Exchange + Serialize + DeserializeOwned> ExchangeState<S> {
+    pub(crate) fn restore(bytes: &[u8]) -> Result<Box<dyn StreamState>, postcard::Error> {
+        Ok(Box::new(Self(restore(bytes)?)))
+    }
+}
+
+/// A state and nothing after it.
+fn restore<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, postcard::Error> {
+    match postcard::take_from_bytes(bytes)? {
+        (state, []) => Ok(state),
+        _ => Err(postcard::Error::DeserializeBadEncoding),
+    }
+}
 
 impl<S: Producer + Serialize + DeserializeOwned> StreamState for ProducerState<S> {
     fn may_finish(&self) -> bool {
@@ -244,6 +269,9 @@ impl<S: Producer + Serialize + DeserializeOwned> StreamState for ProducerState<S
     }
     fn on_cancel(&mut self, context: &mut CallContext) {
         self.0.on_cancel(context);
+    }
+    fn save(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(&self.0)
     }
 }
 
@@ -256,5 +284,8 @@ impl<S: Exchange + Serialize + DeserializeOwned> StreamState for ExchangeState<S
     }
     fn on_cancel(&mut self, context: &mut CallContext) {
         self.0.on_cancel(context);
+    }
+    fn save(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(&self.0)
     }
 }

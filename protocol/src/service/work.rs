@@ -1,5 +1,6 @@
 //! One invocation of a handler, apart from the connection that it answers: it may run on any thread.
 
+use super::args::Args;
 use super::context::CallContext;
 use super::method::{Handler, Method};
 use super::stream::{Overrides, StreamState, Turn, conform_input};
@@ -28,8 +29,8 @@ pub(crate) enum Task {
 
 /// A stream between its turns.
 pub(crate) struct OpenStream {
-    state: Box<dyn StreamState>,
-    input: EncodedSchema,
+    pub(crate) state: Box<dyn StreamState>,
+    pub(crate) input: EncodedSchema,
     pub(crate) output: EncodedSchema,
 }
 
@@ -81,35 +82,41 @@ impl Work {
 
     /// Invokes the handler. A panic in it becomes an error of this call.
     pub fn run(self) -> Done {
-        let Self { task, mut context } = self;
+        let Self { task, context } = self;
         match task {
-            Task::Call(row) => {
-                let outcome = guard(|| call(row, &mut context)).unwrap_or_else(Outcome::Refused);
-                Done { outcome, context }
-            }
+            Task::Call(row) => match validate(&context.method, row) {
+                Ok(args) => call(args, context),
+                Err(error) => Done { outcome: Outcome::Refused(error), context },
+            },
             Task::Turn(stream, input, metadata) => turn(stream, input, metadata, context),
-            Task::Cancel(mut stream) => {
-                // A failing hook changes nothing: the stream is over either way.
-                let _ = guard(|| {
-                    stream.state.on_cancel(&mut context);
-                    Ok(())
-                });
-                Done { outcome: Outcome::Cancelled, context }
-            }
+            Task::Cancel(stream) => cancel(stream, context),
         }
     }
 }
 
-fn call(row: RecordBatch, context: &mut CallContext) -> Result<Outcome, RpcError> {
+/// Invokes a method's handler.
+pub(crate) fn call(args: Args, mut context: CallContext) -> Done {
     let method = context.method.clone();
-    let args = validate(&method, row)?;
-    match &method.handler {
-        Handler::Unary(handler) => Ok(Outcome::Answered(handler(&args, context, method.result.schema())?)),
-        Handler::Stream(handler) => {
-            let (state, overrides) = handler(&args, context)?;
+    let result = guard(|| match &method.handler {
+        Handler::Unary(handler) => {
+            Ok(Outcome::Answered(handler(&args, &mut context, method.result.schema())?))
+        }
+        Handler::Stream { open: handler, .. } => {
+            let (state, overrides) = handler(&args, &mut context)?;
             open(&method, state, overrides)
         }
-    }
+    });
+    Done { outcome: result.unwrap_or_else(Outcome::Refused), context }
+}
+
+/// Tells a stream that its client gave it up.
+pub(crate) fn cancel(mut stream: Box<OpenStream>, mut context: CallContext) -> Done {
+    // A failing hook changes nothing: the stream is over either way.
+    let _ = guard(|| {
+        stream.state.on_cancel(&mut context);
+        Ok(())
+    });
+    Done { outcome: Outcome::Cancelled, context }
 }
 
 /// Settles what a stream method's handler returned against what the method declares.
@@ -141,7 +148,13 @@ fn open(method: &Method, state: Box<dyn StreamState>, overrides: Overrides) -> R
     Ok(Outcome::Opened { stream, header: overrides.header })
 }
 
-fn turn(mut stream: Box<OpenStream>, input: RecordBatch, metadata: Metadata, context: CallContext) -> Done {
+/// Takes one turn of a stream.
+pub(crate) fn turn(
+    mut stream: Box<OpenStream>,
+    input: RecordBatch,
+    metadata: Metadata,
+    context: CallContext,
+) -> Done {
     let may_finish = stream.state.may_finish();
     let output = stream.output.schema().clone();
     let mut turn = Turn::new(context, application_metadata(metadata), output, may_finish);

@@ -1,5 +1,15 @@
 //! A service to call, a server that runs while a test does, and waiting for what is to happen.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `process` | a server in a process of its own, and what it takes of the system |
+//! | `random` | numbers from a seed, and how to have the same ones again |
+//! | `walk` | calls drawn at random, each answer checked |
 #![allow(dead_code, reason = "each test program uses some of it")]
+
+pub mod process;
+pub mod random;
+pub mod walk;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -67,12 +77,38 @@ impl Producer for Count {
     }
 }
 
+/// Batches of as many rows as asked, which count on from one batch to the next.
+#[derive(Serialize, Deserialize)]
+struct Blocks {
+    batch: i64,
+    batches: i64,
+    rows: i64,
+    fails_at: i64,
+}
+
+impl Producer for Blocks {
+    fn produce(&mut self, turn: &mut Turn) -> Result<(), RpcError> {
+        if self.batch == self.fails_at {
+            return Err(RpcError::value_error("as asked"));
+        }
+        if self.batch == self.batches {
+            return turn.finish();
+        }
+        let first = self.batch * self.rows;
+        self.batch += 1;
+        turn.emit_columns(vec![Arc::new(Int64Array::from_iter_values(first..first + self.rows))])
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Negate;
 
 impl Exchange for Negate {
     fn exchange(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
         let n = input.column(0).as_primitive::<Int64Type>();
+        if n.values().contains(&i64::MIN) {
+            return Err(RpcError::value_error("that one has no negation"));
+        }
         turn.emit_columns(vec![Arc::new(n.unary::<_, Int64Type>(|n| -n))])
     }
 }
@@ -115,6 +151,19 @@ pub fn service(gate: &Gate) -> Arc<Service> {
             Ok(0_i64)
         }),
         Method::new("panic").returns(DataType::Int64).unary(|_, _| -> Result<i64, _> { panic!("as asked") }),
+        Method::new("fail")
+            .returns(DataType::Int64)
+            .unary(|_, _| Err::<i64, _>(RpcError::value_error("as asked"))),
+        Method::new("blocks")
+            .param("batches", DataType::Int64)
+            .param("rows", DataType::Int64)
+            .param("fails_at", DataType::Int64)
+            .output(numbers())
+            .producer(|args, _| {
+                let [batches, rows, fails_at] =
+                    [args.get("batches")?, args.get("rows")?, args.get("fails_at")?];
+                Ok(Stream::new(Blocks { batch: 0, batches, rows, fails_at }))
+            }),
         Method::new("count")
             .param("to", DataType::Int64)
             .output(numbers())

@@ -64,18 +64,17 @@ impl Connection {
             if incoming.after_refusal && !was_request() {
                 return None;
             }
-            self.forget_call();
+            self.response.forget_call();
             let error = incoming.refusal.unwrap_or_else(|| {
                 RpcError::new("RpcError", "expected a request stream with one batch, got none")
             });
             return Some(self.refuse_request(error, InputStream::None));
         };
-        self.forget_call();
+        self.response.forget_call();
         match request.request_id() {
-            Some(id) => self.request_id.push_str(id),
-            None => self.config.request_ids.next_into(&mut self.request_id),
+            Some(id) => self.response.request_id.push_str(id),
+            None => self.config.request_ids.next_into(&mut self.response.request_id),
         }
-        self.logs.clear();
         self.state = State::Answering;
         if let Err(error) = request.validate() {
             let named = request.metadata.contains_key(keys::METHOD);
@@ -86,15 +85,8 @@ impl Connection {
         Some(Event::Request(request))
     }
 
-    /// What follows belongs to no call that was answered before.
-    pub(super) fn forget_call(&mut self) {
-        self.request_id.clear();
-        self.origin.0.clear();
-        self.origin.1.clear();
-    }
-
     pub(super) fn refuse_request(&mut self, error: RpcError, input: InputStream) -> Event {
-        self.write_error_stream(&EncodedSchema::empty(), &error);
+        self.response.error_stream(&EncodedSchema::empty(), &error);
         self.state = Incoming::after(input);
         Event::Refused(error)
     }
@@ -108,7 +100,7 @@ impl Connection {
                 None
             }
             State::Streaming => {
-                self.write_error(&error);
+                self.response.write_error(&error);
                 self.close_output();
                 Some(Event::Refused(error))
             }

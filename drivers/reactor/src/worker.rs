@@ -1,12 +1,13 @@
 //! A worker's life: it serves what is ready, and polls for more when nobody else does.
 //!
-//! Every worker is the same. A handler runs on the thread that read its request, with no hand-over between threads on
-//! the way, as with a thread per connection; and one thread serves many connections for one look at the poll. When a
-//! handler takes long, the supervisor notices within two ticks and sends another worker to the poll. When every worker
-//! is in a handler it polls itself, and does everything but run handlers.
+//! Every worker is the same. Work runs on the thread that read the request for it, with no hand-over between threads
+//! on the way, as with a thread per connection; and one thread serves many connections for one look at the poll. When
+//! a work takes long, the supervisor notices within two ticks and sends another worker to the poll. When every worker
+//! is at work it polls itself, and does everything but run more of it.
 
-use super::Ended;
-use super::shared::{Job, LISTENER, SIGNALS, Shared, State, WAKER, lock};
+use crate::machine::Acceptor;
+use crate::server::Ended;
+use crate::shared::{Job, LISTENER, SIGNALS, Shared, State, WAKER, lock};
 use mio::Events;
 use mio::event::Event;
 use std::io::ErrorKind;
@@ -23,17 +24,17 @@ const SCRATCH_BYTES: usize = 64 << 10;
 const KEEP_THREAD: Duration = Duration::from_secs(10);
 /// Jobs that take this long are worth another thread when several wait: waking one takes a part of that.
 const COSTLY: Duration = Duration::from_micros(30);
-/// The most that one job counts for in what jobs take, so that a slow handler is soon forgotten.
+/// The most that one job counts for in what jobs take, so that a slow one is soon forgotten.
 const COST_CAP: Duration = Duration::from_millis(1);
 
 /// What a thread needs to serve.
 #[derive(Debug)]
-pub(super) struct Tools {
+pub(crate) struct Tools {
     events: Events,
     /// Where the beginning of a request is read, so that idle connections need no memory for it.
-    pub(super) scratch: Box<[u8]>,
+    pub(crate) scratch: Box<[u8]>,
     /// No other connection waits: the thread may wait a moment for this one.
-    pub(super) alone: bool,
+    pub(crate) alone: bool,
     /// What a job took of late.
     job_cost: Duration,
 }
@@ -49,9 +50,9 @@ impl Default for Tools {
     }
 }
 
-impl Shared {
+impl<A: Acceptor> Shared<A> {
     /// A worker's life.
-    pub(super) fn work(self: Arc<Self>) {
+    pub(crate) fn work(self: Arc<Self>) {
         let mut tools = Tools::default();
         let mut state = lock(&self.state);
         while state.ended.is_none() {
@@ -79,13 +80,13 @@ impl Shared {
     }
 
     /// Does one job, or polls.
-    pub(super) fn turn<'a>(
+    pub(crate) fn turn<'a>(
         self: &'a Arc<Self>,
-        mut state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, State<A::Machine>>,
         tools: &mut Tools,
         wait: Option<Duration>,
         may_run: bool,
-    ) -> MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, State<A::Machine>> {
         let poll_due = !state.polling && state.since_poll >= JOBS_PER_POLL;
         if !poll_due && let Some(job) = state.queue.pop_front() {
             state.begun += 1;
@@ -93,6 +94,11 @@ impl Shared {
             tools.alone = state.queue.is_empty();
             if !tools.alone && tools.job_cost >= COSTLY && state.busy() < self.processors {
                 self.call_worker(&mut state);
+            }
+            if !tools.alone && state.supervisor_rests {
+                // This job may take long, and the others are to be noticed then.
+                state.supervisor_rests = false;
+                self.supervisor.notify_all();
             }
             drop(state);
             let began = Instant::now();
@@ -122,7 +128,7 @@ impl Shared {
         state
     }
 
-    fn take_event(&self, state: &mut State, event: &Event) {
+    fn take_event(&self, state: &mut State<A::Machine>, event: &Event) {
         match event.token() {
             LISTENER => state.queue.push_back(Job::Accept),
             WAKER => {}

@@ -1,10 +1,11 @@
 //! The thread that calls `run`: it sees to it that the poll is looked after, that nobody waits for ever, and ends
 //! the server.
 
-use super::Ended;
-use super::connection::Phase;
-use super::shared::{Accept, Shared, State, lock};
-use super::worker::Tools;
+use crate::machine::Acceptor;
+use crate::server::Ended;
+use crate::shared::{Accept, Shared, State, lock};
+use crate::timeouts::Wait;
+use crate::worker::Tools;
 use mio::unix::SourceFd;
 use std::io::ErrorKind;
 use std::net::Shutdown;
@@ -12,7 +13,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// While something happens, how often it is looked at whether a handler holds up the poll.
+/// While something happens, how often it is looked at whether a work holds up the poll.
 const TICK: Duration = Duration::from_millis(1);
 /// Ticks without an event after which there is no more ticking.
 const QUIET_TICKS: u32 = 50;
@@ -20,11 +21,9 @@ const QUIET_TICKS: u32 = 50;
 const SWEEP: Duration = Duration::from_millis(250);
 /// How long an idle connection keeps memory for its next call, in milliseconds.
 const KEEP_MEMORY: u64 = 200;
-/// How long a peer that broke the protocol may take to read the answer and close.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// The least time for the first connection to come.
 const FIRST_CONNECTION: Duration = Duration::from_secs(60);
-/// At the end, how long threads that run no handler may take to notice.
+/// At the end, how long threads that run no work may take to notice.
 const JOIN_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the supervisor remembers between two looks.
@@ -35,16 +34,16 @@ struct Watch {
     last_sweep: Option<Instant>,
     /// Jobs that were begun when the last sweep was made.
     swept: u64,
-    /// At the last sweep some connection waited for what may time out.
-    unsettled: bool,
-    /// The supervisor itself does what workers do but run handlers, because all of them are in one.
+    /// When the first timeout that the last sweep saw passes.
+    due: Option<Instant>,
+    /// The supervisor itself does what workers do but run work, because all of them are at some.
     stands_in: bool,
     draining: bool,
 }
 
-impl Shared {
+impl<A: Acceptor> Shared<A> {
     /// Runs the server until it ends.
-    pub(super) fn supervise(self: &Arc<Self>) -> Result<Ended, ErrorKind> {
+    pub(crate) fn supervise(self: &Arc<Self>) -> Result<Ended, ErrorKind> {
         let mut watch = Watch {
             // Before the first look counts as progress: the first worker has yet to start.
             begun: u64::MAX,
@@ -52,7 +51,7 @@ impl Shared {
             quiet: 0,
             last_sweep: None,
             swept: 0,
-            unsettled: false,
+            due: None,
             stands_in: false,
             draining: false,
         };
@@ -82,18 +81,22 @@ impl Shared {
     /// Sends a worker to the poll, or to the queue, when nobody got on with it since the last look.
     fn look_after_poll<'a>(
         self: &'a Arc<Self>,
-        mut state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, State<A::Machine>>,
         watch: &mut Watch,
         tools: &mut Tools,
-    ) -> MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, State<A::Machine>> {
         let begun = state.begun.wrapping_sub(watch.begun);
         let stuck = begun == 0 && !state.polling;
-        // More threads than processors help only where some of them wait in their handlers.
-        let room = begun == 0 || state.busy() < self.processors + self.in_handlers();
+        // More threads than processors help only where some of them wait in their work.
+        let room = begun == 0 || state.busy() < self.processors + self.running();
         let behind = room && watch.waiting > 0 && begun < watch.waiting as u64;
-        watch.stands_in = (stuck || behind) && !self.call_worker(&mut state) && !state.polling;
+        let is_alone = (stuck || behind) && !self.call_worker(&mut state);
+        watch.stands_in = is_alone && !state.polling;
         if watch.stands_in {
             state = self.turn(state, tools, Some(TICK), false);
+        } else if is_alone {
+            // The last free worker went to the poll before this thread left a job behind, and nothing else may come.
+            let _ = self.waker.wake();
         }
         let is_quiet = state.begun == watch.begun && state.polling && state.waiting() == 0;
         watch.quiet = if is_quiet { watch.quiet.saturating_add(1) } else { 0 };
@@ -103,7 +106,7 @@ impl Shared {
     }
 
     /// Accepts again after a pause. Says when to look again.
-    fn look_after_accept(&self, state: &mut State, now: Instant) -> Option<Instant> {
+    fn look_after_accept(&self, state: &mut State<A::Machine>, now: Instant) -> Option<Instant> {
         match state.accept {
             Accept::PausedUntil(time) if time <= now => {
                 self.accept_again(state);
@@ -115,57 +118,60 @@ impl Shared {
     }
 
     /// Closes connections that took too long, and takes memory back from idle ones. Says when to look again.
-    fn look_after_connections(&self, state: &mut State, watch: &mut Watch, now: Instant) -> Option<Instant> {
-        let due = watch.last_sweep.map_or(now, |last| last + SWEEP);
-        if due > now {
-            return (watch.unsettled || watch.swept != state.begun).then_some(due);
-        }
-        let millis = self.now();
-        let timeouts = &self.options.timeouts;
-        let mut unsettled = false;
-        let mut expired = Vec::new();
-        for connection in state.connections.values() {
-            let Some((phase, progress, began)) = connection.waiting() else {
-                unsettled = true;
-                continue;
-            };
-            let over = |limit: Option<Duration>, since: u64| {
-                limit.is_some_and(|limit| u128::from(millis.saturating_sub(since)) >= limit.as_millis())
-            };
-            let is_over = match phase {
-                Phase::Idle => {
-                    unsettled = true;
-                    if millis.saturating_sub(progress) >= KEEP_MEMORY {
-                        connection.release_memory();
-                    }
-                    false
-                }
-                Phase::Released => false,
-                Phase::Stream => over(timeouts.stream, progress),
-                Phase::Request => {
-                    over(timeouts.message, progress) || (began > 0 && over(timeouts.request, began))
-                }
-                Phase::Output => over(timeouts.write, progress),
-                Phase::Close => over(Some(CLOSE_WITHIN), progress),
-            };
-            unsettled |= !matches!(phase, Phase::Idle | Phase::Released | Phase::Stream)
-                || (phase == Phase::Stream && timeouts.stream.is_some());
-            if is_over && connection.expire() {
-                expired.push(connection.clone());
+    fn look_after_connections(
+        &self,
+        state: &mut State<A::Machine>,
+        watch: &mut Watch,
+        now: Instant,
+    ) -> Option<Instant> {
+        if let Some(last) = watch.last_sweep {
+            // What happened since may have left connections with less time than those that the last sweep saw.
+            let earliest = if watch.swept == state.begun { watch.due? } else { last + SWEEP };
+            let next = earliest.max(last + SWEEP);
+            if next > now {
+                return Some(next);
             }
         }
+        let millis = self.now();
+        let mut first = None;
+        let mut expired = Vec::new();
+        for connection in state.connections.values() {
+            let Some((wait, progress, began)) = connection.waiting() else {
+                // What it will wait for shows when it does.
+                first = Some(millis);
+                continue;
+            };
+            let mut due = self.options.timeouts.of(wait).due(progress, began);
+            if due.is_some_and(|due| due <= millis) {
+                if connection.expire() {
+                    expired.push(connection.clone());
+                }
+                due = Some(millis);
+            } else if wait == Wait::Idle {
+                let release = progress.saturating_add(KEEP_MEMORY);
+                if release <= millis {
+                    connection.release_memory();
+                }
+                // If it was in use that moment, it is looked at again.
+                due = earlier(due, Some(release));
+            }
+            first = earlier(first, due);
+        }
         expired.into_iter().for_each(|connection| self.queue_from_outside(state, connection));
-        (watch.last_sweep, watch.swept, watch.unsettled) = (Some(now), state.begun, unsettled);
-        unsettled.then(|| now + SWEEP)
+        let wait = first.map(|due| Duration::from_millis(due.saturating_sub(millis)).max(SWEEP));
+        (watch.last_sweep, watch.swept) = (Some(now), state.begun);
+        // A time too far away to be told is never looked at.
+        watch.due = wait.and_then(|wait| now.checked_add(wait));
+        watch.due
     }
 
     /// Ends the server when it has been idle or has drained. Says when to look again.
     fn look_after_end<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, State<A::Machine>>,
         watch: &mut Watch,
         now: Instant,
-    ) -> (MutexGuard<'a, State>, Option<Instant>) {
+    ) -> (MutexGuard<'a, State<A::Machine>>, Option<Instant>) {
         if let Some(deadline) = state.drain_by {
             if !watch.draining {
                 watch.draining = true;
@@ -184,7 +190,7 @@ impl Shared {
         }
         let first = !state.connected_before;
         let grace = if first { timeout.max(FIRST_CONNECTION) } else { timeout };
-        let end = state.empty_since.unwrap_or(now) + grace;
+        let Some(end) = state.empty_since.unwrap_or(now).checked_add(grace) else { return (state, None) };
         if end <= now {
             // Somebody may have connected this moment.
             drop(state);
@@ -198,7 +204,10 @@ impl Shared {
     }
 
     /// Listens no more, and has every connection looked at: those between calls close.
-    fn begin_to_drain<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn begin_to_drain<'a>(
+        &'a self,
+        state: MutexGuard<'a, State<A::Machine>>,
+    ) -> MutexGuard<'a, State<A::Machine>> {
         drop(state);
         self.close_listener();
         self.set_draining();
@@ -218,10 +227,10 @@ impl Shared {
     /// Waits for the next look.
     fn rest<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, State<A::Machine>>,
         watch: &Watch,
         wake: Option<Instant>,
-    ) -> MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, State<A::Machine>> {
         if watch.quiet < QUIET_TICKS {
             return self.supervisor.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -237,12 +246,12 @@ impl Shared {
         state
     }
 
-    /// Closes everything. Handlers that still run are left to their threads.
-    fn wind_up<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+    /// Closes everything. Work that still runs is left to their threads.
+    fn wind_up<'a>(&'a self, mut state: MutexGuard<'a, State<A::Machine>>) {
         let connections = std::mem::take(&mut state.connections);
         connections.values().for_each(|connection| connection.socket.shutdown(Shutdown::Both));
         let deadline = Instant::now() + JOIN_WITHIN;
-        while state.threads > self.in_handlers() && Instant::now() < deadline {
+        while state.threads > self.running() && Instant::now() < deadline {
             state = self.supervisor.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.clear();
@@ -251,7 +260,7 @@ impl Shared {
     }
 }
 
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+fn earlier<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

@@ -1,6 +1,6 @@
 //! Listeners and accepted sockets of both families, as one type each.
 
-use super::ServerError;
+use crate::error::BindError;
 use crate::socket_file::{BACKLOG, SocketFile};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use std::fmt;
@@ -8,8 +8,6 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{self, Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use vgi_rpc_protocol::service::{Credentials, Peer, TransportKind};
 
 /// Output that the kernel is asked to hold per unix connection; it may give less.
 const SEND_BYTES: usize = 1 << 20;
@@ -35,36 +33,82 @@ impl fmt::Display for Address {
     }
 }
 
-/// A bound socket. Dropping a unix one removes its file.
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// A process on this machine, where the system tells which.
+    Unix(Option<Credentials>),
+    /// An address; `None` when the connection broke before it could be asked.
+    Tcp(Option<SocketAddr>),
+}
+
+/// The process at the other end of a unix socket, as the kernel vouches for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Process id.
+    pub pid: i32,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// A bound socket that listens. Dropping a unix one removes its file.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub struct Listener {
+    family: Family,
+    address: Address,
+}
+
+#[derive(Debug)]
+enum Family {
     Unix(UnixListener, #[expect(dead_code, reason = "removes the file when dropped")] SocketFile),
     Tcp(TcpListener),
 }
 
 impl Listener {
-    pub(super) fn unix(path: &Path) -> Result<(Self, Address), ServerError> {
+    /// Listens on an AF_UNIX path, for connections of this user only. A socket there that nobody listens on is
+    /// replaced.
+    ///
+    /// # Errors
+    /// When something else has the name, somebody listens there, or the system refuses.
+    pub fn unix(path: impl AsRef<Path>) -> Result<Self, BindError> {
+        let path = path.as_ref();
         let (listener, file) = SocketFile::bind(path)?;
-        Ok((Self::Unix(UnixListener::from_std(listener), file), Address::Unix(path.into())))
+        let family = Family::Unix(UnixListener::from_std(listener), file);
+        Ok(Self { family, address: Address::Unix(path.into()) })
     }
 
-    /// Listens on `[HOST:]PORT`.
-    pub(super) fn tcp(address: &str) -> Result<(Self, Address), ServerError> {
-        let listener =
-            bind_tcp(address).map_err(|source| ServerError::Bind { address: address.to_owned(), source })?;
-        let local = listener.local_addr()?;
-        Ok((Self::Tcp(TcpListener::from_std(listener)), Address::Tcp(local)))
+    /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// When the address cannot be resolved or bound.
+    pub fn tcp(address: &str) -> Result<Self, BindError> {
+        let bound = || {
+            let listener = bind_tcp(address)?;
+            let local = listener.local_addr()?;
+            io::Result::Ok((TcpListener::from_std(listener), local))
+        };
+        let (listener, local) =
+            bound().map_err(|source| BindError::Tcp { address: address.to_owned(), source })?;
+        Ok(Self { family: Family::Tcp(listener), address: Address::Tcp(local) })
     }
 
-    pub(super) fn accept(&self) -> io::Result<Socket> {
-        match self {
-            Self::Unix(listener, _) => {
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(crate) fn accept(&self) -> io::Result<Socket> {
+        match &self.family {
+            Family::Unix(listener, _) => {
                 let (socket, _) = listener.accept()?;
                 // Fewer wake-ups for a large answer. The default does as well.
                 let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BYTES);
                 Ok(Socket::Unix(socket))
             }
-            Self::Tcp(listener) => {
+            Family::Tcp(listener) => {
                 let (socket, _) = listener.accept()?;
                 // Answers would wait for acknowledgements otherwise; one that is gone already shows when read.
                 let _ = socket.set_nodelay(true);
@@ -78,9 +122,9 @@ impl Listener {
 
 impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> RawFd {
-        match self {
-            Self::Unix(listener, _) => listener.as_raw_fd(),
-            Self::Tcp(listener) => listener.as_raw_fd(),
+        match &self.family {
+            Family::Unix(listener, _) => listener.as_raw_fd(),
+            Family::Tcp(listener) => listener.as_raw_fd(),
         }
     }
 }
@@ -92,8 +136,11 @@ fn bind_tcp(address: &str) -> io::Result<net::TcpListener> {
     Ok(listener)
 }
 
-/// The addresses that `[HOST:]PORT` stands for.
-pub(crate) fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
+/// The addresses that `[HOST:]PORT` stands for; the host is 127.0.0.1 when left out.
+///
+/// # Errors
+/// When the text is no address, or the name cannot be resolved.
+pub fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
     match address.parse::<u16>() {
         Ok(port) => Ok((DEFAULT_HOST, port).to_socket_addrs()?.collect()),
         Err(_) => Ok(address.to_socket_addrs()?.collect()),
@@ -102,49 +149,40 @@ pub(crate) fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
 
 /// An accepted socket, which never blocks.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Unix(UnixStream),
     Tcp(TcpStream),
 }
 
 impl Socket {
-    pub(super) fn transport(&self) -> TransportKind {
+    /// True when the peer is a process on this machine.
+    pub(crate) fn is_unix(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
+    /// Where the peer is.
+    pub(crate) fn origin(&self) -> Origin {
         match self {
-            Self::Unix(_) => TransportKind::Unix,
-            Self::Tcp(_) => TransportKind::Tcp,
+            Self::Unix(socket) => Origin::Unix(credentials(socket)),
+            Self::Tcp(socket) => Origin::Tcp(socket.peer_addr().ok()),
         }
     }
 
-    /// What calls may know of the client.
-    pub(super) fn peer(&self, server_id: Arc<str>) -> Peer {
-        let peer = Peer::new(self.transport(), server_id);
-        match self {
-            Self::Unix(socket) => match credentials(socket) {
-                Some(credentials) => peer.with_credentials(credentials),
-                None => peer,
-            },
-            Self::Tcp(socket) => match socket.peer_addr() {
-                Ok(address) => peer.with_remote_address(address.to_string()),
-                Err(_) => peer,
-            },
-        }
-    }
-
-    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Unix(socket) => (&*socket).read(buffer),
             Self::Tcp(socket) => (&*socket).read(buffer),
         }
     }
 
-    pub(super) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Unix(socket) => (&*socket).write_vectored(slices),
             Self::Tcp(socket) => (&*socket).write_vectored(slices),
         }
     }
 
-    pub(super) fn shutdown(&self, how: Shutdown) {
+    pub(crate) fn shutdown(&self, how: Shutdown) {
         // A socket that is not connected any more is as good as shut down.
         let _ = match self {
             Self::Unix(socket) => socket.shutdown(how),

@@ -1,0 +1,110 @@
+//! The worker on HTTP: the endpoint that the command line asks for, and what the suite wants beside it.
+
+use crate::options::{HttpOptions, ProofMode};
+use http::request::Parts;
+use http::{HeaderMap, Method, Response, StatusCode};
+use std::error::Error;
+use std::sync::Arc;
+use vgi_rpc_http::Bytes;
+use vgi_rpc_protocol::http::auth::{AuthError, AuthFailure, AuthRequest, Reason, header, require_all};
+use vgi_rpc_protocol::http::cors::{Cors, Origins};
+use vgi_rpc_protocol::http::proof::{Gate, GateConfig, Mode, Secrets};
+use vgi_rpc_protocol::http::token::KeyRing;
+use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder, Sticky};
+use vgi_rpc_protocol::service::{AuthContext, Service};
+
+/// The path that sets and clears the drain flag, for a test of what draining does.
+const DRAIN: &str = "/__test_drain__";
+
+/// The endpoint that the command line asks for.
+pub fn endpoint(
+    options: &HttpOptions,
+    service: Arc<Service>,
+    record_calls: bool,
+) -> Result<Arc<Endpoint>, Box<dyn Error>> {
+    let mut builder = Endpoint::builder(service, vgi_rpc_http::system_entropy)
+        .prefix(&options.prefix)
+        .record_calls(record_calls)
+        .max_request_bytes(options.max_request_bytes)
+        .max_response_bytes(options.max_response_bytes)
+        .max_externalized_response_bytes(options.max_externalized_response_bytes)
+        .compress(!options.no_compression);
+    if options.no_call_state_cache {
+        builder = builder.cached_calls(0);
+    }
+    if let Some(key) = &options.token_key {
+        builder = builder.token_keys(KeyRing::new(key.clone(), []));
+    }
+    if let Some(origin) = &options.cors_origin {
+        builder = builder.cors(Cors::new(Origins::Listed(vec![origin.clone()])));
+    }
+    if !options.no_sticky {
+        let mut sticky = Sticky::default();
+        sticky.lifetime = options.sticky_ttl;
+        if !options.no_sticky_echo {
+            sticky.echo_headers.push(("x-vgi-conformance-echo".into(), "conformance-fixed-marker".into()));
+        }
+        builder = builder.sticky(sticky);
+    }
+    Ok(authenticate(options, builder)?.build()?)
+}
+
+fn authenticate(options: &HttpOptions, builder: EndpointBuilder) -> Result<EndpointBuilder, Box<dyn Error>> {
+    if options.auth_reject_all {
+        return Ok(builder.authenticate(reject));
+    }
+    if options.sticky_auth {
+        let principal = header("x-conformance-principal", "conformance")
+            .with_claim("x-conformance-auth-time", "auth_time")
+            .or_anonymous();
+        return Ok(builder.authenticate(principal));
+    }
+    let mode = match options.proof_mode {
+        ProofMode::Off => return Ok(builder),
+        ProofMode::Allow => Mode::Allow,
+        ProofMode::Require => Mode::Require,
+    };
+    let secrets = Secrets::parse(&options.proof_secrets)?;
+    let mut config = GateConfig::new(&options.proof_origin_id, secrets);
+    config.mode = mode;
+    config.skew = options.proof_skew;
+    if options.proof_no_replay_cache {
+        config.replay_capacity = None;
+    }
+    let gate = Gate::new(config)?;
+    Ok(builder.authenticate(require_all(gate, None)).advertise_proxy_proof(mode == Mode::Require))
+}
+
+/// Refuses every request, for the reason that it asks for.
+fn reject(request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
+    let asked = request.header("x-conformance-auth-reason")?.unwrap_or_default();
+    let reason = match Reason::parse(asked) {
+        // What is wrong with a deployment is nothing that a request could ask for.
+        Some(Reason::ProxyRequired | Reason::Unauthorized) | None => {
+            let detail = "this worker refuses every request";
+            return Err(AuthError::Refused(AuthFailure::new(Reason::Unauthorized, detail)));
+        }
+        Some(reason) => reason,
+    };
+    Err(AuthError::Refused(AuthFailure::new(reason, reason.as_str())))
+}
+
+/// The route of the drain flag.
+pub fn drain_route(endpoint: Arc<Endpoint>) -> impl Fn(&Parts) -> Option<Response<Bytes>> {
+    move |head| {
+        if head.uri.path() != DRAIN {
+            return None;
+        }
+        let status = match head.method {
+            Method::POST | Method::DELETE => {
+                endpoint.set_draining(head.method == Method::POST);
+                StatusCode::NO_CONTENT
+            }
+            _ => StatusCode::METHOD_NOT_ALLOWED,
+        };
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = status;
+        *response.headers_mut() = HeaderMap::new();
+        Some(response)
+    }
+}

@@ -1,0 +1,130 @@
+//! Reads one message's body into one piece of memory, whichever way it is delimited.
+
+use super::body_memory::BodyMemory;
+use super::chunked::{ChunkedDecoder, Step};
+use super::input::Input;
+use super::{BodyKind, BodyTooLarge, Limits, Malformed};
+use bytes::Bytes;
+
+/// Portions at least this long are read in place, shorter ones by way of the scratch memory, where what follows
+/// them can be read along.
+const DIRECT_READ_BYTES: u64 = 16 << 10;
+
+/// A body as far as it has been read.
+pub(super) struct BodyReader {
+    framing: Framing,
+    memory: BodyMemory,
+    max: u64,
+}
+
+enum Framing {
+    /// So many bytes are still to come.
+    Length(u64),
+    Chunked(ChunkedDecoder),
+    UntilEof,
+}
+
+/// Why a body cannot be read to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BodyError {
+    TooLarge(BodyTooLarge),
+    Malformed(Malformed),
+    /// The peer ended within it.
+    Truncated,
+}
+
+impl From<Malformed> for BodyError {
+    fn from(error: Malformed) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl BodyReader {
+    /// A body of at most `max` bytes. `spare` is memory of an earlier body.
+    pub(super) fn new(kind: BodyKind, max: u64, spare: Bytes) -> Result<Self, BodyTooLarge> {
+        let (framing, len) = match kind {
+            BodyKind::None => (Framing::Length(0), Some(0)),
+            BodyKind::Length(len) => (Framing::Length(len), Some(len)),
+            BodyKind::Chunked => (Framing::Chunked(ChunkedDecoder::new()), None),
+            BodyKind::UntilEof => (Framing::UntilEof, None),
+        };
+        if len > Some(max) {
+            return Err(BodyTooLarge { max });
+        }
+        // A length beyond the address space will not arrive; then memory follows what does.
+        let memory = BodyMemory::new(len.and_then(|len| usize::try_from(len).ok()), spare);
+        Ok(Self { framing, memory, max })
+    }
+
+    /// The body's own memory, if a large portion of data is to come next and the input is empty. Not before the
+    /// first byte has come: until then the body is a mere announcement.
+    pub(super) fn space(&mut self) -> Option<&mut [u8]> {
+        let wanted = match &self.framing {
+            Framing::Length(left) => *left,
+            Framing::Chunked(decoder) => decoder.data_left(),
+            Framing::UntilEof => self.max.saturating_sub(self.memory.filled() as u64),
+        };
+        if self.memory.filled() == 0 || wanted < DIRECT_READ_BYTES {
+            return None;
+        }
+        let space = self.memory.space();
+        let count = space.len().min(usize::try_from(wanted).unwrap_or(usize::MAX));
+        space.get_mut(..count)
+    }
+
+    /// Takes in the first `count` bytes of [`Self::space`].
+    pub(super) fn advance(&mut self, count: usize) {
+        self.memory.advance(count);
+        self.note(count as u64);
+    }
+
+    /// Consumes input up to the body's end, and says whether that was reached.
+    pub(super) fn read(&mut self, input: &mut Input, eof: bool, limits: &Limits) -> Result<bool, BodyError> {
+        loop {
+            let wanted = match &mut self.framing {
+                Framing::Length(0) => return Ok(true),
+                Framing::Length(left) => *left,
+                Framing::Chunked(decoder) => match decoder.step(input, limits)? {
+                    Step::End => return Ok(true),
+                    Step::NeedInput => 0,
+                    Step::Data => decoder.data_left(),
+                    Step::Chunk(size) => {
+                        if size > self.max.saturating_sub(self.memory.filled() as u64) {
+                            return Err(BodyError::TooLarge(BodyTooLarge { max: self.max }));
+                        }
+                        self.memory.expect(size);
+                        continue;
+                    }
+                },
+                Framing::UntilEof if input.is_empty() && eof => return Ok(true),
+                Framing::UntilEof => match self.max.saturating_sub(self.memory.filled() as u64) {
+                    0 if !input.is_empty() => {
+                        return Err(BodyError::TooLarge(BodyTooLarge { max: self.max }));
+                    }
+                    room => room,
+                },
+            };
+            let front = input.front();
+            if front.is_empty() {
+                return if eof { Err(BodyError::Truncated) } else { Ok(false) };
+            }
+            let portion = front.len().min(usize::try_from(wanted).unwrap_or(usize::MAX));
+            let count = self.memory.copy(front.get(..portion).unwrap_or_default());
+            input.consume(count);
+            self.note(count as u64);
+        }
+    }
+
+    /// The body, and its memory for a later one.
+    pub(super) fn finish(self) -> (Bytes, Bytes) {
+        self.memory.finish()
+    }
+
+    fn note(&mut self, count: u64) {
+        match &mut self.framing {
+            Framing::Length(left) => *left = left.saturating_sub(count),
+            Framing::Chunked(decoder) => decoder.advance_data(count),
+            Framing::UntilEof => {}
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Why an exchange failed, and what its caller may conclude from it.
+
+use crate::http1::{BodyTooLarge, Malformed};
+
+/// The exchange failed, and the connection with it: close the socket.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server's bytes are no acceptable response.
+    #[error("malformed response: {0}")]
+    Malformed(#[from] Malformed),
+    /// The response's body is larger than the request allowed.
+    #[error("response: {0}")]
+    BodyTooLarge(#[from] BodyTooLarge),
+    /// The server ended before the response was complete.
+    #[error("the connection ended before the response was complete: {0}")]
+    Truncated(Received),
+    /// The server sent more interim responses than
+    /// [`Limits::max_interim_responses`](crate::http1::Limits::max_interim_responses).
+    #[error("more than {max} interim responses")]
+    TooManyInterimResponses {
+        /// The limit.
+        max: usize,
+    },
+    /// The server changed to another protocol, which was not asked for.
+    #[error("the server switched protocols")]
+    SwitchedProtocols,
+    /// Bytes came that no request had asked for.
+    #[error("the server sent bytes without a request")]
+    Unsolicited,
+}
+
+/// How much of a response had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Received {
+    /// Not a byte. A server that closes an idle connection while a request is on its way looks like this, so the
+    /// request may be sent again where doing it twice does no harm (RFC 9112, section 9.3.1).
+    Nothing,
+    /// A part of the head, or an interim response.
+    SomeOfHead,
+    /// The head, and not all of the body.
+    Head,
+}
+
+impl std::fmt::Display for Received {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Nothing => "nothing of it had come",
+            Self::SomeOfHead => "its head had not come whole",
+            Self::Head => "its body had not come whole",
+        })
+    }
+}

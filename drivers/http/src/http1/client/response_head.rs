@@ -1,0 +1,35 @@
+//! A response's head: RFC 9112, sections 4 to 6, read strictly.
+
+use crate::http1::framing::body_kind;
+use crate::http1::head_fields::{first_line, parse_fields, parse_version};
+use crate::http1::{BodyKind, Malformed};
+use bytes::Bytes;
+use http::{Response, StatusCode, response};
+
+/// Takes a response's head apart. `head` is whole, ends in an empty line, and has no bare line ends or control
+/// characters. `to_head` says that the request's method was HEAD.
+pub(super) fn parse(head: &Bytes, to_head: bool) -> Result<(response::Parts, BodyKind), Malformed> {
+    let (line, fields_at) = first_line(head);
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let version = parse_version(words.next().unwrap_or_default(), Malformed::StatusLine)?;
+    // The reason is for people; many servers leave it out together with the space before it.
+    let status = words.next().and_then(|status| StatusCode::from_bytes(status).ok());
+    let status = status.filter(|status| status.as_u16() < 600).ok_or(Malformed::StatusLine)?;
+    let headers = parse_fields(head, fields_at)?;
+
+    // Checked even where there is no body: a message that two readers could frame differently is not believed.
+    let stated = body_kind(&headers, version)?;
+    let has_no_body = status.is_informational()
+        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
+        || to_head;
+    let body = match stated {
+        _ if has_no_body => BodyKind::None,
+        BodyKind::None => BodyKind::UntilEof,
+        stated => stated,
+    };
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = status;
+    parts.version = version;
+    parts.headers = headers;
+    Ok((parts, body))
+}

@@ -1,0 +1,63 @@
+//! Takes a head apart: its first line, and its fields as a `HeaderMap` that shares the head's memory.
+
+use super::{Limits, Malformed};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use httparse::{Header, Status};
+
+/// The fields of `head` from `start` on, to the empty line. Values point into `head` and are not copied.
+pub(super) fn parse_fields(head: &Bytes, start: usize) -> Result<HeaderMap, Malformed> {
+    let mut space = [httparse::EMPTY_HEADER; Limits::MAX_FIELDS];
+    let fields = split_fields(head.get(start..).unwrap_or_default(), &mut space)?;
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed::FieldName)?;
+        let value = head.slice_ref(field.value);
+        let mut value = HeaderValue::from_maybe_shared(value).map_err(|_| Malformed::FieldValue)?;
+        value.set_sensitive(may_be_secret(&name));
+        headers.try_append(name, value).map_err(|_| Malformed::TooManyFields { max: Limits::MAX_FIELDS })?;
+    }
+    Ok(headers)
+}
+
+/// Checks a trailer section, which is then dropped: nothing in it may change what the head said.
+pub(super) fn check_trailers(section: &[u8]) -> Result<(), Malformed> {
+    let mut space = [httparse::EMPTY_HEADER; Limits::MAX_FIELDS];
+    split_fields(section, &mut space).map(drop)
+}
+
+/// Field lines up to an empty one. Line ends and control characters have been checked before.
+fn split_fields<'h, 'b>(lines: &'b [u8], space: &'h mut [Header<'b>]) -> Result<&'h [Header<'b>], Malformed> {
+    match httparse::parse_headers(lines, space) {
+        Ok(Status::Complete((_, fields))) => Ok(fields),
+        Err(httparse::Error::HeaderValue) => Err(Malformed::FieldValue),
+        Err(httparse::Error::TooManyHeaders) => Err(Malformed::TooManyFields { max: Limits::MAX_FIELDS }),
+        Ok(Status::Partial) | Err(_) => Err(Malformed::FieldName),
+    }
+}
+
+/// The first line of a head, and where the fields begin.
+pub(super) fn first_line(head: &Bytes) -> (&[u8], usize) {
+    let end = head.iter().position(|byte| *byte == b'\r').unwrap_or(head.len());
+    (head.get(..end).unwrap_or_default(), end + "\r\n".len())
+}
+
+/// `HTTP/1.0` or `HTTP/1.1`; `or_else` for what is no version at all. RFC 9112, section 2.3.
+pub(super) fn parse_version(bytes: &[u8], or_else: Malformed) -> Result<Version, Malformed> {
+    match bytes.strip_prefix(b"HTTP/") {
+        Some(b"1.1") => Ok(Version::HTTP_11),
+        Some(b"1.0") => Ok(Version::HTTP_10),
+        Some([major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9']) => {
+            Err(Malformed::Version { major: major - b'0', minor: minor - b'0' })
+        }
+        _ => Err(or_else),
+    }
+}
+
+/// Whether a value has no place in debug output. Applications keep their tokens in fields of their own.
+fn may_be_secret(name: &HeaderName) -> bool {
+    [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE].contains(name)
+        || name.as_str().starts_with("x-")
+        || name.as_str().starts_with("vgi-")
+}

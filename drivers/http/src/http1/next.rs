@@ -1,0 +1,61 @@
+//! What a machine says when it is asked what comes next, and when it is told to do what it cannot.
+
+use http::{HeaderName, Method, StatusCode};
+
+/// The answer of `poll_event`.
+#[derive(Debug)]
+pub enum Next<E> {
+    /// Something happened.
+    Event(E),
+    /// More bytes are needed: send what waits, then receive.
+    NeedInput,
+    /// The machine waits for a command: an earlier event is to be answered, or a request to be sent.
+    NeedCommand,
+    /// Output waits that has to be sent before anything else can happen.
+    NeedDrain,
+    /// Nothing will come any more, and nothing waits to be sent: close the socket.
+    Closed,
+}
+
+impl<E> Next<E> {
+    /// The event, if there is one.
+    pub fn event(self) -> Option<E> {
+        match self {
+            Self::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+}
+
+/// A command that does not fit. The machine is as it was before.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// Only a request whose head was delivered, and whose body was not asked for, has a body to read.
+    #[error("there is no unread request body")]
+    NoBodyToRead,
+    /// There is no request to answer, or it was answered already.
+    #[error("there is no request to answer")]
+    NothingToAnswer,
+    /// An answer is final: no 1xx, which the machine sends where it is due.
+    #[error("{0} is no status of a final response")]
+    InterimStatus(StatusCode),
+    /// A response of this status cannot have a body. RFC 9110, section 6.4.1.
+    #[error("a response with status {0} cannot have a body")]
+    BodyNotAllowed(StatusCode),
+    /// The machine writes this field itself, because the framing depends on it.
+    #[error("the field {0} is written by the connection")]
+    FramingField(HeaderName),
+    /// A value that would break the head apart.
+    #[error("the value of the field {0} has a control character")]
+    FieldValue(HeaderName),
+    /// The previous exchange is not over, or it left the connection unusable.
+    #[error("the connection cannot carry another request")]
+    NotReady,
+    /// This method changes what the connection is, which the machine does not do.
+    #[error("the method {0} cannot be sent")]
+    Method(Method),
+    /// The request names no host, neither in its URI nor in a `Host` field, or names it wrongly.
+    #[error("the request names no valid host")]
+    Host,
+}

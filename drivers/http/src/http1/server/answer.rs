@@ -1,0 +1,85 @@
+//! An answer's framing: which length it states, whether its body is sent, what it says of the connection.
+
+use crate::http1::framing::{has_element, parse_length};
+use crate::http1::write_head::{check_fields, write_fields};
+use crate::http1::{CommandError, Outbox};
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{StatusCode, response};
+use std::io::Write;
+
+/// What of a request matters to its answer.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    /// The method is HEAD: the answer's body is not sent.
+    pub(super) is_head: bool,
+    pub(super) is_http10: bool,
+    /// The client means to go on after this exchange.
+    pub(super) is_persistent: bool,
+    /// The client waits with a body until it is asked to continue.
+    pub(super) expects_continue: bool,
+}
+
+/// An answer that was found to be in order.
+pub(super) struct Answer {
+    head: response::Parts,
+    body: Vec<Bytes>,
+    content_length: Option<u64>,
+    closes: bool,
+}
+
+impl Answer {
+    /// Checks an answer against the rules of RFC 9110, section 8.6, and RFC 9112, section 6.3.
+    pub(super) fn new(
+        head: response::Parts,
+        body: Vec<Bytes>,
+        exchange: &Exchange,
+    ) -> Result<Self, CommandError> {
+        let status = head.status;
+        if status.is_informational() {
+            return Err(CommandError::InterimStatus(status));
+        }
+        check_fields(&head.headers)?;
+        let length = body.iter().map(|segment| segment.len() as u64).sum();
+        let has_no_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+        if length > 0 && (has_no_body || status == StatusCode::RESET_CONTENT) {
+            return Err(CommandError::BodyNotAllowed(status));
+        }
+        let content_length = match head.headers.get(CONTENT_LENGTH).map(parse_length) {
+            None if has_no_body => None,
+            None => Some(length),
+            // The length of a body that was never made, which only an answer to HEAD may state.
+            Some(Some(stated)) if exchange.is_head && length == 0 && !has_no_body => Some(stated),
+            Some(_) => return Err(CommandError::FramingField(CONTENT_LENGTH)),
+        };
+        let closes = has_element(&head.headers, CONNECTION, "close");
+        Ok(Self { head, body, content_length, closes })
+    }
+
+    /// Whether the user wants the connection closed behind this answer.
+    pub(super) fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// Puts the answer into the output. `closes` says whether it is the connection's last.
+    pub(super) fn write(self, outbox: &mut Outbox, exchange: &Exchange, closes: bool) {
+        let status = self.head.status;
+        let connection = match (closes, exchange.is_http10) {
+            (true, _) => Some("close"),
+            (false, true) => Some("keep-alive"),
+            (false, false) => None,
+        };
+        outbox.write_with(|head| {
+            // The version is the server's own, whichever the client has: RFC 9110, section 2.5. Writing into memory
+            // cannot fail.
+            let reason = status.canonical_reason().unwrap_or_default();
+            let _ = write!(head, "HTTP/1.1 {} {reason}\r\n", status.as_str());
+            write_fields(head, &self.head.headers, self.content_length, connection);
+        });
+        if !exchange.is_head {
+            for segment in self.body {
+                outbox.write_bytes(segment);
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! vgi-rpc over HTTP/1.1.
+//!
+//! [`http1`] is the connection machine, for both roles: bytes in, requests and responses out; no socket, no clock,
+//! no thread. Drivers that move its bytes stand on it: [`Server`], on a mio event loop.
+
+pub mod http1;
+mod server;
+
+pub use bytes::Bytes;
+pub use server::{Bound, Server, ServerError};
+pub use vgi_rpc_reactor::{Address, Ended, Handle};
+
+/// The system's entropy, for [`Endpoint::builder`](vgi_rpc_protocol::http::Endpoint::builder).
+///
+/// # Panics
+/// When the system has none to give, which leaves nothing that could be sealed safely.
+#[expect(
+    clippy::panic,
+    reason = "a token under a nonce that is not random would break the seal of all others"
+)]
+pub fn system_entropy(bytes: &mut [u8]) {
+    if let Err(error) = getrandom::fill(bytes) {
+        panic!("the system's entropy cannot be read: {error}");
+    }
+}

@@ -1,0 +1,188 @@
+//! The server: how an endpoint is set up on sockets and run. The event loop is `vgi-rpc-reactor`'s.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `connection` | one connection, as the event loop drives it |
+//! | `work` | what is done away from the socket: authentication, handlers |
+//! | `date` | the `Date` of every response |
+
+mod connection;
+mod date;
+mod work;
+
+use crate::http1;
+use bytes::Bytes;
+use connection::Acceptor;
+use date::Date;
+use http::Response;
+use http::request::Parts;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use vgi_rpc_access_log::AccessLog;
+use vgi_rpc_protocol::http::Endpoint;
+use vgi_rpc_reactor::{Address, BindError, Ended, Handle, Listener, Options};
+
+/// A server could not be bound, or could not go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system refused something else that a server needs.
+    #[error("the server cannot go on: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Answers requests that are not the endpoint's.
+pub(crate) type Route = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
+
+/// How an endpoint is served over HTTP/1.1.
+///
+/// There is no encryption on this transport: put it behind a proxy that has it, or on a loopback address.
+#[derive(Clone)]
+pub struct Server {
+    endpoint: Arc<Endpoint>,
+    limits: http1::Limits,
+    access_log: Option<AccessLog>,
+    route: Option<Arc<Route>>,
+    options: Options,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Serves with the defaults that each setting names.
+    pub fn new(endpoint: Arc<Endpoint>) -> Self {
+        let mut options = Options::default();
+        options.max_connections = 1024;
+        options.timeouts.idle.no_progress = Some(Duration::from_secs(75));
+        Self { endpoint, limits: http1::Limits::default(), access_log: None, route: None, options }
+    }
+
+    /// Sets the bounds of a request's head. Those of its body are the endpoint's.
+    pub fn limits(mut self, limits: http1::Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Has every call written to an access log, before its response is sent. The endpoint is to record calls.
+    pub fn access_log(mut self, log: impl Into<Option<AccessLog>>) -> Self {
+        self.access_log = log.into();
+        self
+    }
+
+    /// Answers some requests beside the endpoint's: those that the function gives a response to. It sees a
+    /// request's head, and is asked first; it must not take long.
+    pub fn route(
+        mut self,
+        route: impl Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        self.route = Some(Arc::new(route));
+        self
+    }
+
+    /// Sets how many threads may run handlers, at least 1. Default 64. A thread is started only when those that
+    /// there are have not kept up for a millisecond, and ends after 10 s without work.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.options.threads = threads.max(1);
+        self
+    }
+
+    /// Sets how many connections are served at a time; 0 for any number. The rest wait in the listener's backlog.
+    /// Default 1,024.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.options.max_connections = connections;
+        self
+    }
+
+    /// Sets how long a connection may wait for its next request. Default 75 s. Like the other timeouts it may take
+    /// 250 ms longer, and ends in the connection being closed.
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.idle.no_progress = timeout;
+        self
+    }
+
+    /// Sets how long a client may take to send a request's head, from its first byte. Default 30 s; the answer is
+    /// 408.
+    pub fn head_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.head.whole = timeout;
+        self
+    }
+
+    /// Sets how long a client may send nothing in the middle of a body. Default 30 s; the answer is 408.
+    pub fn body_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.body.no_progress = timeout;
+        self
+    }
+
+    /// Sets how long a client may take to send a whole body. Default 15 min; the answer is 408.
+    pub fn whole_body_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.body.whole = timeout;
+        self
+    }
+
+    /// Sets how long a client may read nothing of a response that waits for it. Default 60 s.
+    pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.output.no_progress = timeout;
+        self
+    }
+
+    /// Sets whether SIGTERM and SIGINT end the server at once: [`Bound::run`] returns. Default false. After the
+    /// server has ended the two signals do nothing: the process is expected to end.
+    pub fn end_on_signals(mut self, end: bool) -> Self {
+        self.options.end_on_signals = end;
+        self
+    }
+
+    /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// When the address cannot be resolved or bound.
+    pub fn bind_tcp(&self, address: &str) -> Result<Bound, ServerError> {
+        let listener = Listener::tcp(address)?;
+        let acceptor = Acceptor {
+            endpoint: self.endpoint.clone(),
+            limits: self.limits.clone(),
+            access_log: self.access_log.clone(),
+            route: self.route.clone(),
+            date: Arc::new(Date::default()),
+        };
+        let server = vgi_rpc_reactor::Bound::new(listener, acceptor, self.options.clone())?;
+        Ok(Bound { server })
+    }
+}
+
+/// A server that listens. Clients may connect already; they are answered once it runs.
+#[derive(Debug)]
+pub struct Bound {
+    server: vgi_rpc_reactor::Bound<Acceptor>,
+}
+
+impl Bound {
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        self.server.address()
+    }
+
+    /// Ends it from another thread: at once, or in good order. The endpoint's sticky sessions are not its matter:
+    /// see [`Endpoint::set_draining`].
+    pub fn handle(&self) -> Handle {
+        self.server.handle()
+    }
+
+    /// Serves until told to end. Handlers that still run then are left to their threads, and cannot answer any more.
+    ///
+    /// # Errors
+    /// When the system refuses what the server cannot do without. What happens on one connection is no error.
+    pub fn run(self) -> Result<Ended, ServerError> {
+        Ok(self.server.run()?)
+    }
+}

@@ -1,0 +1,133 @@
+//! Plays the peer of a connection in memory: feeds bytes in given portions, obeys a script, records what happened.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use bytes::{Buf, Bytes};
+use http::{Response, StatusCode};
+use vgi_rpc_http::http1::server::{Connection, Event};
+use vgi_rpc_http::http1::{Limits, Next};
+
+/// What a server's connection did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Transcript {
+    pub events: Vec<String>,
+    pub output: String,
+    pub closed: bool,
+}
+
+/// How portions are handed over.
+#[derive(Clone, Copy, Debug)]
+pub enum Way {
+    /// As chunks that the machine shares.
+    Receive,
+    /// Through the memory that the machine lends.
+    ReadBuf,
+}
+
+/// Bodies up to this length are read.
+pub const MAX_BODY: u64 = 100_000;
+
+/// Serves one connection. Bodies are echoed, those of `/early` and `/early-close` are not read.
+pub fn serve<'a>(
+    limits: Limits,
+    portions: impl IntoIterator<Item = &'a [u8]>,
+    way: Way,
+    eof: bool,
+) -> Transcript {
+    let mut connection = Connection::new(limits);
+    let mut transcript = Transcript::default();
+    answer(&mut connection, &mut transcript);
+    for mut portion in portions {
+        while !portion.is_empty() {
+            let count = match way {
+                Way::Receive => {
+                    connection.receive(Bytes::copy_from_slice(portion));
+                    portion.len()
+                }
+                Way::ReadBuf => {
+                    let space = connection.read_buf();
+                    assert!(!space.is_empty(), "everything was answered, so more may come");
+                    let count = space.len().min(portion.len());
+                    space[..count].copy_from_slice(&portion[..count]);
+                    connection.advance(count);
+                    count
+                }
+            };
+            portion = &portion[count..];
+            answer(&mut connection, &mut transcript);
+        }
+    }
+    if eof {
+        connection.receive_eof();
+        answer(&mut connection, &mut transcript);
+    }
+    transcript
+}
+
+/// Does everything that can be done without more input.
+fn answer(connection: &mut Connection, transcript: &mut Transcript) {
+    loop {
+        let next = connection.poll_event();
+        if let Next::Event(event) = &next {
+            transcript.events.push(describe(event));
+        }
+        match next {
+            Next::Event(Event::Head(head, _)) => match head.uri.path() {
+                "/early" => connection.respond(Response::new(vec![Bytes::from_static(b"no")])).unwrap(),
+                "/early-close" => {
+                    connection.close_after_response();
+                    connection.respond(Response::new(Vec::new())).unwrap();
+                }
+                _ => connection.read_body(MAX_BODY).unwrap(),
+            },
+            Next::Event(Event::Body(body)) => connection.respond(Response::new(vec![body])).unwrap(),
+            Next::Event(Event::BodyTooLarge(_)) => {
+                let mut response = Response::new(Vec::new());
+                *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+                connection.respond(response).unwrap();
+            }
+            Next::Event(Event::Malformed(error)) => connection.reject(error.status()).unwrap(),
+            Next::Event(Event::Aborted(_)) => {}
+            Next::NeedDrain => drain(connection, transcript),
+            Next::NeedInput => {
+                drain(connection, transcript);
+                return;
+            }
+            Next::NeedCommand => panic!("every event was answered"),
+            Next::Closed => {
+                transcript.closed = true;
+                return;
+            }
+        }
+    }
+}
+
+fn drain(connection: &mut Connection, transcript: &mut Transcript) {
+    while let Some(outbox) = connection.poll_transmit() {
+        let len = outbox.len();
+        transcript.output.push_str(&String::from_utf8_lossy(&outbox.copy_to_bytes(len)));
+    }
+}
+
+/// An event with all of its contents, so that transcripts can be compared.
+pub fn describe(event: &Event) -> String {
+    match event {
+        Event::Head(head, body) => {
+            let mut text = format!("{} {} {:?} {body:?}", head.method, head.uri, head.version);
+            for (name, value) in &head.headers {
+                text.push_str(&format!("; {name}={}", String::from_utf8_lossy(value.as_bytes())));
+            }
+            text
+        }
+        Event::Body(body) => {
+            assert!(body.is_empty() || body.as_ptr().align_offset(64) == 0, "bodies are aligned");
+            format!("body {}", String::from_utf8_lossy(body))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// The status of each response in some output, by the status lines in it.
+pub fn statuses(output: &str) -> Vec<u16> {
+    output.split("HTTP/1.1 ").skip(1).map(|rest| rest[..3].parse().unwrap()).collect()
+}

@@ -1,0 +1,154 @@
+//! Moving bytes between a connection's socket and its machine.
+
+use super::{Connection, Driven, PASS_STEPS, Pass, flag};
+use crate::machine::{Acceptor, Machine};
+use crate::shared::Shared;
+use crate::timeouts::Wait;
+use crate::worker::Tools;
+use bytes::Buf;
+use mio::Interest;
+use mio::unix::SourceFd;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Slices given to one vectored write.
+const SLICES: usize = 64;
+/// A read of at least this much is part of a large body, and more is on its way.
+const LARGE_READ: usize = 64 << 10;
+/// How long the next part is waited for before the thread turns to other connections. Being woken takes longer than
+/// a sender on the same machine takes to fill its buffer again.
+const LINGER: Duration = Duration::from_micros(50);
+
+impl<M: Machine> Connection<M> {
+    /// Reads once: the beginning of a request by way of the thread's memory, the rest of a large one straight into
+    /// the machine's own. False when nothing came yet but is expected to at once.
+    pub(super) fn read(&self, driven: &mut Driven<M>, tools: &mut Tools) -> io::Result<bool> {
+        let own = driven.machine.read_buf();
+        let is_own = own.is_some();
+        let buffer = own.unwrap_or(&mut *tools.scratch);
+        let room = buffer.len();
+        if room == 0 {
+            return Err(io::Error::other("a machine that needs input lends memory for it"));
+        }
+        match retry(|| self.socket.read(buffer)) {
+            Ok(0) => {
+                driven.machine.receive_eof();
+                driven.ended = true;
+                driven.drained = true;
+            }
+            Ok(count) => {
+                match tools.scratch.get(..count) {
+                    Some(read) if !is_own => driven.machine.receive(read),
+                    _ => driven.machine.advance(count),
+                }
+                // A short read has emptied the socket: what comes later is announced. The end of the input may
+                // have been announced already.
+                driven.drained = count < room && self.flags.load(Ordering::Acquire) & flag::PEER_CLOSED == 0;
+                driven.linger_until = None;
+                if driven.drained && tools.alone && count >= LARGE_READ && self.socket.is_unix() {
+                    driven.linger_until = Some(Instant::now() + LINGER);
+                    driven.drained = false;
+                }
+            }
+            Err(error)
+                if error.kind() == ErrorKind::WouldBlock
+                    && is_own
+                    && driven.linger_until.is_some_and(|end| Instant::now() < end) =>
+            {
+                thread::yield_now();
+                return Ok(false);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => driven.drained = true,
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Sends what waits. False when the peer has to read some first.
+    pub(super) fn flush(&self, driven: &mut Driven<M>, steps: &mut u32) -> io::Result<bool> {
+        let mut wrote = false;
+        while let Some(output) = driven.machine.poll_transmit()
+            && output.has_remaining()
+        {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = output.chunks_vectored(&mut slices);
+            match retry(|| self.socket.write_vectored(slices.get(..count).unwrap_or_default())) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => output.advance(written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+            wrote = true;
+            *steps += 1;
+        }
+        if wrote {
+            self.start_anew();
+        }
+        Ok(true)
+    }
+
+    /// After the machine's last: sends it, then passes over input until the peer closes. A socket that was closed
+    /// with input unread could take the answer with it.
+    pub(super) fn finish<A: Acceptor<Machine = M>>(
+        &self,
+        driven: &mut Driven<M>,
+        shared: &Shared<A>,
+        tools: &mut Tools,
+        steps: &mut u32,
+    ) -> io::Result<Pass> {
+        if !self.flush(driven, steps)? {
+            return self.blocked(driven, shared, Wait::Output);
+        }
+        self.socket.shutdown(Shutdown::Write);
+        // A peer that goes on sending comes to no wait of which the time would be looked at.
+        let (now, (wait, _, began)) = (shared.now(), self.last_wait());
+        if wait != Wait::Close {
+            self.note(Wait::Close, now);
+        } else if shared.options.timeouts.close.due(now, began).is_some_and(|due| due <= now) {
+            return Ok(Pass::Over);
+        }
+        while *steps < PASS_STEPS {
+            *steps += 1;
+            match retry(|| self.socket.read(&mut tools.scratch)) {
+                Ok(0) => return Ok(Pass::Over),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return self.blocked(driven, shared, Wait::Close);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Pass::Yield)
+    }
+
+    /// Watches the socket for what is waited for.
+    pub(super) fn blocked<A: Acceptor<Machine = M>>(
+        &self,
+        driven: &mut Driven<M>,
+        shared: &Shared<A>,
+        wait: Wait,
+    ) -> io::Result<Pass> {
+        let output = wait == Wait::Output;
+        if driven.watches_output != output {
+            driven.watches_output = output;
+            let interest = if output { Interest::WRITABLE } else { Interest::READABLE };
+            // Readiness that is there already is announced anew.
+            shared.registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), self.token, interest)?;
+        }
+        Ok(Pass::Blocked(wait))
+    }
+}
+
+/// Repeats a system call that a signal interrupted.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

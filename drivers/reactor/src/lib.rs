@@ -1,0 +1,119 @@
+//! The event loop that the socket and HTTP drivers of vgi-rpc share.
+//!
+//! It owns listeners, sockets, threads and clocks, and knows no protocol: what is spoken on a connection is a
+//! [`Machine`], and an [`Acceptor`] makes one for each that is accepted. Worker threads poll and serve; what may take
+//! long is handed out by the machine as [`Work`], and a slow one delays no other connection. Peers that stall are
+//! given up after the [`Timeouts`]; those that do not read stop being served until they do.
+//!
+//! A server that says everything twice:
+//!
+//! ```
+//! use bytes::{Buf, Bytes, BytesMut};
+//! use std::io::{Read, Write};
+//! use vgi_rpc_reactor::{Acceptor, Address, Bound, Listener, Machine, Next, Options, Origin, Phase, Work};
+//!
+//! struct Twice;
+//!
+//! #[derive(Default)]
+//! struct Conversation {
+//!     received: BytesMut,
+//!     output: Bytes,
+//!     ended: bool,
+//! }
+//!
+//! struct Double(BytesMut);
+//!
+//! impl Work for Double {
+//!     type Done = Bytes;
+//!     fn run(self) -> Bytes {
+//!         [&self.0[..], &self.0[..]].concat().into()
+//!     }
+//! }
+//!
+//! impl Acceptor for Twice {
+//!     type Machine = Conversation;
+//!     fn accept(&self, _: &Origin, _: u64) -> Conversation {
+//!         Conversation::default()
+//!     }
+//! }
+//!
+//! impl Machine for Conversation {
+//!     type Work = Double;
+//!     type Output = Bytes;
+//!     fn phase(&self) -> Phase {
+//!         Phase::Idle
+//!     }
+//!     fn read_buf(&mut self) -> Option<&mut [u8]> {
+//!         None
+//!     }
+//!     fn advance(&mut self, _: usize) {}
+//!     fn receive(&mut self, bytes: &[u8]) {
+//!         self.received.extend_from_slice(bytes);
+//!     }
+//!     fn receive_eof(&mut self) {
+//!         self.ended = true;
+//!     }
+//!     fn complete(&mut self, done: Bytes) {
+//!         self.output = done;
+//!     }
+//!     fn poll(&mut self) -> Next<Double> {
+//!         match (self.output.is_empty(), self.received.is_empty()) {
+//!             (false, _) => Next::NeedDrain,
+//!             (true, false) => Next::Work(Double(self.received.split())),
+//!             (true, true) if self.ended => Next::Close,
+//!             (true, true) => Next::NeedInput,
+//!         }
+//!     }
+//!     fn poll_transmit(&mut self) -> Option<&mut Bytes> {
+//!         Some(&mut self.output).filter(|output| output.has_remaining())
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut options = Options::default();
+//! options.max_connections = 100;
+//! let bound = Bound::new(Listener::tcp("0")?, Twice, options)?;
+//! let handle = bound.handle();
+//! let Address::Tcp(address) = bound.address().clone() else { unreachable!() };
+//! let thread = std::thread::spawn(|| bound.run());
+//!
+//! let mut client = std::net::TcpStream::connect(address)?;
+//! client.write_all(b"!")?;
+//! client.shutdown(std::net::Shutdown::Write)?;
+//! let mut said = String::new();
+//! client.read_to_string(&mut said)?;
+//! assert_eq!(said, "!!");
+//! handle.stop();
+//! thread.join().unwrap()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `machine` | what is asked of a protocol |
+//! | `timeouts` | how long connections wait |
+//! | `listener`, `socket_file`, `error` | sockets of both families, and why one cannot be bound |
+//! | `server` | setting up, running and ending a server |
+//! | `connection`, `connection::transfer` | a pass over one connection; moving its bytes |
+//! | `shared` | what the threads share |
+//! | `worker` | the threads that serve |
+//! | `supervisor` | the thread that watches over them |
+
+mod connection;
+mod error;
+mod listener;
+mod machine;
+mod server;
+mod shared;
+mod socket_file;
+mod supervisor;
+mod timeouts;
+mod worker;
+
+pub use error::BindError;
+pub use listener::{Address, Credentials, Listener, Origin, resolve};
+pub use machine::{Acceptor, Machine, Next, Phase, Work};
+pub use server::{Bound, Ended, Handle, Options};
+pub use socket_file::SocketFileError;
+pub use timeouts::{Timeout, Timeouts};

@@ -1,0 +1,137 @@
+//! What the event loop asks of a protocol: a machine for each connection, and somebody who makes them.
+
+use crate::listener::Origin;
+use bytes::Buf;
+
+/// Makes the machine of each connection that is accepted.
+///
+/// This is where a protocol keeps what its connections share: the service, limits, the access log.
+pub trait Acceptor: Send + Sync + 'static {
+    /// What speaks on one connection.
+    type Machine: Machine;
+
+    /// Makes the machine of a connection that was just accepted, quickly: others wait to be accepted meanwhile.
+    ///
+    /// `seed` is another one for each connection and cannot be guessed from outside: good enough to name requests
+    /// by, not meant for keys.
+    fn accept(&self, origin: &Origin, seed: u64) -> Self::Machine;
+}
+
+/// One connection's protocol: bytes in, work out; results in, bytes out. It does no I/O and never waits.
+///
+/// The event loop owns the socket. It calls a machine from one thread at a time, not always the same one, in this
+/// order:
+///
+/// 1. [`poll`](Self::poll), over and over. What it says decides what follows.
+/// 2. [`Next::Work`]: output that waits is sent as far as the peer takes it, the work is run, and
+///    [`complete`](Self::complete) takes what it gave. One work is out at a time, and nothing is received meanwhile.
+/// 3. [`Next::NeedInput`]: output is sent; when all of it is gone, the socket is read once, by way of
+///    [`read_buf`](Self::read_buf). When nothing is there to be read, [`phase`](Self::phase) says how long that may
+///    go on.
+/// 4. [`Next::NeedDrain`]: output is sent, all of it, before the machine is polled again.
+/// 5. [`Next::Close`], [`Next::LingeringClose`]: output is sent, and the connection closed.
+///
+/// While a peer does not read, its machine is not polled: what it holds stays as large as it is.
+///
+/// A panic in a method closes the connection, and the server goes on.
+pub trait Machine: Send + 'static {
+    /// What is to be done away from the socket, such as running a handler.
+    type Work: Work;
+    /// The gather list of what is to be sent. Its [`Buf::chunks_vectored`] fills the slices of a vectored write.
+    type Output: Buf;
+
+    // Getters.
+
+    /// What the machine waits for, asked after [`Next::NeedInput`]: the timeouts go by it.
+    fn phase(&self) -> Phase;
+
+    // Bytes in.
+
+    /// Memory of the machine's own to read into, not empty: the loop reads from the socket into it and calls
+    /// [`advance`](Self::advance), unless nothing came. Memory that is large enough for what is expected saves
+    /// system calls; bodies of many MiB are best read straight to where they are to lie.
+    ///
+    /// `None` to be given what comes by way of the thread's memory (64 KiB) and [`receive`](Self::receive). This is
+    /// for a machine between messages, so that an idle connection needs no memory.
+    fn read_buf(&mut self) -> Option<&mut [u8]>;
+
+    /// Takes in the first `count` bytes, at least one, of what [`read_buf`](Self::read_buf) lent last.
+    fn advance(&mut self, count: usize);
+
+    /// Takes in bytes, at least one, after [`read_buf`](Self::read_buf) gave nothing.
+    fn receive(&mut self, bytes: &[u8]);
+
+    /// The peer has closed its sending side. What it sent before is still to be answered: it may well read. A machine
+    /// that needs input after this is closed.
+    fn receive_eof(&mut self);
+
+    /// Gives back memory that is kept for the next message. Called once when the machine has been in
+    /// [`Phase::Idle`] for a moment.
+    fn release_memory(&mut self) {}
+
+    // Commands.
+
+    /// Takes what the last work gave.
+    fn complete(&mut self, done: <Self::Work as Work>::Done);
+
+    /// A timeout of this phase has passed, and the connection is about to be closed. Output that the machine has
+    /// now, and only then, is sent first, and the connection is closed as for [`Next::LingeringClose`].
+    fn expire(&mut self, _phase: Phase) {}
+
+    /// The server drains: what is under way is to be answered, and nothing after it. Called once or more, between other calls.
+    /// In [`Phase::Idle`] the connection is closed by the loop.
+    fn drain(&mut self) {}
+
+    // Work and output.
+
+    /// What comes next.
+    fn poll(&mut self) -> Next<Self::Work>;
+
+    /// What is to be sent, `None` when nothing is. What was sent is taken from it by [`Buf::advance`].
+    ///
+    /// Asked before each look at the socket, also when nothing is expected, so a protocol that keeps a log writes it
+    /// here: whoever has an answer then finds it in the log.
+    fn poll_transmit(&mut self) -> Option<&mut Self::Output>;
+}
+
+/// What is to be done away from a connection, for as long as it takes.
+pub trait Work: Send + 'static {
+    /// What it gives, for the machine that it came from.
+    type Done;
+
+    /// Does it, on a thread that may do it. A panic closes the connection without an answer.
+    fn run(self) -> Self::Done;
+}
+
+/// What a [`Machine`] does next.
+#[derive(Debug)]
+pub enum Next<W> {
+    /// This is to be run, and [`Machine::complete`] told what it gave.
+    Work(W),
+    /// Bytes are needed to go on. After [`Machine::receive_eof`] there are none.
+    NeedInput,
+    /// So much output waits that no more may be made before all of it is sent.
+    NeedDrain,
+    /// Nothing more comes, and nothing more is expected: after the output the connection is closed. Bytes that the
+    /// peer sent and nobody read make the system tell it that the connection broke, which may take the last answer
+    /// with it: see [`Next::LingeringClose`].
+    Close,
+    /// Nothing more comes, but the peer may be in the middle of sending: after the output the sending side is
+    /// closed, and input is passed over until the peer closes or the timeout [`close`](crate::Timeouts::close)
+    /// passes. The machine is not asked again.
+    LingeringClose,
+}
+
+/// What a [`Machine`] that needs input is in the middle of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Nothing: whatever was received is answered, and nothing of a further request has come. A server that drains
+    /// closes the connection, and the machine's memory is released.
+    Idle,
+    /// The head of a request, of which some has come.
+    Head,
+    /// The rest of a request or of a message.
+    Body,
+    /// An open stream's next message, of which nothing has come.
+    Stream,
+}

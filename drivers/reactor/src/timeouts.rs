@@ -1,0 +1,157 @@
+//! How long a connection may wait, for each of the things that it may wait for.
+
+use crate::machine::Phase;
+use std::time::Duration;
+
+/// Bounds of waiting for one thing. Either may be missing. Passing is noticed up to 250 ms late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeout {
+    /// How long nothing at all may come (or, for output, go).
+    pub no_progress: Option<Duration>,
+    /// How long it may take from the first wait to the end, progress or not. The time that counts is started again
+    /// whenever the phase changes, a work was run, or all of an output that waited was sent.
+    pub whole: Option<Duration>,
+}
+
+impl Timeout {
+    /// No bounds.
+    pub const NEVER: Self = Self { no_progress: None, whole: None };
+
+    /// Bounds both.
+    pub const fn new(no_progress: Duration, whole: Duration) -> Self {
+        Self { no_progress: Some(no_progress), whole: Some(whole) }
+    }
+
+    /// When the earlier of the two passes, in the milliseconds that `progress` and `began` are in.
+    pub(crate) fn due(&self, progress: u64, began: u64) -> Option<u64> {
+        let end = |limit: Option<Duration>, since: u64| Some(since.saturating_add(millis(limit?)));
+        match (end(self.no_progress, progress), end(self.whole, began)) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+/// Bounds of waiting for each thing. What they end is the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// In [`Phase::Idle`]. Default: never.
+    pub idle: Timeout,
+    /// In [`Phase::Head`]. Default: 30 s in all.
+    pub head: Timeout,
+    /// In [`Phase::Body`]. Default: 30 s without progress, and 15 min in all, in which a slow line carries a large
+    /// body, and a peer that sends a byte now and then comes to an end.
+    pub body: Timeout,
+    /// In [`Phase::Stream`]. Default: never, since a client may well think between two messages.
+    pub stream: Timeout,
+    /// Until the peer has read what waits for it. Default: 60 s without progress.
+    pub output: Timeout,
+    /// After [`Next::LingeringClose`](crate::Next::LingeringClose), until the peer closes. Default: 2 s without
+    /// progress, 30 s in all.
+    pub close: Timeout,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            idle: Timeout::NEVER,
+            head: Timeout { no_progress: None, whole: Some(seconds(30)) },
+            body: Timeout::new(seconds(30), seconds(15 * 60)),
+            stream: Timeout::NEVER,
+            output: Timeout { no_progress: Some(seconds(60)), whole: None },
+            close: Timeout::new(seconds(2), seconds(30)),
+        }
+    }
+}
+
+impl Timeouts {
+    pub(crate) fn of(&self, wait: Wait) -> Timeout {
+        match wait {
+            Wait::Idle | Wait::Released => self.idle,
+            Wait::Head => self.head,
+            Wait::Body => self.body,
+            Wait::Stream => self.stream,
+            Wait::Output => self.output,
+            Wait::Close => self.close,
+        }
+    }
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Wait {
+    /// The next request, with memory kept for it.
+    Idle,
+    /// The next request, without.
+    Released,
+    Head,
+    Body,
+    Stream,
+    /// The peer to read its answers.
+    Output,
+    /// The peer to close, after the last answer.
+    Close,
+}
+
+impl Wait {
+    pub(crate) fn from_u8(value: u8) -> Self {
+        [Self::Idle, Self::Released, Self::Head, Self::Body, Self::Stream, Self::Output, Self::Close]
+            .into_iter()
+            .find(|wait| *wait as u8 == value)
+            .unwrap_or(Self::Idle)
+    }
+
+    /// The machine's own name for it, if it is the machine that waits.
+    pub(crate) fn phase(self) -> Option<Phase> {
+        match self {
+            Self::Idle | Self::Released => Some(Phase::Idle),
+            Self::Head => Some(Phase::Head),
+            Self::Body => Some(Phase::Body),
+            Self::Stream => Some(Phase::Stream),
+            Self::Output | Self::Close => None,
+        }
+    }
+}
+
+impl From<Phase> for Wait {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Idle => Self::Idle,
+            Phase::Head => Self::Head,
+            Phase::Body => Self::Body,
+            Phase::Stream => Self::Stream,
+        }
+    }
+}
+
+/// A duration in whole milliseconds.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_bound_is_due() {
+        let both = Timeout::new(Duration::from_millis(30), Duration::from_millis(100));
+        assert_eq!(both.due(1000, 1000), Some(1030));
+        assert_eq!(both.due(1090, 1000), Some(1100));
+        assert_eq!(Timeout::NEVER.due(1000, 1000), None);
+        let forever = Timeout { no_progress: Some(Duration::MAX), whole: None };
+        assert_eq!(forever.due(1000, 1000), Some(u64::MAX));
+    }
+
+    #[test]
+    fn waits_keep_their_numbers() {
+        let waits =
+            [Wait::Idle, Wait::Released, Wait::Head, Wait::Body, Wait::Stream, Wait::Output, Wait::Close];
+        for wait in waits {
+            assert_eq!(Wait::from_u8(wait as u8), wait);
+        }
+    }
+}

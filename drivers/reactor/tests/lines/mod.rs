@@ -1,0 +1,302 @@
+//! Another protocol for the event loop: requests are lines, answers are lines, and what they ask for is in
+//! [`Lines::request`].
+
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+use vgi_rpc_reactor::{Acceptor, Machine, Next, Origin, Phase, Work};
+
+/// Long enough for anything that is to happen at all.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// A longer line is refused.
+const MAX_LINE: usize = 1 << 10;
+/// Memory lent for the rest of a body at a time.
+const BODY_CHUNK: usize = 1 << 20;
+
+/// What the connections share with the test.
+#[derive(Clone, Default)]
+pub struct World {
+    pub gate: Gate,
+    /// Machines that were told to release memory.
+    pub released: Arc<AtomicUsize>,
+}
+
+impl Acceptor for World {
+    type Machine = Lines;
+
+    fn accept(&self, origin: &Origin, seed: u64) -> Lines {
+        Lines {
+            world: self.clone(),
+            origin: *origin,
+            seed,
+            line: Vec::new(),
+            body: None,
+            lent: Vec::new(),
+            output: Segments::default(),
+            closes: None,
+            drains: false,
+        }
+    }
+}
+
+/// Lets work wait until the test says so.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<(Mutex<(usize, bool)>, Condvar)>);
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.0.0.lock().unwrap();
+        state.0 += 1;
+        self.0.1.notify_all();
+        let deadline = Instant::now() + PATIENCE;
+        while !state.1 && Instant::now() < deadline {
+            state = self.0.1.wait_timeout(state, Duration::from_millis(100)).unwrap().0;
+        }
+    }
+
+    /// Waits until so many works have come.
+    pub fn wait_for(&self, works: usize) {
+        let mut state = self.0.0.lock().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while state.0 < works {
+            assert!(Instant::now() < deadline, "expected {works} works, got {}", state.0);
+            state = self.0.1.wait_timeout(state, Duration::from_millis(100)).unwrap().0;
+        }
+    }
+
+    pub fn open(&self) {
+        self.0.0.lock().unwrap().1 = true;
+        self.0.1.notify_all();
+    }
+}
+
+/// One connection.
+pub struct Lines {
+    world: World,
+    origin: Origin,
+    seed: u64,
+    /// What came and was not yet taken up.
+    line: Vec<u8>,
+    /// A body that is coming in: its length, and what came of it.
+    body: Option<(usize, Vec<u8>)>,
+    lent: Vec<u8>,
+    output: Segments,
+    closes: Option<Closing>,
+    drains: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Closing {
+    AtOnce,
+    Lingering,
+}
+
+/// Bytes to be sent.
+#[derive(Default)]
+pub struct Segments(VecDeque<Bytes>);
+
+impl Segments {
+    fn push(&mut self, bytes: impl Into<Bytes>) {
+        let bytes = bytes.into();
+        if !bytes.is_empty() {
+            self.0.push_back(bytes);
+        }
+    }
+}
+
+impl Buf for Segments {
+    fn remaining(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.front().map(|first| &first[..]).unwrap_or_default()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let filled = slices.iter_mut().zip(&self.0);
+        filled.map(|(slice, segment)| *slice = IoSlice::new(segment)).count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while let Some(first) = self.0.front_mut() {
+            let taken = count.min(first.len());
+            first.advance(taken);
+            count -= taken;
+            if !first.is_empty() {
+                break;
+            }
+            self.0.pop_front();
+        }
+        assert_eq!(count, 0, "more was taken than there was");
+    }
+}
+
+/// What is done on a thread: it gives the answer.
+pub enum Task {
+    Echo(String),
+    Wait(Gate),
+    Panic,
+}
+
+impl Work for Task {
+    type Done = String;
+
+    fn run(self) -> String {
+        match self {
+            Self::Echo(text) => text,
+            Self::Wait(gate) => {
+                gate.pass();
+                "waited".into()
+            }
+            Self::Panic => panic!("as asked"),
+        }
+    }
+}
+
+impl Lines {
+    fn say(&mut self, text: &str) {
+        let last = if self.drains { " (last)" } else { "" };
+        self.output.push(format!("{text}{last}\n"));
+    }
+
+    fn request(&mut self, line: &str) -> Option<Task> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "echo" => return Some(Task::Echo(rest.into())),
+            "wait" => return Some(Task::Wait(self.world.gate.clone())),
+            "panic" => return Some(Task::Panic),
+            // The body's length in bytes; the answer is their number and their sum.
+            "body" => {
+                let mut begun = std::mem::take(&mut self.line);
+                let length = rest.parse().unwrap();
+                if begun.len() > length {
+                    self.line = begun.split_off(length);
+                }
+                self.body = Some((length, begun));
+            }
+            "origin" => match self.origin {
+                Origin::Unix(credentials) => {
+                    let pid = credentials.map(|found| found.pid);
+                    self.say(&format!("unix {pid:?}"));
+                }
+                Origin::Tcp(address) => self.say(&format!("tcp {}", address.unwrap())),
+                _ => self.say("elsewhere"),
+            },
+            "seed" => {
+                let seed = self.seed.to_string();
+                self.say(&seed);
+            }
+            // So many segments of 1 KiB.
+            "flood" => {
+                let segment = Bytes::from(vec![b'x'; 1 << 10]);
+                (0..rest.parse().unwrap()).for_each(|_| self.output.push(segment.clone()));
+                self.say("");
+            }
+            "quit" => {
+                self.say("bye");
+                self.closes = Some(Closing::AtOnce);
+            }
+            _ => self.refuse("what?"),
+        }
+        None
+    }
+
+    fn refuse(&mut self, why: &str) {
+        self.say(why);
+        self.closes = Some(Closing::Lingering);
+    }
+}
+
+impl Machine for Lines {
+    type Work = Task;
+    type Output = Segments;
+
+    fn phase(&self) -> Phase {
+        match (&self.body, self.line.is_empty()) {
+            (Some(_), _) => Phase::Body,
+            (None, true) => Phase::Idle,
+            (None, false) => Phase::Head,
+        }
+    }
+
+    fn read_buf(&mut self) -> Option<&mut [u8]> {
+        let (length, body) = self.body.as_ref()?;
+        self.lent.resize((length - body.len()).min(BODY_CHUNK), 0);
+        Some(&mut self.lent)
+    }
+
+    fn advance(&mut self, count: usize) {
+        let (_, body) = self.body.as_mut().unwrap();
+        body.extend_from_slice(&self.lent[..count]);
+    }
+
+    fn receive(&mut self, bytes: &[u8]) {
+        self.line.extend_from_slice(bytes);
+    }
+
+    fn receive_eof(&mut self) {
+        if self.line.is_empty() && self.body.is_none() {
+            self.closes = Some(Closing::AtOnce);
+        }
+        // Otherwise more is needed than there will be.
+    }
+
+    fn release_memory(&mut self) {
+        self.world.released.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn complete(&mut self, done: String) {
+        self.say(&done);
+    }
+
+    fn expire(&mut self, phase: Phase) {
+        if phase != Phase::Idle {
+            self.say(&format!("timeout in {phase:?}"));
+        }
+    }
+
+    fn drain(&mut self) {
+        self.drains = true;
+    }
+
+    fn poll(&mut self) -> Next<Task> {
+        loop {
+            match self.closes {
+                Some(Closing::AtOnce) => return Next::Close,
+                Some(Closing::Lingering) => return Next::LingeringClose,
+                None if self.output.has_remaining() => return Next::NeedDrain,
+                None => {}
+            }
+            if let Some((length, body)) = &self.body {
+                if body.len() < *length {
+                    return Next::NeedInput;
+                }
+                let sum: u64 = body.iter().copied().map(u64::from).sum();
+                let answer = format!("{length} {sum}");
+                self.body = None;
+                self.say(&answer);
+                continue;
+            }
+            match self.line.iter().position(|byte| *byte == b'\n') {
+                Some(end) => {
+                    let rest = self.line.split_off(end + 1);
+                    let line = std::mem::replace(&mut self.line, rest);
+                    let line = String::from_utf8_lossy(&line[..end]).into_owned();
+                    if let Some(task) = self.request(&line) {
+                        return Next::Work(task);
+                    }
+                }
+                None if self.line.len() > MAX_LINE => self.refuse("too long"),
+                None => return Next::NeedInput,
+            }
+        }
+    }
+
+    fn poll_transmit(&mut self) -> Option<&mut Segments> {
+        Some(&mut self.output).filter(|output| output.has_remaining())
+    }
+}

@@ -1,0 +1,297 @@
+//! Putting authenticators together: alternatives (OR) and preconditions (AND).
+
+use super::{AuthContext, AuthError, AuthFailure, AuthRequest, Reason};
+use serde_json::{Map, Value};
+
+/// Decides who makes a request.
+///
+/// Every function `Fn(&AuthRequest<'_>) -> Result<AuthContext, AuthError>` is one. It runs before the
+/// request's body is read and before its method is looked up.
+pub trait Authenticator: Send + Sync {
+    /// Who makes this request.
+    ///
+    /// # Errors
+    ///
+    /// The request is not let in; see [`AuthError`] for how each case is answered.
+    fn authenticate(&self, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError>;
+
+    /// The headers that a reverse proxy must set for this to succeed; none by default. They make the note on
+    /// every 401 of the service (`unauthorized-spec.md` 5).
+    fn proxy_headers(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl<F> Authenticator for F
+where
+    F: Fn(&AuthRequest<'_>) -> Result<AuthContext, AuthError> + Send + Sync,
+{
+    fn authenticate(&self, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
+        self(request)
+    }
+}
+
+/// Something that must hold for a request to be served at all. It says nothing about who makes the request.
+///
+/// It goes into [`require_all`], and deliberately does not fit into [`chain`].
+pub trait Precondition: Send + Sync {
+    /// The claim under which [`check`](Self::check)'s answer is kept.
+    fn claim(&self) -> &str;
+
+    /// Text values to be kept with the caller's claims.
+    ///
+    /// # Errors
+    ///
+    /// The precondition does not hold. A [`Refused`](AuthError::Refused) becomes a
+    /// [`Denied`](AuthError::Denied): there is no alternative to a precondition.
+    fn check(&self, request: &AuthRequest<'_>) -> Result<Map<String, Value>, AuthError>;
+
+    /// The headers that a reverse proxy must set for this to hold; none by default.
+    fn proxy_headers(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Alternatives, tried in order; made by [`chain`].
+pub struct Chain {
+    alternatives: Vec<Box<dyn Authenticator>>,
+}
+
+/// Tries each authenticator in turn until one accepts the request.
+///
+/// [`Refused`](AuthError::Refused) goes on to the next; every other error ends the matter. When all have
+/// refused, the reason is `missing_credential` if all agree on it, else the first that is another
+/// (`unauthorized-spec.md` 3.1), and the detail has all of theirs. A chain of nothing refuses everything.
+pub fn chain(alternatives: Vec<Box<dyn Authenticator>>) -> Chain {
+    Chain { alternatives }
+}
+
+impl Authenticator for Chain {
+    fn authenticate(&self, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
+        let mut failures = Vec::new();
+        for alternative in &self.alternatives {
+            match alternative.authenticate(request) {
+                Err(AuthError::Refused(failure)) => failures.push(failure),
+                decided => return decided,
+            }
+        }
+        Err(AuthError::Refused(combine(&failures)))
+    }
+
+    fn proxy_headers(&self) -> Vec<String> {
+        self.alternatives.iter().flat_map(|alternative| alternative.proxy_headers()).collect()
+    }
+}
+
+fn combine(failures: &[AuthFailure]) -> AuthFailure {
+    let telling = failures.iter().find(|failure| failure.reason != Reason::MissingCredential);
+    let Some(deciding) = telling.or(failures.first()) else {
+        return AuthFailure::new(Reason::Unauthorized, "No authenticator is configured");
+    };
+    let details = failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let detail = format!("No authenticator accepted the request ({details})");
+    AuthFailure { reason: deciding.reason, detail, diagnosis: deciding.diagnosis }
+}
+
+/// A precondition and the credential behind it; made by [`require_all`].
+pub struct RequireAll<P> {
+    gate: P,
+    inner: Option<Box<dyn Authenticator>>,
+}
+
+/// Demands that `gate` holds, and then asks `inner` who the caller is (`proxy-proof-spec.md` 8).
+///
+/// The gate runs first; if it fails, `inner` is never asked. `inner`'s domain and principal stay as they are,
+/// with the gate's answer among the claims. Without an `inner` the caller is anonymous: a precondition
+/// identifies nobody, the claim says that it holds.
+pub fn require_all<P: Precondition>(gate: P, inner: Option<Box<dyn Authenticator>>) -> RequireAll<P> {
+    RequireAll { gate, inner }
+}
+
+impl<P> RequireAll<P> {
+    /// The precondition, for its counters.
+    pub fn gate(&self) -> &P {
+        &self.gate
+    }
+}
+
+impl<P: Precondition> Authenticator for RequireAll<P> {
+    fn authenticate(&self, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
+        let claims = self.gate.check(request).map_err(|error| match error {
+            AuthError::Refused(failure) => AuthError::Denied(failure),
+            other => other,
+        })?;
+        let context = match &self.inner {
+            Some(inner) => inner.authenticate(request)?,
+            None => AuthContext::anonymous(),
+        };
+        Ok(context.with_claim(self.gate.claim(), claims))
+    }
+
+    fn proxy_headers(&self) -> Vec<String> {
+        let mut headers = self.gate.proxy_headers();
+        headers.extend(self.inner.iter().flat_map(|inner| inner.proxy_headers()));
+        headers
+    }
+}
+
+impl<P: Precondition> Precondition for std::sync::Arc<P> {
+    fn claim(&self) -> &str {
+        (**self).claim()
+    }
+
+    fn check(&self, request: &AuthRequest<'_>) -> Result<Map<String, Value>, AuthError> {
+        (**self).check(request)
+    }
+
+    fn proxy_headers(&self) -> Vec<String> {
+        (**self).proxy_headers()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request::tests::{head, request};
+    use super::*;
+    use serde_json::json;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    type Outcome = Result<AuthContext, AuthError>;
+
+    fn fixed(outcome: Outcome) -> Box<dyn Authenticator> {
+        Box::new(move |_: &AuthRequest<'_>| outcome.clone())
+    }
+
+    fn refusing(reason: Reason) -> Box<dyn Authenticator> {
+        fixed(Err(AuthError::refused(reason, "")))
+    }
+
+    fn run(authenticator: &dyn Authenticator) -> Outcome {
+        authenticator.authenticate(&request(&head(&[])))
+    }
+
+    struct Door(Result<(), AuthError>);
+
+    impl Precondition for Door {
+        fn claim(&self) -> &str {
+            "door"
+        }
+
+        fn check(&self, _: &AuthRequest<'_>) -> Result<Map<String, Value>, AuthError> {
+            self.0.clone().map(|()| Map::from_iter([("open".to_owned(), json!("true"))]))
+        }
+
+        fn proxy_headers(&self) -> Vec<String> {
+            vec!["x-door".to_owned()]
+        }
+    }
+
+    struct NeedsProxy;
+
+    impl Authenticator for NeedsProxy {
+        fn authenticate(&self, _: &AuthRequest<'_>) -> Outcome {
+            Ok(AuthContext::new("mtls", "cat").with_claim("door", "forged").with_claim("serial", "7"))
+        }
+
+        fn proxy_headers(&self) -> Vec<String> {
+            vec!["x-certificate".to_owned()]
+        }
+    }
+
+    #[test]
+    fn a_chain_takes_the_first_that_accepts() {
+        let chain = chain(vec![
+            refusing(Reason::InvalidCredential),
+            fixed(Ok(AuthContext::new("a", "ann"))),
+            fixed(Ok(AuthContext::new("b", "bob"))),
+        ]);
+        assert_eq!(run(&chain).unwrap().principal, "ann");
+    }
+
+    #[test]
+    fn a_chain_goes_on_after_a_refusal_only() {
+        let end = [
+            AuthError::denied(Reason::InvalidCredential, "no"),
+            AuthError::Unavailable { retry_after: 7, detail: String::new() },
+            AuthError::Failed("bug".to_owned()),
+        ];
+        for error in end {
+            let chain = chain(vec![fixed(Err(error.clone())), fixed(Ok(AuthContext::new("b", "bob")))]);
+            assert_eq!(run(&chain), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_chain_combines_reasons() {
+        use Reason::{ExpiredCredential, InvalidCredential, MissingCredential, Unauthorized};
+        let cases = [
+            (vec![MissingCredential, MissingCredential], MissingCredential),
+            (vec![MissingCredential, ExpiredCredential, InvalidCredential], ExpiredCredential),
+            (vec![InvalidCredential, MissingCredential], InvalidCredential),
+            (vec![], Unauthorized),
+        ];
+        for (reasons, expected) in cases {
+            let result = run(&chain(reasons.iter().copied().map(refusing).collect()));
+            let Err(AuthError::Refused(failure)) = result else { panic!("{reasons:?}: {result:?}") };
+            assert_eq!(failure.reason, expected, "{reasons:?}");
+            assert!(
+                reasons.iter().all(|reason| failure.detail.contains(reason.as_str())),
+                "{}",
+                failure.detail
+            );
+        }
+    }
+
+    #[test]
+    fn a_failed_gate_denies_and_the_credential_is_not_asked() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let inner = move |_: &AuthRequest<'_>| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok(AuthContext::anonymous())
+        };
+        let shut = Door(Err(AuthError::refused(Reason::ProxyRequired, "shut")));
+        let both = require_all(shut, Some(Box::new(inner)));
+        let expected = Err(AuthError::denied(Reason::ProxyRequired, "shut"));
+        assert_eq!(run(&both), expected);
+        let chained = chain(vec![Box::new(both), fixed(Ok(AuthContext::new("b", "bob")))]);
+        assert_eq!(run(&chained), expected, "a chain does not bypass the gate");
+        assert_eq!(asked.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn an_open_gate_adds_its_claim_and_leaves_the_identity() {
+        let context = run(&require_all(Door(Ok(())), Some(Box::new(NeedsProxy)))).unwrap();
+        assert_eq!((context.domain.as_str(), context.principal.as_str()), ("mtls", "cat"));
+        assert_eq!(
+            context.claims["door"],
+            json!({"open": "true"}),
+            "the credential cannot claim to be the gate"
+        );
+        assert_eq!(context.claims["serial"], json!("7"));
+    }
+
+    #[test]
+    fn an_open_gate_identifies_nobody() {
+        let context = run(&require_all(Door(Ok(())), None)).unwrap();
+        assert_eq!(
+            (context.domain.as_str(), context.principal.as_str(), context.authenticated),
+            ("", "", false)
+        );
+        assert_eq!(context.claims["door"], json!({"open": "true"}));
+    }
+
+    #[test]
+    fn a_refusal_behind_an_open_gate_stays_one() {
+        let both = require_all(Door(Ok(())), Some(refusing(Reason::MissingCredential)));
+        assert_eq!(run(&both), Err(AuthError::refused(Reason::MissingCredential, "")));
+    }
+
+    #[test]
+    fn combinations_carry_the_proxy_headers_through() {
+        let both = require_all(Arc::new(Door(Ok(()))), Some(Box::new(chain(vec![Box::new(NeedsProxy)]))));
+        assert_eq!(chain(vec![Box::new(both)]).proxy_headers(), ["x-door", "x-certificate"]);
+        assert!(fixed(Ok(AuthContext::anonymous())).proxy_headers().is_empty());
+    }
+}

@@ -1,0 +1,54 @@
+//! Authentication: who makes this request, decided from its head before anything else of it is read.
+//!
+//! An [`Authenticator`] looks at an [`AuthRequest`] and answers an [`AuthContext`] or an [`AuthError`]. What
+//! a server wants of its callers is put together from small ones:
+//!
+//! | to say | write |
+//! | --- | --- |
+//! | one of several credentials will do (OR) | [`chain`] |
+//! | this must hold, whatever the credential (AND) | [`require_all`] with a [`Precondition`] |
+//! | a bearer token out of a list | [`bearer_static`] |
+//! | a bearer token that something else judges | [`bearer`] |
+//! | a header that a trusted proxy sets | [`header`] |
+//!
+//! A precondition, such as the [proxy proof](super::proof), is no credential: in a chain any later member
+//! would bypass it. It is of another type for that reason, and [`chain`] does not take it:
+//!
+//! ```
+//! use vgi_rpc_protocol::http::{auth, proof};
+//! let secrets = proof::Secrets::parse(&format!("edge:{}", "11".repeat(32))).unwrap();
+//! let gate = proof::Gate::new(proof::GateConfig::new("my-worker", secrets)).unwrap();
+//! let token = auth::bearer_static([("token", auth::AuthContext::new("bearer", "ann"))]);
+//! let both = auth::require_all(gate, Some(Box::new(token)));
+//! auth::chain(vec![Box::new(both)]);
+//! ```
+//!
+//! ```compile_fail
+//! use vgi_rpc_protocol::http::{auth, proof};
+//! let secrets = proof::Secrets::parse(&format!("edge:{}", "11".repeat(32))).unwrap();
+//! let gate = proof::Gate::new(proof::GateConfig::new("my-worker", secrets)).unwrap();
+//! auth::chain(vec![Box::new(gate)]);
+//! ```
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `request` | what an authenticator is given |
+//! | `failure` | why it refuses, and how that is answered |
+//! | `combine` | the traits, OR and AND |
+//! | `bearer`, `header` | ready-made authenticators |
+//!
+//! Not here: the shape of a 401, which is [`unauthorized`](super::unauthorized), and which paths need no
+//! authentication, which is for the routes.
+
+mod bearer;
+mod combine;
+mod failure;
+mod header;
+mod request;
+
+pub use crate::service::AuthContext;
+pub use bearer::{Bearer, StaticBearer, bearer, bearer_static};
+pub use combine::{Authenticator, Chain, Precondition, RequireAll, chain, require_all};
+pub use failure::{AuthError, AuthFailure, Reason};
+pub use header::{HeaderPrincipal, header};
+pub use request::{AuthRequest, HeaderFault};

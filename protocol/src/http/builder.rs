@@ -1,0 +1,314 @@
+//! Setting an endpoint up.
+
+use super::auth::Authenticator;
+use super::budget::tighter;
+use super::capabilities::{Capabilities, StickyCapability, UploadCapability};
+use super::coding::{CodecSettings, Codecs, Coding};
+use super::cors::Cors;
+use super::dispatch::upload::UploadUrlProvider;
+use super::endpoint::{Endpoint, Entropy, Settings};
+use super::pages::Pages;
+use super::session::echo_header;
+use super::sticky::Sessions;
+use super::token::{CallCache, KeyRing, TokenKey};
+use super::unauthorized::Refuser;
+use crate::service::Service;
+use crate::{IdSource, Limits};
+use http::HeaderName;
+use http::header::HeaderValue;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Where tokens live for ever, how long a call is remembered.
+const UNBOUNDED_CALL: Duration = Duration::from_secs(3600);
+
+/// A setting that an endpoint cannot have.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// The prefix is no path.
+    #[error("expected a prefix that is empty or begins with a slash, got {0:?}")]
+    Prefix(String),
+    /// A header's name or value is none.
+    #[error("the header {name:?} cannot be sent: {error}")]
+    Header {
+        /// The header.
+        name: String,
+        /// What is wrong with it.
+        error: http::Error,
+    },
+}
+
+/// An endpoint being set up. Every setting says its default.
+pub struct EndpointBuilder {
+    service: Arc<Service>,
+    entropy: Box<Entropy>,
+    settings: Settings,
+    keys: Option<KeyRing>,
+    cached_calls: usize,
+    authenticator: Option<Box<dyn Authenticator>>,
+    proxy_headers: Vec<String>,
+    challenge: Option<String>,
+    proxy_proof_required: bool,
+    sticky: Option<Sticky>,
+    uploads: Option<(Box<dyn UploadUrlProvider>, Option<u64>)>,
+    max_externalized: Option<u64>,
+}
+
+/// How sticky sessions are kept. WIRE_PROTOCOL 17.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sticky {
+    /// Life of a session whose method says nothing about it. Default 5 min, sent to clients in whole seconds.
+    pub lifetime: Duration,
+    /// The most sessions at a time. Default 10,000.
+    pub max_sessions: usize,
+    /// Headers that clients send with every request of a session: name and value. Default none. They steer requests to
+    /// this worker where the platform routes by header.
+    pub echo_headers: Vec<(String, String)>,
+}
+
+impl Default for Sticky {
+    fn default() -> Self {
+        Self { lifetime: Duration::from_secs(300), max_sessions: 10_000, echo_headers: Vec::new() }
+    }
+}
+
+impl fmt::Debug for EndpointBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// Begins an endpoint. `entropy` fills memory with bytes that nobody can guess: tokens' nonces and keys are
+    /// made of them.
+    pub fn builder(
+        service: Arc<Service>,
+        entropy: impl Fn(&mut [u8]) + Send + Sync + 'static,
+    ) -> EndpointBuilder {
+        let settings = Settings {
+            prefix: "/vgi".into(),
+            limits: Limits::default(),
+            record_calls: false,
+            token_lifetime: Some(Duration::from_secs(3600)),
+            max_request_bytes: None,
+            max_response_bytes: None,
+            preferred_response_bytes: None,
+            compress: true,
+            cors: None,
+            session_lifetime: Duration::ZERO,
+            echo_headers: Vec::new(),
+            human_pages: true,
+        };
+        EndpointBuilder {
+            service,
+            entropy: Box::new(entropy),
+            settings,
+            keys: None,
+            cached_calls: 4096,
+            authenticator: None,
+            proxy_headers: Vec::new(),
+            challenge: None,
+            proxy_proof_required: false,
+            sticky: None,
+            uploads: None,
+            max_externalized: None,
+        }
+    }
+}
+
+impl EndpointBuilder {
+    /// Sets the path that all others begin with: empty, or a slash and more. Default `/vgi`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.prefix = prefix.into();
+        self
+    }
+
+    /// Sets the bounds of the Arrow streams that requests carry.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// Has a record made of every call, for an access log. Default false.
+    pub fn record_calls(mut self, record: bool) -> Self {
+        self.settings.record_calls = record;
+        self
+    }
+
+    /// Sets the keys that seal tokens. Default: one of this endpoint's own, so that no other can go on with its
+    /// streams. Workers behind one balancer share theirs.
+    pub fn token_keys(mut self, keys: KeyRing) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Sets how old a stream's token may be; `None` for any age. Default 1 h.
+    pub fn token_lifetime(mut self, lifetime: Option<Duration>) -> Self {
+        self.settings.token_lifetime = lifetime;
+        self
+    }
+
+    /// Sets how many calls are remembered, which saves opening their tokens at every turn; 0 for none.
+    /// Default 4,096.
+    pub fn cached_calls(mut self, calls: usize) -> Self {
+        self.cached_calls = calls;
+        self
+    }
+
+    /// Bounds a request's body, as it is sent and again when decoded. The smallest of several bounds holds.
+    /// Default: that of [`Limits::max_body_bytes`], which is not advertised.
+    pub fn max_request_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.settings.max_request_bytes = tighter(self.settings.max_request_bytes, bytes);
+        self
+    }
+
+    /// Bounds a response's body before content coding. The smallest of several bounds holds. Default: none.
+    pub fn max_response_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.settings.max_response_bytes = tighter(self.settings.max_response_bytes, bytes);
+        self
+    }
+
+    /// Sets the size of response that handlers are told to aim at. Default: none.
+    pub fn preferred_response_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.settings.preferred_response_bytes = bytes;
+        self
+    }
+
+    /// Advertises a bound of what one response puts into external storage. Default: none.
+    pub fn max_externalized_response_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.max_externalized = bytes;
+        self
+    }
+
+    /// Sets whether responses are compressed for clients that accept it. Default true. Requests may be compressed
+    /// either way.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.settings.compress = compress;
+        self
+    }
+
+    /// Lets pages of other origins call. Default: none may.
+    pub fn cors(mut self, cors: impl Into<Option<Cors>>) -> Self {
+        self.settings.cors = cors.into();
+        self
+    }
+
+    /// Has every request authenticated, health checks and preflights excepted. Default: everybody may call.
+    pub fn authenticate(mut self, authenticator: impl Authenticator + 'static) -> Self {
+        self.authenticator = Some(Box::new(authenticator));
+        self
+    }
+
+    /// Names headers that a proxy must set for requests to be authenticated, beside those that the authenticators
+    /// know of themselves. The 401 says so.
+    pub fn proxy_headers(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.proxy_headers.extend(names);
+        self
+    }
+
+    /// Sets what `WWW-Authenticate` says on a 401. Default: nothing.
+    pub fn challenge(mut self, challenge: impl Into<String>) -> Self {
+        self.challenge = Some(challenge.into());
+        self
+    }
+
+    /// Advertises that requests need a proxy's proof. It is the authenticator that demands it. Default false.
+    pub fn advertise_proxy_proof(mut self, required: bool) -> Self {
+        self.proxy_proof_required = required;
+        self
+    }
+
+    /// Lets handlers open sticky sessions. Default: they may not.
+    pub fn sticky(mut self, sticky: impl Into<Option<Sticky>>) -> Self {
+        self.sticky = sticky.into();
+        self
+    }
+
+    /// Vends URLs to upload large inputs to, of at most so many bytes each. Default: none.
+    pub fn upload_urls(mut self, provider: impl UploadUrlProvider + 'static, max_bytes: Option<u64>) -> Self {
+        self.uploads = Some((Box::new(provider), max_bytes));
+        self
+    }
+
+    /// Sets whether there are pages for people. Default true.
+    pub fn human_pages(mut self, pages: bool) -> Self {
+        self.settings.human_pages = pages;
+        self
+    }
+
+    /// Checks the settings and makes the endpoint.
+    ///
+    /// # Errors
+    /// When a setting cannot be had.
+    pub fn build(self) -> Result<Arc<Endpoint>, EndpointError> {
+        let Self { service, entropy, mut settings, authenticator, .. } = self;
+        let trimmed = settings.prefix.trim_end_matches('/').len();
+        settings.prefix.truncate(trimmed);
+        if !settings.prefix.is_empty() && !settings.prefix.starts_with('/') {
+            return Err(EndpointError::Prefix(settings.prefix));
+        }
+        let mut sessions = None;
+        let mut sticky_capability = None;
+        if let Some(Sticky { lifetime, max_sessions, echo_headers }) = self.sticky {
+            let mut names = Vec::new();
+            for (name, value) in &echo_headers {
+                let error = |error| EndpointError::Header { name: name.clone(), error };
+                settings.echo_headers.push(echo_header(name, value).map_err(error)?);
+                names.push(HeaderName::from_bytes(name.as_bytes()).map_err(|invalid| error(invalid.into()))?);
+            }
+            settings.session_lifetime = lifetime;
+            sessions = Some(Sessions::new(max_sessions));
+            sticky_capability = Some(StickyCapability { default_ttl: Some(lifetime), echo_headers: names });
+        }
+        let (uploads, max_upload_bytes) =
+            self.uploads.map_or((None, None), |(uploads, most)| (Some(uploads), most));
+        let mut capabilities = Capabilities {
+            max_request_bytes: settings.max_request_bytes,
+            max_response_bytes: settings.max_response_bytes,
+            max_externalized_response_bytes: self.max_externalized,
+            proxy_proof_required: self.proxy_proof_required,
+            sticky: sticky_capability,
+            upload: uploads.is_some().then_some(UploadCapability { max_bytes: max_upload_bytes }),
+            ..Capabilities::default()
+        };
+        capabilities.encodings =
+            if settings.compress { vec![Coding::Zstd, Coding::Gzip] } else { Vec::new() };
+        let mut proxy_headers = self.proxy_headers;
+        if let Some(authenticator) = &authenticator {
+            proxy_headers.extend(authenticator.proxy_headers());
+        }
+        let challenge = self.challenge.map(|text| {
+            HeaderValue::from_str(&text).map_err(|error| EndpointError::Header {
+                name: "WWW-Authenticate".into(),
+                error: error.into(),
+            })
+        });
+        let mut seed = [0; 8];
+        entropy(&mut seed);
+        let keys = self.keys.unwrap_or_else(|| {
+            let mut key = [0; 32];
+            entropy(&mut key);
+            KeyRing::new(TokenKey::new(key), [])
+        });
+        let pages = Pages::new(&service, &settings.prefix);
+        Ok(Arc::new(Endpoint {
+            keys,
+            calls: CallCache::new(self.cached_calls, settings.token_lifetime.unwrap_or(UNBOUNDED_CALL)),
+            sessions,
+            authenticator,
+            refuser: Refuser::new(proxy_headers, challenge.transpose()?),
+            uploads,
+            codecs: Codecs::new(CodecSettings::default()),
+            capabilities: capabilities.to_headers(),
+            pages,
+            request_ids: Mutex::new(IdSource::seeded(u64::from_le_bytes(seed))),
+            service,
+            entropy,
+            settings,
+        }))
+    }
+}

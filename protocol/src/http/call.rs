@@ -1,0 +1,135 @@
+//! A request's way through an endpoint: head, body, handler, answer.
+
+use super::dispatch::{Dispatch, Dispatched, upload};
+use super::endpoint::Endpoint;
+use super::reply::Reply;
+use super::route::Part;
+use super::visit::Visit;
+use crate::service::hooks;
+use crate::service::{CallRecord, Method};
+use crate::wire::error::RpcError;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an endpoint makes of a request's head.
+#[derive(Debug)]
+pub enum Begun {
+    /// The body does not matter: this is the answer.
+    Answer(Answer),
+    /// The body is to be read.
+    Call(Call),
+}
+
+/// A request whose body is still to come.
+#[derive(Debug)]
+pub struct Call {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) visit: Visit,
+    pub(super) target: Target,
+}
+
+/// What a request with a body is for.
+#[derive(Debug)]
+pub(super) enum Target {
+    Method(String, Arc<Method>, Part),
+    /// Vend URLs to upload to.
+    UploadUrl,
+    /// End a sticky session. There is no body to this.
+    EndSession,
+}
+
+/// A request's body as a driver read it.
+#[derive(Debug)]
+pub enum Body {
+    /// All of it. Columns of a batch share these bytes, and are not copied if they lie aligned to 64 bytes.
+    Whole(Bytes),
+    /// It went on after [`Call::max_body_bytes`], and was not kept.
+    TooLarge,
+}
+
+/// A request whose handler, if it had any, was invoked.
+#[derive(Debug)]
+pub struct Done {
+    endpoint: Arc<Endpoint>,
+    visit: Visit,
+    dispatched: Dispatched,
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub struct Answer {
+    /// The response. Its body is a gather list, to be sent with its length: `Content-Length` is not among the headers.
+    pub response: Response<Vec<Bytes>>,
+    /// The record of the call, for the access log, if [`EndpointBuilder::record_calls`](super::EndpointBuilder::record_calls)
+    /// asked for it and the request got as far as a method. Log it before the response is sent.
+    pub record: Option<CallRecord>,
+}
+
+impl Call {
+    /// The most bytes of body that are of use. A driver reads no more of it, and says [`Body::TooLarge`].
+    pub fn max_body_bytes(&self) -> u64 {
+        match self.target {
+            Target::EndSession => 0,
+            _ => self.endpoint.max_body_bytes(),
+        }
+    }
+
+    /// Invokes the handler. This takes as long as the handler does, and longer if another call of the same sticky
+    /// session is under way. A panic in a handler becomes an error of its call.
+    pub fn run(self, body: Body) -> Done {
+        let Self { endpoint, mut visit, target } = self;
+        let dispatched = match target {
+            Target::EndSession => endpoint.end_session(&visit).into(),
+            target => match body {
+                Body::Whole(body) => {
+                    visit.request_bytes = body.len() as u64;
+                    dispatch(&endpoint, &visit, target, body)
+                }
+                Body::TooLarge => endpoint.too_large(&visit).into(),
+            },
+        };
+        Done { endpoint, visit, dispatched }
+    }
+}
+
+fn dispatch(endpoint: &Arc<Endpoint>, visit: &Visit, target: Target, body: Bytes) -> Dispatched {
+    let body = match endpoint.decode(visit, body) {
+        Ok(body) => body,
+        Err(reply) => return reply.into(),
+    };
+    match target {
+        Target::Method(protocol, method, part) => {
+            let Some(hosted) = endpoint.service().hosted(&protocol) else {
+                let error = RpcError::runtime_error("the method's protocol is not hosted any more");
+                return endpoint.refusal(visit, StatusCode::NOT_FOUND, &error).into();
+            };
+            match endpoint.resume_session(visit) {
+                Ok(session) => Dispatch::run(endpoint, visit, (hosted, method), part, session, body),
+                Err(error) => endpoint.failure(visit, &error).into(),
+            }
+        }
+        Target::UploadUrl => upload::answer(endpoint, visit, body).into(),
+        Target::EndSession => Reply::empty(StatusCode::OK).into(),
+    }
+}
+
+impl Done {
+    /// The answer. `now` is the time by the clock that [`Endpoint::begin`] was told the time of.
+    pub fn answer(self, now: Duration) -> Answer {
+        let Self { endpoint, visit, dispatched: Dispatched { reply, record } } = self;
+        let response = endpoint.finish(&visit, reply);
+        let record = record.map(|mut record| {
+            record.ended = now;
+            if let Some(http) = &mut record.http {
+                http.status = response.status().as_u16();
+                http.response_bytes = response.body().iter().map(|segment| segment.len() as u64).sum();
+            }
+            endpoint.service().hooks.iter().for_each(|hook| hooks::run(|| hook.on_end(&record)));
+            *record
+        });
+        let record = record.filter(|_| endpoint.records_calls());
+        Answer { response, record }
+    }
+}

@@ -1,0 +1,84 @@
+//! The coding `gzip`: exactly one member per body, RFC 1952.
+
+use super::codecs::DecodeError;
+use super::output::Output;
+use super::pool::Pool;
+use bytes::Bytes;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+/// Base-2 logarithm of the window: the largest, which every decoder knows.
+const WINDOW_BITS: u8 = 15;
+
+/// Contexts for coding. Those for decoding are small, and flate2 cannot prepare one for another gzip member.
+#[derive(Debug)]
+pub(super) struct Gzip {
+    level: Compression,
+    compressors: Pool<Compress>,
+}
+
+impl Gzip {
+    pub(super) fn new(level: u32) -> Self {
+        let level = Compression::new(level.min(9));
+        Self { level, compressors: Pool::new() }
+    }
+
+    /// Codes `segments`, of `total` bytes together; `None` when that takes no fewer bytes.
+    pub(super) fn encode(&self, segments: &[Bytes], total: usize) -> Option<Vec<u8>> {
+        let mut context =
+            self.compressors.take().unwrap_or_else(|| Compress::new_gzip(self.level, WINDOW_BITS));
+        let coded = compress(&mut context, segments, total);
+        context.reset();
+        self.compressors.give_back(context);
+        coded
+    }
+}
+
+fn compress(context: &mut Compress, segments: &[Bytes], total: usize) -> Option<Vec<u8>> {
+    // Room for one byte less than the body: what does not fit is not worth sending.
+    let mut coded = Vec::with_capacity(total.checked_sub(1)?);
+    for segment in segments {
+        let mut rest = segment.as_ref();
+        while !rest.is_empty() {
+            let before = (context.total_in(), coded.len());
+            context.compress_vec(rest, &mut coded, FlushCompress::None).ok()?;
+            let read = usize::try_from(context.total_in() - before.0).ok()?;
+            rest = rest.get(read..)?;
+            if read == 0 && coded.len() == before.1 {
+                return None;
+            }
+        }
+    }
+    let end = context.compress_vec(&[], &mut coded, FlushCompress::Finish).ok()?;
+    coded.shrink_to_fit();
+    (end == Status::StreamEnd).then_some(coded)
+}
+
+/// Decodes one member of at most `max` bytes.
+pub(super) fn decode(body: &[u8], max: u64) -> Result<Bytes, DecodeError> {
+    let mut context = Decompress::new_gzip(WINDOW_BITS);
+    // The trailer's size is modulo 2^32 and may be a lie. It only says how much memory to begin with.
+    let announced = body.last_chunk().map(|size| u64::from(u32::from_le_bytes(*size)));
+    let mut output = Output::new(body.len(), announced, max);
+    let mut rest = body;
+    loop {
+        let before = (context.total_in(), context.total_out());
+        let status = context
+            .decompress(rest, output.space(), FlushDecompress::None)
+            .map_err(|_| DecodeError::corrupt_gzip("its data or checksum is wrong"))?;
+        let read = usize::try_from(context.total_in() - before.0).unwrap_or(usize::MAX);
+        let written = usize::try_from(context.total_out() - before.1).unwrap_or(usize::MAX);
+        rest = rest.get(read..).unwrap_or_default();
+        output.advance(written);
+        if output.is_too_large() {
+            return Err(DecodeError::TooLarge { max });
+        }
+        match status {
+            Status::StreamEnd if rest.is_empty() => return Ok(output.finish()),
+            Status::StreamEnd => return Err(DecodeError::corrupt_gzip("something follows its first member")),
+            _ if read == 0 && written == 0 => {
+                return Err(DecodeError::corrupt_gzip("its member is cut short"));
+            }
+            _ => {}
+        }
+    }
+}

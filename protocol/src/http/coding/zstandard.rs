@@ -1,0 +1,138 @@
+//! The coding `zstd`: exactly one frame per body, RFC 8878.
+
+use super::codecs::DecodeError;
+use super::output::{Output, aligned, believed};
+use super::pool::Pool;
+use bytes::Bytes;
+use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
+use zstd::zstd_safe::{
+    self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_error_name,
+};
+
+/// Base-2 logarithm of the largest window that is decoded: 8 MiB, which RFC 9659 sets for this content coding.
+/// It bounds what a decoder holds besides the output.
+const MAX_WINDOW_LOG: u32 = 23;
+/// Contexts that have grown beyond this are not kept.
+const MAX_KEPT_BYTES: usize = 10 << 20;
+
+/// Contexts of both directions.
+#[derive(Debug)]
+pub(super) struct Zstandard {
+    level: i32,
+    compressors: Pool<CCtx<'static>>,
+    decompressors: Pool<DCtx<'static>>,
+}
+
+impl Zstandard {
+    pub(super) fn new(level: i32) -> Self {
+        let level = level.clamp(zstd_safe::min_c_level(), zstd_safe::max_c_level());
+        Self { level, compressors: Pool::new(), decompressors: Pool::new() }
+    }
+
+    /// Codes `segments`, of `total` bytes together; `None` when that takes no fewer bytes.
+    pub(super) fn encode(&self, segments: &[Bytes], total: usize) -> Option<Vec<u8>> {
+        let mut context = self.compressors.take().unwrap_or_default();
+        context.set_parameter(CParameter::CompressionLevel(self.level)).ok()?;
+        let coded = compress(&mut context, segments, total);
+        // A frame that was given up must not leak into the next one.
+        if context.reset(ResetDirective::SessionOnly).is_ok() && context.sizeof() <= MAX_KEPT_BYTES {
+            self.compressors.give_back(context);
+        }
+        coded
+    }
+
+    /// Decodes one frame of at most `max` bytes.
+    pub(super) fn decode(&self, body: &[u8], max: u64) -> Result<Bytes, DecodeError> {
+        let announced = zstd_safe::get_frame_content_size(body)
+            .map_err(|_| DecodeError::corrupt_zstd("it does not begin with a frame's header"))?;
+        if announced.is_some_and(|size| size > max) {
+            return Err(DecodeError::TooLarge { max });
+        }
+        let frame = zstd_safe::find_frame_compressed_size(body).map_err(named)?;
+        if frame != body.len() {
+            return Err(DecodeError::corrupt_zstd("something follows its first frame"));
+        }
+        let mut context = self.decompressors.take().unwrap_or_default();
+        context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(named)?;
+        let decoded = match announced.and_then(|size| usize::try_from(size).ok()) {
+            Some(size) if size <= believed(body.len()) => decompress_whole(&mut context, body, size),
+            _ => decompress_in_steps(&mut context, body, Output::new(body.len(), announced, max), max),
+        };
+        if context.reset(ResetDirective::SessionOnly).is_ok() && context.sizeof() <= MAX_KEPT_BYTES {
+            self.decompressors.give_back(context);
+        }
+        decoded
+    }
+}
+
+fn compress(context: &mut CCtx<'static>, segments: &[Bytes], total: usize) -> Option<Vec<u8>> {
+    // Room for one byte less than the body: a frame that does not fit is not worth sending. Pages that are not
+    // written cost nothing, and what is left over is given back.
+    let mut coded = Vec::with_capacity(total.checked_sub(1)?);
+    if let [whole] = segments {
+        context.compress2(&mut coded, whole).ok()?;
+    } else {
+        // Puts the size into the frame, which lets the receiver decode it in one go.
+        context.set_pledged_src_size(Some(u64::try_from(total).ok()?)).ok()?;
+        compress_segments(context, segments, &mut coded)?;
+    }
+    coded.shrink_to_fit();
+    Some(coded)
+}
+
+fn compress_segments(context: &mut CCtx<'static>, segments: &[Bytes], coded: &mut Vec<u8>) -> Option<()> {
+    for segment in segments {
+        let mut input = InBuffer::around(segment);
+        while input.pos() < segment.len() {
+            let (read, written) = (input.pos(), coded.len());
+            let mut output = OutBuffer::around_pos(coded, written);
+            context.compress_stream2(&mut output, &mut input, ZSTD_EndDirective::ZSTD_e_continue).ok()?;
+            if input.pos() == read && coded.len() == written {
+                return None;
+            }
+        }
+    }
+    let end = coded.len();
+    let mut output = OutBuffer::around_pos(coded, end);
+    let left =
+        context.compress_stream2(&mut output, &mut InBuffer::around(&[]), ZSTD_EndDirective::ZSTD_e_end);
+    // Anything left has no room, because the call writes as much as fits.
+    matches!(left, Ok(0)).then_some(())
+}
+
+/// The fast way, with no window besides the output: for a size that is likely.
+fn decompress_whole(context: &mut DCtx<'static>, body: &[u8], size: usize) -> Result<Bytes, DecodeError> {
+    let mut storage = aligned(size);
+    let decoded = context.decompress(storage.as_mut(), body).map_err(named)?;
+    storage.truncate(decoded);
+    Ok(storage.freeze())
+}
+
+fn decompress_in_steps(
+    context: &mut DCtx<'static>,
+    body: &[u8],
+    mut output: Output,
+    max: u64,
+) -> Result<Bytes, DecodeError> {
+    let mut input = InBuffer::around(body);
+    loop {
+        let read = input.pos();
+        let mut space = OutBuffer::around(output.space());
+        let left = context.decompress_stream(&mut space, &mut input).map_err(named)?;
+        let written = space.pos();
+        output.advance(written);
+        if output.is_too_large() {
+            return Err(DecodeError::TooLarge { max });
+        }
+        if left == 0 {
+            return Ok(output.finish());
+        }
+        if input.pos() == read && written == 0 {
+            return Err(DecodeError::corrupt_zstd("its frame is cut short"));
+        }
+    }
+}
+
+fn named(code: usize) -> DecodeError {
+    DecodeError::corrupt_zstd(get_error_name(code))
+}

@@ -1,0 +1,205 @@
+//! Further turns of a stream, and its cancel. WIRE_PROTOCOL 10, "Stream exchange (HTTP)".
+
+use super::body::read;
+use super::{Dispatch, Refusal, bad_request};
+use crate::http::budget;
+use crate::http::endpoint::ResolvedCall;
+use crate::http::reply::Reply;
+use crate::http::token::{Binding, CallToken, Cursor, SealError, TokenError};
+use crate::ipc::{EncodedSchema, Metadata, decode_schema};
+use crate::service::method::Handler;
+use crate::service::work::{Done, OpenStream, Outcome, cancel, turn};
+use crate::service::{MethodKind, StreamKind};
+use crate::wire::classify::{BatchKind, classify};
+use crate::wire::error::RpcError;
+use crate::wire::keys;
+use crate::wire::log::LogMessage;
+use bytes::Bytes;
+use std::sync::Arc;
+
+impl Dispatch<'_> {
+    pub(super) fn exchange(&mut self, body: Bytes) -> Result<Reply, Refusal> {
+        let MethodKind::Stream(kind) = self.info().kind else {
+            return Err(self.not_of_kind("no stream: its path has no /exchange"));
+        };
+        let (batch, metadata) = read(body, self.endpoint.limits()).map_err(bad_request)?;
+        let (call_id, call, stream) = self.recover(&metadata).map_err(bad_request)?;
+        let cancelled = metadata.contains_key(keys::CANCEL);
+        self.begin_record(&batch, MethodKind::Stream(kind));
+        if let Some(record) = &mut self.record {
+            record.stream_id = Some(call.stream_id.clone());
+            record.is_continuation = true;
+            record.request_fields.clear();
+            if cancelled || kind == StreamKind::Producer {
+                record.statistics.input = Default::default();
+            }
+            if let Some(http) = &mut record.http {
+                http.request_state_bytes = metadata.get(keys::STREAM_STATE).map(|token| token.len() as u64);
+            }
+        }
+        // What the client accepted when it opened the stream holds for all of it.
+        self.budget = budget::tightened(self.budget, call.response_limit);
+        let output = call.output.clone();
+        let context = self.context(Metadata::new());
+        if cancelled {
+            let (_, _, logs) = self.settle(cancel(stream, context));
+            self.log_all(&logs);
+            self.writer.open(&output);
+            self.writer.close();
+            if let Some(record) = &mut self.record {
+                record.cancelled = true;
+            }
+            return Ok(self.succeed(&output));
+        }
+        if let BatchKind::ExternalPointer | BatchKind::ShmPointer =
+            classify(batch.num_rows(), Some(&metadata))
+        {
+            let text = "the input batch points to data that this server was not set up to fetch";
+            return Ok(self.fail(&output, RpcError::runtime_error(text)));
+        }
+        self.announce(&context);
+        let done = turn(stream, batch, metadata, context);
+        self.writer.open(&output);
+        let answered = match kind {
+            StreamKind::Producer => self.write_producer_turn(done, call_id, None),
+            StreamKind::Exchange | StreamKind::Unknown => self.write_exchange_turn(done, call_id),
+        };
+        if let Err(error) = answered {
+            return Ok(self.fail(&output, error));
+        }
+        self.writer.close();
+        Ok(self.succeed(&output))
+    }
+
+    /// Opens the tokens, in the order that the specification demands: the cursor, which is sealed for this caller,
+    /// says which call it belongs to; only then is that call looked up, or the token that it came with opened.
+    fn recover(
+        &self,
+        metadata: &Metadata,
+    ) -> Result<([u8; 16], Arc<ResolvedCall>, Box<OpenStream>), RpcError> {
+        let endpoint = self.endpoint;
+        let (now, lifetime) = (self.visit.now, endpoint.token_lifetime());
+        let Some(cursor) = metadata.get(keys::STREAM_STATE) else {
+            return Err(RpcError::runtime_error(format!(
+                "missing state token: expected the batch's metadata to carry {:?}",
+                keys::STREAM_STATE
+            )));
+        };
+        let binding = self.binding();
+        let refused = |error: TokenError| RpcError::runtime_error(error.to_string());
+        let cursor = Cursor::open(endpoint.keys(), &binding, cursor, now, lifetime).map_err(refused)?;
+        let call = match endpoint.recall(cursor.call_id, &binding, now) {
+            Some(call) => call,
+            None => {
+                let Some(token) = metadata.get(keys::CALL_STATE) else {
+                    return Err(RpcError::runtime_error(format!(
+                        "missing call token: expected the batch's metadata to carry {:?}",
+                        keys::CALL_STATE
+                    )));
+                };
+                let token =
+                    CallToken::open(endpoint.keys(), &binding, token, now, lifetime).map_err(refused)?;
+                if token.call_id != cursor.call_id {
+                    return Err(refused(TokenError::Invalid));
+                }
+                let schema = |message: &Bytes| {
+                    let schema = decode_schema(message.clone(), endpoint.limits()).ok()?;
+                    EncodedSchema::new(schema).ok()
+                };
+                let schemas = schema(&token.output_schema).zip(schema(&token.input_schema));
+                let (output, input) = schemas.ok_or_else(|| refused(TokenError::Invalid))?;
+                let CallToken { stream_id, response_limit, .. } = token;
+                let call = Arc::new(ResolvedCall { output, input, stream_id, response_limit });
+                endpoint.remember(cursor.call_id, &binding, call.clone(), now);
+                call
+            }
+        };
+        let Handler::Stream { restore, .. } = &self.method.handler else {
+            return Err(refused(TokenError::Invalid));
+        };
+        // What was sealed here decodes, unless another build of the service sealed it.
+        let state = restore(&cursor.state).map_err(|_| refused(TokenError::Invalid))?;
+        let stream = OpenStream { state, input: call.input.clone(), output: call.output.clone() };
+        Ok((cursor.call_id, call, Box::new(stream)))
+    }
+
+    /// What this call's tokens are bound to.
+    pub(super) fn binding(&self) -> Binding {
+        // The hash stands for the protocol's name and all that it declares, its version included.
+        Binding::stream(&self.visit.identity(), &self.hosted.info.hash, &self.info().name)
+    }
+
+    /// Mints the token of what a stream's next turn begins with.
+    pub(super) fn mint_cursor(&mut self, stream: &OpenStream, call_id: [u8; 16]) -> Result<String, RpcError> {
+        let state = stream.state.save().map_err(|error| {
+            RpcError::type_error(format!("the stream's state cannot be serialised: {error}"))
+        })?;
+        let cursor = Cursor { created_at: self.visit.now.as_secs(), call_id, state: state.into() };
+        cursor.seal(self.endpoint.keys(), &self.binding(), self.endpoint.random()).map_err(unsealed)
+    }
+
+    /// Writes tokens on a batch of their own.
+    pub(super) fn write_tokens(&mut self, cursor: &str, call_token: Option<&str>) {
+        let mut metadata = Metadata::new();
+        metadata.push(keys::STREAM_STATE, cursor);
+        if let Some(token) = call_token {
+            metadata.push(keys::CALL_STATE, token);
+        }
+        self.writer.write_empty(&metadata);
+        self.note_state(cursor.len() + call_token.map_or(0, str::len));
+    }
+
+    fn note_state(&mut self, bytes: usize) {
+        if let Some(http) = self.http_record() {
+            http.response_state_bytes = Some(bytes as u64);
+        }
+    }
+
+    /// Writes what one turn of a producer gave on the open stream.
+    pub(super) fn write_producer_turn(
+        &mut self,
+        done: Done,
+        call_id: [u8; 16],
+        call_token: Option<&str>,
+    ) -> Result<(), RpcError> {
+        let (outcome, _, logs) = self.settle(done);
+        match outcome {
+            Outcome::Emitted { stream, data } => {
+                // Minted first: data that the client cannot go on from would be lost on it.
+                let cursor = self.mint_cursor(&stream, call_id)?;
+                self.emit(&logs, &data, &data.metadata)?;
+                self.write_tokens(&cursor, call_token);
+                Ok(())
+            }
+            Outcome::Finished { data: Some(data) } => self.emit(&logs, &data, &data.metadata),
+            outcome => self.write_end(outcome, &logs),
+        }
+    }
+
+    fn write_exchange_turn(&mut self, done: Done, call_id: [u8; 16]) -> Result<(), RpcError> {
+        let (outcome, _, logs) = self.settle(done);
+        match outcome {
+            Outcome::Emitted { stream, data } => {
+                let cursor = self.mint_cursor(&stream, call_id)?;
+                let mut metadata = data.metadata.clone();
+                metadata.set(keys::STREAM_STATE, &cursor);
+                self.note_state(cursor.len());
+                self.emit(&logs, &data, &metadata)
+            }
+            outcome => self.write_end(outcome, &logs),
+        }
+    }
+
+    fn write_end(&mut self, outcome: Outcome, logs: &[LogMessage]) -> Result<(), RpcError> {
+        self.log_all(logs);
+        match outcome {
+            Outcome::Failed { error } | Outcome::Refused(error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A state that no token can carry is the handler's doing.
+pub(super) fn unsealed(error: SealError) -> RpcError {
+    RpcError::value_error(format!("the stream's state cannot be sealed: {error}"))
+}

@@ -1,0 +1,459 @@
+//! The endpoint: a service and all that HTTP adds to it, and what is common to every request.
+
+use super::auth::{AuthError, AuthRequest, Authenticator};
+use super::call::{Answer, Begun, Call, Target};
+use super::coding::{self, Codecs, Coding, DecodeError};
+use super::cors::Cors;
+use super::dispatch::upload::UploadUrlProvider;
+use super::pages::Pages;
+use super::reply::Reply;
+use super::route::{Part, Route};
+use super::sticky::Sessions;
+use super::token::{Binding, CallCache, KeyRing};
+use super::unauthorized::Refuser;
+use super::visit::Visit;
+use super::{budget, headers};
+use crate::ipc::EncodedSchema;
+use crate::server::ResponseWriter;
+use crate::service::protocol::is_protocol_name;
+use crate::service::resolve::{built_in, find, not_specified};
+use crate::service::{AuthContext, Peer, ResponseBudget, Service, TransportKind};
+use crate::wire::error::RpcError;
+use crate::{IdSource, Limits};
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Fills memory with bytes that nobody can guess: the system's entropy, and in tests whatever repeats.
+pub type Entropy = dyn Fn(&mut [u8]) + Send + Sync;
+
+/// Serves a [`Service`] over HTTP, one request at a time and any number at once. It keeps no stream: what a stream
+/// needs travels with the client, sealed.
+///
+/// It is made by [`Endpoint::builder`](super::EndpointBuilder) and shared by all connections.
+pub struct Endpoint {
+    pub(super) service: Arc<Service>,
+    pub(super) entropy: Box<Entropy>,
+    pub(super) request_ids: Mutex<IdSource>,
+    pub(super) settings: Settings,
+    pub(super) keys: KeyRing,
+    pub(super) calls: CallCache<ResolvedCall>,
+    pub(super) sessions: Option<Sessions>,
+    pub(super) authenticator: Option<Box<dyn Authenticator>>,
+    pub(super) refuser: Refuser,
+    pub(super) uploads: Option<Box<dyn UploadUrlProvider>>,
+    pub(super) codecs: Codecs,
+    /// Headers of every answer.
+    pub(super) capabilities: Vec<(HeaderName, HeaderValue)>,
+    pub(super) pages: Pages,
+}
+
+/// What a builder was told, and nothing derived from it.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) prefix: String,
+    pub(super) limits: Limits,
+    pub(super) record_calls: bool,
+    pub(super) token_lifetime: Option<Duration>,
+    pub(super) max_request_bytes: Option<u64>,
+    pub(super) max_response_bytes: Option<u64>,
+    pub(super) preferred_response_bytes: Option<u64>,
+    pub(super) compress: bool,
+    pub(super) cors: Option<Cors>,
+    pub(super) session_lifetime: Duration,
+    pub(super) echo_headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) human_pages: bool,
+}
+
+/// What does not change during a stream, as its call token says it.
+#[derive(Debug)]
+pub(super) struct ResolvedCall {
+    pub(super) output: EncodedSchema,
+    pub(super) input: EncodedSchema,
+    pub(super) stream_id: String,
+    pub(super) response_limit: Option<u64>,
+}
+
+/// When and from where a request came.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The time since the Unix epoch.
+    pub now: Duration,
+    /// The client's address, as `IP:PORT`.
+    pub remote_address: Option<String>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("service", &self.service)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Getters.
+impl Endpoint {
+    /// What is served.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// The most bytes that the body of a request may have, content coding included.
+    pub fn max_body_bytes(&self) -> u64 {
+        self.settings.max_request_bytes.unwrap_or(self.settings.limits.max_body_bytes)
+    }
+
+    /// Sticky sessions that are open now.
+    pub fn session_count(&self) -> usize {
+        self.sessions.as_ref().map_or(0, Sessions::len)
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    pub(super) fn records_calls(&self) -> bool {
+        self.settings.record_calls
+    }
+
+    pub(super) fn token_lifetime(&self) -> Option<Duration> {
+        self.settings.token_lifetime
+    }
+
+    pub(super) fn session_lifetime(&self) -> Duration {
+        self.settings.session_lifetime
+    }
+
+    pub(super) fn echo_headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.settings.echo_headers
+    }
+
+    pub(super) fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    pub(super) fn sessions(&self) -> Option<&Sessions> {
+        self.sessions.as_ref()
+    }
+}
+
+/// Commands.
+impl Endpoint {
+    /// Sets whether sticky sessions may be opened. Sessions that are open go on. WIRE_PROTOCOL 17.
+    pub fn set_draining(&self, draining: bool) {
+        if let Some(sessions) = &self.sessions {
+            sessions.set_draining(draining);
+        }
+    }
+
+    /// Drops sticky sessions that have expired, as every request does too. A server without requests does it now
+    /// and then, so that what a session holds is not held for long after.
+    pub fn expire_sessions(&self, now: Duration) {
+        if let Some(sessions) = &self.sessions {
+            sessions.expire(now);
+        }
+    }
+
+    /// Drops all sticky sessions.
+    pub fn shut_down(&self) {
+        if let Some(sessions) = &self.sessions {
+            sessions.shutdown();
+        }
+    }
+}
+
+/// Requests.
+impl Endpoint {
+    /// Takes a request's head: says who it is from, what it is for, and whether its body is to be read.
+    ///
+    /// Authenticators run in here, and at the first request the start-up work of the service.
+    pub fn begin(self: &Arc<Self>, head: Parts, arrival: Arrival) -> Begun {
+        let Arrival { now, remote_address } = arrival;
+        let mut peer = Peer::new(TransportKind::Http, self.service.server_id().clone());
+        peer.remote_address = remote_address;
+        let mut visit = Visit {
+            now,
+            request_id: String::new(),
+            peer: Arc::new(peer),
+            budget: ResponseBudget::default(),
+            request_bytes: 0,
+            head,
+        };
+        visit.request_id = self.request_id(&visit);
+        match self.admit(&mut visit) {
+            Ok(target) => Begun::Call(Call { endpoint: self.clone(), visit, target }),
+            Err(reply) => Begun::Answer(Answer { response: self.finish(&visit, *reply), record: None }),
+        }
+    }
+
+    fn admit(&self, visit: &mut Visit) -> Result<Target, Box<Reply>> {
+        if let Err(error) = self.service.start(TransportKind::Http) {
+            let text = format!("the service could not be started: {}\n", error.message());
+            return Err(
+                Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text).into()
+            );
+        }
+        let path = visit.head.uri.path().to_owned();
+        let method = visit.head.method.clone();
+        let route = Route::of(&self.settings.prefix, &path);
+        if method == Method::OPTIONS {
+            return Err(self.options(visit, route).into());
+        }
+        if route == Route::Health {
+            return Err(self.read_only(&method, || self.health()).into());
+        }
+        if !path.starts_with("/.well-known/") {
+            self.authenticate(visit)?;
+        }
+        let posted = method == Method::POST;
+        match route {
+            Route::Landing if self.settings.human_pages => {
+                Err(self.read_only(&method, || self.pages.landing()).into())
+            }
+            Route::Describe if self.settings.human_pages => {
+                Err(self.read_only(&method, || self.pages.describe()).into())
+            }
+            Route::Session if self.sessions.is_some() => match method {
+                Method::DELETE => Ok(Target::EndSession),
+                _ => Err(not_allowed("DELETE").into()),
+            },
+            Route::UploadUrl if self.uploads.is_some() => {
+                if !posted {
+                    return Err(not_allowed("POST").into());
+                }
+                self.check_request(visit)?;
+                Ok(Target::UploadUrl)
+            }
+            Route::Reserved(name) if posted => {
+                let error = match built_in(name) {
+                    Err(error) => error,
+                    Ok(_) => RpcError::not_implemented(format!("{name:?} is for byte streams")),
+                };
+                Err(self.refusal(visit, StatusCode::NOT_FOUND, &error).into())
+            }
+            Route::Method { protocol, method: name, part } => {
+                self.admit_call(visit, posted, protocol, name, part)
+            }
+            _ => Err(self.pages.not_found().into()),
+        }
+    }
+
+    fn admit_call(
+        &self,
+        visit: &mut Visit,
+        posted: bool,
+        protocol: &str,
+        name: &str,
+        part: Part,
+    ) -> Result<Target, Box<Reply>> {
+        if !posted {
+            // Any path of two segments looks like a method's. It is one only if the protocol is hosted.
+            let hosted = self.service.hosted(protocol).is_some();
+            return Err(if hosted { not_allowed("POST") } else { self.pages.not_found() }.into());
+        }
+        let not_found = |error| Box::new(self.refusal(visit, StatusCode::NOT_FOUND, &error));
+        if protocol.contains('%') {
+            let text = "the path's protocol has a percent sign, which no protocol's name has";
+            return Err(not_found(not_specified(text.into())));
+        }
+        debug_assert!(!is_protocol_name("%"), "so that the check above refuses nothing that could be hosted");
+        let (hosted, found) = find(&self.service, protocol, name).map_err(not_found)?;
+        let hosted = hosted.info.name.clone();
+        self.check_request(visit)?;
+        Ok(Target::Method(hosted, found, part))
+    }
+
+    /// What must hold of the head of every request with an Arrow body.
+    fn check_request(&self, visit: &mut Visit) -> Result<(), Box<Reply>> {
+        let refuse = |visit: &Visit, status, error: RpcError| Box::new(self.refusal(visit, status, &error));
+        let accepted = budget::accepted(&visit.head.headers).map_err(|error| {
+            refuse(visit, StatusCode::BAD_REQUEST, RpcError::value_error(error.to_string()))
+        })?;
+        let Settings { max_response_bytes, preferred_response_bytes, .. } = self.settings;
+        visit.budget = budget::effective(max_response_bytes, accepted, preferred_response_bytes);
+        if visit.header(CONTENT_TYPE) != Some(headers::ARROW_STREAM) {
+            let text = format!("expected the content type {:?}", headers::ARROW_STREAM);
+            return Err(refuse(visit, StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::type_error(text)));
+        }
+        coding::of_request(&visit.head.headers).map_err(|error| {
+            refuse(visit, StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::value_error(error.to_string()))
+        })?;
+        let length = visit.header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+        if length.is_some_and(|length| length > self.max_body_bytes()) {
+            return Err(self.too_large(visit).into());
+        }
+        Ok(())
+    }
+
+    fn authenticate(&self, visit: &mut Visit) -> Result<(), Box<Reply>> {
+        let Some(authenticator) = &self.authenticator else { return Ok(()) };
+        let request = AuthRequest {
+            parts: &visit.head,
+            remote_address: visit.peer.remote_address.as_deref(),
+            now: visit.now,
+        };
+        let auth =
+            authenticator.authenticate(&request).map_err(|error| self.unauthenticated(visit, error))?;
+        if auth != AuthContext::anonymous() {
+            Arc::make_mut(&mut visit.peer).auth = auth;
+        }
+        Ok(())
+    }
+
+    fn unauthenticated(&self, visit: &Visit, error: AuthError) -> Box<Reply> {
+        let reply = match error {
+            AuthError::Refused(failure) | AuthError::Denied(failure) => {
+                self.refuser.refuse(&failure, &visit.head.headers).into()
+            }
+            AuthError::Unavailable { retry_after, .. } => {
+                super::unauthorized::unavailable(retry_after).into()
+            }
+            AuthError::Failed(_) => {
+                // What went wrong inside is for the operator, who is told by the authenticator itself.
+                let text = "the request could not be authenticated\n";
+                Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text)
+            }
+        };
+        reply.into()
+    }
+
+    fn options(&self, visit: &Visit, route: Route<'_>) -> Reply {
+        let allowed = match route {
+            Route::Unknown => return self.pages.not_found(),
+            Route::Health | Route::Landing | Route::Describe => "GET, HEAD, OPTIONS",
+            Route::Session => "DELETE, OPTIONS",
+            Route::UploadUrl | Route::Reserved(_) | Route::Method { .. } => "POST, OPTIONS",
+        };
+        let mut reply = Reply::empty(StatusCode::OK).with(ALLOW, HeaderValue::from_static(allowed));
+        if let Some(cors) = &self.settings.cors {
+            cors.preflight(&visit.head.headers, allowed, &mut reply.headers);
+        }
+        reply
+    }
+
+    fn read_only(&self, method: &Method, page: impl FnOnce() -> Reply) -> Reply {
+        match *method {
+            Method::GET | Method::HEAD => page(),
+            _ => not_allowed("GET, HEAD, OPTIONS"),
+        }
+    }
+
+    fn health(&self) -> Reply {
+        let primary = self.service.protocols().next().map(|info| info.name.as_str()).unwrap_or_default();
+        let body = serde_json::json!({
+            "status": "ok",
+            "server_id": &**self.service.server_id(),
+            "protocol": primary,
+        });
+        Reply::new(StatusCode::OK, "application/json", body.to_string())
+    }
+}
+
+/// Replies.
+impl Endpoint {
+    /// Refuses a request: an Arrow stream with the error, under a status that says whose fault it is.
+    pub(super) fn refusal(&self, visit: &Visit, status: StatusCode, error: &RpcError) -> Reply {
+        let mut writer = self.writer(visit, "", "");
+        writer.error_stream(&EncodedSchema::empty(), error);
+        Reply::arrow(status, std::iter::from_fn(|| writer.outbox.pop_segment()).collect())
+    }
+
+    /// Tells of a failure as a call's own are told: by a body that says so.
+    pub(super) fn failure(&self, visit: &Visit, error: &RpcError) -> Reply {
+        self.refusal(visit, StatusCode::OK, error).failed()
+    }
+
+    pub(super) fn too_large(&self, visit: &Visit) -> Reply {
+        let text = format!("expected a request body of at most {} bytes, got more", self.max_body_bytes());
+        let error = RpcError::value_error(text).with_code(crate::wire::code::Code::ResourceExhausted);
+        self.refusal(visit, StatusCode::PAYLOAD_TOO_LARGE, &error)
+    }
+
+    pub(super) fn writer(&self, visit: &Visit, protocol: &str, method: &str) -> ResponseWriter {
+        let id = self.service.server_id().clone();
+        let mut writer = ResponseWriter::new(id, self.service.include_tracebacks());
+        writer.request_id.push_str(&visit.request_id);
+        writer.set_origin(protocol, method);
+        writer
+    }
+
+    /// Undoes a body's content coding, within the limit that holds for decoded bodies too.
+    pub(super) fn decode(&self, visit: &Visit, body: Bytes) -> Result<Bytes, Reply> {
+        let Ok(Some(coding)) = coding::of_request(&visit.head.headers) else { return Ok(body) };
+        self.codecs.decode(coding, &body, self.max_body_bytes()).map_err(|error| match error {
+            DecodeError::TooLarge { .. } => self.too_large(visit),
+            error => {
+                let error = RpcError::value_error(error.to_string());
+                self.refusal(visit, StatusCode::BAD_REQUEST, &error)
+            }
+        })
+    }
+
+    /// Adds what every answer has, and applies the content coding that the client wants.
+    pub(super) fn finish(&self, visit: &Visit, mut reply: Reply) -> Response<Vec<Bytes>> {
+        if self.settings.compress && reply.is_arrow() && reply.len() > 0 {
+            const PRODUCIBLE: [Coding; 2] = [Coding::Zstd, Coding::Gzip];
+            if let Some((coding, header)) = coding::choose(&visit.head.headers, &PRODUCIBLE)
+                && let Some(encoded) = self.codecs.encode(coding, &reply.body)
+            {
+                reply.body = vec![encoded.into()];
+                reply.headers.insert(header, HeaderValue::from_static(coding.as_str()));
+            }
+        }
+        if let Ok(id) = HeaderValue::from_str(&visit.request_id) {
+            reply.headers.insert(headers::REQUEST_ID, id);
+        }
+        for (name, value) in &self.capabilities {
+            reply.headers.insert(name.clone(), value.clone());
+        }
+        if let Some(cors) = &self.settings.cors {
+            cors.expose(&visit.head.headers, &mut reply.headers);
+        }
+        reply.into()
+    }
+}
+
+/// Identifiers and what is remembered under them.
+impl Endpoint {
+    /// The client's correlation id, unless it is unreasonable; else a new one.
+    fn request_id(&self, visit: &Visit) -> String {
+        const LONGEST: usize = 256;
+        match visit.header(headers::REQUEST_ID) {
+            Some(id) if !id.is_empty() && id.len() <= LONGEST => id.to_owned(),
+            _ => {
+                let mut id = String::with_capacity(16);
+                // Drawing an id leaves nothing half done.
+                self.request_ids.lock().unwrap_or_else(PoisonError::into_inner).next_into(&mut id);
+                id
+            }
+        }
+    }
+
+    pub(super) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        (self.entropy)(&mut bytes);
+        bytes
+    }
+
+    /// 32 lowercase hex digits.
+    pub(super) fn random_hex(&self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.random()))
+    }
+
+    pub(super) fn remember(&self, id: [u8; 16], binding: &Binding, call: Arc<ResolvedCall>, now: Duration) {
+        self.calls.insert(id, binding, call, now);
+    }
+
+    pub(super) fn recall(&self, id: [u8; 16], binding: &Binding, now: Duration) -> Option<Arc<ResolvedCall>> {
+        self.calls.get(id, binding, now)
+    }
+}
+
+fn not_allowed(allowed: &'static str) -> Reply {
+    Reply::empty(StatusCode::METHOD_NOT_ALLOWED).with(ALLOW, HeaderValue::from_static(allowed))
+}

@@ -1,0 +1,71 @@
+//! The answer to a request before what every answer has is added: a status, a body, a few headers.
+
+use super::headers;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{HeaderName, Response, StatusCode};
+
+/// An answer in the making.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// The body as a gather list.
+    pub(crate) body: Vec<Bytes>,
+}
+
+impl Reply {
+    pub(crate) fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Vec::new() }
+    }
+
+    pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut reply = Self::empty(status).with(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        reply.body.push(body.into());
+        reply
+    }
+
+    /// Arrow IPC streams.
+    pub(crate) fn arrow(status: StatusCode, body: Vec<Bytes>) -> Self {
+        let mut reply =
+            Self::empty(status).with(CONTENT_TYPE, HeaderValue::from_static(headers::ARROW_STREAM));
+        reply.body = body;
+        reply
+    }
+
+    /// Marks an answer whose body says that the call failed.
+    pub(crate) fn failed(self) -> Self {
+        self.with(headers::RPC_ERROR, HeaderValue::from_static("true"))
+    }
+
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Bytes of the body.
+    pub(crate) fn len(&self) -> u64 {
+        self.body.iter().map(|segment| segment.len() as u64).sum()
+    }
+
+    /// True when the body is Arrow IPC.
+    pub(crate) fn is_arrow(&self) -> bool {
+        self.headers.get(CONTENT_TYPE).is_some_and(|value| value == headers::ARROW_STREAM)
+    }
+}
+
+impl From<Response<Bytes>> for Reply {
+    fn from(response: Response<Bytes>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self { status: parts.status, headers: parts.headers, body: vec![body] }
+    }
+}
+
+impl From<Reply> for Response<Vec<Bytes>> {
+    fn from(reply: Reply) -> Self {
+        let mut response = Self::new(reply.body);
+        *response.status_mut() = reply.status;
+        *response.headers_mut() = reply.headers;
+        response
+    }
+}

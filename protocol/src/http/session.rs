@@ -1,0 +1,177 @@
+//! A call's sticky session: resumed by its token, opened or closed by the handler, told to the client.
+
+use super::endpoint::Endpoint;
+use super::headers;
+use super::reply::Reply;
+use super::sticky::{Held, OpenError};
+use super::token::{Binding, SessionToken};
+use super::visit::Visit;
+use crate::service::SessionAction;
+use crate::service::session::SessionAccess;
+use crate::wire::code::Code;
+use crate::wire::error::{RpcError, kind};
+use http::{HeaderName, HeaderValue, StatusCode};
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A call's hold on the session that it belongs to.
+pub(crate) struct CallSession {
+    endpoint: Arc<Endpoint>,
+    held: Option<Held>,
+    /// Whose sessions the caller may see.
+    owner: String,
+    binding: Binding,
+    /// The client keeps track of sessions.
+    accepted: bool,
+    now: Duration,
+    action: SessionAction,
+    /// The session that was touched last.
+    id: Option<String>,
+    /// What the client is to be told of a session that was opened.
+    token: Option<String>,
+    closed: bool,
+}
+
+impl fmt::Debug for CallSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallSession").field("action", &self.action).finish_non_exhaustive()
+    }
+}
+
+fn not_opened(error: OpenError) -> RpcError {
+    let text = error.to_string();
+    match error {
+        OpenError::Draining => RpcError::of_kind(kind::SERVER_DRAINING, "ServerDrainingError", text),
+        OpenError::TooMany { .. } => RpcError::runtime_error(text).with_code(Code::ResourceExhausted),
+        _ => RpcError::runtime_error(text),
+    }
+}
+
+fn lost(text: &str) -> RpcError {
+    RpcError::of_kind(kind::SESSION_LOST, "SessionLostError", text)
+}
+
+impl Endpoint {
+    /// The session that a request resumes, or the means to open one. `None` on a server without sessions.
+    pub(super) fn resume_session(self: &Arc<Self>, visit: &Visit) -> Result<Option<CallSession>, RpcError> {
+        let Some(sessions) = self.sessions() else { return Ok(None) };
+        let mut session = CallSession {
+            endpoint: self.clone(),
+            held: None,
+            owner: visit.identity().owner_key(),
+            binding: Binding::server(&visit.identity()),
+            accepted: visit
+                .header(headers::SESSION_ACCEPT)
+                .is_some_and(|value| value.trim().eq_ignore_ascii_case("true")),
+            now: visit.now,
+            action: SessionAction::None,
+            id: None,
+            token: None,
+            closed: false,
+        };
+        sessions.expire(visit.now);
+        if visit.head.headers.contains_key(headers::SESSION) {
+            let text = "the session is not here: it has ended, or it is another worker's or another caller's";
+            let id = self.session_named(visit).ok_or_else(|| lost(text))?;
+            let held = sessions.take(id, &session.owner, visit.now).ok_or_else(|| lost(text))?;
+            session.id = Some(held.id_hex());
+            session.held = Some(held);
+            session.action = SessionAction::Resume;
+        }
+        Ok(Some(session))
+    }
+
+    /// The session that a request's token names, if it was sealed for this caller and this server.
+    fn session_named(&self, visit: &Visit) -> Option<[u8; 12]> {
+        let token = visit.header(headers::SESSION)?.trim();
+        let binding = Binding::server(&visit.identity());
+        let token = SessionToken::open(self.keys(), &binding, token.as_bytes(), visit.now).ok()?;
+        (*token.server_id == **self.service().server_id()).then_some(token.session_id)
+    }
+
+    /// Ends the session that a request's token names. That there is none, or that the token is bad, looks the same.
+    pub(super) fn end_session(&self, visit: &Visit) -> Reply {
+        let closed = self.sessions().is_some_and(|sessions| {
+            sessions.expire(visit.now);
+            self.session_named(visit).is_some_and(|id| sessions.close(id, &visit.identity().owner_key(), visit.now))
+        });
+        Reply::empty(if closed { StatusCode::NO_CONTENT } else { StatusCode::OK })
+    }
+}
+
+impl CallSession {
+    /// Tells the client what became of its session, and gives the same for the record.
+    pub(crate) fn finish(self, reply: &mut Reply) -> (SessionAction, Option<String>) {
+        if let Some(token) = self.token.as_deref().and_then(|token| HeaderValue::from_str(token).ok()) {
+            reply.headers.insert(headers::SESSION, token);
+            for (name, value) in self.endpoint.echo_headers() {
+                reply.headers.insert(name.clone(), value.clone());
+            }
+        }
+        if self.closed {
+            reply.headers.insert(headers::SESSION_CLOSE, HeaderValue::from_static("true"));
+        }
+        (self.action, self.id)
+    }
+}
+
+impl SessionAccess for CallSession {
+    fn state(&mut self) -> Option<&mut (dyn Any + Send)> {
+        self.held.as_mut().map(Held::state_mut)
+    }
+
+    fn id(&self) -> Option<String> {
+        self.held.as_ref().map(Held::id_hex)
+    }
+
+    fn open(&mut self, state: Box<dyn Any + Send>, lifetime: Option<Duration>) -> Result<(), RpcError> {
+        if !self.accepted {
+            let text = "the client did not ask for a session: expected the header VGI-Session-Accept: true";
+            return Err(RpcError::runtime_error(text));
+        }
+        if self.held.is_some() {
+            return Err(RpcError::runtime_error("the call belongs to a session already"));
+        }
+        let Some(sessions) = self.endpoint.sessions() else {
+            return Err(RpcError::runtime_error("this server has no sticky sessions"));
+        };
+        let lifetime = lifetime.unwrap_or(self.endpoint.session_lifetime());
+        let id = self.endpoint.random();
+        let held = sessions.open(state, &self.owner, lifetime, self.now, id).map_err(not_opened)?;
+        let server_id = self.endpoint.service().server_id().as_ref();
+        let token = SessionToken::new(server_id, id, self.now, held.expires_at());
+        match token.seal(self.endpoint.keys(), &self.binding, self.endpoint.random()) {
+            Ok(token) => self.token = Some(token),
+            Err(error) => {
+                // Nobody could ever come back to it.
+                held.close();
+                return Err(RpcError::runtime_error(error.to_string()));
+            }
+        }
+        self.id = Some(held.id_hex());
+        self.held = Some(held);
+        self.action = SessionAction::Open;
+        Ok(())
+    }
+
+    fn close(&mut self) -> bool {
+        let Some(held) = self.held.take() else { return false };
+        held.close();
+        self.token = None;
+        self.closed = true;
+        self.action = SessionAction::Close;
+        true
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+/// A header that tells the client to send another one during its session.
+pub(crate) fn echo_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), http::Error> {
+    let name = HeaderName::from_bytes(format!("{}{name}", headers::ECHO_PREFIX).as_bytes())?;
+    Ok((name, HeaderValue::from_str(value)?))
+}

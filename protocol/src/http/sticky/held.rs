@@ -1,0 +1,84 @@
+//! A session in the hands of one call.
+
+use super::sessions::{Registry, SessionId};
+use super::slot::{Slot, State, discard};
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One call's hold on a session. Other calls that want the same session wait until this is dropped, which
+/// also happens when a handler panics; calls on other sessions do not.
+///
+/// Dropping it returns the value for the next call; [`close`](Self::close) ends the session instead. The
+/// value is never moved: each call finds it at the same address.
+pub struct Held {
+    registry: Arc<Registry>,
+    slot: Arc<Slot>,
+    state: State,
+}
+
+impl Held {
+    pub(super) fn new(registry: Arc<Registry>, slot: Arc<Slot>, state: State) -> Self {
+        Self { registry, slot, state }
+    }
+
+    /// The session's id. It is no secret: the token is what gives access.
+    pub fn id(&self) -> SessionId {
+        self.slot.id
+    }
+
+    /// The id as 24 lowercase hex digits, as logs name the session.
+    pub fn id_hex(&self) -> String {
+        self.slot.id.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// When the session ends, since the Unix epoch. Use does not prolong it.
+    pub fn expires_at(&self) -> Duration {
+        self.slot.expires_at
+    }
+
+    /// The value that the session was opened with.
+    pub fn state(&self) -> &(dyn Any + Send) {
+        &*self.state
+    }
+
+    /// The value that the session was opened with, to work with.
+    pub fn state_mut(&mut self) -> &mut (dyn Any + Send) {
+        &mut *self.state
+    }
+
+    /// The value, if it is a `T`.
+    pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
+        self.state().downcast_ref()
+    }
+
+    /// The value to work with, if it is a `T`.
+    pub fn downcast_mut<T: Any>(&mut self) -> Option<&mut T> {
+        self.state_mut().downcast_mut()
+    }
+
+    /// Ends the session and drops its value. Calls that wait for it find it gone.
+    pub fn close(self) {
+        self.registry.remove(&self.slot);
+        self.slot.end();
+        // Dropping `self` finds the session over, and discards the value.
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // A box of nothing allocates nothing.
+        let state = std::mem::replace(&mut self.state, Box::new(()));
+        discard(self.slot.give_back(state));
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held")
+            .field("id", &self.id_hex())
+            .field("expires_at", &self.expires_at())
+            .finish_non_exhaustive()
+    }
+}

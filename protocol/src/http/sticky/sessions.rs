@@ -1,0 +1,242 @@
+//! The registry of the sessions that are open on this server.
+
+use super::held::Held;
+use super::slot::{Slot, State, discard};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Names a session: 12 bytes drawn at random when it is opened.
+pub type SessionId = [u8; 12];
+
+/// How many sessions may be open at once unless configured otherwise. Each holds something of the
+/// application's, often a file or a connection, so thousands are many; a client that opens sessions and walks
+/// away must not exhaust them.
+pub const DEFAULT_MAX_SESSIONS: usize = 4096;
+
+/// The open sessions of one server. Clones share them.
+///
+/// A session lives until its time is over, counted from its opening and not prolonged by use; until it is
+/// closed; or until [`shutdown`](Self::shutdown). Then its value is dropped, which is the application's cue
+/// to release what it holds. A value in use by a call is dropped when that call returns it, never earlier.
+///
+/// ```
+/// # use vgi_rpc_protocol::http::sticky::Sessions;
+/// # use std::time::Duration;
+/// let sessions = Sessions::new(100);
+/// let (now, ttl) = (Duration::from_secs(1_800_000_000), Duration::from_secs(300));
+/// let held = sessions.open(Box::new(vec![1, 2]), "ann", ttl, now, [7; 12])?;
+/// drop(held); // the call that opened it is over
+///
+/// let mut held = sessions.take([7; 12], "ann", now).expect("it was opened a moment ago");
+/// held.downcast_mut::<Vec<i32>>().expect("opened with a vector").push(3);
+/// held.close();
+/// assert!(sessions.take([7; 12], "ann", now).is_none());
+/// # Ok::<(), vgi_rpc_protocol::http::sticky::OpenError>(())
+/// ```
+#[derive(Clone)]
+pub struct Sessions {
+    pub(super) registry: Arc<Registry>,
+}
+
+/// What clones of [`Sessions`] and all [`Held`] share.
+pub(super) struct Registry {
+    max_sessions: usize,
+    table: Mutex<Table>,
+}
+
+struct Table {
+    slots: BTreeMap<SessionId, Arc<Slot>>,
+    draining: bool,
+}
+
+/// A session was not opened. The value that it was to hold is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The server is about to stop: `server_draining` (sticky-sessions-spec 6).
+    #[error("expected a server that accepts new sessions, got one that is draining")]
+    Draining,
+    /// As many sessions are open as may be.
+    #[error("expected fewer than {limit} open sessions, got {limit}")]
+    TooMany {
+        /// The limit that [`Sessions::new`] was given.
+        limit: usize,
+    },
+    /// The id is not as random as it should be.
+    #[error("expected a session id that is not in use, got one that is")]
+    IdInUse,
+}
+
+impl Sessions {
+    /// No sessions yet, and at most so many at once.
+    pub fn new(max_sessions: usize) -> Self {
+        let table = Mutex::new(Table { slots: BTreeMap::new(), draining: false });
+        Self { registry: Arc::new(Registry { max_sessions, table }) }
+    }
+
+    /// How many sessions are open; expired ones count until they are noticed.
+    pub fn len(&self) -> usize {
+        self.registry.lock().slots.len()
+    }
+
+    /// Whether no session is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether new sessions are refused because the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.registry.lock().draining
+    }
+
+    /// Refuses new sessions from now on, or accepts them again. Open ones are served either way.
+    pub fn set_draining(&self, draining: bool) {
+        self.registry.lock().draining = draining;
+    }
+
+    /// Opens a session that ends `ttl` after `now`, and gives the calling call hold of it.
+    ///
+    /// `owner` is the caller, as [`Identity::owner_key`](crate::http::token::Identity::owner_key) names it;
+    /// no other owner finds the session. `id` must be random.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn open(
+        &self,
+        state: Box<dyn Any + Send>,
+        owner: &str,
+        ttl: Duration,
+        now: Duration,
+        id: SessionId,
+    ) -> Result<Held, OpenError> {
+        if self.len() >= self.registry.max_sessions {
+            self.expire(now);
+        }
+        let slot = Arc::new(Slot::held(id, owner, now.saturating_add(ttl)));
+        let added = self.registry.add(Arc::clone(&slot));
+        if let Err(error) = added {
+            discard([state]);
+            return Err(error);
+        }
+        Ok(Held::new(Arc::clone(&self.registry), slot, state))
+    }
+
+    /// Takes hold of a session, waiting while another call holds it. `None` if the session is not here: never
+    /// opened, closed, expired at `now`, or another owner's. To the client all of these are one:
+    /// `session_lost`.
+    ///
+    /// A call that already holds the session must not take it again: it would wait for itself.
+    pub fn take(&self, id: SessionId, owner: &str, now: Duration) -> Option<Held> {
+        let slot = self.registry.find(id, owner)?;
+        if slot.has_expired(now) {
+            self.registry.end_expired(&slot);
+            return None;
+        }
+        let state = slot.take()?;
+        Some(Held::new(Arc::clone(&self.registry), slot, state))
+    }
+
+    /// Ends a session and drops its value, waiting while a call holds it. Whether there was one: `false`
+    /// where [`take`](Self::take) would find none. A call that holds the session uses [`Held::close`]
+    /// instead.
+    pub fn close(&self, id: SessionId, owner: &str, now: Duration) -> bool {
+        self.take(id, owner, now).map(Held::close).is_some()
+    }
+
+    /// Drops the values of sessions that have ended at `now`, and says how many. One that a call holds is
+    /// left for the next time.
+    pub fn expire(&self, now: Duration) -> usize {
+        let mut states = Vec::new();
+        self.registry.lock().slots.retain(|_, slot| {
+            let ended = if slot.has_expired(now) { slot.end_if_idle() } else { None };
+            let keep = ended.is_none();
+            states.extend(ended);
+            keep
+        });
+        let count = states.len();
+        discard(states);
+        count
+    }
+
+    /// Ends all sessions, whatever their time. Values that calls hold are dropped when those calls return
+    /// them; this does not wait for them.
+    pub fn shutdown(&self) {
+        self.registry.end_all();
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self::new(DEFAULT_MAX_SESSIONS)
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("max_sessions", &self.registry.max_sessions)
+            .field("len", &self.len())
+            .field("draining", &self.is_draining())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where both locks are taken, the table's comes first and the slot's second. Values are dropped under
+/// neither.
+impl Registry {
+    fn add(&self, slot: Arc<Slot>) -> Result<(), OpenError> {
+        let mut table = self.lock();
+        if table.draining {
+            return Err(OpenError::Draining);
+        }
+        if table.slots.contains_key(&slot.id) {
+            return Err(OpenError::IdInUse);
+        }
+        if table.slots.len() >= self.max_sessions {
+            return Err(OpenError::TooMany { limit: self.max_sessions });
+        }
+        table.slots.insert(slot.id, slot);
+        Ok(())
+    }
+
+    pub(super) fn find(&self, id: SessionId, owner: &str) -> Option<Arc<Slot>> {
+        // The token's seal binds it to its owner already; this comparison is the second line of defence.
+        self.lock().slots.get(&id).filter(|slot| *slot.owner == *owner).map(Arc::clone)
+    }
+
+    /// Forgets the slot, unless another session has come to bear its id.
+    pub(super) fn remove(&self, slot: &Arc<Slot>) {
+        let mut table = self.lock();
+        if table.slots.get(&slot.id).is_some_and(|found| Arc::ptr_eq(found, slot)) {
+            table.slots.remove(&slot.id);
+        }
+    }
+
+    fn end_expired(&self, slot: &Arc<Slot>) {
+        if let Some(state) = slot.end_if_idle() {
+            self.remove(slot);
+            discard([state]);
+        }
+    }
+
+    fn end_all(&self) {
+        let slots = std::mem::take(&mut self.lock().slots);
+        discard(slots.values().filter_map(|slot| slot.end()).collect::<Vec<State>>());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // No foreign code runs under the lock, so the table is whole even if a thread died beside it.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.end_all();
+    }
+}

@@ -1,0 +1,103 @@
+//! The place of one session: its value when no call holds it, and the queue of those who wait for it.
+
+use super::sessions::SessionId;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What an application binds to a session.
+pub(super) type State = Box<dyn Any + Send>;
+
+/// One open session. It is shared by the registry, the call that holds it, and the calls that wait.
+pub(super) struct Slot {
+    pub(super) id: SessionId,
+    pub(super) owner: Box<str>,
+    pub(super) expires_at: Duration,
+    place: Mutex<Place>,
+    changed: Condvar,
+}
+
+enum Place {
+    /// Nobody holds the session.
+    Idle(State),
+    /// A call holds it and will return it.
+    Held,
+    /// It is over. If a call still holds the value, the value goes when that call returns it.
+    Over,
+}
+
+impl Slot {
+    /// A session that the call which opens it holds from the start.
+    pub(super) fn held(id: SessionId, owner: &str, expires_at: Duration) -> Self {
+        Self { id, owner: owner.into(), expires_at, place: Mutex::new(Place::Held), changed: Condvar::new() }
+    }
+
+    pub(super) fn has_expired(&self, now: Duration) -> bool {
+        now >= self.expires_at
+    }
+
+    /// Takes the value, waiting while another call holds it. `None` if the session is over.
+    pub(super) fn take(&self) -> Option<State> {
+        let mut place = self.lock();
+        while matches!(*place, Place::Held) {
+            place = self.changed.wait(place).unwrap_or_else(PoisonError::into_inner);
+        }
+        match std::mem::replace(&mut *place, Place::Held) {
+            Place::Idle(state) => Some(state),
+            Place::Held | Place::Over => {
+                *place = Place::Over;
+                None
+            }
+        }
+    }
+
+    /// Returns the value to its place. Gives it back if the session ended meanwhile: it has no place any
+    /// more.
+    pub(super) fn give_back(&self, state: State) -> Option<State> {
+        let mut place = self.lock();
+        if matches!(*place, Place::Over) {
+            return Some(state);
+        }
+        *place = Place::Idle(state);
+        drop(place);
+        self.changed.notify_one();
+        None
+    }
+
+    /// Ends the session for those who wait and those to come. Gives the value if nobody holds it.
+    pub(super) fn end(&self) -> Option<State> {
+        self.end_locked(&mut self.lock())
+    }
+
+    /// Ends the session and gives its value, unless a call holds it.
+    pub(super) fn end_if_idle(&self) -> Option<State> {
+        let mut place = self.lock();
+        if matches!(*place, Place::Idle(_)) { self.end_locked(&mut place) } else { None }
+    }
+
+    fn end_locked(&self, place: &mut Place) -> Option<State> {
+        let before = std::mem::replace(place, Place::Over);
+        // Even beside an idle session calls may wait: of several, the return of the value wakes but one.
+        self.changed.notify_all();
+        match before {
+            Place::Idle(state) => Some(state),
+            Place::Held | Place::Over => None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Place> {
+        // No foreign code runs under the lock, so the place is whole even if a thread died beside it.
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops values of the application. A panic in a destructor concerns that value alone and ends here.
+pub(super) fn discard(states: impl IntoIterator<Item = State>) {
+    for state in states {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(state))) {
+            // What it panicked with is foreign too; its destructor is not given the chance to do the same.
+            std::mem::forget(panic);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a token is bound to: its caller, and what it may be used for.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Who calls, as far as tokens and sessions are concerned (sticky-sessions-spec 3.1).
+///
+/// Only stable facts belong here. Whatever changes from request to request, such as the credential itself,
+/// its expiry or its scopes, would part a caller from its own tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    principal: Option<Principal>,
+    peer_evidence: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Principal {
+    domain: Box<str>,
+    name: Box<str>,
+}
+
+impl Identity {
+    /// A caller that authenticated as no one. All such callers are the same to a token.
+    pub const fn anonymous() -> Self {
+        Self { principal: None, peer_evidence: None }
+    }
+
+    /// A caller that authenticated as `principal` of `domain`; either may be empty.
+    pub fn principal(domain: &str, principal: &str) -> Self {
+        Self {
+            principal: Some(Principal { domain: domain.into(), name: principal.into() }),
+            peer_evidence: None,
+        }
+    }
+
+    /// Adds the digest of verified evidence about the peer, which sets anonymous callers apart too. An empty
+    /// digest is none.
+    pub fn with_peer_evidence(mut self, digest: &str) -> Self {
+        self.peer_evidence = (!digest.is_empty()).then(|| digest.into());
+        self
+    }
+
+    /// The identity as one text: equal for equal identities and for no others. It names the owner of a sticky
+    /// session.
+    pub fn owner_key(&self) -> String {
+        let mut key = String::new();
+        let principal = self.principal.iter().flat_map(|known| [&known.domain, &known.name]);
+        for part in principal.chain(&self.peer_evidence) {
+            key.push_str(&part.len().to_string());
+            key.push(':');
+            key.push_str(part);
+        }
+        key
+    }
+}
+
+/// The part of a token's authenticated data that depends on the request. A token opens under an equal binding
+/// only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Binding {
+    rendered: Arc<[u8]>,
+    has_peer_evidence: bool,
+}
+
+impl Binding {
+    /// Binds to a caller and to one method: for [`Cursor`](super::Cursor) and
+    /// [`CallToken`](super::CallToken).
+    pub fn stream(identity: &Identity, protocol: &str, method: &str) -> Self {
+        Self::render(identity, Some((protocol, method)))
+    }
+
+    /// Binds to a caller and to the server as a whole: for [`SessionToken`](super::SessionToken), which
+    /// outlives calls.
+    pub fn server(identity: &Identity) -> Self {
+        Self::render(identity, None)
+    }
+
+    /// The identity tail of WIRE_PROTOCOL 10, the scope, then the length of every variable part. With the
+    /// lengths at a fixed distance from the end the whole can be parsed in one way only, whatever bytes the
+    /// names contain.
+    fn render(identity: &Identity, scope: Option<(&str, &str)>) -> Self {
+        let mut rendered = Vec::with_capacity(192);
+        let mut lengths = Vec::with_capacity(40);
+        let mut part = |rendered: &mut Vec<u8>, text: &str| {
+            rendered.extend_from_slice(text.as_bytes());
+            lengths.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        };
+        match &identity.principal {
+            Some(principal) => {
+                rendered.push(1);
+                part(&mut rendered, &principal.domain);
+                rendered.push(0);
+                part(&mut rendered, &principal.name);
+            }
+            None => rendered.extend_from_slice(b"\0anonymous"),
+        }
+        if let Some(digest) = &identity.peer_evidence {
+            rendered.push(0);
+            part(&mut rendered, digest);
+        }
+        if let Some((protocol, method)) = scope {
+            part(&mut rendered, protocol);
+            part(&mut rendered, method);
+        }
+        rendered.extend_from_slice(&lengths);
+        rendered.extend([
+            u8::from(identity.principal.is_some()),
+            u8::from(identity.peer_evidence.is_some()),
+            u8::from(scope.is_some()),
+        ]);
+        Self { rendered: rendered.into(), has_peer_evidence: identity.peer_evidence.is_some() }
+    }
+
+    pub(super) fn rendered(&self) -> &[u8] {
+        &self.rendered
+    }
+
+    pub(super) fn has_peer_evidence(&self) -> bool {
+        self.has_peer_evidence
+    }
+}
+
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Binding({})", self.rendered.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pairwise different, and chosen so that plain joining with NUL would make some of them equal.
+    fn identities() -> Vec<Identity> {
+        vec![
+            Identity::anonymous(),
+            Identity::anonymous().with_peer_evidence("d"),
+            Identity::principal("", ""),
+            Identity::principal("", "anonymous"),
+            Identity::principal("a", "b"),
+            Identity::principal("a\0b", ""),
+            Identity::principal("", "a\0b"),
+            Identity::principal("a", "b\0d"),
+            Identity::principal("a", "b").with_peer_evidence("d"),
+            Identity::principal("a\0b", "d"),
+            Identity::principal("1:a", ""),
+            Identity::principal("", "1:a"),
+        ]
+    }
+
+    #[test]
+    fn no_two_bindings_are_alike() {
+        let scopes =
+            [None, Some(("p", "m")), Some(("", "pm")), Some(("pm", "")), Some(("p\0", "m")), Some(("", ""))];
+        let mut seen = std::collections::HashMap::new();
+        for identity in identities() {
+            for scope in scopes {
+                let binding = match scope {
+                    Some((protocol, method)) => Binding::stream(&identity, protocol, method),
+                    None => Binding::server(&identity),
+                };
+                let other = seen.insert(binding.rendered().to_vec(), (identity.clone(), scope));
+                assert_eq!(other, None, "collides with {identity:?} {scope:?}");
+            }
+        }
+        assert_eq!(seen.len(), identities().len() * scopes.len());
+    }
+
+    #[test]
+    fn no_two_identities_share_an_owner_key() {
+        let keys: std::collections::HashSet<_> = identities().iter().map(Identity::owner_key).collect();
+        assert_eq!(keys.len(), identities().len());
+    }
+
+    #[test]
+    fn an_empty_digest_is_none() {
+        assert_eq!(Identity::anonymous().with_peer_evidence(""), Identity::anonymous());
+    }
+
+    #[test]
+    fn the_identity_tail_is_that_of_the_specification() {
+        let known = Binding::stream(&Identity::principal("corp", "ann"), "P", "m");
+        assert!(known.rendered().starts_with(b"\x01corp\0annPm"));
+        let unknown = Binding::server(&Identity::anonymous().with_peer_evidence("e"));
+        assert!(unknown.rendered().starts_with(b"\0anonymous\0e"));
+    }
+}

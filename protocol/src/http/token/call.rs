@@ -1,0 +1,80 @@
+//! The call token: what the initialisation of a stream fixed for all its turns.
+
+use super::NONCE_BYTES;
+use super::binding::Binding;
+use super::envelope::{self, CALL};
+use super::error::{SealError, TokenError};
+use super::fields::{Fields, put_bytes};
+use super::key::KeyRing;
+use bytes::Bytes;
+use std::time::Duration;
+
+/// What stays the same for the life of a stream. Minted once, in `vgi_rpc.call_state#b64`, and echoed by the
+/// client with every request (WIRE_PROTOCOL 10, "Stream exchange").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallToken {
+    /// When the token was minted, in seconds since the Unix epoch.
+    pub created_at: u64,
+    /// Drawn at random when the stream began. A cursor must name the same, or the two do not belong together.
+    pub call_id: [u8; 16],
+    /// Schema of the batches that the stream answers with, encoded as an Arrow IPC message.
+    pub output_schema: Bytes,
+    /// Schema of the batches that the stream takes, encoded likewise.
+    pub input_schema: Bytes,
+    /// Correlates the turns of one stream in logs.
+    pub stream_id: String,
+    /// Most bytes that one response of this stream may have, if there is a limit.
+    pub response_limit: Option<u64>,
+}
+
+impl CallToken {
+    /// Mints the token: base64 of the standard alphabet, padded. `nonce` must be random, and new for every
+    /// token.
+    ///
+    /// # Errors
+    ///
+    /// If the contents are larger than [`MAX_CONTENTS_BYTES`](super::MAX_CONTENTS_BYTES).
+    pub fn seal(
+        &self,
+        keys: &KeyRing,
+        binding: &Binding,
+        nonce: [u8; NONCE_BYTES],
+    ) -> Result<String, SealError> {
+        let mut contents = Vec::with_capacity(128 + self.output_schema.len() + self.input_schema.len());
+        contents.extend_from_slice(&self.created_at.to_le_bytes());
+        contents.extend_from_slice(&self.call_id);
+        contents.push(u8::from(self.response_limit.is_some()));
+        contents.extend_from_slice(&self.response_limit.unwrap_or_default().to_le_bytes());
+        put_bytes(&mut contents, &self.output_schema);
+        put_bytes(&mut contents, &self.input_schema);
+        put_bytes(&mut contents, self.stream_id.as_bytes());
+        CALL.seal(&contents, keys, binding, nonce)
+    }
+
+    /// Opens a token that a client sent, as [`Cursor::open`](super::Cursor::open) does. Do so only after the
+    /// cursor was opened, and compare the two `call_id`s.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Expired`] for a genuine token past its time, else [`TokenError::Invalid`].
+    pub fn open(
+        keys: &KeyRing,
+        binding: &Binding,
+        text: &[u8],
+        now: Duration,
+        time_to_live: Option<Duration>,
+    ) -> Result<Self, TokenError> {
+        let mut fields = Fields::new(CALL.open(text, keys, binding)?);
+        let (created_at, call_id) = (fields.u64()?, fields.array()?);
+        let response_limit = match (fields.u8()?, fields.u64()?) {
+            (0, 0) => None,
+            (1, limit) => Some(limit),
+            _ => return Err(TokenError::Invalid),
+        };
+        let (output_schema, input_schema) = (fields.bytes()?, fields.bytes()?);
+        let stream_id = fields.text()?;
+        fields.end()?;
+        envelope::check_age(created_at, now, time_to_live)?;
+        Ok(Self { created_at, call_id, output_schema, input_schema, stream_id, response_limit })
+    }
+}

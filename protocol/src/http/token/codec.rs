@@ -1,0 +1,148 @@
+//! Compression inside the seal: once encrypted, nothing is left to compress (WIRE_PROTOCOL 10, "Compression
+//! happens inside the seal").
+
+use super::error::TokenError;
+use super::key::TAG_BYTES;
+use bytes::Bytes;
+use std::cell::Cell;
+use std::thread::LocalKey;
+use zstd::bulk::{Compressor, Decompressor};
+
+const RAW: u8 = 0;
+const ZSTD: u8 = 1;
+
+/// As fast as level 1 for contents of a few KiB, and a little smaller.
+const LEVEL: i32 = 3;
+
+/// Contents below this are not tried. Ids and times, which do not compress, are most of them, and a zstd
+/// frame adds a dozen bytes of its own: even were the rest all zeros, two dozen bytes would be gained.
+const WORTH_A_TRY: usize = 64;
+
+thread_local! {
+    // Making a context takes some 40 microseconds, using it on a small text one or two. Kept per thread, they
+    // need no lock. Beyond its buffers, a context keeps nothing from one use to the next.
+    static COMPRESSOR: Cell<Option<Compressor<'static>>> = const { Cell::new(None) };
+    static DECOMPRESSOR: Cell<Option<Decompressor<'static>>> = const { Cell::new(None) };
+}
+
+/// Appends the codec's number and the contents, compressed if that makes them smaller.
+pub(super) fn pack(contents: &[u8], into: &mut Vec<u8>) {
+    let compressed = (contents.len() >= WORTH_A_TRY).then(|| compress(contents)).flatten();
+    let (codec, payload) = match &compressed {
+        Some(smaller) if smaller.len() < contents.len() => (ZSTD, smaller.as_slice()),
+        _ => (RAW, contents),
+    };
+    // Room for the tag too, which is appended next.
+    into.reserve(1 + payload.len() + TAG_BYTES);
+    into.push(codec);
+    into.extend_from_slice(payload);
+}
+
+/// Reverses [`pack`]. More than `limit` bytes are refused, and never written.
+pub(super) fn unpack(mut packed: Bytes, limit: usize) -> Result<Bytes, TokenError> {
+    let codec = *packed.first().ok_or(TokenError::Invalid)?;
+    let payload = packed.split_off(1);
+    match codec {
+        RAW if payload.len() <= limit => Ok(payload),
+        // No frame at all would pass for a frame of nothing.
+        ZSTD if !payload.is_empty() => {
+            decompress(&payload, limit).map(Bytes::from).ok_or(TokenError::Invalid)
+        }
+        _ => Err(TokenError::Invalid),
+    }
+}
+
+fn compress(contents: &[u8]) -> Option<Vec<u8>> {
+    let mut compressor = take(&COMPRESSOR).or_else(|| Compressor::new(LEVEL).ok())?;
+    let compressed = compressor.compress(contents).ok();
+    give_back(&COMPRESSOR, compressor);
+    compressed
+}
+
+fn decompress(payload: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let mut decompressor = take(&DECOMPRESSOR).or_else(|| Decompressor::new().ok())?;
+    // The output buffer is sized by the frame and capped at `limit`, and the library writes no further.
+    let contents = decompressor.decompress(payload, limit).ok();
+    give_back(&DECOMPRESSOR, decompressor);
+    contents
+}
+
+/// Takes this thread's context out, so that nothing is borrowed meanwhile. A thread that is ending has none.
+fn take<T>(slot: &'static LocalKey<Cell<Option<T>>>) -> Option<T> {
+    slot.try_with(Cell::take).ok().flatten()
+}
+
+fn give_back<T>(slot: &'static LocalKey<Cell<Option<T>>>, context: T) {
+    // On a thread that is ending the context is simply dropped.
+    let _ = slot.try_with(|slot| slot.set(Some(context)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(contents: &[u8]) -> Bytes {
+        let mut into = Vec::new();
+        pack(contents, &mut into);
+        into.into()
+    }
+
+    #[test]
+    fn a_large_redundant_text_is_compressed() {
+        let contents: Vec<u8> = (0..8192_u32).map(|at| (at / 7 % 11) as u8).collect();
+        let small = packed(&contents);
+        assert_eq!(small[0], ZSTD);
+        assert!(small.len() < contents.len() / 4, "{} bytes", small.len());
+        assert_eq!(unpack(small, contents.len()).unwrap(), contents);
+    }
+
+    #[test]
+    fn what_does_not_compress_stays_raw_and_does_not_grow() {
+        let mut state = 1_u64;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        })
+        .take(4096)
+        .collect();
+        for contents in [&[][..], &[7], &[0; WORTH_A_TRY - 1], &noise] {
+            let same = packed(contents);
+            assert_eq!((same[0], same.len()), (RAW, contents.len() + 1));
+            assert_eq!(unpack(same, contents.len()).unwrap(), contents);
+        }
+    }
+
+    #[test]
+    fn contents_beyond_the_limit_are_refused_in_either_codec() {
+        let bomb = packed(&vec![0; 1 << 20]);
+        assert!(bomb.len() < 1024);
+        assert_eq!(unpack(bomb.clone(), (1 << 20) - 1), Err(TokenError::Invalid));
+        assert_eq!(unpack(bomb, 1 << 20).unwrap().len(), 1 << 20);
+        assert_eq!(unpack(packed(&[1; 10]), 9), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn a_frame_that_hides_or_understates_its_size_is_refused_too() {
+        // Streamed frames record no size; two frames in a row record half of it each.
+        let hidden = zstd::stream::encode_all(&vec![0; 1 << 20][..], LEVEL).unwrap();
+        let one = zstd::bulk::compress(&vec![0; 1 << 19], LEVEL).unwrap();
+        for payload in [hidden, [one.clone(), one].concat()] {
+            let bomb = Bytes::from([&[ZSTD][..], &payload].concat());
+            assert_eq!(unpack(bomb.clone(), (1 << 20) - 1), Err(TokenError::Invalid));
+            assert_eq!(unpack(bomb, 1 << 20).unwrap().len(), 1 << 20);
+        }
+    }
+
+    #[test]
+    fn unknown_codecs_and_corrupt_payloads_are_refused() {
+        assert_eq!(unpack(Bytes::new(), 100), Err(TokenError::Invalid));
+        for codec in 2..=255 {
+            assert_eq!(unpack(vec![codec, 1, 2, 3].into(), 100), Err(TokenError::Invalid));
+        }
+        let good = packed(&[5; 1000]);
+        for end in 1..good.len() {
+            assert_eq!(unpack(good.slice(..end), 1000), Err(TokenError::Invalid), "cut at {end}");
+        }
+        assert_eq!(unpack(good, 1000).unwrap(), vec![5; 1000], "a failure must not spoil the context");
+    }
+}

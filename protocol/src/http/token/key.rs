@@ -1,0 +1,155 @@
+//! The secrets that tokens are sealed with, and their rotation.
+
+use super::NONCE_BYTES;
+use super::error::TokenError;
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
+use std::fmt;
+use thiserror::Error;
+
+/// Length of the authentication tag in bytes.
+pub(super) const TAG_BYTES: usize = 16;
+
+/// One secret of 32 bytes. It is shared by all processes that are to honour one another's tokens, and by no
+/// one else.
+///
+/// It never shows: there is no way to read it back, and its `Debug` is blank.
+#[derive(Clone)]
+pub struct TokenKey {
+    // The cipher is the key, made ready; it also erases the key when dropped (with the `zeroize` feature of
+    // its crate).
+    cipher: XChaCha20Poly1305,
+}
+
+impl TokenKey {
+    /// Takes 32 bytes drawn at random.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(&Key::from(secret)) }
+    }
+
+    /// Reads a key from text, as operators configure it.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not exactly 64 hexadecimal digits. The error does not contain the text.
+    pub fn from_hex(text: &str) -> Result<Self, InvalidKey> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let mut secret = [0; 32];
+        if pairs.len() != secret.len() || !rest.is_empty() {
+            return Err(InvalidKey::Length { got: text.len() });
+        }
+        for (byte, [high, low]) in secret.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Ok(Self::new(secret))
+    }
+}
+
+fn digit(character: u8) -> Result<u8, InvalidKey> {
+    let value = char::from(character).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    value.ok_or(InvalidKey::NotHexadecimal)
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKey(..)")
+    }
+}
+
+/// Text that is not a [`TokenKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidKey {
+    /// Too short or too long.
+    #[error("expected a token key of 64 hexadecimal digits, got {got} bytes of text")]
+    Length {
+        /// Length of the text in bytes.
+        got: usize,
+    },
+    /// Of the right length, with other characters in it.
+    #[error("expected a token key of 64 hexadecimal digits, got a character that is not one")]
+    NotHexadecimal,
+}
+
+/// The keys in force: the first mints, all open.
+///
+/// To rotate a key, first add the new one to `others` everywhere, then make it `first` everywhere with the
+/// old one in `others`, and drop the old one when the last token that it minted has expired.
+#[derive(Clone, Debug)]
+pub struct KeyRing {
+    first: TokenKey,
+    others: Box<[TokenKey]>,
+}
+
+impl KeyRing {
+    /// A ring of the key that mints and those that only open. Each of `others` costs a pass over every forged
+    /// token.
+    pub fn new(first: TokenKey, others: impl IntoIterator<Item = TokenKey>) -> Self {
+        Self { first, others: others.into_iter().collect() }
+    }
+
+    /// Encrypts in place with the first key. `None` if the text is too long for the cipher (256 GiB).
+    pub(super) fn encrypt(
+        &self,
+        nonce: [u8; NONCE_BYTES],
+        aad: &[u8],
+        text: &mut [u8],
+    ) -> Option<[u8; TAG_BYTES]> {
+        let tag = self.first.cipher.encrypt_inout_detached(&XNonce::from(nonce), aad, text.into()).ok()?;
+        Some(tag.into())
+    }
+
+    /// Decrypts in place with whichever key fits. The text is left as it was if none does.
+    pub(super) fn decrypt(
+        &self,
+        nonce: [u8; NONCE_BYTES],
+        aad: &[u8],
+        text: &mut [u8],
+        tag: [u8; TAG_BYTES],
+    ) -> Result<(), TokenError> {
+        let (nonce, tag) = (XNonce::from(nonce), Tag::from(tag));
+        // The cipher checks the tag before it touches the text, so the next key finds it unharmed.
+        let mut keys = std::iter::once(&self.first).chain(&self.others);
+        let opened =
+            keys.any(|key| key.cipher.decrypt_inout_detached(&nonce, aad, (&mut *text).into(), &tag).is_ok());
+        opened.then_some(()).ok_or(TokenError::Invalid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_64_hexadecimal_digits_and_nothing_else() {
+        let digits = "00112233445566778899aabbccddeeffFFEEDDCCBBAA99887766554433221100";
+        assert!(TokenKey::from_hex(digits).is_ok());
+        assert_eq!(TokenKey::from_hex(&digits[1..]).unwrap_err(), InvalidKey::Length { got: 63 });
+        assert_eq!(TokenKey::from_hex(&format!("{digits}\n")).unwrap_err(), InvalidKey::Length { got: 65 });
+        assert_eq!(TokenKey::from_hex("").unwrap_err(), InvalidKey::Length { got: 0 });
+        for wrong in ["g", "+", " ", "-", "\0"] {
+            let text = format!("{wrong}{}", &digits[1..]);
+            assert_eq!(TokenKey::from_hex(&text).unwrap_err(), InvalidKey::NotHexadecimal, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn digits_are_read_high_half_first_in_either_case() {
+        let sealed =
+            |key: TokenKey| KeyRing::new(key, []).encrypt([1; NONCE_BYTES], b"", &mut [7; 4]).unwrap();
+        let mut secret = [0; 32];
+        secret[0] = 0xa1;
+        secret[31] = 0xf0;
+        let text = format!("A1{}f0", "0".repeat(60));
+        assert_eq!(sealed(TokenKey::from_hex(&text).unwrap()), sealed(TokenKey::new(secret)));
+        assert_ne!(sealed(TokenKey::new([0; 32])), sealed(TokenKey::new(secret)));
+    }
+
+    #[test]
+    fn a_key_does_not_show() {
+        let ring = KeyRing::new(TokenKey::new([0xab; 32]), [TokenKey::new([0xcd; 32])]);
+        assert_eq!(format!("{ring:?}"), "KeyRing { first: TokenKey(..), others: [TokenKey(..)] }");
+        let error = TokenKey::from_hex(&"s3cr3t~~".repeat(8)).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cr"));
+    }
+}

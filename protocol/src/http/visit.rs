@@ -1,0 +1,37 @@
+//! What is known of a request before its body is looked at.
+
+use super::token::Identity;
+use crate::service::{AuthContext, Peer, ResponseBudget};
+use http::request::Parts;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request's head, and what was made of it.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    pub(crate) head: Parts,
+    /// When the request came, since the Unix epoch.
+    pub(crate) now: Duration,
+    /// The client's correlation id, or one made for the request.
+    pub(crate) request_id: String,
+    /// Where the client is and, once that is established, who.
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) budget: ResponseBudget,
+    /// Bytes of the body as it was received.
+    pub(crate) request_bytes: u64,
+}
+
+impl Visit {
+    /// One header's value, if there is exactly one and it is text.
+    pub(crate) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        let mut values = self.head.headers.get_all(name).iter();
+        let value = values.next()?.to_str().ok()?;
+        values.next().is_none().then_some(value)
+    }
+
+    /// Who tokens are bound to.
+    pub(crate) fn identity(&self) -> Identity {
+        let AuthContext { domain, principal, authenticated, .. } = &self.peer.auth;
+        if *authenticated { Identity::principal(domain, principal) } else { Identity::anonymous() }
+    }
+}

@@ -1,0 +1,49 @@
+//! Who a call is from.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Who a call is from, as a transport's authentication established it. Without authentication: nobody.
+#[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct AuthContext {
+    /// The scheme or realm that vouches for the principal; empty for nobody.
+    pub domain: String,
+    /// The caller's name in that domain; empty for nobody.
+    pub principal: String,
+    /// Whether the caller is somebody.
+    pub authenticated: bool,
+    /// What else was established. It may hold personal data: `Debug` shows the keys alone.
+    pub claims: BTreeMap<String, Value>,
+}
+
+impl AuthContext {
+    /// Nobody.
+    pub fn anonymous() -> Self {
+        Self::default()
+    }
+
+    /// A caller with a name.
+    pub fn new(domain: impl Into<String>, principal: impl Into<String>) -> Self {
+        let (domain, principal) = (domain.into(), principal.into());
+        Self { domain, principal, authenticated: true, claims: BTreeMap::new() }
+    }
+
+    /// Adds a claim.
+    pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.claims.insert(name.into(), value.into());
+        self
+    }
+}
+
+impl fmt::Debug for AuthContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthContext")
+            .field("domain", &self.domain)
+            .field("principal", &self.principal)
+            .field("authenticated", &self.authenticated)
+            .field("claims", &self.claims.keys())
+            .finish()
+    }
+}

@@ -1,0 +1,93 @@
+"""Starts what the cases talk to: workers that listen, and the store of the external locations.
+
+The imports stay with the standard library, because conf.py reads this file with a Python that has nothing installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+SECONDS_TO_START = 30
+SECONDS_TO_STOP = 10
+
+
+class Listening(NamedTuple):
+    """A server's process, and what its first line says of where it listens: `PORT:<address>` and the like."""
+
+    address: str
+    pid: int
+
+    @property
+    def url(self) -> str:
+        """The root of a server that printed `PORT:`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        return int(self.address)
+
+
+@contextlib.contextmanager
+def listening(*command: str, environment: dict[str, str] | None = None) -> Iterator[Listening]:
+    """Run a server for as long as the context lasts. A server that outlives SIGTERM is an error, and is killed."""
+    command = [str(part) for part in command]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0, env=environment
+    ) as child:
+        try:
+            yield Listening(_address(child, command), child.pid)
+        finally:
+            child.terminate()
+            try:
+                child.wait(SECONDS_TO_STOP)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                raise
+
+
+@contextlib.contextmanager
+def http_worker(worker, *flags: str, environment: dict[str, str] | None = None) -> Iterator[Listening]:
+    """A worker that serves HTTP on a port that the system chose."""
+    with listening(worker, "--http", "--port", "0", *flags, environment=environment) as server:
+        # The reference prints its line a moment before it listens. A connection that closes without a byte is the
+        # probe, since a request would already be the first of those that the cases count.
+        deadline = time.monotonic() + SECONDS_TO_START
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+        yield server
+
+
+def fake_storage() -> contextlib.AbstractContextManager[Listening]:
+    """The reference's object store, in a process of its own so that no case competes with it for the interpreter."""
+    return listening(sys.executable, "-m", "vgi_rpc.conformance.fake_storage", "--port", "0")
+
+
+def _address(child: subprocess.Popen, command: list[str]) -> str:
+    """The address in the first line of a server's output."""
+    line = b""
+    deadline = time.monotonic() + SECONDS_TO_START
+    while not line.endswith(b"\n"):
+        readable, _, _ = select.select([child.stdout], [], [], max(0.0, deadline - time.monotonic()))
+        more = os.read(child.stdout.fileno(), 4096) if readable else b""
+        if not more:
+            what = "ended" if readable else f"said nothing for {SECONDS_TO_START} s"
+            raise RuntimeError(f"{' '.join(command)} {what} before its first line was complete: {line!r}")
+        line += more
+    kind, _, address = line.decode().strip().partition(":")
+    if kind not in ("PORT", "UNIX", "TCP"):
+        raise RuntimeError(f"{' '.join(command)} printed {line!r}, not PORT:, UNIX: or TCP: and its address")
+    return address
