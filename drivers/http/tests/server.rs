@@ -262,6 +262,7 @@ fn a_short_unread_body_is_dropped_and_a_long_one_closes() {
         &b"PUT /early HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: a\r\n\r\n"[..];
     let transcript = serve(Limits::default(), [short], Way::Receive, false);
     assert_eq!((statuses(&transcript.output), transcript.closed), (vec![200, 200], false));
+    assert_eq!(transcript.events[1], "GET / HTTP/1.1 None; host=a", "the body was no part of it");
 
     for request in [
         "PUT /early HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n",
@@ -278,6 +279,21 @@ fn a_short_unread_body_is_dropped_and_a_long_one_closes() {
             connection.advance(count);
         }
         assert!(matches!(connection.poll_event(), Next::Closed));
+        connection.receive_eof();
+        assert!(!connection.should_linger());
+    }
+}
+
+#[test]
+fn a_connection_that_was_refused_lingers_until_the_client_is_done() {
+    for request in ["GET / HTTP/3.0\r\n\r\n", "GET / HTTP/1.1\n"] {
+        let mut connection = connection();
+        receive(&mut connection, request.as_bytes());
+        let Event::Malformed(error) = event(&mut connection) else { panic!("no error") };
+        connection.reject(error.status()).unwrap();
+        output(&mut connection);
+        assert!(matches!(connection.poll_event(), Next::Closed));
+        assert!(connection.should_linger());
         connection.receive_eof();
         assert!(!connection.should_linger());
     }

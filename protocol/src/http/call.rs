@@ -97,7 +97,7 @@ impl Call {
 fn dispatch(endpoint: &Arc<Endpoint>, visit: &Visit, target: Target, body: Bytes) -> Dispatched {
     let body = match endpoint.decode(visit, body) {
         Ok(body) => body,
-        Err(reply) => return reply.into(),
+        Err(reply) => return (*reply).into(),
     };
     match target {
         Target::Method(protocol, method, part) => {

@@ -1,29 +1,26 @@
 //! The endpoint: a service and all that HTTP adds to it, and what is common to every request.
 
-use super::auth::{AuthError, AuthRequest, Authenticator};
-use super::call::{Answer, Begun, Call, Target};
+use super::auth::Authenticator;
+use super::call::{Answer, Begun, Call};
 use super::coding::{self, Codecs, Coding, DecodeError};
 use super::cors::Cors;
 use super::dispatch::upload::UploadUrlProvider;
 use super::pages::Pages;
 use super::reply::Reply;
-use super::route::{Part, Route};
 use super::sticky::Sessions;
 use super::token::{Binding, CallCache, KeyRing};
 use super::unauthorized::Refuser;
 use super::visit::Visit;
-use super::{budget, headers};
+use super::headers;
 use crate::ipc::EncodedSchema;
 use crate::server::ResponseWriter;
-use crate::service::protocol::is_protocol_name;
-use crate::service::resolve::{built_in, find, not_specified};
-use crate::service::{AuthContext, Peer, ResponseBudget, Service, TransportKind};
+use crate::service::{Peer, ResponseBudget, Service, TransportKind};
 use crate::wire::error::RpcError;
 use crate::{IdSource, Limits};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -190,168 +187,6 @@ impl Endpoint {
             Err(reply) => Begun::Answer(Answer { response: self.finish(&visit, *reply), record: None }),
         }
     }
-
-    fn admit(&self, visit: &mut Visit) -> Result<Target, Box<Reply>> {
-        if let Err(error) = self.service.start(TransportKind::Http) {
-            let text = format!("the service could not be started: {}\n", error.message());
-            return Err(
-                Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text).into()
-            );
-        }
-        let path = visit.head.uri.path().to_owned();
-        let method = visit.head.method.clone();
-        let route = Route::of(&self.settings.prefix, &path);
-        if method == Method::OPTIONS {
-            return Err(self.options(visit, route).into());
-        }
-        if route == Route::Health {
-            return Err(self.read_only(&method, || self.health()).into());
-        }
-        if !path.starts_with("/.well-known/") {
-            self.authenticate(visit)?;
-        }
-        let posted = method == Method::POST;
-        match route {
-            Route::Landing if self.settings.human_pages => {
-                Err(self.read_only(&method, || self.pages.landing()).into())
-            }
-            Route::Describe if self.settings.human_pages => {
-                Err(self.read_only(&method, || self.pages.describe()).into())
-            }
-            Route::Session if self.sessions.is_some() => match method {
-                Method::DELETE => Ok(Target::EndSession),
-                _ => Err(not_allowed("DELETE").into()),
-            },
-            Route::UploadUrl if self.uploads.is_some() => {
-                if !posted {
-                    return Err(not_allowed("POST").into());
-                }
-                self.check_request(visit)?;
-                Ok(Target::UploadUrl)
-            }
-            Route::Reserved(name) if posted => {
-                let error = match built_in(name) {
-                    Err(error) => error,
-                    Ok(_) => RpcError::not_implemented(format!("{name:?} is for byte streams")),
-                };
-                Err(self.refusal(visit, StatusCode::NOT_FOUND, &error).into())
-            }
-            Route::Method { protocol, method: name, part } => {
-                self.admit_call(visit, posted, protocol, name, part)
-            }
-            _ => Err(self.pages.not_found().into()),
-        }
-    }
-
-    fn admit_call(
-        &self,
-        visit: &mut Visit,
-        posted: bool,
-        protocol: &str,
-        name: &str,
-        part: Part,
-    ) -> Result<Target, Box<Reply>> {
-        if !posted {
-            // Any path of two segments looks like a method's. It is one only if the protocol is hosted.
-            let hosted = self.service.hosted(protocol).is_some();
-            return Err(if hosted { not_allowed("POST") } else { self.pages.not_found() }.into());
-        }
-        let not_found = |error| Box::new(self.refusal(visit, StatusCode::NOT_FOUND, &error));
-        if protocol.contains('%') {
-            let text = "the path's protocol has a percent sign, which no protocol's name has";
-            return Err(not_found(not_specified(text.into())));
-        }
-        debug_assert!(!is_protocol_name("%"), "so that the check above refuses nothing that could be hosted");
-        let (hosted, found) = find(&self.service, protocol, name).map_err(not_found)?;
-        let hosted = hosted.info.name.clone();
-        self.check_request(visit)?;
-        Ok(Target::Method(hosted, found, part))
-    }
-
-    /// What must hold of the head of every request with an Arrow body.
-    fn check_request(&self, visit: &mut Visit) -> Result<(), Box<Reply>> {
-        let refuse = |visit: &Visit, status, error: RpcError| Box::new(self.refusal(visit, status, &error));
-        let accepted = budget::accepted(&visit.head.headers).map_err(|error| {
-            refuse(visit, StatusCode::BAD_REQUEST, RpcError::value_error(error.to_string()))
-        })?;
-        let Settings { max_response_bytes, preferred_response_bytes, .. } = self.settings;
-        visit.budget = budget::effective(max_response_bytes, accepted, preferred_response_bytes);
-        if visit.header(CONTENT_TYPE) != Some(headers::ARROW_STREAM) {
-            let text = format!("expected the content type {:?}", headers::ARROW_STREAM);
-            return Err(refuse(visit, StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::type_error(text)));
-        }
-        coding::of_request(&visit.head.headers).map_err(|error| {
-            refuse(visit, StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::value_error(error.to_string()))
-        })?;
-        let length = visit.header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-        if length.is_some_and(|length| length > self.max_body_bytes()) {
-            return Err(self.too_large(visit).into());
-        }
-        Ok(())
-    }
-
-    fn authenticate(&self, visit: &mut Visit) -> Result<(), Box<Reply>> {
-        let Some(authenticator) = &self.authenticator else { return Ok(()) };
-        let request = AuthRequest {
-            parts: &visit.head,
-            remote_address: visit.peer.remote_address.as_deref(),
-            now: visit.now,
-        };
-        let auth =
-            authenticator.authenticate(&request).map_err(|error| self.unauthenticated(visit, error))?;
-        if auth != AuthContext::anonymous() {
-            Arc::make_mut(&mut visit.peer).auth = auth;
-        }
-        Ok(())
-    }
-
-    fn unauthenticated(&self, visit: &Visit, error: AuthError) -> Box<Reply> {
-        let reply = match error {
-            AuthError::Refused(failure) | AuthError::Denied(failure) => {
-                self.refuser.refuse(&failure, &visit.head.headers).into()
-            }
-            AuthError::Unavailable { retry_after, .. } => {
-                super::unauthorized::unavailable(retry_after).into()
-            }
-            AuthError::Failed(_) => {
-                // What went wrong inside is for the operator, who is told by the authenticator itself.
-                let text = "the request could not be authenticated\n";
-                Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text)
-            }
-        };
-        reply.into()
-    }
-
-    fn options(&self, visit: &Visit, route: Route<'_>) -> Reply {
-        let allowed = match route {
-            Route::Unknown => return self.pages.not_found(),
-            Route::Health | Route::Landing | Route::Describe => "GET, HEAD, OPTIONS",
-            Route::Session => "DELETE, OPTIONS",
-            Route::UploadUrl | Route::Reserved(_) | Route::Method { .. } => "POST, OPTIONS",
-        };
-        let mut reply = Reply::empty(StatusCode::OK).with(ALLOW, HeaderValue::from_static(allowed));
-        if let Some(cors) = &self.settings.cors {
-            cors.preflight(&visit.head.headers, allowed, &mut reply.headers);
-        }
-        reply
-    }
-
-    fn read_only(&self, method: &Method, page: impl FnOnce() -> Reply) -> Reply {
-        match *method {
-            Method::GET | Method::HEAD => page(),
-            _ => not_allowed("GET, HEAD, OPTIONS"),
-        }
-    }
-
-    fn health(&self) -> Reply {
-        let primary = self.service.protocols().next().map(|info| info.name.as_str()).unwrap_or_default();
-        let body = serde_json::json!({
-            "status": "ok",
-            "server_id": &**self.service.server_id(),
-            "protocol": primary,
-        });
-        Reply::new(StatusCode::OK, "application/json", body.to_string())
-    }
 }
 
 /// Replies.
@@ -383,13 +218,13 @@ impl Endpoint {
     }
 
     /// Undoes a body's content coding, within the limit that holds for decoded bodies too.
-    pub(super) fn decode(&self, visit: &Visit, body: Bytes) -> Result<Bytes, Reply> {
+    pub(super) fn decode(&self, visit: &Visit, body: Bytes) -> Result<Bytes, Box<Reply>> {
         let Ok(Some(coding)) = coding::of_request(&visit.head.headers) else { return Ok(body) };
         self.codecs.decode(coding, &body, self.max_body_bytes()).map_err(|error| match error {
-            DecodeError::TooLarge { .. } => self.too_large(visit),
+            DecodeError::TooLarge { .. } => self.too_large(visit).into(),
             error => {
                 let error = RpcError::value_error(error.to_string());
-                self.refusal(visit, StatusCode::BAD_REQUEST, &error)
+                self.refusal(visit, StatusCode::BAD_REQUEST, &error).into()
             }
         })
     }
@@ -452,8 +287,4 @@ impl Endpoint {
     pub(super) fn recall(&self, id: [u8; 16], binding: &Binding, now: Duration) -> Option<Arc<ResolvedCall>> {
         self.calls.get(id, binding, now)
     }
-}
-
-fn not_allowed(allowed: &'static str) -> Reply {
-    Reply::empty(StatusCode::METHOD_NOT_ALLOWED).with(ALLOW, HeaderValue::from_static(allowed))
 }

@@ -12,7 +12,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `endpoint`, `builder` | the endpoint, and setting one up |
-//! | `call`, `visit`, `reply` | a request's way through it |
+//! | `admit`, `call`, `visit`, `reply` | a request's way through it |
 //! | `route` | paths |
 //! | `dispatch` | calls: unary, init, exchange, upload URLs |
 //! | `token` | sealed state that travels with the client |
@@ -21,6 +21,7 @@
 //! | `coding`, `budget`, `capabilities`, `cors` | what client and server agree on by header |
 //! | `pages` | pages for people |
 
+mod admit;
 pub mod auth;
 pub mod budget;
 mod builder;

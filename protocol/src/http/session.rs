@@ -95,7 +95,8 @@ impl Endpoint {
     pub(super) fn end_session(&self, visit: &Visit) -> Reply {
         let closed = self.sessions().is_some_and(|sessions| {
             sessions.expire(visit.now);
-            self.session_named(visit).is_some_and(|id| sessions.close(id, &visit.identity().owner_key(), visit.now))
+            self.session_named(visit)
+                .is_some_and(|id| sessions.close(id, &visit.identity().owner_key(), visit.now))
         });
         Reply::empty(if closed { StatusCode::NO_CONTENT } else { StatusCode::OK })
     }

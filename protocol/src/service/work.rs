@@ -89,7 +89,7 @@ impl Work {
                 Err(error) => Done { outcome: Outcome::Refused(error), context },
             },
             Task::Turn(stream, input, metadata) => turn(stream, input, metadata, context),
-            Task::Cancel(stream) => cancel(stream, context),
+            Task::Cancel(mut stream) => cancel(&mut stream, context),
         }
     }
 }
@@ -110,7 +110,7 @@ pub(crate) fn call(args: Args, mut context: CallContext) -> Done {
 }
 
 /// Tells a stream that its client gave it up.
-pub(crate) fn cancel(mut stream: Box<OpenStream>, mut context: CallContext) -> Done {
+pub(crate) fn cancel(stream: &mut OpenStream, mut context: CallContext) -> Done {
     // A failing hook changes nothing: the stream is over either way.
     let _ = guard(|| {
         stream.state.on_cancel(&mut context);

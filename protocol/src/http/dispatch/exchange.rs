@@ -1,13 +1,12 @@
 //! Further turns of a stream, and its cancel. WIRE_PROTOCOL 10, "Stream exchange (HTTP)".
 
 use super::body::read;
+use super::recover::Recovered;
 use super::{Dispatch, Refusal, bad_request};
 use crate::http::budget;
-use crate::http::endpoint::ResolvedCall;
 use crate::http::reply::Reply;
-use crate::http::token::{Binding, CallToken, Cursor, SealError, TokenError};
-use crate::ipc::{EncodedSchema, Metadata, decode_schema};
-use crate::service::method::Handler;
+use crate::http::token::{Binding, Cursor, SealError};
+use crate::ipc::Metadata;
 use crate::service::work::{Done, OpenStream, Outcome, cancel, turn};
 use crate::service::{MethodKind, StreamKind};
 use crate::wire::classify::{BatchKind, classify};
@@ -15,7 +14,6 @@ use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
 use bytes::Bytes;
-use std::sync::Arc;
 
 impl Dispatch<'_> {
     pub(super) fn exchange(&mut self, body: Bytes) -> Result<Reply, Refusal> {
@@ -23,7 +21,7 @@ impl Dispatch<'_> {
             return Err(self.not_of_kind("no stream: its path has no /exchange"));
         };
         let (batch, metadata) = read(body, self.endpoint.limits()).map_err(bad_request)?;
-        let (call_id, call, stream) = self.recover(&metadata).map_err(bad_request)?;
+        let Recovered { call_id, call, mut stream } = self.recover(&metadata).map_err(bad_request)?;
         let cancelled = metadata.contains_key(keys::CANCEL);
         self.begin_record(&batch, MethodKind::Stream(kind));
         if let Some(record) = &mut self.record {
@@ -42,7 +40,7 @@ impl Dispatch<'_> {
         let output = call.output.clone();
         let context = self.context(Metadata::new());
         if cancelled {
-            let (_, _, logs) = self.settle(cancel(stream, context));
+            let (_, _, logs) = self.settle(cancel(&mut stream, context));
             self.log_all(&logs);
             self.writer.open(&output);
             self.writer.close();
@@ -69,58 +67,6 @@ impl Dispatch<'_> {
         }
         self.writer.close();
         Ok(self.succeed(&output))
-    }
-
-    /// Opens the tokens, in the order that the specification demands: the cursor, which is sealed for this caller,
-    /// says which call it belongs to; only then is that call looked up, or the token that it came with opened.
-    fn recover(
-        &self,
-        metadata: &Metadata,
-    ) -> Result<([u8; 16], Arc<ResolvedCall>, Box<OpenStream>), RpcError> {
-        let endpoint = self.endpoint;
-        let (now, lifetime) = (self.visit.now, endpoint.token_lifetime());
-        let Some(cursor) = metadata.get(keys::STREAM_STATE) else {
-            return Err(RpcError::runtime_error(format!(
-                "missing state token: expected the batch's metadata to carry {:?}",
-                keys::STREAM_STATE
-            )));
-        };
-        let binding = self.binding();
-        let refused = |error: TokenError| RpcError::runtime_error(error.to_string());
-        let cursor = Cursor::open(endpoint.keys(), &binding, cursor, now, lifetime).map_err(refused)?;
-        let call = match endpoint.recall(cursor.call_id, &binding, now) {
-            Some(call) => call,
-            None => {
-                let Some(token) = metadata.get(keys::CALL_STATE) else {
-                    return Err(RpcError::runtime_error(format!(
-                        "missing call token: expected the batch's metadata to carry {:?}",
-                        keys::CALL_STATE
-                    )));
-                };
-                let token =
-                    CallToken::open(endpoint.keys(), &binding, token, now, lifetime).map_err(refused)?;
-                if token.call_id != cursor.call_id {
-                    return Err(refused(TokenError::Invalid));
-                }
-                let schema = |message: &Bytes| {
-                    let schema = decode_schema(message.clone(), endpoint.limits()).ok()?;
-                    EncodedSchema::new(schema).ok()
-                };
-                let schemas = schema(&token.output_schema).zip(schema(&token.input_schema));
-                let (output, input) = schemas.ok_or_else(|| refused(TokenError::Invalid))?;
-                let CallToken { stream_id, response_limit, .. } = token;
-                let call = Arc::new(ResolvedCall { output, input, stream_id, response_limit });
-                endpoint.remember(cursor.call_id, &binding, call.clone(), now);
-                call
-            }
-        };
-        let Handler::Stream { restore, .. } = &self.method.handler else {
-            return Err(refused(TokenError::Invalid));
-        };
-        // What was sealed here decodes, unless another build of the service sealed it.
-        let state = restore(&cursor.state).map_err(|_| refused(TokenError::Invalid))?;
-        let stream = OpenStream { state, input: call.input.clone(), output: call.output.clone() };
-        Ok((cursor.call_id, call, Box::new(stream)))
     }
 
     /// What this call's tokens are bound to.

@@ -58,9 +58,11 @@ impl Dispatch<'_> {
         self.writer.open(&output);
         let answered = match kind {
             StreamKind::Producer => self.first_turn(stream, context, &minted),
-            StreamKind::Exchange | StreamKind::Unknown => self.mint_cursor(&stream, minted.call_id).map(|cursor| {
-                self.write_tokens(&cursor, Some(&minted.call_token));
-            }),
+            StreamKind::Exchange | StreamKind::Unknown => {
+                self.mint_cursor(&stream, minted.call_id).map(|cursor| {
+                    self.write_tokens(&cursor, Some(&minted.call_token));
+                })
+            }
         };
         if let Err(error) = answered {
             return Ok(self.fail(&output, error));

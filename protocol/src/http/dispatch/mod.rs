@@ -5,7 +5,7 @@
 //! | `body` | reading the request's Arrow stream |
 //! | `unary` | unary calls |
 //! | `init` | opening streams, a producer's first turn included |
-//! | `exchange` | further turns, cancels |
+//! | `exchange`, `recover` | further turns, cancels; what tokens bring back |
 //! | `upload` | vending URLs for large inputs |
 //!
 //! A call that was refused before its handler ran is answered with the status that says so; one that a handler
@@ -15,6 +15,7 @@
 mod body;
 mod exchange;
 mod init;
+mod recover;
 mod unary;
 pub(crate) mod upload;
 

@@ -320,10 +320,7 @@ impl Connection {
                 self.state = State::Deciding;
                 Event::Head(parts, body)
             }
-            Err(error) => {
-                self.exchange = Exchange::default();
-                self.refuse(error)
-            }
+            Err(error) => self.refuse(error),
         }
     }
 
@@ -333,7 +330,6 @@ impl Connection {
             self.exchange = Exchange::default();
         }
         self.unread = Unread::Rest;
-        self.is_last = true;
         self.state = State::Answering;
         Event::Malformed(error)
     }

@@ -1,0 +1,145 @@
+//! The client's hold on a sticky session: its token, and the headers that lead to its worker. WIRE_PROTOCOL 17.
+
+use crate::http::headers::{ECHO_PREFIX, SESSION, SESSION_ACCEPT, SESSION_CLOSE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::fmt;
+
+/// Most headers that a server may have sent along: each one goes with every request of the session.
+const MAX_ECHOED: usize = 32;
+
+/// What a server may not have sent along: they frame the request, or say who it is from.
+const NEVER_ECHOED: [HeaderName; 12] = [
+    AUTHORIZATION,
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    COOKIE,
+    EXPECT,
+    HOST,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// A sticky session as its client knows it. Whoever has the token has the session, so `Debug` shows neither it nor
+/// the headers' values.
+#[derive(Clone, Default)]
+pub struct Session {
+    token: Option<HeaderValue>,
+    echoed: HeaderMap,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let echoed: Vec<_> = self.echoed.keys().collect();
+        f.debug_struct("Session").field("is_open", &self.is_open()).field("echoed", &echoed).finish()
+    }
+}
+
+impl Session {
+    /// None is open yet; a call may open one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether a call opened it, and none has closed it. The server may have lost it all the same.
+    pub fn is_open(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Opts a request in, and names the session if there is one.
+    pub(super) fn write(&self, headers: &mut HeaderMap) {
+        headers.insert(SESSION_ACCEPT, HeaderValue::from_static("true"));
+        for (name, value) in &self.echoed {
+            headers.insert(name.clone(), value.clone());
+        }
+        if let Some(token) = &self.token {
+            headers.insert(SESSION, token.clone());
+        }
+    }
+
+    /// Keeps what a response says of the session. Headers to send along come with a token only.
+    pub(super) fn read(&mut self, headers: &HeaderMap) {
+        if headers.get(SESSION_CLOSE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
+            *self = Self::default();
+            return;
+        }
+        let Some(token) = headers.get(SESSION).filter(|token| !token.is_empty()) else { return };
+        self.token = Some(sensitive(token));
+        self.echoed = headers.iter().filter_map(echoed).take(MAX_ECHOED).collect();
+    }
+
+    /// Forgets the session.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The header that a response's header asks to be sent along.
+fn echoed((name, value): (&HeaderName, &HeaderValue)) -> Option<(HeaderName, HeaderValue)> {
+    let inner = HeaderName::from_bytes(name.as_str().strip_prefix(ECHO_PREFIX)?.as_bytes()).ok()?;
+    let text = inner.as_str();
+    let is_ours = text.starts_with("vgi-") || text.starts_with("x-vgi-");
+    (!is_ours && !NEVER_ECHOED.contains(&inner)).then(|| (inner, sensitive(value)))
+}
+
+fn sensitive(value: &HeaderValue) -> HeaderValue {
+    let mut value = value.clone();
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(entries: &[(&'static str, &'static str)]) -> HeaderMap {
+        entries
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn a_token_and_its_headers_are_kept_until_the_session_is_closed() {
+        let mut session = Session::new();
+        let opened = [("vgi-session", "secret"), ("vgi-echo-fly-force-instance-id", "m1"), ("vgi-echo-host", "x")];
+        session.read(&headers(&opened));
+        session.read(&headers(&[("vgi-echo-other", "without a token")]));
+        let mut sent = HeaderMap::new();
+        session.write(&mut sent);
+        let expected =
+            [("vgi-session-accept", "true"), ("vgi-session", "secret"), ("fly-force-instance-id", "m1")];
+        assert_eq!(sent, headers(&expected));
+        assert!(!format!("{session:?} {sent:?}").contains("secret"));
+
+        session.read(&headers(&[("vgi-session-close", "true"), ("vgi-session", "again")]));
+        assert!(!session.is_open());
+        let mut sent = HeaderMap::new();
+        session.write(&mut sent);
+        assert_eq!(sent, headers(&[("vgi-session-accept", "true")]));
+    }
+
+    #[test]
+    fn a_server_cannot_have_framing_or_credentials_sent_along() {
+        let names = ["content-length", "transfer-encoding", "authorization", "vgi-session", "x-vgi-accept-encoding"];
+        let mut map = headers(&[("vgi-session", "t")]);
+        for name in names {
+            map.insert(HeaderName::try_from(format!("vgi-echo-{name}")).unwrap(), HeaderValue::from_static("x"));
+        }
+        for index in 0..100 {
+            let name = HeaderName::try_from(format!("vgi-echo-n{index}")).unwrap();
+            map.insert(name, HeaderValue::from_static("x"));
+        }
+        let mut session = Session::new();
+        session.read(&map);
+        assert_eq!(session.echoed.len(), MAX_ECHOED);
+        assert!(names.iter().all(|name| !session.echoed.contains_key(*name)));
+    }
+}

@@ -1,0 +1,87 @@
+//! What a client is told about the server, and what it accepts.
+
+use crate::Limits;
+use crate::http::budget::ACCEPTED_LIMITS;
+use crate::http::coding::Coding;
+use http::HeaderMap;
+use std::fmt;
+use thiserror::Error;
+
+/// How calls are put into requests, and what is accepted of responses.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The path that all others begin with: empty, or a slash and more. Default `/vgi`.
+    pub prefix: String,
+    /// The bounds of the Arrow streams in responses.
+    pub limits: Limits,
+    /// The most bytes that a response may have, content coding undone: the server is told, and held to it. Before the
+    /// first call the server is asked whether it heeds this, and no call is made if it does not. `None` for no such
+    /// limit. Default 256 MiB, like the canonical client.
+    pub max_response_bytes: Option<u64>,
+    /// The content codings accepted of responses, best first; empty for none. Default zstd, then gzip.
+    pub codings: Vec<Coding>,
+    /// Whether requests are compressed when the server is known to take that. Default true.
+    pub compress_requests: bool,
+    /// Headers of every request, such as those that a gateway wants. They do not replace the protocol's own.
+    pub headers: HeaderMap,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            prefix: "/vgi".into(),
+            limits: Limits::default(),
+            max_response_bytes: Some(256 << 20),
+            codings: Coding::ALL.to_vec(),
+            compress_requests: true,
+            headers: HeaderMap::new(),
+        }
+    }
+}
+
+/// Prints the names of headers only: their values may be credentials.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("Settings")
+            .field("prefix", &self.prefix)
+            .field("max_response_bytes", &self.max_response_bytes)
+            .field("codings", &self.codings)
+            .field("compress_requests", &self.compress_requests)
+            .field("headers", &headers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A setting that a client cannot have.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The prefix is no path.
+    #[error("expected a prefix that is empty or a path that begins with a slash, got {0:?}")]
+    Prefix(String),
+    /// The limit is none that the header can say.
+    #[error(
+        "expected a response limit from {} to {} bytes, got {0}",
+        ACCEPTED_LIMITS.start(),
+        ACCEPTED_LIMITS.end()
+    )]
+    MaxResponseBytes(u64),
+}
+
+impl Settings {
+    /// The settings, with a prefix that does not end with a slash.
+    pub(super) fn checked(mut self) -> Result<Self, SettingsError> {
+        let trimmed = self.prefix.trim_end_matches('/').len();
+        self.prefix.truncate(trimmed);
+        let is_path = self.prefix.starts_with('/') && !self.prefix.contains(['?', '#']);
+        if !self.prefix.is_empty() && (!is_path || self.prefix.parse::<http::Uri>().is_err()) {
+            return Err(SettingsError::Prefix(self.prefix));
+        }
+        match self.max_response_bytes {
+            Some(limit) if !ACCEPTED_LIMITS.contains(&limit) => Err(SettingsError::MaxResponseBytes(limit)),
+            _ => Ok(self),
+        }
+    }
+}

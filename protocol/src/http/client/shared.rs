@@ -1,0 +1,68 @@
+//! What the callers of one server know together: the settings, and what the server has said of itself.
+
+use super::settings::Settings;
+use crate::http::capabilities::{Capabilities, EXTERNALIZATION_ENABLED, SUPPORTED_ENCODINGS};
+use crate::http::coding::{Codecs, Coding};
+use http::HeaderMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) codecs: Codecs,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    capabilities: Option<Arc<Capabilities>>,
+    /// The coding of requests, once the server has listed one that is spoken here.
+    coding: Option<Coding>,
+    /// The server has refused a coded request.
+    refuses_codings: bool,
+}
+
+impl Shared {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { settings, codecs: Codecs::default(), known: Mutex::default() }
+    }
+
+    pub(super) fn capabilities(&self) -> Option<Arc<Capabilities>> {
+        self.known().capabilities.clone()
+    }
+
+    /// The coding that a request's body may have, if the settings and the server allow any.
+    pub(super) fn request_coding(&self) -> Option<Coding> {
+        let known = self.known();
+        known.coding.filter(|_| self.settings.compress_requests && !known.refuses_codings)
+    }
+
+    /// Sends no coded requests any more.
+    pub(super) fn refuse_codings(&self) {
+        self.known().refuses_codings = true;
+    }
+
+    /// Learns from a response, unless it is a proxy's own: a server says what it can do on every response, whatever
+    /// the status.
+    pub(super) fn learn(&self, headers: &HeaderMap) {
+        if !headers.contains_key(EXTERNALIZATION_ENABLED) && !headers.contains_key(SUPPORTED_ENCODINGS) {
+            return;
+        }
+        self.set(headers);
+    }
+
+    /// Takes a response for what the server says of itself, even if that is nothing.
+    pub(super) fn set(&self, headers: &HeaderMap) {
+        let capabilities = Capabilities::from_headers(headers);
+        let mut known = self.known();
+        known.coding = Capabilities::listed_encodings(headers).unwrap_or_default().first().copied();
+        if known.capabilities.as_deref() != Some(&capabilities) {
+            known.capabilities = Some(Arc::new(capabilities));
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        // Every change is one assignment.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

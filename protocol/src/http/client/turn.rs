@@ -1,0 +1,120 @@
+//! One request of a call, and the events of its answer.
+
+use super::error::ResponseError;
+use crate::Next;
+use crate::client::{CallKind, Connection, Event};
+use crate::ipc::{EncodedSchema, Metadata};
+use crate::wire::classify::{BatchKind, classify};
+use crate::wire::keys;
+use crate::{CommandError, Limits};
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+use http::Uri;
+use std::collections::VecDeque;
+
+/// What a turn is for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Purpose {
+    /// A whole call.
+    Unary,
+    /// Opens a stream, and is a producer's first turn.
+    Init,
+    /// A producer's next turn, with the tick's own metadata.
+    Tick(Metadata),
+    /// An exchange's next turn.
+    Exchange,
+    /// Gives a stream up.
+    Cancel,
+}
+
+/// A turn that waits to be sent or answered.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) purpose: Purpose,
+    pub(super) uri: Uri,
+    /// The Arrow stream to send.
+    pub(super) body: Vec<Bytes>,
+    /// Reads the answer as it would on a byte stream.
+    pub(super) reader: Connection,
+}
+
+/// What an answer came to.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    pub(super) events: VecDeque<Event>,
+    /// The token of the next turn; a stream without one is over.
+    pub(super) cursor: Option<Vec<u8>>,
+    /// The token of the whole stream.
+    pub(super) call_token: Option<Vec<u8>>,
+    /// Batches for the application.
+    pub(super) outputs: usize,
+    pub(super) failed: bool,
+}
+
+impl Turn {
+    /// A turn of an open stream: one batch with the tokens in its metadata.
+    pub(super) fn of_stream(
+        purpose: Purpose,
+        uri: Uri,
+        limits: &Limits,
+        (schema, batch): (&EncodedSchema, &RecordBatch),
+        metadata: &Metadata,
+    ) -> Result<Self, CommandError> {
+        let mut reader = Connection::new(limits.clone());
+        reader.send_request(CallKind::Stream { header: false }, schema, batch, metadata)?;
+        Ok(Self::new(purpose, uri, reader))
+    }
+
+    /// A turn whose request was given to `reader`, which reads the answer.
+    pub(super) fn new(purpose: Purpose, uri: Uri, mut reader: Connection) -> Self {
+        let body = match reader.poll_transmit() {
+            Some(outbox) => std::iter::from_fn(|| outbox.pop_segment()).collect(),
+            None => Vec::new(),
+        };
+        Self { purpose, uri, body, reader }
+    }
+
+    /// Reads the answer. Tokens are taken out of the metadata, which is for the application.
+    ///
+    /// # Errors
+    /// The answer is not whole, or not the streams that answer this turn. Then nothing of it counts.
+    pub(super) fn read(mut self, body: Bytes) -> Result<Answered, ResponseError> {
+        let mut answered = Answered::default();
+        self.reader.receive(body);
+        self.reader.receive_eof();
+        while let Next::Event(event) = self.reader.poll_event()? {
+            match event {
+                Event::Finished => {}
+                Event::Output(batch, metadata) => self.output(batch, metadata, &mut answered),
+                Event::Failed(error) => {
+                    answered.failed = true;
+                    answered.events.push_back(Event::Failed(error));
+                }
+                event => answered.events.push_back(event),
+            }
+        }
+        Ok(answered)
+    }
+
+    fn output(&self, batch: RecordBatch, mut metadata: Metadata, answered: &mut Answered) {
+        // An exchange's answer carries the token itself, and may have no rows. Elsewhere a batch without rows that
+        // carries one is there for the token's sake.
+        let is_answer = self.purpose == Purpose::Exchange && answered.outputs == 0;
+        let is_token = classify(batch.num_rows(), Some(&metadata)) == BatchKind::StateToken;
+        if self.purpose != Purpose::Unary {
+            take(&mut metadata, keys::STREAM_STATE, &mut answered.cursor);
+            take(&mut metadata, keys::CALL_STATE, &mut answered.call_token);
+        }
+        if !is_token || is_answer || self.purpose == Purpose::Unary {
+            answered.outputs += 1;
+            answered.events.push_back(Event::Output(batch, metadata));
+        }
+    }
+}
+
+fn take(metadata: &mut Metadata, key: &str, token: &mut Option<Vec<u8>>) {
+    if let Some(value) = metadata.get(key) {
+        *token = Some(value.to_vec());
+        metadata.remove(key);
+    }
+}

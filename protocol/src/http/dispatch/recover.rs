@@ -1,0 +1,70 @@
+//! Bringing a stream back from its tokens. WIRE_PROTOCOL 10, "Resolution order".
+
+use super::Dispatch;
+use crate::http::endpoint::ResolvedCall;
+use crate::http::token::{CallToken, Cursor, TokenError};
+use crate::ipc::{EncodedSchema, Metadata, decode_schema};
+use crate::service::method::Handler;
+use crate::service::work::OpenStream;
+use crate::wire::error::RpcError;
+use crate::wire::keys;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// A stream as its last turn left it.
+pub(super) struct Recovered {
+    pub(super) call_id: [u8; 16],
+    pub(super) call: Arc<ResolvedCall>,
+    pub(super) stream: Box<OpenStream>,
+}
+
+impl Dispatch<'_> {
+    /// Opens the tokens, in the order that the specification demands: the cursor, which is sealed for this caller,
+    /// says which call it belongs to; only then is that call looked up, or the token that it came with opened.
+    pub(super) fn recover(&self, metadata: &Metadata) -> Result<Recovered, RpcError> {
+        let endpoint = self.endpoint;
+        let (now, lifetime) = (self.visit.now, endpoint.token_lifetime());
+        let Some(cursor) = metadata.get(keys::STREAM_STATE) else {
+            return Err(RpcError::runtime_error(format!(
+                "missing state token: expected the batch's metadata to carry {:?}",
+                keys::STREAM_STATE
+            )));
+        };
+        let binding = self.binding();
+        let refused = |error: TokenError| RpcError::runtime_error(error.to_string());
+        let cursor = Cursor::open(endpoint.keys(), &binding, cursor, now, lifetime).map_err(refused)?;
+        let call = match endpoint.recall(cursor.call_id, &binding, now) {
+            Some(call) => call,
+            None => {
+                let Some(token) = metadata.get(keys::CALL_STATE) else {
+                    return Err(RpcError::runtime_error(format!(
+                        "missing call token: expected the batch's metadata to carry {:?}",
+                        keys::CALL_STATE
+                    )));
+                };
+                let token =
+                    CallToken::open(endpoint.keys(), &binding, token, now, lifetime).map_err(refused)?;
+                if token.call_id != cursor.call_id {
+                    return Err(refused(TokenError::Invalid));
+                }
+                let schema = |message: &Bytes| {
+                    let schema = decode_schema(message.clone(), endpoint.limits()).ok()?;
+                    EncodedSchema::new(schema).ok()
+                };
+                let schemas = schema(&token.output_schema).zip(schema(&token.input_schema));
+                let (output, input) = schemas.ok_or_else(|| refused(TokenError::Invalid))?;
+                let CallToken { stream_id, response_limit, .. } = token;
+                let call = Arc::new(ResolvedCall { output, input, stream_id, response_limit });
+                endpoint.remember(cursor.call_id, &binding, call.clone(), now);
+                call
+            }
+        };
+        let Handler::Stream { restore, .. } = &self.method.handler else {
+            return Err(refused(TokenError::Invalid));
+        };
+        // What was sealed here decodes, unless another build of the service sealed it.
+        let state = restore(&cursor.state).map_err(|_| refused(TokenError::Invalid))?;
+        let stream = OpenStream { state, input: call.input.clone(), output: call.output.clone() };
+        Ok(Recovered { call_id: cursor.call_id, call, stream: Box::new(stream) })
+    }
+}
