@@ -9,6 +9,8 @@
 //!
 //! ```text
 //!           ┌─────────────────────────────────────────────┐
+//!           │ http        requests to responses: Endpoint │
+//!           ├─────────────────────────────────────────────┤
 //!           │ service     methods, dispatch: Responder    │   reflection
 //!           ├──────────────────────┬──────────────────────┤   describes
 //!           │ server::Connection   │ client::Connection   │   a service

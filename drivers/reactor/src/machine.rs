@@ -78,8 +78,8 @@ pub trait Machine: Send + 'static {
     /// now, and only then, is sent first, and the connection is closed as for [`Next::LingeringClose`].
     fn expire(&mut self, _phase: Phase) {}
 
-    /// The server drains: what is under way is to be answered, and nothing after it. Called once or more, between other calls.
-    /// In [`Phase::Idle`] the connection is closed by the loop.
+    /// The server drains: what is under way is to be answered, and nothing after it. Called once or more. In
+    /// [`Phase::Idle`] the connection is closed by the loop.
     fn drain(&mut self) {}
 
     // Work and output.

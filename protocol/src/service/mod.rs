@@ -28,6 +28,7 @@ mod responder;
 pub(crate) mod session;
 mod stream;
 pub(crate) mod validate;
+mod written_out;
 mod version;
 pub(crate) mod work;
 

@@ -1,11 +1,13 @@
 //! Stream methods: what their handlers return, and the turns that follow. WIRE_PROTOCOL 9.
 
 use super::context::CallContext;
+use super::validate::shortened;
+use super::written_out;
 use crate::ipc::Metadata;
 use crate::wire::error::RpcError;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ops::{Deref, DerefMut};
@@ -204,16 +206,25 @@ pub(crate) fn conform_input(batch: RecordBatch, schema: &SchemaRef) -> Result<Re
     }
     let got = batch.schema();
     let mismatch = |detail: String| {
-        RpcError::type_error(format!(
+        RpcError::type_error(shortened(format!(
             "Input schema mismatch: expected columns {}, got {}{detail}",
             names(schema),
             names(&got)
-        ))
+        )))
     };
     let same_names = got.fields().len() == schema.fields().len()
         && schema.fields().iter().all(|field| got.column_with_name(field.name()).is_some());
     if !same_names {
         return Err(mismatch(String::new()));
+    }
+    // A column that has its declared type stays as it came; one that is cast is written out in full.
+    let cast = |(column, field): &(&ArrayRef, &FieldRef)| {
+        schema.field_with_name(field.name()).is_ok_and(|declared| declared.data_type() != column.data_type())
+    };
+    let cast = batch.columns().iter().zip(got.fields()).filter(cast);
+    let bytes = cast.map(|(column, _)| written_out::bytes(column)).fold(0, u64::saturating_add);
+    if bytes > written_out::MAX_BYTES {
+        return Err(mismatch(format!(" (which take up to {bytes} bytes once they are written out)")));
     }
     conform(batch, schema).map_err(|error| mismatch(format!(" ({error})")))
 }

@@ -109,7 +109,19 @@ fn mismatch(method: &Method, got: &Schema) -> RpcError {
             ),
         }
     };
-    RpcError::type_error(text)
+    RpcError::type_error(shortened(text))
+}
+
+/// Most characters of a refusal that repeats what a peer named: enough for any signature that is read by people.
+const MAX_REFUSAL_CHARS: usize = 2000;
+
+/// Cuts a text that names what a peer sent, so that an answer is not many times its request.
+pub(crate) fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_REFUSAL_CHARS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 fn describe(field: &Field) -> String {

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 /// Most bytes of UTF-8 that a serialized array of details may have. One that has more is left out whole.
 pub const MAX_DETAILS_BYTES: usize = 4096;
+/// Most bytes of JSON that are read of a received error or log. A value takes up to a hundred times its text, so what
+/// is longer is passed over; sixty-four times what may be sent leaves room for a long traceback.
+pub(super) const MAX_RECEIVED_BYTES: usize = 64 * MAX_DETAILS_BYTES;
 
 /// One machine-readable specific of an error. WIRE_PROTOCOL 8, "Detail catalog".
 ///
@@ -271,8 +274,11 @@ pub fn decode_details(value: &[u8]) -> Vec<Detail> {
     decode_values(value).into_iter().map(Detail::from_json).collect()
 }
 
-/// The elements of a received array as JSON, none if it is not one.
+/// The elements of a received array as JSON, none if it is not one or has more than [`MAX_RECEIVED_BYTES`].
 pub(super) fn decode_values(value: &[u8]) -> Vec<Value> {
+    if value.len() > MAX_RECEIVED_BYTES {
+        return Vec::new();
+    }
     serde_json::from_slice(value).unwrap_or_default()
 }
 

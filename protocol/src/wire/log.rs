@@ -1,7 +1,7 @@
 //! Log messages that a server sends to the caller between its results. WIRE_PROTOCOL 8, "Log batches".
 
 use super::code::Code;
-use super::detail::{Detail, encode_details};
+use super::detail::{Detail, MAX_RECEIVED_BYTES, encode_details};
 use super::keys;
 use crate::ipc::Metadata;
 use serde_json::{Map, Value};
@@ -199,9 +199,10 @@ pub(super) fn text(metadata: &Metadata, key: &str) -> Option<String> {
     metadata.get(key).map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
-/// The `log_extra` object; empty when the key is absent or its value is not a JSON object.
+/// The `log_extra` object; empty when the key is absent, too long, or its value is not a JSON object.
 pub(super) fn extra_object(metadata: &Metadata) -> Map<String, Value> {
-    metadata.get(keys::LOG_EXTRA).and_then(|extra| serde_json::from_slice(extra).ok()).unwrap_or_default()
+    let extra = metadata.get(keys::LOG_EXTRA).filter(|extra| extra.len() <= MAX_RECEIVED_BYTES);
+    extra.and_then(|extra| serde_json::from_slice(extra).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

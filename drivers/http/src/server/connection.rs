@@ -193,6 +193,7 @@ impl vgi_rpc_reactor::Machine for Connection {
                 self.records.extend(answer.record);
                 self.respond(answer.response);
             }
+            Done::Failed => self.reject(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
 

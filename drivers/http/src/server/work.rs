@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::request::Parts;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_protocol::http::{Answer, Arrival, Begun, Body, Call, Endpoint};
@@ -23,12 +24,22 @@ pub(crate) enum Done {
     /// The body is to be read.
     ReadBody(Call),
     Answer(Answer),
+    /// Something panicked that should not.
+    Failed,
 }
 
 impl vgi_rpc_reactor::Work for Work {
     type Done = Done;
 
+    /// What a handler does wrong is an error of its call. Whatever else panics, such as an authenticator, costs its
+    /// own request.
     fn run(self) -> Done {
+        catch_unwind(AssertUnwindSafe(|| self.take())).unwrap_or(Done::Failed)
+    }
+}
+
+impl Work {
+    fn take(self) -> Done {
         match self {
             Self::Begin(endpoint, head, remote) => match begin(&endpoint, head, remote) {
                 Begun::Answer(answer) => Done::Answer(answer),

@@ -218,7 +218,8 @@ impl Bound {
     /// Serves until told to end. Handlers that still run then are left to their threads, and cannot answer any more.
     ///
     /// # Errors
-    /// When start-up work fails, or the system refuses what the server cannot do without. What happens on one connection is no error.
+    /// When start-up work fails, or the system refuses what the server cannot do without. What happens on one
+    /// connection is no error.
     pub fn run(self) -> Result<Ended, ServerError> {
         let transport = match self.address() {
             Address::Tcp(_) => TransportKind::Tcp,
