@@ -110,6 +110,21 @@ impl Input {
         }
     }
 
+    /// The chunk that is next, if nothing is held before it.
+    pub(super) fn front_chunk(&self) -> Option<&Bytes> {
+        self.chunks.front().filter(|_| self.held.is_empty())
+    }
+
+    /// Takes the first `count` bytes of [`Self::front_chunk`], sharing them.
+    pub(super) fn split_chunk(&mut self, count: usize) -> Bytes {
+        let Some(chunk) = self.chunks.front_mut() else { return Bytes::new() };
+        let taken = chunk.split_to(count.min(chunk.len()));
+        if chunk.is_empty() {
+            self.chunks.pop_front();
+        }
+        taken
+    }
+
     /// Drops up to `count` bytes and says how many.
     pub(super) fn skip(&mut self, count: u64) -> u64 {
         let mut skipped = 0;

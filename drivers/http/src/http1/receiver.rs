@@ -94,6 +94,12 @@ impl Receiver {
         head: &mut HeadBytes,
         limits: &Limits,
     ) -> Result<Option<Bytes>, Malformed> {
+        // A chunk that was given whole and has the whole head is shared.
+        if let Some(chunk) = self.input.front_chunk()
+            && let Some(range) = head.find(chunk, limits)?
+        {
+            return Ok(Some(self.input.split_chunk(range.end).slice(range.start..)));
+        }
         let bytes = self.input.gather(max_held(limits));
         let Some(range) = head.find(bytes, limits)? else { return Ok(None) };
         let end = range.end;

@@ -7,7 +7,7 @@ use crate::http1::body::BodyError;
 use crate::http1::framing::is_persistent;
 use crate::http1::head_bytes::{HeadBytes, HeadKind};
 use crate::http1::receiver::Receiver;
-use crate::http1::{BodyKind, BodyTooLarge, CommandError, Limits, Next, Outbox};
+use crate::http1::{BodyTooLarge, CommandError, Limits, Next, Outbox};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 
@@ -234,7 +234,7 @@ impl Connection {
             self.state = State::Head(HeadBytes::new(HeadKind::Response));
             return Ok(None);
         }
-        self.is_persistent &= is_persistent(&parts.headers, parts.version) && body != BodyKind::UntilEof;
+        self.is_persistent &= is_persistent(&parts.headers, parts.version);
         self.head_came = true;
         self.state = match self.receiver.begin_body(body, self.max_body_bytes) {
             Ok(()) => State::Body,

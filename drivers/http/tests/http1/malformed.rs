@@ -1,10 +1,7 @@
 //! What is refused and what is not, request by request: a table, with the sections of RFC 9112 (or RFC 9110, where
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 //! it says so) that decide each.
 
-mod support;
-
-use support::{Way, serve, statuses};
+use crate::support::{Way, serve, statuses};
 use vgi_rpc_http::http1::Limits;
 
 /// Name, bytes, and the statuses that answer them.

@@ -1,10 +1,7 @@
 //! However the input is split, and whichever way it is handed over, the events and the output are the same.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod support;
-
+use crate::support::{Transcript, Way};
 use proptest::prelude::*;
-use support::{Transcript, Way};
 use vgi_rpc_http::http1::Limits;
 
 /// Messages that follow one another on a connection: good, odd, and bad.
@@ -70,14 +67,14 @@ fn limits() -> Limits {
     limits
 }
 
-/// As [`support::serve`], less `100 Continue`: whether that is due depends on what has come with the head.
+/// As [`crate::support::serve`], less `100 Continue`: whether that is due depends on what has come with the head.
 fn serve<'a>(
     limits: Limits,
     portions: impl IntoIterator<Item = &'a [u8]>,
     way: Way,
     eof: bool,
 ) -> Transcript {
-    let mut transcript = support::serve(limits, portions, way, eof);
+    let mut transcript = crate::support::serve(limits, portions, way, eof);
     transcript.output = transcript.output.replace("HTTP/1.1 100 Continue\r\n\r\n", "");
     transcript
 }

@@ -1,60 +1,17 @@
-//! How a server's connection behaves from request to request: order, `Expect`, HEAD, half-close, limits, closing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+//! How a server's connection goes from request to request: order, bodies, half-close, limits, closing.
 
-mod support;
-
-use bytes::{Buf, Bytes};
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
-use std::io::IoSlice;
-use support::{Way, describe, serve, statuses};
+use crate::support::{
+    MAX_BODY, Way, asked, describe, event, new_connection, ok, output, receive, serve, statuses,
+};
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Response};
 use vgi_rpc_http::http1::server::{Aborted, Connection, Event, Phase};
-use vgi_rpc_http::http1::{BodyKind, BodyTooLarge, CommandError, Limits, Malformed, Next};
-
-fn connection() -> Connection {
-    Connection::new(Limits::default())
-}
-
-fn receive(connection: &mut Connection, bytes: &'static [u8]) {
-    connection.receive(Bytes::from_static(bytes));
-}
-
-fn event(connection: &mut Connection) -> Event {
-    match connection.poll_event() {
-        Next::Event(event) => event,
-        other => panic!("an event was expected, not {other:?}"),
-    }
-}
-
-fn output(connection: &mut Connection) -> String {
-    let mut bytes = Vec::new();
-    while let Some(outbox) = connection.poll_transmit() {
-        bytes.extend(outbox.pop_segment().unwrap());
-    }
-    String::from_utf8(bytes).unwrap()
-}
-
-fn ok(body: &'static str) -> Response<Vec<Bytes>> {
-    Response::new(vec![Bytes::from_static(body.as_bytes())])
-}
-
-fn with_status(status: StatusCode) -> Response<Vec<Bytes>> {
-    let mut response = Response::new(Vec::new());
-    *response.status_mut() = status;
-    response
-}
-
-/// A connection that has delivered the head of a request.
-fn asked(request: &'static str) -> Connection {
-    let mut connection = connection();
-    receive(&mut connection, request.as_bytes());
-    assert!(matches!(event(&mut connection), Event::Head(..)));
-    connection
-}
+use vgi_rpc_http::http1::{BodyKind, Limits, Malformed, Next};
 
 #[test]
 fn pipelined_requests_are_answered_one_after_the_other() {
-    let mut connection = connection();
+    let mut connection = new_connection();
     receive(&mut connection, b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3");
     for path in ["/1", "/2"] {
         let Event::Head(head, BodyKind::None) = event(&mut connection) else { panic!("no head") };
@@ -102,98 +59,8 @@ fn a_client_that_does_not_read_answers_is_held_back() {
 }
 
 #[test]
-fn continue_is_sent_when_the_body_is_asked_for_and_has_not_begun() {
-    let head = "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
-    let mut connection = asked(head);
-    assert_eq!(output(&mut connection), "");
-    connection.read_body(2).unwrap();
-    assert_eq!(output(&mut connection), "HTTP/1.1 100 Continue\r\n\r\n");
-    assert!(matches!(connection.poll_event(), Next::NeedInput));
-    receive(&mut connection, b"ab");
-    assert_eq!(describe(&event(&mut connection)), "body ab");
-    connection.respond(ok("")).unwrap();
-    assert_eq!(output(&mut connection), "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-    assert!(matches!(connection.poll_event(), Next::NeedInput));
-
-    let mut connection =
-        asked("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\na");
-    connection.read_body(2).unwrap();
-    assert_eq!(output(&mut connection), "", "the body has begun");
-
-    let mut connection = asked("PUT / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
-    connection.read_body(2).unwrap();
-    assert_eq!(output(&mut connection), "", "HTTP/1.0 has no interim responses");
-
-    for too_small in [false, true] {
-        let mut connection = asked(head);
-        if too_small {
-            connection.read_body(1).unwrap();
-            assert!(matches!(event(&mut connection), Event::BodyTooLarge(BodyTooLarge { max: 1 })));
-        }
-        connection.respond(with_status(StatusCode::PAYLOAD_TOO_LARGE)).unwrap();
-        let output = output(&mut connection);
-        assert_eq!(statuses(&output), [413], "the client is not told to go on");
-        assert!(output.contains("connection: close"), "nobody knows whether the body comes");
-        assert!(matches!(connection.poll_event(), Next::Closed));
-        assert!(connection.should_linger());
-    }
-}
-
-#[test]
-fn answers_to_head_state_a_length_and_have_no_body() {
-    let mut connection = asked("HEAD / HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
-    connection.respond(ok("hello")).unwrap();
-    assert_eq!(output(&mut connection), "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
-    event(&mut connection);
-    let mut response = ok("");
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1234"));
-    connection.respond(response).unwrap();
-    assert_eq!(output(&mut connection), "HTTP/1.1 200 OK\r\ncontent-length: 1234\r\n\r\n");
-}
-
-#[test]
-fn statuses_without_a_body_have_none() {
-    for (status, expected) in [
-        (StatusCode::NO_CONTENT, "HTTP/1.1 204 No Content\r\n\r\n"),
-        (StatusCode::NOT_MODIFIED, "HTTP/1.1 304 Not Modified\r\n\r\n"),
-        (StatusCode::RESET_CONTENT, "HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n"),
-    ] {
-        let mut connection = asked("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        let mut wrong = ok("body");
-        *wrong.status_mut() = status;
-        assert_eq!(connection.respond(wrong), Err(CommandError::BodyNotAllowed(status)));
-        connection.respond(with_status(status)).unwrap();
-        assert_eq!(output(&mut connection), expected);
-    }
-}
-
-#[test]
-fn what_belongs_to_the_connection_is_refused_in_an_answer() {
-    let mut connection = asked("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    let early = with_status(StatusCode::EARLY_HINTS);
-    assert_eq!(connection.respond(early), Err(CommandError::InterimStatus(StatusCode::EARLY_HINTS)));
-    for (name, value) in [(CONTENT_LENGTH, "2"), (TRANSFER_ENCODING, "chunked")] {
-        let mut response = ok("ab");
-        response.headers_mut().insert(name.clone(), HeaderValue::from_static(value));
-        assert_eq!(connection.respond(response), Err(CommandError::FramingField(name)));
-    }
-    assert_eq!(connection.buffered_output(), 0, "a refused answer leaves no trace");
-    let mut response = ok("ab");
-    response.headers_mut().insert(HeaderName::from_static("date"), HeaderValue::from_static("today"));
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("x-hop, Close"));
-    connection.respond(response).unwrap();
-    assert_eq!(
-        output(&mut connection),
-        "HTTP/1.1 200 OK\r\ndate: today\r\ncontent-length: 2\r\nconnection: close\r\n\r\nab"
-    );
-    assert!(matches!(connection.poll_event(), Next::Closed));
-    assert_eq!(connection.respond(ok("")), Err(CommandError::NothingToAnswer));
-    assert_eq!(connection.read_body(1), Err(CommandError::NoBodyToRead));
-}
-
-#[test]
 fn a_client_that_ended_its_side_is_still_answered() {
-    let mut connection = connection();
+    let mut connection = new_connection();
     receive(
         &mut connection,
         b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nabGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -224,7 +91,7 @@ fn a_request_that_ends_early_is_aborted() {
         (b"\r\n", None),
         (b"", None),
     ] {
-        let mut connection = connection();
+        let mut connection = new_connection();
         receive(&mut connection, bytes);
         connection.receive_eof();
         loop {
@@ -237,23 +104,6 @@ fn a_request_that_ends_early_is_aborted() {
         }
         assert_eq!(connection.buffered_output(), 0);
     }
-}
-
-#[test]
-fn keep_alive_is_the_rule_in_1_1_and_asked_for_in_1_0() {
-    let plain = [&b"GET / HTTP/1.0\r\n\r\n"[..]];
-    let transcript = serve(Limits::default(), plain, Way::Receive, false);
-    assert_eq!(transcript.output, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    assert!(transcript.closed);
-    let asking = [&b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"[..]];
-    let transcript = serve(Limits::default(), asking, Way::Receive, false);
-    assert_eq!(transcript.output, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n");
-    assert!(!transcript.closed);
-    let closing =
-        [&b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, close\r\n\r\nGET /2 HTTP/1.1\r\n"[..]];
-    let transcript = serve(Limits::default(), closing, Way::Receive, false);
-    assert_eq!(statuses(&transcript.output), [200]);
-    assert!(transcript.closed);
 }
 
 #[test]
@@ -287,7 +137,7 @@ fn a_short_unread_body_is_dropped_and_a_long_one_closes() {
 #[test]
 fn a_connection_that_was_refused_lingers_until_the_client_is_done() {
     for request in ["GET / HTTP/3.0\r\n\r\n", "GET / HTTP/1.1\n"] {
-        let mut connection = connection();
+        let mut connection = new_connection();
         receive(&mut connection, request.as_bytes());
         let Event::Malformed(error) = event(&mut connection) else { panic!("no error") };
         connection.reject(error.status()).unwrap();
@@ -320,8 +170,8 @@ fn limits_hold() {
         (format!("{chunked}0\r\na:\r\nb:\r\nc:\r\nd:\r\n\r\n"), 431),
         (format!("{chunked}0\r\nX: {}", "y".repeat(40)), 431),
         (format!("{chunked}{many_extensions}"), 400),
-        (format!("{chunked}1\r\nx\r\n{:x}\r\n", support::MAX_BODY), 413),
-        (format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", support::MAX_BODY + 1), 413),
+        (format!("{chunked}1\r\nx\r\n{:x}\r\n", MAX_BODY), 413),
+        (format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", MAX_BODY + 1), 413),
     ] {
         let transcript = serve(limits.clone(), [request.as_bytes()], Way::Receive, false);
         assert_eq!(statuses(&transcript.output), [expected], "{request}");
@@ -330,37 +180,12 @@ fn limits_hold() {
 }
 
 #[test]
-fn a_slow_request_can_be_answered_with_408() {
-    let mut connection = connection();
-    assert_eq!(connection.reject(StatusCode::REQUEST_TIMEOUT), Err(CommandError::NothingToAnswer));
-    assert_eq!(connection.phase(), Phase::Idle);
-    receive(&mut connection, b"GET / HTTP/1.1\r\nHo");
-    assert!(matches!(connection.poll_event(), Next::NeedInput));
-    assert_eq!(connection.phase(), Phase::Head);
-    connection.reject(StatusCode::REQUEST_TIMEOUT).unwrap();
-    assert_eq!(
-        output(&mut connection),
-        "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-    );
-    assert!(matches!(connection.poll_event(), Next::Closed));
-
-    connection = asked("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na");
-    connection.read_body(10).unwrap();
-    assert!(matches!(connection.poll_event(), Next::NeedInput));
-    assert_eq!(connection.phase(), Phase::Body);
-    connection.reject(StatusCode::REQUEST_TIMEOUT).unwrap();
-    receive(&mut connection, b"b");
-    assert_eq!(statuses(&output(&mut connection)), [408]);
-    assert!(matches!(connection.poll_event(), Next::Closed));
-}
-
-#[test]
 fn closing_waits_for_the_answer_that_is_due_and_no_other() {
-    let mut idle = connection();
+    let mut idle = new_connection();
     idle.close_after_response();
     assert!(matches!(idle.poll_event(), Next::Closed));
 
-    let mut unread = connection();
+    let mut unread = new_connection();
     receive(&mut unread, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     unread.close_after_response();
     assert!(matches!(event(&mut unread), Event::Head(..)), "it has come, if nobody had looked");
@@ -381,7 +206,7 @@ fn closing_waits_for_the_answer_that_is_due_and_no_other() {
     assert!(output(&mut busy).contains("connection: close"));
     assert!(matches!(busy.poll_event(), Next::Closed));
 
-    let mut reading = connection();
+    let mut reading = new_connection();
     receive(&mut reading, b"GET / HT");
     assert!(matches!(reading.poll_event(), Next::NeedInput));
     reading.close_after_response();
@@ -395,7 +220,7 @@ fn closing_waits_for_the_answer_that_is_due_and_no_other() {
 fn large_bodies_are_read_in_place_and_aligned() {
     const LEN: usize = 3_000_000;
     for head in ["Content-Length: 3000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n2dc6c0\r\n"] {
-        let mut connection = connection();
+        let mut connection = new_connection();
         connection.receive(Bytes::from(format!("PUT / HTTP/1.1\r\nHost: a\r\n{head}xxxxx")));
         event(&mut connection);
         connection.read_body(LEN as u64).unwrap();
@@ -427,20 +252,8 @@ fn large_bodies_are_read_in_place_and_aligned() {
 }
 
 #[test]
-fn answers_are_gathered_and_not_copied() {
-    let mut connection = asked("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    let (first, second) = (Bytes::from(vec![1; 10_000]), Bytes::from(vec![2; 20_000]));
-    connection.respond(Response::new(vec![first.clone(), second.clone()])).unwrap();
-    let outbox = connection.poll_transmit().unwrap();
-    let mut slices = [IoSlice::new(&[]); 8];
-    assert_eq!(outbox.chunks_vectored(&mut slices), 3);
-    assert_eq!((slices[1].as_ptr(), slices[2].as_ptr()), (first.as_ptr(), second.as_ptr()));
-    assert_eq!(*slices[0], *b"HTTP/1.1 200 OK\r\ncontent-length: 30000\r\n\r\n");
-}
-
-#[test]
 fn an_absolute_target_decides_the_host() {
-    let mut connection = connection();
+    let mut connection = new_connection();
     receive(&mut connection, b"GET http://real/x HTTP/1.1\r\nHost: claimed\r\n\r\n");
     let Event::Head(head, _) = event(&mut connection) else { panic!("no head") };
     assert_eq!((head.uri.path(), &head.headers["host"]), ("/x", &HeaderValue::from_static("real")));
@@ -448,7 +261,7 @@ fn an_absolute_target_decides_the_host() {
 
 #[test]
 fn debug_output_and_errors_have_no_secrets() {
-    let mut connection = connection();
+    let mut connection = new_connection();
     receive(
         &mut connection,
         b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer hunter2\r\nX-Token: hunter2\r\n",
@@ -471,7 +284,7 @@ fn debug_output_and_errors_have_no_secrets() {
 
     for body in ["Content-Length: 20000\r\n\r\nhunter2", "Transfer-Encoding: chunked\r\n\r\n0\r\nX: hunter2"]
     {
-        let mut connection = self::connection();
+        let mut connection = new_connection();
         connection.receive(Bytes::from(format!("PUT / HTTP/1.1\r\nHost: a\r\n{body}")));
         event(&mut connection);
         connection.read_body(100_000).unwrap();
@@ -483,4 +296,36 @@ fn debug_output_and_errors_have_no_secrets() {
     assert!(!text.contains("hunter2"), "{text}");
     let as_numbers = format!("{:?}", b"hunter2");
     assert!(!text.contains(as_numbers.trim_matches(['[', ']'])), "{text}");
+}
+
+#[test]
+fn what_follows_a_split_trailer_section_is_the_next_request() {
+    let mut connection = asked("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT");
+    connection.read_body(10).unwrap();
+    assert!(matches!(connection.poll_event(), Next::NeedInput));
+    receive(&mut connection, b": u\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(describe(&event(&mut connection)), "body ");
+    connection.respond(ok("")).unwrap();
+    assert_eq!(describe(&event(&mut connection)), "GET /2 HTTP/1.1 None; host=a");
+}
+
+#[test]
+fn memory_is_not_lent_past_a_chunk_that_waits() {
+    let mut connection = asked("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\na");
+    connection.read_body(100_000).unwrap();
+    assert!(matches!(connection.poll_event(), Next::NeedInput));
+    receive(&mut connection, b"b");
+    assert!(connection.read_buf().is_empty(), "bytes read now would overtake the chunk");
+    assert!(matches!(connection.poll_event(), Next::NeedInput));
+    assert!(connection.read_buf().len() > 10_000);
+}
+
+#[test]
+fn a_head_inside_one_chunk_is_shared() {
+    let chunk = Bytes::from("\r\nGET / HTTP/1.1\r\nHost: a\r\nUser-Agent: long enough\r\n\r\nG".to_owned());
+    let within = chunk.as_ptr().addr()..chunk.as_ptr().addr() + chunk.len();
+    let mut connection = new_connection();
+    connection.receive(chunk);
+    let Event::Head(head, _) = event(&mut connection) else { panic!("no head") };
+    assert!(within.contains(&head.headers["user-agent"].as_bytes().as_ptr().addr()));
 }

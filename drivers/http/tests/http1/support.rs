@@ -1,7 +1,5 @@
 //! Plays the peer of a connection in memory: feeds bytes in given portions, obeys a script, records what happened.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
-
 use bytes::{Buf, Bytes};
 use http::{Response, StatusCode};
 use vgi_rpc_http::http1::server::{Connection, Event};
@@ -130,4 +128,51 @@ pub fn describe(event: &Event) -> String {
 /// The status of each response in some output, by the status lines in it.
 pub fn statuses(output: &str) -> Vec<u16> {
     output.split("HTTP/1.1 ").skip(1).map(|rest| rest[..3].parse().unwrap()).collect()
+}
+
+/// A connection of which nothing has been read.
+pub fn new_connection() -> Connection {
+    Connection::new(Limits::default())
+}
+
+/// Hands a chunk over whole.
+pub fn receive(connection: &mut Connection, bytes: &'static [u8]) {
+    connection.receive(Bytes::from_static(bytes));
+}
+
+/// The event that is expected to be there.
+pub fn event(connection: &mut Connection) -> Event {
+    match connection.poll_event() {
+        Next::Event(event) => event,
+        other => panic!("an event was expected, not {other:?}"),
+    }
+}
+
+/// Everything that waits to be sent.
+pub fn output(connection: &mut Connection) -> String {
+    let mut bytes = Vec::new();
+    while let Some(outbox) = connection.poll_transmit() {
+        bytes.extend(outbox.pop_segment().unwrap());
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A good answer.
+pub fn ok(body: &'static str) -> Response<Vec<Bytes>> {
+    Response::new(vec![Bytes::from_static(body.as_bytes())])
+}
+
+/// An answer without a body.
+pub fn with_status(status: StatusCode) -> Response<Vec<Bytes>> {
+    let mut response = Response::new(Vec::new());
+    *response.status_mut() = status;
+    response
+}
+
+/// A connection that has delivered the head of a request.
+pub fn asked(request: &'static str) -> Connection {
+    let mut connection = new_connection();
+    receive(&mut connection, request.as_bytes());
+    assert!(matches!(event(&mut connection), Event::Head(..)));
+    connection
 }

@@ -1,5 +1,4 @@
 //! What a request costs in memory: a handful of allocations, and none on a peer's word.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use allocation_counter::{AllocationInfo, measure};
 use bytes::{Buf, Bytes};
