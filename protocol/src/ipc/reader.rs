@@ -53,6 +53,8 @@ struct Stream {
     dictionaries: HashMap<i64, ArrayRef>,
     /// Decoded size of each dictionary, for the budget.
     dictionary_bytes: HashMap<i64, u64>,
+    /// What the deltas so far have copied: Arrow writes a dictionary anew for each.
+    joined_bytes: u64,
     /// The rest of this stream is not wanted.
     skipping: bool,
 }
@@ -147,6 +149,7 @@ impl Reader {
                         let skipped = std::mem::take(&mut stream.skipping);
                         stream.dictionaries.clear();
                         stream.dictionary_bytes.clear();
+                        stream.joined_bytes = 0;
                         if stream.schema.take().is_none() && !skipped {
                             return Err(FramingError::EmptyStream.into());
                         }
@@ -307,13 +310,17 @@ impl Reader {
         let decoded = check_batch(&batch, std::iter::once(&values), &field.shape, &body, &self.limits)?;
         let held = self.stream.dictionary_bytes.entry(field.id).or_default();
         *held = if table.isDelta() { held.saturating_add(decoded) } else { decoded };
+        if table.isDelta() {
+            self.stream.joined_bytes = self.stream.joined_bytes.saturating_add(*held);
+        }
         let total: u64 = self.stream.dictionary_bytes.values().sum();
-        if total > self.limits.max_body_bytes {
-            return Err(MessageError::OverLimit {
-                what: "dictionary bytes",
-                got: total,
-                limit: self.limits.max_body_bytes,
-            });
+        let limit = self.limits.max_body_bytes;
+        for (what, got) in
+            [("dictionary bytes", total), ("dictionary bytes copied for deltas", self.stream.joined_bytes)]
+        {
+            if got > limit {
+                return Err(MessageError::OverLimit { what, got, limit });
+            }
         }
         let body = arrow_body(body, &field.shape);
         Ok(read_dictionary(&body, table, schema.schema(), &mut self.stream.dictionaries, &version)?)

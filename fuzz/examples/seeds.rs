@@ -1,0 +1,216 @@
+//! Writes inputs for the targets to begin with, into `seeds/`: `cargo run -p vgi-rpc-fuzz --example seeds`.
+//!
+//! They come from bytes that were captured from the reference (`tests/golden`), and from calls of the service that the
+//! targets have. Minimise them with `cargo fuzz cmin` before they are committed: `README.md` says how.
+
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringViewArray};
+use bytes::Buf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vgi_rpc_fuzz::metadata_detail::KEYS;
+use vgi_rpc_fuzz::support::service::{MAIN, VERSION, VERSIONED, responder, text};
+use vgi_rpc_fuzz::support::{limits, panics};
+use vgi_rpc_protocol::Next;
+use vgi_rpc_protocol::client::{self, Call, CallKind};
+use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata, Outbox, decode_batch, encode_batch};
+use vgi_rpc_protocol::reflection;
+use vgi_rpc_protocol::wire::detail::{BadRequest, ErrorInfo, Help, PreconditionFailure, RetryInfo};
+use vgi_rpc_protocol::wire::error::{ErrorContext, RpcError};
+use vgi_rpc_protocol::wire::log::LogMessage;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Result<()> {
+    panics::watch();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    golden(&root.join("../tests/golden"), root)?;
+    conversations(root)?;
+    metadata(root)?;
+    for (n, seed) in [7_u64, 99, 12345].into_iter().enumerate() {
+        let noise = noise(seed);
+        for target in ["ipc_structured", "operations"] {
+            for len in [40, 200, 1500] {
+                write(root, target, &format!("noise{n}-{len}"), &noise[..len])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write(root: &Path, target: &str, name: &str, bytes: &[u8]) -> Result<()> {
+    let folder: PathBuf = root.join("seeds").join(target);
+    fs::create_dir_all(&folder)?;
+    Ok(fs::write(folder.join(name), bytes)?)
+}
+
+/// What the reference said, for the targets that read one side of a connection.
+fn golden(golden: &Path, root: &Path) -> Result<()> {
+    for entry in fs::read_dir(golden)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let Some(name) = name.strip_suffix(".bin") else { continue };
+        let bytes = fs::read(&path)?;
+        write(root, "ipc_raw", name, &bytes)?;
+        if name.ends_with(".request") {
+            write(root, "server_session", name, &bytes)?;
+        } else {
+            for plan in [0x00, 0x1a, 0x1e, 0x1b, 0xca] {
+                write(
+                    root,
+                    "client_connection",
+                    &format!("{name}.{plan:02x}"),
+                    &[&[plan], &bytes[..]].concat(),
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One call of each method of the targets' own service, with its answer.
+fn conversations(root: &Path) -> Result<()> {
+    let numbers = |values: [i64; 2]| {
+        let [at, manner] = values.map(|value| Arc::new(Int64Array::from(vec![value])) as ArrayRef);
+        vec![("at", at), ("manner", manner)]
+    };
+    let count = || vec![("count", Arc::new(Int64Array::from(vec![2])) as ArrayRef)];
+    let value = |value: ArrayRef| vec![("value", value)];
+    let (stream, headed) = (CallKind::Stream { header: false }, CallKind::Stream { header: true });
+    let view: ArrayRef = Arc::new(StringViewArray::from(vec!["a text that does not fit into its view"]));
+    let record = encode_batch(&RecordBatch::try_from_iter([("a", text("b"))])?, &Metadata::new())?;
+    let record: ArrayRef = Arc::new(arrow_array::BinaryArray::from_iter_values([record]));
+    let mut calls = vec![
+        ("echo", CallKind::Unary, value(text("hello"))),
+        ("echo_view", CallKind::Unary, value(view)),
+        ("record", CallKind::Unary, value(record)),
+        ("log", CallKind::Unary, value(text("hello"))),
+        ("fail", CallKind::Unary, vec![("message", text("too small"))]),
+        ("nothing", CallKind::Unary, vec![]),
+        ("panic", CallKind::Unary, vec![]),
+        ("misfit", CallKind::Unary, vec![]),
+        ("__transport_options__", CallKind::Unary, vec![]),
+        ("no_such_method", stream, vec![]),
+        ("count", stream, count()),
+        ("count_with_header", headed, count()),
+        ("no_header", headed, vec![]),
+        ("colors", stream, vec![]),
+        ("no_columns", stream, vec![]),
+        ("scale", stream, vec![("factor", Arc::new(Float64Array::from(vec![2.0])) as ArrayRef)]),
+    ];
+    calls.extend((0..7).map(|manner| ("count_until", stream, numbers([1, manner]))));
+    calls.extend((0..7).map(|manner| ("scale_until", stream, numbers([1, manner]))));
+    let mut all = Vec::new();
+    for (index, (method, kind, row)) in calls.into_iter().enumerate() {
+        for protocol in [MAIN, VERSIONED] {
+            let (request, response) = converse(protocol, method, kind, &row)?;
+            all.extend_from_slice(&request);
+            let name = format!("{method}-{index}-{protocol}");
+            write(root, "server_session", &name, &request)?;
+            let plan = match kind {
+                CallKind::Unary => 0,
+                CallKind::Stream { header: false } => 0x1a,
+                CallKind::Stream { header: true } => 0x1b,
+            };
+            write(root, "client_connection", &name, &[&[plan], &response[..]].concat())?;
+        }
+    }
+    write(root, "server_session", "all", &all)
+}
+
+/// All that both sides say in one call: a stream has three inputs and is then closed.
+fn converse(
+    protocol: &str,
+    method: &str,
+    kind: CallKind,
+    row: &[(&str, ArrayRef)],
+) -> Result<(Vec<u8>, Vec<u8>)> {
+    let (mut client, mut server) = (client::Connection::new(limits()), responder(limits()));
+    let row = match row {
+        [] => RecordBatch::new_empty(EncodedSchema::empty().schema().clone()),
+        row => RecordBatch::try_from_iter(row.iter().cloned())?,
+    };
+    let call = Call {
+        protocol,
+        method,
+        protocol_version: (protocol == VERSIONED).then_some(VERSION),
+        request_id: Some("1"),
+        kind,
+        metadata: Metadata::new(),
+    };
+    client.call(&call, &EncodedSchema::new(row.schema())?, &row)?;
+    let (mut request, mut response) = (Vec::new(), Vec::new());
+    let values: ArrayRef = Arc::new(Float64Array::from(vec![1.5]));
+    let input = RecordBatch::try_from_iter([("value", values)])?;
+    for turn in 0..6 {
+        let sent = client.poll_transmit().map(take).unwrap_or_default();
+        request.extend_from_slice(&sent);
+        server.receive(sent.into());
+        while let Ok(Next::Event(work)) = server.poll_work() {
+            server.complete(work.run())?;
+        }
+        let answer = server.poll_transmit().map(take).unwrap_or_default();
+        response.extend_from_slice(&answer);
+        client.receive(answer.into());
+        while let Ok(Next::Event(_)) = client.poll_event() {}
+        // On a call that is over these are refused, which is as well.
+        let _ = match (turn, method.starts_with("scale")) {
+            (4, _) => client.close(),
+            (_, true) => client.send(&EncodedSchema::new(input.schema())?, &input, &Metadata::new()),
+            (_, false) => client.tick(&Metadata::new()),
+        };
+    }
+    Ok((request, response))
+}
+
+fn take(outbox: &mut Outbox) -> Vec<u8> {
+    outbox.copy_to_bytes(outbox.len()).to_vec()
+}
+
+/// Metadata of logs and errors, and reflection's payloads.
+fn metadata(root: &Path) -> Result<()> {
+    let error = RpcError::value_error("too small")
+        .with_kind("some_kind")
+        .with_detail(RetryInfo { retry_delay_seconds: 1.5 })
+        .with_detail(ErrorInfo { metadata: [("key".to_owned(), "value".to_owned())].into_iter().collect() })
+        .with_detail(BadRequest::default())
+        .with_detail(PreconditionFailure::default())
+        .with_detail(Help::default());
+    let error = error.to_metadata(&ErrorContext::new("server"));
+    let log =
+        LogMessage::info("hello").with("rows", 3).with("nested", serde_json::json!({"a": [1, null, 2.5]}));
+    for (name, metadata) in [("error", error), ("log", log.to_metadata("server", Some("1")))] {
+        let mut bytes = Vec::new();
+        for (key, value) in metadata.iter() {
+            let index = KEYS.iter().position(|known| known.as_bytes() == key).unwrap_or_default();
+            bytes.push(index as u8);
+            bytes.extend_from_slice(value);
+            bytes.push(0);
+        }
+        write(root, "metadata_detail", name, &bytes)?;
+    }
+    for (name, value) in
+        [("request", "echo"), ("version", "1.20.3"), ("code", "UNAVAILABLE"), ("trace", "00-ab-cd-01")]
+    {
+        write(
+            root,
+            "metadata_detail",
+            name,
+            format!("\x08{value}\0\x09demo.A.v1\0\x0a1\0\x0b{value}").as_bytes(),
+        )?;
+    }
+    let service = responder(limits()).service().clone();
+    for info in service.protocols() {
+        write(root, "metadata_detail", &info.name, &reflection::describe(info).encode()?)?;
+    }
+    let (_, list) = converse(reflection::PROTOCOL_NAME, "list_protocols", CallKind::Unary, &[])?;
+    let (batch, _) = decode_batch(list.into(), &limits())?;
+    let list = arrow_array::cast::AsArray::as_binary::<i32>(batch.column(0)).value(0).to_vec();
+    write(root, "metadata_detail", "list", &list)
+}
+
+/// Bytes to draw a description from.
+fn noise(seed: u64) -> Vec<u8> {
+    let mut draws = vgi_rpc_protocol::IdSource::seeded(seed);
+    (0..200).flat_map(|_| draws.next_u64().to_le_bytes()).collect()
+}

@@ -1,0 +1,25 @@
+//! What must hold of any bytes. Each target is a function that takes bytes and panics when something does not hold.
+//!
+//! Lives here: the targets, one file each, and what they share. `cargo test` replays the seeds and every input that
+//! once failed (`tests/replay.rs`); `fuzz/run` has libFuzzer search for more (`libfuzzer/`, a package of its own,
+//! because nothing but `cargo fuzz` can link it). `README.md` says how to run one target and how to add one.
+
+pub mod support;
+
+macro_rules! targets {
+    ($($name:ident),* $(,)?) => {
+        $(pub mod $name;)*
+
+        /// Every target by its name, which is also the name of its binary and of its folders.
+        pub const TARGETS: &[(&str, fn(&[u8]))] = &[$((stringify!($name), $name::run)),*];
+    };
+}
+
+targets! {
+    client_connection,
+    ipc_raw,
+    ipc_structured,
+    metadata_detail,
+    operations,
+    server_session,
+}

@@ -1,0 +1,102 @@
+//! Bytes into a machine in pieces, and out of it: every way in that a driver has.
+
+use bytes::{Buf, Bytes};
+use vgi_rpc_protocol::ipc::{Outbox, Reader};
+use vgi_rpc_protocol::service::Responder;
+use vgi_rpc_protocol::{IdSource, client};
+
+/// The `receive*` group that every machine has.
+pub trait Input {
+    /// Takes bytes in, sharing them.
+    fn receive(&mut self, bytes: Bytes);
+    /// Lends memory to read into.
+    fn read_buf(&mut self) -> &mut [u8];
+    /// Takes in what was read.
+    fn advance(&mut self, count: usize);
+}
+
+macro_rules! inputs {
+    ($($machine:ty),*) => {$(
+        impl Input for $machine {
+            fn receive(&mut self, bytes: Bytes) {
+                <$machine>::receive(self, bytes);
+            }
+            fn read_buf(&mut self) -> &mut [u8] {
+                <$machine>::read_buf(self)
+            }
+            fn advance(&mut self, count: usize) {
+                <$machine>::advance(self, count);
+            }
+        }
+    )*};
+}
+
+inputs!(client::Connection, Responder, Reader);
+
+/// How bytes are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// All at once.
+    Whole,
+    /// One by one.
+    Bytewise,
+    /// Into pieces drawn from a seed, some of them read into lent memory, some of them not polled after.
+    Pieces(u64),
+}
+
+impl Cut {
+    /// Bytes of an input up to which every byte is worth a poll.
+    const SHORT: usize = 600;
+
+    /// The cut that is compared with the whole: a function of the bytes alone, so that a run can be repeated.
+    pub fn of(data: &[u8]) -> Self {
+        // FNV-1a.
+        let hash = data.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        if data.len() <= Self::SHORT && hash & 0x30 == 0 { Self::Bytewise } else { Self::Pieces(hash) }
+    }
+
+    /// Gives the machine all bytes, polling it between pieces and at the end.
+    pub fn feed<M: Input>(self, machine: &mut M, bytes: &Bytes, mut poll: impl FnMut(&mut M)) {
+        let mut left = bytes.clone();
+        let mut draws = IdSource::seeded(if let Self::Pieces(seed) = self { seed } else { 0 });
+        while !left.is_empty() {
+            let draw = draws.next_u64();
+            let (len, by_read, polled) = match self {
+                Self::Whole => (left.len(), false, false),
+                Self::Bytewise => (1, draw & 1 == 1, true),
+                Self::Pieces(_) => {
+                    let most = [2, 9, 65, 1025][(draw & 3) as usize];
+                    (1 + (draw >> 32) as usize % most, draw & 4 == 4, draw & 0x18 != 0)
+                }
+            };
+            let mut count = len.min(left.len());
+            if by_read {
+                let lent = machine.read_buf();
+                assert!(!lent.is_empty(), "read_buf is never empty");
+                count = count.min(lent.len());
+                lent[..count].copy_from_slice(&left[..count]);
+                left.advance(count);
+                machine.advance(count);
+            } else {
+                machine.receive(left.split_to(count));
+            }
+            if polled {
+                poll(machine);
+            }
+        }
+        poll(machine);
+    }
+}
+
+/// Appends what waits to `sent`.
+pub fn drain(outbox: Option<&mut Outbox>, sent: &mut Vec<u8>) {
+    let Some(outbox) = outbox else { return };
+    while outbox.has_remaining() {
+        let chunk = outbox.chunk();
+        assert!(!chunk.is_empty(), "an outbox that is not empty has bytes to send");
+        sent.extend_from_slice(chunk);
+        outbox.advance(chunk.len());
+    }
+}

@@ -1,0 +1,19 @@
+//! What the targets share: bounds, bytes cut into pieces, a service with every kind of method, and its states
+//! counted. Not here: anything that one target alone needs.
+
+pub mod feed;
+pub mod panics;
+pub mod service;
+pub mod told;
+
+use vgi_rpc_protocol::Limits;
+
+/// Bounds small enough that an input which reaches them is found and is not slow.
+pub fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_header_bytes = 1 << 20;
+    limits.max_body_bytes = 16 << 20;
+    limits.max_rows = 1 << 16;
+    limits.max_schema_fields = 1 << 10;
+    limits
+}

@@ -1,0 +1,154 @@
+//! Inputs of a type that holds many values in few bytes, where the method declares one that does not.
+
+use super::common::batches::{no_columns, point, row, schema};
+use super::common::driver::{Command, Rest, lines, listen, serve};
+use super::common::messages::Header;
+use super::common::scenarios::{scale, stream};
+use super::common::service::responder;
+use super::common::streams::{END_OF_STREAM, stream_of};
+use super::common::told::Told;
+use super::*;
+use allocation_counter::measure;
+use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int8Array, ListArray, NullArray, StringArray};
+use arrow_buffer::OffsetBuffer;
+use arrow_ipc::{MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder};
+use arrow_schema::{DataType, Field};
+use bytes::Buf;
+use flatbuffers::FlatBufferBuilder;
+use std::sync::Arc;
+use vgi_rpc_protocol::client::Connection;
+use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+
+/// Rows that such a column claims: enough to see, little enough to bear when the test fails.
+const ROWS: i64 = 20_000_000;
+
+/// Sends a first input of this type to an exchange of `float64`, and gives what the server took at once and the first
+/// thing that the client was told.
+fn exchanged(data_type: DataType, header: &Bytes, body: &[u8]) -> (u64, String) {
+    let schema = EncodedSchema::new(schema([("value", data_type)])).unwrap();
+    exchanged_by(scale(2.0), [&schema.message()[..], header, body, &END_OF_STREAM].concat().into())
+}
+
+/// The same for any exchange and an input stream as it is.
+fn exchanged_by(open: Command, input: Bytes) -> (u64, String) {
+    super::common::quiet_panics();
+    let (mut client, mut server) = (Connection::new(Limits::default()), responder(Limits::default()));
+    open.issue(&mut client).unwrap();
+    let outbox = client.poll_transmit().unwrap();
+    server.receive(outbox.copy_to_bytes(outbox.len()));
+    let mut sent = Vec::new();
+    assert_eq!(serve(&mut server, usize::MAX, &mut sent), Rest::NeedInput);
+    let taken = measure(|| {
+        server.receive(input);
+        assert_eq!(serve(&mut server, usize::MAX, &mut sent), Rest::NeedInput);
+    });
+    // What the client makes of it is not measured, and not shown if it is long.
+    let mut told: Vec<Told> = Vec::new();
+    if sent.len() < MIB as usize {
+        client.receive(sent.into());
+        listen(&mut client, &mut told);
+    }
+    let first = lines(&told).into_iter().next().unwrap_or_default();
+    (taken.bytes_max, first.chars().take(300).collect())
+}
+
+#[track_caller]
+fn assert_refused(what: &str, (taken, told): (u64, String)) {
+    assert_below(what, taken, 16 * MIB);
+    assert!(told.starts_with("failed TypeError"), "{what}: {told:?}");
+}
+
+#[test]
+fn nulls_are_not_written_out() {
+    let header = Header::default().batch(ROWS, &[(ROWS, ROWS)], &[]);
+    assert_refused("twenty million nulls", exchanged(DataType::Null, &header, &[]));
+}
+
+#[test]
+fn runs_are_not_written_out() {
+    let ends = Arc::new(Field::new("run_ends", DataType::Int32, false));
+    let values = Arc::new(Field::new("values", DataType::Float64, true));
+    let body = [&(ROWS as i32).to_le_bytes()[..], &[0; 4], &1.5_f64.to_le_bytes()].concat();
+    let nodes = [(ROWS, 0), (1, 0), (1, 0)];
+    let header = Header::with_body(16).batch(ROWS, &nodes, &[(0, 0), (0, 4), (0, 0), (8, 8)]);
+    let result = exchanged(DataType::RunEndEncoded(ends, values), &header, &body);
+    assert_refused("a run of twenty million", result);
+}
+
+/// A batch with one view column, which has one variadic buffer.
+fn with_one_variadic_buffer(
+    rows: i64,
+    nodes: &[(i64, i64)],
+    buffers: &[(i64, i64)],
+    body_len: usize,
+) -> Bytes {
+    let mut builder = FlatBufferBuilder::new();
+    let nodes: Vec<_> = nodes.iter().map(|(len, nulls)| arrow_ipc::FieldNode::new(*len, *nulls)).collect();
+    let buffers: Vec<_> = buffers.iter().map(|(at, len)| arrow_ipc::Buffer::new(*at, *len)).collect();
+    let (nodes, buffers) = (builder.create_vector(&nodes), builder.create_vector(&buffers));
+    let counts = builder.create_vector(&[1_i64]);
+    let mut batch = RecordBatchBuilder::new(&mut builder);
+    batch.add_length(rows);
+    batch.add_nodes(nodes);
+    batch.add_buffers(buffers);
+    batch.add_variadicBufferCounts(counts);
+    let batch = batch.finish().as_union_value();
+    let mut message = MessageBuilder::new(&mut builder);
+    message.add_version(MetadataVersion::V5);
+    message.add_header_type(MessageHeader::RecordBatch);
+    message.add_header(batch);
+    message.add_bodyLength(body_len as i64);
+    let root = message.finish();
+    builder.finish(root, None);
+    framed(builder.finished_data())
+}
+
+/// Two columns, of which the second has views of one text, each of which a cast would copy.
+#[test]
+fn views_are_not_written_out() {
+    let (text, views) = (1_i32 << 16, 2000_i64);
+    let view = [text.to_le_bytes(), *b"xxxx", [0; 4], [0; 4]].concat();
+    let body = [vec![0; 8 * views as usize], view.repeat(views as usize), vec![b'x'; text as usize]].concat();
+    let (nodes, at) = ([(views, 0), (views, 0)], 8 * views);
+    let buffers = [(0, 0), (0, at), (0, 0), (at, 2 * at), (3 * at, i64::from(text))];
+    let header = with_one_variadic_buffer(views, &nodes, &buffers, body.len());
+    let schema = schema([("a", DataType::Float64), ("b", DataType::Utf8View)]);
+    let schema = EncodedSchema::new(schema).unwrap();
+    let input = [&schema.message()[..], &header, &body, &END_OF_STREAM].concat();
+    let result = exchanged_by(stream("swap", no_columns(1)), input.into());
+    assert_refused("two thousand views of 64 KiB", result);
+}
+
+/// A list of nulls, which as a list of anything else would hold each of them.
+#[test]
+fn nulls_in_a_list_are_not_written_out() {
+    let (items, offsets) = (NullArray::new(ROWS as usize), OffsetBuffer::from_lengths([ROWS as usize]));
+    let item = Arc::new(Field::new("item", DataType::Null, true));
+    let list: ArrayRef = Arc::new(ListArray::new(item, offsets, Arc::new(items), None));
+    let input = stream_of(&[(row([("labels", list), ("point", point(0.5, None))]), Metadata::new())]);
+    let result = exchanged_by(stream("copy_labels", no_columns(1)), input);
+    assert_refused("a list of twenty million nulls", result);
+}
+
+/// A long value that every row refers to.
+#[test]
+fn dictionaries_are_not_written_out() {
+    let long = "0".repeat(MIB as usize / 4);
+    let values = Arc::new(StringArray::from(vec![&*long]));
+    let texts: ArrayRef = Arc::new(DictionaryArray::new(Int8Array::from(vec![0; 1000]), values));
+    let numbers: ArrayRef = Arc::new(Float64Array::from(vec![0.0; 1000]));
+    let input = stream_of(&[(row([("a", numbers), ("b", texts)]), Metadata::new())]);
+    let result = exchanged_by(stream("swap", no_columns(1)), input);
+    assert_refused("a thousand times one long value", result);
+}
+
+/// A column without a value is sent as nulls by clients that infer types: as many as are ever sent are cast.
+#[test]
+fn a_million_nulls_are_cast() {
+    let rows = 1_000_000;
+    let header = Header::default().batch(rows, &[(rows, rows)], &[]);
+    let (taken, told) = exchanged(DataType::Null, &header, &[]);
+    assert_below("a million nulls", taken, 64 * MIB);
+    // They are refused for what they are, and not for their number.
+    assert!(told.contains("Input schema mismatch") && !told.contains("written out"), "{told:?}");
+}

@@ -1,0 +1,70 @@
+//! One caller with its connection: both machines, and what lies between them.
+
+use super::caller::Course;
+use super::link::{Direction, Fault};
+use super::service::{SERVER_ID, service};
+use bytes::{Buf, Bytes};
+use vgi_rpc_protocol::client::Connection;
+use vgi_rpc_protocol::ipc::Outbox;
+use vgi_rpc_protocol::service::{Peer, Responder, TransportKind, Work};
+use vgi_rpc_protocol::{IdSource, Limits};
+
+/// One caller with its current connection.
+pub struct Line {
+    pub client: Connection,
+    pub client_over: bool,
+    pub server: Option<Responder>,
+    pub server_eof: bool,
+    pub work: Option<Work>,
+    pub up: Direction,
+    pub down: Direction,
+    pub fault: Fault,
+    /// The caller went away by itself.
+    pub abandoned: bool,
+    /// Distinguishes this connection from those before it.
+    pub generation: usize,
+    pub course: Option<Course>,
+    pub calls_left: usize,
+}
+
+impl Line {
+    pub fn new(generation: usize, calls_left: usize, fault: Fault, seed: u64) -> Self {
+        let peer = Peer::new(TransportKind::Pipe, SERVER_ID);
+        let cut = |upwards: bool| match fault {
+            Fault::Truncate { up, after } if up == upwards => Some(after),
+            _ => None,
+        };
+        Self {
+            client: Connection::new(Limits::default()),
+            client_over: false,
+            server: Some(Responder::new(service(), peer, Limits::default(), IdSource::seeded(seed))),
+            server_eof: false,
+            work: None,
+            up: Direction::cut_after(cut(true)),
+            down: Direction::cut_after(cut(false)),
+            fault,
+            abandoned: false,
+            generation,
+            course: None,
+            calls_left,
+        }
+    }
+}
+
+/// All that waits to be sent.
+pub fn take(outbox: &mut Outbox) -> Bytes {
+    outbox.copy_to_bytes(outbox.len())
+}
+
+/// Gives a server bytes in one of the two ways.
+pub fn take_in(server: &mut Responder, mut bytes: Bytes, by_read: bool) {
+    if !by_read {
+        return server.receive(bytes);
+    }
+    while !bytes.is_empty() {
+        let lent = server.read_buf();
+        let count = lent.len().min(bytes.len());
+        bytes.copy_to_slice(&mut lent[..count]);
+        server.advance(count);
+    }
+}

@@ -1,0 +1,387 @@
+//! The simulated world: callers, a server and a network, with nothing but virtual time and a seed.
+//!
+//! Each caller makes its calls one after another, on one connection as long as that lives and on new ones after it.
+//! The server has one responder for each connection; its handlers take time. What must hold is checked as it happens
+//! and at the end.
+
+use super::caller::{Course, Plan, Step, Violation};
+use super::draws::Draws;
+use super::line::{Line, take, take_in};
+use super::link::{Fault, Mutation, Time};
+use super::service::states_alive;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use vgi_rpc_protocol::{ConnectionError, Next};
+
+/// Most things that may happen; a world in which more happens goes round in circles.
+const MOST_HAPPENINGS: usize = 20_000;
+
+/// What can happen to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Happening {
+    ReachServer,
+    ReachClient,
+    HandlerDone,
+    Think,
+    Tear,
+}
+
+/// When something happens, the how many-th it was planned, to which caller and connection it happens, and what.
+type Planned = (Time, usize, usize, usize, Happening);
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Of all that happened, in order.
+    pub digest: u64,
+    pub calls: usize,
+    /// Calls whose connection was lost, which their callers were told.
+    pub lost: usize,
+    pub abandoned: usize,
+    /// How often the network did what it must not.
+    pub mutated: usize,
+    pub happenings: usize,
+}
+
+pub struct World {
+    draws: Draws,
+    now: Time,
+    queue: BinaryHeap<Reverse<Planned>>,
+    /// How much was ever planned: of what is to happen at one time, the first planned comes first.
+    planned: usize,
+    lines: Vec<Line>,
+    next_call: i64,
+    mutation: Option<Mutation>,
+    summary: Summary,
+    verbose: bool,
+}
+
+/// Runs the world of a seed to its end.
+pub fn run(seed: u64, mutation: Option<Mutation>, verbose: bool) -> (Summary, Result<(), Violation>) {
+    let mut draws = Draws::seeded(seed);
+    let callers = 1 + draws.below(3);
+    let mut world = World {
+        draws,
+        now: 0,
+        queue: BinaryHeap::new(),
+        planned: 0,
+        lines: Vec::new(),
+        next_call: 0,
+        mutation,
+        summary: Summary { digest: 0xcbf2_9ce4_8422_2325, ..Summary::default() },
+        verbose,
+    };
+    for index in 0..callers {
+        let calls = 1 + world.draws.below(3);
+        let line = world.connect(0, calls);
+        world.lines.push(line);
+        world.opened(index);
+    }
+    let result = world.live().and_then(|()| world.check_end());
+    drop(world.lines);
+    let result = result.and_then(|()| match states_alive() {
+        0 => Ok(()),
+        left => Err(format!("{left} states outlive their connections")),
+    });
+    (world.summary, result)
+}
+
+impl World {
+    fn connect(&mut self, generation: usize, calls: usize) -> Line {
+        // What is found out about a mutation must be its own doing.
+        let fault = if self.mutation.is_some() { Fault::None } else { Fault::draw(&mut self.draws) };
+        Line::new(generation, calls, fault, generation as u64)
+    }
+
+    fn opened(&mut self, index: usize) {
+        if let Fault::Reset { at } = self.lines[index].fault {
+            self.at(self.now + at, index, Happening::Tear);
+        }
+        self.at(self.now, index, Happening::Think);
+    }
+
+    fn at(&mut self, time: Time, index: usize, happening: Happening) {
+        self.planned += 1;
+        let generation = self.lines[index].generation;
+        self.queue.push(Reverse((time, self.planned, index, generation, happening)));
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        let line = what();
+        if self.verbose {
+            println!("{:>8} {line}", self.now);
+        }
+        // FNV-1a.
+        for byte in line.bytes().chain(self.now.to_le_bytes()) {
+            self.summary.digest = (self.summary.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn live(&mut self) -> Result<(), Violation> {
+        while let Some(Reverse((time, _, index, generation, happening))) = self.queue.pop() {
+            self.now = time;
+            self.summary.happenings += 1;
+            if self.summary.happenings > MOST_HAPPENINGS {
+                return Err("there is no end to it".into());
+            }
+            if self.lines[index].generation != generation {
+                continue;
+            }
+            self.note(|| format!("caller {index}.{generation}: {happening:?}"));
+            match happening {
+                Happening::ReachServer => self.reach_server(index),
+                Happening::ReachClient => self.reach_client(index)?,
+                Happening::HandlerDone => self.handler_done(index)?,
+                Happening::Think => self.think(index)?,
+                Happening::Tear => {
+                    let mut arrivals = Vec::new();
+                    let line = &mut self.lines[index];
+                    line.up.tear(time, &mut arrivals);
+                    line.down.tear(time, &mut arrivals);
+                    self.at(time, index, Happening::ReachServer);
+                    self.at(time, index, Happening::ReachClient);
+                }
+            }
+            self.serve(index)?;
+            self.reconnect(index);
+        }
+        Ok(())
+    }
+
+    fn reach_server(&mut self, index: usize) {
+        let line = &mut self.lines[index];
+        while let Some(piece) = line.up.arrived(self.now) {
+            match (piece, &mut line.server) {
+                (Some(bytes), Some(server)) => {
+                    let by_read = self.draws.once_in(2);
+                    take_in(server, bytes, by_read);
+                }
+                (None, Some(server)) => {
+                    server.receive_eof();
+                    line.server_eof = true;
+                }
+                (_, None) => {}
+            }
+        }
+    }
+
+    /// Has the server do what it can: hand out work, send, or go away.
+    fn serve(&mut self, index: usize) -> Result<(), Violation> {
+        let line = &mut self.lines[index];
+        let Some(server) = &mut line.server else { return Ok(()) };
+        let mut arrivals = Vec::new();
+        let next = server.poll_work();
+        if let Some(outbox) = server.poll_transmit() {
+            line.down.send(take(outbox), self.now, &mut self.draws, &mut arrivals);
+        }
+        let mut handler = false;
+        match next {
+            Ok(Next::Event(work)) => {
+                if line.work.replace(work).is_some() {
+                    return Err("two invocations are out at once".into());
+                }
+                handler = true;
+            }
+            Ok(Next::NeedInput | Next::NeedCommand | Next::NeedDrain) => {}
+            Ok(Next::Closed) | Err(_) if line.server_eof => {
+                let lawful = line.fault != Fault::None || line.abandoned || matches!(next, Ok(Next::Closed));
+                let idle = server.is_idle();
+                if !lawful || (matches!(next, Ok(Next::Closed)) && !idle) {
+                    return Err(format!("the server ends with {next:?}, idle: {idle}"));
+                }
+                line.server = None;
+                line.down.end(self.now, &mut self.draws, &mut arrivals);
+            }
+            other => return Err(format!("the server fails without cause: {other:?}")),
+        }
+        if handler {
+            let delay = self.draws.pick(&[0, 0, 20, 2000]);
+            self.at(self.now + delay, index, Happening::HandlerDone);
+        }
+        for time in arrivals {
+            self.at(time, index, Happening::ReachClient);
+        }
+        Ok(())
+    }
+
+    fn handler_done(&mut self, index: usize) -> Result<(), Violation> {
+        let line = &mut self.lines[index];
+        let Some(work) = line.work.take() else { return Ok(()) };
+        if self.mutation == Some(Mutation::Leak) && self.summary.mutated == 0 && states_alive() > 0 {
+            self.summary.mutated += 1;
+            std::mem::forget(work);
+            return Ok(());
+        }
+        let Some(server) = &mut line.server else { return Err("work of a server that is gone".into()) };
+        server.complete(work.run()).map_err(|error| format!("what was given out is not taken back: {error}"))
+    }
+
+    fn reach_client(&mut self, index: usize) -> Result<(), Violation> {
+        let line = &mut self.lines[index];
+        while let Some(piece) = line.down.arrived(self.now) {
+            match piece {
+                Some(bytes) => line.client.receive(bytes),
+                None => line.client.receive_eof(),
+            }
+        }
+        if !self.lines[index].client_over {
+            self.listen(index)?;
+        }
+        Ok(())
+    }
+
+    /// All events that wait, each checked against the call that is under way.
+    fn listen(&mut self, index: usize) -> Result<(), Violation> {
+        loop {
+            match self.lines[index].client.poll_event() {
+                Ok(Next::Event(event)) => {
+                    self.note(|| format!("caller {index} is told {event:?}"));
+                    let line = &mut self.lines[index];
+                    let Some(course) = &mut line.course else {
+                        return Err(format!("caller {index} makes no call and is told {event:?}"));
+                    };
+                    if course.told(&event)? {
+                        line.course = None;
+                        self.at(self.now, index, Happening::Think);
+                    }
+                }
+                Ok(Next::NeedInput) => return Ok(()),
+                Ok(Next::NeedCommand) => {
+                    self.at(self.now, index, Happening::Think);
+                    return Ok(());
+                }
+                Ok(Next::Closed) => return self.hung_up(index, None),
+                Ok(Next::NeedDrain) => return Err("a client that holds events back".into()),
+                Err(error) => return self.hung_up(index, Some(error)),
+            }
+        }
+    }
+
+    /// The connection is of no more use to its caller.
+    fn hung_up(&mut self, index: usize, error: Option<ConnectionError>) -> Result<(), Violation> {
+        self.note(|| format!("caller {index} loses its connection: {error:?}"));
+        let line = &mut self.lines[index];
+        if line.fault == Fault::None && !line.abandoned {
+            return Err(format!("caller {index} loses a sound connection: {error:?}"));
+        }
+        if error.is_none() != line.course.is_none() {
+            return Err(format!("a call is under way: {}, error {error:?}", line.course.is_some()));
+        }
+        self.summary.lost += usize::from(line.course.take().is_some());
+        self.leave(index);
+        Ok(())
+    }
+
+    /// The caller closes its side and listens no more.
+    fn leave(&mut self, index: usize) {
+        let mut arrivals = Vec::new();
+        let line = &mut self.lines[index];
+        line.client_over = true;
+        line.up.end(self.now, &mut self.draws, &mut arrivals);
+        for time in arrivals {
+            self.at(time, index, Happening::ReachServer);
+        }
+    }
+
+    fn think(&mut self, index: usize) -> Result<(), Violation> {
+        let line = &mut self.lines[index];
+        if line.client_over {
+            return Ok(());
+        }
+        let step = match &mut line.course {
+            Some(course) => course.step(&mut line.client, &mut self.draws)?,
+            None if !line.client.is_idle() => Step::Wait,
+            None if line.calls_left == 0 => {
+                self.send(index);
+                self.leave(index);
+                return Ok(());
+            }
+            None => {
+                line.calls_left -= 1;
+                self.next_call += 1;
+                self.summary.calls += 1;
+                let plan = Plan::draw(self.next_call, &mut self.draws);
+                let begun = Course::begin(plan, &mut line.client);
+                line.course = Some(begun.map_err(|error| format!("an idle client takes no call: {error}"))?);
+                Step::Issued
+            }
+        };
+        match step {
+            Step::Wait => {}
+            Step::Issued => {
+                let pause = self.draws.pick(&[0, 10, 500]);
+                self.at(self.now + pause, index, Happening::Think);
+            }
+            Step::Abandon => {
+                let line = &mut self.lines[index];
+                line.abandoned = true;
+                line.course = None;
+                self.summary.abandoned += 1;
+            }
+        }
+        self.send(index);
+        if self.lines[index].abandoned {
+            self.leave(index);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, index: usize) {
+        let mut arrivals = Vec::new();
+        let line = &mut self.lines[index];
+        if let Some(outbox) = line.client.poll_transmit() {
+            line.up.send(take(outbox), self.now, &mut self.draws, &mut arrivals);
+        }
+        for time in arrivals {
+            self.at(time, index, Happening::ReachServer);
+        }
+        self.mutate(index);
+    }
+
+    /// Has the network do what it must not, once in a run.
+    fn mutate(&mut self, index: usize) {
+        let Some(mutation) = self.mutation.filter(|_| self.summary.mutated == 0) else { return };
+        if !self.draws.once_in(4) {
+            return;
+        }
+        let (up, other) = (self.draws.once_in(2), (index + 1) % self.lines.len());
+        let line = &mut self.lines[index];
+        if mutation != Mutation::Misdeliver {
+            let direction = if up { &mut line.up } else { &mut line.down };
+            self.summary.mutated += usize::from(direction.mutate(mutation));
+        } else if other != index
+            && let Some(bytes) = line.down.steal()
+        {
+            self.lines[other].down.inject(bytes, self.now);
+            self.at(self.now, other, Happening::ReachClient);
+            self.summary.mutated += 1;
+        }
+    }
+
+    /// A caller with calls to make takes a new connection once both sides of the old one are gone.
+    fn reconnect(&mut self, index: usize) {
+        let line = &self.lines[index];
+        if !line.client_over || line.server.is_some() || line.calls_left == 0 {
+            return;
+        }
+        let (generation, calls) = (line.generation + 1, line.calls_left);
+        self.lines[index] = self.connect(generation, calls);
+        self.opened(index);
+    }
+
+    /// Nothing happens any more. That must be because all is done.
+    fn check_end(&self) -> Result<(), Violation> {
+        for (index, line) in self.lines.iter().enumerate() {
+            if let Some(course) = &line.course {
+                return Err(format!("caller {index} waits for ever: {:?}", course.plan));
+            }
+            if line.calls_left > 0 || !line.client_over || line.server.is_some() || line.work.is_some() {
+                return Err(format!("caller {index} is stuck with {} calls to make", line.calls_left));
+            }
+        }
+        match states_alive() {
+            0 => Ok(()),
+            left => Err(format!("{left} states are left when all is done")),
+        }
+    }
+}
