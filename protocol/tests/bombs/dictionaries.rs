@@ -32,7 +32,7 @@ fn deltas_count_until_the_limit() {
     assert!(matches!(result, Err(ReadError::Message(MessageError::OverLimit { .. }))), "{result:?}");
     // The dictionary before a delta is held while the one after it is made.
     assert_below("deltas up to 400,000 bytes", taken, 4 * 400_000);
-    let (taken, result) = read(&bytes, limits(|limits| limits.max_body_bytes = 2_000_000));
+    let (taken, result) = read(&bytes, limits(|limits| limits.max_body_bytes = 60_000_000));
     assert_eq!(result, Ok(100));
     assert_below("deltas of 1,000,000 bytes", taken, 4 * 1_000_000);
 }
@@ -62,4 +62,28 @@ fn dictionaries_go_with_their_stream() {
         while reader.next_item().unwrap().is_some() {}
     });
     assert!(taken.bytes_current < 16 * KIB as i64, "{} bytes are kept", taken.bytes_current);
+}
+
+/// A large dictionary and many small deltas: each has all of it copied, so that what is copied is limited as well.
+#[test]
+fn the_work_of_deltas_is_bounded() {
+    let deltas = 2000;
+    let bytes = growing(deltas, 100);
+    let limit = 10_000_000;
+    let mut result = Ok(());
+    let taken = allocation_counter::measure(|| {
+        let mut reader = Reader::new(limits(|limits| limits.max_body_bytes = limit));
+        reader.receive(bytes.clone());
+        result = loop {
+            match reader.next_item() {
+                Ok(Some(_)) => {}
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+    });
+    let Err(ReadError::Message(MessageError::OverLimit { what, .. })) = result else { panic!("{result:?}") };
+    assert!(what.contains("deltas"), "{what}");
+    println!("{} KiB in all for {} KiB of deltas", taken.bytes_total / KIB, bytes.len() / 1024);
+    assert!(taken.bytes_total < 8 * limit, "{} bytes in all", taken.bytes_total);
 }
