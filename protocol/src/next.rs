@@ -1,17 +1,17 @@
 //! What a machine says when it is asked what comes next.
 
 /// The answer of `poll_event`. An error beside it means that the connection has failed.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next<E> {
     /// Something happened.
     Event(E),
     /// More bytes are needed: send what waits, then receive.
     NeedInput,
-    /// The machine waits for a command: an earlier event is to be answered, or a call to be made.
+    /// The machine waits for a command: an earlier event is to be answered, or a call or request to be made.
     NeedCommand,
     /// Too much output waits: send some of it first.
     NeedDrain,
-    /// The peer is done and everything was answered.
+    /// The peer is done and everything was answered: after the output the connection may be closed.
     Closed,
 }
 

@@ -3,6 +3,7 @@
 use arrow_buffer::Buffer;
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::IoSlice;
 
 /// Arrow buffers shorter than this are copied next to their header: one slice more costs about as much.
@@ -18,13 +19,20 @@ const ZEROS: [u8; super::ALIGNMENT] = [0; super::ALIGNMENT];
 ///
 /// It is a [`Buf`]: [`Buf::chunks_vectored`] fills the slices for `write_vectored`, [`Buf::advance`] drops what
 /// was written. A driver that passes ownership on takes [`Self::pop_segment`] instead.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outbox {
     segments: VecDeque<Segment>,
     /// Bytes of the first segment that have been sent.
     sent: usize,
     len: usize,
     spare: Vec<u8>,
+}
+
+/// Shows the length alone: what is sent may be nobody else's business.
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").field("len", &self.len).finish_non_exhaustive()
+    }
 }
 
 /// One contiguous run of output.
@@ -84,7 +92,7 @@ impl Outbox {
     }
 
     /// Appends what `write` puts at the end of the header segment.
-    pub(crate) fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let segment = self.owned();
         let before = segment.len();
         write(segment);
@@ -111,8 +119,13 @@ impl Outbox {
         }
     }
 
+    /// Gives back memory that is kept for output to come.
+    pub fn release_memory(&mut self) {
+        self.spare = Vec::new();
+    }
+
     /// Appends bytes that live elsewhere, shared unless they are few.
-    pub(crate) fn write_bytes(&mut self, bytes: &Bytes) {
+    pub fn write_bytes(&mut self, bytes: &Bytes) {
         if bytes.len() < SHARE_BYTES {
             self.write(bytes);
         } else {

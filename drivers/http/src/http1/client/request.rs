@@ -44,7 +44,7 @@ pub(super) fn write(
         write_fields(out, &head.headers, content_length, closes.then_some("close"));
     });
     for segment in body {
-        outbox.write_bytes(segment);
+        outbox.write_bytes(&segment);
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ impl Answer {
         });
         if !exchange.is_head {
             for segment in self.body {
-                outbox.write_bytes(segment);
+                outbox.write_bytes(&segment);
             }
         }
     }

@@ -1,31 +1,6 @@
-//! What a machine says when it is asked what comes next, and when it is told to do what it cannot.
+//! What is said to a command that does not fit.
 
 use http::{HeaderName, Method, StatusCode};
-
-/// The answer of `poll_event`.
-#[derive(Debug)]
-pub enum Next<E> {
-    /// Something happened.
-    Event(E),
-    /// More bytes are needed: send what waits, then receive.
-    NeedInput,
-    /// The machine waits for a command: an earlier event is to be answered, or a request to be sent.
-    NeedCommand,
-    /// Output waits that has to be sent before anything else can happen.
-    NeedDrain,
-    /// Nothing will come any more, and nothing waits to be sent: close the socket.
-    Closed,
-}
-
-impl<E> Next<E> {
-    /// The event, if there is one.
-    pub fn event(self) -> Option<E> {
-        match self {
-            Self::Event(event) => Some(event),
-            _ => None,
-        }
-    }
-}
 
 /// A command that does not fit. The machine is as it was before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
