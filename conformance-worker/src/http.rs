@@ -1,6 +1,7 @@
 //! The worker on HTTP: the endpoint that the command line asks for, and what the suite wants beside it.
 
 use crate::options::{HttpOptions, ProofMode};
+use crate::storage::{MAX_UPLOAD_BYTES, Storage};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 use std::error::Error;
@@ -45,6 +46,9 @@ pub fn endpoint(
             sticky.echo_headers.push(("x-vgi-conformance-echo".into(), "conformance-fixed-marker".into()));
         }
         builder = builder.sticky(sticky);
+    }
+    if let Some(url) = &options.fake_storage {
+        builder = builder.upload_urls(Storage::new(url), Some(MAX_UPLOAD_BYTES));
     }
     Ok(authenticate(options, builder)?.build()?)
 }

@@ -6,6 +6,7 @@ mod http;
 mod options;
 mod secondary;
 mod service;
+mod storage;
 
 use clap::Parser;
 use options::{Options, Transport};

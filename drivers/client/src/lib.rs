@@ -1,17 +1,27 @@
 //! A blocking vgi-rpc client: one type over any transport.
 //!
-//! The drivers provide the transports: `vgi-rpc-stdio` spawns a worker and talks to its stdin and stdout. Another one
-//! is an implementation of [`Transport`] away.
+//! The drivers provide what it stands on: a [`Transport`] moves the bytes of a connection, as those of
+//! `vgi-rpc-stdio` and `vgi-rpc-unix` do, and a [`Channel`] carries whole calls in some other way, as that of
+//! `vgi-rpc-http` does.
 //!
 //! | file | subject |
 //! | --- | --- |
 //! | `client` | calls |
+//! | `method` | what is called |
 //! | `stream` | an open stream |
+//! | `channel` | what carries calls: anything, or a connection of bytes |
+//! | `transport` | what moves a connection's bytes |
 //! | `transfer` | sending all of an outbox by way of vectored writes |
 
+mod channel;
 mod client;
+mod method;
 mod stream;
 pub mod transfer;
+mod transport;
 
-pub use client::{CallError, Client, Method, Remote, Transport};
+pub use channel::Channel;
+pub use client::{CallError, Client};
+pub use method::{Method, Remote};
 pub use stream::Stream;
+pub use transport::Transport;

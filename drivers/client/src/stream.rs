@@ -1,5 +1,6 @@
 //! An open stream of a blocking client.
 
+use crate::channel::Channel;
 use crate::client::{CallError, Client, refuse_pointer};
 use arrow_array::RecordBatch;
 use vgi_rpc_protocol::client::Event;
@@ -34,8 +35,8 @@ impl<'a> Stream<'a> {
         if !self.open {
             return Ok(None);
         }
-        self.client.connection.tick(metadata)?;
-        self.answer()
+        let asked = self.client.channel.tick(metadata);
+        self.answer(asked)
     }
 
     /// Sends one batch to an exchange and reads its answer.
@@ -56,8 +57,8 @@ impl<'a> Stream<'a> {
         metadata: &Metadata,
     ) -> Result<(RecordBatch, Metadata), CallError> {
         let schema = self.client.encoded(&batch.schema())?;
-        self.client.connection.send(&schema, batch, metadata)?;
-        let answer = self.answer()?;
+        let sent = self.client.channel.send(&schema, batch, metadata);
+        let answer = self.answer(sent)?;
         answer.ok_or_else(|| {
             RpcError::new("ProtocolError", "the server ended the exchange without an answer").into()
         })
@@ -68,7 +69,7 @@ impl<'a> Stream<'a> {
     /// # Errors
     /// When the connection fails.
     pub fn close(mut self) -> Result<(), CallError> {
-        self.end(|client| client.connection.close())
+        self.end(|channel| channel.end())
     }
 
     /// Gives the stream up: the server stops without another turn.
@@ -76,11 +77,14 @@ impl<'a> Stream<'a> {
     /// # Errors
     /// When the connection fails.
     pub fn cancel(mut self) -> Result<(), CallError> {
-        self.end(|client| client.connection.cancel())
+        self.end(|channel| channel.cancel())
     }
 
-    fn answer(&mut self) -> Result<Option<(RecordBatch, Metadata)>, CallError> {
-        let result = self.read_answer();
+    fn answer(&mut self, asked: Result<(), CallError>) -> Result<Option<(RecordBatch, Metadata)>, CallError> {
+        if let Err(error @ CallError::Command(_)) = asked {
+            return Err(error);
+        }
+        let result = asked.and_then(|()| self.read_answer());
         if !matches!(result, Ok(Some(_)) | Err(CallError::Pointer)) {
             self.open = false;
         }
@@ -98,7 +102,7 @@ impl<'a> Stream<'a> {
                     return Err(error.into());
                 }
                 Event::Finished => {
-                    self.client.send()?;
+                    self.client.channel.flush()?;
                     return Ok(None);
                 }
                 Event::Header(..) | Event::Log(_) => {}
@@ -106,14 +110,11 @@ impl<'a> Stream<'a> {
         }
     }
 
-    fn end(
-        &mut self,
-        how: impl FnOnce(&mut Client) -> Result<(), vgi_rpc_protocol::CommandError>,
-    ) -> Result<(), CallError> {
+    fn end(&mut self, how: impl FnOnce(&mut dyn Channel) -> Result<(), CallError>) -> Result<(), CallError> {
         if !std::mem::take(&mut self.open) {
             return Ok(());
         }
-        how(self.client)?;
+        how(&mut *self.client.channel)?;
         self.client.finish_call()
     }
 }
@@ -130,6 +131,6 @@ impl Iterator for Stream<'_> {
 impl Drop for Stream<'_> {
     fn drop(&mut self) {
         // A connection that fails here says so at the next call.
-        let _ = self.end(|client| client.connection.close());
+        let _ = self.end(|channel| channel.end());
     }
 }

@@ -1,8 +1,9 @@
 //! vgi-rpc over HTTP/1.1.
 //!
 //! [`http1`] is the connection machine, for both roles: bytes in, requests and responses out; no socket, no clock,
-//! no thread. Drivers that move its bytes stand on it: [`Server`], on a mio event loop.
+//! no thread. Drivers that move its bytes stand on it: [`Server`], on a mio event loop, and the blocking [`client`].
 
+pub mod client;
 pub mod http1;
 mod server;
 

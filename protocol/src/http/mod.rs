@@ -20,6 +20,7 @@
 //! | `auth`, `proof`, `unauthorized` | who a request is from, and how it is refused |
 //! | `coding`, `budget`, `capabilities`, `cors` | what client and server agree on by header |
 //! | `pages` | pages for people |
+//! | `client` | the client's side of all this |
 
 mod admit;
 pub mod auth;
@@ -27,6 +28,7 @@ pub mod budget;
 mod builder;
 mod call;
 pub mod capabilities;
+pub mod client;
 pub mod coding;
 pub mod cors;
 mod dispatch;

@@ -50,7 +50,7 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `caller` | the machine: commands in, requests out, responses in, events out |
+//! | `caller`, `caller/turns` | the machine: commands in, requests out, responses in, events out |
 //! | `settings`, `shared` | what callers are told, and what they know together |
 //! | `request` | heads of requests |
 //! | `response` | from a response to the Arrow streams in it, or to why there are none |

@@ -59,8 +59,10 @@ pub(super) fn foreign(codecs: &Codecs, parts: &Parts, body: &Bytes) -> ResponseE
     if let Some(unauthorized) = Unauthorized::from_response(parts.status, &parts.headers, &body) {
         return ResponseError::Unauthorized(unauthorized.into());
     }
-    let content_type = parts.headers.get(CONTENT_TYPE).map(|value| presentable(value.as_bytes(), MAX_CONTENT_TYPE));
-    let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let content_type =
+        parts.headers.get(CONTENT_TYPE).map(|value| presentable(value.as_bytes(), MAX_CONTENT_TYPE));
+    let retry_after =
+        parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let answer = ForeignAnswer {
         status: parts.status,
         content_type,

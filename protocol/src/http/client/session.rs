@@ -1,9 +1,12 @@
 //! The client's hold on a sticky session: its token, and the headers that lead to its worker. WIRE_PROTOCOL 17.
 
-use crate::http::headers::{ECHO_PREFIX, SESSION, SESSION_ACCEPT, SESSION_CLOSE};
+use crate::http::headers::{
+    self, ACCEPT_ENCODING, ACCEPT_MAX_RESPONSE_BYTES, ECHO_PREFIX, PROXY_PROOF, REQUEST_ID, SESSION,
+    SESSION_ACCEPT, SESSION_CLOSE,
+};
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
@@ -25,6 +28,17 @@ const NEVER_ECHOED: [HeaderName; 12] = [
     TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
+];
+
+/// What the client says for itself. Other names may well begin as these do.
+const OURS: [HeaderName; 7] = [
+    ACCEPT_ENCODING,
+    ACCEPT_MAX_RESPONSE_BYTES,
+    headers::CONTENT_ENCODING,
+    PROXY_PROOF,
+    REQUEST_ID,
+    SESSION,
+    SESSION_ACCEPT,
 ];
 
 /// A sticky session as its client knows it. Whoever has the token has the session, so `Debug` shows neither it nor
@@ -84,9 +98,7 @@ impl Session {
 /// The header that a response's header asks to be sent along.
 fn echoed((name, value): (&HeaderName, &HeaderValue)) -> Option<(HeaderName, HeaderValue)> {
     let inner = HeaderName::from_bytes(name.as_str().strip_prefix(ECHO_PREFIX)?.as_bytes()).ok()?;
-    let text = inner.as_str();
-    let is_ours = text.starts_with("vgi-") || text.starts_with("x-vgi-");
-    (!is_ours && !NEVER_ECHOED.contains(&inner)).then(|| (inner, sensitive(value)))
+    (!OURS.contains(&inner) && !NEVER_ECHOED.contains(&inner)).then(|| (inner, sensitive(value)))
 }
 
 fn sensitive(value: &HeaderValue) -> HeaderValue {
@@ -109,13 +121,12 @@ mod tests {
     #[test]
     fn a_token_and_its_headers_are_kept_until_the_session_is_closed() {
         let mut session = Session::new();
-        let opened = [("vgi-session", "secret"), ("vgi-echo-fly-force-instance-id", "m1"), ("vgi-echo-host", "x")];
+        let opened = [("vgi-session", "secret"), ("vgi-echo-x-vgi-affinity", "m1"), ("vgi-echo-host", "x")];
         session.read(&headers(&opened));
         session.read(&headers(&[("vgi-echo-other", "without a token")]));
         let mut sent = HeaderMap::new();
         session.write(&mut sent);
-        let expected =
-            [("vgi-session-accept", "true"), ("vgi-session", "secret"), ("fly-force-instance-id", "m1")];
+        let expected = [("vgi-session-accept", "true"), ("vgi-session", "secret"), ("x-vgi-affinity", "m1")];
         assert_eq!(sent, headers(&expected));
         assert!(!format!("{session:?} {sent:?}").contains("secret"));
 
@@ -128,10 +139,14 @@ mod tests {
 
     #[test]
     fn a_server_cannot_have_framing_or_credentials_sent_along() {
-        let names = ["content-length", "transfer-encoding", "authorization", "vgi-session", "x-vgi-accept-encoding"];
+        let names =
+            ["content-length", "transfer-encoding", "authorization", "vgi-session", "x-vgi-accept-encoding"];
         let mut map = headers(&[("vgi-session", "t")]);
         for name in names {
-            map.insert(HeaderName::try_from(format!("vgi-echo-{name}")).unwrap(), HeaderValue::from_static("x"));
+            map.insert(
+                HeaderName::try_from(format!("vgi-echo-{name}")).unwrap(),
+                HeaderValue::from_static("x"),
+            );
         }
         for index in 0..100 {
             let name = HeaderName::try_from(format!("vgi-echo-n{index}")).unwrap();

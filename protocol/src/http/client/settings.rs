@@ -63,11 +63,14 @@ pub enum SettingsError {
     Prefix(String),
     /// The limit is none that the header can say.
     #[error(
-        "expected a response limit from {} to {} bytes, got {0}",
+        "expected a response limit from {} to {} bytes, got {limit}",
         ACCEPTED_LIMITS.start(),
         ACCEPTED_LIMITS.end()
     )]
-    MaxResponseBytes(u64),
+    MaxResponseBytes {
+        /// The limit in bytes.
+        limit: u64,
+    },
 }
 
 impl Settings {
@@ -80,7 +83,9 @@ impl Settings {
             return Err(SettingsError::Prefix(self.prefix));
         }
         match self.max_response_bytes {
-            Some(limit) if !ACCEPTED_LIMITS.contains(&limit) => Err(SettingsError::MaxResponseBytes(limit)),
+            Some(limit) if !ACCEPTED_LIMITS.contains(&limit) => {
+                Err(SettingsError::MaxResponseBytes { limit })
+            }
             _ => Ok(self),
         }
     }

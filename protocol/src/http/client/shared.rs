@@ -42,13 +42,19 @@ impl Shared {
         self.known().refuses_codings = true;
     }
 
+    /// Whether the server is known to heed a limit on responses.
+    pub(super) fn heeds_limits(&self) -> bool {
+        self.known().capabilities.as_ref().is_some_and(|known| known.accept_max_response_bytes)
+    }
+
     /// Learns from a response, unless it is a proxy's own: a server says what it can do on every response, whatever
-    /// the status.
-    pub(super) fn learn(&self, headers: &HeaderMap) {
-        if !headers.contains_key(EXTERNALIZATION_ENABLED) && !headers.contains_key(SUPPORTED_ENCODINGS) {
-            return;
+    /// the status. Says whether it did.
+    pub(super) fn learn(&self, headers: &HeaderMap) -> bool {
+        let says = headers.contains_key(EXTERNALIZATION_ENABLED) || headers.contains_key(SUPPORTED_ENCODINGS);
+        if says {
+            self.set(headers);
         }
-        self.set(headers);
+        says
     }
 
     /// Takes a response for what the server says of itself, even if that is nothing.

@@ -19,7 +19,8 @@ pub(super) const PATH: [&str; 2] = [METHOD, "init"];
 /// The parameters and the metadata of a request for so many URLs.
 pub(super) fn request(count: u8) -> Result<(EncodedSchema, RecordBatch, Metadata), ArrowError> {
     let schema = Arc::new(Schema::new(vec![Field::new("count", DataType::Int64, false)]));
-    let params = RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(vec![i64::from(count)]))])?;
+    let params =
+        RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(vec![i64::from(count)]))])?;
     let mut metadata = Metadata::new();
     metadata.push(keys::METHOD, METHOD);
     metadata.push(keys::REQUEST_VERSION, keys::REQUEST_VERSION_VALUE);
@@ -39,7 +40,8 @@ pub fn upload_urls(batch: &RecordBatch) -> Result<Vec<UploadUrl>, RpcError> {
         let column = batch.column_by_name("expires_at")?.as_primitive_opt::<TimestampMicrosecondType>()?;
         (column.null_count() == 0).then(|| column.clone())
     };
-    let (Some(uploads), Some(downloads), Some(times)) = (text("upload_url"), text("download_url"), times()) else {
+    let (Some(uploads), Some(downloads), Some(times)) = (text("upload_url"), text("download_url"), times())
+    else {
         let expected = "upload_url: utf8, download_url: utf8, expires_at: timestamp[us], all without nulls";
         let text = format!("expected upload URLs as {expected}, got {}", batch.schema());
         return Err(RpcError::new("ProtocolError", text));

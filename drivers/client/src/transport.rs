@@ -1,0 +1,25 @@
+//! What a client over a connection of bytes stands on.
+
+use std::io::{self, IoSlice};
+use std::process::ExitStatus;
+
+/// Moves a connection's bytes.
+pub trait Transport {
+    /// Reads some bytes; 0 when the peer has closed its side.
+    ///
+    /// # Errors
+    /// When the transport fails.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes some of the slices' bytes.
+    ///
+    /// # Errors
+    /// When the transport fails.
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Closes the transport. For a process, waits for its end and says how it was.
+    ///
+    /// # Errors
+    /// When the transport fails.
+    fn close(&mut self) -> io::Result<Option<ExitStatus>>;
+}

@@ -1,0 +1,90 @@
+//! Where a URL leads.
+
+use http::{HeaderValue, Uri};
+use std::fmt;
+use thiserror::Error;
+
+/// A URL that no request can be sent to. It is not repeated, for it may have a secret in it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// It is no URL.
+    #[error("the URL cannot be parsed: {0}")]
+    Syntax(String),
+    /// It is no absolute `http` or `https` URL.
+    #[error("expected a URL that begins with http:// or https:// and names a host")]
+    Scheme,
+    /// It has a user name: credentials belong into headers.
+    #[error("expected a URL without user name and password")]
+    UserInfo,
+    /// It has a query, where there can be none.
+    #[error("expected a URL without a query")]
+    Query,
+    /// There is no TLS in this build.
+    #[error("https needs the feature \"tls\" of vgi-rpc-http")]
+    NoTls,
+}
+
+/// A server: what to connect to, and what to call it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) is_https: bool,
+    /// A name or an IP address, without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// The value of `Host`.
+    pub(crate) authority: HeaderValue,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.authority.to_str().unwrap_or(&self.host))
+    }
+}
+
+/// Splits a URL into where it leads and the rest of it.
+pub(crate) fn parse(url: &str) -> Result<(Address, Uri), UrlError> {
+    let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| UrlError::Syntax(error.to_string()))?;
+    let is_https = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err(UrlError::Scheme),
+    };
+    if is_https && !cfg!(feature = "tls") {
+        return Err(UrlError::NoTls);
+    }
+    let authority = uri.authority().ok_or(UrlError::Scheme)?;
+    if authority.as_str().contains('@') {
+        return Err(UrlError::UserInfo);
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    if host.is_empty() {
+        return Err(UrlError::Scheme);
+    }
+    let port = authority.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| UrlError::Scheme)?;
+    Ok((Address { is_https, host, port, authority }, uri))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lead_to_hosts_and_ports() {
+        let at =
+            |url: &str| parse(url).map(|(address, uri)| (address.host, address.port, uri.path().to_owned()));
+        assert_eq!(at("http://h:81/a/b"), Ok(("h".into(), 81, "/a/b".into())));
+        assert_eq!(at("http://h"), Ok(("h".into(), 80, "/".into())));
+        assert_eq!(at("http://[::1]:9/x?y=1"), Ok(("::1".into(), 9, "/x".into())));
+        for (url, error) in
+            [("/a", UrlError::Scheme), ("ftp://h", UrlError::Scheme), ("http://u:p@h", UrlError::UserInfo)]
+        {
+            assert_eq!(at(url), Err(error), "{url}");
+        }
+        assert!(matches!(at("http://a b"), Err(UrlError::Syntax(_))));
+        let https =
+            if cfg!(feature = "tls") { Ok(("h".into(), 443, "/".into())) } else { Err(UrlError::NoTls) };
+        assert_eq!(at("https://h/"), https);
+    }
+}

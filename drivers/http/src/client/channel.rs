@@ -1,0 +1,91 @@
+//! What a client over HTTP stands on: every turn is a request, sent when it is asked for.
+
+use super::http_client::HttpClient;
+use arrow_array::RecordBatch;
+use std::io;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+use vgi_rpc_client::{CallError, Channel};
+use vgi_rpc_protocol::client::{Call, Event};
+use vgi_rpc_protocol::http::client::{Caller, Session};
+use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::{CommandError, Next};
+
+/// The session of a channel, seen from outside.
+pub(super) type SharedSession = Arc<Mutex<Session>>;
+
+#[derive(Debug)]
+pub(super) struct HttpChannel {
+    http: HttpClient,
+    caller: Caller,
+    session: Option<SharedSession>,
+}
+
+impl HttpChannel {
+    pub(super) fn new(http: HttpClient, caller: Caller, session: Option<SharedSession>) -> Self {
+        Self { http, caller, session }
+    }
+
+    fn run(&mut self) -> Result<(), CallError> {
+        let ran = self.http.run(&mut self.caller, self.http.deadline());
+        if let (Some(shared), Some(session)) = (&self.session, self.caller.session()) {
+            // A copy of what is known is whole, whatever panics.
+            shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(session);
+        }
+        ran
+    }
+}
+
+impl Channel for HttpChannel {
+    fn call(
+        &mut self,
+        call: &Call<'_>,
+        schema: &EncodedSchema,
+        params: &RecordBatch,
+    ) -> Result<(), CallError> {
+        self.caller.call(call, schema, params)?;
+        self.run()
+    }
+
+    fn send(
+        &mut self,
+        schema: &EncodedSchema,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), CallError> {
+        self.caller.send(schema, batch, metadata)?;
+        self.run()
+    }
+
+    fn tick(&mut self, metadata: &Metadata) -> Result<(), CallError> {
+        self.caller.tick(metadata)?;
+        self.run()
+    }
+
+    fn end(&mut self) -> Result<(), CallError> {
+        Ok(self.caller.close()?)
+    }
+
+    fn cancel(&mut self) -> Result<(), CallError> {
+        self.caller.cancel()?;
+        self.run()
+    }
+
+    fn next_event(&mut self) -> Result<Event, CallError> {
+        match self.caller.poll_event() {
+            Next::Event(event) => Ok(event),
+            _ => {
+                let (command, when) = ("next_event", "while an answer is due");
+                Err(CommandError::Misuse { command, when }.into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    fn close(&mut self) -> io::Result<Option<ExitStatus>> {
+        Ok(None)
+    }
+}

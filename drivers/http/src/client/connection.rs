@@ -1,0 +1,153 @@
+//! One exchange on one connection.
+
+use super::deadline::Deadline;
+use super::error::FetchError;
+use super::socket::Socket;
+use crate::http1::client::{Connection as Machine, Error as ExchangeError, Event, Received};
+use crate::http1::{Limits, Next};
+use bytes::{Buf, Bytes};
+use http::{Request, Response};
+use std::io::{self, ErrorKind, IoSlice};
+
+/// Slices given to one vectored write; more wait for the next.
+const SLICES: usize = 64;
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: Socket,
+    machine: Machine,
+}
+
+/// An exchange that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: FetchError,
+    /// The server closed the connection before a byte of the response came.
+    pub(crate) closed_early: bool,
+    /// Some of the request was handed to the socket.
+    pub(crate) sent: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: Socket) -> Self {
+        Self { socket, machine: Machine::new(Limits::default()) }
+    }
+
+    /// Whether another request can be sent, as far as can be seen.
+    pub(crate) fn can_reuse(&mut self) -> bool {
+        self.machine.can_reuse() && self.socket.is_quiet()
+    }
+
+    /// Gives back memory while nothing is exchanged.
+    pub(crate) fn release_memory(&mut self) {
+        self.machine.release_memory();
+    }
+
+    /// Sends a request and reads its response, whose body may have so many bytes.
+    pub(crate) fn exchange(
+        &mut self,
+        request: Request<Vec<Bytes>>,
+        max_body_bytes: u64,
+        deadline: &Deadline,
+    ) -> Result<Response<Bytes>, Failure> {
+        let mut sent = false;
+        self.converse(request, max_body_bytes, deadline, &mut sent).map_err(|error| {
+            let is_closed = match &error {
+                FetchError::Io { source, .. } => is_gone(source),
+                FetchError::Response(error) => matches!(error, ExchangeError::Truncated(_)),
+                _ => false,
+            };
+            let closed_early = is_closed && self.machine.received() == Received::Nothing;
+            Failure { error, closed_early, sent }
+        })
+    }
+
+    fn converse(
+        &mut self,
+        request: Request<Vec<Bytes>>,
+        max_body_bytes: u64,
+        deadline: &Deadline,
+        sent: &mut bool,
+    ) -> Result<Response<Bytes>, FetchError> {
+        self.machine.send(request, max_body_bytes)?;
+        // A server may refuse a request it has not read, and read no more of it: what it says is read all the same.
+        let refused = match self.write(deadline, sent) {
+            Err(error) if is_gone(&error) => Some(error),
+            Err(source) => return Err(FetchError::Io { source, sent: *sent }),
+            Ok(()) => None,
+        };
+        let mut head = None;
+        loop {
+            match self.machine.poll_event() {
+                Ok(Next::Event(Event::Head(parts, _))) => head = Some(parts),
+                Ok(Next::Event(Event::Body(body))) => {
+                    let mut response = Response::new(body);
+                    if let Some(parts) = head {
+                        *response.status_mut() = parts.status;
+                        *response.headers_mut() = parts.headers;
+                    }
+                    return Ok(response);
+                }
+                Ok(Next::NeedInput) => {
+                    self.read(deadline).map_err(|source| FetchError::Io { source, sent: *sent })?
+                }
+                Ok(Next::NeedCommand | Next::NeedDrain | Next::Closed) => {
+                    let source =
+                        io::Error::new(ErrorKind::UnexpectedEof, "the connection ended without a response");
+                    return Err(FetchError::Io { source, sent: *sent });
+                }
+                Err(error) => {
+                    return Err(match refused {
+                        Some(source) if matches!(error, ExchangeError::Truncated(_)) => {
+                            FetchError::Io { source, sent: *sent }
+                        }
+                        _ => FetchError::Response(error),
+                    });
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, deadline: &Deadline, sent: &mut bool) -> io::Result<()> {
+        while let Some(outbox) = self.machine.poll_transmit() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = outbox.chunks_vectored(&mut slices);
+            match self.socket.write(slices.get(..count).unwrap_or_default(), deadline) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    *sent = true;
+                    outbox.advance(written);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.socket.flush(deadline)
+    }
+
+    fn read(&mut self, deadline: &Deadline) -> io::Result<()> {
+        let buffer = self.machine.read_buf();
+        if buffer.is_empty() {
+            return Err(io::Error::new(ErrorKind::InvalidData, "the response is more than can be held"));
+        }
+        match self.socket.read(buffer, deadline) {
+            Ok(0) => self.machine.receive_eof(),
+            Ok(count) => self.machine.advance(count),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// True for the errors of a peer that is not there any more.
+fn is_gone(error: &io::Error) -> bool {
+    let gone = [
+        ErrorKind::BrokenPipe,
+        ErrorKind::ConnectionReset,
+        ErrorKind::ConnectionAborted,
+        ErrorKind::UnexpectedEof,
+    ];
+    gone.contains(&error.kind())
+}

@@ -1,0 +1,65 @@
+//! Why there is no response.
+
+use super::address::UrlError;
+use crate::http1::CommandError;
+use crate::http1::client::Error as ExchangeError;
+use std::io;
+use thiserror::Error;
+
+/// A request that got no response.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The URL leads nowhere.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// The request cannot be put into HTTP/1.1.
+    #[error("the request cannot be sent: {0}")]
+    Request(#[from] CommandError),
+    /// The credential could not be had, or is none that a header can carry.
+    #[error("there is no credential: {0}")]
+    Credential(io::Error),
+    /// There is no connection: nobody listens, the name is unknown, it took too long, or TLS was not agreed on.
+    #[error("cannot connect to {address}: {source}")]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// What went wrong with the last address that was tried.
+        source: io::Error,
+    },
+    /// Writing or reading failed, or took too long.
+    #[error("the exchange failed: {source}")]
+    Io {
+        /// What failed.
+        source: io::Error,
+        /// Whether any of the request may have reached the server.
+        sent: bool,
+    },
+    /// What the server sent is no acceptable response, or not all of one.
+    #[error("the exchange failed: {0}")]
+    Response(ExchangeError),
+}
+
+impl FetchError {
+    /// Whether any of the request may have reached the server. If not, sending it again does no harm.
+    pub fn may_have_reached_server(&self) -> bool {
+        match self {
+            Self::Url(_) | Self::Request(_) | Self::Credential(_) | Self::Connect { .. } => false,
+            Self::Io { sent, .. } => *sent,
+            Self::Response(_) => true,
+        }
+    }
+
+    /// As an I/O error of the same kind and the same words.
+    pub(super) fn into_io(self) -> io::Error {
+        let kind = match &self {
+            Self::Url(_) | Self::Request(_) => io::ErrorKind::InvalidInput,
+            Self::Credential(source) | Self::Connect { source, .. } | Self::Io { source, .. } => {
+                source.kind()
+            }
+            Self::Response(ExchangeError::Truncated(_)) => io::ErrorKind::UnexpectedEof,
+            Self::Response(_) => io::ErrorKind::InvalidData,
+        };
+        io::Error::new(kind, self)
+    }
+}

@@ -1,0 +1,73 @@
+//! One request to any URL.
+
+use super::address::parse;
+use super::deadline::Deadline;
+use super::error::FetchError;
+use super::pool::Pool;
+use super::sender::Sender;
+use super::socket::Dialer;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Uri};
+use std::time::Duration;
+
+/// What a fetch may take.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FetchOptions {
+    /// The most bytes that the response's body may have. Default 64 MiB.
+    pub max_body_bytes: u64,
+    /// How long connecting may take, to each address that a name stands for; `None` for as long as the system allows.
+    /// Default 10 s.
+    pub connect_timeout: Option<Duration>,
+    /// How long the server may send nothing, or read nothing; `None` for ever. Default 30 s.
+    pub read_timeout: Option<Duration>,
+    /// How long all of it may take; `None` for ever. Default 5 min.
+    pub timeout: Option<Duration>,
+    /// Whom to trust; `None` for the web's authorities. Default `None`.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Tls>,
+}
+
+impl Default for FetchOptions {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 64 << 20,
+            connect_timeout: Some(Duration::from_secs(10)),
+            read_timeout: Some(Duration::from_secs(30)),
+            timeout: Some(Duration::from_secs(300)),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+}
+
+/// Sends a request to `url`, on a connection of its own. The request's own URI does not matter; its method, headers
+/// and body do. Redirects are not followed, and content codings not undone.
+///
+/// # Errors
+/// When there is no response. A response of any status is one.
+pub fn fetch(
+    url: &str,
+    mut request: Request<Vec<Bytes>>,
+    options: &FetchOptions,
+) -> Result<Response<Bytes>, FetchError> {
+    let (address, uri) = parse(url)?;
+    let dialer = Dialer {
+        connect_timeout: options.connect_timeout,
+        retries: 0,
+        #[cfg(feature = "tls")]
+        tls: options.tls.clone(),
+    };
+    *request.uri_mut() = path_of(&uri);
+    request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    let deadline = Deadline::new(options.timeout, options.read_timeout);
+    Sender { address, dialer, pool: Pool::new(0) }.send(request, options.max_body_bytes, deadline)
+}
+
+/// The path and the query.
+fn path_of(uri: &Uri) -> Uri {
+    uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
+}

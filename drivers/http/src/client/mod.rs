@@ -1,0 +1,67 @@
+//! The blocking client: sockets, connections kept for reuse, timeouts, and what is tried again. What requests and
+//! responses mean is `vgi_rpc_protocol::http::client`'s matter.
+//!
+//! ```no_run
+//! # fn run(params: arrow_array::RecordBatch) -> Result<(), Box<dyn std::error::Error>> {
+//! use vgi_rpc_http::client::{HttpOptions, Remote};
+//!
+//! let http = HttpOptions::default().build("http://127.0.0.1:8080/vgi")?;
+//! let mut client = http.client();
+//! let greeter = Remote::new("example.Greeter.v1");
+//! let answer = client.unary(&greeter.method("greet"), &params)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A request is sent again where the server cannot have acted on it, or where acting twice does no harm, and nowhere
+//! else; always to the same server:
+//!
+//! | what happened | calls (POST) | HEAD, GET, OPTIONS, DELETE |
+//! | --- | --- | --- |
+//! | an idle connection turns out closed before anything was written | another connection | another connection |
+//! | an idle connection ends before a byte of the response | error | once, on a new connection |
+//! | nobody listens at the address | its other addresses, then again after a while | the same |
+//! | 503 with a `Retry-After` of a few seconds | error | HEAD: twice at most, others not |
+//! | anything else, a timeout above all | error | error |
+//!
+//! An error says whether any of the request may have reached the server: if not, the call can be made again without
+//! further thought. Redirects are not followed, proxies not used, and what the environment says of either not read.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `options` | setting a client up |
+//! | `http_client` | clients and sessions of one server |
+//! | `channel` | what a `vgi_rpc_client::Client` over HTTP stands on |
+//! | `session` | sticky sessions |
+//! | `fetch` | one request to any URL |
+//! | `sender` | the table above |
+//! | `pool` | connections kept for reuse |
+//! | `connection` | one exchange on one connection |
+//! | `socket`, `tls` | connecting, reading and writing within deadlines |
+//! | `address` | URLs |
+//! | `error` | why there is no response |
+
+mod address;
+mod channel;
+mod connection;
+mod deadline;
+mod error;
+mod fetch;
+mod http_client;
+mod options;
+mod pool;
+mod sender;
+mod session;
+mod socket;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use address::UrlError;
+pub use error::FetchError;
+pub use fetch::{FetchOptions, fetch};
+pub use http_client::HttpClient;
+pub use options::{HttpOptions, SetupError};
+pub use session::Session;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};
+pub use vgi_rpc_client::{CallError, Client, Method, Remote, Stream};

@@ -1,0 +1,55 @@
+//! Connections that wait for their next request.
+
+use super::connection::Connection;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a connection is kept: less than servers and balancers commonly keep theirs, so that it is seldom found
+/// closed.
+const MAX_IDLE_TIME: Duration = Duration::from_secs(30);
+
+/// Idle connections to one server.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    max_idle: usize,
+    idle: Mutex<Vec<(Instant, Connection)>>,
+}
+
+impl Pool {
+    pub(crate) fn new(max_idle: usize) -> Self {
+        Self { max_idle, idle: Mutex::default() }
+    }
+
+    /// The connection that was used last, if it still can be.
+    pub(crate) fn take(&self) -> Option<Connection> {
+        loop {
+            let (since, mut connection) = self.idle().pop()?;
+            // Those below have waited longer still.
+            if since.elapsed() > MAX_IDLE_TIME {
+                self.idle().clear();
+                return None;
+            }
+            if connection.can_reuse() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection if it can be used again.
+    pub(crate) fn give_back(&self, mut connection: Connection) {
+        if !connection.can_reuse() {
+            return;
+        }
+        connection.release_memory();
+        let mut idle = self.idle();
+        idle.push((Instant::now(), connection));
+        if idle.len() > self.max_idle {
+            idle.remove(0);
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Connection)>> {
+        // Pushing and popping leave a whole list behind, whatever panics.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

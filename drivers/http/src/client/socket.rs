@@ -1,0 +1,180 @@
+//! Sockets: connecting, then reading and writing within a deadline.
+
+use super::address::Address;
+use super::deadline::Deadline;
+#[cfg(feature = "tls")]
+use super::tls::{Tls, TlsStream};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// The wait before the first further attempt to connect; each one after it takes twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// How connections are made.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dialer {
+    /// For each address that a name stands for, and for TLS.
+    pub(crate) connect_timeout: Option<Duration>,
+    /// Further attempts when nobody listens.
+    pub(crate) retries: u32,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
+}
+
+impl Dialer {
+    /// Connects; nothing of a request has been sent when this fails.
+    pub(crate) fn connect(&self, address: &Address, deadline: Deadline) -> io::Result<Socket> {
+        let mut wait = FIRST_WAIT;
+        let mut left = self.retries;
+        loop {
+            match self.connect_once(address, deadline) {
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused && left > 0 => {
+                    if deadline.left()?.is_some_and(|left| left <= wait) {
+                        return Err(error);
+                    }
+                    std::thread::sleep(wait);
+                    (wait, left) = (wait * 2, left - 1);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn connect_once(&self, address: &Address, deadline: Deadline) -> io::Result<Socket> {
+        let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the name stands for no address");
+        for address_of_host in (address.host.as_str(), address.port).to_socket_addrs()? {
+            let deadline = deadline.within(self.connect_timeout);
+            let connected = match deadline.left()? {
+                Some(left) => TcpStream::connect_timeout(&address_of_host, left),
+                None => TcpStream::connect(address_of_host),
+            };
+            match connected {
+                Ok(socket) => return self.secure(address, socket, deadline),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn secure(&self, address: &Address, socket: TcpStream, deadline: Deadline) -> io::Result<Socket> {
+        // A request would wait for an acknowledgement otherwise.
+        socket.set_nodelay(true)?;
+        if !address.is_https {
+            return Ok(Socket::Plain(socket));
+        }
+        #[cfg(feature = "tls")]
+        {
+            let tls = self.tls.clone().map_or_else(Tls::web, Ok)?;
+            Ok(Socket::Tls(tls.handshake(&address.host, socket, deadline)?.into()))
+        }
+        #[cfg(not(feature = "tls"))]
+        {
+            let _ = deadline;
+            Err(io::Error::new(ErrorKind::Unsupported, super::address::UrlError::NoTls))
+        }
+    }
+}
+
+/// A connected socket.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream>),
+}
+
+impl Socket {
+    /// Whether the peer has sent nothing and closed nothing while the connection was idle.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(stream) = self
+            && !stream.conn.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() == 0)
+        {
+            return false;
+        }
+        let socket = self.tcp();
+        if socket.set_nonblocking(true).is_err() {
+            return false;
+        }
+        let is_quiet = matches!(socket.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+        is_quiet && socket.set_nonblocking(false).is_ok()
+    }
+
+    /// Reads some bytes; 0 when the peer has ended its side in good order.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], deadline: &Deadline) -> io::Result<usize> {
+        self.limit(deadline)?;
+        let read = match self {
+            Self::Plain(socket) => socket.read(buffer),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.read(buffer),
+        };
+        read.map_err(|error| timed_out(error, "waiting for the response"))
+    }
+
+    /// Writes some of the slices' bytes.
+    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>], deadline: &Deadline) -> io::Result<usize> {
+        self.limit(deadline)?;
+        let written = match self {
+            Self::Plain(socket) => socket.write_vectored(slices),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.write_vectored(slices),
+        };
+        written.map_err(|error| timed_out(error, "sending the request"))
+    }
+
+    /// Sends what TLS holds back.
+    pub(crate) fn flush(&mut self, deadline: &Deadline) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => deadline.left().map(drop),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => {
+                limit(&stream.sock, deadline)?;
+                stream.flush().map_err(|error| timed_out(error, "sending the request"))
+            }
+        }
+    }
+
+    fn limit(&self, deadline: &Deadline) -> io::Result<()> {
+        limit(self.tcp(), deadline)
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(stream) = self
+            && stream.sock.set_nonblocking(true).is_ok()
+        {
+            // So that the server does not take this for a cut. If there is no room for it, it may.
+            stream.conn.send_close_notify();
+            let _ = stream.conn.write_tls(&mut stream.sock);
+        }
+        // It may be closed already.
+        let _ = self.tcp().shutdown(Shutdown::Both);
+    }
+}
+
+/// Brings a socket's timeouts to what the next step may take.
+pub(crate) fn limit(socket: &TcpStream, deadline: &Deadline) -> io::Result<()> {
+    // A socket's timeout cannot be zero, which would stand for none.
+    let left = deadline.left()?.map(|left| left.max(Duration::from_micros(1)));
+    socket.set_read_timeout(left)?;
+    socket.set_write_timeout(left)
+}
+
+/// What a socket says when its timeout passes, put as what it means.
+pub(crate) fn timed_out(error: io::Error, doing: &str) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, format!("timed out {doing}")),
+        _ => error,
+    }
+}

@@ -1,0 +1,147 @@
+//! Calls of every kind, over this crate's own server.
+
+use crate::serving::*;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use std::sync::{Arc, Mutex};
+use vgi_rpc_http::client::{CallError, HttpOptions};
+use vgi_rpc_protocol::http::auth::{Reason, bearer_static};
+use vgi_rpc_protocol::http::client::ResponseError;
+use vgi_rpc_protocol::ipc::Metadata;
+use vgi_rpc_protocol::service::AuthContext;
+
+fn number(batch: &arrow_array::RecordBatch) -> i64 {
+    batch.column(0).as_primitive::<Int64Type>().value(0)
+}
+
+#[test]
+fn unary_calls_answer_log_and_fail() {
+    let server = serve(|builder| builder);
+    let logs = Arc::new(Mutex::new(Vec::new()));
+    let kept = logs.clone();
+    let mut client =
+        server.client().client().on_log(move |message| kept.lock().unwrap().push(message.message));
+    let remote = remote();
+    for _ in 0..3 {
+        let answer = client.unary(&remote.method("echo"), &text("x")).unwrap();
+        assert_eq!(answer.column(0).as_string::<i32>().value(0), "x");
+    }
+    assert_eq!(*logs.lock().unwrap(), ["echoing"; 3]);
+    let error = client.unary(&remote.method("fail"), &nothing()).unwrap_err();
+    assert!(matches!(&error, CallError::Rpc(error) if error.error_type() == "ValueError"), "{error}");
+    let error = client.unary(&remote.method("absent"), &nothing()).unwrap_err();
+    assert!(matches!(&error, CallError::Rpc(_)), "{error}");
+    client.unary(&remote.method("echo"), &text("after errors")).unwrap();
+    assert_eq!(server.connections(), 1, "one connection carries them all");
+}
+
+#[test]
+fn streams_have_the_interface_of_other_transports() {
+    let server = serve(|builder| builder);
+    let mut client = server.client().client();
+    let remote = remote();
+    let numbers: Vec<i64> = client
+        .stream(&remote.method("count"), &int("value", 4))
+        .unwrap()
+        .map(|batch| number(&batch.unwrap()))
+        .collect();
+    assert_eq!(numbers, [0, 1, 2, 3]);
+
+    let method = remote.method("count_with_header").with_header();
+    let mut stream = client.stream(&method, &int("value", 2)).unwrap();
+    assert_eq!(number(stream.header().unwrap()), 2);
+    assert_eq!(number(&stream.tick(&Metadata::new()).unwrap().unwrap().0), 0);
+    stream.cancel().unwrap();
+
+    let mut stream = client.stream(&remote.method("double"), &nothing()).unwrap();
+    for value in [1.5, 2.0] {
+        let answer = stream.exchange(&float(value)).unwrap();
+        assert_eq!(answer.column(0).as_primitive::<Float64Type>().value(0), value * 2.0);
+    }
+    let error = stream.exchange(&float(f64::NAN)).unwrap_err();
+    assert!(matches!(&error, CallError::Rpc(_)), "{error}");
+    drop(stream);
+
+    // Left open, and not read at all: the client makes its next call all the same.
+    drop(client.stream(&remote.method("count"), &int("value", 9)).unwrap());
+    let mut stream = client.stream(&remote.method("count"), &int("value", -1)).unwrap();
+    assert!(matches!(stream.next(), Some(Err(CallError::Rpc(_)))));
+    assert!(stream.next().is_none());
+    drop(stream);
+    client.unary(&remote.method("echo"), &text("x")).unwrap();
+    client.close().unwrap();
+}
+
+#[test]
+fn large_batches_go_both_ways_coded_or_not() {
+    let server = serve(|builder| builder);
+    let long = "abc ".repeat(500_000);
+    for compress in [true, false] {
+        let mut options = HttpOptions::default().compress_requests(compress);
+        if !compress {
+            options = options.codings([]);
+        }
+        let mut client = options.build(&server.url).unwrap().client();
+        for _ in 0..2 {
+            let answer = client.unary(&remote().method("echo"), &text(&long)).unwrap();
+            assert_eq!(answer.column(0).as_string::<i32>().value(0), long);
+        }
+    }
+}
+
+#[test]
+fn threads_share_what_is_known_and_the_connections() {
+    let server = serve(|builder| builder);
+    let http = server.client();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = http.client();
+                for _ in 0..10 {
+                    client.unary(&remote().method("echo"), &text("x")).unwrap();
+                }
+            });
+        }
+    });
+    assert!(server.connections() <= 4, "{}", server.connections());
+}
+
+#[test]
+fn capabilities_are_asked_for_and_a_limit_is_kept() {
+    let server = serve(|builder| builder.max_request_bytes(Some(1 << 20)));
+    let capabilities = server.client().capabilities().unwrap();
+    assert_eq!(
+        (capabilities.max_request_bytes, capabilities.accept_max_response_bytes),
+        (Some(1 << 20), true)
+    );
+    let http = HttpOptions::default().max_response_bytes(65_536).build(&server.url).unwrap();
+    let error = http.client().unary(&remote().method("echo"), &text(&"x".repeat(100_000))).unwrap_err();
+    assert!(
+        matches!(&error, CallError::Rpc(error) if error.error_type() == "ResponseTooLargeError"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_credential_is_asked_for_each_time_and_a_refusal_is_told() {
+    let server =
+        serve(|builder| builder.authenticate(bearer_static([("right", AuthContext::new("bearer", "ann"))])));
+    let error = server.client().client().unary(&remote().method("echo"), &text("x")).unwrap_err();
+    let CallError::Response(ResponseError::Unauthorized(refused)) = &error else { panic!("{error}") };
+    assert_eq!(refused.reason, Reason::MissingCredential);
+
+    let tokens = Mutex::new(vec!["right", "right", "wrong", "right"]);
+    let next = move || Ok(tokens.lock().unwrap().pop().unwrap().to_owned());
+    let http = HttpOptions::default().max_response_bytes(None).bearer(next).build(&server.url).unwrap();
+    let mut client = http.client();
+    client.unary(&remote().method("echo"), &text("x")).unwrap();
+    let error = client.unary(&remote().method("echo"), &text("x")).unwrap_err();
+    assert!(matches!(&error, CallError::Response(ResponseError::Unauthorized(_))), "{error}");
+    assert!(!format!("{error} {error:?} {http:?} {client:?}").contains("wrong"));
+    client.unary(&remote().method("echo"), &text("x")).unwrap();
+
+    let http = HttpOptions::default().bearer(|| Ok("line\nbreak".into())).build(&server.url).unwrap();
+    let error = http.client().unary(&remote().method("echo"), &text("x")).unwrap_err();
+    assert!(matches!(&error, CallError::Transport { sent: false, .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains("break"));
+}

@@ -1,0 +1,10 @@
+//! The blocking client against servers on sockets: this crate's own, and ones that misbehave.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod calls;
+mod failures;
+mod fetching;
+mod serving;
+mod sessions;
+#[cfg(feature = "tls")]
+mod tls;

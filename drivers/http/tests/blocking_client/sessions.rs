@@ -1,0 +1,60 @@
+//! Sticky sessions over this crate's own server.
+
+use crate::serving::*;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use vgi_rpc_http::client::{CallError, Client};
+use vgi_rpc_protocol::http::Sticky;
+
+fn call(client: &mut Client, method: &str, value: i64) -> Result<i64, CallError> {
+    let answer = client.unary(&remote().method(method), &int("value", value))?;
+    Ok(answer.column(0).as_primitive::<Int64Type>().value(0))
+}
+
+fn kind(error: &CallError) -> String {
+    match error {
+        CallError::Rpc(error) => error.error_type().to_owned(),
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_session_lives_from_its_opening_to_its_close() {
+    let server = serve(|builder| builder.sticky(Sticky::default()));
+    let http = server.client();
+    assert!(call(&mut http.client(), "open", 1).is_err(), "a client without a session opens none");
+    let mut session = http.session();
+    assert_eq!(call(&mut session, "open", 10).unwrap(), 10);
+    assert!(session.is_open());
+    assert_eq!(call(&mut session, "add", 5).unwrap(), 15);
+    assert_eq!(call(&mut session, "add", -2).unwrap(), 13);
+    let saved = session.state();
+    session.close().unwrap();
+    assert_eq!(server.endpoint.session_count(), 0);
+    let mut session = http.resume(saved);
+    assert_eq!(kind(&call(&mut session, "add", 1).unwrap_err()), "SessionLostError");
+}
+
+#[test]
+fn a_session_ends_with_a_call_or_when_it_is_dropped_or_not_at_all() {
+    let server = serve(|builder| builder.sticky(Sticky::default()));
+    let http = server.client();
+    let mut session = http.session();
+    call(&mut session, "open", 1).unwrap();
+    assert_eq!(call(&mut session, "shut", 0).unwrap(), 1);
+    assert!(!session.is_open() && server.endpoint.session_count() == 0);
+    call(&mut session, "open", 1).unwrap();
+    assert_eq!(server.endpoint.session_count(), 1);
+    drop(session);
+    assert_eq!(server.endpoint.session_count(), 0);
+
+    let mut session = http.session();
+    call(&mut session, "open", 1).unwrap();
+    let left = session.leave_open();
+    assert_eq!(server.endpoint.session_count(), 1);
+    let mut session = http.resume(left);
+    assert_eq!(call(&mut session, "add", 1).unwrap(), 2);
+    drop(session);
+    // Nothing to end: the server is not asked.
+    http.session().close().unwrap();
+}

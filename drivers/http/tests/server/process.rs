@@ -1,0 +1,118 @@
+//! The same test program as another process, told to run one test that is otherwise ignored; and what a process takes
+//! of the system.
+
+use super::PATIENCE;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Set for a process that was started by [`Process::start`].
+const STARTED: &str = "VGI_RPC_HTTP_TEST_PROCESS";
+/// Stands before what a process tells its parent; all else on its output is the test harness's.
+const TELLS: &str = "tells: ";
+
+/// Whether this process was started by [`Process::start`]: somebody who runs ignored tests by hand did not.
+pub fn is_started() -> bool {
+    std::env::var_os(STARTED).is_some()
+}
+
+/// Tells the parent one line.
+pub fn tell(line: &str) {
+    println!("\n{TELLS}{line}");
+    std::io::stdout().flush().unwrap();
+}
+
+/// Ends this process when its parent is no more, however that ended.
+pub fn end_with_parent() {
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(1);
+    });
+}
+
+/// A child process. It is killed and waited for when it is dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Process {
+    /// Starts this program's test of that name, with room for so many descriptors.
+    pub fn start(test: &str, descriptors: usize) -> Self {
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &descriptors.to_string()])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
+            .env(STARTED, "yes")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line that it tells.
+    pub fn told(&mut self) -> String {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let count = self.output.read_line(&mut line).unwrap();
+            assert!(count > 0, "the process ended before it told anything");
+            if let Some((_, told)) = line.trim_end().split_once(TELLS) {
+                return told.to_owned();
+            }
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap();
+        assert!(status.success(), "{status}");
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the process does not end");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Open descriptors of this process.
+pub fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Threads of this process that serve connections.
+pub fn workers() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    // A thread may end while it is looked at.
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+    names.filter(|name| name.trim() == "vgi-rpc").count()
+}
+
+/// A number of bytes that `/proc/PID/status` gives in KiB, such as `VmRSS` and `VmHWM`.
+pub fn memory(process: u32, name: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+}

@@ -1,0 +1,338 @@
+//! The client's state machine over HTTP.
+
+mod turns;
+
+use super::error::ResponseError;
+use super::request::{request, uri};
+use super::response;
+use super::session::Session;
+use super::settings::{Settings, SettingsError};
+use super::shared::Shared;
+use super::turn::{Purpose, Turn};
+use super::upload;
+use crate::client::{Call, CallKind, Connection, Event};
+use crate::http::capabilities::Capabilities;
+use crate::ipc::{EncodedSchema, Metadata};
+use crate::wire::keys;
+use crate::{CommandError, Next};
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+use http::header::HeaderValue;
+use http::{Method, Request, Response, Uri};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+/// How often a producer is asked again that gave neither a batch nor its end: a conforming one gives either at once.
+const MAX_IDLE_TURNS: usize = 64;
+/// Room for a content coding that makes a body longer, in bytes; beyond it, one 128th of the body.
+const CODING_ROOM: u64 = 4096;
+
+/// One call at a time to one server, from its first request to its last. See the [module](super) for its use.
+///
+/// It keeps both of a stream's tokens and sends them with every turn, so that any worker behind a balancer can go on.
+#[derive(Debug)]
+pub struct Caller {
+    shared: Arc<Shared>,
+    session: Option<Session>,
+    /// What is to be sent, or was sent and is not answered yet.
+    pending: Pending,
+    /// The request that is on its way.
+    in_flight: Option<InFlight>,
+    stream: Option<OpenStream>,
+    request_id: Option<HeaderValue>,
+    events: VecDeque<Event>,
+    idle_turns: usize,
+}
+
+#[derive(Debug)]
+enum Pending {
+    None,
+    Discovery,
+    Turn(Box<Turn>),
+    EndSession(Uri),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InFlight {
+    Discovery,
+    Turn { coded: bool },
+    EndSession,
+}
+
+/// A stream that is opened, or is being opened.
+#[derive(Debug)]
+struct OpenStream {
+    uri: Uri,
+    /// There once the stream is open.
+    tokens: Option<Tokens>,
+}
+
+/// What the server knows the stream again by.
+struct Tokens {
+    cursor: Vec<u8>,
+    /// Minted once, when the stream was opened.
+    call: Option<Vec<u8>>,
+}
+
+/// The tokens are as good as the caller's own rights to the stream.
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").finish_non_exhaustive()
+    }
+}
+
+/// Getters.
+impl Caller {
+    /// A caller that has called nothing.
+    ///
+    /// # Errors
+    /// When a setting cannot be had.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        Ok(Self::of(Arc::new(Shared::new(settings.checked()?))))
+    }
+
+    /// Another caller to the same server, which knows what this one knows of it. It has no session.
+    pub fn another(&self) -> Self {
+        Self::of(self.shared.clone())
+    }
+
+    /// Makes every call part of a sticky session: the one that is given, or one that a call opens. WIRE_PROTOCOL 17.
+    pub fn with_session(mut self, session: Session) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    fn of(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            session: None,
+            pending: Pending::None,
+            in_flight: None,
+            stream: None,
+            request_id: None,
+            events: VecDeque::new(),
+            idle_turns: 0,
+        }
+    }
+
+    /// What the server has said of itself, on whatever response; `None` before any.
+    pub fn capabilities(&self) -> Option<Arc<Capabilities>> {
+        self.shared.capabilities()
+    }
+
+    /// The sticky session, if calls are made part of one.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// True when a call may be made.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.pending, Pending::None) && self.stream.is_none() && self.events.is_empty()
+    }
+
+    /// The most bytes that a response may have, content coding undone.
+    pub fn max_response_bytes(&self) -> u64 {
+        response::limit(&self.shared.settings)
+    }
+
+    /// The most bytes of a response's body that are of use, as they are sent. A driver reads no more, and says
+    /// [`ResponseError::TooLarge`] for itself.
+    pub fn max_body_bytes(&self) -> u64 {
+        let limit = response::limit(&self.shared.settings);
+        limit.saturating_add(limit / 128).saturating_add(CODING_ROOM)
+    }
+}
+
+/// Responses in.
+impl Caller {
+    /// Takes the response to the request that was polled last.
+    ///
+    /// # Errors
+    /// The response is no answer. The call is over then, and the next one can be made.
+    pub fn receive(&mut self, response: Response<Bytes>) -> Result<(), ResponseError> {
+        let received = self.take_response(response);
+        if received.is_err() {
+            self.abandon();
+        }
+        received
+    }
+
+    /// Forgets the call under way: its request could not be sent, or its response did not come.
+    pub fn abandon(&mut self) {
+        self.pending = Pending::None;
+        self.in_flight = None;
+        self.stream = None;
+        self.events.clear();
+    }
+}
+
+/// Commands.
+impl Caller {
+    /// Asks the server for its capabilities: see [`Self::capabilities`]. No events come of it.
+    ///
+    /// # Errors
+    /// When a call is under way.
+    pub fn discover(&mut self) -> Result<(), CommandError> {
+        self.expect_idle("discover")?;
+        self.pending = Pending::Discovery;
+        Ok(())
+    }
+
+    /// Makes a call with one row of parameters. A producer's first batches come with the answer. WIRE_PROTOCOL 10.
+    ///
+    /// # Errors
+    /// When a call is under way, or the batch is not of the schema's types.
+    pub fn call(
+        &mut self,
+        call: &Call<'_>,
+        schema: &EncodedSchema,
+        params: &RecordBatch,
+    ) -> Result<(), CommandError> {
+        self.expect_idle("call")?;
+        let settings = &self.shared.settings;
+        let path = |part: &[&str]| uri(settings, &[&[call.protocol, call.method], part].concat());
+        let (purpose, uri, stream) = match call.kind {
+            CallKind::Unary => (Purpose::Unary, path(&[])?, None),
+            CallKind::Stream { .. } => {
+                let stream = OpenStream { uri: path(&["exchange"])?, tokens: None };
+                (Purpose::Init, path(&["init"])?, Some(stream))
+            }
+        };
+        let mut reader = Connection::new(settings.limits.clone());
+        reader.call(call, schema, params)?;
+        self.stream = stream;
+        self.request_id = call.request_id.and_then(|id| HeaderValue::from_str(id).ok());
+        self.pending = Pending::Turn(Turn::new(purpose, uri, reader).into());
+        Ok(())
+    }
+
+    /// Sends one batch to an exchange. Its answer is the next output.
+    ///
+    /// If the stream has failed or ended already, nothing is sent: the events that wait say so.
+    ///
+    /// # Errors
+    /// When no stream waits for input, or the batch is not of the schema's types.
+    pub fn send(
+        &mut self,
+        schema: &EncodedSchema,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), CommandError> {
+        if self.events.iter().any(|event| matches!(event, Event::Output(..))) {
+            let when = "once the outputs that wait were taken";
+            return Err(CommandError::Misuse { command: "send", when });
+        }
+        if !self.is_told() {
+            self.turn("send", Purpose::Exchange, (schema, batch), metadata)?;
+        }
+        Ok(())
+    }
+
+    /// Asks a producer for its next batch. If one waits already, nothing is sent, and `metadata` does not reach the
+    /// server: the request that opened the stream was the first tick.
+    ///
+    /// # Errors
+    /// When no stream is open.
+    pub fn tick(&mut self, metadata: &Metadata) -> Result<(), CommandError> {
+        if self.is_told() {
+            return Ok(());
+        }
+        self.idle_turns = 0;
+        self.next_tick(metadata)
+    }
+
+    /// Forgets the stream, and outputs of it that wait. The server has kept nothing of it.
+    ///
+    /// # Errors
+    /// When there is no stream, or a request of it is under way.
+    pub fn close(&mut self) -> Result<(), CommandError> {
+        self.expect_stream("close")?;
+        self.end();
+        Ok(())
+    }
+
+    /// Gives the stream up, and tells the server if it has not ended the stream already. Only logs are still told.
+    /// WIRE_PROTOCOL 9, "Client-initiated cancellation".
+    ///
+    /// # Errors
+    /// When there is no stream, or a request of it is under way.
+    pub fn cancel(&mut self) -> Result<(), CommandError> {
+        self.expect_stream("cancel")?;
+        if self.stream.is_none() {
+            self.end();
+            return Ok(());
+        }
+        let empty = EncodedSchema::empty();
+        let batch = RecordBatch::new_empty(empty.schema().clone());
+        let cancel: Metadata = [(keys::CANCEL, "1")].into_iter().collect();
+        self.turn("cancel", Purpose::Cancel, (&empty, &batch), &cancel)?;
+        self.events.retain(|event| matches!(event, Event::Log(_)));
+        Ok(())
+    }
+
+    /// Asks for URLs to upload to, at most 100. They come as one output: see [`upload_urls`](super::upload_urls).
+    ///
+    /// # Errors
+    /// When a call is under way.
+    pub fn request_upload_urls(&mut self, count: u8) -> Result<(), CommandError> {
+        self.expect_idle("request_upload_urls")?;
+        let settings = &self.shared.settings;
+        let (schema, params, metadata) = upload::request(count)?;
+        let uri = uri(settings, &upload::PATH)?;
+        let mut reader = Connection::new(settings.limits.clone());
+        reader.send_request(CallKind::Unary, &schema, &params, &metadata)?;
+        self.request_id = None;
+        self.pending = Pending::Turn(Turn::new(Purpose::Unary, uri, reader).into());
+        Ok(())
+    }
+
+    /// Ends the sticky session on the server. Without one that is open, nothing is sent. No events come of it, and
+    /// the session is forgotten whatever the server answers.
+    ///
+    /// # Errors
+    /// When a call is under way.
+    pub fn end_session(&mut self) -> Result<(), CommandError> {
+        self.expect_idle("end_session")?;
+        if self.session.as_ref().is_some_and(Session::is_open) {
+            self.pending = Pending::EndSession(uri(&self.shared.settings, &["__session__"])?);
+        }
+        Ok(())
+    }
+}
+
+/// Events and requests out.
+impl Caller {
+    /// What comes next. Ask until it is not an event. Every call ends with exactly one [`Event::Finished`], unless
+    /// [`Self::receive`] failed or the call was abandoned.
+    pub fn poll_event(&mut self) -> Next<Event> {
+        match self.events.pop_front() {
+            Some(event) => Next::Event(event),
+            None if matches!(self.pending, Pending::None) => Next::NeedCommand,
+            None => Next::NeedInput,
+        }
+    }
+
+    /// The next request to send, if any. Its URI is a path. Its response is to be given to [`Self::receive`] before
+    /// the next request comes; there may be several to a command.
+    pub fn poll_request(&mut self) -> Option<Request<Vec<Bytes>>> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        let settings = &self.shared.settings;
+        let (request, in_flight) = match &self.pending {
+            Pending::None => return None,
+            Pending::Discovery => (self.discovery()?, InFlight::Discovery),
+            Pending::Turn(_) if settings.max_response_bytes.is_some() && !self.shared.heeds_limits() => {
+                (self.discovery()?, InFlight::Discovery)
+            }
+            Pending::Turn(turn) => self.turn_request(turn),
+            Pending::EndSession(uri) => {
+                let session = self.session.as_ref();
+                (request(settings, Method::DELETE, uri.clone(), session), InFlight::EndSession)
+            }
+        };
+        self.in_flight = Some(in_flight);
+        Some(request)
+    }
+}

@@ -1,0 +1,119 @@
+//! Answers that are none: refusals, intermediaries' pages, bodies that are not what they claim.
+
+use crate::common::batches::*;
+use crate::pair::*;
+use bytes::Bytes;
+use http::HeaderValue;
+use vgi_rpc_protocol::http::auth::{Reason, bearer_static};
+use vgi_rpc_protocol::http::client::ResponseError;
+use vgi_rpc_protocol::service::AuthContext;
+
+fn params() -> arrow_array::RecordBatch {
+    row([("value", text("x"))])
+}
+
+#[test]
+fn a_refusal_is_told_with_its_reason() {
+    let authenticator = bearer_static([("secret", AuthContext::new("bearer", "ann"))]);
+    let mut pair = Pair::new(unlimited(), vec![endpoint(|builder| builder.authenticate(authenticator))]);
+    let error = pair.try_call("echo", UNARY, &params()).unwrap_err();
+    let ResponseError::Unauthorized(refused) = &error else { panic!("{error}") };
+    assert_eq!(refused.reason, Reason::MissingCredential);
+    assert!(pair.caller.is_idle() && pair.told().is_empty());
+    pair.credential = Some("Bearer secret");
+    assert_eq!(pair.call("echo", UNARY, &params()), ["output \"x\"", "finished"]);
+}
+
+#[test]
+fn a_refusal_is_not_taken_for_arrow_even_if_it_claims_to_be() {
+    let mut pair = pair();
+    pair.between = Box::new(|_, mut response| {
+        *response.status_mut() = http::StatusCode::UNAUTHORIZED;
+        response
+    });
+    let error = pair.try_call("echo", UNARY, &params()).unwrap_err();
+    assert!(matches!(error, ResponseError::Unauthorized(_)), "{error}");
+}
+
+#[test]
+fn pages_of_others_are_told_with_status_and_beginning() {
+    let mut pair = pair();
+    let cases: [(u16, Option<&'static str>, &'static [u8]); 5] = [
+        (404, Some("text/html"), b"<html>\x1b[2Jno such page"),
+        (502, Some("text/plain; charset=utf-8"), b"bad gateway\n"),
+        (200, None, b""),
+        (204, None, b""),
+        (503, Some("application/json"), &[b'x'; 5000]),
+    ];
+    for (status, content_type, body) in cases {
+        pair.between = Box::new(move |_, _| {
+            let mut response = foreign(status, content_type, body);
+            response.headers_mut().insert("retry-after", HeaderValue::from_static("7"));
+            response
+        });
+        let error = pair.try_call("echo", UNARY, &params()).unwrap_err();
+        let ResponseError::Foreign(answer) = &error else { panic!("{error}") };
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.content_type.as_deref(), content_type);
+        assert_eq!(answer.retry_after.unwrap().as_secs(), 7);
+        assert!(answer.body.chars().count() <= 500 && !answer.body.contains('\u{1b}'), "{answer:?}");
+        assert!(error.to_string().contains(&status.to_string()), "{error}");
+        assert!(pair.caller.is_idle());
+    }
+    pair.between = Box::new(|_, response| response);
+    assert_eq!(pair.call("echo", UNARY, &params()), ["output \"x\"", "finished"]);
+}
+
+#[test]
+fn a_body_that_is_cut_or_goes_on_is_refused_whole() {
+    let mut whole = pair();
+    let mut bodies: Vec<Bytes> = Vec::new();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    whole.between = Box::new(move |_, response| {
+        sender.send(response.body().clone()).unwrap();
+        response
+    });
+    assert_eq!(whole.call("echo", UNARY, &params()), ["output \"x\"", "finished"]);
+    let body = receiver.recv().unwrap();
+    bodies.extend((0..body.len()).map(|len| body.slice(..len)));
+    bodies.push([&body[..], &body[..]].concat().into());
+    bodies.push([&body[..], b"x"].concat().into());
+    for bytes in bodies {
+        let mut pair = pair();
+        let cut = bytes.clone();
+        pair.between = Box::new(move |_, response| response.map(|_| cut.clone()));
+        let told = pair.try_call("echo", UNARY, &params());
+        // Without the marker at its end a stream is not whole.
+        assert!(matches!(told, Err(ResponseError::Streams(_))), "{} bytes: {told:?}", bytes.len());
+        assert!(pair.told().is_empty() && pair.caller.is_idle());
+    }
+}
+
+#[test]
+fn a_broken_turn_ends_the_stream_for_the_caller_only() {
+    let mut pair = pair();
+    assert_eq!(pair.call("count", STREAM, &row([("count", int(3))])), ["output 0"]);
+    pair.between = Box::new(|_, _| foreign(502, Some("text/html"), b"<html>"));
+    pair.caller.tick(&Default::default()).unwrap();
+    assert!(pair.go().is_err());
+    assert!(pair.caller.is_idle() && pair.caller.tick(&Default::default()).is_err());
+}
+
+#[test]
+fn a_response_without_a_request_is_the_drivers_mistake() {
+    let mut pair = pair();
+    let error = pair.caller.receive(foreign(200, None, b"")).unwrap_err();
+    assert!(matches!(error, ResponseError::Unasked));
+}
+
+#[test]
+fn the_driver_may_abandon_a_call() {
+    let mut pair = pair();
+    pair.try_call("count", STREAM, &row([("count", int(3))])).unwrap();
+    pair.told();
+    pair.caller.tick(&Default::default()).unwrap();
+    assert!(pair.caller.poll_request().is_some());
+    pair.caller.abandon();
+    assert!(pair.caller.is_idle() && pair.told().is_empty());
+    assert_eq!(pair.call("echo", UNARY, &params()), ["output \"x\"", "finished"]);
+}

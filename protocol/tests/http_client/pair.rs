@@ -1,0 +1,214 @@
+//! A caller and the endpoints that answer it, joined in memory.
+
+use crate::common::service::{MAIN, service};
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+use http::header::HeaderMap;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
+use vgi_rpc_protocol::Next;
+use vgi_rpc_protocol::client::{Call, CallKind, Event};
+use vgi_rpc_protocol::http::client::{Caller, ResponseError, Settings};
+use vgi_rpc_protocol::http::headers::{ARROW_STREAM, RPC_ERROR};
+use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
+use vgi_rpc_protocol::http::{Arrival, Begun, Body, Endpoint, EndpointBuilder};
+use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+
+/// What was sent and answered, without the bodies' bytes.
+#[derive(Debug)]
+pub struct Exchanged {
+    pub method: Method,
+    pub path: String,
+    pub request: HeaderMap,
+    pub request_bytes: usize,
+    pub status: StatusCode,
+    pub response: HeaderMap,
+}
+
+/// What an intermediary does with a response.
+type Between = dyn FnMut(&Method, Response<Bytes>) -> Response<Bytes>;
+
+/// A caller whose requests go to the endpoints in turn.
+pub struct Pair {
+    pub caller: Caller,
+    pub endpoints: Vec<Arc<Endpoint>>,
+    pub exchanged: Vec<Exchanged>,
+    /// Changes a response on its way, as an intermediary may.
+    pub between: Box<Between>,
+    /// Added to every request by the driver.
+    pub credential: Option<&'static str>,
+}
+
+pub fn endpoint(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Arc<Endpoint> {
+    let keys = KeyRing::new(TokenKey::new([7; 32]), []);
+    let entropy = std::sync::atomic::AtomicU64::new(1);
+    let builder = Endpoint::builder(service(), move |bytes| {
+        for chunk in bytes.chunks_mut(8) {
+            let next = entropy.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            chunk.copy_from_slice(&next.to_le_bytes()[..chunk.len()]);
+        }
+    });
+    set(builder.token_keys(keys)).build().unwrap()
+}
+
+/// No limit of the client, so that only the calls' own requests are sent.
+pub fn unlimited() -> Settings {
+    let mut settings = Settings::default();
+    settings.max_response_bytes = None;
+    settings
+}
+
+pub fn pair() -> Pair {
+    Pair::new(unlimited(), vec![endpoint(|builder| builder)])
+}
+
+impl Pair {
+    pub fn new(settings: Settings, endpoints: Vec<Arc<Endpoint>>) -> Self {
+        let caller = Caller::new(settings).unwrap();
+        let between = Box::new(|_: &Method, response| response);
+        Self { caller, endpoints, exchanged: Vec::new(), between, credential: None }
+    }
+
+    /// Sends what is to be sent, as often as there is something.
+    pub fn go(&mut self) -> Result<(), ResponseError> {
+        while let Some(request) = self.caller.poll_request() {
+            assert!(self.caller.poll_request().is_none(), "one request at a time");
+            let response = self.answer(request);
+            self.caller.receive(response)?;
+        }
+        Ok(())
+    }
+
+    /// The events that wait, as text.
+    pub fn told(&mut self) -> Vec<String> {
+        let mut told = Vec::new();
+        while let Next::Event(event) = self.caller.poll_event() {
+            told.push(text(&event));
+        }
+        told
+    }
+
+    /// Makes a call, and gives what it was told.
+    pub fn call(&mut self, method: &str, kind: CallKind, params: &RecordBatch) -> Vec<String> {
+        self.try_call(method, kind, params).unwrap();
+        self.told()
+    }
+
+    pub fn try_call(
+        &mut self,
+        method: &str,
+        kind: CallKind,
+        params: &RecordBatch,
+    ) -> Result<(), ResponseError> {
+        let call = Call {
+            protocol: MAIN,
+            method,
+            protocol_version: None,
+            request_id: Some("r-1"),
+            kind,
+            metadata: [("mark", "m")].into_iter().collect(),
+        };
+        self.caller.call(&call, &encoded(params), params).unwrap();
+        self.go()
+    }
+
+    pub fn tick(&mut self) -> Vec<String> {
+        self.caller.tick(&Metadata::new()).unwrap();
+        self.go().unwrap();
+        self.told()
+    }
+
+    pub fn send(&mut self, batch: &RecordBatch) -> Vec<String> {
+        self.caller.send(&encoded(batch), batch, &Metadata::new()).unwrap();
+        self.go().unwrap();
+        self.told()
+    }
+
+    pub fn last(&self) -> &Exchanged {
+        self.exchanged.last().unwrap()
+    }
+
+    fn answer(&mut self, request: Request<Vec<Bytes>>) -> Response<Bytes> {
+        let (mut head, body) = request.into_parts();
+        if let Some(credential) = self.credential {
+            head.headers.insert("authorization", HeaderValue::from_static(credential));
+        }
+        let (method, path, headers) = (head.method.clone(), head.uri.to_string(), head.headers.clone());
+        let body = Bytes::from(body.concat());
+        let request_bytes = body.len();
+        let endpoint = &self.endpoints[self.exchanged.len() % self.endpoints.len()];
+        let now = Duration::from_secs(1_000_000);
+        let answer = match endpoint.begin(head, Arrival { now, remote_address: None }) {
+            Begun::Answer(answer) => answer,
+            Begun::Call(call) => call.run(Body::Whole(body)).answer(now),
+        };
+        let response = answer.response.map(|body| Bytes::from(body.concat()));
+        let response = if method == Method::HEAD { response.map(|_| Bytes::new()) } else { response };
+        let response = (self.between)(&method, response);
+        self.exchanged.push(Exchanged {
+            method,
+            path,
+            request: headers,
+            request_bytes,
+            status: response.status(),
+            response: response.headers().clone(),
+        });
+        response
+    }
+}
+
+impl Exchanged {
+    pub fn request(&self, name: &str) -> Option<&str> {
+        self.request.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn response(&self, name: &str) -> Option<&str> {
+        self.response.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn is_marked(&self) -> bool {
+        self.response(RPC_ERROR.as_str()) == Some("true")
+    }
+}
+
+pub fn encoded(batch: &RecordBatch) -> EncodedSchema {
+    EncodedSchema::new(batch.schema()).unwrap()
+}
+
+/// A response as an intermediary gives it.
+pub fn foreign(status: u16, content_type: Option<&'static str>, body: &'static [u8]) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    if let Some(content_type) = content_type {
+        response.headers_mut().insert("content-type", HeaderValue::from_static(content_type));
+    }
+    response
+}
+
+/// A response with an Arrow body.
+pub fn arrow(body: Vec<u8>) -> Response<Bytes> {
+    foreign(200, Some(ARROW_STREAM), b"").map(|_| body.into())
+}
+
+pub const UNARY: CallKind = CallKind::Unary;
+pub const STREAM: CallKind = CallKind::Stream { header: false };
+pub const STREAM_WITH_HEADER: CallKind = CallKind::Stream { header: true };
+
+fn text(event: &Event) -> String {
+    let columns = |batch: &RecordBatch| {
+        let columns: Vec<_> = batch.columns().iter().map(|column| format!("{column:?}")).collect();
+        let columns = columns.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let values = columns.split('[').next_back().unwrap_or_default();
+        values.trim_end_matches([']', ' ', ',']).trim().to_owned()
+    };
+    match event {
+        Event::Log(message) => format!("log {}", message.message),
+        Event::Header(batch, _) => format!("header {}", columns(batch)),
+        Event::Output(batch, metadata) if batch.num_rows() == 0 => format!("no rows {metadata:?}"),
+        Event::Output(batch, metadata) if metadata.is_empty() => format!("output {}", columns(batch)),
+        Event::Output(batch, metadata) => format!("output {} {metadata:?}", columns(batch)),
+        Event::Failed(error) => format!("failed {}", error.message()),
+        Event::Finished => "finished".to_owned(),
+    }
+}

@@ -1,0 +1,52 @@
+//! URLs to upload to.
+
+use crate::common::batches::*;
+use crate::pair::*;
+use std::time::Duration;
+use vgi_rpc_protocol::Next;
+use vgi_rpc_protocol::client::Event;
+use vgi_rpc_protocol::http::client::upload_urls;
+use vgi_rpc_protocol::http::{UploadUrl, UploadUrlProvider};
+use vgi_rpc_protocol::wire::error::RpcError;
+
+struct Store;
+
+impl UploadUrlProvider for Store {
+    fn upload_url(&self, now: Duration) -> Result<UploadUrl, RpcError> {
+        Ok(UploadUrl {
+            upload_url: "https://store/put".into(),
+            download_url: "https://store/get".into(),
+            expires_at: now + Duration::from_secs(60),
+        })
+    }
+}
+
+#[test]
+fn urls_come_as_a_batch() {
+    let mut pair =
+        Pair::new(unlimited(), vec![endpoint(|builder| builder.upload_urls(Store, Some(1 << 30)))]);
+    pair.caller.request_upload_urls(3).unwrap();
+    pair.go().unwrap();
+    assert_eq!(pair.last().path, "/vgi/__upload_url__/init");
+    let Next::Event(Event::Output(batch, _)) = pair.caller.poll_event() else { panic!("no batch") };
+    let urls = upload_urls(&batch).unwrap();
+    assert_eq!(urls.len(), 3);
+    assert_eq!(urls[0].download_url, "https://store/get");
+    assert_eq!(urls[0].expires_at, Duration::from_secs(1_000_060));
+    assert_eq!(pair.told(), ["finished"]);
+    let upload = pair.caller.capabilities().unwrap().upload.unwrap();
+    assert_eq!(upload.max_bytes, Some(1 << 30));
+    assert!(upload_urls(&row([("upload_url", int(1))])).is_err());
+}
+
+#[test]
+fn a_server_without_a_store_says_so() {
+    let mut pair = pair();
+    pair.caller.request_upload_urls(1).unwrap();
+    // A path of the server itself that it does not have: an error, in whatever form.
+    match pair.go() {
+        Ok(()) => assert!(pair.told()[0].starts_with("failed ")),
+        Err(error) => assert!(error.to_string().contains("404"), "{error}"),
+    }
+    assert!(pair.caller.is_idle());
+}

@@ -1,0 +1,1 @@
+from differential.byte_stream import case
