@@ -19,6 +19,7 @@ from differential.workers import Side
 SECONDS = 30
 PLAIN = calls.call_of("add_floats", {"a": 1.25, "b": 1024.5}).request.encode()
 PLAIN_RESULT = "1025.75"
+INPUT_FOLLOWS = "then two turns"
 END_OF_BYTES = "Tried reading schema message, was null or length 0"
 
 
@@ -27,36 +28,39 @@ def case(random: Random) -> Case:
     kind = random.random()
     if kind < 0.5:
         call = calls.any_call(random, calls.UNARY)
+        whole = call.request.encode()
         body, said, closeness = damage.damaged(random, call)
     elif kind < 0.62:
         call = calls.any_call(random, calls.PRODUCERS, calls.EXCHANGES)
+        whole = call.request.encode()
         body, said, closeness = damage.damaged(random, call)
         if random.random() < 0.5:
-            body += calls.input_for(call.method, 2).encode()
-            said += ", then two turns"
+            turns = calls.input_for(call.method, 2).encode()
+            whole, body, said = whole + turns, body + turns, f"{said}, {INPUT_FOLLOWS}"
     elif kind < 0.68:
         call = calls.any_call(random, calls.UNARY)
-        body = call.request.encode() + calls.ticks(2).encode()
+        whole = body = call.request.encode() + calls.ticks(2).encode()
         said, closeness = "a unary call with the input of a stream", Closeness.EXACT
     else:
         call = calls.any_call(random, calls.PRODUCERS, calls.EXCHANGES)
-        part, said, closeness = stream_input(random, call.method)
-        body = call.request.encode() + part
-    return Case("byte stream", f"{call.method}: {said}", closeness, lambda side: run(side, body))
+        whole, part, said, closeness = stream_input(random, call.method)
+        whole, body = call.request.encode() + whole, call.request.encode() + part
+    return Case("byte stream", f"{call.method}: {said}", closeness, lambda side: run(side, body, whole))
 
 
-def stream_input(random: Random, method: str) -> tuple[bytes, str, Closeness]:
-    """An input of a stream: turns, something done to one of them, and a cancel here and there."""
+def stream_input(random: Random, method: str) -> tuple[bytes, bytes, str, Closeness]:
+    """An input of a stream, before and after something is done to one of its turns, or a cancel put between them."""
     turns = random.randrange(5)
     part = calls.input_for(method, turns)
+    whole = part.encode()
     kind = random.random()
     if kind < 0.15:
-        return part.encode(), f"{turns} turns", Closeness.EXACT
+        return whole, whole, f"{turns} turns", Closeness.EXACT
     if kind < 0.35:
-        body, said = random.choice(damage.BYTES)(random, part.encode())
-        return body, f"{turns} turns, input {said}", Closeness.REFUSAL
+        body, said = random.choice(damage.BYTES)(random, whole)
+        return whole, body, f"{turns} turns, input {said}", Closeness.REFUSAL
     said = random.choice([cancelled, cancelled, other_schema, other_schema, other_rows, other_metadata])(random, part)
-    return part.encode(), f"{turns} turns, {said}", Closeness.EXACT
+    return whole, part.encode(), f"{turns} turns, {said}", Closeness.EXACT
 
 
 def cancelled(random: Random, part: Part) -> str:
@@ -126,8 +130,16 @@ def other_metadata(random: Random, part: Part) -> str:
     return f"turn {at} with {pair[0]!r} = {pair[1]!r}"
 
 
-def run(side: Side, body: bytes) -> dict:
-    """What the worker answers to these bytes, and whether it answers a plain call after them."""
+def run(side: Side, body: bytes, whole: bytes) -> dict:
+    """What the worker answers to these bytes, whether it answers a plain call after them, and what it answers to the
+    whole bytes, which were not damaged."""
+    facts = told(side, body)
+    facts["alive"] = alive(side)
+    facts["(whole) answers"] = told(side, whole)["answers"]
+    return facts
+
+
+def told(side: Side, body: bytes) -> dict:
     data, ending = converse(side, body + PLAIN)
     streams = read_streams(data)
     plain = [at for at, each in enumerate(streams) if not each.refused and PLAIN_RESULT in each.contents[-1]]
@@ -135,9 +147,9 @@ def run(side: Side, body: bytes) -> dict:
     at_end = not plain and bool(streams) and END_OF_BYTES in streams[-1].message
     answers: list[Answer] = streams[: plain[-1]] if plain else streams[:-1] if at_end else streams
     facts = {
-        "refused": any(each.refused for each in answers) or not answers,
+        # A connection that ends is a refusal too: the specification leaves damage to the framing open.
+        "refused": any(each.refused for each in answers) or not answers or not plain,
         "in step": bool(plain),
-        "alive": alive(side),
         "answers": [each.refusal or each.contents for each in answers],
         "broken": next((each.broken for each in answers if each.broken), ""),
     }

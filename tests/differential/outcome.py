@@ -98,9 +98,17 @@ class Case(NamedTuple):
 
 
 def differences(case: Case, ours: dict, reference: dict) -> dict[str, tuple]:
-    """The facts that the two do not share, of those that this case compares: name, our value, the reference's."""
-    names = [name for name in {**ours, **reference} if not name.startswith("(shown)")]
-    names = [name for name in names if case.closeness >= FIXED_FROM.get(name.split(" ")[-1], 3)]
+    """The facts that the two do not share, of those that this case compares: name, our value, the reference's.
+
+    A fact in brackets is for the reader and for the table of known differences. What both accept has one answer.
+    """
+    accepted = not (ours["refused"] or reference["refused"])
+    names = [
+        name
+        for name in {**ours, **reference}
+        if not name.startswith("(")
+        and (case.closeness >= FIXED_FROM.get(name.split(" ")[-1], 3) or (accepted and name.endswith("answers")))
+    ]
     return {
         name: (ours.get(name), reference.get(name)) for name in names if ours.get(name) != reference.get(name)
     }

@@ -14,13 +14,15 @@ use crate::service::{AuthContext, TransportKind};
 use crate::wire::error::RpcError;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 impl Endpoint {
     /// Says what a request is for, or answers it.
     pub(super) fn admit(&self, visit: &mut Visit) -> Result<Target, Box<Reply>> {
-        if let Err(error) = self.service.start(TransportKind::Http) {
-            let text = format!("the service could not be started: {}\n", error.message());
+        if self.service.start(TransportKind::Http).is_err() {
+            // Nobody is authenticated yet, and why a service does not start is no stranger's business.
+            let text = "the service could not be started\n";
             return Err(
                 Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text).into()
             );
@@ -34,9 +36,11 @@ impl Endpoint {
         if route == Route::Health {
             return Err(self.read_only(&method, || self.health()).into());
         }
-        if !path.starts_with("/.well-known/") {
-            self.authenticate(visit)?;
+        if path.starts_with("/.well-known/") {
+            // Open to everybody, so nothing but this may be said there, whatever the prefix is.
+            return Err(self.pages.not_found().into());
         }
+        self.authenticate(visit)?;
         let posted = method == Method::POST;
         match route {
             Route::Landing if self.settings.human_pages => {
@@ -124,8 +128,11 @@ impl Endpoint {
             remote_address: visit.peer.remote_address.as_deref(),
             now: visit.now,
         };
-        let auth =
-            authenticator.authenticate(&request).map_err(|error| self.unauthenticated(visit, error))?;
+        // A panic is an authenticator's failure like any other.
+        let asked = catch_unwind(AssertUnwindSafe(|| authenticator.authenticate(&request)));
+        let auth = asked
+            .unwrap_or_else(|_| Err(AuthError::Failed("the authenticator panicked".into())))
+            .map_err(|error| self.unauthenticated(visit, error))?;
         if auth != AuthContext::anonymous() {
             Arc::make_mut(&mut visit.peer).auth = auth;
         }
@@ -151,10 +158,12 @@ impl Endpoint {
 
     fn options(&self, visit: &Visit, route: Route<'_>) -> Reply {
         let allowed = match route {
-            Route::Unknown => return self.pages.not_found(),
-            Route::Health | Route::Landing | Route::Describe => "GET, HEAD, OPTIONS",
-            Route::Session => "DELETE, OPTIONS",
-            Route::UploadUrl | Route::Reserved(_) | Route::Method { .. } => "POST, OPTIONS",
+            Route::Health => "GET, HEAD, OPTIONS",
+            Route::Landing | Route::Describe if self.settings.human_pages => "GET, HEAD, OPTIONS",
+            Route::Session if self.sessions.is_some() => "DELETE, OPTIONS",
+            Route::UploadUrl if self.uploads.is_some() => "POST, OPTIONS",
+            Route::Reserved(_) | Route::Method { .. } => "POST, OPTIONS",
+            _ => return self.pages.not_found(),
         };
         let mut reply = Reply::empty(StatusCode::OK).with(ALLOW, HeaderValue::from_static(allowed));
         if let Some(cors) = &self.settings.cors {

@@ -9,7 +9,7 @@ use super::dispatch::upload::UploadUrlProvider;
 use super::endpoint::{Endpoint, Entropy, Settings};
 use super::pages::Pages;
 use super::session::echo_header;
-use super::sticky::Sessions;
+use super::sticky::{DEFAULT_MAX_SESSIONS, Sessions};
 use super::token::{CallCache, KeyRing, TokenKey};
 use super::unauthorized::Refuser;
 use crate::service::Service;
@@ -63,7 +63,7 @@ pub struct EndpointBuilder {
 pub struct Sticky {
     /// Life of a session whose method says nothing about it. Default 5 min, sent to clients in whole seconds.
     pub lifetime: Duration,
-    /// The most sessions at a time. Default 10,000.
+    /// The most sessions at a time. Default 4,096.
     pub max_sessions: usize,
     /// Headers that clients send with every request of a session: name and value. Default none. They steer requests to
     /// this worker where the platform routes by header.
@@ -72,7 +72,11 @@ pub struct Sticky {
 
 impl Default for Sticky {
     fn default() -> Self {
-        Self { lifetime: Duration::from_secs(300), max_sessions: 10_000, echo_headers: Vec::new() }
+        Self {
+            lifetime: Duration::from_secs(300),
+            max_sessions: DEFAULT_MAX_SESSIONS,
+            echo_headers: Vec::new(),
+        }
     }
 }
 
@@ -160,7 +164,7 @@ impl EndpointBuilder {
     }
 
     /// Bounds a request's body, as it is sent and again when decoded. The smallest of several bounds holds.
-    /// Default: that of [`Limits::max_body_bytes`], which is not advertised.
+    /// Default: 256 MiB, which is not advertised.
     pub fn max_request_bytes(mut self, bytes: Option<u64>) -> Self {
         self.settings.max_request_bytes = tighter(self.settings.max_request_bytes, bytes);
         self

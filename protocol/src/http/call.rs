@@ -61,6 +61,7 @@ pub struct Done {
 #[derive(Debug)]
 pub struct Answer {
     /// The response. Its body is a gather list, to be sent with its length: `Content-Length` is not among the headers.
+    /// The answer to `HEAD` has the body that `GET` would have, of which only the length is to be sent.
     pub response: Response<Vec<Bytes>>,
     /// The record of the call, for the access log, if [`EndpointBuilder::record_calls`](super::EndpointBuilder::record_calls)
     /// asked for it and the request got as far as a method. Log it before the response is sent.

@@ -5,13 +5,13 @@ use super::call::{Answer, Begun, Call};
 use super::coding::{self, Codecs, Coding, DecodeError};
 use super::cors::Cors;
 use super::dispatch::upload::UploadUrlProvider;
+use super::headers;
 use super::pages::Pages;
 use super::reply::Reply;
 use super::sticky::Sessions;
 use super::token::{Binding, CallCache, KeyRing};
 use super::unauthorized::Refuser;
 use super::visit::Visit;
-use super::headers;
 use crate::ipc::EncodedSchema;
 use crate::server::ResponseWriter;
 use crate::service::{Peer, ResponseBudget, Service, TransportKind};
@@ -24,6 +24,10 @@ use http::{Response, StatusCode};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// The most bytes of a request's body where nothing else is said: what clients accept of a response by default. A
+/// compressed body says so many bytes in a few, and memory is taken for all of them.
+const DEFAULT_BODY_BYTES: u64 = 256 << 20;
 
 /// Fills memory with bytes that nobody can guess: the system's entropy, and in tests whatever repeats.
 pub type Entropy = dyn Fn(&mut [u8]) + Send + Sync;
@@ -102,7 +106,7 @@ impl Endpoint {
 
     /// The most bytes that the body of a request may have, content coding included.
     pub fn max_body_bytes(&self) -> u64 {
-        self.settings.max_request_bytes.unwrap_or(self.settings.limits.max_body_bytes)
+        self.settings.max_request_bytes.unwrap_or(DEFAULT_BODY_BYTES)
     }
 
     /// Sticky sessions that are open now.
@@ -168,7 +172,8 @@ impl Endpoint {
 impl Endpoint {
     /// Takes a request's head: says who it is from, what it is for, and whether its body is to be read.
     ///
-    /// Authenticators run in here, and at the first request the start-up work of the service.
+    /// Authenticators run in here, and at the first request the start-up work of the service: on a thread that
+    /// may wait, if they do.
     pub fn begin(self: &Arc<Self>, head: Parts, arrival: Arrival) -> Begun {
         let Arrival { now, remote_address } = arrival;
         let mut peer = Peer::new(TransportKind::Http, self.service.server_id().clone());

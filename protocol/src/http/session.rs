@@ -105,7 +105,8 @@ impl Endpoint {
 impl CallSession {
     /// Tells the client what became of its session, and gives the same for the record.
     pub(crate) fn finish(self, reply: &mut Reply) -> (SessionAction, Option<String>) {
-        if let Some(token) = self.token.as_deref().and_then(|token| HeaderValue::from_str(token).ok()) {
+        if let Some(mut token) = self.token.as_deref().and_then(|token| HeaderValue::from_str(token).ok()) {
+            token.set_sensitive(true);
             reply.headers.insert(headers::SESSION, token);
             for (name, value) in self.endpoint.echo_headers() {
                 reply.headers.insert(name.clone(), value.clone());

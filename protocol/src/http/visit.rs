@@ -3,11 +3,11 @@
 use super::token::Identity;
 use crate::service::{AuthContext, Peer, ResponseBudget};
 use http::request::Parts;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A request's head, and what was made of it.
-#[derive(Debug)]
 pub(crate) struct Visit {
     pub(crate) head: Parts,
     /// When the request came, since the Unix epoch.
@@ -19,6 +19,18 @@ pub(crate) struct Visit {
     pub(crate) budget: ResponseBudget,
     /// Bytes of the body as it was received.
     pub(crate) request_bytes: u64,
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The headers and the query may hold credentials.
+        f.debug_struct("Visit")
+            .field("method", &self.head.method)
+            .field("path", &self.head.uri.path())
+            .field("request_id", &self.request_id)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Visit {

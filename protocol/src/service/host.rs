@@ -7,6 +7,7 @@ use super::info::{MethodInfo, ProtocolInfo};
 use super::method::Method;
 use super::protocol::{Hosted, Protocol};
 use super::version::InvalidVersion;
+use super::work::guard;
 use crate::reflection::{self, ProtocolList};
 use crate::wire::error::RpcError;
 use arrow_schema::{ArrowError, DataType};
@@ -73,8 +74,8 @@ pub enum ServiceError {
 pub struct Service {
     pub(crate) protocols: Vec<Hosted>,
     pub(crate) hooks: Vec<Box<dyn CallHook>>,
-    /// The transport that serving was last started on.
-    started: Mutex<Option<TransportKind>>,
+    /// The transports that serving was started on.
+    started: Mutex<Vec<TransportKind>>,
     server_id: Arc<str>,
     include_tracebacks: bool,
 }
@@ -121,14 +122,13 @@ impl Service {
     /// # Errors
     /// The first failure. What ran before it is not undone, and all runs again at the next call.
     pub fn start(&self, transport: TransportKind) -> Result<(), RpcError> {
-        // A panic in start-up work leaves nothing but the old value.
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        if *started != Some(transport) {
+        if !started.contains(&transport) {
             self.protocols
                 .iter()
                 .filter_map(|hosted| hosted.serve_start.as_ref())
-                .try_for_each(|work| work(transport))?;
-            *started = Some(transport);
+                .try_for_each(|work| guard(|| work(transport)))?;
+            started.push(transport);
         }
         Ok(())
     }
@@ -212,7 +212,7 @@ impl ServiceBuilder {
         Ok(Service {
             protocols,
             hooks: self.hooks,
-            started: Mutex::new(None),
+            started: Mutex::new(Vec::new()),
             server_id: self.server_id.into(),
             include_tracebacks: self.include_tracebacks,
         })

@@ -188,7 +188,7 @@ fn application_metadata(mut metadata: Metadata) -> Metadata {
     metadata
 }
 
-fn guard<T>(f: impl FnOnce() -> Result<T, RpcError>) -> Result<T, RpcError> {
+pub(crate) fn guard<T>(f: impl FnOnce() -> Result<T, RpcError>) -> Result<T, RpcError> {
     // What the handler left behind half done belongs to this call alone, which is over.
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(panicked(&*panic)))
 }

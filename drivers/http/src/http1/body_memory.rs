@@ -97,9 +97,11 @@ impl BodyMemory {
         self.storage = storage;
     }
 
-    /// The spare memory, if it is free and of about this size, or zeroed memory of `len` bytes.
+    /// The spare memory, if it is free and of about the size of the body, or zeroed memory of `len` bytes.
     fn allocate(&mut self, len: usize) -> BytesMut {
-        let fits = self.spare.len() >= len && self.spare.len() / GROWTH <= len;
+        // It is there whether it serves this body or not, so that an announced length may be believed for once.
+        let wanted = self.len.map_or(len, |whole| whole.max(len));
+        let fits = self.spare.len() >= len && self.spare.len() / GROWTH <= wanted;
         if fits && let Ok(mut spare) = std::mem::take(&mut self.spare).try_into_mut() {
             spare.truncate(self.len.unwrap_or(usize::MAX));
             return spare;
@@ -149,6 +151,18 @@ mod tests {
     fn an_announcement_alone_takes_no_memory() {
         let memory = BodyMemory::new(Some(1 << 40), Bytes::new());
         assert_eq!(memory.storage.capacity(), 0);
+    }
+
+    #[test]
+    fn a_large_body_takes_the_memory_of_the_last_one_from_its_first_byte() {
+        const LEN: usize = FIRST_BYTES * GROWTH * 4;
+        let mut memory = BodyMemory::new(Some(LEN), Bytes::new());
+        fill(&mut memory, LEN, usize::MAX);
+        let (body, spare) = memory.finish();
+        let address = body.as_ptr();
+        drop(body);
+        let mut memory = BodyMemory::new(Some(LEN), spare);
+        assert_eq!(memory.space().as_ptr(), address);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::http::budget;
 use crate::http::reply::Reply;
 use crate::http::token::{Binding, Cursor, SealError};
 use crate::ipc::Metadata;
-use crate::service::work::{Done, OpenStream, Outcome, cancel, turn};
+use crate::service::work::{Done, OpenStream, Outcome, cancel, guard, turn};
 use crate::service::{MethodKind, StreamKind};
 use crate::wire::classify::{BatchKind, classify};
 use crate::wire::error::RpcError;
@@ -71,14 +71,19 @@ impl Dispatch<'_> {
 
     /// What this call's tokens are bound to.
     pub(super) fn binding(&self) -> Binding {
-        // The hash stands for the protocol's name and all that it declares, its version included.
-        Binding::stream(&self.visit.identity(), &self.hosted.info.hash, &self.info().name)
+        // The hash stands for the protocol's name and its methods, but not for its version, of which what counts is
+        // what counts for callers: patches interoperate. The hash has no bar in it, so the two are parted in one way.
+        let version = self.hosted.info.version.map(|version| (version.major, version.minor));
+        let protocol = format!("{}|{version:?}", self.hosted.info.hash);
+        Binding::stream(&self.visit.identity(), &protocol, &self.info().name)
     }
 
     /// Mints the token of what a stream's next turn begins with.
     pub(super) fn mint_cursor(&mut self, stream: &OpenStream, call_id: [u8; 16]) -> Result<String, RpcError> {
-        let state = stream.state.save().map_err(|error| {
-            RpcError::type_error(format!("the stream's state cannot be serialised: {error}"))
+        let state = guard(|| {
+            stream.state.save().map_err(|error| {
+                RpcError::type_error(format!("the stream's state cannot be serialised: {error}"))
+            })
         })?;
         let cursor = Cursor { created_at: self.visit.now.as_secs(), call_id, state: state.into() };
         cursor.seal(self.endpoint.keys(), &self.binding(), self.endpoint.random()).map_err(unsealed)

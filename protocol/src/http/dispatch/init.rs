@@ -24,11 +24,13 @@ impl Dispatch<'_> {
         let MethodKind::Stream(kind) = self.info().kind else {
             return Err(self.not_of_kind("no stream: its path has no /init"));
         };
-        let (args, metadata) = self.request(body, MethodKind::Stream(kind))?;
         let stream_id = self.endpoint.random_hex();
+        let requested = self.request(body, MethodKind::Stream(kind));
+        // A refused request has a record too, and every record of a stream names it.
         if let Some(record) = &mut self.record {
             record.stream_id = Some(stream_id.clone());
         }
+        let (args, metadata) = requested?;
         let context = self.context(metadata);
         self.announce(&context);
         let (outcome, context, logs) = self.settle(call(args, context));

@@ -5,11 +5,12 @@ use crate::http::endpoint::ResolvedCall;
 use crate::http::token::{CallToken, Cursor, TokenError};
 use crate::ipc::{EncodedSchema, Metadata, decode_schema};
 use crate::service::method::Handler;
-use crate::service::work::OpenStream;
+use crate::service::work::{OpenStream, guard};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A stream as its last turn left it.
 pub(super) struct Recovered {
@@ -53,9 +54,10 @@ impl Dispatch<'_> {
                 };
                 let schemas = schema(&token.output_schema).zip(schema(&token.input_schema));
                 let (output, input) = schemas.ok_or_else(|| refused(TokenError::Invalid))?;
-                let CallToken { stream_id, response_limit, .. } = token;
+                let CallToken { stream_id, response_limit, created_at, .. } = token;
                 let call = Arc::new(ResolvedCall { output, input, stream_id, response_limit });
-                endpoint.remember(cursor.call_id, &binding, call.clone(), now);
+                // From its beginning, so that a call does not live longer where it is remembered.
+                endpoint.remember(cursor.call_id, &binding, call.clone(), Duration::from_secs(created_at));
                 call
             }
         };
@@ -63,7 +65,7 @@ impl Dispatch<'_> {
             return Err(refused(TokenError::Invalid));
         };
         // What was sealed here decodes, unless another build of the service sealed it.
-        let state = restore(&cursor.state).map_err(|_| refused(TokenError::Invalid))?;
+        let state = guard(|| restore(&cursor.state).map_err(|_| refused(TokenError::Invalid)))?;
         let stream = OpenStream { state, input: call.input.clone(), output: call.output.clone() };
         Ok(Recovered { call_id: cursor.call_id, call, stream: Box::new(stream) })
     }

@@ -8,6 +8,7 @@ use crate::http::endpoint::Endpoint;
 use crate::http::reply::Reply;
 use crate::http::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata};
+use crate::service::work::guard;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::request::Request;
@@ -81,7 +82,7 @@ fn urls(endpoint: &Endpoint, visit: &Visit, count: i64) -> Result<Vec<Bytes>, Rp
     let Some(provider) = &endpoint.uploads else {
         return Err(RpcError::runtime_error("this server has nowhere to upload to"));
     };
-    let urls = (0..count).map(|_| provider.upload_url(visit.now)).collect::<Result<Vec<_>, _>>()?;
+    let urls = (0..count).map(|_| guard(|| provider.upload_url(visit.now))).collect::<Result<Vec<_>, _>>()?;
     let microseconds = |url: &UploadUrl| i64::try_from(url.expires_at.as_micros()).unwrap_or(i64::MAX);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(urls.iter().map(|url| &url.upload_url))),

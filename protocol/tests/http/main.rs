@@ -1,0 +1,29 @@
+//! The pure HTTP layer: an endpoint, the heads and bodies that come to it, and what it answers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod ask;
+mod local;
+mod serve;
+
+mod answers;
+mod authentication;
+mod budgets;
+mod cache;
+mod codings;
+mod cors;
+mod exchanges;
+mod pages;
+mod producers;
+mod proof;
+mod records;
+mod refusals;
+mod routes;
+mod secrets;
+mod start;
+mod sticky;
+mod sticky_concurrency;
+mod tokens;
+mod uploads;

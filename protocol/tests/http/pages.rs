@@ -1,0 +1,56 @@
+//! Pages for people. WIRE_PROTOCOL 10, "Endpoints".
+
+use crate::ask::*;
+use crate::common::batches::*;
+use crate::common::service::{MAIN, VERSIONED};
+use crate::serve::*;
+
+fn page(answered: &Answered) -> String {
+    assert_eq!(answered.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(answered.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+    String::from_utf8(answered.body.to_vec()).unwrap()
+}
+
+#[test]
+fn the_landing_page_names_what_is_hosted() {
+    for path in ["/vgi", "/vgi/"] {
+        let answered = main().send(ask("GET", path));
+        let page = page(&answered);
+        assert_eq!(answered.status, 200);
+        assert!(page.contains(MAIN) && page.contains(VERSIONED) && page.contains("/vgi/describe"), "{path}");
+    }
+}
+
+#[test]
+fn the_description_names_every_method() {
+    let page = page(&main().send(ask("GET", "/vgi/describe")));
+    for name in ["echo", "count_with_header", "scale", "1.4.2"] {
+        assert!(page.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn where_nothing_is_there_is_a_page_that_does_not_repeat_the_path() {
+    let answered = main().send(ask("GET", "/no-such-path/%3Cscript%3E"));
+    assert_eq!(answered.status, 404);
+    assert!(!page(&answered).contains("no-such-path"));
+}
+
+#[test]
+fn head_is_answered_like_get() {
+    for path in ["/vgi", "/vgi/describe", "/vgi/health", "/nowhere"] {
+        let (get, head) = (main().send(ask("GET", path)), main().send(ask("HEAD", path)));
+        assert_eq!(head.status, get.status, "{path}");
+        assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
+        assert_eq!(head.body, get.body, "{path}: the driver sends its length and leaves it out");
+    }
+}
+
+#[test]
+fn a_server_may_have_no_pages() {
+    let server = serve_main(|builder| builder.human_pages(false));
+    assert_eq!(server.send(ask("GET", "/vgi")).status, 404);
+    assert_eq!(server.send(ask("GET", "/vgi/describe")).status, 404);
+    assert_eq!(server.send(ask("GET", "/vgi/health")).status, 200);
+    assert_eq!(server.send(unary("nothing", no_columns(1))).status, 200);
+}

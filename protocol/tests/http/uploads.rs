@@ -1,0 +1,139 @@
+//! URLs to upload large inputs to. WIRE_PROTOCOL 10, "Upload URL generation".
+
+use crate::ask::*;
+use crate::common::batches::*;
+use crate::common::streams::stream_of;
+use crate::serve::*;
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_schema::{DataType, TimeUnit};
+use bytes::Bytes;
+use http::Request;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use vgi_rpc_protocol::http::{UploadUrl, UploadUrlProvider};
+use vgi_rpc_protocol::ipc::Item;
+use vgi_rpc_protocol::wire::error::RpcError;
+
+/// A provider that is a function.
+pub struct Provider<F>(F);
+
+impl<F> Provider<F>
+where
+    F: Fn(Duration) -> Result<UploadUrl, RpcError> + Send + Sync,
+{
+    pub fn new(make: F) -> Self {
+        Self(make)
+    }
+}
+
+impl<F> UploadUrlProvider for Provider<F>
+where
+    F: Fn(Duration) -> Result<UploadUrl, RpcError> + Send + Sync,
+{
+    fn upload_url(&self, now: Duration) -> Result<UploadUrl, RpcError> {
+        (self.0)(now)
+    }
+}
+
+/// A server that numbers its URLs.
+fn server() -> Server {
+    let made = AtomicUsize::new(0);
+    let provider = Provider::new(move |now| {
+        let number = made.fetch_add(1, Ordering::SeqCst);
+        Ok(UploadUrl {
+            upload_url: format!("https://store.example/{number}?put"),
+            download_url: format!("https://store.example/{number}"),
+            expires_at: now + Duration::from_secs(600),
+        })
+    });
+    serve_main(|builder| builder.upload_urls(provider, Some(1 << 30)))
+}
+
+fn urls(row: RecordBatch) -> Request<Bytes> {
+    let mut metadata = routing("", "__upload_url__");
+    metadata.remove("vgi_rpc.protocol");
+    post("/vgi/__upload_url__/init", stream_of(&[(row, metadata)]))
+}
+
+#[test]
+fn as_many_as_asked_for_are_made() {
+    let server = server();
+    for (row, rows) in [
+        (row([("count", int(3))]), 3),
+        (row([("count", int(0))]), 1),
+        (row([("count", int(-5))]), 1),
+        (row([("count", int(i64::MAX))]), 100),
+        (no_columns(1), 1),
+    ] {
+        let answered = server.send(urls(row));
+        assert_eq!((answered.status, answered.is_marked()), (200, false));
+        assert_eq!(answered.data()[0].0.num_rows(), rows);
+    }
+}
+
+#[test]
+fn each_is_a_pair_with_an_end() {
+    let answered = server().send(urls(row([("count", int(2))])));
+    let Item::Schema(schema) = &answered.items()[0] else { panic!("a stream begins with its schema") };
+    let types: Vec<_> = schema
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| (field.name().as_str(), field.data_type().clone(), field.is_nullable()))
+        .collect();
+    let timestamp = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let expected = [
+        ("upload_url", DataType::Utf8, false),
+        ("download_url", DataType::Utf8, false),
+        ("expires_at", timestamp, false),
+    ];
+    assert_eq!(types, expected);
+    let batch = &answered.data()[0].0;
+    let text = |column: usize, row: usize| batch.column(column).as_string::<i32>().value(row).to_owned();
+    assert_eq!(
+        (text(0, 1), text(1, 1)),
+        ("https://store.example/1?put".into(), "https://store.example/1".into())
+    );
+    let end = batch.column(2).as_primitive::<TimestampMicrosecondType>().value(0);
+    assert_eq!(end, (START.as_micros() + 600_000_000) as i64);
+}
+
+#[test]
+fn they_are_advertised() {
+    let answered = server().send(ask("HEAD", "/vgi/health"));
+    assert_eq!(answered.header("vgi-upload-url-support"), Some("true"));
+    assert_eq!(answered.header("vgi-max-upload-bytes"), Some((1_u64 << 30).to_string().as_str()));
+    assert_eq!(main().send(ask("HEAD", "/vgi/health")).header("vgi-upload-url-support"), None);
+}
+
+#[test]
+fn a_request_that_is_none_is_refused() {
+    let server = server();
+    let (_, body) = echo("x").into_parts();
+    assert_eq!(server.send(post("/vgi/__upload_url__/init", body)).status, 400, "it names another method");
+    assert_eq!(server.send(post("/vgi/__upload_url__/init", Bytes::new())).status, 400);
+    assert_eq!(server.send(urls(row([("count", text("three"))]))).status, 400);
+    assert_eq!(server.send(urls(row([("count", int(1))])).having("content-type", "text/plain")).status, 415);
+    let get = server.send(ask("GET", "/vgi/__upload_url__/init"));
+    assert_eq!((get.status, get.header("allow")), (405, Some("POST")));
+}
+
+#[test]
+fn a_panic_in_a_provider_is_told_like_one_in_a_handler() {
+    let provider = Provider::new(|_| std::panic::panic_any("on purpose, in a provider"));
+    let server = serve_main(|builder| builder.upload_urls(provider, None));
+    let answered = server.send(urls(row([("count", int(2))])));
+    assert_eq!((answered.status, answered.is_marked()), (200, true));
+    assert_eq!(answered.error().error_type(), "Panic");
+}
+
+#[test]
+fn a_failing_provider_is_told_like_a_failing_handler() {
+    let provider = Provider::new(|_| Err(RpcError::permission_error("not today")));
+    let server = serve_main(|builder| builder.upload_urls(provider, None));
+    let answered = server.send(urls(row([("count", int(2))])));
+    assert_eq!((answered.status, answered.is_marked()), (200, true));
+    assert!(answered.error().message().contains("not today"));
+}
