@@ -194,6 +194,8 @@ struct Encoded {
     schema: SchemaRef,
     message: Bytes,
     flat: bool,
+    /// Buffers of a batch, without those of view columns beyond their first two.
+    buffers: usize,
 }
 
 impl EncodedSchema {
@@ -217,7 +219,8 @@ impl EncodedSchema {
         message.extend_from_slice(&header);
         message.resize(padded + 8, 0);
         let flat = all_flat(&schema);
-        Ok(Self(Arc::new(Encoded { schema, message: message.into(), flat })))
+        let buffers = buffers_of(&schema)?;
+        Ok(Self(Arc::new(Encoded { schema, message: message.into(), flat, buffers })))
     }
 
     /// The schema with no fields. Appendices B and C.
@@ -226,7 +229,12 @@ impl EncodedSchema {
         EMPTY
             .get_or_init(|| {
                 let schema = Arc::new(Schema::empty());
-                Self(Arc::new(Encoded { schema, message: Bytes::from_static(&EMPTY_SCHEMA), flat: true }))
+                Self(Arc::new(Encoded {
+                    schema,
+                    message: Bytes::from_static(&EMPTY_SCHEMA),
+                    flat: true,
+                    buffers: 0,
+                }))
             })
             .clone()
     }
@@ -263,6 +271,19 @@ impl EncodedSchema {
     pub(crate) fn is_flat(&self) -> bool {
         self.0.flat
     }
+
+    /// Buffers that a batch has beside the variadic ones of its view columns.
+    pub(crate) fn buffers(&self) -> usize {
+        self.0.buffers
+    }
+}
+
+fn buffers_of(schema: &Schema) -> Result<usize, ArrowError> {
+    // What is sent is the caller's own, and as large as the caller likes.
+    let limits = Limits { max_schema_fields: usize::MAX, max_schema_depth: usize::MAX, ..Limits::default() };
+    let mut walk = Walk { limits: &limits, fields: 0, dictionaries: Vec::new() };
+    let shape = walk.fields(schema.fields().iter().map(AsRef::as_ref), 1);
+    shape.map(|shape| shape.buffers).map_err(|error| ArrowError::SchemaError(error.to_string()))
 }
 
 /// True when every column is one array without children, dictionary or variadic buffers.

@@ -5,6 +5,9 @@ use super::keys;
 use crate::ipc::Metadata;
 use arrow_array::RecordBatch;
 
+/// Most bytes of a correlation id; one that a server makes has 16.
+const LONGEST_REQUEST_ID: usize = 256;
+
 /// A request that names a method and carries one row of parameters.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -69,9 +72,9 @@ impl Request {
         self.metadata.get(keys::PROTOCOL).filter(|name| !name.is_empty())
     }
 
-    /// The client's correlation id, if it sent a usable one.
+    /// The client's correlation id, if it sent a usable one: not empty, and short enough to come back with every log.
     pub fn request_id(&self) -> Option<&str> {
-        self.metadata.get_str(keys::REQUEST_ID).filter(|id| !id.is_empty())
+        self.metadata.get_str(keys::REQUEST_ID).filter(|id| !id.is_empty() && id.len() <= LONGEST_REQUEST_ID)
     }
 }
 

@@ -8,8 +8,9 @@ use super::common::streams::stream_of;
 use super::*;
 use allocation_counter::measure;
 use arrow_array::RecordBatch;
-use vgi_rpc_protocol::client::Connection;
-use vgi_rpc_protocol::ipc::Metadata;
+use bytes::Buf;
+use vgi_rpc_protocol::client::{Call, CallKind, Connection};
+use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::wire::keys;
 
 /// What a client takes at once to be told of this error or log.
@@ -91,5 +92,45 @@ fn long_names_are_not_repeated_many_times() {
         println!("{what}: {} bytes asked, {answer} answered", bytes.len());
         assert_below(what, taken, 16 * MIB);
         assert!(answer < 8 * bytes.len(), "{answer} bytes answer {}", bytes.len());
+    }
+}
+
+/// An id comes back with each log of each turn, so that a long one is none.
+#[test]
+fn a_long_request_id_is_not_repeated_with_every_log() {
+    let mut client = Connection::new(Limits::default());
+    let mut server = responder(Limits::default());
+    let long = "x".repeat(MIB as usize);
+    let row = RecordBatch::try_from_iter([("count", int(1000))]).unwrap();
+    let schema = EncodedSchema::new(row.schema()).unwrap();
+    for (id, most) in [("an id of the usual length", 4096), (&*long, 4096)] {
+        let call = Call {
+            protocol: MAIN,
+            method: "count_with_logs",
+            protocol_version: None,
+            request_id: Some(id),
+            kind: CallKind::Stream { header: false },
+            metadata: Metadata::new(),
+        };
+        client.call(&call, &schema, &row).unwrap();
+        let mut sent = Vec::new();
+        for turn in 0..20 {
+            if turn > 0 {
+                client.tick(&Metadata::new()).unwrap();
+            }
+            let outbox = client.poll_transmit().unwrap();
+            server.receive(outbox.copy_to_bytes(outbox.len()));
+            assert_eq!(serve(&mut server, usize::MAX, &mut sent), Rest::NeedInput);
+        }
+        assert!(sent.len() > 2000 && sent.len() < 20 * most, "{} bytes for twenty ticks", sent.len());
+        client.cancel().unwrap();
+        client.receive(sent.into());
+        let outbox = client.poll_transmit().unwrap();
+        server.receive(outbox.copy_to_bytes(outbox.len()));
+        let mut rest = Vec::new();
+        assert_eq!(serve(&mut server, usize::MAX, &mut rest), Rest::NeedInput);
+        client.receive(rest.into());
+        listen(&mut client, &mut Vec::new());
+        assert!(client.is_idle() && server.is_idle());
     }
 }
