@@ -294,8 +294,13 @@ impl Course {
         } else if let Some(numbers) = column.as_primitive_opt::<Int64Type>() {
             assert_eq!(numbers.values()[..], [self.outputs as i64], "turns in order, none twice");
         } else {
-            let scaled = column.as_primitive::<Float64Type>();
-            assert_eq!(scaled.values()[..], [(self.number + 1) as f64 * 2.0], "an input of this call");
+            // What answers a tick has no rows.
+            let own = (self.number + 1) as f64 * 2.0;
+            let scaled = column.as_primitive::<Float64Type>().values();
+            assert!(
+                scaled.is_empty() || scaled[..] == [own],
+                "{scaled:?} is no input of this call, which is {own}"
+            );
         }
     }
 }

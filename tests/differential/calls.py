@@ -79,7 +79,8 @@ EXCHANGES = {
 
 @dataclass
 class Part:
-    """One Arrow IPC stream: a schema, and batches that each bring their metadata as pairs, so that keys may repeat."""
+    """One Arrow IPC stream: a schema, and batches that each bring their metadata as pairs,
+        so that keys may repeat."""
 
     schema: pa.Schema
     batches: list[tuple[pa.RecordBatch, list[tuple[bytes, bytes]]]] = field(default_factory=list)
@@ -141,7 +142,8 @@ def any_call(random: Random, *tables: dict) -> Call:
 
 def inputs(values: list[list[float]], schema: pa.Schema = INPUT) -> Part:
     """The input of an exchange: one batch for each list of values."""
-    return Part(schema, [(pa.RecordBatch.from_arrays([pa.array(each, schema[0].type)], schema=schema), []) for each in values])
+    batches = [batch_of(schema, [pa.array(each, schema[0].type)]) for each in values]
+    return Part(schema, [(batch, []) for batch in batches])
 
 
 def ticks(count: int) -> Part:

@@ -33,7 +33,8 @@ KEYS = {
 }
 WRONG = {
     "method": [b"no_such_method", b"Echo_String", b"", b" ", b"__init__", b"\xff\xfe", b"__describe__", b"a" * 300],
-    "protocol": [b"NoSuch", b"conformanceservice", b"", b"bad name", b"vgi_rpc.Reflection.v2", b"\xff\xfe", b"a" * 300],
+    "protocol": [b"NoSuch", b"conformanceservice", b"", b"bad name", b"vgi_rpc.Reflection.v2", b"\xff\xfe",
+        b"a" * 300],
     "request version": [b"2", b"0", b"", b"1.0", b" 1", b"01", b"\xff"],
     "protocol version": [
         *(b"2.0.9", b"2.1.0", b"1.0.0", b"3.0.0", b"", b"2", b"2.0", b"2.0.0-rc1", b"2.0.0+b", b"02.0.0", b" 2.0.0"),
@@ -58,7 +59,7 @@ def key_wrong(random: Random, call: Call) -> str:
 
 def key_twice(random: Random, call: Call) -> str:
     name = random.choice(list(KEYS))
-    value = random.choice(WRONG[name]) if random.random() < 0.7 else dict(call.pairs)[KEYS[name]]
+    value = random.choice(WRONG[name]) if random.random() < 0.7 else dict(call.pairs).get(KEYS[name], b"1")
     first = random.random() < 0.5
     extra = [(KEYS[name], value)]
     call.set_pairs(extra + call.pairs if first else call.pairs + extra)
@@ -130,7 +131,8 @@ def column_retyped(random: Random, call: Call) -> str:
     try:
         columns[at] = columns[at].cast(kind)
     except pa.ArrowException:
-        columns[at] = pa.array([None], kind) if random.random() < 0.3 else pa.array([b"1"]).cast(pa.string()).cast(kind)
+        columns[at] = pa.array([None],
+            kind) if random.random() < 0.3 else pa.array([b"1"]).cast(pa.string()).cast(kind)
     fields[at] = fields[at].with_type(kind)
     call.set_columns(fields, columns)
     return f"column {fields[at].name} is {kind}"
@@ -177,22 +179,24 @@ def batches(random: Random, call: Call) -> str:
 
 def schema_metadata(random: Random, call: Call) -> str:
     """Metadata of the schema is no metadata of the batch (appendix D)."""
-    moved = random.random() < 0.5
-    schema = call.request.schema.with_metadata(dict(call.pairs) if moved else {b"any": b"\xff"})
+    moved, text = random.random() < 0.5, random.random() < 0.5
+    schema = call.request.schema.with_metadata(dict(call.pairs) if moved else {b"any": b"text" if text else b"\xff"})
     batch, pairs = call.request.batches[0]
     call.request = Part(schema, [(batch.replace_schema_metadata(schema.metadata), [] if moved else pairs)])
-    return "metadata moved to the schema" if moved else "schema with metadata"
+    return "metadata moved to the schema" if moved else f"schema with {'text' if text else 'bytes'} for metadata"
 
 
 CALL = [
     *(key_missing, key_wrong, key_wrong, key_twice, key_foreign, no_metadata, column_missing, column_extra),
-    *(column_renamed, columns_reordered, column_retyped, column_nullability, column_null, rows, batches, schema_metadata),
+    *(column_renamed, columns_reordered, column_retyped, column_nullability, column_null, rows, batches,
+      schema_metadata),
 ]
 
 
 def flipped_bit(random: Random, body: bytes) -> tuple[bytes, str]:
     at, bit = random.randrange(len(body)), random.randrange(8)
-    return body[:at] + bytes([body[at] ^ (1 << bit)]) + body[at + 1 :], f"bit {bit} of byte {at} of {len(body)} flipped"
+    flipped = body[:at] + bytes([body[at] ^ (1 << bit)]) + body[at + 1 :]
+    return flipped, f"bit {bit} of byte {at} of {len(body)} flipped"
 
 
 def truncated(random: Random, body: bytes) -> tuple[bytes, str]:
@@ -201,7 +205,8 @@ def truncated(random: Random, body: bytes) -> tuple[bytes, str]:
 
 
 def other_end(random: Random, body: bytes) -> tuple[bytes, str]:
-    end = random.choice([b"", b"\x00" * 8, b"\xff" * 8, b"\xff\xff\xff\xff\x01\x00\x00\x00", b"\x00" * 4, b"\xff" * 4])
+    end = random.choice([b"", b"\x00" * 8, b"\xff" * 8, b"\xff\xff\xff\xff\x01\x00\x00\x00",
+        b"\x00" * 4, b"\xff" * 4])
     return body[:-8] + end, f"ends with {end.hex() or 'nothing'}"
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pyarrow as pa
 from pyarrow import ipc
 
 from differential import calls
+from differential.damage import Closeness
+from differential.workers import Side
 
 # Differ from one process to the next, or are sealed.
 OF_THE_PROCESS = {b"vgi_rpc.server_id", b"vgi_rpc.request_id", b"vgi_rpc.log_extra"}
@@ -83,7 +86,8 @@ def _refusal(metadata: dict[bytes, bytes]) -> Refusal:
         kind = json.loads(metadata.get(b"vgi_rpc.log_extra", b"{}")).get("exception_type", "")
     except ValueError:
         kind = "unreadable log_extra"
-    named = (metadata.get(key, b"").decode(errors="replace") for key in (b"vgi_rpc.error_kind", b"vgi_rpc.error_code"))
+    named = (metadata.get(key, b"").decode(errors="replace") for key in (b"vgi_rpc.error_kind",
+        b"vgi_rpc.error_code"))
     return Refusal(kind, *named)
 
 
@@ -92,9 +96,9 @@ class Case(NamedTuple):
 
     transport: str
     said: str
-    closeness: int
+    closeness: Closeness
     # Runs the case on a side, and gives what it did as facts of a name and a value.
-    run: object
+    run: Callable[[Side], dict]
 
 
 def differences(case: Case, ours: dict, reference: dict) -> dict[str, tuple]:
@@ -107,7 +111,8 @@ def differences(case: Case, ours: dict, reference: dict) -> dict[str, tuple]:
         name
         for name in {**ours, **reference}
         if not name.startswith("(")
-        and (case.closeness >= FIXED_FROM.get(name.split(" ")[-1], 3) or (accepted and name.endswith("answers")))
+        and (case.closeness >= FIXED_FROM.get(name.split(" ")[-1], Closeness.EXACT) or (accepted
+        and name.endswith("answers")))
     ]
     return {
         name: (ours.get(name), reference.get(name)) for name in names if ours.get(name) != reference.get(name)
@@ -115,4 +120,7 @@ def differences(case: Case, ours: dict, reference: dict) -> dict[str, tuple]:
 
 
 # From which closeness on a fact is compared, by the last word of its name; the others from the highest on.
-FIXED_FROM = {"refused": 1, "alive": 1, "status": 1, "step": 2}
+FIXED_FROM = {
+    **dict.fromkeys(("refused", "alive", "status"), Closeness.REFUSAL),
+    "step": Closeness.IN_STEP,
+}

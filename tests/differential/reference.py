@@ -1,11 +1,13 @@
-"""The reference worker, a program of its own: the one that its package installs keeps no sticky sessions, and logs."""
+"""The reference worker, a program of its own: the installed one keeps no sticky sessions, and logs."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import secrets
 import socket
+import sys
 
 import waitress
 from vgi_rpc.conformance import ConformanceService, ConformanceServiceImpl
@@ -20,6 +22,7 @@ def main() -> None:
     path = parser.parse_args().unix
     # What it says of refused requests is no part of its answers.
     logging.disable(logging.CRITICAL)
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     extra = conformance_extra_protocols()
     server = RpcServer(ConformanceService, ConformanceServiceImpl(), enable_describe=True, extra_protocols=extra)
     if path:

@@ -72,7 +72,8 @@ impl Endpoint {
             closed: false,
         };
         sessions.expire(visit.now);
-        if visit.head.headers.contains_key(headers::SESSION) {
+        // A proxy may blank a header where it means to take it away.
+        if visit.head.headers.get_all(headers::SESSION).iter().any(|token| !token.is_empty()) {
             let text = "the session is not here: it has ended, or it is another worker's or another caller's";
             let id = self.session_named(visit).ok_or_else(|| lost(text))?;
             let held = sessions.take(id, &session.owner, visit.now).ok_or_else(|| lost(text))?;
@@ -98,7 +99,12 @@ impl Endpoint {
             self.session_named(visit)
                 .is_some_and(|id| sessions.close(id, &visit.identity().owner_key(), visit.now))
         });
-        Reply::empty(if closed { StatusCode::NO_CONTENT } else { StatusCode::OK })
+        if closed {
+            Reply::empty(StatusCode::NO_CONTENT)
+                .with(headers::SESSION_CLOSE, HeaderValue::from_static("true"))
+        } else {
+            Reply::empty(StatusCode::OK)
+        }
     }
 }
 

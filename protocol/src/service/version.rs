@@ -35,7 +35,8 @@ impl FromStr for Version {
             let canonical = !part.is_empty()
                 && part.bytes().all(|b| b.is_ascii_digit())
                 && (part.len() == 1 || !part.starts_with('0'));
-            canonical.then(|| part.parse::<u32>().ok()).flatten()
+            // Digits alone fail only by being too many.
+            canonical.then(|| part.parse::<u32>().unwrap_or(u32::MAX))
         });
         let mut next = || parts.next().flatten().ok_or_else(invalid);
         let version = Self { major: next()?, minor: next()?, patch: next()? };

@@ -197,13 +197,15 @@ fn a_token_that_cannot_be_honoured_is_a_lost_session_whatever_the_reason() {
         ("expired", home.after(Duration::from_secs(300)).send(ann(increment()))),
         ("changed", home.send(ann(within(&changed, "increment")))),
         ("cut short", home.send(ann(within(head, "increment")))),
-        ("empty", home.send(ann(within("", "increment")))),
         ("there twice", home.send(ann(increment().with("vgi-session", &token)))),
     ];
     for (what, answered) in cases {
         let error = lost(&answered);
         assert_eq!((error.error_type(), error.message()), (&*expected.0, &*expected.1), "{what}");
     }
+    // A blank header is none.
+    let blank = home.send(ann(within("", "increment")));
+    assert_eq!(blank.error().message(), "RuntimeError: the call belongs to no session");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{Dispatch, Refusal, bad_request};
 use crate::Limits;
-use crate::ipc::{Metadata, decode_batch};
+use crate::ipc::{FramingError, Item, MessageError, Metadata, ReadError, Reader};
 use crate::service::Args;
 use crate::service::MethodKind;
 use crate::service::resolve::gate_version;
@@ -12,9 +12,35 @@ use crate::wire::request::Request;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 
-/// The batch that a request's body has to begin with.
+/// The batch that a request's body has to begin with. The rest of the stream means nothing, but must be sound as far
+/// as it goes: a body that was cut is not what the client said.
 pub(super) fn read(body: Bytes, limits: &Limits) -> Result<(RecordBatch, Metadata), RpcError> {
-    decode_batch(body, limits).map_err(|error| RpcError::new("ArrowInvalid", error.to_string()))
+    read_stream(body, limits).map_err(|error| RpcError::new("ArrowInvalid", error.to_string()))
+}
+
+fn read_stream(body: Bytes, limits: &Limits) -> Result<(RecordBatch, Metadata), ReadError> {
+    let mut reader = Reader::new(limits.clone());
+    reader.receive(body);
+    let mut first = None;
+    loop {
+        match reader.next_item()? {
+            Some(Item::Schema(_)) => {}
+            Some(Item::Batch(batch, metadata)) => {
+                first = Some((batch, metadata));
+                reader.skip_stream();
+            }
+            // Nobody needs to be told where a body ends, so that the end marker may be missing, but not broken.
+            Some(Item::EndOfStream) | None if first.is_some() && !reader.is_mid_message() => {
+                return first.ok_or_else(no_batch);
+            }
+            Some(Item::EndOfStream) => return Err(no_batch()),
+            None => return Err(FramingError::Truncated { inside: "the request's body" }.into()),
+        }
+    }
+}
+
+fn no_batch() -> ReadError {
+    MessageError::Unexpected { expected: "a record batch", got: "the end of the stream" }.into()
 }
 
 impl Dispatch<'_> {
