@@ -28,9 +28,9 @@ mod responder;
 pub(crate) mod session;
 mod stream;
 pub(crate) mod validate;
-mod written_out;
 mod version;
 pub(crate) mod work;
+mod written_out;
 
 pub use answer::{IntoAnswer, IntoColumn};
 pub use args::{Args, FromArgument};
