@@ -17,9 +17,16 @@ macro_rules! targets {
 
 targets! {
     client_connection,
+    http1_client,
+    http1_server,
+    http_client,
+    http_coding,
+    http_endpoint,
     ipc_raw,
     ipc_structured,
     metadata_detail,
     operations,
+    proxy_proof,
     server_session,
+    tokens,
 }

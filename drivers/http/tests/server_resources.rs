@@ -163,7 +163,8 @@ fn leaks() {
         } else {
             // Ended in the middle of it, and with handlers at work.
             running.handle.stop();
-            assert!(workers() >= called.len());
+            // Of threads that end meanwhile the list of threads may leave others out, once.
+            until("handlers are at work", || workers() >= called.len());
             calls.open_gate();
             drop(called);
         }

@@ -1,6 +1,7 @@
 //! Bytes into a machine in pieces, and out of it: every way in that a driver has.
 
 use bytes::{Buf, Bytes};
+use vgi_rpc_http::http1;
 use vgi_rpc_protocol::ipc::{Outbox, Reader};
 use vgi_rpc_protocol::service::Responder;
 use vgi_rpc_protocol::{IdSource, client};
@@ -13,11 +14,14 @@ pub trait Input {
     fn read_buf(&mut self) -> &mut [u8];
     /// Takes in what was read.
     fn advance(&mut self, count: usize);
+    /// Whether there is always memory to read into. A machine of HTTP lends none while it holds a chunk.
+    const LENDS_ALWAYS: bool;
 }
 
 macro_rules! inputs {
-    ($($machine:ty),*) => {$(
+    ($lends:literal: $($machine:ty),*) => {$(
         impl Input for $machine {
+            const LENDS_ALWAYS: bool = $lends;
             fn receive(&mut self, bytes: Bytes) {
                 <$machine>::receive(self, bytes);
             }
@@ -31,7 +35,8 @@ macro_rules! inputs {
     )*};
 }
 
-inputs!(client::Connection, Responder, Reader);
+inputs!(true: client::Connection, Responder, Reader);
+inputs!(false: http1::client::Connection, http1::server::Connection);
 
 /// How bytes are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +77,7 @@ impl Cut {
                 }
             };
             let mut count = len.min(left.len());
-            if by_read {
+            if by_read && (M::LENDS_ALWAYS || !machine.read_buf().is_empty()) {
                 let lent = machine.read_buf();
                 assert!(!lent.is_empty(), "read_buf is never empty");
                 count = count.min(lent.len());

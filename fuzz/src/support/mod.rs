@@ -1,7 +1,11 @@
 //! What the targets share: bounds, bytes cut into pieces, a service with every kind of method, and its states
 //! counted. Not here: anything that one target alone needs.
 
+pub mod edits;
 pub mod feed;
+pub mod http1;
+pub mod http_service;
+pub mod http_text;
 pub mod panics;
 pub mod service;
 pub mod told;

@@ -35,13 +35,19 @@ pub fn responder(limits: Limits) -> Responder {
     Responder::new(SERVICE.clone(), peer, limits, IdSource::seeded(7))
 }
 
-fn build() -> Arc<Service> {
+/// What it hosts.
+pub fn protocols() -> [Protocol; 2] {
     let main = Protocol::new(MAIN).methods(unary_methods()).methods(producers()).methods(exchanges());
     let versioned = Protocol::new(VERSIONED).version(VERSION).methods([
         echo("echo", DataType::Utf8),
         Method::new("count").param("count", DataType::Int64).output(numbers()).producer(count),
     ]);
-    let service = Service::builder(SERVER_ID).server_version("0.1").protocol(main).protocol(versioned);
+    [main, versioned]
+}
+
+fn build() -> Arc<Service> {
+    let service = Service::builder(SERVER_ID).server_version("0.1");
+    let service = protocols().into_iter().fold(service, |service, protocol| service.protocol(protocol));
     Arc::new(service.build().expect("the service is well-formed"))
 }
 

@@ -39,7 +39,9 @@ impl Output {
             Some(size) => size.min(believed(coded)),
             None => coded.saturating_mul(GUESSED_RATIO).clamp(*GUESSED_BYTES.start(), *GUESSED_BYTES.end()),
         };
-        Self { storage: aligned(first.min(most)), filled: 0, most, announced }
+        // Memory for all but the last byte would be taken twice when that byte comes.
+        let first = if first.saturating_add(1) >= most { most } else { first };
+        Self { storage: aligned(first), filled: 0, most, announced }
     }
 
     /// The memory behind what was decoded; empty only when there is one byte more than may be.

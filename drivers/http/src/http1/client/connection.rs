@@ -112,12 +112,21 @@ impl Connection {
     /// Takes in the first `count` bytes of what [`Self::read_buf`] lent.
     pub fn advance(&mut self, count: usize) {
         self.receiver.advance(count);
+        self.drop_late_input();
     }
 
     /// Takes a whole chunk in. It is held until it is used up: give the next one when
     /// [`Next::NeedInput`] asks for it.
     pub fn receive(&mut self, chunk: Bytes) {
         self.receiver.receive(chunk);
+        self.drop_late_input();
+    }
+
+    /// Nothing takes out any more what comes after the end.
+    fn drop_late_input(&mut self) {
+        if matches!(self.state, State::Closed | State::Failed(_)) {
+            self.receiver.discard();
+        }
     }
 
     /// The server has ended its side.

@@ -1,0 +1,268 @@
+//! A hostile HTTP client: the server's machine says the same of any bytes in any pieces, lends and holds no more than
+//! its limits, takes nothing up behind a message that it refused, and answers what a client can read.
+//!
+//! The first four bytes of an input say how the requests are answered, the rest is what the client sends.
+
+use crate::support::feed::Cut;
+use crate::support::http1::{drain_all, limits};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use vgi_rpc_http::http1::server::{Aborted, Connection, Event, Phase};
+use vgi_rpc_http::http1::{CommandError, Next, client};
+
+/// Bodies up to this length are read; some requests are allowed less.
+const MAX_BODY: u64 = 100_000;
+/// As [`MAX_BODY`], where a small one is wanted.
+const SMALL_BODY: u64 = 9;
+/// The most memory that is lent, whatever is announced.
+const MOST_LENT: usize = 256 << 10;
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Gives `data` to a server's machine, whole and in pieces.
+pub fn run(data: &[u8]) {
+    let Some((plan, sent)) = data.split_first_chunk::<4>() else { return };
+    let bytes = Bytes::copy_from_slice(sent);
+    let whole = Session::serve(*plan, &bytes, Cut::Whole);
+    let pieces = Session::serve(*plan, &bytes, Cut::of(data));
+    assert_eq!(whole.events, pieces.events, "whole and in pieces");
+    assert_eq!(whole.end, pieces.end);
+    assert_eq!(whole.output().escape_ascii().to_string(), pieces.output().escape_ascii().to_string());
+    whole.expect_readable_answers();
+}
+
+/// What a machine did.
+struct Session {
+    plan: [u8; 4],
+    /// Decisions that were taken.
+    decided: usize,
+    events: Vec<String>,
+    /// What each answer put into the output, and what came between them.
+    written: Vec<Vec<u8>>,
+    /// For each answer: its place in `written`, the method of its request, its status.
+    answers: Vec<(usize, Method, StatusCode)>,
+    method: Method,
+    /// No further event may come.
+    is_over: bool,
+    end: Option<Phase>,
+}
+
+impl Session {
+    fn serve(plan: [u8; 4], bytes: &Bytes, cut: Cut) -> Self {
+        let mut session = Self {
+            plan,
+            decided: 0,
+            events: Vec::new(),
+            written: Vec::new(),
+            answers: Vec::new(),
+            method: Method::GET,
+            is_over: false,
+            end: None,
+        };
+        let mut machine = Connection::new(limits());
+        cut.feed(&mut machine, bytes, |machine| session.go_on(machine));
+        assert_eq!(machine.received_bytes(), bytes.len() as u64);
+        match plan[0] >> 6 {
+            0 => machine.receive_eof(),
+            1 => machine.close_after_response(),
+            // A request that is too long in coming.
+            2 => session.reject_late(&mut machine),
+            _ => {}
+        }
+        session.go_on(&mut machine);
+        session.end = Some(machine.phase());
+        machine.release_memory();
+        session.go_on(&mut machine);
+        session
+    }
+
+    /// Does everything that can be done without more input.
+    fn go_on(&mut self, machine: &mut Connection) {
+        loop {
+            let before = machine.phase();
+            match machine.poll_event() {
+                Next::Event(event) => {
+                    assert!(!self.is_over, "{event:?} behind the end");
+                    self.events.push(describe(&event));
+                    self.decide(machine, event);
+                }
+                Next::NeedDrain => {
+                    assert!(machine.buffered_output() > 0, "there is something to drain");
+                    self.take_output(machine);
+                }
+                Next::NeedInput => {
+                    assert!(!matches!(machine.phase(), Phase::Closing | Phase::Answering), "{before:?}");
+                    self.take_output(machine);
+                    assert!((1..=MOST_LENT).contains(&machine.read_buf().len()));
+                    return;
+                }
+                Next::NeedCommand => panic!("every event was answered"),
+                Next::Closed => {
+                    assert_eq!((machine.phase(), machine.buffered_output()), (Phase::Closing, 0));
+                    assert!(machine.poll_transmit().is_none());
+                    self.is_over = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, machine: &mut Connection, event: Event) {
+        let decision = self.plan[self.decided % self.plan.len()];
+        self.decided += 1;
+        match event {
+            Event::Head(head, _) => {
+                self.method = head.method;
+                match decision & 7 {
+                    0..=2 => machine.read_body(MAX_BODY).expect("a head was delivered"),
+                    3 => machine.read_body(SMALL_BODY).expect("a head was delivered"),
+                    4 => {
+                        machine.close_after_response();
+                        machine.read_body(MAX_BODY).expect("a head was delivered");
+                    }
+                    5 => self.answer(machine, decision, StatusCode::OK),
+                    6 => self.reject(machine, StatusCode::FORBIDDEN),
+                    _ => {
+                        machine.read_body(MAX_BODY).expect("a head was delivered");
+                        assert_eq!(machine.read_body(1), Err(CommandError::NoBodyToRead), "once");
+                    }
+                }
+            }
+            Event::Body(_) if decision & 0x18 == 0x18 => {
+                self.reject(machine, StatusCode::INTERNAL_SERVER_ERROR);
+            }
+            Event::Body(_) => self.answer(machine, decision, StatusCode::OK),
+            Event::BodyTooLarge(_) if decision & 8 == 0 => {
+                self.answer(machine, decision, StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            Event::BodyTooLarge(_) => self.reject(machine, StatusCode::PAYLOAD_TOO_LARGE),
+            Event::Malformed(error) => {
+                assert!(error.status().is_client_error() || error.status().is_server_error());
+                // What is left of the request cannot be told apart from a request.
+                self.method = Method::GET;
+                if decision & 8 == 0 {
+                    self.reject(machine, error.status());
+                } else {
+                    self.answer(machine, decision, error.status());
+                }
+                self.is_over = true;
+            }
+            Event::Aborted(aborted) => {
+                assert!(matches!(aborted, Aborted::Head | Aborted::Body));
+                self.is_over = true;
+            }
+        }
+    }
+
+    /// Answers, perhaps after an answer that cannot be sent and must leave no trace.
+    fn answer(&mut self, machine: &mut Connection, decision: u8, status: StatusCode) {
+        if decision & 0x20 != 0 {
+            let mut misfit = Response::new(vec![Bytes::from_static(b"x")]);
+            misfit.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            let refused = Err(CommandError::FramingField(header::TRANSFER_ENCODING));
+            assert_eq!(machine.respond(misfit), refused);
+        }
+        // Large enough to be shared in the output, or small enough to be copied.
+        let body = if decision & 0x40 != 0 { vec![b'a'; 5000] } else { b"answer".to_vec() };
+        let mut response = Response::new(vec![Bytes::from(body), Bytes::new(), Bytes::from_static(b".")]);
+        *response.status_mut() = status;
+        if decision & 0x80 != 0 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            self.is_over = true;
+        }
+        self.take_output(machine);
+        machine.respond(response).expect("an event awaits its answer");
+        self.note_answer(machine, status);
+        assert_eq!(machine.reject(StatusCode::OK), Err(CommandError::NothingToAnswer), "answered once");
+    }
+
+    fn reject(&mut self, machine: &mut Connection, status: StatusCode) {
+        self.take_output(machine);
+        let interim = Err(CommandError::InterimStatus(StatusCode::CONTINUE));
+        assert_eq!(machine.reject(StatusCode::CONTINUE), interim);
+        machine.reject(status).expect("an event awaits its answer");
+        self.note_answer(machine, status);
+        self.is_over = true;
+    }
+
+    fn reject_late(&mut self, machine: &mut Connection) {
+        let begun = matches!(machine.phase(), Phase::Head);
+        match machine.reject(StatusCode::REQUEST_TIMEOUT) {
+            Ok(()) => {
+                if begun {
+                    self.method = Method::GET;
+                }
+                self.note_answer(machine, StatusCode::REQUEST_TIMEOUT);
+                self.is_over = true;
+            }
+            Err(error) => assert_eq!((error, begun), (CommandError::NothingToAnswer, false)),
+        }
+    }
+
+    fn note_answer(&mut self, machine: &mut Connection, status: StatusCode) {
+        self.answers.push((self.written.len(), self.method.clone(), status));
+        // The input says whether the output is sent at once, or has to be asked for.
+        if self.plan[1] & 1 == 0 {
+            self.take_output(machine);
+        }
+    }
+
+    fn take_output(&mut self, machine: &mut Connection) {
+        let bytes = drain_all(machine.poll_transmit());
+        if !bytes.is_empty() {
+            self.written.push(bytes);
+        }
+        assert_eq!(machine.buffered_output(), 0);
+    }
+
+    /// The output without `100 Continue`: whether that is due depends on what has come with the head.
+    fn output(&self) -> Vec<u8> {
+        let mut output = self.written.concat();
+        while let Some(at) = output.windows(CONTINUE.len()).position(|window| window == CONTINUE) {
+            output.drain(at..at + CONTINUE.len());
+        }
+        output
+    }
+
+    /// Has a client's machine read each answer that lies by itself.
+    fn expect_readable_answers(&self) {
+        for (index, (at, method, status)) in self.answers.iter().enumerate() {
+            let alone = self.answers.get(index + 1).is_none_or(|(next, ..)| next > at)
+                && (index == 0 || self.answers[index - 1].0 < *at);
+            if let (true, Some(bytes)) = (alone, self.written.get(*at)) {
+                read_answer(bytes, method, *status);
+            }
+        }
+    }
+}
+
+fn read_answer(bytes: &[u8], method: &Method, status: StatusCode) {
+    let mut client = client::Connection::new(limits());
+    // A client may name a method that this one would not send; only HEAD changes how an answer is read.
+    let method = if method == Method::HEAD { Method::HEAD } else { Method::GET };
+    let request = http::Request::builder().method(method.clone()).uri("http://a/").body(Vec::new());
+    client.send(request.expect("a request"), MAX_BODY).expect("a new connection");
+    drain_all(client.poll_transmit());
+    client.receive(Bytes::copy_from_slice(bytes));
+    let (Ok(Next::Event(client::Event::Head(head, _))), Ok(Next::Event(client::Event::Body(body)))) =
+        (client.poll_event(), client.poll_event())
+    else {
+        panic!("expected an answer of {status}: {}", bytes.escape_ascii());
+    };
+    assert_eq!(head.status, status);
+    assert!(method != Method::HEAD || body.is_empty());
+    assert!(matches!(client.poll_event(), Ok(Next::NeedCommand | Next::Closed)), "and nothing behind it");
+}
+
+/// An event with all of its contents, so that two can be compared.
+fn describe(event: &Event) -> String {
+    match event {
+        Event::Head(head, body) => {
+            format!("{} {} {:?} {:?} {body:?}", head.method, head.uri, head.version, head.headers)
+        }
+        Event::Body(body) => {
+            assert!(body.is_empty() || body.as_ptr().align_offset(64) == 0, "bodies are aligned");
+            format!("body {}", body.escape_ascii())
+        }
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,30 @@
+//! Heads of HTTP messages as an input spells them: one line for each header, an empty line, and the body.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The first line and what follows it.
+pub fn line(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+    let (line, rest) = text.split_at(end);
+    (line, rest.strip_prefix(b"\n").unwrap_or(rest))
+}
+
+/// The headers, as far as they can be headers, and the body behind the empty line.
+pub fn headers_and_body(mut text: &[u8]) -> (HeaderMap, Bytes) {
+    let mut headers = HeaderMap::new();
+    while !text.is_empty() {
+        let (line, rest) = line(text);
+        text = rest;
+        if line.is_empty() {
+            break;
+        }
+        let at = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let (name, value) = line.split_at(at);
+        let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii();
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+    (headers, Bytes::copy_from_slice(text))
+}
