@@ -10,6 +10,7 @@ mod tests;
 mod zstandard;
 
 pub use codecs::{CodecSettings, Codecs, DecodeError};
+pub(crate) use pool::Pool;
 
 use super::headers;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};

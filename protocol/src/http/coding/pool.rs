@@ -7,20 +7,20 @@ use std::sync::{Mutex, PoisonError};
 const MAX_IDLE: usize = 8;
 
 /// Contexts that nobody uses at the moment.
-pub(super) struct Pool<T>(Mutex<Vec<T>>);
+pub(crate) struct Pool<T>(Mutex<Vec<T>>);
 
 impl<T> Pool<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
 
     /// An idle context, as its last user left it.
-    pub(super) fn take(&self) -> Option<T> {
+    pub(crate) fn take(&self) -> Option<T> {
         self.idle().pop()
     }
 
     /// Keeps a context for the next user, or drops it when enough of them wait.
-    pub(super) fn give_back(&self, context: T) {
+    pub(crate) fn give_back(&self, context: T) {
         let mut idle = self.idle();
         if idle.len() < MAX_IDLE {
             idle.push(context);

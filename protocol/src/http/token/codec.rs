@@ -3,9 +3,8 @@
 
 use super::error::TokenError;
 use super::key::TAG_BYTES;
+use crate::http::coding::Pool;
 use bytes::Bytes;
-use std::cell::Cell;
-use std::thread::LocalKey;
 use zstd::bulk::{Compressor, Decompressor};
 
 const RAW: u8 = 0;
@@ -18,12 +17,10 @@ const LEVEL: i32 = 3;
 /// frame adds a dozen bytes of its own: even were the rest all zeros, two dozen bytes would be gained.
 const WORTH_A_TRY: usize = 64;
 
-thread_local! {
-    // Making a context takes some 40 microseconds, using it on a small text one or two. Kept per thread, they
-    // need no lock. Beyond its buffers, a context keeps nothing from one use to the next.
-    static COMPRESSOR: Cell<Option<Compressor<'static>>> = const { Cell::new(None) };
-    static DECOMPRESSOR: Cell<Option<Decompressor<'static>>> = const { Cell::new(None) };
-}
+// Making a context takes some 40 microseconds, using it on a small text one or two. Beyond its buffers, a context keeps
+// nothing from one use to the next.
+static COMPRESSORS: Pool<Compressor<'static>> = Pool::new();
+static DECOMPRESSORS: Pool<Decompressor<'static>> = Pool::new();
 
 /// Appends the codec's number and the contents, compressed if that makes them smaller.
 pub(super) fn pack(contents: &[u8], into: &mut Vec<u8>) {
@@ -53,28 +50,18 @@ pub(super) fn unpack(mut packed: Bytes, limit: usize) -> Result<Bytes, TokenErro
 }
 
 fn compress(contents: &[u8]) -> Option<Vec<u8>> {
-    let mut compressor = take(&COMPRESSOR).or_else(|| Compressor::new(LEVEL).ok())?;
+    let mut compressor = COMPRESSORS.take().or_else(|| Compressor::new(LEVEL).ok())?;
     let compressed = compressor.compress(contents).ok();
-    give_back(&COMPRESSOR, compressor);
+    COMPRESSORS.give_back(compressor);
     compressed
 }
 
 fn decompress(payload: &[u8], limit: usize) -> Option<Vec<u8>> {
-    let mut decompressor = take(&DECOMPRESSOR).or_else(|| Decompressor::new().ok())?;
+    let mut decompressor = DECOMPRESSORS.take().or_else(|| Decompressor::new().ok())?;
     // The output buffer is sized by the frame and capped at `limit`, and the library writes no further.
     let contents = decompressor.decompress(payload, limit).ok();
-    give_back(&DECOMPRESSOR, decompressor);
+    DECOMPRESSORS.give_back(decompressor);
     contents
-}
-
-/// Takes this thread's context out, so that nothing is borrowed meanwhile. A thread that is ending has none.
-fn take<T>(slot: &'static LocalKey<Cell<Option<T>>>) -> Option<T> {
-    slot.try_with(Cell::take).ok().flatten()
-}
-
-fn give_back<T>(slot: &'static LocalKey<Cell<Option<T>>>, context: T) {
-    // On a thread that is ending the context is simply dropped.
-    let _ = slot.try_with(|slot| slot.set(Some(context)));
 }
 
 #[cfg(test)]
