@@ -89,8 +89,9 @@ fn two_thousand_idle_connections_take_few_threads_and_little_memory() {
         used = (status("VmRSS") - before) * 1024 / CONNECTIONS;
         used <= 8 << 10
     });
+    // Threads that were started while much was to do end when they have had nothing to do for a while.
+    until("few threads are left", || running.handle.threads() <= 3);
     println!("{used} bytes resident per idle connection, {} threads", running.handle.threads());
-    assert!(running.handle.threads() <= 3, "got {} threads", running.handle.threads());
     greet(&mut running.connect(), "among many").unwrap();
 }
 
