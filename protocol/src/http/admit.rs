@@ -8,7 +8,6 @@ use super::reply::Reply;
 use super::route::{Part, Route};
 use super::visit::Visit;
 use super::{budget, coding, headers};
-use crate::service::protocol::is_protocol_name;
 use crate::service::resolve::{built_in, find, not_specified};
 use crate::service::{AuthContext, TransportKind};
 use crate::wire::error::RpcError;
@@ -92,11 +91,9 @@ impl Endpoint {
             let text = "the path's protocol has a percent sign, which no protocol's name has";
             return Err(not_found(not_specified(text.into())));
         }
-        debug_assert!(!is_protocol_name("%"), "so that the check above refuses nothing that could be hosted");
-        let (hosted, found) = find(&self.service, protocol, name).map_err(not_found)?;
-        let hosted = hosted.info.name.clone();
+        let (_, found) = find(&self.service, protocol, name).map_err(not_found)?;
         self.check_request(visit)?;
-        Ok(Target::Method(hosted, found, part))
+        Ok(Target::Method(found, part))
     }
 
     /// What must hold of the head of every request with an Arrow body.
@@ -111,7 +108,7 @@ impl Endpoint {
             let text = format!("expected the content type {:?}", headers::ARROW_STREAM);
             return Err(refuse(visit, StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::type_error(text)));
         }
-        coding::of_request(&visit.head.headers).map_err(|error| {
+        visit.coding = coding::of_request(&visit.head.headers).map_err(|error| {
             refuse(visit, StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::value_error(error.to_string()))
         })?;
         let length = visit.header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());

@@ -279,8 +279,7 @@ impl EndpointBuilder {
             upload: uploads.is_some().then_some(UploadCapability { max_bytes: max_upload_bytes }),
             ..Capabilities::default()
         };
-        capabilities.encodings =
-            if settings.compress { vec![Coding::Zstd, Coding::Gzip] } else { Vec::new() };
+        capabilities.encodings = if settings.compress { Coding::ALL.to_vec() } else { Vec::new() };
         let mut proxy_headers = self.proxy_headers;
         if let Some(authenticator) = &authenticator {
             proxy_headers.extend(authenticator.proxy_headers());

@@ -2,7 +2,6 @@
 
 use super::dispatch::{Dispatch, Dispatched, upload};
 use super::endpoint::Endpoint;
-use super::reply::Reply;
 use super::route::Part;
 use super::visit::Visit;
 use crate::service::hooks;
@@ -33,7 +32,7 @@ pub struct Call {
 /// What a request with a body is for.
 #[derive(Debug)]
 pub(super) enum Target {
-    Method(String, Arc<Method>, Part),
+    Method(Arc<Method>, Part),
     /// Vend URLs to upload to.
     UploadUrl,
     /// End a sticky session. There is no body to this.
@@ -81,38 +80,38 @@ impl Call {
     /// session is under way. A panic in a handler becomes an error of its call.
     pub fn run(self, body: Body) -> Done {
         let Self { endpoint, mut visit, target } = self;
-        let dispatched = match target {
-            Target::EndSession => endpoint.end_session(&visit).into(),
-            target => match body {
-                Body::Whole(body) => {
-                    visit.request_bytes = body.len() as u64;
-                    dispatch(&endpoint, &visit, target, body)
+        let dispatched = match (target, body) {
+            (Target::EndSession, _) => endpoint.end_session(&visit).into(),
+            (_, Body::TooLarge) => endpoint.too_large(&visit).into(),
+            (target, Body::Whole(body)) => {
+                visit.request_bytes = body.len() as u64;
+                match (endpoint.decode(&visit, body), target) {
+                    (Err(reply), _) => (*reply).into(),
+                    (Ok(body), Target::Method(method, part)) => {
+                        dispatch(&endpoint, &visit, method, part, body)
+                    }
+                    (Ok(body), _) => upload::answer(&endpoint, &visit, body).into(),
                 }
-                Body::TooLarge => endpoint.too_large(&visit).into(),
-            },
+            }
         };
         Done { endpoint, visit, dispatched }
     }
 }
 
-fn dispatch(endpoint: &Arc<Endpoint>, visit: &Visit, target: Target, body: Bytes) -> Dispatched {
-    let body = match endpoint.decode(visit, body) {
-        Ok(body) => body,
-        Err(reply) => return (*reply).into(),
+fn dispatch(
+    endpoint: &Arc<Endpoint>,
+    visit: &Visit,
+    method: Arc<Method>,
+    part: Part,
+    body: Bytes,
+) -> Dispatched {
+    let Some(hosted) = endpoint.service().hosted(method.protocol()) else {
+        let error = RpcError::runtime_error("the method's protocol is not hosted any more");
+        return endpoint.refusal(visit, StatusCode::NOT_FOUND, &error).into();
     };
-    match target {
-        Target::Method(protocol, method, part) => {
-            let Some(hosted) = endpoint.service().hosted(&protocol) else {
-                let error = RpcError::runtime_error("the method's protocol is not hosted any more");
-                return endpoint.refusal(visit, StatusCode::NOT_FOUND, &error).into();
-            };
-            match endpoint.resume_session(visit) {
-                Ok(session) => Dispatch::run(endpoint, visit, (hosted, method), part, session, body),
-                Err(error) => endpoint.failure(visit, &error).into(),
-            }
-        }
-        Target::UploadUrl => upload::answer(endpoint, visit, body).into(),
-        Target::EndSession => Reply::empty(StatusCode::OK).into(),
+    match endpoint.resume_session(visit) {
+        Ok(session) => Dispatch::run(endpoint, visit, (hosted, method), part, session, body),
+        Err(error) => endpoint.failure(visit, &error).into(),
     }
 }
 
@@ -127,7 +126,7 @@ impl Done {
                 http.status = response.status().as_u16();
                 http.response_bytes = response.body().iter().map(|segment| segment.len() as u64).sum();
             }
-            endpoint.service().hooks.iter().for_each(|hook| hooks::run(|| hook.on_end(&record)));
+            hooks::end(&endpoint.service().hooks, &record);
             *record
         });
         let record = record.filter(|_| endpoint.records_calls());

@@ -183,6 +183,7 @@ impl Endpoint {
             request_id: String::new(),
             peer: Arc::new(peer),
             budget: ResponseBudget::default(),
+            coding: None,
             request_bytes: 0,
             head,
         };
@@ -200,7 +201,7 @@ impl Endpoint {
     pub(super) fn refusal(&self, visit: &Visit, status: StatusCode, error: &RpcError) -> Reply {
         let mut writer = self.writer(visit, "", "");
         writer.error_stream(&EncodedSchema::empty(), error);
-        Reply::arrow(status, std::iter::from_fn(|| writer.outbox.pop_segment()).collect())
+        Reply::arrow(status, writer.take_segments())
     }
 
     /// Tells of a failure as a call's own are told: by a body that says so.
@@ -224,7 +225,7 @@ impl Endpoint {
 
     /// Undoes a body's content coding, within the limit that holds for decoded bodies too.
     pub(super) fn decode(&self, visit: &Visit, body: Bytes) -> Result<Bytes, Box<Reply>> {
-        let Ok(Some(coding)) = coding::of_request(&visit.head.headers) else { return Ok(body) };
+        let Some(coding) = visit.coding else { return Ok(body) };
         self.codecs.decode(coding, &body, self.max_body_bytes()).map_err(|error| match error {
             DecodeError::TooLarge { .. } => self.too_large(visit).into(),
             error => {
@@ -236,14 +237,14 @@ impl Endpoint {
 
     /// Adds what every answer has, and applies the content coding that the client wants.
     pub(super) fn finish(&self, visit: &Visit, mut reply: Reply) -> Response<Vec<Bytes>> {
-        if self.settings.compress && reply.is_arrow() && reply.len() > 0 {
-            const PRODUCIBLE: [Coding; 2] = [Coding::Zstd, Coding::Gzip];
-            if let Some((coding, header)) = coding::choose(&visit.head.headers, &PRODUCIBLE)
-                && let Some(encoded) = self.codecs.encode(coding, &reply.body)
-            {
-                reply.body = vec![encoded.into()];
-                reply.headers.insert(header, HeaderValue::from_static(coding.as_str()));
-            }
+        if self.settings.compress
+            && reply.is_arrow()
+            && reply.len() > 0
+            && let Some((coding, header)) = coding::choose(&visit.head.headers, &Coding::ALL)
+            && let Some(encoded) = self.codecs.encode(coding, &reply.body)
+        {
+            reply.body = vec![encoded.into()];
+            reply.headers.insert(header, HeaderValue::from_static(coding.as_str()));
         }
         if let Ok(id) = HeaderValue::from_str(&visit.request_id) {
             reply.headers.insert(headers::REQUEST_ID, id);

@@ -1,5 +1,6 @@
 //! What is known of a request before its body is looked at.
 
+use super::coding::Coding;
 use super::token::Identity;
 use crate::service::{AuthContext, Peer, ResponseBudget};
 use http::request::Parts;
@@ -17,6 +18,8 @@ pub(crate) struct Visit {
     /// Where the client is and, once that is established, who.
     pub(crate) peer: Arc<Peer>,
     pub(crate) budget: ResponseBudget,
+    /// The body's content coding.
+    pub(crate) coding: Option<Coding>,
     /// Bytes of the body as it was received.
     pub(crate) request_bytes: u64,
 }

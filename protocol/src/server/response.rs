@@ -5,6 +5,7 @@ use crate::wire::error::{ErrorContext, RpcError};
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// Writes one response after another. Which streams a response has, and in what order, is its owner's business.
@@ -124,6 +125,11 @@ impl ResponseWriter {
         }
         self.write_error(error);
         self.close();
+    }
+
+    /// Takes all that was written, as a gather list.
+    pub(crate) fn take_segments(&mut self) -> Vec<Bytes> {
+        std::iter::from_fn(|| self.outbox.pop_segment()).collect()
     }
 
     fn request_id(&self) -> Option<&str> {

@@ -17,7 +17,17 @@ pub trait CallHook: Send + Sync + 'static {
 /// Work to do once before the first call, told on which transport.
 pub(crate) type ServeStart = dyn Fn(TransportKind) -> Result<(), RpcError> + Send + Sync;
 
+/// Tells that a handler is about to be invoked.
+pub(crate) fn start(hooks: &[Box<dyn CallHook>], call: &CallContext) {
+    hooks.iter().for_each(|hook| run(|| hook.on_start(call)));
+}
+
+/// Tells that a call is over.
+pub(crate) fn end(hooks: &[Box<dyn CallHook>], record: &CallRecord) {
+    hooks.iter().for_each(|hook| run(|| hook.on_end(record)));
+}
+
 /// Runs a hook; what goes wrong in it goes no further.
-pub(crate) fn run(hook: impl FnOnce()) {
+fn run(hook: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(hook));
 }

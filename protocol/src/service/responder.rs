@@ -8,10 +8,9 @@ use super::host::Service;
 use super::info::{MethodInfo, MethodKind};
 use super::record::CallRecord;
 use super::resolve::{Target, gate_version, resolve};
-use super::work::{Done, Emission, OpenStream, Outcome, Task, Work, split_logs};
+use super::work::{Done, Emission, OpenStream, Outcome, Task, Work, refuse_pointer, split_logs};
 use crate::ipc::{EncodedSchema, Metadata, Outbox};
 use crate::server::{Config, Connection, Event, InputStream};
-use crate::wire::classify::{BatchKind, classify};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
@@ -302,17 +301,13 @@ impl Responder {
         }
         let made_id = request.request_id().is_none().then(|| self.connection.request_id().into());
         let context = CallContext::new(method, self.peer.clone(), made_id, request.metadata);
-        service.hooks.iter().for_each(|hook| hooks::run(|| hook.on_start(&context)));
+        hooks::start(&service.hooks, &context);
         Some(Work { task: Task::Call(request.batch), context })
     }
 
     fn input(&mut self, batch: RecordBatch, metadata: Metadata) -> Option<Work> {
-        let kind = classify(batch.num_rows(), Some(&metadata));
-        if let BatchKind::ExternalPointer | BatchKind::ShmPointer = kind {
-            // Taken for data, a pointer would be an empty batch.
-            let text = "the input batch points to data that this server was not set up to fetch";
+        if let Err(error) = refuse_pointer(&batch, &metadata) {
             self.stream = None;
-            let error = RpcError::runtime_error(text);
             let failed = self.connection.fail(&error);
             debug_assert!(failed.is_ok(), "an input leaves the stream open");
             self.end_record(Some(error));

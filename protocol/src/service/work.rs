@@ -6,6 +6,7 @@ use super::method::{Handler, Method};
 use super::stream::{Overrides, StreamState, Turn, conform_input};
 use super::validate::validate;
 use crate::ipc::{EncodedSchema, Metadata};
+use crate::wire::classify::{BatchKind, classify};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
@@ -107,6 +108,16 @@ pub(crate) fn call(args: Args, mut context: CallContext) -> Done {
         }
     });
     Done { outcome: result.unwrap_or_else(Outcome::Refused), context }
+}
+
+/// Refuses an input that is elsewhere. Taken for data, a pointer would be an empty batch.
+pub(crate) fn refuse_pointer(input: &RecordBatch, metadata: &Metadata) -> Result<(), RpcError> {
+    match classify(input.num_rows(), Some(metadata)) {
+        BatchKind::ExternalPointer | BatchKind::ShmPointer => Err(RpcError::runtime_error(
+            "the input batch points to data that this server was not set up to fetch",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Tells a stream that its client gave it up.

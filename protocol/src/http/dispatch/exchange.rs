@@ -7,9 +7,8 @@ use crate::http::budget;
 use crate::http::reply::Reply;
 use crate::http::token::{Binding, Cursor, SealError};
 use crate::ipc::Metadata;
-use crate::service::work::{Done, OpenStream, Outcome, cancel, guard, turn};
+use crate::service::work::{Done, OpenStream, Outcome, cancel, guard, refuse_pointer, turn};
 use crate::service::{MethodKind, StreamKind};
-use crate::wire::classify::{BatchKind, classify};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
@@ -49,11 +48,8 @@ impl Dispatch<'_> {
             }
             return Ok(self.succeed(&output));
         }
-        if let BatchKind::ExternalPointer | BatchKind::ShmPointer =
-            classify(batch.num_rows(), Some(&metadata))
-        {
-            let text = "the input batch points to data that this server was not set up to fetch";
-            return Ok(self.fail(&output, RpcError::runtime_error(text)));
+        if let Err(error) = refuse_pointer(&batch, &metadata) {
+            return Ok(self.fail(&output, error));
         }
         self.announce(&context);
         let done = turn(stream, batch, metadata, context);
@@ -70,23 +66,26 @@ impl Dispatch<'_> {
     }
 
     /// What this call's tokens are bound to.
-    pub(super) fn binding(&self) -> Binding {
-        // The hash stands for the protocol's name and its methods, but not for its version, of which what counts is
-        // what counts for callers: patches interoperate. The hash has no bar in it, so the two are parted in one way.
-        let version = self.hosted.info.version.map(|version| (version.major, version.minor));
-        let protocol = format!("{}|{version:?}", self.hosted.info.hash);
-        Binding::stream(&self.visit.identity(), &protocol, &self.info().name)
+    pub(super) fn binding(&self) -> &Binding {
+        self.binding.get_or_init(|| {
+            // The hash stands for the protocol's name and its methods, but not for its version, of which what counts
+            // is what counts for callers: patches interoperate. The hash has no bar in it, so the two are parted in
+            // one way.
+            let version = self.hosted.info.version.map(|version| (version.major, version.minor));
+            let protocol = format!("{}|{version:?}", self.hosted.info.hash);
+            Binding::stream(&self.visit.identity(), &protocol, &self.info().name)
+        })
     }
 
     /// Mints the token of what a stream's next turn begins with.
-    pub(super) fn mint_cursor(&mut self, stream: &OpenStream, call_id: [u8; 16]) -> Result<String, RpcError> {
+    pub(super) fn mint_cursor(&self, stream: &OpenStream, call_id: [u8; 16]) -> Result<String, RpcError> {
         let state = guard(|| {
             stream.state.save().map_err(|error| {
                 RpcError::type_error(format!("the stream's state cannot be serialised: {error}"))
             })
         })?;
         let cursor = Cursor { created_at: self.visit.now.as_secs(), call_id, state: state.into() };
-        cursor.seal(self.endpoint.keys(), &self.binding(), self.endpoint.random()).map_err(unsealed)
+        cursor.seal(self.endpoint.keys(), self.binding(), self.endpoint.random()).map_err(unsealed)
     }
 
     /// Writes tokens on a batch of their own.

@@ -87,7 +87,7 @@ impl Dispatch<'_> {
     }
 
     /// Mints the token of what does not change during the stream, and remembers it.
-    fn mint_call(&mut self, stream: &OpenStream, stream_id: String) -> Result<Minted, RpcError> {
+    fn mint_call(&self, stream: &OpenStream, stream_id: String) -> Result<Minted, RpcError> {
         let call_id = self.endpoint.random();
         let limit = self.budget.limit;
         let token = CallToken {
@@ -99,11 +99,11 @@ impl Dispatch<'_> {
             response_limit: limit,
         };
         let binding = self.binding();
-        let sealed = token.seal(self.endpoint.keys(), &binding, self.endpoint.random());
+        let sealed = token.seal(self.endpoint.keys(), binding, self.endpoint.random());
         let call_token = sealed.map_err(unsealed)?;
         let (output, input) = (stream.output.clone(), stream.input.clone());
         let call = ResolvedCall { output, input, stream_id, response_limit: limit };
-        self.endpoint.remember(call_id, &binding, Arc::new(call), self.visit.now);
+        self.endpoint.remember(call_id, binding, Arc::new(call), self.visit.now);
         Ok(Minted { call_id, call_token })
     }
 }

@@ -24,6 +24,7 @@ use super::endpoint::Endpoint;
 use super::reply::Reply;
 use super::route::Part;
 use super::session::CallSession;
+use super::token::Binding;
 use super::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::server::ResponseWriter;
@@ -36,6 +37,7 @@ use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use http::StatusCode;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// What a call came to: the reply, and the record of it if it got as far as a method.
@@ -62,6 +64,8 @@ pub(crate) struct Dispatch<'a> {
     /// The sticky session, while no handler has it.
     session: Option<CallSession>,
     record: Option<Box<CallRecord>>,
+    /// What the call's tokens are bound to, once that was asked.
+    binding: OnceCell<Binding>,
 }
 
 /// Why a request was not dispatched.
@@ -83,7 +87,8 @@ impl<'a> Dispatch<'a> {
     ) -> Dispatched {
         let budget = visit.budget;
         let writer = endpoint.writer(visit, hosted.info.name.as_str(), &method.info().name);
-        let mut dispatch = Self { endpoint, visit, hosted, method, budget, writer, session, record: None };
+        let (record, binding) = (None, OnceCell::new());
+        let mut dispatch = Self { endpoint, visit, hosted, method, budget, writer, session, record, binding };
         let answered = match part {
             Part::Unary => dispatch.unary(body),
             Part::Init => dispatch.init(body),
@@ -92,7 +97,7 @@ impl<'a> Dispatch<'a> {
         let mut reply = match answered {
             Ok(reply) => reply,
             Err((status, error)) => {
-                let reply = dispatch.refuse(status, &error);
+                let reply = endpoint.refusal(visit, status, &error);
                 dispatch.note_error(error);
                 reply
             }
@@ -153,15 +158,7 @@ impl<'a> Dispatch<'a> {
 
     /// Tells the hooks that a handler is about to be invoked.
     fn announce(&self, context: &CallContext) {
-        self.endpoint.service().hooks.iter().for_each(|hook| hooks::run(|| hook.on_start(context)));
-    }
-
-    /// Takes back from a context what was lent to it, and gives the logs.
-    fn take_back(&mut self, mut context: CallContext) -> (CallContext, Vec<LogMessage>) {
-        let session = context.session.take().map(|session| session.into_any().downcast::<CallSession>());
-        self.session = session.and_then(Result::ok).map(|session| *session);
-        let logs = std::mem::take(&mut context.logs);
-        (context, logs)
+        hooks::start(&self.endpoint.service().hooks, context);
     }
 
     fn log_all(&mut self, logs: &[LogMessage]) {
@@ -185,32 +182,21 @@ impl<'a> Dispatch<'a> {
     fn fail(&mut self, schema: &EncodedSchema, error: RpcError) -> Reply {
         self.writer.error_stream(schema, &error);
         self.note_error(error);
-        Reply::arrow(StatusCode::OK, self.body()).failed()
-    }
-
-    /// The answer to a request that was not dispatched.
-    fn refuse(&mut self, status: StatusCode, error: &RpcError) -> Reply {
-        self.endpoint.refusal(self.visit, status, error)
+        Reply::arrow(StatusCode::OK, self.writer.take_segments()).failed()
     }
 
     /// The answer to a call that went well, unless it is too large. `schema` is that of the error then.
     fn succeed(&mut self, schema: &EncodedSchema) -> Reply {
-        let body = self.body();
-        let reply = Reply::arrow(StatusCode::OK, body);
-        match self.budget.limit {
-            Some(limit) if reply.len() > limit => {
+        let reply = Reply::arrow(StatusCode::OK, self.writer.take_segments());
+        match budget::check(self.budget, &self.method.info().name, reply.len()) {
+            Ok(()) => reply,
+            Err(error) => {
                 if let Some(http) = self.http_record() {
                     http.response_state_bytes = None;
                 }
-                let error = budget::too_large(&self.method.info().name, reply.len(), limit);
                 self.fail(schema, error)
             }
-            _ => reply,
         }
-    }
-
-    fn body(&mut self) -> Vec<Bytes> {
-        std::iter::from_fn(|| self.writer.outbox.pop_segment()).collect()
     }
 
     /// What a request's routing keys must say, beside its path. WIRE_PROTOCOL 3.1, "Carriage".
@@ -239,10 +225,12 @@ impl<'a> Dispatch<'a> {
         bad_request(RpcError::type_error(format!("{name:?} is {expected}")))
     }
 
-    /// Splits what an invocation gave, taking back what its context was lent.
+    /// Splits what an invocation gave, taking back the session that its context was lent.
     fn settle(&mut self, done: Done) -> (Outcome, CallContext, Vec<LogMessage>) {
-        let Done { outcome, context } = done;
-        let (context, logs) = self.take_back(context);
+        let Done { outcome, mut context } = done;
+        let session = context.session.take().map(|session| session.into_any().downcast::<CallSession>());
+        self.session = session.and_then(Result::ok).map(|session| *session);
+        let logs = std::mem::take(&mut context.logs);
         (outcome, context, logs)
     }
 }

@@ -33,8 +33,8 @@ impl Dispatch<'_> {
         };
         let binding = self.binding();
         let refused = |error: TokenError| RpcError::runtime_error(error.to_string());
-        let cursor = Cursor::open(endpoint.keys(), &binding, cursor, now, lifetime).map_err(refused)?;
-        let call = match endpoint.recall(cursor.call_id, &binding, now) {
+        let cursor = Cursor::open(endpoint.keys(), binding, cursor, now, lifetime).map_err(refused)?;
+        let call = match endpoint.recall(cursor.call_id, binding, now) {
             Some(call) => call,
             None => {
                 let Some(token) = metadata.get(keys::CALL_STATE) else {
@@ -44,7 +44,7 @@ impl Dispatch<'_> {
                     )));
                 };
                 let token =
-                    CallToken::open(endpoint.keys(), &binding, token, now, lifetime).map_err(refused)?;
+                    CallToken::open(endpoint.keys(), binding, token, now, lifetime).map_err(refused)?;
                 if token.call_id != cursor.call_id {
                     return Err(refused(TokenError::Invalid));
                 }
@@ -57,7 +57,7 @@ impl Dispatch<'_> {
                 let CallToken { stream_id, response_limit, created_at, .. } = token;
                 let call = Arc::new(ResolvedCall { output, input, stream_id, response_limit });
                 // From its beginning, so that a call does not live longer where it is remembered.
-                endpoint.remember(cursor.call_id, &binding, call.clone(), Duration::from_secs(created_at));
+                endpoint.remember(cursor.call_id, binding, call.clone(), Duration::from_secs(created_at));
                 call
             }
         };

@@ -98,5 +98,5 @@ fn urls(endpoint: &Endpoint, visit: &Visit, count: i64) -> Result<Vec<Bytes>, Rp
         RecordBatch::try_new(schema.schema().clone(), columns).map_err(|error| unencodable(&error))?;
     let mut writer = endpoint.writer(visit, "", METHOD);
     writer.whole_stream(schema, &batch, &Metadata::new()).map_err(|error| unencodable(&error))?;
-    Ok(std::iter::from_fn(|| writer.outbox.pop_segment()).collect())
+    Ok(writer.take_segments())
 }

@@ -51,7 +51,7 @@ impl Responder {
         let Some(mut record) = self.record.take() else { return };
         record.ended = self.now;
         record.error = error.or(record.error);
-        self.service.hooks.iter().for_each(|hook| hooks::run(|| hook.on_end(&record)));
+        hooks::end(&self.service.hooks, &record);
         if self.recording {
             self.records.push_back(*record);
         }
