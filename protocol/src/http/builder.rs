@@ -9,7 +9,7 @@ use super::dispatch::upload::UploadUrlProvider;
 use super::endpoint::{Endpoint, Entropy, Settings};
 use super::pages::Pages;
 use super::session::echo_header;
-use super::sticky::{DEFAULT_MAX_SESSIONS, Sessions};
+use super::sticky::{DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
 use super::token::{CallCache, KeyRing, TokenKey};
 use super::unauthorized::Refuser;
 use crate::service::Service;
@@ -65,6 +65,9 @@ pub struct Sticky {
     pub lifetime: Duration,
     /// The most sessions at a time. Default 4,096.
     pub max_sessions: usize,
+    /// The most calls that wait while another of their session runs, each on a thread of the driver's. One more is
+    /// refused with `RESOURCE_EXHAUSTED`, and a teardown with 503. Default 16.
+    pub max_waiting: usize,
     /// Headers that clients send with every request of a session: name and value. Default none. They steer requests to
     /// this worker where the platform routes by header.
     pub echo_headers: Vec<(String, String)>,
@@ -75,6 +78,7 @@ impl Default for Sticky {
         Self {
             lifetime: Duration::from_secs(300),
             max_sessions: DEFAULT_MAX_SESSIONS,
+            max_waiting: DEFAULT_MAX_WAITING,
             echo_headers: Vec::new(),
         }
     }
@@ -257,7 +261,7 @@ impl EndpointBuilder {
         }
         let mut sessions = None;
         let mut sticky_capability = None;
-        if let Some(Sticky { lifetime, max_sessions, echo_headers }) = self.sticky {
+        if let Some(Sticky { lifetime, max_sessions, max_waiting, echo_headers }) = self.sticky {
             let mut names = Vec::new();
             for (name, value) in &echo_headers {
                 let error = |error| EndpointError::Header { name: name.clone(), error };
@@ -265,7 +269,7 @@ impl EndpointBuilder {
                 names.push(HeaderName::from_bytes(name.as_bytes()).map_err(|invalid| error(invalid.into()))?);
             }
             settings.session_lifetime = lifetime;
-            sessions = Some(Sessions::new(max_sessions));
+            sessions = Some(Sessions::new(max_sessions, max_waiting));
             sticky_capability = Some(StickyCapability { default_ttl: Some(lifetime), echo_headers: names });
         }
         let (uploads, max_upload_bytes) =

@@ -77,7 +77,8 @@ impl Call {
     }
 
     /// Invokes the handler. This takes as long as the handler does, and longer if another call of the same sticky
-    /// session is under way. A panic in a handler becomes an error of its call.
+    /// session is under way ([`Sticky::max_waiting`](super::Sticky::max_waiting) bounds how many wait so). A panic in a
+    /// handler becomes an error of its call.
     pub fn run(self, body: Body) -> Done {
         let Self { endpoint, mut visit, target } = self;
         let dispatched = match (target, body) {

@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use super::headers;
 use super::reply::Reply;
-use super::sticky::{Held, OpenError};
+use super::sticky::{Held, OpenError, TakeError};
 use super::token::{Binding, SessionToken};
 use super::visit::Visit;
 use crate::service::SessionAction;
@@ -49,8 +49,12 @@ fn not_opened(error: OpenError) -> RpcError {
     }
 }
 
-fn lost(text: &str) -> RpcError {
-    RpcError::of_kind(kind::SESSION_LOST, "SessionLostError", text)
+fn not_resumed(error: TakeError) -> RpcError {
+    let text = error.to_string();
+    match error {
+        TakeError::Lost => RpcError::of_kind(kind::SESSION_LOST, "SessionLostError", text),
+        TakeError::Busy { .. } => RpcError::runtime_error(text).with_code(Code::ResourceExhausted),
+    }
 }
 
 impl Endpoint {
@@ -74,9 +78,8 @@ impl Endpoint {
         sessions.expire(visit.now);
         // A proxy may blank a header where it means to take it away.
         if visit.head.headers.get_all(headers::SESSION).iter().any(|token| !token.is_empty()) {
-            let text = "the session is not here: it has ended, or it is another worker's or another caller's";
-            let id = self.session_named(visit).ok_or_else(|| lost(text))?;
-            let held = sessions.take(id, &session.owner, visit.now).ok_or_else(|| lost(text))?;
+            let id = self.session_named(visit).ok_or(TakeError::Lost);
+            let held = id.and_then(|id| sessions.take(id, &session.owner, visit.now)).map_err(not_resumed)?;
             session.id = Some(held.id_hex());
             session.held = Some(held);
             session.action = SessionAction::Resume;
@@ -94,16 +97,14 @@ impl Endpoint {
 
     /// Ends the session that a request's token names. That there is none, or that the token is bad, looks the same.
     pub(super) fn end_session(&self, visit: &Visit) -> Reply {
-        let closed = self.sessions().is_some_and(|sessions| {
-            sessions.expire(visit.now);
-            self.session_named(visit)
-                .is_some_and(|id| sessions.close(id, &visit.identity().owner_key(), visit.now))
-        });
-        if closed {
-            Reply::empty(StatusCode::NO_CONTENT)
-                .with(headers::SESSION_CLOSE, HeaderValue::from_static("true"))
-        } else {
-            Reply::empty(StatusCode::OK)
+        let Some(sessions) = self.sessions() else { return Reply::empty(StatusCode::OK) };
+        sessions.expire(visit.now);
+        let id = self.session_named(visit).ok_or(TakeError::Lost);
+        match id.and_then(|id| sessions.close(id, &visit.identity().owner_key(), visit.now)) {
+            Ok(()) => Reply::empty(StatusCode::NO_CONTENT)
+                .with(headers::SESSION_CLOSE, HeaderValue::from_static("true")),
+            Err(TakeError::Lost) => Reply::empty(StatusCode::OK),
+            Err(TakeError::Busy { .. }) => Reply::empty(StatusCode::SERVICE_UNAVAILABLE),
         }
     }
 }

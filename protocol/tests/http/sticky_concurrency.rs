@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 use vgi_rpc_protocol::http::Sticky;
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
+use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::{RpcError, kind};
 
 const HELD: &str = "test.Held.v1";
@@ -27,6 +28,12 @@ struct Held {
 }
 
 fn held() -> Held {
+    held_with(|_| ())
+}
+
+fn held_with(set: impl FnOnce(&mut Sticky)) -> Held {
+    let mut sticky = Sticky::default();
+    set(&mut sticky);
     let (says_entered, entered) = channel();
     let (go_on, told_to_go_on) = channel();
     let told_to_go_on: Arc<Mutex<Receiver<()>>> = Arc::new(Mutex::new(told_to_go_on));
@@ -49,7 +56,7 @@ fn held() -> Held {
         }),
     ]);
     let service = Service::builder("server-1").protocol(protocol).build().unwrap();
-    let server = serve(service, |builder| builder.sticky(Sticky::default()));
+    let server = serve(service, |builder| builder.sticky(sticky));
     Held { server, entered, go_on }
 }
 
@@ -101,6 +108,24 @@ fn a_busy_session_holds_up_no_other_and_no_call_without_one() {
         held.go_on.send(()).unwrap();
         assert_eq!(running.join().unwrap().integer(), 0);
     });
+}
+
+#[test]
+fn a_call_too_many_for_a_busy_session_is_refused_and_takes_no_thread() {
+    let held = held_with(|sticky| sticky.max_waiting = 0);
+    let token = held.open();
+    let server = held.server.clone();
+    thread::scope(|scope| {
+        let running = scope.spawn(|| server.send(within(&token, "hold")));
+        held.entered.recv_timeout(PATIENCE).unwrap();
+        let error = held.server.send(within(&token, "increment")).error();
+        assert_eq!(error.code(), Code::ResourceExhausted, "{error:?}");
+        let ending = ask("DELETE", "/vgi/__session__").with("vgi-session", &token);
+        assert_eq!(held.server.send(ending).status, 503);
+        held.go_on.send(()).unwrap();
+        assert_eq!(running.join().unwrap().integer(), 0);
+    });
+    assert_eq!(held.server.send(within(&token, "increment")).integer(), 1, "it is still there");
 }
 
 #[test]

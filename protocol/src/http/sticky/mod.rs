@@ -7,7 +7,8 @@
 //!
 //! This is the one place in the core that waits: [`Sessions::take`] and [`Sessions::close`] block while
 //! another call holds the same session (specification, section 5). Call them where blocking is allowed, on a
-//! handler's thread.
+//! handler's thread. How many calls may wait for one session is bounded, so that one client cannot take all
+//! of those threads.
 
 mod held;
 mod sessions;
@@ -16,4 +17,4 @@ mod slot;
 mod tests;
 
 pub use held::Held;
-pub use sessions::{DEFAULT_MAX_SESSIONS, OpenError, SessionId, Sessions};
+pub use sessions::{DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, OpenError, SessionId, Sessions, TakeError};

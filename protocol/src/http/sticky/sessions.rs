@@ -17,6 +17,11 @@ pub type SessionId = [u8; 12];
 /// away must not exhaust them.
 pub const DEFAULT_MAX_SESSIONS: usize = 4096;
 
+/// How many calls may wait for one session unless configured otherwise. Each of them blocks a handler's thread, of
+/// which a server has some dozens, so that one client's calls must not be able to take all of them. A client that
+/// overlaps its calls within a session has a few in flight.
+pub const DEFAULT_MAX_WAITING: usize = 16;
+
 /// The open sessions of one server. Clones share them.
 ///
 /// A session lives until its time is over, counted from its opening and not prolonged by use; until it is
@@ -24,9 +29,9 @@ pub const DEFAULT_MAX_SESSIONS: usize = 4096;
 /// to release what it holds. A value in use by a call is dropped when that call returns it, never earlier.
 ///
 /// ```
-/// # use vgi_rpc_protocol::http::sticky::Sessions;
+/// # use vgi_rpc_protocol::http::sticky::{Sessions, TakeError};
 /// # use std::time::Duration;
-/// let sessions = Sessions::new(100);
+/// let sessions = Sessions::new(100, 16);
 /// let (now, ttl) = (Duration::from_secs(1_800_000_000), Duration::from_secs(300));
 /// let held = sessions.open(Box::new(vec![1, 2]), "ann", ttl, now, [7; 12])?;
 /// drop(held); // the call that opened it is over
@@ -34,7 +39,7 @@ pub const DEFAULT_MAX_SESSIONS: usize = 4096;
 /// let mut held = sessions.take([7; 12], "ann", now).expect("it was opened a moment ago");
 /// held.downcast_mut::<Vec<i32>>().expect("opened with a vector").push(3);
 /// held.close();
-/// assert!(sessions.take([7; 12], "ann", now).is_none());
+/// assert_eq!(sessions.take([7; 12], "ann", now).err(), Some(TakeError::Lost));
 /// # Ok::<(), vgi_rpc_protocol::http::sticky::OpenError>(())
 /// ```
 #[derive(Clone)]
@@ -45,6 +50,7 @@ pub struct Sessions {
 /// What clones of [`Sessions`] and all [`Held`] share.
 pub(super) struct Registry {
     max_sessions: usize,
+    max_waiting: usize,
     table: Mutex<Table>,
 }
 
@@ -71,11 +77,27 @@ pub enum OpenError {
     IdInUse,
 }
 
+/// No hold of a session was got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TakeError {
+    /// It is not here: never opened, closed, expired, or another owner's. To the client all of these are one:
+    /// `session_lost` (sticky-sessions-spec 6).
+    #[error("the session is not here: it has ended, or it is another worker's or another caller's")]
+    Lost,
+    /// A call holds it, and as many wait for it as may.
+    #[error("expected fewer than {limit} calls that wait for the session, got {limit}")]
+    Busy {
+        /// The limit that [`Sessions::new`] was given.
+        limit: usize,
+    },
+}
+
 impl Sessions {
-    /// No sessions yet, and at most so many at once.
-    pub fn new(max_sessions: usize) -> Self {
+    /// No sessions yet, at most so many at once, and for each at most so many calls that wait while another holds it.
+    pub fn new(max_sessions: usize, max_waiting: usize) -> Self {
         let table = Mutex::new(Table { slots: BTreeMap::new(), draining: false });
-        Self { registry: Arc::new(Registry { max_sessions, table }) }
+        Self { registry: Arc::new(Registry { max_sessions, max_waiting, table }) }
     }
 
     /// How many sessions are open; expired ones count until they are noticed.
@@ -126,26 +148,31 @@ impl Sessions {
         Ok(Held::new(Arc::clone(&self.registry), slot, state))
     }
 
-    /// Takes hold of a session, waiting while another call holds it. `None` if the session is not here: never
-    /// opened, closed, expired at `now`, or another owner's. To the client all of these are one:
-    /// `session_lost`.
+    /// Takes hold of a session, waiting while another call holds it.
     ///
     /// A call that already holds the session must not take it again: it would wait for itself.
-    pub fn take(&self, id: SessionId, owner: &str, now: Duration) -> Option<Held> {
-        let slot = self.registry.find(id, owner)?;
+    ///
+    /// # Errors
+    ///
+    /// See [`TakeError`].
+    pub fn take(&self, id: SessionId, owner: &str, now: Duration) -> Result<Held, TakeError> {
+        let slot = self.registry.find(id, owner).ok_or(TakeError::Lost)?;
         if slot.has_expired(now) {
             self.registry.end_expired(&slot);
-            return None;
+            return Err(TakeError::Lost);
         }
-        let state = slot.take()?;
-        Some(Held::new(Arc::clone(&self.registry), slot, state))
+        let state = slot.take(self.registry.max_waiting)?;
+        Ok(Held::new(Arc::clone(&self.registry), slot, state))
     }
 
-    /// Ends a session and drops its value, waiting while a call holds it. Whether there was one: `false`
-    /// where [`take`](Self::take) would find none. A call that holds the session uses [`Held::close`]
-    /// instead.
-    pub fn close(&self, id: SessionId, owner: &str, now: Duration) -> bool {
-        self.take(id, owner, now).map(Held::close).is_some()
+    /// Ends a session and drops its value, waiting while a call holds it. A call that holds the session uses
+    /// [`Held::close`] instead.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub fn close(&self, id: SessionId, owner: &str, now: Duration) -> Result<(), TakeError> {
+        self.take(id, owner, now).map(Held::close)
     }
 
     /// Drops the values of sessions that have ended at `now`, and says how many. One that a call holds is
@@ -172,7 +199,7 @@ impl Sessions {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self::new(DEFAULT_MAX_SESSIONS)
+        Self::new(DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING)
     }
 }
 
@@ -180,6 +207,7 @@ impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions")
             .field("max_sessions", &self.registry.max_sessions)
+            .field("max_waiting", &self.registry.max_waiting)
             .field("len", &self.len())
             .field("draining", &self.is_draining())
             .finish_non_exhaustive()

@@ -1,6 +1,6 @@
 //! The place of one session: its value when no call holds it, and the queue of those who wait for it.
 
-use super::sessions::SessionId;
+use super::sessions::{SessionId, TakeError};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,14 @@ pub(super) struct Slot {
     pub(super) id: SessionId,
     pub(super) owner: Box<str>,
     pub(super) expires_at: Duration,
-    place: Mutex<Place>,
+    queue: Mutex<Queue>,
     changed: Condvar,
+}
+
+/// The session's value, or where it is, and how many wait for it.
+struct Queue {
+    place: Place,
+    waiting: usize,
 }
 
 enum Place {
@@ -30,50 +36,63 @@ enum Place {
 impl Slot {
     /// A session that the call which opens it holds from the start.
     pub(super) fn held(id: SessionId, owner: &str, expires_at: Duration) -> Self {
-        Self { id, owner: owner.into(), expires_at, place: Mutex::new(Place::Held), changed: Condvar::new() }
+        let queue = Mutex::new(Queue { place: Place::Held, waiting: 0 });
+        Self { id, owner: owner.into(), expires_at, queue, changed: Condvar::new() }
     }
 
     pub(super) fn has_expired(&self, now: Duration) -> bool {
         now >= self.expires_at
     }
 
-    /// Takes the value, waiting while another call holds it. `None` if the session is over.
-    pub(super) fn take(&self) -> Option<State> {
-        let mut place = self.lock();
-        while matches!(*place, Place::Held) {
-            place = self.changed.wait(place).unwrap_or_else(PoisonError::into_inner);
+    /// Takes the value, waiting while another call holds it, unless `max_waiting` calls wait already.
+    pub(super) fn take(&self, max_waiting: usize) -> Result<State, TakeError> {
+        let mut queue = self.lock();
+        if matches!(queue.place, Place::Held) {
+            if queue.waiting >= max_waiting {
+                return Err(TakeError::Busy { limit: max_waiting });
+            }
+            queue.waiting += 1;
+            while matches!(queue.place, Place::Held) {
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            queue.waiting -= 1;
         }
-        match std::mem::replace(&mut *place, Place::Held) {
-            Place::Idle(state) => Some(state),
+        match std::mem::replace(&mut queue.place, Place::Held) {
+            Place::Idle(state) => Ok(state),
             Place::Held | Place::Over => {
-                *place = Place::Over;
-                None
+                queue.place = Place::Over;
+                Err(TakeError::Lost)
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting
     }
 
     /// Returns the value to its place. Gives it back if the session ended meanwhile: it has no place any
     /// more.
     pub(super) fn give_back(&self, state: State) -> Option<State> {
-        let mut place = self.lock();
-        if matches!(*place, Place::Over) {
+        let mut queue = self.lock();
+        if matches!(queue.place, Place::Over) {
             return Some(state);
         }
-        *place = Place::Idle(state);
-        drop(place);
+        queue.place = Place::Idle(state);
+        drop(queue);
         self.changed.notify_one();
         None
     }
 
     /// Ends the session for those who wait and those to come. Gives the value if nobody holds it.
     pub(super) fn end(&self) -> Option<State> {
-        self.end_locked(&mut self.lock())
+        self.end_locked(&mut self.lock().place)
     }
 
     /// Ends the session and gives its value, unless a call holds it.
     pub(super) fn end_if_idle(&self) -> Option<State> {
-        let mut place = self.lock();
-        if matches!(*place, Place::Idle(_)) { self.end_locked(&mut place) } else { None }
+        let place = &mut self.lock().place;
+        if matches!(place, Place::Idle(_)) { self.end_locked(place) } else { None }
     }
 
     fn end_locked(&self, place: &mut Place) -> Option<State> {
@@ -86,9 +105,9 @@ impl Slot {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Place> {
-        // No foreign code runs under the lock, so the place is whole even if a thread died beside it.
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // No foreign code runs under the lock, so the queue is whole even if a thread died beside it.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

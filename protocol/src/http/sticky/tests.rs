@@ -42,10 +42,9 @@ impl Drop for PanicsOnDrop {
     }
 }
 
-/// Returns once so many threads are inside `take` or `close` of the session, beside its holder.
+/// Returns once so many calls wait for the session.
 fn wait_for_callers(sessions: &Sessions, callers: usize) {
-    // The registry, the holder and the reference counted with have one each.
-    while sessions.registry.find(ID, "ann").is_some_and(|slot| Arc::strong_count(&slot) < callers + 3) {
+    while sessions.registry.find(ID, "ann").is_some_and(|slot| slot.waiting() < callers) {
         std::thread::yield_now();
     }
 }
@@ -72,13 +71,13 @@ fn every_call_finds_the_same_value_at_the_same_place() {
 fn a_session_is_its_owners_alone() {
     let (sessions, drops) = (Sessions::default(), Drops::default());
     drop(sessions.open(drops.tracked(), "ann", MINUTE, NOW, ID).unwrap());
-    assert!(sessions.take(ID, "bob", NOW).is_none());
-    assert!(!sessions.close(ID, "bob", NOW));
-    assert!(!sessions.close(ID, "", NOW));
-    assert!(sessions.take(OTHER, "ann", NOW).is_none());
+    assert_eq!(sessions.take(ID, "bob", NOW).err(), Some(TakeError::Lost));
+    assert_eq!(sessions.close(ID, "bob", NOW), Err(TakeError::Lost));
+    assert_eq!(sessions.close(ID, "", NOW), Err(TakeError::Lost));
+    assert_eq!(sessions.take(OTHER, "ann", NOW).err(), Some(TakeError::Lost));
     assert_eq!((sessions.len(), drops.count()), (1, 0));
-    assert!(sessions.close(ID, "ann", NOW));
-    assert!(!sessions.close(ID, "ann", NOW));
+    assert_eq!(sessions.close(ID, "ann", NOW), Ok(()));
+    assert_eq!(sessions.close(ID, "ann", NOW), Err(TakeError::Lost));
     assert_eq!((sessions.len(), drops.count()), (0, 1));
 }
 
@@ -88,14 +87,14 @@ fn a_session_ends_at_its_time_and_use_does_not_prolong_it() {
     drop(sessions.open(drops.tracked(), "ann", MINUTE, NOW, ID).unwrap());
     drop(sessions.open(drops.tracked(), "ann", MINUTE * 2, NOW, OTHER).unwrap());
     let last = NOW + MINUTE - Duration::from_nanos(1);
-    assert!(sessions.take(ID, "ann", last).is_some());
+    assert!(sessions.take(ID, "ann", last).is_ok());
     assert_eq!(sessions.expire(last), 0);
-    assert!(sessions.take(ID, "ann", NOW + MINUTE).is_none());
+    assert_eq!(sessions.take(ID, "ann", NOW + MINUTE).err(), Some(TakeError::Lost));
     assert_eq!((sessions.len(), drops.count()), (1, 1), "found expired, it is dropped at once");
     assert_eq!(sessions.expire(NOW + MINUTE * 2), 1);
     assert_eq!((sessions.len(), drops.count()), (0, 2));
     drop(sessions.open(drops.tracked(), "ann", Duration::MAX, NOW, ID).unwrap());
-    assert!(sessions.take(ID, "ann", NOW * 2).is_some());
+    assert!(sessions.take(ID, "ann", NOW * 2).is_ok());
 }
 
 #[test]
@@ -103,7 +102,11 @@ fn a_session_in_use_outlives_its_time_until_it_is_returned() {
     let (sessions, drops) = (Sessions::default(), Drops::default());
     let held = sessions.open(drops.tracked(), "ann", MINUTE, NOW, ID).unwrap();
     assert_eq!(sessions.expire(NOW + MINUTE), 0);
-    assert!(sessions.take(ID, "ann", NOW + MINUTE).is_none(), "expired for others, who do not wait for it");
+    assert_eq!(
+        sessions.take(ID, "ann", NOW + MINUTE).err(),
+        Some(TakeError::Lost),
+        "expired for others, who do not wait for it"
+    );
     assert_eq!(drops.count(), 0);
     drop(held);
     assert_eq!(drops.count(), 0);
@@ -113,7 +116,7 @@ fn a_session_in_use_outlives_its_time_until_it_is_returned() {
 
 #[test]
 fn opening_is_refused_for_a_reason_and_the_value_dropped() {
-    let (sessions, drops) = (Sessions::new(2), Drops::default());
+    let (sessions, drops) = (Sessions::new(2, 16), Drops::default());
     let open = |id, now| sessions.open(drops.tracked(), "ann", MINUTE, now, id).map(drop);
     sessions.set_draining(true);
     assert!(sessions.is_draining());
@@ -133,8 +136,8 @@ fn draining_leaves_open_sessions_alone() {
     let sessions = Sessions::default();
     drop(sessions.open(Box::new(1), "ann", MINUTE, NOW, ID).unwrap());
     sessions.set_draining(true);
-    assert!(sessions.take(ID, "ann", NOW).is_some());
-    assert!(sessions.close(ID, "ann", NOW));
+    assert!(sessions.take(ID, "ann", NOW).is_ok());
+    assert_eq!(sessions.close(ID, "ann", NOW), Ok(()));
 }
 
 #[test]
@@ -142,7 +145,7 @@ fn a_call_may_end_its_session_and_the_id_is_free_again() {
     let (sessions, drops) = (Sessions::default(), Drops::default());
     sessions.open(drops.tracked(), "ann", MINUTE, NOW, ID).unwrap().close();
     assert_eq!((sessions.len(), drops.count()), (0, 1));
-    assert!(sessions.take(ID, "ann", NOW).is_none());
+    assert_eq!(sessions.take(ID, "ann", NOW).err(), Some(TakeError::Lost));
     // A hold from before a shutdown must not end the session that has its id now.
     let before = sessions.open(drops.tracked(), "ann", MINUTE, NOW, ID).unwrap();
     sessions.shutdown();
@@ -150,7 +153,7 @@ fn a_call_may_end_its_session_and_the_id_is_free_again() {
     before.close();
     assert_eq!((sessions.len(), drops.count()), (1, 2));
     drop(after);
-    assert!(sessions.take(ID, "ann", NOW).is_some());
+    assert!(sessions.take(ID, "ann", NOW).is_ok());
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn a_panic_in_a_call_returns_the_session() {
 
 #[test]
 fn a_panic_in_a_destructor_stays_with_its_value() {
-    let (sessions, drops) = (Sessions::new(2), Drops::default());
+    let (sessions, drops) = (Sessions::new(2, 16), Drops::default());
     let fresh = || Box::new(PanicsOnDrop(drops.clone()));
     let open = |id| sessions.open(fresh(), "ann", MINUTE, NOW, id).unwrap();
     open(ID).close();
@@ -243,12 +246,39 @@ fn a_waiting_call_delays_no_other_session() {
         wait_for_callers(&sessions, 1);
         drop(sessions.open(Box::new(2), "ann", MINUTE, NOW, OTHER).unwrap());
         assert_eq!(sessions.take(OTHER, "ann", NOW).unwrap().downcast_ref(), Some(&2));
-        assert!(sessions.close(OTHER, "ann", NOW));
+        assert_eq!(sessions.close(OTHER, "ann", NOW), Ok(()));
         assert_eq!(sessions.expire(NOW), 0);
         assert!(!waiting.is_finished());
         drop(held);
-        assert_eq!(waiting.join().unwrap(), Some(Some(1)));
+        assert_eq!(waiting.join().unwrap(), Ok(Some(1)));
     });
+}
+
+#[test]
+fn no_more_calls_wait_than_may() {
+    let sessions = Sessions::new(2, 2);
+    let held = sessions.open(Box::new(0_u32), "ann", MINUTE, NOW, ID).unwrap();
+    let busy = Some(TakeError::Busy { limit: 2 });
+    std::thread::scope(|scope| {
+        let increment = || *sessions.take(ID, "ann", NOW).unwrap().downcast_mut::<u32>().unwrap() += 1;
+        let waiting = [scope.spawn(increment), scope.spawn(increment)];
+        wait_for_callers(&sessions, 2);
+        assert_eq!(sessions.take(ID, "ann", NOW).err(), busy);
+        assert_eq!(sessions.close(ID, "ann", NOW).err(), busy);
+        assert_eq!(sessions.take(ID, "bob", NOW).err(), Some(TakeError::Lost), "not even that it is busy");
+        drop(held);
+        waiting.into_iter().for_each(|call| call.join().unwrap());
+    });
+    assert_eq!(
+        sessions.take(ID, "ann", NOW).unwrap().downcast_ref(),
+        Some(&2_u32),
+        "those who waited had it"
+    );
+    let alone = Sessions::new(1, 0);
+    let held = alone.open(Box::new(()), "ann", MINUTE, NOW, ID).unwrap();
+    assert_eq!(alone.take(ID, "ann", NOW).err(), Some(TakeError::Busy { limit: 0 }));
+    drop(held);
+    assert!(alone.take(ID, "ann", NOW).is_ok());
 }
 
 #[test]
@@ -271,7 +301,7 @@ fn those_who_wait_learn_that_the_session_ended() {
             let (sessions, drops) = (Sessions::default(), Drops::default());
             let held = sessions.open(drops.tracked(), "ann", MINUTE, NOW, ID).unwrap();
             let found = std::thread::scope(|scope| {
-                let call = || sessions.take(ID, "ann", NOW).is_some();
+                let call = || sessions.take(ID, "ann", NOW).is_ok();
                 let waiting = [scope.spawn(call), scope.spawn(call), scope.spawn(call)];
                 wait_for_callers(&sessions, 3);
                 end(&sessions, held);
@@ -305,7 +335,7 @@ fn closing_waits_for_the_call_that_holds_the_session() {
         wait_for_callers(&sessions, 1);
         held.downcast_mut::<Job>().unwrap().done = true;
         drop(held);
-        assert!(closing.join().unwrap());
+        assert_eq!(closing.join().unwrap(), Ok(()));
     });
     assert_eq!(when_dropped.load(Ordering::SeqCst), 2, "dropped after the call had done its work");
     assert!(sessions.is_empty());
