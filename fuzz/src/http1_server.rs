@@ -41,6 +41,8 @@ struct Session {
     /// For each answer: its place in `written`, the method of its request, its status.
     answers: Vec<(usize, Method, StatusCode)>,
     method: Method,
+    /// The request's body is being read: what is malformed is of it, and not of another request's head.
+    reads_body: bool,
     /// No further event may come.
     is_over: bool,
     end: Option<Phase>,
@@ -55,6 +57,7 @@ impl Session {
             written: Vec::new(),
             answers: Vec::new(),
             method: Method::GET,
+            reads_body: false,
             is_over: false,
             end: None,
         };
@@ -109,9 +112,11 @@ impl Session {
     fn decide(&mut self, machine: &mut Connection, event: Event) {
         let decision = self.plan[self.decided % self.plan.len()];
         self.decided += 1;
+        let reads_body = std::mem::take(&mut self.reads_body);
         match event {
             Event::Head(head, _) => {
                 self.method = head.method;
+                self.reads_body = !matches!(decision & 7, 5 | 6);
                 match decision & 7 {
                     0..=2 => machine.read_body(MAX_BODY).expect("a head was delivered"),
                     3 => machine.read_body(SMALL_BODY).expect("a head was delivered"),
@@ -137,8 +142,10 @@ impl Session {
             Event::BodyTooLarge(_) => self.reject(machine, StatusCode::PAYLOAD_TOO_LARGE),
             Event::Malformed(error) => {
                 assert!(error.status().is_client_error() || error.status().is_server_error());
-                // What is left of the request cannot be told apart from a request.
-                self.method = Method::GET;
+                if !reads_body {
+                    // A head that cannot be read has no method.
+                    self.method = Method::GET;
+                }
                 if decision & 8 == 0 {
                     self.reject(machine, error.status());
                 } else {

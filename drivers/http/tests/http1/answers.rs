@@ -168,3 +168,15 @@ fn a_refusal_owes_nothing_to_the_request_before() {
         "HTTP/1.1 400 Bad Request\r\ncontent-length: 3\r\nconnection: close\r\n\r\nwhy"
     );
 }
+
+#[test]
+fn a_refusal_of_a_body_still_answers_its_request() {
+    let mut connection = asked("HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n");
+    connection.read_body(100).unwrap();
+    assert!(matches!(event(&mut connection), Event::Malformed(_)));
+    let mut response = ok("why");
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    connection.respond(response).unwrap();
+    let expected = "HTTP/1.1 400 Bad Request\r\ncontent-length: 3\r\nconnection: close\r\n\r\n";
+    assert_eq!(output(&mut connection), expected, "no body in answer to HEAD");
+}
