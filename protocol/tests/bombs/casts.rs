@@ -11,10 +11,8 @@ use super::*;
 use allocation_counter::measure;
 use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int8Array, ListArray, NullArray, StringArray};
 use arrow_buffer::OffsetBuffer;
-use arrow_ipc::{MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder};
 use arrow_schema::{DataType, Field};
 use bytes::Buf;
-use flatbuffers::FlatBufferBuilder;
 use std::sync::Arc;
 use vgi_rpc_protocol::client::Connection;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
@@ -75,34 +73,6 @@ fn runs_are_not_written_out() {
     assert_refused("a run of twenty million", result);
 }
 
-/// A batch with one view column, which has one variadic buffer.
-fn with_one_variadic_buffer(
-    rows: i64,
-    nodes: &[(i64, i64)],
-    buffers: &[(i64, i64)],
-    body_len: usize,
-) -> Bytes {
-    let mut builder = FlatBufferBuilder::new();
-    let nodes: Vec<_> = nodes.iter().map(|(len, nulls)| arrow_ipc::FieldNode::new(*len, *nulls)).collect();
-    let buffers: Vec<_> = buffers.iter().map(|(at, len)| arrow_ipc::Buffer::new(*at, *len)).collect();
-    let (nodes, buffers) = (builder.create_vector(&nodes), builder.create_vector(&buffers));
-    let counts = builder.create_vector(&[1_i64]);
-    let mut batch = RecordBatchBuilder::new(&mut builder);
-    batch.add_length(rows);
-    batch.add_nodes(nodes);
-    batch.add_buffers(buffers);
-    batch.add_variadicBufferCounts(counts);
-    let batch = batch.finish().as_union_value();
-    let mut message = MessageBuilder::new(&mut builder);
-    message.add_version(MetadataVersion::V5);
-    message.add_header_type(MessageHeader::RecordBatch);
-    message.add_header(batch);
-    message.add_bodyLength(body_len as i64);
-    let root = message.finish();
-    builder.finish(root, None);
-    framed(builder.finished_data())
-}
-
 /// Two columns, of which the second has views of one text, each of which a cast would copy.
 #[test]
 fn views_are_not_written_out() {
@@ -111,7 +81,8 @@ fn views_are_not_written_out() {
     let body = [vec![0; 8 * views as usize], view.repeat(views as usize), vec![b'x'; text as usize]].concat();
     let (nodes, at) = ([(views, 0), (views, 0)], 8 * views);
     let buffers = [(0, 0), (0, at), (0, 0), (at, 2 * at), (3 * at, i64::from(text))];
-    let header = with_one_variadic_buffer(views, &nodes, &buffers, body.len());
+    let header = Header { variadic_counts: vec![1], ..Header::with_body(body.len() as i64) };
+    let header = header.batch(views, &nodes, &buffers);
     let schema = schema([("a", DataType::Float64), ("b", DataType::Utf8View)]);
     let schema = EncodedSchema::new(schema).unwrap();
     let input = [&schema.message()[..], &header, &body, &END_OF_STREAM].concat();

@@ -5,6 +5,7 @@
 mod common;
 
 mod casts;
+mod claims;
 mod compressed;
 mod dictionaries;
 mod headers;

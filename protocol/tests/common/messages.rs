@@ -14,11 +14,19 @@ pub struct Header {
     pub version: MetadataVersion,
     /// The type that the header claims to be, if not its own.
     pub claimed: Option<MessageHeader>,
+    /// How many buffers each column of views has for its long values.
+    pub variadic_counts: Vec<i64>,
 }
 
 impl Default for Header {
     fn default() -> Self {
-        Self { body_len: 0, metadata: Vec::new(), version: MetadataVersion::V5, claimed: None }
+        Self {
+            body_len: 0,
+            metadata: Vec::new(),
+            version: MetadataVersion::V5,
+            claimed: None,
+            variadic_counts: Vec::new(),
+        }
     }
 }
 
@@ -41,10 +49,12 @@ impl Header {
             nodes.iter().map(|(len, nulls)| arrow_ipc::FieldNode::new(*len, *nulls)).collect();
         let buffers: Vec<_> = buffers.iter().map(|(at, len)| arrow_ipc::Buffer::new(*at, *len)).collect();
         let (nodes, buffers) = (builder.create_vector(&nodes), builder.create_vector(&buffers));
+        let counts = builder.create_vector(&self.variadic_counts);
         let mut batch = RecordBatchBuilder::new(&mut builder);
         batch.add_length(rows);
         batch.add_nodes(nodes);
         batch.add_buffers(buffers);
+        batch.add_variadicBufferCounts(counts);
         let table = batch.finish().as_union_value();
         self.finish(builder, MessageHeader::RecordBatch, table)
     }

@@ -1,0 +1,148 @@
+//! Claims that cost a peer nothing: lengths with nothing behind them, rows and buffers that take no bytes.
+
+use super::common::batches::schema;
+use super::common::messages::Header;
+use super::*;
+use allocation_counter::measure;
+use arrow_schema::{DataType, Field, Fields};
+use std::sync::Arc;
+use vgi_rpc_protocol::ipc::{EncodedSchema, MessageError};
+
+const GIB: i64 = 1 << 30;
+
+/// A stream of one column with this batch.
+fn stream(data_type: DataType, batch: &Bytes) -> Bytes {
+    let schema = EncodedSchema::new(schema([("value", data_type)])).unwrap();
+    [&schema.message()[..], batch].concat().into()
+}
+
+fn field(data_type: DataType) -> Arc<Field> {
+    Arc::new(Field::new("item", data_type, true))
+}
+
+/// Reads a stream that goes on after these bytes, and has the reader lend memory for what is to come.
+fn wait_for_more(bytes: &Bytes) -> u64 {
+    let taken = measure(|| {
+        let mut reader = Reader::new(Limits::default());
+        reader.receive(bytes.clone());
+        while reader.next_item().unwrap().is_some() {}
+        for _ in 0..10 {
+            reader.read_buf()[0] = 0;
+            reader.advance(1);
+            assert!(reader.next_item().unwrap().is_none());
+        }
+    });
+    taken.bytes_max
+}
+
+#[test]
+fn a_body_that_does_not_come_takes_little() {
+    for len in [GIB / 1024, GIB, 4 * GIB] {
+        let batch = Header::with_body(len).batch(len / 8, &[(len / 8, 0)], &[(0, 0), (0, len)]);
+        let bytes = stream(DataType::Int64, &batch);
+        assert_below(&format!("a body of {} MiB", len >> 20), wait_for_more(&bytes), MIB + 64 * KIB);
+    }
+}
+
+#[test]
+fn a_header_that_does_not_come_takes_little() {
+    let len = Limits::default().max_header_bytes as u32;
+    let bytes = [&[0xff; 4][..], &len.to_le_bytes()].concat();
+    assert_below("a header of 8 MiB", wait_for_more(&bytes.into()), MIB + 64 * KIB);
+}
+
+/// Types whose values take no bytes, and the nodes that one of them has for so many rows.
+fn without_bytes(rows: i64) -> Vec<(DataType, Vec<(i64, i64)>, usize)> {
+    let structure = DataType::Struct(Fields::from(vec![Field::new("none", DataType::Null, true)]));
+    vec![
+        (DataType::Null, vec![(rows, rows)], 0),
+        (DataType::Struct(Fields::empty()), vec![(rows, 0)], 1),
+        (structure, vec![(rows, 0), (rows, rows)], 1),
+        (DataType::FixedSizeList(field(DataType::Null), 0), vec![(rows, 0), (0, 0)], 1),
+        (DataType::FixedSizeList(field(DataType::Null), 1), vec![(rows, 0), (rows, rows)], 1),
+    ]
+}
+
+#[test]
+fn rows_without_bytes_are_counted_and_not_held() {
+    let most = Limits::default().max_rows as i64;
+    for (data_type, nodes, buffers) in without_bytes(most) {
+        let batch = Header::default().batch(most, &nodes, &vec![(0, 0); buffers]);
+        let (taken, result) = read(&stream(data_type.clone(), &batch), Limits::default());
+        assert_eq!(result, Ok(1), "{data_type}");
+        assert_below(&format!("{most} rows of {data_type}"), taken, 64 * KIB);
+    }
+    for rows in [most + 1, i64::MAX, -1] {
+        for (data_type, nodes, buffers) in without_bytes(rows) {
+            let batch = Header::default().batch(rows, &nodes, &vec![(0, 0); buffers]);
+            let (taken, result) = read(&stream(data_type.clone(), &batch), Limits::default());
+            let refused = matches!(result, Err(ReadError::Message(MessageError::Inconsistent { .. })));
+            assert!(refused, "{rows} rows of {data_type}: {result:?}");
+            assert_below(&format!("{rows} rows of {data_type}"), taken, 64 * KIB);
+        }
+    }
+}
+
+/// Lists of lists, of which each level has many times the values of the one above.
+#[test]
+fn rows_that_multiply_level_by_level_are_refused() {
+    let inner = DataType::FixedSizeList(field(DataType::Null), 1 << 16);
+    let outer = DataType::FixedSizeList(field(inner), 1 << 16);
+    for innermost in [1_i64 << 32, 5, 0, i64::MAX] {
+        let nodes = [(1, 0), (1 << 16, 0), (innermost, 0)];
+        let batch = Header::default().batch(1, &nodes, &[(0, 0); 2]);
+        let (taken, result) = read(&stream(outer.clone(), &batch), Limits::default());
+        assert!(matches!(result, Err(ReadError::Message(_))), "{innermost} values: {result:?}");
+        assert_below("four thousand million nulls", taken, 64 * KIB);
+    }
+}
+
+#[test]
+fn wide_values_without_their_bytes_are_refused() {
+    for width in [1 << 16, i32::MAX] {
+        for rows in [1, 1 << 20, i64::from(i32::MAX)] {
+            let batch = Header::with_body(8).batch(rows, &[(rows, 0)], &[(0, 0), (0, 8)]);
+            let bytes = [&stream(DataType::FixedSizeBinary(width), &batch)[..], &[0; 8]].concat();
+            let (taken, result) = read(&bytes.into(), Limits::default());
+            assert!(matches!(result, Err(ReadError::Message(_))), "{rows} of {width}: {result:?}");
+            assert_below("eight bytes as wide values", taken, 64 * KIB);
+        }
+    }
+}
+
+#[test]
+fn buffers_of_views_that_are_not_there_are_refused() {
+    for count in [-1, 1, 1_000_000, i64::MAX] {
+        let header = Header { variadic_counts: vec![count], ..Header::default() };
+        let batch = header.batch(0, &[(0, 0)], &[(0, 0); 2]);
+        let (taken, result) = read(&stream(DataType::Utf8View, &batch), Limits::default());
+        assert!(matches!(result, Err(ReadError::Message(MessageError::Inconsistent { .. }))), "{result:?}");
+        assert_below(&format!("{count} buffers"), taken, 64 * KIB);
+    }
+}
+
+/// As many buffers as a header can list, none of which has a byte.
+#[test]
+fn empty_buffers_of_views_take_about_what_lists_them() {
+    let count = 500_000;
+    let header = Header { variadic_counts: vec![count], ..Header::default() };
+    let batch = header.batch(0, &[(0, 0)], &vec![(0, 0); 2 + count as usize]);
+    let (taken, result) = read(&stream(DataType::BinaryView, &batch), Limits::default());
+    assert_eq!(result, Ok(1));
+    assert_below(&format!("{count} buffers in {} KiB", batch.len() / 1024), taken, 8 * batch.len() as u64);
+}
+
+/// Views that each show all of one long value take what they are, wherever they only travel.
+#[test]
+fn views_of_one_long_value_take_their_bytes_once() {
+    let (text, views) = (1_i32 << 16, 10_000_i64);
+    let view = [text.to_le_bytes(), *b"xxxx", [0; 4], [0; 4]].concat();
+    let body = [view.repeat(views as usize), vec![b'x'; text as usize]].concat();
+    let header = Header { variadic_counts: vec![1], ..Header::with_body(body.len() as i64) };
+    let buffers = [(0, 0), (0, 16 * views), (16 * views, i64::from(text))];
+    let batch = header.batch(views, &[(views, 0)], &buffers);
+    let bytes = [&stream(DataType::Utf8View, &batch)[..], &body].concat();
+    let (taken, result) = read(&bytes.into(), Limits::default());
+    assert_eq!(result, Ok(1));
+    assert_below("640 MB in a body of 220 KB", taken, 2 * body.len() as u64 + 64 * KIB);
+}
