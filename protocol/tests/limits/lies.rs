@@ -151,6 +151,22 @@ fn counts_and_lengths_that_contradict_the_schema_are_refused() {
     refuse(header.batch(1, &[(1, 1)], &good), "");
 }
 
+/// Found by `tests/differential.py`: a flipped bit of an offset, and the call was made with other values.
+#[test]
+fn buffers_off_their_alignment_are_refused() {
+    let (schema, body, end) = (numbers(), [0; 16], END_OF_STREAM);
+    for offset in 1..8 {
+        let batch = Header::with_body(16).batch(1, &[(1, 0)], &[(0, 0), (offset, 8)]);
+        assert_refused(&[&schema, &batch, &body, &end], "aligned to 8 bytes");
+        let batch = Header::with_body(16).batch(1, &[(1, 0)], &[(offset, 0), (8, 8)]);
+        let mut reader = Reader::new(Limits::default());
+        reader.receive([&schema[..], &batch, &body, &end].concat().into());
+        assert!(matches!(reader.next_item(), Ok(Some(Item::Schema(_)))));
+        let Ok(Some(Item::Batch(batch, _))) = reader.next_item() else { panic!("nothing may be anywhere") };
+        assert_eq!(batch.num_rows(), 1);
+    }
+}
+
 #[test]
 fn messages_out_of_place_are_refused() {
     let (schema, end) = (numbers(), END_OF_STREAM);
