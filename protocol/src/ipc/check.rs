@@ -6,9 +6,10 @@ use crate::Limits;
 use arrow_ipc::{BodyCompressionMethod, Buffer, CompressionType, FieldNode, RecordBatch};
 use arrow_schema::{DataType, Field, UnionMode};
 use std::fmt::Display;
+use std::ops::Range;
 
-/// What the offset of a buffer in its body is a multiple of, in bytes (Arrow columnar format, "Serialization and IPC").
-const ALIGNMENT: i64 = 8;
+/// What the offset of a buffer in its body is a multiple of (Arrow columnar format, "Serialization and IPC").
+const ALIGNMENT: i64 = super::ALIGNMENT as i64;
 /// The length that precedes a compressed buffer when it was left uncompressed.
 const NOT_COMPRESSED: i64 = -1;
 /// Bytes of that length.
@@ -73,23 +74,21 @@ fn check_buffers(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]) -> Result<
         }
     }
     ensure(buffers.len() == expected, || format!("{expected} buffers"), buffers.len())?;
-    let body_len = body.len() as u64;
-    for buffer in buffers {
-        let inside = u64::try_from(buffer.offset())
-            .ok()
-            .zip(u64::try_from(buffer.length()).ok())
-            .and_then(|(offset, length)| offset.checked_add(length))
-            .is_some_and(|end| end <= body_len);
-        ensure(
-            inside,
-            || format!("buffers inside a body of {body_len} bytes"),
-            format_args!("{} bytes at {}", buffer.length(), buffer.offset()),
-        )?;
-        // What lies elsewhere was damaged, as no writer puts it there. Where there is nothing, it may be anywhere.
-        let aligned = buffer.offset() % ALIGNMENT == 0 || buffer.length() == 0;
-        ensure(aligned, || format!("buffers aligned to {ALIGNMENT} bytes"), buffer.offset())?;
-    }
-    Ok(())
+    buffers.iter().try_for_each(|buffer| buffer_range(buffer.offset(), buffer.length(), body).map(drop))
+}
+
+/// Where a buffer lies in its body.
+pub(crate) fn buffer_range(offset: i64, length: i64, body: &[u8]) -> Result<Range<usize>, MessageError> {
+    let range = usize::try_from(offset).ok().zip(usize::try_from(length).ok());
+    let range = range.and_then(|(offset, length)| Some(offset..offset.checked_add(length)?));
+    let Some(range) = range.filter(|range| range.end <= body.len()) else {
+        let got = format_args!("{length} bytes at {offset}");
+        return Err(inconsistent(format!("buffers inside a body of {} bytes", body.len()), got));
+    };
+    // What lies elsewhere was damaged, as no writer puts it there. Where there is nothing, it may be anywhere.
+    let aligned = offset % ALIGNMENT == 0 || length == 0;
+    ensure(aligned, || format!("buffers aligned to {ALIGNMENT} bytes"), offset)?;
+    Ok(range)
 }
 
 /// The sum of what the buffers claim to hold, within the limit.

@@ -4,7 +4,7 @@
 //! for one short string costs more than all the rest of a call. Nested, dictionary, view and compressed columns go
 //! that way. The rules are the same on both.
 
-use super::check::{absent, ensure};
+use super::check::{absent, buffer_range, ensure};
 use super::envelope::{BatchTable, Envelope, Pair};
 use super::error::MessageError;
 use super::reader::assemble;
@@ -87,9 +87,11 @@ impl Columns<'_> {
 
     fn bytes<T: ByteArrayType>(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef, MessageError> {
         let width = size_of::<T::Offset>();
+        let offsets = self.buffer(self.rows.saturating_mul(width), width)?;
         // A column without rows may leave its one offset out.
-        let count = if self.rows == 0 { 0 } else { self.rows + 1 };
-        let offsets = self.buffer(count.saturating_mul(width), width)?;
+        let count = if offsets.is_empty() { 0 } else { self.rows + 1 };
+        let got = offsets.len();
+        ensure(got / width >= count, || format!("{count} offsets"), format_args!("{got} bytes"))?;
         let offsets = ScalarBuffer::<T::Offset>::new(offsets, 0, count);
         let ordered = offsets.first().is_none_or(|first| *first >= T::Offset::default())
             && offsets.iter().zip(offsets.iter().skip(1)).all(|(a, b)| a <= b);
@@ -115,19 +117,15 @@ impl Columns<'_> {
     fn buffer(&mut self, needed: usize, alignment: usize) -> Result<Buffer, MessageError> {
         let Pair(offset, length) = self.table.buffer(self.buffers).ok_or_else(|| absent("a buffer"))?;
         self.buffers += 1;
-        let body_len = self.body.len();
-        let range = usize::try_from(offset).ok().zip(usize::try_from(length).ok());
-        let range = range.filter(|(offset, len)| offset.checked_add(*len).is_some_and(|end| end <= body_len));
-        let Some((offset, length)) = range else {
-            let got = format_args!("{length} bytes at {offset}");
-            return ensure(false, || format!("buffers inside a body of {body_len} bytes"), got)
-                .map(|()| Buffer::default());
-        };
-        ensure(length >= needed, || format!("a buffer of {needed} bytes or more"), length)?;
-        if length == 0 {
+        let range = buffer_range(offset, length, &self.body)?;
+        ensure(range.len() >= needed, || format!("a buffer of {needed} bytes or more"), length)?;
+        // Each value is aligned to its own width, a power of two.
+        let whole = range.len() & (alignment - 1) == 0;
+        ensure(whole, || format!("a buffer of whole elements of {alignment} bytes"), length)?;
+        if range.is_empty() {
             return Ok(Buffer::default());
         }
-        let buffer = self.body.slice_with_length(offset, length);
+        let buffer = self.body.slice_with_length(range.start, range.len());
         if buffer.as_ptr().align_offset(alignment) == 0 {
             Ok(buffer)
         } else {

@@ -81,7 +81,7 @@ fn views_are_not_written_out() {
     let body = [vec![0; 8 * views as usize], view.repeat(views as usize), vec![b'x'; text as usize]].concat();
     let (nodes, at) = ([(views, 0), (views, 0)], 8 * views);
     let buffers = [(0, 0), (0, at), (0, 0), (at, 2 * at), (3 * at, i64::from(text))];
-    let header = Header { variadic_counts: vec![1], ..Header::with_body(body.len() as i64) };
+    let header = Header { variadic_counts: Some(vec![1]), ..Header::with_body(body.len() as i64) };
     let header = header.batch(views, &nodes, &buffers);
     let schema = schema([("a", DataType::Float64), ("b", DataType::Utf8View)]);
     let schema = EncodedSchema::new(schema).unwrap();

@@ -113,7 +113,7 @@ fn wide_values_without_their_bytes_are_refused() {
 #[test]
 fn buffers_of_views_that_are_not_there_are_refused() {
     for count in [-1, 1, 1_000_000, i64::MAX] {
-        let header = Header { variadic_counts: vec![count], ..Header::default() };
+        let header = Header { variadic_counts: Some(vec![count]), ..Header::default() };
         let batch = header.batch(0, &[(0, 0)], &[(0, 0); 2]);
         let (taken, result) = read(&stream(DataType::Utf8View, &batch), Limits::default());
         assert!(matches!(result, Err(ReadError::Message(MessageError::Inconsistent { .. }))), "{result:?}");
@@ -125,7 +125,7 @@ fn buffers_of_views_that_are_not_there_are_refused() {
 #[test]
 fn empty_buffers_of_views_take_about_what_lists_them() {
     let count = 500_000;
-    let header = Header { variadic_counts: vec![count], ..Header::default() };
+    let header = Header { variadic_counts: Some(vec![count]), ..Header::default() };
     let batch = header.batch(0, &[(0, 0)], &vec![(0, 0); 2 + count as usize]);
     let (taken, result) = read(&stream(DataType::BinaryView, &batch), Limits::default());
     assert_eq!(result, Ok(1));
@@ -138,7 +138,7 @@ fn views_of_one_long_value_take_their_bytes_once() {
     let (text, views) = (1_i32 << 16, 10_000_i64);
     let view = [text.to_le_bytes(), *b"xxxx", [0; 4], [0; 4]].concat();
     let body = [view.repeat(views as usize), vec![b'x'; text as usize]].concat();
-    let header = Header { variadic_counts: vec![1], ..Header::with_body(body.len() as i64) };
+    let header = Header { variadic_counts: Some(vec![1]), ..Header::with_body(body.len() as i64) };
     let buffers = [(0, 0), (0, 16 * views), (16 * views, i64::from(text))];
     let batch = header.batch(views, &[(views, 0)], &buffers);
     let bytes = [&stream(DataType::Utf8View, &batch)[..], &body].concat();

@@ -14,8 +14,8 @@ pub struct Header {
     pub version: MetadataVersion,
     /// The type that the header claims to be, if not its own.
     pub claimed: Option<MessageHeader>,
-    /// How many buffers each column of views has for its long values.
-    pub variadic_counts: Vec<i64>,
+    /// How many buffers each column of views has for its long values, if that is said at all.
+    pub variadic_counts: Option<Vec<i64>>,
 }
 
 impl Default for Header {
@@ -25,7 +25,7 @@ impl Default for Header {
             metadata: Vec::new(),
             version: MetadataVersion::V5,
             claimed: None,
-            variadic_counts: Vec::new(),
+            variadic_counts: None,
         }
     }
 }
@@ -49,12 +49,12 @@ impl Header {
             nodes.iter().map(|(len, nulls)| arrow_ipc::FieldNode::new(*len, *nulls)).collect();
         let buffers: Vec<_> = buffers.iter().map(|(at, len)| arrow_ipc::Buffer::new(*at, *len)).collect();
         let (nodes, buffers) = (builder.create_vector(&nodes), builder.create_vector(&buffers));
-        let counts = builder.create_vector(&self.variadic_counts);
+        let counts = self.variadic_counts.as_ref().map(|counts| builder.create_vector(counts));
         let mut batch = RecordBatchBuilder::new(&mut builder);
         batch.add_length(rows);
         batch.add_nodes(nodes);
         batch.add_buffers(buffers);
-        batch.add_variadicBufferCounts(counts);
+        counts.into_iter().for_each(|counts| batch.add_variadicBufferCounts(counts));
         let table = batch.finish().as_union_value();
         self.finish(builder, MessageHeader::RecordBatch, table)
     }

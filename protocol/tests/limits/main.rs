@@ -11,6 +11,7 @@ mod dictionaries;
 mod lies;
 mod requests;
 mod streams;
+mod two_ways;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
