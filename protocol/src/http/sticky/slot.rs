@@ -114,9 +114,6 @@ impl Slot {
 /// Drops values of the application. A panic in a destructor concerns that value alone and ends here.
 pub(super) fn discard(states: impl IntoIterator<Item = State>) {
     for state in states {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(state))) {
-            // What it panicked with is foreign too; its destructor is not given the chance to do the same.
-            std::mem::forget(panic);
-        }
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
     }
 }
