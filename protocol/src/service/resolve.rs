@@ -3,11 +3,12 @@
 use super::host::Service;
 use super::method::Method;
 use super::protocol::{Hosted, is_protocol_name};
-use super::version::Version;
+use super::version::Spelled;
 use crate::wire::detail::{PreconditionFailure, PreconditionViolation};
 use crate::wire::error::{RpcError, kind};
 use crate::wire::keys;
 use crate::wire::request::Request;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// What a request is addressed to.
@@ -98,16 +99,16 @@ pub(crate) fn gate_version(hosted: &Hosted, request: &Request) -> Result<(), Rpc
     let canonical = "the client must send a canonical version MAJOR.MINOR.PATCH";
     let Ok(client) = std::str::from_utf8(client) else { return refuse("not UTF-8", canonical.into()) };
     let shown = client.escape_debug().take(64).collect::<String>();
-    let Ok(client) = client.parse::<Version>() else { return refuse(&shown, canonical.into()) };
-    if client.interoperates_with(server) {
-        return Ok(());
+    let Some(spelled) = Spelled::parse(client) else { return refuse(&shown, canonical.into()) };
+    match spelled.compare_surface(server) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => {
+            refuse(&shown, format!("the client is too old, upgrade it to one that speaks {server}"))
+        }
+        Ordering::Greater => {
+            refuse(&shown, format!("the server is too old, upgrade it to one that speaks {shown}"))
+        }
     }
-    let advice = if client < server {
-        format!("the client is too old, upgrade it to one that speaks {server}")
-    } else {
-        format!("the server is too old, upgrade it to one that speaks {client}")
-    };
-    refuse(&shown, advice)
 }
 
 pub(crate) fn not_specified(text: String) -> RpcError {
