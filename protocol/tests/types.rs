@@ -3,10 +3,11 @@
 
 mod common;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{DictionaryHandling, IpcWriteOptions, StreamWriter};
+use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use common::batches::{colors, no_columns, row};
 use common::columns::{self, ROWS, batch};
@@ -219,4 +220,21 @@ fn is_delta_sent(bytes: &Bytes) -> bool {
         }
         at += 8 + len + message.bodyLength() as usize;
     }
+}
+
+/// Arrow's C++ takes such a zone for none, and so does a client that is built on it.
+#[test]
+fn a_time_zone_without_a_name_is_none() {
+    let column = |zone: Option<&str>| -> ArrayRef {
+        let values = TimestampMicrosecondArray::from(vec![Some(1), None]);
+        Arc::new(values.with_timezone_opt(zone))
+    };
+    // Arrow's writer leaves such a zone out, so it is put in where another stands.
+    let named = written_by_arrow(&[batch(column(Some("UTC")))], IpcWriteOptions::default());
+    let at = named.windows(8).position(|window| window == *b"\x03\0\0\0UTC\0").unwrap();
+    let mut unnamed = named.to_vec();
+    unnamed[at..at + 8].fill(0);
+    let read = read_by_us(&unnamed.into());
+    assert_eq!(read, [batch(column(None))]);
+    assert_eq!(read[0].column(0).data_type(), &DataType::Timestamp(TimeUnit::Microsecond, None));
 }

@@ -16,6 +16,7 @@
 //! | `flat` | batches of flat columns, decoded here |
 //! | `check` | what must hold before Arrow decodes any other body |
 //! | `schema` | a schema decoded, or encoded once and sent many times |
+//! | `zones` | time zones without a name in schemas that were received |
 //! | `encoder`, `layout` | batches to messages |
 //! | `outbox` | the gather list |
 //! | `single` | one batch as a whole stream in memory |
@@ -33,6 +34,7 @@ mod outbox;
 mod reader;
 mod schema;
 mod single;
+mod zones;
 
 pub use encoder::BatchEncoder;
 pub use error::{FramingError, MessageError, ReadError};

@@ -2,7 +2,7 @@
 
 use super::envelope::Envelope;
 use super::error::MessageError;
-use super::{CONTINUATION, padding};
+use super::{CONTINUATION, padding, zones};
 use crate::Limits;
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
@@ -65,9 +65,12 @@ impl ReceivedSchema {
         if !unions_are_small(table.fields()) {
             return Err(MessageError::Arrow("a union of more than 128 types".into()));
         }
-        let schema = Arc::new(try_fb_to_schema(table)?);
-        let mut walk = Walk { limits, fields: 0, dictionaries: Vec::new() };
-        let shape = walk.fields(schema.fields().iter().map(AsRef::as_ref), 1)?;
+        let mut schema = Arc::new(try_fb_to_schema(table)?);
+        let (mut walk, mut shape) = Walk::through(&schema, limits)?;
+        if walk.unnamed_zones {
+            schema = Arc::new(zones::without_unnamed(&schema));
+            (walk, shape) = Walk::through(&schema, limits)?;
+        }
         let flat = all_flat(&schema);
         let nullable = |field: &FieldRef| Arc::new(field.as_ref().clone().with_nullable(true));
         let nullable = Arc::new(Schema::new(schema.fields().iter().map(nullable).collect::<Fields>()));
@@ -89,9 +92,16 @@ struct Walk<'a> {
     limits: &'a Limits,
     fields: usize,
     dictionaries: Vec<DictionaryField>,
+    unnamed_zones: bool,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn through(schema: &Schema, limits: &'a Limits) -> Result<(Self, Shape), MessageError> {
+        let mut walk = Self { limits, fields: 0, dictionaries: Vec::new(), unnamed_zones: false };
+        let shape = walk.fields(schema.fields().iter().map(AsRef::as_ref), 1)?;
+        Ok((walk, shape))
+    }
+
     fn fields<'f>(
         &mut self,
         fields: impl Iterator<Item = &'f Field>,
@@ -148,7 +158,10 @@ impl Walk<'_> {
                 shape.views += 1;
                 Ok(())
             }
-            _ => Ok(()),
+            data_type => {
+                self.unnamed_zones |= zones::is_unnamed(data_type);
+                Ok(())
+            }
         }
     }
 
@@ -281,9 +294,8 @@ impl EncodedSchema {
 fn buffers_of(schema: &Schema) -> Result<usize, ArrowError> {
     // What is sent is the caller's own, and as large as the caller likes.
     let limits = Limits { max_schema_fields: usize::MAX, max_schema_depth: usize::MAX, ..Limits::default() };
-    let mut walk = Walk { limits: &limits, fields: 0, dictionaries: Vec::new() };
-    let shape = walk.fields(schema.fields().iter().map(AsRef::as_ref), 1);
-    shape.map(|shape| shape.buffers).map_err(|error| ArrowError::SchemaError(error.to_string()))
+    let walked = Walk::through(schema, &limits);
+    walked.map(|(_, shape)| shape.buffers).map_err(|error| ArrowError::SchemaError(error.to_string()))
 }
 
 /// True when every column is one array without children, dictionary or variadic buffers.
