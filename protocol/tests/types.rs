@@ -12,6 +12,7 @@ use bytes::Bytes;
 use common::batches::{colors, no_columns, row};
 use common::columns::{self, ROWS, batch};
 use common::streams::{batches_of, stream_of};
+use std::sync::Arc;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::ipc::{Metadata, decode_batch, encode_batch};
 
