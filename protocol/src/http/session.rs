@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use super::headers;
 use super::reply::Reply;
-use super::sticky::{Held, OpenError, TakeError};
+use super::sticky::{Held, OpenError, SessionId, TakeError};
 use super::token::{Binding, SessionToken};
 use super::visit::Visit;
 use crate::service::SessionAction;
@@ -78,7 +78,7 @@ impl Endpoint {
         sessions.expire(visit.now);
         // A proxy may blank a header where it means to take it away.
         if visit.head.headers.get_all(headers::SESSION).iter().any(|token| !token.is_empty()) {
-            let id = self.session_named(visit).ok_or(TakeError::Lost);
+            let id = self.session_named(visit);
             let held = id.and_then(|id| sessions.take(id, &session.owner, visit.now)).map_err(not_resumed)?;
             session.id = Some(held.id_hex());
             session.held = Some(held);
@@ -87,19 +87,20 @@ impl Endpoint {
         Ok(Some(session))
     }
 
-    /// The session that a request's token names, if it was sealed for this caller and this server.
-    fn session_named(&self, visit: &Visit) -> Option<[u8; 12]> {
-        let token = visit.header(headers::SESSION)?.trim();
+    /// The session that a request's token names. It is lost unless the token was sealed for this caller and this server.
+    fn session_named(&self, visit: &Visit) -> Result<SessionId, TakeError> {
+        let token = visit.header(headers::SESSION).ok_or(TakeError::Lost)?.trim();
         let binding = Binding::server(&visit.identity());
-        let token = SessionToken::open(self.keys(), &binding, token.as_bytes(), visit.now).ok()?;
-        (*token.server_id == **self.service().server_id()).then_some(token.session_id)
+        let token = SessionToken::open(self.keys(), &binding, token.as_bytes(), visit.now);
+        let own = token.ok().filter(|token| *token.server_id == **self.service().server_id());
+        own.map(|token| token.session_id).ok_or(TakeError::Lost)
     }
 
     /// Ends the session that a request's token names. That there is none, or that the token is bad, looks the same.
     pub(super) fn end_session(&self, visit: &Visit) -> Reply {
         let Some(sessions) = self.sessions() else { return Reply::empty(StatusCode::OK) };
         sessions.expire(visit.now);
-        let id = self.session_named(visit).ok_or(TakeError::Lost);
+        let id = self.session_named(visit);
         match id.and_then(|id| sessions.close(id, &visit.identity().owner_key(), visit.now)) {
             Ok(()) => Reply::empty(StatusCode::NO_CONTENT)
                 .with(headers::SESSION_CLOSE, HeaderValue::from_static("true")),
