@@ -181,7 +181,7 @@ impl Exchange<'_> {
         let (mut head, body) = request.into_parts();
         head.headers.insert("authorization", HeaderValue::from_static(ANN));
         let is_head = head.method == http::Method::HEAD;
-        let answer = match self.endpoint.begin(head, Arrival { now: NOW, remote_address: None }) {
+        let answer = match self.endpoint.begin(head, Arrival { now: NOW, remote_address: None, ..Arrival::default() }) {
             Begun::Answer(answer) => answer,
             Begun::Call(call) => call.run(Body::Whole(body.concat().into())).answer(NOW),
         };

@@ -1,6 +1,7 @@
 //! Errors of the machines. They assign blame: to the peer's bytes, or to the caller's commands.
 
-use crate::ipc::FramingError;
+use crate::ipc::{EncodeError, FramingError};
+use crate::memory::OverBudget;
 use arrow_schema::ArrowError;
 use thiserror::Error;
 
@@ -36,4 +37,16 @@ pub enum CommandError {
     /// The caller's batch does not fit the stream's schema or cannot be encoded.
     #[error("the batch cannot be sent: {0}")]
     Encode(#[from] ArrowError),
+    /// The batch does not fit into the memory budget beside the output that waits already.
+    #[error("the batch cannot be sent: {0}")]
+    OverBudget(#[from] OverBudget),
+}
+
+impl From<EncodeError> for CommandError {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::Arrow(error) => Self::Encode(error),
+            EncodeError::OverBudget(error) => Self::OverBudget(error),
+        }
+    }
 }

@@ -104,6 +104,7 @@ pub mod http;
 mod ids;
 pub mod ipc;
 mod limits;
+pub mod memory;
 mod next;
 pub mod reflection;
 pub mod server;

@@ -78,10 +78,11 @@ fn send(endpoint: &Arc<Endpoint>, request: Request<Bytes>) -> (u16, u64) {
     let mut status = 0;
     let taken = allocation_counter::measure(|| {
         let (head, body) = request.clone().into_parts();
-        let answer = match endpoint.begin(head, Arrival { now: NOW, remote_address: None }) {
-            Begun::Answer(answer) => answer,
-            Begun::Call(call) => call.run(Body::Whole(body)).answer(NOW),
-        };
+        let answer =
+            match endpoint.begin(head, Arrival { now: NOW, remote_address: None, ..Arrival::default() }) {
+                Begun::Answer(answer) => answer,
+                Begun::Call(call) => call.run(Body::Whole(body)).answer(NOW),
+            };
         status = answer.response.status().as_u16();
     });
     (status, taken.bytes_max)

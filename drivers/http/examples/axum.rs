@@ -52,7 +52,9 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Resp
     let remote_address = peer.map(|ConnectInfo(address)| address.to_string());
     let (head, body) = request.into_parts();
     // Authenticators run in here, and they may ask somebody.
-    let begun = spawn_blocking(move || endpoint.begin(head, Arrival { now: now(), remote_address }));
+    let begun = spawn_blocking(move || {
+        endpoint.begin(head, Arrival { now: now(), remote_address, ..Arrival::default() })
+    });
     let call = match begun.await {
         Ok(Begun::Call(call)) => call,
         Ok(Begun::Answer(answer)) => return respond(answer),

@@ -143,7 +143,7 @@ impl Answered {
 /// Has an endpoint answer a request, as a driver does, and checks the answer.
 pub fn send(endpoint: &Arc<Endpoint>, request: Request<Bytes>) -> Answered {
     let (head, body) = request.into_parts();
-    let arrival = Arrival { now: NOW, remote_address: Some("192.0.2.7:4711".into()) };
+    let arrival = Arrival { now: NOW, remote_address: Some("192.0.2.7:4711".into()), ..Arrival::default() };
     let Answer { response, record, .. } = match endpoint.begin(head, arrival) {
         Begun::Answer(answer) => answer,
         Begun::Call(call) => {

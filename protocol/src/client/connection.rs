@@ -2,6 +2,7 @@
 
 use super::event::{Call, CallKind, Event};
 use crate::ipc::{BatchEncoder, EncodedSchema, Item, Metadata, Outbox, ReadError, Reader};
+use crate::memory::Account;
 use crate::wire::classify::{BatchKind, classify};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
@@ -60,13 +61,18 @@ enum Input {
 
 /// Getters.
 impl Connection {
-    /// A connection on which nothing was called.
+    /// A connection on which nothing was called. What it holds is reserved nowhere.
     pub fn new(limits: Limits) -> Self {
+        Self::with_account(limits, &Account::default())
+    }
+
+    /// A connection on which nothing was called. What it holds is reserved in the account.
+    pub fn with_account(limits: Limits, account: &Account) -> Self {
         Self {
-            reader: Reader::new(limits.clone()),
+            reader: Reader::with_account(limits.clone(), account.clone()),
             limits,
             encoder: BatchEncoder::default(),
-            outbox: Outbox::default(),
+            outbox: Outbox::with_account(account),
             state: State::Idle,
             finish_due: false,
             peer_closed: false,

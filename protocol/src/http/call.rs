@@ -4,6 +4,7 @@ use super::dispatch::{Dispatch, Dispatched, upload};
 use super::endpoint::Endpoint;
 use super::route::Part;
 use super::visit::Visit;
+use crate::memory::{OverBudget, Reservation};
 use crate::service::hooks;
 use crate::service::{CallRecord, Method};
 use crate::wire::error::RpcError;
@@ -46,6 +47,8 @@ pub enum Body {
     Whole(Bytes),
     /// It went on after [`Call::max_body_bytes`], and was not kept.
     TooLarge,
+    /// The driver's memory budget had no room for it.
+    OverBudget(OverBudget),
 }
 
 /// A request whose handler, if it had any, was invoked.
@@ -65,6 +68,8 @@ pub struct Answer {
     /// The record of the call, for the access log, if [`EndpointBuilder::record_calls`](super::EndpointBuilder::record_calls)
     /// asked for it and the request got as far as a method. Log it before the response is sent.
     pub record: Option<CallRecord>,
+    /// Reserved for the response's body. Drop it once the response was sent, or is counted elsewhere.
+    pub memory: Reservation,
 }
 
 impl Call {
@@ -84,6 +89,7 @@ impl Call {
         let dispatched = match (target, body) {
             (Target::EndSession, _) => endpoint.end_session(&visit).into(),
             (_, Body::TooLarge) => endpoint.too_large(&visit).into(),
+            (_, Body::OverBudget(error)) => endpoint.over_budget(&visit, error).into(),
             (target, Body::Whole(body)) => {
                 visit.request_bytes = body.len() as u64;
                 match (endpoint.decode(&visit, body), target) {
@@ -120,7 +126,7 @@ impl Done {
     /// The answer. `now` is the time by the clock that [`Endpoint::begin`] was told the time of.
     pub fn answer(self, now: Duration) -> Answer {
         let Self { endpoint, visit, dispatched: Dispatched { reply, record } } = self;
-        let response = endpoint.finish(&visit, reply);
+        let (response, memory) = endpoint.finish(&visit, reply);
         let record = record.map(|mut record| {
             record.ended = now;
             if let Some(http) = &mut record.http {
@@ -131,6 +137,6 @@ impl Done {
             *record
         });
         let record = record.filter(|_| endpoint.records_calls());
-        Answer { response, record }
+        Answer { response, record, memory }
     }
 }

@@ -13,12 +13,13 @@ use super::token::{Binding, CallCache, KeyRing};
 use super::unauthorized::Refuser;
 use super::visit::Visit;
 use crate::ipc::EncodedSchema;
+use crate::memory::{Account, OverBudget, Reservation};
 use crate::server::ResponseWriter;
 use crate::service::{Peer, ResponseBudget, Service, TransportKind};
 use crate::wire::error::RpcError;
 use crate::{IdSource, Limits};
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use std::fmt;
@@ -28,6 +29,9 @@ use std::time::Duration;
 /// The most bytes of a request's body where nothing else is said: what clients accept of a response by default. A
 /// compressed body says so many bytes in a few, and memory is taken for all of them.
 const DEFAULT_BODY_BYTES: u64 = 256 << 20;
+
+/// When a request that was refused for want of memory may be tried again, in seconds.
+const RETRY_SECONDS: &str = "1";
 
 /// Fills memory with bytes that nobody can guess: the system's entropy, and in tests whatever repeats.
 pub type Entropy = dyn Fn(&mut [u8]) + Send + Sync;
@@ -80,12 +84,14 @@ pub(super) struct ResolvedCall {
 }
 
 /// When and from where a request came.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Arrival {
     /// The time since the Unix epoch.
     pub now: Duration,
     /// The client's address, as `IP:PORT`.
     pub remote_address: Option<String>,
+    /// What the request makes the process hold is reserved in it. The default reserves nothing.
+    pub account: Account,
 }
 
 impl fmt::Debug for Endpoint {
@@ -175,7 +181,7 @@ impl Endpoint {
     /// Authenticators run in here, and at the first request the start-up work of the service: on a thread that
     /// may wait, if they do.
     pub fn begin(self: &Arc<Self>, head: Parts, arrival: Arrival) -> Begun {
-        let Arrival { now, remote_address } = arrival;
+        let Arrival { now, remote_address, account } = arrival;
         let mut peer = Peer::new(TransportKind::Http, self.service.server_id().clone());
         peer.remote_address = remote_address;
         let mut visit = Visit {
@@ -185,12 +191,16 @@ impl Endpoint {
             budget: ResponseBudget::default(),
             coding: None,
             request_bytes: 0,
+            account,
             head,
         };
         visit.request_id = self.request_id(&visit);
         match self.admit(&mut visit) {
             Ok(target) => Begun::Call(Call { endpoint: self.clone(), visit, target }),
-            Err(reply) => Begun::Answer(Answer { response: self.finish(&visit, *reply), record: None }),
+            Err(reply) => {
+                let (response, memory) = self.finish(&visit, *reply);
+                Begun::Answer(Answer { response, memory, record: None })
+            }
         }
     }
 }
@@ -201,7 +211,18 @@ impl Endpoint {
     pub(super) fn refusal(&self, visit: &Visit, status: StatusCode, error: &RpcError) -> Reply {
         let mut writer = self.writer(visit, "", "");
         writer.error_stream(&EncodedSchema::empty(), error);
-        Reply::arrow(status, writer.take_segments())
+        let reply = Reply::arrow(status, writer.take_segments());
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                reply.with(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS))
+            }
+            _ => reply,
+        }
+    }
+
+    /// Refuses a request that the memory budget has no room for. No handler has run.
+    pub(super) fn over_budget(&self, visit: &Visit, error: OverBudget) -> Reply {
+        self.refusal(visit, StatusCode::SERVICE_UNAVAILABLE, &error.into())
     }
 
     /// Tells of a failure as a call's own are told: by a body that says so.
@@ -217,7 +238,7 @@ impl Endpoint {
 
     pub(super) fn writer(&self, visit: &Visit, protocol: &str, method: &str) -> ResponseWriter {
         let id = self.service.server_id().clone();
-        let mut writer = ResponseWriter::new(id, self.service.include_tracebacks());
+        let mut writer = ResponseWriter::new(id, self.service.include_tracebacks(), &visit.account);
         writer.request_id.push_str(&visit.request_id);
         writer.set_origin(protocol, method);
         writer
@@ -236,13 +257,17 @@ impl Endpoint {
     }
 
     /// Adds what every answer has, and applies the content coding that the client wants.
-    pub(super) fn finish(&self, visit: &Visit, mut reply: Reply) -> Response<Vec<Bytes>> {
+    pub(super) fn finish(&self, visit: &Visit, mut reply: Reply) -> (Response<Vec<Bytes>>, Reservation) {
         if self.settings.compress
             && reply.is_arrow()
             && reply.len() > 0
             && let Some((coding, header)) = coding::choose(&visit.head.headers, &Coding::ALL)
+            // A coded body takes no more than the body, and without room for it the body goes as it is.
+            && let Ok(_room) = visit.account.reserve_u64(reply.len())
             && let Some(encoded) = self.codecs.encode(coding, &reply.body)
         {
+            // Shrinking cannot fail.
+            let _ = reply.memory.resize(encoded.len().min(reply.memory.bytes()));
             reply.body = vec![encoded.into()];
             reply.headers.insert(header, HeaderValue::from_static(coding.as_str()));
         }
@@ -255,7 +280,7 @@ impl Endpoint {
         if let Some(cors) = &self.settings.cors {
             cors.expose(&visit.head.headers, &mut reply.headers);
         }
-        reply.into()
+        reply.into_response()
     }
 }
 

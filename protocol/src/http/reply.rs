@@ -1,6 +1,7 @@
 //! The answer to a request before what every answer has is added: a status, a body, a few headers.
 
 use super::headers;
+use crate::memory::Reservation;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{HeaderName, Response, StatusCode};
@@ -12,11 +13,13 @@ pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
     /// The body as a gather list.
     pub(crate) body: Vec<Bytes>,
+    /// For the body.
+    pub(crate) memory: Reservation,
 }
 
 impl Reply {
     pub(crate) fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Vec::new() }
+        Self { status, headers: HeaderMap::new(), body: Vec::new(), memory: Reservation::default() }
     }
 
     pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
@@ -26,10 +29,11 @@ impl Reply {
     }
 
     /// Arrow IPC streams.
-    pub(crate) fn arrow(status: StatusCode, body: Vec<Bytes>) -> Self {
+    pub(crate) fn arrow(status: StatusCode, (body, memory): (Vec<Bytes>, Reservation)) -> Self {
         let mut reply =
             Self::empty(status).with(CONTENT_TYPE, HeaderValue::from_static(headers::ARROW_STREAM));
         reply.body = body;
+        reply.memory = memory;
         reply
     }
 
@@ -41,6 +45,14 @@ impl Reply {
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
+    }
+
+    /// The response, and the reservation of its body.
+    pub(crate) fn into_response(self) -> (Response<Vec<Bytes>>, Reservation) {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        (response, self.memory)
     }
 
     /// Bytes of the body.
@@ -57,15 +69,11 @@ impl Reply {
 impl From<Response<Bytes>> for Reply {
     fn from(response: Response<Bytes>) -> Self {
         let (parts, body) = response.into_parts();
-        Self { status: parts.status, headers: parts.headers, body: vec![body] }
-    }
-}
-
-impl From<Reply> for Response<Vec<Bytes>> {
-    fn from(reply: Reply) -> Self {
-        let mut response = Self::new(reply.body);
-        *response.status_mut() = reply.status;
-        *response.headers_mut() = reply.headers;
-        response
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body: vec![body],
+            memory: Reservation::default(),
+        }
     }
 }

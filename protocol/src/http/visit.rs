@@ -2,6 +2,7 @@
 
 use super::coding::Coding;
 use super::token::Identity;
+use crate::memory::Account;
 use crate::service::{AuthContext, Peer, ResponseBudget};
 use http::request::Parts;
 use std::fmt;
@@ -22,6 +23,8 @@ pub(crate) struct Visit {
     pub(crate) coding: Option<Coding>,
     /// Bytes of the body as it was received.
     pub(crate) request_bytes: u64,
+    /// What the request makes the process hold is reserved in it.
+    pub(crate) account: Account,
 }
 
 impl fmt::Debug for Visit {

@@ -119,7 +119,7 @@ fn decompressed_len(batch: &RecordBatch<'_>, body: &[u8], limits: &Limits) -> Re
 }
 
 /// The length that precedes a compressed buffer. The buffer lies inside the body.
-fn decompressed_buffer_len(buffer: &Buffer, body: &[u8]) -> Result<u64, MessageError> {
+pub(crate) fn decompressed_buffer_len(buffer: &Buffer, body: &[u8]) -> Result<u64, MessageError> {
     let (offset, length) = (buffer.offset() as usize, buffer.length() as usize);
     if length == 0 {
         return Ok(0);

@@ -4,19 +4,11 @@
 //! scratch buffer. A driver that reads a large body reads straight into the body's own aligned memory, which
 //! grows with what has arrived and never with what a peer has merely announced.
 
-use bytes::{Buf, Bytes, BytesMut};
+use crate::memory::{Account, Assembly, Growth, OverBudget, Spare};
+use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Arrow recommends this alignment for buffers.
-const BODY_ALIGNMENT: usize = 64;
-/// Memory taken for a body before any of it has arrived.
-const FIRST_BODY_BYTES: usize = 1 << 20;
-/// A body's memory grows to this many times what has arrived.
-const BODY_GROWTH: usize = 4;
-/// When the whole body is no more than this many times what has arrived, its memory grows to that: the last step
-/// is the costly one, because old and new memory are both there while it copies.
-const LAST_GROWTH: usize = 8;
 /// Pieces at least this long are read in place, shorter ones by way of the scratch buffer.
 const DIRECT_READ_BYTES: usize = 16 << 10;
 /// The scratch buffer begins small, so that an idle connection costs little, and grows when reads fill it.
@@ -35,15 +27,32 @@ pub(crate) struct Chunks {
     scratch: Vec<u8>,
     /// The last `read_buf` lent the piece's memory.
     lent_piece: bool,
-    /// The last large piece. Once nobody else holds it, its memory serves the next one of about its size, which
-    /// saves the kernel from finding and clearing as many pages again.
-    spare: Bytes,
+    /// Memory of the last large piece.
+    spare: Spare,
+    account: Account,
+}
+
+/// A piece that is being assembled in memory of its own.
+#[derive(Debug)]
+struct Piece {
+    assembly: Assembly,
+    len: usize,
+}
+
+impl Piece {
+    fn missing(&self) -> usize {
+        self.len.saturating_sub(self.assembly.filled())
+    }
 }
 
 impl Chunks {
+    pub(crate) fn new(account: Account) -> Self {
+        Self { account, ..Self::default() }
+    }
+
     /// Bytes that have arrived and were not consumed.
     pub(crate) fn len(&self) -> usize {
-        let assembled = self.piece.as_ref().map_or(0, |piece| piece.filled);
+        let assembled = self.piece.as_ref().map_or(0, |piece| piece.assembly.filled());
         self.front.len() + self.rest.iter().map(Bytes::len).sum::<usize>() + assembled
     }
 
@@ -59,9 +68,14 @@ impl Chunks {
     /// Memory for the driver to read into; never empty. Call [`Self::advance`] with the number of bytes read.
     pub(crate) fn read_buf(&mut self) -> &mut [u8] {
         self.lent_piece = self.front.is_empty()
-            && self.piece.as_ref().is_some_and(|piece| piece.len - piece.filled >= DIRECT_READ_BYTES);
+            && self.piece.as_mut().is_some_and(|piece| {
+                piece.missing() >= DIRECT_READ_BYTES && !piece.assembly.space().is_empty()
+            });
         if let (true, Some(piece)) = (self.lent_piece, &mut self.piece) {
-            return piece.space();
+            let missing = piece.missing();
+            let space = piece.assembly.space();
+            let count = space.len().min(missing);
+            return space.get_mut(..count).unwrap_or_default();
         }
         if self.scratch.is_empty() {
             self.scratch = vec![0; SCRATCH_BYTES.start];
@@ -72,11 +86,12 @@ impl Chunks {
     /// Takes in the first `count` bytes of what [`Self::read_buf`] lent; a larger count is cut to what was lent.
     pub(crate) fn advance(&mut self, count: usize) {
         if let (true, Some(piece)) = (self.lent_piece, &mut self.piece) {
-            piece.filled = piece.len.min(piece.filled + count);
+            let missing = piece.missing();
+            piece.assembly.advance(count.min(missing));
             return;
         }
         let Some(read) = self.scratch.get(..count.min(self.scratch.len())) else { return };
-        let chunk = Bytes::copy_from_slice(read);
+        let chunk = self.account.copy(read);
         if count >= self.scratch.len() && self.scratch.len() < SCRATCH_BYTES.end {
             self.scratch = vec![0; SCRATCH_BYTES.end];
         }
@@ -84,130 +99,80 @@ impl Chunks {
     }
 
     /// The next `N` bytes, once all of them have arrived: a few, which are copied.
-    pub(crate) fn take_array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn take_array<const N: usize>(&mut self) -> Result<Option<[u8; N]>, OverBudget> {
         if let (None, Some(array)) = (&self.piece, self.front.first_chunk::<N>().copied()) {
             self.front.advance(N);
-            if self.front.is_empty() {
-                self.front = self.rest.pop_front().unwrap_or_default();
-            }
-            return Some(array);
+            self.next_chunk();
+            return Ok(Some(array));
         }
-        self.take(N)?.first_chunk().copied()
+        Ok(self.take(N)?.and_then(|bytes| bytes.first_chunk().copied()))
     }
 
     /// The next `len` bytes in one piece, once all of them have arrived.
-    pub(crate) fn take(&mut self, len: usize) -> Option<Bytes> {
+    ///
+    /// # Errors
+    /// When the budget has no room for the piece. What has arrived of it is kept until it is [skipped](Self::skip).
+    pub(crate) fn take(&mut self, len: usize) -> Result<Option<Bytes>, OverBudget> {
         if self.piece.is_none() {
-            if let Some(whole) = self.split_front(len) {
-                return Some(whole);
+            if self.front.len() >= len {
+                let whole = self.front.split_to(len);
+                self.next_chunk();
+                return Ok(Some(whole));
             }
             if self.front.is_empty() && len < DIRECT_READ_BYTES {
-                return None;
+                return Ok(None);
             }
-            self.piece = Some(Piece::new(len, std::mem::take(&mut self.spare)));
+            let spare = std::mem::take(&mut self.spare);
+            self.piece = Some(Piece { assembly: Assembly::new(&self.account, Growth::ARRIVAL, spare), len });
         }
-        let piece = self.piece.as_mut()?;
-        while piece.filled < piece.len && !self.front.is_empty() {
-            let space = piece.space();
-            let count = space.len().min(self.front.len());
-            if let Some(space) = space.get_mut(..count) {
-                self.front.copy_to_slice(space);
+        let Some(piece) = &mut self.piece else { return Ok(None) };
+        loop {
+            piece.assembly.make_room(piece.len)?;
+            if piece.missing() == 0 {
+                break;
             }
-            piece.filled += count;
+            if self.front.is_empty() {
+                return Ok(None);
+            }
+            let portion = self.front.len().min(piece.missing());
+            let count = piece.assembly.copy(self.front.get(..portion).unwrap_or_default());
+            self.front.advance(count);
             if self.front.is_empty() {
                 self.front = self.rest.pop_front().unwrap_or_default();
             }
         }
-        if piece.filled < piece.len {
-            return None;
-        }
-        let Piece { storage, len, .. } = self.piece.take()?;
-        let whole = storage.freeze();
+        let Some(Piece { assembly, len }) = self.piece.take() else { return Ok(None) };
+        let (whole, spare) = assembly.finish();
         if len >= DIRECT_READ_BYTES {
-            self.spare = whole.clone();
+            self.spare = spare;
         }
-        Some(whole.slice(..len))
+        Ok(Some(whole))
     }
 
     /// Gives back memory that is kept for input to come.
     pub(crate) fn release_memory(&mut self) {
-        self.spare = Bytes::new();
+        self.spare = Spare::default();
         self.scratch = Vec::new();
     }
 
     /// Discards up to `len` bytes and says how many.
     pub(crate) fn skip(&mut self, len: u64) -> u64 {
-        let mut skipped = self.piece.take().map_or(0, |piece| piece.filled as u64);
+        let mut skipped = self.piece.take().map_or(0, |piece| piece.assembly.filled() as u64);
         while skipped < len && !self.front.is_empty() {
             let count = self.front.len().min(usize::try_from(len - skipped).unwrap_or(usize::MAX));
             self.front.advance(count);
             skipped += count as u64;
-            if self.front.is_empty() {
-                self.front = self.rest.pop_front().unwrap_or_default();
-            }
+            self.next_chunk();
         }
         skipped
     }
 
-    fn split_front(&mut self, len: usize) -> Option<Bytes> {
-        if self.front.len() < len {
-            return None;
-        }
-        let whole = self.front.split_to(len);
+    /// Moves on to the next chunk when the first one is used up.
+    fn next_chunk(&mut self) {
         if self.front.is_empty() {
             self.front = self.rest.pop_front().unwrap_or_default();
         }
-        Some(whole)
     }
-}
-
-/// A piece that is being assembled in memory of its own.
-#[derive(Debug)]
-struct Piece {
-    /// Aligned, and at least as long as what has arrived.
-    storage: BytesMut,
-    filled: usize,
-    len: usize,
-}
-
-impl Piece {
-    fn new(len: usize, spare: Bytes) -> Self {
-        let fits = spare.len() >= len && spare.len() / BODY_GROWTH <= len;
-        let storage = match spare.try_into_mut() {
-            Ok(spare) if fits => spare,
-            _ => aligned(len.min(FIRST_BODY_BYTES)),
-        };
-        Self { storage, filled: 0, len }
-    }
-
-    /// The memory behind what has arrived; grown when it is full and the piece is not.
-    fn space(&mut self) -> &mut [u8] {
-        if self.filled >= self.storage.len() && self.filled < self.len {
-            let is_last = self.len <= self.filled.saturating_mul(LAST_GROWTH);
-            let len = if is_last { self.len } else { self.filled.saturating_mul(BODY_GROWTH) };
-            let mut storage = aligned(len);
-            let old = self.storage.get(..self.filled).unwrap_or_default();
-            if let Some(new) = storage.get_mut(..old.len()) {
-                new.copy_from_slice(old);
-            }
-            self.storage = storage;
-        }
-        let end = self.len.min(self.storage.len());
-        self.storage.get_mut(self.filled..end).unwrap_or_default()
-    }
-}
-
-/// Zeroed memory of `len` bytes at an aligned address. The allocator zeroes large blocks by mapping fresh pages, so
-/// this writes nothing that is not read over later.
-fn aligned(len: usize) -> BytesMut {
-    if len < DIRECT_READ_BYTES {
-        return BytesMut::zeroed(len);
-    }
-    let mut storage = BytesMut::zeroed(len + BODY_ALIGNMENT);
-    let start = storage.as_ptr().align_offset(BODY_ALIGNMENT).min(BODY_ALIGNMENT);
-    storage.advance(start);
-    storage.truncate(len);
-    storage
 }
 
 #[cfg(test)]
@@ -219,19 +184,19 @@ mod tests {
         let mut chunks = Chunks::default();
         let whole = Bytes::from_static(b"abcdefgh");
         chunks.push(whole.clone());
-        assert_eq!(chunks.take(3).unwrap().as_ptr(), whole.as_ptr());
-        assert_eq!(chunks.take(5).unwrap().as_ptr(), whole[3..].as_ptr());
-        assert_eq!(chunks.take(1), None);
+        assert_eq!(chunks.take(3).unwrap().unwrap().as_ptr(), whole.as_ptr());
+        assert_eq!(chunks.take(5).unwrap().unwrap().as_ptr(), whole[3..].as_ptr());
+        assert_eq!(chunks.take(1), Ok(None));
     }
 
     #[test]
     fn a_piece_over_several_chunks_is_assembled() {
         let mut chunks = Chunks::default();
         chunks.push(Bytes::from_static(b"ab"));
-        assert_eq!(chunks.take(5), None);
+        assert_eq!(chunks.take(5), Ok(None));
         chunks.push(Bytes::from_static(b"cd"));
         chunks.push(Bytes::from_static(b"efg"));
-        assert_eq!(chunks.take(5).unwrap(), "abcde");
+        assert_eq!(chunks.take(5).unwrap().unwrap(), "abcde");
         assert_eq!(chunks.len(), 2);
         assert_eq!(chunks.skip(10), 2);
     }
@@ -240,16 +205,16 @@ mod tests {
     fn a_large_piece_is_read_in_place_into_aligned_memory_that_grows_with_arrival() {
         const LEN: usize = 40 << 20;
         let mut chunks = Chunks::default();
-        assert_eq!(chunks.take(LEN), None);
+        assert_eq!(chunks.take(LEN), Ok(None));
         let mut read = 0;
         while read < LEN {
             let space = chunks.read_buf();
-            assert!(space.len() <= read.max(FIRST_BODY_BYTES) * LAST_GROWTH);
+            assert!(space.len() <= (read * 8).max(64 << 10));
             let count = space.len().min(700_001);
             space[..count].fill((read % 251) as u8);
             chunks.advance(count);
             read += count;
-            assert_eq!(chunks.take(LEN).is_some(), read == LEN);
+            assert_eq!(chunks.take(LEN).unwrap().is_some(), read == LEN);
         }
         assert_eq!(chunks.len(), 0);
     }
@@ -258,7 +223,7 @@ mod tests {
     fn a_large_piece_takes_the_memory_of_the_last_one_once_nobody_holds_it() {
         let mut chunks = Chunks::default();
         let mut read = |fill: u8, len: usize| loop {
-            if let Some(whole) = chunks.take(len) {
+            if let Some(whole) = chunks.take(len).unwrap() {
                 return whole;
             }
             let space = chunks.read_buf();
@@ -279,10 +244,10 @@ mod tests {
     fn assembled_bodies_are_aligned() {
         let mut chunks = Chunks::default();
         chunks.push(Bytes::from(vec![1; 5000]));
-        assert_eq!(chunks.take(100_000), None);
+        assert_eq!(chunks.take(100_000), Ok(None));
         chunks.push(Bytes::from(vec![2; 95_000]));
-        let body = chunks.take(100_000).unwrap();
-        assert_eq!(body.as_ptr().align_offset(BODY_ALIGNMENT), 0);
+        let body = chunks.take(100_000).unwrap().unwrap();
+        assert_eq!(body.as_ptr().align_offset(64), 0);
         assert_eq!((body[4999], body[5000]), (1, 2));
     }
 }

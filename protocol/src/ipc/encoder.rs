@@ -1,5 +1,6 @@
 //! Batches to messages, with per-message metadata, onto a gather list.
 
+use super::error::EncodeError;
 use super::layout::Layout;
 use super::metadata::Metadata;
 use super::outbox::Outbox;
@@ -13,6 +14,10 @@ use arrow_schema::{ArrowError, SchemaRef};
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
 const ZEROS: [u8; 8] = [0; 8];
+/// What a header takes beside its lists: tables, and the prefix.
+const HEADER_BYTES: usize = 256;
+/// What a list of a header takes for each of its entries beside the bytes of metadata.
+const ENTRY_BYTES: usize = 32;
 
 /// Encodes IPC streams, one after another, and reuses its memory from message to message.
 #[derive(Default)]
@@ -50,13 +55,24 @@ impl BatchEncoder {
     /// Writes one batch and its metadata on the open stream.
     ///
     /// # Errors
-    /// When no stream is open, or the batch's columns are not of the stream's types.
+    /// When no stream is open, the batch's columns are not of the stream's types, or the outbox has no room for it in
+    /// its budget. Nothing is written then, and a stream with dictionaries is to be ended.
     pub fn write(
         &mut self,
         batch: &RecordBatch,
         metadata: &Metadata,
         outbox: &mut Outbox,
-    ) -> Result<(), ArrowError> {
+    ) -> Result<(), EncodeError> {
+        let dictionaries = self.lay_out(batch)?;
+        let sent: usize = dictionaries.iter().map(|message| message.header.len() + message.body_len).sum();
+        outbox
+            .reserve(sent.saturating_add(self.layout.body_len).saturating_add(self.header_bytes(metadata)))?;
+        self.write_laid_out(batch.num_rows(), dictionaries, metadata, outbox);
+        Ok(())
+    }
+
+    /// Lays a batch of the open stream out. Returns the dictionaries that are to be sent before it.
+    fn lay_out(&mut self, batch: &RecordBatch) -> Result<Vec<Message>, ArrowError> {
         let stream = self.stream.as_mut().ok_or_else(|| ArrowError::IpcError("no stream is open".into()))?;
         stream.schema.check(batch)?;
         self.layout.clear();
@@ -64,23 +80,49 @@ impl BatchEncoder {
             self.layout.flat(batch);
         } else if batch.num_rows() == 0 {
             // Of an empty slice of runs of views `arrow-ipc` miscounts the buffers.
-            lay_out_nested(stream, &without_rows(stream.schema.schema())?, &mut self.layout, outbox)?;
+            return lay_out_nested(stream, &without_rows(stream.schema.schema())?, &mut self.layout);
         } else {
-            lay_out_nested(stream, batch, &mut self.layout, outbox)?;
+            return lay_out_nested(stream, batch, &mut self.layout);
         }
-        write_header(&mut self.header, &self.layout, batch.num_rows(), metadata, outbox);
-        self.layout.body.drain(..).for_each(|buffer| outbox.write_buffer(buffer));
-        Ok(())
+        Ok(Vec::new())
     }
 
-    /// Writes a batch without rows, for metadata that is a message of its own: a log, an error, a cancel.
+    /// At most what the header of the batch that is laid out takes.
+    fn header_bytes(&self, metadata: &Metadata) -> usize {
+        let Layout { nodes, buffers, variadic, .. } = &self.layout;
+        let entries = nodes.len() + buffers.len() + variadic.len() + metadata.len();
+        metadata.bytes_len() + entries * ENTRY_BYTES + HEADER_BYTES
+    }
+
+    fn write_laid_out(
+        &mut self,
+        rows: usize,
+        dictionaries: Vec<Message>,
+        metadata: &Metadata,
+        outbox: &mut Outbox,
+    ) {
+        for dictionary in dictionaries {
+            outbox.write(&CONTINUATION);
+            outbox.write(&(dictionary.header.len() as u32).to_le_bytes());
+            outbox.write(&dictionary.header);
+            dictionary.body.into_iter().for_each(|buffer| outbox.write_buffer(buffer));
+        }
+        write_header(&mut self.header, &self.layout, rows, metadata, outbox);
+        self.layout.body.drain(..).for_each(|buffer| outbox.write_buffer(buffer));
+    }
+
+    /// Writes a batch without rows, for metadata that is a message of its own: a log, an error, a cancel. It is written
+    /// whatever the budget has left.
     ///
     /// # Errors
     /// When no stream is open.
     pub fn write_empty(&mut self, metadata: &Metadata, outbox: &mut Outbox) -> Result<(), ArrowError> {
         let stream = self.stream.as_ref().ok_or_else(|| ArrowError::IpcError("no stream is open".into()))?;
         let batch = without_rows(stream.schema.schema())?;
-        self.write(&batch, metadata, outbox)
+        let dictionaries = self.lay_out(&batch)?;
+        self.write_laid_out(0, dictionaries, metadata, outbox);
+        outbox.charge();
+        Ok(())
     }
 
     /// Ends the open stream with its marker. Does nothing when none is open.
@@ -103,8 +145,7 @@ fn lay_out_nested(
     stream: &mut OpenStream,
     batch: &RecordBatch,
     layout: &mut Layout,
-    outbox: &mut Outbox,
-) -> Result<(), ArrowError> {
+) -> Result<Vec<Message>, ArrowError> {
     let first = stream.general.is_none();
     let encoder = match &mut stream.general {
         Some(encoder) => encoder,
@@ -140,14 +181,7 @@ fn lay_out_nested(
     }
     layout.body_len = message.body_len;
     layout.body = message.body;
-    // Nothing is written before nothing can fail any more.
-    for dictionary in dictionaries {
-        outbox.write(&CONTINUATION);
-        outbox.write(&(dictionary.header.len() as u32).to_le_bytes());
-        outbox.write(&dictionary.header);
-        dictionary.body.into_iter().for_each(|buffer| outbox.write_buffer(buffer));
-    }
-    Ok(())
+    Ok(dictionaries)
 }
 
 /// A message as `arrow-ipc` hands it over: the body's buffers, each without its padding.

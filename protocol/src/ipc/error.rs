@@ -1,5 +1,6 @@
 //! What can be wrong with incoming bytes: with the framing, which is fatal, or with one message, which is not.
 
+use crate::memory::OverBudget;
 use arrow_schema::ArrowError;
 use thiserror::Error;
 
@@ -42,6 +43,9 @@ pub enum FramingError {
     /// An end-of-stream marker where a stream should begin with its schema.
     #[error("expected a schema message, got the end of a stream")]
     EmptyStream,
+    /// The header of a message does not fit into the memory budget, so that its body cannot be found.
+    #[error("the message header cannot be read: {0}")]
+    OverBudget(#[from] OverBudget),
     /// The peer closed its side in the middle of a message.
     #[error("the peer closed the connection in the middle of {inside}")]
     Truncated {
@@ -80,9 +84,32 @@ pub enum MessageError {
         /// The limit in force.
         limit: u64,
     },
+    /// The message does not fit into the memory budget.
+    #[error("the message cannot be read: {0}")]
+    OverBudget(#[from] OverBudget),
     /// Arrow refused the schema or the columns.
     #[error("invalid Arrow data: {0}")]
     Arrow(String),
+}
+
+/// A batch cannot be sent.
+#[derive(Debug, Error)]
+pub enum EncodeError {
+    /// The batch is not of the stream's schema, or has a type that the format cannot express.
+    #[error(transparent)]
+    Arrow(#[from] ArrowError),
+    /// The batch does not fit into the memory budget beside the output that waits already.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
+}
+
+impl From<EncodeError> for ArrowError {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::Arrow(error) => error,
+            EncodeError::OverBudget(error) => Self::MemoryError(error.to_string()),
+        }
+    }
 }
 
 impl From<ArrowError> for MessageError {

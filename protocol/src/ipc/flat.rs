@@ -10,6 +10,7 @@ use super::error::MessageError;
 use super::reader::assemble;
 use super::schema::ReceivedSchema;
 use crate::Limits;
+use crate::memory::Account;
 use arrow_array::types::{BinaryType, ByteArrayType, LargeBinaryType, LargeUtf8Type, Utf8Type};
 use arrow_array::{ArrayRef, BooleanArray, GenericByteArray, RecordBatch, make_array};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
@@ -24,12 +25,14 @@ pub(crate) fn decode(
     schema: &ReceivedSchema,
     body: Bytes,
     limits: &Limits,
+    account: &Account,
 ) -> Result<Option<RecordBatch>, MessageError> {
     let Some(table) = envelope.batch_table() else { return Ok(None) };
     let rows = table.rows;
     let most = i64::try_from(limits.max_rows).unwrap_or(i64::MAX);
     ensure(0 <= rows && rows <= most, || format!("0 to {most} rows"), rows)?;
-    let mut columns = Columns { table, nodes: 0, buffers: 0, rows: rows as usize, body: Buffer::from(body) };
+    let (rows, body) = (rows as usize, Buffer::from(body));
+    let mut columns = Columns { table, nodes: 0, buffers: 0, rows, body, account };
     let arrays = schema.schema().fields().iter().map(|field| columns.column(field.data_type()));
     let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
     let Columns { table, nodes, buffers, rows, .. } = columns;
@@ -45,6 +48,7 @@ struct Columns<'a> {
     buffers: usize,
     rows: usize,
     body: Buffer,
+    account: &'a Account,
 }
 
 impl Columns<'_> {
@@ -129,7 +133,8 @@ impl Columns<'_> {
         if buffer.as_ptr().align_offset(alignment) == 0 {
             Ok(buffer)
         } else {
-            Ok(Buffer::from(buffer.as_slice()))
+            let reservation = self.account.reserve(buffer.len())?;
+            Ok(Buffer::from(reservation.hold(Buffer::from(buffer.as_slice()))))
         }
     }
 }

@@ -5,6 +5,7 @@ use super::envelope::Envelope;
 use super::error::FramingError;
 use super::{CONTINUATION, PREFIX_LEN};
 use crate::Limits;
+use crate::memory::{Account, OverBudget};
 use bytes::Bytes;
 
 /// Cuts the input into messages. One decision is the caller's: whether a message's body is wanted.
@@ -42,6 +43,10 @@ pub(crate) enum Head {
 }
 
 impl Frames {
+    pub(crate) fn new(account: Account) -> Self {
+        Self { chunks: Chunks::new(account), state: State::default() }
+    }
+
     pub(crate) fn chunks(&mut self) -> &mut Chunks {
         &mut self.chunks
     }
@@ -65,14 +70,14 @@ impl Frames {
         loop {
             match self.state {
                 State::Prefix => {
-                    let Some(prefix) = self.chunks.take_array() else { return Ok(None) };
+                    let Some(prefix) = self.chunks.take_array()? else { return Ok(None) };
                     let Some(len) = header_len(prefix, limits)? else {
                         return Ok(Some(Head::EndOfStream));
                     };
                     self.state = State::Header { len };
                 }
                 State::Header { len } => {
-                    let Some(header) = self.chunks.take(len) else { return Ok(None) };
+                    let Some(header) = self.chunks.take(len)? else { return Ok(None) };
                     let envelope = Envelope::parse(header)?;
                     self.state = State::Body { len: envelope.body_len };
                     return Ok(Some(Head::Message(envelope)));
@@ -92,11 +97,22 @@ impl Frames {
 
     /// The whole body of the message whose head was delivered last, or `None` until it has arrived.
     /// A message without a body gives an empty one at once.
-    pub(crate) fn body(&mut self) -> Option<Bytes> {
-        let State::Body { len } = self.state else { return None };
-        let body = if len == 0 { Bytes::new() } else { self.chunks.take(usize::try_from(len).ok()?)? };
+    ///
+    /// # Errors
+    /// When the budget has no room for it. The body is then to be passed over.
+    pub(crate) fn body(&mut self) -> Result<Option<Bytes>, OverBudget> {
+        let State::Body { len } = self.state else { return Ok(None) };
+        let body = match usize::try_from(len) {
+            Ok(0) => Bytes::new(),
+            Ok(len) => match self.chunks.take(len)? {
+                Some(body) => body,
+                None => return Ok(None),
+            },
+            // Limits refuse such a body before it is asked for.
+            Err(_) => return Ok(None),
+        };
         self.state = State::Prefix;
-        Some(body)
+        Ok(Some(body))
     }
 }
 

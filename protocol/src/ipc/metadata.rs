@@ -46,6 +46,11 @@ impl Metadata {
         self.spans.len()
     }
 
+    /// Bytes of all keys and values.
+    pub(crate) fn bytes_len(&self) -> usize {
+        self.spans.iter().map(|span| span.key.1 as usize + span.value.1 as usize).sum()
+    }
+
     /// True when there are no entries.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()

@@ -13,9 +13,12 @@
 //! | `chunks` | the input: whole chunks shared, large bodies read straight into aligned memory |
 //! | `envelope` | the fields of a message header, read with every access checked |
 //! | `reader` | messages to schemas and batches, with dictionaries |
+//! | `dictionaries` | the dictionaries of a stream |
 //! | `flat` | batches of flat columns, decoded here |
 //! | `check` | what must hold before Arrow decodes any other body |
+//! | `relaid` | bodies that are compressed or misaligned, laid out anew |
 //! | `schema` | a schema decoded, or encoded once and sent many times |
+//! | `schema_cost` | what a schema takes, before it is decoded |
 //! | `zones` | time zones without a name in schemas that were received |
 //! | `encoder`, `layout` | batches to messages |
 //! | `outbox` | the gather list |
@@ -23,6 +26,7 @@
 
 mod check;
 mod chunks;
+mod dictionaries;
 mod encoder;
 mod envelope;
 mod error;
@@ -32,12 +36,14 @@ mod layout;
 pub mod metadata;
 mod outbox;
 mod reader;
+mod relaid;
 mod schema;
+mod schema_cost;
 mod single;
 mod zones;
 
 pub use encoder::BatchEncoder;
-pub use error::{FramingError, MessageError, ReadError};
+pub use error::{EncodeError, FramingError, MessageError, ReadError};
 pub use metadata::Metadata;
 pub use outbox::{Outbox, Segment};
 pub use reader::{Item, Reader};

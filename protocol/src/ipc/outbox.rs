@@ -1,5 +1,6 @@
 //! The gather list: small owned headers interleaved with the arrays' own buffers, in the order of the wire.
 
+use crate::memory::{Account, OverBudget, Reservation};
 use arrow_buffer::Buffer;
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
@@ -12,6 +13,9 @@ const SHARE_BYTES: usize = 4 << 10;
 const HEADER_SEGMENT_BYTES: usize = 1 << 10;
 /// Spent header memory of at most this size is kept for the next message.
 const KEEP_BYTES: usize = 16 << 10;
+
+/// What is reserved beyond the output that waits is given back from this size on, in bytes.
+const EXCESS_BYTES: usize = 64 << 10;
 
 const ZEROS: [u8; super::ALIGNMENT] = [0; super::ALIGNMENT];
 
@@ -26,6 +30,8 @@ pub struct Outbox {
     sent: usize,
     len: usize,
     spare: Vec<u8>,
+    /// At least as much as waits, when a budget is set.
+    reservation: Reservation,
 }
 
 /// Shows the length alone: what is sent may be nobody else's business.
@@ -67,6 +73,38 @@ impl From<Segment> for Bytes {
 }
 
 impl Outbox {
+    /// An outbox whose output is reserved in this account until it is sent.
+    pub fn with_account(account: &Account) -> Self {
+        Self { reservation: account.empty(), ..Self::default() }
+    }
+
+    /// Reserves room for `more` bytes behind those that wait.
+    pub(crate) fn reserve(&mut self, more: usize) -> Result<(), OverBudget> {
+        let needed = self.len.saturating_add(more);
+        if needed > self.reservation.bytes() { self.reservation.resize(needed) } else { Ok(()) }
+    }
+
+    /// Counts what was written without being reserved.
+    pub fn charge(&mut self) {
+        if let Some(more) = self.len.checked_sub(self.reservation.bytes()) {
+            self.reservation.charge(more);
+        }
+    }
+
+    /// Takes the reservation, which then lasts as long as its holder wants.
+    pub(crate) fn take_reservation(&mut self) -> Reservation {
+        let rest = self.reservation.account().empty();
+        std::mem::replace(&mut self.reservation, rest)
+    }
+
+    /// Gives back what is reserved for output that was sent.
+    fn release(&mut self) {
+        if self.len == 0 || self.reservation.bytes().saturating_sub(self.len) >= EXCESS_BYTES {
+            // Shrinking cannot fail.
+            let _ = self.reservation.resize(self.len.min(self.reservation.bytes()));
+        }
+    }
+
     /// Bytes that wait.
     pub fn len(&self) -> usize {
         self.len
@@ -82,6 +120,7 @@ impl Outbox {
         let mut bytes = Bytes::from(self.segments.pop_front()?);
         bytes.advance(std::mem::take(&mut self.sent).min(bytes.len()));
         self.len -= bytes.len();
+        self.release();
         Some(bytes)
     }
 
@@ -173,6 +212,7 @@ impl Buf for Outbox {
     fn advance(&mut self, count: usize) {
         let mut left = count.min(self.len);
         self.len -= left;
+        self.release();
         while let Some(first) = self.segments.front() {
             let rest = first.as_ref().len() - self.sent;
             if left < rest {

@@ -2,24 +2,30 @@
 
 use super::check::check_batch;
 use super::chunks::Chunks;
+use super::dictionaries::Dictionaries;
 use super::envelope::{Envelope, MessageType};
 use super::error::{FramingError, MessageError, ReadError};
 use super::flat;
 use super::frames::{Frames, Head};
 use super::metadata::Metadata;
+use super::relaid::{Relayer, must_be_relaid};
 use super::schema::{ReceivedSchema, Shape};
 use crate::Limits;
+use crate::memory::{Account, Reservation};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_buffer::Buffer;
 use arrow_ipc::MetadataVersion;
-use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
-use arrow_schema::{Field, FieldRef, Fields, Schema};
+use arrow_ipc::reader::RecordBatchDecoder;
+use arrow_schema::{FieldRef, Fields, Schema, SchemaRef};
 use bytes::Bytes;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Schemas with longer headers are decoded every time.
 const MAX_CACHED_HEADER: usize = 4 << 10;
+/// What the arrays of one field node take beside their buffers.
+const ARRAY_BYTES: usize = 512;
+/// Batches of fewer field nodes are not worth counting.
+const FEW_NODES: usize = 32;
 
 /// What an IPC stream consists of.
 #[derive(Clone, Debug)]
@@ -42,6 +48,10 @@ pub struct Reader {
     pending: Option<Envelope>,
     cache: Vec<(Box<[u8]>, Arc<ReceivedSchema>)>,
     scratch: Vec<u8>,
+    relayer: Relayer,
+    /// For the arrays of the last batch, without their buffers.
+    arrays: Reservation,
+    account: Account,
     error: Option<FramingError>,
     passed_over: Option<Metadata>,
 }
@@ -50,25 +60,29 @@ pub struct Reader {
 #[derive(Debug, Default)]
 struct Stream {
     schema: Option<Arc<ReceivedSchema>>,
-    dictionaries: HashMap<i64, ArrayRef>,
-    /// Decoded size of each dictionary, for the budget.
-    dictionary_bytes: HashMap<i64, u64>,
-    /// What the deltas so far have copied: Arrow writes a dictionary anew for each.
-    joined_bytes: u64,
+    dictionaries: Dictionaries,
     /// The rest of this stream is not wanted.
     skipping: bool,
 }
 
 impl Reader {
-    /// A reader at the start of a connection.
+    /// A reader at the start of a connection, which holds what it reads on no budget.
     pub fn new(limits: Limits) -> Self {
+        Self::with_account(limits, Account::default())
+    }
+
+    /// A reader at the start of a connection. What it reads is reserved in the account as it arrives.
+    pub fn with_account(limits: Limits, account: Account) -> Self {
         Self {
             limits,
-            frames: Frames::default(),
+            frames: Frames::new(account.clone()),
             stream: Stream::default(),
             pending: None,
             cache: Vec::new(),
             scratch: Vec::new(),
+            relayer: Relayer::default(),
+            arrays: Reservation::default(),
+            account,
             error: None,
             passed_over: None,
         }
@@ -148,8 +162,6 @@ impl Reader {
                         let stream = &mut self.stream;
                         let skipped = std::mem::take(&mut stream.skipping);
                         stream.dictionaries.clear();
-                        stream.dictionary_bytes.clear();
-                        stream.joined_bytes = 0;
                         if stream.schema.take().is_none() && !skipped {
                             return Err(FramingError::EmptyStream.into());
                         }
@@ -189,7 +201,7 @@ impl Reader {
         match envelope.message_type {
             MessageType::RecordBatch | MessageType::DictionaryBatch => {
                 self.check_size(envelope)?;
-                Ok(self.frames.body())
+                Ok(self.frames.body()?)
             }
             // Whatever body another message has is passed over.
             MessageType::Schema | MessageType::Other => Ok(Some(Bytes::new())),
@@ -209,8 +221,7 @@ impl Reader {
     }
 
     fn check_size(&self, envelope: &Envelope) -> Result<(), MessageError> {
-        let held: u64 = self.stream.dictionary_bytes.values().sum();
-        let got = envelope.body_len.saturating_add(held);
+        let got = envelope.body_len.saturating_add(self.stream.dictionaries.bytes());
         let limit = self.limits.max_body_bytes;
         if got <= limit { Ok(()) } else { Err(MessageError::OverLimit { what: "body bytes", got, limit }) }
     }
@@ -242,7 +253,7 @@ impl Reader {
         if let Some((_, schema)) = self.cache.iter().find(|(bytes, _)| **bytes == header[..]) {
             return Ok(schema.clone());
         }
-        let schema = Arc::new(ReceivedSchema::decode(envelope, &self.limits)?);
+        let schema = Arc::new(ReceivedSchema::decode(envelope, &self.limits, &self.account)?);
         if header.len() <= MAX_CACHED_HEADER && self.limits.max_cached_schemas > 0 {
             if self.cache.len() >= self.limits.max_cached_schemas {
                 self.cache.remove(0);
@@ -259,9 +270,11 @@ impl Reader {
         body: Bytes,
     ) -> Result<RecordBatch, MessageError> {
         let version = version(envelope, &schema.shape)?;
+        self.stream.dictionaries.note_batch();
+        self.reserve_arrays(&schema.shape)?;
         if schema.flat && schema.shape.columns > 0 {
             // Cloning a body shares it.
-            let decoded = flat::decode(envelope, schema, body.clone(), &self.limits)?;
+            let decoded = flat::decode(envelope, schema, body.clone(), &self.limits, &self.account)?;
             if let Some(batch) = decoded {
                 return Ok(batch);
             }
@@ -275,16 +288,25 @@ impl Reader {
             let options = RecordBatchOptions::new().with_row_count(usize::try_from(table.length()).ok());
             return Ok(RecordBatch::try_new_with_options(schema.schema().clone(), vec![], &options)?);
         }
-        let body = arrow_body(body, shape);
-        let decoder = RecordBatchDecoder::try_new(
-            &body,
-            table,
-            schema.nullable().clone(),
-            &self.stream.dictionaries,
-            &version,
-        )?;
-        let (_, columns, rows) = decoder.read_record_batch()?.into_parts();
+        let decoded = Decode {
+            relayer: &mut self.relayer,
+            account: &self.account,
+            dictionaries: &self.stream.dictionaries,
+            version,
+        }
+        .columns(table, schema.nullable(), shape, body)?;
+        let (_, columns, rows) = decoded.into_parts();
         assemble(schema, columns, rows)
+    }
+
+    /// Reserves what the arrays of a batch take beside their buffers. The reservation of the batch before ends.
+    fn reserve_arrays(&mut self, shape: &Shape) -> Result<(), MessageError> {
+        let bytes = if shape.nodes < FEW_NODES { 0 } else { shape.nodes.saturating_mul(ARRAY_BYTES) };
+        if bytes != self.arrays.bytes() {
+            self.arrays = Reservation::default();
+            self.arrays = self.account.reserve(bytes)?;
+        }
+        Ok(())
     }
 
     fn dictionary(
@@ -293,37 +315,61 @@ impl Reader {
         schema: &ReceivedSchema,
         body: Bytes,
     ) -> Result<(), MessageError> {
+        self.stream.dictionaries.note_message(schema)?;
         envelope.reroot(&mut self.scratch);
         let table = root::<arrow_ipc::DictionaryBatch<'_>>(&self.scratch)?;
-        let field = schema.dictionaries.iter().find(|field| field.id == table.id()).ok_or_else(|| {
-            MessageError::Inconsistent {
-                expected: "a dictionary that the schema names".into(),
-                got: format!("id {}", table.id()),
-            }
+        let (id, is_delta) = (table.id(), table.isDelta());
+        let field = schema.dictionaries.get(&id).ok_or_else(|| MessageError::Inconsistent {
+            expected: "a dictionary that the schema names".into(),
+            got: format!("id {id}"),
         })?;
         let batch = table.data().ok_or(MessageError::Inconsistent {
             expected: "a dictionary batch with values".into(),
             got: "none".into(),
         })?;
-        let values = Field::new("", field.values.clone(), true);
         let version = version(envelope, &field.shape)?;
-        let decoded = check_batch(&batch, std::iter::once(&values), &field.shape, &body, &self.limits)?;
-        let held = self.stream.dictionary_bytes.entry(field.id).or_default();
-        *held = if table.isDelta() { held.saturating_add(decoded) } else { decoded };
-        if table.isDelta() {
-            self.stream.joined_bytes = self.stream.joined_bytes.saturating_add(*held);
+        let fields = field.schema.fields().iter().map(AsRef::as_ref);
+        let decoded = check_batch(&batch, fields, &field.shape, &body, &self.limits)?;
+        self.stream.dictionaries.check(id, decoded, is_delta, &self.limits)?;
+        let values = Decode {
+            relayer: &mut self.relayer,
+            account: &self.account,
+            dictionaries: &self.stream.dictionaries,
+            version,
         }
-        let total: u64 = self.stream.dictionary_bytes.values().sum();
-        let limit = self.limits.max_body_bytes;
-        for (what, got) in
-            [("dictionary bytes", total), ("dictionary bytes copied for deltas", self.stream.joined_bytes)]
-        {
-            if got > limit {
-                return Err(MessageError::OverLimit { what, got, limit });
-            }
-        }
-        let body = arrow_body(body, &field.shape);
-        Ok(read_dictionary(&body, table, schema.schema(), &mut self.stream.dictionaries, &version)?)
+        .columns(batch, &field.schema, &field.shape, body)?;
+        let values = values.column(0).clone();
+        self.stream.dictionaries.insert(id, values, decoded, is_delta, &self.account)
+    }
+}
+
+/// What decoding a body by way of `arrow-ipc` takes.
+struct Decode<'a> {
+    relayer: &'a mut Relayer,
+    account: &'a Account,
+    dictionaries: &'a Dictionaries,
+    version: MetadataVersion,
+}
+
+impl Decode<'_> {
+    /// The columns of a batch that was checked. They share the body, or memory that was reserved for them.
+    fn columns(
+        self,
+        table: arrow_ipc::RecordBatch<'_>,
+        schema: &SchemaRef,
+        shape: &Shape,
+        body: Bytes,
+    ) -> Result<RecordBatch, MessageError> {
+        let (table, body) = if must_be_relaid(&table, shape, &body) {
+            let (header, body) = self.relayer.relay(&table, &body, self.account)?;
+            (root::<arrow_ipc::RecordBatch<'_>>(header)?, body)
+        } else {
+            (table, body)
+        };
+        let (body, dictionaries) = (Buffer::from(body), self.dictionaries.values());
+        let decoder = RecordBatchDecoder::try_new(&body, table, schema.clone(), dictionaries, &self.version)?;
+        // All buffers but empty ones are aligned, so nothing is copied.
+        Ok(decoder.read_record_batch()?)
     }
 }
 
@@ -365,13 +411,4 @@ fn root<'a, T: flatbuffers::Follow<'a> + flatbuffers::Verifiable + 'a>(
     scratch: &'a [u8],
 ) -> Result<T::Inner, MessageError> {
     flatbuffers::root::<T>(scratch).map_err(|error| MessageError::Arrow(error.to_string()))
-}
-
-/// The body as Arrow's buffer, shared. Unions alone need it aligned, which input in one chunk may not be.
-fn arrow_body(body: Bytes, shape: &Shape) -> Buffer {
-    if shape.unions > 0 && body.as_ptr().align_offset(super::ALIGNMENT) != 0 {
-        Buffer::from(&body[..])
-    } else {
-        Buffer::from(body)
-    }
 }

@@ -2,13 +2,18 @@
 
 use super::envelope::Envelope;
 use super::error::MessageError;
+use super::schema_cost::decoded_bytes;
 use super::{CONTINUATION, padding, zones};
 use crate::Limits;
+use crate::memory::{Account, Reservation};
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
 use arrow_ipc::{Endianness, MetadataVersion, convert::try_fb_to_schema};
-use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef, UnionMode};
+use arrow_schema::{
+    ArrowError, DataType, Field, FieldRef, Fields, IntervalUnit, Schema, SchemaRef, UnionMode,
+};
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 /// A schema that was received.
@@ -18,21 +23,22 @@ pub struct ReceivedSchema {
     /// The same with every column nullable.
     nullable: SchemaRef,
     pub(crate) shape: Shape,
-    pub(crate) dictionaries: Vec<DictionaryField>,
+    pub(crate) dictionaries: HashMap<i64, DictionaryField>,
     /// Every column is decoded by this crate unless it is compressed.
     pub(crate) flat: bool,
+    _reservation: Reservation,
 }
 
-/// The dictionary of one field: its id on the wire and what its values are.
+/// The dictionary of one field: what its values are.
 #[derive(Clone, Debug)]
 pub(crate) struct DictionaryField {
-    pub(crate) id: i64,
-    pub(crate) values: DataType,
+    /// One nullable field of the values' type.
+    pub(crate) schema: SchemaRef,
     pub(crate) shape: Shape,
 }
 
 /// What a record batch of a schema consists of, as counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) columns: usize,
     pub(crate) nodes: usize,
@@ -40,11 +46,23 @@ pub(crate) struct Shape {
     pub(crate) buffers: usize,
     pub(crate) views: usize,
     pub(crate) unions: usize,
+    /// What addresses of values are a multiple of: 8, or 16 where some type needs it.
+    pub(crate) alignment: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { columns: 0, nodes: 0, buffers: 0, views: 0, unions: 0, alignment: super::ALIGNMENT }
+    }
 }
 
 impl ReceivedSchema {
     /// Decodes a schema message.
-    pub(crate) fn decode(envelope: &Envelope, limits: &Limits) -> Result<Self, MessageError> {
+    pub(crate) fn decode(
+        envelope: &Envelope,
+        limits: &Limits,
+        account: &Account,
+    ) -> Result<Self, MessageError> {
         let mut scratch = Vec::new();
         envelope.reroot(&mut scratch);
         // A table takes four bytes at least, and writers share none: without this bound a header of one kilobyte
@@ -62,9 +80,7 @@ impl ReceivedSchema {
                 got: "a big-endian one",
             });
         }
-        if !unions_are_small(table.fields()) {
-            return Err(MessageError::Arrow("a union of more than 128 types".into()));
-        }
+        let reservation = account.reserve_u64(decoded_bytes(&table, scratch.len(), limits)?)?;
         let mut schema = Arc::new(try_fb_to_schema(table)?);
         let (mut walk, mut shape) = Walk::through(&schema, limits)?;
         if walk.unnamed_zones {
@@ -74,7 +90,7 @@ impl ReceivedSchema {
         let flat = all_flat(&schema);
         let nullable = |field: &FieldRef| Arc::new(field.as_ref().clone().with_nullable(true));
         let nullable = Arc::new(Schema::new(schema.fields().iter().map(nullable).collect::<Fields>()));
-        Ok(Self { schema, nullable, shape, dictionaries: walk.dictionaries, flat })
+        Ok(Self { schema, nullable, shape, dictionaries: walk.dictionaries, flat, _reservation: reservation })
     }
 
     /// The Arrow schema.
@@ -91,13 +107,13 @@ impl ReceivedSchema {
 struct Walk<'a> {
     limits: &'a Limits,
     fields: usize,
-    dictionaries: Vec<DictionaryField>,
+    dictionaries: HashMap<i64, DictionaryField>,
     unnamed_zones: bool,
 }
 
 impl<'a> Walk<'a> {
     fn through(schema: &Schema, limits: &'a Limits) -> Result<(Self, Shape), MessageError> {
-        let mut walk = Self { limits, fields: 0, dictionaries: Vec::new(), unnamed_zones: false };
+        let mut walk = Self { limits, fields: 0, dictionaries: HashMap::new(), unnamed_zones: false };
         let shape = walk.fields(schema.fields().iter().map(AsRef::as_ref), 1)?;
         Ok((walk, shape))
     }
@@ -134,6 +150,7 @@ impl<'a> Walk<'a> {
             return Err(MessageError::Arrow(format!("fixed size of {size}")));
         }
         shape.nodes += 1;
+        shape.alignment = shape.alignment.max(alignment(field.data_type()));
         shape.buffers += own_buffers(field.data_type());
         match field.data_type() {
             DataType::List(child)
@@ -172,19 +189,23 @@ impl<'a> Walk<'a> {
         let id = field.dict_id().unwrap_or_default();
         let field = Field::new("", values.clone(), true);
         let shape = self.fields(std::iter::once(&field), depth + 1)?;
-        self.dictionaries.push(DictionaryField { id, values: values.clone(), shape });
+        let schema = Arc::new(Schema::new(vec![field]));
+        // Fields may share a dictionary; the first one says what it is.
+        self.dictionaries.entry(id).or_insert(DictionaryField { schema, shape });
         Ok(())
     }
 }
 
-/// Arrow's conversion panics on a larger union, when that leaves its type codes to be counted.
-fn unions_are_small(
-    fields: Option<flatbuffers::Vector<'_, flatbuffers::ForwardsUOffset<arrow_ipc::Field<'_>>>>,
-) -> bool {
-    fields.into_iter().flatten().all(|field| {
-        let types = field.children().map_or(0, |children| children.len());
-        (field.type_type() != arrow_ipc::Type::Union || types <= 128) && unions_are_small(field.children())
-    })
+/// What addresses of a type's values are a multiple of.
+fn alignment(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Decimal128(..)
+        | DataType::Decimal256(..)
+        | DataType::Interval(IntervalUnit::MonthDayNano)
+        | DataType::Utf8View
+        | DataType::BinaryView => 16,
+        _ => super::ALIGNMENT,
+    }
 }
 
 /// Buffers of a column itself: not those of its children, nor a view column's variadic ones.

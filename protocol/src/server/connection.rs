@@ -6,6 +6,7 @@ mod receiving;
 use super::event::{Event, InputStream};
 use super::response::ResponseWriter;
 use crate::ipc::{EncodedSchema, Metadata, Outbox, ReadError, Reader};
+use crate::memory::Account;
 use crate::wire::error::RpcError;
 use crate::wire::log::LogMessage;
 use crate::wire::request::Request;
@@ -22,6 +23,8 @@ pub struct Config {
     pub include_tracebacks: bool,
     /// Bounds of what the connection accepts and holds.
     pub limits: Limits,
+    /// What the connection holds is reserved in it.
+    pub account: Account,
     /// Gives an id to requests that come without one.
     pub request_ids: IdSource,
 }
@@ -71,8 +74,12 @@ impl Connection {
     /// A connection of which nothing has been read.
     pub fn new(config: Config) -> Self {
         Self {
-            reader: Reader::new(config.limits.clone()),
-            response: ResponseWriter::new(config.server_id.as_str().into(), config.include_tracebacks),
+            reader: Reader::with_account(config.limits.clone(), config.account.clone()),
+            response: ResponseWriter::new(
+                config.server_id.as_str().into(),
+                config.include_tracebacks,
+                &config.account,
+            ),
             config,
             state: State::Awaiting(Incoming::default()),
             peer_closed: false,
@@ -271,7 +278,7 @@ impl Connection {
                         self.response.forget_call();
                     }
                     if !matches!(self.state, State::Draining) {
-                        let last = RpcError::new("ArrowInvalid", error.to_string());
+                        let last = RpcError::from(&error);
                         self.response.error_stream(&EncodedSchema::empty(), &last);
                     }
                     return Err(self.error.insert(error.into()).clone());

@@ -1,10 +1,10 @@
 //! Writing the streams of a response: logs, batches and errors, each with what correlates it with its call.
 
-use crate::ipc::{BatchEncoder, EncodedSchema, Metadata, Outbox};
+use crate::ipc::{BatchEncoder, EncodeError, EncodedSchema, Metadata, Outbox};
+use crate::memory::{Account, Reservation};
 use crate::wire::error::{ErrorContext, RpcError};
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
-use arrow_schema::ArrowError;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ pub(crate) struct ResponseWriter {
 }
 
 impl ResponseWriter {
-    pub(crate) fn new(server_id: Arc<str>, include_tracebacks: bool) -> Self {
+    pub(crate) fn new(server_id: Arc<str>, include_tracebacks: bool, account: &Account) -> Self {
         Self {
             server_id,
             include_tracebacks,
             encoder: BatchEncoder::default(),
-            outbox: Outbox::default(),
+            outbox: Outbox::with_account(account),
             request_id: String::new(),
             origin: Default::default(),
             logs: Vec::new(),
@@ -76,7 +76,7 @@ impl ResponseWriter {
     }
 
     /// Writes one batch on the open stream.
-    pub(crate) fn write(&mut self, batch: &RecordBatch, metadata: &Metadata) -> Result<(), ArrowError> {
+    pub(crate) fn write(&mut self, batch: &RecordBatch, metadata: &Metadata) -> Result<(), EncodeError> {
         self.encoder.write(batch, metadata, &mut self.outbox)
     }
 
@@ -109,7 +109,7 @@ impl ResponseWriter {
         schema: &EncodedSchema,
         batch: &RecordBatch,
         metadata: &Metadata,
-    ) -> Result<(), ArrowError> {
+    ) -> Result<(), EncodeError> {
         schema.check(batch)?;
         self.open(schema);
         self.write(batch, metadata)?;
@@ -127,9 +127,10 @@ impl ResponseWriter {
         self.close();
     }
 
-    /// Takes all that was written, as a gather list.
-    pub(crate) fn take_segments(&mut self) -> Vec<Bytes> {
-        std::iter::from_fn(|| self.outbox.pop_segment()).collect()
+    /// Takes all that was written, as a gather list with its reservation.
+    pub(crate) fn take_segments(&mut self) -> (Vec<Bytes>, Reservation) {
+        let reservation = self.outbox.take_reservation();
+        (std::iter::from_fn(|| self.outbox.pop_segment()).collect(), reservation)
     }
 
     fn request_id(&self) -> Option<&str> {

@@ -10,6 +10,7 @@ use super::record::CallRecord;
 use super::resolve::{Target, gate_version, resolve};
 use super::work::{Done, Emission, OpenStream, Outcome, Task, Work, refuse_pointer, split_logs};
 use crate::ipc::{EncodedSchema, Metadata, Outbox};
+use crate::memory::Account;
 use crate::server::{Config, Connection, Event, InputStream};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
@@ -51,6 +52,7 @@ impl Responder {
             server_id: service.server_id().to_string(),
             include_tracebacks: service.include_tracebacks(),
             limits,
+            account: Account::default(),
             request_ids,
         };
         Self {
@@ -64,6 +66,13 @@ impl Responder {
             stream_ids,
             now: Duration::ZERO,
         }
+    }
+
+    /// Reserves what the connection holds in this account. To be set before anything is received.
+    pub fn with_account(mut self, account: Account) -> Self {
+        let config = Config { account, ..self.connection.config().clone() };
+        self.connection = Connection::new(config);
+        self
     }
 
     /// What is served.
@@ -156,12 +165,12 @@ impl Responder {
                 self.log_all(logs);
                 let method = context.method.clone();
                 match self.connection.respond(&method.result, &batch, &Metadata::new()) {
-                    Err(CommandError::Encode(error)) => {
-                        let error = RpcError::type_error(format!("the result cannot be sent: {error}"));
+                    Ok(()) => Ok(()),
+                    Err(error) => {
+                        let error = unsendable("the result", error)?;
                         self.end_record(Some(error.clone()));
                         self.connection.refuse(&method.result, &error, InputStream::None)
                     }
-                    result => result,
                 }
             }
             Outcome::Refused(error) => {
@@ -175,13 +184,10 @@ impl Responder {
             Outcome::Opened { stream, header } => {
                 self.log_all(logs);
                 if let (Some(schema), Some(header)) = (&context.method.header, header) {
-                    match self.connection.send_header(schema, &header) {
-                        Err(CommandError::Encode(error)) => {
-                            let error = RpcError::type_error(format!("the header cannot be sent: {error}"));
-                            self.end_record(Some(error.clone()));
-                            return self.connection.refuse(schema, &error, InputStream::Possible);
-                        }
-                        result => result?,
+                    if let Err(error) = self.connection.send_header(schema, &header) {
+                        let error = unsendable("the header", error)?;
+                        self.end_record(Some(error.clone()));
+                        return self.connection.refuse(schema, &error, InputStream::Possible);
                     }
                 }
                 self.connection.open_stream(&stream.output)?;
@@ -349,17 +355,25 @@ impl Responder {
                 self.log_all(after);
                 Ok(true)
             }
-            Err(CommandError::Encode(error)) => {
-                let error = RpcError::type_error(format!("the emitted batch cannot be sent: {error}"));
+            Err(error) => {
+                let error = unsendable("the emitted batch", error)?;
                 self.end_record(Some(error.clone()));
                 self.connection.fail(&error)?;
                 Ok(false)
             }
-            Err(error) => Err(error),
         }
     }
 
     fn log_all(&mut self, logs: &[LogMessage]) {
         logs.iter().for_each(|log| self.connection.log(log));
+    }
+}
+
+/// The error of a call whose output cannot be sent. Misuse is the driver's doing and is passed on.
+fn unsendable(what: &str, error: CommandError) -> Result<RpcError, CommandError> {
+    match error {
+        CommandError::Encode(error) => Ok(RpcError::unsendable(what, error.into())),
+        CommandError::OverBudget(error) => Ok(error.into()),
+        misuse @ CommandError::Misuse { .. } => Err(misuse),
     }
 }

@@ -8,6 +8,7 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::sync::Arc;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_protocol::server::{self, Event, InputStream};
 use vgi_rpc_protocol::service::{MethodKind, Service};
 use vgi_rpc_protocol::wire::error::RpcError;
@@ -84,6 +85,7 @@ pub fn config(limits: Limits) -> server::Config {
         server_id: SERVER_ID.into(),
         include_tracebacks: true,
         limits,
+        account: Account::default(),
         request_ids: IdSource::seeded(7),
     }
 }

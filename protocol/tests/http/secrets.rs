@@ -40,7 +40,7 @@ fn a_request_under_way_shows_no_credential() {
             .authenticate(bearer_static([("of ann", AuthContext::new("test", "ann"))]))
             .sticky(Sticky::default())
     });
-    let arrival = || Arrival { now: server.now, remote_address: Some(CLIENT.into()) };
+    let arrival = || Arrival { now: server.now, remote_address: Some(CLIENT.into()), ..Arrival::default() };
     let (mut head, body) = sticky::open(1, None).with("authorization", "Bearer of ann").into_parts();
     head.uri = format!("{}?key=KEYKEY", head.uri.path()).parse().unwrap();
     let begun = server.endpoint.begin(head, arrival());
@@ -71,6 +71,6 @@ fn answers_show_no_key() {
 
 #[test]
 fn an_arrival_shows_what_it_is() {
-    let arrival = Arrival { now: START, remote_address: Some(CLIENT.into()) };
+    let arrival = Arrival { now: START, remote_address: Some(CLIENT.into()), ..Arrival::default() };
     assert!(format!("{arrival:?}").contains(CLIENT));
 }

@@ -78,7 +78,7 @@ impl Server {
     /// Answers a request whose body is only then made, when the endpoint has asked for it.
     #[track_caller]
     pub fn send_body(&self, head: http::request::Parts, body: impl FnOnce(u64) -> Body) -> Answered {
-        let arrival = Arrival { now: self.now, remote_address: Some(CLIENT.into()) };
+        let arrival = Arrival { now: self.now, remote_address: Some(CLIENT.into()), ..Arrival::default() };
         match self.endpoint.begin(head, arrival) {
             Begun::Answer(answer) => Answered::new(answer, false),
             Begun::Call(call) => {

@@ -139,7 +139,7 @@ impl Pair {
         let request_bytes = body.len();
         let endpoint = &self.endpoints[self.exchanged.len() % self.endpoints.len()];
         let now = Duration::from_secs(1_000_000);
-        let answer = match endpoint.begin(head, Arrival { now, remote_address: None }) {
+        let answer = match endpoint.begin(head, Arrival { now, remote_address: None, ..Arrival::default() }) {
             Begun::Answer(answer) => answer,
             Begun::Call(call) => call.run(Body::Whole(body)).answer(now),
         };

@@ -55,7 +55,7 @@ impl Work {
 }
 
 fn begin(endpoint: &Arc<Endpoint>, head: Parts, remote_address: Option<String>) -> Begun {
-    endpoint.begin(head, Arrival { now: now(), remote_address })
+    endpoint.begin(head, Arrival { now: now(), remote_address, ..Arrival::default() })
 }
 
 fn run(call: Call, body: Body) -> Done {

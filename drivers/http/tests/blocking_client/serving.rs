@@ -222,7 +222,7 @@ pub fn converse(
 /// What an endpoint answers.
 pub fn answer(endpoint: &Arc<Endpoint>, head: Parts, body: Bytes) -> Response<Vec<Bytes>> {
     let now = Duration::from_secs(1_000_000);
-    match endpoint.begin(head, Arrival { now, remote_address: None }) {
+    match endpoint.begin(head, Arrival { now, remote_address: None, ..Arrival::default() }) {
         Begun::Answer(answer) => answer.response,
         Begun::Call(call) => call.run(Body::Whole(body)).answer(now).response,
     }

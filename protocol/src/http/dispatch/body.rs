@@ -3,6 +3,7 @@
 use super::{Dispatch, Refusal, bad_request};
 use crate::Limits;
 use crate::ipc::{FramingError, Item, MessageError, Metadata, ReadError, Reader};
+use crate::memory::Account;
 use crate::service::Args;
 use crate::service::MethodKind;
 use crate::service::resolve::gate_version;
@@ -11,15 +12,31 @@ use crate::wire::error::RpcError;
 use crate::wire::request::Request;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
+use http::StatusCode;
 
 /// The batch that a request's body has to begin with. The rest of the stream means nothing, but must be sound as far
 /// as it goes: a body that was cut is not what the client said.
-pub(super) fn read(body: Bytes, limits: &Limits) -> Result<(RecordBatch, Metadata), RpcError> {
-    read_stream(body, limits).map_err(|error| RpcError::new("ArrowInvalid", error.to_string()))
+pub(super) fn read(
+    body: Bytes,
+    limits: &Limits,
+    account: &Account,
+) -> Result<(RecordBatch, Metadata), Refusal> {
+    read_stream(body, limits, account).map_err(|error| {
+        let status = match error {
+            ReadError::Message(MessageError::OverBudget(_))
+            | ReadError::Framing(FramingError::OverBudget(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        (status, RpcError::from(&error))
+    })
 }
 
-fn read_stream(body: Bytes, limits: &Limits) -> Result<(RecordBatch, Metadata), ReadError> {
-    let mut reader = Reader::new(limits.clone());
+fn read_stream(
+    body: Bytes,
+    limits: &Limits,
+    account: &Account,
+) -> Result<(RecordBatch, Metadata), ReadError> {
+    let mut reader = Reader::with_account(limits.clone(), account.clone());
     reader.receive(body);
     let mut first = None;
     loop {
@@ -47,7 +64,7 @@ impl Dispatch<'_> {
     /// A request that may be dispatched: its arguments and its metadata. Everything that is wrong with it is the
     /// client's doing.
     pub(super) fn request(&mut self, body: Bytes, kind: MethodKind) -> Result<(Args, Metadata), Refusal> {
-        let (batch, metadata) = read(body, self.endpoint.limits()).map_err(bad_request)?;
+        let (batch, metadata) = read(body, self.endpoint.limits(), &self.visit.account)?;
         let request = Request { batch, metadata };
         request.validate().map_err(bad_request)?;
         self.check_carriage(&request.metadata).map_err(bad_request)?;

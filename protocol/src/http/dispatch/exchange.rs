@@ -19,7 +19,7 @@ impl Dispatch<'_> {
         let MethodKind::Stream(kind) = self.info().kind else {
             return Err(self.not_of_kind("no stream: its path has no /exchange"));
         };
-        let (batch, metadata) = read(body, self.endpoint.limits()).map_err(bad_request)?;
+        let (batch, metadata) = read(body, self.endpoint.limits(), &self.visit.account)?;
         let Recovered { call_id, call, mut stream } = self.recover(&metadata).map_err(bad_request)?;
         let cancelled = metadata.contains_key(keys::CANCEL);
         self.begin_record(&batch, MethodKind::Stream(kind));

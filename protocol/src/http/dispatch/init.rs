@@ -52,8 +52,7 @@ impl Dispatch<'_> {
         if let (Some(schema), Some(header)) = (self.method.header.clone(), header) {
             self.note_output(&header);
             if let Err(error) = self.writer.whole_stream(&schema, &header, &Metadata::new()) {
-                let text = format!("the header cannot be sent: {error}");
-                return Ok(self.fail(&schema, RpcError::type_error(text)));
+                return Ok(self.fail(&schema, RpcError::unsendable("the header", error)));
             }
         }
         let output = stream.output.clone();

@@ -171,7 +171,7 @@ impl<'a> Dispatch<'a> {
         self.log_all(before);
         self.writer
             .write(&data.batch, metadata)
-            .map_err(|error| RpcError::type_error(format!("the emitted batch cannot be sent: {error}")))?;
+            .map_err(|error| RpcError::unsendable("the emitted batch", error))?;
         self.note_output(&data.batch);
         self.log_all(after);
         Ok(())

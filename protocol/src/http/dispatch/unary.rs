@@ -24,10 +24,7 @@ impl Dispatch<'_> {
                 self.note_output(&batch);
                 match self.writer.whole_stream(&schema, &batch, &Metadata::new()) {
                     Ok(()) => Ok(self.succeed(&schema)),
-                    Err(error) => {
-                        let text = format!("the result cannot be sent: {error}");
-                        Ok(self.fail(&schema, RpcError::type_error(text)))
-                    }
+                    Err(error) => Ok(self.fail(&schema, RpcError::unsendable("the result", error))),
                 }
             }
             Outcome::Refused(error) => Ok(self.fail(&schema, error)),

@@ -4,10 +4,12 @@
 //! Where the URLs lead is not the protocol's matter: a provider makes them.
 
 use super::body::read;
+use super::{Refusal, bad_request};
 use crate::http::endpoint::Endpoint;
 use crate::http::reply::Reply;
 use crate::http::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata};
+use crate::memory::Reservation;
 use crate::service::work::guard;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
@@ -53,9 +55,9 @@ static SCHEMA: LazyLock<Result<EncodedSchema, ArrowError>> = LazyLock::new(|| {
 });
 
 pub(crate) fn answer(endpoint: &Endpoint, visit: &Visit, body: Bytes) -> Reply {
-    let count = match requested(endpoint, body) {
+    let count = match requested(endpoint, visit, body) {
         Ok(count) => count,
-        Err(error) => return endpoint.refusal(visit, StatusCode::BAD_REQUEST, &error),
+        Err((status, error)) => return endpoint.refusal(visit, status, &error),
     };
     match urls(endpoint, visit, count) {
         Ok(body) => Reply::arrow(StatusCode::OK, body),
@@ -64,21 +66,22 @@ pub(crate) fn answer(endpoint: &Endpoint, visit: &Visit, body: Bytes) -> Reply {
 }
 
 /// How many URLs a request asks for.
-fn requested(endpoint: &Endpoint, body: Bytes) -> Result<i64, RpcError> {
-    let (batch, metadata) = read(body, endpoint.limits())?;
+fn requested(endpoint: &Endpoint, visit: &Visit, body: Bytes) -> Result<i64, Refusal> {
+    let (batch, metadata) = read(body, endpoint.limits(), &visit.account)?;
     let request = Request { batch, metadata };
-    request.validate()?;
+    request.validate().map_err(bad_request)?;
     if request.method() != METHOD {
         let text = format!("expected {:?} to be {METHOD:?}, as the path says", keys::METHOD);
-        return Err(RpcError::type_error(text));
+        return Err(bad_request(RpcError::type_error(text)));
     }
     let Some(count) = request.batch.column_by_name("count") else { return Ok(1) };
     let count = count.as_any().downcast_ref::<Int64Array>().filter(|column| column.len() == 1);
-    let count = count.ok_or_else(|| RpcError::type_error("expected \"count\" to be one int64"))?;
+    let count =
+        count.ok_or_else(|| bad_request(RpcError::type_error("expected \"count\" to be one int64")))?;
     Ok(if count.is_valid(0) { count.value(0).clamp(1, MOST) } else { 1 })
 }
 
-fn urls(endpoint: &Endpoint, visit: &Visit, count: i64) -> Result<Vec<Bytes>, RpcError> {
+fn urls(endpoint: &Endpoint, visit: &Visit, count: i64) -> Result<(Vec<Bytes>, Reservation), RpcError> {
     let Some(provider) = &endpoint.uploads else {
         return Err(RpcError::runtime_error("this server has nowhere to upload to"));
     };
@@ -97,6 +100,8 @@ fn urls(endpoint: &Endpoint, visit: &Visit, count: i64) -> Result<Vec<Bytes>, Rp
     let batch =
         RecordBatch::try_new(schema.schema().clone(), columns).map_err(|error| unencodable(&error))?;
     let mut writer = endpoint.writer(visit, "", METHOD);
-    writer.whole_stream(schema, &batch, &Metadata::new()).map_err(|error| unencodable(&error))?;
+    writer
+        .whole_stream(schema, &batch, &Metadata::new())
+        .map_err(|error| RpcError::unsendable("the list of URLs", error))?;
     Ok(writer.take_segments())
 }

@@ -93,7 +93,7 @@ impl Connection {
 
     /// One message was refused; the reader passes over the rest of its stream.
     pub(super) fn refuse_message(&mut self, error: MessageError) -> Option<Event> {
-        let error = RpcError::new("ArrowInvalid", error.to_string());
+        let error = RpcError::from(&error);
         match &mut self.state {
             State::Awaiting(incoming) => {
                 incoming.refusal = Some(error);

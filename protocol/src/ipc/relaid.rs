@@ -1,0 +1,175 @@
+//! Bodies that Arrow cannot share as they are, compressed or misaligned ones, laid out anew in memory of our own.
+//!
+//! `arrow-ipc` would decompress and align buffer by buffer, into memory that no budget knows of. Here the whole body
+//! is reserved first, and its arrays then share it as they share any other.
+
+use super::check::{buffer_range, decompressed_buffer_len};
+use super::envelope::Pair;
+use super::error::MessageError;
+use super::schema::Shape;
+use crate::memory::{Account, aligned};
+use arrow_ipc::{Buffer, CompressionType, RecordBatch, RecordBatchArgs};
+use bytes::Bytes;
+use flatbuffers::FlatBufferBuilder;
+use lz4_flex::frame::FrameDecoder;
+use std::io::Read;
+use zstd::zstd_safe::DCtx;
+
+/// Where each buffer begins: Arrow recommends it.
+const ALIGNMENT: u64 = 64;
+/// The length that precedes a compressed buffer when it was left uncompressed.
+const NOT_COMPRESSED: [u8; LENGTH_PREFIX] = (-1_i64).to_le_bytes();
+/// Bytes of that length.
+const LENGTH_PREFIX: usize = 8;
+/// What an LZ4 decoder holds, as a multiple of the frame's block size: one block as it came, two decoded ones.
+const LZ4_BLOCKS: usize = 3;
+
+/// Lays bodies out anew, and keeps what that takes from one to the next.
+#[derive(Default)]
+pub(crate) struct Relayer {
+    header: FlatBufferBuilder<'static>,
+    zstd: Option<DCtx<'static>>,
+}
+
+impl std::fmt::Debug for Relayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relayer").finish_non_exhaustive()
+    }
+}
+
+/// Whether Arrow would have to copy some of a batch's buffers to use them.
+pub(crate) fn must_be_relaid(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]) -> bool {
+    if batch.compression().is_some() {
+        return true;
+    }
+    let is_misplaced =
+        |offset: usize| !(body.as_ptr().addr().wrapping_add(offset)).is_multiple_of(shape.alignment);
+    if shape.alignment <= super::ALIGNMENT {
+        // Every buffer's offset is a multiple of that.
+        return !body.is_empty() && is_misplaced(0);
+    }
+    let buffers = batch.buffers().into_iter().flatten();
+    buffers.into_iter().any(|buffer| buffer.length() > 0 && is_misplaced(buffer.offset() as usize))
+}
+
+impl Relayer {
+    /// Copies the buffers of a batch, decompressed, into one body. Returns the batch's header for it and the body.
+    ///
+    /// The batch has been checked against its schema, its body and the limits.
+    pub(crate) fn relay(
+        &mut self,
+        batch: &RecordBatch<'_>,
+        body: &[u8],
+        account: &Account,
+    ) -> Result<(&[u8], Bytes), MessageError> {
+        let codec = batch.compression().map(|compression| compression.codec());
+        let mut places = Vec::with_capacity(batch.buffers().map_or(0, |buffers| buffers.len()));
+        let mut end = 0_u64;
+        for buffer in batch.buffers().into_iter().flatten() {
+            let len = match codec {
+                Some(_) => decompressed_buffer_len(buffer, body)?,
+                None => u64::try_from(buffer.length()).unwrap_or_default(),
+            };
+            places.push(Pair(end as i64, len as i64));
+            end = end.saturating_add(len).next_multiple_of(ALIGNMENT);
+        }
+        let mut reservation = account.reserve_u64(end)?;
+        let mut memory = aligned(reservation_len(end)?);
+        for (buffer, Pair(offset, len)) in batch.buffers().into_iter().flatten().zip(&places) {
+            let range = buffer_range(buffer.offset(), buffer.length(), body)?;
+            let from = body.get(range).unwrap_or_default();
+            let (offset, len) = (*offset as usize, *len as usize);
+            let to = memory.get_mut(offset..offset + len).unwrap_or_default();
+            match codec {
+                Some(codec) => self.decompress(codec, from, to, account)?,
+                None => to.copy_from_slice(from),
+            }
+        }
+        // A header lists many buffers of few bytes at most; what it takes is small beside them.
+        reservation.charge(places.len() * size_of::<Buffer>());
+        Ok((self.header(batch, &places), reservation.hold(memory)))
+    }
+
+    /// Decompresses one buffer, with the length before it, into exactly the memory for it.
+    fn decompress(
+        &mut self,
+        codec: CompressionType,
+        from: &[u8],
+        to: &mut [u8],
+        account: &Account,
+    ) -> Result<(), MessageError> {
+        let Some((prefix, coded)) = from.split_first_chunk::<LENGTH_PREFIX>() else { return Ok(()) };
+        if *prefix == NOT_COMPRESSED {
+            to.copy_from_slice(coded);
+            return Ok(());
+        }
+        if to.is_empty() {
+            return Ok(());
+        }
+        let expected = to.len();
+        let failed = |got: String| MessageError::Inconsistent {
+            expected: format!("a compressed buffer that unfolds into {expected} bytes"),
+            got,
+        };
+        if codec == CompressionType::ZSTD {
+            let context = match &mut self.zstd {
+                Some(context) => context,
+                none => none.insert(DCtx::try_create().ok_or_else(|| failed("no decoder".into()))?),
+            };
+            let code = |code| failed(zstd::zstd_safe::get_error_name(code).into());
+            let written = context.decompress(to, coded).map_err(code)?;
+            return if written == expected { Ok(()) } else { Err(failed(format!("{written} bytes"))) };
+        }
+        let _blocks = account.reserve(lz4_block_size(coded) * LZ4_BLOCKS)?;
+        let mut decoder = FrameDecoder::new(coded);
+        decoder.read_exact(to).map_err(|error| failed(error.to_string()))?;
+        match decoder.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(failed("more".into())),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    /// The batch's header with its buffers at these places.
+    fn header(&mut self, batch: &RecordBatch<'_>, places: &[Pair]) -> &[u8] {
+        let header = &mut self.header;
+        header.reset();
+        let nodes: Vec<_> = batch.nodes().into_iter().flatten().copied().collect();
+        let buffers: Vec<_> = places.iter().map(|Pair(offset, len)| Buffer::new(*offset, *len)).collect();
+        let variadic: Option<Vec<_>> = batch.variadicBufferCounts().map(|counts| counts.iter().collect());
+        let nodes = Some(header.create_vector(&nodes));
+        let buffers = Some(header.create_vector(&buffers));
+        let variadic = variadic.map(|counts| header.create_vector(&counts));
+        let arguments = RecordBatchArgs {
+            length: batch.length(),
+            nodes,
+            buffers,
+            compression: None,
+            variadicBufferCounts: variadic,
+        };
+        let root = RecordBatch::create(header, &arguments);
+        header.finish(root, None);
+        header.finished_data()
+    }
+}
+
+fn reservation_len(end: u64) -> Result<usize, MessageError> {
+    let limit = isize::MAX as u64;
+    let over = MessageError::OverLimit { what: "decompressed body bytes", got: end, limit };
+    usize::try_from(end).ok().filter(|_| end <= limit).ok_or(over)
+}
+
+/// The most bytes of a block in an LZ4 frame, as its descriptor says; the largest there is for other frames.
+fn lz4_block_size(frame: &[u8]) -> usize {
+    const MAGIC: [u8; 4] = 0x184D_2204_u32.to_le_bytes();
+    const LARGEST: usize = 8 << 20;
+    match frame {
+        [a, b, c, d, _, descriptor, ..] if [*a, *b, *c, *d] == MAGIC => match (descriptor >> 4) & 7 {
+            4 => 64 << 10,
+            5 => 256 << 10,
+            6 => 1 << 20,
+            _ => 4 << 20,
+        },
+        _ => LARGEST,
+    }
+}

@@ -1,0 +1,189 @@
+//! Memory that is filled piece by piece: aligned as Arrow recommends, reserved in a budget, and grown with what has
+//! arrived, never with what a peer has merely announced.
+
+use super::budget::{Account, OverBudget, Reservation};
+use bytes::{Buf, Bytes, BytesMut};
+use std::fmt;
+use std::sync::Arc;
+
+/// Arrow recommends this alignment for buffers.
+const ALIGNMENT: usize = 64;
+/// Shorter memory is not worth aligning, nor keeping for later.
+const SMALL_BYTES: usize = 4 << 10;
+/// When the whole is no more than this many times what has arrived, memory grows to the whole: the last step is the
+/// costly one, because old and new memory are both there while it copies.
+const LAST_GROWTH: usize = 8;
+/// A spare is used for memory of at least its size divided by this.
+const SPARE_RATIO: usize = 4;
+
+/// How an [`Assembly`] grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// The first memory, in bytes. It is taken before anything has arrived.
+    pub first: usize,
+    /// Later memory is so many times what has arrived.
+    pub factor: usize,
+}
+
+impl Growth {
+    /// For bodies that arrive from a peer: the first memory fits below the floor of an account.
+    pub const ARRIVAL: Self = Self { first: 64 << 10, factor: 4 };
+}
+
+/// Bytes that have arrived, and room for more.
+pub struct Assembly {
+    account: Account,
+    growth: Growth,
+    /// Zeroed behind what has arrived, unless it was a spare.
+    storage: BytesMut,
+    /// Shared with the spare, so that kept memory stays reserved; `None` before any memory was taken.
+    reservation: Option<Arc<Reservation>>,
+    filled: usize,
+    spare: Spare,
+}
+
+/// Memory of an [`Assembly`] that was finished. Once the finished bytes are dropped it serves the next assembly of about
+/// its size, which saves the system from finding and clearing as many pages again. It stays reserved.
+#[derive(Default)]
+pub struct Spare {
+    memory: Bytes,
+    reservation: Option<Arc<Reservation>>,
+}
+
+impl fmt::Debug for Assembly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assembly").field("filled", &self.filled).field("len", &self.storage.len()).finish()
+    }
+}
+
+impl fmt::Debug for Spare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Spare").field(&self.memory.len()).finish()
+    }
+}
+
+impl Assembly {
+    /// An assembly of which nothing has arrived and for which no memory was taken.
+    pub fn new(account: &Account, growth: Growth, spare: Spare) -> Self {
+        Self {
+            account: account.clone(),
+            growth,
+            storage: BytesMut::new(),
+            reservation: None,
+            filled: 0,
+            spare,
+        }
+    }
+
+    /// Bytes that have arrived.
+    pub fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// Makes sure that there is room behind what has arrived, unless `whole` bytes have.
+    ///
+    /// `whole` is the size in bytes that the memory comes to at most.
+    ///
+    /// # Errors
+    /// When the budget has not enough left. What has arrived is kept.
+    pub fn make_room(&mut self, whole: usize) -> Result<(), OverBudget> {
+        if self.filled < self.storage.len() || self.filled >= whole {
+            return Ok(());
+        }
+        if self.filled == 0 && self.take_spare(whole) {
+            return Ok(());
+        }
+        let is_last = whole <= self.filled.saturating_mul(LAST_GROWTH);
+        let grown = self.filled.saturating_mul(self.growth.factor).max(self.growth.first);
+        let len = if is_last { whole } else { grown.min(whole) };
+        let reservation = self.account.reserve(len)?;
+        let mut storage = aligned(len);
+        if let (Some(new), Some(old)) = (storage.get_mut(..self.filled), self.storage.get(..self.filled)) {
+            new.copy_from_slice(old);
+        }
+        self.storage = storage;
+        self.reservation = Some(Arc::new(reservation));
+        Ok(())
+    }
+
+    /// The memory behind what has arrived; empty until [`Self::make_room`] has made some.
+    pub fn space(&mut self) -> &mut [u8] {
+        self.storage.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// Takes in the first `count` bytes of [`Self::space`]; a larger count is cut to it.
+    pub fn advance(&mut self, count: usize) {
+        self.filled = self.storage.len().min(self.filled.saturating_add(count));
+    }
+
+    /// Takes in a copy of as much of `bytes` as there is room for; returns how much.
+    pub fn copy(&mut self, bytes: &[u8]) -> usize {
+        let space = self.space();
+        let count = space.len().min(bytes.len());
+        if let (Some(space), Some(bytes)) = (space.get_mut(..count), bytes.get(..count)) {
+            space.copy_from_slice(bytes);
+        }
+        self.filled += count;
+        count
+    }
+
+    /// What has arrived, and a spare for the next assembly. Both hold the reservation.
+    pub fn finish(self) -> (Bytes, Spare) {
+        let Self { account, storage, reservation, filled, spare, .. } = self;
+        if filled == 0 {
+            return (Bytes::new(), spare);
+        }
+        let memory = storage.freeze();
+        let kept = if memory.len() >= SMALL_BYTES && account.has_room() {
+            Spare { memory: memory.clone(), reservation: reservation.clone() }
+        } else {
+            Spare::default()
+        };
+        let whole = match reservation {
+            Some(reservation) if reservation.is_counted() => {
+                Bytes::from_owner(Assembled { memory, _reservation: reservation })
+            }
+            _ => memory,
+        };
+        (if whole.len() == filled { whole } else { whole.slice(..filled) }, kept)
+    }
+
+    /// Uses the spare's memory, if it is free and of about the wanted size.
+    fn take_spare(&mut self, whole: usize) -> bool {
+        let Spare { memory, reservation } = std::mem::take(&mut self.spare);
+        let fits = memory.len() >= whole && memory.len() / SPARE_RATIO <= whole;
+        match memory.try_into_mut() {
+            Ok(storage) if fits => {
+                self.storage = storage;
+                self.reservation = reservation;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Finished memory together with the reservation that its spare shares.
+struct Assembled {
+    memory: Bytes,
+    _reservation: Arc<Reservation>,
+}
+
+impl AsRef<[u8]> for Assembled {
+    fn as_ref(&self) -> &[u8] {
+        &self.memory
+    }
+}
+
+/// Zeroed memory of `len` bytes at an aligned address. Allocators zero large blocks by mapping fresh pages, so this
+/// writes nothing that is not written over later.
+pub(crate) fn aligned(len: usize) -> BytesMut {
+    if len < SMALL_BYTES {
+        return BytesMut::zeroed(len);
+    }
+    let mut storage = BytesMut::zeroed(len.saturating_add(ALIGNMENT));
+    let start = storage.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+    storage.advance(start);
+    storage.truncate(len);
+    storage
+}

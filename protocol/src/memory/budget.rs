@@ -1,0 +1,401 @@
+//! A budget of bytes that all machines of a process share, and what each of them has reserved in it.
+
+use bytes::Bytes;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use thiserror::Error;
+
+/// How much memory the peers of a process can make it hold, all of its machines together.
+///
+/// A driver makes one budget and gives each connection an [`Account`] in it. Clones are the same budget.
+///
+/// ```
+/// use vgi_rpc_protocol::memory::Budget;
+///
+/// let budget = Budget::new(1 << 20);
+/// let account = budget.account();
+/// let reserved = account.reserve(500_000)?;
+/// assert_eq!(account.held(), 500_000);
+/// assert!(account.reserve(1 << 20).is_err(), "both together exceed the budget");
+/// drop(reserved);
+/// assert_eq!(budget.used(), 0);
+/// # Ok::<(), vgi_rpc_protocol::memory::OverBudget>(())
+/// ```
+#[derive(Clone)]
+pub struct Budget(Arc<Shared>);
+
+struct Shared {
+    limit: usize,
+    /// Signed, since a release may be counted before the reservation that it follows.
+    used: AtomicI64,
+    refusals: AtomicU64,
+}
+
+impl Budget {
+    /// Bytes that every account may hold without drawing on the budget, so that small calls are served while the
+    /// budget is exhausted: one read of the largest scratch buffer, or a small message and its answer.
+    pub const FLOOR_BYTES: usize = 64 << 10;
+
+    /// A budget of `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Shared { limit, used: AtomicI64::new(0), refusals: AtomicU64::new(0) }))
+    }
+
+    /// The size of the budget in bytes.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// Bytes that are reserved now, without what lies below the floor of each account.
+    ///
+    /// More than [`Self::limit`] when memory was [charged](Account::charge) that could not be refused.
+    pub fn used(&self) -> usize {
+        usize::try_from(self.0.used.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    /// How many reservations were refused so far: a driver that sees this number rise frees memory.
+    pub fn refusals(&self) -> u64 {
+        self.0.refusals.load(Ordering::Relaxed)
+    }
+
+    /// Opens the account of one connection.
+    pub fn account(&self) -> Account {
+        Account(Some(Arc::new(Ledger { budget: self.clone(), held: AtomicUsize::new(0) })))
+    }
+
+    /// True when less than half of the budget is in use: only then is memory kept for later use.
+    fn has_room(&self) -> bool {
+        self.used() < self.0.limit / 2
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let limit = signed(self.0.limit);
+        let fits = |used: i64| used.checked_add(signed(bytes)).filter(|sum| *sum <= limit);
+        self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+
+    fn add(&self, bytes: i64) {
+        self.0.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn refuse(&self, wanted: usize) -> OverBudget {
+        self.0.refusals.fetch_add(1, Ordering::Relaxed);
+        OverBudget { wanted, used: self.used(), limit: self.limit() }
+    }
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget").field("limit", &self.limit()).field("used", &self.used()).finish()
+    }
+}
+
+/// What one connection holds of a [`Budget`]. Clones are the same account.
+///
+/// The default account belongs to no budget: it refuses nothing and counts nothing.
+#[derive(Clone, Default)]
+pub struct Account(Option<Arc<Ledger>>);
+
+struct Ledger {
+    budget: Budget,
+    held: AtomicUsize,
+}
+
+impl Ledger {
+    /// The part of `held` bytes that the budget is charged for.
+    fn drawn(held: usize) -> usize {
+        held.saturating_sub(Budget::FLOOR_BYTES)
+    }
+
+    /// Adds to what is held; returns by how much the draw on the budget grows.
+    fn add(&self, bytes: usize) -> usize {
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        Self::drawn(before.saturating_add(bytes)) - Self::drawn(before)
+    }
+
+    fn subtract(&self, bytes: usize) -> usize {
+        let before = self.held.fetch_sub(bytes, Ordering::Relaxed);
+        Self::drawn(before) - Self::drawn(before.saturating_sub(bytes))
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<(), OverBudget> {
+        if bytes > self.budget.limit().saturating_add(Budget::FLOOR_BYTES) {
+            return Err(self.budget.refuse(bytes));
+        }
+        let drawn = self.add(bytes);
+        if drawn == 0 || self.budget.take(drawn) {
+            return Ok(());
+        }
+        // Other threads may have changed the account in between, so that this returns another part of the draw than
+        // was refused. The draw is a function of what is held, so the sums agree.
+        let returned = self.subtract(bytes);
+        self.budget.add(signed(drawn) - signed(returned));
+        Err(self.budget.refuse(bytes))
+    }
+
+    fn charge(&self, bytes: usize) {
+        let drawn = self.add(bytes);
+        if drawn > 0 {
+            self.budget.add(signed(drawn));
+        }
+    }
+
+    fn release(&self, bytes: usize) {
+        let returned = self.subtract(bytes);
+        if returned > 0 {
+            self.budget.add(-signed(returned));
+        }
+    }
+}
+
+impl Account {
+    /// Bytes that are reserved in this account now.
+    pub fn held(&self) -> usize {
+        self.0.as_ref().map_or(0, |ledger| ledger.held.load(Ordering::Relaxed))
+    }
+
+    /// Reserves `bytes` until the reservation is dropped. Never waits.
+    ///
+    /// # Errors
+    /// When the budget has less left.
+    pub fn reserve(&self, bytes: usize) -> Result<Reservation, OverBudget> {
+        let mut reservation = self.empty();
+        reservation.resize(bytes)?;
+        Ok(reservation)
+    }
+
+    /// As [`Self::reserve`], for a size in 64 bits. One beyond the address space is over any budget.
+    pub(crate) fn reserve_u64(&self, bytes: u64) -> Result<Reservation, OverBudget> {
+        self.reserve(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
+    /// Counts memory that is there already and cannot be refused. The budget may be exceeded by it, so this is for
+    /// memory that is small or bounded elsewhere.
+    pub fn charge(&self, bytes: usize) -> Reservation {
+        if let Some(ledger) = &self.0 {
+            ledger.charge(bytes);
+        }
+        Reservation { account: self.clone(), bytes }
+    }
+
+    /// A copy of `bytes` that counts until its last holder lets go. For what a driver has read from a socket.
+    pub fn copy(&self, bytes: &[u8]) -> Bytes {
+        if self.0.is_none() {
+            return Bytes::copy_from_slice(bytes);
+        }
+        self.charge(bytes.len()).hold(bytes.to_vec())
+    }
+
+    /// A reservation of no bytes, to be resized.
+    pub fn empty(&self) -> Reservation {
+        Reservation { account: self.clone(), bytes: 0 }
+    }
+
+    /// True when memory may be kept for later use.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.as_ref().is_none_or(|ledger| ledger.budget.has_room())
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(ledger) => {
+                f.debug_struct("Account").field("held", &self.held()).field("budget", &ledger.budget).finish()
+            }
+            None => f.write_str("Account(no budget)"),
+        }
+    }
+}
+
+/// Bytes that are reserved in an [`Account`]. Dropping it releases them.
+#[derive(Default)]
+#[must_use = "dropping a reservation releases it"]
+pub struct Reservation {
+    account: Account,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// How many bytes are reserved.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The account that it is part of.
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// True when the account belongs to a budget.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.account.0.is_some()
+    }
+
+    /// Changes the number of bytes.
+    ///
+    /// # Errors
+    /// When the budget has less left; the reservation stays as it is. Shrinking never fails.
+    pub fn resize(&mut self, bytes: usize) -> Result<(), OverBudget> {
+        if let Some(ledger) = &self.account.0 {
+            match bytes.checked_sub(self.bytes) {
+                Some(0) => {}
+                Some(more) => ledger.reserve(more)?,
+                None => ledger.release(self.bytes - bytes),
+            }
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Counts `bytes` more that are there already. See [`Account::charge`].
+    pub(crate) fn charge(&mut self, bytes: usize) {
+        if let Some(ledger) = &self.account.0 {
+            ledger.charge(bytes);
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Ties the reservation to the memory that it stands for: it is released when the last clone or slice of the
+    /// result is dropped.
+    pub fn hold(self, memory: impl AsRef<[u8]> + Send + 'static) -> Bytes {
+        Bytes::from_owner(Held { memory, _reservation: self })
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(ledger) = &self.account.0
+            && self.bytes > 0
+        {
+            ledger.release(self.bytes);
+        }
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reservation").field(&self.bytes).finish()
+    }
+}
+
+/// Memory together with its reservation.
+struct Held<M> {
+    memory: M,
+    _reservation: Reservation,
+}
+
+impl<M: AsRef<[u8]>> AsRef<[u8]> for Held<M> {
+    fn as_ref(&self) -> &[u8] {
+        self.memory.as_ref()
+    }
+}
+
+/// The budget has less left than was wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("out of memory budget: {wanted} bytes are needed, {used} of {limit} are in use")]
+pub struct OverBudget {
+    /// Bytes that were to be reserved.
+    pub wanted: usize,
+    /// Bytes of the budget that were in use.
+    pub used: usize,
+    /// The size of the budget.
+    pub limit: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLOOR: usize = Budget::FLOOR_BYTES;
+
+    #[test]
+    fn an_account_draws_on_the_budget_above_its_floor_only() {
+        let budget = Budget::new(1000);
+        let (one, other) = (budget.account(), budget.account());
+        let small = one.reserve(FLOOR).unwrap();
+        assert_eq!((one.held(), budget.used()), (FLOOR, 0));
+        let mut more = one.reserve(600).unwrap();
+        assert_eq!(budget.used(), 600);
+        let error = other.reserve(FLOOR + 401).unwrap_err();
+        assert_eq!(error, OverBudget { wanted: FLOOR + 401, used: 600, limit: 1000 });
+        assert_eq!((other.held(), budget.used(), budget.refusals()), (0, 600, 1));
+        assert!(other.reserve(FLOOR + 400).is_ok());
+        more.resize(100).unwrap();
+        assert_eq!(budget.used(), 100);
+        drop(small);
+        assert_eq!((one.held(), budget.used()), (100, 0));
+    }
+
+    #[test]
+    fn a_refused_growth_leaves_a_reservation_as_it_is() {
+        let budget = Budget::new(10);
+        let mut reservation = budget.account().reserve(FLOOR).unwrap();
+        assert!(reservation.resize(FLOOR + 11).is_err());
+        assert_eq!((reservation.bytes(), budget.used()), (FLOOR, 0));
+        reservation.resize(FLOOR + 10).unwrap();
+        drop(reservation);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn memory_keeps_its_reservation_through_clones_and_slices() {
+        let budget = Budget::new(1 << 20);
+        let account = budget.account();
+        let memory = account.reserve(200_000).unwrap().hold(vec![7; 200_000]);
+        let slice = memory.slice(10..20);
+        drop(memory);
+        assert_eq!(account.held(), 200_000);
+        assert_eq!(slice[..], [7; 10]);
+        drop(slice);
+        assert_eq!((account.held(), budget.used()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_there_already_is_counted_beyond_the_limit() {
+        let budget = Budget::new(10);
+        let account = budget.account();
+        let copy = account.copy(&[1; FLOOR + 100]);
+        assert_eq!((copy.len(), budget.used()), (FLOOR + 100, 100));
+        assert!(account.reserve(1).is_err());
+        drop(copy);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn an_account_without_a_budget_refuses_nothing() {
+        let account = Account::default();
+        assert!(account.reserve(usize::MAX).is_ok());
+        assert_eq!(account.held(), 0);
+    }
+
+    #[test]
+    fn sums_agree_when_threads_reserve_and_release_at_once() {
+        let budget = Budget::new(3 * FLOOR);
+        let account = budget.account();
+        std::thread::scope(|scope| {
+            for seed in 0..4_usize {
+                let account = &account;
+                scope.spawn(move || {
+                    let mut held = Vec::new();
+                    for step in 0..20_000_usize {
+                        let size = (step * 7919 + seed * 104_729) % (2 * FLOOR);
+                        held.extend(account.reserve(size).ok());
+                        if step % 3 == 0 {
+                            held.pop();
+                        }
+                        if held.len() > 4 {
+                            held.clear();
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!((account.held(), budget.used()), (0, 0));
+    }
+}
