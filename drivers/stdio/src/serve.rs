@@ -11,6 +11,7 @@ use std::time::Instant;
 use thiserror::Error;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_client::transfer::{is_gone, retry, send};
+use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Peer, Responder, Service, TransportKind};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits, Next};
@@ -56,18 +57,30 @@ pub fn serve(service: Arc<Service>, reader: impl Read, writer: impl Write) -> Re
 pub struct Server {
     service: Arc<Service>,
     limits: Limits,
+    budget: Budget,
     access_log: Option<AccessLog>,
 }
 
 impl Server {
     /// Serves with default limits.
     pub fn new(service: Arc<Service>) -> Self {
-        Self { service, limits: Limits::default(), access_log: None }
+        Self {
+            service,
+            limits: Limits::default(),
+            budget: vgi_rpc_memory::default_budget(),
+            access_log: None,
+        }
     }
 
     /// Sets the bounds of what a connection accepts and holds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets how much memory the peer may make the process hold. Default: a quarter of what the process may use.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
         self
     }
 
@@ -109,7 +122,8 @@ impl Server {
         self.service.start(TransportKind::Pipe).map_err(ServeError::Start)?;
         let peer = Peer::new(TransportKind::Pipe, self.service.server_id().clone());
         let ids = IdSource::seeded(RandomState::new().hash_one(()));
-        let mut responder = Responder::new(self.service.clone(), peer, self.limits.clone(), ids);
+        let mut responder = Responder::new(self.service.clone(), peer, self.limits.clone(), ids)
+            .with_account(self.budget.account());
         let begun = Instant::now();
         if self.access_log.is_some() {
             responder.record_calls();

@@ -298,7 +298,8 @@ impl Connection {
             Item::EndOfStream => return Ok(self.stream_ended()),
             Item::Batch(batch, metadata) => (batch, metadata),
         };
-        match classify(batch.num_rows(), Some(&metadata)) {
+        let kind = classify(batch.num_rows(), Some(&metadata));
+        match kind {
             // A log that cannot be read is no reason to lose the call.
             BatchKind::Log => Ok(LogMessage::from_metadata(&metadata).ok().map(Event::Log)),
             BatchKind::Error => {
@@ -311,13 +312,22 @@ impl Connection {
                         *unanswered = unanswered.saturating_sub(1);
                         Some(Event::Output(batch, metadata))
                     }
-                    Phase::Result if !std::mem::replace(settled, true) => {
+                    Phase::Result if *settled => None,
+                    // A void result has no columns, and its rows mean nothing.
+                    Phase::Result
+                        if kind == BatchKind::Data && batch.num_columns() > 0 && batch.num_rows() != 1 =>
+                    {
+                        let text = format!("expected a result of one row, got {}", batch.num_rows());
+                        return Ok(self.reject(RpcError::new("ProtocolError", text)));
+                    }
+                    Phase::Result => {
+                        *settled = true;
                         Some(Event::Output(batch, metadata))
                     }
                     Phase::Header if !std::mem::replace(settled, true) => {
                         Some(Event::Header(batch, metadata))
                     }
-                    Phase::Result | Phase::Header => None,
+                    Phase::Header => None,
                 };
                 Ok(event.filter(|_| !*discarding))
             }

@@ -6,7 +6,7 @@ use super::capabilities::{Capabilities, StickyCapability, UploadCapability};
 use super::coding::{CodecSettings, Codecs, Coding};
 use super::cors::Cors;
 use super::dispatch::upload::UploadUrlProvider;
-use super::endpoint::{Endpoint, Entropy, Settings};
+use super::endpoint::{DEFAULT_BODY_BYTES, Endpoint, Entropy, Settings};
 use super::pages::Pages;
 use super::session::echo_header;
 use super::sticky::{DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
@@ -302,6 +302,9 @@ impl EndpointBuilder {
             KeyRing::new(TokenKey::new(key), [])
         });
         let pages = Pages::new(&service, &settings.prefix);
+        // What a body may have holds for what Arrow unfolds of it as well.
+        let max_body_bytes = settings.max_request_bytes.unwrap_or(DEFAULT_BODY_BYTES);
+        settings.limits.max_body_bytes = settings.limits.max_body_bytes.min(max_body_bytes);
         Ok(Arc::new(Endpoint {
             keys,
             calls: CallCache::new(self.cached_calls, settings.token_lifetime.unwrap_or(UNBOUNDED_CALL)),

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 /// The most bytes of a request's body where nothing else is said: what clients accept of a response by default. A
 /// compressed body says so many bytes in a few, and memory is taken for all of them.
-const DEFAULT_BODY_BYTES: u64 = 256 << 20;
+pub(super) const DEFAULT_BODY_BYTES: u64 = 256 << 20;
 
 /// When a request that was refused for want of memory may be tried again, in seconds.
 const RETRY_SECONDS: &str = "1";
@@ -247,8 +247,10 @@ impl Endpoint {
     /// Undoes a body's content coding, within the limit that holds for decoded bodies too.
     pub(super) fn decode(&self, visit: &Visit, body: Bytes) -> Result<Bytes, Box<Reply>> {
         let Some(coding) = visit.coding else { return Ok(body) };
-        self.codecs.decode(coding, &body, self.max_body_bytes()).map_err(|error| match error {
+        let decoded = self.codecs.decode_into(coding, &body, self.max_body_bytes(), &visit.account);
+        decoded.map_err(|error| match error {
             DecodeError::TooLarge { .. } => self.too_large(visit).into(),
+            DecodeError::OverBudget(error) => self.over_budget(visit, error).into(),
             error => {
                 let error = RpcError::value_error(error.to_string());
                 self.refusal(visit, StatusCode::BAD_REQUEST, &error).into()

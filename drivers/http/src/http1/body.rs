@@ -1,19 +1,23 @@
 //! Reads one message's body into one piece of memory, whichever way it is delimited.
 
-use super::body_memory::BodyMemory;
 use super::chunked::{ChunkedDecoder, Step};
 use super::input::Input;
 use super::{BodyKind, BodyTooLarge, Limits, Malformed};
 use bytes::Bytes;
+use vgi_rpc_protocol::memory::{Account, Assembly, Growth, OverBudget, Spare};
 
 /// Portions at least this long are read in place, shorter ones by way of the scratch memory, where what follows
 /// them can be read along.
 const DIRECT_READ_BYTES: u64 = 16 << 10;
+/// The first memory for a body of unknown length, which is mostly short, in bytes.
+const FIRST_UNKNOWN_BYTES: usize = 4 << 10;
 
 /// A body as far as it has been read.
 pub(super) struct BodyReader {
     framing: Framing,
-    memory: BodyMemory,
+    memory: Assembly,
+    /// What the memory comes to at most: the body's length, or the limit where that is not known.
+    whole: usize,
     max: u64,
 }
 
@@ -29,6 +33,8 @@ enum Framing {
 pub(super) enum BodyError {
     TooLarge(BodyTooLarge),
     Malformed(Malformed),
+    /// The memory budget has no room for it.
+    OverBudget(OverBudget),
     /// The peer ended within it.
     Truncated,
 }
@@ -39,9 +45,20 @@ impl From<Malformed> for BodyError {
     }
 }
 
+impl From<OverBudget> for BodyError {
+    fn from(error: OverBudget) -> Self {
+        Self::OverBudget(error)
+    }
+}
+
 impl BodyReader {
     /// A body of at most `max` bytes. `spare` is memory of an earlier body.
-    pub(super) fn new(kind: BodyKind, max: u64, spare: Bytes) -> Result<Self, BodyTooLarge> {
+    pub(super) fn new(
+        kind: BodyKind,
+        max: u64,
+        spare: Spare,
+        account: &Account,
+    ) -> Result<Self, BodyTooLarge> {
         let (framing, len) = match kind {
             BodyKind::None => (Framing::Length(0), Some(0)),
             BodyKind::Length(len) => (Framing::Length(len), Some(len)),
@@ -51,23 +68,32 @@ impl BodyReader {
         if len > Some(max) {
             return Err(BodyTooLarge { max });
         }
-        // A length beyond the address space will not arrive; then memory follows what does.
-        let memory = BodyMemory::new(len.and_then(|len| usize::try_from(len).ok()), spare);
-        Ok(Self { framing, memory, max })
+        // A length beyond the address space will not arrive.
+        let whole = usize::try_from(len.unwrap_or(max)).unwrap_or(usize::MAX);
+        let growth = match len {
+            Some(_) => Growth::ARRIVAL,
+            None => Growth { first: FIRST_UNKNOWN_BYTES, ..Growth::ARRIVAL },
+        };
+        Ok(Self { framing, memory: Assembly::new(account, growth, spare), whole, max })
+    }
+
+    /// Bytes of data that are known to come next.
+    fn wanted(&self) -> u64 {
+        match &self.framing {
+            Framing::Length(left) => *left,
+            Framing::Chunked(decoder) => decoder.data_left(),
+            Framing::UntilEof => self.max.saturating_sub(self.memory.filled() as u64),
+        }
     }
 
     /// The body's own memory, if a large portion of data is to come next and the input is empty. Not before the
     /// first byte has come: until then the body is a mere announcement.
     pub(super) fn space(&mut self) -> Option<&mut [u8]> {
-        let wanted = match &self.framing {
-            Framing::Length(left) => *left,
-            Framing::Chunked(decoder) => decoder.data_left(),
-            Framing::UntilEof => self.max.saturating_sub(self.memory.filled() as u64),
-        };
-        if self.memory.filled() == 0 || wanted < DIRECT_READ_BYTES {
+        let wanted = self.wanted();
+        let space = self.memory.space();
+        if wanted < DIRECT_READ_BYTES || space.is_empty() {
             return None;
         }
-        let space = self.memory.space();
         let count = space.len().min(usize::try_from(wanted).unwrap_or(usize::MAX));
         space.get_mut(..count)
     }
@@ -92,7 +118,6 @@ impl BodyReader {
                         if size > self.max.saturating_sub(self.memory.filled() as u64) {
                             return Err(BodyError::TooLarge(BodyTooLarge { max: self.max }));
                         }
-                        self.memory.expect(size);
                         continue;
                     }
                 },
@@ -106,9 +131,16 @@ impl BodyReader {
             };
             let front = input.front();
             if front.is_empty() {
-                return if eof { Err(BodyError::Truncated) } else { Ok(false) };
+                if eof {
+                    return Err(BodyError::Truncated);
+                }
+                if self.memory.filled() > 0 && self.wanted() >= DIRECT_READ_BYTES {
+                    self.memory.make_room(self.whole)?;
+                }
+                return Ok(false);
             }
             let portion = front.len().min(usize::try_from(wanted).unwrap_or(usize::MAX));
+            self.memory.make_room(self.whole)?;
             let count = self.memory.copy(front.get(..portion).unwrap_or_default());
             input.consume(count);
             self.note(count as u64);
@@ -116,7 +148,7 @@ impl BodyReader {
     }
 
     /// The body, and its memory for a later one.
-    pub(super) fn finish(self) -> (Bytes, Bytes) {
+    pub(super) fn finish(self) -> (Bytes, Spare) {
         self.memory.finish()
     }
 

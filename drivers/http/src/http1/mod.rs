@@ -30,6 +30,7 @@
 //!             Some(Event::Head(..)) => connection.read_body(1 << 20)?,
 //!             Some(Event::Body(body)) => connection.respond(http::Response::new(vec![body]))?,
 //!             Some(Event::BodyTooLarge(_)) => connection.reject(http::StatusCode::PAYLOAD_TOO_LARGE)?,
+//!             Some(Event::BodyOverBudget(_)) => connection.reject(http::StatusCode::SERVICE_UNAVAILABLE)?,
 //!             Some(Event::Malformed(error)) => connection.reject(error.status())?,
 //!             Some(Event::Aborted(_)) | None => {}
 //!         }
@@ -61,7 +62,6 @@
 //! ```
 
 mod body;
-mod body_memory;
 mod chunked;
 pub mod client;
 mod command_error;

@@ -6,6 +6,7 @@ use super::input::Input;
 use super::{BodyKind, BodyTooLarge, Limits, Malformed};
 use bytes::Bytes;
 use std::fmt;
+use vgi_rpc_protocol::memory::{Account, Spare};
 
 /// More than the empty lines that may stand before a head, so that the head's own limit is what stops it.
 const BEFORE_HEAD_BYTES: usize = 64;
@@ -18,7 +19,9 @@ pub(super) struct Receiver {
     /// The last `read_buf` lent the body's memory.
     lent_body: bool,
     /// Memory of the last large body.
-    spare: Bytes,
+    spare: Spare,
+    /// Bodies are reserved in it as they arrive.
+    account: Account,
     eof: bool,
     /// Bytes taken in so far, of whatever kind.
     received: u64,
@@ -39,6 +42,10 @@ impl fmt::Debug for Receiver {
 }
 
 impl Receiver {
+    pub(super) fn set_account(&mut self, account: Account) {
+        self.account = account;
+    }
+
     pub(super) fn is_eof(&self) -> bool {
         self.eof
     }
@@ -110,7 +117,7 @@ impl Receiver {
 
     /// Begins to read a body.
     pub(super) fn begin_body(&mut self, kind: BodyKind, max: u64) -> Result<(), BodyTooLarge> {
-        self.body = Some(BodyReader::new(kind, max, std::mem::take(&mut self.spare))?);
+        self.body = Some(BodyReader::new(kind, max, std::mem::take(&mut self.spare), &self.account)?);
         Ok(())
     }
 
@@ -139,7 +146,7 @@ impl Receiver {
 
     /// Gives back memory that is kept for input to come.
     pub(super) fn release_memory(&mut self) {
-        self.spare = Bytes::new();
+        self.spare = Spare::default();
         self.input.release_memory();
     }
 }

@@ -1,10 +1,10 @@
 //! The protocol of one connection as the event loop drives it: a responder, and what of it takes a clock or a file.
 
 use super::ServiceAcceptor;
-use bytes::Bytes;
 use std::time::Instant;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::ipc::Outbox;
+use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_protocol::service::{self, Done, Peer, Responder, TransportKind};
 use vgi_rpc_protocol::{IdSource, Next as Polled};
 use vgi_rpc_reactor::{Acceptor, Machine, Next, Origin, Phase, Work};
@@ -13,6 +13,7 @@ use vgi_rpc_reactor::{Acceptor, Machine, Next, Origin, Phase, Work};
 #[derive(Debug)]
 pub(crate) struct Conversation {
     responder: Responder,
+    account: Account,
     /// Where calls are recorded, and the time that their records count from.
     log: Option<(AccessLog, Instant)>,
     /// An invocation was completed since the responder was last idle: what is open now is a stream.
@@ -39,12 +40,14 @@ impl Acceptor for ServiceAcceptor {
     fn accept(&self, origin: &Origin, seed: u64) -> Conversation {
         let peer = peer(origin, &self.service);
         let ids = IdSource::seeded(seed);
-        let mut responder = Responder::new(self.service.clone(), peer, self.limits.clone(), ids);
+        let account = self.budget.account();
+        let mut responder = Responder::new(self.service.clone(), peer, self.limits.clone(), ids)
+            .with_account(account.clone());
         let log = self.access_log.clone().map(|log| (log, self.started));
         if log.is_some() {
             responder.record_calls();
         }
-        Conversation { responder, log, in_call: false, is_broken: false }
+        Conversation { responder, account, log, in_call: false, is_broken: false }
     }
 }
 
@@ -93,7 +96,7 @@ impl Machine for Conversation {
     }
 
     fn receive(&mut self, bytes: &[u8]) {
-        self.responder.receive(Bytes::copy_from_slice(bytes));
+        self.responder.receive(self.account.copy(bytes));
     }
 
     fn receive_eof(&mut self) {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::Limits;
+use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Service, TransportKind};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_reactor::{Address, BindError, Ended, Handle, Listener, Options, SocketFileError};
@@ -55,6 +56,7 @@ impl From<BindError> for ServerError {
 pub(crate) struct ServiceAcceptor {
     service: Arc<Service>,
     limits: Limits,
+    budget: Budget,
     access_log: Option<AccessLog>,
     /// The time that records count from.
     started: Instant,
@@ -65,6 +67,7 @@ pub(crate) struct ServiceAcceptor {
 pub struct Server {
     service: Arc<Service>,
     limits: Limits,
+    budget: Budget,
     access_log: Option<AccessLog>,
     options: Options,
     threaded: bool,
@@ -76,6 +79,7 @@ impl Server {
         Self {
             service,
             limits: Limits::default(),
+            budget: vgi_rpc_memory::default_budget(),
             access_log: None,
             options: Options::default(),
             threaded: true,
@@ -85,6 +89,13 @@ impl Server {
     /// Sets the bounds of what a connection accepts and holds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets how much memory the peers of all connections together may make the process hold. Servers may share a
+    /// budget. Default: a quarter of what the process may use.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
         self
     }
 
@@ -189,6 +200,7 @@ impl Server {
         let acceptor = ServiceAcceptor {
             service: self.service.clone(),
             limits: self.limits.clone(),
+            budget: self.budget.clone(),
             access_log: self.access_log.clone(),
             started: Instant::now(),
         };

@@ -82,6 +82,10 @@ impl Settings {
         if !self.prefix.is_empty() && (!is_path || self.prefix.parse::<http::Uri>().is_err()) {
             return Err(SettingsError::Prefix(self.prefix));
         }
+        if let Some(limit) = self.max_response_bytes {
+            // It holds for what Arrow unfolds of a response as well.
+            self.limits.max_body_bytes = self.limits.max_body_bytes.min(limit);
+        }
         match self.max_response_bytes {
             Some(limit) if !ACCEPTED_LIMITS.contains(&limit) => {
                 Err(SettingsError::MaxResponseBytes { limit })

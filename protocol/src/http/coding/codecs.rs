@@ -3,6 +3,7 @@
 use super::Coding;
 use super::gzip::{self, Gzip};
 use super::zstandard::Zstandard;
+use crate::memory::{Account, OverBudget};
 use bytes::Bytes;
 
 /// Bodies shorter than this are sent as they are: coding them costs more than the bytes it saves.
@@ -41,6 +42,9 @@ pub enum DecodeError {
         /// The limit in bytes.
         max: u64,
     },
+    /// The decoded body, or its decoder, does not fit into the memory budget: status 503.
+    #[error("the body cannot be decoded: {0}")]
+    OverBudget(#[from] OverBudget),
 }
 
 impl DecodeError {
@@ -94,9 +98,24 @@ impl Codecs {
     /// # Errors
     /// When the body is not what the coding says, or too large.
     pub fn decode(&self, coding: Coding, body: &[u8], max: u64) -> Result<Bytes, DecodeError> {
+        self.decode_into(coding, body, max, &Account::default())
+    }
+
+    /// As [`Self::decode`], with the decoded body reserved in an account as it grows, and the decoder's window while it
+    /// decodes.
+    ///
+    /// # Errors
+    /// As there, and when the account's budget has no room.
+    pub fn decode_into(
+        &self,
+        coding: Coding,
+        body: &[u8],
+        max: u64,
+        account: &Account,
+    ) -> Result<Bytes, DecodeError> {
         match coding {
-            Coding::Zstd => self.zstandard.decode(body, max),
-            Coding::Gzip => gzip::decode(body, max),
+            Coding::Zstd => self.zstandard.decode(body, max, account),
+            Coding::Gzip => gzip::decode(body, max, account),
         }
     }
 }

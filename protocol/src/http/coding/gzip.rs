@@ -3,6 +3,7 @@
 use super::codecs::DecodeError;
 use super::output::Output;
 use super::pool::Pool;
+use crate::memory::Account;
 use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
@@ -56,23 +57,20 @@ fn compress(context: &mut Compress, segments: &[Bytes], total: usize) -> Option<
 }
 
 /// Decodes all members of a body, into at most `max` bytes together.
-pub(super) fn decode(body: &[u8], max: u64) -> Result<Bytes, DecodeError> {
+pub(super) fn decode(body: &[u8], max: u64, account: &Account) -> Result<Bytes, DecodeError> {
     // One context serves all members, so that many empty ones cost no more than their bytes.
     let mut decoder = MultiGzDecoder::new(body);
     // The last trailer's size is modulo 2^32 and may be a lie. It only says how much memory to begin with.
     let announced = body.last_chunk().map(|size| u64::from(u32::from_le_bytes(*size)));
-    let mut output = Output::new(body.len(), announced, max);
+    let mut output = Output::new(body.len(), announced, max, account);
     loop {
-        match decoder.read(output.space()) {
+        match decoder.read(output.space()?) {
             Ok(0) => return Ok(output.finish()),
-            Ok(count) => output.advance(count),
+            Ok(count) => output.advance(count)?,
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 return Err(DecodeError::corrupt_gzip("a member is cut short"));
             }
             Err(_) => return Err(DecodeError::corrupt_gzip("a member's header, data or checksum is wrong")),
-        }
-        if output.is_too_large() {
-            return Err(DecodeError::TooLarge { max });
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The coding `zstd`: one or more frames per body, skippable and empty ones included. RFC 8878, section 3.1.
 
 use super::codecs::DecodeError;
-use super::output::{Output, aligned, believed};
+use super::output::{Output, believed};
 use super::pool::Pool;
+use crate::memory::Account;
 use bytes::Bytes;
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd::zstd_safe::{
@@ -12,6 +13,8 @@ use zstd::zstd_safe::{
 /// Base-2 logarithm of the largest window that a frame may have: 8 MiB, which RFC 9659 sets for this content coding.
 /// It bounds what a decoder holds besides the output.
 const MAX_WINDOW_LOG: u32 = 23;
+/// Bytes of the largest block, of which a decoder in steps holds one as it came and one decoded.
+const MAX_BLOCK_BYTES: usize = 128 << 10;
 /// Contexts that have grown beyond this are not kept.
 const MAX_KEPT_BYTES: usize = 10 << 20;
 
@@ -42,13 +45,18 @@ impl Zstandard {
     }
 
     /// Decodes all frames of a body, into at most `max` bytes together.
-    pub(super) fn decode(&self, body: &[u8], max: u64) -> Result<Bytes, DecodeError> {
-        let announced = announced_size(body, max)?;
+    pub(super) fn decode(&self, body: &[u8], max: u64, account: &Account) -> Result<Bytes, DecodeError> {
+        let Announced { size: announced, window } = announced(body, max)?;
         let mut context = self.decompressors.take().unwrap_or_default();
         context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(named)?;
         let decoded = match announced.and_then(|size| usize::try_from(size).ok()) {
-            Some(size) if size <= believed(body.len()) => decompress_whole(&mut context, body, size),
-            _ => decompress_in_steps(&mut context, body, Output::new(body.len(), announced, max), max),
+            Some(size) if size <= believed(body.len()) => decompress_whole(&mut context, body, size, account),
+            _ => {
+                account.reserve(window + 2 * MAX_BLOCK_BYTES).map_err(DecodeError::from).and_then(|_window| {
+                    let output = Output::new(body.len(), announced, max, account);
+                    decompress_in_steps(&mut context, body, output)
+                })
+            }
         };
         if context.reset(ResetDirective::SessionOnly).is_ok() && context.sizeof() <= MAX_KEPT_BYTES {
             self.decompressors.give_back(context);
@@ -57,18 +65,29 @@ impl Zstandard {
     }
 }
 
-/// The sum of the sizes that the frames announce; `None` if one of them announces none.
+/// What the frames of a body announce.
+struct Announced {
+    /// The sum of their sizes; `None` if one of them announces none.
+    size: Option<u64>,
+    /// Bytes of the largest window.
+    window: usize,
+}
+
+/// Reads what the frames announce.
 ///
 /// Looks at the headers of frames and blocks only, each once, and stops as soon as the sum is above `max`.
 ///
 /// # Errors
 /// If the sum is above `max`, or the body is not a sequence of whole frames.
-fn announced_size(body: &[u8], max: u64) -> Result<Option<u64>, DecodeError> {
-    let (mut rest, mut sum, mut is_complete) = (body, 0_u64, true);
+fn announced(body: &[u8], max: u64) -> Result<Announced, DecodeError> {
+    let (mut rest, mut sum, mut is_complete, mut window) = (body, 0_u64, true, 0);
     loop {
         match zstd_safe::get_frame_content_size(rest) {
             Ok(Some(size)) => sum = sum.saturating_add(size),
-            Ok(None) => is_complete = false,
+            Ok(None) => {
+                is_complete = false;
+                window = window.max(window_bytes(rest));
+            }
             Err(_) if rest.len() == body.len() => {
                 return Err(DecodeError::corrupt_zstd("it does not begin with a frame's header"));
             }
@@ -80,9 +99,19 @@ fn announced_size(body: &[u8], max: u64) -> Result<Option<u64>, DecodeError> {
         let frame = zstd_safe::find_frame_compressed_size(rest).map_err(named)?;
         rest = rest.get(frame..).unwrap_or_default();
         if rest.is_empty() {
-            return Ok(is_complete.then_some(sum));
+            return Ok(Announced { size: is_complete.then_some(sum), window });
         }
     }
+}
+
+/// Bytes of the window of a frame that announces no size, as its header says, and no more than is accepted. RFC 8878,
+/// section 3.1.1.1.2.
+fn window_bytes(frame: &[u8]) -> usize {
+    // Magic number, descriptor, window descriptor: five bits of exponent, three of mantissa.
+    let Some(descriptor) = frame.get(5) else { return 0 };
+    let base = 1_u64 << (10 + (descriptor >> 3));
+    let window = base + base / 8 * u64::from(descriptor & 7);
+    usize::try_from(window.min(1 << MAX_WINDOW_LOG)).unwrap_or_default()
 }
 
 fn compress(context: &mut CCtx<'static>, segments: &[Bytes], total: usize) -> Option<Vec<u8>> {
@@ -121,29 +150,30 @@ fn compress_segments(context: &mut CCtx<'static>, segments: &[Bytes], coded: &mu
 }
 
 /// The fast way, with no window besides the output: for a size that is likely.
-fn decompress_whole(context: &mut DCtx<'static>, body: &[u8], size: usize) -> Result<Bytes, DecodeError> {
-    let mut storage = aligned(size);
-    let decoded = context.decompress(storage.as_mut(), body).map_err(named)?;
-    storage.truncate(decoded);
-    Ok(storage.freeze())
+fn decompress_whole(
+    context: &mut DCtx<'static>,
+    body: &[u8],
+    size: usize,
+    account: &Account,
+) -> Result<Bytes, DecodeError> {
+    let mut output = Output::exact(size, account)?;
+    let decoded = context.decompress(output.whole(), body).map_err(named)?;
+    output.advance(decoded)?;
+    Ok(output.finish())
 }
 
 fn decompress_in_steps(
     context: &mut DCtx<'static>,
     body: &[u8],
     mut output: Output,
-    max: u64,
 ) -> Result<Bytes, DecodeError> {
     let mut input = InBuffer::around(body);
     loop {
         let read = input.pos();
-        let mut space = OutBuffer::around(output.space());
+        let mut space = OutBuffer::around(output.space()?);
         let left = context.decompress_stream(&mut space, &mut input).map_err(named)?;
         let written = space.pos();
-        output.advance(written);
-        if output.is_too_large() {
-            return Err(DecodeError::TooLarge { max });
-        }
+        output.advance(written)?;
         // Zero is the end of a frame.
         if left == 0 && input.pos() == body.len() {
             return Ok(output.finish());

@@ -1,6 +1,7 @@
 //! Why an exchange failed, and what its caller may conclude from it.
 
 use crate::http1::{BodyTooLarge, Malformed};
+use vgi_rpc_protocol::memory::OverBudget;
 
 /// The exchange failed, and the connection with it: close the socket.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum Error {
     /// The response's body is larger than the request allowed.
     #[error("response: {0}")]
     BodyTooLarge(#[from] BodyTooLarge),
+    /// The memory budget has no room for the response's body.
+    #[error("response: {0}")]
+    OverBudget(#[from] OverBudget),
     /// The server ended before the response was complete.
     #[error("the connection ended before the response was complete: {0}")]
     Truncated(Received),

@@ -8,7 +8,8 @@ use crate::http1::head_bytes::{HeadBytes, HeadKind};
 use crate::http1::receiver::Receiver;
 use crate::http1::{BodyKind, BodyTooLarge, CommandError, Limits, Malformed, Next, Outbox};
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, header};
+use vgi_rpc_protocol::memory::Account;
 
 /// One connection, from its first byte to its last. See the [module](super) for its states.
 #[derive(Debug)]
@@ -63,6 +64,13 @@ impl Connection {
             is_last: false,
             lingers: false,
         }
+    }
+
+    /// Reserves bodies that arrive and responses that wait in this account. To be set before anything is received.
+    pub fn with_account(mut self, account: Account) -> Self {
+        self.outbox = Outbox::with_account(&account);
+        self.receiver.set_account(account);
+        self
     }
 
     /// What the connection was at when it was last polled.
@@ -172,6 +180,7 @@ impl Connection {
         let to_discard = self.to_discard();
         let closes = answer.closes() || self.is_last || !self.exchange.is_persistent || to_discard.is_none();
         answer.write(&mut self.outbox, &self.exchange, closes);
+        self.outbox.charge();
         match to_discard {
             Some(0) if !closes => self.state = State::Head(HeadBytes::new(HeadKind::Request)),
             Some(count) if !closes => self.state = State::Discarding(count),
@@ -184,7 +193,7 @@ impl Connection {
     }
 
     /// Answers with a status and no body, and closes behind it: for malformed requests, bodies that are too large,
-    /// and requests that take too long to come.
+    /// and requests that take too long to come. An answer of 503 asks the client to try again in a second.
     ///
     /// # Errors
     /// Nothing of an unanswered request has come: [`Self::close_after_response`] closes then.
@@ -206,6 +215,9 @@ impl Connection {
         self.state = State::Answering;
         let mut response = Response::new(Vec::new());
         *response.status_mut() = status;
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         self.respond(response)
     }
 
@@ -286,6 +298,11 @@ impl Connection {
                         return Next::Event(Event::BodyTooLarge(error));
                     }
                     Err(BodyError::Malformed(error)) => return Next::Event(self.refuse(error)),
+                    Err(BodyError::OverBudget(error)) => {
+                        self.receiver.discard();
+                        self.state = State::Answering;
+                        return Next::Event(Event::BodyOverBudget(error));
+                    }
                     Err(BodyError::Truncated) => {
                         self.close();
                         return Next::Event(Event::Aborted(Aborted::Body));

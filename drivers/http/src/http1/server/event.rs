@@ -4,6 +4,7 @@ use crate::http1::{BodyKind, BodyTooLarge, Malformed};
 use bytes::Bytes;
 use http::request;
 use std::fmt;
+use vgi_rpc_protocol::memory::OverBudget;
 
 /// Something that happened on a connection.
 #[expect(clippy::large_enum_variant, reason = "a head is moved out at once; a box would cost an allocation")]
@@ -19,6 +20,9 @@ pub enum Event {
     Body(Bytes),
     /// The body that was asked for is too large: an answer is due, 413 by custom.
     BodyTooLarge(BodyTooLarge),
+    /// The memory budget has no room for the body that was asked for. What came of it was dropped: an answer is due,
+    /// 503 by custom, and the connection closes after it.
+    BodyOverBudget(OverBudget),
     /// The bytes are no acceptable request. An answer is due, as a rule
     /// [`reject`](super::Connection::reject) with the error's [`status`](Malformed::status); the connection closes
     /// after it.
@@ -34,6 +38,7 @@ impl fmt::Debug for Event {
             Self::Head(parts, body) => formatter.debug_tuple("Head").field(parts).field(body).finish(),
             Self::Body(body) => formatter.debug_tuple("Body").field(&body.len()).finish(),
             Self::BodyTooLarge(error) => formatter.debug_tuple("BodyTooLarge").field(error).finish(),
+            Self::BodyOverBudget(error) => formatter.debug_tuple("BodyOverBudget").field(error).finish(),
             Self::Malformed(error) => formatter.debug_tuple("Malformed").field(error).finish(),
             Self::Aborted(place) => formatter.debug_tuple("Aborted").field(place).finish(),
         }

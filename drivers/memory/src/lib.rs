@@ -1,0 +1,104 @@
+//! How much memory a vgi-rpc server may hold for its peers, unless its operator says otherwise.
+//!
+//! The core reserves in a [`Budget`] what peers make it hold. How large that may be depends on the machine, which the
+//! core does not look at. The servers of this project do so here.
+//!
+//! ```
+//! let budget = vgi_rpc_memory::default_budget();
+//! assert!(budget.limit() as u64 <= vgi_rpc_memory::available());
+//! ```
+
+use rustix::process::{Resource, getrlimit};
+use std::fs;
+use std::path::{Path, PathBuf};
+use vgi_rpc_protocol::memory::Budget;
+
+/// The part of the available memory that a server's budget has by default: the rest is for handlers, for the code, and
+/// for what the allocator loses.
+const SHARE: u64 = 4;
+/// Assumed where the system does not say what it has.
+const UNKNOWN_BYTES: u64 = 2 << 30;
+/// Where control groups are mounted.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// A budget of a quarter of the [`available`] memory.
+pub fn default_budget() -> Budget {
+    Budget::new(usize::try_from(available() / SHARE).unwrap_or(usize::MAX))
+}
+
+/// Bytes of memory that this process may use: the least of the physical memory, the limits of its control group and of
+/// the groups around it, and its own limits on address space and data (`RLIMIT_AS`, `RLIMIT_DATA`).
+pub fn available() -> u64 {
+    let limits =
+        [Resource::As, Resource::Data].into_iter().filter_map(|resource| getrlimit(resource).current);
+    let groups = fs::read_to_string("/proc/self/cgroup").map(|text| group_files(&text)).unwrap_or_default();
+    let groups = groups.into_iter().filter_map(|file| group_limit(&fs::read_to_string(file).ok()?));
+    limits.chain(groups).chain([physical()]).min().unwrap_or(UNKNOWN_BYTES)
+}
+
+/// Bytes of physical memory.
+fn physical() -> u64 {
+    #[cfg(target_os = "linux")]
+    {
+        let info = rustix::system::sysinfo();
+        u64::from(info.mem_unit).saturating_mul(info.totalram)
+    }
+    #[cfg(not(target_os = "linux"))]
+    UNKNOWN_BYTES
+}
+
+/// The files that may limit the memory of a process whose `/proc/self/cgroup` has this text: those of its group and of
+/// every group around it. In a container its group is the root of what it sees, whatever the text says.
+fn group_files(text: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in text.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (root, file) = match controllers {
+            "" => (CGROUPS.into(), "memory.max"),
+            named if named.split(',').any(|name| name == "memory") => {
+                (format!("{CGROUPS}/{named}"), "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let groups = Path::new(path.trim_start_matches('/')).ancestors();
+        files.extend(groups.map(|group| Path::new(&root).join(group).join(file)));
+    }
+    files
+}
+
+/// The limit that such a file sets. "max", and numbers that no machine has, mean that there is no limit.
+fn group_limit(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_may_use_some_memory_and_no_more_than_there_is() {
+        assert!(available() > 1 << 20);
+        assert!(available() <= physical());
+        assert_eq!(default_budget().limit() as u64, available() / 4);
+    }
+
+    #[test]
+    fn groups_of_both_versions_and_those_around_them_are_looked_at() {
+        let files = group_files("5:cpu,memory:/a/b\n3:cpuset:/\n0::/c\nbroken\n");
+        let expected = [
+            "/sys/fs/cgroup/cpu,memory/a/b/memory.limit_in_bytes",
+            "/sys/fs/cgroup/cpu,memory/a/memory.limit_in_bytes",
+            "/sys/fs/cgroup/cpu,memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/c/memory.max",
+            "/sys/fs/cgroup/memory.max",
+        ];
+        assert_eq!(files, expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_group_without_a_limit_says_so_in_words() {
+        assert_eq!(group_limit("max\n"), None);
+        assert_eq!(group_limit("1073741824\n"), Some(1 << 30));
+    }
+}
