@@ -4,6 +4,7 @@ use super::auth::AuthContext;
 use super::method::Method;
 use super::session::SessionAccess;
 use crate::ipc::Metadata;
+use crate::memory::Account;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
@@ -108,6 +109,8 @@ pub struct CallContext {
     pub(crate) logs: Vec<LogMessage>,
     pub(crate) budget: ResponseBudget,
     pub(crate) session: Option<Box<dyn SessionAccess>>,
+    /// What the call makes the process hold is reserved in it.
+    pub(crate) account: Account,
 }
 
 /// Bytes that one response of a call may have and should have, where the transport bounds them: HTTP does.
@@ -126,9 +129,10 @@ impl CallContext {
         peer: Arc<Peer>,
         made_id: Option<Box<str>>,
         metadata: Metadata,
+        account: Account,
     ) -> Self {
         let (logs, budget) = (Vec::new(), ResponseBudget::default());
-        Self { method, peer, made_id, metadata, logs, budget, session: None }
+        Self { method, peer, made_id, metadata, logs, budget, session: None, account }
     }
 
     /// Name of the protocol that owns the method.

@@ -305,8 +305,9 @@ impl Responder {
             self.end_record(Some(error));
             return None;
         }
+        let account = self.connection.config().account.clone();
         let made_id = request.request_id().is_none().then(|| self.connection.request_id().into());
-        let context = CallContext::new(method, self.peer.clone(), made_id, request.metadata);
+        let context = CallContext::new(method, self.peer.clone(), made_id, request.metadata, account);
         hooks::start(&service.hooks, &context);
         Some(Work { task: Task::Call(request.batch), context })
     }

@@ -2,7 +2,7 @@
 
 use super::body::read;
 use super::recover::Recovered;
-use super::{Dispatch, Refusal, bad_request};
+use super::{Dispatch, Refusal};
 use crate::http::budget;
 use crate::http::reply::Reply;
 use crate::http::token::{Binding, Cursor, SealError};
@@ -20,7 +20,7 @@ impl Dispatch<'_> {
             return Err(self.not_of_kind("no stream: its path has no /exchange"));
         };
         let (batch, metadata) = read(body, self.endpoint.limits(), &self.visit.account)?;
-        let Recovered { call_id, call, mut stream } = self.recover(&metadata).map_err(bad_request)?;
+        let Recovered { call_id, call, mut stream, memory: _tokens } = self.recover(&metadata)?;
         let cancelled = metadata.contains_key(keys::CANCEL);
         self.begin_record(&batch, MethodKind::Stream(kind));
         if let Some(record) = &mut self.record {
@@ -84,6 +84,8 @@ impl Dispatch<'_> {
                 RpcError::type_error(format!("the stream's state cannot be serialised: {error}"))
             })
         })?;
+        // The state is sealed once and coded as text once, which makes it longer by a third.
+        let _room = self.visit.account.reserve(state.len().saturating_mul(3))?;
         let cursor = Cursor { created_at: self.visit.now.as_secs(), call_id, state: state.into() };
         cursor.seal(self.endpoint.keys(), self.binding(), self.endpoint.random()).map_err(unsealed)
     }

@@ -27,6 +27,7 @@ use super::session::CallSession;
 use super::token::Binding;
 use super::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata};
+use crate::memory::OverBudget;
 use crate::server::ResponseWriter;
 use crate::service::work::{Done, Emission, Outcome, split_logs};
 use crate::service::{CallContext, CallRecord, HttpRecord, Method, MethodInfo, ResponseBudget, hooks};
@@ -70,6 +71,11 @@ pub(crate) struct Dispatch<'a> {
 
 /// Why a request was not dispatched.
 type Refusal = (StatusCode, RpcError);
+
+/// A request that the memory budget has no room for.
+fn no_room(error: OverBudget) -> Refusal {
+    (StatusCode::SERVICE_UNAVAILABLE, error.into())
+}
 
 fn bad_request(error: RpcError) -> Refusal {
     (StatusCode::BAD_REQUEST, error)
@@ -150,7 +156,9 @@ impl<'a> Dispatch<'a> {
     /// The context of a handler's invocation.
     fn context(&mut self, metadata: Metadata) -> CallContext {
         let made_id = Some(self.visit.request_id.as_str().into());
-        let mut context = CallContext::new(self.method.clone(), self.visit.peer.clone(), made_id, metadata);
+        let Visit { peer, account, .. } = self.visit;
+        let mut context =
+            CallContext::new(self.method.clone(), peer.clone(), made_id, metadata, account.clone());
         context.budget = self.budget;
         context.session = self.session.take().map(|session| Box::new(session) as Box<_>);
         context

@@ -1,9 +1,10 @@
 //! Bringing a stream back from its tokens. WIRE_PROTOCOL 10, "Resolution order".
 
-use super::Dispatch;
+use super::{Dispatch, Refusal, bad_request, no_room};
 use crate::http::endpoint::ResolvedCall;
 use crate::http::token::{CallToken, Cursor, TokenError};
 use crate::ipc::{EncodedSchema, Metadata, decode_schema};
+use crate::memory::Reservation;
 use crate::service::method::Handler;
 use crate::service::work::{OpenStream, guard};
 use crate::wire::error::RpcError;
@@ -17,12 +18,22 @@ pub(super) struct Recovered {
     pub(super) call_id: [u8; 16],
     pub(super) call: Arc<ResolvedCall>,
     pub(super) stream: Box<OpenStream>,
+    /// For the tokens, once they are opened.
+    pub(super) memory: Reservation,
 }
 
 impl Dispatch<'_> {
     /// Opens the tokens, in the order that the specification demands: the cursor, which is sealed for this caller,
     /// says which call it belongs to; only then is that call looked up, or the token that it came with opened.
-    pub(super) fn recover(&self, metadata: &Metadata) -> Result<Recovered, RpcError> {
+    pub(super) fn recover(&self, metadata: &Metadata) -> Result<Recovered, Refusal> {
+        let tokens = [keys::STREAM_STATE, keys::CALL_STATE];
+        let len: usize = tokens.iter().filter_map(|key| metadata.get(key)).map(<[u8]>::len).sum();
+        // A token is decoded once and decrypted once, into fewer bytes each.
+        let memory = self.visit.account.reserve(2 * len).map_err(no_room)?;
+        self.open_tokens(metadata, memory).map_err(bad_request)
+    }
+
+    fn open_tokens(&self, metadata: &Metadata, memory: Reservation) -> Result<Recovered, RpcError> {
         let endpoint = self.endpoint;
         let (now, lifetime) = (self.visit.now, endpoint.token_lifetime());
         let Some(cursor) = metadata.get(keys::STREAM_STATE) else {
@@ -67,6 +78,6 @@ impl Dispatch<'_> {
         // What was sealed here decodes, unless another build of the service sealed it.
         let state = guard(|| restore(&cursor.state).map_err(|_| refused(TokenError::Invalid)))?;
         let stream = OpenStream { state, input: call.input.clone(), output: call.output.clone() };
-        Ok(Recovered { call_id: cursor.call_id, call, stream: Box::new(stream) })
+        Ok(Recovered { call_id: cursor.call_id, call, stream: Box::new(stream), memory })
     }
 }
