@@ -12,6 +12,9 @@ pub enum ConnectionError {
     /// The peer's bytes are no IPC streams.
     #[error("the peer broke the framing: {0}")]
     Framing(#[from] FramingError),
+    /// The driver [gave up](crate::server::Connection::abandon) on the peer.
+    #[error("the connection was abandoned")]
+    Abandoned,
     /// The peer sent valid streams in an order that the protocol does not have.
     #[error("the peer broke the protocol: expected {expected}, got {got}")]
     Protocol {

@@ -40,6 +40,9 @@ pub struct Connection {
     error: Option<ConnectionError>,
 }
 
+const ABANDON_MISUSE: CommandError =
+    CommandError::Misuse { command: "abandon", when: "while the connection reads from its peer" };
+
 #[derive(Debug)]
 enum State {
     Awaiting(Incoming),
@@ -228,6 +231,27 @@ impl Connection {
         self.expect_stream("fail")?;
         self.response.write_error(error);
         self.close_output();
+        Ok(())
+    }
+
+    /// Gives up on a peer in the middle of a message: drops what has come of it, says why where the protocol has a place
+    /// for that, and fails.
+    ///
+    /// # Errors
+    /// While an event waits for its answer, or when the connection has failed.
+    pub fn abandon(&mut self, error: &RpcError) -> Result<(), CommandError> {
+        match self.state {
+            _ if self.error.is_some() => return Err(ABANDON_MISUSE),
+            State::Answering | State::Turn { .. } => return Err(ABANDON_MISUSE),
+            State::Awaiting(_) => {
+                self.response.forget_call();
+                self.response.error_stream(&EncodedSchema::empty(), error);
+            }
+            State::Streaming => self.response.error_stream(&EncodedSchema::empty(), error),
+            State::Draining => {}
+        }
+        self.reader = Reader::with_account(self.config.limits.clone(), self.config.account.clone());
+        self.error = Some(ConnectionError::Abandoned);
         Ok(())
     }
 

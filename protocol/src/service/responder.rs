@@ -133,6 +133,17 @@ impl Responder {
         self.now = now;
     }
 
+    /// Gives up on a peer in the middle of a message. See [`Connection::abandon`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn abandon(&mut self, error: RpcError) -> Result<(), CommandError> {
+        self.connection.abandon(&error)?;
+        self.stream = None;
+        self.end_record(Some(error));
+        Ok(())
+    }
+
     /// Takes back what an invocation gave, and answers with it.
     ///
     /// # Errors

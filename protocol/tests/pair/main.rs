@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod abandon;
 mod built_ins;
 mod connections;
 mod end_of_input;
