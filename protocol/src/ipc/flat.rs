@@ -5,9 +5,9 @@
 //! that way. The rules are the same on both.
 
 use super::check::{absent, buffer_range, ensure};
+use super::columns::assemble;
 use super::envelope::{BatchTable, Envelope, Pair};
 use super::error::MessageError;
-use super::reader::assemble;
 use super::schema::ReceivedSchema;
 use crate::Limits;
 use crate::memory::Account;

@@ -13,9 +13,11 @@
 //! | `chunks` | the input: whole chunks shared, large bodies read straight into aligned memory |
 //! | `envelope` | the fields of a message header, read with every access checked |
 //! | `reader` | messages to schemas and batches, with dictionaries |
+//! | `columns` | bodies to columns by way of `arrow-ipc` |
 //! | `dictionaries` | the dictionaries of a stream |
 //! | `flat` | batches of flat columns, decoded here |
 //! | `check` | what must hold before Arrow decodes any other body |
+//! | `null_slots` | text under nulls, which may be any bytes |
 //! | `relaid` | bodies that are compressed or misaligned, laid out anew |
 //! | `schema` | a schema decoded, or encoded once and sent many times |
 //! | `schema_cost` | what a schema takes, before it is decoded |
@@ -26,6 +28,7 @@
 
 mod check;
 mod chunks;
+mod columns;
 mod dictionaries;
 mod encoder;
 mod envelope;
@@ -34,6 +37,7 @@ mod flat;
 mod frames;
 mod layout;
 pub mod metadata;
+mod null_slots;
 mod outbox;
 mod reader;
 mod relaid;

@@ -2,21 +2,19 @@
 
 use super::check::check_batch;
 use super::chunks::Chunks;
+use super::columns::{Decode, assemble, root};
 use super::dictionaries::Dictionaries;
 use super::envelope::{Envelope, MessageType};
 use super::error::{FramingError, MessageError, ReadError};
 use super::flat;
 use super::frames::{Frames, Head};
 use super::metadata::Metadata;
-use super::relaid::{Relayer, must_be_relaid};
+use super::relaid::Relayer;
 use super::schema::{ReceivedSchema, Shape};
 use crate::Limits;
 use crate::memory::{Account, Reservation};
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_buffer::Buffer;
+use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_ipc::MetadataVersion;
-use arrow_ipc::reader::RecordBatchDecoder;
-use arrow_schema::{FieldRef, Fields, Schema, SchemaRef};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -274,9 +272,11 @@ impl Reader {
         self.reserve_arrays(&schema.shape)?;
         if schema.flat && schema.shape.columns > 0 {
             // Cloning a body shares it.
-            let decoded = flat::decode(envelope, schema, body.clone(), &self.limits, &self.account)?;
-            if let Some(batch) = decoded {
-                return Ok(batch);
+            match flat::decode(envelope, schema, body.clone(), &self.limits, &self.account) {
+                Ok(Some(batch)) => return Ok(batch),
+                // What Arrow refuses may be text under a null, which is looked into below.
+                Ok(None) | Err(MessageError::Arrow(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         envelope.reroot(&mut self.scratch);
@@ -343,58 +343,6 @@ impl Reader {
     }
 }
 
-/// What decoding a body by way of `arrow-ipc` takes.
-struct Decode<'a> {
-    relayer: &'a mut Relayer,
-    account: &'a Account,
-    dictionaries: &'a Dictionaries,
-    version: MetadataVersion,
-}
-
-impl Decode<'_> {
-    /// The columns of a batch that was checked. They share the body, or memory that was reserved for them.
-    fn columns(
-        self,
-        table: arrow_ipc::RecordBatch<'_>,
-        schema: &SchemaRef,
-        shape: &Shape,
-        body: Bytes,
-    ) -> Result<RecordBatch, MessageError> {
-        let (table, body) = if must_be_relaid(&table, shape, &body) {
-            let (header, body) = self.relayer.relay(&table, &body, self.account)?;
-            (root::<arrow_ipc::RecordBatch<'_>>(header)?, body)
-        } else {
-            (table, body)
-        };
-        let (body, dictionaries) = (Buffer::from(body), self.dictionaries.values());
-        let decoder = RecordBatchDecoder::try_new(&body, table, schema.clone(), dictionaries, &self.version)?;
-        // All buffers but empty ones are aligned, so nothing is copied.
-        Ok(decoder.read_record_batch()?)
-    }
-}
-
-/// A batch of its stream's schema. Where a column has nulls against that, its field says so: that an argument is
-/// missing is for the method to refuse, not for the framing.
-pub(crate) fn assemble(
-    schema: &ReceivedSchema,
-    columns: Vec<ArrayRef>,
-    rows: usize,
-) -> Result<RecordBatch, MessageError> {
-    let declared = schema.schema().fields();
-    let broken = |(field, column): (&FieldRef, &ArrayRef)| !field.is_nullable() && column.null_count() > 0;
-    let schema = if declared.iter().zip(&columns).any(broken) {
-        let fields = declared.iter().zip(&columns).map(|(field, column)| match broken((field, column)) {
-            true => Arc::new(field.as_ref().clone().with_nullable(true)),
-            false => field.clone(),
-        });
-        Arc::new(Schema::new_with_metadata(fields.collect::<Fields>(), schema.schema().metadata().clone()))
-    } else {
-        schema.schema().clone()
-    };
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
-}
-
 /// The format's version. V4 differs only in that unions have a validity buffer, which nobody sends any more.
 fn version(envelope: &Envelope, shape: &Shape) -> Result<MetadataVersion, MessageError> {
     match MetadataVersion(envelope.version) {
@@ -405,10 +353,4 @@ fn version(envelope: &Envelope, shape: &Shape) -> Result<MetadataVersion, Messag
             got: format!("{other:?}"),
         }),
     }
-}
-
-fn root<'a, T: flatbuffers::Follow<'a> + flatbuffers::Verifiable + 'a>(
-    scratch: &'a [u8],
-) -> Result<T::Inner, MessageError> {
-    flatbuffers::root::<T>(scratch).map_err(|error| MessageError::Arrow(error.to_string()))
 }

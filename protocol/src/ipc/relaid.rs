@@ -6,9 +6,11 @@
 use super::check::{buffer_range, decompressed_buffer_len};
 use super::envelope::Pair;
 use super::error::MessageError;
+use super::null_slots;
 use super::schema::Shape;
 use crate::memory::{Account, aligned};
 use arrow_ipc::{Buffer, CompressionType, RecordBatch, RecordBatchArgs};
+use arrow_schema::Fields;
 use bytes::Bytes;
 use flatbuffers::FlatBufferBuilder;
 use lz4_flex::frame::FrameDecoder;
@@ -53,13 +55,15 @@ pub(crate) fn must_be_relaid(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]
 }
 
 impl Relayer {
-    /// Copies the buffers of a batch, decompressed, into one body. Returns the batch's header for it and the body.
+    /// Copies the buffers of a batch, decompressed, into one body. Returns the batch's header for it and the body. Of
+    /// fields that are named, text under nulls is cleared.
     ///
     /// The batch has been checked against its schema, its body and the limits.
     pub(crate) fn relay(
         &mut self,
         batch: &RecordBatch<'_>,
         body: &[u8],
+        cleared: Option<&Fields>,
         account: &Account,
     ) -> Result<(&[u8], Bytes), MessageError> {
         let codec = batch.compression().map(|compression| compression.codec());
@@ -84,6 +88,9 @@ impl Relayer {
                 Some(codec) => self.decompress(codec, from, to, account)?,
                 None => to.copy_from_slice(from),
             }
+        }
+        if let Some(fields) = cleared {
+            null_slots::clear(batch, fields.iter().map(AsRef::as_ref), &places, &mut memory, account)?;
         }
         // A header lists many buffers of few bytes at most; what it takes is small beside them.
         reservation.charge(places.len() * size_of::<Buffer>());

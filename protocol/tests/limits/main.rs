@@ -9,6 +9,7 @@ mod compression;
 mod damage;
 mod dictionaries;
 mod lies;
+mod null_slots;
 mod requests;
 mod streams;
 mod two_ways;

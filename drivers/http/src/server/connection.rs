@@ -94,6 +94,13 @@ impl Connection {
                     None
                 }
             },
+            Event::BodyOverBudget(error) => match std::mem::take(&mut self.request) {
+                Request::Call(call) => Some(Work::Run(call, Body::OverBudget(error))),
+                Request::Head(_) | Request::None => {
+                    self.reject(StatusCode::SERVICE_UNAVAILABLE);
+                    None
+                }
+            },
             Event::Malformed(error) => {
                 self.reject(error.status());
                 None

@@ -1,0 +1,104 @@
+//! Bodies to columns by way of `arrow-ipc`, and columns to batches.
+
+use super::dictionaries::Dictionaries;
+use super::error::MessageError;
+use super::null_slots::has_text;
+use super::relaid::{Relayer, must_be_relaid};
+use super::schema::{ReceivedSchema, Shape};
+use crate::memory::Account;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_buffer::Buffer;
+use arrow_ipc::MetadataVersion;
+use arrow_ipc::reader::RecordBatchDecoder;
+use arrow_schema::{ArrowError, FieldRef, Fields, Schema, SchemaRef};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// What decoding a body by way of `arrow-ipc` takes.
+pub(crate) struct Decode<'a> {
+    pub(crate) relayer: &'a mut Relayer,
+    pub(crate) account: &'a Account,
+    pub(crate) dictionaries: &'a Dictionaries,
+    pub(crate) version: MetadataVersion,
+}
+
+impl Decode<'_> {
+    /// The columns of a batch that was checked. They share the body, or memory that was reserved for them.
+    pub(crate) fn columns(
+        self,
+        table: arrow_ipc::RecordBatch<'_>,
+        schema: &SchemaRef,
+        shape: &Shape,
+        body: Bytes,
+    ) -> Result<RecordBatch, MessageError> {
+        let decoded = if must_be_relaid(&table, shape, &body) {
+            let (header, relaid) = self.relayer.relay(&table, &body, None, self.account)?;
+            decode(
+                root::<arrow_ipc::RecordBatch<'_>>(header)?,
+                relaid,
+                schema,
+                self.dictionaries,
+                self.version,
+            )
+        } else {
+            decode(table, body.clone(), schema, self.dictionaries, self.version)
+        };
+        match decoded {
+            Ok(batch) => Ok(batch),
+            Err(_) if schema.fields().iter().any(|field| has_text(field)) => {
+                let (header, cleared) =
+                    self.relayer.relay(&table, &body, Some(schema.fields()), self.account)?;
+                Ok(decode(
+                    root::<arrow_ipc::RecordBatch<'_>>(header)?,
+                    cleared,
+                    schema,
+                    self.dictionaries,
+                    self.version,
+                )?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Has `arrow-ipc` decode a body. All buffers but empty ones are aligned, so nothing is copied.
+fn decode(
+    table: arrow_ipc::RecordBatch<'_>,
+    body: Bytes,
+    schema: &SchemaRef,
+    dictionaries: &Dictionaries,
+    version: MetadataVersion,
+) -> Result<RecordBatch, ArrowError> {
+    let body = Buffer::from(body);
+    RecordBatchDecoder::try_new(&body, table, schema.clone(), dictionaries.values(), &version)?
+        .read_record_batch()
+}
+
+/// A batch of its stream's schema. Where a column has nulls against that, its field says so: that an argument is
+/// missing is for the method to refuse, not for the framing.
+pub(crate) fn assemble(
+    schema: &ReceivedSchema,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch, MessageError> {
+    let declared = schema.schema().fields();
+    let broken = |(field, column): (&FieldRef, &ArrayRef)| !field.is_nullable() && column.null_count() > 0;
+    let schema = if declared.iter().zip(&columns).any(broken) {
+        let fields = declared.iter().zip(&columns).map(|(field, column)| match broken((field, column)) {
+            true => Arc::new(field.as_ref().clone().with_nullable(true)),
+            false => field.clone(),
+        });
+        Arc::new(Schema::new_with_metadata(fields.collect::<Fields>(), schema.schema().metadata().clone()))
+    } else {
+        schema.schema().clone()
+    };
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+}
+
+/// The table that a header was moved to.
+pub(crate) fn root<'a, T: flatbuffers::Follow<'a> + flatbuffers::Verifiable + 'a>(
+    scratch: &'a [u8],
+) -> Result<T::Inner, MessageError> {
+    flatbuffers::root::<T>(scratch).map_err(|error| MessageError::Arrow(error.to_string()))
+}
