@@ -1,5 +1,6 @@
 //! The parameters of a call, and the values that handlers take from them. WIRE_PROTOCOL 4.
 
+use super::cast::is_null_at;
 use crate::Limits;
 use crate::ipc::decode_batch;
 use crate::wire::error::RpcError;
@@ -44,7 +45,7 @@ impl Args {
     pub fn get<'a, T: FromArgument<'a>>(&'a self, name: &str) -> Result<T, RpcError> {
         let column = self.column(name)?;
         T::from_argument(column).ok_or_else(|| {
-            let null = if column.is_empty() || column.is_null(0) { "null" } else { "a value" };
+            let null = if is_null(column) { "null" } else { "a value" };
             RpcError::type_error(format!(
                 "expected parameter {name:?} to be a {}, got {null} of type {}",
                 T::NAME,
@@ -151,6 +152,43 @@ numbers! {
     f64, Float64Type, "float64";
 }
 
+/// Whether the first row is null; a key of a dictionary that refers to a null is.
 fn is_null(column: &ArrayRef) -> bool {
-    column.is_empty() || column.is_null(0)
+    is_null_at(column, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{DictionaryArray, Int8Array, Int32Array, Int64Array, NullArray, RunArray, StringArray};
+    use std::sync::Arc;
+
+    fn args(column: ArrayRef) -> Args {
+        Args::new(RecordBatch::try_from_iter_with_nullable([("value", column, true)]).unwrap())
+    }
+
+    fn dictionary(key: Option<i8>) -> ArrayRef {
+        let values = Arc::new(StringArray::from(vec![Some("red"), None]));
+        Arc::new(DictionaryArray::new(Int8Array::from(vec![key]), values))
+    }
+
+    #[test]
+    fn a_key_that_refers_to_a_null_is_a_null() {
+        for (key, value) in [(Some(0), Some("red")), (Some(1), None), (None, None)] {
+            let args = args(dictionary(key));
+            assert_eq!(args.get::<Option<&str>>("value").unwrap(), value);
+            match (args.get::<&str>("value"), value) {
+                (Ok(got), Some(value)) => assert_eq!(got, value),
+                (Err(error), None) => assert!(error.message().contains("got null"), "{}", error.message()),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_of_nulls_and_a_column_of_nulls_are_null() {
+        let run = RunArray::try_new(&Int32Array::from(vec![1]), &Int64Array::from(vec![None])).unwrap();
+        assert_eq!(args(Arc::new(run)).get::<Option<i64>>("value").unwrap(), None);
+        assert_eq!(args(Arc::new(NullArray::new(1))).get::<Option<i64>>("value").unwrap(), None);
+    }
 }

@@ -11,11 +11,14 @@
 //! | `args`, `answer`, `stream`, `context`, `auth`, `session` | what handlers are given and give back |
 //! | `resolve`, `validate` | routing, the version gate, the parameter check |
 //! | `work`, `responder` | invoking handlers; the machine |
+//! | `conform`, `cast` | bringing batches to a declared schema |
 //! | `record`, `hooks` | what happened in a call, and who is told |
 
 pub(crate) mod answer;
 mod args;
 mod auth;
+mod cast;
+mod conform;
 mod context;
 pub(crate) mod hooks;
 mod host;
@@ -30,7 +33,6 @@ mod stream;
 pub(crate) mod validate;
 mod version;
 pub(crate) mod work;
-mod written_out;
 
 pub use answer::{IntoAnswer, IntoColumn};
 pub use args::{Args, FromArgument};

@@ -1,13 +1,11 @@
 //! Stream methods: what their handlers return, and the turns that follow. WIRE_PROTOCOL 9.
 
+use super::conform::conform;
 use super::context::CallContext;
-use super::validate::shortened;
-use super::written_out;
 use crate::ipc::Metadata;
 use crate::wire::error::RpcError;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{FieldRef, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ops::{Deref, DerefMut};
@@ -176,63 +174,6 @@ impl Turn {
     pub(crate) fn into_parts(self) -> (CallContext, Option<(RecordBatch, Metadata)>, usize, bool) {
         (self.context, self.data, self.logs_before_data, self.finished)
     }
-}
-
-/// Brings a batch to a schema: selects and orders columns by name, then casts where types differ.
-pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
-    if batch.schema_ref() == schema {
-        return Ok(batch);
-    }
-    let mut columns = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
-        let column = batch
-            .column_by_name(field.name())
-            .ok_or_else(|| format!("expected a column {:?}, got {}", field.name(), names(&batch.schema())))?;
-        columns.push(if column.data_type() == field.data_type() {
-            column.clone()
-        } else {
-            let options = CastOptions { safe: false, ..CastOptions::default() };
-            cast_with_options(column, field.data_type(), &options).map_err(|error| error.to_string())?
-        });
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|error| error.to_string())
-}
-
-/// Brings an input batch to the declared schema. Unlike an emitted batch it may have no further columns.
-pub(crate) fn conform_input(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, RpcError> {
-    if batch.schema_ref() == schema {
-        return Ok(batch);
-    }
-    let got = batch.schema();
-    let mismatch = |detail: String| {
-        RpcError::type_error(shortened(format!(
-            "Input schema mismatch: expected columns {}, got {}{detail}",
-            names(schema),
-            names(&got)
-        )))
-    };
-    let same_names = got.fields().len() == schema.fields().len()
-        && schema.fields().iter().all(|field| got.column_with_name(field.name()).is_some());
-    if !same_names {
-        return Err(mismatch(String::new()));
-    }
-    // A column that has its declared type stays as it came; one that is cast is written out in full.
-    let cast = |(column, field): &(&ArrayRef, &FieldRef)| {
-        schema.field_with_name(field.name()).is_ok_and(|declared| declared.data_type() != column.data_type())
-    };
-    let cast = batch.columns().iter().zip(got.fields()).filter(cast);
-    let bytes = cast.map(|(column, _)| written_out::bytes(column)).fold(0, u64::saturating_add);
-    if bytes > written_out::MAX_BYTES {
-        return Err(mismatch(format!(" (which take up to {bytes} bytes once they are written out)")));
-    }
-    conform(batch, schema).map_err(|error| mismatch(format!(" ({error})")))
-}
-
-fn names(schema: &Schema) -> String {
-    let fields: Vec<_> =
-        schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
-    format!("[{}]", fields.join(", "))
 }
 
 /// A stream's state with its type erased.

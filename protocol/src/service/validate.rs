@@ -1,11 +1,13 @@
 //! Whether a request's columns are the parameters that its method declares. WIRE_PROTOCOL 5 and 13.
 
 use super::args::Args;
+use super::cast::has_nulls;
+use super::conform::{conform, names_agree};
 use super::method::Method;
-use super::stream::conform;
 use crate::wire::error::RpcError;
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use std::collections::HashSet;
 
 /// Checks names, order, types, nullability and nulls; what passes is safe to hand to the handler.
 pub(crate) fn validate(method: &Method, row: RecordBatch) -> Result<Args, RpcError> {
@@ -30,7 +32,7 @@ fn same_field(got: &Field, declared: &Field, named: bool) -> bool {
 }
 
 /// Type equality as Arrow defines it: the names of a list's item and of a map's entries do not count.
-fn same_type(got: &DataType, declared: &DataType) -> bool {
+pub(super) fn same_type(got: &DataType, declared: &DataType) -> bool {
     use DataType::{Dictionary, FixedSizeList, LargeList, LargeListView, List, ListView, Map, Struct};
     match (got, declared) {
         (List(a), List(b)) | (LargeList(a), LargeList(b)) => same_field(a, b, false),
@@ -59,13 +61,25 @@ fn conform_names(row: RecordBatch, declared: &SchemaRef) -> Result<RecordBatch, 
 }
 
 fn refuse_nulls(method: &Method, row: RecordBatch) -> Result<RecordBatch, RpcError> {
-    let schema = &method.info().params;
-    for field in schema.fields().iter().filter(|field| !field.is_nullable()) {
-        if row.column_by_name(field.name()).is_some_and(|column| column.null_count() > 0) {
-            let text =
-                format!("{}() parameter {:?} is not optional but got null", name(method), field.name());
-            return Err(RpcError::type_error(text));
-        }
+    let (declared, got) = (method.info().params.fields(), row.schema_ref().fields());
+    let null = if names_agree(got, declared) {
+        let columns = declared.iter().zip(row.columns());
+        columns
+            .filter(|(field, column)| !field.is_nullable() && has_nulls(column))
+            .map(|(field, _)| field)
+            .next()
+    } else {
+        let required = declared.iter().filter(|field| !field.is_nullable()).map(|field| field.name());
+        let required: HashSet<&String> = required.collect();
+        let columns = got.iter().zip(row.columns());
+        columns
+            .filter(|(field, column)| required.contains(field.name()) && has_nulls(column))
+            .map(|(f, _)| f)
+            .next()
+    };
+    if let Some(field) = null {
+        let text = format!("{}() parameter {:?} is not optional but got null", name(method), field.name());
+        return Err(RpcError::type_error(text));
     }
     Ok(row)
 }
@@ -73,18 +87,14 @@ fn refuse_nulls(method: &Method, row: RecordBatch) -> Result<RecordBatch, RpcErr
 /// Says which part of the declared schema the request does not meet.
 fn mismatch(method: &Method, got: &Schema) -> RpcError {
     let (name, declared) = (name(method), &method.info().params);
-    let undeclared: Vec<_> = got
-        .fields()
-        .iter()
-        .map(|f| f.name().as_str())
-        .filter(|n| declared.column_with_name(n).is_none())
-        .collect();
-    let missing: Vec<_> = declared
-        .fields()
-        .iter()
-        .map(|f| f.name().as_str())
-        .filter(|n| got.column_with_name(n).is_none())
-        .collect();
+    let names = |schema: &Schema| -> HashSet<String> {
+        schema.fields().iter().map(|field| field.name().clone()).collect()
+    };
+    let beyond = |schema: &Schema, names: &HashSet<String>| -> Vec<String> {
+        let fields = schema.fields().iter().map(|field| field.name());
+        fields.filter(|name| !names.contains(*name)).cloned().collect()
+    };
+    let (undeclared, missing) = (beyond(got, &names(declared)), beyond(declared, &names(got)));
     let declared_names: Vec<_> = declared.fields().iter().map(|field| field.name().as_str()).collect();
     let text = if !undeclared.is_empty() {
         format!(
@@ -131,4 +141,74 @@ fn describe(field: &Field) -> String {
 
 fn name(method: &Method) -> &str {
     &method.info().name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{
+        Array, ArrayRef, DictionaryArray, Int8Array, Int32Array, Int64Array, RunArray, StringArray,
+    };
+    use std::sync::Arc;
+
+    fn method(params: Vec<Field>) -> Method {
+        let builder =
+            params.into_iter().fold(Method::new("call"), |builder, field| builder.param_field(field));
+        builder.unary(|_, _| Ok(())).host(&"test".into(), None).unwrap()
+    }
+
+    fn row(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+        let columns = columns.into_iter().map(|(name, column)| (name, column, false));
+        RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+    }
+
+    fn number(value: i64) -> ArrayRef {
+        Arc::new(Int64Array::from(vec![value]))
+    }
+
+    fn dictionary(key: i8) -> ArrayRef {
+        let values = Arc::new(StringArray::from(vec![Some("red"), None]));
+        Arc::new(DictionaryArray::new(Int8Array::from(vec![key]), values))
+    }
+
+    #[track_caller]
+    fn refusal(method: &Method, row: RecordBatch) -> String {
+        let error = validate(method, row).unwrap_err();
+        assert_eq!(error.error_type(), "TypeError");
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn a_null_among_the_values_of_a_dictionary_or_a_run_is_a_null() {
+        let runs = |value| -> ArrayRef {
+            Arc::new(RunArray::try_new(&Int32Array::from(vec![1]), &Int64Array::from(vec![value])).unwrap())
+        };
+        for (value, null) in [(dictionary(0), dictionary(1)), (runs(Some(1)), runs(None))] {
+            let required = method(vec![Field::new("value", value.data_type().clone(), false)]);
+            assert!(validate(&required, row(vec![("value", value.clone())])).is_ok());
+            let text = refusal(&required, row(vec![("value", null.clone())]));
+            assert!(text.contains("parameter \"value\" is not optional but got null"), "{text}");
+            let optional = method(vec![Field::new("value", value.data_type().clone(), true)]);
+            let nullable = RecordBatch::try_from_iter_with_nullable([("value", null, true)]).unwrap();
+            assert!(validate(&optional, nullable).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_comes_twice_is_refused() {
+        let params = ["x", "y"].map(|name| Field::new(name, DataType::Int64, false));
+        let text = refusal(&method(params.to_vec()), row(vec![("x", number(1)), ("x", number(2))]));
+        assert!(text.contains("missing the parameter(s) [\"y\"]"), "{text}");
+        let text = refusal(
+            &method(params.to_vec()),
+            row(vec![("x", number(1)), ("y", number(2)), ("x", number(3))]),
+        );
+        assert!(text.contains("expected 2 parameters, got 3"), "{text}");
+        // A null in either is found.
+        let null: ArrayRef = Arc::new(Int64Array::from(vec![None]));
+        let columns = [("x", number(1), true), ("x", null, true)];
+        let text =
+            refusal(&method(params.to_vec()), RecordBatch::try_from_iter_with_nullable(columns).unwrap());
+        assert!(text.contains("parameter \"x\" is not optional but got null"), "{text}");
+    }
 }

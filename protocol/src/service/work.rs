@@ -1,9 +1,10 @@
 //! One invocation of a handler, apart from the connection that it answers: it may run on any thread.
 
 use super::args::Args;
+use super::conform::conform_input;
 use super::context::CallContext;
 use super::method::{Handler, Method};
-use super::stream::{Overrides, StreamState, Turn, conform_input};
+use super::stream::{Overrides, StreamState, Turn};
 use super::validate::validate;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::wire::classify::{BatchKind, classify};

@@ -446,6 +446,10 @@ fn exchanges() -> Vec<MethodSpec> {
             let schema = schema([("x", DataType::Int32)]);
             Ok(Stream::new(Copied {}).with_input(schema.clone()).with_output(schema))
         }),
+        Method::new("twins")
+            .input(schema([("x", DataType::Int64), ("x", DataType::Int64)]))
+            .output(schema([("x", DataType::Int32), ("x", DataType::Int32)]))
+            .exchange(|_, _| Ok(Stream::new(Copied {}))),
         Method::new("copy_colors")
             .input(schema([("color", color_type())]))
             .output(schema([("color", color_type())]))

@@ -1,6 +1,8 @@
 //! Exchange streams, and what becomes of their input.
 
 use super::*;
+use arrow_array::{ArrayRef, Float64Array, Int32Array, RunArray, TimestampSecondArray};
+use std::sync::Arc;
 
 #[test]
 fn each_input_is_answered_until_the_client_ends_the_stream() {
@@ -133,4 +135,30 @@ fn a_pointer_to_data_elsewhere_is_refused_and_not_taken_for_an_empty_batch() {
         let error = refused(script(scale(2.0), [pointer]));
         assert_error(&error, "RuntimeError", Code::Unknown, None, &["points to data"]);
     }
+}
+
+#[test]
+fn columns_of_one_name_stay_apart() {
+    let input = row([("x", ints32([1])), ("x", ints32([2]))]);
+    assert_eq!(
+        play(script(stream("twins", no_columns(1)), [send(input), Command::Close])),
+        ["log INFO 1 rows", "output x=1, x=2", "finished"]
+    );
+    let input = row([("x", ints32([1])), ("y", ints32([2])), ("x", ints32([3]))]);
+    let error = refused(script(stream("twins", no_columns(1)), [send(input)]));
+    assert_error(&error, "TypeError", Code::Unknown, None, &["Input schema mismatch", "\"x\"", "several"]);
+}
+
+#[test]
+fn what_the_reference_does_not_cast_is_a_type_error() {
+    let moments: ArrayRef = Arc::new(TimestampSecondArray::from(vec![1]));
+    let runs = RunArray::try_new(&Int32Array::from(vec![1]), &Float64Array::from(vec![1.0])).unwrap();
+    for column in [moments, Arc::new(runs)] {
+        let error = refused(script(scale(2.0), [send(row([("value", column)]))]));
+        let says = ["Input schema mismatch", "to Float64 is not supported"];
+        assert_error(&error, "TypeError", Code::Unknown, None, &says);
+    }
+    let large = row([("value", ints([(1 << 53) + 1]))]);
+    let error = refused(script(scale(2.0), [send(large)]));
+    assert_error(&error, "TypeError", Code::Unknown, None, &["Input schema mismatch", "9007199254740993"]);
 }

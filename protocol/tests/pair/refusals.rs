@@ -1,6 +1,8 @@
 //! Requests that are refused before a handler sees them, and what may follow them.
 
 use super::*;
+use arrow_array::{ArrayRef, DictionaryArray, Int8Array, StringArray};
+use std::sync::Arc;
 
 const MISMATCH: Option<&str> = Some("protocol_version_mismatch");
 
@@ -213,4 +215,12 @@ fn unreadable_input_of_a_refused_stream_is_passed_over() {
     assert!(matches!(told[..], [Told::Failed(_), Told::Finished]), "{told:?}");
     assert_eq!(rest, Rest::NeedCommand);
     pair.assert_usable();
+}
+
+#[test]
+fn a_key_that_refers_to_a_null_is_no_parameter() {
+    let values = Arc::new(StringArray::from(vec![None::<&str>]));
+    let null: ArrayRef = Arc::new(DictionaryArray::new(Int8Array::from(vec![0]), values));
+    let error = refused(vec![unary("echo_color", row([("value", null)]))]);
+    assert_error(&error, "TypeError", Code::Unknown, None, &["\"value\" is not optional but got null"]);
 }

@@ -1,0 +1,140 @@
+//! Brings batches to the schema that a method declares: selects columns by name, then casts them. WIRE_PROTOCOL 9.
+
+use super::cast::{cast, cast_bytes, has_nulls};
+use super::validate::shortened;
+use crate::wire::error::RpcError;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{Fields, Schema, SchemaRef};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// Most bytes that the columns of one input may take after their casts, beyond what they took before.
+///
+/// 64 MiB: a column of eight million nulls, which a client sends that has no value to infer a type from.
+pub(crate) const MAX_CAST_BYTES: u64 = 64 << 20;
+
+/// Brings a batch to a schema: selects and orders columns by name, then casts where types differ.
+///
+/// Columns whose names agree in order are taken by position. Otherwise each name selects the one column of that name.
+pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
+    if batch.schema_ref() == schema {
+        return Ok(batch);
+    }
+    let selected = select(batch.schema_ref(), schema)?;
+    cast_columns(&batch, &selected, schema)
+}
+
+/// Brings an input batch to the declared schema. Unlike an emitted batch it may have no further columns, and its casts
+/// may not take more memory than [`MAX_CAST_BYTES`].
+pub(crate) fn conform_input(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, RpcError> {
+    if batch.schema_ref() == schema {
+        return Ok(batch);
+    }
+    conform_within(&batch, schema, MAX_CAST_BYTES).map_err(|detail| {
+        let (expected, got) = (names(schema), names(batch.schema_ref()));
+        RpcError::type_error(shortened(format!(
+            "Input schema mismatch ({}): expected columns {expected}, got {got}",
+            shortened(detail)
+        )))
+    })
+}
+
+fn conform_within(batch: &RecordBatch, schema: &SchemaRef, most: u64) -> Result<RecordBatch, String> {
+    let got = batch.schema_ref();
+    let selected = select(got, schema)?;
+    refuse_further(got, &selected)?;
+    check_cast_bytes(batch, &selected, schema, most)?;
+    cast_columns(batch, &selected, schema)
+}
+
+/// The number of the column that becomes each of a schema's fields.
+fn select(got: &Schema, schema: &Schema) -> Result<Vec<usize>, String> {
+    let (got, fields) = (got.fields(), schema.fields());
+    if names_agree(got, fields) {
+        return Ok((0..fields.len()).collect());
+    }
+    // `None` stands for a name of several columns.
+    let mut by_name: HashMap<&str, Option<usize>> = HashMap::with_capacity(got.len());
+    for (index, field) in got.iter().enumerate() {
+        match by_name.entry(field.name()) {
+            Entry::Vacant(entry) => _ = entry.insert(Some(index)),
+            Entry::Occupied(mut entry) => *entry.get_mut() = None,
+        }
+    }
+    let column = |name: &str| match by_name.get(name) {
+        Some(Some(index)) => Ok(*index),
+        Some(None) => Err(format!("expected one column {name:?}, got several in another order")),
+        None => Err(format!("expected a column {name:?}, got none")),
+    };
+    fields.iter().map(|field| column(field.name())).collect()
+}
+
+/// Whether two lists of fields have the same names in the same order, so that columns are taken by position.
+pub(super) fn names_agree(got: &Fields, fields: &Fields) -> bool {
+    got.len() == fields.len() && got.iter().zip(fields).all(|(got, field)| got.name() == field.name())
+}
+
+/// Refuses columns that no field takes.
+fn refuse_further(got: &Schema, selected: &[usize]) -> Result<(), String> {
+    let mut taken = vec![false; got.fields().len()];
+    for index in selected {
+        if let Some(taken) = taken.get_mut(*index) {
+            *taken = true;
+        }
+    }
+    match got.fields().iter().zip(taken).find(|(_, taken)| !taken) {
+        Some((field, _)) => Err(format!("got a column {:?} that is not declared", field.name())),
+        None => Ok(()),
+    }
+}
+
+/// Checks what the casts of an input may take, before any of them runs.
+fn check_cast_bytes(
+    batch: &RecordBatch,
+    selected: &[usize],
+    schema: &Schema,
+    most: u64,
+) -> Result<(), String> {
+    let columns = columns(batch, selected).zip(schema.fields());
+    let bytes = columns.map(|(column, field)| {
+        if column.data_type() == field.data_type() {
+            return 0;
+        }
+        cast_bytes(column, field.data_type()).saturating_sub(held_bytes(column))
+    });
+    let bytes = bytes.fold(0, u64::saturating_add);
+    if bytes > most {
+        return Err(format!("its casts take up to {bytes} bytes more, and at most {most} are allowed"));
+    }
+    Ok(())
+}
+
+/// What a column's values take as they came.
+fn held_bytes(column: &ArrayRef) -> u64 {
+    column.to_data().get_slice_memory_size().map_or(0, |bytes| bytes as u64)
+}
+
+fn cast_columns(batch: &RecordBatch, selected: &[usize], schema: &SchemaRef) -> Result<RecordBatch, String> {
+    let columns = columns(batch, selected).zip(schema.fields()).map(|(column, field)| {
+        if !field.is_nullable() && has_nulls(column) {
+            return Err(format!("expected no nulls in column {:?}, got some", field.name()));
+        }
+        cast(column, field.data_type()).map_err(|error| format!("column {:?}: {error}", field.name()))
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|error| error.to_string())
+}
+
+fn columns<'a>(batch: &'a RecordBatch, selected: &'a [usize]) -> impl Iterator<Item = &'a ArrayRef> {
+    selected.iter().filter_map(|index| batch.columns().get(*index))
+}
+
+fn names(schema: &Schema) -> String {
+    let fields: Vec<_> =
+        schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
+    format!("[{}]", fields.join(", "))
+}
+
+#[cfg(test)]
+mod tests;
