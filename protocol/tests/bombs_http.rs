@@ -299,3 +299,24 @@ fn a_request_with_long_tokens_is_refused_within_its_length() {
         assert_below(&format!("{key} of 2 MiB"), taken, 4 * long.len() as u64);
     }
 }
+
+#[test]
+fn many_empty_frames_or_members_take_no_context_each() {
+    let empty_gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()).finish().unwrap();
+    let skippable = [0x53, 0x2a, 0x4d, 0x18, 0, 0, 0, 0];
+    let cases = [
+        (Coding::Zstd, zstd::bulk::compress(b"", 1).unwrap()),
+        (Coding::Zstd, skippable.to_vec()),
+        (Coding::Gzip, empty_gzip),
+    ];
+    for (coding, empty) in cases {
+        // Hundreds of thousands: a cost that grew with their square would not end within the hour.
+        let many = empty.repeat((4 * MIB) as usize / empty.len());
+        let codecs = Codecs::default();
+        let taken = allocation_counter::measure(|| {
+            assert_eq!(codecs.decode(coding, &many, 0).unwrap(), "", "{coding}");
+        });
+        assert!(taken.count_total < 100, "{coding}: {taken:?}");
+        assert_below("empty frames or members", taken.bytes_max, MIB);
+    }
+}

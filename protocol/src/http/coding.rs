@@ -43,8 +43,9 @@ impl Coding {
         }
     }
 
-    /// The coding that a token names, in whatever case.
+    /// The coding that a token names, in any case. `x-gzip` is an old name of `gzip`. RFC 9110, section 8.4.1.3.
     pub fn from_token(token: &str) -> Option<Self> {
+        let token = if token.eq_ignore_ascii_case("x-gzip") { Self::Gzip.as_str() } else { token };
         Self::ALL.into_iter().find(|coding| token.eq_ignore_ascii_case(coding.as_str()))
     }
 }

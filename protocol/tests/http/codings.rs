@@ -106,3 +106,31 @@ fn whole_streams_pass_in_codings() {
         tokens.follow(&answered);
     }
 }
+
+#[test]
+fn a_request_may_be_several_frames_or_members() {
+    let (_, body) = long().into_parts();
+    let (first, second) = body.split_at(1000);
+    let gzip = |part: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(part).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd = |part: &[u8]| zstd::bulk::compress(part, 1).unwrap();
+    let cases = [
+        ("zstd", [zstd(first), zstd(b""), zstd(second)].concat()),
+        ("gzip", [gzip(first), gzip(b""), gzip(second)].concat()),
+        ("x-gzip", [gzip(first), gzip(second)].concat()),
+    ];
+    for (coding, coded) in cases {
+        let send = |body: Vec<u8>, most: u64| {
+            let server = serve_main(|builder| builder.max_request_bytes(Some(most)));
+            server.send(post("/vgi/test.Main.v1/echo", body.into()).with("content-encoding", coding))
+        };
+        let len = body.len() as u64;
+        assert_eq!(send(coded.clone(), len).text().len(), 10_000, "{coding}");
+        assert_eq!(send(coded.clone(), len - 1).status, 413, "{coding}: the sum is limited");
+        let refused = send([&coded[..], b"junk"].concat(), len);
+        assert_eq!((refused.status, refused.error().error_type()), (400, "ValueError"), "{coding}");
+    }
+}

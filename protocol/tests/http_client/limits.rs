@@ -210,3 +210,17 @@ fn a_body_in_a_coding_of_its_own_is_refused() {
     let error = pair.try_call("echo", UNARY, &long()).unwrap_err();
     assert!(matches!(error, ResponseError::TooLarge { .. }), "{error}");
 }
+
+#[test]
+fn a_response_may_be_several_frames() {
+    let mut pair = pair();
+    pair.between = Box::new(|_, mut response| {
+        let body = response.body();
+        let (first, second) = body.split_at(body.len() / 2);
+        let frames = [first, b"", second].map(|part| zstd::bulk::compress(part, 1).unwrap()).concat();
+        *response.body_mut() = frames.into();
+        response.headers_mut().insert("content-encoding", HeaderValue::from_static("zstd"));
+        response
+    });
+    assert_eq!(pair.call("echo", UNARY, &row([("value", text("x"))])), ["output \"x\"", "finished"]);
+}

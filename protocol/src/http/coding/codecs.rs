@@ -84,9 +84,12 @@ impl Codecs {
     /// Decodes a body of at most `max` bytes once decoded. Memory grows with what is decoded, whatever the body
     /// announces, and begins at an address that suits Arrow unless the body is small.
     ///
-    /// Stricter than the canonical implementation: a body that is cut short, or has anything after its first zstd
-    /// frame or gzip member, is corrupt. That one takes the former for a shorter body and, as a rule, leaves out
-    /// the latter, so that two readers of one request could disagree on what it says.
+    /// A body is one or more zstd frames, skippable and empty ones included, or one or more gzip members, as the
+    /// codings' RFCs define them. `max` bounds the sum of them.
+    ///
+    /// Stricter than the canonical implementation: a body that is cut short, or ends in bytes that are not a frame or
+    /// member, is corrupt. That one takes the former for a shorter body and, as a rule, leaves out the latter, so that
+    /// two readers of one request could disagree on what it says.
     ///
     /// # Errors
     /// When the body is not what the coding says, or too large.

@@ -1,15 +1,17 @@
-//! The coding `gzip`: exactly one member per body, RFC 1952.
+//! The coding `gzip`: one or more members per body. RFC 1952, section 2.2.
 
 use super::codecs::DecodeError;
 use super::output::Output;
 use super::pool::Pool;
 use bytes::Bytes;
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::bufread::MultiGzDecoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
+use std::io::{ErrorKind, Read};
 
 /// Base-2 logarithm of the window: the largest, which every decoder knows.
 const WINDOW_BITS: u8 = 15;
 
-/// Contexts for coding. Those for decoding are small, and flate2 cannot prepare one for another gzip member.
+/// Contexts for coding. Those for decoding are small, and flate2 cannot prepare one for another body.
 #[derive(Debug)]
 pub(super) struct Gzip {
     level: Compression,
@@ -53,32 +55,24 @@ fn compress(context: &mut Compress, segments: &[Bytes], total: usize) -> Option<
     (end == Status::StreamEnd).then_some(coded)
 }
 
-/// Decodes one member of at most `max` bytes.
+/// Decodes all members of a body, into at most `max` bytes together.
 pub(super) fn decode(body: &[u8], max: u64) -> Result<Bytes, DecodeError> {
-    let mut context = Decompress::new_gzip(WINDOW_BITS);
-    // The trailer's size is modulo 2^32 and may be a lie. It only says how much memory to begin with.
+    // One context serves all members, so that many empty ones cost no more than their bytes.
+    let mut decoder = MultiGzDecoder::new(body);
+    // The last trailer's size is modulo 2^32 and may be a lie. It only says how much memory to begin with.
     let announced = body.last_chunk().map(|size| u64::from(u32::from_le_bytes(*size)));
     let mut output = Output::new(body.len(), announced, max);
-    let mut rest = body;
     loop {
-        let before = (context.total_in(), context.total_out());
-        let status = context
-            .decompress(rest, output.space(), FlushDecompress::None)
-            .map_err(|_| DecodeError::corrupt_gzip("its data or checksum is wrong"))?;
-        let read = usize::try_from(context.total_in() - before.0).unwrap_or(usize::MAX);
-        let written = usize::try_from(context.total_out() - before.1).unwrap_or(usize::MAX);
-        rest = rest.get(read..).unwrap_or_default();
-        output.advance(written);
+        match decoder.read(output.space()) {
+            Ok(0) => return Ok(output.finish()),
+            Ok(count) => output.advance(count),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                return Err(DecodeError::corrupt_gzip("a member is cut short"));
+            }
+            Err(_) => return Err(DecodeError::corrupt_gzip("a member's header, data or checksum is wrong")),
+        }
         if output.is_too_large() {
             return Err(DecodeError::TooLarge { max });
-        }
-        match status {
-            Status::StreamEnd if rest.is_empty() => return Ok(output.finish()),
-            Status::StreamEnd => return Err(DecodeError::corrupt_gzip("something follows its first member")),
-            _ if read == 0 && written == 0 => {
-                return Err(DecodeError::corrupt_gzip("its member is cut short"));
-            }
-            _ => {}
         }
     }
 }

@@ -53,6 +53,7 @@ fn order_decides_and_quality_only_withdraws() {
         chosen(&[("x-vgi-accept-encoding", "gzip"), ("accept-encoding", "gzip;q=0")]),
         gzip_in("x-vgi-content-encoding")
     );
+    assert_eq!(chosen(&[("accept-encoding", "x-gzip")]), gzip_in("content-encoding"));
     assert_eq!(chosen(&[("accept-encoding", "*")]), None);
     assert_eq!(chosen(&[("accept-encoding", "br, deflate")]), None);
     assert_eq!(chosen(&[]), None);
@@ -81,6 +82,8 @@ fn a_body_has_one_known_coding_or_none() {
     assert_eq!(coding("identity"), Ok(None));
     assert_eq!(coding(" ZSTD "), Ok(Some(Coding::Zstd)));
     assert_eq!(coding("gzip"), Ok(Some(Coding::Gzip)));
+    assert_eq!(coding("X-Gzip"), Ok(Some(Coding::Gzip)));
+    assert_eq!(coding("x-zstd"), Err(Unsupported { found: "x-zstd".into() }));
     assert_eq!(coding("br"), Err(Unsupported { found: "br".into() }));
     assert_eq!(coding("zstd, gzip"), Err(Unsupported { found: "zstd, gzip".into() }));
     let lines = headers(&[("content-encoding", "zstd"), ("content-encoding", "zstd")]);
@@ -204,6 +207,89 @@ fn a_frame_without_its_size_is_decoded_and_limited() {
     }
 }
 
+/// A skippable frame: ignored, whatever is in it.
+fn skippable(content: &[u8]) -> Vec<u8> {
+    let mut frame = 0x184d_2a53_u32.to_le_bytes().to_vec();
+    frame.extend_from_slice(&(content.len() as u32).to_le_bytes());
+    frame.extend_from_slice(content);
+    frame
+}
+
+fn coded(coding: Coding, body: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    match coding {
+        Coding::Zstd => zstd::bulk::compress(body, 1).unwrap(),
+        Coding::Gzip => {
+            let mut encoder = flate2::GzBuilder::new()
+                .filename("a name")
+                .comment("a comment")
+                .extra([1, 2, 3])
+                .write(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(body).unwrap();
+            encoder.finish().unwrap()
+        }
+    }
+}
+
+#[test]
+fn a_body_of_several_frames_or_members_is_their_contents_one_after_the_other() {
+    let codecs = Codecs::default();
+    let body = text(150_000);
+    let (first, second) = body.split_at(50_000);
+    for coding in Coding::ALL {
+        let (one, other, empty) = (coded(coding, first), coded(coding, second), coded(coding, b""));
+        let mut bodies =
+            vec![[&one[..], &other].concat(), [&empty[..], &one, &empty, &empty, &other, &empty].concat()];
+        if coding == Coding::Zstd {
+            let (skipped, unsized_one) = (skippable(b"skip"), frame_without_size(first));
+            bodies.push([&skipped[..], &one, &skippable(b""), &other, &skipped].concat());
+            bodies.push([&unsized_one[..], &skipped, &other, &frame_without_size(b"")].concat());
+        }
+        for (at, several) in bodies.iter().enumerate() {
+            assert_eq!(codecs.decode(coding, several, 150_000).unwrap(), body, "{coding} {at}");
+            let refused = codecs.decode(coding, several, 149_999);
+            assert_eq!(refused, Err(DecodeError::TooLarge { max: 149_999 }), "{coding} {at}");
+            for junk in [&b"junk"[..], &[0; 20], &several[..7]] {
+                let refused = codecs.decode(coding, &[several, junk].concat(), 1 << 20);
+                assert!(matches!(refused, Err(DecodeError::Corrupt { .. })), "{coding} {at}: {refused:?}");
+            }
+        }
+        assert_eq!(codecs.decode(coding, &empty, 0).unwrap(), "", "{coding}");
+        assert!(codecs.decode(coding, b"", 10).is_err(), "{coding}: no frame or member at all");
+    }
+    assert_eq!(codecs.decode(Coding::Zstd, &skippable(b"skip"), 0).unwrap(), "");
+}
+
+#[test]
+fn the_limit_holds_over_the_sum_of_frames_that_shrink_far() {
+    let codecs = Codecs::default();
+    let megabyte = vec![0; 1 << 20];
+    for coding in Coding::ALL {
+        let several = coded(coding, &megabyte).repeat(4);
+        assert_eq!(codecs.decode(coding, &several, 4 << 20).unwrap().len(), 4 << 20, "{coding}");
+        for max in [(4 << 20) - 1, 1 << 20, 5] {
+            assert_eq!(codecs.decode(coding, &several, max), Err(DecodeError::TooLarge { max }), "{coding}");
+        }
+    }
+    let several = frame_without_size(&megabyte).repeat(4);
+    assert_eq!(codecs.decode(Coding::Zstd, &several, 4 << 20).unwrap().len(), 4 << 20);
+    let max = (4 << 20) - 1;
+    assert_eq!(codecs.decode(Coding::Zstd, &several, max), Err(DecodeError::TooLarge { max }));
+}
+
+#[test]
+fn every_frame_keeps_to_the_largest_window() {
+    // A frame of no content with a window of 16 MiB, which only a decoder that goes in steps has to hold.
+    let wide = [0x28, 0xb5, 0x2f, 0xfd, 0, (24 - 10) << 3, 1, 0, 0];
+    let narrow = [0x28, 0xb5, 0x2f, 0xfd, 0, (23 - 10) << 3, 1, 0, 0];
+    let codecs = Codecs::default();
+    assert_eq!(codecs.decode(Coding::Zstd, &narrow.repeat(3), 10).unwrap(), "");
+    for body in [wide.to_vec(), [narrow, wide].concat()] {
+        let refused = codecs.decode(Coding::Zstd, &body, 10);
+        assert!(matches!(refused, Err(DecodeError::Corrupt { .. })), "{refused:?}");
+    }
+}
+
 #[test]
 fn damaged_bodies_are_corrupt_and_leave_the_contexts_usable() {
     let codecs = Codecs::default();
@@ -221,7 +307,8 @@ fn damaged_bodies_are_corrupt_and_leave_the_contexts_usable() {
         corrupt(&whole[..whole.len() - 1]);
         corrupt(b"not coded at all");
         corrupt(&[&whole[..], b"x"].concat());
-        corrupt(&[&whole[..], &whole[..]].concat());
+        corrupt(&[&whole[..], &whole[..whole.len() - 1]].concat());
+        corrupt(&[&whole[..], &[0; 8]].concat());
         assert_eq!(codecs.decode(coding, &whole, 1 << 20).unwrap(), body);
     }
 }

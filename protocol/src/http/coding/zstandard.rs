@@ -1,4 +1,4 @@
-//! The coding `zstd`: exactly one frame per body, RFC 8878.
+//! The coding `zstd`: one or more frames per body, skippable and empty ones included. RFC 8878, section 3.1.
 
 use super::codecs::DecodeError;
 use super::output::{Output, aligned, believed};
@@ -9,7 +9,7 @@ use zstd::zstd_safe::{
     self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_error_name,
 };
 
-/// Base-2 logarithm of the largest window that is decoded: 8 MiB, which RFC 9659 sets for this content coding.
+/// Base-2 logarithm of the largest window that a frame may have: 8 MiB, which RFC 9659 sets for this content coding.
 /// It bounds what a decoder holds besides the output.
 const MAX_WINDOW_LOG: u32 = 23;
 /// Contexts that have grown beyond this are not kept.
@@ -41,17 +41,9 @@ impl Zstandard {
         coded
     }
 
-    /// Decodes one frame of at most `max` bytes.
+    /// Decodes all frames of a body, into at most `max` bytes together.
     pub(super) fn decode(&self, body: &[u8], max: u64) -> Result<Bytes, DecodeError> {
-        let announced = zstd_safe::get_frame_content_size(body)
-            .map_err(|_| DecodeError::corrupt_zstd("it does not begin with a frame's header"))?;
-        if announced.is_some_and(|size| size > max) {
-            return Err(DecodeError::TooLarge { max });
-        }
-        let frame = zstd_safe::find_frame_compressed_size(body).map_err(named)?;
-        if frame != body.len() {
-            return Err(DecodeError::corrupt_zstd("something follows its first frame"));
-        }
+        let announced = announced_size(body, max)?;
         let mut context = self.decompressors.take().unwrap_or_default();
         context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(named)?;
         let decoded = match announced.and_then(|size| usize::try_from(size).ok()) {
@@ -62,6 +54,34 @@ impl Zstandard {
             self.decompressors.give_back(context);
         }
         decoded
+    }
+}
+
+/// The sum of the sizes that the frames announce; `None` if one of them announces none.
+///
+/// Looks at the headers of frames and blocks only, each once, and stops as soon as the sum is above `max`.
+///
+/// # Errors
+/// If the sum is above `max`, or the body is not a sequence of whole frames.
+fn announced_size(body: &[u8], max: u64) -> Result<Option<u64>, DecodeError> {
+    let (mut rest, mut sum, mut is_complete) = (body, 0_u64, true);
+    loop {
+        match zstd_safe::get_frame_content_size(rest) {
+            Ok(Some(size)) => sum = sum.saturating_add(size),
+            Ok(None) => is_complete = false,
+            Err(_) if rest.len() == body.len() => {
+                return Err(DecodeError::corrupt_zstd("it does not begin with a frame's header"));
+            }
+            Err(_) => return Err(DecodeError::corrupt_zstd("something other than a frame follows a frame")),
+        }
+        if sum > max {
+            return Err(DecodeError::TooLarge { max });
+        }
+        let frame = zstd_safe::find_frame_compressed_size(rest).map_err(named)?;
+        rest = rest.get(frame..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(is_complete.then_some(sum));
+        }
     }
 }
 
@@ -124,11 +144,12 @@ fn decompress_in_steps(
         if output.is_too_large() {
             return Err(DecodeError::TooLarge { max });
         }
-        if left == 0 {
+        // Zero is the end of a frame.
+        if left == 0 && input.pos() == body.len() {
             return Ok(output.finish());
         }
         if input.pos() == read && written == 0 {
-            return Err(DecodeError::corrupt_zstd("its frame is cut short"));
+            return Err(DecodeError::corrupt_zstd("a frame is cut short"));
         }
     }
 }
