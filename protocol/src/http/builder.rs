@@ -6,10 +6,10 @@ use super::capabilities::{Capabilities, StickyCapability, UploadCapability};
 use super::coding::{CodecSettings, Codecs, Coding};
 use super::cors::Cors;
 use super::dispatch::upload::UploadUrlProvider;
-use super::endpoint::{Endpoint, Entropy, Settings};
+use super::endpoint::{Endpoint, Entropy, SessionQuotas, Settings};
 use super::pages::Pages;
 use super::session::echo_header;
-use super::sticky::{DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
+use super::sticky::{DEFAULT_MAX_PER_PRINCIPAL, DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
 use super::token::{CallCache, KeyRing, TokenKey};
 use super::unauthorized::Refuser;
 use crate::service::Service;
@@ -65,6 +65,13 @@ pub struct Sticky {
     pub lifetime: Duration,
     /// The most sessions at a time. Default 4,096.
     pub max_sessions: usize,
+    /// The most sessions at a time of one authenticated principal. One more is refused with `RESOURCE_EXHAUSTED`.
+    /// Default 256, so that no single caller takes all of them.
+    pub max_per_principal: usize,
+    /// The most sessions at a time that anonymous callers of one address have, of one network of 64 bits for IPv6;
+    /// `None` for any number. One more is refused with `RESOURCE_EXHAUSTED`. Default none: behind a proxy all
+    /// callers have the proxy's address, and a limit would hold for all of them together.
+    pub max_per_anonymous_address: Option<usize>,
     /// The most calls that wait while another of their session runs, each on a thread of the driver's. One more is
     /// refused with `RESOURCE_EXHAUSTED`, and a teardown with 503. Default 16.
     pub max_waiting: usize,
@@ -78,6 +85,8 @@ impl Default for Sticky {
         Self {
             lifetime: Duration::from_secs(300),
             max_sessions: DEFAULT_MAX_SESSIONS,
+            max_per_principal: DEFAULT_MAX_PER_PRINCIPAL,
+            max_per_anonymous_address: None,
             max_waiting: DEFAULT_MAX_WAITING,
             echo_headers: Vec::new(),
         }
@@ -108,6 +117,7 @@ impl Endpoint {
             compress: true,
             cors: None,
             session_lifetime: Duration::ZERO,
+            session_quotas: SessionQuotas::default(),
             echo_headers: Vec::new(),
             human_pages: true,
         };
@@ -261,7 +271,12 @@ impl EndpointBuilder {
         }
         let mut sessions = None;
         let mut sticky_capability = None;
-        if let Some(Sticky { lifetime, max_sessions, max_waiting, echo_headers }) = self.sticky {
+        if let Some(sticky) = self.sticky {
+            let Sticky { lifetime, max_sessions, max_waiting, echo_headers, .. } = sticky;
+            settings.session_quotas = SessionQuotas {
+                per_principal: sticky.max_per_principal,
+                per_anonymous_address: sticky.max_per_anonymous_address,
+            };
             let mut names = Vec::new();
             for (name, value) in &echo_headers {
                 let error = |error| EndpointError::Header { name: name.clone(), error };

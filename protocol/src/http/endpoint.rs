@@ -66,8 +66,16 @@ pub(super) struct Settings {
     pub(super) compress: bool,
     pub(super) cors: Option<Cors>,
     pub(super) session_lifetime: Duration,
+    pub(super) session_quotas: SessionQuotas,
     pub(super) echo_headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) human_pages: bool,
+}
+
+/// How many sticky sessions one caller may have open.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SessionQuotas {
+    pub(super) per_principal: usize,
+    pub(super) per_anonymous_address: Option<usize>,
 }
 
 /// What does not change during a stream, as its call token says it.

@@ -75,10 +75,22 @@ impl Server {
         self.send_body(head, |_| Body::Whole(body))
     }
 
+    /// Answers a request that comes from this address.
+    #[track_caller]
+    pub fn send_from(&self, address: &str, request: Request<Bytes>) -> Answered {
+        let (head, body) = request.into_parts();
+        self.answer(address, head, |_| Body::Whole(body))
+    }
+
     /// Answers a request whose body is only then made, when the endpoint has asked for it.
     #[track_caller]
     pub fn send_body(&self, head: http::request::Parts, body: impl FnOnce(u64) -> Body) -> Answered {
-        let arrival = Arrival { now: self.now, remote_address: Some(CLIENT.into()) };
+        self.answer(CLIENT, head, body)
+    }
+
+    #[track_caller]
+    fn answer(&self, address: &str, head: http::request::Parts, body: impl FnOnce(u64) -> Body) -> Answered {
+        let arrival = Arrival { now: self.now, remote_address: Some(address.into()) };
         match self.endpoint.begin(head, arrival) {
             Begun::Answer(answer) => Answered::new(answer, false),
             Begun::Call(call) => {
