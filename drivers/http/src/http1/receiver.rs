@@ -108,9 +108,14 @@ impl Receiver {
         Ok(Some(found))
     }
 
-    /// Begins to read a body.
-    pub(super) fn begin_body(&mut self, kind: BodyKind, max: u64) -> Result<(), BodyTooLarge> {
-        self.body = Some(BodyReader::new(kind, max, std::mem::take(&mut self.spare))?);
+    /// Begins to read a body of a response, or of a request.
+    pub(super) fn begin_body(
+        &mut self,
+        kind: BodyKind,
+        is_response: bool,
+        max: u64,
+    ) -> Result<(), BodyTooLarge> {
+        self.body = Some(BodyReader::new(kind, is_response, max, std::mem::take(&mut self.spare))?);
         Ok(())
     }
 
