@@ -107,7 +107,7 @@ impl Endpoint {
         entropy: impl Fn(&mut [u8]) + Send + Sync + 'static,
     ) -> EndpointBuilder {
         let settings = Settings {
-            prefix: "/vgi".into(),
+            prefix: String::new(),
             limits: Limits::default(),
             record_calls: false,
             token_lifetime: Some(Duration::from_secs(3600)),
@@ -139,7 +139,7 @@ impl Endpoint {
 }
 
 impl EndpointBuilder {
-    /// Sets the path that all others begin with: empty, or a slash and more. Default `/vgi`.
+    /// Sets the path that all others begin with: empty, or a slash and more. Default: empty, the root.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.prefix = prefix.into();
         self

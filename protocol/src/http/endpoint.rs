@@ -35,6 +35,9 @@ pub type Entropy = dyn Fn(&mut [u8]) + Send + Sync;
 /// Serves a [`Service`] over HTTP, one request at a time and any number at once. It keeps no stream: what a stream
 /// needs travels with the client, sealed.
 ///
+/// It does not look at `Host`, because it does not know where it is served. A driver that serves it on a loopback address
+/// without authentication refuses hosts that are not its own, or pages of other sites can call it by DNS rebinding.
+///
 /// It is made by [`Endpoint::builder`](super::EndpointBuilder) and shared by all connections.
 pub struct Endpoint {
     pub(super) service: Arc<Service>,
@@ -115,6 +118,11 @@ impl Endpoint {
     /// The most bytes that the body of a request may have, content coding included.
     pub fn max_body_bytes(&self) -> u64 {
         self.settings.max_request_bytes.unwrap_or(DEFAULT_BODY_BYTES)
+    }
+
+    /// Whether callers are authenticated. An authenticator may still let anonymous ones in.
+    pub fn authenticates(&self) -> bool {
+        self.authenticator.is_some()
     }
 
     /// Sticky sessions that are open now.

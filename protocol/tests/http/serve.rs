@@ -41,13 +41,13 @@ fn entropy() -> impl Fn(&mut [u8]) + Send + Sync + 'static {
     }
 }
 
-/// Serves a service under these settings, and records its calls.
+/// Serves a service below `/vgi` under these settings, and records its calls.
 pub fn serve(
     service: impl Into<Arc<Service>>,
     set: impl FnOnce(EndpointBuilder) -> EndpointBuilder,
 ) -> Server {
     quiet_panics();
-    let builder = Endpoint::builder(service.into(), entropy()).record_calls(true);
+    let builder = Endpoint::builder(service.into(), entropy()).prefix("/vgi").record_calls(true);
     Server { endpoint: set(builder).build().unwrap(), now: START }
 }
 

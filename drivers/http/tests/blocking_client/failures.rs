@@ -50,7 +50,7 @@ fn nobody_listens() {
 fn a_server_that_comes_later_is_found() {
     let (address, _held) = vacant("127.0.0.78");
     let endpoint = endpoint(|builder| builder);
-    let http = options().connect_retries(8).build(&format!("http://{address}/vgi")).unwrap();
+    let http = options().connect_retries(8).build(&format!("http://{address}")).unwrap();
     let (began, begin) = mpsc::channel();
     let server = thread::spawn(move || {
         begin.recv().unwrap();
@@ -75,7 +75,7 @@ fn a_call_that_an_idle_connection_lost_is_not_sent_again() {
         });
         closed.send(()).unwrap();
     });
-    let http = options().build(&format!("{url}/vgi")).unwrap();
+    let http = options().build(&url).unwrap();
     let mut client = http.client();
     echo(&mut client).unwrap();
     // The server reads the second request, and closes without a word.
@@ -116,7 +116,7 @@ fn a_connection_that_the_server_closed_while_idle_costs_nothing() {
             None
         });
     });
-    let http = options().build(&format!("{url}/vgi")).unwrap();
+    let http = options().build(&url).unwrap();
     let mut client = http.client();
     echo(&mut client).unwrap();
     wait.recv_timeout(PATIENCE).unwrap();
@@ -138,7 +138,7 @@ fn what_may_be_repeated_is_repeated_once() {
             (index == 1 || answers == 1).then(|| answer(&endpoint, head, body))
         });
     });
-    let http = options().build(&format!("{url}/vgi")).unwrap();
+    let http = options().build(&url).unwrap();
     http.capabilities().unwrap();
     // HEAD: sent on the idle connection, dropped there by the server, sent again on a new one.
     http.capabilities().unwrap();
@@ -246,7 +246,7 @@ fn a_response_over_the_limit_is_not_read_to_its_end() {
         // The client closes.
         while socket.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {}
     });
-    let http = HttpOptions::default().max_response_bytes(65_536).build(&format!("{url}/vgi")).unwrap();
+    let http = HttpOptions::default().max_response_bytes(65_536).build(&url).unwrap();
     let error = echo(&mut http.client()).unwrap_err();
     assert!(matches!(&error, CallError::Response(ResponseError::TooLarge { limit: 65_536 })), "{error}");
     thread.join().unwrap();
