@@ -365,6 +365,20 @@ fn the_hosts_that_are_served_can_be_set() {
 }
 
 #[test]
+fn a_media_type_with_a_parameter_and_capitals_is_served() {
+    let running = Running::new(&Calls::default().server());
+    let call = greet("typed");
+    let mut request = format!(
+        "POST /{PROTOCOL}/greet HTTP/1.2\r\nHost: localhost\r\n\
+         Content-Type: Application/VND.apache.arrow.stream; charset=utf-8\r\nContent-Length: {}\r\n\r\n",
+        call.body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(&call.body);
+    assert_eq!(running.connect().call(request).string(), "Hello, typed!");
+}
+
+#[test]
 fn a_head_beyond_the_limits_is_refused() {
     let running = Running::new(&Calls::default().server());
     let long = "a".repeat(100_000);

@@ -21,7 +21,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use thiserror::Error;
 
-/// Where tokens live for ever, how long a call is remembered.
+/// Whether a request may be a pointer to what was uploaded. Until it may, uploads are not advertised: a client that
+/// reads that they are supported uploads a large request, and its call fails.
+const RESOLVES_POINTERS: bool = false;
+/// How long a call is cached when tokens never expire.
 const UNBOUNDED_CALL: Duration = Duration::from_secs(3600);
 
 /// A setting that an endpoint cannot have.
@@ -246,7 +249,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Vends URLs to upload large inputs to, of at most so many bytes each. Default: none.
+    /// Vends URLs to upload large inputs to, of at most so many bytes each. Default: none. They are not advertised
+    /// yet, because requests that point to what was uploaded are not resolved.
     pub fn upload_urls(mut self, provider: impl UploadUrlProvider + 'static, max_bytes: Option<u64>) -> Self {
         self.uploads = Some((Box::new(provider), max_bytes));
         self
@@ -295,7 +299,8 @@ impl EndpointBuilder {
             max_externalized_response_bytes: self.max_externalized,
             proxy_proof_required: self.proxy_proof_required,
             sticky: sticky_capability,
-            upload: uploads.is_some().then_some(UploadCapability { max_bytes: max_upload_bytes }),
+            upload: (RESOLVES_POINTERS && uploads.is_some())
+                .then_some(UploadCapability { max_bytes: max_upload_bytes }),
             ..Capabilities::default()
         };
         capabilities.encodings = if settings.compress { Coding::ALL.to_vec() } else { Vec::new() };

@@ -18,7 +18,7 @@ use crate::service::{Peer, ResponseBudget, Service, TransportKind};
 use crate::wire::error::RpcError;
 use crate::{IdSource, Limits};
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use std::fmt;
@@ -253,14 +253,14 @@ impl Endpoint {
 
     /// Adds what every answer has, and applies the content coding that the client wants.
     pub(super) fn finish(&self, visit: &Visit, mut reply: Reply) -> Response<Vec<Bytes>> {
-        if self.settings.compress
-            && reply.is_arrow()
-            && reply.len() > 0
-            && let Some((coding, header)) = coding::choose(&visit.head.headers, &Coding::ALL)
-            && let Some(encoded) = self.codecs.encode(coding, &reply.body)
-        {
-            reply.body = vec![encoded.into()];
-            reply.headers.insert(header, HeaderValue::from_static(coding.as_str()));
+        if self.settings.compress && reply.is_arrow() && reply.len() > 0 {
+            headers::vary(&mut reply.headers, &[&ACCEPT_ENCODING, &headers::ACCEPT_ENCODING]);
+            if let Some((coding, header)) = coding::choose(&visit.head.headers, &Coding::ALL)
+                && let Some(encoded) = self.codecs.encode(coding, &reply.body)
+            {
+                reply.body = vec![encoded.into()];
+                reply.headers.insert(header, HeaderValue::from_static(coding.as_str()));
+            }
         }
         if let Ok(id) = HeaderValue::from_str(&visit.request_id) {
             reply.headers.insert(headers::REQUEST_ID, id);

@@ -47,6 +47,43 @@ fn nobody_listens() {
 }
 
 #[test]
+fn an_error_and_its_sources_say_each_thing_once() {
+    let (address, _held) = vacant("127.0.0.79");
+    let (url, thread) =
+        accept(1, |_, mut socket| socket.write_all(b"HTTP/1.1 200 OK\r\n\x1b[2J: \r\n\r\n").unwrap());
+    for url in ["http://\u{1b}[2J", "ftp://h", &format!("http://{address}"), &url] {
+        let error = fetch(url, http::Request::new(Vec::new()), &FetchOptions::default()).unwrap_err();
+        let text = error.to_string();
+        assert!(!text.contains(char::is_control), "{text:?}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            assert!(!text.contains(&error.to_string()), "{text} says {error} already");
+            source = error.source();
+        }
+    }
+    thread.join().unwrap();
+}
+
+#[test]
+fn the_longest_timeouts_are_timeouts_like_any_other() {
+    let server = serve(|builder| builder);
+    let forever = Duration::MAX;
+    let options = HttpOptions::default().connect_timeout(forever).read_timeout(forever).call_timeout(forever);
+    let http = options.build(&server.url).unwrap();
+    echo(&mut http.client()).unwrap();
+    http.session().close().unwrap();
+    let mut options = FetchOptions::default();
+    options.connect_timeout = Some(forever);
+    options.read_timeout = Some(forever);
+    options.timeout = Some(forever);
+    let health = format!("{}/health", server.url);
+    assert_eq!(fetch(&health, http::Request::new(Vec::new()), &options).unwrap().status(), 200);
+    // Without an end for the whole, the step's own is as long.
+    options.timeout = None;
+    assert_eq!(fetch(&health, http::Request::new(Vec::new()), &options).unwrap().status(), 200);
+}
+
+#[test]
 fn a_server_that_comes_later_is_found() {
     let (address, _held) = vacant("127.0.0.78");
     let endpoint = endpoint(|builder| builder);

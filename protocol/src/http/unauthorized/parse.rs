@@ -1,8 +1,8 @@
 //! The client's side: what a 401 says, whoever it came from (`unauthorized-spec.md` 6).
 
 use crate::http::auth::Reason;
-use crate::http::headers::AUTH_REASON;
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use crate::http::headers::{AUTH_REASON, is_media_type};
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -86,8 +86,7 @@ fn foreign_detail(headers: &HeaderMap, body: &[u8]) -> String {
     let text = lossy(start);
     let text = text.trim_start_matches('\u{feff}').trim();
     let starts_with = |tag: &str| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
-    let content_type = headers.get(CONTENT_TYPE).map(|value| lossy(value.as_bytes()).to_ascii_lowercase());
-    let is_page = content_type.is_some_and(|content_type| content_type.trim_start().starts_with("text/html"));
+    let is_page = is_media_type(headers, "text/html");
     if starts_with("<!doctype") || starts_with("<html") || (is_page && !text.is_empty()) {
         return PAGE.to_owned();
     }
