@@ -21,9 +21,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use thiserror::Error;
 
-/// Whether a request may be a pointer to what was uploaded. Until it may, uploads are not advertised: a client that
-/// reads that they are supported uploads a large request, and its call fails.
-const RESOLVES_POINTERS: bool = false;
 /// How long a call is cached when tokens never expire.
 const UNBOUNDED_CALL: Duration = Duration::from_secs(3600);
 
@@ -57,6 +54,7 @@ pub struct EndpointBuilder {
     proxy_proof_required: bool,
     sticky: Option<Sticky>,
     uploads: Option<(Box<dyn UploadUrlProvider>, Option<u64>)>,
+    advertise_uploads: bool,
     max_externalized: Option<u64>,
 }
 
@@ -136,6 +134,7 @@ impl Endpoint {
             proxy_proof_required: false,
             sticky: None,
             uploads: None,
+            advertise_uploads: false,
             max_externalized: None,
         }
     }
@@ -249,10 +248,17 @@ impl EndpointBuilder {
         self
     }
 
-    /// Vends URLs to upload large inputs to, of at most so many bytes each. Default: none. They are not advertised
-    /// yet, because requests that point to what was uploaded are not resolved.
+    /// Vends URLs to upload large inputs to, of at most so many bytes each. Default: none. See
+    /// [`Self::advertise_uploads`].
     pub fn upload_urls(mut self, provider: impl UploadUrlProvider + 'static, max_bytes: Option<u64>) -> Self {
         self.uploads = Some((Box::new(provider), max_bytes));
+        self
+    }
+
+    /// Advertises that there are upload URLs. Default false: a client that reads it uploads a large request and sends a
+    /// pointer to it, which the endpoint does not resolve, so that the handler has to.
+    pub fn advertise_uploads(mut self, advertise: bool) -> Self {
+        self.advertise_uploads = advertise;
         self
     }
 
@@ -299,7 +305,7 @@ impl EndpointBuilder {
             max_externalized_response_bytes: self.max_externalized,
             proxy_proof_required: self.proxy_proof_required,
             sticky: sticky_capability,
-            upload: (RESOLVES_POINTERS && uploads.is_some())
+            upload: (self.advertise_uploads && uploads.is_some())
                 .then_some(UploadCapability { max_bytes: max_upload_bytes }),
             ..Capabilities::default()
         };

@@ -35,7 +35,7 @@ fn urls_come_as_a_batch() {
     assert_eq!(urls[0].expires_at, Duration::from_secs(1_000_060));
     assert_eq!(pair.told(), ["finished"]);
     let capabilities = pair.caller.capabilities().unwrap();
-    assert_eq!(capabilities.upload, None, "not advertised before pointers are resolved");
+    assert_eq!(capabilities.upload, None, "not advertised by default");
     assert!(upload_urls(&row([("upload_url", int(1))])).is_err());
 }
 
