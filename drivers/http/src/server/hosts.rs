@@ -2,7 +2,7 @@
 //!
 //! A browser lets a page call the origin that it was loaded from. Once the name of that origin is made to lead to
 //! 127.0.0.1, the page calls a server on the user's own machine, from behind the user's firewall. Such a request still
-//! names the page's host, by which it is told apart.
+//! names the page's host, and is refused by it.
 
 use super::ServerError;
 use http::HeaderMap;

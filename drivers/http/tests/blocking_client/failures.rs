@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 use vgi_rpc_http::client::{CallError, Client, FetchOptions, HttpOptions, fetch};
 use vgi_rpc_protocol::http::client::ResponseError;
+use vgi_rpc_protocol::ipc::{Metadata, encode_batch};
 
 /// Without the question about capabilities, so that the first request is the call.
 fn options() -> HttpOptions {
@@ -266,6 +267,40 @@ fn a_refusal_in_the_middle_of_a_request_is_heard() {
     let error = client.unary(&remote().method("echo"), &large).unwrap_err();
     assert!(matches!(&error, CallError::Rpc(_)), "{error}");
     echo(&mut client).unwrap();
+}
+
+#[test]
+fn an_answer_without_its_end_marker_counts_if_its_framing_proves_it_whole() {
+    let result = encode_batch(&text("whole"), &Metadata::new()).unwrap();
+    let marker = &result[result.len() - 8..];
+    assert_eq!(marker, [255, 255, 255, 255, 0, 0, 0, 0]);
+    let body = &result[..result.len() - 8];
+    let chunked = [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat();
+    let cases = [
+        (format!("content-length: {}\r\n", body.len()), body.to_vec(), true),
+        ("transfer-encoding: chunked\r\n".into(), chunked, true),
+        ("connection: close\r\n".into(), body.to_vec(), false),
+        ("connection: close\r\n".into(), result.to_vec(), true),
+        (format!("content-length: {}\r\n", body.len() - 8), body[..body.len() - 8].to_vec(), false),
+    ];
+    for (framing, sent, is_accepted) in cases {
+        let type_ = "content-type: application/vnd.apache.arrow.stream";
+        let head = format!("HTTP/1.1 200 OK\r\n{type_}\r\n{framing}\r\n");
+        let response = [head.as_bytes(), &sent].concat();
+        let (url, thread) = accept(1, move |_, mut socket| {
+            let mut request = Vec::new();
+            while !request.ends_with(&[255, 255, 255, 255, 0, 0, 0, 0]) {
+                let mut buffer = [0; 4096];
+                let count = socket.read(&mut buffer).unwrap();
+                assert!(count > 0, "the request ends with its marker");
+                request.extend_from_slice(&buffer[..count]);
+            }
+            socket.write_all(&response).unwrap();
+        });
+        let answered = echo(&mut options().build(&url).unwrap().client());
+        assert_eq!(answered.is_ok(), is_accepted, "{framing:?}: {answered:?}");
+        thread.join().unwrap();
+    }
 }
 
 #[test]
