@@ -48,7 +48,8 @@ pub fn endpoint(
         builder = builder.sticky(sticky);
     }
     if let Some(url) = &options.fake_storage {
-        builder = builder.upload_urls(Storage::new(url), Some(MAX_UPLOAD_BYTES));
+        // The suite asks for the advertisement, and uploads nothing by it.
+        builder = builder.upload_urls(Storage::new(url), Some(MAX_UPLOAD_BYTES)).advertise_uploads(true);
     }
     Ok(authenticate(options, builder)?.build()?)
 }

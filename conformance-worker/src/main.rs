@@ -64,7 +64,11 @@ fn serve_http(
 ) -> Result<(), Box<dyn Error>> {
     let endpoint = http::endpoint(options.http(), service, access_log.is_some())?;
     let host = &options.http().host;
-    let mut server = vgi_rpc_http::Server::new(endpoint.clone()).access_log(access_log).end_on_signals(true);
+    let hosts = options.http().allowed_hosts.clone().unwrap_or_default();
+    let mut server = vgi_rpc_http::Server::new(endpoint.clone())
+        .access_log(access_log)
+        .allowed_hosts(hosts)
+        .end_on_signals(true);
     if !options.http().no_sticky {
         server = server.route(http::drain_route(endpoint));
     }

@@ -26,7 +26,7 @@ const STATUSES: [u16; 16] = [200, 200, 200, 200, 204, 206, 301, 400, 401, 404, 4
 pub fn run(data: &[u8]) {
     let Some(([plan, manner], responses)) = data.split_first_chunk::<2>() else { return };
     let endpoint = endpoint(4);
-    let mut settings = Settings::default();
+    let mut settings = below_prefix();
     settings.limits = limits();
     settings.max_response_bytes = (manner & 1 == 0).then_some(1 << 20);
     let mut caller = Caller::new(settings).expect("it is well configured");
@@ -43,7 +43,7 @@ pub fn run(data: &[u8]) {
     assert!(caller.is_idle() && caller.poll_request().is_none());
     assert!(matches!(caller.poll_event(), Next::NeedCommand));
     let _ = (caller.capabilities(), caller.session().map(Session::is_open), caller.max_body_bytes());
-    let mut another = Caller::new(Settings::default()).expect("it is well configured");
+    let mut another = Caller::new(below_prefix()).expect("it is well configured");
     exchange.expect_an_answer(&mut another);
     exchange.endpoint.shut_down();
 }
@@ -206,4 +206,11 @@ impl Exchange<'_> {
         let Next::Event(Event::Output(batch, _)) = caller.poll_event() else { panic!("an output") };
         assert_eq!(batch.column(0), &text("alive"));
     }
+}
+
+/// Calls below the prefix that the endpoint serves.
+fn below_prefix() -> Settings {
+    let mut settings = Settings::default();
+    settings.prefix = "/vgi".into();
+    settings
 }

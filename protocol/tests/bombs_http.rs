@@ -40,6 +40,7 @@ fn assert_below(what: &str, taken: u64, most: u64) {
 
 fn endpoint() -> Arc<Endpoint> {
     let endpoint = Endpoint::builder(service(), |memory| memory.fill(7))
+        .prefix("/vgi")
         .max_request_bytes(Some(LIMIT))
         .authenticate(bearer_static([("of ann", AuthContext::new("test", "ann"))]))
         .cors(Cors::new(Origins::Any))

@@ -225,6 +225,19 @@ TABLE = [
         "Section 10: identity is the coding that every implementation can always do. The reference answers 415.",
     ),
     Known(
+        "the spelling of the content type",
+        lambda f: f.said("content type 'APPLICATION/", "; charset=utf-8'") and f.reference["the call status"] == 415
+        and f.ours["the call status"] == 200,
+        "RFC 9110, 8.3.1: a media type has no case, and a parameter that says nothing does not change it. The reference "
+        "compares the text.",
+    ),
+    Known(
+        "the coding x-gzip",
+        lambda f: f.said("content coding 'x-gzip'") and f.reference["the call status"] == 415
+        and f.ours["the call status"] == 200,
+        "RFC 9110, 8.4.1.3: x-gzip is equivalent to gzip. The reference answers 415.",
+    ),
+    Known(
         "a compressed body that is cut",
         lambda f: f.said("content coding 'gzip'") and f.ours["the call status"] == 400
         and f.reference["the call status"] == 200,

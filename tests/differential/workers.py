@@ -46,7 +46,7 @@ def both(worker: Path):
     reference = [venv_tool("python"), Path(__file__).with_name("reference.py")]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         sides = [
-            Side("ours", [worker, "--idle-timeout", "1000"], ["--http"], folder),
+            Side("ours", [worker, "--idle-timeout", "1000"], ["--http", "--allowed-hosts", "any"], folder),
             Side("reference", reference, [], folder),
         ]
         for side in sides:

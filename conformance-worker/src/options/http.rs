@@ -1,7 +1,9 @@
 //! The flags that say how HTTP is served. FIXTURES 2.2.
 
 use clap::{Args, ValueEnum};
+use std::convert::Infallible;
 use std::time::Duration;
+use vgi_rpc_http::AllowedHosts;
 use vgi_rpc_protocol::http::token::TokenKey;
 
 /// How HTTP is served.
@@ -19,6 +21,10 @@ pub struct HttpOptions {
     /// Serve below this path
     #[arg(long, value_name = "PATH", default_value = "")]
     pub prefix: String,
+
+    /// Serve requests that name these hosts, or any [default: those of a loopback address where nobody is authenticated]
+    #[arg(long, value_name = "any|HOST,...", env = "VGI_RPC_ALLOWED_HOSTS", value_parser = allowed_hosts)]
+    pub allowed_hosts: Option<AllowedHosts>,
 
     /// Accept request bodies of at most so many bytes
     #[arg(long, value_name = "N")]
@@ -102,4 +108,11 @@ pub enum ProofMode {
     Allow,
     /// Requests without a proof are refused.
     Require,
+}
+
+fn allowed_hosts(text: &str) -> Result<AllowedHosts, Infallible> {
+    Ok(match text {
+        "any" => AllowedHosts::Any,
+        hosts => AllowedHosts::Listed(hosts.split(',').map(|host| host.trim().to_owned()).collect()),
+    })
 }

@@ -2,7 +2,7 @@
 //!
 //! Any other HTTP server goes the same way: the head to [`Endpoint::begin`]; the body, up to the limit that the call
 //! names, to [`Call::run`](vgi_rpc_protocol::http::Call::run), which runs the handler and so belongs on a thread that
-//! may block; the answer back. Then `curl http://127.0.0.1:8080/vgi/health` tells how it is.
+//! may block; the answer back. Then `curl http://127.0.0.1:8080/health` tells how it is.
 
 use arrow_schema::DataType;
 use axum::Router;
@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::get;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::error::Error;
 use std::net::SocketAddr;
@@ -32,18 +32,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = Endpoint::builder(Arc::new(service), system_entropy).build()?;
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-    println!("http://{}/vgi", listener.local_addr()?);
+    println!("http://{}", listener.local_addr()?);
     let application = router(endpoint).into_make_service_with_connect_info::<SocketAddr>();
     Ok(axum::serve(listener, application).await?)
 }
 
-/// The application: a page of its own, and the endpoint below its prefix, which axum leaves in the path.
+/// The application: a page of its own, and the endpoint at every other path. With a prefix, such as
+/// `builder.prefix("/vgi")`, the endpoint's routes are `/vgi`, `/vgi/` and `/vgi/{*path}`: it expects the whole path.
 pub fn router(endpoint: Arc<Endpoint>) -> Router {
     Router::new()
-        .route("/", get(|| async { "The application's own page." }))
-        .route("/vgi", any(answer))
-        .route("/vgi/", any(answer))
-        .route("/vgi/{*path}", any(answer))
+        .route("/about", get(|| async { "The application's own page." }))
+        .fallback(answer)
         .with_state(endpoint)
 }
 

@@ -8,7 +8,7 @@ pub mod http1;
 mod server;
 
 pub use bytes::Bytes;
-pub use server::{Bound, Server, ServerError};
+pub use server::{AllowedHosts, Bound, Server, ServerError};
 pub use vgi_rpc_reactor::{Address, Ended, Handle};
 
 /// The system's entropy, for [`Endpoint::builder`](vgi_rpc_protocol::http::Endpoint::builder).

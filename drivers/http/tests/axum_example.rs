@@ -56,7 +56,7 @@ fn call(method: &str, text: &str) -> Request<Body> {
         [(keys::METHOD, method), (keys::PROTOCOL, "test.Shout.v1"), (keys::REQUEST_VERSION, "1")]
             .into_iter()
             .collect();
-    Request::post(format!("/vgi/test.Shout.v1/{method}"))
+    Request::post(format!("/test.Shout.v1/{method}"))
         .header("content-type", ARROW_STREAM)
         .body(Body::from(encode_batch(&row, &metadata).unwrap()))
         .unwrap()
@@ -84,23 +84,23 @@ fn a_body_that_does_not_say_how_large_it_is_is_cut_off() {
 }
 
 #[test]
-fn all_below_the_prefix_is_the_endpoints() {
+fn every_other_path_is_the_endpoints() {
     let get = |path: &str| send(Request::get(path).body(Body::empty()).unwrap());
-    for (path, status) in [("/vgi", 200), ("/vgi/", 200), ("/vgi/health", 200), ("/vgi/a/b/c/d", 404)] {
+    for (path, status) in [("/", 200), ("/health", 200), ("/a/b/c/d", 404)] {
         assert_eq!(get(path).0.as_u16(), status, "{path}");
     }
-    assert!(String::from_utf8_lossy(&get("/vgi/describe").1).contains("shout"));
-    let patch = Request::patch("/vgi/test.Shout.v1/shout").body(Body::empty()).unwrap();
+    assert!(String::from_utf8_lossy(&get("/describe").1).contains("shout"));
+    let patch = Request::patch("/test.Shout.v1/shout").body(Body::empty()).unwrap();
     assert_eq!(send(patch).0, StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[test]
-fn the_rest_is_the_applications() {
-    let page = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+fn the_application_keeps_its_own_page() {
+    let page = Request::get("/about").body(Body::empty()).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let service = Service::builder("server-1").protocol(Protocol::new("test.Empty.v1")).build().unwrap();
     let endpoint = Endpoint::builder(Arc::new(service), |_| {}).build().unwrap();
-    let router = example::router(endpoint);
-    let status = |path| runtime.block_on(router.clone().oneshot(page(path))).unwrap().status();
-    assert_eq!((status("/"), status("/elsewhere")), (StatusCode::OK, StatusCode::NOT_FOUND));
+    let answered = runtime.block_on(example::router(endpoint).oneshot(page)).unwrap();
+    assert_eq!(answered.status(), StatusCode::OK);
+    assert!(!answered.headers().contains_key("vgi-supported-encodings"), "the endpoint was not asked");
 }

@@ -137,7 +137,7 @@ fn a_call_is_in_the_access_log_before_its_answer_is_sent() {
         assert!(lines() >= calls);
     }
     // What reaches no method is no call.
-    assert_eq!(client.call("GET /vgi/health HTTP/1.1\r\nHost: test\r\n\r\n").status, 200);
+    assert_eq!(client.call("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
     assert_eq!(client.call("GARBAGE\r\n\r\n").status, 400);
     let log = fs::read_to_string(&path).unwrap();
     assert_eq!(log.lines().count(), 60);

@@ -7,7 +7,7 @@ use server::client::{echo, greet, head, length, post, post_chunked, post_with, z
 use server::{Calls, PROTOCOL, Running};
 use std::io::Write;
 use std::thread;
-use vgi_rpc_http::Server;
+use vgi_rpc_http::{AllowedHosts, Server, ServerError};
 use vgi_rpc_protocol::http::auth::{AuthError, AuthFailure, AuthRequest, Reason};
 use vgi_rpc_protocol::service::AuthContext;
 
@@ -61,10 +61,10 @@ fn an_old_client_is_answered_and_kept_only_if_it_asks() {
 fn head_states_the_length_that_get_sends() {
     let running = Running::new(&Calls::default().server());
     let mut client = running.connect();
-    let get = client.call("GET /vgi/health HTTP/1.1\r\nHost: test\r\n\r\n");
+    let get = client.call("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(get.status, 200);
     assert!(!get.body.is_empty());
-    client.send("HEAD /vgi/health HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.send("HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let head = client.head();
     assert_eq!((head.status, head.field("content-length")), (200, get.field("content-length")));
     // A body would stand where the next answer is expected.
@@ -84,7 +84,7 @@ fn pipelined_requests_are_answered_in_their_order() {
             0 => requests.extend(post(&greet(&number.to_string()))),
             1 => requests.extend(post(&zeros(number as i64 * 1000))),
             2 => requests.extend(post_chunked(&echo(&[number as u8; 5000]), 1234)),
-            _ => requests.extend(b"GET /vgi/health HTTP/1.1\r\nHost: test\r\n\r\n"),
+            _ => requests.extend(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         }
     }
     let mut writer = client.writer();
@@ -251,7 +251,7 @@ fn bytes_that_two_readers_could_read_differently_are_refused() {
     let calls = Calls::default();
     let running = Running::new(&calls.server());
     let call = greet("smuggled");
-    let (target, length) = (format!("/vgi/{PROTOCOL}/greet"), call.body.len());
+    let (target, length) = (format!("/{PROTOCOL}/greet"), call.body.len());
     let body = "0\r\n\r\n";
     let fields = [
         format!("Content-Length: {length}\r\nTransfer-Encoding: chunked"),
@@ -279,7 +279,7 @@ fn bytes_that_two_readers_could_read_differently_are_refused() {
         let mut client = running.connect();
         client.greet("before");
         let mut request =
-            format!("POST {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n\r\n{body}").into_bytes();
+            format!("POST {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n{body}").into_bytes();
         // What is hidden behind it is never looked at. It is sent along, since a connection that was given up is
         // not read for ever.
         request.extend(post(&call));
@@ -306,11 +306,76 @@ fn bytes_that_two_readers_could_read_differently_are_refused() {
         ["GET  / HTTP/1.1", "GET / HTTP/1.1 ", "GET /\t HTTP/1.1", "/ HTTP/1.1", "GET / HTTP/1.1\nHost: x"];
     for head in heads {
         let mut client = running.connect();
-        let answer = client.call(format!("{head}\r\nHost: test\r\n\r\n"));
+        let answer = client.call(format!("{head}\r\nHost: localhost\r\n\r\n"));
         assert_eq!(answer.status, 400, "{head:?}");
         client.expect_end();
     }
     assert_eq!(calls.made(), 20, "one before each, and nothing that was hidden");
+}
+
+/// The status of a request for `path` that names this host.
+fn status_for(server: &Server, path: &str, host: &str) -> u16 {
+    let running = Running::new(server);
+    running.connect().call(format!("GET {path} HTTP/1.1\r\n{host}\r\n")).status
+}
+
+#[test]
+fn a_host_that_is_not_the_servers_is_misdirected_before_anything_runs() {
+    let calls = Calls::default();
+    let running = Running::new(&calls.server().route(|_| panic!("a route was asked")));
+    for path in [&format!("/{PROTOCOL}/greet"), "/", "/health", "/nothing", "*", "http://evil.example/health"]
+    {
+        let call = greet("rebound");
+        let method = if path == "*" { "OPTIONS" } else { "POST" };
+        // A target in absolute form replaces the host.
+        let host = if path.starts_with("http") { "localhost" } else { "evil.example:80" };
+        let length = call.body.len();
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n")
+                .into_bytes();
+        request.extend_from_slice(&call.body);
+        let answer = running.connect().call(request);
+        assert_eq!(answer.status, 421, "{path}");
+        assert!(!String::from_utf8_lossy(&answer.body).contains("evil"));
+    }
+    assert_eq!(calls.made(), 0);
+}
+
+#[test]
+fn the_hosts_that_are_served_can_be_set() {
+    let calls = Calls::default();
+    let evil = "Host: evil.example\r\n";
+    let health = |server: &Server, host: &str| status_for(server, "/health", host);
+    let server = calls.server();
+    for host in ["Host: localhost\r\n", "Host: 127.0.0.1:1\r\n", "Host: [::1]\r\n", "Host:\r\n"] {
+        assert_eq!(health(&server, host), 200, "{host}");
+    }
+    assert_eq!(health(&server, evil), 421);
+    assert_eq!(status_for(&server, "http://localhost/health", evil), 200, "the target replaces the host");
+    let old = Running::new(&server).connect().call("GET /health HTTP/1.0\r\n\r\n").status;
+    assert_eq!(old, 200, "HTTP/1.0 needs no host");
+    assert_eq!(health(&closed(&calls), evil), 200, "a page has no credential to give");
+    assert_eq!(health(&server.clone().allowed_hosts(AllowedHosts::Any), evil), 200);
+    let listed = server.allowed_hosts(AllowedHosts::Listed(vec!["Public.example".into()]));
+    assert_eq!(health(&listed, "Host: public.example:443\r\n"), 200);
+    assert_eq!(health(&listed, "Host: 127.0.0.1\r\n"), 200, "the bound address");
+    assert_eq!(health(&listed, "Host: localhost\r\n"), 421);
+    let wrong = listed.allowed_hosts(AllowedHosts::Listed(vec!["public.example:443".into()]));
+    assert!(matches!(wrong.bind_tcp("127.0.0.1:0"), Err(ServerError::AllowedHost(_))));
+}
+
+#[test]
+fn a_media_type_with_a_parameter_and_capitals_is_served() {
+    let running = Running::new(&Calls::default().server());
+    let call = greet("typed");
+    let mut request = format!(
+        "POST /{PROTOCOL}/greet HTTP/1.2\r\nHost: localhost\r\n\
+         Content-Type: Application/VND.apache.arrow.stream; charset=utf-8\r\nContent-Length: {}\r\n\r\n",
+        call.body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(&call.body);
+    assert_eq!(running.connect().call(request).string(), "Hello, typed!");
 }
 
 #[test]
@@ -318,10 +383,10 @@ fn a_head_beyond_the_limits_is_refused() {
     let running = Running::new(&Calls::default().server());
     let long = "a".repeat(100_000);
     for (request, status) in [
-        (format!("GET /{long} HTTP/1.1\r\nHost: test\r\n\r\n"), 414),
-        (format!("GET /{} HTTP/1.1\r\nHost: test\r\n\r\n", &long[..9000]), 414),
-        (format!("GET / HTTP/1.1\r\nHost: test\r\nX: {long}\r\n\r\n"), 431),
-        (format!("GET / HTTP/1.1\r\nHost: test\r\n{}\r\n", "X: y\r\n".repeat(200)), 431),
+        (format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"), 414),
+        (format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", &long[..9000]), 414),
+        (format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {long}\r\n\r\n"), 431),
+        (format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: y\r\n".repeat(200)), 431),
     ] {
         let mut client = running.connect();
         let answer = client.call(request);

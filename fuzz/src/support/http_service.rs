@@ -91,6 +91,7 @@ pub fn endpoint(cached_calls: usize) -> Arc<Endpoint> {
     sticky.echo_headers = vec![("x-worker".into(), "seven".into())];
     let origins = Origins::Listed(vec!["https://page.example".into()]);
     let endpoint = Endpoint::builder(SERVICE.clone(), entropy)
+        .prefix("/vgi")
         .limits(limits())
         .record_calls(true)
         .token_keys(KeyRing::new(TokenKey::new([2; 32]), [TokenKey::new([1; 32])]))

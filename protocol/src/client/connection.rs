@@ -109,6 +109,11 @@ impl Connection {
         self.reader.release_memory();
     }
 
+    /// True within a stream, between two of its messages.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        !self.reader.is_mid_message() && !self.reader.is_at_boundary()
+    }
+
     /// The peer has closed its sending side.
     pub fn receive_eof(&mut self) {
         self.peer_closed = true;

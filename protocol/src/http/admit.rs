@@ -8,10 +8,10 @@ use super::reply::Reply;
 use super::route::{Part, Route};
 use super::visit::Visit;
 use super::{budget, coding, headers};
-use crate::service::resolve::{built_in, find, not_specified};
+use crate::service::resolve::{built_in, find, not_implemented, not_supported};
 use crate::service::{AuthContext, TransportKind};
 use crate::wire::error::RpcError;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, HeaderValue};
 use http::{Method, StatusCode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -43,10 +43,10 @@ impl Endpoint {
         let posted = method == Method::POST;
         match route {
             Route::Landing if self.settings.human_pages => {
-                Err(self.read_only(&method, || self.pages.landing()).into())
+                Err(self.page(&method, || self.pages.landing()).into())
             }
             Route::Describe if self.settings.human_pages => {
-                Err(self.read_only(&method, || self.pages.describe()).into())
+                Err(self.page(&method, || self.pages.describe()).into())
             }
             Route::Session if self.sessions.is_some() => match method {
                 Method::DELETE => Ok(Target::EndSession),
@@ -58,6 +58,10 @@ impl Endpoint {
                 }
                 self.check_request(visit)?;
                 Ok(Target::UploadUrl)
+            }
+            Route::UploadUrl if posted => {
+                let error = not_implemented("this server vends no URLs to upload to".into());
+                Err(self.refusal(visit, StatusCode::NOT_FOUND, &error).into())
             }
             Route::Reserved(name) if posted => {
                 let error = match built_in(name) {
@@ -88,8 +92,9 @@ impl Endpoint {
         }
         let not_found = |error| Box::new(self.refusal(visit, StatusCode::NOT_FOUND, &error));
         if protocol.contains('%') {
-            let text = "the path's protocol has a percent sign, which no protocol's name has";
-            return Err(not_found(not_specified(text.into())));
+            let shown = "whose name in the path has a percent sign, as no protocol's name has";
+            let hosted = self.service.protocols().map(|info| info.name.as_str());
+            return Err(not_found(not_supported(shown, hosted)));
         }
         let (_, found) = find(&self.service, protocol, name).map_err(not_found)?;
         self.check_request(visit)?;
@@ -104,7 +109,7 @@ impl Endpoint {
         })?;
         let Settings { max_response_bytes, preferred_response_bytes, .. } = self.settings;
         visit.budget = budget::effective(max_response_bytes, accepted, preferred_response_bytes);
-        if visit.header(CONTENT_TYPE) != Some(headers::ARROW_STREAM) {
+        if !headers::is_media_type(&visit.head.headers, headers::ARROW_STREAM) {
             let text = format!("expected the content type {:?}", headers::ARROW_STREAM);
             return Err(refuse(visit, StatusCode::UNSUPPORTED_MEDIA_TYPE, RpcError::type_error(text)));
         }
@@ -155,6 +160,8 @@ impl Endpoint {
 
     fn options(&self, visit: &Visit, route: Route<'_>) -> Reply {
         let allowed = match route {
+            Route::Server if self.sessions.is_some() => "GET, HEAD, POST, DELETE, OPTIONS",
+            Route::Server => "GET, HEAD, POST, OPTIONS",
             Route::Health => "GET, HEAD, OPTIONS",
             Route::Landing | Route::Describe if self.settings.human_pages => "GET, HEAD, OPTIONS",
             Route::Session if self.sessions.is_some() => "DELETE, OPTIONS",
@@ -173,6 +180,15 @@ impl Endpoint {
         match *method {
             Method::GET | Method::HEAD => page(),
             _ => not_allowed("GET, HEAD, OPTIONS"),
+        }
+    }
+
+    /// A page. Where callers are authenticated no cache keeps it, because a cache lets anyone in.
+    fn page(&self, method: &Method, page: impl FnOnce() -> Reply) -> Reply {
+        let reply = self.read_only(method, page);
+        match self.authenticator {
+            Some(_) => reply.with(CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            None => reply,
         }
     }
 

@@ -6,10 +6,10 @@ use super::capabilities::{Capabilities, StickyCapability, UploadCapability};
 use super::coding::{CodecSettings, Codecs, Coding};
 use super::cors::Cors;
 use super::dispatch::upload::UploadUrlProvider;
-use super::endpoint::{DEFAULT_BODY_BYTES, Endpoint, Entropy, Settings};
+use super::endpoint::{DEFAULT_BODY_BYTES, Endpoint, Entropy, SessionQuotas, Settings};
 use super::pages::Pages;
 use super::session::echo_header;
-use super::sticky::{DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
+use super::sticky::{DEFAULT_MAX_PER_PRINCIPAL, DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
 use super::token::{CallCache, KeyRing, TokenKey};
 use super::unauthorized::Refuser;
 use crate::service::Service;
@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use thiserror::Error;
 
-/// Where tokens live for ever, how long a call is remembered.
+/// How long a call is cached when tokens never expire.
 const UNBOUNDED_CALL: Duration = Duration::from_secs(3600);
 
 /// A setting that an endpoint cannot have.
@@ -54,6 +54,7 @@ pub struct EndpointBuilder {
     proxy_proof_required: bool,
     sticky: Option<Sticky>,
     uploads: Option<(Box<dyn UploadUrlProvider>, Option<u64>)>,
+    advertise_uploads: bool,
     max_externalized: Option<u64>,
 }
 
@@ -65,6 +66,13 @@ pub struct Sticky {
     pub lifetime: Duration,
     /// The most sessions at a time. Default 4,096.
     pub max_sessions: usize,
+    /// The most sessions at a time of one authenticated principal. One more is refused with `RESOURCE_EXHAUSTED`.
+    /// Default 256, so that no single caller takes all of them.
+    pub max_per_principal: usize,
+    /// The most sessions at a time that anonymous callers of one address have, of one network of 64 bits for IPv6;
+    /// `None` for any number. One more is refused with `RESOURCE_EXHAUSTED`. Default none: behind a proxy all
+    /// callers have the proxy's address, and a limit would hold for all of them together.
+    pub max_per_anonymous_address: Option<usize>,
     /// The most calls that wait while another of their session runs, each on a thread of the driver's. One more is
     /// refused with `RESOURCE_EXHAUSTED`, and a teardown with 503. Default 16.
     pub max_waiting: usize,
@@ -78,6 +86,8 @@ impl Default for Sticky {
         Self {
             lifetime: Duration::from_secs(300),
             max_sessions: DEFAULT_MAX_SESSIONS,
+            max_per_principal: DEFAULT_MAX_PER_PRINCIPAL,
+            max_per_anonymous_address: None,
             max_waiting: DEFAULT_MAX_WAITING,
             echo_headers: Vec::new(),
         }
@@ -98,7 +108,7 @@ impl Endpoint {
         entropy: impl Fn(&mut [u8]) + Send + Sync + 'static,
     ) -> EndpointBuilder {
         let settings = Settings {
-            prefix: "/vgi".into(),
+            prefix: String::new(),
             limits: Limits::default(),
             record_calls: false,
             token_lifetime: Some(Duration::from_secs(3600)),
@@ -108,6 +118,7 @@ impl Endpoint {
             compress: true,
             cors: None,
             session_lifetime: Duration::ZERO,
+            session_quotas: SessionQuotas::default(),
             echo_headers: Vec::new(),
             human_pages: true,
         };
@@ -123,13 +134,14 @@ impl Endpoint {
             proxy_proof_required: false,
             sticky: None,
             uploads: None,
+            advertise_uploads: false,
             max_externalized: None,
         }
     }
 }
 
 impl EndpointBuilder {
-    /// Sets the path that all others begin with: empty, or a slash and more. Default `/vgi`.
+    /// Sets the path that all others begin with: empty, or a slash and more. Default: empty, the root.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.prefix = prefix.into();
         self
@@ -236,9 +248,17 @@ impl EndpointBuilder {
         self
     }
 
-    /// Vends URLs to upload large inputs to, of at most so many bytes each. Default: none.
+    /// Vends URLs to upload large inputs to, of at most so many bytes each. Default: none. See
+    /// [`Self::advertise_uploads`].
     pub fn upload_urls(mut self, provider: impl UploadUrlProvider + 'static, max_bytes: Option<u64>) -> Self {
         self.uploads = Some((Box::new(provider), max_bytes));
+        self
+    }
+
+    /// Advertises that there are upload URLs. Default false: a client that reads it uploads a large request and sends a
+    /// pointer to it, which the endpoint does not resolve, so that the handler has to.
+    pub fn advertise_uploads(mut self, advertise: bool) -> Self {
+        self.advertise_uploads = advertise;
         self
     }
 
@@ -261,7 +281,12 @@ impl EndpointBuilder {
         }
         let mut sessions = None;
         let mut sticky_capability = None;
-        if let Some(Sticky { lifetime, max_sessions, max_waiting, echo_headers }) = self.sticky {
+        if let Some(sticky) = self.sticky {
+            let Sticky { lifetime, max_sessions, max_waiting, echo_headers, .. } = sticky;
+            settings.session_quotas = SessionQuotas {
+                per_principal: sticky.max_per_principal,
+                per_anonymous_address: sticky.max_per_anonymous_address,
+            };
             let mut names = Vec::new();
             for (name, value) in &echo_headers {
                 let error = |error| EndpointError::Header { name: name.clone(), error };
@@ -280,7 +305,8 @@ impl EndpointBuilder {
             max_externalized_response_bytes: self.max_externalized,
             proxy_proof_required: self.proxy_proof_required,
             sticky: sticky_capability,
-            upload: uploads.is_some().then_some(UploadCapability { max_bytes: max_upload_bytes }),
+            upload: (self.advertise_uploads && uploads.is_some())
+                .then_some(UploadCapability { max_bytes: max_upload_bytes }),
             ..Capabilities::default()
         };
         capabilities.encodings = if settings.compress { Coding::ALL.to_vec() } else { Vec::new() };

@@ -19,7 +19,7 @@ use crate::service::{Peer, ResponseBudget, Service, TransportKind};
 use crate::wire::error::RpcError;
 use crate::{IdSource, Limits};
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use std::fmt;
@@ -38,6 +38,9 @@ pub type Entropy = dyn Fn(&mut [u8]) + Send + Sync;
 
 /// Serves a [`Service`] over HTTP, one request at a time and any number at once. It keeps no stream: what a stream
 /// needs travels with the client, sealed.
+///
+/// It does not look at `Host`, because it does not know where it is served. A driver that serves it on a loopback address
+/// without authentication refuses hosts that are not its own, or pages of other sites can call it by DNS rebinding.
 ///
 /// It is made by [`Endpoint::builder`](super::EndpointBuilder) and shared by all connections.
 pub struct Endpoint {
@@ -70,8 +73,16 @@ pub(super) struct Settings {
     pub(super) compress: bool,
     pub(super) cors: Option<Cors>,
     pub(super) session_lifetime: Duration,
+    pub(super) session_quotas: SessionQuotas,
     pub(super) echo_headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) human_pages: bool,
+}
+
+/// How many sticky sessions one caller may have open.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SessionQuotas {
+    pub(super) per_principal: usize,
+    pub(super) per_anonymous_address: Option<usize>,
 }
 
 /// What does not change during a stream, as its call token says it.
@@ -113,6 +124,11 @@ impl Endpoint {
     /// The most bytes that the body of a request may have, content coding included.
     pub fn max_body_bytes(&self) -> u64 {
         self.settings.max_request_bytes.unwrap_or(DEFAULT_BODY_BYTES)
+    }
+
+    /// Whether callers are authenticated. An authenticator may still let anonymous ones in.
+    pub fn authenticates(&self) -> bool {
+        self.authenticator.is_some()
     }
 
     /// Sticky sessions that are open now.
@@ -260,18 +276,18 @@ impl Endpoint {
 
     /// Adds what every answer has, and applies the content coding that the client wants.
     pub(super) fn finish(&self, visit: &Visit, mut reply: Reply) -> (Response<Vec<Bytes>>, Reservation) {
-        if self.settings.compress
-            && reply.is_arrow()
-            && reply.len() > 0
-            && let Some((coding, header)) = coding::choose(&visit.head.headers, &Coding::ALL)
-            // A coded body takes no more than the body, and without room for it the body goes as it is.
-            && let Ok(_room) = visit.account.reserve_u64(reply.len())
-            && let Some(encoded) = self.codecs.encode(coding, &reply.body)
-        {
-            // Shrinking cannot fail.
-            let _ = reply.memory.resize(encoded.len().min(reply.memory.bytes()));
-            reply.body = vec![encoded.into()];
-            reply.headers.insert(header, HeaderValue::from_static(coding.as_str()));
+        if self.settings.compress && reply.is_arrow() && reply.len() > 0 {
+            headers::vary(&mut reply.headers, &[&ACCEPT_ENCODING, &headers::ACCEPT_ENCODING]);
+            if let Some((coding, header)) = coding::choose(&visit.head.headers, &Coding::ALL)
+                // A coded body takes no more than the body, and without room for it the body goes as it is.
+                && let Ok(_room) = visit.account.reserve_u64(reply.len())
+                && let Some(encoded) = self.codecs.encode(coding, &reply.body)
+            {
+                // Shrinking cannot fail.
+                let _ = reply.memory.resize(encoded.len().min(reply.memory.bytes()));
+                reply.body = vec![encoded.into()];
+                reply.headers.insert(header, HeaderValue::from_static(coding.as_str()));
+            }
         }
         if let Ok(id) = HeaderValue::from_str(&visit.request_id) {
             reply.headers.insert(headers::REQUEST_ID, id);

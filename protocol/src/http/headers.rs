@@ -1,6 +1,7 @@
-//! Names of the protocol's HTTP headers. WIRE_PROTOCOL 10 and 17.
+//! Names of the protocol's HTTP headers, and how media types and `Vary` are read and written. WIRE_PROTOCOL 10 and 17.
 
-use http::HeaderName;
+use http::header::{CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
@@ -38,3 +39,60 @@ pub const ECHO_PREFIX: &str = "vgi-echo-";
 
 /// The content type of every request and of every answer to a call.
 pub const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
+
+/// Whether the one `Content-Type` has this type and subtype. Case and parameters do not matter: RFC 9110, section 8.3.1.
+pub(crate) fn is_media_type(headers: &HeaderMap, expected: &str) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(expected.as_bytes())
+}
+
+/// Adds to `Vary` the names of request headers that the response depends on. RFC 9110, section 12.5.5.
+pub(crate) fn vary(response: &mut HeaderMap, names: &[&HeaderName]) {
+    let listed = response.get(VARY).and_then(|value| value.to_str().ok()).into_iter();
+    let all: Vec<&str> = listed.chain(names.iter().map(|name| name.as_str())).collect();
+    if let Ok(value) = HeaderValue::try_from(all.join(", ")) {
+        response.insert(VARY, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types_have_no_case_and_parameters_do_not_matter() {
+        let is_arrow = |values: &[&'static str]| {
+            let lines = values.iter().map(|value| (CONTENT_TYPE, HeaderValue::from_static(value)));
+            is_media_type(&lines.collect(), ARROW_STREAM)
+        };
+        let same = [
+            "application/vnd.apache.arrow.stream",
+            "Application/VND.Apache.Arrow.Stream",
+            "application/vnd.apache.arrow.stream;charset=utf-8",
+            "application/vnd.apache.arrow.stream \t; a=\"b;c\"",
+            "application/vnd.apache.arrow.stream ;",
+        ];
+        assert!(same.iter().all(|value| is_arrow(&[value])));
+        let others = [
+            "",
+            ";",
+            "application/vnd.apache.arrow.file",
+            "application/vnd.apache.arrow.streams",
+            "application/vnd.apache.arrow.stream, text/html",
+            "text/html; application/vnd.apache.arrow.stream",
+        ];
+        assert!(!others.iter().any(|value| is_arrow(&[value])));
+        assert!(!is_arrow(&[]) && !is_arrow(&[ARROW_STREAM, ARROW_STREAM]));
+    }
+
+    #[test]
+    fn names_are_added_to_one_line() {
+        let mut headers = HeaderMap::new();
+        vary(&mut headers, &[&http::header::ORIGIN]);
+        vary(&mut headers, &[&http::header::ACCEPT, &ACCEPT_ENCODING]);
+        assert_eq!(headers[VARY], "origin, accept, x-vgi-accept-encoding");
+        assert_eq!(headers.len(), 1);
+    }
+}

@@ -62,7 +62,7 @@ impl Reply {
 
     /// True when the body is Arrow IPC.
     pub(crate) fn is_arrow(&self) -> bool {
-        self.headers.get(CONTENT_TYPE).is_some_and(|value| value == headers::ARROW_STREAM)
+        headers::is_media_type(&self.headers, headers::ARROW_STREAM)
     }
 }
 

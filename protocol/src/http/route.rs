@@ -3,6 +3,8 @@
 /// What a path names. The names are as they came, unchecked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
+    /// `*`, which is the server in general: RFC 9110, section 9.3.7.
+    Server,
     /// The prefix itself.
     Landing,
     Describe,
@@ -31,6 +33,9 @@ pub(crate) enum Part {
 impl<'a> Route<'a> {
     /// `prefix` is empty or begins with a slash and does not end with one.
     pub(crate) fn of(prefix: &str, path: &'a str) -> Self {
+        if path == "*" {
+            return Self::Server;
+        }
         let Some(rest) = path.strip_prefix(prefix) else { return Self::Unknown };
         let rest = match rest.strip_prefix('/') {
             Some(rest) => rest,
@@ -46,7 +51,8 @@ impl<'a> Route<'a> {
             (Some("__session__"), None, ..) => Self::Session,
             (Some("__upload_url__"), Some("init"), None, _) => Self::UploadUrl,
             (Some(name), None, ..) if name.starts_with("__") && name.ends_with("__") => Self::Reserved(name),
-            (Some(protocol), Some(method), None, _) if !protocol.is_empty() && !method.is_empty() => {
+            // An empty protocol is a wrong name of one.
+            (Some(protocol), Some(method), None, _) if !method.is_empty() => {
                 Self::Method { protocol, method, part: Part::Unary }
             }
             (Some(protocol), Some(method), Some("init"), None) => {
@@ -79,6 +85,7 @@ mod tests {
                 ("/a.B/m", method(Part::Unary)),
                 ("/a.B/m/init", method(Part::Init)),
                 ("/a.B/m/exchange", method(Part::Exchange)),
+                ("//m", Route::Method { protocol: "", method: "m", part: Part::Unary }),
                 ("/a.B", Route::Unknown),
                 ("/a.B/", Route::Unknown),
                 ("/a.B/m/other", Route::Unknown),
@@ -88,6 +95,9 @@ mod tests {
             for (path, expected) in cases {
                 assert_eq!(Route::of(prefix, &format!("{prefix}{path}")), expected, "{prefix}{path}");
             }
+        }
+        for prefix in ["", "/vgi"] {
+            assert_eq!(Route::of(prefix, "*"), Route::Server);
         }
         assert_eq!(Route::of("/vgi", "/vgix/health"), Route::Unknown);
         assert_eq!(Route::of("/vgi", "/health"), Route::Unknown);

@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use super::headers;
 use super::reply::Reply;
-use super::sticky::{Held, OpenError, SessionId, TakeError};
+use super::sticky::{Held, OpenError, Quota, SessionId, TakeError};
 use super::token::{Binding, SessionToken};
 use super::visit::Visit;
 use crate::service::SessionAction;
@@ -22,6 +22,8 @@ pub(crate) struct CallSession {
     held: Option<Held>,
     /// Whose sessions the caller may see.
     owner: String,
+    /// What a session that the caller opens counts against.
+    quota: Option<Quota>,
     binding: Binding,
     /// The client keeps track of sessions.
     accepted: bool,
@@ -44,7 +46,9 @@ fn not_opened(error: OpenError) -> RpcError {
     let text = error.to_string();
     match error {
         OpenError::Draining => RpcError::of_kind(kind::SERVER_DRAINING, "ServerDrainingError", text),
-        OpenError::TooMany { .. } => RpcError::runtime_error(text).with_code(Code::ResourceExhausted),
+        OpenError::TooMany { .. } | OpenError::QuotaReached { .. } => {
+            RpcError::runtime_error(text).with_code(Code::ResourceExhausted)
+        }
         _ => RpcError::runtime_error(text),
     }
 }
@@ -65,6 +69,7 @@ impl Endpoint {
             endpoint: self.clone(),
             held: None,
             owner: visit.identity().owner_key(),
+            quota: self.session_quota(visit),
             binding: Binding::server(&visit.identity()),
             accepted: visit
                 .header(headers::SESSION_ACCEPT)
@@ -85,6 +90,16 @@ impl Endpoint {
             session.action = SessionAction::Resume;
         }
         Ok(Some(session))
+    }
+
+    /// What a session that this caller opens counts against.
+    fn session_quota(&self, visit: &Visit) -> Option<Quota> {
+        let limits = &self.settings.session_quotas;
+        Quota::of_principal(&visit.identity(), limits.per_principal).or_else(|| {
+            let limit = limits.per_anonymous_address?;
+            // Callers without an address share one account.
+            Some(Quota::of_address(visit.peer.remote_address.as_deref().unwrap_or_default(), limit))
+        })
     }
 
     /// The session that a request's token names. It is lost unless the token was sealed for this caller and this server.
@@ -149,7 +164,9 @@ impl SessionAccess for CallSession {
         };
         let lifetime = lifetime.unwrap_or(self.endpoint.session_lifetime());
         let id = self.endpoint.random();
-        let held = sessions.open(state, &self.owner, lifetime, self.now, id).map_err(not_opened)?;
+        let held = sessions
+            .open(state, &self.owner, self.quota.clone(), lifetime, self.now, id)
+            .map_err(not_opened)?;
         let server_id = self.endpoint.service().server_id().as_ref();
         let token = SessionToken::new(server_id, id, self.now, held.expires_at());
         match token.seal(self.endpoint.keys(), &self.binding, self.endpoint.random()) {

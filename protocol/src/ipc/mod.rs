@@ -57,7 +57,7 @@ pub use single::{decode_batch, decode_schema, encode_batch};
 /// Opens every message; four zero bytes after it end the stream. Appendix A.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 /// The end-of-stream marker. Appendix A.
-const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+pub(crate) const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 /// Bytes before the header: the continuation and the header's length.
 const PREFIX_LEN: usize = 8;
 /// Everything the format places is aligned to this.

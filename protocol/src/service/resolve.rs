@@ -111,7 +111,7 @@ pub(crate) fn gate_version(hosted: &Hosted, request: &Request) -> Result<(), Rpc
     }
 }
 
-pub(crate) fn not_specified(text: String) -> RpcError {
+fn not_specified(text: String) -> RpcError {
     RpcError::of_kind(kind::PROTOCOL_NOT_SPECIFIED, "ProtocolNotSpecifiedError", text)
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn not_supported<'a>(name: &str, hosted: impl Iterator<Item = &'a str
     RpcError::of_kind(kind::PROTOCOL_NOT_SUPPORTED, "ProtocolNotSupportedError", text)
 }
 
-fn not_implemented(text: String) -> RpcError {
+pub(crate) fn not_implemented(text: String) -> RpcError {
     RpcError::of_kind(kind::METHOD_NOT_IMPLEMENTED, "MethodNotImplementedError", text)
 }
 

@@ -105,7 +105,7 @@ fn the_body_of_a_401_is_json_or_a_page() {
     assert_eq!((&told["error"], &told["reason"]), (&"unauthorized".into(), &"missing_credential".into()));
     let page = server.send(ask("GET", "/vgi").with("accept", "text/html,application/xhtml+xml"));
     assert_eq!((page.status, page.header("content-type")), (401, Some("text/html; charset=utf-8")));
-    assert_eq!(page.header("cache-control"), Some("no-store"));
+    assert_eq!((page.header("cache-control"), page.header("vary")), (Some("no-store"), Some("accept")));
 }
 
 #[test]

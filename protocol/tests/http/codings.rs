@@ -91,6 +91,19 @@ fn a_server_may_leave_answers_alone_and_still_reads_coded_requests() {
 }
 
 #[test]
+fn vary_names_what_the_answer_depends_on() {
+    let vary = |server: &Server, request| server.send(request).header("vary").map(str::to_owned);
+    let codings = Some("accept-encoding, x-vgi-accept-encoding".to_owned());
+    for request in [long(), long().with("accept-encoding", "zstd"), long().with("accept-encoding", "br")] {
+        assert_eq!(vary(&main(), request), codings, "whether or not this one is coded");
+    }
+    assert_eq!(vary(&main(), post("/vgi/test.Main.v1/echo", Bytes::new())), codings, "a refusal");
+    assert_eq!(vary(&main(), ask("GET", "/vgi/health")), None, "what is never coded does not depend on it");
+    assert_eq!(vary(&main(), ask("GET", "/vgi")), None);
+    assert_eq!(vary(&serve_main(|builder| builder.compress(false)), long()), None);
+}
+
+#[test]
 fn whole_streams_pass_in_codings() {
     let server = main();
     let coded = |request: Request<Bytes>| {

@@ -4,6 +4,7 @@ use crate::ask::*;
 use crate::common::batches::*;
 use crate::common::service::{MAIN, VERSIONED};
 use crate::serve::*;
+use vgi_rpc_protocol::http::auth::{AuthContext, bearer_static};
 
 fn page(answered: &Answered) -> String {
     assert_eq!(answered.header("content-type"), Some("text/html; charset=utf-8"));
@@ -43,6 +44,20 @@ fn head_is_answered_like_get() {
         assert_eq!(head.status, get.status, "{path}");
         assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
         assert_eq!(head.body, get.body, "{path}: the driver sends its length and leaves it out");
+    }
+}
+
+#[test]
+fn pages_behind_authentication_are_not_cached() {
+    let authenticator = || bearer_static([("of ann", AuthContext::new("test", "ann"))]);
+    let closed = serve_main(|builder| builder.authenticate(authenticator()));
+    for path in ["/vgi", "/vgi/describe"] {
+        for method in ["GET", "HEAD"] {
+            let page = closed.send(ask(method, path).with("authorization", "Bearer of ann"));
+            assert_eq!((page.status, page.header("cache-control")), (200, Some("no-store")), "{path}");
+        }
+        let open = main().send(ask("GET", path));
+        assert_eq!((open.status, open.header("cache-control")), (200, None), "{path}");
     }
 }
 

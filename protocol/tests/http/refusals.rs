@@ -47,6 +47,17 @@ fn other_content_types_are_unsupported() {
 }
 
 #[test]
+fn a_content_type_has_no_case_and_may_have_parameters() {
+    for content_type in [
+        "Application/VND.Apache.Arrow.Stream",
+        "application/vnd.apache.arrow.stream; charset=utf-8",
+        "application/vnd.apache.arrow.stream ;",
+    ] {
+        assert_eq!(main().send(echo("x").having("content-type", content_type)).text(), "x", "{content_type}");
+    }
+}
+
+#[test]
 fn other_content_codings_are_unsupported() {
     for coding in ["br", "deflate", "gzip, zstd", "x-gzip-2", "\u{e9}"] {
         let answered = main().send(echo("x").with("content-encoding", coding));

@@ -18,7 +18,11 @@ fn all_paths_begin_with_the_prefix() {
         assert_eq!(echoed.text(), "x", "{given:?}");
         assert_eq!(server.send(ask("GET", &path("/health"))).status, 200, "{given:?}");
         assert_eq!(server.send(ask("GET", &path("/"))).status, 200, "{given:?}");
-        if !prefix.is_empty() {
+        if given.is_empty() {
+            let default = Endpoint::builder(service(), |_| {}).build().unwrap();
+            let server = Server { endpoint: default, now: START };
+            assert_eq!(server.send(ask("GET", "/health")).status, 200, "the root is the default");
+        } else if !prefix.is_empty() {
             assert_eq!(server.send(post(&format!("/{MAIN}/echo"), body)).status, 404, "{given:?}");
             assert_eq!(server.send(ask("GET", "/health")).status, 404, "{given:?}");
             assert_eq!(server.send(ask("GET", &format!("{prefix}x/health"))).status, 404, "{given:?}");
@@ -62,7 +66,19 @@ fn a_percent_sign_in_the_protocol_is_refused_undecoded() {
         let (_, body) = echo("x").into_parts();
         let refused = server.send(post(path, body));
         assert_eq!((refused.status, refused.body_was_read), (404, false), "{path}");
+        assert!(refused.error().is_kind(kind::PROTOCOL_NOT_SUPPORTED), "{path}");
         assert!(refused.error().message().contains("percent"), "{path}: {:?}", refused.error());
+    }
+}
+
+#[test]
+fn a_bad_protocol_name_is_a_protocol_that_is_not_hosted() {
+    let long = "a".repeat(300);
+    for name in ["", "a-b", "1a", "vgi_rpc", "a..b", "a b".replace(' ', "+").as_str(), &long] {
+        let (_, body) = echo("x").into_parts();
+        let refused = main().send(post(&format!("/vgi/{name}/echo"), body));
+        assert_eq!((refused.status, refused.is_marked()), (404, false), "{name:?}");
+        assert!(refused.error().is_kind(kind::PROTOCOL_NOT_SUPPORTED), "{name:?}: {:?}", refused.error());
     }
 }
 
@@ -105,7 +121,9 @@ fn a_path_of_two_segments_that_is_no_protocols_is_not_found_rather_than_not_allo
 fn what_is_not_set_up_is_not_there() {
     let server = main();
     assert_eq!(server.send(ask("DELETE", "/vgi/__session__")).status, 404);
-    assert_eq!(server.send(post("/vgi/__upload_url__/init", Default::default())).status, 404);
+    let uploads = server.send(post("/vgi/__upload_url__/init", Default::default()));
+    assert_eq!((uploads.status, uploads.is_marked()), (404, false));
+    assert!(uploads.error().is_kind(kind::METHOD_NOT_IMPLEMENTED), "{:?}", uploads.error());
 }
 
 #[test]
@@ -150,6 +168,23 @@ fn options_says_what_a_path_allows() {
         assert_eq!(answered.header("vgi-accept-max-response-bytes-support"), Some("true"), "{path}");
     }
     assert_eq!(server.send(ask("OPTIONS", "/elsewhere")).status, 404);
+}
+
+#[test]
+fn options_of_an_asterisk_asks_about_the_server_in_general() {
+    for (server, allowed) in [
+        (main(), "GET, HEAD, POST, OPTIONS"),
+        (
+            serve_main(|builder| builder.prefix("").sticky(Sticky::default())),
+            "GET, HEAD, POST, DELETE, OPTIONS",
+        ),
+    ] {
+        let answered = server.send(ask("OPTIONS", "*"));
+        assert_eq!((answered.status, answered.header("allow")), (200, Some(allowed)));
+        assert!(answered.body.is_empty());
+        assert_eq!(answered.header("vgi-accept-max-response-bytes-support"), Some("true"));
+    }
+    assert_eq!(main().send(ask("GET", "*")).status, 404, "for other methods it names nothing");
 }
 
 #[test]

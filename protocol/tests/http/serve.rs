@@ -41,13 +41,13 @@ fn entropy() -> impl Fn(&mut [u8]) + Send + Sync + 'static {
     }
 }
 
-/// Serves a service under these settings, and records its calls.
+/// Serves a service below `/vgi` under these settings, and records its calls.
 pub fn serve(
     service: impl Into<Arc<Service>>,
     set: impl FnOnce(EndpointBuilder) -> EndpointBuilder,
 ) -> Server {
     quiet_panics();
-    let builder = Endpoint::builder(service.into(), entropy()).record_calls(true);
+    let builder = Endpoint::builder(service.into(), entropy()).prefix("/vgi").record_calls(true);
     Server { endpoint: set(builder).build().unwrap(), now: START }
 }
 
@@ -75,10 +75,23 @@ impl Server {
         self.send_body(head, |_| Body::Whole(body))
     }
 
+    /// Answers a request that comes from this address.
+    #[track_caller]
+    pub fn send_from(&self, address: &str, request: Request<Bytes>) -> Answered {
+        let (head, body) = request.into_parts();
+        self.answer(address, head, |_| Body::Whole(body))
+    }
+
     /// Answers a request whose body is only then made, when the endpoint has asked for it.
     #[track_caller]
     pub fn send_body(&self, head: http::request::Parts, body: impl FnOnce(u64) -> Body) -> Answered {
-        let arrival = Arrival { now: self.now, remote_address: Some(CLIENT.into()), ..Arrival::default() };
+        self.answer(CLIENT, head, body)
+    }
+
+    #[track_caller]
+    fn answer(&self, address: &str, head: http::request::Parts, body: impl FnOnce(u64) -> Body) -> Answered {
+        let arrival =
+            Arrival { now: self.now, remote_address: Some(address.into()), ..Arrival::default() };
         match self.endpoint.begin(head, arrival) {
             Begun::Answer(answer) => Answered::new(answer, false),
             Begun::Call(call) => {

@@ -319,3 +319,48 @@ fn an_echo_header_that_cannot_be_sent_is_refused() {
         assert!(built.is_err(), "{header:?}");
     }
 }
+
+/// Opens sessions until one is refused, and gives the refusal and how many were opened.
+fn open_all(server: &Server, request: impl Fn() -> Request<Bytes>) -> (usize, RpcError) {
+    for opened in 0..1000 {
+        let answered = server.send(request());
+        if answered.is_marked() {
+            assert_eq!((answered.status, answered.header("vgi-session")), (200, None));
+            return (opened, answered.error());
+        }
+        token(&answered);
+    }
+    panic!("no quota");
+}
+
+#[test]
+fn one_principal_cannot_open_all_sessions() {
+    let authenticator = || {
+        bearer_static([("of ann", AuthContext::new("t", "ann")), ("of bob", AuthContext::new("t", "bob"))])
+    };
+    let of = |who: &str| open(1, None).with("authorization", &format!("Bearer of {who}"));
+    let (server, counters) = server_with(Sticky::default(), |builder| builder.authenticate(authenticator()));
+    let (opened, error) = open_all(&server, || of("ann"));
+    assert_eq!((opened, error.code()), (256, Code::ResourceExhausted), "the default");
+    token(&server.send(of("bob")));
+    assert_eq!((server.endpoint.session_count(), counters.dropped()), (257, 1));
+    assert!(!server.after(Duration::from_secs(301)).send(of("ann")).is_marked(), "expired ones do not count");
+
+    let two = sticky(|sticky| sticky.max_per_principal = 2);
+    let (server, _) = server_with(two, |builder| builder.authenticate(authenticator()));
+    assert_eq!(open_all(&server, || of("ann")).0, 2);
+    assert_eq!(open_all(&server, || of("bob")).0, 2);
+}
+
+#[test]
+fn anonymous_callers_have_a_quota_per_address_only_where_one_is_set() {
+    let (server, _) = server_with(sticky(|sticky| sticky.max_sessions = 400), |builder| builder);
+    assert_eq!(open_all(&server, || open(1, None)).0, 400, "all of them");
+
+    let three = sticky(|sticky| sticky.max_per_anonymous_address = Some(3));
+    let (server, _) = server_with(three, |builder| builder);
+    let (opened, error) = open_all(&server, || open(1, None));
+    assert_eq!((opened, error.code()), (3, Code::ResourceExhausted));
+    assert!(!server.send_from("192.0.2.8:1", open(1, None)).is_marked(), "another address");
+    assert!(server.send_from("192.0.2.7:1", open(1, None)).is_marked(), "another port");
+}

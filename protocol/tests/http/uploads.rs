@@ -101,11 +101,17 @@ fn each_is_a_pair_with_an_end() {
 }
 
 #[test]
-fn they_are_advertised() {
-    let answered = server().send(ask("HEAD", "/vgi/health"));
-    assert_eq!(answered.header("vgi-upload-url-support"), Some("true"));
-    assert_eq!(answered.header("vgi-max-upload-bytes"), Some((1_u64 << 30).to_string().as_str()));
-    assert_eq!(main().send(ask("HEAD", "/vgi/health")).header("vgi-upload-url-support"), None);
+fn they_are_advertised_only_where_that_is_asked_for() {
+    let told = |server: Server| {
+        let answered = server.send(ask("HEAD", "/vgi/health"));
+        let header = |name| answered.header(name).map(str::to_owned);
+        (header("vgi-upload-url-support"), header("vgi-max-upload-bytes"))
+    };
+    assert_eq!(told(server()), (None, None), "pointers to what was uploaded are not resolved");
+    let nowhere = || Provider::new(|_| Err(RpcError::runtime_error("nowhere")));
+    let advertised = serve_main(|builder| builder.upload_urls(nowhere(), Some(7)).advertise_uploads(true));
+    assert_eq!(told(advertised), (Some("true".into()), Some("7".into())));
+    assert_eq!(told(serve_main(|builder| builder.advertise_uploads(true))), (None, None), "there are none");
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use crate::common::batches::*;
 use crate::pair::*;
+use arrow_array::RecordBatch;
 use bytes::Bytes;
 use http::HeaderValue;
+use vgi_rpc_protocol::client::CallKind;
 use vgi_rpc_protocol::http::auth::{Reason, bearer_static};
 use vgi_rpc_protocol::http::client::ResponseError;
 use vgi_rpc_protocol::service::AuthContext;
@@ -86,6 +88,111 @@ fn a_body_that_is_cut_or_goes_on_is_refused_whole() {
         // Without the marker at its end a stream is not whole.
         assert!(matches!(told, Err(ResponseError::Streams(_))), "{} bytes: {told:?}", bytes.len());
         assert!(pair.told().is_empty() && pair.caller.is_idle());
+    }
+}
+
+/// The answers of a method as they are sent, without the end marker of the last stream.
+fn without_end_marker(method: &str, kind: CallKind, params: &RecordBatch) -> Bytes {
+    let mut settings = unlimited();
+    settings.codings = Vec::new();
+    let mut pair = Pair::new(settings, vec![endpoint(|builder| builder)]);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    pair.between = Box::new(move |_, response| {
+        sender.send(response.body().clone()).unwrap();
+        response
+    });
+    pair.try_call(method, kind, params).unwrap();
+    let body = receiver.recv().unwrap();
+    let (body, marker) = body.split_at(body.len() - 8);
+    assert_eq!(marker, [255, 255, 255, 255, 0, 0, 0, 0]);
+    Bytes::copy_from_slice(body)
+}
+
+/// What is told of this body under this header.
+fn told_of(
+    method: &str,
+    kind: CallKind,
+    params: &RecordBatch,
+    body: &Bytes,
+    (name, value): (&'static str, String),
+) -> Result<Vec<String>, ResponseError> {
+    let mut pair = pair();
+    let body = body.clone();
+    pair.between = Box::new(move |_, _| {
+        let mut response = arrow(body.to_vec());
+        response.headers_mut().insert(name, HeaderValue::try_from(&value).unwrap());
+        response
+    });
+    pair.try_call(method, kind, params)?;
+    Ok(pair.told())
+}
+
+#[test]
+fn a_missing_end_marker_is_accepted_if_the_body_is_proven_whole() {
+    let count = row([("count", int(3))]);
+    let cases = [
+        ("echo", UNARY, params(), vec!["output \"x\"", "finished"]),
+        ("count", STREAM, count, vec!["output 0"]),
+        ("fail", UNARY, row([("message", text("no"))]), vec!["failed ValueError: no", "finished"]),
+    ];
+    for (method, kind, params, expected) in cases {
+        let body = without_end_marker(method, kind, &params);
+        let told = |body: &Bytes, header| told_of(method, kind, &params, body, header);
+        let length = |body: &Bytes| ("content-length", body.len().to_string());
+        assert_eq!(told(&body, length(&body)).unwrap(), expected, "{method}");
+        assert_eq!(told(&body, ("transfer-encoding", "chunked".into())).unwrap(), expected, "{method}");
+        // A body that ends with its connection may have been cut anywhere.
+        assert!(matches!(told(&body, ("x-nothing", "".into())), Err(ResponseError::Streams(_))), "{method}");
+        let longer = ("content-length", (body.len() + 8).to_string());
+        assert!(matches!(told(&body, longer), Err(ResponseError::Streams(_))), "{method}");
+        for cut in [1, 4, 8, 64] {
+            let cut = body.slice(..body.len() - cut);
+            let refused = told(&cut, length(&cut));
+            assert!(matches!(refused, Err(ResponseError::Streams(_))), "{method}: within a message");
+        }
+    }
+}
+
+#[test]
+fn a_body_without_its_result_is_refused_though_it_is_whole() {
+    let body = without_end_marker("echo", UNARY, &params());
+    // The schema's message alone, and nothing at all.
+    let schema = 8 + u32::from_le_bytes(body[4..8].try_into().unwrap()) as usize;
+    for body in [body.slice(..schema), Bytes::new()] {
+        let length = ("content-length", body.len().to_string());
+        let told = told_of("echo", UNARY, &params(), &body, length);
+        assert!(!matches!(&told, Ok(told) if told.iter().any(|event| event.starts_with("output"))));
+        assert!(told.is_err() || told.as_ref().unwrap()[0].starts_with("failed"), "{told:?}");
+    }
+}
+
+#[test]
+fn an_error_and_its_sources_say_each_thing_once() {
+    let mut pair = pair();
+    let answers: [fn() -> http::Response<Bytes>; 4] = [
+        || arrow(b"not Arrow at all".to_vec()),
+        || foreign(200, Some("text/plain"), b"\x1b[2Jplain"),
+        || {
+            let mut coded = arrow(b"not coded".to_vec());
+            coded.headers_mut().insert("content-encoding", HeaderValue::from_static("zstd"));
+            coded
+        },
+        || {
+            let mut coded = arrow(Vec::new());
+            coded.headers_mut().insert("content-encoding", HeaderValue::from_static("br"));
+            coded
+        },
+    ];
+    for answer in answers {
+        pair.between = Box::new(move |_, _| answer());
+        let error = pair.try_call("echo", UNARY, &params()).unwrap_err();
+        let text = error.to_string();
+        assert!(!text.contains(char::is_control), "{text:?}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            assert!(!text.contains(&error.to_string()), "{text} says {error} already");
+            source = error.source();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use vgi_rpc_protocol::http::client::{Caller, ResponseError, Settings, SettingsEr
 use vgi_rpc_protocol::http::coding::{Codecs, Coding};
 
 fn limited(bytes: u64) -> Settings {
-    let mut settings = Settings::default();
+    let mut settings = settings();
     settings.max_response_bytes = Some(bytes);
     settings
 }
@@ -24,11 +24,13 @@ fn settings_that_cannot_be_had_are_refused() {
         settings.prefix = prefix.into();
         assert_eq!(Caller::new(settings).unwrap_err(), SettingsError::Prefix(prefix.into()));
     }
-    let mut settings = unlimited();
-    settings.prefix = "/".into();
-    let mut pair = Pair::new(settings, vec![endpoint(|builder| builder.prefix(""))]);
-    pair.call("echo", UNARY, &row([("value", text("x"))]));
-    assert_eq!(pair.last().path, "/test.Main.v1/echo");
+    for prefix in [Settings::default().prefix, "/".into()] {
+        let mut settings = unlimited();
+        settings.prefix = prefix;
+        let mut pair = Pair::new(settings, vec![endpoint(|builder| builder.prefix(""))]);
+        pair.call("echo", UNARY, &row([("value", text("x"))]));
+        assert_eq!(pair.last().path, "/test.Main.v1/echo", "the default is the root");
+    }
 }
 
 #[test]

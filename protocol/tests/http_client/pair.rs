@@ -49,12 +49,19 @@ pub fn endpoint(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Arc<End
             chunk.copy_from_slice(&next.to_le_bytes()[..chunk.len()]);
         }
     });
-    set(builder.token_keys(keys)).build().unwrap()
+    set(builder.prefix("/vgi").token_keys(keys)).build().unwrap()
+}
+
+/// Calls below `/vgi`, as the endpoints here serve.
+pub fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.prefix = "/vgi".into();
+    settings
 }
 
 /// No limit of the client, so that only the calls' own requests are sent.
 pub fn unlimited() -> Settings {
-    let mut settings = Settings::default();
+    let mut settings = settings();
     settings.max_response_bytes = None;
     settings
 }

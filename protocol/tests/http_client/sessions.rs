@@ -35,7 +35,7 @@ fn counting() -> Arc<Endpoint> {
     let service = Arc::new(Service::builder("server-1").protocol(protocol).build().unwrap());
     let mut sticky = Sticky::default();
     sticky.echo_headers = vec![("X-Worker".into(), "w-7".into())];
-    Endpoint::builder(service, |bytes| bytes.fill(3)).sticky(sticky).build().unwrap()
+    Endpoint::builder(service, |bytes| bytes.fill(3)).prefix("/vgi").sticky(sticky).build().unwrap()
 }
 
 fn value(value: i64) -> arrow_array::RecordBatch {

@@ -54,7 +54,7 @@ impl Connection {
         let mut sent = false;
         self.converse(request, max_body_bytes, deadline, &mut sent).map_err(|error| {
             let is_closed = match &error {
-                FetchError::Io { source, .. } => is_gone(source),
+                FetchError::Io { error, .. } => is_gone(error),
                 FetchError::Response(error) => matches!(error, ExchangeError::Truncated(_)),
                 _ => false,
             };
@@ -74,7 +74,7 @@ impl Connection {
         // A server may refuse a request it has not read, and read no more of it: what it says is read all the same.
         let refused = match self.write(deadline, sent) {
             Err(error) if is_gone(&error) => Some(error),
-            Err(source) => return Err(FetchError::Io { source, sent: *sent }),
+            Err(error) => return Err(FetchError::Io { error, sent: *sent }),
             Ok(()) => None,
         };
         let mut head = None;
@@ -90,17 +90,17 @@ impl Connection {
                     return Ok(response);
                 }
                 Ok(Next::NeedInput) => {
-                    self.read(deadline).map_err(|source| FetchError::Io { source, sent: *sent })?
+                    self.read(deadline).map_err(|error| FetchError::Io { error, sent: *sent })?
                 }
                 Ok(Next::NeedCommand | Next::NeedDrain | Next::Closed) => {
-                    let source =
+                    let error =
                         io::Error::new(ErrorKind::UnexpectedEof, "the connection ended without a response");
-                    return Err(FetchError::Io { source, sent: *sent });
+                    return Err(FetchError::Io { error, sent: *sent });
                 }
                 Err(error) => {
                     return Err(match refused {
-                        Some(source) if matches!(error, ExchangeError::Truncated(_)) => {
-                            FetchError::Io { source, sent: *sent }
+                        Some(refused) if matches!(error, ExchangeError::Truncated(_)) => {
+                            FetchError::Io { error: refused, sent: *sent }
                         }
                         _ => FetchError::Response(error),
                     });

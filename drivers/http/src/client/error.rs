@@ -15,29 +15,36 @@ pub enum FetchError {
     Url(#[from] UrlError),
     /// The request cannot be put into HTTP/1.1.
     #[error("the request cannot be sent: {0}")]
-    Request(#[from] CommandError),
+    Request(CommandError),
     /// The credential could not be had, or is none that a header can carry.
     #[error("there is no credential: {0}")]
     Credential(io::Error),
     /// There is no connection: nobody listens, the name is unknown, it took too long, or TLS was not agreed on.
-    #[error("cannot connect to {address}: {source}")]
+    #[error("cannot connect to {address}: {error}")]
     Connect {
         /// Host and port.
         address: String,
         /// What went wrong with the last address that was tried.
-        source: io::Error,
+        error: io::Error,
     },
     /// Writing or reading failed, or took too long.
-    #[error("the exchange failed: {source}")]
+    #[error("the exchange failed: {error}")]
     Io {
         /// What failed.
-        source: io::Error,
+        error: io::Error,
         /// Whether any of the request may have reached the server.
         sent: bool,
     },
     /// What the server sent is no acceptable response, or not all of one.
     #[error("the exchange failed: {0}")]
     Response(ExchangeError),
+}
+
+// The messages have the causes in them, so that the causes are not sources: a chain would print them twice.
+impl From<CommandError> for FetchError {
+    fn from(error: CommandError) -> Self {
+        Self::Request(error)
+    }
 }
 
 impl FetchError {
@@ -54,9 +61,7 @@ impl FetchError {
     pub(super) fn into_io(self) -> io::Error {
         let kind = match &self {
             Self::Url(_) | Self::Request(_) => io::ErrorKind::InvalidInput,
-            Self::Credential(source) | Self::Connect { source, .. } | Self::Io { source, .. } => {
-                source.kind()
-            }
+            Self::Credential(error) | Self::Connect { error, .. } | Self::Io { error, .. } => error.kind(),
             Self::Response(ExchangeError::Truncated(_)) => io::ErrorKind::UnexpectedEof,
             Self::Response(_) => io::ErrorKind::InvalidData,
         };

@@ -5,7 +5,7 @@
 //! # fn run(params: arrow_array::RecordBatch) -> Result<(), Box<dyn std::error::Error>> {
 //! use vgi_rpc_http::client::{HttpOptions, Remote};
 //!
-//! let http = HttpOptions::default().build("http://127.0.0.1:8080/vgi")?;
+//! let http = HttpOptions::default().build("http://127.0.0.1:8080")?;
 //! let mut client = http.client();
 //! let greeter = Remote::new("example.Greeter.v1");
 //! let answer = client.unary(&greeter.method("greet"), &params)?;

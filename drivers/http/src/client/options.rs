@@ -135,7 +135,8 @@ impl HttpOptions {
         self
     }
 
-    /// Sets the client up. The URL's path is the server's prefix, such as `http://127.0.0.1:8080/vgi`. Nothing is
+    /// Sets the client up. The URL's path is the server's prefix, such as `http://127.0.0.1:8080/vgi`; there is
+    /// none by default. Nothing is
     /// sent yet.
     ///
     /// # Errors

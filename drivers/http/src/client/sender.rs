@@ -70,7 +70,7 @@ impl Sender {
         let socket = self
             .dialer
             .connect(&self.address, deadline)
-            .map_err(|source| FetchError::Connect { address: format!("{:?}", self.address), source })?;
+            .map_err(|error| FetchError::Connect { address: format!("{:?}", self.address), error })?;
         let mut connection = Connection::new(socket);
         let response = connection.exchange(request.clone(), max_body_bytes, &deadline);
         let response = response.map_err(|failure| failure.error)?;

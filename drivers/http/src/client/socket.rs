@@ -34,7 +34,7 @@ impl Dialer {
                         return Err(error);
                     }
                     std::thread::sleep(wait);
-                    (wait, left) = (wait * 2, left - 1);
+                    (wait, left) = (wait.saturating_mul(2), left - 1);
                 }
                 result => return result,
             }

@@ -35,7 +35,14 @@ pub enum TlsError {
     Pem(String),
     /// A certificate cannot be trusted, or the library cannot be set up.
     #[error("TLS cannot be set up: {0}")]
-    Rustls(#[from] rustls::Error),
+    Rustls(rustls::Error),
+}
+
+// The message has the cause in it, so that the cause is not a source: a chain would print it twice.
+impl From<rustls::Error> for TlsError {
+    fn from(error: rustls::Error) -> Self {
+        Self::Rustls(error)
+    }
 }
 
 impl Tls {

@@ -52,9 +52,10 @@ impl From<OverBudget> for BodyError {
 }
 
 impl BodyReader {
-    /// A body of at most `max` bytes. `spare` is memory of an earlier body.
+    /// A body of at most `max` bytes. `is_response` says whose it is, and `spare` is memory of an earlier body.
     pub(super) fn new(
         kind: BodyKind,
+        is_response: bool,
         max: u64,
         spare: Spare,
         account: &Account,
@@ -62,7 +63,7 @@ impl BodyReader {
         let (framing, len) = match kind {
             BodyKind::None => (Framing::Length(0), Some(0)),
             BodyKind::Length(len) => (Framing::Length(len), Some(len)),
-            BodyKind::Chunked => (Framing::Chunked(ChunkedDecoder::new()), None),
+            BodyKind::Chunked => (Framing::Chunked(ChunkedDecoder::new(is_response)), None),
             BodyKind::UntilEof => (Framing::UntilEof, None),
         };
         if len > Some(max) {

@@ -15,6 +15,8 @@ pub(super) struct ChunkedDecoder {
     state: State,
     /// Bytes of extensions so far.
     extensions: usize,
+    /// Trailers may be folded.
+    folds: bool,
 }
 
 enum State {
@@ -48,8 +50,9 @@ pub(super) enum Step {
 }
 
 impl ChunkedDecoder {
-    pub(super) fn new() -> Self {
-        Self { state: State::Size { value: 0, digits: 0 }, extensions: 0 }
+    /// `folds` says that field lines in the trailers may be folded, as in a response.
+    pub(super) fn new(folds: bool) -> Self {
+        Self { state: State::Size { value: 0, digits: 0 }, extensions: 0, folds }
     }
 
     /// Bytes of data that come next; 0 when framing comes next.
@@ -111,7 +114,8 @@ impl ChunkedDecoder {
             (State::Extension(value), b'\t' | b' '..=b'~' | 0x80..) => State::Extension(*value),
             (State::Extension(_) | State::BeforeExtension(_), _) => return Err(extension_error()),
             (State::SizeLineFeed(0), b'\n') => {
-                State::Trailers { head: HeadBytes::new(HeadKind::Trailers), section: Vec::new() }
+                let kind = HeadKind::Trailers { folds: self.folds };
+                State::Trailers { head: HeadBytes::new(kind), section: Vec::new() }
             }
             (State::SizeLineFeed(size), b'\n') => State::Data(*size),
             (State::DataCarriageReturn, b'\r') => State::DataLineFeed,

@@ -13,8 +13,10 @@ const REQUEST_LINE_EXTRA_BYTES: usize = 64;
 pub(super) enum HeadKind {
     Request,
     Response,
-    /// Field lines only: the end of a chunked body.
-    Trailers,
+    /// Field lines only: the end of a chunked body. Folded lines may be in a response's.
+    Trailers {
+        folds: bool,
+    },
 }
 
 /// How far a head has been looked through. Every byte is looked at once.
@@ -59,8 +61,8 @@ impl HeadBytes {
                 }
                 continue;
             }
-            let begins_field = self.lines > 0 || self.kind == HeadKind::Trailers;
-            if begins_field && self.position == self.line_start && matches!(first, b' ' | b'\t') {
+            let begins_line = self.position == self.line_start;
+            if begins_line && matches!(first, b' ' | b'\t') && self.may_begin_field() && !self.may_fold() {
                 return Err(Malformed::FoldedField);
             }
             let Some(special) = window.iter().position(|byte| !is_plain(*byte)) else {
@@ -85,7 +87,7 @@ impl HeadBytes {
         self.line_start = self.position;
         if !is_empty {
             self.lines += 1;
-            let fields = if self.kind == HeadKind::Trailers { self.lines } else { self.lines - 1 };
+            let fields = if self.is_trailers() { self.lines } else { self.lines - 1 };
             let max = limits.max_fields.min(Limits::MAX_FIELDS);
             return if fields > max { Err(Malformed::TooManyFields { max }) } else { Ok(None) };
         }
@@ -102,12 +104,31 @@ impl HeadBytes {
         }
     }
 
+    fn is_trailers(&self) -> bool {
+        matches!(self.kind, HeadKind::Trailers { .. })
+    }
+
+    /// The line behind this one's beginning is no request or status line.
+    fn may_begin_field(&self) -> bool {
+        self.lines > 0 || self.is_trailers()
+    }
+
+    /// A field line came before, and the message is one in which it may go on. RFC 9112, section 5.2: a server
+    /// refuses what is folded; a client reads it, for there are servers that fold.
+    fn may_fold(&self) -> bool {
+        match self.kind {
+            HeadKind::Request | HeadKind::Trailers { folds: false } => false,
+            HeadKind::Response => self.lines > 1,
+            HeadKind::Trailers { folds: true } => self.lines > 0,
+        }
+    }
+
     /// Bytes from the head's beginning that may be looked at: in the request line fewer than in all.
     fn max_bytes(&self, limits: &Limits) -> usize {
         match self.kind {
             HeadKind::Request if self.lines == 0 => limits.max_head_bytes.min(Self::max_request_line(limits)),
             HeadKind::Request | HeadKind::Response => limits.max_head_bytes,
-            HeadKind::Trailers => limits.max_trailer_bytes,
+            HeadKind::Trailers { .. } => limits.max_trailer_bytes,
         }
     }
 
@@ -117,7 +138,7 @@ impl HeadBytes {
 
     fn too_large(&self, limits: &Limits) -> Malformed {
         match self.kind {
-            HeadKind::Trailers => Malformed::TrailersTooLarge { max: limits.max_trailer_bytes },
+            HeadKind::Trailers { .. } => Malformed::TrailersTooLarge { max: limits.max_trailer_bytes },
             HeadKind::Request
                 if self.lines == 0 && Self::max_request_line(limits) <= limits.max_head_bytes =>
             {
@@ -156,8 +177,11 @@ mod tests {
         let limits = Limits::default();
         let bytes = b"\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n\r\n\nrest";
         assert_eq!(find(HeadKind::Request, bytes, &limits), Ok(Some(4..28)));
-        assert_eq!(find(HeadKind::Trailers, b"\r\nrest", &limits), Ok(Some(0..2)));
-        assert_eq!(find(HeadKind::Trailers, b"A: b\r\n\r\n", &limits), Ok(Some(0..8)));
+        for folds in [false, true] {
+            let trailers = HeadKind::Trailers { folds };
+            assert_eq!(find(trailers, b"\r\nrest", &limits), Ok(Some(0..2)));
+            assert_eq!(find(trailers, b"A: b\r\n\r\n", &limits), Ok(Some(0..8)));
+        }
         assert_eq!(find(HeadKind::Response, b"\r\n", &limits), Err(Malformed::StatusLine));
     }
 
@@ -175,6 +199,22 @@ mod tests {
             find(HeadKind::Response, b"x\r\na:b\r\nc:d\r\n", &limits),
             Err(Malformed::TooManyFields { max: 1 })
         );
+    }
+
+    #[test]
+    fn only_a_field_of_a_response_may_be_folded() {
+        let limits = Limits::default();
+        let folded = Err(Malformed::FoldedField);
+        let response = b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\td\r\n\r\n";
+        assert_eq!(find(HeadKind::Response, response, &limits), Ok(Some(0..response.len())));
+        let first = b"HTTP/1.1 200 OK\r\n A: b\r\n\r\n";
+        assert_eq!(find(HeadKind::Response, first, &limits), folded, "there is no field before it");
+        let request = b"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n";
+        assert_eq!(find(HeadKind::Request, request, &limits), folded);
+        let trailers = b"A: b\r\n c\r\n\r\n";
+        assert_eq!(find(HeadKind::Trailers { folds: true }, trailers, &limits), Ok(Some(0..12)));
+        assert_eq!(find(HeadKind::Trailers { folds: false }, trailers, &limits), folded);
+        assert_eq!(find(HeadKind::Trailers { folds: true }, b" c\r\n\r\n", &limits), folded);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use httparse::{Header, Status};
+use std::borrow::Cow;
 
 /// The fields of `head` from `start` on, to the empty line. Values point into `head` and are not copied.
 pub(super) fn parse_fields(head: &Bytes, start: usize) -> Result<HeaderMap, Malformed> {
@@ -24,7 +25,23 @@ pub(super) fn parse_fields(head: &Bytes, start: usize) -> Result<HeaderMap, Malf
 /// Checks a trailer section, which is then dropped: nothing in it may change what the head said.
 pub(super) fn check_trailers(section: &[u8]) -> Result<(), Malformed> {
     let mut space = [httparse::EMPTY_HEADER; Limits::MAX_FIELDS];
-    split_fields(section, &mut space).map(drop)
+    split_fields(&unfolded(section), &mut space).map(drop)
+}
+
+/// Field lines in which each obsolete line folding is spaces. RFC 9112, section 5.2. Which messages may have any is
+/// found out before: [`HeadKind`](super::head_bytes::HeadKind).
+pub(super) fn unfolded(lines: &[u8]) -> Cow<'_, [u8]> {
+    let is_fold = |bytes: &[u8]| matches!(bytes, [b'\r', b'\n', b' ' | b'\t']);
+    if !lines.windows(3).any(is_fold) {
+        return Cow::Borrowed(lines);
+    }
+    let mut unfolded = lines.to_vec();
+    for (at, _) in lines.windows(3).enumerate().filter(|(_, bytes)| is_fold(bytes)) {
+        if let Some(line_end) = unfolded.get_mut(at..at + 2) {
+            line_end.fill(b' ');
+        }
+    }
+    Cow::Owned(unfolded)
 }
 
 /// Field lines up to an empty one. Line ends and control characters have been checked before.
@@ -43,11 +60,12 @@ pub(super) fn first_line(head: &Bytes) -> (&[u8], usize) {
     (head.get(..end).unwrap_or_default(), end + "\r\n".len())
 }
 
-/// `HTTP/1.0` or `HTTP/1.1`; `or_else` for what is no version at all. RFC 9112, section 2.3.
+/// `HTTP/1.0` or `HTTP/1.1`, as which any later minor version is read: RFC 9110, section 2.5. `or_else` for what is
+/// not a version at all: RFC 9112, section 2.3.
 pub(super) fn parse_version(bytes: &[u8], or_else: Malformed) -> Result<Version, Malformed> {
     match bytes.strip_prefix(b"HTTP/") {
-        Some(b"1.1") => Ok(Version::HTTP_11),
         Some(b"1.0") => Ok(Version::HTTP_10),
+        Some([b'1', b'.', b'1'..=b'9']) => Ok(Version::HTTP_11),
         Some([major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9']) => {
             Err(Malformed::Version { major: major - b'0', minor: minor - b'0' })
         }

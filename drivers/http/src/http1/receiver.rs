@@ -115,9 +115,15 @@ impl Receiver {
         Ok(Some(found))
     }
 
-    /// Begins to read a body.
-    pub(super) fn begin_body(&mut self, kind: BodyKind, max: u64) -> Result<(), BodyTooLarge> {
-        self.body = Some(BodyReader::new(kind, max, std::mem::take(&mut self.spare), &self.account)?);
+    /// Begins to read a body of a response, or of a request.
+    pub(super) fn begin_body(
+        &mut self,
+        kind: BodyKind,
+        is_response: bool,
+        max: u64,
+    ) -> Result<(), BodyTooLarge> {
+        let spare = std::mem::take(&mut self.spare);
+        self.body = Some(BodyReader::new(kind, is_response, max, spare, &self.account)?);
         Ok(())
     }
 

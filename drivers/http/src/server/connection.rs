@@ -2,13 +2,14 @@
 
 use super::Route;
 use super::date::Date;
+use super::hosts::HostCheck;
 use super::work::{Done, Work, now};
 use crate::http1::server::{Connection as Machine, Event, Phase as MachinePhase};
 use crate::http1::{self, BodyKind, Limits, Outbox};
 use bytes::Bytes;
-use http::header::{DATE, EXPECT};
+use http::header::{CONTENT_TYPE, DATE, EXPECT};
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use std::fmt;
 use std::sync::Arc;
 use vgi_rpc_access_log::AccessLog;
@@ -27,6 +28,7 @@ pub(crate) struct Acceptor {
     pub(super) limits: Limits,
     pub(super) access_log: Option<AccessLog>,
     pub(super) route: Option<Arc<Route>>,
+    pub(super) hosts: Arc<HostCheck>,
     pub(super) date: Arc<Date>,
 }
 
@@ -113,6 +115,10 @@ impl Connection {
     }
 
     fn head(&mut self, head: Parts, body: BodyKind) -> Option<Work> {
+        if !self.shared.hosts.allows(&head.headers) {
+            self.respond(misdirected());
+            return None;
+        }
         if let Some(response) = self.shared.route.as_ref().and_then(|route| route(&head)) {
             self.respond(response.map(|body| vec![body]));
             return None;
@@ -153,6 +159,15 @@ impl Connection {
         let rejected = self.machine.reject(status);
         debug_assert!(rejected.is_ok(), "a request waits for its answer: {rejected:?}");
     }
+}
+
+/// The answer to a request that names a host which the server does not serve.
+fn misdirected() -> Response<Vec<Bytes>> {
+    let text = "expected Host to name a host that this server is allowed to serve, got another\n";
+    let mut response = Response::new(vec![Bytes::from_static(text.as_bytes())]);
+    *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
 }
 
 impl vgi_rpc_reactor::Machine for Connection {

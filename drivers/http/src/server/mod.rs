@@ -4,16 +4,20 @@
 //! | --- | --- |
 //! | `connection` | one connection, as the event loop drives it |
 //! | `work` | what is done away from the socket: authentication, handlers |
+//! | `hosts` | which `Host` a request may name |
 //! | `date` | the `Date` of every response |
 
 mod connection;
 mod date;
+mod hosts;
 mod work;
 
 use crate::http1;
 use bytes::Bytes;
 use connection::Acceptor;
 use date::Date;
+pub use hosts::AllowedHosts;
+use hosts::HostCheck;
 use http::Response;
 use http::request::Parts;
 use std::fmt;
@@ -34,7 +38,19 @@ pub enum ServerError {
     Bind(#[from] BindError),
     /// The system refused something else that a server needs.
     #[error("the server cannot go on: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+    /// An allowed host is not one.
+    #[error(
+        "expected an allowed host without a port, such as example.org, 192.0.2.7 or [2001:db8::1], got {0:?}"
+    )]
+    AllowedHost(String),
+}
+
+// The message has the cause in it, so that the cause is not a source: a chain would print it twice.
+impl From<io::Error> for ServerError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 /// Answers requests that are not the endpoint's.
@@ -49,6 +65,7 @@ pub struct Server {
     limits: http1::Limits,
     access_log: Option<AccessLog>,
     route: Option<Arc<Route>>,
+    allowed_hosts: AllowedHosts,
     options: Options,
 }
 
@@ -64,7 +81,14 @@ impl Server {
         let mut options = Options::default();
         options.max_connections = 1024;
         options.timeouts.idle.no_progress = Some(Duration::from_secs(75));
-        Self { endpoint, limits: http1::Limits::default(), access_log: None, route: None, options }
+        Self {
+            endpoint,
+            limits: http1::Limits::default(),
+            access_log: None,
+            route: None,
+            allowed_hosts: AllowedHosts::Default,
+            options,
+        }
     }
 
     /// Sets the bounds of a request's head. Those of its body are the endpoint's.
@@ -86,6 +110,13 @@ impl Server {
         route: impl Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync + 'static,
     ) -> Self {
         self.route = Some(Arc::new(route));
+        self
+    }
+
+    /// Sets which hosts a request may name in `Host`, or in a target in absolute form. Any other is refused with 421
+    /// before anything else is done with it, whatever its path. Default: [`AllowedHosts::Default`].
+    pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
+        self.allowed_hosts = hosts;
         self
     }
 
@@ -145,14 +176,17 @@ impl Server {
     /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
     ///
     /// # Errors
-    /// When the address cannot be resolved or bound.
+    /// When the address cannot be resolved or bound, or an allowed host is not one.
     pub fn bind_tcp(&self, address: &str) -> Result<Bound, ServerError> {
         let listener = Listener::tcp(address)?;
+        let is_open = !self.endpoint.authenticates();
+        let hosts = HostCheck::new(&self.allowed_hosts, listener.address(), is_open)?;
         let acceptor = Acceptor {
             endpoint: self.endpoint.clone(),
             limits: self.limits.clone(),
             access_log: self.access_log.clone(),
             route: self.route.clone(),
+            hosts: Arc::new(hosts),
             date: Arc::new(Date::default()),
         };
         let server = vgi_rpc_reactor::Bound::new(listener, acceptor, self.options.clone())?;

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 use vgi_rpc_http::client::{CallError, Client, FetchOptions, HttpOptions, fetch};
 use vgi_rpc_protocol::http::client::ResponseError;
+use vgi_rpc_protocol::ipc::{Metadata, encode_batch};
 
 /// Without the question about capabilities, so that the first request is the call.
 fn options() -> HttpOptions {
@@ -47,10 +48,47 @@ fn nobody_listens() {
 }
 
 #[test]
+fn an_error_and_its_sources_say_each_thing_once() {
+    let (address, _held) = vacant("127.0.0.79");
+    let (url, thread) =
+        accept(1, |_, mut socket| socket.write_all(b"HTTP/1.1 200 OK\r\n\x1b[2J: \r\n\r\n").unwrap());
+    for url in ["http://\u{1b}[2J", "ftp://h", &format!("http://{address}"), &url] {
+        let error = fetch(url, http::Request::new(Vec::new()), &FetchOptions::default()).unwrap_err();
+        let text = error.to_string();
+        assert!(!text.contains(char::is_control), "{text:?}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            assert!(!text.contains(&error.to_string()), "{text} says {error} already");
+            source = error.source();
+        }
+    }
+    thread.join().unwrap();
+}
+
+#[test]
+fn the_longest_timeouts_are_timeouts_like_any_other() {
+    let server = serve(|builder| builder);
+    let forever = Duration::MAX;
+    let options = HttpOptions::default().connect_timeout(forever).read_timeout(forever).call_timeout(forever);
+    let http = options.build(&server.url).unwrap();
+    echo(&mut http.client()).unwrap();
+    http.session().close().unwrap();
+    let mut options = FetchOptions::default();
+    options.connect_timeout = Some(forever);
+    options.read_timeout = Some(forever);
+    options.timeout = Some(forever);
+    let health = format!("{}/health", server.url);
+    assert_eq!(fetch(&health, http::Request::new(Vec::new()), &options).unwrap().status(), 200);
+    // Without an end for the whole, the step's own is as long.
+    options.timeout = None;
+    assert_eq!(fetch(&health, http::Request::new(Vec::new()), &options).unwrap().status(), 200);
+}
+
+#[test]
 fn a_server_that_comes_later_is_found() {
     let (address, _held) = vacant("127.0.0.78");
     let endpoint = endpoint(|builder| builder);
-    let http = options().connect_retries(8).build(&format!("http://{address}/vgi")).unwrap();
+    let http = options().connect_retries(8).build(&format!("http://{address}")).unwrap();
     let (began, begin) = mpsc::channel();
     let server = thread::spawn(move || {
         begin.recv().unwrap();
@@ -75,7 +113,7 @@ fn a_call_that_an_idle_connection_lost_is_not_sent_again() {
         });
         closed.send(()).unwrap();
     });
-    let http = options().build(&format!("{url}/vgi")).unwrap();
+    let http = options().build(&url).unwrap();
     let mut client = http.client();
     echo(&mut client).unwrap();
     // The server reads the second request, and closes without a word.
@@ -116,7 +154,7 @@ fn a_connection_that_the_server_closed_while_idle_costs_nothing() {
             None
         });
     });
-    let http = options().build(&format!("{url}/vgi")).unwrap();
+    let http = options().build(&url).unwrap();
     let mut client = http.client();
     echo(&mut client).unwrap();
     wait.recv_timeout(PATIENCE).unwrap();
@@ -138,7 +176,7 @@ fn what_may_be_repeated_is_repeated_once() {
             (index == 1 || answers == 1).then(|| answer(&endpoint, head, body))
         });
     });
-    let http = options().build(&format!("{url}/vgi")).unwrap();
+    let http = options().build(&url).unwrap();
     http.capabilities().unwrap();
     // HEAD: sent on the idle connection, dropped there by the server, sent again on a new one.
     http.capabilities().unwrap();
@@ -232,6 +270,40 @@ fn a_refusal_in_the_middle_of_a_request_is_heard() {
 }
 
 #[test]
+fn an_answer_without_its_end_marker_counts_if_its_framing_proves_it_whole() {
+    let result = encode_batch(&text("whole"), &Metadata::new()).unwrap();
+    let marker = &result[result.len() - 8..];
+    assert_eq!(marker, [255, 255, 255, 255, 0, 0, 0, 0]);
+    let body = &result[..result.len() - 8];
+    let chunked = [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat();
+    let cases = [
+        (format!("content-length: {}\r\n", body.len()), body.to_vec(), true),
+        ("transfer-encoding: chunked\r\n".into(), chunked, true),
+        ("connection: close\r\n".into(), body.to_vec(), false),
+        ("connection: close\r\n".into(), result.to_vec(), true),
+        (format!("content-length: {}\r\n", body.len() - 8), body[..body.len() - 8].to_vec(), false),
+    ];
+    for (framing, sent, is_accepted) in cases {
+        let type_ = "content-type: application/vnd.apache.arrow.stream";
+        let head = format!("HTTP/1.1 200 OK\r\n{type_}\r\n{framing}\r\n");
+        let response = [head.as_bytes(), &sent].concat();
+        let (url, thread) = accept(1, move |_, mut socket| {
+            let mut request = Vec::new();
+            while !request.ends_with(&[255, 255, 255, 255, 0, 0, 0, 0]) {
+                let mut buffer = [0; 4096];
+                let count = socket.read(&mut buffer).unwrap();
+                assert!(count > 0, "the request ends with its marker");
+                request.extend_from_slice(&buffer[..count]);
+            }
+            socket.write_all(&response).unwrap();
+        });
+        let answered = echo(&mut options().build(&url).unwrap().client());
+        assert_eq!(answered.is_ok(), is_accepted, "{framing:?}: {answered:?}");
+        thread.join().unwrap();
+    }
+}
+
+#[test]
 fn a_response_over_the_limit_is_not_read_to_its_end() {
     let endpoint = endpoint(|builder| builder);
     let (url, thread) = accept(1, move |_, mut socket| {
@@ -246,7 +318,7 @@ fn a_response_over_the_limit_is_not_read_to_its_end() {
         // The client closes.
         while socket.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {}
     });
-    let http = HttpOptions::default().max_response_bytes(65_536).build(&format!("{url}/vgi")).unwrap();
+    let http = HttpOptions::default().max_response_bytes(65_536).build(&url).unwrap();
     let error = echo(&mut http.client()).unwrap_err();
     assert!(matches!(&error, CallError::Response(ResponseError::TooLarge { limit: 65_536 })), "{error}");
     thread.join().unwrap();

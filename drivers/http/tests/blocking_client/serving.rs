@@ -155,7 +155,7 @@ pub fn serve(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Running {
     let endpoint = endpoint(set);
     let bound = Server::new(endpoint.clone()).bind_tcp("127.0.0.1:0").unwrap();
     let Address::Tcp(address) = bound.address() else { panic!("no TCP address") };
-    let url = format!("http://{address}/vgi");
+    let url = format!("http://{address}");
     let handle = bound.handle();
     Running { url, endpoint, handle, thread: Some(thread::spawn(|| bound.run())) }
 }

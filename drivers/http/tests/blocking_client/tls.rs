@@ -33,7 +33,7 @@ fn calls_go_over_tls_to_whom_the_client_trusts() {
     let (url, thread) = accept(1, move |_, socket| {
         converse(secure(&config, socket), |head, body| Some(answer(&endpoint, head, body)));
     });
-    let url = format!("{}/vgi", url.replace("http://127.0.0.1", "https://localhost"));
+    let url = url.replace("http://127.0.0.1", "https://localhost");
     let http = HttpOptions::default().tls(Tls::with_roots_pem(pem.as_bytes()).unwrap()).build(&url).unwrap();
     let mut client = http.client();
     let long = "abc ".repeat(100_000);

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Version};
 use vgi_rpc_http::http1::client::{Connection, Error, Event, Received};
 use vgi_rpc_http::http1::{BodyKind, BodyTooLarge, CommandError, Limits, Malformed, Next, server};
 
@@ -188,7 +188,7 @@ fn what_two_readers_could_take_differently_is_an_error() {
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, x\r\n\r\n", Malformed::InvalidTransferEncoding),
         (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Malformed::CodingInHttp10),
         (b"HTTP/1.1 200 OK\nContent-Length: 3\r\n\r\n", Malformed::BareLineFeed),
-        (b"HTTP/1.1 200 OK\r\nX: y\r\n z\r\n\r\n", Malformed::FoldedField),
+        (b"HTTP/1.1 200 OK\r\n X: y\r\n\r\n", Malformed::FoldedField),
         (b"HTTP/1.1 200 OK\r\nX : y\r\n\r\n", Malformed::FieldName),
         (b"HTTP/1.1 20 OK\r\n\r\n", Malformed::StatusLine),
         (b"HTTP/1.1 600 OK\r\n\r\n", Malformed::StatusLine),
@@ -247,6 +247,40 @@ fn the_head_comes_before_the_error_that_its_body_is_too_large() {
     assert_eq!(head.status.as_u16(), 503);
     assert_eq!(connection.poll_event().unwrap_err(), Error::BodyTooLarge(BodyTooLarge { max: MAX_BODY }));
     assert_eq!(connection.received(), Received::Head);
+}
+
+#[test]
+fn a_folded_field_of_a_response_is_read_with_spaces() {
+    let response = b"HTTP/1.2 200 OK\r\nX: a\r\n  b\r\n\t\r\nContent-Length:\r\n 3\r\nY: c\r\n\r\nabc";
+    for bytes in [vec![&response[..]], response.chunks(1).collect()] {
+        let mut connection = sent(Method::GET);
+        let mut head = None;
+        let mut body = None;
+        for chunk in bytes {
+            connection.receive(Bytes::copy_from_slice(chunk));
+            while let Next::Event(event) = connection.poll_event().unwrap() {
+                match event {
+                    Event::Head(parts, kind) => head = Some((parts, kind)),
+                    Event::Body(whole) => body = Some(whole),
+                }
+            }
+        }
+        let (parts, kind) = head.unwrap();
+        assert_eq!((parts.version, kind), (Version::HTTP_11, BodyKind::Length(3)));
+        let words: Vec<&str> = parts.headers["x"].to_str().unwrap().split_ascii_whitespace().collect();
+        assert_eq!((words, &parts.headers["y"]), (vec!["a", "b"], &HeaderValue::from_static("c")));
+        assert_eq!(body.unwrap(), "abc");
+    }
+    // A length that is two numbers only once it is unfolded, and a fold in the trailers.
+    let mut connection = sent(Method::GET);
+    connection.receive(Bytes::from_static(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n 0\r\n\r\n"));
+    assert!(matches!(connection.poll_event(), Err(Error::Malformed(_))));
+    let mut connection = sent(Method::GET);
+    let chunked =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n chunked\r\n\r\n1\r\na\r\n0\r\nT: u\r\n v\r\n\r\n";
+    connection.receive(Bytes::from_static(chunked));
+    assert!(matches!(connection.poll_event(), Ok(Next::Event(Event::Head(_, BodyKind::Chunked)))));
+    assert!(matches!(connection.poll_event(), Ok(Next::Event(Event::Body(body))) if body == "a"));
 }
 
 #[test]

@@ -233,8 +233,8 @@ fn call_with(method: &'static str, argument: Option<(&str, ArrayRef)>, padding: 
 
 /// A request's head. Each field is a whole line without its end.
 pub fn head(call: &Call, version: &str, fields: &[&str]) -> Vec<u8> {
-    let path = format!("/vgi/{PROTOCOL}/{}", call.method);
-    let mut head = format!("POST {path} HTTP/{version}\r\nHost: test\r\n");
+    let path = format!("/{PROTOCOL}/{}", call.method);
+    let mut head = format!("POST {path} HTTP/{version}\r\nHost: localhost\r\n");
     head.push_str("Content-Type: application/vnd.apache.arrow.stream\r\n");
     for field in fields {
         head.push_str(field);

@@ -36,13 +36,13 @@ pub enum ResponseError {
     },
     /// The body is in a content coding that was not asked for.
     #[error("the response cannot be read: {0}")]
-    Coding(#[from] Unsupported),
+    Coding(Unsupported),
     /// The body is not what its content coding says.
     #[error("the response cannot be read: {0}")]
-    Decode(#[from] DecodeError),
+    Decode(DecodeError),
     /// The body is not the Arrow streams that answer this call.
     #[error("the response cannot be read: {0}")]
-    Streams(#[from] ConnectionError),
+    Streams(ConnectionError),
     /// A stream went on without giving anything.
     #[error("expected a batch or the end of the stream, got {turns} turns in a row with neither")]
     Idling {
@@ -52,6 +52,26 @@ pub enum ResponseError {
     /// No request waits for a response: the driver's mistake.
     #[error("a response was received that no request waits for")]
     Unasked,
+}
+
+// Each message has its cause in it, so that the causes are not sources: a chain of sources would print them twice.
+
+impl From<Unsupported> for ResponseError {
+    fn from(error: Unsupported) -> Self {
+        Self::Coding(error)
+    }
+}
+
+impl From<DecodeError> for ResponseError {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl From<ConnectionError> for ResponseError {
+    fn from(error: ConnectionError) -> Self {
+        Self::Streams(error)
+    }
 }
 
 /// A response that does not come from a vgi-rpc server, or not from the part of it that answers calls.

@@ -4,12 +4,12 @@
 use super::error::{ForeignAnswer, ResponseError};
 use super::settings::Settings;
 use crate::http::coding::{Codecs, DecodeError, of_response};
-use crate::http::headers::ARROW_STREAM;
+use crate::http::headers::{ARROW_STREAM, is_media_type};
 use crate::http::unauthorized::Unauthorized;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
 use http::response::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{StatusCode, Version};
 use std::time::Duration;
 
 /// As much of a body that is no Arrow stream as is decoded, in bytes.
@@ -31,7 +31,7 @@ pub(super) fn streams(
     parts: &Parts,
     body: Bytes,
 ) -> Result<Bytes, ResponseError> {
-    if !is_arrow(&parts.headers) || parts.status == StatusCode::UNAUTHORIZED {
+    if !is_media_type(&parts.headers, ARROW_STREAM) || parts.status == StatusCode::UNAUTHORIZED {
         return Err(foreign(codecs, parts, &body));
     }
     let limit = limit(settings);
@@ -72,10 +72,13 @@ pub(super) fn foreign(codecs: &Codecs, parts: &Parts, body: &Bytes) -> ResponseE
     ResponseError::Foreign(answer.into())
 }
 
-fn is_arrow(headers: &HeaderMap) -> bool {
-    let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else { return false };
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case(ARROW_STREAM)
+/// Whether the message's framing proves that the body has come whole: a length, a transfer coding that has an end,
+/// or a version of HTTP whose streams have one. A body that ends where the connection does may have been cut.
+pub(super) fn is_proven_whole(parts: &Parts, body: &Bytes) -> bool {
+    let length = || parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<usize>().ok();
+    parts.version > Version::HTTP_11
+        || parts.headers.contains_key(TRANSFER_ENCODING)
+        || length() == Some(body.len())
 }
 
 /// At most `limit` characters of what may be text, without those that steer a terminal.

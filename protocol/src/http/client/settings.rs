@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The path that all others begin with: empty, or a slash and more. Default `/vgi`.
+    /// The path that all others begin with: empty, or a slash and more. Default: empty, the root.
     pub prefix: String,
     /// The bounds of the Arrow streams in responses.
     pub limits: Limits,
@@ -30,7 +30,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            prefix: "/vgi".into(),
+            prefix: String::new(),
             limits: Limits::default(),
             max_response_bytes: Some(256 << 20),
             codings: Coding::ALL.to_vec(),

@@ -3,10 +3,10 @@
 use super::error::ResponseError;
 use crate::Next;
 use crate::client::{CallKind, Connection, Event};
-use crate::ipc::{EncodedSchema, Metadata};
+use crate::ipc::{END_OF_STREAM, EncodedSchema, Metadata};
 use crate::wire::classify::{BatchKind, classify};
 use crate::wire::keys;
-use crate::{CommandError, Limits};
+use crate::{CommandError, ConnectionError, Limits};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use http::Uri;
@@ -76,16 +76,32 @@ impl Turn {
 
     /// Reads the answer. Tokens are taken out of the metadata, which is for the application.
     ///
+    /// Arrow's format lets a stream end without its end marker, where its transport ends. `is_whole` says that HTTP's
+    /// own framing proves this end; without it a body may have been cut between two messages.
+    ///
     /// # Errors
     /// The answer is not whole, or not the streams that answer this turn. Then nothing of it counts.
-    pub(super) fn read(mut self, body: Bytes) -> Result<Answered, ResponseError> {
+    pub(super) fn read(mut self, body: Bytes, is_whole: bool) -> Result<Answered, ResponseError> {
         let mut answered = Answered::default();
         self.reader.receive(body);
+        self.take_events(&mut answered)?;
+        if self.reader.is_between_messages() {
+            if !is_whole {
+                let (expected, got) = ("the stream's end marker", "the end of a body of unknown length");
+                return Err(ConnectionError::Protocol { expected, got }.into());
+            }
+            self.reader.receive(Bytes::from_static(&END_OF_STREAM));
+        }
         self.reader.receive_eof();
+        self.take_events(&mut answered)?;
+        Ok(answered)
+    }
+
+    fn take_events(&mut self, answered: &mut Answered) -> Result<(), ResponseError> {
         while let Next::Event(event) = self.reader.poll_event()? {
             match event {
                 Event::Finished => {}
-                Event::Output(batch, metadata) => self.output(batch, metadata, &mut answered),
+                Event::Output(batch, metadata) => self.output(batch, metadata, answered),
                 Event::Failed(error) => {
                     answered.failed = true;
                     answered.events.push_back(Event::Failed(error));
@@ -93,7 +109,7 @@ impl Turn {
                 event => answered.events.push_back(event),
             }
         }
-        Ok(answered)
+        Ok(())
     }
 
     fn output(&self, batch: RecordBatch, mut metadata: Metadata, answered: &mut Answered) {

@@ -46,7 +46,7 @@ fn read_stream(
                 first = Some((batch, metadata));
                 reader.skip_stream();
             }
-            // Nobody needs to be told where a body ends, so that the end marker may be missing, but not broken.
+            // A driver passes on whole bodies only, so that the end of one may stand for the stream's end marker.
             Some(Item::EndOfStream) | None if first.is_some() && !reader.is_mid_message() => {
                 return first.ok_or_else(no_batch);
             }

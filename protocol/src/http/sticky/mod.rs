@@ -11,10 +11,12 @@
 //! of those threads.
 
 mod held;
+mod quota;
 mod sessions;
 mod slot;
 #[cfg(test)]
 mod tests;
 
 pub use held::Held;
+pub use quota::{DEFAULT_MAX_PER_PRINCIPAL, Quota};
 pub use sessions::{DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, OpenError, SessionId, Sessions, TakeError};

@@ -1,6 +1,7 @@
 //! The registry of the sessions that are open on this server.
 
 use super::held::Held;
+use super::quota::{Accounts, Quota};
 use super::slot::{Slot, State, discard};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ pub const DEFAULT_MAX_WAITING: usize = 16;
 /// # use std::time::Duration;
 /// let sessions = Sessions::new(100, 16);
 /// let (now, ttl) = (Duration::from_secs(1_800_000_000), Duration::from_secs(300));
-/// let held = sessions.open(Box::new(vec![1, 2]), "ann", ttl, now, [7; 12])?;
+/// let held = sessions.open(Box::new(vec![1, 2]), "ann", None, ttl, now, [7; 12])?;
 /// drop(held); // the call that opened it is over
 ///
 /// let mut held = sessions.take([7; 12], "ann", now).expect("it was opened a moment ago");
@@ -56,6 +57,8 @@ pub(super) struct Registry {
 
 struct Table {
     slots: BTreeMap<SessionId, Arc<Slot>>,
+    /// Counts the slots.
+    accounts: Accounts,
     draining: bool,
 }
 
@@ -70,6 +73,12 @@ pub enum OpenError {
     #[error("expected fewer than {limit} open sessions, got {limit}")]
     TooMany {
         /// The limit that [`Sessions::new`] was given.
+        limit: usize,
+    },
+    /// The caller has as many sessions open as one caller may have.
+    #[error("expected fewer than {limit} open sessions of one caller, got {limit}")]
+    QuotaReached {
+        /// The limit of the [`Quota`].
         limit: usize,
     },
     /// The id is not as random as it should be.
@@ -96,7 +105,8 @@ pub enum TakeError {
 impl Sessions {
     /// No sessions yet, at most so many at once, and for each at most so many calls that wait while another holds it.
     pub fn new(max_sessions: usize, max_waiting: usize) -> Self {
-        let table = Mutex::new(Table { slots: BTreeMap::new(), draining: false });
+        let table =
+            Mutex::new(Table { slots: BTreeMap::new(), accounts: Accounts::default(), draining: false });
         Self { registry: Arc::new(Registry { max_sessions, max_waiting, table }) }
     }
 
@@ -123,7 +133,8 @@ impl Sessions {
     /// Opens a session that ends `ttl` after `now`, and gives the calling call hold of it.
     ///
     /// `owner` is the caller, as [`Identity::owner_key`](crate::http::token::Identity::owner_key) names it;
-    /// no other owner finds the session. `id` must be random.
+    /// no other owner finds the session. `quota` says whom the session counts against besides all of them; without
+    /// one, only the number of all sessions is limited. `id` must be random.
     ///
     /// # Errors
     ///
@@ -132,15 +143,20 @@ impl Sessions {
         &self,
         state: Box<dyn Any + Send>,
         owner: &str,
+        quota: Option<Quota>,
         ttl: Duration,
         now: Duration,
         id: SessionId,
     ) -> Result<Held, OpenError> {
-        if self.len() >= self.registry.max_sessions {
-            self.expire(now);
+        let account = quota.as_ref().map(|quota| quota.account.clone());
+        let slot = Arc::new(Slot::held(id, owner, account, now.saturating_add(ttl)));
+        let mut added = self.registry.add(&slot, quota.as_ref());
+        // Sessions whose time is over do not count, whether that was noticed before or not.
+        if let Err(OpenError::TooMany { .. } | OpenError::QuotaReached { .. }) = added
+            && self.expire(now) > 0
+        {
+            added = self.registry.add(&slot, quota.as_ref());
         }
-        let slot = Arc::new(Slot::held(id, owner, now.saturating_add(ttl)));
-        let added = self.registry.add(Arc::clone(&slot));
         if let Err(error) = added {
             discard([state]);
             return Err(error);
@@ -179,12 +195,18 @@ impl Sessions {
     /// left for the next time.
     pub fn expire(&self, now: Duration) -> usize {
         let mut states = Vec::new();
-        self.registry.lock().slots.retain(|_, slot| {
+        let mut table = self.registry.lock();
+        let Table { slots, accounts, .. } = &mut *table;
+        slots.retain(|_, slot| {
             let ended = if slot.has_expired(now) { slot.end_if_idle() } else { None };
             let keep = ended.is_none();
+            if !keep {
+                accounts.remove(slot);
+            }
             states.extend(ended);
             keep
         });
+        drop(table);
         let count = states.len();
         discard(states);
         count
@@ -217,7 +239,7 @@ impl fmt::Debug for Sessions {
 /// Where both locks are taken, the table's comes first and the slot's second. Values are dropped under
 /// neither.
 impl Registry {
-    fn add(&self, slot: Arc<Slot>) -> Result<(), OpenError> {
+    fn add(&self, slot: &Arc<Slot>, quota: Option<&Quota>) -> Result<(), OpenError> {
         let mut table = self.lock();
         if table.draining {
             return Err(OpenError::Draining);
@@ -228,7 +250,11 @@ impl Registry {
         if table.slots.len() >= self.max_sessions {
             return Err(OpenError::TooMany { limit: self.max_sessions });
         }
-        table.slots.insert(slot.id, slot);
+        if let Some(limit) = table.accounts.reached(quota) {
+            return Err(OpenError::QuotaReached { limit });
+        }
+        table.accounts.add(slot);
+        table.slots.insert(slot.id, Arc::clone(slot));
         Ok(())
     }
 
@@ -242,6 +268,7 @@ impl Registry {
         let mut table = self.lock();
         if table.slots.get(&slot.id).is_some_and(|found| Arc::ptr_eq(found, slot)) {
             table.slots.remove(&slot.id);
+            table.accounts.remove(slot);
         }
     }
 
@@ -253,7 +280,11 @@ impl Registry {
     }
 
     fn end_all(&self) {
-        let slots = std::mem::take(&mut self.lock().slots);
+        let slots = {
+            let mut table = self.lock();
+            table.accounts = Accounts::default();
+            std::mem::take(&mut table.slots)
+        };
         discard(slots.values().filter_map(|slot| slot.end()).collect::<Vec<State>>());
     }
 

@@ -13,6 +13,8 @@ pub(super) type State = Box<dyn Any + Send>;
 pub(super) struct Slot {
     pub(super) id: SessionId,
     pub(super) owner: Box<str>,
+    /// Whose quota the session counts against.
+    pub(super) account: Option<Box<str>>,
     pub(super) expires_at: Duration,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -35,9 +37,9 @@ enum Place {
 
 impl Slot {
     /// A session that the call which opens it holds from the start.
-    pub(super) fn held(id: SessionId, owner: &str, expires_at: Duration) -> Self {
+    pub(super) fn held(id: SessionId, owner: &str, account: Option<Box<str>>, expires_at: Duration) -> Self {
         let queue = Mutex::new(Queue { place: Place::Held, waiting: 0 });
-        Self { id, owner: owner.into(), expires_at, queue, changed: Condvar::new() }
+        Self { id, owner: owner.into(), account, expires_at, queue, changed: Condvar::new() }
     }
 
     pub(super) fn has_expired(&self, now: Duration) -> bool {

@@ -43,15 +43,25 @@ impl Identity {
     /// The identity as one text: equal for equal identities and for no others. It names the owner of a sticky
     /// session.
     pub fn owner_key(&self) -> String {
-        let mut key = String::new();
         let principal = self.principal.iter().flat_map(|known| [&known.domain, &known.name]);
-        for part in principal.chain(&self.peer_evidence) {
-            key.push_str(&part.len().to_string());
-            key.push(':');
-            key.push_str(part);
-        }
-        key
+        key_of(principal.chain(&self.peer_evidence))
     }
+
+    /// The authenticated principal alone as one text, wherever it calls from; `None` for an anonymous caller.
+    pub(crate) fn principal_key(&self) -> Option<String> {
+        self.principal.as_ref().map(|known| key_of([&known.domain, &known.name]))
+    }
+}
+
+/// Texts as one text: different lists give different ones.
+fn key_of<'a>(parts: impl IntoIterator<Item = &'a Box<str>>) -> String {
+    let mut key = String::new();
+    for part in parts {
+        key.push_str(&part.len().to_string());
+        key.push(':');
+        key.push_str(part);
+    }
+    key
 }
 
 /// The part of a token's authenticated data that depends on the request. A token opens under an equal binding

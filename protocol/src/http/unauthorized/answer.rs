@@ -2,7 +2,7 @@
 
 use super::{ProxyNote, page};
 use crate::http::auth::AuthFailure;
-use crate::http::headers::{AUTH_PROXY_REQUIRED, AUTH_REASON};
+use crate::http::headers::{AUTH_PROXY_REQUIRED, AUTH_REASON, vary};
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -58,6 +58,7 @@ impl Refuser {
         };
         let mut response = plain(StatusCode::UNAUTHORIZED, content_type, body);
         let headers = response.headers_mut();
+        vary(headers, &[&ACCEPT]);
         headers.insert(AUTH_REASON, HeaderValue::from_static(failure.reason.as_str()));
         if hint.is_some() {
             headers.insert(AUTH_PROXY_REQUIRED, HeaderValue::from_static("true"));

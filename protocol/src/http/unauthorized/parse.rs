@@ -1,11 +1,11 @@
 //! The client's side: what a 401 says, whoever it came from (`unauthorized-spec.md` 6).
 
 use crate::http::auth::Reason;
-use crate::http::headers::AUTH_REASON;
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use crate::http::headers::{AUTH_REASON, is_media_type};
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// A body above this is not taken for an envelope, in bytes: an envelope is a few sentences.
 const MAX_ENVELOPE: usize = 64 * 1024;
@@ -86,8 +86,7 @@ fn foreign_detail(headers: &HeaderMap, body: &[u8]) -> String {
     let text = lossy(start);
     let text = text.trim_start_matches('\u{feff}').trim();
     let starts_with = |tag: &str| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
-    let content_type = headers.get(CONTENT_TYPE).map(|value| lossy(value.as_bytes()).to_ascii_lowercase());
-    let is_page = content_type.is_some_and(|content_type| content_type.trim_start().starts_with("text/html"));
+    let is_page = is_media_type(headers, "text/html");
     if starts_with("<!doctype") || starts_with("<html") || (is_page && !text.is_empty()) {
         return PAGE.to_owned();
     }
@@ -108,16 +107,30 @@ impl fmt::Display for Unauthorized {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.detail.as_str() {
             "" => write!(formatter, "the server refused the request: {}", self.reason)?,
-            detail => write!(formatter, "the server refused the request: {} ({detail})", self.reason)?,
+            detail => {
+                write!(formatter, "the server refused the request: {} ({})", self.reason, OneLine(detail))?;
+            }
         }
         match &self.proxy_hint {
-            Some(hint) => write!(formatter, "\n\n{hint}"),
+            Some(hint) => write!(formatter, ". {}", OneLine(hint)),
             None => Ok(()),
         }
     }
 }
 
 impl std::error::Error for Unauthorized {}
+
+/// A peer's text with its control characters escaped: in a log, a line that it breaks could pass for another entry.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|letter| match letter.is_control() {
+            true => write!(formatter, "{}", letter.escape_default()),
+            false => formatter.write_char(letter),
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -210,5 +223,13 @@ mod tests {
     fn challenges_are_joined() {
         let headers = [("www-authenticate", "Bearer realm=\"a\""), ("www-authenticate", "Basic")];
         assert_eq!(parse_with(&headers, b"").challenge.as_deref(), Some("Bearer realm=\"a\", Basic"));
+    }
+
+    #[test]
+    fn a_text_of_the_server_stays_on_one_line() {
+        let body = r#"{"error":"unauthorized","reason":"unauthorized","detail":"a\nb\u001b[2J","proxy_hint":"c\nd"}"#;
+        let text = parse(body).to_string();
+        assert!(!text.contains(char::is_control), "{text:?}");
+        assert!(text.contains("(a\\nb") && text.ends_with(". c\\nd"), "{text:?}");
     }
 }

@@ -246,7 +246,7 @@ impl Connection {
         }
         self.is_persistent &= is_persistent(&parts.headers, parts.version);
         self.head_came = true;
-        self.state = match self.receiver.begin_body(body, self.max_body_bytes) {
+        self.state = match self.receiver.begin_body(body, true, self.max_body_bytes) {
             Ok(()) => State::Body,
             Err(error) => State::TooLarge(error),
         };

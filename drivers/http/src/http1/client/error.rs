@@ -9,13 +9,13 @@ use vgi_rpc_protocol::memory::OverBudget;
 pub enum Error {
     /// The server's bytes are no acceptable response.
     #[error("malformed response: {0}")]
-    Malformed(#[from] Malformed),
+    Malformed(Malformed),
     /// The response's body is larger than the request allowed.
     #[error("response: {0}")]
-    BodyTooLarge(#[from] BodyTooLarge),
+    BodyTooLarge(BodyTooLarge),
     /// The memory budget has no room for the response's body.
     #[error("response: {0}")]
-    OverBudget(#[from] OverBudget),
+    OverBudget(OverBudget),
     /// The server ended before the response was complete.
     #[error("the connection ended before the response was complete: {0}")]
     Truncated(Received),
@@ -32,6 +32,20 @@ pub enum Error {
     /// Bytes came that no request had asked for.
     #[error("the server sent bytes without a request")]
     Unsolicited,
+}
+
+// The messages have the causes in them, so that the causes are not sources: a chain would print them twice.
+
+impl From<Malformed> for Error {
+    fn from(error: Malformed) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl From<BodyTooLarge> for Error {
+    fn from(error: BodyTooLarge) -> Self {
+        Self::BodyTooLarge(error)
+    }
 }
 
 /// How much of a response had come.

@@ -1,14 +1,20 @@
 //! A response's head: RFC 9112, sections 4 to 6, read strictly.
 
 use crate::http1::framing::body_kind;
-use crate::http1::head_fields::{first_line, parse_fields, parse_version};
+use crate::http1::head_fields::{first_line, parse_fields, parse_version, unfolded};
 use crate::http1::{BodyKind, Malformed};
 use bytes::Bytes;
 use http::{Response, StatusCode, response};
+use std::borrow::Cow;
 
 /// Takes a response's head apart. `head` is whole, ends in an empty line, and has no bare line ends or control
-/// characters. `to_head` says that the request's method was HEAD.
+/// characters; fields may be folded. `to_head` says that the request's method was HEAD.
 pub(super) fn parse(head: &Bytes, to_head: bool) -> Result<(response::Parts, BodyKind), Malformed> {
+    let unfolded = match unfolded(head) {
+        Cow::Borrowed(_) => head.clone(),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    let head = &unfolded;
     let (line, fields_at) = first_line(head);
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let version = parse_version(words.next().unwrap_or_default(), Malformed::StatusLine)?;

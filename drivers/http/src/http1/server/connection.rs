@@ -150,7 +150,7 @@ impl Connection {
         let (State::Deciding, Unread::Whole(kind)) = (&self.state, self.unread) else {
             return Err(CommandError::NoBodyToRead);
         };
-        if let Err(error) = self.receiver.begin_body(kind, max_bytes) {
+        if let Err(error) = self.receiver.begin_body(kind, false, max_bytes) {
             self.state = State::TooLarge(error);
             return Ok(());
         }

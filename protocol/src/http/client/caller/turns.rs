@@ -88,9 +88,10 @@ impl Caller {
                 if let Some(session) = &mut self.session {
                     session.read(&parts.headers);
                 }
+                let is_whole = response::is_proven_whole(&parts, &body);
                 let streams = response::streams(&shared.settings, &shared.codecs, &parts, body)?;
                 let purpose = turn.purpose.clone();
-                let answered = turn.read(streams)?;
+                let answered = turn.read(streams, is_whole)?;
                 self.take_answer(purpose, answered)
             }
         }

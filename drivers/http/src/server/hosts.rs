@@ -1,0 +1,175 @@
+//! Which `Host` a request may name: the guard against DNS rebinding.
+//!
+//! A browser lets a page call the origin that it was loaded from. Once the name of that origin is made to lead to
+//! 127.0.0.1, the page calls a server on the user's own machine, from behind the user's firewall. Such a request still
+//! names the page's host, and is refused by it.
+
+use super::ServerError;
+use http::HeaderMap;
+use http::header::HOST;
+use http::uri::Authority;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use vgi_rpc_reactor::Address;
+
+/// Which hosts a request may name. Ports do not matter, and neither does the case of a name.
+///
+/// A request that names none is served: HTTP/1.1 demands a `Host`, though it may be empty, HTTP/1.0 does not, and every
+/// browser sends one.
+///
+/// A proxy in front of the server either sets `Host` to the server's own address, as most do by default, or preserves
+/// the one that the client sent: then [`Self::Listed`] has the public names, or [`Self::Any`] leaves the check to the
+/// proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AllowedHosts {
+    /// On a loopback address and without authentication: `localhost`, `127.0.0.1`, `[::1]` and the bound address.
+    /// Elsewhere any. An authenticator, a gate for proxies' proofs included, counts as authentication: a page cannot
+    /// give the credential.
+    #[default]
+    Default,
+    /// Any host.
+    Any,
+    /// These, such as `example.org` or `[2001:db8::1]`, and the bound address.
+    Listed(Vec<String>),
+}
+
+/// The check of a server that is bound.
+#[derive(Debug)]
+pub(super) enum HostCheck {
+    Any,
+    Only(Vec<Host>),
+}
+
+/// One host.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    Address(IpAddr),
+    /// In lower case, without the dot that may end it.
+    Name(String),
+}
+
+impl Host {
+    /// A host and perhaps a port; `None` if it is neither.
+    fn parse(text: &[u8]) -> Option<(Self, bool)> {
+        let authority = Authority::try_from(text).ok()?;
+        let host = authority.host();
+        let has_port = authority.as_str().len() != host.len();
+        let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let address = match literal {
+            Some(literal) => IpAddr::V6(literal.parse::<Ipv6Addr>().ok()?),
+            None => match host.parse::<Ipv4Addr>() {
+                Ok(address) => IpAddr::V4(address),
+                Err(_) => {
+                    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+                    return (!name.is_empty()).then_some((Self::Name(name), has_port));
+                }
+            },
+        };
+        Some((Self::Address(address.to_canonical()), has_port))
+    }
+}
+
+impl HostCheck {
+    /// `is_open` says that anyone may call.
+    pub(super) fn new(allowed: &AllowedHosts, bound: &Address, is_open: bool) -> Result<Self, ServerError> {
+        let bound = match bound {
+            Address::Tcp(address) => Some(address.ip().to_canonical()),
+            _ => None,
+        };
+        let mut hosts: Vec<Host> = bound.map(Host::Address).into_iter().collect();
+        match allowed {
+            AllowedHosts::Default if is_open && bound.is_some_and(|address| address.is_loopback()) => {
+                hosts.push(Host::Name("localhost".into()));
+                hosts.push(Host::Address(Ipv4Addr::LOCALHOST.into()));
+                hosts.push(Host::Address(Ipv6Addr::LOCALHOST.into()));
+            }
+            AllowedHosts::Default | AllowedHosts::Any => return Ok(Self::Any),
+            AllowedHosts::Listed(listed) => {
+                for text in listed {
+                    match Host::parse(text.as_bytes()) {
+                        Some((host, false)) => hosts.push(host),
+                        _ => return Err(ServerError::AllowedHost(text.clone())),
+                    }
+                }
+            }
+        }
+        Ok(Self::Only(hosts))
+    }
+
+    /// Whether a request with these headers is for this server. The machine has replaced `Host` by the authority of a
+    /// target in absolute form, as RFC 9112, section 3.2.2, demands.
+    pub(super) fn allows(&self, headers: &HeaderMap) -> bool {
+        let Self::Only(hosts) = self else { return true };
+        match headers.get(HOST).map(|host| host.as_bytes()) {
+            None | Some(b"") => true,
+            Some(host) => Host::parse(host).is_some_and(|(host, _)| hosts.contains(&host)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn check(allowed: &AllowedHosts, bound: &str, is_open: bool) -> HostCheck {
+        HostCheck::new(allowed, &Address::Tcp(bound.parse().unwrap()), is_open).unwrap()
+    }
+
+    fn allows(check: &HostCheck, host: &'static str) -> bool {
+        check.allows(&[(HOST, HeaderValue::from_static(host))].into_iter().collect())
+    }
+
+    #[test]
+    fn an_open_server_on_loopback_is_called_by_its_own_names() {
+        let default = check(&AllowedHosts::Default, "127.0.0.5:80", true);
+        let own = [
+            "localhost",
+            "LocalHost:8080",
+            "localhost.",
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "127.0.0.5:65535",
+            "[::1]:80",
+            "[0:0:0:0:0:0:0:1]",
+            "[::ffff:127.0.0.1]",
+            "",
+        ];
+        assert!(own.iter().all(|host| allows(&default, host)));
+        let others =
+            ["evil.example:80", "localhost.evil.example", "127.0.0.2", "127.0.0.1.evil.example", "[::2]"];
+        assert!(!others.iter().any(|host| allows(&default, host)));
+        assert!(default.allows(&HeaderMap::new()), "HTTP/1.0");
+    }
+
+    #[test]
+    fn a_server_that_authenticates_or_is_public_is_called_by_any_name() {
+        for (bound, is_open) in [("127.0.0.1:80", false), ("192.0.2.7:80", true), ("0.0.0.0:80", true)] {
+            assert!(allows(&check(&AllowedHosts::Default, bound, is_open), "evil.example"), "{bound}");
+        }
+        for bound in ["[::1]:80", "[::ffff:127.0.0.1]:80"] {
+            assert!(!allows(&check(&AllowedHosts::Default, bound, true), "evil.example"), "{bound}");
+        }
+        assert!(allows(&check(&AllowedHosts::Any, "127.0.0.1:80", true), "evil.example"));
+    }
+
+    #[test]
+    fn listed_hosts_and_the_bound_address_are_allowed_wherever_it_is() {
+        let listed = AllowedHosts::Listed(vec!["Example.ORG".into(), "[2001:db8:0::1]".into()]);
+        let check = check(&listed, "192.0.2.7:80", false);
+        for host in ["example.org", "EXAMPLE.org:443", "[2001:db8::1]", "192.0.2.7"] {
+            assert!(allows(&check, host), "{host}");
+        }
+        for host in ["localhost", "127.0.0.1", "www.example.org"] {
+            assert!(!allows(&check, host), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_host_cannot_be_listed() {
+        for host in ["", "example.org:443", "a b", "http://example.org", "user@example.org", "[::1", "."] {
+            let listed = AllowedHosts::Listed(vec![host.into()]);
+            let refused = HostCheck::new(&listed, &Address::Tcp("127.0.0.1:80".parse().unwrap()), true);
+            assert!(matches!(refused, Err(ServerError::AllowedHost(named)) if named == host), "{host:?}");
+        }
+    }
+}
