@@ -68,7 +68,7 @@ def main():
     for name, array in samples():
         if invalid(array):
             continue
-        array.validate(full=True)
+        array.validate()
         results = {number: cast(array, target) for number, target in enumerate(TARGETS)}
         kept = {number: column for number, column in results.items() if column is not None}
         streams.append(stream(["source", *map(str, kept)], [array, *kept.values()], {"sample": name}))

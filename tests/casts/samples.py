@@ -34,6 +34,7 @@ ZONED = [
     pa.timestamp("us", "UTC"),
     pa.timestamp("us", "Europe/Berlin"),
     pa.timestamp("ns", "+01:00"),
+    pa.timestamp("ms", "Etc/UTC"),
 ]
 DURATIONS = [pa.duration(unit) for unit in UNITS]
 INTERVAL = pa.month_day_nano_interval()
@@ -382,9 +383,11 @@ def samples_of(data_type):
         ]
         return built(data_type, values)
     if data_type in DATES:
-        days = [-1, 0, 1, 18263, 2932896, 106751, 106752, -106751, -719162, 32767, 200]
-        storage = [day if data_type == pa.date32() else day * 86_400_000 for day in days]
-        return [pa.array([n], pa.int32() if data_type == pa.date32() else pa.int64()).view(data_type) for n in storage]
+        days = [-1, 0, 1, 18263, 2932896, 2932897, 106751, 106752, -106751, -719162, -719529, -1085000, 96465292, 32767]
+        if data_type == pa.date32():
+            return [pa.array([day], pa.int32()).view(data_type) for day in days]
+        milliseconds = [*(day * 86_400_000 for day in days), 1500, -1]
+        return [pa.array([n], pa.int64()).view(data_type) for n in milliseconds]
     if data_type in TIMES:
         values = [
             datetime.time(0),
@@ -393,7 +396,9 @@ def samples_of(data_type):
             datetime.time(3, 4, 5, 678901),
             datetime.time(23, 59, 59, 999999),
         ]
-        return built(data_type, values)
+        storage = pa.int32() if pa.types.is_time32(data_type) else pa.int64()
+        day = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}[data_type.unit] * 86400
+        return built(data_type, values) + [pa.array([n], storage).view(data_type) for n in (-1, day)]
     if data_type in NAIVE or data_type in ZONED:
         kept = [
             n for array in built(pa.timestamp(data_type.unit), ZONELESS) for n in array.view(pa.int64()).to_pylist()

@@ -6,7 +6,8 @@ use super::format::max_width;
 use super::nested::{Items, matched};
 use super::table::{Kind, is_supported};
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, OffsetSizeTrait};
+use arrow_array::{Array, ArrayRef, OffsetSizeTrait, downcast_dictionary_array};
+use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 
 /// What a column takes beside its values: its own structures, and the padding of its buffers.
@@ -17,7 +18,7 @@ const PER_BUILDER: u64 = 64 << 10;
 
 /// Most bytes that [`cast`](super::cast) takes for a column, at any moment of it. 0 when the column stays as it is.
 ///
-/// The time is linear in the schema, and in the offsets or views of text. No memory is taken per row.
+/// The time is linear in the schema, and in the views of text and the keys of dictionaries. No memory is taken per row.
 pub(crate) fn cast_bytes(column: &ArrayRef, target: &DataType) -> u64 {
     let source = column.data_type();
     if source == target || !is_supported(source, target) {
@@ -137,10 +138,10 @@ fn dictionary_bytes(column: &ArrayRef, target: &DataType) -> u64 {
         return cast_bytes(values, to).saturating_add(fixed_bytes(target, rows));
     }
     let cast = cast_bytes(values, target);
-    let each = if Kind::of(target).is_sized() { largest_value(values) } else { 0 };
+    let text = if Kind::of(target).is_sized() { shown_bytes(column, values) } else { 0 };
     // The bits of what is used, and for each row a value, an offset and where its bytes lie.
     let used = values.len() as u64 / 2;
-    let taken = rows.saturating_mul(each.saturating_add(24)).saturating_add(fixed_bytes(target, rows));
+    let taken = rows.saturating_mul(24).saturating_add(fixed_bytes(target, rows)).saturating_add(text);
     cast.saturating_add(used).saturating_add(taken)
 }
 
@@ -186,31 +187,32 @@ fn span<O: OffsetSizeTrait>(offsets: &[O]) -> u64 {
     at(offsets.last()).saturating_sub(at(offsets.first()))
 }
 
-/// The bytes of the longest value that a dictionary's values are as text or bytes.
-fn largest_value(values: &ArrayRef) -> u64 {
+/// How many bytes the rows of a dictionary have together as text or bytes.
+fn shown_bytes(column: &ArrayRef, values: &ArrayRef) -> u64 {
+    let length = |key: usize| value_bytes(values, key);
+    downcast_dictionary_array!(
+        column => column.keys().iter().flatten().map(|key| length(key.as_usize())).fold(0, u64::saturating_add),
+        _ => 0
+    )
+}
+
+/// How many bytes one of a dictionary's values has at most as text or bytes.
+fn value_bytes(values: &ArrayRef, at: usize) -> u64 {
     match values.data_type() {
-        DataType::Utf8 => largest_step(values.as_string::<i32>().value_offsets()),
-        DataType::LargeUtf8 => largest_step(values.as_string::<i64>().value_offsets()),
-        DataType::Binary => largest_step(values.as_binary::<i32>().value_offsets()),
-        DataType::LargeBinary => largest_step(values.as_binary::<i64>().value_offsets()),
-        DataType::Utf8View => {
-            values.as_string_view().views().iter().map(view_length).max().unwrap_or_default()
-        }
-        DataType::BinaryView => {
-            values.as_binary_view().views().iter().map(view_length).max().unwrap_or_default()
-        }
+        DataType::Utf8 => step(values.as_string::<i32>().value_offsets(), at),
+        DataType::LargeUtf8 => step(values.as_string::<i64>().value_offsets(), at),
+        DataType::Binary => step(values.as_binary::<i32>().value_offsets(), at),
+        DataType::LargeBinary => step(values.as_binary::<i64>().value_offsets(), at),
+        DataType::Utf8View => values.as_string_view().views().get(at).map_or(0, view_length),
+        DataType::BinaryView => values.as_binary_view().views().get(at).map_or(0, view_length),
         DataType::FixedSizeBinary(size) => u64::try_from(*size).unwrap_or_default(),
         other => max_width(other),
     }
 }
 
-/// The largest difference of two offsets that follow one another.
-fn largest_step<O: OffsetSizeTrait>(offsets: &[O]) -> u64 {
-    let steps = offsets.iter().zip(offsets.iter().skip(1));
-    steps
-        .map(|(from, to)| (to.as_usize() as u64).saturating_sub(from.as_usize() as u64))
-        .max()
-        .unwrap_or_default()
+/// The difference of an offset and the next.
+fn step<O: OffsetSizeTrait>(offsets: &[O], at: usize) -> u64 {
+    offsets.get(at..at.saturating_add(2)).map_or(0, span)
 }
 
 /// What the values of a column take beside the bytes per row that its type has.

@@ -31,9 +31,10 @@ pub(super) fn max_width(source: &DataType) -> u64 {
         DataType::Decimal32(..) | DataType::Decimal64(..) => 26,
         DataType::Decimal128(..) => 46,
         DataType::Decimal256(..) => 84,
-        DataType::Date32 | DataType::Date64 => 20,
+        // Also where the value is out of range.
+        DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_) => 48,
         DataType::Timestamp(..) => 48,
-        // Integers, and times and durations that fit no clock.
+        // Integers and durations.
         _ => 20,
     }
 }
@@ -100,11 +101,7 @@ fn writer(column: &ArrayRef) -> Result<Writer<'_>, String> {
             let (values, per_day, offset) =
                 (instants(column)?, ticks_per_day(source), offset_seconds(source)?);
             let source = source.clone();
-            Ok(Box::new(move |row, text| {
-                let value = values.value(row);
-                instant(text, &source, value, per_day, offset)
-                    .ok_or_else(|| format!("expected a value of {source} with a text, got {value}"))
-            }))
+            Ok(Box::new(move |row, text| written(instant(text, &source, values.value(row), per_day, offset))))
         }
         _ => Err(format!("a cast from {source} to text is not supported")),
     }
@@ -160,31 +157,40 @@ fn decimal(text: &mut String, value: &str, scale: i8) -> std::fmt::Result {
 }
 
 /// Writes a date, time or timestamp.
-fn instant(text: &mut String, source: &DataType, value: i64, per_day: i64, offset: i64) -> Option<()> {
+fn instant(text: &mut String, source: &DataType, value: i64, per_day: i64, offset: i64) -> std::fmt::Result {
     let per_second = (per_day / SECONDS_PER_DAY).max(1);
-    let local = value.checked_add(offset.checked_mul(per_second)?)?;
+    let out_of_range = |text: &mut String| write!(text, "<value out of range: {value}>");
     if let DataType::Time32(unit) | DataType::Time64(unit) = source {
-        return (0..per_day).contains(&local).then(|| time(text, local, per_second, *unit))?.ok();
+        if !(0..per_day).contains(&value) {
+            return out_of_range(text);
+        }
+        return time(text, value, per_second, *unit);
     }
-    let days = TimeDelta::try_days(local.div_euclid(per_day))?;
-    let date = NaiveDate::default().checked_add_signed(days)?;
+    let Some(local) = offset.checked_mul(per_second).and_then(|offset| value.checked_add(offset)) else {
+        return out_of_range(text);
+    };
+    // A date of milliseconds is rounded toward 1970, a timestamp down.
+    let day = if *source == DataType::Date64 { local / per_day } else { local.div_euclid(per_day) };
+    let date = TimeDelta::try_days(day).and_then(|days| NaiveDate::default().checked_add_signed(days));
+    let Some(date) = date.filter(|date| YEARS.contains(&date.year())) else { return out_of_range(text) };
     // Years have four digits at least, and a sign before 0.
     let (sign, year) = if date.year() < 0 { ("-", -date.year()) } else { ("", date.year()) };
-    write!(text, "{sign}{year:04}-{:02}-{:02}", date.month(), date.day()).ok()?;
-    if let DataType::Timestamp(unit, zone) = source {
-        text.push(' ');
-        time(text, local.rem_euclid(per_day), per_second, *unit).ok()?;
-        match zone.as_deref() {
-            None => {}
-            Some("UTC") => text.push('Z'),
-            Some(_) => {
-                let (sign, size) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
-                write!(text, "{sign}{:02}{:02}", size / 3600, size / 60 % 60).ok()?;
-            }
+    write!(text, "{sign}{year:04}-{:02}-{:02}", date.month(), date.day())?;
+    let DataType::Timestamp(unit, zone) = source else { return Ok(()) };
+    text.push(' ');
+    time(text, local.rem_euclid(per_day), per_second, *unit)?;
+    match zone.as_deref() {
+        None => Ok(()),
+        Some("UTC") => text.write_char('Z'),
+        Some(_) => {
+            let (sign, size) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
+            write!(text, "{sign}{:02}{:02}", size / 3600, size / 60 % 60)
         }
     }
-    Some(())
 }
+
+/// The years that the reference writes.
+const YEARS: std::ops::RangeInclusive<i32> = -32_767..=32_767;
 
 fn time(text: &mut String, value: i64, per_second: i64, unit: TimeUnit) -> std::fmt::Result {
     let (seconds, rest) = (value / per_second, value % per_second);

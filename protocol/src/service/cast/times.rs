@@ -1,5 +1,5 @@
 //! Casts between dates, times, timestamps, durations and the integers that hold them. What would lose a part of a unit
-//! is refused, except for the time of day of a date.
+//! is refused, except for a timestamp that becomes its day or its time of day.
 
 use super::by_arrow;
 use super::reinterpret;
@@ -29,8 +29,6 @@ pub(super) fn convert(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, 
             let offset = local_offset(source)?;
             try_map(&values, |value| rescale(value.checked_add(offset)?.rem_euclid(from), from, to))
         }
-        // A date of milliseconds is a day, whatever its time of day.
-        (Kind::Date, Kind::Date) if to < from => try_map(&values, |value| Some(value.div_euclid(from / to))),
         _ => try_map(&values, |value| rescale(value, from, to)),
     }
     .map_err(|value| format!("expected a value that {target} can hold, got {value} of {source}"))?;
@@ -88,10 +86,10 @@ fn local_offset(timestamp: &DataType) -> Result<i64, String> {
 /// How many seconds a timestamp's local time is ahead of UTC.
 ///
 /// # Errors
-/// For zones with a name other than UTC: their rules are not known here.
+/// For zones with a name other than those of UTC: their rules are not known here.
 pub(super) fn offset_seconds(timestamp: &DataType) -> Result<i64, String> {
     let DataType::Timestamp(_, Some(zone)) = timestamp else { return Ok(0) };
-    if zone.as_ref() == "UTC" {
+    if matches!(zone.as_ref(), "UTC" | "Etc/UTC" | "GMT") {
         return Ok(0);
     }
     fixed_offset(zone).ok_or_else(|| {

@@ -79,6 +79,18 @@ fn children_and_dictionaries_are_counted() {
 }
 
 #[test]
+fn a_long_value_counts_for_the_rows_that_show_it() {
+    let (rows, long) = (10_000, "x".repeat(100_000));
+    let values: ArrayRef = Arc::new(StringArray::from(vec!["short", long.as_str()]));
+    for (shown, most) in [(1, 2_000_000), (100, 15_000_000)] {
+        let keys = (0..rows).map(|row| i8::from(row < shown)).collect::<Vec<_>>();
+        let dictionary: ArrayRef = Arc::new(DictionaryArray::new(Int8Array::from(keys), values.clone()));
+        let (bound, cast) = measured(&dictionary, &DataType::LargeUtf8);
+        assert!(cast && bound >= shown * 100_000 && bound < most, "{shown} rows: {bound}");
+    }
+}
+
+#[test]
 fn nulls_of_fixed_size_lists_are_multiplied() {
     let nulls: ArrayRef = Arc::new(NullArray::new(1000));
     let item = Arc::new(Field::new_list_field(DataType::Int64, true));
