@@ -140,6 +140,7 @@ impl Session {
                 self.answer(machine, decision, StatusCode::PAYLOAD_TOO_LARGE);
             }
             Event::BodyTooLarge(_) => self.reject(machine, StatusCode::PAYLOAD_TOO_LARGE),
+            Event::BodyOverBudget(error) => panic!("without a budget: {error}"),
             Event::Malformed(error) => {
                 assert!(error.status().is_client_error() || error.status().is_server_error());
                 if !reads_body {

@@ -43,6 +43,7 @@ fn decode(coding: Coding, body: &[u8], max: u64) {
     let decoded = used(|codecs| codecs.decode(coding, body, max));
     assert_eq!(decoded, Codecs::default().decode(coding, body, max), "whatever was decoded before");
     match decoded {
+        Err(DecodeError::OverBudget(error)) => panic!("without a budget: {error}"),
         Ok(decoded) => {
             let len = decoded.len() as u64;
             assert!(len <= max, "{len} bytes of at most {max}");

@@ -109,7 +109,7 @@ impl Endpoint {
     ) -> EndpointBuilder {
         let settings = Settings {
             prefix: String::new(),
-            limits: Limits::default(),
+            limits: Arc::default(),
             record_calls: false,
             token_lifetime: Some(Duration::from_secs(3600)),
             max_request_bytes: None,
@@ -149,7 +149,7 @@ impl EndpointBuilder {
 
     /// Sets the bounds of the Arrow streams that requests carry.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.settings.limits = limits;
+        self.settings.limits = Arc::new(limits);
         self
     }
 
@@ -330,7 +330,8 @@ impl EndpointBuilder {
         let pages = Pages::new(&service, &settings.prefix);
         // What a body may have holds for what Arrow unfolds of it as well.
         let max_body_bytes = settings.max_request_bytes.unwrap_or(DEFAULT_BODY_BYTES);
-        settings.limits.max_body_bytes = settings.limits.max_body_bytes.min(max_body_bytes);
+        let limits = Arc::make_mut(&mut settings.limits);
+        limits.max_body_bytes = limits.max_body_bytes.min(max_body_bytes);
         Ok(Arc::new(Endpoint {
             keys,
             calls: CallCache::new(self.cached_calls, settings.token_lifetime.unwrap_or(UNBOUNDED_CALL)),

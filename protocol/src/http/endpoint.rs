@@ -64,7 +64,7 @@ pub struct Endpoint {
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) prefix: String,
-    pub(super) limits: Limits,
+    pub(super) limits: Arc<Limits>,
     pub(super) record_calls: bool,
     pub(super) token_lifetime: Option<Duration>,
     pub(super) max_request_bytes: Option<u64>,
@@ -138,6 +138,10 @@ impl Endpoint {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.settings.limits
+    }
+
+    pub(super) fn shared_limits(&self) -> Arc<Limits> {
+        self.settings.limits.clone()
     }
 
     pub(super) fn records_calls(&self) -> bool {

@@ -52,6 +52,7 @@ pub use metadata::Metadata;
 pub use outbox::{Outbox, Segment};
 pub use reader::{Item, Reader};
 pub use schema::{EncodedSchema, ReceivedSchema};
+pub(crate) use single::decode_batch_with;
 pub use single::{decode_batch, decode_schema, encode_batch};
 
 /// Opens every message; four zero bytes after it end the stream. Appendix A.

@@ -7,6 +7,7 @@ use super::outbox::Outbox;
 use super::reader::{Item, Reader};
 use super::schema::EncodedSchema;
 use crate::Limits;
+use crate::memory::Account;
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use bytes::{Buf, Bytes};
@@ -46,7 +47,16 @@ pub fn decode_schema(message: Bytes, limits: &Limits) -> Result<SchemaRef, ReadE
 /// # Errors
 /// When the bytes are no valid stream within the limits, or hold no batch.
 pub fn decode_batch(bytes: Bytes, limits: &Limits) -> Result<(RecordBatch, Metadata), ReadError> {
-    let mut reader = Reader::new(limits.clone());
+    decode_batch_with(bytes, limits, &Account::default())
+}
+
+/// As [`decode_batch`], with what is decompressed reserved in an account.
+pub(crate) fn decode_batch_with(
+    bytes: Bytes,
+    limits: &Limits,
+    account: &Account,
+) -> Result<(RecordBatch, Metadata), ReadError> {
+    let mut reader = Reader::with_account(limits.clone(), account.clone());
     reader.receive(bytes);
     loop {
         match reader.next_item()? {

@@ -1,8 +1,10 @@
 //! The parameters of a call, and the values that handlers take from them. WIRE_PROTOCOL 4.
 
 use super::cast::is_null_at;
+use super::context::CallContext;
 use crate::Limits;
-use crate::ipc::decode_batch;
+use crate::ipc::{MessageError, ReadError, decode_batch_with};
+use crate::memory::Account;
 use crate::wire::error::RpcError;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -12,20 +14,32 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use bytes::Bytes;
+use std::sync::{Arc, LazyLock};
 
 /// One row of parameters, checked against the method's schema.
 #[derive(Clone, Debug)]
-pub struct Args(RecordBatch);
+pub struct Args {
+    row: RecordBatch,
+    /// The bounds of records that parameters hold.
+    limits: Arc<Limits>,
+    account: Account,
+}
 
 impl Args {
     /// Wraps a row of parameters.
     pub fn new(row: RecordBatch) -> Self {
-        Self(row)
+        static LIMITS: LazyLock<Arc<Limits>> = LazyLock::new(Arc::default);
+        Self { row, limits: LIMITS.clone(), account: Account::default() }
+    }
+
+    /// Holds the records in the parameters to the bounds of their call.
+    pub(crate) fn within(self, context: &CallContext) -> Self {
+        Self { limits: context.limits.clone(), account: context.account.clone(), ..self }
     }
 
     /// The row: one column per parameter, in declaration order.
     pub fn row(&self) -> &RecordBatch {
-        &self.0
+        &self.row
     }
 
     /// A parameter as its Arrow column of one value.
@@ -33,7 +47,7 @@ impl Args {
     /// # Errors
     /// When there is no such parameter.
     pub fn column(&self, name: &str) -> Result<&ArrayRef, RpcError> {
-        self.0
+        self.row
             .column_by_name(name)
             .ok_or_else(|| RpcError::type_error(format!("expected a parameter {name:?}, got none")))
     }
@@ -57,14 +71,38 @@ impl Args {
     /// A record parameter: the one-row batch that travels in a `binary` column as an IPC stream of its own.
     ///
     /// # Errors
-    /// When there is no such parameter, it is not binary, or its bytes are no such stream.
+    /// When there is no such parameter, it is not binary, or its bytes are no such stream within the call's limits and
+    /// memory budget.
     pub fn record(&self, name: &str) -> Result<RecordBatch, RpcError> {
-        let bytes = Bytes::copy_from_slice(self.get(name)?);
-        let (record, _) = decode_batch(bytes, &Limits::default()).map_err(|error| {
-            RpcError::type_error(format!("expected parameter {name:?} to be a record: {error}"))
-        })?;
-        Ok(record)
+        let value: &[u8] = self.get(name)?;
+        let bytes = match shared(self.column(name)?) {
+            Some(bytes) => bytes,
+            None => self.account.reserve(value.len())?.hold(value.to_vec()),
+        };
+        match decode_batch_with(bytes, &self.limits, &self.account) {
+            Ok((record, _)) => Ok(record),
+            Err(ReadError::Message(MessageError::OverBudget(error))) => Err(error.into()),
+            Err(error) => {
+                Err(RpcError::type_error(format!("expected parameter {name:?} to be a record: {error}")))
+            }
+        }
     }
+}
+
+/// The first value of a binary column, sharing the column's memory; `None` for other types.
+fn shared(column: &ArrayRef) -> Option<Bytes> {
+    let (values, start, len) = match column.data_type() {
+        DataType::Binary => {
+            let column = column.as_binary::<i32>();
+            (column.values(), *column.value_offsets().first()? as usize, column.value(0).len())
+        }
+        DataType::LargeBinary => {
+            let column = column.as_binary::<i64>();
+            (column.values(), usize::try_from(*column.value_offsets().first()?).ok()?, column.value(0).len())
+        }
+        _ => return None,
+    };
+    Some(values.slice_with_length(start, len).into())
 }
 
 /// A value that can be read from a column of one row.

@@ -1,12 +1,14 @@
 //! Brings batches to the schema that a method declares: selects columns by name, then casts them. WIRE_PROTOCOL 9.
 
-use super::cast::{cast, cast_bytes, has_nulls};
+use super::cast::{cast, cast_bytes, has_nulls, hold};
 use super::validate::shortened;
+use crate::memory::{Account, OverBudget, Reservation};
 use crate::wire::error::RpcError;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Fields, Schema, SchemaRef};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 /// Most bytes that the columns of one input may take after their casts, beyond what they took before.
 ///
@@ -21,30 +23,46 @@ pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
         return Ok(batch);
     }
     let selected = select(batch.schema_ref(), schema)?;
-    cast_columns(&batch, &selected, schema)
+    cast_columns(&batch, &selected, schema, None)
+}
+
+/// Why an input cannot be brought to the declared schema.
+#[derive(Debug)]
+pub(crate) enum InputError {
+    /// It does not fit the schema.
+    Mismatch(RpcError),
+    /// Its casts do not fit into the memory budget.
+    OverBudget(OverBudget),
 }
 
 /// Brings an input batch to the declared schema. Unlike an emitted batch it may have no further columns, and its casts
-/// may not take more memory than [`MAX_CAST_BYTES`].
-pub(crate) fn conform_input(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, RpcError> {
+/// may not take more memory than [`MAX_CAST_BYTES`], nor more than the account's budget has.
+pub(crate) fn conform_input(
+    batch: RecordBatch,
+    schema: &SchemaRef,
+    account: &Account,
+) -> Result<RecordBatch, InputError> {
     if batch.schema_ref() == schema {
         return Ok(batch);
     }
-    conform_within(&batch, schema, MAX_CAST_BYTES).map_err(|detail| {
+    let mismatch = |detail| {
         let (expected, got) = (names(schema), names(batch.schema_ref()));
-        RpcError::type_error(shortened(format!(
+        InputError::Mismatch(RpcError::type_error(shortened(format!(
             "Input schema mismatch ({}): expected columns {expected}, got {got}",
             shortened(detail)
-        )))
-    })
+        ))))
+    };
+    let selected = select_all(batch.schema_ref(), schema).map_err(mismatch)?;
+    let bytes = bounded_cast_bytes(&batch, &selected, schema, MAX_CAST_BYTES).map_err(mismatch)?;
+    let reservation = account.reserve_u64(bytes).map_err(InputError::OverBudget)?;
+    cast_columns(&batch, &selected, schema, Some(reservation)).map_err(mismatch)
 }
 
-fn conform_within(batch: &RecordBatch, schema: &SchemaRef, most: u64) -> Result<RecordBatch, String> {
-    let got = batch.schema_ref();
+/// As [`select`], for a batch that may have no further columns.
+fn select_all(got: &Schema, schema: &Schema) -> Result<Vec<usize>, String> {
     let selected = select(got, schema)?;
     refuse_further(got, &selected)?;
-    check_cast_bytes(batch, &selected, schema, most)?;
-    cast_columns(batch, &selected, schema)
+    Ok(selected)
 }
 
 /// The number of the column that becomes each of a schema's fields.
@@ -88,25 +106,24 @@ fn refuse_further(got: &Schema, selected: &[usize]) -> Result<(), String> {
     }
 }
 
-/// Checks what the casts of an input may take, before any of them runs.
-fn check_cast_bytes(
+/// The most that the casts of an input may take, checked before any of them runs.
+fn bounded_cast_bytes(
     batch: &RecordBatch,
     selected: &[usize],
     schema: &Schema,
     most: u64,
-) -> Result<(), String> {
+) -> Result<u64, String> {
     let columns = columns(batch, selected).zip(schema.fields());
-    let bytes = columns.map(|(column, field)| {
-        if column.data_type() == field.data_type() {
-            return 0;
-        }
-        cast_bytes(column, field.data_type()).saturating_sub(held_bytes(column))
-    });
-    let bytes = bytes.fold(0, u64::saturating_add);
-    if bytes > most {
-        return Err(format!("its casts take up to {bytes} bytes more, and at most {most} are allowed"));
+    let (mut whole, mut more) = (0_u64, 0_u64);
+    for (column, field) in columns.filter(|(column, field)| column.data_type() != field.data_type()) {
+        let bytes = cast_bytes(column, field.data_type());
+        whole = whole.saturating_add(bytes);
+        more = more.saturating_add(bytes.saturating_sub(held_bytes(column)));
     }
-    Ok(())
+    if more > most {
+        return Err(format!("its casts take up to {more} bytes more, and at most {most} are allowed"));
+    }
+    Ok(whole)
 }
 
 /// What a column's values take as they came.
@@ -114,12 +131,26 @@ fn held_bytes(column: &ArrayRef) -> u64 {
     column.to_data().get_slice_memory_size().map_or(0, |bytes| bytes as u64)
 }
 
-fn cast_columns(batch: &RecordBatch, selected: &[usize], schema: &SchemaRef) -> Result<RecordBatch, String> {
+/// Casts the columns that were selected. What is made holds the reservation.
+fn cast_columns(
+    batch: &RecordBatch,
+    selected: &[usize],
+    schema: &SchemaRef,
+    reservation: Option<Reservation>,
+) -> Result<RecordBatch, String> {
+    let reservation = reservation.filter(Reservation::is_counted).map(Arc::new);
     let columns = columns(batch, selected).zip(schema.fields()).map(|(column, field)| {
         if !field.is_nullable() && has_nulls(column) {
             return Err(format!("expected no nulls in column {:?}, got some", field.name()));
         }
-        cast(column, field.data_type()).map_err(|error| format!("column {:?}: {error}", field.name()))
+        let cast = cast(column, field.data_type());
+        let cast = cast.map_err(|error| format!("column {:?}: {error}", field.name()))?;
+        match &reservation {
+            Some(reservation) if column.data_type() != field.data_type() => {
+                hold(&cast, reservation).map_err(|error| error.to_string())
+            }
+            _ => Ok(cast),
+        }
     });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

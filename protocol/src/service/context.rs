@@ -3,6 +3,7 @@
 use super::auth::AuthContext;
 use super::method::Method;
 use super::session::SessionAccess;
+use crate::Limits;
 use crate::ipc::Metadata;
 use crate::memory::Account;
 use crate::wire::error::RpcError;
@@ -111,6 +112,8 @@ pub struct CallContext {
     pub(crate) session: Option<Box<dyn SessionAccess>>,
     /// What the call makes the process hold is reserved in it.
     pub(crate) account: Account,
+    /// The bounds of what the call's records decode to.
+    pub(crate) limits: Arc<Limits>,
 }
 
 /// Bytes that one response of a call may have and should have, where the transport bounds them: HTTP does.
@@ -130,9 +133,10 @@ impl CallContext {
         made_id: Option<Box<str>>,
         metadata: Metadata,
         account: Account,
+        limits: Arc<Limits>,
     ) -> Self {
         let (logs, budget) = (Vec::new(), ResponseBudget::default());
-        Self { method, peer, made_id, metadata, logs, budget, session: None, account }
+        Self { method, peer, made_id, metadata, logs, budget, session: None, account, limits }
     }
 
     /// Name of the protocol that owns the method.

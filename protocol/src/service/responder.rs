@@ -32,6 +32,7 @@ pub struct Responder {
     connection: Connection,
     service: Arc<Service>,
     peer: Arc<Peer>,
+    limits: Arc<Limits>,
     /// The open stream, while no turn of it is out.
     stream: Option<(Box<OpenStream>, CallContext)>,
     /// The call under way, when calls are recorded.
@@ -48,10 +49,11 @@ impl Responder {
     /// A connection of which nothing has been read. `request_ids` names requests that come without an id.
     pub fn new(service: Arc<Service>, peer: Peer, limits: Limits, request_ids: IdSource) -> Self {
         let stream_ids = IdSource::seeded(request_ids.clone().next_u64());
+        let limits = Arc::new(limits);
         let config = Config {
             server_id: service.server_id().to_string(),
             include_tracebacks: service.include_tracebacks(),
-            limits,
+            limits: Limits::clone(&limits),
             account: Account::default(),
             request_ids,
         };
@@ -59,6 +61,7 @@ impl Responder {
             connection: Connection::new(config),
             service,
             peer: Arc::new(peer),
+            limits,
             stream: None,
             record: None,
             records: VecDeque::new(),
@@ -221,6 +224,7 @@ impl Responder {
                 self.log_all(logs);
                 self.connection.finish()
             }
+            Outcome::OverBudget(error) => self.connection.fail(&error.into()),
             Outcome::Failed { error } => {
                 self.log_all(logs);
                 self.connection.fail(&error)
@@ -318,7 +322,14 @@ impl Responder {
         }
         let account = self.connection.config().account.clone();
         let made_id = request.request_id().is_none().then(|| self.connection.request_id().into());
-        let context = CallContext::new(method, self.peer.clone(), made_id, request.metadata, account);
+        let context = CallContext::new(
+            method,
+            self.peer.clone(),
+            made_id,
+            request.metadata,
+            account,
+            self.limits.clone(),
+        );
         hooks::start(&service.hooks, &context);
         Some(Work { task: Task::Call(request.batch), context })
     }

@@ -1,12 +1,13 @@
 //! One invocation of a handler, apart from the connection that it answers: it may run on any thread.
 
 use super::args::Args;
-use super::conform::conform_input;
+use super::conform::{InputError, conform_input};
 use super::context::CallContext;
 use super::method::{Handler, Method};
 use super::stream::{Overrides, StreamState, Turn};
 use super::validate::validate;
 use crate::ipc::{EncodedSchema, Metadata};
+use crate::memory::OverBudget;
 use crate::wire::classify::{BatchKind, classify};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
@@ -51,10 +52,22 @@ pub struct Done {
 pub(crate) enum Outcome {
     Answered(RecordBatch),
     Refused(RpcError),
-    Opened { stream: Box<OpenStream>, header: Option<RecordBatch> },
-    Emitted { stream: Box<OpenStream>, data: Emission },
-    Finished { data: Option<Emission> },
-    Failed { error: RpcError },
+    Opened {
+        stream: Box<OpenStream>,
+        header: Option<RecordBatch>,
+    },
+    Emitted {
+        stream: Box<OpenStream>,
+        data: Emission,
+    },
+    Finished {
+        data: Option<Emission>,
+    },
+    Failed {
+        error: RpcError,
+    },
+    /// An input does not fit into the memory budget once it is cast. The handler did not see it.
+    OverBudget(OverBudget),
     Cancelled,
 }
 
@@ -98,7 +111,7 @@ impl Work {
 
 /// Invokes a method's handler.
 pub(crate) fn call(args: Args, mut context: CallContext) -> Done {
-    let method = context.method.clone();
+    let (args, method) = (args.within(&context), context.method.clone());
     let result = guard(|| match &method.handler {
         Handler::Unary(handler) => {
             Ok(Outcome::Answered(handler(&args, &mut context, method.result.schema())?))
@@ -167,13 +180,20 @@ pub(crate) fn turn(
     metadata: Metadata,
     context: CallContext,
 ) -> Done {
+    let schema = stream.input.schema();
+    let input = match guard(|| Ok(conform_input(input, schema, &context.account))) {
+        Ok(Ok(input)) => input,
+        Ok(Err(InputError::OverBudget(error))) => {
+            return Done { outcome: Outcome::OverBudget(error), context };
+        }
+        Ok(Err(InputError::Mismatch(error))) | Err(error) => {
+            return Done { outcome: Outcome::Failed { error }, context };
+        }
+    };
     let may_finish = stream.state.may_finish();
     let output = stream.output.schema().clone();
     let mut turn = Turn::new(context, application_metadata(metadata), output, may_finish);
-    let result = guard(|| {
-        let input = conform_input(input, stream.input.schema())?;
-        stream.state.turn(&input, &mut turn)
-    });
+    let result = guard(|| stream.state.turn(&input, &mut turn));
     let (context, data, logs_before, finished) = turn.into_parts();
     let data = data.map(|(batch, metadata)| Emission { batch, metadata, logs_before });
     let outcome = match (result, data) {

@@ -90,8 +90,7 @@ impl Server {
 
     #[track_caller]
     fn answer(&self, address: &str, head: http::request::Parts, body: impl FnOnce(u64) -> Body) -> Answered {
-        let arrival =
-            Arrival { now: self.now, remote_address: Some(address.into()), ..Arrival::default() };
+        let arrival = Arrival { now: self.now, remote_address: Some(address.into()), ..Arrival::default() };
         match self.endpoint.begin(head, arrival) {
             Begun::Answer(answer) => Answered::new(answer, false),
             Begun::Call(call) => {

@@ -2,7 +2,7 @@
 
 use super::body::read;
 use super::recover::Recovered;
-use super::{Dispatch, Refusal};
+use super::{Dispatch, Refusal, no_room};
 use crate::http::budget;
 use crate::http::reply::Reply;
 use crate::http::token::{Binding, Cursor, SealError};
@@ -53,6 +53,10 @@ impl Dispatch<'_> {
         }
         self.announce(&context);
         let done = turn(stream, batch, metadata, context);
+        if let Outcome::OverBudget(error) = done.outcome {
+            self.settle(done);
+            return Err(no_room(error));
+        }
         self.writer.open(&output);
         let answered = match kind {
             StreamKind::Producer => self.write_producer_turn(done, call_id, None),
@@ -146,6 +150,7 @@ impl Dispatch<'_> {
         self.log_all(logs);
         match outcome {
             Outcome::Failed { error } | Outcome::Refused(error) => Err(error),
+            Outcome::OverBudget(error) => Err(error.into()),
             _ => Ok(()),
         }
     }

@@ -157,8 +157,14 @@ impl<'a> Dispatch<'a> {
     fn context(&mut self, metadata: Metadata) -> CallContext {
         let made_id = Some(self.visit.request_id.as_str().into());
         let Visit { peer, account, .. } = self.visit;
-        let mut context =
-            CallContext::new(self.method.clone(), peer.clone(), made_id, metadata, account.clone());
+        let mut context = CallContext::new(
+            self.method.clone(),
+            peer.clone(),
+            made_id,
+            metadata,
+            account.clone(),
+            self.endpoint.shared_limits(),
+        );
         context.budget = self.budget;
         context.session = self.session.take().map(|session| Box::new(session) as Box<_>);
         context

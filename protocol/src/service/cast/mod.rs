@@ -11,11 +11,13 @@
 //! | `numbers`, `decimals`, `times` | values of fixed width |
 //! | `parse`, `format` | values from text and to text |
 //! | `bytes` | how much memory a cast takes |
+//! | `held` | the reservation of what a cast has made |
 //! | `nulls` | which rows are null |
 
 mod bytes;
 mod decimals;
 mod format;
+mod held;
 #[cfg(test)]
 mod matrix;
 mod nested;
@@ -26,6 +28,7 @@ mod table;
 mod times;
 
 pub(crate) use bytes::cast_bytes;
+pub(crate) use held::hold;
 pub(crate) use nulls::{has_nulls, is_null_at};
 
 use super::validate::same_type;

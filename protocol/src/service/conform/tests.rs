@@ -1,6 +1,7 @@
 //! Which columns become which, and what is refused.
 
 use super::*;
+use crate::memory::Budget;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{
@@ -31,7 +32,8 @@ fn values(batch: &RecordBatch) -> Vec<i64> {
 
 #[track_caller]
 fn input(batch: RecordBatch, schema: &SchemaRef) -> Result<Vec<i64>, String> {
-    conform_input(batch, schema).map(|batch| values(&batch)).map_err(|error| {
+    conform_input(batch, schema, &Account::default()).map(|batch| values(&batch)).map_err(|error| {
+        let InputError::Mismatch(error) = error else { panic!("{error:?}") };
         assert_eq!(error.error_type(), "TypeError");
         assert!(error.message().starts_with("Input schema mismatch"), "{}", error.message());
         error.message().to_owned()
@@ -114,7 +116,11 @@ fn nulls_of_every_encoding_are_refused_where_none_may_be() {
     for (column, accepted) in cases {
         let given = schema(&[("x", column.data_type().clone())]);
         let declared = Arc::new(Schema::new(vec![Field::new("x", column.data_type().clone(), false)]));
-        let result = conform_input(RecordBatch::try_new(given, vec![column.clone()]).unwrap(), &declared);
+        let result = conform_input(
+            RecordBatch::try_new(given, vec![column.clone()]).unwrap(),
+            &declared,
+            &Account::default(),
+        );
         assert_eq!(result.is_ok(), accepted, "{column:?}");
     }
 }
@@ -124,7 +130,7 @@ fn a_batch_of_the_declared_schema_is_not_touched() {
     let batch = numbers(&[("x", 1), ("x", 2)]);
     let declared = Arc::new(batch.schema().as_ref().clone());
     let taken = allocation_counter::measure(|| {
-        let conformed = conform_input(batch.clone(), &declared).unwrap();
+        let conformed = conform_input(batch.clone(), &declared, &Account::default()).unwrap();
         assert!(conformed.columns().iter().zip(batch.columns()).all(|(a, b)| Arc::ptr_eq(a, b)));
     });
     // What the clone takes: the list of columns.
@@ -136,9 +142,35 @@ fn casts_are_bounded_before_they_run() {
     let bits: ArrayRef = Arc::new(BooleanArray::from(vec![true; 1000]));
     let batch = RecordBatch::try_new(schema(&[("x", DataType::Boolean)]), vec![bits]).unwrap();
     let declared = longs(&["x"]);
-    assert!(conform_within(&batch, &declared, MAX_CAST_BYTES).is_ok());
+    assert!(bounded_cast_bytes(&batch, &[0], &declared, MAX_CAST_BYTES).is_ok());
     let taken = allocation_counter::measure(|| {
-        assert_refused(conform_within(&batch, &declared, 8000), "at most 8000 are allowed");
+        assert_refused(bounded_cast_bytes(&batch, &[0], &declared, 8000), "at most 8000 are allowed");
     });
     assert!(taken.bytes_max < 4000, "{taken:?}");
+}
+
+#[test]
+fn a_cast_is_reserved_until_its_columns_are_dropped() {
+    let rows = 100_000;
+    let bits: ArrayRef = Arc::new(BooleanArray::from(vec![true; rows]));
+    let batch = RecordBatch::try_new(schema(&[("x", DataType::Boolean)]), vec![bits]).unwrap();
+    let declared = longs(&["x"]);
+    let budget = Budget::new(4 << 20);
+    let account = budget.account();
+    let conformed = conform_input(batch.clone(), &declared, &account).unwrap();
+    assert!(account.held() >= 8 * rows, "{account:?}");
+    let column = conformed.column(0).slice(0, 1);
+    drop(conformed);
+    assert!(account.held() >= 8 * rows, "a slice holds all of it");
+    assert_eq!(column.as_primitive::<Int64Type>().value(0), 1);
+    drop(column);
+    assert_eq!(account.held(), 0);
+
+    let account = Budget::new(100_000).account();
+    let taken = allocation_counter::measure(|| {
+        let error = conform_input(batch.clone(), &declared, &account).unwrap_err();
+        assert!(matches!(error, InputError::OverBudget(_)), "{error:?}");
+    });
+    assert!(taken.bytes_max < 4000, "{taken:?}");
+    assert_eq!(account.held(), 0);
 }

@@ -41,6 +41,7 @@ impl Responder {
             Outcome::Emitted { data, .. } => output.add(&data.batch),
             Outcome::Finished { data } => data.iter().for_each(|data| output.add(&data.batch)),
             Outcome::Refused(error) | Outcome::Failed { error } => record.error = Some(error.clone()),
+            Outcome::OverBudget(error) => record.error = Some((*error).into()),
             Outcome::Cancelled => record.cancelled = true,
         }
         is_over

@@ -219,7 +219,7 @@ impl Connection {
                     Ok(None) => return Ok(Next::NeedInput),
                     Err(BodyError::TooLarge(error)) => return Err(error.into()),
                     Err(BodyError::Malformed(error)) => return Err(error.into()),
-                    Err(BodyError::OverBudget(error)) => return Err(error.into()),
+                    Err(BodyError::OverBudget(error)) => return Err(Error::OverBudget(error)),
                     Err(BodyError::Truncated) => return Err(Error::Truncated(self.received())),
                 },
                 State::TooLarge(error) => return Err((*error).into()),
