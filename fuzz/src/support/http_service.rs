@@ -103,7 +103,8 @@ pub fn endpoint(cached_calls: usize) -> Arc<Endpoint> {
         .authenticate(authenticator())
         .challenge("Bearer realm=\"fuzz\"")
         .sticky(sticky)
-        .upload_urls(Uploads, Some(1 << 20));
+        .upload_urls(Uploads, Some(1 << 20))
+        .advertise_uploads(true);
     endpoint.build().expect("it is well configured")
 }
 
