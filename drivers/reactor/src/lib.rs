@@ -94,6 +94,7 @@
 //! | `machine` | what is asked of a protocol |
 //! | `timeouts` | how long connections wait |
 //! | `listener`, `socket_file`, `error` | sockets of both families, and why one cannot be bound |
+//! | `socket_lock` | the lock that makes a server the only one of its socket path |
 //! | `server` | setting up, running and ending a server |
 //! | `connection`, `connection::transfer` | a pass over one connection; moving its bytes |
 //! | `shared` | what the threads share |
@@ -108,6 +109,7 @@ mod server;
 mod shared;
 mod socket_file;
 mod supervisor;
+mod socket_lock;
 mod timeouts;
 mod worker;
 

@@ -68,11 +68,12 @@ enum Family {
 }
 
 impl Listener {
-    /// Listens on an AF_UNIX path, for connections of this user only. A socket there that nobody listens on is
-    /// replaced.
+    /// Listens on an AF_UNIX path, for connections of this user only. A socket there that no server listens on is
+    /// replaced. A lock on the file `PATH.owner`, which is removed when this is dropped, keeps two servers from doing
+    /// so at once.
     ///
     /// # Errors
-    /// When something else has the name, somebody listens there, or the system refuses.
+    /// When something else has the name, another server listens there, or the system refuses.
     pub fn unix(path: impl AsRef<Path>) -> Result<Self, BindError> {
         let path = path.as_ref();
         let (listener, file) = SocketFile::bind(path)?;

@@ -162,11 +162,12 @@ impl Server {
         self
     }
 
-    /// Listens on an AF_UNIX path, for connections of this user only. A socket there that nobody listens on is
-    /// replaced.
+    /// Listens on an AF_UNIX path, for connections of this user only. A socket there that no server listens on is
+    /// replaced. A lock on the file `PATH.owner`, which is removed at the end, keeps two servers from doing so at
+    /// once.
     ///
     /// # Errors
-    /// When something else has the name, somebody listens there, or the system refuses.
+    /// When something else has the name, another server listens there, or the system refuses.
     pub fn bind_unix(&self, path: impl AsRef<Path>) -> Result<Bound, ServerError> {
         self.bind(Listener::unix(path)?)
     }
