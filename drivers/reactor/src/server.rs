@@ -43,7 +43,7 @@ pub struct Options {
     ///
     /// Default 64, as many as connections, so that work that blocks never keeps other work waiting. A thread is
     /// started only when those that there are have not kept up for a millisecond, and ends after 10 s without work:
-    /// a server of quick handlers has one.
+    /// a server of quick handlers has one. Where the system refuses a thread, the server goes on with those it has.
     pub threads: usize,
     /// How many connections are served at a time; 0 for any number. The rest wait in the listener's backlog.
     ///
@@ -84,16 +84,23 @@ pub struct Bound<A: Acceptor> {
 }
 
 impl<A: Acceptor> Bound<A> {
-    /// Makes a server of a listener and of what is spoken on its connections.
+    /// Makes a server of a listener and of what is spoken on its connections. Its first thread is started here, so
+    /// that a server that says where it listens is one that can serve.
     ///
     /// # Errors
-    /// When the system refuses what the event loop needs.
+    /// When the system refuses what the event loop needs: descriptors, or the first thread.
     pub fn new(listener: Listener, acceptor: A, options: Options) -> io::Result<Self> {
         let address = listener.address().clone();
         let end_on_signals = options.end_on_signals;
         let shared = Arc::new(Shared::new(acceptor, options, listener)?);
-        let signals = if end_on_signals { Some(Signals::watch(&shared)?) } else { None };
-        Ok(Self { shared, address, _signals: signals })
+        shared
+            .spawn(&mut lock(&shared.state))
+            .map_err(|error| io::Error::new(error.kind(), format!("the system refuses a thread: {error}")))?;
+        let mut bound = Self { shared, address, _signals: None };
+        if end_on_signals {
+            bound._signals = Some(Signals::watch(&bound.shared)?);
+        }
+        Ok(bound)
     }
 
     /// Where it listens.
@@ -123,6 +130,8 @@ impl<A: Acceptor> Bound<A> {
 impl<A: Acceptor> Drop for Bound<A> {
     fn drop(&mut self) {
         lock(&self.shared.listener).take();
+        // Threads that wait for the server to run do so no longer.
+        self.shared.end(&mut lock(&self.shared.state), Ok(Ended::Stopped));
     }
 }
 

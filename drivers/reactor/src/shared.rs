@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 const ACCEPTS: usize = 64;
 /// After accepting failed for want of descriptors or memory, how long until it is tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// After the system refused a thread, how long until another is asked for.
+const SPAWN_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) const LISTENER: Token = Token(0);
 pub(crate) const WAKER: Token = Token(1);
@@ -66,6 +68,10 @@ pub(crate) struct State<M: Machine> {
     pub(crate) begun: u64,
     pub(crate) since_poll: u32,
     pub(crate) accept: Accept,
+    /// The system refused a thread: another is tried for after this time.
+    spawn_after: Option<Instant>,
+    /// The server runs: workers may serve.
+    pub(crate) runs: bool,
     pub(crate) connected_before: bool,
     /// Since when there is no connection.
     pub(crate) empty_since: Option<Instant>,
@@ -104,6 +110,8 @@ impl<M: Machine> State<M> {
             begun: 0,
             since_poll: 0,
             accept: Accept::Open,
+            spawn_after: None,
+            runs: false,
             connected_before: false,
             empty_since: Some(Instant::now()),
             drain_by: None,
@@ -195,12 +203,28 @@ impl<A: Acceptor> Shared<A> {
         let _ = self.waker.wake();
     }
 
-    /// Starts a worker thread. False when the system has none to give.
-    pub(crate) fn spawn(self: &Arc<Self>, state: &mut State<A::Machine>) -> bool {
+    /// Starts a worker thread, which serves once the server runs.
+    ///
+    /// # Errors
+    /// When the system has none to give.
+    pub(crate) fn spawn(self: &Arc<Self>, state: &mut State<A::Machine>) -> io::Result<()> {
         let shared = self.clone();
-        let thread = thread::Builder::new().name("vgi-rpc".into()).spawn(move || shared.work());
-        state.threads += usize::from(thread.is_ok());
-        thread.is_ok()
+        thread::Builder::new().name("vgi-rpc".into()).spawn(move || shared.work())?;
+        state.threads += 1;
+        Ok(())
+    }
+
+    /// Starts another worker thread if one may be had. Where the system has none to give, the server goes on with
+    /// what it has, and asks again after a while.
+    fn spawn_another(self: &Arc<Self>, state: &mut State<A::Machine>) -> bool {
+        if state.threads >= self.options.threads.max(1)
+            || state.spawn_after.is_some_and(|time| Instant::now() < time)
+        {
+            return false;
+        }
+        let spawned = self.spawn(state).is_ok();
+        state.spawn_after = if spawned { None } else { Some(Instant::now() + SPAWN_PAUSE) };
+        spawned
     }
 
     /// Sees to it that a thread looks after the poll while the caller is busy.
@@ -217,7 +241,7 @@ impl<A: Acceptor> Shared<A> {
             self.workers.notify_one();
             return true;
         }
-        state.threads < self.options.threads && self.spawn(state)
+        self.spawn_another(state)
     }
 
     /// Puts a connection that the caller owns at the end of the queue.

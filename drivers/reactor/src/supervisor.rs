@@ -57,7 +57,8 @@ impl<A: Acceptor> Shared<A> {
         };
         let mut tools = Tools::default();
         let mut state = lock(&self.state);
-        self.call_worker(&mut state);
+        state.runs = true;
+        self.workers.notify_all();
         let ended = loop {
             if let Some(ended) = state.ended {
                 break ended;

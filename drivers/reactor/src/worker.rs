@@ -55,6 +55,9 @@ impl<A: Acceptor> Shared<A> {
     pub(crate) fn work(self: Arc<Self>) {
         let mut tools = Tools::default();
         let mut state = lock(&self.state);
+        while !state.runs && state.ended.is_none() {
+            state = self.workers.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
         while state.ended.is_none() {
             if let Some(connection) = state.work.pop_front() {
                 state.begun += 1;

@@ -167,7 +167,7 @@ impl Server {
     /// once.
     ///
     /// # Errors
-    /// When something else has the name, another server listens there, or the system refuses.
+    /// When something else has the name, another server listens there, or the system refuses, be it a first thread.
     pub fn bind_unix(&self, path: impl AsRef<Path>) -> Result<Bound, ServerError> {
         self.bind(Listener::unix(path)?)
     }
@@ -177,7 +177,7 @@ impl Server {
     /// There is neither encryption nor authentication on this transport.
     ///
     /// # Errors
-    /// When the address cannot be resolved or bound.
+    /// When the address cannot be resolved or bound, or the system refuses a first thread.
     pub fn bind_tcp(&self, address: &str) -> Result<Bound, ServerError> {
         self.bind(Listener::tcp(address)?)
     }
