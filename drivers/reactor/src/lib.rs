@@ -100,6 +100,7 @@
 //! | `shared` | what the threads share |
 //! | `worker` | the threads that serve |
 //! | `supervisor` | the thread that watches over them |
+//! | `yielding` | which connection gives way when the server is full |
 
 mod connection;
 mod error;
@@ -108,10 +109,11 @@ mod machine;
 mod server;
 mod shared;
 mod socket_file;
-mod supervisor;
 mod socket_lock;
+mod supervisor;
 mod timeouts;
 mod worker;
+mod yielding;
 
 pub use error::BindError;
 pub use listener::{Address, Credentials, Listener, Origin, resolve};
@@ -119,3 +121,4 @@ pub use machine::{Acceptor, Machine, Next, Phase, Work};
 pub use server::{Bound, Ended, Handle, Options};
 pub use socket_file::SocketFileError;
 pub use timeouts::{Timeout, Timeouts};
+pub use yielding::GiveWay;

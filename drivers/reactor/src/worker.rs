@@ -100,8 +100,7 @@ impl<A: Acceptor> Shared<A> {
             }
             if !tools.alone && state.supervisor_rests {
                 // This job may take long, and the others are to be noticed then.
-                state.supervisor_rests = false;
-                self.supervisor.notify_all();
+                self.wake_supervisor(&mut state);
             }
             drop(state);
             let began = Instant::now();
@@ -125,8 +124,7 @@ impl<A: Acceptor> Shared<A> {
             Err(error) => self.end(&mut state, Err(error.kind())),
         }
         if state.supervisor_rests && !tools.events.is_empty() {
-            state.supervisor_rests = false;
-            self.supervisor.notify_all();
+            self.wake_supervisor(&mut state);
         }
         state
     }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use thiserror::Error;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::http::Endpoint;
-use vgi_rpc_reactor::{Address, BindError, Ended, Handle, Listener, Options};
+use vgi_rpc_reactor::{Address, BindError, Ended, GiveWay, Handle, Listener, Options};
 
 /// A server could not be bound, or could not go on.
 #[derive(Debug, Error)]
@@ -62,7 +62,8 @@ impl Server {
     /// Serves with the defaults that each setting names.
     pub fn new(endpoint: Arc<Endpoint>) -> Self {
         let mut options = Options::default();
-        options.max_connections = 1024;
+        options.threads = 64;
+        options.give_way = GiveWay::Idle;
         options.timeouts.idle.no_progress = Some(Duration::from_secs(75));
         Self { endpoint, limits: http1::Limits::default(), access_log: None, route: None, options }
     }
@@ -98,8 +99,17 @@ impl Server {
 
     /// Sets how many connections are served at a time; 0 for any number. The rest wait in the listener's backlog.
     /// Default 1,024.
+    ///
+    /// When one more comes, a connection is closed for it that has never sent a byte, or else one that has waited for
+    /// its next request for a second or more: the oldest one of the address that holds the most connections.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.options.max_connections = connections;
+        self
+    }
+
+    /// Sets how long a new connection may send nothing at all. Default 30 s.
+    pub fn first_byte_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.fresh.whole = timeout;
         self
     }
 
@@ -145,7 +155,7 @@ impl Server {
     /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
     ///
     /// # Errors
-    /// When the address cannot be resolved or bound.
+    /// When the address cannot be resolved or bound, or the system refuses a first thread.
     pub fn bind_tcp(&self, address: &str) -> Result<Bound, ServerError> {
         let listener = Listener::tcp(address)?;
         let acceptor = Acceptor {
