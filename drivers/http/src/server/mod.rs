@@ -4,13 +4,16 @@
 //! | --- | --- |
 //! | `connection` | one connection, as the event loop drives it |
 //! | `work` | what is done away from the socket: authentication, handlers |
+//! | `address` | where a server listens |
 //! | `date` | the `Date` of every response |
 
+mod address;
 mod connection;
 mod date;
 mod work;
 
 use crate::http1;
+pub use address::Address;
 use bytes::Bytes;
 use connection::Acceptor;
 use date::Date;
@@ -23,7 +26,7 @@ use std::time::Duration;
 use thiserror::Error;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::http::Endpoint;
-use vgi_rpc_reactor::{Address, BindError, Ended, GiveWay, Handle, Listener, Options};
+use vgi_rpc_reactor::{BindError, Ended, GiveWay, Handle, Listener, Options};
 
 /// A server could not be bound, or could not go on.
 #[derive(Debug, Error)]
@@ -166,20 +169,21 @@ impl Server {
             date: Arc::new(Date::default()),
         };
         let server = vgi_rpc_reactor::Bound::new(listener, acceptor, self.options.clone())?;
-        Ok(Bound { server })
+        Ok(Bound { address: Address::of(server.address())?, server })
     }
 }
 
 /// A server that listens. Clients may connect already; they are answered once it runs.
 #[derive(Debug)]
 pub struct Bound {
+    address: Address,
     server: vgi_rpc_reactor::Bound<Acceptor>,
 }
 
 impl Bound {
-    /// Where it listens.
+    /// Where it listens. It prints as a URL.
     pub fn address(&self) -> &Address {
-        self.server.address()
+        &self.address
     }
 
     /// Ends it from another thread: at once, or in good order. The endpoint's sticky sessions are not its matter:
