@@ -94,7 +94,8 @@ impl Server {
     }
 
     /// Sets how many threads may run handlers, at least 1. Default 64. A thread is started only when those that
-    /// there are have not kept up for a millisecond, and ends after 10 s without work.
+    /// there are have not kept up for a millisecond, and ends after 10 s without work. While all of them are at work,
+    /// requests that [need no thread](Endpoint::may_wait) are still answered, such as those for the server's health.
     pub fn threads(mut self, threads: usize) -> Self {
         self.options.threads = threads.max(1);
         self
