@@ -3,7 +3,8 @@
 //! It owns listeners, sockets, threads and clocks, and knows no protocol: what is spoken on a connection is a
 //! [`Machine`], and an [`Acceptor`] makes one for each that is accepted. Worker threads poll and serve; what may take
 //! long is handed out by the machine as [`Work`], and a slow one delays no other connection. Peers that stall are
-//! given up after the [`Timeouts`]; those that do not read stop being served until they do.
+//! given up after the [`Timeouts`]; those that do not read stop being served until they do. In a server that is full,
+//! silent connections [give way](GiveWay) to new ones.
 //!
 //! A server that says everything twice:
 //!
