@@ -40,7 +40,10 @@ pub struct Options {
     no_threaded: bool,
 
     /// Serve so many connections at a time, 0 for any number; the rest wait
-    #[arg(long, value_name = "N", env = "VGI_RPC_MAX_CONNECTIONS", default_value_t = 64)]
+    ///
+    /// The reference's worker has no limit, and its command line one of 64. Connections need descriptors, of which a
+    /// process commonly may have 1024.
+    #[arg(long, value_name = "N", env = "VGI_RPC_MAX_CONNECTIONS", default_value_t = 1024)]
     max_connections: usize,
 
     /// End after so long without a connection, 0 for never

@@ -8,8 +8,8 @@ pub mod http1;
 mod server;
 
 pub use bytes::Bytes;
-pub use server::{AllowedHosts, Bound, Server, ServerError};
-pub use vgi_rpc_reactor::{Address, Ended, Handle};
+pub use server::{Address, AllowedHosts, Bound, Server, ServerError};
+pub use vgi_rpc_reactor::{Ended, Handle};
 
 /// The system's entropy, for [`Endpoint::builder`](vgi_rpc_protocol::http::Endpoint::builder).
 ///

@@ -113,7 +113,7 @@ fn server_process() {
         at_work.wait_for(1);
         tell("at work");
     });
-    tell(address.trim_start_matches("TCP:"));
+    tell(address.trim_start_matches("http://"));
     assert!(matches!(bound.run().unwrap(), Ended::Signal));
 }
 

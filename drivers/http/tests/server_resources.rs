@@ -91,7 +91,7 @@ fn large_body_server() {
     }
     end_with_parent();
     let bound = large_server(&Calls::default()).bind_tcp("127.0.0.1:0").unwrap();
-    tell(bound.address().to_string().trim_start_matches("TCP:"));
+    tell(bound.address().to_string().trim_start_matches("http://"));
     bound.run().unwrap();
 }
 

@@ -3,10 +3,11 @@
 mod transfer;
 
 use crate::listener::Socket;
-use crate::machine::{Acceptor, Machine, Next};
+use crate::machine::{Acceptor, Machine, Next, Phase};
 use crate::shared::{Shared, lock};
 use crate::timeouts::Wait;
 use crate::worker::Tools;
+use crate::yielding::Holder;
 use mio::Token;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,12 +30,16 @@ mod flag {
     pub(super) const PEER_CLOSED: u8 = 4;
     /// A timeout seems to have passed.
     pub(super) const EXPIRED: u8 = 8;
+    /// It is to close if it has nothing to say, for another to be accepted.
+    pub(super) const GIVE_WAY: u8 = 16;
 }
 
 /// One accepted connection.
 pub(crate) struct Connection<M: Machine> {
     pub(crate) token: Token,
     pub(crate) socket: Socket,
+    /// Whom it is counted for.
+    pub(crate) holder: Holder,
     flags: AtomicU8,
     /// What it waits for.
     wait: AtomicU8,
@@ -56,6 +61,10 @@ struct Driven<M: Machine> {
     watches_output: bool,
     /// The last read left nothing behind.
     drained: bool,
+    /// Bytes that the peer has sent.
+    received: u64,
+    /// It was asked to give way, and others are not asked before it is decided whether it does.
+    is_asked: bool,
     /// The machine knows that the input has ended.
     ended: bool,
     /// A large body is coming in fast: until then its next part is waited for right here.
@@ -76,14 +85,25 @@ enum Pass {
     Over,
 }
 
+impl<M: Machine> Driven<M> {
+    /// Lets others be asked, if this one was: it is closed by now, or goes on.
+    fn answer_whether_it_gives_way<A: Acceptor<Machine = M>>(&mut self, shared: &Shared<A>) {
+        if std::mem::take(&mut self.is_asked) {
+            shared.answered_whether_it_gives_way(&mut lock(&shared.state));
+        }
+    }
+}
+
 impl<M: Machine> Connection<M> {
-    pub(crate) fn new(token: Token, socket: Socket, machine: M, now: u64) -> Self {
+    pub(crate) fn new(token: Token, socket: Socket, holder: Holder, machine: M, now: u64) -> Self {
         let driven = Driven {
             machine,
             work: None,
             slow: false,
             watches_output: false,
             drained: false,
+            received: 0,
+            is_asked: false,
             ended: false,
             linger_until: None,
             closing: false,
@@ -91,8 +111,9 @@ impl<M: Machine> Connection<M> {
         Self {
             token,
             socket,
+            holder,
             flags: AtomicU8::new(0),
-            wait: AtomicU8::new(Wait::Idle as u8),
+            wait: AtomicU8::new(Wait::Fresh as u8),
             progress: AtomicU64::new(now),
             began: AtomicU64::new(now),
             driven: Mutex::new(driven),
@@ -109,6 +130,16 @@ impl<M: Machine> Connection<M> {
     pub(crate) fn expire(&self) -> bool {
         self.flags.fetch_or(flag::EXPIRED, Ordering::AcqRel);
         self.claim(false)
+    }
+
+    /// As [`claim`](Self::claim), to have the connection closed if the peer has sent nothing in the meantime.
+    pub(crate) fn ask_to_give_way(&self) -> bool {
+        // Set by its owner alone, so that whoever serves it next sees it.
+        let is_owner = self.claim(false);
+        if is_owner {
+            self.flags.fetch_or(flag::GIVE_WAY, Ordering::AcqRel);
+        }
+        is_owner
     }
 
     /// What the connection waits for, since when there was no progress, and when that wait began; `None` while a
@@ -148,22 +179,43 @@ impl<M: Machine> Connection<M> {
         may_run: bool,
     ) {
         let mut driven = lock(&self.driven);
+        if self.flags.load(Ordering::Acquire) & flag::GIVE_WAY != 0 {
+            self.flags.fetch_and(!flag::GIVE_WAY, Ordering::AcqRel);
+            driven.is_asked = true;
+        }
+        self.serve_until_blocked(&mut driven, shared, tools, may_run);
+        driven.answer_whether_it_gives_way(shared);
+    }
+
+    fn serve_until_blocked<A: Acceptor<Machine = M>>(
+        self: &Arc<Self>,
+        driven: &mut Driven<M>,
+        shared: &Arc<Shared<A>>,
+        tools: &mut Tools,
+        may_run: bool,
+    ) {
+        let received = driven.received;
         loop {
             self.flags.fetch_and(!flag::AGAIN, Ordering::AcqRel);
-            let pass = || self.pass(&mut driven, shared, tools, may_run);
+            let pass = || self.pass(driven, shared, tools, may_run);
             // An I/O error means that nobody is left to tell. A panic is a defect of the protocol: it costs the
             // connection and not the server.
             let pass =
                 catch_unwind(AssertUnwindSafe(pass)).map_or(Pass::Over, |pass| pass.unwrap_or(Pass::Over));
             match pass {
                 Pass::Blocked(wait) => {
-                    if wait == Wait::Idle && shared.is_draining() {
+                    if matches!(wait, Wait::Fresh | Wait::Idle) && shared.is_draining() {
                         return shared.remove(self);
                     }
                     self.note(wait, shared.now());
                     let owned = self.flags.load(Ordering::Acquire);
                     let free = owned & !flag::OWNED;
-                    if owned & flag::AGAIN == 0
+                    let is_quiet = owned & flag::AGAIN == 0;
+                    let had_nothing_to_say = is_quiet && driven.received == received;
+                    if driven.is_asked && had_nothing_to_say && shared.gives_way(wait) {
+                        return shared.remove(self);
+                    }
+                    if is_quiet
                         && self
                             .flags
                             .compare_exchange(owned, free, Ordering::AcqRel, Ordering::Acquire)
@@ -224,6 +276,8 @@ impl<M: Machine> Connection<M> {
                     return Ok(Pass::NeedsThread);
                 }
                 Next::Work(work) => {
+                    // This may take long, and others can be asked to give way.
+                    driven.answer_whether_it_gives_way(shared);
                     // Earlier answers do not wait for a work that may take long.
                     self.flush(driven, &mut steps)?;
                     if driven.slow {
@@ -247,8 +301,11 @@ impl<M: Machine> Connection<M> {
                         return Ok(Pass::Over);
                     }
                     if driven.drained {
-                        let phase = driven.machine.phase();
-                        return self.blocked(driven, shared, phase.into());
+                        let wait = match driven.machine.phase() {
+                            Phase::Idle if driven.received == 0 => Wait::Fresh,
+                            phase => phase.into(),
+                        };
+                        return self.blocked(driven, shared, wait);
                     }
                     steps += u32::from(self.read(driven, tools)?);
                 }

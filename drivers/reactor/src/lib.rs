@@ -3,7 +3,8 @@
 //! It owns listeners, sockets, threads and clocks, and knows no protocol: what is spoken on a connection is a
 //! [`Machine`], and an [`Acceptor`] makes one for each that is accepted. Worker threads poll and serve; what may take
 //! long is handed out by the machine as [`Work`], and a slow one delays no other connection. Peers that stall are
-//! given up after the [`Timeouts`]; those that do not read stop being served until they do.
+//! given up after the [`Timeouts`]; those that do not read stop being served until they do. In a server that is full,
+//! silent connections [give way](GiveWay) to new ones.
 //!
 //! A server that says everything twice:
 //!
@@ -94,11 +95,13 @@
 //! | `machine` | what is asked of a protocol |
 //! | `timeouts` | how long connections wait |
 //! | `listener`, `socket_file`, `error` | sockets of both families, and why one cannot be bound |
+//! | `socket_lock` | the lock that makes a server the only one of its socket path |
 //! | `server` | setting up, running and ending a server |
 //! | `connection`, `connection::transfer` | a pass over one connection; moving its bytes |
 //! | `shared` | what the threads share |
 //! | `worker` | the threads that serve |
 //! | `supervisor` | the thread that watches over them |
+//! | `yielding` | which connection gives way when the server is full |
 
 mod connection;
 mod error;
@@ -107,9 +110,11 @@ mod machine;
 mod server;
 mod shared;
 mod socket_file;
+mod socket_lock;
 mod supervisor;
 mod timeouts;
 mod worker;
+mod yielding;
 
 pub use error::BindError;
 pub use listener::{Address, Credentials, Listener, Origin, resolve};
@@ -117,3 +122,4 @@ pub use machine::{Acceptor, Machine, Next, Phase, Work};
 pub use server::{Bound, Ended, Handle, Options};
 pub use socket_file::SocketFileError;
 pub use timeouts::{Timeout, Timeouts};
+pub use yielding::GiveWay;

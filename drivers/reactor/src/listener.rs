@@ -3,10 +3,11 @@
 use crate::error::BindError;
 use crate::socket_file::{BACKLOG, SocketFile};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{self, Shutdown, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 /// Output that the kernel is asked to hold per unix connection; it may give less.
@@ -68,11 +69,12 @@ enum Family {
 }
 
 impl Listener {
-    /// Listens on an AF_UNIX path, for connections of this user only. A socket there that nobody listens on is
-    /// replaced.
+    /// Listens on an AF_UNIX path, for connections of this user only. A socket there that no server listens on is
+    /// replaced. A lock on the file `PATH.owner`, which is removed when this is dropped, keeps two servers from doing
+    /// so at once.
     ///
     /// # Errors
-    /// When something else has the name, somebody listens there, or the system refuses.
+    /// When something else has the name, another server listens there, or the system refuses.
     pub fn unix(path: impl AsRef<Path>) -> Result<Self, BindError> {
         let path = path.as_ref();
         let (listener, file) = SocketFile::bind(path)?;
@@ -100,6 +102,14 @@ impl Listener {
         &self.address
     }
 
+    /// True when a peer waits to be accepted.
+    pub(crate) fn has_waiting(&self) -> bool {
+        let mut listener = [PollFd::new(self, PollFlags::IN)];
+        // A system that cannot say, such as one that allows no descriptors at all, is taken to mean yes: accepting is
+        // tried again then.
+        poll(&mut listener, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
+    }
+
     pub(crate) fn accept(&self) -> io::Result<Socket> {
         match &self.family {
             Family::Unix(listener, _) => {
@@ -120,12 +130,18 @@ impl Listener {
     }
 }
 
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.family {
+            Family::Unix(listener, _) => listener.as_fd(),
+            Family::Tcp(listener) => listener.as_fd(),
+        }
+    }
+}
+
 impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> RawFd {
-        match &self.family {
-            Family::Unix(listener, _) => listener.as_raw_fd(),
-            Family::Tcp(listener) => listener.as_raw_fd(),
-        }
+        self.as_fd().as_raw_fd()
     }
 }
 

@@ -126,7 +126,8 @@ pub enum Next<W> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Nothing: whatever was received is answered, and nothing of a further request has come. A server that drains
-    /// closes the connection, and the machine's memory is released.
+    /// closes the connection, one that is full may close it for [another](crate::GiveWay), and the machine's memory
+    /// is released.
     Idle,
     /// The head of a request, of which some has come.
     Head,

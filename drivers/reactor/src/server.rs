@@ -4,6 +4,7 @@ use crate::listener::{Address, Listener};
 use crate::machine::Acceptor;
 use crate::shared::{SIGNALS, Shared, lock};
 use crate::timeouts::Timeouts;
+use crate::yielding::GiveWay;
 use mio::Interest;
 use mio::unix::SourceFd;
 use signal_hook::SigId;
@@ -41,14 +42,19 @@ pub enum Ended {
 pub struct Options {
     /// How many threads may run work; 0 counts as 1. The thread that calls [`Bound::run`] is not one of them.
     ///
-    /// Default 64, as many as connections, so that work that blocks never keeps other work waiting. A thread is
+    /// Default 1,024, as many as connections, so that work that blocks never keeps other work waiting. A thread is
     /// started only when those that there are have not kept up for a millisecond, and ends after 10 s without work:
-    /// a server of quick handlers has one.
+    /// a server of quick handlers has one. Where the system refuses a thread, the server goes on with those it has.
     pub threads: usize,
     /// How many connections are served at a time; 0 for any number. The rest wait in the listener's backlog.
     ///
-    /// Default 64. Where clients keep idle connections, bound their idling too, or they keep others out.
+    /// Default 1,024: as many as the descriptors that a process commonly may have. Where clients keep idle
+    /// connections, bound their idling too, or have them [give way](Self::give_way), or they keep others out.
     pub max_connections: usize,
+    /// Which connections are closed when a new one finds the server full. Default: those that never sent a byte.
+    ///
+    /// The holder with the most connections loses one first: a user on unix sockets, an address on TCP.
+    pub give_way: GiveWay,
     /// After how long without a connection the server ends. The first connection has a minute to come, if that is
     /// longer. Default: never.
     pub idle_timeout: Option<Duration>,
@@ -65,8 +71,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            threads: 64,
-            max_connections: 64,
+            threads: 1024,
+            max_connections: 1024,
+            give_way: GiveWay::default(),
             idle_timeout: None,
             timeouts: Timeouts::default(),
             end_on_signals: false,
@@ -84,16 +91,23 @@ pub struct Bound<A: Acceptor> {
 }
 
 impl<A: Acceptor> Bound<A> {
-    /// Makes a server of a listener and of what is spoken on its connections.
+    /// Makes a server of a listener and of what is spoken on its connections. Its first thread is started here, so
+    /// that a server that says where it listens is one that can serve.
     ///
     /// # Errors
-    /// When the system refuses what the event loop needs.
+    /// When the system refuses what the event loop needs: descriptors, or the first thread.
     pub fn new(listener: Listener, acceptor: A, options: Options) -> io::Result<Self> {
         let address = listener.address().clone();
         let end_on_signals = options.end_on_signals;
         let shared = Arc::new(Shared::new(acceptor, options, listener)?);
-        let signals = if end_on_signals { Some(Signals::watch(&shared)?) } else { None };
-        Ok(Self { shared, address, _signals: signals })
+        shared
+            .spawn(&mut lock(&shared.state))
+            .map_err(|error| io::Error::new(error.kind(), format!("the system refuses a thread: {error}")))?;
+        let mut bound = Self { shared, address, _signals: None };
+        if end_on_signals {
+            bound._signals = Some(Signals::watch(&bound.shared)?);
+        }
+        Ok(bound)
     }
 
     /// Where it listens.
@@ -123,6 +137,8 @@ impl<A: Acceptor> Bound<A> {
 impl<A: Acceptor> Drop for Bound<A> {
     fn drop(&mut self) {
         lock(&self.shared.listener).take();
+        // Threads that wait for the server to run do so no longer.
+        self.shared.end(&mut lock(&self.shared.state), Ok(Ended::Stopped));
     }
 }
 
@@ -186,8 +202,7 @@ impl<A: Acceptor> Control for Shared<A> {
         // A time too far away to be told is as good as a year.
         let deadline = now.checked_add(within).unwrap_or_else(|| now + A_YEAR);
         state.drain_by = Some(state.drain_by.map_or(deadline, |earlier| earlier.min(deadline)));
-        state.supervisor_rests = false;
-        self.supervisor.notify_all();
+        self.wake_supervisor(&mut state);
     }
 
     fn connections(&self) -> usize {

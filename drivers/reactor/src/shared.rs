@@ -4,6 +4,7 @@ use crate::connection::Connection;
 use crate::listener::{Listener, Socket};
 use crate::machine::{Acceptor, Machine, Work};
 use crate::server::{Ended, Options};
+use crate::yielding::{Holder, Room, Yielding};
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Registry, Token, Waker};
 use std::collections::{HashMap, VecDeque};
@@ -20,6 +21,10 @@ use std::time::{Duration, Instant};
 const ACCEPTS: usize = 64;
 /// After accepting failed for want of descriptors or memory, how long until it is tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// As [`ACCEPT_PAUSE`], when a connection was asked to give way.
+const YIELD_PAUSE: Duration = Duration::from_millis(10);
+/// After the system refused a thread, how long until another is asked for.
+const SPAWN_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) const LISTENER: Token = Token(0);
 pub(crate) const WAKER: Token = Token(1);
@@ -66,6 +71,11 @@ pub(crate) struct State<M: Machine> {
     pub(crate) begun: u64,
     pub(crate) since_poll: u32,
     pub(crate) accept: Accept,
+    pub(crate) yielding: Yielding,
+    /// The system refused a thread: another is tried for after this time.
+    spawn_after: Option<Instant>,
+    /// The server runs: workers may serve.
+    pub(crate) runs: bool,
     pub(crate) connected_before: bool,
     /// Since when there is no connection.
     pub(crate) empty_since: Option<Instant>,
@@ -85,8 +95,9 @@ pub(crate) enum Job<M: Machine> {
 pub(crate) enum Accept {
     #[default]
     Open,
-    /// There are as many as may be. The rest wait in the backlog.
-    Full,
+    /// There are as many as may be. The rest wait in the backlog. If one waits and no connection may give way to
+    /// it, that is tried again at the given time.
+    Full { retry: Option<Instant> },
     /// The system had no room.
     PausedUntil(Instant),
 }
@@ -104,6 +115,9 @@ impl<M: Machine> State<M> {
             begun: 0,
             since_poll: 0,
             accept: Accept::Open,
+            yielding: Yielding::default(),
+            spawn_after: None,
+            runs: false,
             connected_before: false,
             empty_since: Some(Instant::now()),
             drain_by: None,
@@ -120,6 +134,14 @@ impl<M: Machine> State<M> {
     /// Threads that are not out of work.
     pub(crate) fn busy(&self) -> usize {
         self.threads - self.parked.min(self.threads)
+    }
+
+    /// Has accepting tried again if the server was full.
+    pub(crate) fn accept_if_full(&mut self) {
+        if let Accept::Full { .. } = self.accept {
+            self.accept = Accept::Open;
+            self.queue.push_back(Job::Accept);
+        }
     }
 
     /// Forgets all jobs and connections.
@@ -195,12 +217,28 @@ impl<A: Acceptor> Shared<A> {
         let _ = self.waker.wake();
     }
 
-    /// Starts a worker thread. False when the system has none to give.
-    pub(crate) fn spawn(self: &Arc<Self>, state: &mut State<A::Machine>) -> bool {
+    /// Starts a worker thread, which serves once the server runs.
+    ///
+    /// # Errors
+    /// When the system has none to give.
+    pub(crate) fn spawn(self: &Arc<Self>, state: &mut State<A::Machine>) -> io::Result<()> {
         let shared = self.clone();
-        let thread = thread::Builder::new().name("vgi-rpc".into()).spawn(move || shared.work());
-        state.threads += usize::from(thread.is_ok());
-        thread.is_ok()
+        thread::Builder::new().name("vgi-rpc".into()).spawn(move || shared.work())?;
+        state.threads += 1;
+        Ok(())
+    }
+
+    /// Starts another worker thread if one may be had. Where the system has none to give, the server goes on with
+    /// what it has, and asks again after a while.
+    fn spawn_another(self: &Arc<Self>, state: &mut State<A::Machine>) -> bool {
+        if state.threads >= self.options.threads.max(1)
+            || state.spawn_after.is_some_and(|time| Instant::now() < time)
+        {
+            return false;
+        }
+        let spawned = self.spawn(state).is_ok();
+        state.spawn_after = if spawned { None } else { Some(Instant::now() + SPAWN_PAUSE) };
+        spawned
     }
 
     /// Sees to it that a thread looks after the poll while the caller is busy.
@@ -217,7 +255,7 @@ impl<A: Acceptor> Shared<A> {
             self.workers.notify_one();
             return true;
         }
-        state.threads < self.options.threads && self.spawn(state)
+        self.spawn_another(state)
     }
 
     /// Puts a connection that the caller owns at the end of the queue.
@@ -253,14 +291,10 @@ impl<A: Acceptor> Shared<A> {
         connection.socket.shutdown(Shutdown::Both);
         let mut state = lock(&self.state);
         state.connections.remove(&connection.token);
-        if let Accept::Full = state.accept {
-            state.accept = Accept::Open;
-            state.queue.push_back(Job::Accept);
-        }
+        state.accept_if_full();
         if state.connections.is_empty() {
             state.empty_since = Some(Instant::now());
-            state.supervisor_rests = false;
-            self.supervisor.notify_all();
+            self.wake_supervisor(&mut state);
         }
     }
 
@@ -273,8 +307,7 @@ impl<A: Acceptor> Shared<A> {
                 let mut state = lock(&self.state);
                 let most = self.options.max_connections;
                 if most != 0 && state.connections.len() >= most {
-                    state.accept = Accept::Full;
-                    return;
+                    return self.wait_for_room(&mut state, listener);
                 }
                 state.next_token += 1;
                 Token(state.next_token)
@@ -284,26 +317,55 @@ impl<A: Acceptor> Shared<A> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error)
                     if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
-                Err(_) => {
-                    let mut state = lock(&self.state);
-                    state.accept = Accept::PausedUntil(Instant::now() + ACCEPT_PAUSE);
-                    state.supervisor_rests = false;
-                    self.supervisor.notify_all();
-                    return;
-                }
+                Err(_) => return self.wait_for_descriptors(&mut lock(&self.state), listener),
             }
         }
         lock(&self.state).queue.push_back(Job::Accept);
     }
 
+    /// Has a connection give way if a peer waits that there is no room for.
+    fn wait_for_room(&self, state: &mut State<A::Machine>, listener: &Listener) {
+        let room = if listener.has_waiting() { self.make_room(state) } else { Room::Never };
+        let retry = match room {
+            Room::NotBefore(time) => Some(time),
+            Room::Asked | Room::Never => None,
+        };
+        state.accept = Accept::Full { retry };
+        if retry.is_some() {
+            self.wake_supervisor(state);
+        }
+    }
+
+    /// As [`wait_for_room`](Self::wait_for_room), when the system has no room. The descriptor of a connection that
+    /// gives way is free a little after that.
+    fn wait_for_descriptors(&self, state: &mut State<A::Machine>, listener: &Listener) {
+        // The system may refuse even where there is nothing to accept. The next peer to come is announced.
+        if !listener.has_waiting() {
+            return;
+        }
+        let pause = match self.make_room(state) {
+            Room::Asked => YIELD_PAUSE,
+            Room::NotBefore(_) | Room::Never => ACCEPT_PAUSE,
+        };
+        state.accept = Accept::PausedUntil(Instant::now() + pause);
+        self.wake_supervisor(state);
+    }
+
+    /// Has the supervisor look after everything now.
+    pub(crate) fn wake_supervisor(&self, state: &mut State<A::Machine>) {
+        state.supervisor_rests = false;
+        self.supervisor.notify_all();
+    }
+
     fn admit(&self, token: Token, socket: Socket) {
-        let machine = self.acceptor.accept(&socket.origin(), self.seeds.hash_one(token.0));
+        let origin = socket.origin();
+        let machine = self.acceptor.accept(&origin, self.seeds.hash_one(token.0));
         let mut state = lock(&self.state);
         // Registered under the lock that events are taken under, so that its first one finds it.
         let registered =
             self.registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE);
         if registered.is_ok() {
-            let connection = Connection::new(token, socket, machine, self.now());
+            let connection = Connection::new(token, socket, Holder::of(&origin), machine, self.now());
             state.connections.insert(token, Arc::new(connection));
             state.connected_before = true;
             state.empty_since = None;

@@ -1,5 +1,6 @@
 //! The file of a unix listener: what may be replaced, how it is made, and when it is removed.
 
+use crate::socket_lock::SocketLock;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{
@@ -23,8 +24,8 @@ pub enum SocketFileError {
     /// Something that is no socket has the name. It was left alone.
     #[error("{0:?} exists and is no socket")]
     NotASocket(PathBuf),
-    /// Somebody listens there.
-    #[error("another process listens on {0:?}")]
+    /// Another server listens there, or is about to.
+    #[error("another server has the socket {0:?}")]
     InUse(PathBuf),
     /// The system refused.
     #[error("{path:?}: {source}")]
@@ -43,21 +44,32 @@ pub(crate) struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
+    /// Released after the file is gone.
+    _lock: SocketLock,
 }
 
 impl SocketFile {
-    /// Binds and listens. A socket that nobody listens on is replaced; only the owner may connect.
+    /// Binds and listens. A socket that no server listens on is replaced; only the owner may connect.
     pub(crate) fn bind(path: &Path) -> Result<(UnixListener, Self), SocketFileError> {
-        remove_stale(path)?;
         let error = |source: io::Error| SocketFileError::Io { path: path.into(), source };
-        let bound = || -> io::Result<(UnixListener, Self)> {
-            let absolute = std::path::absolute(path)?;
+        // Checked first, so that an invalid address leaves no lock file behind.
+        SocketAddrUnix::new(path).map_err(|errno| error(errno.into()))?;
+        let absolute = std::path::absolute(path).map_err(error)?;
+        let lock_path = SocketLock::path_of(&absolute);
+        let lock = match SocketLock::take(lock_path.clone()) {
+            Ok(Some(lock)) => lock,
+            Ok(None) => return Err(SocketFileError::InUse(path.into())),
+            Err(Errno::NOENT) => return Err(error(Errno::NOENT.into())),
+            Err(errno) => return Err(SocketFileError::Io { path: lock_path, source: errno.into() }),
+        };
+        remove_stale(path)?;
+        let bound = move || -> io::Result<(UnixListener, Self)> {
             let listener = new_socket()?;
             // On Linux the file gets the mode that the socket has, so that it is never open to others; elsewhere
             // the mode follows at once.
             let _ = rustix::fs::fchmod(&listener, Mode::RUSR | Mode::WUSR);
             bind(&listener, &SocketAddrUnix::new(path)?)?;
-            let file = Self::of(absolute)?;
+            let file = Self::of(absolute, lock)?;
             fs::set_permissions(&file.path, Permissions::from_mode(0o600))?;
             listen(&listener, BACKLOG)?;
             Ok((listener.into(), file))
@@ -70,9 +82,9 @@ impl SocketFile {
         }
     }
 
-    fn of(path: PathBuf) -> io::Result<Self> {
+    fn of(path: PathBuf, lock: SocketLock) -> io::Result<Self> {
         let entry = fs::symlink_metadata(&path)?;
-        Ok(Self { device: entry.dev(), inode: entry.ino(), path })
+        Ok(Self { device: entry.dev(), inode: entry.ino(), path, _lock: lock })
     }
 }
 

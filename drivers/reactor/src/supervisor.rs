@@ -57,7 +57,8 @@ impl<A: Acceptor> Shared<A> {
         };
         let mut tools = Tools::default();
         let mut state = lock(&self.state);
-        self.call_worker(&mut state);
+        state.runs = true;
+        self.workers.notify_all();
         let ended = loop {
             if let Some(ended) = state.ended {
                 break ended;
@@ -105,15 +106,15 @@ impl<A: Acceptor> Shared<A> {
         state
     }
 
-    /// Accepts again after a pause. Says when to look again.
+    /// Accepts again after a pause, or when a connection may have become one that gives way. Says when to look again.
     fn look_after_accept(&self, state: &mut State<A::Machine>, now: Instant) -> Option<Instant> {
         match state.accept {
-            Accept::PausedUntil(time) if time <= now => {
+            Accept::PausedUntil(time) | Accept::Full { retry: Some(time) } if time <= now => {
                 self.accept_again(state);
                 None
             }
-            Accept::PausedUntil(time) => Some(time),
-            Accept::Open | Accept::Full => None,
+            Accept::PausedUntil(time) | Accept::Full { retry: Some(time) } => Some(time),
+            Accept::Open | Accept::Full { retry: None } => None,
         }
     }
 

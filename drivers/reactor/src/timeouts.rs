@@ -22,6 +22,15 @@ impl Timeout {
         Self { no_progress: Some(no_progress), whole: Some(whole) }
     }
 
+    /// The stricter of two bounds, for each of the two times.
+    fn and(self, other: Self) -> Self {
+        let earlier = |one: Option<Duration>, other| one.into_iter().chain(other).min();
+        Self {
+            no_progress: earlier(self.no_progress, other.no_progress),
+            whole: earlier(self.whole, other.whole),
+        }
+    }
+
     /// When the earlier of the two passes, in the milliseconds that `progress` and `began` are in.
     pub(crate) fn due(&self, progress: u64, began: u64) -> Option<u64> {
         let end = |limit: Option<Duration>, since: u64| Some(since.saturating_add(millis(limit?)));
@@ -36,6 +45,8 @@ impl Timeout {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
+    /// Until the peer has sent its first byte, in which [`idle`](Self::idle) holds as well. Default: 30 s in all.
+    pub fresh: Timeout,
     /// In [`Phase::Idle`]. Default: never.
     pub idle: Timeout,
     /// In [`Phase::Head`]. Default: 30 s in all.
@@ -56,6 +67,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {
+            fresh: Timeout { no_progress: None, whole: Some(seconds(30)) },
             idle: Timeout::NEVER,
             head: Timeout { no_progress: None, whole: Some(seconds(30)) },
             body: Timeout::new(seconds(30), seconds(15 * 60)),
@@ -69,6 +81,7 @@ impl Default for Timeouts {
 impl Timeouts {
     pub(crate) fn of(&self, wait: Wait) -> Timeout {
         match wait {
+            Wait::Fresh => self.fresh.and(self.idle),
             Wait::Idle | Wait::Released => self.idle,
             Wait::Head => self.head,
             Wait::Body => self.body,
@@ -83,6 +96,8 @@ impl Timeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Wait {
+    /// The first byte.
+    Fresh,
     /// The next request, with memory kept for it.
     Idle,
     /// The next request, without.
@@ -97,17 +112,25 @@ pub(crate) enum Wait {
 }
 
 impl Wait {
+    const ALL: [Self; 8] = [
+        Self::Fresh,
+        Self::Idle,
+        Self::Released,
+        Self::Head,
+        Self::Body,
+        Self::Stream,
+        Self::Output,
+        Self::Close,
+    ];
+
     pub(crate) fn from_u8(value: u8) -> Self {
-        [Self::Idle, Self::Released, Self::Head, Self::Body, Self::Stream, Self::Output, Self::Close]
-            .into_iter()
-            .find(|wait| *wait as u8 == value)
-            .unwrap_or(Self::Idle)
+        Self::ALL.into_iter().find(|wait| *wait as u8 == value).unwrap_or(Self::Idle)
     }
 
     /// The machine's own name for it, if it is the machine that waits.
     pub(crate) fn phase(self) -> Option<Phase> {
         match self {
-            Self::Idle | Self::Released => Some(Phase::Idle),
+            Self::Fresh | Self::Idle | Self::Released => Some(Phase::Idle),
             Self::Head => Some(Phase::Head),
             Self::Body => Some(Phase::Body),
             Self::Stream => Some(Phase::Stream),
@@ -148,10 +171,21 @@ mod tests {
 
     #[test]
     fn waits_keep_their_numbers() {
-        let waits =
-            [Wait::Idle, Wait::Released, Wait::Head, Wait::Body, Wait::Stream, Wait::Output, Wait::Close];
-        for wait in waits {
+        for wait in Wait::ALL {
             assert_eq!(Wait::from_u8(wait as u8), wait);
         }
+    }
+
+    #[test]
+    fn a_connection_that_never_said_anything_has_no_longer_than_an_idle_one() {
+        let seconds = Duration::from_secs;
+        let mut timeouts = Timeouts::default();
+        assert_eq!(timeouts.of(Wait::Fresh).due(0, 0), Some(30_000));
+        timeouts.idle.no_progress = Some(seconds(2));
+        assert_eq!(timeouts.of(Wait::Fresh).due(0, 0), Some(2000));
+        timeouts.idle.no_progress = Some(seconds(75));
+        assert_eq!(timeouts.of(Wait::Fresh).due(0, 0), Some(30_000));
+        timeouts.fresh = Timeout::NEVER;
+        assert_eq!(timeouts.of(Wait::Fresh).due(0, 0), Some(75_000));
     }
 }

@@ -55,6 +55,9 @@ impl<A: Acceptor> Shared<A> {
     pub(crate) fn work(self: Arc<Self>) {
         let mut tools = Tools::default();
         let mut state = lock(&self.state);
+        while !state.runs && state.ended.is_none() {
+            state = self.workers.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
         while state.ended.is_none() {
             if let Some(connection) = state.work.pop_front() {
                 state.begun += 1;
@@ -97,8 +100,7 @@ impl<A: Acceptor> Shared<A> {
             }
             if !tools.alone && state.supervisor_rests {
                 // This job may take long, and the others are to be noticed then.
-                state.supervisor_rests = false;
-                self.supervisor.notify_all();
+                self.wake_supervisor(&mut state);
             }
             drop(state);
             let began = Instant::now();
@@ -122,8 +124,7 @@ impl<A: Acceptor> Shared<A> {
             Err(error) => self.end(&mut state, Err(error.kind())),
         }
         if state.supervisor_rests && !tools.events.is_empty() {
-            state.supervisor_rests = false;
-            self.supervisor.notify_all();
+            self.wake_supervisor(&mut state);
         }
         state
     }

@@ -1,104 +1,15 @@
 //! That the event loop carries another protocol than vgi-rpc: its phases, timeouts, last words, and a drain.
 
 mod lines;
+mod running;
 
-use lines::{PATIENCE, World};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use lines::PATIENCE;
+use running::{Running, options, until};
+use std::io::{BufRead, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use vgi_rpc_reactor::{Address, Bound, Ended, Handle, Listener, Options, Timeout, Timeouts};
-
-/// A server that ends with the test.
-struct Running {
-    world: World,
-    address: Address,
-    handle: Handle,
-    thread: Option<JoinHandle<Ended>>,
-}
-
-impl Running {
-    fn new(options: Options) -> Self {
-        Self::on(Listener::tcp("0").unwrap(), options)
-    }
-
-    fn on(listener: Listener, options: Options) -> Self {
-        let world = World::default();
-        let bound = Bound::new(listener, world.clone(), options).unwrap();
-        let (address, handle) = (bound.address().clone(), bound.handle());
-        Self { world, address, handle, thread: Some(thread::spawn(|| bound.run().unwrap())) }
-    }
-
-    fn connect(&self) -> Client {
-        let Address::Tcp(address) = self.address else { panic!("expected an address") };
-        let socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
-        Client(BufReader::new(socket))
-    }
-
-    fn join(mut self) -> Ended {
-        let thread = self.thread.take().unwrap();
-        until("the server ends", || thread.is_finished());
-        thread.join().unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.world.gate.open();
-        self.handle.stop();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.get_mut().write_all(bytes.as_ref()).unwrap();
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        line
-    }
-
-    fn ask(&mut self, line: &str) -> String {
-        self.send(format!("{line}\n"));
-        self.line()
-    }
-
-    /// Everything until the server closes.
-    fn rest(&mut self) -> String {
-        let mut rest = String::new();
-        self.0.read_to_string(&mut rest).unwrap();
-        rest
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "expected that {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Options with timeouts of which the test sets some; the others are as good as none.
-fn options(set: impl FnOnce(&mut Timeouts)) -> Options {
-    let mut options = Options::default();
-    for timeout in [&mut options.timeouts.head, &mut options.timeouts.body, &mut options.timeouts.output] {
-        *timeout = Timeout::NEVER;
-    }
-    options.timeouts.close = Timeout::new(PATIENCE, PATIENCE);
-    set(&mut options.timeouts);
-    options
-}
+use vgi_rpc_reactor::{Ended, Listener, Timeout};
 
 fn no_progress(millis: u64) -> Timeout {
     Timeout { no_progress: Some(Duration::from_millis(millis)), whole: None }

@@ -58,8 +58,9 @@ impl Child {
 
     fn wait_or_kill(&mut self) -> io::Result<ExitStatus> {
         self.input = None;
-        let deadline = Instant::now() + self.grace;
-        while Instant::now() < deadline {
+        // A time that the clock cannot express never comes.
+        let deadline = Instant::now().checked_add(self.grace);
+        while deadline.is_none_or(|deadline| Instant::now() < deadline) {
             if let Some(status) = self.process.try_wait()? {
                 return Ok(status);
             }

@@ -30,6 +30,7 @@ const TESTS: &[(&str, fn())] = &[
     ("close waits for the worker and says how it ended", close),
     ("a dropped client reaps its worker", reaped),
     ("a worker that does not end is killed", killed),
+    ("a grace beyond what a clock can express never passes", endless_grace),
     ("SIGTERM and SIGINT end a busy worker at once and cleanly", signals),
     ("a closed pipe is a quiet end, wherever it comes", closed_pipes),
     ("garbage is answered before the end", garbage),
@@ -304,6 +305,14 @@ fn killed() {
     drop(child);
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert!(!is_process(id));
+}
+
+fn endless_grace() {
+    let mut child = Child::spawn(worker()).unwrap();
+    child.set_grace(Duration::MAX);
+    let mut client = Client::new(child, Default::default());
+    assert_usable(&mut client);
+    assert!(client.close().unwrap().unwrap().success());
 }
 
 /// Signal 0 finds a process, a zombie too.

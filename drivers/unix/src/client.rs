@@ -147,7 +147,7 @@ struct Connection {
     read_timeout: Option<Duration>,
     call_timeout: Option<Duration>,
     /// The current turn: when it must be over, and whether its answer has begun.
-    call: Option<(Instant, bool)>,
+    call: Option<(Option<Instant>, bool)>,
 }
 
 impl Connection {
@@ -156,14 +156,15 @@ impl Connection {
         let Some(timeout) = self.call_timeout else { return Ok(()) };
         let (deadline, answered) = match self.call {
             Some((deadline, answered)) if reads || !answered => (deadline, answered || reads),
-            _ => (Instant::now() + timeout, reads),
+            // A time that the clock cannot express never comes.
+            _ => (Instant::now().checked_add(timeout), reads),
         };
         self.call = Some((deadline, answered));
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
             return Err(io::Error::new(ErrorKind::TimedOut, "the call took too long"));
         }
-        self.socket.set_timeouts(Some(at_least(self.read_timeout.map_or(left, |read| read.min(left)))))
+        self.socket.set_timeouts(left.into_iter().chain(self.read_timeout).min().map(at_least))
     }
 }
 

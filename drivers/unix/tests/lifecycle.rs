@@ -136,8 +136,10 @@ fn a_peer_that_breaks_the_protocol_is_told() {
 fn connections_over_the_most_wait_in_the_backlog() {
     let running = Running::unix(&server().max_connections(2));
     let mut first = running.connect();
-    let second = running.connect();
+    let mut second = running.connect();
     greet(&mut first, "first").unwrap();
+    // It has spoken, so it does not give way.
+    greet(&mut second, "second").unwrap();
     until("two are accepted", || running.handle.connections() == 2);
     let mut third = running.connect();
     let waiting = thread::spawn(move || greet(&mut third, "third").map(|answer| (answer, Instant::now())));

@@ -9,6 +9,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use vgi_rpc_unix::Server;
 
+/// The highest number of an open descriptor.
+fn highest_descriptor() -> u64 {
+    let names = std::fs::read_dir("/proc/self/fd").unwrap();
+    names.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).max().unwrap()
+}
+
 /// What is counted belongs to the whole process, so these tests take turns.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
@@ -116,4 +122,38 @@ fn accepting_goes_on_after_descriptors_ran_out() {
     assert!(calls.iter().all(Result::is_ok));
     assert_eq!(accepted, 1);
     until("it is accepted after all", || running.handle.connections() == 2);
+}
+
+#[test]
+fn when_descriptors_run_out_a_silent_connection_gives_way() {
+    let _turn = alone();
+    let running = Running::unix(&Server::new(service(&Gate::default())));
+    let mut client = running.connect();
+    greet(&mut client, "before").unwrap();
+    let mut silent = running.raw();
+    until("it is accepted", || running.handle.connections() == 2);
+    let flags = rustix::net::SocketFlags::CLOEXEC;
+    let (family, kind) = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM);
+    let socket = rustix::net::socket_with(family, kind, flags, None).unwrap();
+    let address = rustix::net::SocketAddrUnix::new(running.path()).unwrap();
+
+    // Exactly the descriptors that there are: one must be closed before another is opened.
+    let highest = highest_descriptor();
+    let fillers: Vec<_> = (0..highest).map_while(|_| std::fs::File::open("/dev/null").ok()).collect();
+    // The highest one was the one to look with, and is closed.
+    let used = highest_descriptor();
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(used), maximum: limit.maximum }).unwrap();
+    rustix::net::connect(&socket, &address).unwrap();
+    let mut caller = UnixStream::from(socket);
+    caller.set_read_timeout(Some(PATIENCE)).unwrap();
+    caller.write_all(&echo_request(10)).unwrap();
+    let answered = std::io::Read::read(&mut caller, &mut [0; 4096]);
+    let closed = std::io::Read::read(&mut silent, &mut [0]);
+    setrlimit(Resource::Nofile, limit).unwrap();
+    drop(fillers);
+
+    assert!(answered.unwrap() > 0);
+    assert_eq!(closed.unwrap(), 0);
+    greet(&mut client, "after").unwrap();
 }

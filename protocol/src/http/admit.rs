@@ -12,11 +12,23 @@ use crate::service::resolve::{built_in, find, not_implemented, not_supported};
 use crate::service::{AuthContext, TransportKind};
 use crate::wire::error::RpcError;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, HeaderValue};
+use http::request::Parts;
 use http::{Method, StatusCode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+/// What is below it is open to everybody, whatever the prefix is.
+const WELL_KNOWN: &str = "/.well-known/";
+
 impl Endpoint {
+    /// Whether a request is answered without asking who sent it.
+    pub(super) fn is_open(&self, head: &Parts) -> bool {
+        let path = head.uri.path();
+        head.method == Method::OPTIONS
+            || path.starts_with(WELL_KNOWN)
+            || Route::of(&self.settings.prefix, path) == Route::Health
+    }
+
     /// Says what a request is for, or answers it.
     pub(super) fn admit(&self, visit: &mut Visit) -> Result<Target, Box<Reply>> {
         if self.service.start(TransportKind::Http).is_err() {
@@ -35,8 +47,8 @@ impl Endpoint {
         if route == Route::Health {
             return Err(self.read_only(&method, || self.health()).into());
         }
-        if path.starts_with("/.well-known/") {
-            // Open to everybody, so nothing but this may be said there, whatever the prefix is.
+        if path.starts_with(WELL_KNOWN) {
+            // Nothing is served there, and nothing else may be said to everybody.
             return Err(self.pages.not_found().into());
         }
         self.authenticate(visit)?;

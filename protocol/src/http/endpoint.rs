@@ -196,10 +196,19 @@ impl Endpoint {
 
 /// Requests.
 impl Endpoint {
+    /// Whether [`begin`](Self::begin) may wait on this request: for the start-up work of the service, until that is
+    /// done, and for an authenticator, unless the request is open to everybody, such as one for the server's health.
+    /// Where it does not, a driver may call it on a thread that must not wait. The handler, which [`Call::run`]
+    /// invokes, may wait in any case.
+    pub fn may_wait(&self, head: &Parts) -> bool {
+        let is_started = self.service.is_started(TransportKind::Http);
+        !is_started || (self.authenticator.is_some() && !self.is_open(head))
+    }
+
     /// Takes a request's head: says who it is from, what it is for, and whether its body is to be read.
     ///
     /// Authenticators run in here, and at the first request the start-up work of the service: on a thread that
-    /// may wait, if they do.
+    /// may wait, if [they do](Self::may_wait).
     pub fn begin(self: &Arc<Self>, head: Parts, arrival: Arrival) -> Begun {
         let Arrival { now, remote_address, account } = arrival;
         let mut peer = Peer::new(TransportKind::Http, self.service.server_id().clone());

@@ -12,6 +12,7 @@ use crate::reflection::{self, ProtocolList};
 use crate::wire::error::RpcError;
 use arrow_schema::{ArrowError, DataType};
 use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 
@@ -74,8 +75,10 @@ pub enum ServiceError {
 pub struct Service {
     pub(crate) protocols: Vec<Hosted>,
     pub(crate) hooks: Vec<Box<dyn CallHook>>,
-    /// The transports that serving was started on.
-    started: Mutex<Vec<TransportKind>>,
+    /// The transports that serving was started on, a bit for each.
+    started: AtomicU8,
+    /// Held while start-up work runs.
+    starting: Mutex<()>,
     server_id: Arc<str>,
     include_tracebacks: bool,
 }
@@ -122,15 +125,23 @@ impl Service {
     /// # Errors
     /// The first failure. What ran before it is not undone, and all runs again at the next call.
     pub fn start(&self, transport: TransportKind) -> Result<(), RpcError> {
-        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        if !started.contains(&transport) {
+        if self.is_started(transport) {
+            return Ok(());
+        }
+        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_started(transport) {
             self.protocols
                 .iter()
                 .filter_map(|hosted| hosted.serve_start.as_ref())
                 .try_for_each(|work| guard(|| work(transport)))?;
-            started.push(transport);
+            self.started.fetch_or(bit(transport), Ordering::Release);
         }
         Ok(())
+    }
+
+    /// Whether the start-up work is done for this transport, so that [`start`](Self::start) returns at once.
+    pub fn is_started(&self, transport: TransportKind) -> bool {
+        self.started.load(Ordering::Acquire) & bit(transport) != 0
     }
 
     /// This instance's id.
@@ -212,10 +223,21 @@ impl ServiceBuilder {
         Ok(Service {
             protocols,
             hooks: self.hooks,
-            started: Mutex::new(Vec::new()),
+            started: AtomicU8::new(0),
+            starting: Mutex::new(()),
             server_id: self.server_id.into(),
             include_tracebacks: self.include_tracebacks,
         })
+    }
+}
+
+/// A transport's bit among those that serving was started on.
+fn bit(transport: TransportKind) -> u8 {
+    match transport {
+        TransportKind::Pipe => 1,
+        TransportKind::Unix => 2,
+        TransportKind::Tcp => 4,
+        TransportKind::Http => 8,
     }
 }
 

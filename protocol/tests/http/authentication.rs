@@ -108,6 +108,11 @@ fn the_body_of_a_401_is_json_or_a_page() {
     assert_eq!((page.header("cache-control"), page.header("vary")), (Some("no-store"), Some("accept")));
 }
 
+/// Whether an authenticator may be waited for.
+fn may_wait(server: &Server, method: &str, path: &str) -> bool {
+    server.endpoint.may_wait(&ask(method, path).into_parts().0)
+}
+
 #[test]
 fn health_and_preflights_are_open() {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -126,9 +131,14 @@ fn health_and_preflights_are_open() {
         ("OPTIONS", "/vgi/test.Local.v1/who"),
     ] {
         assert_eq!(server.send(ask(method, path)).status, 200, "{method} {path}");
+        assert!(!may_wait(&server, method, path), "{method} {path}");
     }
     assert_eq!(server.send(ask("GET", "/.well-known/security.txt")).status, 404);
+    assert!(!may_wait(&server, "GET", "/.well-known/security.txt"));
     assert_eq!(asked.load(Ordering::SeqCst), 0, "nobody was asked");
+    for path in ["/vgi/health/", "/vgi", "/nothing", "/vgi/test.Local.v1/who"] {
+        assert!(may_wait(&server, "GET", path), "{path}");
+    }
     assert_eq!(server.send(ask("GET", "/vgi/health/")).status, 401, "no other path is health");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

@@ -41,6 +41,18 @@ fn work_that_fails_is_told_of_and_tried_again() {
 }
 
 #[test]
+fn a_head_may_wait_until_the_work_is_done() {
+    let (server, tried) = failing(1);
+    let may_wait = |path| server.endpoint.may_wait(&ask("GET", path).into_parts().0);
+    assert!(may_wait("/vgi/health") && may_wait("/nothing"));
+    server.send(nothing());
+    assert!(may_wait("/vgi/health"), "it failed");
+    assert_eq!(tried.load(Ordering::SeqCst), 1, "to ask starts nothing");
+    server.send(nothing());
+    assert!(!may_wait("/vgi/health") && !may_wait("/nothing") && !may_wait("/vgi/test.Start.v1/nothing"));
+}
+
+#[test]
 fn a_panic_is_a_failure() {
     let tried = AtomicUsize::new(0);
     let protocol = Protocol::new("test.Start.v1")

@@ -3,7 +3,7 @@
 use super::Route;
 use super::date::Date;
 use super::hosts::HostCheck;
-use super::work::{Done, Work, now};
+use super::work::{Begin, Done, Work, now};
 use crate::http1::server::{Connection as Machine, Event, Phase as MachinePhase};
 use crate::http1::{self, BodyKind, Limits, Outbox};
 use bytes::Bytes;
@@ -80,12 +80,12 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
 }
 
 impl Connection {
-    /// The work that an event asks for, if any.
+    /// The work that an event asks for, if any. What needs none is answered here.
     fn work(&mut self, event: Event) -> Option<Work> {
         match event {
             Event::Head(head, body) => self.head(head, body),
             Event::Body(body) => match std::mem::take(&mut self.request) {
-                Request::Head(head) => Some(self.whole(head, body)),
+                Request::Head(head) => self.whole(head, body),
                 Request::Call(call) => Some(Work::Run(call, Body::Whole(body))),
                 Request::None => None,
             },
@@ -124,19 +124,52 @@ impl Connection {
             return None;
         }
         match body {
-            BodyKind::None => Some(self.whole(head, Bytes::new())),
+            BodyKind::None => self.whole(head, Bytes::new()),
             // A client that waits to be told to go on is to be told only if its body is of use.
             BodyKind::Length(length) if length <= SMALL_BODY && !head.headers.contains_key(EXPECT) => {
                 self.request = Request::Head(head);
                 self.read_body(SMALL_BODY);
                 None
             }
-            _ => Some(Work::Begin(self.shared.endpoint.clone(), head, self.remote_address.clone())),
+            _ => self.begin(head, None),
         }
     }
 
-    fn whole(&self, head: Parts, body: Bytes) -> Work {
-        Work::Whole(self.shared.endpoint.clone(), head, self.remote_address.clone(), body)
+    fn whole(&mut self, head: Parts, body: Bytes) -> Option<Work> {
+        self.begin(head, Some(body))
+    }
+
+    /// Has a head looked at, right here unless that may wait: then a request that needs no handler is answered
+    /// even if every thread is at work.
+    fn begin(&mut self, head: Parts, body: Option<Bytes>) -> Option<Work> {
+        let waits = self.shared.endpoint.may_wait(&head);
+        let begin =
+            Begin { endpoint: self.shared.endpoint.clone(), head, remote: self.remote_address.clone() };
+        if waits {
+            return Some(match body {
+                None => Work::Begin(begin),
+                Some(body) => Work::Whole(begin, body),
+            });
+        }
+        match (begin.run(), body) {
+            (Done::ReadBody(call), Some(body)) => return Some(Work::Run(call, Body::Whole(body))),
+            (done, _) => self.take(done),
+        }
+        None
+    }
+
+    fn take(&mut self, done: Done) {
+        match done {
+            Done::ReadBody(call) => {
+                self.read_body(call.max_body_bytes());
+                self.request = Request::Call(call);
+            }
+            Done::Answer(answer) => {
+                self.records.extend(answer.record);
+                self.respond(answer.response);
+            }
+            Done::Failed => self.reject(StatusCode::INTERNAL_SERVER_ERROR),
+        }
     }
 
     fn read_body(&mut self, max_bytes: u64) {
@@ -206,17 +239,7 @@ impl vgi_rpc_reactor::Machine for Connection {
     }
 
     fn complete(&mut self, done: Done) {
-        match done {
-            Done::ReadBody(call) => {
-                self.read_body(call.max_body_bytes());
-                self.request = Request::Call(call);
-            }
-            Done::Answer(answer) => {
-                self.records.extend(answer.record);
-                self.respond(answer.response);
-            }
-            Done::Failed => self.reject(StatusCode::INTERNAL_SERVER_ERROR),
-        }
+        self.take(done);
     }
 
     fn expire(&mut self, phase: Phase) {
@@ -237,6 +260,11 @@ impl vgi_rpc_reactor::Machine for Connection {
                 http1::Next::Event(event) => {
                     if let Some(work) = self.work(event) {
                         return Next::Work(work);
+                    }
+                    // What was answered here counts as a step, so that one client's many requests do not keep
+                    // others waiting.
+                    if self.machine.buffered_output() > 0 {
+                        return Next::NeedDrain;
                     }
                 }
                 http1::Next::NeedInput => return Next::NeedInput,

@@ -5,14 +5,17 @@
 //! | `connection` | one connection, as the event loop drives it |
 //! | `work` | what is done away from the socket: authentication, handlers |
 //! | `hosts` | which `Host` a request may name |
+//! | `address` | where a server listens |
 //! | `date` | the `Date` of every response |
 
+mod address;
 mod connection;
 mod date;
 mod hosts;
 mod work;
 
 use crate::http1;
+pub use address::Address;
 use bytes::Bytes;
 use connection::Acceptor;
 use date::Date;
@@ -27,7 +30,7 @@ use std::time::Duration;
 use thiserror::Error;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::http::Endpoint;
-use vgi_rpc_reactor::{Address, BindError, Ended, Handle, Listener, Options};
+use vgi_rpc_reactor::{BindError, Ended, GiveWay, Handle, Listener, Options};
 
 /// A server could not be bound, or could not go on.
 #[derive(Debug, Error)]
@@ -79,7 +82,8 @@ impl Server {
     /// Serves with the defaults that each setting names.
     pub fn new(endpoint: Arc<Endpoint>) -> Self {
         let mut options = Options::default();
-        options.max_connections = 1024;
+        options.threads = 64;
+        options.give_way = GiveWay::Idle;
         options.timeouts.idle.no_progress = Some(Duration::from_secs(75));
         Self {
             endpoint,
@@ -121,7 +125,8 @@ impl Server {
     }
 
     /// Sets how many threads may run handlers, at least 1. Default 64. A thread is started only when those that
-    /// there are have not kept up for a millisecond, and ends after 10 s without work.
+    /// there are have not kept up for a millisecond, and ends after 10 s without work. While all of them are at work,
+    /// requests that [need no thread](Endpoint::may_wait) are still answered, such as those for the server's health.
     pub fn threads(mut self, threads: usize) -> Self {
         self.options.threads = threads.max(1);
         self
@@ -129,8 +134,17 @@ impl Server {
 
     /// Sets how many connections are served at a time; 0 for any number. The rest wait in the listener's backlog.
     /// Default 1,024.
+    ///
+    /// When one more comes, a connection is closed for it that has never sent a byte, or else one that has waited for
+    /// its next request for a second or more: the oldest one of the address that holds the most connections.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.options.max_connections = connections;
+        self
+    }
+
+    /// Sets how long a new connection may send nothing at all. Default 30 s.
+    pub fn first_byte_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.fresh.whole = timeout;
         self
     }
 
@@ -176,7 +190,7 @@ impl Server {
     /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
     ///
     /// # Errors
-    /// When the address cannot be resolved or bound, or an allowed host is not one.
+    /// When the address cannot be resolved or bound, the system refuses a first thread, or an allowed host is not one.
     pub fn bind_tcp(&self, address: &str) -> Result<Bound, ServerError> {
         let listener = Listener::tcp(address)?;
         let is_open = !self.endpoint.authenticates();
@@ -190,20 +204,21 @@ impl Server {
             date: Arc::new(Date::default()),
         };
         let server = vgi_rpc_reactor::Bound::new(listener, acceptor, self.options.clone())?;
-        Ok(Bound { server })
+        Ok(Bound { address: Address::of(server.address())?, server })
     }
 }
 
 /// A server that listens. Clients may connect already; they are answered once it runs.
 #[derive(Debug)]
 pub struct Bound {
+    address: Address,
     server: vgi_rpc_reactor::Bound<Acceptor>,
 }
 
 impl Bound {
-    /// Where it listens.
+    /// Where it listens. It prints as a URL.
     pub fn address(&self) -> &Address {
-        self.server.address()
+        &self.address
     }
 
     /// Ends it from another thread: at once, or in good order. The endpoint's sticky sessions are not its matter:

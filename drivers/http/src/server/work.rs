@@ -11,9 +11,9 @@ use vgi_rpc_protocol::http::{Answer, Arrival, Begun, Body, Call, Endpoint};
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Look at the head, and say whether the body is of use.
-    Begin(Arc<Endpoint>, Parts, Option<String>),
+    Begin(Begin),
     /// Answer a request that is there whole.
-    Whole(Arc<Endpoint>, Parts, Option<String>, Bytes),
+    Whole(Begin, Bytes),
     /// Answer a request whose head was looked at.
     Run(Call, Body),
 }
@@ -34,28 +34,42 @@ impl vgi_rpc_reactor::Work for Work {
     /// What a handler does wrong is an error of its call. Whatever else panics, such as an authenticator, costs its
     /// own request.
     fn run(self) -> Done {
-        catch_unwind(AssertUnwindSafe(|| self.take())).unwrap_or(Done::Failed)
+        guard(|| match self {
+            Self::Begin(begin) => begin.take(),
+            Self::Whole(begin, body) => match begin.take() {
+                Done::ReadBody(call) => run(call, Body::Whole(body)),
+                done => done,
+            },
+            Self::Run(call, body) => run(call, body),
+        })
     }
 }
 
-impl Work {
+/// What looking at a request's head takes.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) head: Parts,
+    pub(super) remote: Option<String>,
+}
+
+impl Begin {
+    /// Looks at the head on this thread.
+    pub(super) fn run(self) -> Done {
+        guard(|| self.take())
+    }
+
     fn take(self) -> Done {
-        match self {
-            Self::Begin(endpoint, head, remote) => match begin(&endpoint, head, remote) {
-                Begun::Answer(answer) => Done::Answer(answer),
-                Begun::Call(call) => Done::ReadBody(call),
-            },
-            Self::Whole(endpoint, head, remote, body) => match begin(&endpoint, head, remote) {
-                Begun::Answer(answer) => Done::Answer(answer),
-                Begun::Call(call) => run(call, Body::Whole(body)),
-            },
-            Self::Run(call, body) => run(call, body),
+        let arrival = Arrival { now: now(), remote_address: self.remote };
+        match self.endpoint.begin(self.head, arrival) {
+            Begun::Answer(answer) => Done::Answer(answer),
+            Begun::Call(call) => Done::ReadBody(call),
         }
     }
 }
 
-fn begin(endpoint: &Arc<Endpoint>, head: Parts, remote_address: Option<String>) -> Begun {
-    endpoint.begin(head, Arrival { now: now(), remote_address, ..Arrival::default() })
+fn guard(step: impl FnOnce() -> Done) -> Done {
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or(Done::Failed)
 }
 
 fn run(call: Call, body: Body) -> Done {

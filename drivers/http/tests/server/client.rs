@@ -131,6 +131,14 @@ impl Client {
         }
     }
 
+    /// Whether something has come that was not read yet.
+    pub fn has_input(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let peeked = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false).unwrap();
+        peeked.is_ok_and(|count| count > 0)
+    }
+
     /// That nothing comes for a while, of what must not come at all.
     #[track_caller]
     pub fn expect_silence(&mut self, time: Duration) {

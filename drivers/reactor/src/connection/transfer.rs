@@ -41,6 +41,7 @@ impl<M: Machine> Connection<M> {
                 driven.drained = true;
             }
             Ok(count) => {
+                driven.received += count as u64;
                 match tools.scratch.get(..count) {
                     Some(read) if !is_own => driven.machine.receive(read),
                     _ => driven.machine.advance(count),

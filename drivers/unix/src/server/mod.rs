@@ -16,7 +16,9 @@ use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Service, TransportKind};
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_reactor::{Address, BindError, Ended, Handle, Listener, Options, SocketFileError};
+use vgi_rpc_reactor::{
+    Address, BindError, Ended, GiveWay, Handle, Listener, Options, SocketFileError, Timeout,
+};
 
 /// A server could not be bound, or could not go on.
 #[derive(Debug, Error)]
@@ -71,6 +73,8 @@ pub struct Server {
     access_log: Option<AccessLog>,
     options: Options,
     threaded: bool,
+    /// As it was set.
+    first_byte_timeout: Option<Option<Duration>>,
 }
 
 impl Server {
@@ -83,6 +87,7 @@ impl Server {
             access_log: None,
             options: Options::default(),
             threaded: true,
+            first_byte_timeout: None,
         }
     }
 
@@ -107,9 +112,10 @@ impl Server {
 
     /// Sets how many threads may run handlers, at least 1. The thread that calls [`Bound::run`] is not one of them.
     ///
-    /// Default 64, as many as connections, so that a handler that blocks never keeps another from running. A thread
-    /// is started only when those that there are have not kept up for a millisecond, and ends after 10 s without
-    /// work: a server of quick handlers has one.
+    /// Default 1,024, as many as connections, so that a handler that blocks never keeps another from running. A
+    /// thread is started only when those that there are have not kept up for a millisecond, and ends after 10 s
+    /// without work: a server of quick handlers has one. Where the system refuses a thread, the server goes on with
+    /// those it has.
     pub fn threads(mut self, threads: usize) -> Self {
         self.options.threads = threads.max(1);
         self
@@ -117,13 +123,20 @@ impl Server {
 
     /// Sets how many connections are served at a time; 0 for any number. The rest wait in the listener's backlog.
     ///
-    /// Default 64.
+    /// Default 1,024, as many as the descriptors that a process commonly may have. Clients hold a connection for as
+    /// long as they like, so this is also how many clients there may be. When one more comes, a connection that has
+    /// never sent a byte is closed for it: the oldest one of the user, or on TCP of the address, that holds the most
+    /// connections. Connections that have sent something are not closed for others, since clients do not
+    /// connect again by themselves.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.options.max_connections = connections;
         self
     }
 
     /// Sets whether connections are served at the same time, or one after another. Default true.
+    ///
+    /// One after another, the next client waits until the one before it has closed its connection: no connection is
+    /// closed for another, and there is no [`first_byte_timeout`](Self::first_byte_timeout) unless it is set.
     pub fn threaded(mut self, threaded: bool) -> Self {
         self.threaded = threaded;
         self
@@ -133,6 +146,20 @@ impl Server {
     /// is longer. Default: never.
     pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.idle_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a new connection may send nothing at all. Default 30 s, and never where connections are
+    /// [served one after another](Self::threaded).
+    pub fn first_byte_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.first_byte_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long a connection may wait for its next call. Default: never, since clients do not connect again by
+    /// themselves. It holds for new connections too.
+    pub fn connection_idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.idle.no_progress = timeout;
         self
     }
 
@@ -173,11 +200,12 @@ impl Server {
         self
     }
 
-    /// Listens on an AF_UNIX path, for connections of this user only. A socket there that nobody listens on is
-    /// replaced.
+    /// Listens on an AF_UNIX path, for connections of this user only. A socket there that no server listens on is
+    /// replaced. A lock on the file `PATH.owner`, which is removed at the end, keeps two servers from doing so at
+    /// once.
     ///
     /// # Errors
-    /// When something else has the name, somebody listens there, or the system refuses.
+    /// When something else has the name, another server listens there, or the system refuses, be it a first thread.
     pub fn bind_unix(&self, path: impl AsRef<Path>) -> Result<Bound, ServerError> {
         self.bind(Listener::unix(path)?)
     }
@@ -187,7 +215,7 @@ impl Server {
     /// There is neither encryption nor authentication on this transport.
     ///
     /// # Errors
-    /// When the address cannot be resolved or bound.
+    /// When the address cannot be resolved or bound, or the system refuses a first thread.
     pub fn bind_tcp(&self, address: &str) -> Result<Bound, ServerError> {
         self.bind(Listener::tcp(address)?)
     }
@@ -196,6 +224,11 @@ impl Server {
         let mut options = self.options.clone();
         if !self.threaded {
             options.max_connections = 1;
+            options.give_way = GiveWay::Never;
+            options.timeouts.fresh = Timeout::NEVER;
+        }
+        if let Some(timeout) = self.first_byte_timeout {
+            options.timeouts.fresh.whole = timeout;
         }
         let acceptor = ServiceAcceptor {
             service: self.service.clone(),
