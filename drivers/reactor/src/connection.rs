@@ -3,7 +3,7 @@
 mod transfer;
 
 use crate::listener::Socket;
-use crate::machine::{Acceptor, Machine, Next, Phase};
+use crate::machine::{Acceptor, Expiry, Machine, Next, Phase};
 use crate::shared::{Shared, lock};
 use crate::timeouts::Wait;
 use crate::worker::Tools;
@@ -32,6 +32,8 @@ mod flag {
     pub(super) const EXPIRED: u8 = 8;
     /// It is to close if it has nothing to say, for another to be accepted.
     pub(super) const GIVE_WAY: u8 = 16;
+    /// Memory is short, and what the connection holds is wanted.
+    pub(super) const TAKE_MEMORY: u8 = 32;
 }
 
 /// One accepted connection.
@@ -140,6 +142,20 @@ impl<M: Machine> Connection<M> {
             self.flags.fetch_or(flag::GIVE_WAY, Ordering::AcqRel);
         }
         is_owner
+    }
+
+    /// As [`claim`](Self::claim), to have the connection closed for the memory that it holds.
+    pub(crate) fn take_memory_back(&self) -> bool {
+        let is_owner = self.claim(false);
+        if is_owner {
+            self.flags.fetch_or(flag::TAKE_MEMORY, Ordering::AcqRel);
+        }
+        is_owner
+    }
+
+    /// Bytes that the machine holds for its peer; 0 while a thread has it.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.driven.try_lock().map_or(0, |driven| driven.machine.held_bytes())
     }
 
     /// What the connection waits for, since when there was no progress, and when that wait began; `None` while a
@@ -256,6 +272,12 @@ impl<M: Machine> Connection<M> {
         if self.flags.load(Ordering::Acquire) & flag::EXPIRED != 0 && self.is_expired(driven, shared) {
             return Ok(Pass::Over);
         }
+        if self.flags.load(Ordering::Acquire) & flag::TAKE_MEMORY != 0 {
+            self.flags.fetch_and(!flag::TAKE_MEMORY, Ordering::AcqRel);
+            if Self::give_up(driven, self.last_wait().0, Expiry::Memory) {
+                return Ok(Pass::Over);
+            }
+        }
         driven.drained = false;
         driven.linger_until = None;
         if shared.is_draining() {
@@ -337,8 +359,13 @@ impl<M: Machine> Connection<M> {
         if due.is_none_or(|due| shared.now() < due) {
             return false;
         }
+        Self::give_up(driven, wait, Expiry::Timeout)
+    }
+
+    /// Lets the machine say its last. True when it has nothing to say, or is past that.
+    fn give_up(driven: &mut Driven<M>, wait: Wait, reason: Expiry) -> bool {
         let Some(phase) = wait.phase().filter(|_| !driven.closing) else { return true };
-        driven.machine.expire(phase);
+        driven.machine.expire(phase, reason);
         driven.closing = driven.machine.poll_transmit().is_some();
         !driven.closing
     }

@@ -101,6 +101,7 @@
 //! | `shared` | what the threads share |
 //! | `worker` | the threads that serve |
 //! | `supervisor` | the thread that watches over them |
+//! | `shortage` | which connections are closed when memory is short |
 //! | `yielding` | which connection gives way when the server is full |
 
 mod connection;
@@ -109,6 +110,7 @@ mod listener;
 mod machine;
 mod server;
 mod shared;
+mod shortage;
 mod socket_file;
 mod socket_lock;
 mod supervisor;
@@ -118,7 +120,7 @@ mod yielding;
 
 pub use error::BindError;
 pub use listener::{Address, Credentials, Listener, Origin, resolve};
-pub use machine::{Acceptor, Machine, Next, Phase, Work};
+pub use machine::{Acceptor, Expiry, Machine, Next, Phase, Work};
 pub use server::{Bound, Ended, Handle, Options};
 pub use socket_file::SocketFileError;
 pub use timeouts::{Timeout, Timeouts};

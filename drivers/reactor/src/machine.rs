@@ -15,6 +15,12 @@ pub trait Acceptor: Send + Sync + 'static {
     /// `seed` is another one for each connection and cannot be guessed from outside: good enough to name requests
     /// by, not meant for keys.
     fn accept(&self, origin: &Origin, seed: u64) -> Self::Machine;
+
+    /// How many times so far a machine was refused memory. When the number rises, memory is taken from those that use it
+    /// slowly.
+    fn memory_refusals(&self) -> u64 {
+        0
+    }
 }
 
 /// One connection's protocol: bytes in, work out; results in, bytes out. It does no I/O and never waits.
@@ -45,6 +51,12 @@ pub trait Machine: Send + 'static {
     /// What the machine waits for, asked after [`Next::NeedInput`]: the timeouts go by it.
     fn phase(&self) -> Phase;
 
+    /// Bytes that the machine holds for its peer, of a message that has come in part or of answers that are not sent.
+    /// When memory is short, connections that hold more than they move are closed.
+    fn held_bytes(&self) -> usize {
+        0
+    }
+
     // Bytes in.
 
     /// Memory of the machine's own to read into, not empty: the loop reads from the socket into it and calls
@@ -74,9 +86,10 @@ pub trait Machine: Send + 'static {
     /// Takes what the last work gave.
     fn complete(&mut self, done: <Self::Work as Work>::Done);
 
-    /// A timeout of this phase has passed, and the connection is about to be closed. Output that the machine has
-    /// now, and only then, is sent first, and the connection is closed as for [`Next::LingeringClose`].
-    fn expire(&mut self, _phase: Phase) {}
+    /// The connection is about to be closed while the machine waits in this phase. Output that the machine has now, and
+    /// only then, is sent first, and the connection is closed as for [`Next::LingeringClose`]. What the machine holds of
+    /// a message is to be dropped.
+    fn expire(&mut self, _phase: Phase, _reason: Expiry) {}
 
     /// The server drains: what is under way is to be answered, and nothing after it. Called once or more. In
     /// [`Phase::Idle`] the connection is closed by the loop.
@@ -120,6 +133,15 @@ pub enum Next<W> {
     /// closed, and input is passed over until the peer closes or the timeout [`close`](crate::Timeouts::close)
     /// passes. The machine is not asked again.
     LingeringClose,
+}
+
+/// Why a connection is closed that waits for its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// A timeout has passed.
+    Timeout,
+    /// Memory is short, and the connection was the slowest of those that hold some.
+    Memory,
 }
 
 /// What a [`Machine`] that needs input is in the middle of.

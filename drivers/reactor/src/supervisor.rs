@@ -4,6 +4,7 @@
 use crate::machine::Acceptor;
 use crate::server::Ended;
 use crate::shared::{Accept, Shared, State, lock};
+use crate::shortage::Shortage;
 use crate::timeouts::Wait;
 use crate::worker::Tools;
 use mio::unix::SourceFd;
@@ -39,6 +40,7 @@ struct Watch {
     /// The supervisor itself does what workers do but run work, because all of them are at some.
     stands_in: bool,
     draining: bool,
+    shortage: Shortage,
 }
 
 impl<A: Acceptor> Shared<A> {
@@ -54,6 +56,7 @@ impl<A: Acceptor> Shared<A> {
             due: None,
             stands_in: false,
             draining: false,
+            shortage: Shortage::default(),
         };
         let mut tools = Tools::default();
         let mut state = lock(&self.state);
@@ -67,6 +70,7 @@ impl<A: Acceptor> Shared<A> {
             let now = Instant::now();
             let mut wake = self.look_after_accept(&mut state, now);
             wake = earlier(wake, self.look_after_connections(&mut state, &mut watch, now));
+            wake = earlier(wake, self.look_after_memory(&mut state, &mut watch.shortage, now));
             let (back, idle_end) = self.look_after_end(state, &mut watch, now);
             state = back;
             wake = earlier(wake, idle_end);

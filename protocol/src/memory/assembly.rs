@@ -187,3 +187,92 @@ pub(crate) fn aligned(len: usize) -> BytesMut {
     storage.truncate(len);
     storage
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Budget;
+
+    /// Has `len` bytes arrive in portions.
+    fn fill(assembly: &mut Assembly, whole: usize, len: usize, portion: usize) {
+        while assembly.filled() < len {
+            let arrived = assembly.filled();
+            assembly.make_room(whole).unwrap();
+            let space = assembly.space();
+            assert!(space.len() <= Growth::ARRIVAL.first.max(arrived * LAST_GROWTH));
+            let count = space.len().min(portion).min(len - arrived);
+            space[..count].fill(7);
+            assembly.advance(count);
+        }
+    }
+
+    fn arrival(account: &Account, spare: Spare) -> Assembly {
+        Assembly::new(account, Growth::ARRIVAL, spare)
+    }
+
+    #[test]
+    fn memory_follows_what_has_arrived_and_is_aligned() {
+        for (len, whole) in [(1, 1), (100, usize::MAX), (5_000_000, 5_000_000), (5_000_000, usize::MAX)] {
+            let mut assembly = arrival(&Account::default(), Spare::default());
+            fill(&mut assembly, whole, len, 70_001);
+            let (bytes, _) = assembly.finish();
+            assert_eq!(bytes.len(), len);
+            assert!(bytes.iter().all(|byte| *byte == 7));
+            assert!(len < SMALL_BYTES || bytes.as_ptr().align_offset(ALIGNMENT) == 0);
+        }
+    }
+
+    #[test]
+    fn an_announcement_takes_no_more_than_the_first_memory() {
+        let account = Budget::new(1 << 40).account();
+        let mut assembly = arrival(&account, Spare::default());
+        assert_eq!(account.held(), 0);
+        assembly.make_room(1 << 40).unwrap();
+        assert_eq!(account.held(), Growth::ARRIVAL.first);
+    }
+
+    #[test]
+    fn what_has_arrived_is_kept_when_the_budget_has_no_room() {
+        let budget = Budget::new(200_000);
+        let account = budget.account();
+        let mut assembly = arrival(&account, Spare::default());
+        fill(&mut assembly, 10_000_000, Growth::ARRIVAL.first, usize::MAX);
+        assert!(assembly.make_room(10_000_000).is_err());
+        assert_eq!((assembly.filled(), account.held()), (Growth::ARRIVAL.first, Growth::ARRIVAL.first));
+        drop(assembly);
+        assert_eq!(account.held(), 0);
+    }
+
+    #[test]
+    fn a_spare_serves_the_next_assembly_of_about_its_size_once_it_is_free() {
+        let account = Budget::new(64 << 20).account();
+        let read = |len: usize, spare: Spare| {
+            let mut assembly = arrival(&account, spare);
+            fill(&mut assembly, len, len, usize::MAX);
+            assembly.finish()
+        };
+        let (first, spare) = read(1_000_000, Spare::default());
+        let (second, spare) = read(900_000, spare);
+        assert_ne!(second.as_ptr(), first.as_ptr(), "the first bytes are still held");
+        drop(first);
+        let address = second.as_ptr();
+        drop(second);
+        assert!(account.held() >= 900_000, "a spare stays reserved");
+        let (third, spare) = read(800_000, spare);
+        assert_eq!((third.as_ptr(), third.len()), (address, 800_000));
+        drop(third);
+        assert_ne!(read(10, spare).0.as_ptr(), address, "too small to keep so much");
+        assert_eq!(account.held(), 0);
+    }
+
+    #[test]
+    fn nothing_is_kept_when_half_of_the_budget_is_in_use() {
+        let budget = Budget::new(2_000_000);
+        let _other = budget.account().reserve(1_000_000 + Budget::FLOOR_BYTES).unwrap();
+        let account = budget.account();
+        let mut assembly = arrival(&account, Spare::default());
+        fill(&mut assembly, 500_000, 500_000, usize::MAX);
+        drop(assembly.finish().0);
+        assert_eq!(account.held(), 0);
+    }
+}

@@ -14,8 +14,9 @@ use std::fmt;
 use std::sync::Arc;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::http::{Body, Call, Endpoint};
+use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::CallRecord;
-use vgi_rpc_reactor::{Next, Origin, Phase};
+use vgi_rpc_reactor::{Expiry, Next, Origin, Phase};
 
 /// A body of at most this many bytes is read before its head is looked at: the two are one step then, and it costs
 /// no more memory than a head does.
@@ -26,6 +27,7 @@ const SMALL_BODY: u64 = 64 << 10;
 pub(crate) struct Acceptor {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) limits: Limits,
+    pub(super) budget: Budget,
     pub(super) access_log: Option<AccessLog>,
     pub(super) route: Option<Arc<Route>>,
     pub(super) hosts: Arc<HostCheck>,
@@ -43,6 +45,8 @@ impl fmt::Debug for Acceptor {
 pub(crate) struct Connection {
     shared: Acceptor,
     machine: Machine,
+    /// What the client makes this server hold is reserved in it.
+    account: Account,
     remote_address: Option<String>,
     request: Request,
     /// Records of calls whose responses are not sent yet.
@@ -69,13 +73,19 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
             Origin::Tcp(Some(address)) => Some(address.to_string()),
             _ => None,
         };
+        let account = self.budget.account();
         Connection {
             shared: self.clone(),
-            machine: Machine::new(self.limits.clone()),
+            machine: Machine::new(self.limits.clone()).with_account(account.clone()),
+            account,
             remote_address,
             request: Request::None,
             records: Vec::new(),
         }
+    }
+
+    fn memory_refusals(&self) -> u64 {
+        self.budget.refusals()
     }
 }
 
@@ -143,8 +153,12 @@ impl Connection {
     /// even if every thread is at work.
     fn begin(&mut self, head: Parts, body: Option<Bytes>) -> Option<Work> {
         let waits = self.shared.endpoint.may_wait(&head);
-        let begin =
-            Begin { endpoint: self.shared.endpoint.clone(), head, remote: self.remote_address.clone() };
+        let begin = Begin {
+            endpoint: self.shared.endpoint.clone(),
+            head,
+            remote: self.remote_address.clone(),
+            account: self.account.clone(),
+        };
         if waits {
             return Some(match body {
                 None => Work::Begin(begin),
@@ -167,6 +181,8 @@ impl Connection {
             Done::Answer(answer) => {
                 self.records.extend(answer.record);
                 self.respond(answer.response);
+                // The response is counted where it waits to be sent.
+                drop(answer.memory);
             }
             Done::Failed => self.reject(StatusCode::INTERNAL_SERVER_ERROR),
         }
@@ -227,7 +243,7 @@ impl vgi_rpc_reactor::Machine for Connection {
     }
 
     fn receive(&mut self, bytes: &[u8]) {
-        self.machine.receive(Bytes::copy_from_slice(bytes));
+        self.machine.receive(self.account.copy(bytes));
     }
 
     fn receive_eof(&mut self) {
@@ -238,15 +254,22 @@ impl vgi_rpc_reactor::Machine for Connection {
         self.machine.release_memory();
     }
 
+    fn held_bytes(&self) -> usize {
+        self.account.held()
+    }
+
     fn complete(&mut self, done: Done) {
         self.take(done);
     }
 
-    fn expire(&mut self, phase: Phase) {
+    fn expire(&mut self, phase: Phase, reason: Expiry) {
         if let Phase::Head | Phase::Body = phase {
             self.request = Request::None;
             // Nothing to answer is no error here: the connection is closed all the same.
-            let _ = self.machine.reject(StatusCode::REQUEST_TIMEOUT);
+            let _ = self.machine.reject(match reason {
+                Expiry::Timeout => StatusCode::REQUEST_TIMEOUT,
+                Expiry::Memory => StatusCode::SERVICE_UNAVAILABLE,
+            });
         }
     }
 

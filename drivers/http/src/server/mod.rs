@@ -30,6 +30,7 @@ use std::time::Duration;
 use thiserror::Error;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::http::Endpoint;
+use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_reactor::{BindError, Ended, GiveWay, Handle, Listener, Options};
 
 /// A server could not be bound, or could not go on.
@@ -66,6 +67,7 @@ pub(crate) type Route = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
 pub struct Server {
     endpoint: Arc<Endpoint>,
     limits: http1::Limits,
+    budget: Budget,
     access_log: Option<AccessLog>,
     route: Option<Arc<Route>>,
     allowed_hosts: AllowedHosts,
@@ -88,6 +90,7 @@ impl Server {
         Self {
             endpoint,
             limits: http1::Limits::default(),
+            budget: vgi_rpc_memory::default_budget(),
             access_log: None,
             route: None,
             allowed_hosts: AllowedHosts::Default,
@@ -98,6 +101,13 @@ impl Server {
     /// Sets the bounds of a request's head. Those of its body are the endpoint's.
     pub fn limits(mut self, limits: http1::Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets how much memory the clients of all connections together may make the process hold. A request that does not
+    /// fit is answered with 503. Servers may share a budget. Default: a quarter of what the process may use.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
         self
     }
 
@@ -198,6 +208,7 @@ impl Server {
         let acceptor = Acceptor {
             endpoint: self.endpoint.clone(),
             limits: self.limits.clone(),
+            budget: self.budget.clone(),
             access_log: self.access_log.clone(),
             route: self.route.clone(),
             hosts: Arc::new(hosts),

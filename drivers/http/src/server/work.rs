@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_protocol::http::{Answer, Arrival, Begun, Body, Call, Endpoint};
+use vgi_rpc_protocol::memory::Account;
 
 /// One step of a request.
 #[derive(Debug)]
@@ -51,6 +52,7 @@ pub(crate) struct Begin {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) head: Parts,
     pub(super) remote: Option<String>,
+    pub(super) account: Account,
 }
 
 impl Begin {
@@ -60,7 +62,7 @@ impl Begin {
     }
 
     fn take(self) -> Done {
-        let arrival = Arrival { now: now(), remote_address: self.remote };
+        let arrival = Arrival { now: now(), remote_address: self.remote, account: self.account };
         match self.endpoint.begin(self.head, arrival) {
             Begun::Answer(answer) => Done::Answer(answer),
             Begun::Call(call) => Done::ReadBody(call),

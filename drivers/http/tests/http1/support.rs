@@ -84,6 +84,9 @@ fn answer(connection: &mut Connection, transcript: &mut Transcript) {
                 *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
                 connection.respond(response).unwrap();
             }
+            Next::Event(Event::BodyOverBudget(_)) => {
+                connection.reject(StatusCode::SERVICE_UNAVAILABLE).unwrap();
+            }
             Next::Event(Event::Malformed(error)) => connection.reject(error.status()).unwrap(),
             Next::Event(Event::Aborted(_)) => {}
             Next::NeedDrain => drain(connection, transcript),

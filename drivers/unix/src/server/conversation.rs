@@ -6,8 +6,10 @@ use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::ipc::Outbox;
 use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_protocol::service::{self, Done, Peer, Responder, TransportKind};
+use vgi_rpc_protocol::wire::code::Code;
+use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{IdSource, Next as Polled};
-use vgi_rpc_reactor::{Acceptor, Machine, Next, Origin, Phase, Work};
+use vgi_rpc_reactor::{Acceptor, Expiry, Machine, Next, Origin, Phase, Work};
 
 /// A responder on a socket.
 #[derive(Debug)]
@@ -48,6 +50,10 @@ impl Acceptor for ServiceAcceptor {
             responder.record_calls();
         }
         Conversation { responder, account, log, in_call: false, is_broken: false }
+    }
+
+    fn memory_refusals(&self) -> u64 {
+        self.budget.refusals()
     }
 }
 
@@ -105,6 +111,20 @@ impl Machine for Conversation {
 
     fn release_memory(&mut self) {
         self.responder.release_memory();
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.account.held()
+    }
+
+    fn expire(&mut self, _: Phase, reason: Expiry) {
+        if reason == Expiry::Memory {
+            let text = "the server needs the memory that this message takes: it came too slowly";
+            let error = RpcError::status(Code::ResourceExhausted, text);
+            self.tell_time();
+            // Where nothing can be said, the connection is closed without a word.
+            let _ = self.responder.abandon(error);
+        }
     }
 
     fn complete(&mut self, done: Done) {
