@@ -11,7 +11,7 @@
 //! | `args`, `answer`, `stream`, `context`, `auth`, `session` | what handlers are given and give back |
 //! | `resolve`, `validate` | routing, the version gate, the parameter check |
 //! | `work`, `responder` | invoking handlers; the machine |
-//! | `record`, `hooks` | what happened in a call, and who is told |
+//! | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved, and who is told |
 
 pub(crate) mod answer;
 mod args;
@@ -20,6 +20,7 @@ mod context;
 pub(crate) mod hooks;
 mod host;
 mod info;
+mod logical_bytes;
 pub(crate) mod method;
 pub(crate) mod protocol;
 mod record;

@@ -2,6 +2,7 @@
 
 use super::context::Peer;
 use super::info::{MethodKind, ProtocolInfo};
+use super::logical_bytes;
 use crate::wire::error::RpcError;
 use arrow_array::RecordBatch;
 use std::sync::Arc;
@@ -93,7 +94,8 @@ impl SessionAction {
     }
 }
 
-/// Data that a call moved. Bytes are those of the Arrow buffers, not of the wire.
+/// Data that a call moved. Bytes are those that the rows take in Arrow's layout, neither
+/// those on the wire nor those of the memory that holds them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallStatistics {
     /// The request and the inputs of an exchange; ticks do not count.
@@ -109,7 +111,7 @@ pub struct Moved {
     pub batches: u64,
     /// Their rows.
     pub rows: u64,
-    /// Their buffers' bytes.
+    /// Bytes of the rows in Arrow's layout, without capacity and padding.
     pub bytes: u64,
 }
 
@@ -117,8 +119,7 @@ impl Moved {
     pub(crate) fn add(&mut self, batch: &RecordBatch) {
         self.batches += 1;
         self.rows += batch.num_rows() as u64;
-        self.bytes +=
-            batch.columns().iter().map(|column| column.get_buffer_memory_size() as u64).sum::<u64>();
+        self.bytes += logical_bytes::of(batch);
     }
 }
 
