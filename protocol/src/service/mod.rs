@@ -12,6 +12,7 @@
 //! | `resolve`, `validate` | routing, the version gate, the parameter check |
 //! | `work`, `responder` | invoking handlers; the machine |
 //! | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved, and who is told |
+//! | `type_text` | Arrow types in errors and records |
 
 pub(crate) mod answer;
 mod args;
@@ -28,6 +29,7 @@ pub(crate) mod resolve;
 mod responder;
 pub(crate) mod session;
 mod stream;
+mod type_text;
 pub(crate) mod validate;
 mod version;
 pub(crate) mod work;

@@ -3,12 +3,25 @@
 use super::context::Peer;
 use super::info::{MethodKind, ProtocolInfo};
 use super::logical_bytes;
+use super::type_text::TypeText;
 use crate::wire::error::RpcError;
+use crate::wire::text::Limit;
 use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Most bytes of the names and types of a request's columns that a record holds. With what else a record says of a
+/// request, of which no text is longer than 1 KiB, that stays below 64 KiB.
+const MAX_FIELDS_BYTES: usize = 48 << 10;
+/// What one field takes beside its name and type, in a log line.
+const FIELD_BYTES: usize = r#"{"name":"","type":""},"#.len();
+/// What is kept of one column's name, and of its type.
+const FIELD_TEXT: Limit = Limit::bytes(4 << 10);
+
 /// One call that has ended. It holds no value of any parameter, input or result.
+///
+/// What the peer chose is bounded: see [`request_fields`](Self::request_fields) and [`RpcError`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallRecord {
@@ -26,7 +39,8 @@ pub struct CallRecord {
     pub request_id: String,
     /// Names the stream: 32 lowercase hex digits. `None` for unary calls.
     pub stream_id: Option<String>,
-    /// Name and Arrow type of each column that the request had.
+    /// Name and Arrow type of each column that the request had, each cut to 4 KiB. Columns beyond 48 KiB of text are
+    /// counted in one last entry, whose name is `…`.
     pub request_fields: Vec<(String, String)>,
     /// Rows of the request.
     pub request_rows: usize,
@@ -133,7 +147,6 @@ impl CallRecord {
         request: &RecordBatch,
         now: Duration,
     ) -> Self {
-        let fields = request.schema();
         let mut record = Self {
             protocol: protocol.name.clone(),
             protocol_hash: protocol.hash.clone(),
@@ -142,11 +155,7 @@ impl CallRecord {
             peer: peer.clone(),
             request_id: String::new(),
             stream_id: None,
-            request_fields: fields
-                .fields()
-                .iter()
-                .map(|field| (field.name().clone(), field.data_type().to_string()))
-                .collect(),
+            request_fields: fields(request.schema_ref()),
             request_rows: request.num_rows(),
             is_continuation: false,
             http: None,
@@ -159,4 +168,22 @@ impl CallRecord {
         record.statistics.input.add(request);
         record
     }
+}
+
+/// Names and types as far as they may be held. What is left out is counted, not looked at.
+fn fields(schema: &Schema) -> Vec<(String, String)> {
+    let mut room = MAX_FIELDS_BYTES;
+    let mut shown = Vec::with_capacity(schema.fields().len().min(MAX_FIELDS_BYTES / FIELD_BYTES));
+    for (index, field) in schema.fields().iter().enumerate() {
+        let name = FIELD_TEXT.shown(field.name()).into_owned();
+        let data_type = FIELD_TEXT.format(format_args!("{}", TypeText(field.data_type())));
+        let taken = name.len() + data_type.len() + FIELD_BYTES;
+        if taken > room {
+            shown.push(("…".into(), format!("{} more columns", schema.fields().len() - index)));
+            break;
+        }
+        room -= taken;
+        shown.push((name, data_type));
+    }
+    shown
 }

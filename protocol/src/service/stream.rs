@@ -1,7 +1,8 @@
 //! Stream methods: what their handlers return, and the turns that follow. WIRE_PROTOCOL 9.
 
 use super::context::CallContext;
-use super::validate::shortened;
+use super::type_text::Columns;
+use super::validate::{REFUSAL, shortened};
 use super::written_out;
 use crate::ipc::Metadata;
 use crate::wire::error::RpcError;
@@ -230,9 +231,7 @@ pub(crate) fn conform_input(batch: RecordBatch, schema: &SchemaRef) -> Result<Re
 }
 
 fn names(schema: &Schema) -> String {
-    let fields: Vec<_> =
-        schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
-    format!("[{}]", fields.join(", "))
+    REFUSAL.format(format_args!("{}", Columns(schema)))
 }
 
 /// A stream's state with its type erased.

@@ -3,23 +3,36 @@
 
 use super::code::Code;
 pub use super::code::kind;
-use super::detail::{CatalogDetail, Detail, RetryInfo, decode_values, encode_details};
+use super::detail::{CatalogDetail, Detail, MAX_HELD_BYTES, RetryInfo, decode_values, encode_details};
 use super::keys;
 use super::log::{Level, extra_object, push_origin, text};
+use super::text::{Bounded, Limit, json};
 use crate::ipc::Metadata;
 use arrow_schema::ArrowError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
-/// Most characters of a traceback, and of a cause, that are sent; the rest is cut off.
-const MAX_TRACEBACK_CHARS: usize = 16_000;
-const TRUNCATION_MARK: &str = "\n… <traceback truncated>";
+/// Most bytes of UTF-8 of an error's type, kind, message, causes and traceback in all. With the details, which may
+/// have [`MAX_HELD_BYTES`] of JSON, that makes 64 KiB.
+const MAX_TEXT_BYTES: usize = 48 << 10;
+/// What is kept of a message: enough for any that is read by people, and room for the rest.
+pub(super) const MESSAGE: Limit = Limit::bytes(32 << 10);
+/// What is kept of a type, kind or code.
+pub(super) const NAME: Limit = Limit::bytes(1 << 10);
+/// What is kept of a traceback, and of the causes together. WIRE_PROTOCOL 8, "`log_extra` JSON structure".
+const TRACEBACK: Limit = Limit::characters(16_000, "\n… <traceback truncated>");
+/// What holding one cause more takes beside its text.
+const CAUSE_BYTES: usize = 32;
 
 /// A failed call: what a handler returns, and what a client gets.
+///
+/// Its text is bounded when it is made or received, since a peer may have chosen it: the type and the kind have at most
+/// 1 KiB, the message has at most 32 KiB, and all texts together with the details have at most 64 KiB. What was cut off
+/// is replaced by `…`. Details that do not fit are left out whole.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,6 +60,8 @@ struct Inner {
     code: Code,
     kind: String,
     details: Vec<Detail>,
+    /// The details did not fit, and none is held.
+    details_left_out: bool,
     traceback: String,
     request_id: String,
     causes: Vec<String>,
@@ -85,7 +100,7 @@ impl<'a> ErrorContext<'a> {
 impl RpcError {
     /// An error of this type, as in `ValueError`. It has code [`Code::Unknown`] until it is classified.
     pub fn new(error_type: impl Into<String>, message: impl Into<String>) -> Self {
-        let (error_type, message) = (error_type.into(), message.into());
+        let (error_type, message) = (NAME.cut(error_type), MESSAGE.cut(message));
         Self { inner: Box::new(Inner { error_type, message, ..Inner::default() }) }
     }
 
@@ -101,10 +116,12 @@ impl RpcError {
 
     /// An error of this type whose message and causes are those of a Rust error.
     pub fn from_error(error_type: impl Into<String>, error: &dyn Error) -> Self {
-        let mut converted = Self::new(error_type, error.to_string());
+        let mut converted = Self::new(error_type, MESSAGE.format(format_args!("{error}")));
         let mut cause = error.source();
-        while let Some(error) = cause {
-            converted.inner.causes.push(error.to_string());
+        while let Some(error) = cause
+            && converted.room() > 0
+        {
+            converted = converted.with_cause(error);
             cause = error.source();
         }
         converted
@@ -153,15 +170,20 @@ impl RpcError {
     /// Sets the kind; empty means none. [`of_kind`](Self::of_kind) sets the code with it.
     #[must_use]
     pub fn with_kind(mut self, kind: impl Into<String>) -> Self {
-        self.inner.kind = kind.into();
+        self.inner.kind = NAME.cut(kind);
         self
     }
 
     /// Adds a detail, of a type that the error does not have yet: details that break the rules of
-    /// [`encode_details`] or get too large are not sent at all.
+    /// [`encode_details`] or get too large are not sent at all. Details that have more than 16 KiB of JSON together
+    /// are not even held: the error has none then.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Detail>) -> Self {
         let detail = detail.into();
+        let held = || json(&self.inner.details, MAX_HELD_BYTES).map_or(0, |held| held.len());
+        if self.inner.details_left_out || json(&detail, MAX_HELD_BYTES - held()).is_none() {
+            return self.without_details();
+        }
         if let Some(Received { details: Some(received), .. }) = &mut self.inner.received {
             received.push(detail.to_json());
         }
@@ -172,14 +194,35 @@ impl RpcError {
     /// Sets the traceback, instead of the one that is otherwise made up when the error is sent.
     #[must_use]
     pub fn with_traceback(mut self, traceback: impl Into<String>) -> Self {
-        self.inner.traceback = traceback.into();
+        self.inner.traceback.clear();
+        self.inner.traceback = TRACEBACK.and_bytes(self.room()).cut(traceback);
         self
     }
 
-    /// Adds a cause, below those that the error has.
+    /// Adds a cause, below those that the error has. Does nothing when the error has as much text as it may.
     #[must_use]
     pub fn with_cause(mut self, cause: impl fmt::Display) -> Self {
-        self.inner.causes.push(cause.to_string());
+        let room = self.room();
+        if room > 0 {
+            self.inner.causes.push(Limit::bytes(room).format(format_args!("{cause}")));
+        }
+        self
+    }
+
+    /// How many bytes of text may be added.
+    fn room(&self) -> usize {
+        let Inner { error_type, message, kind, traceback, causes, .. } = &*self.inner;
+        let causes: usize = causes.iter().map(|cause| cause.len() + CAUSE_BYTES).sum();
+        let taken = error_type.len() + message.len() + kind.len() + traceback.len() + causes;
+        MAX_TEXT_BYTES.saturating_sub(taken + CAUSE_BYTES)
+    }
+
+    fn without_details(mut self) -> Self {
+        self.inner.details_left_out = true;
+        self.inner.details = Vec::new();
+        if let Some(received) = &mut self.inner.received {
+            received.details = None;
+        }
         self
     }
 }
@@ -300,7 +343,7 @@ impl Error for RpcError {}
 /// What Arrow refuses in a handler, such as columns that do not fit a schema, is an error of the call.
 impl From<ArrowError> for RpcError {
     fn from(error: ArrowError) -> Self {
-        Self::new("ArrowInvalid", error.to_string())
+        Self::new("ArrowInvalid", MESSAGE.format(format_args!("{error}")))
     }
 }
 
@@ -315,7 +358,7 @@ struct Extra<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error_details: Option<&'a [Detail]>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    traceback: Option<String>,
+    traceback: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -343,8 +386,8 @@ impl RpcError {
             frames: None,
         };
         if context.include_traceback {
-            extra.traceback = Some(truncated(self.traceback_to_send(context.origin)));
-            extra.cause = (!self.inner.causes.is_empty()).then(|| truncated(self.inner.causes.join("\n")));
+            extra.traceback = Some(self.traceback_to_send(context.origin));
+            extra.cause = self.cause_to_send();
             extra.frames = Some([]);
         }
 
@@ -371,29 +414,36 @@ impl RpcError {
     /// what is missing is empty, and text that is not UTF-8 is read with U+FFFD.
     pub fn from_metadata(metadata: &Metadata) -> Self {
         let extra = extra_object(metadata);
-        let level = || text(metadata, keys::LOG_LEVEL).unwrap_or_default();
-        let layer = |key, mirror| text(metadata, key).or_else(|| string(&extra, mirror)).unwrap_or_default();
+        let level = || text(metadata, keys::LOG_LEVEL, NAME).unwrap_or_default();
+        let layer = |key, mirror| {
+            text(metadata, key, NAME).or_else(|| string(&extra, mirror, NAME)).unwrap_or_default()
+        };
 
         let code_name = layer(keys::ERROR_CODE, "error_code");
         let values = match (metadata.get(keys::ERROR_DETAILS), extra.get("error_details")) {
             (Some(value), _) => decode_values(value),
-            (None, Some(Value::Array(mirror))) => mirror.clone(),
+            (None, Some(Value::Array(mirror))) if json(mirror, MAX_HELD_BYTES).is_some() => mirror.clone(),
             _ => Vec::new(),
         };
         let details: Vec<Detail> = values.iter().cloned().map(Detail::from_json).collect();
         let lossless = details.iter().map(Detail::to_json).eq(values.iter().cloned());
         let inner = Inner {
-            error_type: string(&extra, "exception_type").unwrap_or_else(level),
-            message: text(metadata, keys::LOG_MESSAGE).unwrap_or_default(),
+            error_type: string(&extra, "exception_type", NAME).unwrap_or_else(level),
+            message: text(metadata, keys::LOG_MESSAGE, MESSAGE).unwrap_or_default(),
             code: Code::parse(&code_name),
             kind: layer(keys::ERROR_KIND, "error_kind"),
             details,
-            traceback: string(&extra, "traceback").unwrap_or_default(),
-            request_id: text(metadata, keys::REQUEST_ID).unwrap_or_default(),
+            details_left_out: false,
+            traceback: String::new(),
+            request_id: text(metadata, keys::REQUEST_ID, NAME).unwrap_or_default(),
             causes: Vec::new(),
             received: Some(Received { code_name, details: (!lossless).then_some(values) }),
         };
-        Self { inner: Box::new(inner) }
+        let received = Self { inner: Box::new(inner) };
+        match extra.get("traceback").and_then(Value::as_str) {
+            Some(traceback) => received.with_traceback(traceback),
+            None => received,
+        }
     }
 
     fn details_to_send(&self) -> Cow<'_, [Detail]> {
@@ -405,27 +455,31 @@ impl RpcError {
         }
     }
 
-    fn traceback_to_send(&self, origin: Option<(&str, &str)>) -> String {
+    fn traceback_to_send(&self, origin: Option<(&str, &str)>) -> Cow<'_, str> {
         if !self.inner.traceback.is_empty() {
-            return self.inner.traceback.clone();
+            return Cow::Borrowed(&self.inner.traceback);
         }
-        let mut lines = vec![self.to_string()];
-        lines.extend(origin.map(|(protocol, method)| format!("{protocol}/{method}")));
-        lines.extend(self.inner.causes.iter().map(|cause| format!("caused by: {cause}")));
-        lines.join("\n")
+        let mut made = Bounded::new(TRACEBACK);
+        // A write fails where the traceback is cut.
+        let _ = self.write_traceback(&mut made, origin);
+        Cow::Owned(made.finish())
+    }
+
+    fn write_traceback(&self, to: &mut Bounded, origin: Option<(&str, &str)>) -> fmt::Result {
+        write!(to, "{self}")?;
+        if let Some((protocol, method)) = origin {
+            write!(to, "\n{protocol}/{method}")?;
+        }
+        self.inner.causes.iter().try_for_each(|cause| write!(to, "\ncaused by: {cause}"))
+    }
+
+    fn cause_to_send(&self) -> Option<String> {
+        (!self.inner.causes.is_empty()).then(|| TRACEBACK.cut(self.inner.causes.join("\n")))
     }
 }
 
-fn string(extra: &Map<String, Value>, name: &str) -> Option<String> {
-    extra.get(name)?.as_str().map(str::to_owned)
-}
-
-fn truncated(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(MAX_TRACEBACK_CHARS) {
-        text.truncate(end);
-        text.push_str(TRUNCATION_MARK);
-    }
-    text
+fn string(extra: &Map<String, Value>, name: &str, limit: Limit) -> Option<String> {
+    Some(limit.shown(extra.get(name)?.as_str()?).into_owned())
 }
 
 #[cfg(test)]

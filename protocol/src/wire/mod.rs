@@ -10,3 +10,4 @@ pub mod error;
 pub mod keys;
 pub mod log;
 pub mod request;
+pub(crate) mod text;
