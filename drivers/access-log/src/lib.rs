@@ -9,7 +9,8 @@
 //! | nothing that can be opened | not at all; opening is tried again with each record |
 //!
 //! A file is never truncated. Where a full disk took a part of a line, the next record begins on a line of its own. A
-//! file that has grown to a size can be moved aside, and SIGHUP makes the log open its path anew.
+//! file that has grown to a size can be moved aside, and SIGHUP makes the log open its path anew. Several processes may
+//! append to one file, of which at most one may move it aside.
 //!
 //! # Signals
 //!

@@ -44,7 +44,7 @@ impl Options {
         self
     }
 
-    /// Bounds the queue of a path that is not a regular file, in records and in bytes; 10,000 and 16 MiB unless set.
+    /// Bounds the queue of a path that is not a regular file, in records and in bytes of memory; 10,000 and 16 MiB unless set.
     /// Records beyond that are dropped and counted.
     pub fn queue(mut self, records: usize, bytes: usize) -> Self {
         self.bounds = Bounds { records, bytes };

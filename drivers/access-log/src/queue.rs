@@ -42,7 +42,7 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     lines: VecDeque<String>,
-    /// Of the lines that wait and the one that is being written.
+    /// Memory of the lines that wait and the one that is being written.
     bytes: usize,
     is_writing: bool,
     has_thread: bool,
@@ -65,7 +65,7 @@ impl Queue {
         if state.deadline.is_some() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        if state.held() >= shared.bounds.records || state.bytes + line.len() > shared.bounds.bytes {
+        if state.held() >= shared.bounds.records || state.bytes + line.capacity() > shared.bounds.bytes {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if !state.has_thread {
@@ -73,7 +73,7 @@ impl Queue {
             std::thread::Builder::new().name("access-log".into()).spawn(move || writer::run(&own))?;
             state.has_thread = true;
         }
-        state.bytes += line.len();
+        state.bytes += line.capacity();
         state.lines.push_back(line);
         shared.changed.notify_all();
         Ok(())
@@ -130,9 +130,9 @@ impl Shared {
     }
 
     /// The line from [`next`](Self::next) has been written.
-    pub(crate) fn written(&self, line: &str) {
+    pub(crate) fn written(&self, line: String) {
         let mut state = self.lock();
-        state.bytes -= line.len();
+        state.bytes -= line.capacity();
         state.is_writing = false;
         self.changed.notify_all();
     }

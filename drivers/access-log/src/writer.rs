@@ -19,7 +19,7 @@ pub(crate) fn run(shared: &Shared) {
     loop {
         match shared.next() {
             Next::Output(file) => output.file = file,
-            Next::Line(line) if output.deliver(shared, &line) => shared.written(&line),
+            Next::Line(line) if output.deliver(shared, &line) => shared.written(line),
             Next::Line(_) | Next::End => break,
         }
     }

@@ -180,7 +180,7 @@ impl RpcError {
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Detail>) -> Self {
         let detail = detail.into();
-        let held = || json(&self.inner.details, MAX_HELD_BYTES).map_or(0, |held| held.len());
+        let held = || json(&self.inner.details, MAX_HELD_BYTES).map_or(MAX_HELD_BYTES, |held| held.len());
         if self.inner.details_left_out || json(&detail, MAX_HELD_BYTES - held()).is_none() {
             return self.without_details();
         }

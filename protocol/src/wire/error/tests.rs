@@ -347,6 +347,14 @@ fn details_are_held_beside_a_long_message_and_traceback() {
     assert_eq!((error.details().len(), error.retry_delay()), (2, Some(Duration::from_secs(1))));
     assert!(total(&error) <= 64 << 10);
     assert_eq!(fail_oversized().details().len(), 2, "they are held, and not sent");
+    // However closely details come to the limit, those beyond it take all with them.
+    for bytes in 15_900..16_384 {
+        let first = Detail::Other(json!({"@type": "x.Y", "note": "x".repeat(bytes)}));
+        let error =
+            RpcError::value_error("").with_detail(first).with_detail(error_info("k", &"x".repeat(500)));
+        assert_eq!(error.details(), [], "{bytes}");
+        assert_eq!(error.with_detail(retry(1.0)).details(), [], "{bytes}");
+    }
 }
 
 #[test]
