@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_protocol::client::{CallKind, Connection};
 use vgi_rpc_protocol::service::CallRecord;
+use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{Limits, access_log};
 
 const MIB: usize = 1 << 20;
@@ -64,6 +66,19 @@ fn an_error_that_repeats_50_mb_of_an_argument_is_answered_within_a_mib() {
     let (_, line) = line(&record);
     assert_eq!(line["error_message"], error.message(), "the log repeats the whole text");
     assert_eq!(line["input_bytes"], 50_000_008);
+}
+
+#[test]
+fn of_a_text_that_is_only_lent_no_more_is_copied_than_is_kept() {
+    let argument = "\u{1}".repeat(10_000_000);
+    let error = measure(|| drop(RpcError::value_error(&*argument).with_cause(&argument)));
+    let log = measure(|| drop(LogMessage::info(&*argument).with("x", &argument[..10]).to_metadata("", None)));
+    assert!(
+        error.bytes_max < 256 << 10 && log.bytes_max < 256 << 10,
+        "{} {}",
+        error.bytes_max,
+        log.bytes_max
+    );
 }
 
 #[test]

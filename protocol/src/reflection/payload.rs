@@ -263,10 +263,7 @@ fn kind(method_type: &str, stream_kind: &str) -> Result<MethodKind, DecodeError>
             "exchange" => StreamKind::Exchange,
             _ => StreamKind::Unknown,
         })),
-        _ => Err(DecodeError::Value {
-            column: "method_type",
-            value: Limit::bytes(64).shown(method_type).into_owned(),
-        }),
+        _ => Err(DecodeError::Value { column: "method_type", value: Limit::bytes(64).cut(method_type) }),
     }
 }
 

@@ -175,7 +175,7 @@ fn fields(schema: &Schema) -> Vec<(String, String)> {
     let mut room = MAX_FIELDS_BYTES;
     let mut shown = Vec::with_capacity(schema.fields().len().min(MAX_FIELDS_BYTES / FIELD_BYTES));
     for (index, field) in schema.fields().iter().enumerate() {
-        let name = FIELD_TEXT.shown(field.name()).into_owned();
+        let name = FIELD_TEXT.cut(field.name());
         let data_type = FIELD_TEXT.format(format_args!("{}", TypeText(field.data_type())));
         let taken = name.len() + data_type.len() + FIELD_BYTES;
         if taken > room {

@@ -99,23 +99,27 @@ impl<'a> ErrorContext<'a> {
 /// Making one.
 impl RpcError {
     /// An error of this type, as in `ValueError`. It has code [`Code::Unknown`] until it is classified.
-    pub fn new(error_type: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn new<'t, 'm>(error_type: impl Into<Cow<'t, str>>, message: impl Into<Cow<'m, str>>) -> Self {
         let (error_type, message) = (NAME.cut(error_type), MESSAGE.cut(message));
         Self { inner: Box::new(Inner { error_type, message, ..Inner::default() }) }
     }
 
     /// An error of a kind, with the code that belongs to it.
-    pub fn of_kind(kind: kind::Kind, error_type: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn of_kind<'t, 'm>(
+        kind: kind::Kind,
+        error_type: impl Into<Cow<'t, str>>,
+        message: impl Into<Cow<'m, str>>,
+    ) -> Self {
         Self::new(error_type, message).with_kind(kind.name()).with_code(kind.code())
     }
 
     /// A `StatusError` with this code.
-    pub fn status(code: Code, message: impl Into<String>) -> Self {
+    pub fn status<'a>(code: Code, message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("StatusError", message).with_code(code)
     }
 
     /// An error of this type whose message and causes are those of a Rust error.
-    pub fn from_error(error_type: impl Into<String>, error: &dyn Error) -> Self {
+    pub fn from_error<'a>(error_type: impl Into<Cow<'a, str>>, error: &dyn Error) -> Self {
         let mut converted = Self::new(error_type, MESSAGE.format(format_args!("{error}")));
         let mut cause = error.source();
         while let Some(error) = cause
@@ -128,32 +132,32 @@ impl RpcError {
     }
 
     /// An unclassified `ValueError`: an argument has the right type and a wrong value.
-    pub fn value_error(message: impl Into<String>) -> Self {
+    pub fn value_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("ValueError", message)
     }
 
     /// An unclassified `TypeError`: an argument has the wrong type.
-    pub fn type_error(message: impl Into<String>) -> Self {
+    pub fn type_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("TypeError", message)
     }
 
     /// An unclassified `KeyError`: there is nothing of this name.
-    pub fn key_error(message: impl Into<String>) -> Self {
+    pub fn key_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("KeyError", message)
     }
 
     /// An unclassified `PermissionError`: the caller may not do this.
-    pub fn permission_error(message: impl Into<String>) -> Self {
+    pub fn permission_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("PermissionError", message)
     }
 
     /// An unclassified `RuntimeError`: anything else.
-    pub fn runtime_error(message: impl Into<String>) -> Self {
+    pub fn runtime_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("RuntimeError", message)
     }
 
     /// An unclassified `NotImplementedError`: the method exists and does not do this.
-    pub fn not_implemented(message: impl Into<String>) -> Self {
+    pub fn not_implemented<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("NotImplementedError", message)
     }
 
@@ -169,7 +173,7 @@ impl RpcError {
 
     /// Sets the kind; empty means none. [`of_kind`](Self::of_kind) sets the code with it.
     #[must_use]
-    pub fn with_kind(mut self, kind: impl Into<String>) -> Self {
+    pub fn with_kind<'a>(mut self, kind: impl Into<Cow<'a, str>>) -> Self {
         self.inner.kind = NAME.cut(kind);
         self
     }
@@ -193,7 +197,7 @@ impl RpcError {
 
     /// Sets the traceback, instead of the one that is otherwise made up when the error is sent.
     #[must_use]
-    pub fn with_traceback(mut self, traceback: impl Into<String>) -> Self {
+    pub fn with_traceback<'a>(mut self, traceback: impl Into<Cow<'a, str>>) -> Self {
         self.inner.traceback.clear();
         self.inner.traceback = TRACEBACK.and_bytes(self.room()).cut(traceback);
         self
@@ -479,7 +483,7 @@ impl RpcError {
 }
 
 fn string(extra: &Map<String, Value>, name: &str, limit: Limit) -> Option<String> {
-    Some(limit.shown(extra.get(name)?.as_str()?).into_owned())
+    Some(limit.cut(extra.get(name)?.as_str()?))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::keys;
 use super::text::{Limit, json};
 use crate::ipc::Metadata;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -101,32 +102,32 @@ pub struct LogMessage {
 
 impl LogMessage {
     /// A message without extras.
-    pub fn new(level: Level, message: impl Into<String>) -> Self {
+    pub fn new<'a>(level: Level, message: impl Into<Cow<'a, str>>) -> Self {
         Self { level, message: MESSAGE.cut(message), extra: Map::new() }
     }
 
     /// A message of level `ERROR`.
-    pub fn error(message: impl Into<String>) -> Self {
+    pub fn error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Error, message)
     }
 
     /// A message of level `WARN`.
-    pub fn warn(message: impl Into<String>) -> Self {
+    pub fn warn<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Warn, message)
     }
 
     /// A message of level `INFO`.
-    pub fn info(message: impl Into<String>) -> Self {
+    pub fn info<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Info, message)
     }
 
     /// A message of level `DEBUG`.
-    pub fn debug(message: impl Into<String>) -> Self {
+    pub fn debug<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Debug, message)
     }
 
     /// A message of level `TRACE`.
-    pub fn trace(message: impl Into<String>) -> Self {
+    pub fn trace<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Trace, message)
     }
 

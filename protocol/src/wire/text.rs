@@ -33,16 +33,21 @@ impl Limit {
         Self { bytes, ..self }
     }
 
-    /// The text, cut if it is longer. Memory that is no longer needed is given back.
-    pub(crate) fn cut(self, text: impl Into<String>) -> String {
-        let mut text = text.into();
-        let kept = self.kept(&text).len();
-        if kept < text.len() {
-            text.truncate(kept);
-            text.push_str(self.mark);
-            text.shrink_to_fit();
+    /// The text, cut if it is longer. Of a borrowed text only what is kept is copied; memory that an owned one needs no
+    /// longer is given back.
+    pub(crate) fn cut<'a>(self, text: impl Into<Cow<'a, str>>) -> String {
+        match text.into() {
+            Cow::Borrowed(text) => self.shown(text).into_owned(),
+            Cow::Owned(mut text) => {
+                let kept = self.kept(&text).len();
+                if kept < text.len() {
+                    text.truncate(kept);
+                    text.push_str(self.mark);
+                    text.shrink_to_fit();
+                }
+                text
+            }
         }
-        text
     }
 
     /// The text as it is, or a copy of its start.
@@ -63,7 +68,7 @@ impl Limit {
     pub(crate) fn lossy(self, bytes: &[u8]) -> String {
         // A character more than is kept, so that the cut does not look like damage.
         let start = bytes.get(..self.bytes.saturating_add(4)).unwrap_or(bytes);
-        self.shown(&String::from_utf8_lossy(start)).into_owned()
+        self.cut(String::from_utf8_lossy(start))
     }
 
     /// The start of the text that is kept.
@@ -154,6 +159,7 @@ mod tests {
         for (text, expected) in [("", ""), ("abcd", "abcd"), ("abcde", "abcd…"), ("éé", "éé"), ("aéé", "aé…")]
         {
             assert_eq!(four.cut(text), expected);
+            assert_eq!(four.cut(text.to_owned()), expected);
             assert_eq!(four.shown(text), expected);
             assert_eq!(four.format(format_args!("{text}")), expected);
             assert_eq!(four.lossy(text.as_bytes()), expected);
