@@ -56,10 +56,11 @@ impl Reader {
         }
     }
 
+    /// The whole lines. An empty one comes first where the reader before took a part of a line with it.
     fn lines(&self) -> Vec<Value> {
         let whole = self.text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         let text = std::str::from_utf8(&self.text[..whole]).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
@@ -140,6 +141,31 @@ fn a_reader_that_goes_and_comes_back_misses_nothing_in_between() {
     }
     assert!(!log.flush(Duration::from_millis(50)));
     Reader::open(&path).until(|lines| lines.len() == 3);
+    assert!(log.flush(LONG));
+}
+
+#[test]
+fn a_record_of_which_a_reader_took_a_part_is_written_whole_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = fifo(dir.path());
+    let log = Options::new(&path).open().unwrap();
+    let mut first = Reader::open(&path);
+    // More than a FIFO holds.
+    let mut long = record();
+    long.method = "x".repeat(500_000);
+    log.write(&long);
+    log.write(&record());
+    let mut part = [0; 5000];
+    let deadline = Instant::now() + LONG;
+    while first.file.read(&mut part).map_or(true, |count| count == 0) {
+        assert!(Instant::now() < deadline, "nothing came");
+    }
+    drop(first);
+    // A reader that came before the log has noticed would get the rest of the line.
+    std::thread::sleep(Duration::from_millis(300));
+    let lines = Reader::open(&path).until(|lines| lines.len() == 2);
+    assert_eq!(lines[0]["method"], long.method);
+    assert_eq!(lines[1]["method"], "nothing");
     assert!(log.flush(LONG));
 }
 

@@ -1,7 +1,9 @@
 //! Errors there and back: the vectors V1 to V4, V7 and V9 of MULTI_PROTOCOL_HOSTING 3, tracebacks, tolerance.
 
-use super::super::detail::{BadRequest, ErrorInfo};
 use super::*;
+use crate::ipc::Metadata;
+use crate::wire::detail::{BadRequest, ErrorInfo};
+use crate::wire::keys;
 use serde_json::json;
 
 const FIXTURE: &str = "conformance.Secondary.v1";
