@@ -15,6 +15,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_http::Address;
 use vgi_rpc_protocol::service::Service;
@@ -32,8 +33,7 @@ fn main() -> ExitCode {
 
 fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
     let service = Arc::new(hosting::service(options)?);
-    let access_log =
-        options.access_log().map(|path| vgi_rpc_access_log::Options::new(path).open()).transpose()?;
+    let access_log = options.access_log().map(vgi_rpc_access_log::Options::open).transpose()?;
     let sockets = || {
         vgi_rpc_unix::Server::new(service.clone())
             .threaded(options.threaded())
@@ -42,12 +42,18 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
             .access_log(access_log.clone())
             .end_on_signals(true)
     };
-    match options.transport() {
-        Transport::Pipe => Ok(vgi_rpc_stdio::Server::new(service).access_log(access_log).serve_stdio()?),
+    let stdio = || vgi_rpc_stdio::Server::new(service.clone()).access_log(access_log.clone());
+    let served = match options.transport() {
+        Transport::Pipe => stdio().serve_stdio().map_err(Into::into),
         Transport::Unix(path) => listen(sockets().bind_unix(path)?),
         Transport::Tcp(address) => listen(sockets().bind_tcp(address)?),
-        Transport::Http(port) => serve_http(options, port, service.clone(), access_log),
+        Transport::Http(port) => serve_http(options, port, service.clone(), access_log.clone()),
+    };
+    if let Some(log) = access_log {
+        // Threads of connections that are still open may hold clones.
+        log.close(Duration::from_secs(1));
     }
+    served
 }
 
 fn listen(server: vgi_rpc_unix::Bound) -> Result<(), Box<dyn Error>> {

@@ -5,8 +5,10 @@ mod http;
 use clap::{Parser, ValueEnum};
 pub use http::{HttpOptions, ProofMode};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use vgi_rpc_protocol::access_log::DEFAULT_MAX_RECORD_BYTES;
 
 /// Hosts ConformanceService and conformance.Secondary.v1 for the conformance suite of vgi-rpc.
 #[derive(Debug, Parser)]
@@ -61,6 +63,15 @@ pub struct Options {
     /// Append a JSON line per call to this file
     #[arg(long, value_name = "PATH", env = "VGI_ACCESS_LOG")]
     access_log: Option<PathBuf>,
+
+    /// Reduce a record of the access log that has more bytes than this to its required fields
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "VGI_RPC_ACCESS_LOG_MAX_RECORD_BYTES",
+        default_value_t = NonZeroUsize::new(DEFAULT_MAX_RECORD_BYTES).unwrap_or(NonZeroUsize::MIN)
+    )]
+    access_log_max_record_bytes: NonZeroUsize,
 
     /// Host a protocol that reports its calls' transport, and nothing else
     #[arg(long, conflicts_with = "hosted_order")]
@@ -142,9 +153,10 @@ impl Options {
         (!self.idle_timeout.is_zero()).then_some(self.idle_timeout)
     }
 
-    /// Where to log calls, if anywhere.
-    pub fn access_log(&self) -> Option<&Path> {
-        self.access_log.as_deref()
+    /// Where and how to log calls, if anywhere.
+    pub fn access_log(&self) -> Option<vgi_rpc_access_log::Options> {
+        let log = vgi_rpc_access_log::Options::new(self.access_log.as_deref()?);
+        Some(log.max_record_bytes(self.access_log_max_record_bytes.get()))
     }
 
     /// What to host.
@@ -206,6 +218,16 @@ mod tests {
         let (one, other) = (parse(&[]).unwrap().server_id(), parse(&[]).unwrap().server_id());
         assert_ne!(one, other);
         assert!(one.len() == 12 && one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
+    }
+
+    #[test]
+    fn records_of_the_access_log_are_bounded() {
+        let limit = |flags: &[&str]| parse(flags).map(|options| options.access_log_max_record_bytes.get());
+        assert_eq!(limit(&[]).unwrap(), 1_048_576);
+        assert_eq!(limit(&["--access-log-max-record-bytes", "4096"]).unwrap(), 4096);
+        assert!(limit(&["--access-log-max-record-bytes", "0"]).is_err());
+        assert!(parse(&[]).unwrap().access_log().is_none());
+        assert!(parse(&["--access-log", "x"]).unwrap().access_log().is_some());
     }
 
     #[test]

@@ -4,18 +4,68 @@
 //! Writing lines somewhere is a driver's work, and so is knowing what time it is.
 
 use crate::service::{CallRecord, MethodKind};
+use crate::wire::text::{self, Limit};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// The channel that every line names.
 const LOGGER: &str = "vgi_rpc.access";
+/// Most bytes of a line without its end, unless another limit is chosen. Section 5b.
+pub const DEFAULT_MAX_RECORD_BYTES: usize = 1 << 20;
+/// What is kept of a text that says who the caller is.
+const CALLER: Limit = Limit::bytes(1 << 10);
+/// What a line keeps when it would be too long: what every line must have, the stream's id that the schema demands of
+/// streams, the whole error message, and the count of lost records, which no other line repeats.
+const ESSENTIAL: [&str; 20] = [
+    "timestamp",
+    "level",
+    "logger",
+    "message",
+    "server_id",
+    "protocol",
+    "protocol_hash",
+    "method",
+    "method_type",
+    "principal",
+    "auth_domain",
+    "authenticated",
+    "remote_addr",
+    "duration_ms",
+    "status",
+    "error_type",
+    "error_message",
+    "stream_id",
+    "dropped_records",
+    "truncated",
+];
 
-/// One line, its end included.
+/// One line of at most [`DEFAULT_MAX_RECORD_BYTES`], its end included.
 ///
 /// `now` is the time since the Unix epoch, `dropped` how many records could not be written since the last one that
 /// was.
 pub fn line(record: &CallRecord, now: Duration, dropped: u64) -> String {
+    line_within(record, now, dropped, DEFAULT_MAX_RECORD_BYTES)
+}
+
+/// One line as [`line()`] makes it, with another limit. A record that has more than `max_record_bytes` is reduced to the
+/// fields that every record must have and the whole error message, and has `truncated: "record_too_large"`; such a line
+/// may be longer than the limit. Section 5b; its first step does not arise, since a record has no `claims`.
+pub fn line_within(record: &CallRecord, now: Duration, dropped: u64, max_record_bytes: usize) -> String {
+    let mut fields = fields(record, now, dropped);
+    let mut line = match text::json(&fields, max_record_bytes) {
+        Some(line) => line,
+        None => {
+            fields.insert("truncated".into(), "record_too_large".into());
+            fields.retain(|name, _| ESSENTIAL.contains(&name.as_str()));
+            Value::Object(fields).to_string()
+        }
+    };
+    line.push('\n');
+    line
+}
+
+fn fields(record: &CallRecord, now: Duration, dropped: u64) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut put = |key: &str, value: Value| fields.insert(key.into(), value);
     let status = if record.error.is_some() || record.cancelled { "error" } else { "ok" };
@@ -29,10 +79,10 @@ pub fn line(record: &CallRecord, now: Duration, dropped: u64) -> String {
     put("method", record.method.as_str().into());
     put("method_type", if record.kind == MethodKind::Unary { "unary" } else { "stream" }.into());
     let auth = &record.peer.auth;
-    put("principal", auth.principal.as_str().into());
-    put("auth_domain", auth.domain.as_str().into());
+    put("principal", CALLER.shown(&auth.principal).into());
+    put("auth_domain", CALLER.shown(&auth.domain).into());
     put("authenticated", auth.authenticated.into());
-    put("remote_addr", record.peer.remote_address.as_deref().unwrap_or_default().into());
+    put("remote_addr", CALLER.shown(record.peer.remote_address.as_deref().unwrap_or_default()).into());
     put("duration_ms", milliseconds(record.ended.saturating_sub(record.started)).into());
     put("status", status.into());
     match (&record.error, record.cancelled) {
@@ -91,9 +141,7 @@ pub fn line(record: &CallRecord, now: Duration, dropped: u64) -> String {
     if dropped > 0 {
         put("dropped_records", dropped.into());
     }
-    let mut line = Value::Object(fields).to_string();
-    line.push('\n');
-    line
+    fields
 }
 
 /// RFC 3339 in UTC with milliseconds.

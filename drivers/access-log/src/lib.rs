@@ -1,157 +1,157 @@
-//! Writes the access log: a JSON line per call, flushed one by one, so that a call is in the log before its client
-//! has the answer.
+//! Writes the access log: a JSON line per call. The file's content is in [`vgi_rpc_protocol::access_log`]; here is how it
+//! is kept. No call fails or waits because its record cannot be written: what is lost is counted, and the next record
+//! that gets through says how many are missing.
 //!
-//! What a line says is decided by [`vgi_rpc_protocol::access_log`]. Here is the file: appending, rotating by size,
-//! reopening when SIGHUP says that somebody moved it. A disk that is full fails no call: the next line that can be
-//! written says how many are missing.
+//! | what the path leads to | how a record is written |
+//! | --- | --- |
+//! | a regular file | at once, before the call is answered, in one write at the file's end |
+//! | a FIFO, a terminal, another device | by a thread of the log's own, from a bounded queue |
+//! | nothing that can be opened | not at all; opening is tried again with each record |
+//!
+//! A file is never truncated. Where a full disk took a part of a line, the next record begins on a line of its own. A
+//! file that has grown to a size can be moved aside, and SIGHUP makes the log open its path anew. Several processes may
+//! append to one file, of which at most one may move it aside.
+//!
+//! # Signals
+//!
+//! Opening a log registers handlers for two signals: SIGHUP, and SIGXFSZ, which would otherwise end the process at the
+//! size limit of `ulimit -f`. SIGPIPE is left alone: Rust programs ignore it before `main`, and a host of another
+//! language that lets a log write to a FIFO must ignore it too.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+mod destination;
+mod file;
+mod options;
+mod queue;
+mod rotation;
+mod writer;
+
+pub use options::Options;
+
+use destination::Destination;
+use file::LogFile;
+use queue::Queue;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_protocol::access_log;
 use vgi_rpc_protocol::service::CallRecord;
 
+/// How long the last clone of a log waits, when it is dropped, for records that are still in the queue.
+const PATIENCE_AT_END: Duration = Duration::from_secs(1);
+
 /// An access log. Clones write to the same file, one line at a time.
+///
+/// When the last clone is dropped, the log is [closed](Self::close) with a patience of a second.
 #[derive(Clone, Debug)]
 pub struct AccessLog(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    rotation: Option<Rotation>,
-    hung_up: Arc<AtomicBool>,
-    sink: Mutex<Sink>,
-}
-
-/// When a file is moved aside, and how many of the moved ones are kept.
-#[derive(Clone, Copy, Debug)]
-struct Rotation {
-    max_bytes: u64,
-    kept: u32,
+    rotation: Option<rotation::Rotation>,
+    max_record_bytes: usize,
+    /// The path is to be opened anew: SIGHUP came, or the queue's thread found a regular file there.
+    reopen: Arc<AtomicBool>,
+    queue: Queue,
+    state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct Sink {
-    /// `None` after opening failed; tried again with the next record.
-    file: Option<File>,
-    len: u64,
+struct State {
+    target: Target,
     dropped: u64,
 }
 
-/// How an access log is to be kept.
-#[derive(Clone, Debug)]
-pub struct Options {
-    path: PathBuf,
-    rotation: Option<Rotation>,
-}
-
-impl Options {
-    /// Appends to the file at this path, which is made if it is not there.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), rotation: None }
-    }
-
-    /// Moves the file aside once it has grown to `max_bytes`, as `PATH.1`, `PATH.2` and so on up to `kept` of them.
-    pub fn rotate(mut self, max_bytes: u64, kept: u32) -> Self {
-        self.rotation = (max_bytes > 0).then_some(Rotation { max_bytes, kept });
-        self
-    }
-
-    /// Opens the log. SIGHUP makes it open its path anew from then on.
-    ///
-    /// # Errors
-    /// When the file cannot be opened.
-    pub fn open(self) -> io::Result<AccessLog> {
-        let (file, len) = append(&self.path)?;
-        let hung_up = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(signal_hook::consts::SIGHUP, hung_up.clone())?;
-        let sink = Mutex::new(Sink { file: Some(file), len, dropped: 0 });
-        Ok(AccessLog(Arc::new(Inner { path: self.path, rotation: self.rotation, hung_up, sink })))
-    }
+/// Where records go.
+#[derive(Debug)]
+enum Target {
+    /// Nowhere: opening failed, or is due.
+    Closed,
+    File(LogFile),
+    Queue,
 }
 
 impl AccessLog {
-    /// Writes one record. What cannot be written is counted, and reported with the next one that can.
+    /// Writes one record, or gives it to the queue. A record that can be neither written nor queued is dropped and
+    /// counted, and the next one says how many were.
     pub fn write(&self, record: &CallRecord) {
         let inner = &*self.0;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // A thread that panicked while it held the file has left it usable.
-        let mut sink = inner.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = access_log::line(record, now, sink.dropped);
-        match sink.append(inner, line.as_bytes()) {
-            Ok(()) => sink.dropped = 0,
-            Err(_) => sink.dropped += 1,
+        let mut state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = access_log::line_within(record, now, state.dropped, inner.max_record_bytes);
+        match inner.append(&mut state, line) {
+            Ok(()) => state.dropped = 0,
+            Err(_) => state.dropped += 1,
         }
+    }
+
+    /// Waits until the queue has been written, for at most this long. False if it has not.
+    ///
+    /// A regular file needs no flush: what [`write`](Self::write) was given is written when that returns.
+    pub fn flush(&self, patience: Duration) -> bool {
+        self.0.queue.flush(patience)
+    }
+
+    /// Ends the queue: writes what it has, for at most this long, and not at all if there is no reader. Later records of
+    /// a path that is not a regular file are dropped.
+    ///
+    /// For a process that is about to end while clones of the log are still held elsewhere.
+    pub fn close(&self, patience: Duration) {
+        self.0.queue.close(patience);
     }
 }
 
-impl Sink {
-    fn append(&mut self, inner: &Inner, line: &[u8]) -> io::Result<()> {
-        if inner.hung_up.swap(false, Ordering::Relaxed) {
-            self.file = None;
+impl Inner {
+    fn append(&self, state: &mut State, line: String) -> std::io::Result<()> {
+        if self.reopen.swap(false, Ordering::Relaxed) {
+            state.target = Target::Closed;
         }
-        if let Some(rotation) = inner.rotation
-            && self.len > 0
-            && self.len + line.len() as u64 > rotation.max_bytes
+        if let (Target::File(file), Some(rotation)) = (&mut state.target, self.rotation)
+            && file.is_full(rotation, line.len())
         {
-            self.file = None;
-            rotate(&inner.path, rotation.kept)?;
+            let moved = file.is_at(&self.path).then(|| rotation.rotate(&self.path));
+            state.target = Target::Closed;
+            moved.unwrap_or(Ok(()))?;
         }
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => {
-                let (file, len) = append(&inner.path)?;
-                self.len = len;
-                none.insert(file)
+        if let Target::Closed = state.target {
+            state.target = self.open()?;
+        }
+        match &mut state.target {
+            Target::Closed => Err(std::io::ErrorKind::NotFound.into()),
+            Target::File(file) => {
+                let written = file.append(&self.path, line);
+                if file.is_lost() {
+                    state.target = Target::Closed;
+                }
+                written
             }
-        };
-        // One write for one line, so that readers see whole lines.
-        let result = file.write_all(line);
-        if result.is_ok() {
-            self.len += line.len() as u64;
-        } else {
-            self.cut(inner);
-        }
-        result
-    }
-
-    /// Takes back what a full disk took of a line, so that the next one begins on its own.
-    fn cut(&mut self, inner: &Inner) {
-        let cut = OpenOptions::new().write(true).open(&inner.path).and_then(|file| file.set_len(self.len));
-        if cut.is_err() {
-            self.file = None;
+            Target::Queue => self.queue.push(line),
         }
     }
-}
 
-fn append(path: &Path) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
-    let len = file.metadata()?.len();
-    Ok((file, len))
-}
-
-/// Moves `PATH` to `PATH.1`, that to `PATH.2`, and so on; the last one goes.
-fn rotate(path: &Path, kept: u32) -> io::Result<()> {
-    let numbered = |number: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{number}"));
-        PathBuf::from(name)
-    };
-    if kept == 0 {
-        return ignore_missing(std::fs::remove_file(path));
+    fn open(&self) -> std::io::Result<Target> {
+        Ok(match Destination::open(&self.path)? {
+            Destination::Regular(file) => {
+                // What the queue still has goes to this file too.
+                self.queue.replace_output(None);
+                Target::File(LogFile::new(file, &self.path))
+            }
+            Destination::Other(file) => {
+                self.queue.replace_output(Some(file));
+                Target::Queue
+            }
+            Destination::NoReader => {
+                self.queue.replace_output(None);
+                Target::Queue
+            }
+        })
     }
-    for number in (1..kept).rev() {
-        ignore_missing(std::fs::rename(numbered(number), numbered(number + 1)))?;
-    }
-    ignore_missing(std::fs::rename(path, numbered(1)))
 }
 
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.close(PATIENCE_AT_END);
     }
 }

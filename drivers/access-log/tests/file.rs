@@ -1,50 +1,17 @@
-//! The log's file: appending, rotating, reopening, and a disk that is full.
+//! A log in a regular file: appending, rotating, reopening, and never cutting anything off.
 
+mod common;
+
+use common::{hang_up, lines, record, signals, write_until};
 use serde_json::Value;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 use vgi_rpc_access_log::Options;
-use vgi_rpc_protocol::client::{Call, CallKind, Connection};
-use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
-use vgi_rpc_protocol::service::{CallRecord, Method, Peer, Protocol, Responder, Service, TransportKind};
-use vgi_rpc_protocol::{IdSource, Limits, Next};
 
-/// A signal is for the whole process: tests that send one take turns.
-static SIGNALS: Mutex<()> = Mutex::new(());
-
-/// The record of a call that was really made.
-fn record() -> CallRecord {
-    let method = Method::new("nothing").unary(|_, _| Ok(()));
-    let service =
-        Service::builder("log000000000").protocol(Protocol::new("test.Log.v1").method(method)).build();
-    let peer = Peer::new(TransportKind::Pipe, "log000000000");
-    let mut server = Responder::new(Arc::new(service.unwrap()), peer, Limits::default(), IdSource::seeded(1));
-    server.record_calls();
-    let mut client = Connection::new(Limits::default());
-    let call = Call {
-        protocol: "test.Log.v1",
-        method: "nothing",
-        protocol_version: None,
-        request_id: None,
-        kind: CallKind::Unary,
-        metadata: Metadata::new(),
-    };
-    let row = arrow_array::RecordBatch::new_empty(Arc::new(arrow_schema::Schema::empty()));
-    client.call(&call, &EncodedSchema::empty(), &row).unwrap();
-    while let Some(bytes) = client.poll_transmit().and_then(|outbox| outbox.pop_segment()) {
-        server.receive(bytes);
-    }
-    while let Ok(Next::Event(work)) = server.poll_work() {
-        server.complete(work.run()).unwrap();
-    }
-    server.poll_record().unwrap()
-}
-
-fn lines(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+fn append(path: &Path, bytes: &[u8]) {
+    OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
 }
 
 #[test]
@@ -69,54 +36,151 @@ fn files_are_moved_aside_by_size_and_the_oldest_goes() {
         log.write(&record);
     }
     let mut names: Vec<_> =
-        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["access.jsonl", "access.jsonl.1", "access.jsonl.2"]);
     for name in names {
         let path = dir.path().join(name);
-        assert!(std::fs::metadata(&path).unwrap().len() <= 1000);
+        assert!(fs::metadata(&path).unwrap().len() <= 1000);
         assert!(!lines(&path).is_empty(), "whole lines only");
     }
 }
 
+/// Moving aside by size what another process has put there would lose it.
 #[test]
-fn sighup_opens_the_path_anew() {
-    let _turn = SIGNALS.lock().unwrap_or_else(PoisonError::into_inner);
+fn rotation_moves_no_file_but_its_own() {
     let dir = tempfile::tempdir().unwrap();
-    let (path, moved) = (dir.path().join("access.jsonl"), dir.path().join("moved"));
-    let log = Options::new(&path).open().unwrap();
+    let path = dir.path().join("access.jsonl");
+    let log = Options::new(&path).rotate(1, 1).open().unwrap();
     log.write(&record());
-    std::fs::rename(&path, &moved).unwrap();
+    fs::rename(&path, dir.path().join("elsewhere")).unwrap();
+    fs::write(&path, "").unwrap();
     log.write(&record());
-    assert_eq!(lines(&moved).len(), 2, "until told otherwise it writes to the file it has");
-    let sent = Command::new("sh").args(["-c", &format!("kill -HUP {}", std::process::id())]).status();
-    assert!(sent.unwrap().success());
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while !path.exists() {
-        assert!(Instant::now() < deadline, "SIGHUP was not heard");
-        log.write(&record());
-    }
+    assert!(!dir.path().join("access.jsonl.1").exists());
     assert_eq!(lines(&path).len(), 1);
 }
 
 #[test]
-fn what_a_full_disk_swallowed_is_reported_and_fails_nothing() {
-    let _turn = SIGNALS.lock().unwrap_or_else(PoisonError::into_inner);
-    // A device that is always full stands in for the disk.
+fn sighup_opens_the_path_anew() {
+    let _turn = signals();
+    let dir = tempfile::tempdir().unwrap();
+    let (path, moved) = (dir.path().join("access.jsonl"), dir.path().join("moved"));
+    let log = Options::new(&path).open().unwrap();
+    log.write(&record());
+    fs::rename(&path, &moved).unwrap();
+    log.write(&record());
+    assert_eq!(lines(&moved).len(), 2, "without a signal it writes to the file it has");
+    hang_up();
+    write_until(&log, || path.exists());
+    assert_eq!(lines(&path).len(), 1);
+}
+
+#[test]
+fn a_record_begins_on_a_line_of_its_own_after_a_torn_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("access.jsonl");
-    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    fs::write(&path, r#"{"torn before"#).unwrap();
     let log = Options::new(&path).open().unwrap();
-    let record = record();
-    log.write(&record);
-    log.write(&record);
-    std::fs::remove_file(&path).unwrap();
-    let sent = Command::new("sh").args(["-c", &format!("kill -HUP {}", std::process::id())]).status();
-    assert!(sent.unwrap().success());
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while !path.exists() {
-        assert!(Instant::now() < deadline, "the log did not recover");
-        log.write(&record);
+    log.write(&record());
+    append(&path, br#"{"torn by another process"#);
+    log.write(&record());
+    log.write(&record());
+    let text = fs::read_to_string(&path).unwrap();
+    let whole: Vec<bool> = text.lines().map(|line| serde_json::from_str::<Value>(line).is_ok()).collect();
+    assert_eq!(whole, [false, true, false, true, true], "{text}");
+    assert!(text.starts_with("{\"torn before\n") && text.contains("\n{\"torn by another process\n"));
+}
+
+#[test]
+fn a_file_that_was_emptied_begins_with_a_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.jsonl");
+    let log = Options::new(&path).open().unwrap();
+    log.write(&record());
+    append(&path, b"torn");
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    log.write(&record());
+    assert_eq!(lines(&path).len(), 1);
+}
+
+#[test]
+fn two_logs_on_one_file_lose_and_tear_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.jsonl");
+    fs::write(&path, "").unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let log = Options::new(&path).open().unwrap();
+                let record = record();
+                (0..300).for_each(|_| log.write(&record));
+            });
+        }
+        scope.spawn(|| (0..300).for_each(|_| append(&path, b"{\"foreign\":true}\n")));
+    });
+    let text = fs::read_to_string(&path).unwrap();
+    // A writer that is interrupted amid its line looks as if it had torn it, which puts an empty line behind it.
+    let lines = text.lines().filter(|line| !line.is_empty());
+    let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 900);
+    assert_eq!(lines.iter().filter(|line| line["foreign"] == true).count(), 300);
+    assert!(lines.iter().all(|line| line.get("dropped_records").is_none()));
+}
+
+#[test]
+fn what_took_the_files_place_fails_nothing_and_is_reported() {
+    let _turn = signals();
+    let dir = tempfile::tempdir().unwrap();
+    let (path, moved) = (dir.path().join("access.jsonl"), dir.path().join("moved"));
+    let log = Options::new(&path).open().unwrap();
+    let place = |what: &str| match what {
+        "a directory" => fs::create_dir(&path).unwrap(),
+        "a socket" => drop(UnixListener::bind(&path).unwrap()),
+        _ => std::os::unix::fs::symlink(dir.path().join("missing/file"), &path).unwrap(),
+    };
+    for what in ["a directory", "a socket", "a symlink to nowhere"] {
+        log.write(&record());
+        let before = fs::read(&path).unwrap();
+        fs::rename(&path, &moved).unwrap();
+        place(what);
+        hang_up();
+        let reopened = std::time::Instant::now() + std::time::Duration::from_millis(500);
+        let mut lost = 0_u64;
+        while std::time::Instant::now() < reopened || lost < 3 {
+            log.write(&record());
+            lost += 1;
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let still_written =
+            lines(&moved).len() as u64 - before.iter().filter(|byte| **byte == b'\n').count() as u64;
+        if path.is_dir() {
+            fs::remove_dir(&path).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
+        log.write(&record());
+        assert_eq!(lines(&path)[0]["dropped_records"], lost - still_written, "{what}");
+        assert!(fs::read(&moved).unwrap().starts_with(&before), "nothing was cut off");
     }
-    assert!(lines(&path)[0]["dropped_records"].as_u64().unwrap() >= 2);
+}
+
+#[test]
+fn a_path_that_cannot_be_opened_at_the_start_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    for path in [dir.path().to_owned(), dir.path().join("missing/file"), socket] {
+        assert!(Options::new(&path).open().is_err(), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_record_above_the_limit_is_reduced_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.jsonl");
+    let log = Options::new(&path).max_record_bytes(200).open().unwrap();
+    log.write(&record());
+    let line = &lines(&path)[0];
+    assert_eq!(line["truncated"], "record_too_large");
+    assert!(line["method"] == "nothing" && line.get("request_fields").is_none(), "{line}");
 }

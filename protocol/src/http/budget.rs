@@ -5,6 +5,7 @@ use super::headers::ACCEPT_MAX_RESPONSE_BYTES;
 use crate::service::ResponseBudget;
 use crate::wire::code::Code;
 use crate::wire::error::RpcError;
+use crate::wire::text::Limit;
 use http::HeaderMap;
 use std::ops::RangeInclusive;
 
@@ -13,8 +14,8 @@ pub const ACCEPTED_LIMITS: RangeInclusive<u64> = 65_536..=9_007_199_254_740_991;
 
 /// Type of the error that takes the place of a response that is too large.
 const TOO_LARGE_TYPE: &str = "ResponseTooLargeError";
-/// Most bytes of a refused value that an error repeats.
-const MAX_SHOWN_BYTES: usize = 64;
+/// What an error repeats of a refused value.
+const SHOWN: Limit = Limit::bytes(64);
 
 /// A `VGI-Accept-Max-Response-Bytes` that breaks the grammar: status 400, before any method runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,10 +42,7 @@ pub fn accepted(headers: &HeaderMap) -> Result<Option<u64>, InvalidLimit> {
             return Err(InvalidLimit { found: format!("{} values", values.count().saturating_add(2)) });
         }
     };
-    canonical(value).map(Some).ok_or_else(|| {
-        let shown = value.get(..MAX_SHOWN_BYTES).unwrap_or(value);
-        InvalidLimit { found: String::from_utf8_lossy(shown).into_owned() }
-    })
+    canonical(value).map(Some).ok_or_else(|| InvalidLimit { found: SHOWN.lossy(value) })
 }
 
 fn canonical(value: &[u8]) -> Option<u64> {
@@ -136,7 +134,7 @@ mod tests {
             assert!(limit(&[raw]).is_err(), "{raw:?}");
         }
         assert_eq!(limit(&["65536", "65536"]), Err(InvalidLimit { found: "2 values".into() }));
-        assert_eq!(limit(&[&"9".repeat(9000)]).unwrap_err().found.len(), MAX_SHOWN_BYTES);
+        assert_eq!(limit(&[&"9".repeat(9000)]).unwrap_err().found, "9".repeat(64) + "…");
     }
 
     /// `precedence` of the specification's vectors.

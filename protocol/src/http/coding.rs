@@ -13,14 +13,15 @@ pub use codecs::{CodecSettings, Codecs, DecodeError};
 pub(crate) use pool::Pool;
 
 use super::headers;
+use crate::wire::text::Limit;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderName};
 use std::fmt;
 
 /// The token for "not coded". It can be offered, and is never advertised.
 const IDENTITY: &str = "identity";
-/// Most bytes of a refused coding's name that an error repeats.
-const MAX_SHOWN_BYTES: usize = 64;
+/// What an error repeats of a refused coding's name.
+const SHOWN: Limit = Limit::bytes(64);
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,8 +145,7 @@ fn named_coding(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Coding>
     let unsupported = || {
         let lines: Vec<&[u8]> = headers.get_all(name).iter().map(|line| line.as_bytes()).collect();
         let text = lines.join(&b", "[..]);
-        let shown = text.get(..MAX_SHOWN_BYTES).unwrap_or(&text);
-        Unsupported { found: String::from_utf8_lossy(shown).into_owned() }
+        Unsupported { found: SHOWN.lossy(&text) }
     };
     if headers.get_all(name).iter().any(|line| line.to_str().is_err()) {
         return Err(unsupported());

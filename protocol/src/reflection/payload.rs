@@ -3,6 +3,7 @@
 use crate::Limits;
 use crate::ipc::{self, EncodedSchema, FramingError, Item, ReadError};
 use crate::service::{Idempotency, MethodKind, StreamKind};
+use crate::wire::text::Limit;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayAccessor, ArrayRef, BinaryArray, BooleanArray, ListArray, RecordBatch};
 use arrow_array::{StringArray, StructArray};
@@ -262,7 +263,7 @@ fn kind(method_type: &str, stream_kind: &str) -> Result<MethodKind, DecodeError>
             "exchange" => StreamKind::Exchange,
             _ => StreamKind::Unknown,
         })),
-        _ => Err(DecodeError::Value { column: "method_type", value: method_type.to_owned() }),
+        _ => Err(DecodeError::Value { column: "method_type", value: Limit::bytes(64).cut(method_type) }),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Brings batches to the schema that a method declares: selects columns by name, then casts them. WIRE_PROTOCOL 9.
 
 use super::cast::{cast, cast_bytes, has_nulls, hold};
-use super::validate::shortened;
+use super::type_text::Columns;
+use super::validate::REFUSAL;
 use crate::memory::{Account, OverBudget, Reservation};
 use crate::wire::error::RpcError;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -46,10 +47,10 @@ pub(crate) fn conform_input(
         return Ok(batch);
     }
     let mismatch = |detail| {
-        let (expected, got) = (names(schema), names(batch.schema_ref()));
-        InputError::Mismatch(RpcError::type_error(shortened(format!(
-            "Input schema mismatch ({}): expected columns {expected}, got {got}",
-            shortened(detail)
+        let (expected, got) = (Columns(schema), Columns(batch.schema_ref()));
+        let detail = REFUSAL.cut(detail);
+        InputError::Mismatch(RpcError::type_error(REFUSAL.format(format_args!(
+            "Input schema mismatch ({detail}): expected columns {expected}, got {got}"
         ))))
     };
     let selected = select_all(batch.schema_ref(), schema).map_err(mismatch)?;
@@ -159,12 +160,6 @@ fn cast_columns(
 
 fn columns<'a>(batch: &'a RecordBatch, selected: &'a [usize]) -> impl Iterator<Item = &'a ArrayRef> {
     selected.iter().filter_map(|index| batch.columns().get(*index))
-}
-
-fn names(schema: &Schema) -> String {
-    let fields: Vec<_> =
-        schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
-    format!("[{}]", fields.join(", "))
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@
 //! | `resolve`, `validate` | routing, the version gate, the parameter check |
 //! | `work`, `responder` | invoking handlers; the machine |
 //! | `conform`, `cast` | bringing batches to a declared schema |
-//! | `record`, `hooks` | what happened in a call, and who is told |
+//! | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved, and who is told |
+//! | `type_text` | Arrow types in errors and records |
 
 pub(crate) mod answer;
 mod args;
@@ -23,6 +24,7 @@ mod context;
 pub(crate) mod hooks;
 mod host;
 mod info;
+mod logical_bytes;
 pub(crate) mod method;
 pub(crate) mod protocol;
 mod record;
@@ -30,6 +32,7 @@ pub(crate) mod resolve;
 mod responder;
 pub(crate) mod session;
 mod stream;
+mod type_text;
 pub(crate) mod validate;
 mod version;
 pub(crate) mod work;

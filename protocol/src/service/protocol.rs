@@ -9,6 +9,7 @@ use super::version::Version;
 use crate::reflection;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
+use crate::wire::text::Limit;
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
@@ -154,7 +155,7 @@ impl fmt::Debug for Hosted {
 /// Checks a name that is to be registered.
 fn check_name(name: &str, reserved: bool) -> Result<(), ServiceError> {
     if !is_protocol_name(name) {
-        return Err(ServiceError::InvalidName(name.chars().take(MAX_NAME_BYTES).collect()));
+        return Err(ServiceError::InvalidName(Limit::bytes(MAX_NAME_BYTES).cut(name)));
     }
     if !reserved && name.starts_with(keys::RESERVED_PREFIX) {
         return Err(ServiceError::ReservedName(name.into()));

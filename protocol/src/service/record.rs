@@ -2,12 +2,26 @@
 
 use super::context::Peer;
 use super::info::{MethodKind, ProtocolInfo};
+use super::logical_bytes;
+use super::type_text::TypeText;
 use crate::wire::error::RpcError;
+use crate::wire::text::Limit;
 use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Most bytes of the names and types of a request's columns that a record holds. With what else a record says of a
+/// request, of which no text is longer than 1 KiB, that stays below 64 KiB.
+const MAX_FIELDS_BYTES: usize = 48 << 10;
+/// What one field takes beside its name and type, in a log line.
+const FIELD_BYTES: usize = r#"{"name":"","type":""},"#.len();
+/// What is kept of one column's name, and of its type.
+const FIELD_TEXT: Limit = Limit::bytes(4 << 10);
+
 /// One call that has ended. It holds no value of any parameter, input or result.
+///
+/// What the peer chose is bounded: see [`request_fields`](Self::request_fields) and [`RpcError`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallRecord {
@@ -25,7 +39,8 @@ pub struct CallRecord {
     pub request_id: String,
     /// Names the stream: 32 lowercase hex digits. `None` for unary calls.
     pub stream_id: Option<String>,
-    /// Name and Arrow type of each column that the request had.
+    /// Name and Arrow type of each column that the request had, each cut to 4 KiB. Columns beyond 48 KiB of text are
+    /// counted in one last entry, whose name is `…`.
     pub request_fields: Vec<(String, String)>,
     /// Rows of the request.
     pub request_rows: usize,
@@ -93,7 +108,8 @@ impl SessionAction {
     }
 }
 
-/// Data that a call moved. Bytes are those of the Arrow buffers, not of the wire.
+/// Data that a call moved. Bytes are those that the rows take in Arrow's layout, neither
+/// those on the wire nor those of the memory that holds them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallStatistics {
     /// The request and the inputs of an exchange; ticks do not count.
@@ -109,7 +125,7 @@ pub struct Moved {
     pub batches: u64,
     /// Their rows.
     pub rows: u64,
-    /// Their buffers' bytes.
+    /// Bytes of the rows in Arrow's layout, without capacity and padding.
     pub bytes: u64,
 }
 
@@ -117,8 +133,7 @@ impl Moved {
     pub(crate) fn add(&mut self, batch: &RecordBatch) {
         self.batches += 1;
         self.rows += batch.num_rows() as u64;
-        self.bytes +=
-            batch.columns().iter().map(|column| column.get_buffer_memory_size() as u64).sum::<u64>();
+        self.bytes += logical_bytes::of(batch);
     }
 }
 
@@ -132,7 +147,6 @@ impl CallRecord {
         request: &RecordBatch,
         now: Duration,
     ) -> Self {
-        let fields = request.schema();
         let mut record = Self {
             protocol: protocol.name.clone(),
             protocol_hash: protocol.hash.clone(),
@@ -141,11 +155,7 @@ impl CallRecord {
             peer: peer.clone(),
             request_id: String::new(),
             stream_id: None,
-            request_fields: fields
-                .fields()
-                .iter()
-                .map(|field| (field.name().clone(), field.data_type().to_string()))
-                .collect(),
+            request_fields: fields(request.schema_ref()),
             request_rows: request.num_rows(),
             is_continuation: false,
             http: None,
@@ -158,4 +168,22 @@ impl CallRecord {
         record.statistics.input.add(request);
         record
     }
+}
+
+/// Names and types as far as they may be held. What is left out is counted, not looked at.
+fn fields(schema: &Schema) -> Vec<(String, String)> {
+    let mut room = MAX_FIELDS_BYTES;
+    let mut shown = Vec::with_capacity(schema.fields().len().min(MAX_FIELDS_BYTES / FIELD_BYTES));
+    for (index, field) in schema.fields().iter().enumerate() {
+        let name = FIELD_TEXT.cut(field.name());
+        let data_type = FIELD_TEXT.format(format_args!("{}", TypeText(field.data_type())));
+        let taken = name.len() + data_type.len() + FIELD_BYTES;
+        if taken > room {
+            shown.push(("…".into(), format!("{} more columns", schema.fields().len() - index)));
+            break;
+        }
+        room -= taken;
+        shown.push((name, data_type));
+    }
+    shown
 }

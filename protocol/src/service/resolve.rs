@@ -8,6 +8,7 @@ use crate::wire::detail::{PreconditionFailure, PreconditionViolation};
 use crate::wire::error::{RpcError, kind};
 use crate::wire::keys;
 use crate::wire::request::Request;
+use crate::wire::text::Limit;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ pub(crate) fn find<'a>(
     let found = hosted.methods.get(method).ok_or_else(|| {
         let mut available: Vec<_> = hosted.methods.keys().map(String::as_str).collect();
         available.sort_unstable();
-        let shown: String = method.chars().take(128).collect();
+        let shown = Limit::bytes(128).shown(method);
         not_implemented(format!(
             "protocol {name:?} has no method {shown:?}; it has: {}",
             list(available.into_iter())
@@ -98,7 +99,7 @@ pub(crate) fn gate_version(hosted: &Hosted, request: &Request) -> Result<(), Rpc
     };
     let canonical = "the client must send a canonical version MAJOR.MINOR.PATCH";
     let Ok(client) = std::str::from_utf8(client) else { return refuse("not UTF-8", canonical.into()) };
-    let shown = client.escape_debug().take(64).collect::<String>();
+    let shown = Limit::bytes(64).format(format_args!("{}", client.escape_debug()));
     let Some(spelled) = Spelled::parse(client) else { return refuse(&shown, canonical.into()) };
     match spelled.compare_surface(server) {
         Ordering::Equal => Ok(()),

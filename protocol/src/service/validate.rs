@@ -4,10 +4,13 @@ use super::args::Args;
 use super::cast::has_nulls;
 use super::conform::{conform, names_agree};
 use super::method::Method;
+use super::type_text::TypeText;
 use crate::wire::error::RpcError;
+use crate::wire::text::Limit;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use std::collections::HashSet;
+use std::fmt;
 
 /// Checks names, order, types, nullability and nulls; what passes is safe to hand to the handler.
 pub(crate) fn validate(method: &Method, row: RecordBatch) -> Result<Args, RpcError> {
@@ -87,31 +90,26 @@ fn refuse_nulls(method: &Method, row: RecordBatch) -> Result<RecordBatch, RpcErr
 /// Says which part of the declared schema the request does not meet.
 fn mismatch(method: &Method, got: &Schema) -> RpcError {
     let (name, declared) = (name(method), &method.info().params);
-    let names = |schema: &Schema| -> HashSet<String> {
-        schema.fields().iter().map(|field| field.name().clone()).collect()
-    };
-    let beyond = |schema: &Schema, names: &HashSet<String>| -> Vec<String> {
-        let fields = schema.fields().iter().map(|field| field.name());
-        fields.filter(|name| !names.contains(*name)).cloned().collect()
-    };
-    let (undeclared, missing) = (beyond(got, &names(declared)), beyond(declared, &names(got)));
-    let declared_names: Vec<_> = declared.fields().iter().map(|field| field.name().as_str()).collect();
+    let (got_names, declared_names) = (names_of(got), names_of(declared));
+    let (undeclared, missing) = (beyond(&got_names, &declared_names), beyond(&declared_names, &got_names));
     let text = if !undeclared.is_empty() {
-        format!(
+        REFUSAL.format(format_args!(
             "{name}() does not declare the parameter(s) {undeclared:?}; it declares {declared_names:?}. \
              Caller and server disagree about the signature: compare their protocol versions"
-        )
+        ))
     } else if !missing.is_empty() {
-        format!("{name}() is missing the parameter(s) {missing:?}; it declares {declared_names:?}")
+        REFUSAL.format(format_args!(
+            "{name}() is missing the parameter(s) {missing:?}; it declares {declared_names:?}"
+        ))
     } else {
         let fields = got.fields().iter().zip(declared.fields());
         let differing = fields.enumerate().find(|(_, (got, declared))| !same_field(got, declared, true));
         match differing {
-            Some((index, (got, declared))) => format!(
+            Some((index, (got, declared))) => REFUSAL.format(format_args!(
                 "{name}() expected parameter {index} to be {}, got {}",
-                describe(declared),
-                describe(got)
-            ),
+                Described(declared),
+                Described(got)
+            )),
             None => format!(
                 "{name}() expected {} parameters, got {}",
                 declared.fields().len(),
@@ -119,24 +117,31 @@ fn mismatch(method: &Method, got: &Schema) -> RpcError {
             ),
         }
     };
-    RpcError::type_error(shortened(text))
+    RpcError::type_error(text)
 }
 
-/// Most characters of a refusal that repeats what a peer named: enough for any signature that is read by people.
-const MAX_REFUSAL_CHARS: usize = 2000;
+/// What is kept of a refusal that repeats what a peer named: enough for any signature that is read by people, and an
+/// answer that is not many times its request.
+pub(crate) const REFUSAL: Limit = Limit::bytes(2000);
 
-/// Cuts a text that names what a peer sent, so that an answer is not many times its request.
-pub(crate) fn shortened(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(MAX_REFUSAL_CHARS) {
-        text.truncate(end);
-        text.push('…');
+fn names_of(schema: &Schema) -> Vec<&str> {
+    schema.fields().iter().map(|field| field.name().as_str()).collect()
+}
+
+/// The names that are not among the others.
+fn beyond<'a>(names: &[&'a str], others: &[&str]) -> Vec<&'a str> {
+    let others: HashSet<&str> = others.iter().copied().collect();
+    names.iter().copied().filter(|name| !others.contains(name)).collect()
+}
+
+/// A field in words.
+struct Described<'a>(&'a Field);
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nullable = if self.0.is_nullable() { "nullable" } else { "not nullable" };
+        write!(f, "{:?} of type {} ({nullable})", self.0.name(), TypeText(self.0.data_type()))
     }
-    text
-}
-
-fn describe(field: &Field) -> String {
-    let nullable = if field.is_nullable() { "nullable" } else { "not nullable" };
-    format!("{:?} of type {} ({nullable})", field.name(), field.data_type())
 }
 
 fn name(method: &Method) -> &str {

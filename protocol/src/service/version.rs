@@ -1,5 +1,6 @@
 //! Canonical semantic versions, `MAJOR.MINOR.PATCH`, and when two of them interoperate. WIRE_PROTOCOL 13.
 
+use crate::wire::text::Limit;
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -27,7 +28,7 @@ impl FromStr for Version {
     type Err = InvalidVersion;
 
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
-        let invalid = || InvalidVersion(text.chars().take(64).collect());
+        let invalid = || InvalidVersion(Limit::bytes(64).cut(text));
         let Spelled([major, minor, patch]) = Spelled::parse(text).ok_or_else(invalid)?;
         let number = |digits: &str| digits.parse().map_err(|_| invalid());
         Ok(Self { major: number(major)?, minor: number(minor)?, patch: number(patch)? })

@@ -1,6 +1,7 @@
 //! Typed details of an error: the fixed catalog, its JSON form, and the rules of an array. WIRE_PROTOCOL 8.
 
 use super::keys;
+use super::text::json;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashSet};
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 /// Most bytes of UTF-8 that a serialized array of details may have. One that has more is left out whole.
 pub const MAX_DETAILS_BYTES: usize = 4096;
+/// Most bytes of JSON of the details that one error holds, made here or received. It has none where it would have more.
+pub(super) const MAX_HELD_BYTES: usize = 4 * MAX_DETAILS_BYTES;
 /// Most bytes of JSON that are read of a received error or log. A value takes up to a hundred times its text, so what
 /// is longer is passed over; sixty-four times what may be sent leaves room for a long traceback.
 pub(super) const MAX_RECEIVED_BYTES: usize = 64 * MAX_DETAILS_BYTES;
@@ -264,8 +267,7 @@ pub fn encode_details(details: &[Detail]) -> Option<String> {
     if details.is_empty() || !rules_hold(details) {
         return None;
     }
-    let text = serde_json::to_string(details).ok()?;
-    (text.len() <= MAX_DETAILS_BYTES).then_some(text)
+    json(&details, MAX_DETAILS_BYTES)
 }
 
 /// Reads a received `vgi_rpc.error_details`: every element in order, unknown and malformed ones as
@@ -274,9 +276,9 @@ pub fn decode_details(value: &[u8]) -> Vec<Detail> {
     decode_values(value).into_iter().map(Detail::from_json).collect()
 }
 
-/// The elements of a received array as JSON, none if it is not one or has more than [`MAX_RECEIVED_BYTES`].
+/// The elements of a received array as JSON, none if it is not one or has more than [`MAX_HELD_BYTES`].
 pub(super) fn decode_values(value: &[u8]) -> Vec<Value> {
-    if value.len() > MAX_RECEIVED_BYTES {
+    if value.len() > MAX_HELD_BYTES {
         return Vec::new();
     }
     serde_json::from_slice(value).unwrap_or_default()

@@ -1,25 +1,37 @@
-//! The error of a call, as both sides see it: code, kind, details, and the batch metadata that carries them.
-//! WIRE_PROTOCOL 8, "Error model".
+//! The error of a call, as both sides see it: code, kind, details. WIRE_PROTOCOL 8, "Error model".
+
+mod metadata;
 
 use super::code::Code;
 pub use super::code::kind;
-use super::detail::{CatalogDetail, Detail, RetryInfo, decode_values, encode_details};
-use super::keys;
-use super::log::{Level, extra_object, push_origin, text};
-use crate::ipc::Metadata;
+use super::detail::{CatalogDetail, Detail, MAX_HELD_BYTES, RetryInfo};
+use super::text::{Limit, json};
 use arrow_schema::ArrowError;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Most characters of a traceback, and of a cause, that are sent; the rest is cut off.
-const MAX_TRACEBACK_CHARS: usize = 16_000;
-const TRUNCATION_MARK: &str = "\n… <traceback truncated>";
+pub use metadata::ErrorContext;
+
+/// Most bytes of UTF-8 of an error's type, kind, message, causes and traceback in all. With the details, which may
+/// have [`MAX_HELD_BYTES`] of JSON, that makes 64 KiB.
+const MAX_TEXT_BYTES: usize = 48 << 10;
+/// What is kept of a message: enough for any that is read by people, and room for the rest.
+pub(super) const MESSAGE: Limit = Limit::bytes(32 << 10);
+/// What is kept of a type, kind or code.
+pub(super) const NAME: Limit = Limit::bytes(1 << 10);
+/// What is kept of a traceback, and of the causes together. WIRE_PROTOCOL 8, "`log_extra` JSON structure".
+const TRACEBACK: Limit = Limit::characters(16_000, "\n… <traceback truncated>");
+/// What holding one cause more takes beside its text.
+const CAUSE_BYTES: usize = 32;
 
 /// A failed call: what a handler returns, and what a client gets.
+///
+/// Its text is bounded when it is made or received, since a peer may have chosen it: the type and the kind have at most
+/// 1 KiB, the message has at most 32 KiB, and all texts together with the details have at most 64 KiB. What was cut off
+/// is replaced by `…`. Details that do not fit are left out whole.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,6 +59,8 @@ struct Inner {
     code: Code,
     kind: String,
     details: Vec<Detail>,
+    /// The details did not fit, and none is held.
+    details_left_out: bool,
     traceback: String,
     request_id: String,
     causes: Vec<String>,
@@ -61,82 +75,68 @@ struct Received {
     details: Option<Vec<Value>>,
 }
 
-/// What the server adds to an error when it sends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ErrorContext<'a> {
-    /// The server instance; left out when empty.
-    pub server_id: &'a str,
-    /// The request, if it is known.
-    pub request_id: Option<&'a str>,
-    /// Protocol and method that raised the error, if the call got so far. Named in a synthesized traceback.
-    pub origin: Option<(&'a str, &'a str)>,
-    /// The server's setting: whether traceback, frames and cause are sent. WIRE_PROTOCOL 8, "Tracebacks".
-    pub include_traceback: bool,
-}
-
-impl<'a> ErrorContext<'a> {
-    /// No request, no origin, tracebacks on.
-    pub const fn new(server_id: &'a str) -> Self {
-        Self { server_id, request_id: None, origin: None, include_traceback: true }
-    }
-}
-
 /// Making one.
 impl RpcError {
     /// An error of this type, as in `ValueError`. It has code [`Code::Unknown`] until it is classified.
-    pub fn new(error_type: impl Into<String>, message: impl Into<String>) -> Self {
-        let (error_type, message) = (error_type.into(), message.into());
+    pub fn new<'t, 'm>(error_type: impl Into<Cow<'t, str>>, message: impl Into<Cow<'m, str>>) -> Self {
+        let (error_type, message) = (NAME.cut(error_type), MESSAGE.cut(message));
         Self { inner: Box::new(Inner { error_type, message, ..Inner::default() }) }
     }
 
     /// An error of a kind, with the code that belongs to it.
-    pub fn of_kind(kind: kind::Kind, error_type: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn of_kind<'t, 'm>(
+        kind: kind::Kind,
+        error_type: impl Into<Cow<'t, str>>,
+        message: impl Into<Cow<'m, str>>,
+    ) -> Self {
         Self::new(error_type, message).with_kind(kind.name()).with_code(kind.code())
     }
 
     /// A `StatusError` with this code.
-    pub fn status(code: Code, message: impl Into<String>) -> Self {
+    pub fn status<'a>(code: Code, message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("StatusError", message).with_code(code)
     }
 
     /// An error of this type whose message and causes are those of a Rust error.
-    pub fn from_error(error_type: impl Into<String>, error: &dyn Error) -> Self {
-        let mut converted = Self::new(error_type, error.to_string());
+    pub fn from_error<'a>(error_type: impl Into<Cow<'a, str>>, error: &dyn Error) -> Self {
+        let mut converted = Self::new(error_type, MESSAGE.format(format_args!("{error}")));
         let mut cause = error.source();
-        while let Some(error) = cause {
-            converted.inner.causes.push(error.to_string());
+        while let Some(error) = cause
+            && converted.room() > 0
+        {
+            converted = converted.with_cause(error);
             cause = error.source();
         }
         converted
     }
 
     /// An unclassified `ValueError`: an argument has the right type and a wrong value.
-    pub fn value_error(message: impl Into<String>) -> Self {
+    pub fn value_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("ValueError", message)
     }
 
     /// An unclassified `TypeError`: an argument has the wrong type.
-    pub fn type_error(message: impl Into<String>) -> Self {
+    pub fn type_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("TypeError", message)
     }
 
     /// An unclassified `KeyError`: there is nothing of this name.
-    pub fn key_error(message: impl Into<String>) -> Self {
+    pub fn key_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("KeyError", message)
     }
 
     /// An unclassified `PermissionError`: the caller may not do this.
-    pub fn permission_error(message: impl Into<String>) -> Self {
+    pub fn permission_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("PermissionError", message)
     }
 
     /// An unclassified `RuntimeError`: anything else.
-    pub fn runtime_error(message: impl Into<String>) -> Self {
+    pub fn runtime_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("RuntimeError", message)
     }
 
     /// An unclassified `NotImplementedError`: the method exists and does not do this.
-    pub fn not_implemented(message: impl Into<String>) -> Self {
+    pub fn not_implemented<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("NotImplementedError", message)
     }
 
@@ -152,16 +152,21 @@ impl RpcError {
 
     /// Sets the kind; empty means none. [`of_kind`](Self::of_kind) sets the code with it.
     #[must_use]
-    pub fn with_kind(mut self, kind: impl Into<String>) -> Self {
-        self.inner.kind = kind.into();
+    pub fn with_kind<'a>(mut self, kind: impl Into<Cow<'a, str>>) -> Self {
+        self.inner.kind = NAME.cut(kind);
         self
     }
 
     /// Adds a detail, of a type that the error does not have yet: details that break the rules of
-    /// [`encode_details`] or get too large are not sent at all.
+    /// [`encode_details`](super::detail::encode_details) or get too large are not sent at all. Details that have more than 16 KiB of JSON together
+    /// are not even held: the error has none then.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Detail>) -> Self {
         let detail = detail.into();
+        let held = || json(&self.inner.details, MAX_HELD_BYTES).map_or(MAX_HELD_BYTES, |held| held.len());
+        if self.inner.details_left_out || json(&detail, MAX_HELD_BYTES - held()).is_none() {
+            return self.without_details();
+        }
         if let Some(Received { details: Some(received), .. }) = &mut self.inner.received {
             received.push(detail.to_json());
         }
@@ -171,15 +176,36 @@ impl RpcError {
 
     /// Sets the traceback, instead of the one that is otherwise made up when the error is sent.
     #[must_use]
-    pub fn with_traceback(mut self, traceback: impl Into<String>) -> Self {
-        self.inner.traceback = traceback.into();
+    pub fn with_traceback<'a>(mut self, traceback: impl Into<Cow<'a, str>>) -> Self {
+        self.inner.traceback.clear();
+        self.inner.traceback = TRACEBACK.and_bytes(self.room()).cut(traceback);
         self
     }
 
-    /// Adds a cause, below those that the error has.
+    /// Adds a cause, below those that the error has. Does nothing when the error has as much text as it may.
     #[must_use]
     pub fn with_cause(mut self, cause: impl fmt::Display) -> Self {
-        self.inner.causes.push(cause.to_string());
+        let room = self.room();
+        if room > 0 {
+            self.inner.causes.push(Limit::bytes(room).format(format_args!("{cause}")));
+        }
+        self
+    }
+
+    /// How many bytes of text may be added.
+    fn room(&self) -> usize {
+        let Inner { error_type, message, kind, traceback, causes, .. } = &*self.inner;
+        let causes: usize = causes.iter().map(|cause| cause.len() + CAUSE_BYTES).sum();
+        let taken = error_type.len() + message.len() + kind.len() + traceback.len() + causes;
+        MAX_TEXT_BYTES.saturating_sub(taken + CAUSE_BYTES)
+    }
+
+    fn without_details(mut self) -> Self {
+        self.inner.details_left_out = true;
+        self.inner.details = Vec::new();
+        if let Some(received) = &mut self.inner.received {
+            received.details = None;
+        }
         self
     }
 }
@@ -300,132 +326,8 @@ impl Error for RpcError {}
 /// What Arrow refuses in a handler, such as columns that do not fit a schema, is an error of the call.
 impl From<ArrowError> for RpcError {
     fn from(error: ArrowError) -> Self {
-        Self::new("ArrowInvalid", error.to_string())
+        Self::new("ArrowInvalid", MESSAGE.format(format_args!("{error}")))
     }
-}
-
-/// The `log_extra` object of an error, its fields in the order of the reference.
-#[derive(Serialize)]
-struct Extra<'a> {
-    exception_type: &'a str,
-    exception_message: &'a str,
-    error_code: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_kind: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_details: Option<&'a [Detail]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceback: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frames: Option<[(); 0]>,
-}
-
-/// On the wire.
-impl RpcError {
-    /// The metadata of the zero-row batch that ends the call. WIRE_PROTOCOL 8, "Error batches".
-    ///
-    /// The code is always there; the kind when there is one; the details when [`encode_details`] takes them. With
-    /// tracebacks on there is a traceback, made up from error, origin and causes when the error has none.
-    pub fn to_metadata(&self, context: &ErrorContext<'_>) -> Metadata {
-        let code = self.inner.code.as_str();
-        let details = self.details_to_send();
-        let encoded_details = encode_details(&details);
-        let mut extra = Extra {
-            exception_type: &self.inner.error_type,
-            exception_message: &self.inner.message,
-            error_code: code,
-            error_kind: self.kind(),
-            error_details: encoded_details.is_some().then_some(&*details),
-            traceback: None,
-            cause: None,
-            frames: None,
-        };
-        if context.include_traceback {
-            extra.traceback = Some(truncated(self.traceback_to_send(context.origin)));
-            extra.cause = (!self.inner.causes.is_empty()).then(|| truncated(self.inner.causes.join("\n")));
-            extra.frames = Some([]);
-        }
-
-        let mut metadata = Metadata::new();
-        metadata.push(keys::LOG_LEVEL, Level::Exception.as_str());
-        metadata.push(keys::LOG_MESSAGE, self.to_string());
-        if let Ok(extra) = serde_json::to_string(&extra) {
-            metadata.push(keys::LOG_EXTRA, extra);
-        }
-        if let Some(kind) = self.kind() {
-            metadata.push(keys::ERROR_KIND, kind);
-        }
-        metadata.push(keys::ERROR_CODE, code);
-        if let Some(details) = encoded_details {
-            metadata.push(keys::ERROR_DETAILS, details);
-        }
-        push_origin(&mut metadata, context.server_id, context.request_id);
-        metadata
-    }
-
-    /// Reads the error of a batch that [`classify`](super::classify::classify) calls one.
-    ///
-    /// Never fails: code, kind and details come from their own keys, or from `log_extra` when those are absent;
-    /// what is missing is empty, and text that is not UTF-8 is read with U+FFFD.
-    pub fn from_metadata(metadata: &Metadata) -> Self {
-        let extra = extra_object(metadata);
-        let level = || text(metadata, keys::LOG_LEVEL).unwrap_or_default();
-        let layer = |key, mirror| text(metadata, key).or_else(|| string(&extra, mirror)).unwrap_or_default();
-
-        let code_name = layer(keys::ERROR_CODE, "error_code");
-        let values = match (metadata.get(keys::ERROR_DETAILS), extra.get("error_details")) {
-            (Some(value), _) => decode_values(value),
-            (None, Some(Value::Array(mirror))) => mirror.clone(),
-            _ => Vec::new(),
-        };
-        let details: Vec<Detail> = values.iter().cloned().map(Detail::from_json).collect();
-        let lossless = details.iter().map(Detail::to_json).eq(values.iter().cloned());
-        let inner = Inner {
-            error_type: string(&extra, "exception_type").unwrap_or_else(level),
-            message: text(metadata, keys::LOG_MESSAGE).unwrap_or_default(),
-            code: Code::parse(&code_name),
-            kind: layer(keys::ERROR_KIND, "error_kind"),
-            details,
-            traceback: string(&extra, "traceback").unwrap_or_default(),
-            request_id: text(metadata, keys::REQUEST_ID).unwrap_or_default(),
-            causes: Vec::new(),
-            received: Some(Received { code_name, details: (!lossless).then_some(values) }),
-        };
-        Self { inner: Box::new(inner) }
-    }
-
-    fn details_to_send(&self) -> Cow<'_, [Detail]> {
-        match &self.inner.received {
-            Some(Received { details: Some(received), .. }) => {
-                Cow::Owned(received.iter().cloned().map(Detail::Other).collect())
-            }
-            _ => Cow::Borrowed(&self.inner.details),
-        }
-    }
-
-    fn traceback_to_send(&self, origin: Option<(&str, &str)>) -> String {
-        if !self.inner.traceback.is_empty() {
-            return self.inner.traceback.clone();
-        }
-        let mut lines = vec![self.to_string()];
-        lines.extend(origin.map(|(protocol, method)| format!("{protocol}/{method}")));
-        lines.extend(self.inner.causes.iter().map(|cause| format!("caused by: {cause}")));
-        lines.join("\n")
-    }
-}
-
-fn string(extra: &Map<String, Value>, name: &str) -> Option<String> {
-    extra.get(name)?.as_str().map(str::to_owned)
-}
-
-fn truncated(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(MAX_TRACEBACK_CHARS) {
-        text.truncate(end);
-        text.push_str(TRUNCATION_MARK);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,12 +1,21 @@
 //! Log messages that a server sends to the caller between its results. WIRE_PROTOCOL 8, "Log batches".
 
 use super::code::Code;
-use super::detail::{Detail, MAX_RECEIVED_BYTES, encode_details};
+use super::detail::{Detail, MAX_DETAILS_BYTES, MAX_RECEIVED_BYTES, encode_details};
+use super::error::{MESSAGE, NAME};
 use super::keys;
+use super::text::{Limit, json};
 use crate::ipc::Metadata;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+
+/// Most bytes of JSON of the extras that are sent with one message.
+const MAX_EXTRA_BYTES: usize = 64 << 10;
+/// Takes the place of an extra that does not fit.
+const LEFT_OUT: &str = "…";
 
 /// How severe a message is, most severe first. WIRE_PROTOCOL 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +65,7 @@ impl FromStr for Level {
         Self::ALL
             .into_iter()
             .find(|level| level.as_str() == name)
-            .ok_or_else(|| LogError::UnknownLevel(name.to_owned()))
+            .ok_or_else(|| LogError::UnknownLevel(Limit::bytes(64).cut(name)))
     }
 }
 
@@ -72,6 +81,9 @@ pub enum LogError {
 }
 
 /// A message for the caller's log handler.
+///
+/// At most 32 KiB of its text are sent, followed by `…` if there is more, and at most 64 KiB of JSON of its extras: the
+/// value of an extra that does not fit is sent as `"…"`, and an extra whose name does not fit either is left out.
 ///
 /// ```
 /// use vgi_rpc_protocol::wire::log::LogMessage;
@@ -90,32 +102,32 @@ pub struct LogMessage {
 
 impl LogMessage {
     /// A message without extras.
-    pub fn new(level: Level, message: impl Into<String>) -> Self {
-        Self { level, message: message.into(), extra: Map::new() }
+    pub fn new<'a>(level: Level, message: impl Into<Cow<'a, str>>) -> Self {
+        Self { level, message: MESSAGE.cut(message), extra: Map::new() }
     }
 
     /// A message of level `ERROR`.
-    pub fn error(message: impl Into<String>) -> Self {
+    pub fn error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Error, message)
     }
 
     /// A message of level `WARN`.
-    pub fn warn(message: impl Into<String>) -> Self {
+    pub fn warn<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Warn, message)
     }
 
     /// A message of level `INFO`.
-    pub fn info(message: impl Into<String>) -> Self {
+    pub fn info<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Info, message)
     }
 
     /// A message of level `DEBUG`.
-    pub fn debug(message: impl Into<String>) -> Self {
+    pub fn debug<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Debug, message)
     }
 
     /// A message of level `TRACE`.
-    pub fn trace(message: impl Into<String>) -> Self {
+    pub fn trace<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Trace, message)
     }
 
@@ -134,9 +146,9 @@ impl LogMessage {
     pub fn to_metadata(&self, server_id: &str, request_id: Option<&str>) -> Metadata {
         let mut metadata = Metadata::new();
         metadata.push(keys::LOG_LEVEL, self.level.as_str());
-        metadata.push(keys::LOG_MESSAGE, &self.message);
+        metadata.push(keys::LOG_MESSAGE, &*MESSAGE.shown(&self.message));
         if !self.extra.is_empty()
-            && let Ok(extra) = serde_json::to_string(&self.extra)
+            && let Some(extra) = json(&self.extra, MAX_EXTRA_BYTES).or_else(|| self.extra_that_fits())
         {
             metadata.push(keys::LOG_EXTRA, extra);
         }
@@ -147,13 +159,35 @@ impl LogMessage {
         metadata
     }
 
+    /// The extras in order, as long as there is room for each.
+    fn extra_that_fits(&self) -> Option<String> {
+        let left_out = Value::from(LEFT_OUT);
+        let mut fitting = Map::new();
+        let mut room = MAX_EXTRA_BYTES - "{}".len();
+        for (name, value) in &self.extra {
+            let candidates = [value, &left_out];
+            let fits = candidates.into_iter().find_map(|value| {
+                // An object of one member has as many bytes as the member takes here: its braces pay for the comma.
+                let member = json(&BTreeMap::from([(name, value)]), room)?;
+                Some((value, member.len()))
+            });
+            if let Some((value, taken)) = fits {
+                room -= taken;
+                fitting.insert(name.clone(), value.clone());
+            }
+        }
+        json(&fitting, MAX_EXTRA_BYTES)
+    }
+
     fn push_error_model(&self, metadata: &mut Metadata) {
         if let Some(kind) = self.extra.get("error_kind").and_then(Value::as_str) {
-            metadata.push(keys::ERROR_KIND, kind);
+            metadata.push(keys::ERROR_KIND, &*NAME.shown(kind));
         }
         let code = self.extra.get("error_code").and_then(Value::as_str).map(Code::parse).unwrap_or_default();
         metadata.push(keys::ERROR_CODE, code.as_str());
-        if let Some(Value::Array(details)) = self.extra.get("error_details") {
+        if let Some(Value::Array(details)) = self.extra.get("error_details")
+            && json(details, MAX_DETAILS_BYTES).is_some()
+        {
             let details: Vec<Detail> = details.iter().cloned().map(Detail::Other).collect();
             if let Some(details) = encode_details(&details) {
                 metadata.push(keys::ERROR_DETAILS, details);
@@ -171,13 +205,14 @@ impl LogMessage {
     ///
     /// Level or text is missing, or the level is none of the six.
     pub fn from_metadata(metadata: &Metadata) -> Result<Self, LogError> {
-        let level = text(metadata, keys::LOG_LEVEL).ok_or(LogError::MissingKey(keys::LOG_LEVEL))?;
-        let message = text(metadata, keys::LOG_MESSAGE).ok_or(LogError::MissingKey(keys::LOG_MESSAGE))?;
+        let level = text(metadata, keys::LOG_LEVEL, NAME).ok_or(LogError::MissingKey(keys::LOG_LEVEL))?;
+        let message =
+            text(metadata, keys::LOG_MESSAGE, MESSAGE).ok_or(LogError::MissingKey(keys::LOG_MESSAGE))?;
         let mut extra = extra_object(metadata);
-        if let Some(server_id) = text(metadata, keys::SERVER_ID) {
+        if let Some(server_id) = text(metadata, keys::SERVER_ID, NAME) {
             extra.insert("server_id".to_owned(), server_id.into());
         }
-        if let Some(request_id) = text(metadata, keys::REQUEST_ID).filter(|id| !id.is_empty()) {
+        if let Some(request_id) = text(metadata, keys::REQUEST_ID, NAME).filter(|id| !id.is_empty()) {
             extra.insert("request_id".to_owned(), request_id.into());
         }
         Ok(Self { level: level.parse()?, message, extra })
@@ -194,9 +229,9 @@ pub(super) fn push_origin(metadata: &mut Metadata, server_id: &str, request_id: 
     }
 }
 
-/// The value of a key as text, with U+FFFD for what is not UTF-8.
-pub(super) fn text(metadata: &Metadata, key: &str) -> Option<String> {
-    metadata.get(key).map(|value| String::from_utf8_lossy(value).into_owned())
+/// The value of a key as text within the limit, with U+FFFD for what is not UTF-8.
+pub(super) fn text(metadata: &Metadata, key: &str, limit: Limit) -> Option<String> {
+    metadata.get(key).map(|value| limit.lossy(value))
 }
 
 /// The `log_extra` object; empty when the key is absent, too long, or its value is not a JSON object.
@@ -259,6 +294,42 @@ mod tests {
         assert!(error.contains_key(keys::ERROR_DETAILS));
         let plain = LogMessage::new(Level::Exception, "e").to_metadata("abc", None);
         assert_eq!(plain.get_str(keys::ERROR_CODE), Some("UNKNOWN"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_marked_and_the_rest_is_sent() {
+        let long = "\u{1}".repeat(1 << 20);
+        let fields = LogMessage { level: Level::Info, message: long.clone(), extra: Map::new() };
+        assert_eq!(LogMessage::info(&*long).message, "\u{1}".repeat(32 << 10) + "…");
+        let metadata = fields
+            .with("before", 1)
+            .with("deep", serde_json::json!({ "list": [&*long] }))
+            .with("long", &*long)
+            .with(&*long, 2)
+            .with("rest", "whole")
+            .to_metadata("abc", None);
+        assert_eq!(metadata.get_str(keys::LOG_MESSAGE), Some(&*("\u{1}".repeat(32 << 10) + "…")));
+        let extra: Value = serde_json::from_slice(metadata.get(keys::LOG_EXTRA).unwrap()).unwrap();
+        assert_eq!(extra, serde_json::json!({"before": 1, "deep": "…", "long": "…", "rest": "whole"}));
+    }
+
+    #[test]
+    fn extras_have_at_most_64_kib() {
+        let sent = |bytes: usize, count: usize| {
+            let names = (0..count).map(|index| format!("{index:03}"));
+            let message =
+                names.fold(LogMessage::info(""), |message, name| message.with(name, "x".repeat(bytes)));
+            let metadata = message.to_metadata("", None);
+            let extra = metadata.get(keys::LOG_EXTRA).unwrap();
+            let values: Map<String, Value> = serde_json::from_slice(extra).unwrap();
+            (extra.len(), values.values().filter(|value| **value != LEFT_OUT).count(), values.len())
+        };
+        // An extra has three bytes of name, four quotes, a colon, and a comma or half of the braces.
+        assert_eq!(sent((64 << 10) - 10, 1), (64 << 10, 1, 1));
+        assert_eq!(sent((64 << 10) - 9, 1).1, 0);
+        assert_eq!(sent((32 << 10) - 10, 2).1, 2);
+        let (bytes, whole, all) = sent(1000, 100);
+        assert!(bytes <= 64 << 10 && whole >= 60 && all > whole, "{bytes} {whole} {all}");
     }
 
     #[test]

@@ -10,4 +10,5 @@ pub mod error;
 pub mod keys;
 pub mod log;
 pub mod request;
+pub(crate) mod text;
 mod unreadable;

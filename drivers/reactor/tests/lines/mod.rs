@@ -7,7 +7,7 @@ use std::io::IoSlice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
-use vgi_rpc_reactor::{Acceptor, Machine, Next, Origin, Phase, Work};
+use vgi_rpc_reactor::{Acceptor, Expiry, Machine, Next, Origin, Phase, Work};
 
 /// Long enough for anything that is to happen at all.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -253,7 +253,7 @@ impl Machine for Lines {
         self.say(&done);
     }
 
-    fn expire(&mut self, phase: Phase) {
+    fn expire(&mut self, phase: Phase, _: Expiry) {
         if phase != Phase::Idle {
             self.say(&format!("timeout in {phase:?}"));
         }

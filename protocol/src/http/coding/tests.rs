@@ -88,7 +88,7 @@ fn a_body_has_one_known_coding_or_none() {
     assert_eq!(coding("zstd, gzip"), Err(Unsupported { found: "zstd, gzip".into() }));
     let lines = headers(&[("content-encoding", "zstd"), ("content-encoding", "zstd")]);
     assert_eq!(of_request(&lines), Err(Unsupported { found: "zstd, zstd".into() }));
-    assert_eq!(coding(&"x".repeat(5000)).unwrap_err().found.len(), MAX_SHOWN_BYTES);
+    assert_eq!(coding(&"x".repeat(5000)).unwrap_err().found, "x".repeat(64) + "…");
     let mut binary = HeaderMap::new();
     binary.insert(CONTENT_ENCODING, http::HeaderValue::from_bytes(b"\xff").unwrap());
     assert!(of_request(&binary).is_err());

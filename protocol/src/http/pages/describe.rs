@@ -3,6 +3,7 @@
 use super::{Escaped, Site, Version, page};
 use crate::reflection::type_token;
 use crate::service::{Idempotency, MethodInfo, MethodKind, ProtocolInfo, StreamKind};
+use crate::wire::text::Limit;
 use arrow_array::{Array, RecordBatch};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{Field, Schema};
@@ -91,7 +92,7 @@ fn default(field: &Field, defaults: Option<&RecordBatch>) -> String {
     }
     match array_value_to_string(column, 0) {
         Ok(value) => {
-            let shown: String = value.chars().take(MAX_DEFAULT_CHARS).collect();
+            let shown = Limit::characters(MAX_DEFAULT_CHARS, "…").shown(&value);
             format!("<code>{}</code>", Escaped(&shown))
         }
         Err(_) => "present".to_owned(),

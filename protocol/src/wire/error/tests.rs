@@ -1,7 +1,9 @@
 //! Errors there and back: the vectors V1 to V4, V7 and V9 of MULTI_PROTOCOL_HOSTING 3, tracebacks, tolerance.
 
-use super::super::detail::{BadRequest, ErrorInfo};
 use super::*;
+use crate::ipc::Metadata;
+use crate::wire::detail::{BadRequest, ErrorInfo};
+use crate::wire::keys;
 use serde_json::json;
 
 const FIXTURE: &str = "conformance.Secondary.v1";
@@ -296,4 +298,114 @@ fn rust_errors_bring_their_causes() {
     assert_eq!(error.causes(), ["invalid digit found in string"]);
     assert!(format!("{error:?}").contains("code: Unknown"));
     assert_eq!(size_of::<RpcError>(), size_of::<usize>());
+}
+
+/// A text that JSON makes six times as long.
+fn hostile(bytes: usize) -> String {
+    "\u{1}".repeat(bytes)
+}
+
+fn total(error: &RpcError) -> usize {
+    let texts = [error.error_type(), error.message(), error.traceback(), error.kind().unwrap_or_default()];
+    let causes: usize = error.causes().iter().map(String::len).sum();
+    let details = serde_json::to_string(&error.details_json()).unwrap();
+    texts.map(str::len).iter().sum::<usize>() + causes + details.len()
+}
+
+/// Everything of an error that whoever makes it may take from a peer, too long.
+fn oversized() -> RpcError {
+    let padding = error_info("padding", &hostile(1 << 20));
+    (0..1000)
+        .fold(RpcError::new(hostile(1 << 20), hostile(50 << 20)), |error, _| {
+            error.with_cause(hostile(1 << 10))
+        })
+        .with_kind(hostile(1 << 20))
+        .with_traceback(hostile(1 << 20))
+        .with_detail(retry(1.0))
+        .with_detail(padding)
+        .with_detail(retry(2.0))
+}
+
+#[test]
+fn an_error_holds_64_kib_and_marks_what_was_cut() {
+    let error = oversized();
+    assert!(total(&error) <= 64 << 10, "{}", total(&error));
+    assert_eq!(error.message(), hostile(32 << 10) + "…");
+    assert!(error.error_type().ends_with('…') && error.kind().unwrap().ends_with('…'));
+    assert!(error.causes().last().unwrap().ends_with('…') && error.causes().len() < 100);
+    assert_eq!(error.details(), [], "never a part of them");
+    let size = |error: &RpcError| sent(error).iter().map(|(_, value)| value.len()).sum::<usize>();
+    assert!(size(&error) < 512 << 10, "{}", size(&error));
+    // Text that one character more than fits stays whole up to that character.
+    let accented = "é".repeat((16 << 10) + 1);
+    assert_eq!(RpcError::value_error(&*accented).message(), "é".repeat(16 << 10) + "…");
+    assert_eq!(RpcError::value_error(hostile(32 << 10)).message(), hostile(32 << 10));
+}
+
+#[test]
+fn details_are_held_beside_a_long_message_and_traceback() {
+    let error = RpcError::value_error(hostile(1 << 20)).with_traceback(hostile(1 << 20));
+    let error = error.with_detail(retry(1.0)).with_detail(error_info("k", &"x".repeat(4000)));
+    assert_eq!((error.details().len(), error.retry_delay()), (2, Some(Duration::from_secs(1))));
+    assert!(total(&error) <= 64 << 10);
+    assert_eq!(fail_oversized().details().len(), 2, "they are held, and not sent");
+    // However closely details come to the limit, those beyond it take all with them.
+    for bytes in 15_900..16_384 {
+        let first = Detail::Other(json!({"@type": "x.Y", "note": "x".repeat(bytes)}));
+        let error =
+            RpcError::value_error("").with_detail(first).with_detail(error_info("k", &"x".repeat(500)));
+        assert_eq!(error.details(), [], "{bytes}");
+        assert_eq!(error.with_detail(retry(1.0)).details(), [], "{bytes}");
+    }
+}
+
+#[test]
+fn a_received_error_is_bounded_as_one_that_is_made() {
+    let long = hostile(1 << 20);
+    let details = json!([{"@type": "x.Y", "note": "x".repeat(20 << 10)}]).to_string();
+    let extra = json!({"traceback": "x".repeat(100_000), "exception_type": "y".repeat(100_000)}).to_string();
+    let bytes = long.as_bytes();
+    let error = received(&[
+        (keys::LOG_LEVEL, b"EXCEPTION"),
+        (keys::LOG_MESSAGE, bytes),
+        (keys::LOG_EXTRA, extra.as_bytes()),
+        (keys::ERROR_KIND, bytes),
+        (keys::ERROR_CODE, bytes),
+        (keys::ERROR_DETAILS, details.as_bytes()),
+        (keys::REQUEST_ID, bytes),
+    ]);
+    assert_eq!(error.message(), hostile(32 << 10) + "…");
+    assert!(total(&error) + error.code_name().len() + error.request_id().len() <= 64 << 10);
+    assert!(error.traceback().ends_with("<traceback truncated>") && error.error_type().ends_with('…'));
+    assert_eq!(error.details_json(), [] as [Value; 0]);
+    let damaged = received(&[(keys::LOG_LEVEL, b"EXCEPTION"), (keys::LOG_MESSAGE, &vec![0xff; 1 << 20])]);
+    assert!(damaged.message().len() <= (32 << 10) + 3 && damaged.message().ends_with("\u{fffd}…"));
+}
+
+/// What the reference cut is not cut again.
+#[test]
+fn a_received_traceback_that_was_cut_stays_as_it_came() {
+    let cut = "x".repeat(16_000) + "\n… <traceback truncated>";
+    let error =
+        RpcError::from_metadata(&sent(&RpcError::value_error("m").with_traceback("x".repeat(20_000))));
+    assert_eq!(error.traceback(), cut);
+    assert_eq!(extra(&sent(&error))["traceback"], cut);
+}
+
+#[test]
+fn a_chain_of_causes_is_followed_as_far_as_there_is_room() {
+    #[derive(Debug)]
+    struct Endless;
+    impl fmt::Display for Endless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("again")
+        }
+    }
+    impl Error for Endless {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(self)
+        }
+    }
+    let error = RpcError::from_error("E", &Endless);
+    assert!(total(&error) <= 64 << 10 && error.causes().len() > 100);
 }
