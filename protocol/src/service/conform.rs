@@ -33,7 +33,7 @@ pub(crate) fn conform_input(batch: RecordBatch, schema: &SchemaRef) -> Result<Re
     conform_within(&batch, schema, MAX_CAST_BYTES).map_err(|detail| {
         let (expected, got) = (names(schema), names(batch.schema_ref()));
         RpcError::type_error(shortened(format!(
-            "Input schema mismatch ({}): expected columns {expected}, got {got}",
+            "Input schema mismatch: {}; expected columns {expected}, got {got}",
             shortened(detail)
         )))
     })
