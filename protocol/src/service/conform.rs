@@ -50,7 +50,7 @@ pub(crate) fn conform_input(
         let (expected, got) = (Columns(schema), Columns(batch.schema_ref()));
         let detail = REFUSAL.cut(detail);
         InputError::Mismatch(RpcError::type_error(REFUSAL.format(format_args!(
-            "Input schema mismatch ({detail}): expected columns {expected}, got {got}"
+            "Input schema mismatch: {detail}; expected columns {expected}, got {got}"
         ))))
     };
     let selected = select_all(batch.schema_ref(), schema).map_err(mismatch)?;
