@@ -53,7 +53,7 @@ impl Frames {
 
     /// Nothing of a further message has arrived.
     pub(crate) fn is_at_boundary(&self) -> bool {
-        matches!(self.state, State::Prefix) && self.chunks.len() == 0
+        matches!(self.state, State::Prefix) && self.chunks.is_empty()
     }
 
     /// What the input is inside of, for the error about its end.
