@@ -1,0 +1,163 @@
+//! No input takes more memory than the budget, the floor and a little, wherever it goes in.
+
+use super::common::driver::Command;
+use super::common::feed::Input;
+use super::common::scenarios::scale;
+use super::common::service::{MAIN, responder, service};
+use super::zoo;
+use super::{KIB, MIB};
+use allocation_counter::measure;
+use bytes::{Buf, Bytes};
+use http::Request;
+use std::sync::Arc;
+use std::time::Duration;
+use vgi_rpc_protocol::http::headers::ARROW_STREAM;
+use vgi_rpc_protocol::http::{Arrival, Begun, Body, Endpoint};
+use vgi_rpc_protocol::ipc::{ReadError, Reader};
+use vgi_rpc_protocol::memory::{Account, Budget};
+use vgi_rpc_protocol::service::Responder;
+use vgi_rpc_protocol::{Limits, Next, client};
+
+/// Tables, headers, scratch memory: what no budget counts.
+const SMALL: usize = 512 * KIB;
+const BUDGETS: [usize; 2] = [MIB, 16 * MIB];
+
+/// Runs every hostile stream within each budget, and says which of them took more.
+fn audit(what: &str, run: impl Fn(&Account, &Bytes)) {
+    super::common::quiet_panics();
+    let mut broken = Vec::new();
+    for (name, bytes) in zoo::ALL.iter() {
+        for limit in BUDGETS {
+            let budget = Budget::new(limit);
+            let account = budget.account();
+            let taken = measure(|| run(&account, bytes)).bytes_max as usize;
+            let line = format!("{what}, {} MiB: {} KiB for {name}", limit / MIB, taken / KIB);
+            println!("{line}");
+            if taken > limit + Budget::FLOOR_BYTES + SMALL {
+                broken.push(line.clone());
+            }
+            if (budget.used(), account.held()) != (0, 0) {
+                broken.push(format!("{line}: {} bytes are kept", account.held()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Reads the bytes in as a driver does: as much as there is room for, polled each time, until the machine has failed.
+fn feed<M: Input>(machine: &mut M, bytes: &Bytes, poll: impl Fn(&mut M) -> bool) {
+    let mut left = bytes.clone();
+    while !left.is_empty() {
+        let lent = machine.read_buf();
+        let count = lent.len().min(left.len());
+        left.copy_to_slice(&mut lent[..count]);
+        machine.advance(count);
+        if !poll(machine) {
+            return;
+        }
+    }
+}
+
+/// Takes what there is, and holds the last item until the next one. False once the framing is lost.
+fn read(reader: &mut Reader) -> bool {
+    let mut _last = None;
+    loop {
+        match reader.next_item() {
+            Ok(None) => return true,
+            Ok(item) => _last = item,
+            Err(ReadError::Message(_)) => _last = None,
+            Err(ReadError::Framing(_)) => return false,
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_is_handed_bytes_stays_within_the_budget() {
+    audit("handed to a reader", |account, bytes| {
+        let mut reader = Reader::with_account(Limits::default(), account.clone());
+        reader.receive(bytes.clone());
+        read(&mut reader);
+        reader.read_buf();
+    });
+}
+
+#[test]
+fn a_reader_that_lends_memory_stays_within_the_budget() {
+    audit("read by a reader", |account, bytes| {
+        let mut reader = Reader::with_account(Limits::default(), account.clone());
+        feed(&mut reader, bytes, read);
+        reader.read_buf();
+    });
+}
+
+/// Runs what waits and throws the output away.
+fn serve(server: &mut Responder) -> bool {
+    loop {
+        let next = server.poll_work();
+        let is_sound = next.is_ok();
+        if let Ok(Next::Event(work)) = next {
+            server.complete(work.run()).unwrap();
+        } else {
+            let Some(outbox) = server.poll_transmit() else { return is_sound };
+            outbox.advance(outbox.len());
+        }
+    }
+}
+
+#[test]
+fn a_request_stays_within_the_budget() {
+    audit("request", |account, bytes| {
+        let mut server = responder(Limits::default()).with_account(account.clone());
+        feed(&mut server, bytes, serve);
+    });
+}
+
+fn sent(command: Command) -> Bytes {
+    let mut client = client::Connection::new(Limits::default());
+    command.issue(&mut client).unwrap();
+    let outbox = client.poll_transmit().unwrap();
+    outbox.copy_to_bytes(outbox.len())
+}
+
+#[test]
+fn an_input_stays_within_the_budget() {
+    let open = sent(scale(2.0));
+    audit("input", |account, bytes| {
+        let mut server = responder(Limits::default()).with_account(account.clone());
+        feed(&mut server, &open, serve);
+        feed(&mut server, bytes, serve);
+    });
+}
+
+#[test]
+fn an_answer_stays_within_the_budget() {
+    audit("answer", |account, bytes| {
+        let mut client = client::Connection::with_account(Limits::default(), account);
+        super::common::scenarios::echo("x").issue(&mut client).unwrap();
+        client.poll_transmit().unwrap().advance(usize::MAX);
+        feed(&mut client, bytes, |client| {
+            loop {
+                match client.poll_event() {
+                    Ok(Next::Event(_)) => {}
+                    other => return other.is_ok(),
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn a_body_over_http_stays_within_the_budget() {
+    let endpoint = Endpoint::builder(service(), |memory| memory.fill(7)).build().unwrap();
+    let endpoint: Arc<Endpoint> = endpoint;
+    for path in ["echo", "scale/init", "scale/exchange"] {
+        let head = Request::post(format!("/vgi/{MAIN}/{path}")).header("content-type", ARROW_STREAM);
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        audit(path, |account, bytes| {
+            let now = Duration::from_secs(1_800_000_000);
+            let arrival = Arrival { now, remote_address: None, account: account.clone() };
+            let Begun::Call(call) = endpoint.begin(head.clone(), arrival) else { panic!("a body is wanted") };
+            call.run(Body::Whole(bytes.clone())).answer(now);
+        });
+    }
+}
