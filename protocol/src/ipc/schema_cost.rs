@@ -7,6 +7,8 @@ use crate::Limits;
 use arrow_ipc::{Field, KeyValue, Schema, Type};
 use flatbuffers::{ForwardsUOffset, Vector};
 
+/// A schema without fields, with what is remembered of it.
+const SCHEMA_BYTES: u64 = 512;
 /// A field with its reference count, its place in a list, its type and the allocations of both.
 const FIELD_BYTES: u64 = 320;
 /// An entry of a metadata map, with the map's spare room.
@@ -44,7 +46,8 @@ pub(crate) fn cost(schema: &Schema<'_>, header_len: usize, limits: &Limits) -> R
     count.fields(schema.fields())?;
     count.entries(schema.custom_metadata());
     let fields = (count.fields as u64).saturating_mul(FIELD_BYTES);
-    let bytes = count.bytes.saturating_add(fields).saturating_mul(COPIES).saturating_add(header_len as u64);
+    let bytes = count.bytes.saturating_add(fields).saturating_mul(COPIES);
+    let bytes = bytes.saturating_add(header_len as u64).saturating_add(SCHEMA_BYTES);
     let text = (count.fields as u64).saturating_mul(FIELD_TEXT_BYTES);
     let text = count.bytes.saturating_mul(ESCAPED).saturating_add(text).saturating_mul(TEXT_COPIES);
     Ok(Cost { bytes, text: if text < FEW_TEXT_BYTES { 0 } else { text } })
