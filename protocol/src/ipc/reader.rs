@@ -120,6 +120,7 @@ impl Reader {
     pub fn release_memory(&mut self) {
         self.chunks().release_memory();
         self.cache = Vec::new();
+        self.arrays = Arrays::default();
         self.scratch = Vec::new();
         self.relayer = Relayer::default();
     }

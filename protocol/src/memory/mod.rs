@@ -11,7 +11,7 @@
 //! | `ipc::chunks`, a read | the bytes read, at most 64 KiB, charged | the last array that shares them is dropped |
 //! | `ipc::chunks`, a header or body that spans reads | [`Assembly`]: what has arrived, times 4 at most | as above |
 //! | `ipc::schema`, a schema that is decoded | fields, names and metadata, counted before they are built | the schema is dropped |
-//! | `ipc::reader`, the arrays of a batch | 512 bytes per field node, 128 per buffer of views | the next message, or the reader is dropped |
+//! | `ipc::reader`, the arrays of a batch | 512 bytes per field node, 128 per buffer of views | the next message, or the reader gives memory back |
 //! | `ipc::reader`, a header's copy for Arrow | its size, and that of an error with the schema's types | the batch is decoded |
 //! | `ipc::reader`, nulls of columns that have no bitmap | the bitmaps that Arrow makes to compare them | the batch is decoded |
 //! | `ipc::relaid`, a zstd decoder | its context, charged | the reader gives memory back or is dropped |

@@ -1,9 +1,10 @@
 //! No input takes more memory than the budget, the floor and a little, wherever it goes in.
 
-use super::common::driver::Command;
+use super::common::driver::{Command, serve as serve_into};
 use super::common::feed::Input;
 use super::common::scenarios::scale;
 use super::common::service::{MAIN, responder, service};
+use super::common::streams::batches_of;
 use super::zoo;
 use super::{KIB, MIB};
 use allocation_counter::measure;
@@ -15,8 +16,8 @@ use vgi_rpc_protocol::http::headers::ARROW_STREAM;
 use vgi_rpc_protocol::http::{Arrival, Begun, Body, Endpoint};
 use vgi_rpc_protocol::ipc::{ReadError, Reader};
 use vgi_rpc_protocol::memory::{Account, Budget};
-use vgi_rpc_protocol::service::Responder;
-use vgi_rpc_protocol::{Limits, Next, client};
+use vgi_rpc_protocol::service::{Peer, Responder, TransportKind};
+use vgi_rpc_protocol::{IdSource, Limits, Next, client};
 
 /// Tables, headers, scratch memory: what no budget counts.
 const SMALL: usize = 512 * KIB;
@@ -24,9 +25,13 @@ const BUDGETS: [usize; 2] = [MIB, 16 * MIB];
 
 /// Runs every hostile stream within each budget, and says which of them took more.
 fn audit(what: &str, run: impl Fn(&Account, &Bytes)) {
+    audit_of(what, &zoo::ALL, run);
+}
+
+fn audit_of(what: &str, streams: &[zoo::Hostile], run: impl Fn(&Account, &Bytes)) {
     super::common::quiet_panics();
     let mut broken = Vec::new();
-    for (name, bytes) in zoo::ALL.iter() {
+    for (name, bytes) in streams {
         for limit in BUDGETS {
             let budget = Budget::new(limit);
             let account = budget.account();
@@ -159,5 +164,47 @@ fn a_body_over_http_stays_within_the_budget() {
             let Begun::Call(call) = endpoint.begin(head.clone(), arrival) else { panic!("a body is wanted") };
             call.run(Body::Whole(bytes.clone())).answer(now);
         });
+    }
+}
+
+/// Requests whose handlers run, and whose answers are as large as they are.
+#[test]
+fn an_echo_stays_within_the_budget() {
+    let (main, _) = super::service::service();
+    let endpoint: Arc<Endpoint> = Endpoint::builder(main.clone(), |memory| memory.fill(7)).build().unwrap();
+    for (name, method, bytes) in zoo::echoed() {
+        let streams = [(name, bytes)];
+        // Made once, and not with a request.
+        let peer = || Peer::new(TransportKind::Pipe, "server-1");
+        let server = || Responder::new(main.clone(), peer(), Limits::default(), IdSource::seeded(7));
+        audit_of("echoed on a connection", &streams, |account, bytes| {
+            let mut server = server().with_account(account.clone());
+            feed(&mut server, bytes, serve);
+            feed(&mut server, bytes, serve);
+        });
+        let path = format!("/vgi/{}/{method}", super::service::LARGE);
+        let head = Request::post(path).header("content-type", ARROW_STREAM).body(()).unwrap().into_parts().0;
+        audit_of("echoed over HTTP", &streams, |account, bytes| {
+            let now = Duration::from_secs(1_800_000_000);
+            let arrival = Arrival { now, remote_address: None, account: account.clone() };
+            let Begun::Call(call) = endpoint.begin(head.clone(), arrival) else { panic!("a body is wanted") };
+            call.run(Body::Whole(bytes.clone())).answer(now);
+        });
+    }
+}
+
+/// Each of them is answered with what it brought, where there is room.
+#[test]
+fn echoed_requests_are_sound() {
+    let (main, _) = super::service::service();
+    for (name, _, bytes) in zoo::echoed() {
+        let peer = Peer::new(TransportKind::Pipe, "server-1");
+        let mut server = Responder::new(main.clone(), peer, Limits::default(), IdSource::seeded(7));
+        server.receive(bytes.clone());
+        let mut answer = Vec::new();
+        serve_into(&mut server, usize::MAX, &mut answer);
+        let [given] = &batches_of(&bytes)[..] else { panic!("{name}") };
+        let [got] = &batches_of(&answer.into())[..] else { panic!("{name}") };
+        assert_eq!(got.0.column(0), given.0.column(0), "{name}");
     }
 }

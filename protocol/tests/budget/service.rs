@@ -4,7 +4,7 @@ use super::common::batches::*;
 use super::common::driver::{Command, Pair, Rest};
 use super::common::scenarios::call;
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, cast::AsArray};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::{DataType, Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -71,6 +71,22 @@ impl Exchange for Same {
     }
 }
 
+fn echo(name: &str, data_type: DataType) -> MethodSpec {
+    let method = Method::new(name).param("value", data_type.clone()).returns(data_type);
+    method.unary(|args, _| Ok(args.column("value")?.clone()))
+}
+
+/// A structure of 8,000 small columns.
+pub fn wide_type() -> DataType {
+    DataType::Struct((0..8_000).map(|n| Field::new(format!("{n}"), DataType::Int64, true)).collect())
+}
+
+/// A list of lists.
+pub fn list_type() -> DataType {
+    let list = |item| DataType::List(Arc::new(Field::new("item", item, true)));
+    list(list(DataType::Int8))
+}
+
 fn methods(runs: &Runs) -> Vec<MethodSpec> {
     let [length, answer, two, none] = std::array::from_fn(|_| runs.clone());
     vec![
@@ -95,6 +111,9 @@ fn methods(runs: &Runs) -> Vec<MethodSpec> {
             Ok(Arc::new(StringArray::from(Vec::<&str>::new())) as ArrayRef)
         }),
         Method::new("nothing").unary(|_, _| Ok(())),
+        echo("views", DataType::BinaryView),
+        echo("wide", wide_type()),
+        echo("list", list_type()),
         Method::new("produce")
             .param("len", DataType::Int64)
             .output(value())
@@ -138,7 +157,7 @@ pub fn pair(client: &Account, server: &Account) -> Pair {
     }
 }
 
-fn unary(method: &str, row: RecordBatch) -> Command {
+pub fn unary(method: &str, row: RecordBatch) -> Command {
     call(LARGE, method, CallKind::Unary, row)
 }
 

@@ -7,14 +7,15 @@ use super::common::feed::{Feed, Input, Piece};
 use super::common::scenarios;
 use super::common::service::responder;
 use super::service::{answer, same};
-use super::zoo::{growing, write_compressed, zeros};
+use super::zoo::{echoed, growing, write_compressed, zeros};
 use arrow_array::{Array, RecordBatch};
 use arrow_ipc::CompressionType;
 use bytes::Bytes;
-use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::client::Connection;
 use vgi_rpc_protocol::ipc::{Item, Reader, encode_batch};
 use vgi_rpc_protocol::memory::{Account, Budget};
+use vgi_rpc_protocol::service::{Peer, Responder, TransportKind};
+use vgi_rpc_protocol::{IdSource, Limits};
 
 fn by_read() -> Feed {
     Feed::of(vec![Piece { len: 50_000, by_read: true, poll: true }])
@@ -224,4 +225,27 @@ fn nothing_is_held_after_any_capture() {
         assert_nothing_held(&name, &budget, &[&account]);
     }
     assert!(captures > 200, "{captures} captures");
+}
+
+/// A large message leaves nothing behind on a connection that goes on.
+#[test]
+fn large_messages_leave_no_memory_behind() {
+    let (main, _) = super::service::service();
+    let budget = Budget::new(1 << 30);
+    let account = budget.account();
+    let peer = Peer::new(TransportKind::Pipe, "server-1");
+    let mut server =
+        Responder::new(main, peer, Limits::default(), IdSource::seeded(7)).with_account(account.clone());
+    for (name, _, bytes) in echoed() {
+        let left = allocation_counter::measure(|| {
+            feed_once(&mut server, &bytes);
+            let mut out = Vec::new();
+            serve(&mut server, usize::MAX, &mut out);
+            drop(out);
+            server.release_memory();
+        });
+        println!("{} KiB are left by {name}", left.bytes_current >> 10);
+        assert!(left.bytes_current < 128 << 10, "{} bytes are left by {name}", left.bytes_current);
+    }
+    assert_eq!(account.held(), 0);
 }

@@ -213,6 +213,50 @@ fn logical_nulls() -> Vec<Hostile> {
     all
 }
 
+/// Requests that are sound, for methods that give back what they are given.
+pub fn echoed() -> Vec<(String, &'static str, Bytes)> {
+    use super::service::{LARGE, list_type, wide_type};
+    use vgi_rpc_protocol::wire::keys;
+    let routing = |method: &str| {
+        let keys = [(keys::METHOD, method), (keys::PROTOCOL, LARGE), (keys::REQUEST_VERSION, "1")];
+        keys.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    };
+    let schema = |data_type| Schema::new(vec![Field::new("value", data_type, false)]);
+    let mut all = Vec::new();
+    for count in [1_000, 40_000, 200_000_i64] {
+        let header = Header {
+            metadata: routing("views"),
+            variadic_counts: Some(vec![count]),
+            ..Header::with_body(16)
+        };
+        let buffers = [&[(0, 0), (0, 16)][..], &vec![(0, 0); count as usize]].concat();
+        let batch = header.batch(1, &[(1, 0)], &buffers);
+        let bytes = stream(&schema(DataType::BinaryView), &[&batch, &[0; 16]]);
+        all.push((format!("{count} buffers of views"), "views", bytes));
+    }
+    let (nodes, mut buffers) = (vec![(1, 0); 8_001], vec![(0, 0)]);
+    buffers.extend((0..8_000).flat_map(|n| [(0, 0), (8 * n, 8)]));
+    let header = Header { metadata: routing("wide"), ..Header::with_body(64_000) };
+    let batch = header.batch(1, &nodes, &buffers);
+    all.push(("8,000 columns".into(), "wide", stream(&schema(wide_type()), &[&batch, &vec![0; 64_000]])));
+    for (lists, offset) in [(20_000_i32, 0), (20_000, 1), (200_000, 1)] {
+        // One row that is a list of empty lists; its part of the lists may begin behind the first.
+        let body = [&i32::to_le_bytes(offset)[..], &lists.to_le_bytes(), &vec![0; 4 * (lists as usize + 1)]]
+            .concat();
+        let body = [&body[..], &[0; 4][..(8 - body.len() % 8) % 8]].concat();
+        let header = Header { metadata: routing("list"), ..Header::with_body(body.len() as i64) };
+        let inner = 4 * (i64::from(lists) + 1);
+        let nodes = [(1, 0), (i64::from(lists), 0), (0, 0)];
+        let batch = header.batch(1, &nodes, &[(0, 0), (0, 8), (0, 0), (8, inner), (0, 0), (0, 0)]);
+        all.push((
+            format!("{lists} lists from {offset} on"),
+            "list",
+            stream(&schema(list_type()), &[&batch, &body]),
+        ));
+    }
+    all
+}
+
 /// Text that an error would show, or that is read many times.
 fn long_texts() -> Vec<Hostile> {
     let fields =
