@@ -255,6 +255,11 @@ impl Bound {
         self.server.address()
     }
 
+    /// How much memory clients may make the process hold, and how much of it they do.
+    pub fn budget(&self) -> &Budget {
+        &self.server.acceptor().budget
+    }
+
     /// Ends it from another thread.
     pub fn handle(&self) -> Handle {
         self.server.handle()
