@@ -153,7 +153,7 @@ fn an_answer_stays_within_the_budget() {
 
 #[test]
 fn a_body_over_http_stays_within_the_budget() {
-    let endpoint = Endpoint::builder(service(), |memory| memory.fill(7)).build().unwrap();
+    let endpoint = Endpoint::builder(service(), |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
     let endpoint: Arc<Endpoint> = endpoint;
     for path in ["echo", "scale/init", "scale/exchange"] {
         let head = Request::post(format!("/vgi/{MAIN}/{path}")).header("content-type", ARROW_STREAM);
@@ -171,7 +171,8 @@ fn a_body_over_http_stays_within_the_budget() {
 #[test]
 fn an_echo_stays_within_the_budget() {
     let (main, _) = super::service::service();
-    let endpoint: Arc<Endpoint> = Endpoint::builder(main.clone(), |memory| memory.fill(7)).build().unwrap();
+    let endpoint: Arc<Endpoint> =
+        Endpoint::builder(main.clone(), |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
     for (name, method, bytes) in zoo::echoed() {
         let streams = [(name, bytes)];
         // Made once, and not with a request.
