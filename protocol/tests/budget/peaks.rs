@@ -1,5 +1,6 @@
 //! No input takes more memory than the budget, the floor and a little, wherever it goes in.
 
+use super::common::batches::row;
 use super::common::driver::{Command, serve as serve_into};
 use super::common::feed::Input;
 use super::common::scenarios::scale;
@@ -8,6 +9,7 @@ use super::common::streams::batches_of;
 use super::zoo;
 use super::{KIB, MIB};
 use allocation_counter::measure;
+use arrow_array::{ArrayRef, BinaryArray};
 use bytes::{Buf, Bytes};
 use http::Request;
 use std::sync::Arc;
@@ -208,4 +210,22 @@ fn echoed_requests_are_sound() {
         let [got] = &batches_of(&answer.into())[..] else { panic!("{name}") };
         assert_eq!(got.0.column(0), given.0.column(0), "{name}");
     }
+}
+
+/// Streams in a parameter of a request are read as the request is.
+#[test]
+fn a_record_stays_within_the_budget() {
+    let (main, _) = super::service::service();
+    let request = |bytes: &Bytes| {
+        let column: ArrayRef = Arc::new(BinaryArray::from_vec(vec![bytes]));
+        sent(super::service::unary("record", row([("value", column)])))
+    };
+    let streams: Vec<_> = zoo::ALL.iter().map(|(name, bytes)| (name.clone(), request(bytes))).collect();
+    audit_of("record", &streams, |account, bytes| {
+        let peer = Peer::new(TransportKind::Pipe, "server-1");
+        let server = Responder::new(main.clone(), peer, Limits::default(), IdSource::seeded(7));
+        let mut server = server.with_account(account.clone());
+        server.receive(bytes.clone());
+        serve(&mut server);
+    });
 }
