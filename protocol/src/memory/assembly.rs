@@ -193,13 +193,18 @@ mod tests {
     use super::*;
     use crate::memory::Budget;
 
-    /// Has `len` bytes arrive in portions.
+    /// Has `len` bytes arrive in portions, without a spare.
     fn fill(assembly: &mut Assembly, whole: usize, len: usize, portion: usize) {
+        fill_from(Growth::ARRIVAL.first, assembly, whole, len, portion);
+    }
+
+    /// The same where there are at most `first` bytes of memory before anything has arrived.
+    fn fill_from(first: usize, assembly: &mut Assembly, whole: usize, len: usize, portion: usize) {
         while assembly.filled() < len {
             let arrived = assembly.filled();
             assembly.make_room(whole).unwrap();
             let space = assembly.space();
-            assert!(space.len() <= Growth::ARRIVAL.first.max(arrived * LAST_GROWTH));
+            assert!(space.len() <= first.max(arrived * LAST_GROWTH));
             let count = space.len().min(portion).min(len - arrived);
             space[..count].fill(7);
             assembly.advance(count);
@@ -247,8 +252,9 @@ mod tests {
     fn a_spare_serves_the_next_assembly_of_about_its_size_once_it_is_free() {
         let account = Budget::new(64 << 20).account();
         let read = |len: usize, spare: Spare| {
+            let first = Growth::ARRIVAL.first.max(spare.memory.len());
             let mut assembly = arrival(&account, spare);
-            fill(&mut assembly, len, len, usize::MAX);
+            fill_from(first, &mut assembly, len, len, usize::MAX);
             assembly.finish()
         };
         let (first, spare) = read(1_000_000, Spare::default());

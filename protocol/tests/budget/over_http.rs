@@ -24,7 +24,9 @@ const NOW: Duration = Duration::from_secs(1_800_000_000);
 
 fn endpoint(limit: usize) -> (Arc<Endpoint>, Runs) {
     let (service, runs) = service();
-    let endpoint = Endpoint::builder(service, |memory| memory.fill(7)).max_request_bytes(Some(limit as u64));
+    let endpoint = Endpoint::builder(service, |memory| memory.fill(7))
+        .prefix("/vgi")
+        .max_request_bytes(Some(limit as u64));
     (endpoint.build().unwrap(), runs)
 }
 

@@ -1,5 +1,6 @@
 //! No input takes more memory than the budget, the floor and a little, wherever it goes in.
 
+use super::common::batches::row;
 use super::common::driver::{Command, serve as serve_into};
 use super::common::feed::Input;
 use super::common::scenarios::scale;
@@ -8,10 +9,12 @@ use super::common::streams::batches_of;
 use super::zoo;
 use super::{KIB, MIB};
 use allocation_counter::measure;
+use arrow_array::{ArrayRef, BinaryArray};
 use bytes::{Buf, Bytes};
 use http::Request;
 use std::sync::Arc;
 use std::time::Duration;
+use vgi_rpc_protocol::http::coding::{Codecs, Coding};
 use vgi_rpc_protocol::http::headers::ARROW_STREAM;
 use vgi_rpc_protocol::http::{Arrival, Begun, Body, Endpoint};
 use vgi_rpc_protocol::ipc::{ReadError, Reader};
@@ -153,7 +156,7 @@ fn an_answer_stays_within_the_budget() {
 
 #[test]
 fn a_body_over_http_stays_within_the_budget() {
-    let endpoint = Endpoint::builder(service(), |memory| memory.fill(7)).build().unwrap();
+    let endpoint = Endpoint::builder(service(), |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
     let endpoint: Arc<Endpoint> = endpoint;
     for path in ["echo", "scale/init", "scale/exchange"] {
         let head = Request::post(format!("/vgi/{MAIN}/{path}")).header("content-type", ARROW_STREAM);
@@ -171,7 +174,8 @@ fn a_body_over_http_stays_within_the_budget() {
 #[test]
 fn an_echo_stays_within_the_budget() {
     let (main, _) = super::service::service();
-    let endpoint: Arc<Endpoint> = Endpoint::builder(main.clone(), |memory| memory.fill(7)).build().unwrap();
+    let endpoint: Arc<Endpoint> =
+        Endpoint::builder(main.clone(), |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
     for (name, method, bytes) in zoo::echoed() {
         let streams = [(name, bytes)];
         // Made once, and not with a request.
@@ -206,5 +210,58 @@ fn echoed_requests_are_sound() {
         let [given] = &batches_of(&bytes)[..] else { panic!("{name}") };
         let [got] = &batches_of(&answer.into())[..] else { panic!("{name}") };
         assert_eq!(got.0.column(0), given.0.column(0), "{name}");
+    }
+}
+
+/// Streams in a parameter of a request are read as the request is.
+#[test]
+fn a_record_stays_within_the_budget() {
+    let (main, _) = super::service::service();
+    let request = |bytes: &Bytes| {
+        let column: ArrayRef = Arc::new(BinaryArray::from_vec(vec![bytes]));
+        sent(super::service::unary("record", row([("value", column)])))
+    };
+    let streams: Vec<_> = zoo::ALL.iter().map(|(name, bytes)| (name.clone(), request(bytes))).collect();
+    audit_of("record", &streams, |account, bytes| {
+        let peer = Peer::new(TransportKind::Pipe, "server-1");
+        let server = Responder::new(main.clone(), peer, Limits::default(), IdSource::seeded(7));
+        let mut server = server.with_account(account.clone());
+        server.receive(bytes.clone());
+        serve(&mut server);
+    });
+}
+
+/// Bodies that unfold as HTTP decodes them, whether they say how far or not.
+#[test]
+fn a_coded_body_stays_within_the_budget() {
+    let (main, _) = super::service::service();
+    let endpoint: Arc<Endpoint> =
+        Endpoint::builder(main, |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
+    let codecs = Codecs::default();
+    // A frame without a size, whose window is 8 MiB: a block of 128 KiB of one byte, over and over.
+    let [block, last] = [2_u32, 3].map(|kind| ((128 << 10) << 3 | kind).to_le_bytes());
+    let block = [&block[..3], &[0]].concat();
+    let unsized_frame =
+        [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0x68][..], &block.repeat(511), &last[..3], &[0]].concat();
+    for coding in Coding::ALL {
+        let mut streams = Vec::new();
+        for len in [512 * KIB, 8 * MIB, 64 * MIB] {
+            let body = codecs.encode(coding, &[vec![0; len].into()]).unwrap();
+            streams.push((format!("{} KiB of {coding}", len / KIB), Bytes::from(body)));
+        }
+        if coding == Coding::Zstd {
+            let decoded = codecs.decode(coding, &unsized_frame, 65 << 20).unwrap();
+            assert_eq!(decoded.len(), 64 * MIB);
+            streams.push(("64 MiB of a frame without a size".into(), unsized_frame.clone().into()));
+        }
+        let path = format!("/vgi/{}/length", super::service::LARGE);
+        let head = Request::post(path).header("content-type", ARROW_STREAM);
+        let head = head.header("content-encoding", coding.as_str()).body(()).unwrap().into_parts().0;
+        audit_of("coded", &streams, |account, bytes| {
+            let now = Duration::from_secs(1_800_000_000);
+            let arrival = Arrival { now, remote_address: None, account: account.clone() };
+            let Begun::Call(call) = endpoint.begin(head.clone(), arrival) else { panic!("a body is wanted") };
+            call.run(Body::Whole(bytes.clone())).answer(now);
+        });
     }
 }

@@ -111,6 +111,10 @@ fn methods(runs: &Runs) -> Vec<MethodSpec> {
             Ok(Arc::new(StringArray::from(Vec::<&str>::new())) as ArrayRef)
         }),
         Method::new("nothing").unary(|_, _| Ok(())),
+        Method::new("record").param("value", DataType::Binary).returns(DataType::Int64).unary(|args, _| {
+            let record = args.record("value")?;
+            Ok(record.get_array_memory_size() as i64)
+        }),
         echo("views", DataType::BinaryView),
         echo("wide", wide_type()),
         echo("list", list_type()),
