@@ -1,7 +1,7 @@
 //! The client's state machine.
 
 use super::event::{Call, CallKind, Event};
-use crate::ipc::{BatchEncoder, EncodedSchema, Item, Metadata, Outbox, ReadError, Reader};
+use crate::ipc::{BatchEncoder, EncodedSchema, Item, MessageError, Metadata, Outbox, ReadError, Reader};
 use crate::memory::Account;
 use crate::wire::classify::{BatchKind, classify};
 use crate::wire::error::RpcError;
@@ -267,7 +267,11 @@ impl Connection {
                 Ok(None) if self.waits_for_caller() => return Ok(Next::NeedCommand),
                 Ok(None) => return Ok(Next::NeedInput),
                 Err(ReadError::Message(error)) => {
-                    if let Some(event) = self.reject(RpcError::new("ProtocolError", error.to_string())) {
+                    let error = match error {
+                        MessageError::OverBudget(error) => error.into(),
+                        error => RpcError::new("ProtocolError", error.to_string()),
+                    };
+                    if let Some(event) = self.reject(error) {
                         return Ok(Next::Event(event));
                     }
                 }

@@ -53,13 +53,15 @@ pub(crate) fn must_be_relaid(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]
         return true;
     }
     let is_misplaced =
-        |offset: usize| !(body.as_ptr().addr().wrapping_add(offset)).is_multiple_of(shape.alignment);
-    if shape.alignment <= super::ALIGNMENT {
-        // Every buffer's offset is a multiple of that.
-        return !body.is_empty() && is_misplaced(0);
+        |offset: usize, alignment| !body.as_ptr().addr().wrapping_add(offset).is_multiple_of(alignment);
+    // Arrow slices the buffers of unions as numbers even if they are empty.
+    if is_misplaced(0, super::ALIGNMENT) && (shape.unions > 0 || !body.is_empty()) {
+        return true;
     }
-    let buffers = batch.buffers().into_iter().flatten();
-    buffers.into_iter().any(|buffer| buffer.length() > 0 && is_misplaced(buffer.offset() as usize))
+    // Every buffer's offset is a multiple of eight.
+    let is_misplaced =
+        |buffer: &Buffer| buffer.length() > 0 && is_misplaced(buffer.offset() as usize, shape.alignment);
+    shape.alignment > super::ALIGNMENT && batch.buffers().into_iter().flatten().any(is_misplaced)
 }
 
 impl Relayer {

@@ -20,7 +20,7 @@ mod args;
 mod auth;
 mod cast;
 mod conform;
-mod context;
+pub(crate) mod context;
 pub(crate) mod hooks;
 mod host;
 mod info;
