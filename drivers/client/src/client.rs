@@ -22,7 +22,7 @@ use vgi_rpc_protocol::service::StreamKind;
 use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
-use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits};
+use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits, OneLine};
 
 /// Schemas that stay encoded between calls.
 const CACHED_SCHEMAS: usize = 32;
@@ -44,7 +44,7 @@ pub enum CallError {
     },
     /// Reading or writing failed or took too long. The client is of no more use, unless it calls over HTTP: then it
     /// can go on.
-    #[error("the transport failed: {error}")]
+    #[error("the transport failed: {}", OneLine(error))]
     Transport {
         /// What failed.
         error: io::Error,
