@@ -22,7 +22,7 @@ use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits, Next};
 pub enum ServeError {
     /// Reading or writing failed.
     #[error("the transport failed: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// Start-up work of a protocol failed; nothing was served.
     #[error("the service could not be started: {0}")]
     Start(RpcError),
@@ -31,7 +31,19 @@ pub enum ServeError {
     Connection(#[from] ConnectionError),
     /// The machine refused the result of its own work, which is a defect of this library.
     #[error("internal error: {0}")]
-    Internal(#[from] CommandError),
+    Internal(CommandError),
+}
+
+impl From<io::Error> for ServeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<CommandError> for ServeError {
+    fn from(error: CommandError) -> Self {
+        Self::Internal(error)
+    }
 }
 
 /// Serves on this process's stdin and stdout until the peer closes its side, with default limits.
