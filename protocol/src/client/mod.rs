@@ -12,6 +12,12 @@
 //! ```
 //!
 //! Every call ends with exactly one [`Event::Finished`], after which the connection takes the next.
+//!
+//! # The end of the input
+//!
+//! Between two messages [`receive_eof`](Connection::receive_eof) stands for the end marker of an answer whose result or
+//! error has come whole. The outputs of a stream end by their end marker alone: without it, a server that was killed would
+//! look like one that has finished.
 
 mod connection;
 mod event;
