@@ -198,12 +198,12 @@ impl Responder {
             }
             Outcome::Opened { stream, header } => {
                 self.log_all(logs);
-                if let (Some(schema), Some(header)) = (&context.method.header, header) {
-                    if let Err(error) = self.connection.send_header(schema, &header) {
-                        let error = unsendable("the header", error)?;
-                        self.end_record(Some(error.clone()));
-                        return self.connection.refuse(schema, &error, InputStream::Possible);
-                    }
+                if let (Some(schema), Some(header)) = (&context.method.header, header)
+                    && let Err(error) = self.connection.send_header(schema, &header)
+                {
+                    let error = unsendable("the header", error)?;
+                    self.end_record(Some(error.clone()));
+                    return self.connection.refuse(schema, &error, InputStream::Possible);
                 }
                 self.connection.open_stream(&stream.output)?;
                 self.stream = Some((stream, context));
