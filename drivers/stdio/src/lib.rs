@@ -28,8 +28,3 @@ mod standard;
 pub use child::{Child, spawn};
 pub use serve::{ServeError, Server, serve, serve_stdio};
 pub use vgi_rpc_client::{CallError, Client, Method, Remote, Stream, Transport};
-
-/// The programs in the README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
