@@ -19,6 +19,8 @@
 //! | in a turn | nothing (it waits) | `log`; `emit`, `fail` or `finish` |
 //! | draining | the rest of its input, unread | nothing |
 //!
+//! How an event loop drives a connection is in the [crate's documentation](crate#in-an-event-loop).
+//!
 //! # The end of the input
 //!
 //! Arrow's format lets a stream end without its end marker where its transport ends. So between two messages
