@@ -4,6 +4,7 @@
     tests/conf.py setup                             make the virtual environment in .test-run/venv
     tests/conf.py run --transport pipe,subprocess   the pytest suite over these transports
     tests/conf.py run --transport 'http*'           the lanes of HTTP: the transport, and what is about HTTP itself
+    tests/conf.py run --transport run_loop          the run loop of the core's documentation, as an example built it
     tests/conf.py run --transport all               every lane, then the command-line runners
     tests/conf.py cli                               the command-line runners alone
     tests/conf.py cli --lane '*http*'               those of them on HTTP
@@ -47,6 +48,8 @@ def setup(_arguments) -> int:
 def run(arguments) -> int:
     worker = prepare(arguments)
     lanes = arguments.transport
+    if "run_loop" in lanes and not arguments.no_build:
+        environment.build_run_loop()
     filtered = bool(arguments.classes or arguments.filter)
     options = ["-k", arguments.filter] if arguments.filter else []
     options += ["-x"] if arguments.exitfirst else []

@@ -65,12 +65,14 @@ impl Session {
 
     /// The client goes away.
     fn end(&mut self) {
+        let failed = matches!(self.rest, Rest::Failed(_));
+        let is_cut = self.responder.is_mid_message();
         self.responder.receive_eof();
-        let was_idle = self.responder.is_idle() && !matches!(self.rest, Rest::Failed(_));
         let rest = serve(&mut self.responder, &mut self.sent, &mut self.records);
-        match (was_idle, &rest) {
-            (true, Rest::Closed) | (false, Rest::Closed | Rest::Failed(_)) => {}
-            _ => panic!("{rest:?} at the end, idle {was_idle}"),
+        match &rest {
+            Rest::Closed => assert!(!failed && !is_cut && self.responder.is_idle()),
+            Rest::Failed(_) => assert!(failed || is_cut),
+            rest => panic!("{rest:?} at the end"),
         }
         assert_eq!(serve(&mut self.responder, &mut Vec::new(), &mut 0), rest, "the end stays the end");
     }

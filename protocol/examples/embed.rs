@@ -1,4 +1,4 @@
-//! Both machines by hand, with no driver: `cargo run --release --example embed`.
+//! Both machines by hand, with no driver: `cargo run -p vgi-rpc-protocol --example embed`.
 //!
 //! This is what an event loop of your own does with the core. The "network" is two byte buffers; a real loop reads
 //! and writes sockets in their place, and may run each `Work` on a thread pool.

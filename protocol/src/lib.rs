@@ -36,54 +36,58 @@
 //! [`read_buf`]: service::Responder::read_buf
 //! [`advance`]: service::Responder::advance
 //!
+//! ```no_run
+#![doc = include_str!("../examples/run_loop.rs")]
 //! ```
-//! use bytes::Buf;
-//! use std::io::{self, IoSlice, Read, Write};
-//! use std::sync::Arc;
-//! use vgi_rpc_protocol::service::{Method, Peer, Protocol, Responder, Service, TransportKind};
-//! use vgi_rpc_protocol::{IdSource, Limits, Next};
 //!
-//! /// Serves one connection on any pair of blocking streams.
-//! fn serve(
-//!     service: Arc<Service>,
-//!     mut input: impl Read,
-//!     mut output: impl Write,
-//! ) -> Result<(), Box<dyn std::error::Error>> {
-//!     let peer = Peer::new(TransportKind::Pipe, service.server_id().clone());
-//!     let mut responder = Responder::new(service, peer, Limits::default(), IdSource::seeded(7));
-//!     loop {
-//!         // 1. What comes next? A handler's invocation may run here, or on a thread of your own.
-//!         let next = responder.poll_work();
-//!         if let Ok(Next::Event(work)) = next {
-//!             responder.complete(work.run())?;
-//!             continue;
-//!         }
-//!         // 2. Send what waits: headers and the arrays' own memory, gathered.
-//!         while let Some(outbox) = responder.poll_transmit() {
-//!             let mut slices = [IoSlice::new(&[]); 16];
-//!             let count = outbox.chunks_vectored(&mut slices);
-//!             let written = output.write_vectored(&slices[..count])?;
-//!             outbox.advance(written);
-//!         }
-//!         // 3. Read on, straight into the machine's memory; or stop.
-//!         match next? {
-//!             Next::NeedInput => match input.read(responder.read_buf())? {
-//!                 0 => responder.receive_eof(),
-//!                 count => responder.advance(count),
-//!             },
-//!             Next::Closed => return Ok(()),
-//!             _ => {}
-//!         }
-//!     }
-//! }
+//! # In an event loop
 //!
-//! let six = Method::new("times_six").param("n", arrow_schema::DataType::Int64)
-//!     .returns(arrow_schema::DataType::Int64)
-//!     .unary(|args, _| Ok(args.get::<i64>("n")? * 6));
-//! let service = Service::builder("0123456789ab").protocol(Protocol::new("demo.Six.v1").method(six)).build()?;
-//! serve(Arc::new(service), io::empty(), io::sink())?;
+//! - *Read only on [`Next::NeedInput`].* What is received is held until it is asked for, so a loop that reads whenever its
+//!   socket is readable has the peer decide how much. While a handler runs, the machine returns [`Next::NeedCommand`] and
+//!   the peer waits behind the socket's buffer. On [`Next::NeedDrain`], send first.
+//! - *[`read_buf`] and `poll_transmit` borrow the machine.* Neither can be kept over a call of another method, and after
+//!   each poll `read_buf` may lend other memory. It is never empty. Where the system fills memory that it owns, as
+//!   completion-based I/O does, read into `Bytes` of your own and use [`receive`]. [`Outbox::pop_segment`] takes output
+//!   out as `Bytes`, which may outlive the borrow.
+//! - *A peer that stops sending may still read.* [`receive_eof`] is for the end of the input alone: what came whole is
+//!   still answered. Close the socket on [`Next::Closed`], once all output is sent.
+//! - *A peer that hangs up while a handler runs* (a reset, or an error when you write) cannot be answered any more: drop
+//!   the machine. Its [`Work`] can still run to its end, because it owns what it needs; drop the [`Done`] that it gives.
+//!   A loop that does not read then learns of the hang-up from readiness events, or from its next write.
+//! - *Close lingeringly after an error.* The output holds an answer that says why, and the peer may still be sending.
+//!   When a socket is closed with unread input, the system resets the connection and may take the answer with it. Send
+//!   the output, shut down the sending side, read and discard until the peer closes or a timeout passes, then close.
+//! - *Timeouts are yours, and the getters say which.* [`is_idle`]: between calls; how long depends on how many connections
+//!   you can keep. [`is_mid_message`]: the peer owes the rest of what it began to send, so a short timeout is fair;
+//!   [`abandon`] drops what has come, and says why in the output. Neither, with no work out: the client thinks between
+//!   two inputs of a stream. While output waits, time the writes.
+//! - *Give every connection an account.* [`memory::Budget`] bounds what all peers together make the process hold; each
+//!   [`memory::Account`] in it is one connection's share.
+//!
+//! ```
+//! # use vgi_rpc_protocol::service::{Peer, Protocol, Responder, Service, TransportKind};
+//! # use vgi_rpc_protocol::{IdSource, Limits};
+//! # let service = Service::builder("0123456789ab").protocol(Protocol::new("demo.Six.v1")).build()?;
+//! # let (service, peer) = (std::sync::Arc::new(service), Peer::new(TransportKind::Tcp, "0123456789ab"));
+//! # let ids = IdSource::seeded(7);
+//! use vgi_rpc_protocol::memory::Budget;
+//!
+//! // One for the process.
+//! let budget = Budget::new(256 << 20);
+//! // One for each connection. `read_buf` counts what is read in it; bytes for `receive` are counted by `copy`.
+//! let account = budget.account();
+//! let mut responder = Responder::new(service, peer, Limits::default(), ids).with_account(account.clone());
+//! responder.receive(account.copy(b"what a read gave"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`receive_eof`]: service::Responder::receive_eof
+//! [`is_idle`]: service::Responder::is_idle
+//! [`is_mid_message`]: service::Responder::is_mid_message
+//! [`abandon`]: service::Responder::abandon
+//! [`Outbox::pop_segment`]: ipc::Outbox::pop_segment
+//! [`Work`]: service::Work
+//! [`Done`]: service::Done
 //!
 //! # What holds
 //!

@@ -5,7 +5,8 @@
 pub enum Next<E> {
     /// Something happened.
     Event(E),
-    /// More bytes are needed: send what waits, then receive.
+    /// More bytes are needed: send what waits, then receive. A driver reads in this state only, so that the peer waits
+    /// while a handler runs.
     NeedInput,
     /// The machine waits for a command: an earlier event is to be answered, or a call or request to be made.
     NeedCommand,

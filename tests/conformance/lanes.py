@@ -1,6 +1,7 @@
 """The lanes of the suite: how many cases each has, and which lane a case is in.
 
-conf.py reads LANES, and conftest.py the rest. A lane is a transport, or the cases that are about HTTP itself.
+conf.py reads LANES, and conftest.py the rest. A lane is a transport, the cases that are about HTTP itself, or those of the
+documentation's run loop.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ LANES = {
     **{name: transport.cases for name, transport in TRANSPORTS.items()},
     "http_only": 140,
     "http_round_robin": 4,
+    "run_loop": 3,
 }
 
 AXES = ("conformance_conn", "conformance_raw_conn", "conformance_describe")
@@ -22,6 +24,7 @@ AXES = ("conformance_conn", "conformance_raw_conn", "conformance_describe")
 LANE_OF_FIXTURE = {
     "conformance_transport_kind_probes": "pipe",
     "http_pair": "http_round_robin",
+    "run_loop_example": "run_loop",
     # Above the storage, which this worker only names in its headers.
     "conformance_http_cors_port": "http_only",
     "conformance_bytestream_external_target": "external storage",

@@ -17,6 +17,8 @@ REQUIREMENTS = TESTS / "requirements.txt"
 OLDEST_PYTHON = (3, 13)
 WORKER_PACKAGE = "vgi-rpc-conformance-worker"
 WORKER_BINARY = "vgi-rpc-conformance-rust"
+RUN_LOOP_PACKAGE = "vgi-rpc-protocol"
+RUN_LOOP_EXAMPLE = "run_loop"
 
 
 class SetupError(Exception):
@@ -52,7 +54,24 @@ def build_worker() -> None:
 
 def built_worker() -> Path:
     """Where cargo puts the worker."""
-    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / WORKER_BINARY
+    return _target_dir() / "release" / WORKER_BINARY
+
+
+def build_run_loop() -> None:
+    """Build the run loop of the core's documentation, in debug mode, which cargo test builds anyway."""
+    if shutil.which("cargo") is None:
+        raise SetupError("cargo is not on PATH: install Rust, or leave the lane run_loop out")
+    command = ["cargo", "build", "--package", RUN_LOOP_PACKAGE, "--example", RUN_LOOP_EXAMPLE]
+    _run(command, "the documentation's run loop does not build")
+
+
+def built_run_loop() -> Path:
+    """Where cargo puts the run loop."""
+    return _target_dir() / "debug" / "examples" / RUN_LOOP_EXAMPLE
+
+
+def _target_dir() -> Path:
+    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
 
 
 def child_environment(**added: str) -> dict[str, str]:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conformance.workers import http_worker, listening
-from harness.environment import RUN_DIR, TESTS, child_environment, venv_tool
+from harness.environment import RUN_DIR, TESTS, built_run_loop, child_environment, venv_tool
 from harness.results import Case, read_junit, read_vgi_rpc_test
 
 JUNIT = RUN_DIR / "junit.xml"
 PYTEST_LOG = RUN_DIR / "pytest.log"
 SUITE = TESTS / "conformance" / "test_conformance.py"
-ROUND_ROBIN = SUITE.with_name("test_http_round_robin.py")
+# Our own cases beside the shared suite's.
+OWN = [SUITE.with_name(name) for name in ("test_http_round_robin.py", "test_run_loop.py")]
 # Far above what a run takes: it ends one whose worker hangs where no case's own limit applies.
 LONGEST_RUN_SECONDS = 900
 
@@ -27,11 +28,13 @@ LONGEST_RUN_SECONDS = 900
 def run_suite(worker: Path, lanes: list[str], classes: list[str], options: list[str]) -> Iterable[Case]:
     """Run the shared pytest suite and our own cases beside it, or the named classes of the suite."""
     command = [
-        *(venv_tool("python"), "-m", "pytest", *([f"{SUITE}::{name}" for name in classes] or [SUITE, ROUND_ROBIN])),
+        *(venv_tool("python"), "-m", "pytest", *([f"{SUITE}::{name}" for name in classes] or [SUITE, *OWN])),
         *("-c", SUITE.with_name("pytest.ini"), "--rootdir", SUITE.parent, "-p", "no:cacheprovider"),
         *("--verbose", f"--junitxml={JUNIT}", *options),
     ]
-    variables = child_environment(VGI_CONF_WORKER=str(worker), VGI_CONF_LANES=",".join(lanes))
+    variables = child_environment(
+        VGI_CONF_WORKER=str(worker), VGI_CONF_RUN_LOOP=str(built_run_loop()), VGI_CONF_LANES=",".join(lanes)
+    )
     _run("pytest " + ",".join(lanes), command, PYTEST_LOG, variables)
     for line in PYTEST_LOG.read_text(errors="replace").splitlines():
         if line.startswith("left out: "):

@@ -89,20 +89,22 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! | file | subject |
-//! | --- | --- |
-//! | `machine` | what is asked of a protocol |
-//! | `timeouts` | how long connections wait |
-//! | `listener`, `socket_file`, `error` | sockets of both families, and why one cannot be bound |
-//! | `socket_lock` | the lock that makes a server the only one of its socket path |
-//! | `server` | setting up, running and ending a server |
-//! | `connection`, `connection::transfer` | a pass over one connection; moving its bytes |
-//! | `shared` | what the threads share |
-//! | `worker` | the threads that serve |
-//! | `supervisor` | the thread that watches over them |
-//! | `shortage` | which connections are closed when memory is short |
-//! | `yielding` | which connection gives way when the server is full |
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `machine` | what is asked of a protocol |
+// | `timeouts` | how long connections wait |
+// | `listener`, `socket_file`, `error` | sockets of both families, and why one cannot be bound |
+// | `socket_lock` | the lock that makes a server the only one of its socket path |
+// | `server` | setting up, running and ending a server |
+// | `connection`, `connection::transfer` | a pass over one connection; moving its bytes |
+// | `shared` | what the threads share |
+// | `worker` | the threads that serve |
+// | `supervisor` | the thread that watches over them |
+// | `shortage` | which connections are closed when memory is short |
+// | `yielding` | which connection gives way when the server is full |
 
 mod connection;
 mod error;

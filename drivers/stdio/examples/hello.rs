@@ -1,4 +1,4 @@
-//! A worker and a client in one program: `cargo run --release --example hello`.
+//! A worker and a client in one program: `cargo run -p vgi-rpc-stdio --example hello`.
 //!
 //! The client starts this same program as a child process, which serves on its stdin and stdout, and calls it: a
 //! unary method, a producer, an exchange.

@@ -1,5 +1,6 @@
 //! A worker as a child process: its stdin and stdout are the connection, its stderr passes through.
 
+use crate::opening::Opening;
 use crate::pipe;
 use std::io::{self, IoSlice, Read, Write};
 use std::process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -21,13 +22,15 @@ pub fn spawn(command: Command) -> io::Result<Client> {
     Ok(Client::new(Child::spawn(command)?, Limits::default()))
 }
 
-/// A worker process. Dropping it closes its input, waits for its end, and kills it if that takes too long.
+/// A worker process. If the first bytes that it writes are not a message, a call fails with
+/// [`CallError::Transport`](crate::CallError::Transport), which quotes them. Dropping it closes its input, waits for its end, and kills it if that takes too long.
 #[derive(Debug)]
 pub struct Child {
     process: process::Child,
     /// `None` once closed.
     input: Option<ChildStdin>,
     output: ChildStdout,
+    opening: Opening,
     grace: Duration,
 }
 
@@ -43,7 +46,7 @@ impl Child {
         };
         pipe::enlarge(&input);
         pipe::enlarge(&output);
-        Ok(Self { process, input: Some(input), output, grace: GRACE })
+        Ok(Self { process, input: Some(input), output, opening: Opening::default(), grace: GRACE })
     }
 
     /// The operating system's id of the process.
@@ -73,7 +76,8 @@ impl Child {
 
 impl Transport for Child {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.output.read(buffer)
+        let count = self.output.read(buffer)?;
+        self.opening.check(buffer, count)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

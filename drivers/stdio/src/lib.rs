@@ -14,21 +14,17 @@
 //! # }
 //! ```
 //!
-//! | file | subject |
-//! | --- | --- |
-//! | `serve` | the serve loop |
-//! | `child` | a worker as a child process, for [`Client`] |
-//! | `pipe` | what the kernel can be asked of a pipe |
+//! While [`serve_stdio`] runs, `println!` and child processes of the worker reach stderr and not the connection. The
+//! client's side is [`spawn`].
 
+// The files: `serve` is the serve loop, `standard` this process's stdin and stdout, `pipe` what is read and written;
+// `child` is a worker as a child process, `opening` what its first bytes tell.
 mod child;
+mod opening;
 mod pipe;
 mod serve;
+mod standard;
 
 pub use child::{Child, spawn};
 pub use serve::{ServeError, Server, serve, serve_stdio};
 pub use vgi_rpc_client::{CallError, Client, Method, Remote, Stream, Transport};
-
-/// The programs in the README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

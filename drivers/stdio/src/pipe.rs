@@ -1,5 +1,8 @@
-//! What the kernel can be asked of a pipe.
+//! What is read from and written to: a file descriptor, blocking or not.
 
+use rustix::event::{PollFd, PollFlags, poll};
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::AsFd;
 
 /// A megabyte moves a large batch in few system calls; it is also the most that Linux gives without privilege.
@@ -12,4 +15,51 @@ pub(crate) fn enlarge(fd: impl AsFd) {
     let _ = rustix::pipe::fcntl_setpipe_size(fd, PIPE_BYTES);
     #[cfg(not(target_os = "linux"))]
     let _ = fd;
+}
+
+/// Reads and writes that wait even if the descriptor is non-blocking. Event loops leave it so in the processes that they
+/// start, and the flag is not cleared: it belongs to the open file, which such a process still uses.
+#[derive(Debug)]
+pub(crate) struct Pipe(File);
+
+impl Pipe {
+    pub(crate) fn new(file: File) -> Self {
+        Self(file)
+    }
+
+    /// Repeats `call` whenever the descriptor is ready, until it does more than say that it would block.
+    fn wait<T>(
+        &mut self,
+        readiness: PollFlags,
+        mut call: impl FnMut(&mut File) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match call(&mut self.0) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    poll(&mut [PollFd::new(&self.0, readiness)], None)?;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait(PollFlags::IN, |file| file.read(buffer))
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.wait(PollFlags::OUT, |file| file.write(buffer))
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.wait(PollFlags::OUT, |file| file.write_vectored(slices))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -1,10 +1,8 @@
 //! The serve loop: one connection over a reader and a writer, handlers invoked in between.
 
-use crate::pipe;
-use std::fs::File;
+use crate::standard;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -23,6 +21,12 @@ pub enum ServeError {
     /// Reading or writing failed.
     #[error("the transport failed: {0}")]
     Io(io::Error),
+    /// Stdin or stdout, whichever is named, was closed when the process started or is the null device, so that there is no
+    /// client.
+    #[error(
+        "{0} is closed, or the null device: start the worker with a pipe or socket as its stdin and stdout"
+    )]
+    Closed(&'static str),
     /// Start-up work of a protocol failed; nothing was served.
     #[error("the service could not be started: {0}")]
     Start(RpcError),
@@ -48,10 +52,15 @@ impl From<CommandError> for ServeError {
 
 /// Serves on this process's stdin and stdout until the peer closes its side, with default limits.
 ///
-/// SIGTERM and SIGINT end the process at once, with exit status 0. Nothing else may write to stdout meanwhile.
+/// The connection moves to descriptors of its own. Descriptor 0 reads as the null device from then on and descriptor 1 is
+/// stderr, also after this returns: what a handler prints, or a child process that it starts, cannot damage the
+/// connection. What was printed before can, so a worker prints nothing to stdout before it calls this. Descriptors that
+/// are non-blocking are waited for, and stay so.
+///
+/// SIGTERM and SIGINT end the process at once, with exit status 0.
 ///
 /// # Errors
-/// As for [`Server::serve`].
+/// As for [`Server::serve`], and [`ServeError::Closed`].
 pub fn serve_stdio(service: Arc<Service>) -> Result<(), ServeError> {
     Server::new(service).serve_stdio()
 }
@@ -105,20 +114,16 @@ impl Server {
     /// See [`serve_stdio`].
     ///
     /// # Errors
-    /// As for [`Self::serve`].
+    /// As for [`Self::serve`], and [`ServeError::Closed`].
     pub fn serve_stdio(&self) -> Result<(), ServeError> {
         end_on_signals()?;
-        // Duplicates, because the standard handles buffer: output would be copied and searched for line ends.
-        let reader = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let writer = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        pipe::enlarge(&reader);
-        pipe::enlarge(&writer);
+        let (reader, writer) = standard::take_over()?;
         self.serve(reader, writer)
     }
 
     /// Serves one connection until the peer closes its side. Handlers run on the calling thread.
     ///
-    /// The reader should be unbuffered: large bodies are read straight into the memory that arrays will share.
+    /// Reader and writer must block. The reader should be unbuffered: large bodies are read straight into the memory that arrays will share.
     ///
     /// # Errors
     /// When reading or writing fails, or the peer breaks the protocol. A peer that goes away is no error,

@@ -1,5 +1,9 @@
-//! A worker as a real child process, and what becomes of it. The worker is this same program: its stdout must carry
-//! nothing but frames, so the usual test harness, which prints there, is off and a few lines stand in for it.
+//! A worker as a real child process, and what becomes of it. The worker is this same program: what it writes to stdout
+//! before it serves must be nothing but frames, so the usual test harness, which prints there, is off and a few lines stand
+//! in for it.
+
+#[path = "child/standard.rs"]
+mod standard;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -34,6 +38,14 @@ const TESTS: &[(&str, fn())] = &[
     ("SIGTERM and SIGINT end a busy worker at once and cleanly", signals),
     ("a closed pipe is a quiet end, wherever it comes", closed_pipes),
     ("garbage is answered before the end", garbage),
+    ("a request without its end marker is answered when the input ends", half_closed),
+    ("what handlers and their children print goes to stderr", standard::prints),
+    ("what handlers and their children read is empty", standard::reads),
+    ("a worker that writes text is named, with its text", standard::text_of_a_worker),
+    ("non-blocking input is waited for", standard::non_blocking_input),
+    ("non-blocking output is waited for", standard::non_blocking_output),
+    ("a closed stdin or stdout is an error that names it", standard::closed),
+    ("a null device that is meant is no error", standard::redirected),
 ];
 
 fn main() {
@@ -43,6 +55,10 @@ fn main() {
                 eprintln!("{error}");
                 std::process::exit(1);
             }
+        }
+        Some("chatty") => {
+            println!("Loading \u{1b}[1mmodels\u{1b}[0m");
+            serve_stdio(Arc::new(service())).unwrap();
         }
         Some("stubborn") => std::thread::sleep(Duration::from_secs(60)),
         _ => run_tests(),
@@ -90,6 +106,20 @@ fn service() -> Service {
         Method::new("sleep").returns(DataType::Int64).unary(|_, _| {
             std::thread::sleep(Duration::from_secs(30));
             Ok(0_i64)
+        }),
+        Method::new("print").returns(DataType::Int64).unary(|_, _| {
+            println!("printed by a handler");
+            let child = Command::new("sh").args(["-c", "echo printed by a child"]).status();
+            Ok(i64::from(
+                child.map_err(|error| RpcError::runtime_error(error.to_string()))?.code().unwrap_or(-1),
+            ))
+        }),
+        Method::new("read").returns(DataType::Int64).unary(|_, _| {
+            let own = std::io::stdin().read(&mut [0; 8]);
+            let child = Command::new("sh").args(["-c", "head -c 8 | wc -c | grep -q '^ *0$'"]).status();
+            let (own, child) =
+                (own.unwrap_or(99) as i64, child.ok().and_then(|status| status.code()).unwrap_or(99));
+            Ok(own + i64::from(child))
         }),
         Method::new("count")
             .param("to", DataType::Int64)
@@ -362,18 +392,31 @@ fn garbage() {
     assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
+fn half_closed() {
+    let mut child = raw_worker();
+    let request = request("greet");
+    // The end marker has eight bytes.
+    child.stdin.take().unwrap().write_all(&request[..request.len() - 8]).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Hello, you!"));
+    assert_eq!(output.status.code(), Some(0));
+}
+
 fn raw_worker() -> std::process::Child {
     worker().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// The bytes of a request for a method, as the client's machine writes them.
 fn request(method: &str) -> Vec<u8> {
+    match method {
+        "greet" => request_with(method, one("name", StringArray::from(vec!["you"]))),
+        _ => request_with(method, none()),
+    }
+}
+
+fn request_with(method: &str, params: RecordBatch) -> Vec<u8> {
     use vgi_rpc_protocol::client::{Call, CallKind, Connection};
     use vgi_rpc_protocol::ipc::EncodedSchema;
-    let (params, schema) = match method {
-        "greet" => (one("name", StringArray::from(vec!["you"])), schema("name", DataType::Utf8)),
-        _ => (none(), Arc::new(Schema::empty())),
-    };
     let call = Call {
         protocol: "test.Child.v1",
         method,
@@ -383,7 +426,7 @@ fn request(method: &str) -> Vec<u8> {
         metadata: Metadata::new(),
     };
     let mut connection = Connection::new(Default::default());
-    connection.call(&call, &EncodedSchema::new(schema).unwrap(), &params).unwrap();
+    connection.call(&call, &EncodedSchema::new(params.schema()).unwrap(), &params).unwrap();
     let mut bytes = Vec::new();
     while let Some(segment) = connection.poll_transmit().and_then(|outbox| outbox.pop_segment()) {
         bytes.extend_from_slice(&segment);

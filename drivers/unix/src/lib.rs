@@ -30,11 +30,13 @@
 //! #     arrow_array::RecordBatch::try_new_with_options(batch.schema(), vec![], &options)
 //! # }
 //! ```
-//!
-//! | module | subject |
-//! | --- | --- |
-//! | `server` | the server |
-//! | `client` | clients |
+
+// Where things are:
+//
+// | module | subject |
+// | --- | --- |
+// | `server` | the server |
+// | `client` | clients |
 
 mod client;
 mod server;

@@ -2,15 +2,16 @@
 
 mod common;
 
-use arrow_array::Int64Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use arrow_array::{Int64Array, StringArray};
 use common::*;
 use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use vgi_rpc_unix::{CallError, ConnectOptions, Server};
+use vgi_rpc_unix::{Address, CallError, ConnectOptions, Server};
 
 fn both(test: impl Fn(&Running)) {
     let server = Server::new(service(&Gate::default()));
@@ -269,4 +270,31 @@ fn clients_do_not_wait_longer_than_asked() {
     assert!(vgi_rpc_unix::connect_unix("/nonexistent/socket").is_err());
     let refused = ConnectOptions::default().connect_timeout(Duration::from_secs(5)).tcp("1");
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_client_that_closes_its_sending_side_gets_its_answers() {
+    both(|server| {
+        let mut requests = request("greet", &row("name", Arc::new(StringArray::from(vec!["first"]))));
+        let last = request("greet", &row("name", Arc::new(StringArray::from(vec!["last"]))));
+        // The last request ends where the input does, without its end marker of eight bytes.
+        requests.extend(&last[..last.len() - 8]);
+        let mut answer = Vec::new();
+        match &server.address {
+            Address::Tcp(address) => {
+                let mut socket = TcpStream::connect(address).unwrap();
+                socket.write_all(&requests).unwrap();
+                socket.shutdown(Shutdown::Write).unwrap();
+                socket.read_to_end(&mut answer).unwrap();
+            }
+            _ => {
+                let mut socket = server.raw();
+                socket.write_all(&requests).unwrap();
+                socket.shutdown(Shutdown::Write).unwrap();
+                socket.read_to_end(&mut answer).unwrap();
+            }
+        }
+        let text = String::from_utf8_lossy(&answer);
+        assert!(text.contains("Hello, first!") && text.contains("Hello, last!"));
+    });
 }

@@ -121,7 +121,8 @@ impl Connection {
         !self.reader.is_mid_message() && !self.reader.is_at_boundary()
     }
 
-    /// The peer has closed its sending side.
+    /// The peer has closed its sending side. Between two messages this ends an answer whose result, header or error has
+    /// come whole; the outputs of a stream end by its end marker alone.
     pub fn receive_eof(&mut self) {
         self.peer_closed = true;
     }
@@ -261,12 +262,9 @@ impl Connection {
                     }
                 }
                 Ok(None) if self.peer_closed => {
-                    let (expected, got) = ("the rest of the answer", "the end of the connection");
-                    let error = match self.reader.truncation() {
-                        Some(error) => error.into(),
-                        None => ConnectionError::Protocol { expected, got },
-                    };
-                    return Err(self.error.insert(error).clone());
+                    if let Some(event) = self.end_of_input()? {
+                        return Ok(Next::Event(event));
+                    }
                 }
                 Ok(None) if self.waits_for_caller() => return Ok(Next::NeedCommand),
                 Ok(None) => return Ok(Next::NeedInput),
@@ -400,6 +398,22 @@ impl Connection {
                 self.end_call();
                 Some(Event::Finished)
             }
+        }
+    }
+
+    /// The peer sends no more. Between two messages, that ends a stream whose result, header or error has come whole.
+    /// It never ends the outputs of a stream: a server that was killed must not look like one that has finished.
+    fn end_of_input(&mut self) -> Result<Option<Event>, ConnectionError> {
+        let (expected, got) = ("the rest of the answer", "the end of the connection");
+        let ended = match (&self.state, self.reader.truncation()) {
+            (State::Reading { settled: true, .. }, _) => self.reader.end_of_input(),
+            (_, Some(error)) => Err(error),
+            (_, None) => Ok(false),
+        };
+        match ended {
+            Ok(true) => Ok(self.stream_ended()),
+            Ok(false) => Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone()),
+            Err(error) => Err(self.error.insert(error.into()).clone()),
         }
     }
 

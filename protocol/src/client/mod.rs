@@ -12,6 +12,14 @@
 //! ```
 //!
 //! Every call ends with exactly one [`Event::Finished`], after which the connection takes the next.
+//!
+//! How an event loop drives a connection is in the [crate's documentation](crate#in-an-event-loop).
+//!
+//! # The end of the input
+//!
+//! Between two messages [`receive_eof`](Connection::receive_eof) stands for the end marker of an answer whose result or
+//! error has come whole. The outputs of a stream end by their end marker alone: without it, a server that was killed would
+//! look like one that has finished.
 
 mod connection;
 mod event;

@@ -8,19 +8,21 @@
 //!                     │                          (the handler)
 //!                     └──► the answer, when the body does not matter
 //! ```
-//!
-//! | file | subject |
-//! | --- | --- |
-//! | `endpoint`, `builder` | the endpoint, and setting one up |
-//! | `admit`, `call`, `visit`, `reply` | a request's way through it |
-//! | `route` | paths |
-//! | `dispatch` | calls: unary, init, exchange, upload URLs |
-//! | `token` | sealed state that travels with the client |
-//! | `session`, `sticky` | sticky sessions |
-//! | `auth`, `proof`, `unauthorized` | who a request is from, and how it is refused |
-//! | `coding`, `budget`, `capabilities`, `cors` | what client and server agree on by header |
-//! | `pages` | pages for people |
-//! | `client` | the client's side of all this |
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `endpoint`, `builder` | the endpoint, and setting one up |
+// | `admit`, `call`, `visit`, `reply` | a request's way through it |
+// | `route` | paths |
+// | `dispatch` | calls: unary, init, exchange, upload URLs |
+// | `token` | sealed state that travels with the client |
+// | `session`, `sticky` | sticky sessions |
+// | `auth`, `proof`, `unauthorized` | who a request is from, and how it is refused |
+// | `coding`, `budget`, `capabilities`, `cors` | what client and server agree on by header |
+// | `pages` | pages for people |
+// | `client` | the client's side of all this |
 
 mod admit;
 pub mod auth;

@@ -53,6 +53,12 @@ pub enum FramingError {
         /// What was incomplete.
         inside: &'static str,
     },
+    /// Bytes that should hold a whole message or stream end before it does.
+    #[error("{what} is cut short")]
+    CutShort {
+        /// What the bytes should hold.
+        what: &'static str,
+    },
 }
 
 /// One message is wrong, its boundaries are known. The rest of its stream is skipped and the connection goes on.

@@ -6,25 +6,27 @@
 //! `arrow-ipc` decodes column bodies and lays out nested columns. Its own stream decoder is not used: it drops
 //! per-message metadata, and it waits for one byte more than a message without a body has, which deadlocks a
 //! lockstep stream. WIRE_PROTOCOL 2, Appendices A to D.
-//!
-//! | file | subject |
-//! | --- | --- |
-//! | `frames` | bytes to messages: prefix, header, body |
-//! | `chunks` | the input: whole chunks shared, large bodies read straight into aligned memory |
-//! | `envelope` | the fields of a message header, read with every access checked |
-//! | `reader` | messages to schemas and batches, with dictionaries |
-//! | `columns` | bodies to columns by way of `arrow-ipc` |
-//! | `dictionaries` | the dictionaries of a stream |
-//! | `flat` | batches of flat columns, decoded here |
-//! | `check` | what must hold before Arrow decodes any other body |
-//! | `null_slots` | text under nulls, which may be any bytes |
-//! | `relaid` | bodies that are compressed or misaligned, laid out anew |
-//! | `schema` | a schema decoded, or encoded once and sent many times |
-//! | `schema_cost` | what a schema takes, before it is decoded |
-//! | `zones` | time zones without a name in schemas that were received |
-//! | `encoder`, `layout` | batches to messages |
-//! | `outbox` | the gather list |
-//! | `single` | one batch as a whole stream in memory |
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `frames` | bytes to messages: prefix, header, body |
+// | `chunks` | the input: whole chunks shared, large bodies read straight into aligned memory |
+// | `envelope` | the fields of a message header, read with every access checked |
+// | `reader` | messages to schemas and batches, with dictionaries |
+// | `columns` | bodies to columns by way of `arrow-ipc` |
+// | `dictionaries` | the dictionaries of a stream |
+// | `flat` | batches of flat columns, decoded here |
+// | `check` | what must hold before Arrow decodes any other body |
+// | `null_slots` | text under nulls, which may be any bytes |
+// | `relaid` | bodies that are compressed or misaligned, laid out anew |
+// | `schema` | a schema decoded, or encoded once and sent many times |
+// | `schema_cost` | what a schema takes, before it is decoded |
+// | `zones` | time zones without a name in schemas that were received |
+// | `encoder`, `layout` | batches to messages |
+// | `outbox` | the gather list |
+// | `single` | one batch as a whole stream in memory |
 
 mod check;
 mod chunks;

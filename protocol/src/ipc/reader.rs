@@ -130,6 +130,18 @@ impl Reader {
         (!self.is_at_boundary()).then(|| FramingError::Truncated { inside: self.frames.inside() })
     }
 
+    /// Takes the end of the input as the end of the stream, as Arrow's format allows between two messages. False if no
+    /// stream was open.
+    ///
+    /// # Errors
+    /// A [`FramingError::Truncated`] within a message.
+    pub fn end_of_input(&mut self) -> Result<bool, FramingError> {
+        if self.is_mid_message() {
+            return Err(FramingError::Truncated { inside: self.frames.inside() });
+        }
+        Ok(self.end_stream())
+    }
+
     /// Passes over the rest of the current stream: the next item is its end.
     /// Between streams, passes over the next one.
     pub fn skip_stream(&mut self) {
@@ -166,13 +178,11 @@ impl Reader {
                 None => match self.frames.head(&self.limits)? {
                     None => return Ok(None),
                     Some(Head::EndOfStream) => {
-                        let stream = &mut self.stream;
-                        let skipped = std::mem::take(&mut stream.skipping);
-                        stream.dictionaries.clear();
-                        if stream.schema.take().is_none() && !skipped {
-                            return Err(FramingError::EmptyStream.into());
-                        }
-                        return Ok(Some(Item::EndOfStream));
+                        return if self.end_stream() {
+                            Ok(Some(Item::EndOfStream))
+                        } else {
+                            Err(FramingError::EmptyStream.into())
+                        };
                     }
                     Some(Head::Message(envelope)) => envelope,
                 },
@@ -201,6 +211,14 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Forgets the stream that was open. False if none was.
+    fn end_stream(&mut self) -> bool {
+        let stream = &mut self.stream;
+        stream.dictionaries.clear();
+        let skipped = std::mem::take(&mut stream.skipping);
+        stream.schema.take().is_some() || skipped
     }
 
     /// A message's body, or `None` until it has arrived.

@@ -38,7 +38,7 @@ pub fn decode_schema(message: Bytes, limits: &Limits) -> Result<SchemaRef, ReadE
             let (expected, got) = ("a schema", "another message");
             Err(MessageError::Unexpected { expected, got }.into())
         }
-        None => Err(super::FramingError::Truncated { inside: "a schema held in memory" }.into()),
+        None => Err(super::FramingError::CutShort { what: "the schema message" }.into()),
     }
 }
 
@@ -66,10 +66,7 @@ pub(crate) fn decode_batch_with(
                 let (expected, got) = ("a record batch", "the end of the stream");
                 return Err(MessageError::Unexpected { expected, got }.into());
             }
-            None => {
-                let inside = "a stream held in memory";
-                return Err(super::FramingError::Truncated { inside }.into());
-            }
+            None => return Err(super::FramingError::CutShort { what: "the Arrow IPC stream" }.into()),
         }
     }
 }

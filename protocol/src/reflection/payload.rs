@@ -425,7 +425,7 @@ impl Column<&BinaryArray> {
         reader.receive(Bytes::copy_from_slice(bytes));
         let error = match reader.next_item() {
             Ok(Some(Item::Schema(schema))) => return Ok(schema.schema().clone()),
-            Ok(_) => FramingError::Truncated { inside: "a schema message" }.into(),
+            Ok(_) => FramingError::CutShort { what: "the schema message" }.into(),
             Err(error) => error,
         };
         Err(DecodeError::Schema { column: self.name, error })

@@ -136,7 +136,8 @@ impl Connection {
         self.reader.release_memory();
     }
 
-    /// The peer has closed its sending side.
+    /// The peer has closed its sending side. Between two messages this ends the request or the input that was open;
+    /// what came whole is still answered.
     pub fn receive_eof(&mut self) {
         self.peer_closed = true;
     }
@@ -291,22 +292,17 @@ impl Connection {
                     }
                 }
                 Ok(None) if !self.peer_closed => return Ok(Next::NeedInput),
-                Ok(None) => return self.end_of_input(),
+                Ok(None) => {
+                    if let Some(next) = self.end_of_input()? {
+                        return Ok(next);
+                    }
+                }
                 Err(ReadError::Message(error)) => {
                     if let Some(event) = self.refuse_message(error) {
                         return Ok(Next::Event(event));
                     }
                 }
-                Err(ReadError::Framing(error)) => {
-                    if matches!(self.state, State::Awaiting(_)) {
-                        self.response.forget_call();
-                    }
-                    if !matches!(self.state, State::Draining) {
-                        let last = RpcError::from(&error);
-                        self.response.error_stream(&EncodedSchema::empty(), &last);
-                    }
-                    return Err(self.error.insert(error.into()).clone());
-                }
+                Err(ReadError::Framing(error)) => return Err(self.lose(error)),
             }
         }
     }

@@ -18,6 +18,14 @@
 //! | streaming | one input batch, a cancel, the end | `log`, `fail`, `finish` |
 //! | in a turn | nothing (it waits) | `log`; `emit`, `fail` or `finish` |
 //! | draining | the rest of its input, unread | nothing |
+//!
+//! How an event loop drives a connection is in the [crate's documentation](crate#in-an-event-loop).
+//!
+//! # The end of the input
+//!
+//! Arrow's format lets a stream end without its end marker where its transport ends. So between two messages
+//! [`receive_eof`](Connection::receive_eof) ends the request or the input stream that was open, and a client that closes
+//! only its sending side still gets its answer. Within a message it is an error, which the output tells the peer.
 
 mod connection;
 mod event;

@@ -3,17 +3,19 @@
 //! Lives here: what is hosted, whether a request may be dispatched, and the [`Responder`] that drives a
 //! [`server::Connection`](crate::server::Connection) with it. Not here: threads. A handler's invocation is a
 //! [`Work`] that a driver may run wherever it likes.
-//!
-//! | file | subject |
-//! | --- | --- |
-//! | `method`, `protocol`, `host` | declaring methods, protocols and the service |
-//! | `info`, `version` | what they look like from outside |
-//! | `args`, `answer`, `stream`, `context`, `auth`, `session` | what handlers are given and give back |
-//! | `resolve`, `validate` | routing, the version gate, the parameter check |
-//! | `work`, `responder` | invoking handlers; the machine |
-//! | `conform`, `cast` | bringing batches to a declared schema |
-//! | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved, and who is told |
-//! | `type_text` | Arrow types in errors and records |
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `method`, `protocol`, `host` | declaring methods, protocols and the service |
+// | `info`, `version` | what they look like from outside |
+// | `args`, `answer`, `stream`, `context`, `auth`, `session` | what handlers are given and give back |
+// | `resolve`, `validate` | routing, the version gate, the parameter check |
+// | `work`, `responder` | invoking handlers; the machine |
+// | `conform`, `cast` | bringing batches to a declared schema |
+// | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved, and who is told |
+// | `type_text` | Arrow types in errors and records |
 
 pub(crate) mod answer;
 mod args;

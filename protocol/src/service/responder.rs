@@ -119,7 +119,8 @@ impl Responder {
         self.connection.release_memory();
     }
 
-    /// The peer has closed its sending side.
+    /// The peer has closed its sending side. Between two messages this ends the request or the input that was open;
+    /// what came whole is still answered.
     pub fn receive_eof(&mut self) {
         self.connection.receive_eof();
     }

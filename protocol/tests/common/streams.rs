@@ -48,3 +48,34 @@ pub fn items_of(bytes: &Bytes, limits: &Limits) -> Result<Vec<Item>, ReadError> 
     assert!(reader.is_at_boundary(), "the streams are complete");
     Ok(items)
 }
+
+/// Where each message ends, end markers included.
+pub fn message_ends(bytes: &Bytes) -> Vec<usize> {
+    let (mut at, mut ends) = (0, Vec::new());
+    while at < bytes.len() {
+        let len = number::<4>(bytes, at + 4) as usize;
+        at += 8 + len;
+        if len > 0 {
+            at += body_len(&bytes[at - len..at]);
+        }
+        ends.push(at);
+    }
+    ends
+}
+
+/// The body's length in a header: the fourth field of its root table. The rest is not looked at, because metadata need not
+/// be text.
+fn body_len(header: &[u8]) -> usize {
+    let root = number::<4>(header, 0) as usize;
+    let back = number::<4>(header, root) as u32 as i32;
+    let vtable = (root as i64 - i64::from(back)) as usize;
+    let is_there = number::<2>(header, vtable) >= 12;
+    match is_there.then(|| number::<2>(header, vtable + 10) as usize) {
+        None | Some(0) => 0,
+        Some(field) => number::<8>(header, root + field) as usize,
+    }
+}
+
+fn number<const N: usize>(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..at + N].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}

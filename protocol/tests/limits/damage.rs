@@ -141,16 +141,3 @@ fn every_message_left_out_or_repeated_comes_to_an_end() {
         }
     }
 }
-
-fn message_ends(bytes: &Bytes) -> Vec<usize> {
-    let (mut at, mut ends) = (0, Vec::new());
-    while at < bytes.len() {
-        let len = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
-        at += 8 + len;
-        if len > 0 {
-            at += arrow_ipc::root_as_message(&bytes[at - len..at]).unwrap().bodyLength() as usize;
-        }
-        ends.push(at);
-    }
-    ends
-}

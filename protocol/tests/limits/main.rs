@@ -25,7 +25,7 @@ use common::driver::*;
 use common::messages::{Header, framed};
 use common::scenarios::{self, *};
 use common::service::{MAIN, responder};
-use common::streams::{END_OF_STREAM, batches_of, stream_of};
+use common::streams::{END_OF_STREAM, batches_of, message_ends, stream_of};
 use common::told::Told;
 use std::sync::Arc;
 use vgi_rpc_protocol::client;

@@ -16,7 +16,7 @@ mod refusals;
 mod unary;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, BinaryArray, RecordBatch};
 use arrow_schema::DataType;
 use bytes::Bytes;
 use common::batches::*;
@@ -25,19 +25,22 @@ use common::feed::drain;
 use common::replay::{Seen, config};
 use common::scenarios::{self, *};
 use common::service::*;
-use common::streams::{END_OF_STREAM, batches_of, open_stream_of, stream_of};
+use common::streams::{END_OF_STREAM, batches_of, message_ends, open_stream_of, stream_of};
 use common::told::Told;
+use std::sync::Arc;
 use vgi_rpc_protocol::client::CallKind;
-use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::ipc::{EncodedSchema, FramingError, Metadata, encode_batch};
 use vgi_rpc_protocol::reflection::{self, ProtocolList, ServiceDescription};
 use vgi_rpc_protocol::server::InputStream;
-use vgi_rpc_protocol::service::{MethodKind, Responder, StreamKind};
+use vgi_rpc_protocol::service::{
+    Method, MethodKind, Peer, Protocol, Responder, Service, StreamKind, TransportKind,
+};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::detail::{Detail, PreconditionFailure, RetryInfo};
 use vgi_rpc_protocol::wire::error::{RpcError, kind};
 use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::wire::log::LogMessage;
-use vgi_rpc_protocol::{CommandError, ConnectionError, Limits, Next, client, server};
+use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits, Next, client, server};
 
 /// Plays a script, which must leave both sides free, and says what the client was told.
 fn play(script: Vec<Command>) -> Vec<String> {

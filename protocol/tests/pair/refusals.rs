@@ -2,7 +2,6 @@
 
 use super::*;
 use arrow_array::{ArrayRef, DictionaryArray, Int8Array, StringArray};
-use std::sync::Arc;
 
 const MISMATCH: Option<&str> = Some("protocol_version_mismatch");
 
@@ -223,4 +222,34 @@ fn a_key_that_refers_to_a_null_is_no_parameter() {
     let null: ArrayRef = Arc::new(DictionaryArray::new(Int8Array::from(vec![0]), values));
     let error = refused(vec![unary("echo_color", row([("value", null)]))]);
     assert_error(&error, "TypeError", Code::Unknown, None, &["\"value\" is not optional but got null"]);
+}
+
+#[test]
+fn a_record_that_is_cut_short_is_named_as_that_and_not_as_the_end_of_the_connection() {
+    let whole = encode_batch(&row([("n", int(7))]), &Metadata::new()).unwrap();
+    let read = Method::new("read")
+        .param("record", DataType::Binary)
+        .returns(DataType::Int64)
+        .unary(|args, _| Ok(args.record("record")?.num_rows() as i64));
+    let protocol = Protocol::new(MAIN).method(read);
+    let service = Service::builder("record000000").protocol(protocol).build().unwrap();
+    let peer = Peer::new(TransportKind::Pipe, "record000000");
+    let server = Responder::new(service.into(), peer, Limits::default(), IdSource::seeded(1));
+    let mut pair = Pair { server, ..Pair::default() };
+    let ends = message_ends(&whole);
+    for cut in 0..=whole.len() {
+        let record = BinaryArray::from_vec(vec![&whole[..cut]]);
+        let turn = pair.play(unary("read", row([("record", Arc::new(record))])));
+        // The batch is all that is read.
+        if cut >= ends[1] {
+            assert_eq!(lines(&turn.told), ["output result=1", "finished"], "{cut}");
+            continue;
+        }
+        let error = turn.told[0].error().unwrap();
+        let expected = "expected parameter \"record\" to be a record: the Arrow IPC stream is cut short";
+        assert_eq!(
+            (error.error_type(), error.message()),
+            ("TypeError", format!("TypeError: {expected}").as_str())
+        );
+    }
 }

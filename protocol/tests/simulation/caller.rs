@@ -226,6 +226,20 @@ impl Course {
         Ok(false)
     }
 
+    /// Whether a server that got only a part of what the caller sent, and then the end, may say this: that the part ends
+    /// in the middle, or that a stream is over with its input.
+    pub fn may_answer_a_part(&self, event: &Event) -> bool {
+        match event {
+            Event::Failed(error) => {
+                let message = error.message();
+                message.contains("the peer closed the connection in the middle of")
+                    || message.contains("expected a request stream with one batch, got none")
+            }
+            Event::Finished => self.plan.kind != CallKind::Unary,
+            _ => false,
+        }
+    }
+
     fn output(&mut self, batch: &RecordBatch) -> Result<(), Violation> {
         let number = self.plan.number;
         let wanted = !self.failed && !self.given_up && self.plan.refused.is_none();

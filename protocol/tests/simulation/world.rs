@@ -249,9 +249,21 @@ impl World {
                     let Some(course) = &mut line.course else {
                         return Err(format!("caller {index} makes no call and is told {event:?}"));
                     };
-                    if course.told(&event)? {
-                        line.course = None;
-                        self.at(self.now, index, Happening::Think);
+                    let cut_off = line.server_eof && line.fault != Fault::None;
+                    match course.told(&event) {
+                        Ok(true) => {
+                            line.course = None;
+                            self.at(self.now, index, Happening::Think);
+                        }
+                        Ok(false) => {}
+                        // The server answers what it took for all of the input.
+                        Err(_) if cut_off && course.may_answer_a_part(&event) => {
+                            line.course = None;
+                            self.summary.lost += 1;
+                            self.leave(index);
+                            return Ok(());
+                        }
+                        Err(violation) => return Err(violation),
                     }
                 }
                 Ok(Next::NeedInput) => return Ok(()),

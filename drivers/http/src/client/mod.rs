@@ -26,20 +26,22 @@
 //!
 //! An error says whether any of the request may have reached the server: if not, the call can be made again without
 //! further thought. Redirects are not followed, proxies not used, and what the environment says of either not read.
-//!
-//! | file | subject |
-//! | --- | --- |
-//! | `options` | setting a client up |
-//! | `http_client` | clients and sessions of one server |
-//! | `channel` | what a `vgi_rpc_client::Client` over HTTP stands on |
-//! | `session` | sticky sessions |
-//! | `fetch` | one request to any URL |
-//! | `sender` | the table above |
-//! | `pool` | connections kept for reuse |
-//! | `connection` | one exchange on one connection |
-//! | `socket`, `tls` | connecting, reading and writing within deadlines |
-//! | `address` | URLs |
-//! | `error` | why there is no response |
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `options` | setting a client up |
+// | `http_client` | clients and sessions of one server |
+// | `channel` | what a `vgi_rpc_client::Client` over HTTP stands on |
+// | `session` | sticky sessions |
+// | `fetch` | one request to any URL |
+// | `sender` | what is sent again, as the documentation above has it |
+// | `pool` | connections kept for reuse |
+// | `connection` | one exchange on one connection |
+// | `socket`, `tls` | connecting, reading and writing within deadlines |
+// | `address` | URLs |
+// | `error` | why there is no response |
 
 mod address;
 mod channel;

@@ -30,15 +30,17 @@
 //! auth::chain(vec![Box::new(gate)]);
 //! ```
 //!
-//! | file | subject |
-//! | --- | --- |
-//! | `request` | what an authenticator is given |
-//! | `failure` | why it refuses, and how that is answered |
-//! | `combine` | the traits, OR and AND |
-//! | `bearer`, `header` | ready-made authenticators |
-//!
 //! Not here: the shape of a 401, which is [`unauthorized`](super::unauthorized), and which paths need no
 //! authentication, which is for the routes.
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `request` | what an authenticator is given |
+// | `failure` | why it refuses, and how that is answered |
+// | `combine` | the traits, OR and AND |
+// | `bearer`, `header` | ready-made authenticators |
 
 mod bearer;
 mod combine;

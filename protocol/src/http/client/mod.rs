@@ -47,17 +47,19 @@
 //!     result
 //! }
 //! ```
-//!
-//! | file | subject |
-//! | --- | --- |
-//! | `caller`, `caller/turns` | the machine: commands in, requests out, responses in, events out |
-//! | `settings`, `shared` | what callers are told, and what they know together |
-//! | `request` | heads of requests |
-//! | `response` | from a response to the Arrow streams in it, or to why there are none |
-//! | `turn` | one request of a call and the events of its answer |
-//! | `session` | the token and the headers of a sticky session |
-//! | `upload` | URLs to upload to |
-//! | `error` | answers that are none |
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `caller`, `caller/turns` | the machine: commands in, requests out, responses in, events out |
+// | `settings`, `shared` | what callers are told, and what they know together |
+// | `request` | heads of requests |
+// | `response` | from a response to the Arrow streams in it, or to why there are none |
+// | `turn` | one request of a call and the events of its answer |
+// | `session` | the token and the headers of a sticky session |
+// | `upload` | URLs to upload to |
+// | `error` | answers that are none |
 
 mod caller;
 mod error;

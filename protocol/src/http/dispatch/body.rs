@@ -51,7 +51,7 @@ fn read_stream(
                 return first.ok_or_else(no_batch);
             }
             Some(Item::EndOfStream) => return Err(no_batch()),
-            None => return Err(FramingError::Truncated { inside: "the request's body" }.into()),
+            None => return Err(FramingError::CutShort { what: "the request's body" }.into()),
         }
     }
 }

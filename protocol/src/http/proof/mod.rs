@@ -24,14 +24,16 @@
 //! assert!(authenticator.authenticate(&request).is_err(), "replayed");
 //! # Ok::<(), vgi_rpc_protocol::http::proof::ProofConfigError>(())
 //! ```
-//!
-//! | file | subject |
-//! | --- | --- |
-//! | `token` | the token's text, the string that is signed, minting |
-//! | `secret` | secrets, their derivation, the worker's list of them |
-//! | `verify` | the verifier's checks in their order, and what can be wrong |
-//! | `replay` | the nonces already seen |
-//! | `gate` | modes, claims and counters: the precondition |
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `token` | the token's text, the string that is signed, minting |
+// | `secret` | secrets, their derivation, the worker's list of them |
+// | `verify` | the verifier's checks in their order, and what can be wrong |
+// | `replay` | the nonces already seen |
+// | `gate` | modes, claims and counters: the precondition |
 
 mod gate;
 mod replay;

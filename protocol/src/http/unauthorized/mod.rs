@@ -5,14 +5,16 @@
 //! and is the same on each of the service's 401s: it is useful where the proxy forgot its header, and tells a
 //! prober nothing.
 //!
-//! | file | subject |
-//! | --- | --- |
-//! | `answer` | the server: [`AuthFailure`](super::auth::AuthFailure) to response |
-//! | `page` | the page for browsers |
-//! | `note` | the proxy note |
-//! | `parse` | the client: response to [`Unauthorized`] |
-//!
 //! A 401's body is never an Arrow stream: it comes before any method is known.
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `answer` | the server: [`AuthFailure`](super::auth::AuthFailure) to response |
+// | `page` | the page for browsers |
+// | `note` | the proxy note |
+// | `parse` | the client: response to [`Unauthorized`] |
 
 mod answer;
 mod note;

@@ -1,7 +1,7 @@
 //! From the reader's items to events: requests, inputs, and what is refused without asking the caller.
 
 use super::{Connection, Incoming, State};
-use crate::ipc::{EncodedSchema, Item, MessageError};
+use crate::ipc::{EncodedSchema, FramingError, Item, MessageError};
 use crate::server::event::{Event, InputStream};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
@@ -108,20 +108,28 @@ impl Connection {
         }
     }
 
-    pub(super) fn end_of_input(&mut self) -> Result<Next<Event>, ConnectionError> {
-        match self.reader.truncation() {
-            None if matches!(self.state, State::Awaiting(_)) => Ok(Next::Closed),
-            // A client may go away in the middle of a stream; nobody is left to answer.
-            truncation => {
-                let error = truncation.map_or(
-                    ConnectionError::Protocol {
-                        expected: "the end of the input stream",
-                        got: "the end of the connection",
-                    },
-                    ConnectionError::from,
-                );
-                Err(self.error.insert(error).clone())
-            }
+    /// The peer sends no more. Between two messages, that ends the stream it was sending. `None` if what comes next is
+    /// still to be polled.
+    pub(super) fn end_of_input(&mut self) -> Result<Option<Next<Event>>, ConnectionError> {
+        let ended = match self.reader.end_of_input() {
+            Ok(ended) => ended,
+            Err(error) => return Err(self.lose(error)),
+        };
+        if !ended && matches!(self.state, State::Awaiting(_)) {
+            return Ok(Some(Next::Closed));
         }
+        // The input of a stream may also end before its first message.
+        Ok(self.take_item(Item::EndOfStream).map(Next::Event))
+    }
+
+    /// Nothing more can be read: says why where the protocol has a place for that, and fails.
+    pub(super) fn lose(&mut self, error: FramingError) -> ConnectionError {
+        if matches!(self.state, State::Awaiting(_)) {
+            self.response.forget_call();
+        }
+        if !matches!(self.state, State::Draining) {
+            self.response.error_stream(&EncodedSchema::empty(), &RpcError::from(&error));
+        }
+        self.error.insert(error.into()).clone()
     }
 }

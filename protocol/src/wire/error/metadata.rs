@@ -92,7 +92,7 @@ impl RpcError {
         metadata
     }
 
-    /// Reads the error of a batch that [`classify`](super::classify::classify) calls one.
+    /// Reads the error of a batch that [`classify`](crate::wire::classify::classify) calls one.
     ///
     /// Never fails: code, kind and details come from their own keys, or from `log_extra` when those are absent;
     /// what is missing is empty, and text that is not UTF-8 is read with U+FFFD.

@@ -1,0 +1,88 @@
+//! What the README and the public documentation say of the workspace.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The lines between fences of this language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}\n");
+    text.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// The text in quotes that follows `key = ` in a line.
+fn quoted<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    line.split_once(&format!("{key} = \"")).and_then(|(_, rest)| rest.split('"').next())
+}
+
+#[test]
+fn the_dependencies_in_the_readme_exist() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let blocks = blocks(&readme, "toml");
+    assert_eq!(blocks.len(), 2, "for a worker and for a client");
+    let (mut crates, mut others) = (0, 0);
+    for line in blocks.iter().flat_map(|block| block.lines()).filter(|line| line.contains(" = {")) {
+        let name = line.split(' ').next().unwrap();
+        if let Some(path) = quoted(line, "path") {
+            let folder = path.strip_prefix("../vgi-rpc/").unwrap();
+            let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+            assert!(manifest.contains(&format!("name = \"{name}\"\n")), "{line}");
+            crates += 1;
+        } else {
+            let ours = workspace.lines().find(|line| line.starts_with(&format!("{name} = "))).unwrap();
+            assert_eq!(quoted(line, "version").unwrap(), quoted(ours, "version").unwrap(), "{line}");
+            others += 1;
+        }
+    }
+    assert_eq!((crates, others), (3, 4));
+}
+
+#[test]
+fn the_commands_in_the_readme_name_examples_that_exist() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let folders = ["drivers/stdio", "drivers/http", "protocol"];
+    let manifest = |folder: &str| fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+    let mut found = 0;
+    for rest in readme.split("cargo run -p ").skip(1) {
+        let mut words = rest.split(|c: char| c.is_whitespace() || c == '`');
+        let (package, option, example) =
+            (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+        assert_eq!(option, "--example");
+        let name = format!("name = \"{package}\"\n");
+        let folder = folders.iter().find(|folder| manifest(folder).contains(&name)).unwrap();
+        assert!(root().join(folder).join(format!("examples/{example}.rs")).is_file(), "{example}");
+        found += 1;
+    }
+    assert_eq!(found, 3);
+}
+
+/// The sources of a crate's public modules: the root, and what it and they declare with `pub mod`.
+fn public_sources(file: PathBuf, folder: PathBuf, found: &mut Vec<(PathBuf, String)>) {
+    let source = fs::read_to_string(&file).unwrap();
+    for name in source.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')) {
+        let (flat, nested) = (folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs"));
+        public_sources(if flat.is_file() { flat } else { nested }, folder.join(name), found);
+    }
+    found.push((file, source));
+}
+
+#[test]
+fn no_public_page_lists_private_files() {
+    let mut found = Vec::new();
+    let drivers = fs::read_dir(root().join("drivers")).unwrap().map(|entry| entry.unwrap().path());
+    for folder in drivers.chain([root().join("protocol")]) {
+        public_sources(folder.join("src/lib.rs"), folder.join("src"), &mut found);
+    }
+    assert!(found.len() > 20, "the sources are there: {}", found.len());
+    for (path, source) in found {
+        let mut tables = source.lines().filter(|line| line.starts_with("//! | "));
+        let listed =
+            tables.find(|line| ["file", "module", "site"].iter().any(|word| line[6..].starts_with(word)));
+        assert_eq!(listed, None, "{}", path.display());
+    }
+}
