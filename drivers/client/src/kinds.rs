@@ -1,10 +1,16 @@
 //! What kind each method is. The wire does not say it, so the server's reflection is asked.
 
+use crate::client::{CallError, Client};
+use crate::method::{Method, Remote};
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, RecordBatch, StringArray};
 use std::collections::HashMap;
 use std::fmt;
-use vgi_rpc_protocol::reflection::ServiceDescription;
+use std::io;
+use std::sync::Arc;
+use vgi_rpc_protocol::CommandError;
+use vgi_rpc_protocol::http::client::ResponseError;
+use vgi_rpc_protocol::reflection::{PROTOCOL_NAME, ServiceDescription};
 use vgi_rpc_protocol::service::{MethodKind, StreamKind};
 
 /// How a method is called: its kind, and whether its stream begins with a header.
@@ -90,5 +96,85 @@ impl Described {
 
     pub(crate) fn describes(&self, method: &str) -> bool {
         self.0.contains_key(method)
+    }
+}
+
+/// Asking the server, and naming the mistake.
+impl Client {
+    /// Fails if the method is known not to be of this shape, before it is called. On a channel where a call of the
+    /// wrong kind has no answer, the server is asked.
+    pub(crate) fn expect_kind(&mut self, method: &Method<'_>, called: CallShape) -> Result<(), CallError> {
+        let Remote { protocol, .. } = method.remote;
+        if !self.checks_kinds || protocol == PROTOCOL_NAME {
+            return Ok(());
+        }
+        if !self.described.contains_key(protocol) && !self.channel.refuses_wrong_kinds() {
+            self.describe(protocol)?;
+        }
+        self.compare_kind(method, called)
+    }
+
+    fn compare_kind(&self, method: &Method<'_>, called: CallShape) -> Result<(), CallError> {
+        let described = self.described.get(&method.remote.protocol);
+        Ok(described.map_or(Ok(()), |known| {
+            known.check(&method.remote.protocol, method.name, called).map_err(Box::new)
+        })?)
+    }
+
+    /// Asks the server's reflection about a protocol, and remembers the answer. A server that does not answer that
+    /// describes nothing.
+    fn describe(&mut self, protocol: &str) -> Result<(), CallError> {
+        let reflection = Remote::new(PROTOCOL_NAME);
+        let name = Arc::new(StringArray::from(vec![protocol]));
+        let params = RecordBatch::try_from_iter_with_nullable([("protocol", name as _, false)])?;
+        let described = match self.call_unary(&reflection.method("describe"), &params) {
+            Ok(answer) => Described::read(&answer),
+            // What is wrong now may be right later.
+            Err(CallError::Rpc(error)) if error.is_retryable() => return Ok(()),
+            Err(CallError::Rpc(_) | CallError::Response(_) | CallError::Pointer) => Described::default(),
+            Err(error) => return Err(error),
+        };
+        self.described.insert(protocol.to_owned(), described);
+        Ok(())
+    }
+
+    /// Looks whether a call failed because it was of the wrong kind, and names that mistake if so.
+    pub(crate) fn explain(&mut self, method: &Method<'_>, called: CallShape, error: CallError) -> CallError {
+        let protocol = &method.remote.protocol;
+        if !self.checks_kinds || protocol == PROTOCOL_NAME {
+            return error;
+        }
+        match error {
+            error if self.channel.refuses_wrong_kinds() && may_be_wrong_kind(&error) => {
+                let asked = self.described.contains_key(protocol) || self.describe(protocol).is_ok();
+                match self.compare_kind(method, called) {
+                    Err(wrong) if asked => wrong,
+                    _ => error,
+                }
+            }
+            CallError::Transport { error, sent }
+                if error.kind() == io::ErrorKind::TimedOut && !self.channel.refuses_wrong_kinds() =>
+            {
+                let known = self.described.get(protocol).is_some_and(|known| known.describes(method.name));
+                let hint = "; the server does not say what kind the method is, and a call of the wrong kind has no \
+                            answer";
+                let text = format!("{error}{}", if known { "" } else { hint });
+                CallError::Transport { error: io::Error::new(io::ErrorKind::TimedOut, text), sent }
+            }
+            error => error,
+        }
+    }
+}
+
+/// Whether a call may have failed because it was of the wrong kind, where the server refuses such calls.
+fn may_be_wrong_kind(error: &CallError) -> bool {
+    match error {
+        // What servers answer at the path of another kind.
+        CallError::Rpc(error) => error.error_type() == "TypeError",
+        // A header too many or too few.
+        CallError::Response(error) => matches!(error, ResponseError::Streams(_)),
+        // A batch for a producer.
+        CallError::Command(error) => matches!(error, CommandError::Misuse { .. }),
+        _ => false,
     }
 }
