@@ -22,8 +22,10 @@ pub fn spawn(command: Command) -> io::Result<Client> {
     Ok(Client::new(Child::spawn(command)?, Limits::default()))
 }
 
-/// A worker process. If the first bytes that it writes are not a message, a call fails with
-/// [`CallError::Transport`](crate::CallError::Transport), which quotes them. Dropping it closes its input, waits for its end, and kills it if that takes too long.
+/// A worker process. Dropping it closes its input, waits for its end, and kills it if that takes too long.
+///
+/// If the first bytes that it writes are not a message, a call fails with
+/// [`CallError::Transport`](crate::CallError::Transport), which quotes them.
 #[derive(Debug)]
 pub struct Child {
     process: process::Child,
