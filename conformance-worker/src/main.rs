@@ -34,15 +34,18 @@ fn main() -> ExitCode {
 fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
     let service = Arc::new(hosting::service(options)?);
     let access_log = options.access_log().map(vgi_rpc_access_log::Options::open).transpose()?;
+    let budget = options.budget();
     let sockets = || {
         vgi_rpc_unix::Server::new(service.clone())
             .threaded(options.threaded())
             .max_connections(options.max_connections())
+            .budget(budget.clone())
             .idle_timeout(options.idle_timeout())
             .access_log(access_log.clone())
             .end_on_signals(true)
     };
-    let stdio = || vgi_rpc_stdio::Server::new(service.clone()).access_log(access_log.clone());
+    let stdio =
+        || vgi_rpc_stdio::Server::new(service.clone()).budget(budget.clone()).access_log(access_log.clone());
     let served = match options.transport() {
         Transport::Pipe => stdio().serve_stdio().map_err(Into::into),
         Transport::Unix(path) => listen(sockets().bind_unix(path)?),
@@ -74,6 +77,7 @@ fn serve_http(
     let mut server = vgi_rpc_http::Server::new(endpoint.clone())
         .access_log(access_log)
         .allowed_hosts(hosts)
+        .budget(options.budget())
         .end_on_signals(true);
     if !options.http().no_sticky {
         server = server.route(http::drain_route(endpoint));

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vgi_rpc_protocol::access_log::DEFAULT_MAX_RECORD_BYTES;
+use vgi_rpc_protocol::memory::Budget;
 
 /// Hosts ConformanceService and conformance.Secondary.v1 for the conformance suite of vgi-rpc.
 #[derive(Debug, Parser)]
@@ -51,6 +52,10 @@ pub struct Options {
     /// End after so long without a connection, 0 for never
     #[arg(long, value_name = "SECONDS", env = "VGI_RPC_IDLE_TIMEOUT", default_value = "300", value_parser = seconds)]
     idle_timeout: Duration,
+
+    /// Let clients make this process hold at most so much memory [default: a quarter of what it may use]
+    #[arg(long, value_name = "BYTES", env = "VGI_RPC_MEMORY_BUDGET")]
+    memory_budget: Option<NonZeroUsize>,
 
     /// Accepted and ignored: reflection is always hosted
     #[arg(long)]
@@ -148,6 +153,11 @@ impl Options {
         self.max_connections
     }
 
+    /// How much memory clients may make this process hold.
+    pub fn budget(&self) -> Budget {
+        self.memory_budget.map_or_else(vgi_rpc_memory::default_budget, |bytes| Budget::new(bytes.get()))
+    }
+
     /// How long to listen without a connection.
     pub fn idle_timeout(&self) -> Option<Duration> {
         (!self.idle_timeout.is_zero()).then_some(self.idle_timeout)
@@ -218,6 +228,13 @@ mod tests {
         let (one, other) = (parse(&[]).unwrap().server_id(), parse(&[]).unwrap().server_id());
         assert_ne!(one, other);
         assert!(one.len() == 12 && one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
+    }
+
+    #[test]
+    fn the_memory_budget_is_given_or_a_part_of_what_there_is() {
+        assert_eq!(parse(&["--memory-budget", "1000"]).unwrap().budget().limit(), 1000);
+        assert_eq!(parse(&[]).unwrap().budget().limit() as u64, vgi_rpc_memory::available() / 4);
+        assert!(parse(&["--memory-budget", "0"]).is_err());
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! Errors of the machines. They assign blame: to the peer's bytes, or to the caller's commands.
+//!
+//! The same holds for every error type of this crate and of the drivers: **the text of an error contains that of its
+//! cause**, and the cause is a field, not a `source()`, so that whoever prints a chain of sources reads everything
+//! once; and what a peer chose of the text is shown in [one line](crate::OneLine).
 
+use crate::OneLine;
 use crate::ipc::{EncodeError, FramingError};
 use crate::memory::OverBudget;
 use arrow_schema::ArrowError;
@@ -11,7 +16,7 @@ use thiserror::Error;
 pub enum ConnectionError {
     /// The peer's bytes are no IPC streams.
     #[error("the peer broke the framing: {0}")]
-    Framing(#[from] FramingError),
+    Framing(FramingError),
     /// The driver [gave up](crate::server::Connection::abandon) on the peer.
     #[error("the connection was abandoned")]
     Abandoned,
@@ -38,11 +43,29 @@ pub enum CommandError {
         when: &'static str,
     },
     /// The caller's batch does not fit the stream's schema or cannot be encoded.
-    #[error("the batch cannot be sent: {0}")]
-    Encode(#[from] ArrowError),
+    #[error("the batch cannot be sent: {}", OneLine(.0))]
+    Encode(ArrowError),
     /// The batch does not fit into the memory budget beside the output that waits already.
     #[error("the batch cannot be sent: {0}")]
-    OverBudget(#[from] OverBudget),
+    OverBudget(OverBudget),
+}
+
+impl From<FramingError> for ConnectionError {
+    fn from(error: FramingError) -> Self {
+        Self::Framing(error)
+    }
+}
+
+impl From<ArrowError> for CommandError {
+    fn from(error: ArrowError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+impl From<OverBudget> for CommandError {
+    fn from(error: OverBudget) -> Self {
+        Self::OverBudget(error)
+    }
 }
 
 impl From<EncodeError> for CommandError {

@@ -9,6 +9,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Stands for a time that the clock cannot express.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How much a queue holds, the line that is being written included.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -98,7 +101,8 @@ impl Queue {
         if state.deadline.is_some() {
             return;
         }
-        state.deadline = Some(Instant::now() + patience);
+        let now = Instant::now();
+        state.deadline = Some(now.checked_add(patience).unwrap_or_else(|| now + A_YEAR));
         self.0.changed.notify_all();
         drop(self.0.changed.wait_timeout_while(state, patience, |state| state.has_thread));
     }

@@ -27,6 +27,17 @@ fn lines_are_appended_and_there_at_once() {
 }
 
 #[test]
+fn the_longest_patience_is_one_like_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.jsonl");
+    let log = Options::new(&path).open().unwrap();
+    log.write(&record());
+    assert!(log.flush(std::time::Duration::MAX));
+    log.close(std::time::Duration::MAX);
+    assert_eq!(lines(&path).len(), 1);
+}
+
+#[test]
 fn files_are_moved_aside_by_size_and_the_oldest_goes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("access.jsonl");

@@ -59,6 +59,13 @@ pub trait Channel: fmt::Debug + Send {
     /// See [`CallError`].
     fn cancel(&mut self) -> Result<(), CallError>;
 
+    /// Whether the server answers a call of the wrong kind by refusing it, as over HTTP, where each kind has a path of
+    /// its own. On a connection of bytes it waits for more instead, or sends more than is read; there, and by
+    /// default, a client makes sure of the kind before a call.
+    fn refuses_wrong_kinds(&self) -> bool {
+        false
+    }
+
     /// The next event; waits for it.
     ///
     /// # Errors
@@ -86,6 +93,8 @@ pub(crate) struct ByteChannel<T> {
     sent: bool,
     /// How the worker ended, once that was seen.
     gone: Option<Option<ExitStatus>>,
+    /// Why no further call can be made.
+    failure: Option<String>,
 }
 
 impl<T> fmt::Debug for ByteChannel<T> {
@@ -96,18 +105,44 @@ impl<T> fmt::Debug for ByteChannel<T> {
 
 impl<T: Transport> ByteChannel<T> {
     pub(crate) fn new(transport: T, limits: Limits) -> Self {
-        Self { transport, connection: Connection::new(limits), sent: false, gone: None }
+        Self { transport, connection: Connection::new(limits), sent: false, gone: None, failure: None }
     }
 
     fn check_gone(&self) -> Result<(), CallError> {
         self.gone.map_or(Ok(()), |status| Err(CallError::WorkerGone { status, sent: self.sent }))
     }
 
+    fn check_usable(&self) -> Result<(), CallError> {
+        self.check_gone()?;
+        self.failure.clone().map_or(Ok(()), |reason| Err(CallError::Unusable { reason }))
+    }
+
+    /// Makes an error the last one: where an answer is due still, the next call would take it for its own.
+    fn fail(&mut self, error: CallError) -> CallError {
+        self.failure = Some(error.to_string());
+        error
+    }
+
+    /// Fails if something came since the last call, which no call asked for.
+    fn expect_quiet(&mut self) -> Result<(), CallError> {
+        let sent = self.sent;
+        match self.transport.is_quiet() {
+            Ok(true) => {}
+            Ok(false) => self.receive()?,
+            Err(error) => return Err(self.fail(CallError::Transport { error, sent })),
+        }
+        self.check_gone()?;
+        self.connection.poll_event().map(drop).map_err(|error| self.fail(error.into()))
+    }
+
     fn receive(&mut self) -> Result<(), CallError> {
         let Self { connection, transport, .. } = self;
         match retry(|| transport.read(connection.read_buf())) {
             Ok(count) if count > 0 => connection.advance(count),
-            Err(source) if !is_gone(&source) => return Err(CallError::Transport { source, sent: self.sent }),
+            Err(error) if !is_gone(&error) => {
+                let sent = self.sent;
+                return Err(self.fail(CallError::Transport { error, sent }));
+            }
             Ok(_) | Err(_) => {
                 connection.receive_eof();
                 self.gone = Some(self.transport.close().unwrap_or_default());
@@ -125,7 +160,10 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
         params: &RecordBatch,
     ) -> Result<(), CallError> {
         self.sent = false;
-        self.check_gone()?;
+        self.check_usable()?;
+        if self.connection.is_idle() {
+            self.expect_quiet()?;
+        }
         Ok(self.connection.call(call, schema, params)?)
     }
 
@@ -151,7 +189,7 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
     }
 
     fn next_event(&mut self) -> Result<Event, CallError> {
-        self.check_gone()?;
+        self.check_usable()?;
         self.flush()?;
         loop {
             match self.connection.poll_event() {
@@ -163,7 +201,7 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
                 }
                 Err(error) => {
                     self.check_gone()?;
-                    return Err(error.into());
+                    return Err(self.fail(error.into()));
                 }
             }
         }
@@ -180,7 +218,10 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
         match result {
             // The worker may have answered before it went: what it said is read before its end is reported.
             Err(error) if is_gone(&error) => outbox.advance(outbox.remaining()),
-            Err(source) => return Err(CallError::Transport { source, sent: self.sent }),
+            Err(error) => {
+                let sent = self.sent;
+                return Err(self.fail(CallError::Transport { error, sent }));
+            }
             Ok(()) => {}
         }
         Ok(())

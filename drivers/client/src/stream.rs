@@ -2,9 +2,13 @@
 
 use crate::channel::Channel;
 use crate::client::{CallError, Client, refuse_pointer};
+use crate::kinds::CallShape;
+use crate::method::{Method, Remote};
 use arrow_array::RecordBatch;
+use vgi_rpc_protocol::CommandError;
 use vgi_rpc_protocol::client::Event;
 use vgi_rpc_protocol::ipc::Metadata;
+use vgi_rpc_protocol::service::StreamKind;
 use vgi_rpc_protocol::wire::error::RpcError;
 
 /// A stream that was opened. A producer's is an iterator; an exchange's answers each batch that is sent.
@@ -13,13 +17,17 @@ use vgi_rpc_protocol::wire::error::RpcError;
 #[derive(Debug)]
 pub struct Stream<'a> {
     client: &'a mut Client,
+    /// What was called.
+    remote: Remote,
+    name: String,
     header: Option<RecordBatch>,
     open: bool,
 }
 
 impl<'a> Stream<'a> {
-    pub(crate) fn new(client: &'a mut Client, header: Option<RecordBatch>) -> Self {
-        Self { client, header, open: true }
+    pub(crate) fn new(client: &'a mut Client, method: &Method<'_>, header: Option<RecordBatch>) -> Self {
+        let (remote, name) = (method.remote.clone(), method.name.to_owned());
+        Self { client, remote, name, header, open: true }
     }
 
     /// The header of one row, when the method has one.
@@ -35,8 +43,10 @@ impl<'a> Stream<'a> {
         if !self.open {
             return Ok(None);
         }
+        let producer = self.shape(StreamKind::Producer);
+        self.expect_kind(producer)?;
         let asked = self.client.channel.tick(metadata);
-        self.answer(asked)
+        self.answer(asked).map_err(|error| self.explain(producer, error))
     }
 
     /// Sends one batch to an exchange and reads its answer.
@@ -56,9 +66,11 @@ impl<'a> Stream<'a> {
         batch: &RecordBatch,
         metadata: &Metadata,
     ) -> Result<(RecordBatch, Metadata), CallError> {
+        let exchange = self.shape(StreamKind::Exchange);
+        self.expect_kind(exchange)?;
         let schema = self.client.encoded(&batch.schema())?;
         let sent = self.client.channel.send(&schema, batch, metadata);
-        let answer = self.answer(sent)?;
+        let answer = self.answer(sent).map_err(|error| self.explain(exchange, error))?;
         answer.ok_or_else(|| {
             RpcError::new("ProtocolError", "the server ended the exchange without an answer").into()
         })
@@ -78,6 +90,32 @@ impl<'a> Stream<'a> {
     /// When the connection fails.
     pub fn cancel(mut self) -> Result<(), CallError> {
         self.end(|channel| channel.cancel())
+    }
+
+    fn shape(&self, kind: StreamKind) -> CallShape {
+        CallShape::stream(kind, self.header.is_some())
+    }
+
+    /// Ends the stream if it is known to be of the other kind.
+    fn expect_kind(&mut self, called: CallShape) -> Result<(), CallError> {
+        if !self.open {
+            return Ok(());
+        }
+        let expected = self.client.expect_kind(&self.remote.method(&self.name), called);
+        if expected.is_err() {
+            self.end(|channel| channel.end())?;
+        }
+        expected
+    }
+
+    /// Looks whether a turn failed because the stream is of the other kind.
+    fn explain(&mut self, called: CallShape, error: CallError) -> CallError {
+        // A producer over HTTP gives batches unasked, which leave no room for one to be sent.
+        let has_outputs = matches!(error, CallError::Command(CommandError::Misuse { .. }));
+        if self.open && has_outputs && self.end(|channel| channel.end()).is_err() {
+            return error;
+        }
+        self.client.explain(&self.remote.method(&self.name), called, error)
     }
 
     fn answer(&mut self, asked: Result<(), CallError>) -> Result<Option<(RecordBatch, Metadata)>, CallError> {

@@ -17,6 +17,15 @@ pub trait Transport {
     /// When the transport fails.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Returns whether a read would find nothing now, neither bytes nor the end. Asked before each call: whatever
+    /// came since the last one answers nothing. A transport that cannot tell says true, which is the default.
+    ///
+    /// # Errors
+    /// When the transport fails.
+    fn is_quiet(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Closes the transport. For a process, waits for its end and says how it was.
     ///
     /// # Errors

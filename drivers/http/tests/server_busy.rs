@@ -24,7 +24,7 @@ fn ask(method: &str, path: &str) -> String {
 }
 
 fn health(client: &mut Client) -> Answer {
-    client.call(ask("GET", "/vgi/health"))
+    client.call(ask("GET", "/health"))
 }
 
 /// A server of which so many threads, which are all, are in handlers.
@@ -44,21 +44,21 @@ fn what_needs_no_handler_is_answered_while_every_thread_is_in_one() {
     let mut patient = running.connect();
     patient.send(post(&greet("patient")));
     let mut client = running.connect();
-    let method = format!("/vgi/{PROTOCOL}/greet");
-    let unknown = format!("/vgi/{PROTOCOL}/unknown");
+    let method = format!("/{PROTOCOL}/greet");
+    let unknown = format!("/{PROTOCOL}/unknown");
     for (request, status) in [
-        (("GET", "/vgi/health"), 200),
-        (("OPTIONS", "/vgi/health"), 200),
+        (("GET", "/health"), 200),
+        (("OPTIONS", "/health"), 200),
         (("OPTIONS", &method[..]), 200),
-        (("GET", "/vgi"), 200),
-        (("GET", "/vgi/describe"), 200),
+        (("GET", "/"), 200),
+        (("GET", "/describe"), 200),
         (("GET", "/nothing"), 404),
         (("POST", &unknown[..]), 404),
         (("GET", &method[..]), 405),
         (("POST", &method[..]), 415),
         (("GET", "/.well-known/anything"), 404),
         // New connections are accepted as well.
-        (("GET", "/vgi/health"), 200),
+        (("GET", "/health"), 200),
     ] {
         assert_eq!(client.call(ask(request.0, request.1)).status, status, "{request:?}");
         assert_eq!(running.connect().call(ask(request.0, request.1)).status, status, "{request:?}");
@@ -78,7 +78,7 @@ fn many_requests_of_one_client_delay_no_other() {
     let mut greedy = running.connect();
     let mut writer = greedy.writer();
     let writing = thread::spawn(move || {
-        let requests = ask("GET", "/vgi/health").repeat(REQUESTS);
+        let requests = ask("GET", "/health").repeat(REQUESTS);
         std::io::Write::write_all(&mut writer, requests.as_bytes()).unwrap();
     });
     for _ in 0..20 {
@@ -107,14 +107,14 @@ fn an_authenticator_that_waits_delays_only_those_that_it_is_asked_about() {
     let mut client = running.connect();
     assert_eq!(health(&mut client).status, 200);
     let mut first = running.connect();
-    first.send(ask("GET", "/vgi"));
+    first.send(ask("GET", "/"));
     until("the authenticator is asked", || asked.load(Ordering::Acquire) == 1);
     let mut second = running.connect();
     second.send(ask("GET", "/nothing"));
     for (method, path, status) in [
-        ("GET", "/vgi/health", 200),
-        ("HEAD", "/vgi/health", 200),
-        ("OPTIONS", "/vgi", 200),
+        ("GET", "/health", 200),
+        ("HEAD", "/health", 200),
+        ("OPTIONS", "/", 200),
         ("GET", "/.well-known/x", 404),
     ] {
         client.send(ask(method, path));
@@ -147,9 +147,9 @@ fn a_start_that_fails_is_an_error_everywhere() {
         _ => Ok(()),
     });
     for (method, path) in [
-        ("GET", "/vgi/health"),
-        ("OPTIONS", "/vgi/health"),
-        ("GET", "/vgi"),
+        ("GET", "/health"),
+        ("OPTIONS", "/health"),
+        ("GET", "/"),
         ("GET", "/nothing"),
         ("GET", "/.well-known/x"),
     ] {
@@ -170,7 +170,7 @@ fn a_start_that_waits_holds_up_no_thread_that_polls() {
         Ok(())
     });
     let mut waiting = running.connect();
-    waiting.send(ask("GET", "/vgi/health"));
+    waiting.send(ask("GET", "/health"));
     let mut malformed = running.connect();
     assert_eq!(malformed.call("GARBAGE\r\n\r\n").status, 400);
     waiting.expect_silence(A_WHILE);
@@ -241,6 +241,6 @@ fn timeouts_beyond_what_a_clock_can_express_never_pass() {
         .connect_timeout(Duration::MAX)
         .read_timeout(Duration::MAX)
         .call_timeout(Duration::MAX);
-    let client = options.build(&format!("http://{}/vgi", running.address)).unwrap();
+    let client = options.build(&format!("http://{}", running.address)).unwrap();
     client.capabilities().unwrap();
 }

@@ -12,11 +12,11 @@ pub enum BindError {
     #[error(transparent)]
     SocketFile(#[from] SocketFileError),
     /// The TCP address cannot be bound.
-    #[error("{address}: {source}")]
+    #[error("{address}: {error}")]
     Tcp {
         /// The address as it was given.
         address: String,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
 }

@@ -93,7 +93,7 @@ impl Listener {
             io::Result::Ok((TcpListener::from_std(listener), local))
         };
         let (listener, local) =
-            bound().map_err(|source| BindError::Tcp { address: address.to_owned(), source })?;
+            bound().map_err(|error| BindError::Tcp { address: address.to_owned(), error })?;
         Ok(Self { family: Family::Tcp(listener), address: Address::Tcp(local) })
     }
 

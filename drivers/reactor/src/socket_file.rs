@@ -28,12 +28,12 @@ pub enum SocketFileError {
     #[error("another server has the socket {0:?}")]
     InUse(PathBuf),
     /// The system refused.
-    #[error("{path:?}: {source}")]
+    #[error("{path:?}: {error}")]
     Io {
         /// The path.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct SocketFile {
 impl SocketFile {
     /// Binds and listens. A socket that no server listens on is replaced; only the owner may connect.
     pub(crate) fn bind(path: &Path) -> Result<(UnixListener, Self), SocketFileError> {
-        let error = |source: io::Error| SocketFileError::Io { path: path.into(), source };
+        let error = |error: io::Error| SocketFileError::Io { path: path.into(), error };
         // Checked first, so that an invalid address leaves no lock file behind.
         SocketAddrUnix::new(path).map_err(|errno| error(errno.into()))?;
         let absolute = std::path::absolute(path).map_err(error)?;
@@ -60,7 +60,7 @@ impl SocketFile {
             Ok(Some(lock)) => lock,
             Ok(None) => return Err(SocketFileError::InUse(path.into())),
             Err(Errno::NOENT) => return Err(error(Errno::NOENT.into())),
-            Err(errno) => return Err(SocketFileError::Io { path: lock_path, source: errno.into() }),
+            Err(errno) => return Err(SocketFileError::Io { path: lock_path, error: errno.into() }),
         };
         remove_stale(path)?;
         let bound = move || -> io::Result<(UnixListener, Self)> {
@@ -100,7 +100,7 @@ impl Drop for SocketFile {
 
 /// Removes a socket that nobody listens on; refuses anything else.
 fn remove_stale(path: &Path) -> Result<(), SocketFileError> {
-    let error = |source: io::Error| SocketFileError::Io { path: path.into(), source };
+    let error = |error: io::Error| SocketFileError::Io { path: path.into(), error };
     match fs::symlink_metadata(path) {
         Err(absent) if absent.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(other) => return Err(error(other)),

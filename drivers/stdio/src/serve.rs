@@ -20,7 +20,7 @@ use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits, Next};
 pub enum ServeError {
     /// Reading or writing failed.
     #[error("the transport failed: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// Stdin or stdout, whichever is named, was closed when the process started or is the null device, so that there is no
     /// client.
     #[error(
@@ -35,7 +35,19 @@ pub enum ServeError {
     Connection(#[from] ConnectionError),
     /// The machine refused the result of its own work, which is a defect of this library.
     #[error("internal error: {0}")]
-    Internal(#[from] CommandError),
+    Internal(CommandError),
+}
+
+impl From<io::Error> for ServeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<CommandError> for ServeError {
+    fn from(error: CommandError) -> Self {
+        Self::Internal(error)
+    }
 }
 
 /// Serves on this process's stdin and stdout until the peer closes its side, with default limits.

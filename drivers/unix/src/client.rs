@@ -1,19 +1,26 @@
 //! Blocking clients over unix and TCP sockets.
 
+use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size, set_socket_timeout};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, socket_with,
+};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
-use vgi_rpc_client::{Client, Transport};
+use std::time::Duration;
+use vgi_rpc_client::{Client, Direction, Patience, Timeouts, Transport};
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_reactor::resolve;
 
 /// Output that the kernel is asked to hold per unix connection; it may give less.
 const SEND_BYTES: usize = 1 << 20;
+
+/// How long connecting may take, unless set.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Connects to an AF_UNIX socket with default options.
 ///
@@ -32,12 +39,17 @@ pub fn connect_tcp(address: &str) -> io::Result<Client> {
 }
 
 /// How a client connects, and how long it waits. After a timeout the client is of no more use: connect anew.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ConnectOptions {
     limits: Limits,
     connect_timeout: Option<Duration>,
-    read_timeout: Option<Duration>,
-    call_timeout: Option<Duration>,
+    timeouts: Timeouts,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self { limits: Limits::default(), connect_timeout: Some(CONNECT), timeouts: Timeouts::default() }
+    }
 }
 
 impl ConnectOptions {
@@ -47,24 +59,24 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets how long connecting may take, to each address that a host name stands for. Default: as long as the
-    /// system allows.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = Some(timeout);
+    /// Sets how long connecting may take, to each address that a host name stands for; `None` for as long as the
+    /// system allows. Default 10 s. The system resolves the name, which takes its own time.
+    pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.connect_timeout = timeout.into();
         self
     }
 
-    /// Sets how long the server may send nothing while an answer is due, or read nothing of a request. Default: for
-    /// ever.
-    pub fn read_timeout(mut self, timeout: Duration) -> Self {
-        self.read_timeout = Some(timeout);
+    /// Sets how long the server may send nothing while an answer is due, or read nothing of a request; `None` for no
+    /// limit. Default 5 min: see [`Timeouts::read`].
+    pub fn read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeouts = self.timeouts.read(timeout);
         self
     }
 
-    /// Sets how long a unary call may take in all, from the first byte sent to the last one read. On a stream it
-    /// bounds each turn. Default: for ever.
-    pub fn call_timeout(mut self, timeout: Duration) -> Self {
-        self.call_timeout = Some(timeout);
+    /// Sets how long a unary call may take in all, from the first byte sent to the last one read; `None` for no limit.
+    /// On a stream it bounds each turn. Default `None`: see [`Timeouts::call`].
+    pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeouts = self.timeouts.call(timeout);
         self
     }
 
@@ -108,13 +120,7 @@ impl ConnectOptions {
     }
 
     fn client(&self, socket: Socket) -> io::Result<Client> {
-        socket.set_timeouts(self.read_timeout.map(at_least))?;
-        let connection = Connection {
-            socket,
-            read_timeout: self.read_timeout,
-            call_timeout: self.call_timeout,
-            call: None,
-        };
+        let connection = Connection { socket, patience: Patience::new(self.timeouts), limited: None };
         Ok(Client::new(connection, self.limits.clone()))
     }
 }
@@ -123,6 +129,15 @@ impl ConnectOptions {
 enum Socket {
     Unix(UnixStream),
     Tcp(TcpStream),
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(socket) => socket.as_fd(),
+            Self::Tcp(socket) => socket.as_fd(),
+        }
+    }
 }
 
 impl Socket {
@@ -144,33 +159,26 @@ impl Socket {
 #[derive(Debug)]
 struct Connection {
     socket: Socket,
-    read_timeout: Option<Duration>,
-    call_timeout: Option<Duration>,
-    /// The current turn: when it must be over, and whether its answer has begun.
-    call: Option<(Option<Instant>, bool)>,
+    patience: Patience,
+    /// The timeout that the socket has, once one was set.
+    limited: Option<Option<Duration>>,
 }
 
 impl Connection {
-    /// Brings the socket's timeouts to what is left of the current turn. A write after an answer begins a new one.
-    fn limit(&mut self, reads: bool) -> io::Result<()> {
-        let Some(timeout) = self.call_timeout else { return Ok(()) };
-        let (deadline, answered) = match self.call {
-            Some((deadline, answered)) if reads || !answered => (deadline, answered || reads),
-            // A time that the clock cannot express never comes.
-            _ => (Instant::now().checked_add(timeout), reads),
-        };
-        self.call = Some((deadline, answered));
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            return Err(io::Error::new(ErrorKind::TimedOut, "the call took too long"));
+    /// Brings the socket's timeouts to what the next step may take.
+    fn limit(&mut self, direction: Direction) -> io::Result<()> {
+        let timeout = self.patience.next(direction)?.map(at_least);
+        if self.limited != Some(timeout) {
+            self.socket.set_timeouts(timeout)?;
+            self.limited = Some(timeout);
         }
-        self.socket.set_timeouts(left.into_iter().chain(self.read_timeout).min().map(at_least))
+        Ok(())
     }
 }
 
 impl Transport for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.limit(true)?;
+        self.limit(Direction::Read)?;
         let read = match &mut self.socket {
             Socket::Unix(socket) => socket.read(buffer),
             Socket::Tcp(socket) => socket.read(buffer),
@@ -179,12 +187,20 @@ impl Transport for Connection {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.limit(false)?;
+        self.limit(Direction::Write)?;
         let written = match &mut self.socket {
             Socket::Unix(socket) => socket.write_vectored(slices),
             Socket::Tcp(socket) => socket.write_vectored(slices),
         };
         written.map_err(|error| timed_out(error, "sending"))
+    }
+
+    fn is_quiet(&mut self) -> io::Result<bool> {
+        let mut byte = [0];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let received = rustix::io::retry_on_intr(|| recv(&self.socket, &mut byte, flags));
+        // An end or an error is seen by the read that follows.
+        Ok(matches!(received, Err(Errno::AGAIN)))
     }
 
     fn close(&mut self) -> io::Result<Option<ExitStatus>> {

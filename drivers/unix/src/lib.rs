@@ -43,5 +43,7 @@ mod server;
 
 pub use client::{ConnectOptions, connect_tcp, connect_unix};
 pub use server::{Bound, Server, ServerError};
-pub use vgi_rpc_client::{CallError, Client, Method, Remote, Stream, Transport};
+pub use vgi_rpc_client::{
+    CallError, CallShape, Client, Method, Remote, Stream, Timeouts, Transport, WrongKind,
+};
 pub use vgi_rpc_reactor::{Address, Ended, Handle, SocketFileError};

@@ -262,7 +262,7 @@ fn clients_do_not_wait_longer_than_asked() {
             greet(&mut client, "quick").unwrap();
         }
         match call(&mut client, "wait") {
-            Err(CallError::Transport { source, .. }) => assert_eq!(source.kind(), ErrorKind::TimedOut),
+            Err(CallError::Transport { error, .. }) => assert_eq!(error.kind(), ErrorKind::TimedOut),
             other => panic!("expected a timeout, got {other:?}"),
         }
     }

@@ -1,7 +1,7 @@
 //! The client's state machine.
 
 use super::event::{Call, CallKind, Event};
-use crate::ipc::{BatchEncoder, EncodedSchema, Item, Metadata, Outbox, ReadError, Reader};
+use crate::ipc::{BatchEncoder, EncodedSchema, Item, MessageError, Metadata, Outbox, ReadError, Reader};
 use crate::memory::Account;
 use crate::wire::classify::{BatchKind, classify};
 use crate::wire::error::RpcError;
@@ -12,6 +12,13 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 
 /// One connection, from its first byte to its last. See the [module](super) for its use.
+///
+/// The wire does not say of what kind an answer is, so the machine reads it as the [`CallKind`] of the call says, which
+/// must be the kind that the server declares. A call of the wrong kind is not always an error here: a unary call of a
+/// stream method waits for a result while the server waits for input, and a header that is not expected is read as the
+/// stream itself. Ask the server's [reflection](crate::reflection) for the kind before the first call of a method, or
+/// give up on the connection after a timeout: an answer that is still due would be read as that of the next call.
+/// Bytes that arrive while no call is under way belong to no call, and are fatal.
 #[derive(Debug)]
 pub struct Connection {
     limits: Limits,
@@ -133,9 +140,7 @@ impl Connection {
         schema: &EncodedSchema,
         params: &RecordBatch,
     ) -> Result<(), CommandError> {
-        if !self.is_idle() {
-            return Err(CommandError::Misuse { command: "call", when: "while no call is under way" });
-        }
+        self.expect_idle("call")?;
         schema.check(params)?;
         let mut metadata = call.metadata.clone();
         metadata.set(keys::METHOD, call.method);
@@ -161,9 +166,7 @@ impl Connection {
         params: &RecordBatch,
         metadata: &Metadata,
     ) -> Result<(), CommandError> {
-        if !self.is_idle() {
-            return Err(CommandError::Misuse { command: "send_request", when: "while no call is under way" });
-        }
+        self.expect_idle("send_request")?;
         schema.check(params)?;
         self.encoder.open(schema, &mut self.outbox);
         self.encoder.write(params, metadata, &mut self.outbox)?;
@@ -248,7 +251,8 @@ impl Connection {
             return Ok(Next::Event(Event::Finished));
         }
         loop {
-            if self.state == State::Idle && self.reader.is_at_boundary() {
+            if self.state == State::Idle {
+                self.expect_nothing()?;
                 return Ok(if self.peer_closed { Next::Closed } else { Next::NeedCommand });
             }
             match self.reader.next_item() {
@@ -265,7 +269,11 @@ impl Connection {
                 Ok(None) if self.waits_for_caller() => return Ok(Next::NeedCommand),
                 Ok(None) => return Ok(Next::NeedInput),
                 Err(ReadError::Message(error)) => {
-                    if let Some(event) = self.reject(RpcError::new("ProtocolError", error.to_string())) {
+                    let error = match error {
+                        MessageError::OverBudget(error) => error.into(),
+                        error => RpcError::new("ProtocolError", error.to_string()),
+                    };
+                    if let Some(event) = self.reject(error) {
                         return Ok(Next::Event(event));
                     }
                 }
@@ -286,10 +294,26 @@ impl Connection {
 }
 
 impl Connection {
+    fn expect_idle(&mut self, command: &'static str) -> Result<(), CommandError> {
+        if !self.is_idle() {
+            return Err(CommandError::Misuse { command, when: "while no call is under way" });
+        }
+        let when = "on a connection that has not failed";
+        self.expect_nothing().map_err(|_| CommandError::Misuse { command, when })
+    }
+
+    /// Fails for good if bytes have arrived that no call asked for: the next call would take them for its answer.
+    fn expect_nothing(&mut self) -> Result<(), ConnectionError> {
+        if self.reader.is_at_boundary() {
+            return Ok(());
+        }
+        let (expected, got) = ("nothing while no call is under way", "bytes");
+        Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone())
+    }
+
     fn take_item(&mut self, item: Item) -> Result<Option<Event>, ConnectionError> {
         let State::Reading { phase, settled, unanswered, discarding, .. } = &mut self.state else {
-            let (expected, got) = ("nothing between calls", "a stream");
-            return Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone());
+            return Ok(None);
         };
         let (batch, metadata) = match item {
             Item::Schema(schema) => {

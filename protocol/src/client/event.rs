@@ -22,7 +22,8 @@ pub struct Call<'a> {
     pub metadata: Metadata,
 }
 
-/// What answers a call.
+/// What answers a call. It must be what the server declares the method to be: see
+/// [`Connection`](super::Connection).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallKind {
     /// One batch.

@@ -18,28 +18,53 @@ const LENGTH_PREFIX: usize = 8;
 const MAX_LZ4_RATIO: u64 = 255;
 /// The most that one byte of a zstd frame can unfold into: a block of 128 KiB takes four bytes at least.
 const MAX_ZSTD_RATIO: u64 = (128 << 10) / 4;
+/// What Arrow may allocate for a moment, or read, beside a batch that is smaller, in bytes.
+pub(crate) const SMALL_SCRATCH_BYTES: u64 = 64 << 10;
+/// The most text that views may show, as a multiple of the body: each view is read for invalid text, so that many
+/// views of one long text would take time for their product. Rows that repeat a text of 4 KiB are within it.
+const MAX_VIEWED_RATIO: u64 = 256;
+/// Bytes of a view.
+const VIEW_BYTES: usize = 16;
+/// A text of so many bytes is in the view itself.
+const MAX_INLINE_BYTES: u32 = 12;
 
-/// Checks a batch against its schema's shape, its body and the limits, and says how many bytes it will take
-/// once decoded.
+/// What a batch takes, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decoded {
+    /// Its buffers, once they are decompressed.
+    pub(crate) bytes: u64,
+    /// What Arrow allocates for a moment to compare nulls.
+    pub(crate) scratch: u64,
+    /// What Arrow would allocate to find the nulls of the columns themselves.
+    pub(crate) logical: u64,
+}
+
+/// Checks a batch against its schema's shape, its body and the limits, and says what it will take once decoded.
 pub(crate) fn check_batch<'f>(
     batch: &RecordBatch<'_>,
     fields: impl Iterator<Item = &'f Field>,
     shape: &Shape,
     body: &[u8],
     limits: &Limits,
-) -> Result<u64, MessageError> {
+) -> Result<Decoded, MessageError> {
     let rows = batch.length();
     let max_rows = i64::try_from(limits.max_rows).unwrap_or(i64::MAX);
     ensure(0 <= rows && rows <= max_rows, || format!("0 to {max_rows} rows"), rows)?;
     check_buffers(batch, shape, body)?;
-    let decoded = if batch.compression().is_some() {
+    let bytes = if batch.compression().is_some() {
         decompressed_len(batch, body, limits)?
     } else {
         body.len() as u64
     };
-    check_nodes(batch, shape, decoded, max_rows)?;
-    ColumnCheck::of(batch, body).fields(fields)?;
-    Ok(decoded)
+    check_nodes(batch, shape, bytes, max_rows)?;
+    let (scratch, logical) = check_columns(batch, fields, body)?;
+    let most = bytes.max(SMALL_SCRATCH_BYTES);
+    ensure(
+        scratch <= most,
+        || format!("at most {most} bytes to compare nulls of columns without bytes"),
+        scratch,
+    )?;
+    Ok(Decoded { bytes, scratch, logical })
 }
 
 fn check_nodes(
@@ -74,7 +99,23 @@ fn check_buffers(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]) -> Result<
         }
     }
     ensure(buffers.len() == expected, || format!("{expected} buffers"), buffers.len())?;
-    buffers.iter().try_for_each(|buffer| buffer_range(buffer.offset(), buffer.length(), body).map(drop))
+    let mut room = body.len();
+    buffers.iter().try_for_each(|buffer| {
+        let range = buffer_range(buffer.offset(), buffer.length(), body)?;
+        apart(&mut room, range.len(), body)
+    })
+}
+
+/// Takes a buffer of `len` bytes off the `room` that is left in a body.
+///
+/// What is done with a batch, a copy or a search for invalid text, takes time for the sum of its buffers. If they
+/// overlapped, as no writer has them, that would be more than the body.
+pub(crate) fn apart(room: &mut usize, len: usize, body: &[u8]) -> Result<(), MessageError> {
+    let all = body.len();
+    *room = room
+        .checked_sub(len)
+        .ok_or_else(|| inconsistent(format!("buffers that share none of {all} bytes"), "more in all"))?;
+    Ok(())
 }
 
 /// Where a buffer lies in its body.
@@ -134,14 +175,56 @@ pub(crate) fn decompressed_buffer_len(buffer: &Buffer, body: &[u8]) -> Result<u6
     }
 }
 
+/// Checks the columns of a batch whose nodes and buffers were checked. Returns [`Decoded::scratch`] and
+/// [`Decoded::logical`].
+pub(crate) fn check_columns<'f>(
+    batch: &RecordBatch<'_>,
+    fields: impl Iterator<Item = &'f Field>,
+    body: &[u8],
+) -> Result<(u64, u64), MessageError> {
+    let mut check = ColumnCheck::of(batch, body);
+    let logical = check.fields(fields)?;
+    let most = (body.len() as u64).saturating_mul(MAX_VIEWED_RATIO).max(SMALL_SCRATCH_BYTES);
+    ensure(check.viewed <= most, || format!("views of at most {most} bytes of text in all"), check.viewed)?;
+    Ok((check.scratch, logical.bytes))
+}
+
 /// Walks a batch field by field to check what Arrow asserts or slices without looking: that buffers hold whole
-/// elements, and that a union's are long enough.
+/// elements, and that a union's are long enough. Counts what Arrow does that the bytes of the batch do not bound.
 struct ColumnCheck<'a> {
     nodes: flatbuffers::VectorIter<'a, FieldNode>,
     buffers: flatbuffers::VectorIter<'a, Buffer>,
     variadic: flatbuffers::VectorIter<'a, i64>,
-    /// The body, when its buffers are compressed.
-    compressed: Option<&'a [u8]>,
+    body: &'a [u8],
+    is_compressed: bool,
+    /// Bytes of bitmaps that Arrow makes of nulls in columns without a bitmap, to compare them with their parent's.
+    scratch: u64,
+    /// Bytes of text that views show, which Arrow reads for each view.
+    viewed: u64,
+}
+
+/// The nulls of a column as Arrow computes them where there is no bitmap of them.
+#[derive(Clone, Copy, Default)]
+struct LogicalNulls {
+    any: bool,
+    /// What computing them allocates.
+    bytes: u64,
+}
+
+impl LogicalNulls {
+    /// Those of columns that make up one of `len` values.
+    fn with_bits(self, len: i64) -> Self {
+        let bytes = if self.any { self.bytes.saturating_add(bitmap_bytes(len)) } else { 0 };
+        Self { bytes, ..self }
+    }
+
+    fn add(self, other: Self) -> Self {
+        Self { any: self.any || other.any, bytes: self.bytes.saturating_add(other.bytes) }
+    }
+}
+
+fn bitmap_bytes(len: i64) -> u64 {
+    u64::try_from(len).unwrap_or_default().div_ceil(8)
 }
 
 impl<'a> ColumnCheck<'a> {
@@ -150,55 +233,93 @@ impl<'a> ColumnCheck<'a> {
             nodes: batch.nodes().unwrap_or_default().iter(),
             buffers: batch.buffers().unwrap_or_default().iter(),
             variadic: batch.variadicBufferCounts().unwrap_or_default().iter(),
-            compressed: batch.compression().map(|_| body),
+            body,
+            is_compressed: batch.compression().is_some(),
+            scratch: 0,
+            viewed: 0,
         }
     }
 
-    fn fields<'f>(&mut self, mut fields: impl Iterator<Item = &'f Field>) -> Result<(), MessageError> {
-        fields.try_for_each(|field| self.field(field))
+    fn fields<'f>(
+        &mut self,
+        mut fields: impl Iterator<Item = &'f Field>,
+    ) -> Result<LogicalNulls, MessageError> {
+        fields.try_fold(LogicalNulls::default(), |sum, field| Ok(sum.add(self.field(field)?)))
     }
 
-    fn field(&mut self, field: &Field) -> Result<(), MessageError> {
-        let len = self.nodes.next().map_or(0, FieldNode::length);
+    fn field(&mut self, field: &Field) -> Result<LogicalNulls, MessageError> {
+        let (len, nulls) = self.nodes.next().map_or((0, 0), |node| (node.length(), node.null_count()));
         if let DataType::Union(children, mode) = field.data_type() {
             self.union_buffer(len, 1)?;
             if *mode == UnionMode::Dense {
                 self.union_buffer(len, 4)?;
             }
-            return children.iter().try_for_each(|(_, child)| self.field(child));
+            return Ok(self.fields(children.iter().map(|(_, child)| child.as_ref()))?.with_bits(len));
         }
         let buffers = own_buffers(field.data_type());
         for index in 0..buffers {
-            self.whole_elements(element_width(field.data_type(), index))?;
+            let buffer = self.whole_elements(element_width(field.data_type(), index))?;
+            if *field.data_type() == DataType::Utf8View && index == 1 && !self.is_compressed {
+                self.count_views(buffer)?;
+            }
         }
         if matches!(field.data_type(), DataType::Utf8View | DataType::BinaryView) {
             let views =
                 self.variadic.next().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
             self.buffers.by_ref().take(views).for_each(drop);
         }
+        let physical = LogicalNulls { any: nulls > 0, bytes: 0 };
         match field.data_type() {
+            DataType::Null => return Ok(LogicalNulls { any: len > 0, bytes: 0 }.with_bits(len)),
+            DataType::Dictionary(..) => return Ok(LogicalNulls { any: true, bytes: 0 }.with_bits(len)),
             DataType::RunEndEncoded(run_ends, values) => {
-                self.fields([run_ends.as_ref(), values.as_ref()].into_iter())
+                self.field(run_ends)?;
+                return Ok(self.field(values)?.with_bits(len));
             }
-            DataType::Struct(children) => self.fields(children.iter().map(AsRef::as_ref)),
+            DataType::Struct(children) => {
+                for child in children {
+                    let logical = self.field(child)?;
+                    if !child.is_nullable() {
+                        self.scratch = self.scratch.saturating_add(logical.bytes);
+                    }
+                }
+            }
+            DataType::FixedSizeList(child, size) => {
+                self.field(child)?;
+                if !child.is_nullable() && nulls > 0 {
+                    let values = len.saturating_mul(i64::from(*size));
+                    self.scratch = self.scratch.saturating_add(bitmap_bytes(values));
+                }
+            }
             DataType::List(child)
             | DataType::LargeList(child)
             | DataType::ListView(child)
             | DataType::LargeListView(child)
-            | DataType::FixedSizeList(child, _)
-            | DataType::Map(child, _) => self.field(child),
-            _ => Ok(()),
+            | DataType::Map(child, _) => drop(self.field(child)?),
+            _ => {}
         }
+        Ok(physical)
+    }
+
+    /// Counts the text that is not in the views themselves.
+    fn count_views(&mut self, buffer: &Buffer) -> Result<(), MessageError> {
+        let range = buffer_range(buffer.offset(), buffer.length(), self.body)?;
+        for view in self.body.get(range).unwrap_or_default().as_chunks::<VIEW_BYTES>().0 {
+            let [a, b, c, d, ..] = *view;
+            let len = u32::from_le_bytes([a, b, c, d]);
+            if len > MAX_INLINE_BYTES {
+                self.viewed = self.viewed.saturating_add(len.into());
+            }
+        }
+        Ok(())
     }
 
     /// One buffer of elements of `width` bytes: Arrow asserts that it holds no part of one.
-    fn whole_elements(&mut self, width: i64) -> Result<(), MessageError> {
+    fn whole_elements(&mut self, width: i64) -> Result<&'a Buffer, MessageError> {
         let Some(buffer) = self.buffers.next() else { return Err(absent("a buffer")) };
-        let length = match self.compressed {
-            Some(body) => decompressed_buffer_len(buffer, body)? as i64,
-            None => buffer.length(),
-        };
-        ensure(length % width == 0, || format!("a buffer of whole elements of {width} bytes"), length)
+        let length = self.buffer_len(buffer)?;
+        ensure(length % width == 0, || format!("a buffer of whole elements of {width} bytes"), length)?;
+        Ok(buffer)
     }
 
     /// One buffer of a union with `len` entries of `width` bytes.
@@ -208,11 +329,16 @@ impl<'a> ColumnCheck<'a> {
         let offset = buffer.offset();
         // Arrow slices it as numbers, even if there is none.
         ensure(offset % ALIGNMENT == 0, || format!("union buffers aligned to {ALIGNMENT} bytes"), offset)?;
-        let length = match self.compressed {
-            Some(body) => decompressed_buffer_len(buffer, body)? as i64,
-            None => buffer.length(),
-        };
+        let length = self.buffer_len(buffer)?;
         ensure(needed <= length, || format!("{needed} bytes for a union of {len} values"), length)
+    }
+
+    fn buffer_len(&self, buffer: &Buffer) -> Result<i64, MessageError> {
+        if self.is_compressed {
+            Ok(decompressed_buffer_len(buffer, self.body)? as i64)
+        } else {
+            Ok(buffer.length())
+        }
     }
 }
 

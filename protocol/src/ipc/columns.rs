@@ -1,5 +1,6 @@
 //! Bodies to columns by way of `arrow-ipc`, and columns to batches.
 
+use super::check::{Decoded, check_columns};
 use super::dictionaries::Dictionaries;
 use super::error::MessageError;
 use super::null_slots::has_text;
@@ -20,6 +21,8 @@ pub(crate) struct Decode<'a> {
     pub(crate) account: &'a Account,
     pub(crate) dictionaries: &'a Dictionaries,
     pub(crate) version: MetadataVersion,
+    /// What the batch takes, as it was checked.
+    pub(crate) decoded: Decoded,
 }
 
 impl Decode<'_> {
@@ -31,15 +34,16 @@ impl Decode<'_> {
         shape: &Shape,
         body: Bytes,
     ) -> Result<RecordBatch, MessageError> {
+        let _nulls = self.account.reserve_u64(self.decoded.scratch)?;
+        let is_compressed = table.compression().is_some();
         let decoded = if must_be_relaid(&table, shape, &body) {
             let (header, relaid) = self.relayer.relay(&table, &body, None, self.account)?;
-            decode(
-                root::<arrow_ipc::RecordBatch<'_>>(header)?,
-                relaid,
-                schema,
-                self.dictionaries,
-                self.version,
-            )
+            let table = root::<arrow_ipc::RecordBatch<'_>>(header)?;
+            if is_compressed && shape.views > 0 {
+                // Only now can the views be read.
+                check_columns(&table, schema.fields().iter().map(AsRef::as_ref), &relaid)?;
+            }
+            decode(table, relaid, schema, self.dictionaries, self.version)
         } else {
             decode(table, body.clone(), schema, self.dictionaries, self.version)
         };
@@ -84,9 +88,10 @@ pub(crate) fn assemble(
     let declared = schema.schema().fields();
     let broken = |(field, column): (&FieldRef, &ArrayRef)| !field.is_nullable() && column.null_count() > 0;
     let schema = if declared.iter().zip(&columns).any(broken) {
-        let fields = declared.iter().zip(&columns).map(|(field, column)| match broken((field, column)) {
-            true => Arc::new(field.as_ref().clone().with_nullable(true)),
-            false => field.clone(),
+        let nullable = schema.nullable().fields();
+        let fields = declared.iter().zip(nullable).zip(&columns).map(|((field, nullable), column)| {
+            // Shared, because a batch may be small and a name long.
+            if broken((field, column)) { nullable.clone() } else { field.clone() }
         });
         Arc::new(Schema::new_with_metadata(fields.collect::<Fields>(), schema.schema().metadata().clone()))
     } else {

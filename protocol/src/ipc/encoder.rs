@@ -19,6 +19,9 @@ const HEADER_BYTES: usize = 256;
 /// What a list of a header takes for each of its entries beside the bytes of metadata.
 const ENTRY_BYTES: usize = 32;
 
+/// Memory for headers is kept for the next message unless this one's header was longer, in bytes.
+const KEPT_HEADER_BYTES: usize = 32 << 10;
+
 /// Encodes IPC streams, one after another, and reuses its memory from message to message.
 #[derive(Default)]
 pub struct BatchEncoder {
@@ -109,6 +112,10 @@ impl BatchEncoder {
         }
         write_header(&mut self.header, &self.layout, rows, metadata, outbox);
         self.layout.body.drain(..).for_each(|buffer| outbox.write_buffer(buffer));
+        if self.header.finished_data().len() > KEPT_HEADER_BYTES {
+            self.header = FlatBufferBuilder::new();
+            self.layout = Layout::default();
+        }
     }
 
     /// Writes a batch without rows, for metadata that is a message of its own: a log, an error, a cancel. It is written

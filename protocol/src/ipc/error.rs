@@ -1,5 +1,6 @@
 //! What can be wrong with incoming bytes: with the framing, which is fatal, or with one message, which is not.
 
+use crate::OneLine;
 use crate::memory::OverBudget;
 use arrow_schema::ArrowError;
 use thiserror::Error;
@@ -45,7 +46,7 @@ pub enum FramingError {
     EmptyStream,
     /// The header of a message does not fit into the memory budget, so that its body cannot be found.
     #[error("the message header cannot be read: {0}")]
-    OverBudget(#[from] OverBudget),
+    OverBudget(OverBudget),
     /// The peer closed its side in the middle of a message.
     #[error("the peer closed the connection in the middle of {inside}")]
     Truncated {
@@ -73,7 +74,7 @@ pub enum MessageError {
         got: &'static str,
     },
     /// A count or length in the header contradicts the schema or the body.
-    #[error("invalid record batch: expected {expected}, got {got}")]
+    #[error("invalid record batch: expected {}, got {}", OneLine(expected), OneLine(got))]
     Inconsistent {
         /// What must hold.
         expected: String,
@@ -92,21 +93,45 @@ pub enum MessageError {
     },
     /// The message does not fit into the memory budget.
     #[error("the message cannot be read: {0}")]
-    OverBudget(#[from] OverBudget),
+    OverBudget(OverBudget),
     /// Arrow refused the schema or the columns.
-    #[error("invalid Arrow data: {0}")]
+    #[error("invalid Arrow data: {}", OneLine(.0))]
     Arrow(String),
+}
+
+impl From<OverBudget> for FramingError {
+    fn from(error: OverBudget) -> Self {
+        Self::OverBudget(error)
+    }
+}
+
+impl From<OverBudget> for MessageError {
+    fn from(error: OverBudget) -> Self {
+        Self::OverBudget(error)
+    }
 }
 
 /// A batch cannot be sent.
 #[derive(Debug, Error)]
 pub enum EncodeError {
     /// The batch is not of the stream's schema, or has a type that the format cannot express.
-    #[error(transparent)]
-    Arrow(#[from] ArrowError),
+    #[error("{}", OneLine(.0))]
+    Arrow(ArrowError),
     /// The batch does not fit into the memory budget beside the output that waits already.
-    #[error(transparent)]
-    OverBudget(#[from] OverBudget),
+    #[error("{0}")]
+    OverBudget(OverBudget),
+}
+
+impl From<ArrowError> for EncodeError {
+    fn from(error: ArrowError) -> Self {
+        Self::Arrow(error)
+    }
+}
+
+impl From<OverBudget> for EncodeError {
+    fn from(error: OverBudget) -> Self {
+        Self::OverBudget(error)
+    }
 }
 
 impl From<EncodeError> for ArrowError {

@@ -4,7 +4,7 @@
 //! for one short string costs more than all the rest of a call. Nested, dictionary, view and compressed columns go
 //! that way. The rules are the same on both.
 
-use super::check::{absent, buffer_range, ensure};
+use super::check::{absent, apart, buffer_range, ensure};
 use super::columns::assemble;
 use super::envelope::{BatchTable, Envelope, Pair};
 use super::error::MessageError;
@@ -32,7 +32,8 @@ pub(crate) fn decode(
     let most = i64::try_from(limits.max_rows).unwrap_or(i64::MAX);
     ensure(0 <= rows && rows <= most, || format!("0 to {most} rows"), rows)?;
     let (rows, body) = (rows as usize, Buffer::from(body));
-    let mut columns = Columns { table, nodes: 0, buffers: 0, rows, body, account };
+    let room = body.len();
+    let mut columns = Columns { table, nodes: 0, buffers: 0, rows, room, body, account };
     let arrays = schema.schema().fields().iter().map(|field| columns.column(field.data_type()));
     let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
     let Columns { table, nodes, buffers, rows, .. } = columns;
@@ -47,6 +48,8 @@ struct Columns<'a> {
     nodes: usize,
     buffers: usize,
     rows: usize,
+    /// Bytes of the body that no buffer has had so far.
+    room: usize,
     body: Buffer,
     account: &'a Account,
 }
@@ -122,6 +125,7 @@ impl Columns<'_> {
         let Pair(offset, length) = self.table.buffer(self.buffers).ok_or_else(|| absent("a buffer"))?;
         self.buffers += 1;
         let range = buffer_range(offset, length, &self.body)?;
+        apart(&mut self.room, range.len(), &self.body)?;
         ensure(range.len() >= needed, || format!("a buffer of {needed} bytes or more"), length)?;
         // Each value is aligned to its own width, a power of two.
         let whole = range.len() & (alignment - 1) == 0;

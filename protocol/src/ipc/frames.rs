@@ -53,13 +53,13 @@ impl Frames {
 
     /// Nothing of a further message has arrived.
     pub(crate) fn is_at_boundary(&self) -> bool {
-        matches!(self.state, State::Prefix) && self.chunks.len() == 0
+        matches!(self.state, State::Prefix) && self.chunks.is_empty()
     }
 
     /// What the input is inside of, for the error about its end.
     pub(crate) fn inside(&self) -> &'static str {
         match self.state {
-            State::Prefix if self.chunks.len() == 0 => "a stream, between two messages",
+            State::Prefix if self.chunks.is_empty() => "a stream, between two messages",
             State::Prefix => "a message prefix",
             State::Header { .. } => "a message header",
             State::Body { .. } | State::Skip { .. } => "a message body",

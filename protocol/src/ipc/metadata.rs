@@ -46,9 +46,14 @@ impl Metadata {
         self.spans.len()
     }
 
-    /// Bytes of all keys and values.
+    /// At least the bytes of all keys and values.
     pub(crate) fn bytes_len(&self) -> usize {
-        self.spans.iter().map(|span| span.key.1 as usize + span.value.1 as usize).sum()
+        match &self.block {
+            Block::Owned(bytes) => bytes.len(),
+            Block::Shared(_) => {
+                self.spans.iter().map(|span| span.key.1 as usize + span.value.1 as usize).sum()
+            }
+        }
     }
 
     /// True when there are no entries.

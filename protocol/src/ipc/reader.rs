@@ -1,6 +1,6 @@
 //! Messages to schemas and batches: one IPC stream after another on one connection, dictionaries resolved.
 
-use super::check::check_batch;
+use super::check::{SMALL_SCRATCH_BYTES, check_batch, ensure};
 use super::chunks::Chunks;
 use super::columns::{Decode, assemble, root};
 use super::dictionaries::Dictionaries;
@@ -22,8 +22,14 @@ use std::sync::Arc;
 const MAX_CACHED_HEADER: usize = 4 << 10;
 /// What the arrays of one field node take beside their buffers.
 const ARRAY_BYTES: usize = 512;
-/// Batches of fewer field nodes are not worth counting.
-const FEW_NODES: usize = 32;
+/// What a buffer of a view column takes beside its bytes: Arrow lists it in each of its steps.
+const VIEW_BUFFER_BYTES: usize = 128;
+/// Less is not worth counting for each batch.
+const FEW_ARRAY_BYTES: usize = 16 << 10;
+/// Schemas that take more memory are decoded every time.
+const MAX_CACHED_BYTES: usize = 64 << 10;
+/// Scratch memory of at most this size is kept for the next message.
+const KEPT_SCRATCH_BYTES: usize = 64 << 10;
 
 /// What an IPC stream consists of.
 #[derive(Clone, Debug)]
@@ -47,8 +53,7 @@ pub struct Reader {
     cache: Vec<(Box<[u8]>, Arc<ReceivedSchema>)>,
     scratch: Vec<u8>,
     relayer: Relayer,
-    /// For the arrays of the last batch, without their buffers.
-    arrays: Reservation,
+    arrays: Arrays,
     account: Account,
     error: Option<FramingError>,
     passed_over: Option<Metadata>,
@@ -79,7 +84,7 @@ impl Reader {
             cache: Vec::new(),
             scratch: Vec::new(),
             relayer: Relayer::default(),
-            arrays: Reservation::default(),
+            arrays: Arrays::default(),
             account,
             error: None,
             passed_over: None,
@@ -114,6 +119,10 @@ impl Reader {
     /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
     pub fn release_memory(&mut self) {
         self.chunks().release_memory();
+        self.cache = Vec::new();
+        self.arrays = Arrays::default();
+        self.scratch = Vec::new();
+        self.relayer = Relayer::default();
     }
 
     /// The error for a peer that closes its side here, or `None` at a boundary.
@@ -252,16 +261,26 @@ impl Reader {
             }
             (MessageType::RecordBatch, Some(schema)) => {
                 let metadata = envelope.metadata(self.limits.max_metadata_entries)?;
-                let batch = self.batch(envelope, &schema, body)?;
-                Ok(Some(Item::Batch(batch, metadata)))
+                let batch = self.batch(envelope, &schema, body);
+                self.trim();
+                Ok(Some(Item::Batch(batch?, metadata)))
             }
             (MessageType::DictionaryBatch, Some(schema)) => {
-                self.dictionary(envelope, &schema, body)?;
-                Ok(None)
+                let result = self.dictionary(envelope, &schema, body);
+                self.trim();
+                result.map(|()| None)
             }
             (_, None) => Err(unexpected("a schema message")),
             (_, Some(_)) => Err(unexpected("a record batch, a dictionary batch or the end of the stream")),
         }
+    }
+
+    /// Gives back scratch memory that a large message has left behind.
+    fn trim(&mut self) {
+        if self.scratch.capacity() > KEPT_SCRATCH_BYTES {
+            self.scratch = Vec::new();
+        }
+        self.relayer.trim(KEPT_SCRATCH_BYTES);
     }
 
     fn schema(&mut self, envelope: &Envelope) -> Result<Arc<ReceivedSchema>, MessageError> {
@@ -270,7 +289,8 @@ impl Reader {
             return Ok(schema.clone());
         }
         let schema = Arc::new(ReceivedSchema::decode(envelope, &self.limits, &self.account)?);
-        if header.len() <= MAX_CACHED_HEADER && self.limits.max_cached_schemas > 0 {
+        let is_small = header.len() <= MAX_CACHED_HEADER && schema.reserved_bytes() <= MAX_CACHED_BYTES;
+        if is_small && self.limits.max_cached_schemas > 0 {
             if self.cache.len() >= self.limits.max_cached_schemas {
                 self.cache.remove(0);
             }
@@ -287,8 +307,8 @@ impl Reader {
     ) -> Result<RecordBatch, MessageError> {
         let version = version(envelope, &schema.shape)?;
         self.stream.dictionaries.note_batch();
-        self.reserve_arrays(&schema.shape)?;
         if schema.flat && schema.shape.columns > 0 {
+            self.arrays.reserve(&schema.shape, 0, &self.account)?;
             // Cloning a body shares it.
             match flat::decode(envelope, schema, body.clone(), &self.limits, &self.account) {
                 Ok(Some(batch)) => return Ok(batch),
@@ -297,11 +317,13 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
-        envelope.reroot(&mut self.scratch);
+        let _scratch = self.reroot(envelope, schema)?;
         let table = root::<arrow_ipc::RecordBatch<'_>>(&self.scratch)?;
+        let buffers = table.buffers().map_or(0, |buffers| buffers.len());
         let fields = schema.schema().fields().iter().map(AsRef::as_ref);
         let shape = &schema.shape;
-        check_batch(&table, fields, shape, &body, &self.limits)?;
+        self.arrays.reserve(shape, buffers, &self.account)?;
+        let decoded = check_batch(&table, fields, shape, &body, &self.limits)?;
         if shape.columns == 0 {
             let options = RecordBatchOptions::new().with_row_count(usize::try_from(table.length()).ok());
             return Ok(RecordBatch::try_new_with_options(schema.schema().clone(), vec![], &options)?);
@@ -311,20 +333,20 @@ impl Reader {
             account: &self.account,
             dictionaries: &self.stream.dictionaries,
             version,
+            decoded,
         }
         .columns(table, schema.nullable(), shape, body)?;
         let (_, columns, rows) = decoded.into_parts();
         assemble(schema, columns, rows)
     }
 
-    /// Reserves what the arrays of a batch take beside their buffers. The reservation of the batch before ends.
-    fn reserve_arrays(&mut self, shape: &Shape) -> Result<(), MessageError> {
-        let bytes = if shape.nodes < FEW_NODES { 0 } else { shape.nodes.saturating_mul(ARRAY_BYTES) };
-        if bytes != self.arrays.bytes() {
-            self.arrays = Reservation::default();
-            self.arrays = self.account.reserve(bytes)?;
-        }
-        Ok(())
+    /// Copies a header to where Arrow reads it. Returns what is reserved while it does: for the copy, and for the
+    /// errors that Arrow may make.
+    fn reroot(&mut self, envelope: &Envelope, schema: &ReceivedSchema) -> Result<Reservation, MessageError> {
+        let reservation =
+            self.account.reserve_u64(schema.text_bytes.saturating_add(envelope.bytes().len() as u64))?;
+        envelope.reroot(&mut self.scratch);
+        Ok(reservation)
     }
 
     fn dictionary(
@@ -334,7 +356,7 @@ impl Reader {
         body: Bytes,
     ) -> Result<(), MessageError> {
         self.stream.dictionaries.note_message(schema)?;
-        envelope.reroot(&mut self.scratch);
+        let _scratch = self.reroot(envelope, schema)?;
         let table = root::<arrow_ipc::DictionaryBatch<'_>>(&self.scratch)?;
         let (id, is_delta) = (table.id(), table.isDelta());
         let field = schema.dictionaries.get(&id).ok_or_else(|| MessageError::Inconsistent {
@@ -348,16 +370,38 @@ impl Reader {
         let version = version(envelope, &field.shape)?;
         let fields = field.schema.fields().iter().map(AsRef::as_ref);
         let decoded = check_batch(&batch, fields, &field.shape, &body, &self.limits)?;
-        self.stream.dictionaries.check(id, decoded, is_delta, &self.limits)?;
+        // Batches that refer to them have Arrow find their nulls again.
+        let (most, logical) = (SMALL_SCRATCH_BYTES * 8, decoded.logical.saturating_mul(8));
+        ensure(logical <= most, || format!("at most {most} values without bytes in a dictionary"), logical)?;
+        self.stream.dictionaries.check(id, decoded.bytes, is_delta, &self.limits)?;
         let values = Decode {
             relayer: &mut self.relayer,
             account: &self.account,
             dictionaries: &self.stream.dictionaries,
             version,
+            decoded,
         }
         .columns(batch, &field.schema, &field.shape, body)?;
         let values = values.column(0).clone();
-        self.stream.dictionaries.insert(id, values, decoded, is_delta, &self.account)
+        self.stream.dictionaries.insert(id, values, decoded.bytes, is_delta, &self.account)
+    }
+}
+
+/// What is reserved for the arrays of the last batch, without their buffers.
+#[derive(Debug, Default)]
+struct Arrays(Reservation);
+
+impl Arrays {
+    /// Reserves for a batch of this shape and so many buffers. The reservation of the batch before ends.
+    fn reserve(&mut self, shape: &Shape, buffers: usize, account: &Account) -> Result<(), MessageError> {
+        let views = buffers.saturating_sub(shape.buffers).saturating_mul(VIEW_BUFFER_BYTES);
+        let bytes = shape.nodes.saturating_mul(ARRAY_BYTES).saturating_add(views);
+        let bytes = if bytes < FEW_ARRAY_BYTES { 0 } else { bytes };
+        if bytes != self.0.bytes() {
+            self.0 = Reservation::default();
+            self.0 = account.reserve(bytes)?;
+        }
+        Ok(())
     }
 }
 

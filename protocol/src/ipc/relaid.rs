@@ -8,7 +8,7 @@ use super::envelope::Pair;
 use super::error::MessageError;
 use super::null_slots;
 use super::schema::Shape;
-use crate::memory::{Account, aligned};
+use crate::memory::{Account, Reservation, aligned};
 use arrow_ipc::{Buffer, CompressionType, RecordBatch, RecordBatchArgs};
 use arrow_schema::Fields;
 use bytes::Bytes;
@@ -30,7 +30,15 @@ const LZ4_BLOCKS: usize = 3;
 #[derive(Default)]
 pub(crate) struct Relayer {
     header: FlatBufferBuilder<'static>,
-    zstd: Option<DCtx<'static>>,
+    /// Bytes of the longest header that was built.
+    header_len: usize,
+    zstd: Option<Decompressor>,
+}
+
+/// A context of the zstd library, which has memory of its own.
+struct Decompressor {
+    context: DCtx<'static>,
+    _reservation: Reservation,
 }
 
 impl std::fmt::Debug for Relayer {
@@ -45,16 +53,27 @@ pub(crate) fn must_be_relaid(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]
         return true;
     }
     let is_misplaced =
-        |offset: usize| !(body.as_ptr().addr().wrapping_add(offset)).is_multiple_of(shape.alignment);
-    if shape.alignment <= super::ALIGNMENT {
-        // Every buffer's offset is a multiple of that.
-        return !body.is_empty() && is_misplaced(0);
+        |offset: usize, alignment| !body.as_ptr().addr().wrapping_add(offset).is_multiple_of(alignment);
+    // Arrow slices the buffers of unions as numbers even if they are empty.
+    if is_misplaced(0, super::ALIGNMENT) && (shape.unions > 0 || !body.is_empty()) {
+        return true;
     }
-    let buffers = batch.buffers().into_iter().flatten();
-    buffers.into_iter().any(|buffer| buffer.length() > 0 && is_misplaced(buffer.offset() as usize))
+    // Every buffer's offset is a multiple of eight.
+    let is_misplaced =
+        |buffer: &Buffer| buffer.length() > 0 && is_misplaced(buffer.offset() as usize, shape.alignment);
+    shape.alignment > super::ALIGNMENT && batch.buffers().into_iter().flatten().any(is_misplaced)
 }
 
 impl Relayer {
+    /// Gives back memory for headers beyond so many bytes.
+    pub(crate) fn trim(&mut self, most: usize) {
+        // The builder says how long its last header was, of which it has twice as much memory at most.
+        if self.header_len > most / 2 {
+            self.header = FlatBufferBuilder::new();
+            self.header_len = 0;
+        }
+    }
+
     /// Copies the buffers of a batch, decompressed, into one body. Returns the batch's header for it and the body. Of
     /// fields that are named, text under nulls is cleared.
     ///
@@ -119,12 +138,17 @@ impl Relayer {
             got,
         };
         if codec == CompressionType::ZSTD {
-            let context = match &mut self.zstd {
-                Some(context) => context,
-                none => none.insert(DCtx::try_create().ok_or_else(|| failed("no decoder".into()))?),
+            let decompressor = match &mut self.zstd {
+                Some(decompressor) => decompressor,
+                none => {
+                    let context = DCtx::try_create().ok_or_else(|| failed("no decoder".into()))?;
+                    // One for each connection, and of one size.
+                    let _reservation = account.charge(context.sizeof());
+                    none.insert(Decompressor { context, _reservation })
+                }
             };
             let code = |code| failed(zstd::zstd_safe::get_error_name(code).into());
-            let written = context.decompress(to, coded).map_err(code)?;
+            let written = decompressor.context.decompress(to, coded).map_err(code)?;
             return if written == expected { Ok(()) } else { Err(failed(format!("{written} bytes"))) };
         }
         let _blocks = account.reserve(lz4_block_size(coded) * LZ4_BLOCKS)?;
@@ -156,7 +180,9 @@ impl Relayer {
         };
         let root = RecordBatch::create(header, &arguments);
         header.finish(root, None);
-        header.finished_data()
+        let data = header.finished_data();
+        self.header_len = self.header_len.max(data.len());
+        data
     }
 }
 

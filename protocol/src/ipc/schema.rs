@@ -2,7 +2,7 @@
 
 use super::envelope::Envelope;
 use super::error::MessageError;
-use super::schema_cost::decoded_bytes;
+use super::schema_cost::cost;
 use super::{CONTINUATION, padding, zones};
 use crate::Limits;
 use crate::memory::{Account, Reservation};
@@ -26,7 +26,9 @@ pub struct ReceivedSchema {
     pub(crate) dictionaries: HashMap<i64, DictionaryField>,
     /// Every column is decoded by this crate unless it is compressed.
     pub(crate) flat: bool,
-    _reservation: Reservation,
+    /// What an error may take that has the schema's types as text.
+    pub(crate) text_bytes: u64,
+    reservation: Reservation,
 }
 
 /// The dictionary of one field: what its values are.
@@ -63,6 +65,8 @@ impl ReceivedSchema {
         limits: &Limits,
         account: &Account,
     ) -> Result<Self, MessageError> {
+        // The copy of the header is part of what is reserved below.
+        let mut reservation = account.reserve(envelope.bytes().len())?;
         let mut scratch = Vec::new();
         envelope.reroot(&mut scratch);
         // A table takes four bytes at least, and writers share none: without this bound a header of one kilobyte
@@ -80,7 +84,8 @@ impl ReceivedSchema {
                 got: "a big-endian one",
             });
         }
-        let reservation = account.reserve_u64(decoded_bytes(&table, scratch.len(), limits)?)?;
+        let cost = cost(&table, scratch.len(), limits)?;
+        reservation.resize(usize::try_from(cost.bytes).unwrap_or(usize::MAX))?;
         let mut schema = Arc::new(try_fb_to_schema(table)?);
         let (mut walk, mut shape) = Walk::through(&schema, limits)?;
         if walk.unnamed_zones {
@@ -90,7 +95,8 @@ impl ReceivedSchema {
         let flat = all_flat(&schema);
         let nullable = |field: &FieldRef| Arc::new(field.as_ref().clone().with_nullable(true));
         let nullable = Arc::new(Schema::new(schema.fields().iter().map(nullable).collect::<Fields>()));
-        Ok(Self { schema, nullable, shape, dictionaries: walk.dictionaries, flat, _reservation: reservation })
+        let (dictionaries, text_bytes) = (walk.dictionaries, cost.text);
+        Ok(Self { schema, nullable, shape, dictionaries, flat, text_bytes, reservation })
     }
 
     /// The Arrow schema.
@@ -98,6 +104,12 @@ impl ReceivedSchema {
         &self.schema
     }
 
+    /// Bytes that are reserved for it.
+    pub(crate) fn reserved_bytes(&self) -> usize {
+        self.reservation.bytes()
+    }
+
+    /// The same with every column nullable.
     pub(crate) fn nullable(&self) -> &SchemaRef {
         &self.nullable
     }

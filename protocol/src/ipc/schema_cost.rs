@@ -7,6 +7,8 @@ use crate::Limits;
 use arrow_ipc::{Field, KeyValue, Schema, Type};
 use flatbuffers::{ForwardsUOffset, Vector};
 
+/// A schema without fields, with what is remembered of it.
+const SCHEMA_BYTES: u64 = 512;
 /// A field with its reference count, its place in a list, its type and the allocations of both.
 const FIELD_BYTES: u64 = 320;
 /// An entry of a metadata map, with the map's spare room.
@@ -18,20 +20,37 @@ const MAX_UNION_TYPES: usize = 128;
 
 type Tables<'a, T> = Option<Vector<'a, ForwardsUOffset<T>>>;
 
-/// Bytes that the schema takes, within the limits on fields.
+/// What text of a schema becomes at most when it is escaped: a control character of one byte takes five.
+const ESCAPED: u64 = 5;
+/// What a field takes in a text of its type beside its name.
+const FIELD_TEXT_BYTES: u64 = 64;
+/// How often a text of a type is there while Arrow makes it: each level puts together those of the next.
+const TEXT_COPIES: u64 = 4;
+/// Shorter texts are not worth counting.
+const FEW_TEXT_BYTES: u64 = 64 << 10;
+
+/// What a schema takes, in bytes.
+pub(crate) struct Cost {
+    /// The decoded schema.
+    pub(crate) bytes: u64,
+    /// An error that has its types as text.
+    pub(crate) text: u64,
+}
+
+/// What the schema takes, within the limits on fields.
 ///
 /// # Errors
 /// When it has too many fields or a union of too many types.
-pub(crate) fn decoded_bytes(
-    schema: &Schema<'_>,
-    header_len: usize,
-    limits: &Limits,
-) -> Result<u64, MessageError> {
+pub(crate) fn cost(schema: &Schema<'_>, header_len: usize, limits: &Limits) -> Result<Cost, MessageError> {
     let mut count = Count { limit: limits.max_schema_fields, fields: 0, bytes: 0 };
     count.fields(schema.fields())?;
     count.entries(schema.custom_metadata());
     let fields = (count.fields as u64).saturating_mul(FIELD_BYTES);
-    Ok(count.bytes.saturating_add(fields).saturating_mul(COPIES).saturating_add(header_len as u64))
+    let bytes = count.bytes.saturating_add(fields).saturating_mul(COPIES);
+    let bytes = bytes.saturating_add(header_len as u64).saturating_add(SCHEMA_BYTES);
+    let text = (count.fields as u64).saturating_mul(FIELD_TEXT_BYTES);
+    let text = count.bytes.saturating_mul(ESCAPED).saturating_add(text).saturating_mul(TEXT_COPIES);
+    Ok(Cost { bytes, text: if text < FEW_TEXT_BYTES { 0 } else { text } })
 }
 
 struct Count {

@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 /// Arrow recommends this alignment for buffers.
 const ALIGNMENT: usize = 64;
-/// Shorter memory is not worth aligning, nor keeping for later.
+/// Shorter memory is not worth keeping for later.
 const SMALL_BYTES: usize = 4 << 10;
 /// When the whole is no more than this many times what has arrived, memory grows to the whole: the last step is the
 /// costly one, because old and new memory are both there while it copies.
 const LAST_GROWTH: usize = 8;
+/// Where the budget has no room for more, memory grows by this part of what has arrived.
+const SMALL_STEP: usize = 4;
 /// A spare is used for memory of at least its size divided by this.
 const SPARE_RATIO: usize = 4;
 
@@ -96,7 +98,13 @@ impl Assembly {
         let is_last = whole <= self.filled.saturating_mul(LAST_GROWTH);
         let grown = self.filled.saturating_mul(self.growth.factor).max(self.growth.first);
         let len = if is_last { whole } else { grown.min(whole) };
-        let reservation = self.account.reserve(len)?;
+        // Old and new memory are both reserved while the one is copied to the other. A smaller step may fit.
+        let small = whole.min(self.filled + self.filled / SMALL_STEP);
+        let (len, reservation) = match self.account.reserve(len) {
+            Ok(reservation) => (len, reservation),
+            Err(_) if self.filled < small && small < len => (small, self.account.reserve(small)?),
+            Err(error) => return Err(error),
+        };
         let mut storage = aligned(len);
         if let (Some(new), Some(old)) = (storage.get_mut(..self.filled), self.storage.get(..self.filled)) {
             new.copy_from_slice(old);
@@ -178,9 +186,6 @@ impl AsRef<[u8]> for Assembled {
 /// Zeroed memory of `len` bytes at an aligned address. Allocators zero large blocks by mapping fresh pages, so this
 /// writes nothing that is not written over later.
 pub(crate) fn aligned(len: usize) -> BytesMut {
-    if len < SMALL_BYTES {
-        return BytesMut::zeroed(len);
-    }
     let mut storage = BytesMut::zeroed(len.saturating_add(ALIGNMENT));
     let start = storage.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
     storage.advance(start);
@@ -193,13 +198,18 @@ mod tests {
     use super::*;
     use crate::memory::Budget;
 
-    /// Has `len` bytes arrive in portions.
+    /// Has `len` bytes arrive in portions, without a spare.
     fn fill(assembly: &mut Assembly, whole: usize, len: usize, portion: usize) {
+        fill_from(Growth::ARRIVAL.first, assembly, whole, len, portion);
+    }
+
+    /// The same where there are at most `first` bytes of memory before anything has arrived.
+    fn fill_from(first: usize, assembly: &mut Assembly, whole: usize, len: usize, portion: usize) {
         while assembly.filled() < len {
             let arrived = assembly.filled();
             assembly.make_room(whole).unwrap();
             let space = assembly.space();
-            assert!(space.len() <= Growth::ARRIVAL.first.max(arrived * LAST_GROWTH));
+            assert!(space.len() <= first.max(arrived * LAST_GROWTH));
             let count = space.len().min(portion).min(len - arrived);
             space[..count].fill(7);
             assembly.advance(count);
@@ -218,7 +228,7 @@ mod tests {
             let (bytes, _) = assembly.finish();
             assert_eq!(bytes.len(), len);
             assert!(bytes.iter().all(|byte| *byte == 7));
-            assert!(len < SMALL_BYTES || bytes.as_ptr().align_offset(ALIGNMENT) == 0);
+            assert_eq!(bytes.as_ptr().align_offset(ALIGNMENT), 0);
         }
     }
 
@@ -229,6 +239,14 @@ mod tests {
         assert_eq!(account.held(), 0);
         assembly.make_room(1 << 40).unwrap();
         assert_eq!(account.held(), Growth::ARRIVAL.first);
+    }
+
+    #[test]
+    fn a_body_of_almost_half_the_budget_is_taken() {
+        let account = Budget::new(10_000_000).account();
+        let mut assembly = arrival(&account, Spare::default());
+        fill(&mut assembly, 4_500_000, 4_500_000, 100_000);
+        assert_eq!(assembly.finish().0.len(), 4_500_000);
     }
 
     #[test]
@@ -247,8 +265,9 @@ mod tests {
     fn a_spare_serves_the_next_assembly_of_about_its_size_once_it_is_free() {
         let account = Budget::new(64 << 20).account();
         let read = |len: usize, spare: Spare| {
+            let first = Growth::ARRIVAL.first.max(spare.memory.len());
             let mut assembly = arrival(&account, spare);
-            fill(&mut assembly, len, len, usize::MAX);
+            fill_from(first, &mut assembly, len, len, usize::MAX);
             assembly.finish()
         };
         let (first, spare) = read(1_000_000, Spare::default());

@@ -10,17 +10,20 @@
 //! Heads of HTTP requests and scratch memory for reads are at most 64 KiB a connection each, and bounded by the number
 //! of connections instead. What a handler allocates, and what a sticky session keeps, is the application's.
 
-// What is reserved where, and until when:
+// The sites, with what they reserve and how long they hold it:
 //
 // | site | reserved | until |
 // | --- | --- | --- |
 // | `ipc::chunks`, a read | the bytes read, at most 64 KiB, charged | the last array that shares them is dropped |
 // | `ipc::chunks`, a header or body that spans reads | `Assembly`: what has arrived, times 4 at most | as above |
 // | `ipc::schema`, a schema that is decoded | fields, names and metadata, counted before they are built | the schema is dropped |
-// | `ipc::reader`, the arrays of a batch | 512 bytes per field node | the next message, or the reader is dropped |
+// | `ipc::reader`, the arrays of a batch | 512 bytes per field node, 128 per buffer of views | the next message, or the reader gives memory back |
+// | `ipc::reader`, a header's copy for Arrow | its size, and that of an error with the schema's types | the batch is decoded |
+// | `ipc::reader`, nulls of columns that have no bitmap | the bitmaps that Arrow makes to compare them | the batch is decoded |
+// | `ipc::relaid`, a zstd decoder | its context, charged | the reader gives memory back or is dropped |
 // | `ipc::relaid`, compressed or misaligned buffers | the size that they claim, within the limit | the last array that shares them is dropped |
 // | `ipc::reader`, a dictionary that is replaced or extended | its whole size | the last array that shares it is dropped |
-// | `service::stream`, an input that is cast | the bound of the result and of what is made on the way | the cast columns are dropped |
+// | `service::conform`, an input that is cast | the bound of the result and of what is made on the way | the cast columns are dropped |
 // | `ipc::encoder`, an answer | its body and header | it is sent |
 // | errors and logs | their text (at most 64 KiB), charged | they are sent |
 // | `http::coding`, a body that is decoded | `Assembly`, and the decoder's window | the last array that shares it is dropped |

@@ -11,14 +11,14 @@ const DOMAIN: &[u8] = b"vgi_rpc.protocol_hash.v1|";
 
 /// A method cannot be part of a hashed protocol: the type of one of its fields has no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("method {method:?}, field {field:?}: {source}")]
+#[error("method {method:?}, field {field:?}: {error}")]
 pub struct HashError {
     /// Name of the method.
     pub method: String,
     /// Name of the field in its parameters, result or header.
     pub field: String,
     /// The type without a token.
-    pub source: UnknownType,
+    pub error: UnknownType,
 }
 
 /// Fingerprint of a protocol's wire surface: 64 lowercase hex digits, equal for equal surfaces in every
@@ -88,10 +88,10 @@ fn push_fields(json: &mut String, method: &MethodInfo, schema: &Schema) -> Resul
         if position > 0 {
             json.push(',');
         }
-        let token = type_token(field).map_err(|source| HashError {
+        let token = type_token(field).map_err(|error| HashError {
             method: method.name.clone(),
             field: field.name().clone(),
-            source,
+            error,
         })?;
         json.push_str("{\"name\":");
         push_string(json, field.name());

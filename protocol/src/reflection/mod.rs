@@ -119,6 +119,21 @@ mod tests {
     }
 
     #[test]
+    fn defaults_are_neither_described_nor_hashed() {
+        let encode = |methods: Vec<MethodInfo>| {
+            let hash = protocol_hash("demo.A.v1", &methods).unwrap();
+            let name = "demo.A.v1".to_owned();
+            describe(&ProtocolInfo { name, version: None, deprecated: None, methods, hash }).encode().unwrap()
+        };
+        let mut methods = methods();
+        let without = encode(methods.clone());
+        let default = Arc::new(arrow_array::StringArray::from(vec!["demo.A.v1"])) as _;
+        let row = arrow_array::RecordBatch::try_from_iter([("protocol", default)]).unwrap();
+        methods[0].defaults = Some(row);
+        assert_eq!(encode(methods), without);
+    }
+
+    #[test]
     fn a_description_is_sorted_and_carries_what_the_protocol_declares() {
         let mut methods = methods();
         methods.reverse();

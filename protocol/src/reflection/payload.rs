@@ -79,7 +79,7 @@ pub struct MethodDescription {
 pub enum DecodeError {
     /// Not an Arrow IPC stream with a record batch.
     #[error("malformed payload: {0}")]
-    Malformed(#[from] ReadError),
+    Malformed(ReadError),
     /// A payload is a single row.
     #[error("a payload has one row, this one has {0}")]
     Rows(usize),
@@ -98,13 +98,19 @@ pub enum DecodeError {
         value: String,
     },
     /// A column that carries an Arrow schema holds something else.
-    #[error("the payload's column {column:?} holds no schema: {source}")]
+    #[error("the payload's column {column:?} holds no schema: {error}")]
     Schema {
         /// The column.
         column: &'static str,
         /// What is wrong with its bytes.
-        source: ReadError,
+        error: ReadError,
     },
+}
+
+impl From<ReadError> for DecodeError {
+    fn from(error: ReadError) -> Self {
+        Self::Malformed(error)
+    }
 }
 
 impl ProtocolList {
@@ -417,12 +423,12 @@ impl Column<&BinaryArray> {
         }
         let mut reader = ipc::Reader::new(Limits::default());
         reader.receive(Bytes::copy_from_slice(bytes));
-        let source = match reader.next_item() {
+        let error = match reader.next_item() {
             Ok(Some(Item::Schema(schema))) => return Ok(schema.schema().clone()),
             Ok(_) => FramingError::CutShort { what: "the schema message" }.into(),
             Err(error) => error,
         };
-        Err(DecodeError::Schema { column: self.name, source })
+        Err(DecodeError::Schema { column: self.name, error })
     }
 }
 

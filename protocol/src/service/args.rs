@@ -1,10 +1,8 @@
 //! The parameters of a call, and the values that handlers take from them. WIRE_PROTOCOL 4.
 
 use super::cast::is_null_at;
-use super::context::CallContext;
-use crate::Limits;
+use super::context::{Bounds, CallContext};
 use crate::ipc::{MessageError, ReadError, decode_batch_with};
-use crate::memory::Account;
 use crate::wire::error::RpcError;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -14,27 +12,25 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use bytes::Bytes;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 /// One row of parameters, checked against the method's schema.
 #[derive(Clone, Debug)]
 pub struct Args {
     row: RecordBatch,
-    /// The bounds of records that parameters hold.
-    limits: Arc<Limits>,
-    account: Account,
+    /// Those of records that parameters hold; `None` for the default ones.
+    bounds: Option<Arc<Bounds>>,
 }
 
 impl Args {
     /// Wraps a row of parameters.
     pub fn new(row: RecordBatch) -> Self {
-        static LIMITS: LazyLock<Arc<Limits>> = LazyLock::new(Arc::default);
-        Self { row, limits: LIMITS.clone(), account: Account::default() }
+        Self { row, bounds: None }
     }
 
     /// Holds the records in the parameters to the bounds of their call.
     pub(crate) fn within(self, context: &CallContext) -> Self {
-        Self { limits: context.limits.clone(), account: context.account.clone(), ..self }
+        Self { bounds: Some(context.bounds.clone()), ..self }
     }
 
     /// The row: one column per parameter, in declaration order.
@@ -74,12 +70,13 @@ impl Args {
     /// When there is no such parameter, it is not binary, or its bytes are no such stream within the call's limits and
     /// memory budget.
     pub fn record(&self, name: &str) -> Result<RecordBatch, RpcError> {
+        let Bounds { limits, account } = &*self.bounds.clone().unwrap_or_default();
         let value: &[u8] = self.get(name)?;
         let bytes = match shared(self.column(name)?) {
             Some(bytes) => bytes,
-            None => self.account.reserve(value.len())?.hold(value.to_vec()),
+            None => account.reserve(value.len())?.hold(value.to_vec()),
         };
-        match decode_batch_with(bytes, &self.limits, &self.account) {
+        match decode_batch_with(bytes, limits, account) {
             Ok((record, _)) => Ok(record),
             Err(ReadError::Message(MessageError::OverBudget(error))) => Err(error.into()),
             Err(error) => {

@@ -110,10 +110,16 @@ pub struct CallContext {
     pub(crate) logs: Vec<LogMessage>,
     pub(crate) budget: ResponseBudget,
     pub(crate) session: Option<Box<dyn SessionAccess>>,
-    /// What the call makes the process hold is reserved in it.
-    pub(crate) account: Account,
-    /// The bounds of what the call's records decode to.
+    pub(crate) bounds: Arc<Bounds>,
+}
+
+/// What a call may make the process hold.
+#[derive(Debug, Default)]
+pub(crate) struct Bounds {
+    /// Those of what its records decode to.
     pub(crate) limits: Arc<Limits>,
+    /// What it holds is reserved in it.
+    pub(crate) account: Account,
 }
 
 /// Bytes that one response of a call may have and should have, where the transport bounds them: HTTP does.
@@ -132,11 +138,10 @@ impl CallContext {
         peer: Arc<Peer>,
         made_id: Option<Box<str>>,
         metadata: Metadata,
-        account: Account,
-        limits: Arc<Limits>,
+        bounds: Arc<Bounds>,
     ) -> Self {
         let (logs, budget) = (Vec::new(), ResponseBudget::default());
-        Self { method, peer, made_id, metadata, logs, budget, session: None, account, limits }
+        Self { method, peer, made_id, metadata, logs, budget, session: None, bounds }
     }
 
     /// Name of the protocol that owns the method.

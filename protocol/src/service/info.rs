@@ -51,7 +51,8 @@ pub struct MethodInfo {
     pub result: Option<SchemaRef>,
     /// Schema of the stream header, when the method has one.
     pub header: Option<SchemaRef>,
-    /// One row with a column for each parameter that has a default. Clients fill these in.
+    /// One row with a column for each parameter that has a default. A typed client applies them; reflection does not
+    /// carry them.
     pub defaults: Option<RecordBatch>,
     /// What the method does, for people.
     pub doc: String,

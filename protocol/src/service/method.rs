@@ -120,7 +120,13 @@ impl MethodBuilder {
         self.param_field(Field::new(name, data_type, true))
     }
 
-    /// Adds a required parameter that clients fill in when the caller leaves it out: a column of one value.
+    /// Adds a required parameter with the default that typed clients apply: a column of one value.
+    ///
+    /// The server does not fill it in: a request has a column for each parameter, and one without this is refused. A
+    /// typed client puts the default in when its caller leaves the parameter out, from its own declaration of the
+    /// method: WIRE_PROTOCOL 5, "Default values". Reflection carries no defaults, and they are no part of the
+    /// protocol's hash: WIRE_PROTOCOL 14. What is given here is shown on the server's description page, and a program
+    /// in the same process reads it from [`MethodInfo::defaults`].
     pub fn param_with_default(mut self, name: &str, default: ArrayRef) -> Self {
         let data_type = default.data_type().clone();
         self.defaults.push((name.into(), default));

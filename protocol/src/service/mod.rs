@@ -22,7 +22,7 @@ mod args;
 mod auth;
 mod cast;
 mod conform;
-mod context;
+pub(crate) mod context;
 pub(crate) mod hooks;
 mod host;
 mod info;

@@ -2,7 +2,7 @@
 
 mod recording;
 
-use super::context::{CallContext, Peer};
+use super::context::{Bounds, CallContext, Peer};
 use super::hooks;
 use super::host::Service;
 use super::info::{MethodInfo, MethodKind};
@@ -32,7 +32,7 @@ pub struct Responder {
     connection: Connection,
     service: Arc<Service>,
     peer: Arc<Peer>,
-    limits: Arc<Limits>,
+    bounds: Arc<Bounds>,
     /// The open stream, while no turn of it is out.
     stream: Option<(Box<OpenStream>, CallContext)>,
     /// The call under way, when calls are recorded.
@@ -61,7 +61,7 @@ impl Responder {
             connection: Connection::new(config),
             service,
             peer: Arc::new(peer),
-            limits,
+            bounds: Arc::new(Bounds { limits, account: Account::default() }),
             stream: None,
             record: None,
             records: VecDeque::new(),
@@ -73,6 +73,7 @@ impl Responder {
 
     /// Reserves what the connection holds in this account. To be set before anything is received.
     pub fn with_account(mut self, account: Account) -> Self {
+        self.bounds = Arc::new(Bounds { limits: self.bounds.limits.clone(), account: account.clone() });
         let config = Config { account, ..self.connection.config().clone() };
         self.connection = Connection::new(config);
         self
@@ -321,16 +322,9 @@ impl Responder {
             self.end_record(Some(error));
             return None;
         }
-        let account = self.connection.config().account.clone();
         let made_id = request.request_id().is_none().then(|| self.connection.request_id().into());
-        let context = CallContext::new(
-            method,
-            self.peer.clone(),
-            made_id,
-            request.metadata,
-            account,
-            self.limits.clone(),
-        );
+        let context =
+            CallContext::new(method, self.peer.clone(), made_id, request.metadata, self.bounds.clone());
         hooks::start(&service.hooks, &context);
         Some(Work { task: Task::Call(request.batch), context })
     }

@@ -24,7 +24,8 @@ pub trait Producer: Send + 'static {
 
 /// State of a stream on which each batch is answered with one.
 pub trait Exchange: Send + 'static {
-    /// Answers one batch of the declared input schema: emits exactly one.
+    /// Answers one batch of the declared input schema: emits exactly one. Columns of other types were cast to it; a cast
+    /// that would take 64 MiB more than the column is refused.
     ///
     /// # Errors
     /// Ends the stream with that error.
@@ -142,11 +143,12 @@ impl Turn {
         self.emit(batch)
     }
 
-    /// Emits the turn's batch with metadata of its own. Columns beyond the output schema are dropped, columns in
-    /// another order or of a compatible type are brought to it.
+    /// Emits the turn's batch with metadata of its own. Columns beyond the output schema are dropped, and columns of
+    /// another type are cast. Columns are matched by position if all names agree in order, and otherwise by name.
     ///
     /// # Errors
-    /// When a column is missing or cannot be cast, or a batch was emitted in this turn already.
+    /// When a column is missing, cannot be cast or has nulls that its field does not allow; when several columns have
+    /// the name that is looked for; when a batch was emitted in this turn already.
     pub fn emit_with(&mut self, batch: RecordBatch, metadata: Metadata) -> Result<(), RpcError> {
         if self.data.is_some() {
             return Err(RpcError::runtime_error("expected one data batch per turn, got a second"));

@@ -181,7 +181,7 @@ pub(crate) fn turn(
     context: CallContext,
 ) -> Done {
     let schema = stream.input.schema();
-    let input = match guard(|| Ok(conform_input(input, schema, &context.account))) {
+    let input = match guard(|| Ok(conform_input(input, schema, &context.bounds.account))) {
         Ok(Ok(input)) => input,
         Ok(Err(InputError::OverBudget(error))) => {
             return Done { outcome: Outcome::OverBudget(error), context };

@@ -6,6 +6,7 @@ use super::code::Code;
 pub use super::code::kind;
 use super::detail::{CatalogDetail, Detail, MAX_HELD_BYTES, RetryInfo};
 use super::text::{Limit, json};
+use crate::OneLine;
 use arrow_schema::ArrowError;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -292,15 +293,22 @@ impl RpcError {
     }
 }
 
+/// Shows the type and the message in [one line](OneLine), since a peer may have chosen them;
+/// [`message`](RpcError::message) has the text as it is.
 impl fmt::Display for RpcError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { error_type, message, .. } = &*self.inner;
+        OneLine(Titled(self)).fmt(f)
+    }
+}
+
+/// The type and the message as they are, which is what is sent.
+struct Titled<'a>(&'a RpcError);
+
+impl fmt::Display for Titled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { error_type, message, received, .. } = &*self.0.inner;
         let told = message.strip_prefix(error_type.as_str()).is_some_and(|rest| rest.starts_with(": "));
-        if told && self.inner.received.is_some() {
-            f.write_str(message)
-        } else {
-            write!(f, "{error_type}: {message}")
-        }
+        if told && received.is_some() { f.write_str(message) } else { write!(f, "{error_type}: {message}") }
     }
 }
 

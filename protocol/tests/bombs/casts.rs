@@ -97,7 +97,7 @@ fn runs_are_not_written_out() {
 /// Two columns, of which the second has views of one text, each of which a cast would copy.
 #[test]
 fn views_are_not_written_out() {
-    let (text, views) = (1_i32 << 16, 2000_i64);
+    let (text, views) = (1_i32 << 12, 20_000_i64);
     let view = [text.to_le_bytes(), *b"xxxx", [0; 4], [0; 4]].concat();
     let body = [vec![0; 8 * views as usize], view.repeat(views as usize), vec![b'x'; text as usize]].concat();
     let (nodes, at) = ([(views, 0), (views, 0)], 8 * views);
@@ -108,7 +108,7 @@ fn views_are_not_written_out() {
     let schema = EncodedSchema::new(schema).unwrap();
     let input = [&schema.message()[..], &header, &body, &END_OF_STREAM].concat();
     let result = exchanged_by(stream("swap", no_columns(1)), input.into());
-    assert_refused("two thousand views of 64 KiB", result);
+    assert_refused("twenty thousand views of 4 KiB", result);
 }
 
 /// A list of nulls, which as a list of anything else would hold each of them.

@@ -4,7 +4,7 @@ use super::common::batches::schema;
 use super::common::messages::Header;
 use super::*;
 use allocation_counter::measure;
-use arrow_schema::{DataType, Field, Fields};
+use arrow_schema::{DataType, Field, Fields, UnionMode};
 use std::sync::Arc;
 use vgi_rpc_protocol::ipc::{EncodedSchema, MessageError};
 
@@ -137,17 +137,94 @@ fn empty_buffers_of_views_take_about_what_lists_them() {
     assert_below(&format!("{count} buffers in {} KiB", batch.len() / 1024), taken, 8 * batch.len() as u64);
 }
 
-/// Views that each show all of one long value take what they are, wherever they only travel.
-#[test]
-fn views_of_one_long_value_take_their_bytes_once() {
-    let (text, views) = (1_i32 << 16, 10_000_i64);
+/// A stream of views that each show all of one text.
+fn views_of_one(data_type: DataType, text: i32, views: i64) -> Bytes {
     let view = [text.to_le_bytes(), *b"xxxx", [0; 4], [0; 4]].concat();
     let body = [view.repeat(views as usize), vec![b'x'; text as usize]].concat();
     let header = Header { variadic_counts: Some(vec![1]), ..Header::with_body(body.len() as i64) };
     let buffers = [(0, 0), (0, 16 * views), (16 * views, i64::from(text))];
     let batch = header.batch(views, &[(views, 0)], &buffers);
-    let bytes = [&stream(DataType::Utf8View, &batch)[..], &body].concat();
-    let (taken, result) = read(&bytes.into(), Limits::default());
-    assert_eq!(result, Ok(1));
-    assert_below("640 MB in a body of 220 KB", taken, 2 * body.len() as u64 + 64 * KIB);
+    [&stream(data_type, &batch)[..], &body].concat().into()
+}
+
+/// Views that each show all of one long value take what they are, wherever they only travel.
+#[test]
+fn views_of_one_long_value_take_their_bytes_once() {
+    for (data_type, text, views) in
+        [(DataType::BinaryView, 1 << 16, 10_000), (DataType::Utf8View, 1 << 11, 10_000)]
+    {
+        let bytes = views_of_one(data_type.clone(), text, views);
+        let (taken, result) = read(&bytes, Limits::default());
+        assert_eq!(result, Ok(1));
+        let what = format!("{views} {data_type} of one value of {text} bytes");
+        assert_below(&what, taken, 2 * bytes.len() as u64 + 64 * KIB);
+    }
+}
+
+/// Each view of a text is read for invalid text: the product of views and their lengths is refused.
+#[test]
+fn views_that_show_far_more_text_than_there_is_are_refused() {
+    let bytes = views_of_one(DataType::Utf8View, 1 << 20, 60_000);
+    let (_, result) = read(&bytes, Limits::default());
+    let Err(ReadError::Message(MessageError::Inconsistent { expected, .. })) = result else {
+        panic!("{result:?}")
+    };
+    assert!(expected.contains("views"), "{expected}");
+}
+
+/// One value as the columns of a batch: each would be read, and copied where it lies wrong.
+#[test]
+fn buffers_that_are_the_same_bytes_are_refused() {
+    let (columns, len) = (10_000, 64 << 10);
+    let fields = |count| (0..count).map(|n| Field::new(format!("{n}"), DataType::Binary, true));
+    let body = [&[0, 0, 0, 0], &i32::to_le_bytes(len)[..], &vec![0; len as usize]].concat();
+    for (nested, aligned) in [(false, true), (false, false), (true, true), (true, false)] {
+        let mut fields: Fields = fields(columns).collect();
+        let mut nodes = vec![(1, 0); columns];
+        let mut buffers = [(0, 0), (0, 8), (8, i64::from(len))].repeat(columns);
+        if nested {
+            fields = vec![Field::new("all", DataType::Struct(fields), true)].into();
+            nodes.insert(0, (1, 0));
+            buffers.insert(0, (0, 0));
+        }
+        let schema = EncodedSchema::new(Arc::new(arrow_schema::Schema::new(fields))).unwrap();
+        let batch = Header::with_body(body.len() as i64).batch(1, &nodes, &buffers);
+        let bytes = [&[0; 4], &schema.message()[..], &batch, &body].concat();
+        let bytes = Bytes::from(bytes).slice(4..);
+        let bytes = if aligned { Bytes::copy_from_slice(&bytes) } else { bytes };
+        let (taken, result) = read(&bytes, Limits::default());
+        let Err(ReadError::Message(MessageError::Inconsistent { expected, .. })) = result else {
+            panic!("nested {nested}, aligned {aligned}: {result:?}")
+        };
+        assert!(expected.contains("share none"), "{expected}");
+        assert_below("64 KiB as ten thousand columns", taken, 16 * MIB);
+    }
+}
+
+/// Columns of nulls have no bitmap. Arrow makes one where it compares them with their parent's.
+#[test]
+fn nulls_where_none_may_be_are_refused_before_they_are_written_out() {
+    let null = |name: &str| Field::new(name, DataType::Null, false);
+    let most = i64::from(i32::MAX);
+    let structure = DataType::Struct(vec![null("child")].into());
+    let batch = Header::default().batch(most, &[(most, 0), (most, most)], &[(0, 0)]);
+    let (taken, result) = read(&stream(structure, &batch), Limits::default());
+    assert!(matches!(result, Err(ReadError::Message(MessageError::Inconsistent { .. }))), "{result:?}");
+    assert_below("a structure of nulls", taken, 64 * KIB);
+
+    // As many as other columns have bits are compared, and the error is Arrow's.
+    let structure = DataType::Struct(vec![null("child")].into());
+    let batch = Header::default().batch(1000, &[(1000, 0), (1000, 1000)], &[(0, 0)]);
+    let (_, result) = read(&stream(structure, &batch), Limits::default());
+    assert!(matches!(result, Err(ReadError::Message(MessageError::Arrow(_)))), "{result:?}");
+
+    let children = (0..120).map(|n| (n, Arc::new(Field::new(format!("{n}"), DataType::Null, true))));
+    let union = DataType::Union(children.collect(), UnionMode::Dense);
+    let structure = DataType::Struct(vec![Field::new("child", union, false)].into());
+    let nodes = [vec![(1, 0), (1, 0)], vec![(1 << 22, 1 << 22); 120]].concat();
+    let batch = Header::with_body(16).batch(1, &nodes, &[(0, 0), (0, 1), (8, 4)]);
+    let (taken, result) =
+        read(&[&stream(structure, &batch)[..], &[0; 16]].concat().into(), Limits::default());
+    assert!(matches!(result, Err(ReadError::Message(MessageError::Inconsistent { .. }))), "{result:?}");
+    assert_below("a union of many nulls", taken, MIB);
 }

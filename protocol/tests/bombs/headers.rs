@@ -1,68 +1,10 @@
 //! Headers that unfold: parts of a flatbuffer may be shared, so that a few bytes count many times.
 
-use super::common::messages::Header;
+use super::common::messages::{Header, field, message, schema};
 use super::*;
-use arrow_ipc::{
-    FieldArgs, KeyValueArgs, MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder, SchemaArgs,
-};
-use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, UnionWIPOffset, Vector, WIPOffset};
+use arrow_ipc::{KeyValueArgs, MessageHeader, RecordBatchBuilder};
+use flatbuffers::FlatBufferBuilder;
 use vgi_rpc_protocol::ipc::{EncodedSchema, MessageError};
-
-type Fields<'a> = WIPOffset<Vector<'a, ForwardsUOffset<arrow_ipc::Field<'a>>>>;
-type KeyValues<'a> = WIPOffset<Vector<'a, ForwardsUOffset<arrow_ipc::KeyValue<'a>>>>;
-
-/// A field of this type. Its name, and its metadata if it has any, are shared.
-fn field<'a>(
-    builder: &mut FlatBufferBuilder<'a>,
-    data_type: arrow_ipc::Type,
-    children: &[WIPOffset<arrow_ipc::Field<'a>>],
-    metadata: Option<KeyValues<'a>>,
-) -> WIPOffset<arrow_ipc::Field<'a>> {
-    let name = builder.create_shared_string("n");
-    let children = builder.create_vector(children);
-    let own = match data_type {
-        arrow_ipc::Type::Struct_ => arrow_ipc::Struct_::create(builder, &Default::default()).as_union_value(),
-        _ => arrow_ipc::Null::create(builder, &Default::default()).as_union_value(),
-    };
-    arrow_ipc::Field::create(
-        builder,
-        &FieldArgs {
-            name: Some(name),
-            nullable: true,
-            type_type: data_type,
-            type_: Some(own),
-            children: Some(children),
-            custom_metadata: metadata,
-            ..FieldArgs::default()
-        },
-    )
-}
-
-fn message(
-    mut builder: FlatBufferBuilder<'_>,
-    header_type: MessageHeader,
-    header: WIPOffset<UnionWIPOffset>,
-    metadata: Option<KeyValues<'_>>,
-) -> Bytes {
-    let mut message = MessageBuilder::new(&mut builder);
-    message.add_version(MetadataVersion::V5);
-    message.add_header_type(header_type);
-    message.add_header(header);
-    if let Some(metadata) = metadata {
-        // The builder ties all offsets to one lifetime.
-        message.add_custom_metadata(WIPOffset::new(metadata.value()));
-    }
-    let root = message.finish();
-    builder.finish(root, None);
-    framed(builder.finished_data())
-}
-
-fn schema(mut builder: FlatBufferBuilder<'_>, fields: Fields<'_>) -> Bytes {
-    let fields = WIPOffset::new(fields.value());
-    let schema =
-        arrow_ipc::Schema::create(&mut builder, &SchemaArgs { fields: Some(fields), ..Default::default() });
-    message(builder, MessageHeader::Schema, schema.as_union_value(), None)
-}
 
 /// A schema whose fields are all the same bytes.
 fn schema_of_one_field_many_times(count: usize) -> Bytes {

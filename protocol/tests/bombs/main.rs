@@ -13,7 +13,6 @@ mod texts;
 mod trickles;
 
 use bytes::Bytes;
-use common::messages::framed;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::ipc::{Item, ReadError, Reader};
 

@@ -1,10 +1,13 @@
 //! Message headers made by hand, with claims that no writer makes.
 
 use arrow_ipc::convert::IpcSchemaEncoder;
-use arrow_ipc::{KeyValueArgs, MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder};
+use arrow_ipc::{
+    BodyCompression, BodyCompressionArgs, BodyCompressionMethod, CompressionType, FieldArgs, KeyValueArgs,
+    MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder, SchemaArgs,
+};
 use arrow_schema::Schema;
 use bytes::Bytes;
-use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
+use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, UnionWIPOffset, Vector, WIPOffset};
 
 /// A message's prefix and header, of which everything may be a lie.
 #[derive(Clone, Debug)]
@@ -16,6 +19,8 @@ pub struct Header {
     pub claimed: Option<MessageHeader>,
     /// How many buffers each column of views has for its long values, if that is said at all.
     pub variadic_counts: Option<Vec<i64>>,
+    /// How the buffers of a record batch are compressed.
+    pub compression: Option<CompressionType>,
 }
 
 impl Default for Header {
@@ -26,6 +31,7 @@ impl Default for Header {
             version: MetadataVersion::V5,
             claimed: None,
             variadic_counts: None,
+            compression: None,
         }
     }
 }
@@ -50,11 +56,16 @@ impl Header {
         let buffers: Vec<_> = buffers.iter().map(|(at, len)| arrow_ipc::Buffer::new(*at, *len)).collect();
         let (nodes, buffers) = (builder.create_vector(&nodes), builder.create_vector(&buffers));
         let counts = self.variadic_counts.as_ref().map(|counts| builder.create_vector(counts));
+        let compression = self.compression.map(|codec| {
+            let (codec, method) = (codec, BodyCompressionMethod::BUFFER);
+            BodyCompression::create(&mut builder, &BodyCompressionArgs { codec, method })
+        });
         let mut batch = RecordBatchBuilder::new(&mut builder);
         batch.add_length(rows);
         batch.add_nodes(nodes);
         batch.add_buffers(buffers);
         counts.into_iter().for_each(|counts| batch.add_variadicBufferCounts(counts));
+        compression.into_iter().for_each(|compression| batch.add_compression(compression));
         let table = batch.finish().as_union_value();
         self.finish(builder, MessageHeader::RecordBatch, table)
     }
@@ -97,4 +108,62 @@ pub fn framed(header: &[u8]) -> Bytes {
     bytes.extend_from_slice(header);
     bytes.resize(8 + padded, 0);
     bytes.into()
+}
+
+pub type Fields<'a> = WIPOffset<Vector<'a, ForwardsUOffset<arrow_ipc::Field<'a>>>>;
+pub type KeyValues<'a> = WIPOffset<Vector<'a, ForwardsUOffset<arrow_ipc::KeyValue<'a>>>>;
+
+/// A field of this type. Its name, and its metadata if it has any, are shared.
+pub fn field<'a>(
+    builder: &mut FlatBufferBuilder<'a>,
+    data_type: arrow_ipc::Type,
+    children: &[WIPOffset<arrow_ipc::Field<'a>>],
+    metadata: Option<KeyValues<'a>>,
+) -> WIPOffset<arrow_ipc::Field<'a>> {
+    let name = builder.create_shared_string("n");
+    let children = builder.create_vector(children);
+    let own = match data_type {
+        arrow_ipc::Type::Struct_ => arrow_ipc::Struct_::create(builder, &Default::default()).as_union_value(),
+        _ => arrow_ipc::Null::create(builder, &Default::default()).as_union_value(),
+    };
+    arrow_ipc::Field::create(
+        builder,
+        &FieldArgs {
+            name: Some(name),
+            nullable: true,
+            type_type: data_type,
+            type_: Some(own),
+            children: Some(children),
+            custom_metadata: metadata,
+            ..FieldArgs::default()
+        },
+    )
+}
+
+/// A message of this table, with metadata of its own.
+pub fn message(
+    mut builder: FlatBufferBuilder<'_>,
+    header_type: MessageHeader,
+    header: WIPOffset<UnionWIPOffset>,
+    metadata: Option<KeyValues<'_>>,
+) -> Bytes {
+    let mut message = MessageBuilder::new(&mut builder);
+    message.add_version(MetadataVersion::V5);
+    message.add_header_type(header_type);
+    message.add_header(header);
+    if let Some(metadata) = metadata {
+        // The builder ties all offsets to one lifetime.
+        message.add_custom_metadata(WIPOffset::new(metadata.value()));
+    }
+    let root = message.finish();
+    builder.finish(root, None);
+    framed(builder.finished_data())
+}
+
+/// A schema message of fields that were built already, and may share their parts.
+pub fn schema(mut builder: FlatBufferBuilder<'_>, fields: Fields<'_>) -> Bytes {
+    let fields = WIPOffset::new(fields.value());
+    let schema =
+        arrow_ipc::Schema::create(&mut builder, &SchemaArgs { fields: Some(fields), ..Default::default() });
+    message(builder, MessageHeader::Schema, schema.as_union_value(), None)
 }

@@ -2,6 +2,8 @@
 
 use crate::common::batches::*;
 use crate::pair::*;
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use http::HeaderValue;
 use vgi_rpc_protocol::http::client::{Caller, ResponseError, Settings, SettingsError};
 use vgi_rpc_protocol::http::coding::{Codecs, Coding};
@@ -225,4 +227,33 @@ fn a_response_may_be_several_frames() {
         response
     });
     assert_eq!(pair.call("echo", UNARY, &row([("value", text("x"))])), ["output \"x\"", "finished"]);
+}
+
+/// A body that is small as it came, and whose buffers unfold.
+#[test]
+fn the_limit_holds_for_what_arrow_decompresses() {
+    for codec in [CompressionType::ZSTD, CompressionType::LZ4_FRAME] {
+        for (len, fits) in [(32_000, true), (65_536, false), (1 << 23, false)] {
+            let batch = row([("result", text(&"0".repeat(len)))]);
+            let options = IpcWriteOptions::default().try_with_compression(Some(codec)).unwrap();
+            let mut writer =
+                StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
+            writer.write(&batch).unwrap();
+            let body = writer.into_inner().unwrap();
+            assert!(body.len() < 65_536, "{}", body.len());
+            let mut pair = Pair::new(limited(65_536), vec![endpoint(|builder| builder)]);
+            pair.between =
+                Box::new(
+                    move |method, response| {
+                        if method == http::Method::HEAD { response } else { arrow(body.clone()) }
+                    },
+                );
+            let told = pair.call("echo", UNARY, &row([("value", text("x"))]));
+            if fits {
+                assert!(told[0].starts_with("output"), "{told:?}");
+            } else {
+                assert!(told[0].starts_with("failed ") && told[0].contains("limit exceeded"), "{told:?}");
+            }
+        }
+    }
 }

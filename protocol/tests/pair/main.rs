@@ -5,6 +5,7 @@
 mod common;
 
 mod abandon;
+mod between_calls;
 mod built_ins;
 mod connections;
 mod end_of_input;

@@ -6,6 +6,7 @@ use super::service::{SERVER_ID, service};
 use bytes::{Buf, Bytes};
 use vgi_rpc_protocol::client::Connection;
 use vgi_rpc_protocol::ipc::Outbox;
+use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Peer, Responder, TransportKind, Work};
 use vgi_rpc_protocol::{IdSource, Limits};
 
@@ -28,16 +29,17 @@ pub struct Line {
 }
 
 impl Line {
-    pub fn new(generation: usize, calls_left: usize, fault: Fault, seed: u64) -> Self {
+    pub fn new(generation: usize, calls_left: usize, fault: Fault, seed: u64, budget: &Budget) -> Self {
         let peer = Peer::new(TransportKind::Pipe, SERVER_ID);
+        let server = Responder::new(service(), peer, Limits::default(), IdSource::seeded(seed));
         let cut = |upwards: bool| match fault {
             Fault::Truncate { up, after } if up == upwards => Some(after),
             _ => None,
         };
         Self {
-            client: Connection::new(Limits::default()),
+            client: Connection::with_account(Limits::default(), &budget.account()),
             client_over: false,
-            server: Some(Responder::new(service(), peer, Limits::default(), IdSource::seeded(seed))),
+            server: Some(server.with_account(budget.account())),
             server_eof: false,
             work: None,
             up: Direction::cut_after(cut(true)),

@@ -11,6 +11,7 @@ use super::link::{Fault, Mutation, Time};
 use super::service::states_alive;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::{ConnectionError, Next};
 
 /// Most things that may happen; a world in which more happens goes round in circles.
@@ -52,6 +53,8 @@ pub struct World {
     lines: Vec<Line>,
     next_call: i64,
     mutation: Option<Mutation>,
+    /// Of all machines.
+    budget: Budget,
     summary: Summary,
     verbose: bool,
 }
@@ -68,6 +71,7 @@ pub fn run(seed: u64, mutation: Option<Mutation>, verbose: bool) -> (Summary, Re
         lines: Vec::new(),
         next_call: 0,
         mutation,
+        budget: Budget::new(64 << 20),
         summary: Summary { digest: 0xcbf2_9ce4_8422_2325, ..Summary::default() },
         verbose,
     };
@@ -79,9 +83,14 @@ pub fn run(seed: u64, mutation: Option<Mutation>, verbose: bool) -> (Summary, Re
     }
     let result = world.live().and_then(|()| world.check_end());
     drop(world.lines);
+    let used = world.budget.used();
     let result = result.and_then(|()| match states_alive() {
         0 => Ok(()),
         left => Err(format!("{left} states outlive their connections")),
+    });
+    let result = result.and_then(|()| match used {
+        0 => Ok(()),
+        used => Err(format!("{used} bytes stay reserved after all connections")),
     });
     (world.summary, result)
 }
@@ -90,7 +99,7 @@ impl World {
     fn connect(&mut self, generation: usize, calls: usize) -> Line {
         // What is found out about a mutation must be its own doing.
         let fault = if self.mutation.is_some() { Fault::None } else { Fault::draw(&mut self.draws) };
-        Line::new(generation, calls, fault, generation as u64)
+        Line::new(generation, calls, fault, generation as u64, &self.budget)
     }
 
     fn opened(&mut self, index: usize) {

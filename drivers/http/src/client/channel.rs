@@ -71,6 +71,10 @@ impl Channel for HttpChannel {
         self.run()
     }
 
+    fn refuses_wrong_kinds(&self) -> bool {
+        true
+    }
+
     fn next_event(&mut self) -> Result<Event, CallError> {
         match self.caller.poll_event() {
             Next::Event(event) => Ok(event),

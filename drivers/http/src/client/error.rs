@@ -5,6 +5,7 @@ use crate::http1::CommandError;
 use crate::http1::client::Error as ExchangeError;
 use std::io;
 use thiserror::Error;
+use vgi_rpc_protocol::OneLine;
 
 /// A request that got no response.
 #[derive(Debug, Error)]
@@ -20,7 +21,7 @@ pub enum FetchError {
     #[error("there is no credential: {0}")]
     Credential(io::Error),
     /// There is no connection: nobody listens, the name is unknown, it took too long, or TLS was not agreed on.
-    #[error("cannot connect to {address}: {error}")]
+    #[error("cannot connect to {address}: {}", OneLine(error))]
     Connect {
         /// Host and port.
         address: String,
@@ -28,7 +29,7 @@ pub enum FetchError {
         error: io::Error,
     },
     /// Writing or reading failed, or took too long.
-    #[error("the exchange failed: {error}")]
+    #[error("the exchange failed: {}", OneLine(error))]
     Io {
         /// What failed.
         error: io::Error,
@@ -40,7 +41,6 @@ pub enum FetchError {
     Response(ExchangeError),
 }
 
-// The messages have the causes in them, so that the causes are not sources: a chain would print them twice.
 impl From<CommandError> for FetchError {
     fn from(error: CommandError) -> Self {
         Self::Request(error)

@@ -116,7 +116,7 @@ impl HttpClient {
                         FetchError::Response(ExchangeError::BodyTooLarge(_)) => {
                             ResponseError::TooLarge { limit: caller.max_response_bytes() }.into()
                         }
-                        error => CallError::Transport { source: error.into_io(), sent },
+                        error => CallError::Transport { error: error.into_io(), sent },
                     });
                 }
             }

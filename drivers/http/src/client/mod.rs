@@ -66,4 +66,4 @@ pub use options::{HttpOptions, SetupError};
 pub use session::Session;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
-pub use vgi_rpc_client::{CallError, Client, Method, Remote, Stream};
+pub use vgi_rpc_client::{CallError, CallShape, Client, Method, Remote, Stream, WrongKind};

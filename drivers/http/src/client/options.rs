@@ -13,6 +13,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use vgi_rpc_client::Timeouts;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::http::client::{Caller, Settings, SettingsError};
 use vgi_rpc_protocol::http::coding::Coding;
@@ -52,7 +53,8 @@ impl Default for HttpOptions {
         let dialer =
             Dialer { connect_timeout: Some(Duration::from_secs(10)), retries: 2, ..Dialer::default() };
         let settings = Settings::default();
-        Self { settings, dialer, read_timeout: None, call_timeout: None, max_idle: 8, bearer: None }
+        let Timeouts { read, call, .. } = Timeouts::default();
+        Self { settings, dialer, read_timeout: read, call_timeout: call, max_idle: 8, bearer: None }
     }
 }
 
@@ -108,15 +110,15 @@ impl HttpOptions {
         self
     }
 
-    /// Sets how long the server may send nothing while a response is due, or read nothing of a request. Default: for
-    /// ever.
+    /// Sets how long the server may send nothing while a response is due, or read nothing of a request; `None` for no
+    /// limit. Default 5 min. Logs come with the response, so a method that works for longer needs more.
     pub fn read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.read_timeout = timeout.into();
         self
     }
 
-    /// Sets how long a unary call may take in all, connecting included. On a stream it bounds each turn. Default: for
-    /// ever.
+    /// Sets how long a unary call may take in all, connecting included; `None` for no limit. On a stream it bounds
+    /// each turn. Default `None`: as long as bytes keep coming, an answer is worth waiting for.
     pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.call_timeout = timeout.into();
         self

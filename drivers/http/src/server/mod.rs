@@ -232,6 +232,11 @@ impl Bound {
         &self.address
     }
 
+    /// How much memory clients may make the process hold, and how much of it they do.
+    pub fn budget(&self) -> &Budget {
+        &self.server.acceptor().budget
+    }
+
     /// Ends it from another thread: at once, or in good order. The endpoint's sticky sessions are not its matter:
     /// see [`Endpoint::set_draining`].
     pub fn handle(&self) -> Handle {

@@ -23,7 +23,7 @@ fn echo(client: &mut Client) -> Result<arrow_array::RecordBatch, CallError> {
 /// Whether the request may have reached the server, and what failed.
 fn transport(error: CallError) -> (bool, ErrorKind) {
     match error {
-        CallError::Transport { source, sent } => (sent, source.kind()),
+        CallError::Transport { error, sent } => (sent, error.kind()),
         error => panic!("{error}"),
     }
 }

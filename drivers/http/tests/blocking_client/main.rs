@@ -4,6 +4,7 @@
 mod calls;
 mod failures;
 mod fetching;
+mod kinds;
 mod serving;
 mod sessions;
 #[cfg(feature = "tls")]

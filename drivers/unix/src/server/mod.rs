@@ -28,26 +28,32 @@ pub enum ServerError {
     #[error(transparent)]
     SocketFile(#[from] SocketFileError),
     /// The TCP address cannot be bound.
-    #[error("{address}: {source}")]
+    #[error("{address}: {error}")]
     Bind {
         /// The address as it was given.
         address: String,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// Start-up work of a protocol failed; nothing was served.
     #[error("the service could not be started: {0}")]
     Start(RpcError),
     /// The system refused something else that a server needs.
     #[error("the server cannot go on: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for ServerError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl From<BindError> for ServerError {
     fn from(error: BindError) -> Self {
         match error {
             BindError::SocketFile(error) => Self::SocketFile(error),
-            BindError::Tcp { address, source } => Self::Bind { address, source },
+            BindError::Tcp { address, error } => Self::Bind { address, error },
             other => Self::Io(io::Error::other(other)),
         }
     }
@@ -253,6 +259,11 @@ impl Bound {
     /// Where it listens.
     pub fn address(&self) -> &Address {
         self.server.address()
+    }
+
+    /// How much memory clients may make the process hold, and how much of it they do.
+    pub fn budget(&self) -> &Budget {
+        &self.server.acceptor().budget
     }
 
     /// Ends it from another thread.

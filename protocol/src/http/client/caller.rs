@@ -281,7 +281,8 @@ impl Caller {
         let (schema, params, metadata) = upload::request(count)?;
         let uri = uri(settings, &upload::PATH)?;
         let mut reader = Connection::new(settings.limits.clone());
-        reader.send_request(CallKind::Unary, &schema, &params, &metadata)?;
+        // A result has one row, and these are a row each.
+        reader.send_request(CallKind::Stream { header: false }, &schema, &params, &metadata)?;
         self.request_id = None;
         self.pending = Pending::Turn(Turn::new(Purpose::Unary, uri, reader).into());
         Ok(())

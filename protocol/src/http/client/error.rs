@@ -54,8 +54,6 @@ pub enum ResponseError {
     Unasked,
 }
 
-// Each message has its cause in it, so that the causes are not sources: a chain of sources would print them twice.
-
 impl From<Unsupported> for ResponseError {
     fn from(error: Unsupported) -> Self {
         Self::Coding(error)

@@ -44,7 +44,13 @@ pub enum DecodeError {
     },
     /// The decoded body, or its decoder, does not fit into the memory budget: status 503.
     #[error("the body cannot be decoded: {0}")]
-    OverBudget(#[from] OverBudget),
+    OverBudget(OverBudget),
+}
+
+impl From<OverBudget> for DecodeError {
+    fn from(error: OverBudget) -> Self {
+        Self::OverBudget(error)
+    }
 }
 
 impl DecodeError {

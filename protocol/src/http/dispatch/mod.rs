@@ -29,6 +29,7 @@ use super::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::OverBudget;
 use crate::server::ResponseWriter;
+use crate::service::context::Bounds;
 use crate::service::work::{Done, Emission, Outcome, split_logs};
 use crate::service::{CallContext, CallRecord, HttpRecord, Method, MethodInfo, ResponseBudget, hooks};
 use crate::service::{MethodKind, protocol::Hosted};
@@ -61,6 +62,8 @@ pub(crate) struct Dispatch<'a> {
     hosted: &'a Hosted,
     method: Arc<Method>,
     budget: ResponseBudget,
+    /// What its handlers may make the process hold.
+    bounds: Arc<Bounds>,
     writer: ResponseWriter,
     /// The sticky session, while no handler has it.
     session: Option<CallSession>,
@@ -93,8 +96,10 @@ impl<'a> Dispatch<'a> {
     ) -> Dispatched {
         let budget = visit.budget;
         let writer = endpoint.writer(visit, hosted.info.name.as_str(), &method.info().name);
+        let bounds = Arc::new(Bounds { limits: endpoint.shared_limits(), account: visit.account.clone() });
         let (record, binding) = (None, OnceCell::new());
-        let mut dispatch = Self { endpoint, visit, hosted, method, budget, writer, session, record, binding };
+        let mut dispatch =
+            Self { endpoint, visit, hosted, method, budget, bounds, writer, session, record, binding };
         let answered = match part {
             Part::Unary => dispatch.unary(body),
             Part::Init => dispatch.init(body),
@@ -156,14 +161,12 @@ impl<'a> Dispatch<'a> {
     /// The context of a handler's invocation.
     fn context(&mut self, metadata: Metadata) -> CallContext {
         let made_id = Some(self.visit.request_id.as_str().into());
-        let Visit { peer, account, .. } = self.visit;
         let mut context = CallContext::new(
             self.method.clone(),
-            peer.clone(),
+            self.visit.peer.clone(),
             made_id,
             metadata,
-            account.clone(),
-            self.endpoint.shared_limits(),
+            self.bounds.clone(),
         );
         context.budget = self.budget;
         context.session = self.session.take().map(|session| Box::new(session) as Box<_>);

@@ -1,11 +1,12 @@
 //! The client's side: what a 401 says, whoever it came from (`unauthorized-spec.md` 6).
 
+use crate::OneLine;
 use crate::http::auth::Reason;
 use crate::http::headers::{AUTH_REASON, is_media_type};
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
-use std::fmt::{self, Write};
+use std::fmt;
 
 /// A body above this is not taken for an envelope, in bytes: an envelope is a few sentences.
 const MAX_ENVELOPE: usize = 64 * 1024;
@@ -119,18 +120,6 @@ impl fmt::Display for Unauthorized {
 }
 
 impl std::error::Error for Unauthorized {}
-
-/// A peer's text with its control characters escaped: in a log, a line that it breaks could pass for another entry.
-struct OneLine<'a>(&'a str);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|letter| match letter.is_control() {
-            true => write!(formatter, "{}", letter.escape_default()),
-            false => formatter.write_char(letter),
-        })
-    }
-}
 
 #[cfg(test)]
 mod tests {

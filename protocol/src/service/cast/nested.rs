@@ -1,6 +1,6 @@
 //! Casts of columns that hold columns: lists, structs, maps, dictionaries; and texts from one layout to another.
 
-use super::table::Kind;
+use super::table::{Kind, is_supported};
 use super::{by_arrow, cast, has_nulls};
 use arrow_array::cast::AsArray;
 use arrow_array::{
@@ -233,6 +233,10 @@ pub(super) fn from_dictionary(column: &ArrayRef, target: &DataType) -> Result<Ar
         let keys = cast(&make_array(dictionary.keys().to_data()), keys)?;
         let data = keys.to_data().into_builder().data_type(target.clone()).child_data(vec![values.to_data()]);
         return data.build().map(make_array).map_err(failed);
+    }
+    let given = dictionary.values().data_type();
+    if given != target && !is_supported(given, target) {
+        return Err(format!("a cast from {given} to {target} is not supported"));
     }
     if dictionary.values().is_empty() {
         return cast(&new_null_array(dictionary.values().data_type(), column.len()), target);

@@ -1,6 +1,6 @@
 //! Errors as the metadata of the batch that carries them, there and back. WIRE_PROTOCOL 8, "Error batches".
 
-use super::{Inner, MESSAGE, NAME, Received, RpcError, TRACEBACK};
+use super::{Inner, MESSAGE, NAME, Received, RpcError, TRACEBACK, Titled};
 use crate::ipc::Metadata;
 use crate::wire::code::Code;
 use crate::wire::detail::{Detail, MAX_HELD_BYTES, decode_values, encode_details};
@@ -77,7 +77,7 @@ impl RpcError {
 
         let mut metadata = Metadata::new();
         metadata.push(keys::LOG_LEVEL, Level::Exception.as_str());
-        metadata.push(keys::LOG_MESSAGE, self.to_string());
+        metadata.push(keys::LOG_MESSAGE, Titled(self).to_string());
         if let Ok(extra) = serde_json::to_string(&extra) {
             metadata.push(keys::LOG_EXTRA, extra);
         }
@@ -150,7 +150,7 @@ impl RpcError {
     }
 
     fn write_traceback(&self, to: &mut Bounded, origin: Option<(&str, &str)>) -> fmt::Result {
-        write!(to, "{self}")?;
+        write!(to, "{}", Titled(self))?;
         if let Some((protocol, method)) = origin {
             write!(to, "\n{protocol}/{method}")?;
         }

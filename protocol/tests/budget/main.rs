@@ -1,0 +1,24 @@
+//! The memory budget: what is reserved in it, what is refused when it is short, and what takes more than it says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test, which reads files"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod costs;
+mod over_http;
+mod peaks;
+mod requests;
+mod schemas;
+mod service;
+mod travels;
+mod zoo;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;

@@ -1,0 +1,267 @@
+//! No input takes more memory than the budget, the floor and a little, wherever it goes in.
+
+use super::common::batches::row;
+use super::common::driver::{Command, serve as serve_into};
+use super::common::feed::Input;
+use super::common::scenarios::scale;
+use super::common::service::{MAIN, responder, service};
+use super::common::streams::batches_of;
+use super::zoo;
+use super::{KIB, MIB};
+use allocation_counter::measure;
+use arrow_array::{ArrayRef, BinaryArray};
+use bytes::{Buf, Bytes};
+use http::Request;
+use std::sync::Arc;
+use std::time::Duration;
+use vgi_rpc_protocol::http::coding::{Codecs, Coding};
+use vgi_rpc_protocol::http::headers::ARROW_STREAM;
+use vgi_rpc_protocol::http::{Arrival, Begun, Body, Endpoint};
+use vgi_rpc_protocol::ipc::{ReadError, Reader};
+use vgi_rpc_protocol::memory::{Account, Budget};
+use vgi_rpc_protocol::service::{Peer, Responder, TransportKind};
+use vgi_rpc_protocol::{IdSource, Limits, Next, client};
+
+/// Tables, headers, scratch memory: what no budget counts.
+const SMALL: usize = 512 * KIB;
+const BUDGETS: [usize; 2] = [MIB, 16 * MIB];
+
+/// Runs every hostile stream within each budget, and says which of them took more.
+fn audit(what: &str, run: impl Fn(&Account, &Bytes)) {
+    audit_of(what, &zoo::ALL, run);
+}
+
+fn audit_of(what: &str, streams: &[zoo::Hostile], run: impl Fn(&Account, &Bytes)) {
+    super::common::quiet_panics();
+    let mut broken = Vec::new();
+    for (name, bytes) in streams {
+        for limit in BUDGETS {
+            let budget = Budget::new(limit);
+            let account = budget.account();
+            let taken = measure(|| run(&account, bytes)).bytes_max as usize;
+            let line = format!("{what}, {} MiB: {} KiB for {name}", limit / MIB, taken / KIB);
+            println!("{line}");
+            if taken > limit + Budget::FLOOR_BYTES + SMALL {
+                broken.push(line.clone());
+            }
+            if (budget.used(), account.held()) != (0, 0) {
+                broken.push(format!("{line}: {} bytes are kept", account.held()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Reads the bytes in as a driver does: as much as there is room for, polled each time, until the machine has failed.
+fn feed<M: Input>(machine: &mut M, bytes: &Bytes, poll: impl Fn(&mut M) -> bool) {
+    let mut left = bytes.clone();
+    while !left.is_empty() {
+        let lent = machine.read_buf();
+        let count = lent.len().min(left.len());
+        left.copy_to_slice(&mut lent[..count]);
+        machine.advance(count);
+        if !poll(machine) {
+            return;
+        }
+    }
+}
+
+/// Takes what there is, and holds the last item until the next one. False once the framing is lost.
+fn read(reader: &mut Reader) -> bool {
+    let mut _last = None;
+    loop {
+        match reader.next_item() {
+            Ok(None) => return true,
+            Ok(item) => _last = item,
+            Err(ReadError::Message(_)) => _last = None,
+            Err(ReadError::Framing(_)) => return false,
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_is_handed_bytes_stays_within_the_budget() {
+    audit("handed to a reader", |account, bytes| {
+        let mut reader = Reader::with_account(Limits::default(), account.clone());
+        reader.receive(bytes.clone());
+        read(&mut reader);
+        reader.read_buf();
+    });
+}
+
+#[test]
+fn a_reader_that_lends_memory_stays_within_the_budget() {
+    audit("read by a reader", |account, bytes| {
+        let mut reader = Reader::with_account(Limits::default(), account.clone());
+        feed(&mut reader, bytes, read);
+        reader.read_buf();
+    });
+}
+
+/// Runs what waits and throws the output away.
+fn serve(server: &mut Responder) -> bool {
+    loop {
+        let next = server.poll_work();
+        let is_sound = next.is_ok();
+        if let Ok(Next::Event(work)) = next {
+            server.complete(work.run()).unwrap();
+        } else {
+            let Some(outbox) = server.poll_transmit() else { return is_sound };
+            outbox.advance(outbox.len());
+        }
+    }
+}
+
+#[test]
+fn a_request_stays_within_the_budget() {
+    audit("request", |account, bytes| {
+        let mut server = responder(Limits::default()).with_account(account.clone());
+        feed(&mut server, bytes, serve);
+    });
+}
+
+fn sent(command: Command) -> Bytes {
+    let mut client = client::Connection::new(Limits::default());
+    command.issue(&mut client).unwrap();
+    let outbox = client.poll_transmit().unwrap();
+    outbox.copy_to_bytes(outbox.len())
+}
+
+#[test]
+fn an_input_stays_within_the_budget() {
+    let open = sent(scale(2.0));
+    audit("input", |account, bytes| {
+        let mut server = responder(Limits::default()).with_account(account.clone());
+        feed(&mut server, &open, serve);
+        feed(&mut server, bytes, serve);
+    });
+}
+
+#[test]
+fn an_answer_stays_within_the_budget() {
+    audit("answer", |account, bytes| {
+        let mut client = client::Connection::with_account(Limits::default(), account);
+        super::common::scenarios::echo("x").issue(&mut client).unwrap();
+        client.poll_transmit().unwrap().advance(usize::MAX);
+        feed(&mut client, bytes, |client| {
+            loop {
+                match client.poll_event() {
+                    Ok(Next::Event(_)) => {}
+                    other => return other.is_ok(),
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn a_body_over_http_stays_within_the_budget() {
+    let endpoint = Endpoint::builder(service(), |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
+    let endpoint: Arc<Endpoint> = endpoint;
+    for path in ["echo", "scale/init", "scale/exchange"] {
+        let head = Request::post(format!("/vgi/{MAIN}/{path}")).header("content-type", ARROW_STREAM);
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        audit(path, |account, bytes| {
+            let now = Duration::from_secs(1_800_000_000);
+            let arrival = Arrival { now, remote_address: None, account: account.clone() };
+            let Begun::Call(call) = endpoint.begin(head.clone(), arrival) else { panic!("a body is wanted") };
+            call.run(Body::Whole(bytes.clone())).answer(now);
+        });
+    }
+}
+
+/// Requests whose handlers run, and whose answers are as large as they are.
+#[test]
+fn an_echo_stays_within_the_budget() {
+    let (main, _) = super::service::service();
+    let endpoint: Arc<Endpoint> =
+        Endpoint::builder(main.clone(), |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
+    for (name, method, bytes) in zoo::echoed() {
+        let streams = [(name, bytes)];
+        // Made once, and not with a request.
+        let peer = || Peer::new(TransportKind::Pipe, "server-1");
+        let server = || Responder::new(main.clone(), peer(), Limits::default(), IdSource::seeded(7));
+        audit_of("echoed on a connection", &streams, |account, bytes| {
+            let mut server = server().with_account(account.clone());
+            feed(&mut server, bytes, serve);
+            feed(&mut server, bytes, serve);
+        });
+        let path = format!("/vgi/{}/{method}", super::service::LARGE);
+        let head = Request::post(path).header("content-type", ARROW_STREAM).body(()).unwrap().into_parts().0;
+        audit_of("echoed over HTTP", &streams, |account, bytes| {
+            let now = Duration::from_secs(1_800_000_000);
+            let arrival = Arrival { now, remote_address: None, account: account.clone() };
+            let Begun::Call(call) = endpoint.begin(head.clone(), arrival) else { panic!("a body is wanted") };
+            call.run(Body::Whole(bytes.clone())).answer(now);
+        });
+    }
+}
+
+/// Each of them is answered with what it brought, where there is room.
+#[test]
+fn echoed_requests_are_sound() {
+    let (main, _) = super::service::service();
+    for (name, _, bytes) in zoo::echoed() {
+        let peer = Peer::new(TransportKind::Pipe, "server-1");
+        let mut server = Responder::new(main.clone(), peer, Limits::default(), IdSource::seeded(7));
+        server.receive(bytes.clone());
+        let mut answer = Vec::new();
+        serve_into(&mut server, usize::MAX, &mut answer);
+        let [given] = &batches_of(&bytes)[..] else { panic!("{name}") };
+        let [got] = &batches_of(&answer.into())[..] else { panic!("{name}") };
+        assert_eq!(got.0.column(0), given.0.column(0), "{name}");
+    }
+}
+
+/// Streams in a parameter of a request are read as the request is.
+#[test]
+fn a_record_stays_within_the_budget() {
+    let (main, _) = super::service::service();
+    let request = |bytes: &Bytes| {
+        let column: ArrayRef = Arc::new(BinaryArray::from_vec(vec![bytes]));
+        sent(super::service::unary("record", row([("value", column)])))
+    };
+    let streams: Vec<_> = zoo::ALL.iter().map(|(name, bytes)| (name.clone(), request(bytes))).collect();
+    audit_of("record", &streams, |account, bytes| {
+        let peer = Peer::new(TransportKind::Pipe, "server-1");
+        let server = Responder::new(main.clone(), peer, Limits::default(), IdSource::seeded(7));
+        let mut server = server.with_account(account.clone());
+        server.receive(bytes.clone());
+        serve(&mut server);
+    });
+}
+
+/// Bodies that unfold as HTTP decodes them, whether they say how far or not.
+#[test]
+fn a_coded_body_stays_within_the_budget() {
+    let (main, _) = super::service::service();
+    let endpoint: Arc<Endpoint> =
+        Endpoint::builder(main, |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
+    let codecs = Codecs::default();
+    // A frame without a size, whose window is 8 MiB: a block of 128 KiB of one byte, over and over.
+    let [block, last] = [2_u32, 3].map(|kind| ((128 << 10) << 3 | kind).to_le_bytes());
+    let block = [&block[..3], &[0]].concat();
+    let unsized_frame =
+        [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0x68][..], &block.repeat(511), &last[..3], &[0]].concat();
+    for coding in Coding::ALL {
+        let mut streams = Vec::new();
+        for len in [512 * KIB, 8 * MIB, 64 * MIB] {
+            let body = codecs.encode(coding, &[vec![0; len].into()]).unwrap();
+            streams.push((format!("{} KiB of {coding}", len / KIB), Bytes::from(body)));
+        }
+        if coding == Coding::Zstd {
+            let decoded = codecs.decode(coding, &unsized_frame, 65 << 20).unwrap();
+            assert_eq!(decoded.len(), 64 * MIB);
+            streams.push(("64 MiB of a frame without a size".into(), unsized_frame.clone().into()));
+        }
+        let path = format!("/vgi/{}/length", super::service::LARGE);
+        let head = Request::post(path).header("content-type", ARROW_STREAM);
+        let head = head.header("content-encoding", coding.as_str()).body(()).unwrap().into_parts().0;
+        audit_of("coded", &streams, |account, bytes| {
+            let now = Duration::from_secs(1_800_000_000);
+            let arrival = Arrival { now, remote_address: None, account: account.clone() };
+            let Begun::Call(call) = endpoint.begin(head.clone(), arrival) else { panic!("a body is wanted") };
+            call.run(Body::Whole(bytes.clone())).answer(now);
+        });
+    }
+}
