@@ -20,7 +20,7 @@ use vgi_rpc_protocol::wire::error::RpcError;
 const A_WHILE: Duration = Duration::from_millis(300);
 
 fn ask(method: &str, path: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n")
+    format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
 fn health(client: &mut Client) -> Answer {

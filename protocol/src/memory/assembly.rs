@@ -38,7 +38,7 @@ pub struct Assembly {
     growth: Growth,
     /// Zeroed behind what has arrived, unless it was a spare.
     storage: BytesMut,
-    /// Shared with the spare, so that kept memory stays reserved; `None` before any memory was taken.
+    /// Shared with the spare, so that kept memory stays reserved; `None` without a budget.
     reservation: Option<Arc<Reservation>>,
     filled: usize,
     spare: Spare,
@@ -77,6 +77,11 @@ impl Assembly {
         }
     }
 
+    /// Changes what memory is taken first, in bytes. Has no effect once some was taken.
+    pub fn begin_with(&mut self, first: usize) {
+        self.growth.first = first;
+    }
+
     /// Bytes that have arrived.
     pub fn filled(&self) -> usize {
         self.filled
@@ -110,7 +115,7 @@ impl Assembly {
             new.copy_from_slice(old);
         }
         self.storage = storage;
-        self.reservation = Some(Arc::new(reservation));
+        self.reservation = reservation.is_counted().then(|| Arc::new(reservation));
         Ok(())
     }
 
@@ -148,10 +153,8 @@ impl Assembly {
             Spare::default()
         };
         let whole = match reservation {
-            Some(reservation) if reservation.is_counted() => {
-                Bytes::from_owner(Assembled { memory, _reservation: reservation })
-            }
-            _ => memory,
+            Some(reservation) => Bytes::from_owner(Assembled { memory, _reservation: reservation }),
+            None => memory,
         };
         (if whole.len() == filled { whole } else { whole.slice(..filled) }, kept)
     }
@@ -251,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_has_arrived_is_kept_when_the_budget_has_no_room() {
-        let budget = Budget::new(200_000);
+        let budget = Budget::new(10_000);
         let account = budget.account();
         let mut assembly = arrival(&account, Spare::default());
         fill(&mut assembly, 10_000_000, Growth::ARRIVAL.first, usize::MAX);

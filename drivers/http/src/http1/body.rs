@@ -9,7 +9,8 @@ use vgi_rpc_protocol::memory::{Account, Assembly, Growth, OverBudget, Spare};
 /// Portions at least this long are read in place, shorter ones by way of the scratch memory, where what follows
 /// them can be read along.
 const DIRECT_READ_BYTES: u64 = 16 << 10;
-/// The first memory for a body of unknown length, which is mostly short, in bytes.
+/// The first memory for a body of unknown length, which is mostly short, in bytes: at least this, and no more than its
+/// first chunk.
 const FIRST_UNKNOWN_BYTES: usize = 4 << 10;
 
 /// A body as far as it has been read.
@@ -118,6 +119,10 @@ impl BodyReader {
                     Step::Chunk(size) => {
                         if size > self.max.saturating_sub(self.memory.filled() as u64) {
                             return Err(BodyError::TooLarge(BodyTooLarge { max: self.max }));
+                        }
+                        if self.memory.filled() == 0 {
+                            let size = usize::try_from(size).unwrap_or(usize::MAX);
+                            self.memory.begin_with(size.clamp(FIRST_UNKNOWN_BYTES, Growth::ARRIVAL.first));
                         }
                         continue;
                     }
