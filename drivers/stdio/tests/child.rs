@@ -18,7 +18,7 @@ use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
-use vgi_rpc_stdio::{CallError, Child, Client, Remote, serve_stdio, spawn};
+use vgi_rpc_stdio::{CallError, Child, Client, Remote, Timeouts, serve_stdio, spawn, spawn_with};
 
 const TESTS: &[(&str, fn())] = &[
     ("a unary call gives its result and its logs", unary_and_logs),
@@ -40,6 +40,7 @@ const TESTS: &[(&str, fn())] = &[
     ("garbage is answered before the end", garbage),
     ("a request without its end marker is answered when the input ends", half_closed),
     ("a worker that ends without the end marker has given its result, and never all outputs", unfinished),
+    ("a worker that does not answer in time is given up", silent_worker),
     ("what handlers and their children print goes to stderr", standard::prints),
     ("what handlers and their children read is empty", standard::reads),
     ("a worker that writes text is named, with its text", standard::text_of_a_worker),
@@ -412,7 +413,8 @@ fn unfinished() {
     let client = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg("unfinished");
-        spawn(command).unwrap()
+        // It answers one call, so not one that asks what kind the method is.
+        spawn(command).unwrap().check_kinds(false)
     };
     assert_eq!(number(&client().unary(&remote().method("nothing"), &none()).unwrap()), 7);
     let (mut client, remote) = (client(), remote());
@@ -420,6 +422,23 @@ fn unfinished() {
     assert_eq!(number(&stream.next().unwrap().unwrap()), 7);
     let error = stream.next().unwrap().unwrap_err();
     assert!(matches!(error, CallError::WorkerGone { .. }), "{error}");
+}
+
+fn silent_worker() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("stubborn");
+    let mut child = Child::spawn(command).unwrap();
+    child.set_timeouts(Timeouts::default().read(Duration::from_millis(100)));
+    child.set_grace(Duration::from_millis(100));
+    let mut client = Client::new(child, Default::default()).check_kinds(false);
+    let begun = Instant::now();
+    let error = client.unary(&remote().method("nothing"), &none()).unwrap_err();
+    let CallError::Transport { error: source, .. } = error else { panic!("{error}") };
+    assert_eq!(source.kind(), std::io::ErrorKind::TimedOut);
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let mut client =
+        spawn_with(worker(), Timeouts::default().read(Duration::MAX).call(Duration::MAX)).unwrap();
+    assert_usable(&mut client);
 }
 
 fn half_closed() {
