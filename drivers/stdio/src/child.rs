@@ -2,11 +2,12 @@
 
 use crate::opening::Opening;
 use crate::pipe;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-use vgi_rpc_client::{Client, Transport};
+use vgi_rpc_client::pipes::{is_quiet, set_nonblocking};
+use vgi_rpc_client::{Client, Patience, Timeouts, Transport};
 use vgi_rpc_protocol::Limits;
 
 /// How long a child may take to end after its input was closed.
@@ -14,16 +15,29 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Between two looks at whether it has ended.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Starts a worker as a child process and connects to its stdin and stdout, with default limits.
+/// Starts a worker as a child process and connects to its stdin and stdout, with default limits and timeouts.
 ///
 /// # Errors
 /// When the process cannot be started.
 pub fn spawn(command: Command) -> io::Result<Client> {
-    Ok(Client::new(Child::spawn(command)?, Limits::default()))
+    spawn_with(command, Timeouts::default())
 }
 
-/// A worker process. If the first bytes that it writes are not a message, a call fails with
-/// [`CallError::Transport`](crate::CallError::Transport), which quotes them. Dropping it closes its input, waits for its end, and kills it if that takes too long.
+/// Starts a worker as [`spawn`] does, and waits for its answers as long as the timeouts say. After a timeout the client is
+/// of no more use.
+///
+/// # Errors
+/// When the process cannot be started.
+pub fn spawn_with(command: Command, timeouts: Timeouts) -> io::Result<Client> {
+    let mut child = Child::spawn(command)?;
+    child.set_timeouts(timeouts);
+    Ok(Client::new(child, Limits::default()))
+}
+
+/// A worker process. Dropping it closes its input, waits for its end, and kills it if that takes too long.
+///
+/// If the first bytes that it writes are not a message, a call fails with
+/// [`CallError::Transport`](crate::CallError::Transport), which quotes them.
 #[derive(Debug)]
 pub struct Child {
     process: process::Child,
@@ -31,6 +45,7 @@ pub struct Child {
     input: Option<ChildStdin>,
     output: ChildStdout,
     opening: Opening,
+    patience: Patience,
     grace: Duration,
 }
 
@@ -46,12 +61,26 @@ impl Child {
         };
         pipe::enlarge(&input);
         pipe::enlarge(&output);
-        Ok(Self { process, input: Some(input), output, opening: Opening::default(), grace: GRACE })
+        set_nonblocking(&input)?;
+        set_nonblocking(&output)?;
+        Ok(Self {
+            process,
+            input: Some(input),
+            output,
+            opening: Opening::default(),
+            patience: Patience::default(),
+            grace: GRACE,
+        })
     }
 
     /// The operating system's id of the process.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Sets how long calls wait for the worker.
+    pub fn set_timeouts(&mut self, timeouts: Timeouts) {
+        self.patience = Patience::new(timeouts);
     }
 
     /// Sets how long the process may take to end after its input was closed; 5 s unless set.
@@ -76,15 +105,20 @@ impl Child {
 
 impl Transport for Child {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.output.read(buffer)?;
+        let count = self.patience.read(&mut self.output, buffer)?;
         self.opening.check(buffer, count)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.input {
-            Some(input) => input.write_vectored(slices),
+            Some(input) => self.patience.write_vectored(input, slices),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         }
+    }
+
+    fn is_quiet(&mut self) -> io::Result<bool> {
+        // Text in place of the first message is quoted by the read that finds it.
+        if self.opening.is_due() { Ok(true) } else { is_quiet(&self.output) }
     }
 
     fn close(&mut self) -> io::Result<Option<ExitStatus>> {

@@ -25,6 +25,6 @@ mod pipe;
 mod serve;
 mod standard;
 
-pub use child::{Child, spawn};
+pub use child::{Child, spawn, spawn_with};
 pub use serve::{ServeError, Server, serve, serve_stdio};
-pub use vgi_rpc_client::{CallError, Client, Method, Remote, Stream, Transport};
+pub use vgi_rpc_client::{CallError, Client, Method, Remote, Stream, Timeouts, Transport};

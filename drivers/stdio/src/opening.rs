@@ -21,6 +21,11 @@ pub(crate) struct Opening {
 struct Text(String);
 
 impl Opening {
+    /// True until the first bytes have come.
+    pub(crate) fn is_due(&self) -> bool {
+        self.matched < CONTINUATION.len()
+    }
+
     /// Passes on what a read gave: how many bytes it put into `buffer`.
     ///
     /// # Errors

@@ -123,7 +123,8 @@ impl Server {
 
     /// Serves one connection until the peer closes its side. Handlers run on the calling thread.
     ///
-    /// Reader and writer must block. The reader should be unbuffered: large bodies are read straight into the memory that arrays will share.
+    /// Reader and writer must block. The reader should be unbuffered: large bodies are read straight into the memory
+    /// that arrays will share.
     ///
     /// # Errors
     /// When reading or writing fails, or the peer breaks the protocol. A peer that goes away is no error,

@@ -26,7 +26,7 @@ pub(crate) fn take_over() -> Result<(Pipe, Pipe), ServeError> {
     Ok((Pipe::new(input), Pipe::new(output)))
 }
 
-/// A duplicate that child processes do not inherit, and that is none of the descriptors 0 to 2.
+/// A duplicate that child processes do not inherit. Its number is above 2.
 fn private(descriptor: BorrowedFd<'_>, null: &File, name: &'static str) -> Result<File, ServeError> {
     let file = match descriptor.try_clone_to_owned() {
         Ok(owned) => File::from(owned),

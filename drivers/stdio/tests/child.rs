@@ -18,7 +18,7 @@ use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
-use vgi_rpc_stdio::{CallError, Child, Client, Remote, serve_stdio, spawn};
+use vgi_rpc_stdio::{CallError, Child, Client, Remote, Timeouts, serve_stdio, spawn, spawn_with};
 
 const TESTS: &[(&str, fn())] = &[
     ("a unary call gives its result and its logs", unary_and_logs),
@@ -39,6 +39,8 @@ const TESTS: &[(&str, fn())] = &[
     ("a closed pipe is a quiet end, wherever it comes", closed_pipes),
     ("garbage is answered before the end", garbage),
     ("a request without its end marker is answered when the input ends", half_closed),
+    ("a worker that ends without the end marker has given its result, and never all outputs", unfinished),
+    ("a worker that does not answer in time is given up", silent_worker),
     ("what handlers and their children print goes to stderr", standard::prints),
     ("what handlers and their children read is empty", standard::reads),
     ("a worker that writes text is named, with its text", standard::text_of_a_worker),
@@ -60,6 +62,7 @@ fn main() {
             println!("Loading \u{1b}[1mmodels\u{1b}[0m");
             serve_stdio(Arc::new(service())).unwrap();
         }
+        Some("unfinished") => answer_without_its_end(),
         Some("stubborn") => std::thread::sleep(Duration::from_secs(60)),
         _ => run_tests(),
     }
@@ -390,6 +393,52 @@ fn garbage() {
     child.stdout.as_mut().unwrap().read_to_end(&mut answer).unwrap();
     assert!(String::from_utf8_lossy(&answer).contains("EXCEPTION"));
     assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+/// Answers the first call with a number, but for the end marker, and ends.
+fn answer_without_its_end() {
+    use vgi_rpc_protocol::ipc::{BatchEncoder, EncodedSchema, Outbox};
+    let _ = std::io::stdin().read(&mut [0; 4096]).unwrap();
+    let answer = one("n", Int64Array::from(vec![7]));
+    let (mut encoder, mut outbox) = (BatchEncoder::default(), Outbox::default());
+    encoder.open(&EncodedSchema::new(answer.schema()).unwrap(), &mut outbox);
+    encoder.write(&answer, &Metadata::new(), &mut outbox).unwrap();
+    while let Some(segment) = outbox.pop_segment() {
+        std::io::stdout().write_all(&segment).unwrap();
+    }
+    std::io::stdout().flush().unwrap();
+}
+
+fn unfinished() {
+    let client = || {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg("unfinished");
+        // It answers one call, so not one that asks what kind the method is.
+        spawn(command).unwrap().check_kinds(false)
+    };
+    assert_eq!(number(&client().unary(&remote().method("nothing"), &none()).unwrap()), 7);
+    let (mut client, remote) = (client(), remote());
+    let mut stream = client.stream(&remote.method("count"), &none()).unwrap();
+    assert_eq!(number(&stream.next().unwrap().unwrap()), 7);
+    let error = stream.next().unwrap().unwrap_err();
+    assert!(matches!(error, CallError::WorkerGone { .. }), "{error}");
+}
+
+fn silent_worker() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("stubborn");
+    let mut child = Child::spawn(command).unwrap();
+    child.set_timeouts(Timeouts::default().read(Duration::from_millis(100)));
+    child.set_grace(Duration::from_millis(100));
+    let mut client = Client::new(child, Default::default()).check_kinds(false);
+    let begun = Instant::now();
+    let error = client.unary(&remote().method("nothing"), &none()).unwrap_err();
+    let CallError::Transport { error: source, .. } = error else { panic!("{error}") };
+    assert_eq!(source.kind(), std::io::ErrorKind::TimedOut);
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let mut client =
+        spawn_with(worker(), Timeouts::default().read(Duration::MAX).call(Duration::MAX)).unwrap();
+    assert_usable(&mut client);
 }
 
 fn half_closed() {

@@ -1,8 +1,10 @@
 //! What the README and the public documentation say of the workspace.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -85,4 +87,23 @@ fn no_public_page_lists_private_files() {
             tables.find(|line| ["file", "module", "site"].iter().any(|word| line[6..].starts_with(word)));
         assert_eq!(listed, None, "{}", path.display());
     }
+}
+
+/// What the README's first command builds decides how long a new user waits.
+#[test]
+fn the_first_command_builds_only_what_it_needs() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--package", "vgi-rpc-stdio", "--prefix", "none", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let packages: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    for other in ["vgi-rpc-http", "mio", "tokio", "rustls", "proptest", "criterion"] {
+        assert!(!packages.contains(other), "{other} is built for the example");
+    }
+    assert!(packages.len() <= 110, "{} packages are built for the example", packages.len());
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(workspace.contains("[profile.dev.package.\"*\"]\ndebug = false\n"));
 }
