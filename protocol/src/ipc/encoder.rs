@@ -68,13 +68,14 @@ impl BatchEncoder {
     ) -> Result<(), EncodeError> {
         let dictionaries = self.lay_out(batch)?;
         let sent: usize = dictionaries.iter().map(|message| message.header.len() + message.body_len).sum();
-        outbox
-            .reserve(sent.saturating_add(self.layout.body_len).saturating_add(self.header_bytes(metadata)))?;
+        // Each of them is in memory, so that the sum fits.
+        outbox.reserve(sent + self.layout.body_len + self.header_bytes(metadata))?;
         self.write_laid_out(batch.num_rows(), dictionaries, metadata, outbox);
         Ok(())
     }
 
     /// Lays a batch of the open stream out. Returns the dictionaries that are to be sent before it.
+    #[inline]
     fn lay_out(&mut self, batch: &RecordBatch) -> Result<Vec<Message>, ArrowError> {
         let stream = self.stream.as_mut().ok_or_else(|| ArrowError::IpcError("no stream is open".into()))?;
         stream.schema.check(batch)?;
@@ -91,12 +92,14 @@ impl BatchEncoder {
     }
 
     /// At most what the header of the batch that is laid out takes.
+    #[inline]
     fn header_bytes(&self, metadata: &Metadata) -> usize {
         let Layout { nodes, buffers, variadic, .. } = &self.layout;
         let entries = nodes.len() + buffers.len() + variadic.len() + metadata.len();
         metadata.bytes_len() + entries * ENTRY_BYTES + HEADER_BYTES
     }
 
+    #[inline]
     fn write_laid_out(
         &mut self,
         rows: usize,

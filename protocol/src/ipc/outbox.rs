@@ -79,6 +79,7 @@ impl Outbox {
     }
 
     /// Reserves room for `more` bytes behind those that wait.
+    #[inline]
     pub(crate) fn reserve(&mut self, more: usize) -> Result<(), OverBudget> {
         let needed = self.len.saturating_add(more);
         if needed > self.reservation.bytes() { self.reservation.resize(needed) } else { Ok(()) }
@@ -98,6 +99,7 @@ impl Outbox {
     }
 
     /// Gives back what is reserved for output that was sent.
+    #[inline]
     fn release(&mut self) {
         if self.len == 0 || self.reservation.bytes().saturating_sub(self.len) >= EXCESS_BYTES {
             // Shrinking cannot fail.

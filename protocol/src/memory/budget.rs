@@ -241,6 +241,7 @@ impl Reservation {
     ///
     /// # Errors
     /// When the budget has less left; the reservation stays as it is. Shrinking never fails.
+    #[inline]
     pub fn resize(&mut self, bytes: usize) -> Result<(), OverBudget> {
         if let Some(ledger) = &self.account.0 {
             match bytes.checked_sub(self.bytes) {

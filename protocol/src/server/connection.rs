@@ -36,6 +36,8 @@ pub struct Connection {
     reader: Reader,
     response: ResponseWriter,
     state: State,
+    /// The current call's id was made here, since the request came without one.
+    made_id: bool,
     peer_closed: bool,
     error: Option<ConnectionError>,
 }
@@ -85,6 +87,7 @@ impl Connection {
             ),
             config,
             state: State::Awaiting(Incoming::default()),
+            made_id: false,
             peer_closed: false,
             error: None,
         }
@@ -98,6 +101,11 @@ impl Connection {
     /// Id of the call that is being answered: the client's own, or one made for it.
     pub fn request_id(&self) -> &str {
         &self.response.request_id
+    }
+
+    /// The id of the call that is being answered, if it was made for it.
+    pub(crate) fn made_request_id(&self) -> Option<&str> {
+        self.made_id.then_some(self.request_id())
     }
 
     /// True when some of a message has arrived and the rest has not: the peer is in the middle of sending, and a

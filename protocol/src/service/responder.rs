@@ -322,7 +322,7 @@ impl Responder {
             self.end_record(Some(error));
             return None;
         }
-        let made_id = request.request_id().is_none().then(|| self.connection.request_id().into());
+        let made_id = self.connection.made_request_id().map(Into::into);
         let context =
             CallContext::new(method, self.peer.clone(), made_id, request.metadata, self.bounds.clone());
         hooks::start(&service.hooks, &context);

@@ -71,7 +71,9 @@ impl Connection {
             return Some(self.refuse_request(error, InputStream::None));
         };
         self.response.forget_call();
-        match request.request_id() {
+        let id = request.request_id();
+        self.made_id = id.is_none();
+        match id {
             Some(id) => self.response.request_id.push_str(id),
             None => self.config.request_ids.next_into(&mut self.response.request_id),
         }
