@@ -99,6 +99,7 @@ impl Chunks {
     }
 
     /// The next `N` bytes, once all of them have arrived: a few, which are copied.
+    #[inline]
     pub(crate) fn take_array<const N: usize>(&mut self) -> Result<Option<[u8; N]>, OverBudget> {
         if let (None, Some(array)) = (&self.piece, self.front.first_chunk::<N>().copied()) {
             self.front.advance(N);
@@ -112,13 +113,19 @@ impl Chunks {
     ///
     /// # Errors
     /// When the budget has no room for the piece. What has arrived of it is kept until it is [skipped](Self::skip).
+    #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Result<Option<Bytes>, OverBudget> {
+        if self.piece.is_none() && self.front.len() >= len {
+            let whole = self.front.split_to(len);
+            self.next_chunk();
+            return Ok(Some(whole));
+        }
+        self.assemble(len)
+    }
+
+    /// As [`Self::take`], for a piece that the first chunk does not hold whole.
+    fn assemble(&mut self, len: usize) -> Result<Option<Bytes>, OverBudget> {
         if self.piece.is_none() {
-            if self.front.len() >= len {
-                let whole = self.front.split_to(len);
-                self.next_chunk();
-                return Ok(Some(whole));
-            }
             if self.front.is_empty() && len < DIRECT_READ_BYTES {
                 return Ok(None);
             }
@@ -168,6 +175,7 @@ impl Chunks {
     }
 
     /// Moves on to the next chunk when the first one is used up.
+    #[inline]
     fn next_chunk(&mut self) {
         if self.front.is_empty() {
             self.front = self.rest.pop_front().unwrap_or_default();

@@ -15,8 +15,12 @@ use std::fmt;
 /// Checks names, order, types, nullability and nulls; what passes is safe to hand to the handler.
 pub(crate) fn validate(method: &Method, row: RecordBatch) -> Result<Args, RpcError> {
     let declared = &method.info().params;
-    let row = refuse_nulls(method, row)?;
-    if row.schema_ref() == declared || same_schema(&row.schema(), declared) {
+    let is_declared = row.schema_ref() == declared;
+    refuse_nulls(method, &row, is_declared)?;
+    if is_declared {
+        return Ok(Args::new(row));
+    }
+    if same_schema(row.schema_ref(), declared) {
         return Ok(Args::new(conform_names(row, declared)?));
     }
     Err(mismatch(method, &row.schema()))
@@ -63,9 +67,9 @@ fn conform_names(row: RecordBatch, declared: &SchemaRef) -> Result<RecordBatch, 
     conform(row, declared).map_err(RpcError::type_error)
 }
 
-fn refuse_nulls(method: &Method, row: RecordBatch) -> Result<RecordBatch, RpcError> {
+fn refuse_nulls(method: &Method, row: &RecordBatch, is_declared: bool) -> Result<(), RpcError> {
     let (declared, got) = (method.info().params.fields(), row.schema_ref().fields());
-    let null = if names_agree(got, declared) {
+    let null = if is_declared || names_agree(got, declared) {
         let columns = declared.iter().zip(row.columns());
         columns
             .filter(|(field, column)| !field.is_nullable() && has_nulls(column))
@@ -84,7 +88,7 @@ fn refuse_nulls(method: &Method, row: RecordBatch) -> Result<RecordBatch, RpcErr
         let text = format!("{}() parameter {:?} is not optional but got null", name(method), field.name());
         return Err(RpcError::type_error(text));
     }
-    Ok(row)
+    Ok(())
 }
 
 /// Says which part of the declared schema the request does not meet.
