@@ -36,8 +36,7 @@ fn over_budget() -> OverBudget {
 
 /// An error of Arrow with a cause of its own.
 fn arrow() -> ArrowError {
-    let cause = std::io::Error::other("the cause");
-    ArrowError::IoError(cause.to_string(), cause)
+    ArrowError::ExternalError(Box::new(ArrowError::ComputeError("the cause".into())))
 }
 
 #[test]

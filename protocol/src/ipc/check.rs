@@ -1,6 +1,7 @@
 //! What must hold of a record batch before Arrow decodes its body. Arrow trusts these counts and lengths.
 
 use super::error::MessageError;
+use super::nodes::{NOT_COUNTED, is_bytes, most_below};
 use super::schema::{Shape, own_buffers};
 use crate::Limits;
 use arrow_ipc::{BodyCompressionMethod, Buffer, CompressionType, FieldNode, RecordBatch};
@@ -28,25 +29,27 @@ const VIEW_BYTES: usize = 16;
 /// A text of so many bytes is in the view itself.
 const MAX_INLINE_BYTES: u32 = 12;
 
-/// What a batch takes, in bytes.
+/// What a check of a batch found.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Decoded {
-    /// Its buffers, once they are decompressed.
+pub(crate) struct Checked {
+    /// Bytes of its buffers, once they are decompressed.
     pub(crate) bytes: u64,
-    /// What Arrow allocates for a moment to compare nulls.
+    /// Bytes that Arrow allocates for a moment to compare nulls.
     pub(crate) scratch: u64,
-    /// What Arrow would allocate to find the nulls of the columns themselves.
+    /// Bytes that Arrow would allocate to find the nulls of the columns themselves.
     pub(crate) logical: u64,
+    /// Some of its nodes must be [amended](super::nodes::amended) before Arrow reads it.
+    pub(crate) amend: bool,
 }
 
-/// Checks a batch against its schema's shape, its body and the limits, and says what it will take once decoded.
+/// Checks a batch against its schema's shape, its body and the limits.
 pub(crate) fn check_batch<'f>(
     batch: &RecordBatch<'_>,
     fields: impl Iterator<Item = &'f Field>,
     shape: &Shape,
     body: &[u8],
     limits: &Limits,
-) -> Result<Decoded, MessageError> {
+) -> Result<Checked, MessageError> {
     let rows = batch.length();
     let max_rows = i64::try_from(limits.max_rows).unwrap_or(i64::MAX);
     ensure(0 <= rows && rows <= max_rows, || format!("0 to {max_rows} rows"), rows)?;
@@ -57,14 +60,14 @@ pub(crate) fn check_batch<'f>(
         body.len() as u64
     };
     check_nodes(batch, shape, bytes, max_rows)?;
-    let (scratch, logical) = check_columns(batch, fields, body)?;
-    let most = bytes.max(SMALL_SCRATCH_BYTES);
+    let checked = check_columns(batch, fields, shape, body, bytes)?;
+    let (scratch, most) = (checked.scratch, bytes.max(SMALL_SCRATCH_BYTES));
     ensure(
         scratch <= most,
         || format!("at most {most} bytes to compare nulls of columns without bytes"),
         scratch,
     )?;
-    Ok(Decoded { bytes, scratch, logical })
+    Ok(checked)
 }
 
 fn check_nodes(
@@ -81,7 +84,7 @@ fn check_nodes(
     for node in nodes {
         let (len, nulls) = (node.length(), node.null_count());
         ensure(0 <= len && len <= most, || format!("a column of 0 to {most} values"), len)?;
-        ensure(0 <= nulls && nulls <= len, || format!("0 to {len} nulls"), nulls)?;
+        ensure(NOT_COUNTED <= nulls && nulls <= len, || format!("0 to {len} nulls"), nulls)?;
     }
     Ok(())
 }
@@ -175,18 +178,19 @@ pub(crate) fn decompressed_buffer_len(buffer: &Buffer, body: &[u8]) -> Result<u6
     }
 }
 
-/// Checks the columns of a batch whose nodes and buffers were checked. Returns [`Decoded::scratch`] and
-/// [`Decoded::logical`].
+/// Checks the columns of a batch whose nodes and buffers were checked, and which takes so many `bytes`.
 pub(crate) fn check_columns<'f>(
     batch: &RecordBatch<'_>,
     fields: impl Iterator<Item = &'f Field>,
+    shape: &Shape,
     body: &[u8],
-) -> Result<(u64, u64), MessageError> {
-    let mut check = ColumnCheck::of(batch, body);
-    let logical = check.fields(fields)?;
+    bytes: u64,
+) -> Result<Checked, MessageError> {
+    let mut check = ColumnCheck::of(batch, shape, body);
+    let logical = check.fields(fields, None)?.bytes;
     let most = (body.len() as u64).saturating_mul(MAX_VIEWED_RATIO).max(SMALL_SCRATCH_BYTES);
     ensure(check.viewed <= most, || format!("views of at most {most} bytes of text in all"), check.viewed)?;
-    Ok((check.scratch, logical.bytes))
+    Ok(Checked { bytes, scratch: check.scratch, logical, amend: check.amend })
 }
 
 /// Walks a batch field by field to check what Arrow asserts or slices without looking: that buffers hold whole
@@ -197,6 +201,9 @@ struct ColumnCheck<'a> {
     variadic: flatbuffers::VectorIter<'a, i64>,
     body: &'a [u8],
     is_compressed: bool,
+    unions_have_validity: bool,
+    /// See [`Checked::amend`].
+    amend: bool,
     /// Bytes of bitmaps that Arrow makes of nulls in columns without a bitmap, to compare them with their parent's.
     scratch: u64,
     /// Bytes of text that views show, which Arrow reads for each view.
@@ -228,13 +235,15 @@ fn bitmap_bytes(len: i64) -> u64 {
 }
 
 impl<'a> ColumnCheck<'a> {
-    fn of(batch: &RecordBatch<'a>, body: &'a [u8]) -> Self {
+    fn of(batch: &RecordBatch<'a>, shape: &Shape, body: &'a [u8]) -> Self {
         Self {
             nodes: batch.nodes().unwrap_or_default().iter(),
             buffers: batch.buffers().unwrap_or_default().iter(),
             variadic: batch.variadicBufferCounts().unwrap_or_default().iter(),
             body,
             is_compressed: batch.compression().is_some(),
+            unions_have_validity: shape.unions_have_validity,
+            amend: false,
             scratch: 0,
             viewed: 0,
         }
@@ -243,22 +252,36 @@ impl<'a> ColumnCheck<'a> {
     fn fields<'f>(
         &mut self,
         mut fields: impl Iterator<Item = &'f Field>,
+        most: Option<i64>,
     ) -> Result<LogicalNulls, MessageError> {
-        fields.try_fold(LogicalNulls::default(), |sum, field| Ok(sum.add(self.field(field)?)))
+        fields.try_fold(LogicalNulls::default(), |sum, field| Ok(sum.add(self.field(field, most)?)))
     }
 
-    fn field(&mut self, field: &Field) -> Result<LogicalNulls, MessageError> {
+    /// Checks one column, of which at most so many values count.
+    fn field(&mut self, field: &Field, most: Option<i64>) -> Result<LogicalNulls, MessageError> {
         let (len, nulls) = self.nodes.next().map_or((0, 0), |node| (node.length(), node.null_count()));
+        let counted = most.map_or(len, |most| most.min(len));
+        self.amend |= nulls == NOT_COUNTED || counted < len;
+        let most = most_below(field.data_type(), counted);
         if let DataType::Union(children, mode) = field.data_type() {
+            if self.unions_have_validity {
+                ensure(nulls == 0, || "a union without nulls of its own".into(), nulls)?;
+                self.whole_elements(1)?;
+            }
             self.union_buffer(len, 1)?;
             if *mode == UnionMode::Dense {
                 self.union_buffer(len, 4)?;
             }
-            return Ok(self.fields(children.iter().map(|(_, child)| child.as_ref()))?.with_bits(len));
+            return Ok(self
+                .fields(children.iter().map(|(_, child)| child.as_ref()), most)?
+                .with_bits(counted));
         }
         let buffers = own_buffers(field.data_type());
+        self.amend |= len == 0 && is_bytes(field.data_type()) && self.has_an_offset(field.data_type());
         for index in 0..buffers {
-            let buffer = self.whole_elements(element_width(field.data_type(), index))?;
+            let (buffer, bytes) = self.whole_elements(element_width(field.data_type(), index))?;
+            let lacks = index == 0 && nulls == NOT_COUNTED && bytes < bitmap_bytes(len);
+            ensure(!lacks, || format!("a validity bitmap of {} bytes", bitmap_bytes(len)), bytes)?;
             if *field.data_type() == DataType::Utf8View && index == 1 && !self.is_compressed {
                 self.count_views(buffer)?;
             }
@@ -268,26 +291,26 @@ impl<'a> ColumnCheck<'a> {
                 self.variadic.next().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
             self.buffers.by_ref().take(views).for_each(drop);
         }
-        let physical = LogicalNulls { any: nulls > 0, bytes: 0 };
+        let physical = LogicalNulls { any: nulls != 0, bytes: 0 };
         match field.data_type() {
-            DataType::Null => return Ok(LogicalNulls { any: len > 0, bytes: 0 }.with_bits(len)),
-            DataType::Dictionary(..) => return Ok(LogicalNulls { any: true, bytes: 0 }.with_bits(len)),
+            DataType::Null => return Ok(LogicalNulls { any: counted > 0, bytes: 0 }.with_bits(counted)),
+            DataType::Dictionary(..) => return Ok(LogicalNulls { any: true, bytes: 0 }.with_bits(counted)),
             DataType::RunEndEncoded(run_ends, values) => {
-                self.field(run_ends)?;
-                return Ok(self.field(values)?.with_bits(len));
+                self.field(run_ends, None)?;
+                return Ok(self.field(values, None)?.with_bits(counted));
             }
             DataType::Struct(children) => {
                 for child in children {
-                    let logical = self.field(child)?;
+                    let logical = self.field(child, most)?;
                     if !child.is_nullable() {
                         self.scratch = self.scratch.saturating_add(logical.bytes);
                     }
                 }
             }
             DataType::FixedSizeList(child, size) => {
-                self.field(child)?;
-                if !child.is_nullable() && nulls > 0 {
-                    let values = len.saturating_mul(i64::from(*size));
+                self.field(child, most)?;
+                if !child.is_nullable() && nulls != 0 {
+                    let values = counted.saturating_mul(i64::from(*size));
                     self.scratch = self.scratch.saturating_add(bitmap_bytes(values));
                 }
             }
@@ -295,7 +318,7 @@ impl<'a> ColumnCheck<'a> {
             | DataType::LargeList(child)
             | DataType::ListView(child)
             | DataType::LargeListView(child)
-            | DataType::Map(child, _) => drop(self.field(child)?),
+            | DataType::Map(child, _) => drop(self.field(child, most)?),
             _ => {}
         }
         Ok(physical)
@@ -314,12 +337,25 @@ impl<'a> ColumnCheck<'a> {
         Ok(())
     }
 
-    /// One buffer of elements of `width` bytes: Arrow asserts that it holds no part of one.
-    fn whole_elements(&mut self, width: i64) -> Result<&'a Buffer, MessageError> {
+    /// Whether the column that comes next, of text or bytes without rows, may have an offset that is not 0.
+    fn has_an_offset(&self, data_type: &DataType) -> bool {
+        let Some(offsets) = self.buffers.clone().nth(1).filter(|buffer| buffer.length() > 0) else {
+            return false;
+        };
+        // What is compressed is not known yet. Of the rest, Arrow reads one offset.
+        let width = element_width(data_type, 1) as usize;
+        let start = usize::try_from(offsets.offset()).unwrap_or_default();
+        let first = self.body.get(start..start.saturating_add(width));
+        self.is_compressed || first.is_none_or(|bytes| bytes.iter().any(|byte| *byte != 0))
+    }
+
+    /// One buffer of elements of `width` bytes: Arrow asserts that it holds no part of one. Returns its decompressed
+    /// length, too.
+    fn whole_elements(&mut self, width: i64) -> Result<(&'a Buffer, u64), MessageError> {
         let Some(buffer) = self.buffers.next() else { return Err(absent("a buffer")) };
         let length = self.buffer_len(buffer)?;
         ensure(length % width == 0, || format!("a buffer of whole elements of {width} bytes"), length)?;
-        Ok(buffer)
+        Ok((buffer, length as u64))
     }
 
     /// One buffer of a union with `len` entries of `width` bytes.

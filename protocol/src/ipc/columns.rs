@@ -1,10 +1,10 @@
 //! Bodies to columns by way of `arrow-ipc`, and columns to batches.
 
-use super::check::{Decoded, check_columns};
+use super::check::{Checked, check_columns};
 use super::dictionaries::Dictionaries;
 use super::error::MessageError;
 use super::null_slots::has_text;
-use super::relaid::{Relayer, must_be_relaid};
+use super::relaid::{Relayer, Repairs, must_be_relaid};
 use super::schema::{ReceivedSchema, Shape};
 use crate::memory::Account;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -21,8 +21,8 @@ pub(crate) struct Decode<'a> {
     pub(crate) account: &'a Account,
     pub(crate) dictionaries: &'a Dictionaries,
     pub(crate) version: MetadataVersion,
-    /// What the batch takes, as it was checked.
-    pub(crate) decoded: Decoded,
+    /// What the check of the batch found.
+    pub(crate) checked: Checked,
 }
 
 impl Decode<'_> {
@@ -34,14 +34,21 @@ impl Decode<'_> {
         shape: &Shape,
         body: Bytes,
     ) -> Result<RecordBatch, MessageError> {
-        let _nulls = self.account.reserve_u64(self.decoded.scratch)?;
+        let _nulls = self.account.reserve_u64(self.checked.scratch)?;
         let is_compressed = table.compression().is_some();
-        let decoded = if must_be_relaid(&table, shape, &body) {
-            let (header, relaid) = self.relayer.relay(&table, &body, None, self.account)?;
+        let fields = schema.fields();
+        let repairs = Repairs {
+            nodes: self.checked.amend,
+            text: false,
+            unions_have_validity: shape.unions_have_validity,
+        };
+        let decoded = if repairs.nodes || must_be_relaid(&table, shape, &body) {
+            let (header, relaid) = self.relayer.relay(&table, &body, fields, repairs, self.account)?;
             let table = root::<arrow_ipc::RecordBatch<'_>>(header)?;
             if is_compressed && shape.views > 0 {
                 // Only now can the views be read.
-                check_columns(&table, schema.fields().iter().map(AsRef::as_ref), &relaid)?;
+                let (fields, bytes) = (fields.iter().map(AsRef::as_ref), self.checked.bytes);
+                check_columns(&table, fields, shape, &relaid, bytes)?;
             }
             decode(table, relaid, schema, self.dictionaries, self.version)
         } else {
@@ -49,9 +56,9 @@ impl Decode<'_> {
         };
         match decoded {
             Ok(batch) => Ok(batch),
-            Err(_) if schema.fields().iter().any(|field| has_text(field)) => {
-                let (header, cleared) =
-                    self.relayer.relay(&table, &body, Some(schema.fields()), self.account)?;
+            Err(_) if fields.iter().any(|field| has_text(field)) => {
+                let repairs = Repairs { text: true, ..repairs };
+                let (header, cleared) = self.relayer.relay(&table, &body, fields, repairs, self.account)?;
                 Ok(decode(
                     root::<arrow_ipc::RecordBatch<'_>>(header)?,
                     cleared,

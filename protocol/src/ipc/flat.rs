@@ -8,6 +8,7 @@ use super::check::{absent, apart, buffer_range, ensure};
 use super::columns::assemble;
 use super::envelope::{BatchTable, Envelope, Pair};
 use super::error::MessageError;
+use super::nodes::NOT_COUNTED;
 use super::schema::ReceivedSchema;
 use crate::Limits;
 use crate::memory::Account;
@@ -59,12 +60,14 @@ impl Columns<'_> {
         let Pair(len, null_count) = self.table.node(self.nodes).ok_or_else(|| absent("a field node"))?;
         self.nodes += 1;
         ensure(usize::try_from(len) == Ok(self.rows), || format!("a column of {} values", self.rows), len)?;
-        ensure(0 <= null_count && null_count <= len, || format!("0 to {len} nulls"), null_count)?;
+        let in_range = NOT_COUNTED <= null_count && null_count <= len;
+        ensure(in_range, || format!("0 to {len} nulls"), null_count)?;
         if *data_type == DataType::Null {
-            ensure(null_count == len, || format!("{len} nulls in a null column"), null_count)?;
+            let is_right = null_count == len || null_count == NOT_COUNTED;
+            ensure(is_right, || format!("{len} nulls in a null column"), null_count)?;
             return Ok(make_array(ArrayData::new_null(data_type, self.rows)));
         }
-        let nulls = self.validity(null_count as usize)?;
+        let nulls = self.validity(usize::try_from(null_count).ok())?;
         match data_type {
             DataType::Utf8 => self.bytes::<Utf8Type>(nulls),
             DataType::LargeUtf8 => self.bytes::<LargeUtf8Type>(nulls),
@@ -95,8 +98,8 @@ impl Columns<'_> {
     fn bytes<T: ByteArrayType>(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef, MessageError> {
         let width = size_of::<T::Offset>();
         let offsets = self.buffer(self.rows.saturating_mul(width), width)?;
-        // A column without rows may leave its one offset out.
-        let count = if offsets.is_empty() { 0 } else { self.rows + 1 };
+        // A column without rows may leave its one offset out, and what that is says nothing.
+        let count = if self.rows == 0 { 0 } else { self.rows + 1 };
         let got = offsets.len();
         ensure(got / width >= count, || format!("{count} offsets"), format_args!("{got} bytes"))?;
         let offsets = ScalarBuffer::<T::Offset>::new(offsets, 0, count);
@@ -109,15 +112,17 @@ impl Columns<'_> {
         Ok(Arc::new(GenericByteArray::<T>::try_new(offsets, values, nulls)?))
     }
 
-    fn validity(&mut self, null_count: usize) -> Result<Option<NullBuffer>, MessageError> {
-        if null_count == 0 {
+    /// The validity bitmap of a column with so many nulls, if they were counted.
+    fn validity(&mut self, null_count: Option<usize>) -> Result<Option<NullBuffer>, MessageError> {
+        if null_count == Some(0) {
             self.buffer(0, 1)?;
             return Ok(None);
         }
         let bits = self.buffer(self.rows.div_ceil(8), 1)?;
         let nulls = NullBuffer::new(BooleanBuffer::new(bits, 0, self.rows));
-        ensure(nulls.null_count() == null_count, || format!("{null_count} nulls"), nulls.null_count())?;
-        Ok(Some(nulls))
+        let claimed = null_count.unwrap_or(nulls.null_count());
+        ensure(nulls.null_count() == claimed, || format!("{claimed} nulls"), nulls.null_count())?;
+        Ok(Some(nulls).filter(|nulls| nulls.null_count() > 0))
     }
 
     /// The next buffer of the body: at least `needed` bytes, aligned for Arrow to read values from it.

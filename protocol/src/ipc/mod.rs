@@ -6,6 +6,16 @@
 //! `arrow-ipc` decodes column bodies and lays out nested columns. Its own stream decoder is not used: it drops
 //! per-message metadata, and it waits for one byte more than a message without a body has, which deadlocks a
 //! lockstep stream. WIRE_PROTOCOL 2, Appendices A to D.
+//!
+//! What Arrow's format leaves open, or older versions of it had, is read as pyarrow reads it:
+//!
+//! | in a record batch | is |
+//! | --- | --- |
+//! | a null count of -1 | counted from the validity bitmap, which must be there; other negative counts are refused |
+//! | a union in metadata version V4, with a validity bitmap | read, if it has no nulls |
+//! | a child longer than its struct, sparse union or fixed-size list | cut to the length that counts |
+//! | a column of text or bytes without rows, whose one offset is not 0 | an empty column |
+//! | a dictionary that is `ordered` | read and kept so; a parameter may be either, whatever the method declares |
 
 // Where things are:
 //
@@ -19,6 +29,7 @@
 // | `dictionaries` | the dictionaries of a stream |
 // | `flat` | batches of flat columns, decoded here |
 // | `check` | what must hold before Arrow decodes any other body |
+// | `nodes` | null counts and lengths of columns that Arrow wants exact |
 // | `null_slots` | text under nulls, which may be any bytes |
 // | `relaid` | bodies that are compressed or misaligned, laid out anew |
 // | `schema` | a schema decoded, or encoded once and sent many times |
@@ -39,6 +50,7 @@ mod flat;
 mod frames;
 mod layout;
 pub mod metadata;
+mod nodes;
 mod null_slots;
 mod outbox;
 mod reader;

@@ -37,6 +37,7 @@ pub(crate) fn has_text(field: &Field) -> bool {
 pub(crate) fn clear<'f>(
     batch: &RecordBatch<'_>,
     fields: impl Iterator<Item = &'f Field>,
+    unions_have_validity: bool,
     places: &[Pair],
     body: &mut [u8],
     account: &Account,
@@ -44,6 +45,7 @@ pub(crate) fn clear<'f>(
     let mut walk = Walk {
         nodes: batch.nodes().unwrap_or_default().iter(),
         variadic: batch.variadicBufferCounts().unwrap_or_default().iter(),
+        unions_have_validity,
         places: places.iter(),
         body,
         account,
@@ -60,6 +62,7 @@ type Dead = Option<(BooleanBuffer, Reservation)>;
 struct Walk<'a> {
     nodes: flatbuffers::VectorIter<'a, FieldNode>,
     variadic: flatbuffers::VectorIter<'a, i64>,
+    unions_have_validity: bool,
     places: std::slice::Iter<'a, Pair>,
     body: &'a mut [u8],
     account: &'a Account,
@@ -78,7 +81,8 @@ impl Walk<'_> {
                 return self.field(values, None);
             }
             DataType::Union(children, mode) => {
-                self.skip(if *mode == UnionMode::Dense { 2 } else { 1 });
+                let validity = usize::from(self.unions_have_validity);
+                self.skip(validity + if *mode == UnionMode::Dense { 2 } else { 1 });
                 let above = above.filter(|_| *mode == UnionMode::Sparse);
                 return children.iter().try_for_each(|(_, child)| self.field(child, above));
             }

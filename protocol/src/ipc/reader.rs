@@ -305,7 +305,7 @@ impl Reader {
         schema: &ReceivedSchema,
         body: Bytes,
     ) -> Result<RecordBatch, MessageError> {
-        let version = version(envelope, &schema.shape)?;
+        let version = version(envelope)?;
         self.stream.dictionaries.note_batch();
         if schema.flat && schema.shape.columns > 0 {
             self.arrays.reserve(&schema.shape, 0, &self.account)?;
@@ -321,9 +321,9 @@ impl Reader {
         let table = root::<arrow_ipc::RecordBatch<'_>>(&self.scratch)?;
         let buffers = table.buffers().map_or(0, |buffers| buffers.len());
         let fields = schema.schema().fields().iter().map(AsRef::as_ref);
-        let shape = &schema.shape;
-        self.arrays.reserve(shape, buffers, &self.account)?;
-        let decoded = check_batch(&table, fields, shape, &body, &self.limits)?;
+        let shape = schema.shape.in_version(version);
+        self.arrays.reserve(&shape, buffers, &self.account)?;
+        let checked = check_batch(&table, fields, &shape, &body, &self.limits)?;
         if shape.columns == 0 {
             let options = RecordBatchOptions::new().with_row_count(usize::try_from(table.length()).ok());
             return Ok(RecordBatch::try_new_with_options(schema.schema().clone(), vec![], &options)?);
@@ -333,9 +333,9 @@ impl Reader {
             account: &self.account,
             dictionaries: &self.stream.dictionaries,
             version,
-            decoded,
+            checked,
         }
-        .columns(table, schema.nullable(), shape, body)?;
+        .columns(table, schema.nullable(), &shape, body)?;
         let (_, columns, rows) = decoded.into_parts();
         assemble(schema, columns, rows)
     }
@@ -367,23 +367,24 @@ impl Reader {
             expected: "a dictionary batch with values".into(),
             got: "none".into(),
         })?;
-        let version = version(envelope, &field.shape)?;
+        let version = version(envelope)?;
         let fields = field.schema.fields().iter().map(AsRef::as_ref);
-        let decoded = check_batch(&batch, fields, &field.shape, &body, &self.limits)?;
+        let shape = field.shape.in_version(version);
+        let checked = check_batch(&batch, fields, &shape, &body, &self.limits)?;
         // Batches that refer to them have Arrow find their nulls again.
-        let (most, logical) = (SMALL_SCRATCH_BYTES * 8, decoded.logical.saturating_mul(8));
+        let (most, logical) = (SMALL_SCRATCH_BYTES * 8, checked.logical.saturating_mul(8));
         ensure(logical <= most, || format!("at most {most} values without bytes in a dictionary"), logical)?;
-        self.stream.dictionaries.check(id, decoded.bytes, is_delta, &self.limits)?;
+        self.stream.dictionaries.check(id, checked.bytes, is_delta, &self.limits)?;
         let values = Decode {
             relayer: &mut self.relayer,
             account: &self.account,
             dictionaries: &self.stream.dictionaries,
             version,
-            decoded,
+            checked,
         }
-        .columns(batch, &field.schema, &field.shape, body)?;
+        .columns(batch, &field.schema, &shape, body)?;
         let values = values.column(0).clone();
-        self.stream.dictionaries.insert(id, values, decoded.bytes, is_delta, &self.account)
+        self.stream.dictionaries.insert(id, values, checked.bytes, is_delta, &self.account)
     }
 }
 
@@ -405,13 +406,12 @@ impl Arrays {
     }
 }
 
-/// The format's version. V4 differs only in that unions have a validity buffer, which nobody sends any more.
-fn version(envelope: &Envelope, shape: &Shape) -> Result<MetadataVersion, MessageError> {
+/// The format's version. V4 differs only in that unions have a validity bitmap.
+fn version(envelope: &Envelope) -> Result<MetadataVersion, MessageError> {
     match MetadataVersion(envelope.version) {
-        MetadataVersion::V5 => Ok(MetadataVersion::V5),
-        MetadataVersion::V4 if shape.unions == 0 => Ok(MetadataVersion::V4),
+        version @ (MetadataVersion::V5 | MetadataVersion::V4) => Ok(version),
         other => Err(MessageError::Inconsistent {
-            expected: "metadata version V5, or V4 without unions".into(),
+            expected: "metadata version V4 or V5".into(),
             got: format!("{other:?}"),
         }),
     }

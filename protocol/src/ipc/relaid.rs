@@ -6,10 +6,10 @@
 use super::check::{buffer_range, decompressed_buffer_len};
 use super::envelope::Pair;
 use super::error::MessageError;
-use super::null_slots;
 use super::schema::Shape;
+use super::{nodes, null_slots};
 use crate::memory::{Account, Reservation, aligned};
-use arrow_ipc::{Buffer, CompressionType, RecordBatch, RecordBatchArgs};
+use arrow_ipc::{Buffer, CompressionType, FieldNode, RecordBatch, RecordBatchArgs};
 use arrow_schema::Fields;
 use bytes::Bytes;
 use flatbuffers::FlatBufferBuilder;
@@ -64,6 +64,16 @@ pub(crate) fn must_be_relaid(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]
     shape.alignment > super::ALIGNMENT && batch.buffers().into_iter().flatten().any(is_misplaced)
 }
 
+/// What is put right in a batch that is laid out anew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repairs {
+    /// Nodes are [amended](nodes::amended).
+    pub(crate) nodes: bool,
+    /// Text under nulls is cleared.
+    pub(crate) text: bool,
+    pub(crate) unions_have_validity: bool,
+}
+
 impl Relayer {
     /// Gives back memory for headers beyond so many bytes.
     pub(crate) fn trim(&mut self, most: usize) {
@@ -74,15 +84,15 @@ impl Relayer {
         }
     }
 
-    /// Copies the buffers of a batch, decompressed, into one body. Returns the batch's header for it and the body. Of
-    /// fields that are named, text under nulls is cleared.
+    /// Copies the buffers of a batch, decompressed, into one body. Returns the batch's header for it and the body.
     ///
     /// The batch has been checked against its schema, its body and the limits.
     pub(crate) fn relay(
         &mut self,
         batch: &RecordBatch<'_>,
         body: &[u8],
-        cleared: Option<&Fields>,
+        fields: &Fields,
+        repairs: Repairs,
         account: &Account,
     ) -> Result<(&[u8], Bytes), MessageError> {
         let codec = batch.compression().map(|compression| compression.codec());
@@ -108,12 +118,18 @@ impl Relayer {
                 None => to.copy_from_slice(from),
             }
         }
-        if let Some(fields) = cleared {
-            null_slots::clear(batch, fields.iter().map(AsRef::as_ref), &places, &mut memory, account)?;
+        let fields = || fields.iter().map(AsRef::as_ref);
+        let unions_have_validity = repairs.unions_have_validity;
+        if repairs.text {
+            null_slots::clear(batch, fields(), unions_have_validity, &places, &mut memory, account)?;
         }
+        let nodes = match repairs.nodes {
+            true => nodes::amended(batch, fields(), unions_have_validity, &mut places, &memory),
+            false => batch.nodes().into_iter().flatten().copied().collect(),
+        };
         // A header lists many buffers of few bytes at most; what it takes is small beside them.
         reservation.charge(places.len() * size_of::<Buffer>());
-        Ok((self.header(batch, &places), reservation.hold(memory)))
+        Ok((self.header(batch, &nodes, &places), reservation.hold(memory)))
     }
 
     /// Decompresses one buffer, with the length before it, into exactly the memory for it.
@@ -161,14 +177,13 @@ impl Relayer {
         }
     }
 
-    /// The batch's header with its buffers at these places.
-    fn header(&mut self, batch: &RecordBatch<'_>, places: &[Pair]) -> &[u8] {
+    /// The batch's header with these nodes, and its buffers at these places.
+    fn header(&mut self, batch: &RecordBatch<'_>, nodes: &[FieldNode], places: &[Pair]) -> &[u8] {
         let header = &mut self.header;
         header.reset();
-        let nodes: Vec<_> = batch.nodes().into_iter().flatten().copied().collect();
         let buffers: Vec<_> = places.iter().map(|Pair(offset, len)| Buffer::new(*offset, *len)).collect();
         let variadic: Option<Vec<_>> = batch.variadicBufferCounts().map(|counts| counts.iter().collect());
-        let nodes = Some(header.create_vector(&nodes));
+        let nodes = Some(header.create_vector(nodes));
         let buffers = Some(header.create_vector(&buffers));
         let variadic = variadic.map(|counts| header.create_vector(&counts));
         let arguments = RecordBatchArgs {

@@ -48,13 +48,33 @@ pub(crate) struct Shape {
     pub(crate) buffers: usize,
     pub(crate) views: usize,
     pub(crate) unions: usize,
+    /// Unions have a validity bitmap, as before metadata version V5.
+    pub(crate) unions_have_validity: bool,
     /// What addresses of values are a multiple of: 8, or 16 where some type needs it.
     pub(crate) alignment: usize,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { columns: 0, nodes: 0, buffers: 0, views: 0, unions: 0, alignment: super::ALIGNMENT }
+        Self {
+            columns: 0,
+            nodes: 0,
+            buffers: 0,
+            views: 0,
+            unions: 0,
+            unions_have_validity: false,
+            alignment: super::ALIGNMENT,
+        }
+    }
+}
+
+impl Shape {
+    /// The shape of a batch in this version of the format.
+    pub(crate) fn in_version(self, version: MetadataVersion) -> Self {
+        if version >= MetadataVersion::V5 {
+            return self;
+        }
+        Self { buffers: self.buffers + self.unions, unions_have_validity: true, ..self }
     }
 }
 

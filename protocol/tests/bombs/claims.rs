@@ -4,6 +4,7 @@ use super::common::batches::schema;
 use super::common::messages::Header;
 use super::*;
 use allocation_counter::measure;
+use arrow_ipc::CompressionType;
 use arrow_schema::{DataType, Field, Fields, UnionMode};
 use std::sync::Arc;
 use vgi_rpc_protocol::ipc::{EncodedSchema, MessageError};
@@ -86,6 +87,26 @@ fn rows_without_bytes_are_counted_and_not_held() {
             assert!(refused, "{rows} rows of {data_type}: {result:?}");
         }
     }
+}
+
+/// Nodes that are amended, because their nulls were not counted or they are longer than what is around them.
+#[test]
+fn rows_without_bytes_that_are_amended_are_not_held() {
+    let most = Limits::default().max_rows as i64;
+    let structure = DataType::Struct(Fields::from(vec![Field::new("none", DataType::Null, true)]));
+    let list = DataType::FixedSizeList(field(DataType::Null), 1);
+    for (data_type, rows, nodes) in [
+        (DataType::Null, most, vec![(most, -1)]),
+        (structure.clone(), most, vec![(most, 0), (most, -1)]),
+        (structure, 1, vec![(1, 0), (most, most)]),
+        (list.clone(), most, vec![(most, 0), (most, -1)]),
+        (list, 1, vec![(1, 0), (most, most)]),
+    ] {
+        assert_eq!(read_rows(&data_type, &nodes, rows), Ok(1), "{data_type} {nodes:?}");
+    }
+    // Without a bitmap there is nothing to count.
+    let result = read_rows(&DataType::Struct(Fields::empty()), &[(most, -1)], most);
+    assert!(matches!(result, Err(ReadError::Message(MessageError::Inconsistent { .. }))), "{result:?}");
 }
 
 /// Lists of lists, of which each level has many times the values of the one above.
@@ -172,6 +193,36 @@ fn views_that_show_far_more_text_than_there_is_are_refused() {
     assert!(expected.contains("views"), "{expected}");
 }
 
+/// Views in a compressed body are read once it is laid out anew, whether or not its nodes are amended.
+#[test]
+fn compressed_views_that_show_far_more_text_than_there_is_are_refused() {
+    let (text, views) = (1 << 20, 60_000_usize);
+    let view = [i32::to_le_bytes(text), *b"xxxx", [0; 4], [0; 4]].concat();
+    let parts = [vec![0xff; views / 8], view.repeat(views), vec![b'x'; text as usize]];
+    let (mut body, mut buffers) = (Vec::new(), Vec::new());
+    for part in parts {
+        buffers.push((body.len() as i64, 8 + part.len() as i64));
+        // The length that says that the buffer was left uncompressed.
+        body.extend((-1_i64).to_le_bytes());
+        body.extend(part);
+        body.resize(body.len().next_multiple_of(8), 0);
+    }
+    for nulls in [0, -1] {
+        let header = Header {
+            variadic_counts: Some(vec![1]),
+            compression: Some(CompressionType::ZSTD),
+            ..Header::with_body(body.len() as i64)
+        };
+        let batch = header.batch(views as i64, &[(views as i64, nulls)], &buffers);
+        let bytes = [&stream(DataType::Utf8View, &batch)[..], &body].concat();
+        let (_, result) = read(&bytes.into(), Limits::default());
+        let Err(ReadError::Message(MessageError::Inconsistent { expected, .. })) = result else {
+            panic!("{nulls} nulls: {result:?}")
+        };
+        assert!(expected.contains("views"), "{nulls} nulls: {expected}");
+    }
+}
+
 /// One value as the columns of a batch: each would be read, and copied where it lies wrong.
 #[test]
 fn buffers_that_are_the_same_bytes_are_refused() {
@@ -206,11 +257,13 @@ fn buffers_that_are_the_same_bytes_are_refused() {
 fn nulls_where_none_may_be_are_refused_before_they_are_written_out() {
     let null = |name: &str| Field::new(name, DataType::Null, false);
     let most = i64::from(i32::MAX);
-    let structure = DataType::Struct(vec![null("child")].into());
-    let batch = Header::default().batch(most, &[(most, 0), (most, most)], &[(0, 0)]);
-    let (taken, result) = read(&stream(structure, &batch), Limits::default());
-    assert!(matches!(result, Err(ReadError::Message(MessageError::Inconsistent { .. }))), "{result:?}");
-    assert_below("a structure of nulls", taken, 64 * KIB);
+    for nulls in [most, -1] {
+        let structure = DataType::Struct(vec![null("child")].into());
+        let batch = Header::default().batch(most, &[(most, 0), (most, nulls)], &[(0, 0)]);
+        let (taken, result) = read(&stream(structure, &batch), Limits::default());
+        assert!(matches!(result, Err(ReadError::Message(MessageError::Inconsistent { .. }))), "{result:?}");
+        assert_below("a structure of nulls", taken, 64 * KIB);
+    }
 
     // As many as other columns have bits are compared, and the error is Arrow's.
     let structure = DataType::Struct(vec![null("child")].into());

@@ -139,7 +139,9 @@ fn counts_and_lengths_that_contradict_the_schema_are_refused() {
     refuse(header.batch(1, &[(2, 0)], &good), "");
     refuse(header.batch(1, &[(-1, 0)], &good), "");
     refuse(header.batch(1, &[(1, 2)], &good), "nulls");
-    refuse(header.batch(1, &[(1, -1)], &good), "nulls");
+    refuse(header.batch(1, &[(1, -2)], &good), "nulls");
+    // Not counted, with no bitmap to count from.
+    refuse(header.batch(1, &[(1, -1)], &good), "a buffer of 1 bytes");
     refuse(header.batch(1, &[(1, 0)], &[(0, 0)]), "buffer");
     refuse(header.batch(1, &[(1, 0)], &[(0, 0), (0, 8), (0, 8)]), "buffer");
     refuse(header.batch(1, &[(1, 0)], &[(0, 0), (0, 9)]), "body of 8 bytes");

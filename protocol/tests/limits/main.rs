@@ -7,6 +7,7 @@ mod common;
 mod answers;
 mod compression;
 mod damage;
+mod decisions;
 mod dictionaries;
 mod lies;
 mod null_slots;
