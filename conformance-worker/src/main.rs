@@ -21,6 +21,7 @@ use vgi_rpc_http::Address;
 use vgi_rpc_protocol::service::Service;
 
 fn main() -> ExitCode {
+    vgi_rpc_memory::return_freed_memory();
     match serve(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

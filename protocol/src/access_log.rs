@@ -3,6 +3,7 @@
 //!
 //! Writing lines somewhere is a driver's work, and so is knowing what time it is.
 
+use crate::one_line::is_escaped;
 use crate::service::{CallRecord, MethodKind};
 use crate::wire::text::{self, Limit};
 use chrono::{DateTime, Utc};
@@ -61,8 +62,26 @@ pub fn line_within(record: &CallRecord, now: Duration, dropped: u64, max_record_
             Value::Object(fields).to_string()
         }
     };
+    line = escaped(line);
     line.push('\n');
     line
+}
+
+/// JSON in which what steers a terminal or divides lines is escaped too, where JSON itself would leave it.
+fn escaped(json: String) -> String {
+    if !json.contains(is_escaped) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + json.len() / 8);
+    for letter in json.chars() {
+        if is_escaped(letter) {
+            // All of them are in the basic plane.
+            escaped.push_str(&format!("\\u{:04x}", u32::from(letter)));
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
 }
 
 fn fields(record: &CallRecord, now: Duration, dropped: u64) -> Map<String, Value> {
@@ -154,4 +173,18 @@ fn timestamp(now: Duration) -> String {
 /// Rounded to two decimal places.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e5).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_escaped_and_means_the_same() {
+        let value = json!({ "name": "a\u{9b}1m\u{202e}b\u{2028}\u{7f}\u{1b}é" });
+        let line = escaped(value.to_string());
+        assert!(!line.contains(is_escaped), "{line}");
+        assert!(line.contains('é'));
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
+    }
 }

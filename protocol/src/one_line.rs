@@ -35,7 +35,7 @@ impl Write for Escaping<'_, '_> {
 }
 
 /// Control characters, line and paragraph separators, and what overrides the direction of text.
-fn is_escaped(letter: char) -> bool {
+pub(crate) fn is_escaped(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }

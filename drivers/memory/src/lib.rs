@@ -26,6 +26,31 @@ pub fn default_budget() -> Budget {
     Budget::new(usize::try_from(available() / SHARE).unwrap_or(usize::MAX))
 }
 
+/// Has the allocator of glibc give freed memory back to the system, for the whole process from now on. Does nothing with
+/// other allocators.
+///
+/// By itself glibc keeps what large buffers leave behind, in a pool for each of many threads: after messages of some
+/// megabytes from many clients a process can hold several times its budget, with nothing in use. A worker that serves
+/// strangers calls this first in `main`, unless it brings an allocator of its own. Blocks of a mebibyte and more then come
+/// from the system one by one, and threads share a few pools.
+pub fn return_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const LARGE_BLOCK: libc::c_int = 1 << 20;
+        let pools = std::thread::available_parallelism().map_or(1, |count| count.get());
+        let pools = libc::c_int::try_from(pools).unwrap_or(libc::c_int::MAX);
+        let settings = [
+            (libc::M_MMAP_THRESHOLD, LARGE_BLOCK),
+            (libc::M_TRIM_THRESHOLD, LARGE_BLOCK),
+            (libc::M_ARENA_MAX, pools),
+        ];
+        for (setting, value) in settings {
+            // SAFETY: `mallopt` takes two integers, may be called at any time, and locks what it changes.
+            unsafe { libc::mallopt(setting, value) };
+        }
+    }
+}
+
 /// Bytes of memory that this process may use: the least of the physical memory, the limits of its control group and of
 /// the groups around it, and its own limits on address space and data (`RLIMIT_AS`, `RLIMIT_DATA`).
 pub fn available() -> u64 {

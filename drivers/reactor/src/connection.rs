@@ -153,9 +153,9 @@ impl<M: Machine> Connection<M> {
         is_owner
     }
 
-    /// Bytes that the machine holds for its peer; 0 while a thread has it.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.driven.try_lock().map_or(0, |driven| driven.machine.held_bytes())
+    /// Bytes that the machine holds for its peer, and bytes that the peer has sent so far; zeros while a thread has it.
+    pub(crate) fn held_and_received(&self) -> (usize, u64) {
+        self.driven.try_lock().map_or((0, 0), |driven| (driven.machine.held_bytes(), driven.received))
     }
 
     /// What the connection waits for, since when there was no progress, and when that wait began; `None` while a

@@ -6,6 +6,8 @@
 use crate::machine::Acceptor;
 use crate::shared::{Shared, State};
 use crate::timeouts::Wait;
+use mio::Token;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// How often connections are looked at while memory is short.
@@ -14,9 +16,14 @@ const LOOK: Duration = Duration::from_millis(100);
 const LEAST_HELD: usize = 64 << 10;
 /// A connection that moved something this lately is left alone, in milliseconds, unless it moves little.
 const GRACE: u64 = 250;
-/// Moving little: less than 64 bytes in a millisecond, since a second or more.
+/// An open stream may wait for its client so long, in milliseconds, and hold so many bytes meanwhile.
+const STREAM_GRACE: u64 = 10_000;
+const STREAM_HELD: usize = 1 << 20;
+/// Moving little: less than 64 bytes in a millisecond, over a second or more.
 const SLOW_BYTES: u64 = 64;
 const SLOW_MILLIS: u64 = 1000;
+/// What was seen of a connection is of no use after so long, in milliseconds.
+const FORGET: u64 = 10_000;
 /// This part of the candidates is closed at one look, and one at least.
 const PART: usize = 8;
 
@@ -26,6 +33,27 @@ pub(crate) struct Shortage {
     /// Refusals that were seen.
     refusals: u64,
     next_look: Option<Instant>,
+    /// What connections had sent at an earlier look, a second ago or more where there was one.
+    seen: HashMap<Token, Sample>,
+}
+
+/// What a connection had sent at one time.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    received: u64,
+    /// In the server's milliseconds.
+    at: u64,
+}
+
+/// A connection that waits, as one look sees it.
+#[derive(Clone, Copy, Debug)]
+struct Holder {
+    wait: Wait,
+    held: usize,
+    received: u64,
+    /// When it last moved something, and when its wait began.
+    progress: u64,
+    began: u64,
 }
 
 impl<A: Acceptor> Shared<A> {
@@ -48,15 +76,22 @@ impl<A: Acceptor> Shared<A> {
         shortage.refusals = refusals;
         shortage.next_look = now.checked_add(LOOK);
         let millis = self.now();
+        shortage.seen.retain(|_, sample| millis.saturating_sub(sample.at) < FORGET);
         let mut candidates = Vec::new();
         for connection in state.connections.values() {
-            match connection.waiting() {
-                Some((Wait::Idle | Wait::Stream, ..)) => connection.release_memory(),
-                Some((Wait::Body | Wait::Output, progress, began)) => {
-                    let speed = speed(connection.held_bytes(), millis, progress, began);
-                    candidates.extend(speed.map(|speed| (speed, connection.clone())));
+            let Some((wait, progress, began)) = connection.waiting() else { continue };
+            if let Wait::Idle | Wait::Stream = wait {
+                connection.release_memory();
+            }
+            let (held, received) = connection.held_and_received();
+            let holder = Holder { wait, held, received, progress, began };
+            let speed = holder.speed(shortage.seen.get(&connection.token), millis);
+            candidates.extend(speed.map(|speed| (speed, connection.clone())));
+            if held >= LEAST_HELD {
+                let sample = shortage.seen.entry(connection.token).or_insert(Sample { received, at: millis });
+                if millis.saturating_sub(sample.at) >= SLOW_MILLIS {
+                    *sample = Sample { received, at: millis };
                 }
-                _ => {}
             }
         }
         candidates.sort_unstable_by_key(|(speed, _)| *speed);
@@ -70,28 +105,63 @@ impl<A: Acceptor> Shared<A> {
     }
 }
 
-/// How many bytes a connection has moved in a millisecond since its wait began; `None` if it is not to be closed.
-fn speed(held: usize, now: u64, progress: u64, began: u64) -> Option<u64> {
-    if held < LEAST_HELD {
-        return None;
+impl Holder {
+    /// How many bytes the connection moves in a millisecond; `None` if it is not to be closed.
+    fn speed(&self, sample: Option<&Sample>, now: u64) -> Option<u64> {
+        let still = now.saturating_sub(self.progress);
+        match self.wait {
+            Wait::Stream => (self.held >= STREAM_HELD && still >= STREAM_GRACE).then_some(0),
+            Wait::Body | Wait::Output if self.held >= LEAST_HELD => {
+                let age = now.saturating_sub(self.began).max(1);
+                let whole = self.held as u64 / age;
+                // A fast beginning does not make up for a slow end.
+                let lately = sample.filter(|_| self.wait == Wait::Body).and_then(|sample| {
+                    let time = now.saturating_sub(sample.at);
+                    (time >= SLOW_MILLIS).then(|| self.received.saturating_sub(sample.received) / time)
+                });
+                let speed = lately.map_or(whole, |lately| lately.min(whole));
+                let is_slow = (age >= SLOW_MILLIS && whole < SLOW_BYTES)
+                    || lately.is_some_and(|lately| lately < SLOW_BYTES);
+                (still >= GRACE || is_slow).then_some(speed)
+            }
+            _ => None,
+        }
     }
-    let age = now.saturating_sub(began).max(1);
-    let speed = held as u64 / age;
-    let is_still = now.saturating_sub(progress) >= GRACE;
-    (is_still || (age >= SLOW_MILLIS && speed < SLOW_BYTES)).then_some(speed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn body(held: usize, progress: u64, began: u64) -> Holder {
+        Holder { wait: Wait::Body, held, received: held as u64, progress, began }
+    }
+
     #[test]
     fn those_that_hold_little_or_move_much_are_left_alone() {
-        assert_eq!(speed(LEAST_HELD - 1, 10_000, 0, 0), None);
-        assert_eq!(speed(1 << 20, 10_000, 9_900, 0), None, "a hundred bytes in a millisecond");
-        assert_eq!(speed(1 << 20, 10_000, 9_700, 0), Some(104), "nothing for 300 ms");
-        assert_eq!(speed(1 << 19, 10_000, 10_000, 0), Some(52), "always something, but little");
-        assert_eq!(speed(1 << 19, 500, 500, 0), None, "it has only begun");
-        assert_eq!(speed(usize::MAX, 0, 0, 0), None);
+        assert_eq!(body(LEAST_HELD - 1, 0, 0).speed(None, 10_000), None);
+        assert_eq!(body(1 << 20, 9_900, 0).speed(None, 10_000), None, "a hundred bytes in a millisecond");
+        assert_eq!(body(1 << 20, 9_700, 0).speed(None, 10_000), Some(104), "nothing for 300 ms");
+        assert_eq!(body(1 << 19, 10_000, 0).speed(None, 10_000), Some(52), "always something, but little");
+        assert_eq!(body(1 << 19, 500, 0).speed(None, 500), None, "it has only begun");
+        assert_eq!(body(usize::MAX, 0, 0).speed(None, 0), None);
+    }
+
+    #[test]
+    fn a_fast_beginning_does_not_make_up_for_a_slow_end() {
+        let holder = body(30 << 20, 10_000, 0);
+        assert_eq!(holder.speed(None, 10_000), None, "3,000 bytes in a millisecond, as far as is known");
+        let sample = Sample { received: holder.received - 100, at: 8_000 };
+        assert_eq!(holder.speed(Some(&sample), 10_000), Some(0), "100 bytes in two seconds");
+        let sample = Sample { received: holder.received - 1_000_000, at: 8_000 };
+        assert_eq!(holder.speed(Some(&sample), 10_000), None);
+    }
+
+    #[test]
+    fn open_streams_are_closed_for_much_memory_after_a_long_silence_only() {
+        let stream = Holder { wait: Wait::Stream, ..body(20 << 20, 1_000, 0) };
+        assert_eq!(stream.speed(None, 10_000), None);
+        assert_eq!(stream.speed(None, 11_000), Some(0));
+        assert_eq!(Holder { held: 1000, ..stream }.speed(None, 100_000), None);
     }
 }

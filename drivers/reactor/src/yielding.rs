@@ -1,7 +1,7 @@
 //! Which connection gives way when the server is full and a peer waits to be accepted.
 //!
 //! Connections that have never sent a byte give way, and with [`GiveWay::Idle`] also those that wait for their next
-//! request. The holder with the most connections loses one first, so that a peer that takes many places loses its own
+//! request or have stopped in the middle of one. The holder with the most connections loses one first, so that a peer that takes many places loses its own
 //! and not those of others. A connection that is asked to give way is read once more before it is closed: what
 //! arrived in the meantime is served.
 //!
@@ -42,8 +42,8 @@ pub enum GiveWay {
     /// Those that have never sent a byte, the oldest of them first.
     #[default]
     Silent,
-    /// Those, and then those in [`Phase::Idle`](crate::Phase::Idle) for a second or more, the longest first. For
-    /// protocols whose clients connect again, such as HTTP.
+    /// Those, then those in [`Phase::Idle`](crate::Phase::Idle) for a second or more, then those that have sent nothing
+    /// for as long in the middle of a request, the longest first. For protocols whose clients connect again, such as HTTP.
     Idle,
 }
 
@@ -81,6 +81,8 @@ pub(crate) enum Rank {
     Silent(u64),
     /// It waits for its next request; since when.
     Idle(u64),
+    /// It has stopped in the middle of a request; since when.
+    Stalled(u64),
 }
 
 /// A connection that may give way.
@@ -162,7 +164,9 @@ impl<A: Acceptor> Shared<A> {
         match self.options.give_way {
             GiveWay::Never => false,
             GiveWay::Silent => wait == Wait::Fresh,
-            GiveWay::Idle => matches!(wait, Wait::Fresh | Wait::Idle | Wait::Released),
+            GiveWay::Idle => {
+                matches!(wait, Wait::Fresh | Wait::Idle | Wait::Released | Wait::Head | Wait::Body)
+            }
         }
     }
 
@@ -172,9 +176,9 @@ impl<A: Acceptor> Shared<A> {
         let may_go = self.gives_way(wait);
         match wait {
             Wait::Fresh => may_go.then_some(Rank::Silent(began)),
-            _ => {
-                (may_go && progress.saturating_add(IDLE_GRACE) <= self.now()).then_some(Rank::Idle(progress))
-            }
+            _ if !may_go || progress.saturating_add(IDLE_GRACE) > self.now() => None,
+            Wait::Head | Wait::Body => Some(Rank::Stalled(progress)),
+            _ => Some(Rank::Idle(progress)),
         }
     }
 

@@ -135,13 +135,15 @@ fn rude(place: &Place, random: &mut Random) {
         0 => {}
         // A part of a request.
         1 | 2 => drop(socket.write_all(&request[..random.below(request.len())])),
-        // A part of a request, and word that there is no more: the server closes.
+        // A part of a request, and word that there is no more: the server says that it is cut short, or nothing if no byte
+        // of a message came, and closes.
         3 => {
             socket.write_all(&request[..random.below(request.len())]).unwrap();
             shutdown(&*socket, Shutdown::Write).unwrap();
             let mut answer = Vec::new();
             socket.read_to_end(&mut answer).unwrap();
-            assert!(answer.is_empty(), "expected no answer, got {} bytes", answer.len());
+            let says = String::from_utf8_lossy(&answer);
+            assert!(answer.is_empty() || says.contains("ArrowInvalid"), "expected an error, got {says:?}");
         }
         // Garbage, before or in the middle of a request. The server may close before it has read everything.
         4 | 5 => {

@@ -196,6 +196,11 @@ impl Account {
         Reservation { account: self.clone(), bytes: 0 }
     }
 
+    /// True when the budget has nothing left, so that nothing more is to be taken up before something was sent.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.0.as_ref().is_some_and(|ledger| ledger.budget.used() >= ledger.budget.limit())
+    }
+
     /// True when memory may be kept for later use.
     pub(crate) fn has_room(&self) -> bool {
         self.0.as_ref().is_none_or(|ledger| ledger.budget.has_room())
@@ -299,7 +304,9 @@ impl<M: AsRef<[u8]>> AsRef<[u8]> for Held<M> {
 
 /// The budget has less left than was wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("out of memory budget: {wanted} bytes are needed, {used} of {limit} are in use")]
+#[error(
+    "the memory budget has no room for {wanted} bytes more: {used} of {limit} are in use, by all connections together"
+)]
 pub struct OverBudget {
     /// Bytes that were to be reserved.
     pub wanted: usize,

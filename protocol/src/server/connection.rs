@@ -290,7 +290,9 @@ impl Connection {
             if let State::Answering | State::Turn { .. } = self.state {
                 return Ok(Next::NeedCommand);
             }
-            if self.response.outbox.len() > self.config.limits.max_buffered_output {
+            let waiting = self.response.outbox.len();
+            let is_short = waiting > 0 && self.config.account.is_exhausted();
+            if is_short || waiting > self.config.limits.max_buffered_output {
                 return Ok(Next::NeedDrain);
             }
             match self.reader.next_item() {

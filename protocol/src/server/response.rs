@@ -8,6 +8,9 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::sync::Arc;
 
+/// Logs and errors of so few bytes are written whatever the budget has left.
+const SHORT_BYTES: usize = 4 << 10;
+
 /// Writes one response after another. Which streams a response has, and in what order, is its owner's business.
 #[derive(Debug)]
 pub(crate) struct ResponseWriter {
@@ -60,6 +63,10 @@ impl ResponseWriter {
     /// Writes a log on the open stream, or keeps it for the next one.
     pub(crate) fn log(&mut self, message: &LogMessage) {
         let metadata = message.to_metadata(&self.server_id, self.request_id());
+        if metadata.bytes_len() > SHORT_BYTES && self.outbox.reserve(metadata.bytes_len()).is_err() {
+            // A long log beyond the budget is no reason to lose the call.
+            return;
+        }
         if self.is_open() {
             self.write_empty(&metadata);
         } else {
@@ -89,12 +96,18 @@ impl ResponseWriter {
     /// Writes an error on the open stream.
     pub(crate) fn write_error(&mut self, error: &RpcError) {
         let (protocol, method) = (&self.origin.0, &self.origin.1);
-        let metadata = error.to_metadata(&ErrorContext {
+        let context = ErrorContext {
             server_id: &self.server_id,
-            request_id: self.request_id(),
+            request_id: (!self.request_id.is_empty()).then_some(self.request_id.as_str()),
             origin: (!method.is_empty()).then_some((protocol, method)),
             include_traceback: self.include_tracebacks,
-        });
+        };
+        let metadata = error.to_metadata(&context);
+        // A long text beyond the budget is left out. What takes its place is counted, and not refused.
+        let metadata = match self.outbox.reserve(metadata.bytes_len()) {
+            Err(over) if metadata.bytes_len() > SHORT_BYTES => RpcError::from(over).to_metadata(&context),
+            _ => metadata,
+        };
         self.write_empty(&metadata);
     }
 

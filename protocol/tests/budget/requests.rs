@@ -41,7 +41,7 @@ fn heard<const N: usize>(commands: [Command; N], answers: &[u8]) -> Vec<Told> {
 fn assert_exhausted(told: &[Told]) {
     let error = told.iter().find_map(Told::error).unwrap_or_else(|| panic!("{:?}", lines(told)));
     assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
-    assert!(error.message().contains("out of memory budget"), "{error}");
+    assert!(error.message().contains("the memory budget has no room"), "{error}");
     assert_eq!((error.retry_delay(), error.details().len()), (None, 0), "nothing says when to try again");
 }
 
@@ -283,7 +283,7 @@ fn a_result_that_does_not_fit_the_client_is_passed_over() {
         listen(client, &mut told);
     });
     let [Told::Failed(error), Told::Finished] = &told[..] else { panic!("{:?}", lines(&told)) };
-    assert!(error.message().contains("out of memory budget"), "{error}");
+    assert!(error.message().contains("the memory budget has no room"), "{error}");
     assert!(client.is_idle());
     assert_eq!(budget.used(), 0);
 }

@@ -189,6 +189,8 @@ impl Connection {
     }
 
     fn read_body(&mut self, max_bytes: u64) {
+        // What can never fit is too large, and not for the client to try again.
+        let max_bytes = max_bytes.min(self.shared.budget.limit().saturating_add(Budget::FLOOR_BYTES) as u64);
         let read = self.machine.read_body(max_bytes);
         debug_assert!(read.is_ok(), "a head came: {read:?}");
     }
@@ -212,7 +214,7 @@ impl Connection {
 
 /// The answer to a request that names a host which the server does not serve.
 fn misdirected() -> Response<Vec<Bytes>> {
-    let text = "expected Host to name a host that this server is allowed to serve, got another\n";
+    let text = "expected Host to name a host that this server serves, got another: its operator allows more by AllowedHosts\n";
     let mut response = Response::new(vec![Bytes::from_static(text.as_bytes())]);
     *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -86,7 +86,8 @@ impl HostCheck {
             AllowedHosts::Listed(listed) => {
                 for text in listed {
                     match Host::parse(text.as_bytes()) {
-                        Some((host, false)) => hosts.push(host),
+                        // Names are compared whole.
+                        Some((host, false)) if !text.contains('*') => hosts.push(host),
                         _ => return Err(ServerError::AllowedHost(text.clone())),
                     }
                 }
@@ -166,7 +167,16 @@ mod tests {
 
     #[test]
     fn what_is_not_a_host_cannot_be_listed() {
-        for host in ["", "example.org:443", "a b", "http://example.org", "user@example.org", "[::1", "."] {
+        for host in [
+            "",
+            "example.org:443",
+            "a b",
+            "http://example.org",
+            "user@example.org",
+            "[::1",
+            ".",
+            "*.example.org",
+        ] {
             let listed = AllowedHosts::Listed(vec![host.into()]);
             let refused = HostCheck::new(&listed, &Address::Tcp("127.0.0.1:80".parse().unwrap()), true);
             assert!(matches!(refused, Err(ServerError::AllowedHost(named)) if named == host), "{host:?}");
