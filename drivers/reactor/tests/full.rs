@@ -135,7 +135,7 @@ fn the_longest_idle_connection_gives_way_and_not_before_a_second() {
 
 #[test]
 fn connections_in_the_middle_of_something_do_not_give_way() {
-    let mut options = room_for(4, GiveWay::Idle);
+    let mut options = room_for(4, GiveWay::Silent);
     options.timeouts.output = Timeout::NEVER;
     let running = Running::new(options);
     let mut head = connected(&running, 1);
@@ -157,8 +157,29 @@ fn connections_in_the_middle_of_something_do_not_give_way() {
     assert_eq!(deaf.line().len(), 20_000 * 1024 + 1);
     running.world.gate.open();
     assert_eq!(at_work.line(), "waited\n");
-    // Now all of them are idle.
+    drop(head);
     assert_eq!(waiting.line(), "at last\n");
+}
+
+#[test]
+fn requests_that_have_stopped_give_way_where_idle_connections_do() {
+    let running = Running::new(room_for(3, GiveWay::Idle));
+    let mut at_work = connected(&running, 1);
+    at_work.send("wait\n");
+    running.world.gate.wait_for(1);
+    let mut head = connected(&running, 2);
+    head.send("ec");
+    let mut body = connected(&running, 3);
+    body.send("body 3\nab");
+    for number in ["one", "two"] {
+        let mut waiting = running.connect();
+        waiting.send(format!("echo {number}\n"));
+        assert_eq!(waiting.line(), format!("{number}\n"), "a second after the others have stopped");
+        // It is busy until both have given way.
+        waiting.send("ec");
+    }
+    running.world.gate.open();
+    assert_eq!(at_work.line(), "waited\n", "what is at work stays");
 }
 
 #[test]
