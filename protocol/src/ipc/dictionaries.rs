@@ -38,11 +38,13 @@ impl Dictionaries {
     }
 
     /// Decoded bytes of all dictionaries.
+    #[inline]
     pub(crate) fn bytes(&self) -> u64 {
         self.total
     }
 
     /// Forgets everything, at the end of a stream. Costs nothing when there is nothing.
+    #[inline]
     pub(crate) fn clear(&mut self) {
         if self.messages > 0 || !self.values.is_empty() {
             *self = Self::default();
@@ -50,6 +52,7 @@ impl Dictionaries {
     }
 
     /// Counts a record batch.
+    #[inline]
     pub(crate) fn note_batch(&mut self) {
         self.messages = 0;
     }

@@ -261,9 +261,8 @@ impl Reader {
             }
             (MessageType::RecordBatch, Some(schema)) => {
                 let metadata = envelope.metadata(self.limits.max_metadata_entries)?;
-                let batch = self.batch(envelope, &schema, body);
-                self.trim();
-                Ok(Some(Item::Batch(batch?, metadata)))
+                let batch = self.batch(envelope, &schema, body)?;
+                Ok(Some(Item::Batch(batch, metadata)))
             }
             (MessageType::DictionaryBatch, Some(schema)) => {
                 let result = self.dictionary(envelope, &schema, body);
@@ -317,6 +316,19 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
+        let batch = self.batch_by_arrow(envelope, schema, body, version);
+        self.trim();
+        batch
+    }
+
+    /// A batch that is not decoded here. Leaves scratch memory behind.
+    fn batch_by_arrow(
+        &mut self,
+        envelope: &Envelope,
+        schema: &ReceivedSchema,
+        body: Bytes,
+        version: MetadataVersion,
+    ) -> Result<RecordBatch, MessageError> {
         let _scratch = self.reroot(envelope, schema)?;
         let table = root::<arrow_ipc::RecordBatch<'_>>(&self.scratch)?;
         let buffers = table.buffers().map_or(0, |buffers| buffers.len());

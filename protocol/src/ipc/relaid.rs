@@ -76,6 +76,7 @@ pub(crate) struct Repairs {
 
 impl Relayer {
     /// Gives back memory for headers beyond so many bytes.
+    #[inline]
     pub(crate) fn trim(&mut self, most: usize) {
         // The builder says how long its last header was, of which it has twice as much memory at most.
         if self.header_len > most / 2 {

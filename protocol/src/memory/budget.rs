@@ -197,6 +197,7 @@ impl Account {
     }
 
     /// True when the budget has nothing left, so that nothing more is to be taken up before something was sent.
+    #[inline]
     pub(crate) fn is_exhausted(&self) -> bool {
         self.0.as_ref().is_some_and(|ledger| ledger.budget.used() >= ledger.budget.limit())
     }
