@@ -10,7 +10,7 @@ pub enum Next<E> {
     NeedInput,
     /// The machine waits for a command: an earlier event is to be answered, or a call or request to be made.
     NeedCommand,
-    /// Too much output waits: send some of it first.
+    /// Too much output waits, or some waits while the memory budget is exhausted: send it first.
     NeedDrain,
     /// The peer is done and everything was answered: after the output the connection may be closed.
     Closed,

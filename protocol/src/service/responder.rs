@@ -90,6 +90,11 @@ impl Responder {
         self.connection.is_mid_message()
     }
 
+    /// True while a stream is open and no turn of it is out.
+    pub fn is_stream_open(&self) -> bool {
+        self.stream.is_some()
+    }
+
     /// True between calls, with nothing of a further request there.
     pub fn is_idle(&self) -> bool {
         self.connection.is_idle()
@@ -138,7 +143,8 @@ impl Responder {
         self.now = now;
     }
 
-    /// Gives up on a peer in the middle of a message. See [`Connection::abandon`].
+    /// Gives up on a peer that is to send something. See [`Connection::abandon`]. `RpcError::status` with
+    /// `DeadlineExceeded` or `ResourceExhausted` says why.
     ///
     /// # Errors
     /// As there.

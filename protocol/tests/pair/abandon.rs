@@ -55,9 +55,12 @@ fn an_open_stream_ends_with_the_reason() {
 #[test]
 fn a_turn_that_is_under_way_is_not_abandoned() {
     let mut pair = Pair::default();
+    assert!(!pair.server.is_stream_open());
     pair.play(scale(2.0));
+    assert!(pair.server.is_stream_open(), "between two turns");
     pair.server.receive(open_stream_of(&[(values([1.0]), Metadata::new())]));
     let work = pair.server.poll_work().unwrap().event().expect("a turn");
+    assert!(!pair.server.is_stream_open(), "a turn is out");
     assert_misuse(pair.server.abandon(exhausted()));
     pair.server.complete(work.run()).unwrap();
     assert!(!String::from_utf8_lossy(&answer_of(&mut pair.server)).contains("RESOURCE_EXHAUSTED"));
