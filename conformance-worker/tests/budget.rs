@@ -125,18 +125,25 @@ fn call_on(stop: &AtomicBool, mut call: impl FnMut()) -> (usize, Duration) {
     (calls, slowest)
 }
 
-/// Runs an attack while a small caller goes on.
-fn beside_small_calls(call: impl FnMut() + Send, attack: impl FnOnce()) {
+/// Runs an attack while a small caller goes on: once, or again if a small call was slow. A worker that lets an attack
+/// hold a call up does so every time; a busy machine does not.
+fn beside_small_calls(mut call: impl FnMut() + Send, mut attack: impl FnMut()) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let stop = AtomicBool::new(false);
-    let (calls, slowest) = thread::scope(|scope| {
-        let caller = scope.spawn(|| call_on(&stop, call));
-        attack();
-        stop.store(true, Ordering::Relaxed);
-        caller.join().unwrap()
+    let slowest = (0..3).map(|_| {
+        let stop = AtomicBool::new(false);
+        let (calls, slowest) = thread::scope(|scope| {
+            let caller = scope.spawn(|| call_on(&stop, &mut call));
+            attack();
+            stop.store(true, Ordering::Relaxed);
+            caller.join().unwrap()
+        });
+        assert!(calls > 0);
+        slowest
     });
-    assert!(calls > 0);
-    assert!(slowest < PATIENCE, "the slowest of {calls} small calls took {slowest:?}");
+    let fastest = slowest
+        .inspect(|slowest| println!("slowest small call: {slowest:?}"))
+        .find(|slowest| *slowest < PATIENCE);
+    assert!(fastest.is_some(), "a small call took longer than {PATIENCE:?} in each of 3 attacks");
 }
 
 fn http_call(worker: &Worker) -> impl FnMut() + Send + use<> {

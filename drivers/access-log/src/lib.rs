@@ -108,14 +108,15 @@ impl Inner {
         if self.reopen.swap(false, Ordering::Relaxed) {
             state.target = Target::Closed;
         }
+        if let Target::Closed = state.target {
+            state.target = self.open()?;
+        }
         if let (Target::File(file), Some(rotation)) = (&mut state.target, self.rotation)
             && file.is_full(rotation, line.len())
         {
             let moved = file.is_at(&self.path).then(|| rotation.rotate(&self.path));
             state.target = Target::Closed;
             moved.unwrap_or(Ok(()))?;
-        }
-        if let Target::Closed = state.target {
             state.target = self.open()?;
         }
         match &mut state.target {

@@ -57,6 +57,19 @@ fn files_are_moved_aside_by_size_and_the_oldest_goes() {
     }
 }
 
+/// A restart, and a signal that reopens the path, find the file as full as it was left.
+#[test]
+fn a_file_that_is_full_when_opened_is_moved_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.jsonl");
+    let full = [vec![b' '; 999], vec![b'\n']].concat();
+    fs::write(&path, &full).unwrap();
+    let log = Options::new(&path).rotate(1000, 1).open().unwrap();
+    log.write(&record());
+    assert_eq!(fs::read(dir.path().join("access.jsonl.1")).unwrap(), full);
+    assert_eq!(lines(&path).len(), 1);
+}
+
 /// Moving aside by size what another process has put there would lose it.
 #[test]
 fn rotation_moves_no_file_but_its_own() {
