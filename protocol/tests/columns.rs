@@ -89,20 +89,24 @@ fn call(
     (taken, lines(&told).into_iter().next().unwrap_or_default().chars().take(40).collect())
 }
 
-/// Compares the best times of a call with few and with many columns. It must be answered with what is expected.
+/// Compares the best times of a call with few and with many columns, in more rounds if a busy machine slows one of them.
+/// It must be answered with what is expected.
 #[track_caller]
 fn assert_linear(expected: &str, run: impl Fn(usize) -> (Duration, String)) {
     let time = |columns| {
-        let runs = (0..2).map(|_| {
-            let (time, told) = run(columns);
-            assert!(told.starts_with(expected), "{told:?}");
-            time
-        });
-        runs.min().unwrap()
+        let (time, told) = run(columns);
+        assert!(told.starts_with(expected), "{told:?}");
+        time
     };
-    let (few, many) = (time(FEW), time(TIMES * FEW));
-    println!("{FEW} columns take {few:?}, and {TIMES} times as many take {many:?}");
-    assert!(many < few * 24, "{FEW} columns take {few:?}, and {TIMES} times as many take {many:?}");
+    let (mut few, mut many) = (Duration::MAX, Duration::MAX);
+    for round in 0..10 {
+        (few, many) = (few.min(time(FEW)), many.min(time(TIMES * FEW)));
+        println!("{FEW} columns take {few:?}, and {TIMES} times as many take {many:?}");
+        if round > 0 && many < few * 24 {
+            return;
+        }
+    }
+    panic!("{FEW} columns take {few:?}, and {TIMES} times as many take {many:?}");
 }
 
 const STREAM: CallKind = CallKind::Stream { header: false };
