@@ -1,28 +1,9 @@
 //! Dictionaries that grow by deltas, or are many.
 
 use super::common::batches::{row, text};
+use super::common::streams::{growing, many_dictionaries};
 use super::*;
-use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
-use arrow_ipc::writer::{DictionaryHandling, IpcWriteOptions, StreamWriter};
-use std::sync::Arc;
 use vgi_rpc_protocol::ipc::{MessageError, encode_batch};
-
-/// Batches whose dictionary grows by one value of `len` bytes each time.
-fn growing(count: usize, len: usize) -> Bytes {
-    let values: Vec<String> = (0..count).map(|n| format!("{n:0len$}")).collect();
-    let batch = |n: usize| {
-        let values = StringArray::from_iter_values(&values[..=n]);
-        let keys = Int32Array::from(vec![n as i32]);
-        let column: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(values)));
-        RecordBatch::try_from_iter([("value", column)]).unwrap()
-    };
-    let options = IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
-    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch(0).schema(), options).unwrap();
-    (0..count).for_each(|n| writer.write(&batch(n)).unwrap());
-    writer.finish().unwrap();
-    writer.into_inner().unwrap().into()
-}
 
 #[test]
 fn deltas_count_until_the_limit() {
@@ -39,13 +20,7 @@ fn deltas_count_until_the_limit() {
 
 #[test]
 fn many_dictionaries_count_together() {
-    let value = "0".repeat(50_000);
-    let columns = (0..100).map(|n| {
-        let column: DictionaryArray<Int32Type> = [&*value].into_iter().collect();
-        (format!("c{n}"), Arc::new(column) as ArrayRef)
-    });
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let bytes = encode_batch(&batch, &Default::default()).unwrap();
+    let bytes = many_dictionaries(100, 50_000);
     let (taken, result) = read(&bytes, limits(|limits| limits.max_body_bytes = 1_000_000));
     assert!(matches!(result, Err(ReadError::Message(MessageError::OverLimit { .. }))), "{result:?}");
     assert_below("a hundred dictionaries", taken, 2_000_000);

@@ -7,7 +7,8 @@ use super::common::driver::Command;
 use super::common::messages::{self, Header, field};
 use super::common::scenarios::{echo, stream as open_stream, tick, unary};
 use super::common::service::responder;
-use super::zoo::{many_dictionaries, stream};
+use super::common::streams::{growing, many_dictionaries};
+use super::zoo::stream;
 use allocation_counter::measure;
 use arrow_schema::{DataType, Field, Schema};
 use bytes::{Buf, Bytes};
@@ -248,7 +249,7 @@ fn nesting_and_names() {
 #[test]
 fn deltas() {
     let of = |count: usize| {
-        let bytes = super::zoo::growing(count, 50);
+        let bytes = growing(count, 50);
         let taken = measure(|| read_whole(&bytes));
         taken.bytes_total as f64 / bytes.len() as f64
     };

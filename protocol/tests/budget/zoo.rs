@@ -2,18 +2,18 @@
 
 use super::common::batches::{labels_type, row, schema};
 use super::common::messages::{self, Header, field};
-use super::common::streams::END_OF_STREAM;
+use super::common::streams::{END_OF_STREAM, growing, many_dictionaries};
 use super::{KIB, MIB};
 use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, BinaryArray, DictionaryArray, Int32Array, RecordBatch, StringArray};
-use arrow_ipc::writer::{DictionaryHandling, IpcWriteOptions, StreamWriter};
+use arrow_array::{ArrayRef, BinaryArray, DictionaryArray, RecordBatch};
+use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_ipc::{CompressionType, KeyValueArgs};
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit, UnionFields, UnionMode};
 use bytes::Bytes;
 use flatbuffers::FlatBufferBuilder;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
-use vgi_rpc_protocol::ipc::{EncodedSchema, encode_batch};
+use vgi_rpc_protocol::ipc::EncodedSchema;
 
 /// A stream with its name.
 pub type Hostile = (String, Bytes);
@@ -427,33 +427,6 @@ pub fn one_body_many_times(count: usize, len: usize, nested: bool) -> Bytes {
     }
     let batch = Header::with_body(len as i64).batch(rows, &nodes, &buffers);
     stream(&schema, &[&batch, &vec![0; len]])
-}
-
-/// Batches whose dictionary grows by one value of `len` bytes each time.
-pub fn growing(count: usize, len: usize) -> Bytes {
-    let values: Vec<String> = (0..count).map(|n| format!("{n:0len$}")).collect();
-    let batch = |n: usize| {
-        let values = StringArray::from_iter_values(&values[..=n]);
-        let keys = Int32Array::from(vec![n as i32]);
-        let column: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(values)));
-        RecordBatch::try_from_iter([("value", column)]).unwrap()
-    };
-    let options = IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
-    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch(0).schema(), options).unwrap();
-    (0..count).for_each(|n| writer.write(&batch(n)).unwrap());
-    writer.finish().unwrap();
-    writer.into_inner().unwrap().into()
-}
-
-/// A batch of so many columns, each with a dictionary of its own of one value of `len` bytes.
-pub fn many_dictionaries(count: usize, len: usize) -> Bytes {
-    let value = "0".repeat(len);
-    let columns = (0..count).map(|n| {
-        let column: DictionaryArray<Int32Type> = [&*value].into_iter().collect();
-        (format!("c{n}"), Arc::new(column) as ArrayRef)
-    });
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
-    encode_batch(&batch, &Default::default()).unwrap()
 }
 
 fn dictionaries() -> Vec<Hostile> {

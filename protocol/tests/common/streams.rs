@@ -1,9 +1,14 @@
 //! IPC streams made by hand, and read back item by item.
 
-use arrow_array::RecordBatch;
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
+use arrow_ipc::writer::{DictionaryHandling, IpcWriteOptions, StreamWriter};
 use bytes::{Buf, Bytes};
+use std::sync::Arc;
 use vgi_rpc_protocol::Limits;
-use vgi_rpc_protocol::ipc::{BatchEncoder, EncodedSchema, Item, Metadata, Outbox, ReadError, Reader};
+use vgi_rpc_protocol::ipc::{
+    BatchEncoder, EncodedSchema, Item, Metadata, Outbox, ReadError, Reader, encode_batch,
+};
 
 pub const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
@@ -78,4 +83,31 @@ fn body_len(header: &[u8]) -> usize {
 
 fn number<const N: usize>(bytes: &[u8], at: usize) -> u64 {
     bytes[at..at + N].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// Batches whose dictionary grows by one value of `len` bytes each time.
+pub fn growing(count: usize, len: usize) -> Bytes {
+    let values: Vec<String> = (0..count).map(|n| format!("{n:0len$}")).collect();
+    let batch = |n: usize| {
+        let values = StringArray::from_iter_values(&values[..=n]);
+        let keys = Int32Array::from(vec![n as i32]);
+        let column: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(values)));
+        RecordBatch::try_from_iter([("value", column)]).unwrap()
+    };
+    let options = IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch(0).schema(), options).unwrap();
+    (0..count).for_each(|n| writer.write(&batch(n)).unwrap());
+    writer.finish().unwrap();
+    writer.into_inner().unwrap().into()
+}
+
+/// A batch of so many columns, each with a dictionary of its own of one value of `len` bytes.
+pub fn many_dictionaries(count: usize, len: usize) -> Bytes {
+    let value = "0".repeat(len);
+    let columns = (0..count).map(|n| {
+        let column: DictionaryArray<Int32Type> = [&*value].into_iter().collect();
+        (format!("c{n}"), Arc::new(column) as ArrayRef)
+    });
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    encode_batch(&batch, &Default::default()).unwrap()
 }
