@@ -15,7 +15,7 @@ const LOOKS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct LogFile {
     file: File,
-    /// The length after the last look or write; another one was made by somebody else.
+    /// The length after the last look or write. If the file has another length now, another process wrote to it.
     len: u64,
     /// The file does not end with a whole line.
     is_torn: bool,
@@ -35,7 +35,7 @@ impl LogFile {
         self.len > 0 && self.len + bytes as u64 > rotation.max_bytes
     }
 
-    /// Whether this file is the one at the path, and not one that somebody moved away.
+    /// Whether the path still leads to this file.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         let same = |own: &Metadata, other: &Metadata| (own.dev(), own.ino()) == (other.dev(), other.ino());
         let found = std::fs::metadata(path).and_then(|found| Ok(same(&self.file.metadata()?, &found)));
@@ -73,7 +73,7 @@ impl LogFile {
         if written + 1 >= bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
-    /// Looks at the file's end if somebody else has written to it.
+    /// Reads the file's end if another process has written to it.
     fn look(&mut self, path: &Path) {
         // A line that is being written shows its first pages early, so a torn end is looked at again. Should it still be
         // mistaken for one, an empty line follows it and nothing is lost.

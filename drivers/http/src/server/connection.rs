@@ -95,7 +95,7 @@ impl Connection {
         match event {
             Event::Head(head, body) => self.head(head, body),
             Event::Body(body) => match std::mem::take(&mut self.request) {
-                Request::Head(head) => self.whole(head, body),
+                Request::Head(head) => self.begin(head, Some(body)),
                 Request::Call(call) => Some(Work::Run(call, Body::Whole(body))),
                 Request::None => None,
             },
@@ -134,7 +134,7 @@ impl Connection {
             return None;
         }
         match body {
-            BodyKind::None => self.whole(head, Bytes::new()),
+            BodyKind::None => self.begin(head, Some(Bytes::new())),
             // A client that waits to be told to go on is to be told only if its body is of use.
             BodyKind::Length(length) if length <= SMALL_BODY && !head.headers.contains_key(EXPECT) => {
                 self.request = Request::Head(head);
@@ -143,10 +143,6 @@ impl Connection {
             }
             _ => self.begin(head, None),
         }
-    }
-
-    fn whole(&mut self, head: Parts, body: Bytes) -> Option<Work> {
-        self.begin(head, Some(body))
     }
 
     /// Has a head looked at, right here unless that may wait: then a request that needs no handler is answered
