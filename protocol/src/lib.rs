@@ -118,6 +118,7 @@
 
 pub mod access_log;
 pub mod client;
+pub mod effect;
 mod error;
 pub mod http;
 mod ids;

@@ -1,0 +1,129 @@
+//! Asking a question in the middle of a function that cannot wait.
+//!
+//! A function that decides something from what is in memory is a callback. When it needs more, it returns what it needs
+//! as an error, and the machine calls it again from its beginning once the answer is there. So such a function must not
+//! do anything twice that may be done only once.
+
+use super::request::Failure;
+use crate::memory::Reservation;
+use bytes::Bytes;
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most questions that one step of a call may ask: a step that asks a new one each time would never end.
+const MAX_QUESTIONS: usize = 32;
+/// How long an answer may take unless the question says otherwise.
+const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// What an application asks the outside world. What is in it is between the application's function and its driver.
+#[derive(Clone)]
+pub struct Question {
+    payload: Arc<dyn Any + Send + Sync>,
+    pub(super) time_limit: Duration,
+    pub(super) is_shared: bool,
+}
+
+impl Question {
+    /// A question that must be answered within 30 s.
+    pub fn new(payload: impl Any + Send + Sync) -> Self {
+        Self { payload: Arc::new(payload), time_limit: DEFAULT_TIME_LIMIT, is_shared: false }
+    }
+
+    /// Sets how long the answer may take.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Says that all questions of this key ask for the same, whichever call asks: the driver may ask once for all of
+    /// them.
+    pub fn shared(mut self) -> Self {
+        self.is_shared = true;
+        self
+    }
+
+    /// What is asked, if it is a `T`.
+    pub fn payload<T: Any>(&self) -> Option<&T> {
+        self.payload.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Question").field("time_limit", &self.time_limit).finish_non_exhaustive()
+    }
+}
+
+/// The answer to a question.
+pub struct Answer {
+    pub(super) value: Option<Arc<dyn Any + Send + Sync>>,
+    pub(super) data: Vec<Bytes>,
+    /// For the data.
+    pub(super) memory: Option<Reservation>,
+}
+
+impl Answer {
+    /// The value that the driver gave, if it is a `T`.
+    pub fn value<T: Any>(&self) -> Option<&T> {
+        self.value.as_deref()?.downcast_ref()
+    }
+
+    /// The data that the driver gave, in its pieces.
+    pub fn data(&self) -> &[Bytes] {
+        &self.data
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.memory.as_ref().map_or(0, Reservation::bytes);
+        f.debug_struct("Answer").field("data_bytes", &bytes).finish_non_exhaustive()
+    }
+}
+
+/// A question that must be answered before a function can go on. The function returns it as its error.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub(crate) key: Box<str>,
+    pub(crate) question: Question,
+}
+
+impl PartialEq for Ask {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key && Arc::ptr_eq(&self.question.payload, &other.question.payload)
+    }
+}
+
+/// The answers that have come to the questions of one step of a call.
+#[derive(Debug, Default)]
+pub struct Answers(Vec<(Box<str>, Result<Answer, Failure>)>);
+
+impl Answers {
+    /// No answers.
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The answer to the question of this key, or why there is none.
+    ///
+    /// # Errors
+    /// The question, when it was not asked yet: to be returned, so that it is.
+    pub fn ask(
+        &self,
+        key: &str,
+        question: impl FnOnce() -> Question,
+    ) -> Result<Result<&Answer, &Failure>, Ask> {
+        match self.0.iter().find(|(asked, _)| **asked == *key) {
+            Some((_, answer)) => Ok(answer.as_ref()),
+            None => Err(Ask { key: key.into(), question: question() }),
+        }
+    }
+
+    /// Adds an answer. False when the step has asked as much as it may.
+    pub(crate) fn insert(&mut self, key: Box<str>, answer: Result<Answer, Failure>) -> bool {
+        self.0.push((key, answer));
+        self.0.len() <= MAX_QUESTIONS
+    }
+}

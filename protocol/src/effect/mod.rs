@@ -1,0 +1,25 @@
+//! Effects: what a machine needs from the outside world in the middle of a call, and how it is given.
+//!
+//! A machine yields an [`Effect`] with an id and goes on with nothing until it is completed. The driver performs it
+//! where and how it likes, and completes it by that id: any number at a time, in any order. Completing an effect that
+//! was completed before, or whose machine is gone, does nothing. An effect whose call has ended is withdrawn
+//! ([`EffectEvent::Withdrawn`]): its completion would not be used.
+//!
+//! Lives here: what effects and their completions are, and the table in which a machine keeps those that are out. Not
+//! here: what they are for, which is the matter of the machines; and performing them, which is the drivers'.
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `request` | effects, what they ask for, and what completes them |
+// | `answers` | asking a question in the middle of a function that cannot wait |
+// | `table` | the effects of one machine |
+
+mod answers;
+mod request;
+mod table;
+
+pub use answers::{Answer, Answers, Ask, Question};
+pub use request::{Completion, Effect, EffectEvent, EffectId, Failure, FailureReason, Request, UploadUrl};
+pub(crate) use table::{Completed, Effects};

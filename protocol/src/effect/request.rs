@@ -1,0 +1,136 @@
+//! Effects, what they ask for, and what completes them.
+
+use super::answers::Question;
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Names an effect within the machine that yielded it. It is never used again there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EffectId(pub(super) u64);
+
+/// Something that a machine waits for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Effect {
+    /// Completes it.
+    pub id: EffectId,
+    /// What is to be done.
+    pub request: Request,
+    /// How long that may take. A driver completes the effect with [`FailureReason::TimedOut`] when it takes longer.
+    pub time_limit: Duration,
+    /// Effects of one key ask for the same: a driver may perform one of them and complete all with what it gave.
+    pub shared_key: Option<Arc<str>>,
+}
+
+/// What a machine says of its effects.
+#[derive(Clone, Debug)]
+pub enum EffectEvent {
+    /// This is to be performed.
+    Requested(Effect),
+    /// Nobody waits any more for this one, which was requested before.
+    Withdrawn(EffectId),
+}
+
+impl EffectEvent {
+    /// The effect that it is about.
+    pub const fn id(&self) -> EffectId {
+        match self {
+            Self::Requested(effect) => effect.id,
+            Self::Withdrawn(id) => *id,
+        }
+    }
+}
+
+/// What an effect asks for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Request {
+    /// A question of the application's own, from an admission step or an authenticator.
+    Question(Question),
+    /// So many URLs to upload to, as [`Completion::UploadUrls`]. WIRE_PROTOCOL 10, "Upload URL generation".
+    UploadUrls(usize),
+}
+
+/// What completes an effect.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Completion {
+    /// The data that was given in pieces is all there is.
+    Done,
+    /// The answer to a question.
+    Value(Arc<dyn Any + Send + Sync>),
+    /// As many URLs as were asked for.
+    UploadUrls(Vec<UploadUrl>),
+    /// It could not be done.
+    Failed(Failure),
+}
+
+impl Completion {
+    /// Completes a question with a value.
+    pub fn value(value: impl Any + Send + Sync) -> Self {
+        Self::Value(Arc::new(value))
+    }
+}
+
+impl From<Failure> for Completion {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Somewhere to upload to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UploadUrl {
+    /// Takes the bytes.
+    pub upload_url: String,
+    /// Gives them back to the server.
+    pub download_url: String,
+    /// Until when both may be used, since the Unix epoch.
+    pub expires_at: Duration,
+}
+
+impl fmt::Debug for UploadUrl {
+    /// Leaves the URLs out: whoever has one may use it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadUrl").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// Why an effect could not be performed. The message may reach the client.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The class of the failure.
+    pub reason: FailureReason,
+    /// What happened, for people.
+    pub message: String,
+}
+
+/// The class of a [`Failure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// It took longer than [`Effect::time_limit`].
+    TimedOut,
+    /// It cannot be done now, but perhaps later.
+    Unavailable,
+    /// It needs more memory than the budget has left.
+    OverBudget,
+    /// Anything else.
+    Failed,
+}
+
+impl Failure {
+    /// A failure of a class.
+    pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+
+    /// The failure of an effect that no driver performs.
+    pub fn unsupported() -> Self {
+        Self::new(FailureReason::Failed, "the server was not set up to ask the outside world")
+    }
+}
