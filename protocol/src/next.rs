@@ -10,6 +10,8 @@ pub enum Next<E> {
     NeedInput,
     /// The machine waits for a command: an earlier event is to be answered, or a call or request to be made.
     NeedCommand,
+    /// The machine waits for an [effect](crate::effect) to be completed. Nothing is to be received meanwhile.
+    Waiting,
     /// Too much output waits, or some waits while the memory budget is exhausted: send it first.
     NeedDrain,
     /// The peer is done and everything was answered: after the output the connection may be closed.
@@ -17,6 +19,17 @@ pub enum Next<E> {
 }
 
 impl<E> Next<E> {
+    /// The same without its event, which is known not to be there.
+    pub(crate) fn without_event<F>(self) -> Next<F> {
+        match self {
+            Self::Event(_) | Self::NeedCommand => Next::NeedCommand,
+            Self::Waiting => Next::Waiting,
+            Self::NeedInput => Next::NeedInput,
+            Self::NeedDrain => Next::NeedDrain,
+            Self::Closed => Next::Closed,
+        }
+    }
+
     /// The event, if there is one.
     pub fn event(self) -> Option<E> {
         match self {

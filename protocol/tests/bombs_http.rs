@@ -8,6 +8,7 @@
 #[path = "common/mod.rs"]
 mod common;
 
+use crate::common::inline::answer;
 use bytes::Bytes;
 use common::batches::{no_columns, row, text};
 use common::service::{MAIN, service};
@@ -22,7 +23,7 @@ use vgi_rpc_protocol::http::headers::ARROW_STREAM;
 use vgi_rpc_protocol::http::token::{
     Binding, Cursor, Identity, KeyRing, MAX_CONTENTS_BYTES, NONCE_BYTES, SealError, TokenError, TokenKey,
 };
-use vgi_rpc_protocol::http::{Arrival, Begun, Body, Endpoint, Sticky};
+use vgi_rpc_protocol::http::{Arrival, Endpoint, Sticky};
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::wire::keys;
 
@@ -78,12 +79,7 @@ fn coded(coding: Coding, body: impl Into<Bytes>) -> Request<Bytes> {
 fn send(endpoint: &Arc<Endpoint>, request: Request<Bytes>) -> (u16, u64) {
     let mut status = 0;
     let taken = allocation_counter::measure(|| {
-        let (head, body) = request.clone().into_parts();
-        let answer =
-            match endpoint.begin(head, Arrival { now: NOW, remote_address: None, ..Arrival::default() }) {
-                Begun::Answer(answer) => answer,
-                Begun::Call(call) => call.run(Body::Whole(body)).answer(NOW),
-            };
+        let answer = answer(endpoint, request.clone(), Arrival { now: NOW, ..Arrival::default() });
         status = answer.response.status().as_u16();
     });
     (status, taken.bytes_max)

@@ -10,7 +10,7 @@ use common::scenarios::{count, echo, scale, send, stream, tick, unary, values, v
 use serde_json::{Value, json};
 use std::time::Duration;
 use vgi_rpc_protocol::service::{
-    CallContext, CallHook, CallRecord, Method, Peer, Protocol, Responder, Service, TransportKind,
+    CallContext, CallHook, CallRecord, CallScope, Method, Peer, Protocol, Responder, Service, TransportKind,
 };
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{IdSource, Limits, access_log};
@@ -148,11 +148,24 @@ fn a_line_has_what_the_specification_requires() {
 struct Listener(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
 
 impl CallHook for Listener {
-    fn on_start(&self, call: &CallContext) {
+    fn on_start(&self, call: &CallContext) -> Option<Box<dyn CallScope>> {
         self.0.lock().unwrap().push(format!("start {}", call.method()));
+        Some(Box::new(self.clone()))
+    }
+}
+
+impl CallScope for Listener {
+    fn enter(&mut self) {
+        self.0.lock().unwrap().push("enter".into());
+        std::panic::panic_any("on purpose, in a hook");
     }
 
-    fn on_end(&self, record: &CallRecord) {
+    fn exit(&mut self) {
+        self.0.lock().unwrap().push("exit".into());
+        std::panic::panic_any("on purpose, in a hook");
+    }
+
+    fn end(&mut self, record: &CallRecord) {
         let error = record.error.as_ref().map_or("ok", |error| error.error_type());
         self.0.lock().unwrap().push(format!("end {} {error}", record.method));
         std::panic::panic_any("on purpose, in a hook");
@@ -181,14 +194,11 @@ fn hooks_hear_of_every_call_and_harm_none() {
     }
     let heard = listener.0.lock().unwrap().clone();
     let expected = [
-        "start good",
-        "end good ok",
-        "start bad",
-        "end bad ValueError",
-        "start unsendable",
-        "end unsendable TypeError",
+        ["start good", "enter", "exit", "end good ok"],
+        ["start bad", "enter", "exit", "end bad ValueError"],
+        ["start unsendable", "enter", "exit", "end unsendable TypeError"],
     ];
-    assert_eq!(heard, expected);
+    assert_eq!(heard, expected.concat());
 }
 
 #[test]

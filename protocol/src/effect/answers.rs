@@ -96,6 +96,8 @@ impl PartialEq for Ask {
     }
 }
 
+impl Eq for Ask {}
+
 /// The answers that have come to the questions of one step of a call.
 #[derive(Debug, Default)]
 pub struct Answers(Vec<(Box<str>, Result<Answer, Failure>)>);

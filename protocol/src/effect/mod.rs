@@ -22,4 +22,4 @@ mod table;
 
 pub use answers::{Answer, Answers, Ask, Question};
 pub use request::{Completion, Effect, EffectEvent, EffectId, Failure, FailureReason, Request, UploadUrl};
-pub(crate) use table::{Completed, Effects};
+pub(crate) use table::Effects;

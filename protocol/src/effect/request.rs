@@ -25,6 +25,13 @@ pub struct Effect {
     pub shared_key: Option<Arc<str>>,
 }
 
+impl Effect {
+    /// An effect that no machine yielded, for tests of what performs effects.
+    pub fn new(id: u64, request: Request, time_limit: Duration, shared_key: Option<Arc<str>>) -> Self {
+        Self { id: EffectId(id), request, time_limit, shared_key }
+    }
+}
+
 /// What a machine says of its effects.
 #[derive(Clone, Debug)]
 pub enum EffectEvent {

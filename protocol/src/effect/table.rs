@@ -103,6 +103,11 @@ impl Effects {
         Some(self.completed.swap_remove(index))
     }
 
+    /// Whether something was completed that was not taken out.
+    pub(crate) fn has_completed(&self) -> bool {
+        !self.completed.is_empty()
+    }
+
     /// Withdraws what is out, and forgets what was completed: the call that wanted it has ended.
     pub(crate) fn withdraw_all(&mut self) {
         self.completed.clear();

@@ -5,7 +5,6 @@ use super::budget::tighter;
 use super::capabilities::{Capabilities, StickyCapability, UploadCapability};
 use super::coding::{CodecSettings, Codecs, Coding};
 use super::cors::Cors;
-use super::dispatch::upload::UploadUrlProvider;
 use super::endpoint::{DEFAULT_BODY_BYTES, Endpoint, Entropy, SessionQuotas, Settings};
 use super::pages::Pages;
 use super::session::echo_header;
@@ -53,7 +52,8 @@ pub struct EndpointBuilder {
     challenge: Option<String>,
     proxy_proof_required: bool,
     sticky: Option<Sticky>,
-    uploads: Option<(Box<dyn UploadUrlProvider>, Option<u64>)>,
+    /// Whether there are URLs to upload to, and of how many bytes at most each.
+    uploads: Option<Option<u64>>,
     advertise_uploads: bool,
     max_externalized: Option<u64>,
 }
@@ -248,10 +248,10 @@ impl EndpointBuilder {
         self
     }
 
-    /// Vends URLs to upload large inputs to, of at most so many bytes each. Default: none. See
-    /// [`Self::advertise_uploads`].
-    pub fn upload_urls(mut self, provider: impl UploadUrlProvider + 'static, max_bytes: Option<u64>) -> Self {
-        self.uploads = Some((Box::new(provider), max_bytes));
+    /// Vends URLs to upload large inputs to, of at most so many bytes each. Making them is an
+    /// [effect](crate::effect::Request::UploadUrls). Default: none. See [`Self::advertise_uploads`].
+    pub fn upload_urls(mut self, max_bytes: Option<u64>) -> Self {
+        self.uploads = Some(max_bytes);
         self
     }
 
@@ -297,16 +297,16 @@ impl EndpointBuilder {
             sessions = Some(Sessions::new(max_sessions, max_waiting));
             sticky_capability = Some(StickyCapability { default_ttl: Some(lifetime), echo_headers: names });
         }
-        let (uploads, max_upload_bytes) =
-            self.uploads.map_or((None, None), |(uploads, most)| (Some(uploads), most));
         let mut capabilities = Capabilities {
             max_request_bytes: settings.max_request_bytes,
             max_response_bytes: settings.max_response_bytes,
             max_externalized_response_bytes: self.max_externalized,
             proxy_proof_required: self.proxy_proof_required,
             sticky: sticky_capability,
-            upload: (self.advertise_uploads && uploads.is_some())
-                .then_some(UploadCapability { max_bytes: max_upload_bytes }),
+            upload: self
+                .uploads
+                .filter(|_| self.advertise_uploads)
+                .map(|max_bytes| UploadCapability { max_bytes }),
             ..Capabilities::default()
         };
         capabilities.encodings = if settings.compress { Coding::ALL.to_vec() } else { Vec::new() };
@@ -338,7 +338,7 @@ impl EndpointBuilder {
             sessions,
             authenticator,
             refuser: Refuser::new(proxy_headers, challenge.transpose()?),
-            uploads,
+            vends_upload_urls: self.uploads.is_some(),
             codecs: Codecs::new(CodecSettings::default()),
             capabilities: capabilities.to_headers(),
             pages,

@@ -109,7 +109,7 @@ impl Cors {
     /// it may use these methods, as in `POST, OPTIONS`, and send the headers it asks to. None of them are refused,
     /// because what holds credentials or is replayed has names that only the operator knows. [`Self::expose`] adds
     /// the rest.
-    pub fn preflight(&self, request: &HeaderMap, methods: &'static str, response: &mut HeaderMap) {
+    pub fn preflight(&self, request: &HeaderMap, methods: &HeaderValue, response: &mut HeaderMap) {
         if !request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             return;
         }
@@ -117,7 +117,7 @@ impl Cors {
         if request.get(ORIGIN).and_then(|origin| self.granted(origin)).is_none() {
             return;
         }
-        response.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
+        response.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
         for asked in request.get_all(ACCESS_CONTROL_REQUEST_HEADERS) {
             response.append(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
         }
@@ -184,7 +184,7 @@ mod tests {
 
     fn preflighted(cors: &Cors, request: &HeaderMap) -> HeaderMap {
         let mut response: HeaderMap = everything().to_headers().into_iter().collect();
-        cors.preflight(request, "POST, OPTIONS", &mut response);
+        cors.preflight(request, &HeaderValue::from_static("POST, OPTIONS"), &mut response);
         cors.expose(request, &mut response);
         response
     }

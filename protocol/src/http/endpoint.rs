@@ -1,15 +1,14 @@
 //! The endpoint: a service and all that HTTP adds to it, and what is common to every request.
 
 use super::auth::Authenticator;
-use super::call::{Answer, Begun, Call};
 use super::coding::{self, Codecs, Coding, DecodeError};
 use super::cors::Cors;
-use super::dispatch::upload::UploadUrlProvider;
 use super::headers;
 use super::pages::Pages;
 use super::reply::Reply;
 use super::sticky::Sessions;
 use super::token::{Binding, CallCache, KeyRing};
+use super::transaction::Refusal;
 use super::unauthorized::Refuser;
 use super::visit::Visit;
 use crate::ipc::EncodedSchema;
@@ -53,7 +52,8 @@ pub struct Endpoint {
     pub(super) sessions: Option<Sessions>,
     pub(super) authenticator: Option<Box<dyn Authenticator>>,
     pub(super) refuser: Refuser,
-    pub(super) uploads: Option<Box<dyn UploadUrlProvider>>,
+    /// Whether clients may ask for URLs to upload to.
+    pub(super) vends_upload_urls: bool,
     pub(super) codecs: Codecs,
     /// Headers of every answer.
     pub(super) capabilities: Vec<(HeaderName, HeaderValue)>,
@@ -86,12 +86,13 @@ pub(super) struct SessionQuotas {
 }
 
 /// What does not change during a stream, as its call token says it.
-#[derive(Debug)]
 pub(super) struct ResolvedCall {
     pub(super) output: EncodedSchema,
     pub(super) input: EncodedSchema,
     pub(super) stream_id: String,
     pub(super) response_limit: Option<u64>,
+    pub(super) is_producer: bool,
+    pub(super) call_state: Bytes,
 }
 
 /// When and from where a request came.
@@ -196,20 +197,8 @@ impl Endpoint {
 
 /// Requests.
 impl Endpoint {
-    /// Whether [`begin`](Self::begin) may wait on this request: for the start-up work of the service, until that is
-    /// done, and for an authenticator, unless the request is open to everybody, such as one for the server's health.
-    /// Where it does not, a driver may call it on a thread that must not wait. The handler, which [`Call::run`]
-    /// invokes, may wait in any case.
-    pub fn may_wait(&self, head: &Parts) -> bool {
-        let is_started = self.service.is_started(TransportKind::Http);
-        !is_started || (self.authenticator.is_some() && !self.is_open(head))
-    }
-
-    /// Takes a request's head: says who it is from, what it is for, and whether its body is to be read.
-    ///
-    /// Authenticators run in here, and at the first request the start-up work of the service: on a thread that
-    /// may wait, if [they do](Self::may_wait).
-    pub fn begin(self: &Arc<Self>, head: Parts, arrival: Arrival) -> Begun {
+    /// What is known of a request from its head.
+    pub(super) fn visit(&self, head: Parts, arrival: Arrival) -> Visit {
         let Arrival { now, remote_address, account } = arrival;
         let mut peer = Peer::new(TransportKind::Http, self.service.server_id().clone());
         peer.remote_address = remote_address;
@@ -224,13 +213,7 @@ impl Endpoint {
             head,
         };
         visit.request_id = self.request_id(&visit);
-        match self.admit(&mut visit) {
-            Ok(target) => Begun::Call(Call { endpoint: self.clone(), visit, target }),
-            Err(reply) => {
-                let (response, memory) = self.finish(&visit, *reply);
-                Begun::Answer(Answer { response, memory, record: None })
-            }
-        }
+        visit
     }
 }
 
@@ -260,9 +243,12 @@ impl Endpoint {
     }
 
     pub(super) fn too_large(&self, visit: &Visit) -> Reply {
+        self.refusal(visit, StatusCode::PAYLOAD_TOO_LARGE, &self.body_too_large())
+    }
+
+    fn body_too_large(&self) -> RpcError {
         let text = format!("expected a request body of at most {} bytes, got more", self.max_body_bytes());
-        let error = RpcError::value_error(text).with_code(crate::wire::code::Code::ResourceExhausted);
-        self.refusal(visit, StatusCode::PAYLOAD_TOO_LARGE, &error)
+        RpcError::value_error(text).with_code(crate::wire::code::Code::ResourceExhausted)
     }
 
     pub(super) fn writer(&self, visit: &Visit, protocol: &str, method: &str) -> ResponseWriter {
@@ -274,16 +260,13 @@ impl Endpoint {
     }
 
     /// Undoes a body's content coding, within the limit that holds for decoded bodies too.
-    pub(super) fn decode(&self, visit: &Visit, body: Bytes) -> Result<Bytes, Box<Reply>> {
+    pub(super) fn decode(&self, visit: &Visit, body: Bytes) -> Result<Bytes, Refusal> {
         let Some(coding) = visit.coding else { return Ok(body) };
         let decoded = self.codecs.decode_into(coding, &body, self.max_body_bytes(), &visit.account);
         decoded.map_err(|error| match error {
-            DecodeError::TooLarge { .. } => self.too_large(visit).into(),
-            DecodeError::OverBudget(error) => self.over_budget(visit, error).into(),
-            error => {
-                let error = RpcError::value_error(error.to_string());
-                self.refusal(visit, StatusCode::BAD_REQUEST, &error).into()
-            }
+            DecodeError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, self.body_too_large()),
+            DecodeError::OverBudget(error) => (StatusCode::SERVICE_UNAVAILABLE, error.into()),
+            error => (StatusCode::BAD_REQUEST, RpcError::value_error(error.to_string())),
         })
     }
 
@@ -317,6 +300,11 @@ impl Endpoint {
 
 /// Identifiers and what is remembered under them.
 impl Endpoint {
+    /// A response with nothing but a status.
+    pub(super) fn bare(&self, status: StatusCode) -> Response<Vec<Bytes>> {
+        Reply::empty(status).into_response().0
+    }
+
     /// The client's correlation id, unless it is unreasonable; else a new one.
     fn request_id(&self, visit: &Visit) -> String {
         const LONGEST: usize = 256;

@@ -4,9 +4,9 @@
 //! socket, nor any other way that requests come in; whoever has an HTTP server can put an [`Endpoint`] behind it.
 //!
 //! ```text
-//!   head ──► Endpoint::begin ──► Call ── body ──► Call::run ──► Done ──► Done::answer ──► response
-//!                     │                          (the handler)
-//!                     └──► the answer, when the body does not matter
+//!   head ──► Endpoint::begin ──► Transaction ◄── body, completions, wake-ups
+//!                                     │
+//!                                     └──► work (the handler), effects, and in the end the response
 //! ```
 
 // Where things are:
@@ -14,9 +14,9 @@
 // | file | subject |
 // | --- | --- |
 // | `endpoint`, `builder` | the endpoint, and setting one up |
-// | `admit`, `call`, `visit`, `reply` | a request's way through it |
-// | `route` | paths |
-// | `dispatch` | calls: unary, init, exchange, upload URLs |
+// | `transaction` | the machine of one request |
+// | `visit`, `reply` | what a request says, and what it is answered |
+// | `routes` | what there is at which path |
 // | `token` | sealed state that travels with the client |
 // | `session`, `sticky` | sticky sessions |
 // | `auth`, `proof`, `unauthorized` | who a request is from, and how it is refused |
@@ -24,29 +24,26 @@
 // | `pages` | pages for people |
 // | `client` | the client's side of all this |
 
-mod admit;
 pub mod auth;
 pub mod budget;
 mod builder;
-mod call;
 pub mod capabilities;
 pub mod client;
 pub mod coding;
 pub mod cors;
-mod dispatch;
 mod endpoint;
 pub mod headers;
 mod pages;
 pub mod proof;
 mod reply;
-mod route;
+mod routes;
 mod session;
 pub mod sticky;
 pub mod token;
+mod transaction;
 pub mod unauthorized;
 mod visit;
 
 pub use builder::{EndpointBuilder, EndpointError, Sticky};
-pub use call::{Answer, Begun, Body, Call, Done};
-pub use dispatch::upload::{UploadUrl, UploadUrlProvider};
 pub use endpoint::{Arrival, Endpoint, Entropy};
+pub use transaction::{Answer, Body, Clock, Done, Next, Transaction, Work};

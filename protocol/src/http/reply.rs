@@ -28,6 +28,11 @@ impl Reply {
         reply
     }
 
+    /// A text for people.
+    pub(crate) fn text(status: StatusCode, text: &'static str) -> Self {
+        Self::new(status, "text/plain; charset=utf-8", text)
+    }
+
     /// Arrow IPC streams.
     pub(crate) fn arrow(status: StatusCode, (body, memory): (Vec<Bytes>, Reservation)) -> Self {
         let mut reply =

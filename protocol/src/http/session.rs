@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use super::headers;
 use super::reply::Reply;
-use super::sticky::{Held, OpenError, Quota, SessionId, TakeError};
+use super::sticky::{Held, OpenError, Quota, SessionId, TakeError, Taken, Ticket};
 use super::token::{Binding, SessionToken};
 use super::visit::Visit;
 use crate::service::SessionAction;
@@ -14,6 +14,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 /// A call's hold on the session that it belongs to.
@@ -53,7 +54,8 @@ fn not_opened(error: OpenError) -> RpcError {
     }
 }
 
-fn not_resumed(error: TakeError) -> RpcError {
+/// The error of a call that cannot resume its session.
+pub(super) fn not_resumed(error: TakeError) -> RpcError {
     let text = error.to_string();
     match error {
         TakeError::Lost => RpcError::of_kind(kind::SESSION_LOST, "SessionLostError", text),
@@ -61,11 +63,45 @@ fn not_resumed(error: TakeError) -> RpcError {
     }
 }
 
+/// What became of a request's sticky session when its head had come.
+pub(super) enum Resumed {
+    /// The server has no sticky sessions.
+    Without,
+    /// The session that the request names, or the means to open one.
+    Session(Box<CallSession>),
+    /// Another call has it.
+    Wait(Box<Waiting>),
+}
+
+/// A request in the queue for its session.
+pub(super) struct Waiting {
+    ticket: Ticket,
+    session: Box<CallSession>,
+}
+
+impl Waiting {
+    /// The session, once it is this request's turn.
+    pub(super) fn poll(&mut self, now: Duration, waker: &Waker) -> Result<Option<Held>, TakeError> {
+        self.session.now = now;
+        self.ticket.poll(now, waker)
+    }
+
+    pub(super) fn resumed(self, held: Held) -> Box<CallSession> {
+        let mut session = self.session;
+        session.resume(held);
+        session
+    }
+}
+
 impl Endpoint {
-    /// The session that a request resumes, or the means to open one. `None` on a server without sessions.
-    pub(super) fn resume_session(self: &Arc<Self>, visit: &Visit) -> Result<Option<CallSession>, RpcError> {
-        let Some(sessions) = self.sessions() else { return Ok(None) };
-        let mut session = CallSession {
+    /// Takes hold of the session that a request resumes.
+    pub(super) fn resume_session(
+        self: &Arc<Self>,
+        visit: &Visit,
+        waker: &Waker,
+    ) -> Result<Resumed, TakeError> {
+        let Some(sessions) = self.sessions() else { return Ok(Resumed::Without) };
+        let mut session = Box::new(CallSession {
             endpoint: self.clone(),
             held: None,
             owner: visit.identity().owner_key(),
@@ -79,17 +115,17 @@ impl Endpoint {
             id: None,
             token: None,
             closed: false,
-        };
+        });
         sessions.expire(visit.now);
         // A proxy may blank a header where it means to take it away.
         if visit.head.headers.get_all(headers::SESSION).iter().any(|token| !token.is_empty()) {
-            let id = self.session_named(visit);
-            let held = id.and_then(|id| sessions.take(id, &session.owner, visit.now)).map_err(not_resumed)?;
-            session.id = Some(held.id_hex());
-            session.held = Some(held);
-            session.action = SessionAction::Resume;
+            let id = self.session_named(visit)?;
+            match sessions.take(id, &session.owner, visit.now, waker)? {
+                Taken::Now(held) => session.resume(held),
+                Taken::Wait(ticket) => return Ok(Resumed::Wait(Box::new(Waiting { ticket, session }))),
+            }
         }
-        Ok(Some(session))
+        Ok(Resumed::Session(session))
     }
 
     /// What a session that this caller opens counts against.
@@ -110,25 +146,45 @@ impl Endpoint {
         let own = token.ok().filter(|token| *token.server_id == **self.service().server_id());
         own.map(|token| token.session_id).ok_or(TakeError::Lost)
     }
+}
 
-    /// Ends the session that a request's token names. That there is none, or that the token is bad, looks the same.
-    pub(super) fn end_session(&self, visit: &Visit) -> Reply {
-        let Some(sessions) = self.sessions() else { return Reply::empty(StatusCode::OK) };
-        sessions.expire(visit.now);
-        let id = self.session_named(visit);
-        match id.and_then(|id| sessions.close(id, &visit.identity().owner_key(), visit.now)) {
-            Ok(()) => Reply::empty(StatusCode::NO_CONTENT)
-                .with(headers::SESSION_CLOSE, HeaderValue::from_static("true")),
-            Err(TakeError::Lost) => Reply::empty(StatusCode::OK),
-            Err(TakeError::Busy { .. }) => Reply::empty(StatusCode::SERVICE_UNAVAILABLE),
+impl CallSession {
+    fn resume(&mut self, held: Held) {
+        self.id = Some(held.id_hex());
+        self.held = Some(held);
+        self.action = SessionAction::Resume;
+    }
+
+    /// Ends the session, as a request for that asks. That there is none looks the same to the client.
+    pub(super) fn end(mut self: Box<Self>) -> Reply {
+        match self.held.take() {
+            Some(held) => {
+                held.close();
+                Reply::empty(StatusCode::NO_CONTENT)
+                    .with(headers::SESSION_CLOSE, HeaderValue::from_static("true"))
+            }
+            None => Reply::empty(StatusCode::OK),
+        }
+    }
+}
+
+impl Drop for CallSession {
+    /// A session whose token does not reach its client is of no use to anybody.
+    fn drop(&mut self) {
+        if self.token.is_some()
+            && let Some(held) = self.held.take()
+        {
+            held.close();
         }
     }
 }
 
 impl CallSession {
     /// Tells the client what became of its session, and gives the same for the record.
-    pub(crate) fn finish(self, reply: &mut Reply) -> (SessionAction, Option<String>) {
-        if let Some(mut token) = self.token.as_deref().and_then(|token| HeaderValue::from_str(token).ok()) {
+    pub(crate) fn finish(mut self: Box<Self>, reply: &mut Reply) -> (SessionAction, Option<String>) {
+        if let Some(mut token) =
+            self.token.take().as_deref().and_then(|token| HeaderValue::from_str(token).ok())
+        {
             token.set_sensitive(true);
             reply.headers.insert(headers::SESSION, token);
             for (name, value) in self.endpoint.echo_headers() {
@@ -138,7 +194,7 @@ impl CallSession {
         if self.closed {
             reply.headers.insert(headers::SESSION_CLOSE, HeaderValue::from_static("true"));
         }
-        (self.action, self.id)
+        (self.action, self.id.take())
     }
 }
 

@@ -158,6 +158,17 @@ impl Connection {
         self.response.log(message);
     }
 
+    /// Sends a log at once while a unary call is being answered: its response begins with it, so that `schema` must be the
+    /// one that [`respond`](Self::respond) is given. Does nothing when no request waits for its answer.
+    pub fn log_now(&mut self, schema: &EncodedSchema, message: &LogMessage) {
+        if self.expect_answering("log_now").is_ok() {
+            if !self.response.is_open() {
+                self.response.open(schema);
+            }
+            self.response.log(message);
+        }
+    }
+
     /// Names the protocol and method that the current call was resolved to, for the traceback of its errors.
     pub fn set_origin(&mut self, protocol: &str, method: &str) {
         self.response.set_origin(protocol, method);

@@ -116,7 +116,7 @@ impl ResponseWriter {
         self.encoder.close(&mut self.outbox);
     }
 
-    /// Schema, waiting logs, one batch, end.
+    /// Schema, waiting logs, one batch, end. If a stream of this schema is open already, its batch and end.
     pub(crate) fn whole_stream(
         &mut self,
         schema: &EncodedSchema,
@@ -124,7 +124,9 @@ impl ResponseWriter {
         metadata: &Metadata,
     ) -> Result<(), EncodeError> {
         schema.check(batch)?;
-        self.open(schema);
+        if !self.is_open() {
+            self.open(schema);
+        }
         self.write(batch, metadata)?;
         self.close();
         Ok(())

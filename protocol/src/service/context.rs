@@ -100,7 +100,6 @@ impl Peer {
 }
 
 /// One call as its handler sees it.
-#[derive(Debug)]
 pub struct CallContext {
     pub(crate) method: Arc<Method>,
     pub(crate) peer: Arc<Peer>,
@@ -108,9 +107,17 @@ pub struct CallContext {
     pub(crate) made_id: Option<Box<str>>,
     pub(crate) metadata: Metadata,
     pub(crate) logs: Vec<LogMessage>,
+    /// Takes logs at once, while a handler runs that may send them so.
+    pub(crate) live_logs: Option<Arc<dyn LogSink>>,
     pub(crate) budget: ResponseBudget,
     pub(crate) session: Option<Box<dyn SessionAccess>>,
     pub(crate) bounds: Arc<Bounds>,
+}
+
+/// Takes the logs of a handler while it runs. See [`Work::run_with_logs`](super::Work::run_with_logs).
+pub trait LogSink: Send + Sync {
+    /// Takes a log, on the handler's thread.
+    fn log(&self, message: LogMessage);
 }
 
 /// What a call may make the process hold.
@@ -132,6 +139,16 @@ pub struct ResponseBudget {
     pub preferred: Option<u64>,
 }
 
+impl fmt::Debug for CallContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallContext")
+            .field("method", &self.method)
+            .field("peer", &self.peer)
+            .field("request_id", &self.request_id())
+            .finish_non_exhaustive()
+    }
+}
+
 impl CallContext {
     pub(crate) fn new(
         method: Arc<Method>,
@@ -141,7 +158,7 @@ impl CallContext {
         bounds: Arc<Bounds>,
     ) -> Self {
         let (logs, budget) = (Vec::new(), ResponseBudget::default());
-        Self { method, peer, made_id, metadata, logs, budget, session: None, bounds }
+        Self { method, peer, made_id, metadata, logs, live_logs: None, budget, session: None, bounds }
     }
 
     /// Name of the protocol that owns the method.
@@ -241,8 +258,12 @@ impl CallContext {
         self.session.as_mut().is_some_and(|session| session.close())
     }
 
-    /// Sends a log to the client, ahead of what the handler returns or emits next.
+    /// Sends a log to the client, ahead of what the handler returns or emits next. In a unary call on a byte stream it
+    /// is sent at once where the driver does so.
     pub fn log(&mut self, message: LogMessage) {
-        self.logs.push(message);
+        match &self.live_logs {
+            Some(sink) => sink.log(message),
+            None => self.logs.push(message),
+        }
     }
 }

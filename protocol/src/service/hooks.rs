@@ -1,33 +1,117 @@
-//! What an application may attach to a service beside its handlers: start-up work, and a listener to every call.
+//! What an application may attach to a service beside its handlers: start-up work, admission, and a listener to every
+//! call.
 
 use super::context::{CallContext, TransportKind};
 use super::record::CallRecord;
+use crate::effect::{Answers, Ask, Failure};
 use crate::wire::error::RpcError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Listens to every call, on every transport. It cannot change a call; a panic in it is swallowed.
+///
+/// On a byte stream a call is one unary call or one stream with all of its turns. Over HTTP it is one request, so a
+/// stream has several. A request that only cancels a stream is no call: WIRE_PROTOCOL 9, "Client-initiated
+/// cancellation".
 pub trait CallHook: Send + Sync + 'static {
-    /// A request was resolved to a method, and its handler is about to be invoked.
-    fn on_start(&self, _call: &CallContext) {}
+    /// A request was resolved to a method; nothing else was looked at. What is returned accompanies the call to its end.
+    fn on_start(&self, call: &CallContext) -> Option<Box<dyn CallScope>>;
+}
 
-    /// A call is over: how it went, and what it moved. It is told of refused calls too, which never started.
-    fn on_end(&self, _record: &CallRecord) {}
+/// What a [`CallHook`] keeps of one call. A panic in it is swallowed.
+pub trait CallScope: Send {
+    /// The call's handler is about to run on this thread. On a stream this comes at each turn.
+    fn enter(&mut self) {}
+
+    /// The handler has returned, on the thread of the last [`enter`](Self::enter). When the connection was lost
+    /// meanwhile, [`end`](Self::end) came before.
+    fn exit(&mut self) {}
+
+    /// The call is over, for whatever reason: called once for each call, refused ones and those whose connection was lost
+    /// included.
+    fn end(&mut self, _record: &CallRecord) {}
 }
 
 /// Work to do once before the first call, told on which transport.
 pub(crate) type ServeStart = dyn Fn(TransportKind) -> Result<(), RpcError> + Send + Sync;
 
-/// Tells that a handler is about to be invoked.
-pub(crate) fn start(hooks: &[Box<dyn CallHook>], call: &CallContext) {
-    hooks.iter().for_each(|hook| run(|| hook.on_start(call)));
+/// Decides whether a call may go on.
+pub(crate) type Admission = dyn Fn(&CallContext, &Answers) -> Result<(), Stop> + Send + Sync;
+
+/// Why [admission](super::ServiceBuilder::admit) does not let a call go on now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stop {
+    /// The call is answered with this error.
+    Refuse(RpcError),
+    /// A question must be answered first.
+    Ask(Ask),
 }
 
-/// Tells that a call is over.
-pub(crate) fn end(hooks: &[Box<dyn CallHook>], record: &CallRecord) {
-    hooks.iter().for_each(|hook| run(|| hook.on_end(record)));
+impl Stop {
+    /// The error that a call is answered with when nothing more may be asked for it.
+    pub(crate) fn into_error(self) -> RpcError {
+        match self {
+            Self::Refuse(error) => error,
+            Self::Ask(_) => RpcError::runtime_error("admission asks more questions than one call may"),
+        }
+    }
 }
 
-/// Runs a hook; what goes wrong in it goes no further.
-fn run(hook: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(hook));
+impl From<RpcError> for Stop {
+    fn from(error: RpcError) -> Self {
+        Self::Refuse(error)
+    }
+}
+
+impl From<Ask> for Stop {
+    fn from(ask: Ask) -> Self {
+        Self::Ask(ask)
+    }
+}
+
+impl From<&Failure> for Stop {
+    fn from(failure: &Failure) -> Self {
+        Self::Refuse(failure.clone().into())
+    }
+}
+
+/// The scopes of one call, shared by its machine and the work that is out.
+pub(crate) struct Scopes(Mutex<Vec<Box<dyn CallScope>>>);
+
+impl Scopes {
+    /// Tells that a call begins. `None` when nothing accompanies it.
+    pub(crate) fn start(hooks: &[Box<dyn CallHook>], call: &CallContext) -> Option<Arc<Self>> {
+        let scopes: Vec<_> =
+            hooks.iter().filter_map(|hook| guarded(|| hook.on_start(call)).flatten()).collect();
+        (!scopes.is_empty()).then(|| Arc::new(Self(Mutex::new(scopes))))
+    }
+
+    pub(crate) fn enter(&self) {
+        self.each(|scope| scope.enter());
+    }
+
+    /// In the reverse order of entering, as scopes nest.
+    pub(crate) fn exit(&self) {
+        let mut scopes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        scopes.iter_mut().rev().for_each(|scope| {
+            guarded(|| scope.exit());
+        });
+    }
+
+    pub(crate) fn end(&self, record: &CallRecord) {
+        self.each(|scope| scope.end(record));
+    }
+
+    fn each(&self, mut tell: impl FnMut(&mut Box<dyn CallScope>)) {
+        // A listener's panic is caught within, so that the lock is never poisoned.
+        let mut scopes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        scopes.iter_mut().for_each(|scope| {
+            guarded(|| tell(scope));
+        });
+    }
+}
+
+/// Runs a listener; what goes wrong in it goes no further.
+fn guarded<T>(listener: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(listener)).ok()
 }

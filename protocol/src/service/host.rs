@@ -1,13 +1,14 @@
 //! The service: all protocols that a server hosts, fixed once it is built. WIRE_PROTOCOL 3.1, "Hosting several
 //! application protocols".
 
-use super::context::TransportKind;
-use super::hooks::CallHook;
+use super::context::{CallContext, TransportKind};
+use super::hooks::{Admission, CallHook, Stop};
 use super::info::{MethodInfo, ProtocolInfo};
 use super::method::Method;
 use super::protocol::{Hosted, Protocol};
 use super::version::InvalidVersion;
 use super::work::guard;
+use crate::effect::Answers;
 use crate::reflection::{self, ProtocolList};
 use crate::wire::error::RpcError;
 use arrow_schema::{ArrowError, DataType};
@@ -75,6 +76,7 @@ pub enum ServiceError {
 pub struct Service {
     pub(crate) protocols: Vec<Hosted>,
     pub(crate) hooks: Vec<Box<dyn CallHook>>,
+    pub(crate) admission: Option<Box<Admission>>,
     /// The transports that serving was started on, a bit for each.
     started: AtomicU8,
     /// Held while start-up work runs.
@@ -99,6 +101,7 @@ impl fmt::Debug for ServiceBuilder {
 pub struct ServiceBuilder {
     protocols: Vec<Protocol>,
     hooks: Vec<Box<dyn CallHook>>,
+    admission: Option<Box<Admission>>,
     server_id: String,
     server_version: String,
     include_tracebacks: bool,
@@ -112,6 +115,7 @@ impl Service {
         ServiceBuilder {
             protocols: Vec::new(),
             hooks: Vec::new(),
+            admission: None,
             server_id: server_id.into(),
             server_version: String::new(),
             include_tracebacks: true,
@@ -182,6 +186,41 @@ impl ServiceBuilder {
         self
     }
 
+    /// Decides of every call, on every transport, whether it may go on: after it was resolved to a method, and before its
+    /// parameters are looked at. Default: every call may.
+    ///
+    /// The function must not wait: it is called on a thread that serves others too. What it cannot decide from memory it
+    /// [asks](Answers::ask), and is called again from its beginning when the answer has come. A turn of a stream is not
+    /// asked about again. A panic in it refuses the call.
+    ///
+    /// ```
+    /// use vgi_rpc_protocol::effect::Question;
+    /// use vgi_rpc_protocol::service::{Protocol, Service};
+    /// use vgi_rpc_protocol::wire::error::RpcError;
+    ///
+    /// /// What the driver is asked. It answers with a `bool`.
+    /// struct MayCall(String);
+    ///
+    /// let service = Service::builder("0123456789ab")
+    ///     .protocol(Protocol::new("demo.Reports.v1"))
+    ///     .admit(|call, answers| {
+    ///         let caller = call.auth().principal.clone();
+    ///         let answer = answers.ask("policy", || Question::new(MayCall(caller)))??;
+    ///         match answer.value() {
+    ///             Some(true) => Ok(()),
+    ///             _ => Err(RpcError::permission_error("the policy does not allow this call").into()),
+    ///         }
+    ///     });
+    /// # let _ = service;
+    /// ```
+    pub fn admit(
+        mut self,
+        admission: impl Fn(&CallContext, &Answers) -> Result<(), Stop> + Send + Sync + 'static,
+    ) -> Self {
+        self.admission = Some(Box::new(admission));
+        self
+    }
+
     /// The build version that reflection reports.
     pub fn server_version(mut self, version: impl Into<String>) -> Self {
         self.server_version = version.into();
@@ -223,6 +262,7 @@ impl ServiceBuilder {
         Ok(Service {
             protocols,
             hooks: self.hooks,
+            admission: self.admission,
             started: AtomicU8::new(0),
             starting: Mutex::new(()),
             server_id: self.server_id.into(),
@@ -290,6 +330,5 @@ fn unencodable(error: impl std::fmt::Display) -> RpcError {
 }
 
 fn not_hosted(name: &str, hosted: &[ProtocolInfo]) -> RpcError {
-    let name = if super::protocol::is_protocol_name(name) { name } else { "that is not a protocol name" };
     super::resolve::not_supported(name, hosted.iter().map(|info| info.name.as_str()))
 }

@@ -5,7 +5,7 @@ use super::args::Args;
 use super::context::CallContext;
 use super::info::{Idempotency, MethodInfo, MethodKind, StreamKind};
 use super::stream::{
-    Exchange, ExchangeState, Overrides, Producer, ProducerState, Restore, Stream, StreamState,
+    Exchange, Overrides, Producer, Restore, Saved, State, Stream, StreamState, exchange, producer,
 };
 use crate::ipc::EncodedSchema;
 use crate::wire::error::RpcError;
@@ -27,7 +27,7 @@ pub(crate) type Shared = Arc<dyn Any + Send + Sync>;
 
 pub(crate) enum Handler {
     Unary(Box<UnaryHandler>),
-    Stream { open: Box<StreamHandler>, restore: Restore },
+    Stream { open: Box<StreamHandler>, restore: Box<Restore> },
 }
 
 /// A method with its handler, ready to be hosted.
@@ -43,8 +43,8 @@ pub struct Method {
 }
 
 impl Method {
-    /// Begins the declaration of a method. It ends with [`MethodBuilder::unary`], [`MethodBuilder::producer`] or
-    /// [`MethodBuilder::exchange`].
+    /// Begins the declaration of a method. It ends with [`MethodBuilder::unary`], [`MethodBuilder::producer`],
+    /// [`MethodBuilder::exchange`] or [`MethodBuilder::stream`].
     #[expect(clippy::new_ret_no_self, reason = "reads as what it begins")]
     pub fn new(name: impl Into<String>) -> MethodBuilder {
         MethodBuilder {
@@ -205,27 +205,52 @@ impl MethodBuilder {
     /// Completes a method that opens a stream on which the server alone sends data.
     pub fn producer<S: Producer + Serialize + DeserializeOwned>(
         self,
-        handler: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,
+        open: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,
     ) -> MethodSpec {
-        let handler = move |args: &Args, context: &mut CallContext| {
-            let Stream { state, overrides } = handler(args, context)?;
-            Ok((Box::new(ProducerState(state)) as Box<dyn StreamState>, overrides))
-        };
-        let handler = Handler::Stream { open: Box::new(handler), restore: ProducerState::<S>::restore };
-        MethodSpec { builder: self, kind: MethodKind::Stream(StreamKind::Producer), handler }
+        let restore = |saved: Saved<'_>, _: &mut CallContext| Ok(producer(saved.state::<S>()?));
+        self.open_stream(StreamKind::Producer, open, producer, restore)
     }
 
     /// Completes a method that opens a stream on which each batch is answered with one.
     pub fn exchange<S: Exchange + Serialize + DeserializeOwned>(
         self,
-        handler: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,
+        open: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,
     ) -> MethodSpec {
-        let handler = move |args: &Args, context: &mut CallContext| {
-            let Stream { state, overrides } = handler(args, context)?;
-            Ok((Box::new(ExchangeState(state)) as Box<dyn StreamState>, overrides))
+        let restore = |saved: Saved<'_>, _: &mut CallContext| Ok(exchange(saved.state::<S>()?));
+        self.open_stream(StreamKind::Exchange, open, exchange, restore)
+    }
+
+    /// Completes a method whose handler decides for each call whether it opens a producer or an exchange, and how its
+    /// state comes back over HTTP. Reflection says that the kind is unknown. WIRE_PROTOCOL 14, `stream_kind`.
+    ///
+    /// `restore` is called before each turn over HTTP but those that follow the opening at once. It sees the caller and
+    /// what the protocol shares. When it fails, that is the error of the turn. On byte streams the state stays where it
+    /// is, and `restore` is never called.
+    pub fn stream(
+        self,
+        open: impl Fn(&Args, &mut CallContext) -> Result<Stream<State>, RpcError> + Send + Sync + 'static,
+        restore: impl Fn(Saved<'_>, &mut CallContext) -> Result<State, RpcError> + Send + Sync + 'static,
+    ) -> MethodSpec {
+        let restore = move |saved: Saved<'_>, context: &mut CallContext| Ok(restore(saved, context)?.0);
+        self.open_stream(StreamKind::Unknown, open, |State(state)| state, restore)
+    }
+
+    fn open_stream<S>(
+        self,
+        kind: StreamKind,
+        open: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,
+        erase: impl Fn(S) -> Box<dyn StreamState> + Send + Sync + 'static,
+        restore: impl Fn(Saved<'_>, &mut CallContext) -> Result<Box<dyn StreamState>, RpcError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> MethodSpec {
+        let open = move |args: &Args, context: &mut CallContext| {
+            let Stream { state, overrides } = open(args, context)?;
+            Ok((erase(state), overrides))
         };
-        let handler = Handler::Stream { open: Box::new(handler), restore: ExchangeState::<S>::restore };
-        MethodSpec { builder: self, kind: MethodKind::Stream(StreamKind::Exchange), handler }
+        let handler = Handler::Stream { open: Box::new(open), restore: Box::new(restore) };
+        MethodSpec { builder: self, kind: MethodKind::Stream(kind), handler }
     }
 }
 

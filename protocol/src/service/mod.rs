@@ -12,14 +12,17 @@
 // | `info`, `version` | what they look like from outside |
 // | `args`, `answer`, `stream`, `context`, `auth`, `session` | what handlers are given and give back |
 // | `resolve`, `validate` | routing, the version gate, the parameter check |
-// | `work`, `responder` | invoking handlers; the machine |
+// | `call` | the machine of one call, which every carrier uses |
+// | `work` | invoking handlers |
+// | `responder` | a byte stream's connection as a carrier of calls |
 // | `conform`, `cast` | bringing batches to a declared schema |
-// | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved, and who is told |
+// | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved; who admits it, and who is told |
 // | `type_text` | Arrow types in errors and records |
 
 pub(crate) mod answer;
 mod args;
 mod auth;
+pub(crate) mod call;
 mod cast;
 mod conform;
 pub(crate) mod context;
@@ -42,14 +45,14 @@ pub(crate) mod work;
 pub use answer::{IntoAnswer, IntoColumn};
 pub use args::{Args, FromArgument};
 pub use auth::AuthContext;
-pub use context::{CallContext, Credentials, Peer, ResponseBudget, TransportKind};
-pub use hooks::CallHook;
+pub use context::{CallContext, Credentials, LogSink, Peer, ResponseBudget, TransportKind};
+pub use hooks::{CallHook, CallScope, Stop};
 pub use host::{Service, ServiceBuilder, ServiceError};
 pub use info::{Idempotency, MethodInfo, MethodKind, ProtocolInfo, StreamKind};
 pub use method::{Method, MethodBuilder, MethodSpec};
 pub use protocol::Protocol;
 pub use record::{CallRecord, CallStatistics, HttpRecord, Moved, SessionAction};
 pub use responder::Responder;
-pub use stream::{Exchange, Producer, Stream, Turn};
+pub use stream::{Exchange, Producer, Saved, State, Stream, Turn};
 pub use version::{InvalidVersion, Version};
 pub use work::{Done, Work};

@@ -4,6 +4,7 @@ use super::host::Service;
 use super::method::Method;
 use super::protocol::{Hosted, is_protocol_name};
 use super::version::Spelled;
+use crate::ipc::Metadata;
 use crate::wire::detail::{PreconditionFailure, PreconditionViolation};
 use crate::wire::error::{RpcError, kind};
 use crate::wire::keys;
@@ -46,9 +47,7 @@ pub(crate) fn find<'a>(
     method: &str,
 ) -> Result<(&'a Hosted, Arc<Method>), RpcError> {
     let hosted = service.hosted(name).ok_or_else(|| {
-        // What a peer sends as a name is repeated only if it is one.
-        let shown = if is_protocol_name(name) { name } else { "that is not a protocol name" };
-        not_supported(shown, service.protocols.iter().map(|hosted| hosted.info.name.as_str()))
+        not_supported(name, service.protocols.iter().map(|hosted| hosted.info.name.as_str()))
     })?;
     let found = hosted.methods.get(method).ok_or_else(|| {
         let mut available: Vec<_> = hosted.methods.keys().map(String::as_str).collect();
@@ -76,9 +75,9 @@ pub(crate) fn built_in(method: &str) -> Result<Target<'static>, RpcError> {
 }
 
 /// Refuses a caller whose declared version does not interoperate with the hosted protocol's.
-pub(crate) fn gate_version(hosted: &Hosted, request: &Request) -> Result<(), RpcError> {
+pub(crate) fn gate_version(hosted: &Hosted, request: &Metadata) -> Result<(), RpcError> {
     let (Some(server), false) = (hosted.info.version, hosted.version_exempt) else { return Ok(()) };
-    let client = request.metadata.get(keys::PROTOCOL_VERSION);
+    let client = request.get(keys::PROTOCOL_VERSION);
     if client == Some(hosted.version_text.as_bytes()) {
         return Ok(());
     }
@@ -117,7 +116,16 @@ fn not_specified(text: String) -> RpcError {
 }
 
 pub(crate) fn not_supported<'a>(name: &str, hosted: impl Iterator<Item = &'a str>) -> RpcError {
-    let text = format!("this server does not host the protocol {name:?}; it hosts: {}", list(hosted));
+    // What a peer sends as a name is repeated only if it is one.
+    let text = if is_protocol_name(name) {
+        format!("this server does not host the protocol {name:?}; it hosts: {}", list(hosted))
+    } else {
+        format!(
+            "expected the name of a protocol to consist of letters, digits, '_' and '.', and not to begin with a digit \
+             or '.'; this server hosts: {}",
+            list(hosted)
+        )
+    };
     RpcError::of_kind(kind::PROTOCOL_NOT_SUPPORTED, "ProtocolNotSupportedError", text)
 }
 

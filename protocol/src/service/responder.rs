@@ -1,14 +1,13 @@
 //! A server's connection together with the service that answers its calls.
 
-mod recording;
-
+use super::call::{Blame, Call, Carrier, Scope, Step, Streams, given_up};
 use super::context::{Bounds, CallContext, Peer};
-use super::hooks;
 use super::host::Service;
-use super::info::{MethodInfo, MethodKind};
+use super::info::{MethodInfo, MethodKind, ProtocolInfo};
 use super::record::CallRecord;
-use super::resolve::{Target, gate_version, resolve};
-use super::work::{Done, Emission, OpenStream, Outcome, Task, Work, refuse_pointer, split_logs};
+use super::resolve::{Target, resolve};
+use super::work::{Done, OpenStream, Outcome, Work};
+use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::ipc::{EncodedSchema, Metadata, Outbox};
 use crate::memory::Account;
 use crate::server::{Config, Connection, Event, InputStream};
@@ -20,28 +19,36 @@ use crate::{CommandError, ConnectionError, IdSource, Limits, Next};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Answers the calls of one connection from a [`Service`].
 ///
 /// It hands out each handler invocation as [`Work`] and takes its result back; where and when the work runs is the
-/// driver's choice. One invocation is out at a time.
-#[derive(Debug)]
+/// driver's choice. One invocation is out at a time. What a call needs from outside is an [effect](crate::effect).
 pub struct Responder {
     connection: Connection,
     service: Arc<Service>,
     peer: Arc<Peer>,
     bounds: Arc<Bounds>,
-    /// The open stream, while no turn of it is out.
-    stream: Option<(Box<OpenStream>, CallContext)>,
-    /// The call under way, when calls are recorded.
-    record: Option<Box<CallRecord>>,
+    /// The call under way.
+    call: Option<Call>,
+    effects: Effects,
     /// Records of calls that have ended.
     records: VecDeque<CallRecord>,
     recording: bool,
     stream_ids: IdSource,
     now: Duration,
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder")
+            .field("connection", &self.connection)
+            .field("method", &self.call.as_ref().map(|call| call.method()))
+            .finish_non_exhaustive()
+    }
 }
 
 /// Getters.
@@ -62,8 +69,8 @@ impl Responder {
             service,
             peer: Arc::new(peer),
             bounds: Arc::new(Bounds { limits, account: Account::default() }),
-            stream: None,
-            record: None,
+            call: None,
+            effects: Effects::default(),
             records: VecDeque::new(),
             recording: false,
             stream_ids,
@@ -92,7 +99,7 @@ impl Responder {
 
     /// True while a stream is open and no turn of it is out.
     pub fn is_stream_open(&self) -> bool {
-        self.stream.is_some()
+        self.call.as_ref().is_some_and(Call::is_between)
     }
 
     /// True between calls, with nothing of a further request there.
@@ -129,6 +136,11 @@ impl Responder {
     pub fn receive_eof(&mut self) {
         self.connection.receive_eof();
     }
+
+    /// Takes a piece of an effect's data in, before the effect is [completed](Self::complete_effect).
+    pub fn receive_effect_data(&mut self, id: EffectId, data: Bytes) {
+        self.effects.receive(id, data, &self.bounds.account);
+    }
 }
 
 /// Commands.
@@ -138,21 +150,31 @@ impl Responder {
         self.recording = true;
     }
 
-    /// Tells the time, since any moment that does not change. Records bear what was told last.
+    /// Sets the current time, since any moment that does not change. Records bear the time that was set last.
     pub fn tell_time(&mut self, now: Duration) {
         self.now = now;
     }
 
-    /// Gives up on a peer that is to send something. See [`Connection::abandon`]. `RpcError::status` with
-    /// `DeadlineExceeded` or `ResourceExhausted` says why.
+    /// Gives up on a peer that is to send something, or on a call that waits for an effect. See
+    /// [`Connection::abandon`]. `RpcError::status` with `DeadlineExceeded` or `ResourceExhausted` says why.
     ///
     /// # Errors
     /// As there.
     pub fn abandon(&mut self, error: RpcError) -> Result<(), CommandError> {
+        if let Some(call) = self.call.as_mut().filter(|call| call.is_admitting()) {
+            call.refuse_admission(error, &mut self.connection);
+            self.end_call();
+            return Ok(());
+        }
         self.connection.abandon(&error)?;
-        self.stream = None;
-        self.end_record(Some(error));
+        self.break_off(&error);
         Ok(())
+    }
+
+    /// The peer is gone, and nothing more can be sent to it: ends the call under way, also while an invocation or an
+    /// effect is out. Afterwards [`poll_record`](Self::poll_record) gives its record, and the machine is to be dropped.
+    pub fn hang_up(&mut self) {
+        self.break_off(&given_up());
     }
 
     /// Takes back what an invocation gave, and answers with it.
@@ -160,107 +182,82 @@ impl Responder {
     /// # Errors
     /// When no invocation is out.
     pub fn complete(&mut self, done: Done) -> Result<(), CommandError> {
-        let Done { outcome, mut context } = done;
-        let logs = std::mem::take(&mut context.logs);
-        match &outcome {
-            Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Opened { .. } => {
+        match &done.outcome {
+            Outcome::Answered(_) | Outcome::Invalid(_) | Outcome::Refused(_) | Outcome::Opened { .. } => {
                 self.connection.expect_answering("complete")?;
             }
             _ => self.connection.expect_stream("complete")?,
         }
-        let is_over = self.note(&outcome);
-        let answered = self.answer(outcome, context, &logs);
-        if is_over {
-            self.end_record(None);
+        let Some(call) = self.call.as_mut().filter(|call| call.is_running()) else {
+            return Err(CommandError::Misuse { command: "complete", when: "while an invocation is out" });
+        };
+        call.complete(done, &mut self.connection);
+        if !call.is_between() {
+            self.end_call();
         }
-        answered
+        Ok(())
     }
 
-    fn answer(
-        &mut self,
-        outcome: Outcome,
-        context: CallContext,
-        logs: &[LogMessage],
-    ) -> Result<(), CommandError> {
-        match outcome {
-            Outcome::Answered(batch) => {
-                self.log_all(logs);
-                let method = context.method.clone();
-                match self.connection.respond(&method.result, &batch, &Metadata::new()) {
-                    Ok(()) => Ok(()),
-                    Err(error) => {
-                        let error = unsendable("the result", error)?;
-                        self.end_record(Some(error.clone()));
-                        self.connection.refuse(&method.result, &error, InputStream::None)
-                    }
-                }
-            }
-            Outcome::Refused(error) => {
-                self.log_all(logs);
-                let (schema, input) = match context.method.info().kind {
-                    MethodKind::Unary => (context.method.result.clone(), InputStream::None),
-                    MethodKind::Stream(_) => (EncodedSchema::empty(), InputStream::Possible),
-                };
-                self.connection.refuse(&schema, &error, input)
-            }
-            Outcome::Opened { stream, header } => {
-                self.log_all(logs);
-                if let (Some(schema), Some(header)) = (&context.method.header, header)
-                    && let Err(error) = self.connection.send_header(schema, &header)
-                {
-                    let error = unsendable("the header", error)?;
-                    self.end_record(Some(error.clone()));
-                    return self.connection.refuse(schema, &error, InputStream::Possible);
-                }
-                self.connection.open_stream(&stream.output)?;
-                self.stream = Some((stream, context));
-                Ok(())
-            }
-            Outcome::Emitted { stream, data } => {
-                if self.emit(logs, data)? {
-                    self.stream = Some((stream, context));
-                }
-                Ok(())
-            }
-            Outcome::Finished { data: Some(data) } => {
-                if self.emit(logs, data)? {
-                    self.connection.finish()?;
-                }
-                Ok(())
-            }
-            Outcome::Finished { data: None } | Outcome::Cancelled => {
-                self.log_all(logs);
-                self.connection.finish()
-            }
-            Outcome::OverBudget(error) => self.connection.fail(&error.into()),
-            Outcome::Failed { error } => {
-                self.log_all(logs);
-                self.connection.fail(&error)
-            }
+    /// The invocation that is out was dropped and gives nothing: its call is answered with an error. Does nothing when
+    /// none is out.
+    pub fn lose_work(&mut self) {
+        if let Some(call) = self.call.as_mut().filter(|call| call.is_running()) {
+            call.lose_work(&mut self.connection);
+            self.end_call();
         }
+    }
+
+    /// Sends a log of the invocation that is out, ahead of its answer: what
+    /// [`Work::run_with_logs`] gave. Does nothing when no unary call is out.
+    pub fn log(&mut self, message: &LogMessage) {
+        if let Some(call) = &self.call
+            && call.is_running()
+            && call.method().info().kind == MethodKind::Unary
+        {
+            self.connection.log_now(&call.method().result, message);
+        }
+    }
+
+    /// Completes an effect. Does nothing when it is not out any more.
+    pub fn complete_effect(&mut self, id: EffectId, completion: Completion) {
+        self.effects.complete(id, completion);
     }
 }
 
-/// Work and output.
+/// Work, effects and output.
 impl Responder {
-    /// What comes next. Ask until it is no work.
+    /// What comes next. Call it until it returns something other than [`Next::Event`].
     ///
     /// # Errors
     /// The connection has failed. The error comes back on every further call; the output still holds the answer
     /// that tells the peer.
     pub fn poll_work(&mut self) -> Result<Next<Work>, ConnectionError> {
         loop {
-            let event = match self.connection.poll_event()? {
-                Next::Event(event) => event,
-                Next::NeedInput => return Ok(Next::NeedInput),
-                Next::NeedCommand => return Ok(Next::NeedCommand),
-                Next::NeedDrain => return Ok(Next::NeedDrain),
-                Next::Closed => return Ok(Next::Closed),
-            };
-            if let Some(work) = self.work(event) {
-                return Ok(Next::Event(work));
+            if let Some(call) = &mut self.call {
+                match call.poll(&mut self.connection, &mut self.effects) {
+                    Step::Work(work) => return Ok(Next::Event(work)),
+                    Step::Waiting if call.is_running() => return Ok(Next::NeedCommand),
+                    Step::Waiting => return Ok(Next::Waiting),
+                    Step::NeedTurn => {}
+                    Step::Over => self.end_call(),
+                }
+            }
+            match self.connection.poll_event() {
+                Ok(Next::Event(event)) => self.take_event(event),
+                Ok(next) => return Ok(next.without_event()),
+                Err(error) => {
+                    if self.call.is_some() {
+                        self.break_off(&RpcError::runtime_error(error.to_string()));
+                    }
+                    return Err(error);
+                }
             }
         }
+    }
+
+    /// What is to be done with effects. Call it after [`poll_work`](Self::poll_work) until it returns `None`.
+    pub fn poll_effect(&mut self) -> Option<EffectEvent> {
+        self.effects.poll()
     }
 
     /// The record of a call that has ended, once per call. Take it before what [`poll_transmit`](Self::poll_transmit)
@@ -276,84 +273,51 @@ impl Responder {
 }
 
 impl Responder {
-    /// The work that an event asks for, unless it is answered here.
-    fn work(&mut self, event: Event) -> Option<Work> {
-        match event {
-            Event::Request(request) => self.request(request),
-            Event::Input(batch, metadata) => self.input(batch, metadata),
-            Event::Cancelled => {
-                let (stream, context) = self.stream.take()?;
-                Some(Work { task: Task::Cancel(stream), context })
-            }
-            Event::InputEnded => {
-                self.stream = None;
-                self.end_record(None);
-                let finished = self.connection.finish();
-                debug_assert!(finished.is_ok(), "the end of the input leaves the stream open");
-                None
-            }
-            Event::Refused(error) => {
-                self.stream = None;
-                self.end_record(Some(error));
-                None
+    fn take_event(&mut self, event: Event) {
+        match (event, &mut self.call) {
+            (Event::Request(request), _) => self.take_request(request),
+            (Event::Input(batch, metadata), Some(call)) => call.input(batch, metadata, &mut self.connection),
+            (Event::Cancelled, Some(call)) => call.cancel(),
+            (Event::InputEnded, Some(call)) => call.input_ended(&mut self.connection),
+            (Event::Refused(error), Some(_)) => self.break_off(&error),
+            (Event::Refused(_), None) => {}
+            (Event::Input(..) | Event::Cancelled | Event::InputEnded, None) => {
+                debug_assert!(false, "a stream that is open has a call");
+                self.connection.end();
             }
         }
     }
 
-    fn request(&mut self, request: Request) -> Option<Work> {
+    fn take_request(&mut self, request: Request) {
         let service = self.service.clone();
         let (hosted, method) = match resolve(&service, &request) {
             Ok(Target::Method(hosted, method)) => (hosted, method),
-            Ok(Target::TransportOptions) => {
-                if let Some(primary) = service.protocols().next() {
-                    self.begin_record(primary, request.method(), MethodKind::Unary, &request);
-                }
-                self.answer_transport_options();
-                self.end_record(None);
-                return None;
-            }
+            Ok(Target::TransportOptions) => return self.answer_transport_options(&request),
             Err(error) => {
-                self.refuse(&EncodedSchema::empty(), &error, InputStream::Possible);
-                return None;
+                return Carrier::refuse(
+                    &mut self.connection,
+                    Blame::Request,
+                    &EncodedSchema::empty(),
+                    InputStream::Possible,
+                    &error,
+                );
             }
         };
         self.connection.set_origin(method.protocol(), &method.info().name);
-        let MethodInfo { name, kind, .. } = method.info();
-        self.begin_record(&hosted.info, name, *kind, &request);
-        if let Err(error) = gate_version(hosted, &request) {
-            match method.info().kind {
-                MethodKind::Unary => self.refuse(&method.result, &error, InputStream::None),
-                MethodKind::Stream(_) => self.refuse(&EncodedSchema::empty(), &error, InputStream::Possible),
-            }
-            self.end_record(Some(error));
-            return None;
-        }
         let made_id = self.connection.made_request_id().map(Into::into);
+        let Request { batch, metadata } = request;
         let context =
-            CallContext::new(method, self.peer.clone(), made_id, request.metadata, self.bounds.clone());
-        hooks::start(&service.hooks, &context);
-        Some(Work { task: Task::Call(request.batch), context })
+            CallContext::new(method.clone(), self.peer.clone(), made_id, metadata, self.bounds.clone());
+        let scope = Scope::begin(&service, self.recording, &context, || {
+            let MethodInfo { name, kind, .. } = method.info();
+            let (id, ids) = (self.connection.request_id(), &mut self.stream_ids);
+            begin_record(&hosted.info, name, *kind, &self.peer, &batch, id, ids, self.now)
+        });
+        self.call = Some(Call::open(service.clone(), hosted, batch, context, scope, Streams::Kept));
     }
 
-    fn input(&mut self, batch: RecordBatch, metadata: Metadata) -> Option<Work> {
-        if let Err(error) = refuse_pointer(&batch, &metadata) {
-            self.stream = None;
-            let failed = self.connection.fail(&error);
-            debug_assert!(failed.is_ok(), "an input leaves the stream open");
-            self.end_record(Some(error));
-            return None;
-        }
-        let (stream, context) = self.stream.take()?;
-        if let Some(record) = &mut self.record
-            && batch.num_columns() > 0
-        {
-            record.statistics.input.add(&batch);
-        }
-        Some(Work { task: Task::Turn(stream, batch, metadata), context })
-    }
-
-    /// Tells what this server's transport can do. WIRE_PROTOCOL 15.
-    fn answer_transport_options(&mut self) {
+    /// Says what this server's transport can do. WIRE_PROTOCOL 15.
+    fn answer_transport_options(&mut self, request: &Request) {
         let metadata: Metadata = [
             (keys::TRANSPORT_SHM, "false"),
             (keys::REQUEST_VERSION, keys::REQUEST_VERSION_VALUE),
@@ -361,43 +325,109 @@ impl Responder {
         ]
         .into_iter()
         .collect();
+        let Some(primary) = self.service.protocols().next() else { return };
+        let mut scope = Scope::unheard(self.recording, || {
+            let (name, id) = (request.method(), self.connection.request_id());
+            let (kind, ids) = (MethodKind::Unary, &mut self.stream_ids);
+            begin_record(primary, name, kind, &self.peer, &request.batch, id, ids, self.now)
+        });
         let answered = self.connection.respond(&EncodedSchema::empty(), &super::answer::VOID, &metadata);
         debug_assert!(answered.is_ok(), "a request waits for its answer");
+        self.records.extend(scope.end(self.now));
     }
 
-    fn refuse(&mut self, schema: &EncodedSchema, error: &RpcError, input: InputStream) {
-        let refused = self.connection.refuse(schema, error, input);
-        debug_assert!(refused.is_ok(), "a request waits for its answer");
-    }
-
-    /// Sends a turn's logs and data. False when the data could not be sent, which has ended the stream.
-    fn emit(&mut self, logs: &[LogMessage], data: Emission) -> Result<bool, CommandError> {
-        let (before, after) = split_logs(logs, data.logs_before);
-        self.log_all(before);
-        match self.connection.emit(&data.batch, &data.metadata) {
-            Ok(()) => {
-                self.log_all(after);
-                Ok(true)
-            }
-            Err(error) => {
-                let error = unsendable("the emitted batch", error)?;
-                self.end_record(Some(error.clone()));
-                self.connection.fail(&error)?;
-                Ok(false)
-            }
+    /// The call under way is over, and its client cannot be told any more or was told.
+    fn break_off(&mut self, error: &RpcError) {
+        if let Some(call) = &mut self.call {
+            call.break_off(error);
+            self.end_call();
         }
     }
 
-    fn log_all(&mut self, logs: &[LogMessage]) {
-        logs.iter().for_each(|log| self.connection.log(log));
+    fn end_call(&mut self) {
+        if let Some(mut call) = self.call.take() {
+            self.effects.withdraw_all();
+            self.records.extend(call.scope.end(self.now));
+        }
     }
 }
 
-/// The error of a call whose output cannot be sent. Misuse is the driver's doing and is passed on.
-fn unsendable(what: &str, error: CommandError) -> Result<RpcError, CommandError> {
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a record begins with, from fields that are borrowed apart"
+)]
+fn begin_record(
+    protocol: &ProtocolInfo,
+    method: &str,
+    kind: MethodKind,
+    peer: &Arc<Peer>,
+    batch: &RecordBatch,
+    request_id: &str,
+    stream_ids: &mut IdSource,
+    now: Duration,
+) -> CallRecord {
+    let mut record = CallRecord::begin(protocol, method, kind, peer, batch, now);
+    record.request_id = request_id.to_owned();
+    if kind != MethodKind::Unary {
+        let mut id = String::with_capacity(32);
+        stream_ids.next_into(&mut id);
+        stream_ids.next_into(&mut id);
+        record.stream_id = Some(id);
+    }
+    record
+}
+
+/// A byte stream carries a call's output as it is. The machine gives it in an order that the connection takes, so that
+/// only a batch that cannot be encoded is refused.
+impl Carrier for Connection {
+    fn log(&mut self, log: &LogMessage) {
+        Self::log(self, log);
+    }
+
+    fn result(&mut self, schema: &EncodedSchema, batch: &RecordBatch) -> Result<(), RpcError> {
+        self.respond(schema, batch, &Metadata::new()).map_err(|error| unsendable("the result", error))
+    }
+
+    fn refuse(&mut self, _: Blame, schema: &EncodedSchema, input: InputStream, error: &RpcError) {
+        let refused = Self::refuse(self, schema, error, input);
+        debug_assert!(refused.is_ok(), "a request waits for its answer");
+    }
+
+    fn header(&mut self, schema: &EncodedSchema, header: &RecordBatch) -> Result<(), RpcError> {
+        self.send_header(schema, header).map_err(|error| unsendable("the header", error))
+    }
+
+    fn open(&mut self, stream: &OpenStream) -> Result<(), RpcError> {
+        self.open_stream(&stream.output).map_err(|error| unsendable("the stream's schema", error))
+    }
+
+    fn emit(&mut self, batch: &RecordBatch, metadata: &Metadata) -> Result<(), RpcError> {
+        Self::emit(self, batch, metadata).map_err(|error| unsendable("the emitted batch", error))
+    }
+
+    fn is_open(&self) -> bool {
+        self.expect_stream("").is_ok()
+    }
+
+    fn fail(&mut self, _: Blame, error: &RpcError) {
+        let failed = Self::fail(self, error);
+        debug_assert!(failed.is_ok(), "a stream is open");
+    }
+
+    fn end(&mut self) {
+        let finished = self.finish();
+        debug_assert!(finished.is_ok(), "a stream is open");
+    }
+}
+
+/// The error of a call whose output cannot be sent.
+fn unsendable(what: &str, error: CommandError) -> RpcError {
     match error {
-        CommandError::Encode(error) => Ok(RpcError::unsendable(what, error.into())),
-        CommandError::OverBudget(error) => Ok(error.into()),
-        misuse @ CommandError::Misuse { .. } => Err(misuse),
+        CommandError::Encode(error) => RpcError::unsendable(what, error.into()),
+        CommandError::OverBudget(error) => error.into(),
+        misuse @ CommandError::Misuse { .. } => {
+            debug_assert!(false, "{misuse}");
+            RpcError::runtime_error(misuse.to_string())
+        }
     }
 }

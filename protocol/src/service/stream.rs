@@ -6,8 +6,10 @@ use crate::ipc::Metadata;
 use crate::wire::error::RpcError;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 /// State of a stream on which the server alone sends data.
@@ -47,6 +49,7 @@ pub(crate) struct Overrides {
     pub(crate) output: Option<SchemaRef>,
     pub(crate) input: Option<SchemaRef>,
     pub(crate) header: Option<RecordBatch>,
+    pub(crate) call_state: Option<Bytes>,
 }
 
 impl<S> Stream<S> {
@@ -59,6 +62,16 @@ impl<S> Stream<S> {
     pub fn with_header(mut self, header: RecordBatch) -> Self {
         self.overrides.header = Some(header);
         self
+    }
+
+    /// Keeps a value for the life of the stream, apart from its state: arguments and settings, which do not change.
+    /// Over HTTP the client carries it in a token of its own, which is not made anew at each turn.
+    ///
+    /// # Errors
+    /// When the value cannot be serialised.
+    pub fn with_call_state(mut self, value: &impl Serialize) -> Result<Self, RpcError> {
+        self.overrides.call_state = Some(encode(value)?.into());
+        Ok(self)
     }
 
     /// Gives this call an output schema of its own.
@@ -182,41 +195,141 @@ impl Turn {
 pub(crate) trait StreamState: Send {
     fn turn(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError>;
     fn on_cancel(&mut self, context: &mut CallContext);
-    /// Whether the server may end the stream.
-    fn may_finish(&self) -> bool;
+    /// Whether the server alone sends data, and may end the stream.
+    fn is_producer(&self) -> bool;
+    /// Whether [`save`](Self::save) gives what brings it back.
+    fn can_resume(&self) -> bool;
     /// The state as bytes, for a transport that keeps none between turns. [`Restore`] is the way back.
-    fn save(&self) -> Result<Vec<u8>, postcard::Error>;
+    fn save(&self) -> Result<Vec<u8>, RpcError>;
+}
+
+/// The state of a stream that is a producer's or an exchange's, as its handler decides for each call.
+pub struct State(pub(crate) Box<dyn StreamState>);
+
+impl State {
+    /// A producer's state. Over HTTP it is saved between turns, and comes back by way of the method's `restore`.
+    pub fn producer<S: Producer + Serialize>(state: S) -> Self {
+        Self(Box::new(Resumable(ProducerState(state))))
+    }
+
+    /// An exchange's state, saved as a [producer's](Self::producer).
+    pub fn exchange<S: Exchange + Serialize>(state: S) -> Self {
+        Self(Box::new(Resumable(ExchangeState(state))))
+    }
+
+    /// A producer's state that cannot be saved, such as an open file. Over HTTP it produces all of its output in one
+    /// response, and the call fails when that does not fit the response limit.
+    pub fn unresumable_producer<S: Producer>(state: S) -> Self {
+        Self(Box::new(ProducerState(state)))
+    }
+
+    /// An exchange's state that cannot be saved. Over HTTP the call fails when it is opened.
+    pub fn unresumable_exchange<S: Exchange>(state: S) -> Self {
+        Self(Box::new(ExchangeState(state)))
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(state) = self;
+        f.debug_struct("State")
+            .field("is_producer", &state.is_producer())
+            .field("can_resume", &state.can_resume())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a stream was saved as at the end of a turn: what its method's `restore` makes a [`State`] of.
+#[derive(Clone, Copy)]
+pub struct Saved<'a> {
+    pub(crate) is_producer: bool,
+    pub(crate) state: &'a [u8],
+    pub(crate) call_state: &'a [u8],
+}
+
+impl Saved<'_> {
+    /// Whether the state was a producer's, else it was an exchange's.
+    pub fn is_producer(&self) -> bool {
+        self.is_producer
+    }
+
+    /// The state of the last turn.
+    ///
+    /// # Errors
+    /// When it is not an `S`: another build of the service may have saved it.
+    pub fn state<S: DeserializeOwned>(&self) -> Result<S, RpcError> {
+        decode(self.state)
+    }
+
+    /// What [`Stream::with_call_state`] was given when the stream was opened.
+    ///
+    /// # Errors
+    /// As for [`state`](Self::state).
+    pub fn call_state<S: DeserializeOwned>(&self) -> Result<S, RpcError> {
+        decode(self.call_state)
+    }
+}
+
+impl fmt::Debug for Saved<'_> {
+    /// Leaves the bytes out: they are sealed on their way so that nobody reads them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Saved")
+            .field("is_producer", &self.is_producer)
+            .field("state_bytes", &self.state.len())
+            .field("call_state_bytes", &self.call_state.len())
+            .finish()
+    }
 }
 
 /// Brings back what [`StreamState::save`] gave.
-pub(crate) type Restore = fn(&[u8]) -> Result<Box<dyn StreamState>, postcard::Error>;
+pub(crate) type Restore =
+    dyn Fn(Saved<'_>, &mut CallContext) -> Result<Box<dyn StreamState>, RpcError> + Send + Sync;
 
-pub(crate) struct ProducerState<S>(pub(crate) S);
-pub(crate) struct ExchangeState<S>(pub(crate) S);
+/// A producer that stays where it is.
+pub(crate) struct ProducerState<S>(S);
+/// An exchange that stays where it is.
+pub(crate) struct ExchangeState<S>(S);
+/// Either of the two, which can be saved.
+pub(crate) struct Resumable<T>(T);
 
-impl<S: Producer + Serialize + DeserializeOwned> ProducerState<S> {
-    pub(crate) fn restore(bytes: &[u8]) -> Result<Box<dyn StreamState>, postcard::Error> {
-        Ok(Box::new(Self(restore(bytes)?)))
-    }
+/// A producer that can be saved, with its type erased.
+pub(crate) fn producer<S: Producer + Serialize>(state: S) -> Box<dyn StreamState> {
+    Box::new(Resumable(ProducerState(state)))
 }
 
-impl<S: Exchange + Serialize + DeserializeOwned> ExchangeState<S> {
-    pub(crate) fn restore(bytes: &[u8]) -> Result<Box<dyn StreamState>, postcard::Error> {
-        Ok(Box::new(Self(restore(bytes)?)))
-    }
+/// An exchange that can be saved, with its type erased.
+pub(crate) fn exchange<S: Exchange + Serialize>(state: S) -> Box<dyn StreamState> {
+    Box::new(Resumable(ExchangeState(state)))
 }
 
 /// A state and nothing after it.
-fn restore<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, postcard::Error> {
-    match postcard::take_from_bytes(bytes)? {
-        (state, []) => Ok(state),
-        _ => Err(postcard::Error::DeserializeBadEncoding),
+fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, RpcError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((state, [])) => Ok(state),
+        _ => Err(RpcError::runtime_error("the stream's state was saved by another build of the service")),
     }
 }
 
-impl<S: Producer + Serialize + DeserializeOwned> StreamState for ProducerState<S> {
-    fn may_finish(&self) -> bool {
-        true
+/// A state as [`decode`] reads it.
+fn encode<S: Serialize>(state: &S) -> Result<Vec<u8>, RpcError> {
+    postcard::to_stdvec(state)
+        .map_err(|error| RpcError::type_error(format!("the stream's state cannot be serialised: {error}")))
+}
+
+/// What kind of a state there is, apart from whether it can be saved.
+trait Kind: Send {
+    type State: Send;
+    const IS_PRODUCER: bool;
+    fn state(&self) -> &Self::State;
+    fn turn(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError>;
+    fn on_cancel(&mut self, context: &mut CallContext);
+}
+
+impl<S: Producer> Kind for ProducerState<S> {
+    type State = S;
+    const IS_PRODUCER: bool = true;
+    fn state(&self) -> &S {
+        &self.0
     }
     fn turn(&mut self, _: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
         self.0.produce(turn)
@@ -224,14 +337,13 @@ impl<S: Producer + Serialize + DeserializeOwned> StreamState for ProducerState<S
     fn on_cancel(&mut self, context: &mut CallContext) {
         self.0.on_cancel(context);
     }
-    fn save(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_stdvec(&self.0)
-    }
 }
 
-impl<S: Exchange + Serialize + DeserializeOwned> StreamState for ExchangeState<S> {
-    fn may_finish(&self) -> bool {
-        false
+impl<S: Exchange> Kind for ExchangeState<S> {
+    type State = S;
+    const IS_PRODUCER: bool = false;
+    fn state(&self) -> &S {
+        &self.0
     }
     fn turn(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
         self.0.exchange(input, turn)
@@ -239,7 +351,42 @@ impl<S: Exchange + Serialize + DeserializeOwned> StreamState for ExchangeState<S
     fn on_cancel(&mut self, context: &mut CallContext) {
         self.0.on_cancel(context);
     }
-    fn save(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_stdvec(&self.0)
+}
+
+impl<T: Kind<State: Serialize>> StreamState for Resumable<T> {
+    fn turn(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
+        self.0.turn(input, turn)
+    }
+    fn on_cancel(&mut self, context: &mut CallContext) {
+        self.0.on_cancel(context);
+    }
+    fn is_producer(&self) -> bool {
+        T::IS_PRODUCER
+    }
+    fn can_resume(&self) -> bool {
+        true
+    }
+    fn save(&self) -> Result<Vec<u8>, RpcError> {
+        encode(self.0.state())
+    }
+}
+
+impl<T: Kind> StreamState for T {
+    fn turn(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
+        Kind::turn(self, input, turn)
+    }
+    fn on_cancel(&mut self, context: &mut CallContext) {
+        Kind::on_cancel(self, context);
+    }
+    fn is_producer(&self) -> bool {
+        T::IS_PRODUCER
+    }
+    fn can_resume(&self) -> bool {
+        false
+    }
+    fn save(&self) -> Result<Vec<u8>, RpcError> {
+        Err(RpcError::runtime_error(
+            "the stream cannot be continued over HTTP: its state exists only in the server's memory",
+        ))
     }
 }

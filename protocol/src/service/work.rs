@@ -2,32 +2,81 @@
 
 use super::args::Args;
 use super::conform::{InputError, conform_input};
-use super::context::CallContext;
+use super::context::{CallContext, LogSink};
+use super::hooks::Scopes;
 use super::method::{Handler, Method};
-use super::stream::{Overrides, StreamState, Turn};
+use super::stream::{Overrides, Saved, StreamState, Turn};
 use super::validate::validate;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::OverBudget;
-use crate::wire::classify::{BatchKind, classify};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
+use bytes::Bytes;
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// An invocation that waits to be run. Run it, then hand what it gives to
 /// [`Responder::complete`](super::Responder::complete).
 pub struct Work {
     pub(crate) task: Task,
     pub(crate) context: CallContext,
+    /// Entered while the handler runs.
+    pub(crate) scopes: Option<Arc<Scopes>>,
 }
 
 pub(crate) enum Task {
     Call(RecordBatch),
-    Turn(Box<OpenStream>, RecordBatch, Metadata),
-    Cancel(Box<OpenStream>),
+    Turn(Turning, RecordBatch, Metadata),
+    Cancel(Turning),
+}
+
+/// A stream that is to take a turn.
+pub(crate) enum Turning {
+    Open(Box<OpenStream>),
+    /// It was saved, and comes back first.
+    Saved(Box<SavedStream>),
+}
+
+/// A stream as it was saved.
+pub(crate) struct SavedStream {
+    pub(crate) is_producer: bool,
+    pub(crate) state: Bytes,
+    pub(crate) call_state: Bytes,
+    pub(crate) input: EncodedSchema,
+    pub(crate) output: EncodedSchema,
+}
+
+impl Turning {
+    pub(crate) fn is_producer(&self) -> bool {
+        match self {
+            Self::Open(stream) => stream.state.is_producer(),
+            Self::Saved(saved) => saved.is_producer,
+        }
+    }
+
+    fn open(self, context: &mut CallContext) -> Result<Box<OpenStream>, RpcError> {
+        let saved = match self {
+            Self::Open(stream) => return Ok(stream),
+            Self::Saved(saved) => saved,
+        };
+        let method = context.method.clone();
+        let Handler::Stream { restore, .. } = &method.handler else {
+            return Err(RpcError::runtime_error("a unary method has no streams"));
+        };
+        let SavedStream { is_producer, state, call_state, input, output } = *saved;
+        let saved = Saved { is_producer, state: &state, call_state: &call_state };
+        let state = guard(|| restore(saved, context))?;
+        if state.is_producer() != is_producer {
+            return Err(RpcError::type_error(
+                "the stream came back as another kind: a producer as an exchange, or an exchange as a producer",
+            ));
+        }
+        Ok(Box::new(OpenStream { state, input, output, call_state }))
+    }
 }
 
 /// A stream between its turns.
@@ -35,6 +84,8 @@ pub(crate) struct OpenStream {
     pub(crate) state: Box<dyn StreamState>,
     pub(crate) input: EncodedSchema,
     pub(crate) output: EncodedSchema,
+    /// What does not change during the stream, for a transport that keeps none between turns.
+    pub(crate) call_state: Bytes,
 }
 
 impl fmt::Debug for OpenStream {
@@ -51,7 +102,11 @@ pub struct Done {
 
 pub(crate) enum Outcome {
     Answered(RecordBatch),
+    /// The request does not fit the method. The handler did not see it.
+    Invalid(RpcError),
     Refused(RpcError),
+    /// The stream did not come back from what it was saved as.
+    Unrestored(RpcError),
     Opened {
         stream: Box<OpenStream>,
         header: Option<RecordBatch>,
@@ -97,20 +152,43 @@ impl Work {
 
     /// Invokes the handler. A panic in it becomes an error of this call.
     pub fn run(self) -> Done {
-        let Self { task, context } = self;
-        match task {
+        let Self { task, mut context, scopes } = self;
+        if let Some(scopes) = &scopes {
+            scopes.enter();
+        }
+        let done = match task {
             Task::Call(row) => match validate(&context.method, row) {
                 Ok(args) => call(args, context),
-                Err(error) => Done { outcome: Outcome::Refused(error), context },
+                Err(error) => Done { outcome: Outcome::Invalid(error), context },
             },
-            Task::Turn(stream, input, metadata) => turn(stream, input, metadata, context),
-            Task::Cancel(mut stream) => cancel(&mut stream, context),
+            Task::Turn(stream, input, metadata) => match stream.open(&mut context) {
+                Ok(stream) => turn(stream, input, metadata, context),
+                Err(error) => Done { outcome: Outcome::Unrestored(error), context },
+            },
+            Task::Cancel(stream) => cancel(stream, context),
+        };
+        if let Some(scopes) = &scopes {
+            scopes.exit();
         }
+        done
+    }
+
+    /// Invokes the handler, and gives its logs to the sink while it runs. This is for unary calls, whose logs precede
+    /// the answer; those of streams are kept for their place among the batches.
+    pub fn run_with_logs(mut self, sink: Arc<dyn LogSink>) -> Done {
+        if let Task::Call(_) = self.task
+            && let Handler::Unary(_) = self.context.method.handler
+        {
+            self.context.live_logs = Some(sink);
+        }
+        let mut done = self.run();
+        done.context.live_logs = None;
+        done
     }
 }
 
 /// Invokes a method's handler.
-pub(crate) fn call(args: Args, mut context: CallContext) -> Done {
+fn call(args: Args, mut context: CallContext) -> Done {
     let (args, method) = (args.within(&context), context.method.clone());
     let result = guard(|| match &method.handler {
         Handler::Unary(handler) => {
@@ -124,21 +202,11 @@ pub(crate) fn call(args: Args, mut context: CallContext) -> Done {
     Done { outcome: result.unwrap_or_else(Outcome::Refused), context }
 }
 
-/// Refuses an input that is elsewhere. Taken for data, a pointer would be an empty batch.
-pub(crate) fn refuse_pointer(input: &RecordBatch, metadata: &Metadata) -> Result<(), RpcError> {
-    match classify(input.num_rows(), Some(metadata)) {
-        BatchKind::ExternalPointer | BatchKind::ShmPointer => Err(RpcError::runtime_error(
-            "the input batch points to data that this server was not set up to fetch",
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// Tells a stream that its client gave it up.
-pub(crate) fn cancel(stream: &mut OpenStream, mut context: CallContext) -> Done {
-    // A failing hook changes nothing: the stream is over either way.
+fn cancel(stream: Turning, mut context: CallContext) -> Done {
+    // A failure changes nothing: the stream is over either way.
     let _ = guard(|| {
-        stream.state.on_cancel(&mut context);
+        stream.open(&mut context)?.state.on_cancel(&mut context);
         Ok(())
     });
     Done { outcome: Outcome::Cancelled, context }
@@ -169,17 +237,13 @@ fn open(method: &Method, state: Box<dyn StreamState>, overrides: Overrides) -> R
         }
         (None, None) => {}
     }
-    let stream = Box::new(OpenStream { state, input, output });
+    let call_state = overrides.call_state.unwrap_or_default();
+    let stream = Box::new(OpenStream { state, input, output, call_state });
     Ok(Outcome::Opened { stream, header: overrides.header })
 }
 
 /// Takes one turn of a stream.
-pub(crate) fn turn(
-    mut stream: Box<OpenStream>,
-    input: RecordBatch,
-    metadata: Metadata,
-    context: CallContext,
-) -> Done {
+fn turn(mut stream: Box<OpenStream>, input: RecordBatch, metadata: Metadata, context: CallContext) -> Done {
     let schema = stream.input.schema();
     let input = match guard(|| Ok(conform_input(input, schema, &context.bounds.account))) {
         Ok(Ok(input)) => input,
@@ -190,7 +254,7 @@ pub(crate) fn turn(
             return Done { outcome: Outcome::Failed { error }, context };
         }
     };
-    let may_finish = stream.state.may_finish();
+    let may_finish = stream.state.is_producer();
     let output = stream.output.schema().clone();
     let mut turn = Turn::new(context, application_metadata(metadata), output, may_finish);
     let result = guard(|| stream.state.turn(&input, &mut turn));
@@ -209,10 +273,8 @@ pub(crate) fn turn(
 }
 
 /// What a handler may see of an input's metadata: all but the keys that belong to the transport.
-fn application_metadata(mut metadata: Metadata) -> Metadata {
-    const TRANSPORT: [&str; 5] =
-        [keys::STREAM_STATE, keys::CALL_STATE, keys::CANCEL, keys::LOCATION, keys::LOCATION_SHA256];
-    for key in TRANSPORT {
+pub(crate) fn application_metadata(mut metadata: Metadata) -> Metadata {
+    for key in keys::input_keys_of_transport() {
         if metadata.contains_key(key) {
             metadata.remove(key);
         }

@@ -1,5 +1,6 @@
 //! What a received batch is: data, a log, an error, a pointer or a state token. WIRE_PROTOCOL 7.
 
+use super::error::RpcError;
 use super::keys;
 use crate::ipc::Metadata;
 
@@ -41,6 +42,16 @@ pub fn classify(num_rows: usize, metadata: Option<&Metadata>) -> BatchKind {
         BatchKind::StateToken
     } else {
         BatchKind::Data
+    }
+}
+
+/// Refuses a request or an input that is elsewhere: taken for data, a pointer would be an empty batch.
+pub(crate) fn refuse_pointer(num_rows: usize, metadata: &Metadata) -> Result<(), RpcError> {
+    match classify(num_rows, Some(metadata)) {
+        BatchKind::ExternalPointer | BatchKind::ShmPointer => {
+            Err(RpcError::runtime_error("the batch points to data that this server was not set up to fetch"))
+        }
+        _ => Ok(()),
     }
 }
 

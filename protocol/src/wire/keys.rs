@@ -64,3 +64,43 @@ pub const TRANSPORT_OPTIONS_METHOD: &str = "__transport_options__";
 pub const RETIRED_DESCRIBE_METHOD: &str = "__describe__";
 /// Prefix of protocol names that only the framework may host. WIRE_PROTOCOL 3.1.
 pub const RESERVED_PREFIX: &str = "vgi_rpc.";
+
+/// Whom a transport key belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Streams: cancelling them.
+    Streams,
+    /// HTTP's tokens.
+    Http,
+    /// Externalised batches.
+    ExternalStorage,
+    /// Batches in a shared segment.
+    SharedMemory,
+}
+
+/// Where a transport key travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// On the client's batches only.
+    ToServer,
+    /// On batches of both sides.
+    Both,
+}
+
+/// The keys of batches that belong to the transport, and not to the application whose batches carry them.
+pub(crate) const TRANSPORT_KEYS: [(&str, Owner, Direction); 9] = [
+    (CANCEL, Owner::Streams, Direction::ToServer),
+    (STREAM_STATE, Owner::Http, Direction::Both),
+    (CALL_STATE, Owner::Http, Direction::Both),
+    (LOCATION, Owner::ExternalStorage, Direction::Both),
+    (LOCATION_SHA256, Owner::ExternalStorage, Direction::Both),
+    (SHM_OFFSET, Owner::SharedMemory, Direction::Both),
+    (SHM_LENGTH, Owner::SharedMemory, Direction::Both),
+    (SHM_SEGMENT_NAME, Owner::SharedMemory, Direction::ToServer),
+    (SHM_SEGMENT_SIZE, Owner::SharedMemory, Direction::ToServer),
+];
+
+/// The keys that a handler does not see on the inputs of a stream.
+pub(crate) fn input_keys_of_transport() -> impl Iterator<Item = &'static str> {
+    TRANSPORT_KEYS.iter().map(|(key, ..)| *key)
+}

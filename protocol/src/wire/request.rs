@@ -1,5 +1,6 @@
 //! The request batch: which method of which protocol, and whether it may be dispatched at all. WIRE_PROTOCOL 5, 13.
 
+use super::classify::refuse_pointer;
 use super::error::RpcError;
 use super::keys;
 use crate::ipc::Metadata;
@@ -54,6 +55,7 @@ impl Request {
             return protocol_error(format!("expected {:?} to be valid UTF-8", keys::METHOD));
         }
         let (columns, rows) = (self.batch.num_columns(), self.batch.num_rows());
+        refuse_pointer(rows, &self.metadata)?;
         if columns > 0 && rows != 1 {
             return protocol_error(format!(
                 "expected 1 row in the request batch, got {rows}: each parameter is a column, not a row"

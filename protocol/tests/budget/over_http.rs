@@ -6,6 +6,7 @@ use super::common::streams::{batches_of, stream_of};
 use super::service::{LARGE, Runs, service};
 use super::zoo::{write_compressed, zeros};
 use super::{KIB, MIB};
+use crate::common::inline;
 use arrow_ipc::CompressionType;
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_protocol::http::coding::{Codecs, Coding};
 use vgi_rpc_protocol::http::headers::ARROW_STREAM;
-use vgi_rpc_protocol::http::{Answer, Arrival, Begun, Body, Endpoint};
+use vgi_rpc_protocol::http::{Answer, Arrival, Endpoint};
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::wire::code::Code;
@@ -82,12 +83,7 @@ fn with_metadata(stream: &Bytes, metadata: &Metadata) -> Bytes {
 }
 
 fn send(endpoint: &Arc<Endpoint>, account: &Account, request: Request<Bytes>) -> Answer {
-    let (head, body) = request.into_parts();
-    let arrival = Arrival { now: NOW, remote_address: None, account: account.clone() };
-    match endpoint.begin(head, arrival) {
-        Begun::Answer(answer) => answer,
-        Begun::Call(call) => call.run(Body::Whole(body)).answer(NOW),
-    }
+    inline::answer(endpoint, request, Arrival { now: NOW, remote_address: None, account: account.clone() })
 }
 
 fn error(answer: &Answer) -> RpcError {

@@ -8,6 +8,7 @@ use super::common::service::{MAIN, responder, service};
 use super::common::streams::batches_of;
 use super::zoo;
 use super::{KIB, MIB};
+use crate::common::inline::answer;
 use allocation_counter::measure;
 use arrow_array::{ArrayRef, BinaryArray};
 use bytes::{Buf, Bytes};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_protocol::http::coding::{Codecs, Coding};
 use vgi_rpc_protocol::http::headers::ARROW_STREAM;
-use vgi_rpc_protocol::http::{Arrival, Begun, Body, Endpoint};
+use vgi_rpc_protocol::http::{Arrival, Endpoint};
 use vgi_rpc_protocol::ipc::{ReadError, Reader};
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::{Peer, Responder, TransportKind};
@@ -164,8 +165,7 @@ fn a_body_over_http_stays_within_the_budget() {
         audit(path, |account, bytes| {
             let now = Duration::from_secs(1_800_000_000);
             let arrival = Arrival { now, remote_address: None, account: account.clone() };
-            let Begun::Call(call) = endpoint.begin(head.clone(), arrival) else { panic!("a body is wanted") };
-            call.run(Body::Whole(bytes.clone())).answer(now);
+            answer(&endpoint, Request::from_parts(head.clone(), bytes.clone()), arrival);
         });
     }
 }
@@ -191,8 +191,7 @@ fn an_echo_stays_within_the_budget() {
         audit_of("echoed over HTTP", &streams, |account, bytes| {
             let now = Duration::from_secs(1_800_000_000);
             let arrival = Arrival { now, remote_address: None, account: account.clone() };
-            let Begun::Call(call) = endpoint.begin(head.clone(), arrival) else { panic!("a body is wanted") };
-            call.run(Body::Whole(bytes.clone())).answer(now);
+            answer(&endpoint, Request::from_parts(head.clone(), bytes.clone()), arrival);
         });
     }
 }
@@ -260,8 +259,7 @@ fn a_coded_body_stays_within_the_budget() {
         audit_of("coded", &streams, |account, bytes| {
             let now = Duration::from_secs(1_800_000_000);
             let arrival = Arrival { now, remote_address: None, account: account.clone() };
-            let Begun::Call(call) = endpoint.begin(head.clone(), arrival) else { panic!("a body is wanted") };
-            call.run(Body::Whole(bytes.clone())).answer(now);
+            answer(&endpoint, Request::from_parts(head.clone(), bytes.clone()), arrival);
         });
     }
 }

@@ -63,6 +63,7 @@ impl Command {
 pub enum Rest {
     NeedInput,
     NeedCommand,
+    Waiting,
     NeedDrain,
     Closed,
     Failed(ConnectionError),
@@ -75,6 +76,7 @@ impl Rest {
             Ok(Next::Event(event)) => Ok(event),
             Ok(Next::NeedInput) => Err(Self::NeedInput),
             Ok(Next::NeedCommand) => Err(Self::NeedCommand),
+            Ok(Next::Waiting) => Err(Self::Waiting),
             Ok(Next::NeedDrain) => Err(Self::NeedDrain),
             Ok(Next::Closed) => Err(Self::Closed),
             Err(error) => Err(Self::Failed(error)),

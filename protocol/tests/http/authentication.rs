@@ -8,20 +8,18 @@ use bytes::Bytes;
 use http::Request;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use vgi_rpc_protocol::http::Sticky;
 use vgi_rpc_protocol::http::auth::{AuthContext, AuthError, AuthRequest, Reason, bearer_static};
-use vgi_rpc_protocol::http::{Sticky, UploadUrl};
-use vgi_rpc_protocol::wire::error::RpcError;
 
 /// A server of everything there is, for ann alone.
 fn server() -> (Server, Arc<local::Counters>) {
     let (service, counters) = local::service();
-    let nowhere = |_| Err::<UploadUrl, _>(RpcError::runtime_error("nowhere"));
     let server = serve(service, |builder| {
         builder
             .authenticate(bearer_static([("of ann", AuthContext::new("test", "ann"))]))
             .challenge("Bearer realm=\"test\"")
             .sticky(Sticky::default())
-            .upload_urls(crate::uploads::Provider::new(nowhere), None)
+            .upload_urls(None)
             .max_request_bytes(Some(4000))
     });
     (server, counters)
@@ -108,11 +106,6 @@ fn the_body_of_a_401_is_json_or_a_page() {
     assert_eq!((page.header("cache-control"), page.header("vary")), (Some("no-store"), Some("accept")));
 }
 
-/// Whether an authenticator may be waited for.
-fn may_wait(server: &Server, method: &str, path: &str) -> bool {
-    server.endpoint.may_wait(&ask(method, path).into_parts().0)
-}
-
 #[test]
 fn health_and_preflights_are_open() {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -131,16 +124,13 @@ fn health_and_preflights_are_open() {
         ("OPTIONS", "/vgi/test.Local.v1/who"),
     ] {
         assert_eq!(server.send(ask(method, path)).status, 200, "{method} {path}");
-        assert!(!may_wait(&server, method, path), "{method} {path}");
     }
     assert_eq!(server.send(ask("GET", "/.well-known/security.txt")).status, 404);
-    assert!(!may_wait(&server, "GET", "/.well-known/security.txt"));
     assert_eq!(asked.load(Ordering::SeqCst), 0, "nobody was asked");
     for path in ["/vgi/health/", "/vgi", "/nothing", "/vgi/test.Local.v1/who"] {
-        assert!(may_wait(&server, "GET", path), "{path}");
+        assert_eq!(server.send(ask("GET", path)).status, 401, "{path}");
     }
-    assert_eq!(server.send(ask("GET", "/vgi/health/")).status, 401, "no other path is health");
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use vgi_rpc_protocol::access_log;
 use vgi_rpc_protocol::http::Sticky;
 use vgi_rpc_protocol::http::auth::{AuthContext, bearer_static};
-use vgi_rpc_protocol::service::{CallContext, CallHook, CallRecord, Service};
+use vgi_rpc_protocol::service::{CallContext, CallHook, CallRecord, CallScope, Service};
 
 /// The line of an answer's record, of which all holds that the schema demands.
 #[track_caller]
@@ -225,14 +225,18 @@ fn what_never_got_to_a_method_has_no_record() {
 }
 
 /// Writes down what it is told.
+#[derive(Clone)]
 struct Told(Arc<Mutex<Vec<String>>>);
 
 impl CallHook for Told {
-    fn on_start(&self, call: &CallContext) {
+    fn on_start(&self, call: &CallContext) -> Option<Box<dyn CallScope>> {
         self.0.lock().unwrap().push(format!("start {}", call.method()));
+        Some(Box::new(self.clone()))
     }
+}
 
-    fn on_end(&self, record: &CallRecord) {
+impl CallScope for Told {
+    fn end(&mut self, record: &CallRecord) {
         let status = record.http.as_ref().map_or(0, |http| http.status);
         let error = record.error.as_ref().map_or("", |error| error.error_type());
         self.0.lock().unwrap().push(format!("end {} {status} {error}", record.method).trim_end().to_owned());
@@ -263,6 +267,7 @@ fn hooks_are_told_of_every_call_with_and_without_an_access_log() {
                 "end produce 200",
                 "start produce",
                 "end produce 200",
+                "start big",
                 "end big 400 TypeError",
             ]
         );

@@ -3,9 +3,11 @@
 use crate::ask::*;
 use crate::common::batches::*;
 use crate::common::service::{MAIN, service};
+use crate::common::streams::stream_of;
 use crate::local;
 use crate::serve::*;
 use vgi_rpc_protocol::http::{Endpoint, EndpointError, Sticky};
+use vgi_rpc_protocol::service::{Method, Protocol, Service};
 use vgi_rpc_protocol::wire::error::kind;
 
 #[test]
@@ -20,7 +22,7 @@ fn all_paths_begin_with_the_prefix() {
         assert_eq!(server.send(ask("GET", &path("/"))).status, 200, "{given:?}");
         if given.is_empty() {
             let default = Endpoint::builder(service(), |_| {}).build().unwrap();
-            let server = Server { endpoint: default, now: START };
+            let server = Server { endpoint: default, ..server };
             assert_eq!(server.send(ask("GET", "/health")).status, 200, "the root is the default");
         } else if !prefix.is_empty() {
             assert_eq!(server.send(post(&format!("/{MAIN}/echo"), body)).status, 404, "{given:?}");
@@ -67,8 +69,21 @@ fn a_percent_sign_in_the_protocol_is_refused_undecoded() {
         let refused = server.send(post(path, body));
         assert_eq!((refused.status, refused.body_was_read), (404, false), "{path}");
         assert!(refused.error().is_kind(kind::PROTOCOL_NOT_SUPPORTED), "{path}");
-        assert!(refused.error().message().contains("percent"), "{path}: {:?}", refused.error());
+        let text = refused.error().message().to_owned();
+        assert!(text.contains("expected the name of a protocol to consist of letters"), "{path}: {text}");
     }
+}
+
+#[test]
+fn the_method_in_a_path_is_percent_decoded() {
+    let umlaut = Method::new("größe/ %").unary(|_, _| Ok(()));
+    let service = Service::builder("server-1").protocol(Protocol::new("test.Main.v1").method(umlaut));
+    let server = serve(service.build().unwrap(), |builder| builder);
+    let body = stream_of(&[(no_columns(1), routing("test.Main.v1", "größe/ %"))]);
+    let answered = server.send(post("/vgi/test.Main.v1/gr%C3%B6%c3%9fe%2F%20%25", body.clone()));
+    assert_eq!((answered.status, answered.is_marked()), (200, false), "{:?}", answered.told());
+    let refused = server.send(post("/vgi/test.Main.v1/gr%ff", body));
+    assert!(refused.error().is_kind(kind::METHOD_NOT_IMPLEMENTED), "what is not text names nothing");
 }
 
 #[test]
@@ -92,14 +107,14 @@ fn a_query_does_not_matter() {
 fn other_methods_are_not_allowed_and_the_answer_says_which_are() {
     let server = serve_main(|builder| builder.sticky(Sticky::default()));
     let cases = [
-        ("GET", "/vgi/test.Main.v1/echo", "POST"),
-        ("HEAD", "/vgi/test.Main.v1/echo", "POST"),
-        ("PUT", "/vgi/test.Main.v1/count/init", "POST"),
-        ("DELETE", "/vgi/test.Main.v1/count/exchange", "POST"),
+        ("GET", "/vgi/test.Main.v1/echo", "POST, OPTIONS"),
+        ("HEAD", "/vgi/test.Main.v1/echo", "POST, OPTIONS"),
+        ("PUT", "/vgi/test.Main.v1/count/init", "POST, OPTIONS"),
+        ("DELETE", "/vgi/test.Main.v1/count/exchange", "POST, OPTIONS"),
         ("POST", "/vgi/health", "GET, HEAD, OPTIONS"),
         ("POST", "/vgi", "GET, HEAD, OPTIONS"),
         ("POST", "/vgi/describe", "GET, HEAD, OPTIONS"),
-        ("POST", "/vgi/__session__", "DELETE"),
+        ("POST", "/vgi/__session__", "DELETE, OPTIONS"),
     ];
     for (method, path, allowed) in cases {
         let refused = server.send(ask(method, path));

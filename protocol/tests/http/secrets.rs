@@ -4,9 +4,10 @@ use crate::ask::*;
 use crate::common::service::service;
 use crate::serve::*;
 use crate::{local, sticky};
+use std::task::Waker;
 use vgi_rpc_protocol::http::auth::{AuthContext, bearer_static};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
-use vgi_rpc_protocol::http::{Arrival, Begun, Body, Endpoint, Sticky};
+use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, Next, Sticky};
 
 /// A key of bytes that no other part of an output is made of.
 const KEY: [u8; 32] = *b"KEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKE";
@@ -43,12 +44,22 @@ fn a_request_under_way_shows_no_credential() {
     let arrival = || Arrival { now: server.now, remote_address: Some(CLIENT.into()), ..Arrival::default() };
     let (mut head, body) = sticky::open(1, None).with("authorization", "Bearer of ann").into_parts();
     head.uri = format!("{}?key=KEYKEY", head.uri.path()).parse().unwrap();
-    let begun = server.endpoint.begin(head, arrival());
-    assert_keyless(&format!("{begun:?}"));
-    let Begun::Call(call) = begun else { panic!("ann may call") };
-    let done = call.run(Body::Whole(body));
+    let start = server.endpoint.service().start(vgi_rpc_protocol::service::TransportKind::Http);
+    start.unwrap();
+    let mut transaction = server.endpoint.begin(head, arrival());
+    assert_keyless(&format!("{transaction:?}"));
+    let poll = |transaction: &mut vgi_rpc_protocol::http::Transaction| {
+        let next = transaction.poll(server.now, Waker::noop());
+        assert_keyless(&format!("{transaction:?} {next:?}"));
+        next
+    };
+    assert!(matches!(poll(&mut transaction), Next::NeedBody), "ann may call");
+    transaction.receive_body(Body::Whole(body));
+    let Next::Work(work) = poll(&mut transaction) else { panic!("ann may call") };
+    let done = work.run(&|| server.now);
     assert_keyless(&format!("{done:?}"));
-    let answer = done.answer(server.now);
+    transaction.complete(done);
+    let Next::Answer(answer) = transaction.poll(server.now, Waker::noop()) else { panic!("it is answered") };
     let token = answer.response.headers()["vgi-session"].to_str().unwrap().to_owned();
     assert!(!format!("{answer:?}").contains(&token), "a session's token is a credential too");
 }

@@ -1,17 +1,20 @@
 //! An endpoint under test, with a clock that a test sets, and what it answers.
 
+use crate::common::inline;
 use crate::common::quiet_panics;
 use crate::common::service::service;
 use crate::common::streams::items_of;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use vgi_rpc_protocol::Limits;
+use vgi_rpc_protocol::effect::{Completion, Effect, Failure};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
-use vgi_rpc_protocol::http::{Answer, Arrival, Begun, Body, Endpoint, EndpointBuilder};
+use vgi_rpc_protocol::http::{Answer, Arrival, Body, Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::ipc::{Item, Metadata};
 use vgi_rpc_protocol::service::{CallRecord, Service};
 use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
@@ -24,10 +27,18 @@ pub const CLIENT: &str = "192.0.2.7:4711";
 pub const START: Duration = Duration::from_secs(1_800_000_000);
 
 /// An endpoint and the time that it is told.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Server {
     pub endpoint: Arc<Endpoint>,
     pub now: Duration,
+    /// Performs effects.
+    pub perform: Arc<dyn Fn(&Effect) -> Completion + Send + Sync>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
 }
 
 /// Fills memory with bytes that repeat from run to run and differ from draw to draw.
@@ -48,7 +59,8 @@ pub fn serve(
 ) -> Server {
     quiet_panics();
     let builder = Endpoint::builder(service.into(), entropy()).prefix("/vgi").record_calls(true);
-    Server { endpoint: set(builder).build().unwrap(), now: START }
+    let perform = Arc::new(|_: &Effect| Failure::unsupported().into());
+    Server { endpoint: set(builder).build().unwrap(), now: START, perform }
 }
 
 /// Serves the service that all integration tests share, under these settings.
@@ -91,20 +103,26 @@ impl Server {
     #[track_caller]
     fn answer(&self, address: &str, head: http::request::Parts, body: impl FnOnce(u64) -> Body) -> Answered {
         let arrival = Arrival { now: self.now, remote_address: Some(address.into()), ..Arrival::default() };
-        match self.endpoint.begin(head, arrival) {
-            Begun::Answer(answer) => Answered::new(answer, false),
-            Begun::Call(call) => {
-                let body = body(call.max_body_bytes());
-                // A handler takes a quarter of a second.
-                let done = call.run(body).answer(self.now + Duration::from_millis(250));
-                Answered::new(done, true)
-            }
-        }
+        let mut body_was_read = false;
+        let body = |most| {
+            body_was_read = true;
+            body(most)
+        };
+        // A handler takes a quarter of a second.
+        let times = (self.now, self.now + Duration::from_millis(250));
+        let transaction = self.endpoint.begin(head, arrival);
+        let answer = inline::run(transaction, times, body, |effect| (self.perform)(effect));
+        Answered::new(answer, body_was_read)
+    }
+
+    /// Has effects performed by this function.
+    pub fn performing(self, perform: impl Fn(&Effect) -> Completion + Send + Sync + 'static) -> Self {
+        Self { perform: Arc::new(perform), ..self }
     }
 
     /// Lets time pass.
     pub fn after(&self, time: Duration) -> Self {
-        Self { endpoint: self.endpoint.clone(), now: self.now + time }
+        Self { now: self.now + time, ..self.clone() }
     }
 }
 

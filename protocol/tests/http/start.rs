@@ -5,6 +5,8 @@ use crate::common::batches::*;
 use crate::serve::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use vgi_rpc_protocol::http::{Arrival, Next};
 use vgi_rpc_protocol::service::{Method, Protocol, Service, TransportKind};
 use vgi_rpc_protocol::wire::error::RpcError;
 
@@ -41,15 +43,36 @@ fn work_that_fails_is_told_of_and_tried_again() {
 }
 
 #[test]
-fn a_head_may_wait_until_the_work_is_done() {
+fn only_the_work_takes_a_thread() {
     let (server, tried) = failing(1);
-    let may_wait = |path| server.endpoint.may_wait(&ask("GET", path).into_parts().0);
-    assert!(may_wait("/vgi/health") && may_wait("/nothing"));
-    server.send(nothing());
-    assert!(may_wait("/vgi/health"), "it failed");
-    assert_eq!(tried.load(Ordering::SeqCst), 1, "to ask starts nothing");
-    server.send(nothing());
-    assert!(!may_wait("/vgi/health") && !may_wait("/nothing") && !may_wait("/vgi/test.Start.v1/nothing"));
+    let begin = || {
+        let (head, _) = ask("GET", "/vgi/health").into_parts();
+        server.endpoint.begin(head, Arrival { now: START, ..Arrival::default() })
+    };
+    for status in [500, 200] {
+        let mut transaction = begin();
+        let Next::Work(work) = transaction.poll(START, Waker::noop()) else { panic!("it is not started") };
+        assert!(matches!(transaction.poll(START, Waker::noop()), Next::Waiting));
+        transaction.complete(work.run(&|| START));
+        let Next::Answer(answer) = transaction.poll(START, Waker::noop()) else { panic!("{transaction:?}") };
+        assert_eq!(answer.response.status(), status);
+        assert!(matches!(transaction.poll(START, Waker::noop()), Next::Over));
+    }
+    assert_eq!(tried.load(Ordering::SeqCst), 2);
+    assert!(matches!(begin().poll(START, Waker::noop()), Next::Answer(_)), "it is started");
+}
+
+#[test]
+fn start_up_work_that_is_lost_is_told_of_and_done_by_the_next_request() {
+    let (server, tried) = failing(0);
+    let (head, _) = ask("GET", "/vgi/health").into_parts();
+    let mut transaction = server.endpoint.begin(head, Arrival { now: START, ..Arrival::default() });
+    let Next::Work(work) = transaction.poll(START, Waker::noop()) else { panic!("it is not started") };
+    drop(work);
+    transaction.lose_work();
+    let Next::Answer(answer) = transaction.poll(START, Waker::noop()) else { panic!("{transaction:?}") };
+    assert_eq!((answer.response.status().as_u16(), tried.load(Ordering::SeqCst)), (500, 0));
+    assert_eq!(server.send(nothing()).status, 200);
 }
 
 #[test]

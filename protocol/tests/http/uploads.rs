@@ -10,45 +10,24 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use http::Request;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use vgi_rpc_protocol::http::{UploadUrl, UploadUrlProvider};
+use vgi_rpc_protocol::effect::{self, Completion, Effect, Failure, FailureReason, UploadUrl};
 use vgi_rpc_protocol::ipc::Item;
-use vgi_rpc_protocol::wire::error::RpcError;
 
-/// A provider that is a function.
-pub struct Provider<F>(F);
-
-impl<F> Provider<F>
-where
-    F: Fn(Duration) -> Result<UploadUrl, RpcError> + Send + Sync,
-{
-    pub fn new(make: F) -> Self {
-        Self(make)
-    }
-}
-
-impl<F> UploadUrlProvider for Provider<F>
-where
-    F: Fn(Duration) -> Result<UploadUrl, RpcError> + Send + Sync,
-{
-    fn upload_url(&self, now: Duration) -> Result<UploadUrl, RpcError> {
-        (self.0)(now)
-    }
+/// Makes numbered URLs.
+fn make_urls(effect: &Effect) -> Completion {
+    let effect::Request::UploadUrls(count) = effect.request else { panic!("{effect:?}") };
+    let urls = (0..count).map(|number| UploadUrl {
+        upload_url: format!("https://store.example/{number}?put"),
+        download_url: format!("https://store.example/{number}"),
+        expires_at: START + Duration::from_secs(600),
+    });
+    Completion::UploadUrls(urls.collect())
 }
 
 /// A server that numbers its URLs.
 fn server() -> Server {
-    let made = AtomicUsize::new(0);
-    let provider = Provider::new(move |now| {
-        let number = made.fetch_add(1, Ordering::SeqCst);
-        Ok(UploadUrl {
-            upload_url: format!("https://store.example/{number}?put"),
-            download_url: format!("https://store.example/{number}"),
-            expires_at: now + Duration::from_secs(600),
-        })
-    });
-    serve_main(|builder| builder.upload_urls(provider, Some(1 << 30)))
+    serve_main(|builder| builder.upload_urls(Some(1 << 30))).performing(make_urls)
 }
 
 fn urls(row: RecordBatch) -> Request<Bytes> {
@@ -108,8 +87,7 @@ fn they_are_advertised_only_where_that_is_asked_for() {
         (header("vgi-upload-url-support"), header("vgi-max-upload-bytes"))
     };
     assert_eq!(told(server()), (None, None), "pointers to what was uploaded are not resolved");
-    let nowhere = || Provider::new(|_| Err(RpcError::runtime_error("nowhere")));
-    let advertised = serve_main(|builder| builder.upload_urls(nowhere(), Some(7)).advertise_uploads(true));
+    let advertised = serve_main(|builder| builder.upload_urls(Some(7)).advertise_uploads(true));
     assert_eq!(told(advertised), (Some("true".into()), Some("7".into())));
     assert_eq!(told(serve_main(|builder| builder.advertise_uploads(true))), (None, None), "there are none");
 }
@@ -123,23 +101,18 @@ fn a_request_that_is_none_is_refused() {
     assert_eq!(server.send(urls(row([("count", text("three"))]))).status, 400);
     assert_eq!(server.send(urls(row([("count", int(1))])).having("content-type", "text/plain")).status, 415);
     let get = server.send(ask("GET", "/vgi/__upload_url__/init"));
-    assert_eq!((get.status, get.header("allow")), (405, Some("POST")));
-}
-
-#[test]
-fn a_panic_in_a_provider_is_told_like_one_in_a_handler() {
-    let provider = Provider::new(|_| std::panic::panic_any("on purpose, in a provider"));
-    let server = serve_main(|builder| builder.upload_urls(provider, None));
-    let answered = server.send(urls(row([("count", int(2))])));
-    assert_eq!((answered.status, answered.is_marked()), (200, true));
-    assert_eq!(answered.error().error_type(), "Panic");
+    assert_eq!((get.status, get.header("allow")), (405, Some("POST, OPTIONS")));
 }
 
 #[test]
 fn a_failing_provider_is_told_like_a_failing_handler() {
-    let provider = Provider::new(|_| Err(RpcError::permission_error("not today")));
-    let server = serve_main(|builder| builder.upload_urls(provider, None));
-    let answered = server.send(urls(row([("count", int(2))])));
-    assert_eq!((answered.status, answered.is_marked()), (200, true));
-    assert!(answered.error().message().contains("not today"));
+    let failure: fn() -> Completion = || Failure::new(FailureReason::Unavailable, "not today").into();
+    let answers: [(fn() -> Completion, &str); 2] =
+        [(failure, "not today"), (|| Completion::Done, "expected URLs to upload to")];
+    for (completion, text) in answers {
+        let server = serve_main(|builder| builder.upload_urls(None)).performing(move |_| completion());
+        let answered = server.send(urls(row([("count", int(2))])));
+        assert_eq!((answered.status, answered.is_marked()), (200, true));
+        assert!(answered.error().message().contains(text), "{:?}", answered.error());
+    }
 }

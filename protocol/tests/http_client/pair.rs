@@ -1,5 +1,6 @@
 //! A caller and the endpoints that answer it, joined in memory.
 
+use crate::common::inline;
 use crate::common::service::{MAIN, service};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
@@ -9,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::{Call, CallKind, Event};
+use vgi_rpc_protocol::effect::{Completion, Effect, Failure};
 use vgi_rpc_protocol::http::client::{Caller, ResponseError, Settings};
 use vgi_rpc_protocol::http::headers::{ARROW_STREAM, RPC_ERROR};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
-use vgi_rpc_protocol::http::{Arrival, Begun, Body, Endpoint, EndpointBuilder};
+use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 
 /// What was sent and answered, without the bodies' bytes.
@@ -38,6 +40,8 @@ pub struct Pair {
     pub between: Box<Between>,
     /// Added to every request by the driver.
     pub credential: Option<&'static str>,
+    /// Performs the endpoints' effects.
+    pub perform: fn(&Effect) -> Completion,
 }
 
 pub fn endpoint(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Arc<Endpoint> {
@@ -74,7 +78,14 @@ impl Pair {
     pub fn new(settings: Settings, endpoints: Vec<Arc<Endpoint>>) -> Self {
         let caller = Caller::new(settings).unwrap();
         let between = Box::new(|_: &Method, response| response);
-        Self { caller, endpoints, exchanged: Vec::new(), between, credential: None }
+        Self {
+            caller,
+            endpoints,
+            exchanged: Vec::new(),
+            between,
+            credential: None,
+            perform: |_| Failure::unsupported().into(),
+        }
     }
 
     /// Sends what is to be sent, as often as there is something.
@@ -146,10 +157,8 @@ impl Pair {
         let request_bytes = body.len();
         let endpoint = &self.endpoints[self.exchanged.len() % self.endpoints.len()];
         let now = Duration::from_secs(1_000_000);
-        let answer = match endpoint.begin(head, Arrival { now, remote_address: None, ..Arrival::default() }) {
-            Begun::Answer(answer) => answer,
-            Begun::Call(call) => call.run(Body::Whole(body)).answer(now),
-        };
+        let transaction = endpoint.begin(head, Arrival { now, ..Arrival::default() });
+        let answer = inline::run(transaction, (now, now), |_| Body::Whole(body), self.perform);
         let response = answer.response.map(|body| Bytes::from(body.concat()));
         let response = if method == Method::HEAD { response.map(|_| Bytes::new()) } else { response };
         let response = (self.between)(&method, response);

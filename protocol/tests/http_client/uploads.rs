@@ -5,26 +5,23 @@ use crate::pair::*;
 use std::time::Duration;
 use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::Event;
+use vgi_rpc_protocol::effect::{Completion, Effect, Request, UploadUrl};
 use vgi_rpc_protocol::http::client::upload_urls;
-use vgi_rpc_protocol::http::{UploadUrl, UploadUrlProvider};
-use vgi_rpc_protocol::wire::error::RpcError;
 
-struct Store;
-
-impl UploadUrlProvider for Store {
-    fn upload_url(&self, now: Duration) -> Result<UploadUrl, RpcError> {
-        Ok(UploadUrl {
-            upload_url: "https://store/put".into(),
-            download_url: "https://store/get".into(),
-            expires_at: now + Duration::from_secs(60),
-        })
-    }
+fn make_urls(effect: &Effect) -> Completion {
+    let Request::UploadUrls(count) = effect.request else { panic!("{effect:?}") };
+    let url = UploadUrl {
+        upload_url: "https://store/put".into(),
+        download_url: "https://store/get".into(),
+        expires_at: Duration::from_secs(1_000_060),
+    };
+    Completion::UploadUrls(vec![url; count])
 }
 
 #[test]
 fn urls_come_as_a_batch() {
-    let mut pair =
-        Pair::new(unlimited(), vec![endpoint(|builder| builder.upload_urls(Store, Some(1 << 30)))]);
+    let mut pair = Pair::new(unlimited(), vec![endpoint(|builder| builder.upload_urls(Some(1 << 30)))]);
+    pair.perform = make_urls;
     pair.caller.request_upload_urls(3).unwrap();
     pair.go().unwrap();
     assert_eq!(pair.last().path, "/vgi/__upload_url__/init");

@@ -272,7 +272,9 @@ impl World {
                     return Ok(());
                 }
                 Ok(Next::Closed) => return self.hung_up(index, None),
-                Ok(Next::NeedDrain) => return Err("a client that holds events back".into()),
+                Ok(Next::NeedDrain | Next::Waiting) => {
+                    return Err("a client that holds events back".into());
+                }
                 Err(error) => return self.hung_up(index, Some(error)),
             }
         }

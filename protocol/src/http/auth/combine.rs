@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 ///
 /// Every function `Fn(&AuthRequest<'_>) -> Result<AuthContext, AuthError>` is one. It runs before the
 /// request's body is read and before its method is looked up.
+///
+/// It must not wait: it runs on a thread that serves others too. What it cannot decide from memory it
+/// [asks](AuthRequest::ask).
 pub trait Authenticator: Send + Sync {
     /// Who makes this request.
     ///
@@ -117,10 +120,18 @@ impl<P> RequireAll<P> {
 
 impl<P: Precondition> Authenticator for RequireAll<P> {
     fn authenticate(&self, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
-        let claims = self.gate.check(request).map_err(|error| match error {
-            AuthError::Refused(failure) => AuthError::Denied(failure),
-            other => other,
-        })?;
+        let asker = std::ptr::from_ref(self).addr();
+        let claims = match request.held(asker) {
+            Some(claims) => claims,
+            None => {
+                let claims = self.gate.check(request).map_err(|error| match error {
+                    AuthError::Refused(failure) => AuthError::Denied(failure),
+                    other => other,
+                })?;
+                request.keep(asker, &claims);
+                claims
+            }
+        };
         let context = match &self.inner {
             Some(inner) => inner.authenticate(request)?,
             None => AuthContext::anonymous(),

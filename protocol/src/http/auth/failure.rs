@@ -1,6 +1,7 @@
 //! Why a request is not let in, and what that means for the answer.
 
 use super::request::HeaderFault;
+use crate::effect::Ask;
 use std::fmt;
 use thiserror::Error;
 
@@ -111,6 +112,10 @@ pub enum AuthError {
         /// What failed, for the operator. Not sent to the caller.
         detail: String,
     },
+    /// A question must be answered before the request can be judged. The authenticator returns what
+    /// [`AuthRequest::ask`](super::AuthRequest::ask) gave it, and runs again when the answer has come.
+    #[error("authentication waits for an answer")]
+    Ask(Ask),
     /// The authenticator itself is at fault: a 500. The text is for the operator and is not sent to the
     /// caller.
     #[error("the authenticator failed: {0}")]
@@ -126,6 +131,12 @@ impl AuthError {
     /// A refusal that ends the matter.
     pub fn denied(reason: Reason, detail: impl Into<String>) -> Self {
         Self::Denied(AuthFailure::new(reason, detail))
+    }
+}
+
+impl From<Ask> for AuthError {
+    fn from(ask: Ask) -> Self {
+        Self::Ask(ask)
     }
 }
 

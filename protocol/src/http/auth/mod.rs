@@ -53,4 +53,5 @@ pub use bearer::{Bearer, StaticBearer, bearer, bearer_static};
 pub use combine::{Authenticator, Chain, Precondition, RequireAll, chain, require_all};
 pub use failure::{AuthError, AuthFailure, Reason};
 pub use header::{HeaderPrincipal, header};
+pub(crate) use request::Found;
 pub use request::{AuthRequest, HeaderFault};

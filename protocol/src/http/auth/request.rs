@@ -1,5 +1,9 @@
 //! What an authenticator is given: the request's head, where it came from, and the time.
 
+use super::failure::AuthError;
+use crate::effect::{Answer, Answers, Question};
+use serde_json::{Map, Value};
+use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
@@ -13,6 +17,17 @@ pub struct AuthRequest<'a> {
     pub remote_address: Option<&'a str>,
     /// The time since the Unix epoch.
     pub now: Duration,
+    /// What was found out of the request so far.
+    found: Option<&'a Found>,
+}
+
+/// What authenticators have found out of one request, which is kept while one of them waits for an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) answers: Answers,
+    /// What preconditions gave that hold, each by the address of who asked it. They are not asked again: a proof of
+    /// which each may be used once would not hold a second time.
+    held: RefCell<Vec<(usize, Map<String, Value>)>>,
 }
 
 /// The request has a header that an authenticator reads, but not in a form it can read.
@@ -37,6 +52,64 @@ pub enum HeaderFault {
 }
 
 impl<'a> AuthRequest<'a> {
+    /// A request of which nothing was found out yet.
+    pub const fn new(
+        parts: &'a http::request::Parts,
+        remote_address: Option<&'a str>,
+        now: Duration,
+    ) -> Self {
+        Self { parts, remote_address, now, found: None }
+    }
+
+    /// The same, with what was found out of it.
+    pub(crate) const fn with_found(self, found: &'a Found) -> Self {
+        Self { found: Some(found), ..self }
+    }
+
+    /// The answer to a question that cannot be answered from memory. The authenticator runs again from its beginning when
+    /// the answer has come, so what it does before must be repeatable. `key` tells the questions of a request apart.
+    ///
+    /// ```
+    /// use vgi_rpc_protocol::effect::Question;
+    /// use vgi_rpc_protocol::http::auth::{AuthContext, AuthError, AuthRequest, Reason, bearer};
+    ///
+    /// /// What the driver is asked. It answers with the name of the caller, if there is one.
+    /// struct WhoHas(String);
+    ///
+    /// let authenticator = bearer(|token: &str, request: &AuthRequest<'_>| {
+    ///     let answer = request.ask("introspection", || Question::new(WhoHas(token.into())))?;
+    ///     match answer.value::<Option<String>>() {
+    ///         Some(Some(name)) => Ok(AuthContext::new("introspection", name)),
+    ///         _ => Err(AuthError::refused(Reason::InvalidCredential, "unknown token")),
+    ///     }
+    /// });
+    /// # let _ = authenticator;
+    /// ```
+    ///
+    /// # Errors
+    /// [`AuthError::Ask`] until the answer is there: to be returned. [`AuthError::Unavailable`] when there is none, so that
+    /// an outage is not taken for a rejection.
+    pub fn ask(&self, key: &str, question: impl FnOnce() -> Question) -> Result<&'a Answer, AuthError> {
+        const NONE: &Answers = &Answers::none();
+        let answers = self.found.map_or(NONE, |found| &found.answers);
+        answers
+            .ask(key, question)?
+            .map_err(|failure| AuthError::Unavailable { retry_after: 1, detail: failure.message.clone() })
+    }
+
+    /// What a precondition gave that was asked before.
+    pub(super) fn held(&self, asker: usize) -> Option<Map<String, Value>> {
+        let held = self.found?.held.borrow();
+        held.iter().find(|(who, _)| *who == asker).map(|(_, claims)| claims.clone())
+    }
+
+    /// Keeps what a precondition gave.
+    pub(super) fn keep(&self, asker: usize, claims: &Map<String, Value>) {
+        if let Some(found) = self.found {
+            found.held.borrow_mut().push((asker, claims.clone()));
+        }
+    }
+
     /// The value of a header that may be there at most once; `None` if it is not there. The value may be
     /// empty.
     ///
@@ -95,7 +168,7 @@ pub(crate) mod tests {
 
     /// A request at second 1 700 000 000.
     pub(crate) fn request(parts: &http::request::Parts) -> AuthRequest<'_> {
-        AuthRequest { parts, remote_address: Some("192.0.2.1"), now: Duration::from_secs(1_700_000_000) }
+        AuthRequest::new(parts, Some("192.0.2.1"), Duration::from_secs(1_700_000_000))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! URLs to upload to what is too large for a request. WIRE_PROTOCOL 10, "Upload URL generation".
 
-use crate::http::UploadUrl;
+use crate::effect::UploadUrl;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::wire::error::RpcError;
 use crate::wire::keys;

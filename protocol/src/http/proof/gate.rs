@@ -202,7 +202,7 @@ mod tests {
             .iter()
             .fold(http::Request::post("/"), |request, (name, value)| request.header(*name, *value));
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        authenticator.authenticate(&AuthRequest { parts: &parts, remote_address: None, now: NOW })
+        authenticator.authenticate(&AuthRequest::new(&parts, None, NOW))
     }
 
     #[test]

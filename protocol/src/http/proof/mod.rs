@@ -19,7 +19,7 @@
 //! let nonce = [7; 16]; // sixteen random bytes, new ones for each request
 //! let token = mint("edge", &Secret::from_hex(&hex).unwrap(), "my-worker", now, nonce)?;
 //! let (parts, ()) = http::Request::post("/").header(PROXY_PROOF, token).body(()).unwrap().into_parts();
-//! let request = AuthRequest { parts: &parts, remote_address: None, now };
+//! let request = AuthRequest::new(&parts, None, now);
 //! assert_eq!(authenticator.authenticate(&request).unwrap().claims["vgi_proxy_proof"]["proxy"], "edge");
 //! assert!(authenticator.authenticate(&request).is_err(), "replayed");
 //! # Ok::<(), vgi_rpc_protocol::http::proof::ProofConfigError>(())

@@ -1,7 +1,8 @@
 //! A session in the hands of one call.
 
+use super::deferred::Deferred;
 use super::sessions::{Registry, SessionId};
-use super::slot::{Slot, State, discard};
+use super::slot::{Slot, State};
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use std::time::Duration;
 /// One call's hold on a session. Other calls that want the same session wait until this is dropped, which
 /// also happens when a handler panics; calls on other sessions do not.
 ///
-/// Dropping it returns the value for the next call; [`close`](Self::close) ends the session instead. The
+/// Dropping it hands the value over to the call that has waited longest, if any waits; [`close`](Self::close) ends the
+/// session instead. Both wake waiting calls on the current thread, so do not hold a lock that their wakers take. The
 /// value is never moved: each call finds it at the same address.
 pub struct Held {
     registry: Arc<Registry>,
@@ -30,7 +32,7 @@ impl Held {
 
     /// The id as 24 lowercase hex digits, as logs name the session.
     pub fn id_hex(&self) -> String {
-        self.slot.id.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.slot.id_hex()
     }
 
     /// When the session ends, since the Unix epoch. Use does not prolong it.
@@ -58,19 +60,28 @@ impl Held {
         self.state_mut().downcast_mut()
     }
 
-    /// Ends the session and drops its value. Calls that wait for it find it gone.
-    pub fn close(self) {
+    /// Ends the session and drops its value. Calls that wait for it are woken and find it lost.
+    pub fn close(mut self) {
+        let mut deferred = Deferred::default();
+        // Before a waiting call learns of the end, the session's id and its part of the quota are free again.
         self.registry.remove(&self.slot);
-        self.slot.end();
-        // Dropping `self` finds the session over, and discards the value.
+        self.slot.end(&mut deferred);
+        deferred.drop_value(self.take_state());
+        deferred.run();
+    }
+
+    fn take_state(&mut self) -> State {
+        // A box of nothing allocates nothing.
+        std::mem::replace(&mut self.state, Box::new(()))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // A box of nothing allocates nothing.
-        let state = std::mem::replace(&mut self.state, Box::new(()));
-        discard(self.slot.give_back(state));
+        let mut deferred = Deferred::default();
+        let state = self.take_state();
+        self.slot.give_back(state, &mut deferred);
+        deferred.run();
     }
 }
 

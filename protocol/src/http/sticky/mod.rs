@@ -1,22 +1,28 @@
 //! Sticky sessions: values that stay in this process between a client's calls (sticky-sessions-spec).
 //!
-//! Lives here: the registry of open sessions, and the hold that one call at a time has on a session. Not
-//! here: the token that names a session to its client ([`SessionToken`](super::token::SessionToken)),
-//! headers, and any clock: `now` is a parameter, and whoever drives the server calls [`Sessions::expire`]
-//! about once a second.
+//! Lives here: the registry of open sessions, the hold that one call at a time has on a session, and the queue of the
+//! calls that wait for it. Not here: the token that names a session to its client
+//! ([`SessionToken`](super::token::SessionToken)), headers, and any clock: `now` is a parameter, and whoever drives the
+//! server calls [`Sessions::expire`] about once a second.
 //!
-//! This is the one place in the core that waits: [`Sessions::take`] and [`Sessions::close`] block while
-//! another call holds the same session (specification, section 5). Call them where blocking is allowed, on a
-//! handler's thread. How many calls may wait for one session is bounded, so that one client cannot take all
-//! of those threads.
+//! Nothing in here blocks. While a call holds a session, [`Sessions::take`] returns a [`Ticket`], a place in the
+//! session's queue, and wakes the [`Waker`](std::task::Waker) that it was given when the ticket is to be polled again.
+//! The calls of one session follow one another in the order in which they took it (specification, section 5). How many
+//! may wait for one session is bounded.
+//!
+//! Wakers and destructors of session values are foreign code. They run while no lock is held, so they may call into the
+//! registry again, and their panics end here.
 
+mod deferred;
 mod held;
 mod quota;
 mod sessions;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod ticket;
 
 pub use held::Held;
 pub use quota::{DEFAULT_MAX_PER_PRINCIPAL, Quota};
 pub use sessions::{DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, OpenError, SessionId, Sessions, TakeError};
+pub use ticket::{Taken, Ticket};

@@ -1,12 +1,15 @@
 //! The registry of the sessions that are open on this server.
 
+use super::deferred::{Deferred, discard};
 use super::held::Held;
 use super::quota::{Accounts, Quota};
-use super::slot::{Slot, State, discard};
+use super::slot::{Slot, Turn};
+use super::ticket::{Taken, Ticket};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -18,9 +21,9 @@ pub type SessionId = [u8; 12];
 /// away must not exhaust them.
 pub const DEFAULT_MAX_SESSIONS: usize = 4096;
 
-/// How many calls may wait for one session unless configured otherwise. Each of them blocks a handler's thread, of
-/// which a server has some dozens, so that one client's calls must not be able to take all of them. A client that
-/// overlaps its calls within a session has a few in flight.
+/// How many calls may wait for one session unless configured otherwise. Each of them keeps its request in memory, so
+/// one client must not be able to queue any number. A client that overlaps its calls within a session has a few in
+/// flight.
 pub const DEFAULT_MAX_WAITING: usize = 16;
 
 /// The open sessions of one server. Clones share them.
@@ -30,25 +33,31 @@ pub const DEFAULT_MAX_WAITING: usize = 16;
 /// to release what it holds. A value in use by a call is dropped when that call returns it, never earlier.
 ///
 /// ```
-/// # use vgi_rpc_protocol::http::sticky::{Sessions, TakeError};
+/// # use vgi_rpc_protocol::http::sticky::{Sessions, TakeError, Taken};
+/// # use std::task::Waker;
 /// # use std::time::Duration;
+/// # let waker = Waker::noop();
 /// let sessions = Sessions::new(100, 16);
 /// let (now, ttl) = (Duration::from_secs(1_800_000_000), Duration::from_secs(300));
 /// let held = sessions.open(Box::new(vec![1, 2]), "ann", None, ttl, now, [7; 12])?;
-/// drop(held); // the call that opened it is over
+/// let Taken::Wait(mut ticket) = sessions.take([7; 12], "ann", now, waker)? else {
+///     panic!("the call that opened it still holds it");
+/// };
+/// assert!(ticket.poll(now, waker)?.is_none());
+/// drop(held); // The call that opened it is over, so the waker is woken.
 ///
-/// let mut held = sessions.take([7; 12], "ann", now).expect("it was opened a moment ago");
+/// let mut held = ticket.poll(now, waker)?.expect("it is this ticket's turn");
 /// held.downcast_mut::<Vec<i32>>().expect("opened with a vector").push(3);
 /// held.close();
-/// assert_eq!(sessions.take([7; 12], "ann", now).err(), Some(TakeError::Lost));
-/// # Ok::<(), vgi_rpc_protocol::http::sticky::OpenError>(())
+/// assert_eq!(sessions.take([7; 12], "ann", now, waker).err(), Some(TakeError::Lost));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct Sessions {
     pub(super) registry: Arc<Registry>,
 }
 
-/// What clones of [`Sessions`] and all [`Held`] share.
+/// What clones of [`Sessions`], all [`Held`] and all [`Ticket`]s share.
 pub(super) struct Registry {
     max_sessions: usize,
     max_waiting: usize,
@@ -164,56 +173,56 @@ impl Sessions {
         Ok(Held::new(Arc::clone(&self.registry), slot, state))
     }
 
-    /// Takes hold of a session, waiting while another call holds it.
+    /// Takes hold of a session, or a place in the queue of those that wait for it. The waker is used as
+    /// [`Ticket::poll`] uses it.
     ///
-    /// A call that already holds the session must not take it again: it would wait for itself.
+    /// To end a session from outside its calls, take it and then call [`Held::close`].
+    ///
+    /// A call that already holds the session must not take it again: its ticket would wait for itself.
     ///
     /// # Errors
     ///
     /// See [`TakeError`].
-    pub fn take(&self, id: SessionId, owner: &str, now: Duration) -> Result<Held, TakeError> {
+    pub fn take(&self, id: SessionId, owner: &str, now: Duration, waker: &Waker) -> Result<Taken, TakeError> {
         let slot = self.registry.find(id, owner).ok_or(TakeError::Lost)?;
         if slot.has_expired(now) {
-            self.registry.end_expired(&slot);
+            self.registry.expire(&slot, now);
             return Err(TakeError::Lost);
         }
-        let state = slot.take(self.registry.max_waiting)?;
-        Ok(Held::new(Arc::clone(&self.registry), slot, state))
+        let registry = Arc::clone(&self.registry);
+        match slot.take(registry.max_waiting)? {
+            Turn::Now(state) => Ok(Taken::Now(Held::new(registry, slot, state))),
+            Turn::Wait(number) => {
+                // The queue has no waker of this ticket yet. The session may have become free in the meantime.
+                let mut ticket = Ticket::new(registry, slot, number);
+                let held = ticket.poll(now, waker)?;
+                Ok(held.map_or(Taken::Wait(ticket), Taken::Now))
+            }
+        }
     }
 
-    /// Ends a session and drops its value, waiting while a call holds it. A call that holds the session uses
-    /// [`Held::close`] instead.
-    ///
-    /// # Errors
-    ///
-    /// As [`take`](Self::take).
-    pub fn close(&self, id: SessionId, owner: &str, now: Duration) -> Result<(), TakeError> {
-        self.take(id, owner, now).map(Held::close)
-    }
-
-    /// Drops the values of sessions that have ended at `now`, and says how many. One that a call holds is
-    /// left for the next time.
+    /// Ends the sessions whose time is over at `now`, and returns how many. One that a call holds is left for the
+    /// next time, but the calls that wait for it have lost it already.
     pub fn expire(&self, now: Duration) -> usize {
-        let mut states = Vec::new();
+        let mut deferred = Deferred::default();
+        let mut count = 0;
         let mut table = self.registry.lock();
         let Table { slots, accounts, .. } = &mut *table;
         slots.retain(|_, slot| {
-            let ended = if slot.has_expired(now) { slot.end_if_idle() } else { None };
-            let keep = ended.is_none();
-            if !keep {
+            let ended = slot.expire(now, &mut deferred);
+            if ended {
                 accounts.remove(slot);
+                count += 1;
             }
-            states.extend(ended);
-            keep
+            !ended
         });
         drop(table);
-        let count = states.len();
-        discard(states);
+        deferred.run();
         count
     }
 
     /// Ends all sessions, whatever their time. Values that calls hold are dropped when those calls return
-    /// them; this does not wait for them.
+    /// them; this does not wait for them. Calls that wait are woken and find their session lost.
     pub fn shutdown(&self) {
         self.registry.end_all();
     }
@@ -236,7 +245,7 @@ impl fmt::Debug for Sessions {
     }
 }
 
-/// Where both locks are taken, the table's comes first and the slot's second. Values are dropped under
+/// Where both locks are taken, the table's comes first and the slot's second. Values are dropped and wakers woken under
 /// neither.
 impl Registry {
     fn add(&self, slot: &Arc<Slot>, quota: Option<&Quota>) -> Result<(), OpenError> {
@@ -258,7 +267,7 @@ impl Registry {
         Ok(())
     }
 
-    pub(super) fn find(&self, id: SessionId, owner: &str) -> Option<Arc<Slot>> {
+    fn find(&self, id: SessionId, owner: &str) -> Option<Arc<Slot>> {
         // The token's seal binds it to its owner already; this comparison is the second line of defence.
         self.lock().slots.get(&id).filter(|slot| *slot.owner == *owner).map(Arc::clone)
     }
@@ -272,11 +281,13 @@ impl Registry {
         }
     }
 
-    fn end_expired(&self, slot: &Arc<Slot>) {
-        if let Some(state) = slot.end_if_idle() {
+    /// If the session's time is over, ends it unless a call holds it. The calls that wait for it lose it either way.
+    pub(super) fn expire(&self, slot: &Arc<Slot>, now: Duration) {
+        let mut deferred = Deferred::default();
+        if slot.expire(now, &mut deferred) {
             self.remove(slot);
-            discard([state]);
         }
+        deferred.run();
     }
 
     fn end_all(&self) {
@@ -285,7 +296,9 @@ impl Registry {
             table.accounts = Accounts::default();
             std::mem::take(&mut table.slots)
         };
-        discard(slots.values().filter_map(|slot| slot.end()).collect::<Vec<State>>());
+        let mut deferred = Deferred::default();
+        slots.values().for_each(|slot| slot.end(&mut deferred));
+        deferred.run();
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

@@ -1,15 +1,20 @@
-//! The place of one session: its value when no call holds it, and the queue of those who wait for it.
+//! The place of one session: its value when no call holds it, and the queue of the tickets that wait for it.
 
+use super::deferred::Deferred;
 use super::sessions::{SessionId, TakeError};
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 /// What an application binds to a session.
 pub(super) type State = Box<dyn Any + Send>;
 
-/// One open session. It is shared by the registry, the call that holds it, and the calls that wait.
+/// Names a ticket within its slot. A later ticket has a higher number.
+pub(super) type TicketNumber = u64;
+
+/// One open session. It is shared by the registry, the call that holds it, and the tickets that wait.
 pub(super) struct Slot {
     pub(super) id: SessionId,
     pub(super) owner: Box<str>,
@@ -17,94 +22,142 @@ pub(super) struct Slot {
     pub(super) account: Option<Box<str>>,
     pub(super) expires_at: Duration,
     queue: Mutex<Queue>,
-    changed: Condvar,
 }
 
-/// The session's value, or where it is, and how many wait for it.
+/// The session's value, or where it is, and the tickets that wait for it.
 struct Queue {
     place: Place,
-    waiting: usize,
+    /// In the order of their numbers. A ticket that is not in here any more has lost the session.
+    waiting: VecDeque<Waiter>,
+    next_number: TicketNumber,
 }
 
 enum Place {
-    /// Nobody holds the session.
-    Idle(State),
-    /// A call holds it and will return it.
+    /// The value is here. It belongs to the first ticket of the queue, which has been woken and has yet to fetch
+    /// it; if no ticket waits, to the next call that takes the session.
+    Here(State),
+    /// A call holds the value and will return it.
     Held,
-    /// It is over. If a call still holds the value, the value goes when that call returns it.
+    /// The session is over. If a call still holds the value, it is dropped when that call returns it.
     Over,
+}
+
+struct Waiter {
+    number: TicketNumber,
+    /// From the last poll. `None` before the first poll, and once it is woken.
+    waker: Option<Waker>,
+}
+
+/// What a call gets that takes a session.
+pub(super) enum Turn {
+    Now(State),
+    /// The last place in the queue.
+    Wait(TicketNumber),
 }
 
 impl Slot {
     /// A session that the call which opens it holds from the start.
     pub(super) fn held(id: SessionId, owner: &str, account: Option<Box<str>>, expires_at: Duration) -> Self {
-        let queue = Mutex::new(Queue { place: Place::Held, waiting: 0 });
-        Self { id, owner: owner.into(), account, expires_at, queue, changed: Condvar::new() }
+        let queue = Mutex::new(Queue { place: Place::Held, waiting: VecDeque::new(), next_number: 0 });
+        Self { id, owner: owner.into(), account, expires_at, queue }
+    }
+
+    pub(super) fn id_hex(&self) -> String {
+        self.id.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Takes the value, or a place in the queue if it is held or belongs to a ticket. At most `max_waiting` tickets
+    /// wait.
+    pub(super) fn take(&self, max_waiting: usize) -> Result<Turn, TakeError> {
+        let mut queue = self.lock();
+        if matches!(queue.place, Place::Over) {
+            return Err(TakeError::Lost);
+        }
+        if queue.waiting.is_empty()
+            && let Some(state) = queue.fetch()
+        {
+            return Ok(Turn::Now(state));
+        }
+        if queue.waiting.len() >= max_waiting {
+            return Err(TakeError::Busy { limit: max_waiting });
+        }
+        let number = queue.next_number;
+        queue.next_number += 1;
+        queue.waiting.push_back(Waiter { number, waker: None });
+        Ok(Turn::Wait(number))
+    }
+
+    /// Takes the value if it is this ticket's turn. Otherwise the ticket keeps its place and is woken by this waker
+    /// when that changes.
+    pub(super) fn poll(
+        &self,
+        number: TicketNumber,
+        waker: Waker,
+        deferred: &mut Deferred,
+    ) -> Result<Option<State>, TakeError> {
+        let mut queue = self.lock();
+        let position = queue.position(number);
+        if position == Some(0)
+            && let Some(state) = queue.fetch()
+        {
+            deferred.drop_waker(waker);
+            queue.leave(number, deferred);
+            return Ok(Some(state));
+        }
+        let Some(waiter) = position.and_then(|position| queue.waiting.get_mut(position)) else {
+            deferred.drop_waker(waker);
+            return Err(TakeError::Lost);
+        };
+        if let Some(before) = waiter.waker.replace(waker) {
+            deferred.drop_waker(before);
+        }
+        Ok(None)
+    }
+
+    /// Takes a ticket out of the queue, if it is still there. If the value was this ticket's, it becomes the next
+    /// one's.
+    pub(super) fn leave(&self, number: TicketNumber, deferred: &mut Deferred) {
+        let mut queue = self.lock();
+        queue.leave(number, deferred);
+        queue.hand_over(deferred);
+    }
+
+    /// Returns the value to its place, where it is the first ticket's. If the session ended meanwhile, the value is
+    /// dropped.
+    pub(super) fn give_back(&self, state: State, deferred: &mut Deferred) {
+        let mut queue = self.lock();
+        if matches!(queue.place, Place::Over) {
+            deferred.drop_value(state);
+        } else {
+            queue.place = Place::Here(state);
+            queue.hand_over(deferred);
+        }
+    }
+
+    /// Ends the session, for the tickets that wait as well. If a call holds the value, it is dropped when that call
+    /// returns it.
+    pub(super) fn end(&self, deferred: &mut Deferred) {
+        self.lock().end(deferred);
     }
 
     pub(super) fn has_expired(&self, now: Duration) -> bool {
         now >= self.expires_at
     }
 
-    /// Takes the value, waiting while another call holds it, unless `max_waiting` calls wait already.
-    pub(super) fn take(&self, max_waiting: usize) -> Result<State, TakeError> {
+    /// If the session's time is over, turns away the tickets that wait, and ends the session unless a call holds
+    /// it. Returns whether it ended here.
+    pub(super) fn expire(&self, now: Duration, deferred: &mut Deferred) -> bool {
+        if !self.has_expired(now) {
+            return false;
+        }
         let mut queue = self.lock();
-        if matches!(queue.place, Place::Held) {
-            if queue.waiting >= max_waiting {
-                return Err(TakeError::Busy { limit: max_waiting });
-            }
-            queue.waiting += 1;
-            while matches!(queue.place, Place::Held) {
-                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            }
-            queue.waiting -= 1;
+        let ends = matches!(queue.place, Place::Here(_));
+        if ends {
+            queue.end(deferred);
+        } else {
+            queue.turn_away(deferred);
         }
-        match std::mem::replace(&mut queue.place, Place::Held) {
-            Place::Idle(state) => Ok(state),
-            Place::Held | Place::Over => {
-                queue.place = Place::Over;
-                Err(TakeError::Lost)
-            }
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
-        self.lock().waiting
-    }
-
-    /// Returns the value to its place. Gives it back if the session ended meanwhile: it has no place any
-    /// more.
-    pub(super) fn give_back(&self, state: State) -> Option<State> {
-        let mut queue = self.lock();
-        if matches!(queue.place, Place::Over) {
-            return Some(state);
-        }
-        queue.place = Place::Idle(state);
-        drop(queue);
-        self.changed.notify_one();
-        None
-    }
-
-    /// Ends the session for those who wait and those to come. Gives the value if nobody holds it.
-    pub(super) fn end(&self) -> Option<State> {
-        self.end_locked(&mut self.lock().place)
-    }
-
-    /// Ends the session and gives its value, unless a call holds it.
-    pub(super) fn end_if_idle(&self) -> Option<State> {
-        let place = &mut self.lock().place;
-        if matches!(place, Place::Idle(_)) { self.end_locked(place) } else { None }
-    }
-
-    fn end_locked(&self, place: &mut Place) -> Option<State> {
-        let before = std::mem::replace(place, Place::Over);
-        // Even beside an idle session calls may wait: of several, the return of the value wakes but one.
-        self.changed.notify_all();
-        match before {
-            Place::Idle(state) => Some(state),
-            Place::Held | Place::Over => None,
-        }
+        ends
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -113,9 +166,51 @@ impl Slot {
     }
 }
 
-/// Drops values of the application. A panic in a destructor concerns that value alone and ends here.
-pub(super) fn discard(states: impl IntoIterator<Item = State>) {
-    for state in states {
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
+impl Queue {
+    fn position(&self, number: TicketNumber) -> Option<usize> {
+        self.waiting.binary_search_by_key(&number, |waiter| waiter.number).ok()
+    }
+
+    /// The value, if it is here. From then on it is held.
+    fn fetch(&mut self) -> Option<State> {
+        match std::mem::replace(&mut self.place, Place::Held) {
+            Place::Here(state) => Some(state),
+            other => {
+                self.place = other;
+                None
+            }
+        }
+    }
+
+    fn leave(&mut self, number: TicketNumber, deferred: &mut Deferred) {
+        let waiter = self.position(number).and_then(|position| self.waiting.remove(position));
+        if let Some(waker) = waiter.and_then(|waiter| waiter.waker) {
+            deferred.drop_waker(waker);
+        }
+    }
+
+    /// If the value is here, wakes the ticket that it belongs to, once.
+    fn hand_over(&mut self, deferred: &mut Deferred) {
+        if matches!(self.place, Place::Here(_))
+            && let Some(waker) = self.waiting.front_mut().and_then(|first| first.waker.take())
+        {
+            deferred.wake(waker);
+        }
+    }
+
+    fn end(&mut self, deferred: &mut Deferred) {
+        if let Place::Here(state) = std::mem::replace(&mut self.place, Place::Over) {
+            deferred.drop_value(state);
+        }
+        self.turn_away(deferred);
+    }
+
+    /// Empties the queue: all tickets in it have lost the session.
+    fn turn_away(&mut self, deferred: &mut Deferred) {
+        for waiter in self.waiting.drain(..) {
+            if let Some(waker) = waiter.waker {
+                deferred.wake(waker);
+            }
+        }
     }
 }

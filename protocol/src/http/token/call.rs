@@ -7,11 +7,12 @@ use super::error::{SealError, TokenError};
 use super::fields::{Fields, put_bytes};
 use super::key::KeyRing;
 use bytes::Bytes;
+use std::fmt;
 use std::time::Duration;
 
 /// What stays the same for the life of a stream. Minted once, in `vgi_rpc.call_state#b64`, and echoed by the
 /// client with every request (WIRE_PROTOCOL 10, "Stream exchange").
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CallToken {
     /// When the token was minted, in seconds since the Unix epoch.
     pub created_at: u64,
@@ -25,6 +26,10 @@ pub struct CallToken {
     pub stream_id: String,
     /// Most bytes that one response of this stream may have, if there is a limit.
     pub response_limit: Option<u64>,
+    /// Whether the stream is a producer's, else it is an exchange's: its method may have left it open.
+    pub is_producer: bool,
+    /// What the handler keeps for the life of the stream, serialised.
+    pub call_state: Bytes,
 }
 
 impl CallToken {
@@ -40,7 +45,8 @@ impl CallToken {
         binding: &Binding,
         nonce: [u8; NONCE_BYTES],
     ) -> Result<String, SealError> {
-        let mut contents = Vec::with_capacity(128 + self.output_schema.len() + self.input_schema.len());
+        let parts = [&self.output_schema, &self.input_schema, &self.call_state];
+        let mut contents = Vec::with_capacity(128 + parts.map(Bytes::len).iter().sum::<usize>());
         contents.extend_from_slice(&self.created_at.to_le_bytes());
         contents.extend_from_slice(&self.call_id);
         contents.push(u8::from(self.response_limit.is_some()));
@@ -48,6 +54,8 @@ impl CallToken {
         put_bytes(&mut contents, &self.output_schema);
         put_bytes(&mut contents, &self.input_schema);
         put_bytes(&mut contents, self.stream_id.as_bytes());
+        contents.push(u8::from(self.is_producer));
+        put_bytes(&mut contents, &self.call_state);
         CALL.seal(&contents, keys, binding, nonce)
     }
 
@@ -73,8 +81,37 @@ impl CallToken {
         };
         let (output_schema, input_schema) = (fields.bytes()?, fields.bytes()?);
         let stream_id = fields.text()?;
+        let is_producer = match fields.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(TokenError::Invalid),
+        };
+        let call_state = fields.bytes()?;
         fields.end()?;
         envelope::check_age(created_at, now, time_to_live)?;
-        Ok(Self { created_at, call_id, output_schema, input_schema, stream_id, response_limit })
+        Ok(Self {
+            created_at,
+            call_id,
+            output_schema,
+            input_schema,
+            stream_id,
+            response_limit,
+            is_producer,
+            call_state,
+        })
+    }
+}
+
+impl fmt::Debug for CallToken {
+    /// Leaves the call's state out: it is sealed so that nobody else reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallToken")
+            .field("created_at", &self.created_at)
+            .field("call_id", &format_args!("{:032x}", u128::from_be_bytes(self.call_id)))
+            .field("stream_id", &self.stream_id)
+            .field("response_limit", &self.response_limit)
+            .field("is_producer", &self.is_producer)
+            .field("call_state_bytes", &self.call_state.len())
+            .finish_non_exhaustive()
     }
 }

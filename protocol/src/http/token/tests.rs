@@ -35,6 +35,8 @@ fn call() -> CallToken {
         input_schema: Bytes::from_static(b"input"),
         stream_id: "5f0c".into(),
         response_limit: Some(u64::MAX),
+        is_producer: true,
+        call_state: Bytes::from_static(b"settings"),
     }
 }
 
@@ -56,6 +58,7 @@ fn every_kind_comes_back_as_it_was() {
         call(),
         CallToken { response_limit: None, ..call() },
         CallToken { response_limit: Some(0), ..call() },
+        CallToken { is_producer: false, call_state: Bytes::new(), ..call() },
     ] {
         let text = token.seal(&ring(1), &scan(), NONCE).unwrap();
         assert_eq!(CallToken::open(&ring(1), &scan(), text.as_bytes(), NOW, HOUR), Ok(token));

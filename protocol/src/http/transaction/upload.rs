@@ -1,16 +1,16 @@
 //! Vending URLs, to which a client uploads what is too large for a request. WIRE_PROTOCOL 10, "Upload URL
 //! generation".
 //!
-//! Where the URLs lead is not the protocol's matter: a provider makes them.
+//! Where the URLs lead is not the protocol's matter: making them is an effect.
 
 use super::body::read;
 use super::{Refusal, bad_request};
+use crate::effect::{Completion, EffectId, Effects, Request as EffectRequest, UploadUrl};
 use crate::http::endpoint::Endpoint;
 use crate::http::reply::Reply;
 use crate::http::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::Reservation;
-use crate::service::work::guard;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::request::Request;
@@ -24,27 +24,9 @@ use std::time::Duration;
 /// The method that a request for URLs names.
 const METHOD: &str = "__upload_url__";
 /// The most URLs that one request is given.
-const MOST: i64 = 100;
-
-/// Somewhere to upload to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UploadUrl {
-    /// Takes the bytes.
-    pub upload_url: String,
-    /// Gives them back to the server.
-    pub download_url: String,
-    /// Until when both may be used, since the Unix epoch.
-    pub expires_at: Duration,
-}
-
-/// Makes URLs to upload to.
-pub trait UploadUrlProvider: Send + Sync {
-    /// Makes one.
-    ///
-    /// # Errors
-    /// The client is told.
-    fn upload_url(&self, now: Duration) -> Result<UploadUrl, RpcError>;
-}
+const MOST: usize = 100;
+/// How long making them may take.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 static SCHEMA: LazyLock<Result<EncodedSchema, ArrowError>> = LazyLock::new(|| {
     EncodedSchema::new(Arc::new(Schema::new(vec![
@@ -54,19 +36,9 @@ static SCHEMA: LazyLock<Result<EncodedSchema, ArrowError>> = LazyLock::new(|| {
     ])))
 });
 
-pub(crate) fn answer(endpoint: &Endpoint, visit: &Visit, body: Bytes) -> Reply {
-    let count = match requested(endpoint, visit, body) {
-        Ok(count) => count,
-        Err((status, error)) => return endpoint.refusal(visit, status, &error),
-    };
-    match urls(endpoint, visit, count) {
-        Ok(body) => Reply::arrow(StatusCode::OK, body),
-        Err(error) => endpoint.failure(visit, &error),
-    }
-}
-
 /// How many URLs a request asks for.
-fn requested(endpoint: &Endpoint, visit: &Visit, body: Bytes) -> Result<i64, Refusal> {
+pub(super) fn requested(endpoint: &Endpoint, visit: &Visit, body: Bytes) -> Result<usize, Refusal> {
+    let body = endpoint.decode(visit, body)?;
     let (batch, metadata) = read(body, endpoint.limits(), &visit.account)?;
     let request = Request { batch, metadata };
     request.validate().map_err(bad_request)?;
@@ -78,14 +50,35 @@ fn requested(endpoint: &Endpoint, visit: &Visit, body: Bytes) -> Result<i64, Ref
     let count = count.as_any().downcast_ref::<Int64Array>().filter(|column| column.len() == 1);
     let count =
         count.ok_or_else(|| bad_request(RpcError::type_error("expected \"count\" to be one int64")))?;
-    Ok(if count.is_valid(0) { count.value(0).clamp(1, MOST) } else { 1 })
+    let count = if count.is_valid(0) { count.value(0) } else { 1 };
+    Ok(usize::try_from(count).unwrap_or_default().clamp(1, MOST))
 }
 
-fn urls(endpoint: &Endpoint, visit: &Visit, count: i64) -> Result<(Vec<Bytes>, Reservation), RpcError> {
-    let Some(provider) = &endpoint.uploads else {
-        return Err(RpcError::runtime_error("this server has nowhere to upload to"));
+/// Has so many URLs made.
+pub(super) fn ask(effects: &mut Effects, count: usize) -> EffectId {
+    effects.request(EffectRequest::UploadUrls(count), TIME_LIMIT, None)
+}
+
+/// The answer with what was made.
+pub(super) fn answer(endpoint: &Endpoint, visit: &Visit, completion: Completion) -> Reply {
+    let urls = match completion {
+        Completion::UploadUrls(urls) => Ok(urls),
+        Completion::Failed(failure) => Err(failure.into()),
+        Completion::Done | Completion::Value(_) => {
+            Err(RpcError::runtime_error("expected URLs to upload to, got something else"))
+        }
     };
-    let urls = (0..count).map(|_| guard(|| provider.upload_url(visit.now))).collect::<Result<Vec<_>, _>>()?;
+    match urls.and_then(|urls| encode(endpoint, visit, &urls)) {
+        Ok(body) => Reply::arrow(StatusCode::OK, body),
+        Err(error) => endpoint.failure(visit, &error),
+    }
+}
+
+fn encode(
+    endpoint: &Endpoint,
+    visit: &Visit,
+    urls: &[UploadUrl],
+) -> Result<(Vec<Bytes>, Reservation), RpcError> {
     let microseconds = |url: &UploadUrl| i64::try_from(url.expires_at.as_micros()).unwrap_or(i64::MAX);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(urls.iter().map(|url| &url.upload_url))),

@@ -1,0 +1,156 @@
+//! The effects of one machine, and what has arrived for it.
+
+use crate::performer::Handle;
+use crate::tasks::Ticket;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, EffectId, Failure};
+
+/// Something that has arrived for a machine.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// The next piece of the data of an effect.
+    Data(EffectId, Bytes),
+    /// The completion of an effect. Nothing more arrives for it.
+    Completed(EffectId, Completion),
+}
+
+impl Arrival {
+    /// The effect that it is for.
+    pub const fn id(&self) -> EffectId {
+        match self {
+            Self::Data(id, _) | Self::Completed(id, _) => *id,
+        }
+    }
+}
+
+/// The effects of one machine that are being performed, and what has arrived for them.
+///
+/// Dropping it withdraws them all.
+pub struct Inbox {
+    handle: Option<Arc<Handle>>,
+    mailbox: Arc<Mailbox>,
+    /// The effects whose completion has not been returned yet; without a ticket if they failed at once.
+    out: Vec<(EffectId, Option<Ticket>)>,
+}
+
+impl Inbox {
+    pub(crate) fn new(handle: Option<Arc<Handle>>, waker: Waker) -> Self {
+        let mailbox = Arc::new(Mailbox { waker, arrivals: Mutex::default() });
+        Self { handle, mailbox, out: Vec::new() }
+    }
+
+    /// Whether any effect is out: one that was requested, was not withdrawn, and whose completion
+    /// [`poll`](Self::poll) has not returned yet.
+    pub const fn is_waiting(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Starts or withdraws an effect. It never waits for an effect.
+    ///
+    /// An effect that cannot be started fails, which arrives like any other completion. Nothing arrives for an effect
+    /// that has been withdrawn. Requesting one that is out already, or withdrawing one that is not, does nothing.
+    pub fn handle(&mut self, event: EffectEvent) {
+        match event {
+            EffectEvent::Requested(effect) => self.start(effect),
+            EffectEvent::Withdrawn(id) => self.withdraw(id),
+        }
+    }
+
+    /// Returns what has arrived, in order for each effect. Call it until it returns `None` after each wake-up.
+    pub fn poll(&mut self) -> Option<Arrival> {
+        if self.out.is_empty() {
+            return None;
+        }
+        let arrival = self.mailbox.pop()?;
+        if let Arrival::Completed(completed, _) = arrival {
+            self.out.retain(|(id, _)| *id != completed);
+        }
+        Some(arrival)
+    }
+
+    fn start(&mut self, effect: Effect) {
+        let id = effect.id;
+        if self.out.iter().any(|(out, _)| *out == id) {
+            return;
+        }
+        let started = match &self.handle {
+            Some(handle) => handle.pool().start(&self.mailbox, effect),
+            None => Err(Failure::unsupported()),
+        };
+        self.out.push((id, started.as_ref().ok().copied()));
+        if let Err(failure) = started {
+            self.mailbox.push(Arrival::Completed(id, failure.into()));
+            wake([self.mailbox.clone()]);
+        }
+    }
+
+    fn withdraw(&mut self, id: EffectId) {
+        let Some(index) = self.out.iter().position(|(out, _)| *out == id) else { return };
+        if let ((_, Some(ticket)), Some(handle)) = (self.out.swap_remove(index), &self.handle) {
+            handle.pool().withdraw([ticket]);
+        }
+        drop(self.mailbox.remove(id));
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // Most machines have nothing out when they end, and leave the lock of all alone.
+        if let Some(handle) = &self.handle
+            && !self.out.is_empty()
+        {
+            handle.pool().withdraw(self.out.drain(..).filter_map(|(_, ticket)| ticket));
+        }
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("out", &self.out.len()).finish_non_exhaustive()
+    }
+}
+
+/// Where the threads put what arrives for a machine. Its lock may be taken while the pool's is held.
+pub(crate) struct Mailbox {
+    waker: Waker,
+    arrivals: Mutex<VecDeque<Arrival>>,
+}
+
+impl Mailbox {
+    /// Adds an arrival. The caller wakes the machine afterwards, when it holds no lock.
+    pub(crate) fn push(&self, arrival: Arrival) {
+        self.lock().push_back(arrival);
+    }
+
+    fn pop(&self) -> Option<Arrival> {
+        self.lock().pop_front()
+    }
+
+    /// Takes out what has arrived for an effect. It is returned so that it is dropped without the lock.
+    fn remove(&self, id: EffectId) -> VecDeque<Arrival> {
+        let mut arrivals = self.lock();
+        let (removed, kept) = mem::take(&mut *arrivals).into_iter().partition(|arrival| arrival.id() == id);
+        *arrivals = kept;
+        removed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arrival>> {
+        // A queue is whole after any panic.
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the machines of these mailboxes. To be called without a lock held. A waker that panics does not keep the others
+/// from being woken.
+pub(crate) fn wake(mailboxes: impl IntoIterator<Item = Arc<Mailbox>>) {
+    for mailbox in mailboxes {
+        let wake = std::panic::AssertUnwindSafe(|| mailbox.waker.wake_by_ref());
+        // The panic hook has reported it.
+        drop(std::panic::catch_unwind(wake));
+    }
+}

@@ -1,0 +1,85 @@
+//! The public handle of the threads.
+
+use crate::inbox::Inbox;
+use crate::perform::Perform;
+use crate::pool::{Bounds, Pool};
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// The threads that perform the effects of all connections of a process. Clones share them.
+///
+/// The threads end when the last clone and the last [`Inbox`] have been dropped. Those that are performing an effect then
+/// finish it first; nothing waits for them.
+#[derive(Clone, Default)]
+pub struct Performer(Option<Arc<Handle>>);
+
+/// Ends the threads when it is dropped.
+pub(crate) struct Handle(Arc<Pool>);
+
+impl Performer {
+    /// Has effects performed by `perform`, on 8 threads at most.
+    pub fn new(perform: impl Perform) -> Self {
+        Self(Some(Arc::new(Handle(Arc::new(Pool::new(Box::new(perform)))))))
+    }
+
+    /// For a server that asks the outside world nothing: every effect fails with
+    /// [`Failure::unsupported`](vgi_rpc_protocol::effect::Failure::unsupported). No thread is ever started.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Sets how many effects are performed at the same time, each on a thread of its own. At least 1; 8 by default.
+    ///
+    /// This and the other settings hold for all clones, and are meant to be made before the first effect.
+    pub fn threads(self, threads: usize) -> Self {
+        self.set(|bounds| bounds.threads = threads.max(1))
+    }
+
+    /// Sets how many effects may wait for a thread. What is requested beyond that fails at once with
+    /// [`Unavailable`](vgi_rpc_protocol::effect::FailureReason::Unavailable). 1024 by default.
+    ///
+    /// Effects that share one performance count as one.
+    pub fn queue(self, effects: usize) -> Self {
+        self.set(|bounds| bounds.queue = effects)
+    }
+
+    /// Sets how long a thread waits for something to do before it ends. 10 s by default.
+    pub fn keep_alive(self, time: Duration) -> Self {
+        self.set(|bounds| bounds.keep_alive = time)
+    }
+
+    /// An inbox for one machine. `waker` is woken each time something has arrived in it.
+    ///
+    /// Wakers are called without a lock held, on any thread, and within [`Inbox::handle`] if an effect fails at once. One
+    /// that panics harms no other.
+    pub fn inbox(&self, waker: Waker) -> Inbox {
+        Inbox::new(self.0.clone(), waker)
+    }
+
+    fn set(self, change: impl FnOnce(&mut Bounds)) -> Self {
+        if let Some(handle) = &self.0 {
+            handle.0.configure(change);
+        }
+        self
+    }
+}
+
+impl fmt::Debug for Performer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Performer").finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    pub(crate) const fn pool(&self) -> &Arc<Pool> {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}

@@ -1,0 +1,248 @@
+//! The threads: those that perform, and the one that watches the time limits.
+
+use crate::inbox::{Mailbox, wake};
+use crate::perform::Perform;
+use crate::tasks::{TaskId, Tasks, Ticket, Waiter};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use vgi_rpc_protocol::effect::{Completion, Effect, Failure, FailureReason, Request};
+
+/// The name of the threads. Linux shows 15 bytes of it.
+const THREAD_NAME: &str = "vgi-rpc-effects";
+/// Stands for a time that the clock cannot express.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How much a pool does at the same time.
+pub(crate) struct Bounds {
+    pub(crate) threads: usize,
+    pub(crate) queue: usize,
+    pub(crate) keep_alive: Duration,
+}
+
+impl Default for Bounds {
+    /// Effects wait for the network and hardly use a processor, so their number does not depend on how many there are.
+    fn default() -> Self {
+        Self { threads: 8, queue: 1024, keep_alive: Duration::from_secs(10) }
+    }
+}
+
+/// What the threads and the inboxes share.
+pub(crate) struct Pool {
+    perform: Box<dyn Perform>,
+    state: Mutex<State>,
+    /// Wakes threads that wait for a task.
+    work: Condvar,
+    /// Wakes the thread that watches the time limits.
+    time: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    tasks: Tasks,
+    bounds: Bounds,
+    /// Threads that perform, or wait for a task, or are about to.
+    threads: usize,
+    /// Those of them that will look for a task next.
+    free: usize,
+    /// When the thread that watches the time limits looks next. `None` if there is no such thread.
+    next_look: Option<Instant>,
+    is_closed: bool,
+}
+
+/// For inboxes.
+impl Pool {
+    pub(crate) fn new(perform: Box<dyn Perform>) -> Self {
+        Self { perform, state: Mutex::default(), work: Condvar::new(), time: Condvar::new() }
+    }
+
+    pub(crate) fn configure(&self, change: impl FnOnce(&mut Bounds)) {
+        change(&mut self.lock().bounds);
+    }
+
+    /// Has an effect performed. Fails when it cannot be.
+    pub(crate) fn start(self: &Arc<Self>, mailbox: &Arc<Mailbox>, effect: Effect) -> Result<Ticket, Failure> {
+        let Effect { id, request, time_limit, shared_key, .. } = effect;
+        let deadline = Instant::now().checked_add(time_limit);
+        let waiter = Waiter { mailbox: mailbox.clone(), id, time_limit, deadline };
+        // The lock comes last, so that it is released before anything else is dropped.
+        let mut state = self.lock();
+        if let Some(deadline) = deadline {
+            self.watch(&mut state, deadline)?;
+        }
+        if let Some(task) = state.tasks.joinable(shared_key.as_ref()) {
+            return Ok(state.tasks.join(task, waiter));
+        }
+        self.make_room(&mut state)?;
+        let ticket = state.tasks.insert(request, shared_key, waiter);
+        self.work.notify_one();
+        Ok(ticket)
+    }
+
+    /// Removes effects that are not waited for any more.
+    pub(crate) fn withdraw(&self, tickets: impl IntoIterator<Item = Ticket>) {
+        let removed: Vec<_>;
+        let mut state = self.lock();
+        removed = tickets.into_iter().filter_map(|ticket| state.tasks.withdraw(ticket)).collect();
+        self.rest(&state);
+        drop(state);
+        drop(removed);
+    }
+
+    /// Lets the threads end.
+    pub(crate) fn close(&self) {
+        self.lock().is_closed = true;
+        self.work.notify_all();
+        self.time.notify_all();
+    }
+
+    /// Makes sure that a thread looks at the time limits when this one passes.
+    fn watch(self: &Arc<Self>, state: &mut State, deadline: Instant) -> Result<(), Failure> {
+        match state.next_look {
+            Some(next_look) if next_look <= deadline => {}
+            Some(_) => self.time.notify_one(),
+            None => {
+                self.spawn(Self::watch_time_limits)?;
+                state.next_look = Some(deadline);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that one more task may be queued, and that a thread will take it.
+    fn make_room(self: &Arc<Self>, state: &mut State) -> Result<(), Failure> {
+        let queued = state.tasks.queued();
+        if queued >= state.free && state.threads < state.bounds.threads {
+            match self.spawn(Self::work) {
+                Ok(()) => {
+                    state.threads += 1;
+                    state.free += 1;
+                }
+                Err(failure) if state.threads == 0 => return Err(failure),
+                // A thread that is there takes it.
+                Err(_) => {}
+            }
+        }
+        if queued < state.bounds.queue.saturating_add(state.free) {
+            return Ok(());
+        }
+        Err(Failure::new(FailureReason::Unavailable, "too many effects are waiting to be performed"))
+    }
+
+    fn spawn(self: &Arc<Self>, run: fn(&Self)) -> Result<(), Failure> {
+        let own = self.clone();
+        let spawned = thread::Builder::new().name(THREAD_NAME.into()).spawn(move || run(&own));
+        spawned.map(drop).map_err(|error| {
+            let text = format!("the server could not start a thread: {error}");
+            Failure::new(FailureReason::Unavailable, text)
+        })
+    }
+}
+
+/// The threads that perform.
+impl Pool {
+    fn work(&self) {
+        while let Some((task, request)) = self.next() {
+            // What the application's values do when they are dropped must not end the thread.
+            drop(catch_unwind(AssertUnwindSafe(|| self.perform_task(task, request))));
+        }
+    }
+
+    /// Waits for a task. `None` says that the thread has to end.
+    fn next(&self) -> Option<(TaskId, Request)> {
+        let state = self.lock();
+        let keep_alive = state.bounds.keep_alive;
+        let is_idle = |state: &mut State| state.tasks.queued() == 0 && !state.is_closed;
+        let waited = self.work.wait_timeout_while(state, keep_alive, is_idle);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.free -= 1;
+        let task = state.tasks.take();
+        if task.is_none() {
+            state.threads -= 1;
+        }
+        task
+    }
+
+    fn perform_task(&self, task: TaskId, request: Request) {
+        let perform = || {
+            self.perform.perform(&request, &mut |piece| {
+                let mailboxes = self.lock().tasks.give(task, &piece);
+                wake(mailboxes);
+            })
+        };
+        let performed = catch_unwind(AssertUnwindSafe(perform));
+        let completion = match &performed {
+            Ok(completion) => completion,
+            Err(_) => &Failure::new(FailureReason::Failed, "performing the effect panicked").into(),
+        };
+        self.complete(task, completion);
+    }
+
+    fn complete(&self, task: TaskId, completion: &Completion) {
+        let mut state = self.lock();
+        // The thread is free before the machine is woken, or what that requests next would start another one.
+        state.free += 1;
+        let mailboxes = state.tasks.complete(task, completion);
+        self.rest(&state);
+        drop(state);
+        wake(mailboxes);
+    }
+}
+
+/// The thread that watches the time limits.
+impl Pool {
+    fn watch_time_limits(&self) {
+        let mut state = self.lock();
+        // When the thread ends if it still has nothing to watch.
+        let mut end = None;
+        while !state.is_closed {
+            let now = Instant::now();
+            let expired = state.tasks.expire(now);
+            if !expired.mailboxes.is_empty() {
+                drop(state);
+                wake(expired.mailboxes);
+                drop(catch_unwind(AssertUnwindSafe(|| drop(expired.tasks))));
+                state = self.lock();
+                continue;
+            }
+            let next_look = match (state.tasks.first_deadline(), end) {
+                (Some(deadline), _) => {
+                    end = None;
+                    deadline
+                }
+                (None, Some(end)) if end <= now => break,
+                (None, Some(end)) => end,
+                (None, None) => *end.insert(state.end_of_rest(now)),
+            };
+            state.next_look = Some(next_look);
+            let patience = next_look.saturating_duration_since(now);
+            state = self.time.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.next_look = None;
+    }
+
+    /// Has the thread that watches look soon if it has nothing to watch any more, so that it ends in time. It is
+    /// mostly going to anyway: an effect that ends well before its time limit does not wake the thread each time.
+    fn rest(&self, state: &State) {
+        if state.tasks.first_deadline().is_none()
+            && state.next_look.is_some_and(|next_look| next_look > state.end_of_rest(Instant::now()))
+        {
+            self.time.notify_one();
+        }
+    }
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing of the application's runs while it is held, so nothing in here is left half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// When a thread ends that has nothing to do from now on.
+    fn end_of_rest(&self, now: Instant) -> Instant {
+        now.checked_add(self.bounds.keep_alive).unwrap_or_else(|| now + A_YEAR)
+    }
+}

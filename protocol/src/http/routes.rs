@@ -1,0 +1,298 @@
+//! The routes: one table of what there is at which path. WIRE_PROTOCOL 10, "Endpoints".
+//!
+//! `OPTIONS`, 405 and 404 follow from the table, and so does which requests need no authentication.
+
+use super::endpoint::Endpoint;
+use http::Method;
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+
+/// One row.
+#[derive(Debug)]
+pub(super) struct Route {
+    path: &'static [Segment],
+    methods: &'static [Method],
+    access: Access,
+    action: Action,
+    is_there: fn(&Endpoint) -> bool,
+}
+
+/// One segment of a path, below the prefix.
+#[derive(Clone, Copy, Debug)]
+enum Segment {
+    Text(&'static str),
+    /// A name of the server's own: it begins and ends with two underscores.
+    Reserved,
+    /// Any name, which may be empty: an empty one is a wrong one.
+    Protocol,
+    /// Any name that is not empty.
+    Method,
+}
+
+/// Whose requests are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Open,
+    Authenticated,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Landing,
+    Describe,
+    Health,
+    EndSession,
+    UploadUrls,
+    /// A server without upload URLs says so to clients that ask for some.
+    NoUploadUrls,
+    /// A method of the server itself, which belongs to no protocol.
+    Reserved,
+    Call(Part),
+}
+
+/// Which request of a call a path is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Unary,
+    Init,
+    Exchange,
+}
+
+use Segment::{Protocol, Reserved, Text};
+
+const SESSION: &str = "__session__";
+const READ: &[Method] = &[Method::GET, Method::HEAD];
+const POST: &[Method] = &[Method::POST];
+
+/// The first row that a path fits is its own.
+static ROUTES: [Route; 11] = [
+    Route::new(&[], READ, Access::Authenticated, Action::Landing, has_pages),
+    Route::new(&[Text("")], READ, Access::Authenticated, Action::Landing, has_pages),
+    Route::new(&[Text("describe")], READ, Access::Authenticated, Action::Describe, has_pages),
+    Route::new(&[Text("health")], READ, Access::Open, Action::Health, |_| true),
+    Route::new(&[Text(SESSION)], &[Method::DELETE], Access::Authenticated, Action::EndSession, |endpoint| {
+        endpoint.sessions.is_some()
+    }),
+    Route::new(
+        &[Text("__upload_url__"), Text("init")],
+        POST,
+        Access::Authenticated,
+        Action::UploadUrls,
+        |endpoint| endpoint.vends_upload_urls,
+    ),
+    Route::new(
+        &[Text("__upload_url__"), Text("init")],
+        POST,
+        Access::Authenticated,
+        Action::NoUploadUrls,
+        |_| true,
+    ),
+    Route::new(&[Reserved], POST, Access::Authenticated, Action::Reserved, |_| true),
+    Route::new(&[Protocol, Segment::Method], POST, Access::Authenticated, Action::Call(Part::Unary), |_| {
+        true
+    }),
+    Route::new(
+        &[Protocol, Segment::Method, Text("init")],
+        POST,
+        Access::Authenticated,
+        Action::Call(Part::Init),
+        |_| true,
+    ),
+    Route::new(
+        &[Protocol, Segment::Method, Text("exchange")],
+        POST,
+        Access::Authenticated,
+        Action::Call(Part::Exchange),
+        |_| true,
+    ),
+];
+
+/// What is below it is open to everybody, whatever the prefix is. Nothing is there yet.
+const WELL_KNOWN: &str = "/.well-known/";
+
+fn has_pages(endpoint: &Endpoint) -> bool {
+    endpoint.settings.human_pages
+}
+
+/// What a path leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// `*`, which is the server in general: RFC 9110, section 9.3.7.
+    Server,
+    /// A row of the table, and the names in the path.
+    Row {
+        action: Action,
+        methods: &'static [Method],
+        is_open: bool,
+        names: Names<'a>,
+    },
+    /// Nothing, and everybody may know it.
+    NothingOpen,
+    Nothing,
+}
+
+/// The names in a path.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Names<'a> {
+    /// As it is in the path: no protocol's name has a percent sign.
+    pub(super) protocol: &'a str,
+    /// Of a call, or of the server itself. Percent-decoded.
+    pub(super) method: Cow<'a, str>,
+}
+
+impl Route {
+    const fn new(
+        path: &'static [Segment],
+        methods: &'static [Method],
+        access: Access,
+        action: Action,
+        is_there: fn(&Endpoint) -> bool,
+    ) -> Self {
+        Self { path, methods, access, action, is_there }
+    }
+
+    /// The names in a path, if it fits.
+    fn fits<'a>(&self, segments: &[&'a str]) -> Option<Names<'a>> {
+        if segments.len() != self.path.len() {
+            return None;
+        }
+        let mut names = Names::default();
+        for (expected, segment) in self.path.iter().zip(segments) {
+            match expected {
+                Text(text) if text == segment => {}
+                // Sessions have a path of their own, also where there are none.
+                Reserved if segment.starts_with("__") && segment.ends_with("__") && *segment != SESSION => {
+                    names.method = decoded(segment);
+                }
+                // Not decoded: a proxy that applies a policy by protocol must read the same as this. WIRE_PROTOCOL 3.1,
+                // "Carriage".
+                Protocol => names.protocol = segment,
+                Segment::Method if !segment.is_empty() => names.method = decoded(segment),
+                Text(_) | Reserved | Segment::Method => return None,
+            }
+        }
+        Some(names)
+    }
+}
+
+/// A name as it is meant. What does not decode to text names nothing, as it is.
+fn decoded(segment: &str) -> Cow<'_, str> {
+    percent_decode_str(segment).decode_utf8().unwrap_or(Cow::Borrowed(segment))
+}
+
+impl Endpoint {
+    /// What a path leads to.
+    pub(super) fn route<'a>(&self, path: &'a str) -> Found<'a> {
+        /// More than any row has.
+        const MOST: usize = 4;
+        if path == "*" {
+            return Found::Server;
+        }
+        if path.starts_with(WELL_KNOWN) {
+            return Found::NothingOpen;
+        }
+        let Some(rest) = path.strip_prefix(&self.settings.prefix) else { return Found::Nothing };
+        let rest = match rest.strip_prefix('/') {
+            Some(rest) => Some(rest),
+            None if rest.is_empty() => None,
+            None => return Found::Nothing,
+        };
+        let mut segments = [""; MOST];
+        let mut count = 0;
+        for (place, segment) in segments.iter_mut().zip(rest.into_iter().flat_map(|rest| rest.split('/'))) {
+            *place = segment;
+            count += 1;
+        }
+        let segments = segments.get(..count).unwrap_or_default();
+        let mut fitting = ROUTES.iter().filter(|route| (route.is_there)(self));
+        fitting
+            .find_map(|route| {
+                let names = route.fits(segments)?;
+                let Route { action, methods, access, .. } = *route;
+                Some(Found::Row { action, methods, is_open: access == Access::Open, names })
+            })
+            .unwrap_or(Found::Nothing)
+    }
+
+    /// The methods that a path takes, as `Allow` lists them; `None` where there is nothing.
+    pub(super) fn allowed(&self, found: &Found<'_>) -> Option<String> {
+        let takes = |method: &Method| match found {
+            Found::Server => {
+                ROUTES.iter().any(|route| (route.is_there)(self) && route.methods.contains(method))
+            }
+            Found::Row { methods, .. } => methods.contains(method),
+            Found::NothingOpen | Found::Nothing => false,
+        };
+        let all = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
+        let allowed: Vec<&str> = all.iter().filter(|method| takes(method)).map(Method::as_str).collect();
+        (!allowed.is_empty()).then(|| [&allowed[..], &["OPTIONS"]].concat().join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::{Protocol as Hosted, Service};
+    use std::sync::Arc;
+
+    fn endpoint(prefix: &str) -> Arc<Endpoint> {
+        let service = Service::builder("0123456789ab").protocol(Hosted::new("a.B")).build().unwrap();
+        Endpoint::builder(Arc::new(service), |bytes| bytes.fill(7)).prefix(prefix).build().unwrap()
+    }
+
+    #[test]
+    fn paths_lead_where_the_specification_says() {
+        let call = |part| Some((Action::Call(part), "a.B", "m"));
+        for prefix in ["", "/vgi"] {
+            let endpoint = endpoint(prefix);
+            let cases = [
+                ("", Some((Action::Landing, "", ""))),
+                ("/", Some((Action::Landing, "", ""))),
+                ("/health", Some((Action::Health, "", ""))),
+                ("/describe", Some((Action::Describe, "", ""))),
+                ("/__session__", None),
+                ("/__upload_url__/init", Some((Action::NoUploadUrls, "", ""))),
+                ("/__describe__", Some((Action::Reserved, "", "__describe__"))),
+                ("/a.B/m", call(Part::Unary)),
+                ("/a.B/m/init", call(Part::Init)),
+                ("/a.B/m/exchange", call(Part::Exchange)),
+                ("/a.B/gr%C3%B6%C3%9Fe%2F%25", Some((Action::Call(Part::Unary), "a.B", "größe/%"))),
+                ("/a.B/%ff", Some((Action::Call(Part::Unary), "a.B", "%ff"))),
+                ("//m", Some((Action::Call(Part::Unary), "", "m"))),
+                ("/a.B", None),
+                ("/a.B/", None),
+                ("/a.B/m/other", None),
+                ("/a.B/m/init/", None),
+                ("/a.B/m/init/exchange/init", None),
+                ("/health/", None),
+            ];
+            for (path, expected) in cases {
+                let path = format!("{prefix}{path}");
+                let found = match endpoint.route(&path) {
+                    Found::Row { action, names, is_open, .. } => {
+                        assert_eq!(is_open, action == Action::Health, "{path}");
+                        Some((action, names.protocol.to_owned(), names.method.into_owned()))
+                    }
+                    _ => None,
+                };
+                let expected = expected.map(|(action, p, m)| (action, p.to_owned(), m.to_owned()));
+                assert_eq!(found, expected, "{path}");
+            }
+            assert_eq!(endpoint.route("*"), Found::Server);
+            assert_eq!(endpoint.route("/.well-known/anything"), Found::NothingOpen);
+        }
+        assert_eq!(endpoint("/vgi").route("/vgix/health"), Found::Nothing);
+        assert_eq!(endpoint("/vgi").route("/health"), Found::Nothing);
+    }
+
+    #[test]
+    fn methods_follow_from_the_table() {
+        let endpoint = endpoint("");
+        let allowed = |path| endpoint.allowed(&endpoint.route(path));
+        assert_eq!(allowed("*").as_deref(), Some("GET, HEAD, POST, OPTIONS"));
+        assert_eq!(allowed("/health").as_deref(), Some("GET, HEAD, OPTIONS"));
+        assert_eq!(allowed("/a.B/m/init").as_deref(), Some("POST, OPTIONS"));
+        assert_eq!(allowed("/a.B"), None);
+    }
+}

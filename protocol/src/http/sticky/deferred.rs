@@ -1,0 +1,50 @@
+//! Foreign code that must not run under a lock: destructors of session values, and wakers.
+
+use super::slot::State;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+
+/// Foreign code to run once no lock is held. It is collected under the locks and run by [`run`](Self::run).
+///
+/// All of it may panic, and may call into [`Sessions`](super::Sessions) again.
+#[derive(Default)]
+#[must_use = "call `run` once no lock is held"]
+pub(super) struct Deferred {
+    values: Vec<State>,
+    wakers: Vec<Waker>,
+    unused_wakers: Vec<Waker>,
+}
+
+impl Deferred {
+    /// Drops the value of a session that has ended.
+    pub(super) fn drop_value(&mut self, value: State) {
+        self.values.push(value);
+    }
+
+    /// Wakes a call that waits.
+    pub(super) fn wake(&mut self, waker: Waker) {
+        self.wakers.push(waker);
+    }
+
+    /// Drops a waker without waking it. Its destructor is foreign code too.
+    pub(super) fn drop_waker(&mut self, waker: Waker) {
+        self.unused_wakers.push(waker);
+    }
+
+    /// Runs all of it, values first: a call that is woken because its session ended usually finds that what the
+    /// session held has been released.
+    pub(super) fn run(self) {
+        discard(self.values);
+        for waker in self.wakers {
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+        discard(self.unused_wakers);
+    }
+}
+
+/// Drops foreign values. A panic in a destructor concerns that value alone and ends here.
+pub(super) fn discard<T>(values: impl IntoIterator<Item = T>) {
+    for value in values {
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+    }
+}

@@ -1,0 +1,345 @@
+//! A call, from the request's body to the response: what of a request runs on a thread that may take its time.
+
+use super::body::read;
+use super::carrier::ResponseBody;
+use super::recover::{Recovered, recover};
+use super::work::Clock;
+use super::{Answer, Refusal, bad_request};
+use crate::effect::Effects;
+use crate::http::endpoint::Endpoint;
+use crate::http::reply::Reply;
+use crate::http::routes::Part;
+use crate::http::session::CallSession;
+use crate::http::token::Binding;
+use crate::http::visit::Visit;
+use crate::ipc::{EncodedSchema, Metadata};
+use crate::memory::{Account, Reservation};
+use crate::service::call::{Call, Scope, Step, Streams};
+use crate::service::context::Bounds;
+use crate::service::protocol::Hosted;
+use crate::service::work::{Turning, application_metadata};
+use crate::service::{CallContext, CallRecord, HttpRecord, Method, MethodKind};
+use crate::wire::error::{RpcError, kind};
+use crate::wire::keys;
+use crate::wire::request::Request;
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+use http::StatusCode;
+use std::fmt;
+use std::sync::Arc;
+
+/// A call under way.
+pub(super) struct Calling {
+    endpoint: Arc<Endpoint>,
+    visit: Box<Visit>,
+    method: Arc<Method>,
+    part: Part,
+    session: Option<Box<CallSession>>,
+    pub(super) effects: Effects,
+    stage: Stage,
+    /// For the tokens that came, until the response is made.
+    tokens: Reservation,
+}
+
+enum Stage {
+    Body(Bytes),
+    Called(Call, ResponseBody),
+    Answered(Box<Answer>),
+    Over,
+}
+
+impl fmt::Debug for Calling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calling")
+            .field("visit", &self.visit)
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Calling {
+    /// `body` is what was sent, with its content coding.
+    pub(super) fn new(
+        endpoint: Arc<Endpoint>,
+        visit: Box<Visit>,
+        method: Arc<Method>,
+        part: Part,
+        session: Option<Box<CallSession>>,
+        body: Bytes,
+    ) -> Self {
+        let (effects, tokens) = (Effects::default(), Reservation::default());
+        Self { endpoint, visit, method, part, session, effects, stage: Stage::Body(body), tokens }
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        &self.visit.account
+    }
+
+    /// Whether something has come that the call waits for.
+    pub(super) fn can_go_on(&self, effects: &Effects) -> bool {
+        effects.has_completed()
+    }
+
+    /// The answer, once there is one.
+    pub(super) fn take_answer(&mut self) -> Option<Box<Answer>> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Answered(answer) => Some(answer),
+            stage => {
+                self.stage = stage;
+                None
+            }
+        }
+    }
+
+    /// Goes on until the call is answered or waits for an effect.
+    pub(super) fn run(&mut self, clock: Clock<'_>) {
+        if let Stage::Body(body) = std::mem::replace(&mut self.stage, Stage::Over) {
+            match self.open(body) {
+                Ok((call, response)) => self.stage = Stage::Called(call, response),
+                Err(refused) => return self.refuse(refused, clock),
+            }
+        }
+        let Stage::Called(call, response) = &mut self.stage else { return };
+        loop {
+            response.now = clock();
+            match call.poll(response, &mut self.effects) {
+                Step::Work(work) => {
+                    let done = work.run();
+                    response.now = clock();
+                    call.complete(done, response);
+                }
+                Step::Waiting => return,
+                Step::NeedTurn | Step::Over => break,
+            }
+        }
+        if let Stage::Called(call, response) = std::mem::replace(&mut self.stage, Stage::Over) {
+            self.answer(call, response, clock);
+        }
+    }
+}
+
+/// From the body to the call.
+impl Calling {
+    fn open(&mut self, body: Bytes) -> Result<(Call, ResponseBody), Refused> {
+        let endpoint = self.endpoint.clone();
+        let name = &self.method.info().name;
+        let (kind, expected) = match (self.method.info().kind, self.part) {
+            (MethodKind::Unary, Part::Unary) | (MethodKind::Stream(_), Part::Init | Part::Exchange) => {
+                (self.method.info().kind, None)
+            }
+            (kind, Part::Unary) => (kind, Some("a stream: its path goes on with /init or /exchange")),
+            (kind, Part::Init) => (kind, Some("unary: its path has no /init")),
+            (kind, Part::Exchange) => (kind, Some("unary: its path has no /exchange")),
+        };
+        if let Some(expected) = expected {
+            return Err(bad_request(RpcError::type_error(format!("{name:?} is {expected}"))).into());
+        }
+        let Some(hosted) = endpoint.service().hosted(self.method.protocol()) else {
+            let error = RpcError::runtime_error("the method's protocol is not hosted any more");
+            return Err((StatusCode::NOT_FOUND, error).into());
+        };
+        let body = endpoint.decode(&self.visit, body)?;
+        let (batch, metadata) = read(body, endpoint.limits(), &self.visit.account)?;
+        match self.part {
+            Part::Unary | Part::Init => self.begin(hosted, batch, metadata, kind),
+            Part::Exchange => self.resume(hosted, batch, metadata, kind),
+        }
+    }
+
+    /// A unary call, or a stream that is opened.
+    fn begin(
+        &mut self,
+        hosted: &Hosted,
+        batch: RecordBatch,
+        metadata: Metadata,
+        kind: MethodKind,
+    ) -> Result<(Call, ResponseBody), Refused> {
+        let request = Request { batch, metadata };
+        request.validate().map_err(bad_request)?;
+        self.check_carriage(hosted, &request.metadata).map_err(bad_request)?;
+        let Request { batch, metadata } = request;
+        let mut response = self.response(hosted);
+        if let MethodKind::Stream(_) = kind {
+            response.expect_stream(self.binding(hosted), self.endpoint.random_hex());
+        }
+        let context = self.context(metadata, &response);
+        let scope = Scope::begin(self.endpoint.service(), self.endpoint.records_calls(), &context, || {
+            self.record(hosted, &batch, kind, &response)
+        });
+        let service = self.endpoint.service().clone();
+        Ok((Call::open(service, hosted, batch, context, scope, Streams::Carried), response))
+    }
+
+    /// A further turn of a stream, or its cancel.
+    fn resume(
+        &mut self,
+        hosted: &Hosted,
+        batch: RecordBatch,
+        metadata: Metadata,
+        kind: MethodKind,
+    ) -> Result<(Call, ResponseBody), Refused> {
+        let binding = self.binding(hosted);
+        let recovered = recover(&self.endpoint, &self.visit, &binding, &metadata)?;
+        let Recovered { call_id, call, stream, memory } = recovered;
+        self.tokens = memory;
+        let mut response = self.response(hosted);
+        response.resume(binding, call_id, &call);
+        let context = self.context(application_metadata(metadata.clone()), &response);
+        let recording = self.endpoint.records_calls();
+        let record = || {
+            let mut record = self.record(hosted, &batch, kind, &response);
+            record.is_continuation = true;
+            record.request_fields.clear();
+            // What is an input is counted as one.
+            record.statistics.input = Default::default();
+            if let Some(http) = &mut record.http {
+                http.request_state_bytes = metadata.get(keys::STREAM_STATE).map(|token| token.len() as u64);
+            }
+            record
+        };
+        let is_cancelled = metadata.contains_key(keys::CANCEL);
+        let scope = if is_cancelled {
+            Scope::unheard(recording, record)
+        } else {
+            Scope::begin(self.endpoint.service(), recording, &context, record)
+        };
+        let service = self.endpoint.service().clone();
+        let mut call = Call::resume(service, Turning::Saved(stream), context, scope);
+        if is_cancelled {
+            call.cancel();
+        } else {
+            call.input(batch, metadata, &mut response);
+        }
+        Ok((call, response))
+    }
+
+    /// What a request's routing keys must say, beside its path. WIRE_PROTOCOL 3.1, "Carriage".
+    fn check_carriage(&self, hosted: &Hosted, metadata: &Metadata) -> Result<(), RpcError> {
+        let (protocol, method) = (&hosted.info.name, &self.method.info().name);
+        if metadata.get(keys::METHOD) != Some(method.as_bytes()) {
+            return Err(RpcError::type_error(format!(
+                "expected {:?} to be {method:?}, as the path says",
+                keys::METHOD
+            )));
+        }
+        match metadata.get(keys::PROTOCOL) {
+            // The path alone suffices, as it does for the reference.
+            None | Some([]) => Ok(()),
+            Some(name) if name == protocol.as_bytes() => Ok(()),
+            Some(_) => Err(RpcError::of_kind(
+                kind::PROTOCOL_NOT_SUPPORTED,
+                "ProtocolNotSupportedError",
+                format!("expected {:?} to be {protocol:?}, as the path says", keys::PROTOCOL),
+            )),
+        }
+    }
+
+    /// What the call's tokens are bound to.
+    fn binding(&self, hosted: &Hosted) -> Binding {
+        // The hash stands for the protocol's name and its methods, but not for its version, of which what counts
+        // is what counts for callers: patches interoperate. The hash has no bar in it, so the two are parted in
+        // one way.
+        let version = hosted.info.version.map(|version| (version.major, version.minor));
+        let protocol = format!("{}|{version:?}", hosted.info.hash);
+        Binding::stream(&self.visit.identity(), &protocol, &self.method.info().name)
+    }
+
+    fn response(&self, hosted: &Hosted) -> ResponseBody {
+        let name = &self.method.info().name;
+        let writer = self.endpoint.writer(&self.visit, &hosted.info.name, name);
+        let error_schema = match self.method.info().kind {
+            MethodKind::Unary => self.method.result.clone(),
+            MethodKind::Stream(_) => EncodedSchema::empty(),
+        };
+        let (endpoint, account) = (self.endpoint.clone(), self.visit.account.clone());
+        ResponseBody::new(endpoint, writer, account, name, self.visit.budget, error_schema)
+    }
+
+    fn context(&mut self, metadata: Metadata, response: &ResponseBody) -> CallContext {
+        let Visit { account, peer, request_id, .. } = &*self.visit;
+        let bounds = Bounds { limits: self.endpoint.shared_limits(), account: account.clone() };
+        let made_id = Some(request_id.as_str().into());
+        let mut context =
+            CallContext::new(self.method.clone(), peer.clone(), made_id, metadata, Arc::new(bounds));
+        context.budget = response.budget();
+        context.session = self.session.take().map(|session| session as Box<_>);
+        context
+    }
+
+    fn record(
+        &self,
+        hosted: &Hosted,
+        batch: &RecordBatch,
+        kind: MethodKind,
+        response: &ResponseBody,
+    ) -> CallRecord {
+        let Visit { peer, now, request_id, request_bytes, .. } = &*self.visit;
+        let name = &self.method.info().name;
+        let mut record = CallRecord::begin(&hosted.info, name, kind, peer, batch, *now);
+        record.request_id = request_id.clone();
+        record.stream_id = response.stream_id().map(str::to_owned);
+        record.http = Some(Box::new(HttpRecord { request_bytes: *request_bytes, ..HttpRecord::default() }));
+        record
+    }
+}
+
+/// From the call to the response.
+impl Calling {
+    fn answer(&mut self, call: Call, mut response: ResponseBody, clock: Clock<'_>) {
+        let (session, mut scope) = call.into_session();
+        let mut reply = match response.commit() {
+            Ok((reply, None)) => reply,
+            Ok((reply, Some(too_large))) => {
+                scope.note_error(&too_large);
+                reply
+            }
+            Err((status, error)) => self.endpoint.refusal(&self.visit, status, &error),
+        };
+        let session = session.and_then(|session| session.into_any().downcast::<CallSession>().ok());
+        let session = session.map(|session| session.finish(&mut reply));
+        let (response_, memory) = self.endpoint.finish(&self.visit, reply);
+        if let Some(http) = scope.record_mut().and_then(|record| record.http.as_deref_mut()) {
+            http.status = response_.status().as_u16();
+            http.response_bytes = response_.body().iter().map(|segment| segment.len() as u64).sum();
+            http.response_state_bytes = response.token_bytes();
+            if let Some((action, id)) = session {
+                http.session_action = Some(action);
+                http.session_id = id;
+            }
+        }
+        let record = scope.end(clock());
+        self.tokens = Reservation::default();
+        self.stage = Stage::Answered(Box::new(Answer { response: response_, memory, record }));
+    }
+
+    /// Answers a request that did not come as far as a call.
+    fn refuse(&mut self, refused: Refused, _: Clock<'_>) {
+        let mut reply = match refused {
+            Refused::Error((status, error)) => self.endpoint.refusal(&self.visit, status, &error),
+            Refused::Reply(reply) => *reply,
+        };
+        if let Some(session) = self.session.take() {
+            session.finish(&mut reply);
+        }
+        let (response, memory) = self.endpoint.finish(&self.visit, reply);
+        self.stage = Stage::Answered(Box::new(Answer { response, memory, record: None }));
+    }
+}
+
+/// Why a request did not become a call.
+enum Refused {
+    Error(Refusal),
+    Reply(Box<Reply>),
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::Error(refusal)
+    }
+}
+
+impl From<Box<Reply>> for Refused {
+    fn from(reply: Box<Reply>) -> Self {
+        Self::Reply(reply)
+    }
+}

@@ -1,0 +1,479 @@
+//! One request and its response, as a machine: head in, body in; effects, waits and work; the response out.
+//!
+//! HTTP adds to a call what a byte stream does not have: who sends it, tokens, content codings, statuses, sticky
+//! sessions. The call itself is the [machine](crate::service::call) that byte streams use.
+//!
+//! ```text
+//!   begin ──► Starting ──► Authenticating ──► Session ──► Body ──► Ready ──► Running ──► Answered
+//!                │                │ (effect)     │ (wait)             ▲          │
+//!                └─ (work)        └──► Answered  └──► Answered        └─ Parked ◄┘
+//! ```
+//!
+//! A request that was refused before its handler ran is answered with the status that says so; a call that its handler
+//! failed with 200 and a mark, because intermediaries drop the bodies of other statuses. WIRE_PROTOCOL 13, "HTTP status
+//! code mapping".
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `admit` | what a request's head must say, and what is answered from the head alone |
+// | `calling` | a call, from the request's body to the response |
+// | `body` | the Arrow stream that a request's body is |
+// | `carrier` | the response's body as a carrier of the call's output, tokens included |
+// | `recover` | what tokens bring back |
+// | `upload` | vending URLs for large inputs |
+// | `work` | what is run on a thread that may take its time |
+
+mod admit;
+mod body;
+mod calling;
+mod carrier;
+mod recover;
+mod upload;
+mod work;
+
+use work::Outcome;
+pub use work::{Clock, Done, Work};
+
+use super::auth::Found;
+use super::endpoint::{Arrival, Endpoint};
+use super::reply::Reply;
+use super::routes::Part;
+use super::session::{CallSession, Resumed, Waiting};
+use super::visit::Visit;
+use crate::effect::{Completion, EffectEvent, EffectId, Effects};
+use crate::memory::{OverBudget, Reservation};
+use crate::service::{CallRecord, Method, TransportKind};
+use crate::wire::error::RpcError;
+use admit::Admitted;
+use bytes::Bytes;
+use calling::Calling;
+use http::request::Parts;
+use http::{Response, StatusCode};
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// Why a request was not dispatched.
+pub(super) type Refusal = (StatusCode, RpcError);
+
+/// A request that the memory budget has no room for.
+fn no_room(error: OverBudget) -> Refusal {
+    (StatusCode::SERVICE_UNAVAILABLE, error.into())
+}
+
+fn bad_request(error: RpcError) -> Refusal {
+    (StatusCode::BAD_REQUEST, error)
+}
+
+/// A request's body as a driver read it.
+#[derive(Debug)]
+pub enum Body {
+    /// All of it. Columns of a batch share these bytes, and are not copied if they lie aligned to 64 bytes.
+    Whole(Bytes),
+    /// It went on after [`Transaction::max_body_bytes`], and was not kept.
+    TooLarge,
+    /// The driver's memory budget had no room for it.
+    OverBudget(OverBudget),
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub struct Answer {
+    /// The response. Its body is a gather list, to be sent with its length: `Content-Length` is not among the headers.
+    /// The answer to `HEAD` has the body that `GET` would have, of which only the length is to be sent.
+    pub response: Response<Vec<Bytes>>,
+    /// The record of the call, for the access log, if [`EndpointBuilder::record_calls`](super::EndpointBuilder::record_calls)
+    /// asked for it and the request got as far as a method. Log it before the response is sent.
+    pub record: Option<CallRecord>,
+    /// Reserved for the response's body. Drop it once the response was sent, or is counted elsewhere.
+    pub memory: Reservation,
+}
+
+/// What a [`Transaction`] needs next.
+#[derive(Debug)]
+pub enum Next {
+    /// The body: see [`Transaction::receive_body`].
+    NeedBody,
+    /// This is to be run, and [`Transaction::complete`] to be called with what it gives.
+    Work(Work),
+    /// The completion of an effect, the work that is out, or a wake-up.
+    Waiting,
+    /// Nothing: this is the response.
+    Answer(Answer),
+    /// Nothing: the response was given.
+    Over,
+}
+
+/// One request, from its head to its response.
+///
+/// It borrows nothing. It may be parked for any time, moved between threads and dropped at any step, which ends its call
+/// for its listeners and gives back its sticky session.
+pub struct Transaction {
+    endpoint: Arc<Endpoint>,
+    stage: Stage,
+    /// What is known of the request, while the stage does not have it.
+    visit: Option<Box<Visit>>,
+    body: Option<Body>,
+    effects: Effects,
+    /// What came for effects while work was out that has the table of them.
+    arrived: Vec<Arrived>,
+}
+
+enum Stage {
+    /// The service is to be started first, or that work is out.
+    Starting {
+        is_out: bool,
+    },
+    Authenticating {
+        found: Found,
+        asked: Option<(EffectId, Box<str>)>,
+    },
+    /// Another call has the sticky session.
+    Waiting(Target, Box<Waiting>),
+    /// The body is to come.
+    Body(Target, Option<Box<CallSession>>),
+    Vending(EffectId),
+    /// The next step of the call is to be run.
+    Ready(Box<Calling>),
+    Running,
+    /// The call waits for an effect.
+    Parked(Box<Calling>),
+    Answered(Box<Answer>),
+    Over,
+}
+
+/// What a request with a body or a session is for.
+#[derive(Clone, Debug)]
+enum Target {
+    Method(Arc<Method>, Part),
+    UploadUrls,
+    /// There is no body to this.
+    EndSession,
+}
+
+enum Arrived {
+    Data(EffectId, Bytes),
+    Completed(EffectId, Completion),
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match &self.stage {
+            Stage::Starting { .. } => "starting",
+            Stage::Authenticating { .. } => "authenticating",
+            Stage::Waiting(..) => "waiting for the session",
+            Stage::Body(..) => "waiting for the body",
+            Stage::Vending(_) => "vending URLs",
+            Stage::Ready(_) => "ready",
+            Stage::Running => "running",
+            Stage::Parked(_) => "parked",
+            Stage::Answered(_) => "answered",
+            Stage::Over => "over",
+        };
+        f.debug_struct("Transaction")
+            .field("visit", &self.visit)
+            .field("stage", &stage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// Begins a request whose head has come.
+    pub fn begin(self: &Arc<Self>, head: Parts, arrival: Arrival) -> Transaction {
+        let visit = Some(Box::new(self.visit(head, arrival)));
+        let stage = if self.service.is_started(TransportKind::Http) {
+            Stage::Authenticating { found: Found::default(), asked: None }
+        } else {
+            Stage::Starting { is_out: false }
+        };
+        let (effects, arrived) = (Effects::default(), Vec::new());
+        Transaction { endpoint: self.clone(), stage, visit, body: None, effects, arrived }
+    }
+}
+
+/// Getters.
+impl Transaction {
+    /// The most bytes of body that are of use. A driver reads no more of it, and gives [`Body::TooLarge`].
+    pub fn max_body_bytes(&self) -> u64 {
+        match self.stage {
+            Stage::Body(Target::EndSession, _) => 0,
+            _ => self.endpoint.max_body_bytes(),
+        }
+    }
+}
+
+/// Bytes in.
+impl Transaction {
+    /// Takes the body. It may come before it is [needed](Next::NeedBody), such as when it is small.
+    pub fn receive_body(&mut self, body: Body) {
+        self.body = Some(body);
+    }
+
+    /// Takes a piece of an effect's data in, before the effect is [completed](Self::complete_effect).
+    pub fn receive_effect_data(&mut self, id: EffectId, data: Bytes) {
+        self.arrive(Arrived::Data(id, data));
+    }
+}
+
+/// Commands.
+impl Transaction {
+    /// Takes back what work gave. Does nothing when no work is out.
+    pub fn complete(&mut self, done: Done) {
+        match (done.0, &self.stage) {
+            (Outcome::Started(result), Stage::Starting { .. }) => match result {
+                Ok(()) => {
+                    self.stage = Stage::Authenticating { found: Found::default(), asked: None };
+                }
+                Err(_) => {
+                    // Nobody is authenticated yet, and why a service does not start is no stranger's business.
+                    let text = "the service could not be started\n";
+                    self.reply(Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text));
+                }
+            },
+            (Outcome::Called(mut calling), Stage::Running) => {
+                self.effects = std::mem::take(&mut calling.effects);
+                self.stage = match calling.take_answer() {
+                    Some(answer) => Stage::Answered(answer),
+                    None => Stage::Parked(calling),
+                };
+                for arrived in std::mem::take(&mut self.arrived) {
+                    self.arrive(arrived);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The work that is out was dropped and gives nothing: the request is answered with 500. Does nothing when none is
+    /// out.
+    pub fn lose_work(&mut self) {
+        if let Stage::Running | Stage::Starting { is_out: true } = self.stage {
+            self.stage = Stage::Answered(Box::new(Answer {
+                response: self.endpoint.bare(StatusCode::INTERNAL_SERVER_ERROR),
+                record: None,
+                memory: Reservation::default(),
+            }));
+        }
+    }
+
+    /// Completes an effect. Does nothing when it is not out any more.
+    pub fn complete_effect(&mut self, id: EffectId, completion: Completion) {
+        self.arrive(Arrived::Completed(id, completion));
+    }
+}
+
+/// What comes next.
+impl Transaction {
+    /// What the request needs next. `now` is the time since the Unix epoch. While the sticky session is waited for,
+    /// `waker` is woken when polling again is of use.
+    pub fn poll(&mut self, now: Duration, waker: &Waker) -> Next {
+        loop {
+            if let Some(visit) = &mut self.visit {
+                visit.now = now;
+            }
+            match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Starting { is_out: true } => {
+                    self.stage = Stage::Starting { is_out: true };
+                    return Next::Waiting;
+                }
+                Stage::Starting { is_out: false } => {
+                    self.stage = Stage::Starting { is_out: true };
+                    return Next::Work(Work::start(self.endpoint.service.clone()));
+                }
+                Stage::Authenticating { found, asked } => {
+                    if !self.authenticate(found, asked, waker) {
+                        return Next::Waiting;
+                    }
+                }
+                Stage::Waiting(target, waiting) => {
+                    if !self.wait_for_session(target, waiting, waker) {
+                        return Next::Waiting;
+                    }
+                }
+                Stage::Body(target, session) => match (target, self.body.take()) {
+                    (Target::EndSession, _) => {
+                        let reply =
+                            session.map_or_else(|| Reply::empty(StatusCode::OK), |session| session.end());
+                        self.reply(reply);
+                    }
+                    (target, Some(body)) => self.take_body(target, session, body),
+                    (target, None) => {
+                        self.stage = Stage::Body(target, session);
+                        return Next::NeedBody;
+                    }
+                },
+                Stage::Vending(id) => {
+                    if !self.vend(id) {
+                        return Next::Waiting;
+                    }
+                }
+                Stage::Ready(mut calling) => {
+                    calling.effects = std::mem::take(&mut self.effects);
+                    self.stage = Stage::Running;
+                    return Next::Work(Work::call(calling));
+                }
+                Stage::Running => {
+                    self.stage = Stage::Running;
+                    return Next::Waiting;
+                }
+                Stage::Parked(calling) => {
+                    if calling.can_go_on(&self.effects) {
+                        self.stage = Stage::Ready(calling);
+                    } else {
+                        self.stage = Stage::Parked(calling);
+                        return Next::Waiting;
+                    }
+                }
+                Stage::Answered(answer) => {
+                    self.effects.withdraw_all();
+                    return Next::Answer(*answer);
+                }
+                Stage::Over => return Next::Over,
+            }
+        }
+    }
+
+    /// What is to be done with effects. Call it after [`poll`](Self::poll) until it returns `None`.
+    pub fn poll_effect(&mut self) -> Option<EffectEvent> {
+        self.effects.poll()
+    }
+}
+
+impl Transaction {
+    /// Says who sends the request and what it is for. False while that waits for an effect.
+    fn authenticate(
+        &mut self,
+        mut found: Found,
+        mut asked: Option<(EffectId, Box<str>)>,
+        waker: &Waker,
+    ) -> bool {
+        let mut may_ask = true;
+        if let Some((id, key)) = asked.take() {
+            let Some(completed) = self.effects.take(id) else {
+                self.stage = Stage::Authenticating { found, asked: Some((id, key)) };
+                return false;
+            };
+            may_ask = found.answers.insert(key, completed.into_answer());
+        }
+        let Some(visit) = &mut self.visit else { return true };
+        match self.endpoint.admit(visit, &found, may_ask) {
+            Admitted::Reply(reply) => self.reply(reply),
+            Admitted::Ask(ask) => {
+                let asked = Some((self.effects.ask(&ask), ask.key));
+                self.stage = Stage::Authenticating { found, asked };
+            }
+            Admitted::Target(target) => self.take_session(target, waker),
+        }
+        true
+    }
+
+    /// Takes hold of the sticky session that the request names, if it does. That comes before the body is read, since
+    /// those who wait for a session would hold their bodies meanwhile.
+    fn take_session(&mut self, target: Target, waker: &Waker) {
+        let Some(visit) = &self.visit else { return };
+        if let Target::UploadUrls = target {
+            self.stage = Stage::Body(target, None);
+            return;
+        }
+        match self.endpoint.resume_session(visit, waker) {
+            Ok(Resumed::Without) => self.stage = Stage::Body(target, None),
+            Ok(Resumed::Session(session)) => self.stage = Stage::Body(target, Some(session)),
+            Ok(Resumed::Wait(waiting)) => self.stage = Stage::Waiting(target, waiting),
+            Err(error) => self.lose_session(&target, error),
+        }
+    }
+
+    /// False while the session is another call's.
+    fn wait_for_session(&mut self, target: Target, mut waiting: Box<Waiting>, waker: &Waker) -> bool {
+        let now = self.visit.as_ref().map_or(Duration::ZERO, |visit| visit.now);
+        match waiting.poll(now, waker) {
+            Ok(None) => {
+                self.stage = Stage::Waiting(target, waiting);
+                return false;
+            }
+            Ok(Some(held)) => self.stage = Stage::Body(target, Some(waiting.resumed(held))),
+            Err(error) => self.lose_session(&target, error),
+        }
+        true
+    }
+
+    /// The session cannot be had. To a teardown one that is not there looks like one that was ended.
+    fn lose_session(&mut self, target: &Target, error: super::sticky::TakeError) {
+        use super::sticky::TakeError;
+        let Some(visit) = &self.visit else { return };
+        let reply = match (target, error) {
+            (Target::EndSession, TakeError::Busy { .. }) => Reply::empty(StatusCode::SERVICE_UNAVAILABLE),
+            (Target::EndSession, _) => Reply::empty(StatusCode::OK),
+            (_, error) => self.endpoint.failure(visit, &super::session::not_resumed(error)),
+        };
+        self.reply(reply);
+    }
+
+    fn take_body(&mut self, target: Target, session: Option<Box<CallSession>>, body: Body) {
+        let Some(mut visit) = self.visit.take() else { return };
+        let body = match body {
+            Body::Whole(body) if body.len() as u64 <= self.endpoint.max_body_bytes() => Ok(body),
+            Body::Whole(_) | Body::TooLarge => Err(self.endpoint.too_large(&visit)),
+            Body::OverBudget(error) => Err(self.endpoint.over_budget(&visit, error)),
+        };
+        match (body, target) {
+            (Err(reply), _) => {
+                self.visit = Some(visit);
+                self.reply(reply);
+            }
+            (Ok(body), Target::Method(method, part)) => {
+                visit.request_bytes = body.len() as u64;
+                let calling = Calling::new(self.endpoint.clone(), visit, method, part, session, body);
+                self.stage = Stage::Ready(Box::new(calling));
+            }
+            (Ok(body), Target::UploadUrls | Target::EndSession) => {
+                match upload::requested(&self.endpoint, &visit, body) {
+                    Ok(count) => self.stage = Stage::Vending(upload::ask(&mut self.effects, count)),
+                    Err((status, error)) => {
+                        let reply = self.endpoint.refusal(&visit, status, &error);
+                        self.visit = Some(visit);
+                        return self.reply(reply);
+                    }
+                }
+                self.visit = Some(visit);
+            }
+        }
+    }
+
+    /// False while the URLs are being made.
+    fn vend(&mut self, id: EffectId) -> bool {
+        let Some(completed) = self.effects.take(id) else {
+            self.stage = Stage::Vending(id);
+            return false;
+        };
+        if let Some(visit) = &self.visit {
+            let reply = upload::answer(&self.endpoint, visit, completed.completion);
+            self.reply(reply);
+        }
+        true
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        let Some(visit) = &self.visit else { return };
+        let (response, memory) = self.endpoint.finish(visit, reply);
+        self.stage = Stage::Answered(Box::new(Answer { response, memory, record: None }));
+    }
+
+    fn arrive(&mut self, arrived: Arrived) {
+        match arrived {
+            arrived if matches!(self.stage, Stage::Running) => self.arrived.push(arrived),
+            Arrived::Completed(id, completion) => self.effects.complete(id, completion),
+            Arrived::Data(id, data) => {
+                let account = match (&self.visit, &self.stage) {
+                    (Some(visit), _) => &visit.account,
+                    (None, Stage::Parked(calling)) => calling.account(),
+                    (None, _) => return,
+                };
+                self.effects.receive(id, data, account);
+            }
+        }
+    }
+}

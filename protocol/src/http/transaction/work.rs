@@ -1,0 +1,70 @@
+//! What of a request is run on a thread that may take its time.
+
+use super::calling::Calling;
+use crate::service::{Service, TransportKind};
+use crate::wire::error::RpcError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Gives the time since the Unix epoch.
+pub type Clock<'a> = &'a dyn Fn() -> Duration;
+
+/// A step of a request: decoding its body, its handler, coding the response. Run it, then hand what it gives to
+/// [`Transaction::complete`](super::Transaction::complete).
+pub struct Work(Step);
+
+enum Step {
+    Start(Arc<Service>),
+    Call(Box<Calling>),
+}
+
+/// What a [`Work`] gave. It is for the transaction that the work came from.
+pub struct Done(pub(super) Outcome);
+
+pub(super) enum Outcome {
+    Started(Result<(), RpcError>),
+    Called(Box<Calling>),
+}
+
+impl Work {
+    /// The service's start-up work.
+    pub(super) fn start(service: Arc<Service>) -> Self {
+        Self(Step::Start(service))
+    }
+
+    /// The next step of a call.
+    pub(super) fn call(calling: Box<Calling>) -> Self {
+        Self(Step::Call(calling))
+    }
+
+    /// Runs it. This takes as long as a handler does. A panic in a handler becomes an error of its call. `clock` tells
+    /// when tokens are sealed and when the call has ended.
+    pub fn run(self, clock: Clock<'_>) -> Done {
+        Done(match self.0 {
+            Step::Start(service) => Outcome::Started(service.start(TransportKind::Http)),
+            Step::Call(mut calling) => {
+                calling.run(clock);
+                Outcome::Called(calling)
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Step::Start(_) => f.write_str("Work::Start"),
+            Step::Call(calling) => f.debug_tuple("Work::Call").field(calling).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Outcome::Started(result) => f.debug_tuple("Done::Started").field(result).finish(),
+            Outcome::Called(calling) => f.debug_tuple("Done::Called").field(calling).finish(),
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! One call, from the request that was resolved to the last of its output, on any carrier.
+//!
+//! Lives here: the machine that admits a call, hands out its handler's invocations and takes their outcomes, and gives the
+//! output to a [`Carrier`] in order; and the [`Scope`] in which all of this is recorded. Not here: bytes, tokens and
+//! statuses, which are the carriers' matter.
+//!
+//! ```text
+//!   open ──► Admitting ──► Ready ──► Running ──► Between ──► (input) ──► Ready ...
+//!                │ ask       ▲          │ complete   │
+//!                ▼           │          ▼            ▼
+//!             (waiting) ─────┘        Over ◄──── input_ended
+//! ```
+//!
+//! It borrows nothing. It can be parked for any time, moved between threads, and dropped at any step, which ends the
+//! call for its listeners and gives back its sticky session.
+
+mod carrier;
+mod scope;
+
+pub(crate) use carrier::{Blame, Carrier};
+pub(crate) use scope::{Scope, given_up};
+
+use super::answer::VOID;
+use super::context::CallContext;
+use super::hooks::Stop;
+use super::host::Service;
+use super::info::MethodKind;
+use super::method::Method;
+use super::protocol::Hosted;
+use super::resolve::gate_version;
+use super::session::SessionAccess;
+use super::work::{Done, Emission, OpenStream, Outcome, Task, Turning, Work, guard, split_logs};
+use crate::effect::{Answers, EffectId, Effects};
+use crate::ipc::{EncodedSchema, Metadata};
+use crate::server::InputStream;
+use crate::wire::classify::refuse_pointer;
+use crate::wire::error::RpcError;
+use crate::wire::log::LogMessage;
+use arrow_array::RecordBatch;
+use std::sync::Arc;
+
+/// Where the streams of a carrier are between their turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Streams {
+    /// In the machine.
+    Kept,
+    /// With the client. A call is over with each turn, a producer takes its first turn when it is opened, and one that
+    /// cannot be resumed takes all of its turns then.
+    Carried,
+}
+
+/// One call.
+pub(crate) struct Call {
+    pub(crate) scope: Scope,
+    service: Arc<Service>,
+    method: Arc<Method>,
+    streams: Streams,
+    /// The sticky session, while no handler has it.
+    session: Option<Box<dyn SessionAccess>>,
+    state: State,
+}
+
+enum State {
+    /// The request was refused before anything was asked.
+    Refused(RpcError),
+    Admitting(Box<Admitting>),
+    Ready(Work),
+    Running,
+    /// A stream is open, and its next input is to come.
+    Between(Turning, CallContext),
+    Over,
+}
+
+/// A call that is being admitted, and what was asked for it.
+struct Admitting {
+    work: Work,
+    answers: Answers,
+    asked: Option<(EffectId, Box<str>)>,
+}
+
+/// What a call needs next.
+pub(crate) enum Step {
+    /// A handler is to be invoked, and [`Call::complete`] to be called with what it gave.
+    Work(Work),
+    /// An effect is to be completed, or the work that is out.
+    Waiting,
+    /// The next input of the open stream.
+    NeedTurn,
+    /// Nothing.
+    Over,
+}
+
+/// Beginning.
+impl Call {
+    /// A request that was resolved to the context's method.
+    pub(crate) fn open(
+        service: Arc<Service>,
+        hosted: &Hosted,
+        batch: RecordBatch,
+        context: CallContext,
+        scope: Scope,
+        streams: Streams,
+    ) -> Self {
+        let refused = gate_version(hosted, &context.metadata).err();
+        let is_admitted = service.admission.is_none();
+        let mut call = Self::new(service, &context, scope, streams);
+        let work = Work { task: Task::Call(batch), context, scopes: call.scope.scopes() };
+        call.state = match refused {
+            Some(error) => {
+                call.take_session(work.context);
+                State::Refused(error)
+            }
+            None if is_admitted => State::Ready(work),
+            None => State::Admitting(Box::new(Admitting { work, answers: Answers::none(), asked: None })),
+        };
+        call
+    }
+
+    /// A stream that its client carried: its next turn, or its end if the client gave it up.
+    pub(crate) fn resume(service: Arc<Service>, stream: Turning, context: CallContext, scope: Scope) -> Self {
+        let mut call = Self::new(service, &context, scope, Streams::Carried);
+        call.state = State::Between(stream, context);
+        call
+    }
+
+    fn new(service: Arc<Service>, context: &CallContext, scope: Scope, streams: Streams) -> Self {
+        let method = context.method.clone();
+        Self { scope, service, method, streams, session: None, state: State::Over }
+    }
+}
+
+/// Getters.
+impl Call {
+    pub(crate) fn method(&self) -> &Arc<Method> {
+        &self.method
+    }
+
+    /// True while a stream is open and no turn of it is out.
+    pub(crate) fn is_between(&self) -> bool {
+        matches!(self.state, State::Between(..))
+    }
+
+    /// True while work is out.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.state, State::Running)
+    }
+
+    /// True while effects are waited for.
+    pub(crate) fn is_admitting(&self) -> bool {
+        matches!(self.state, State::Admitting(_))
+    }
+
+    /// Takes the sticky session of a call that is over.
+    pub(crate) fn into_session(mut self) -> (Option<Box<dyn SessionAccess>>, Scope) {
+        (self.session.take(), self.scope)
+    }
+}
+
+/// Commands.
+impl Call {
+    /// Takes the next input of the open stream.
+    pub(crate) fn input(&mut self, batch: RecordBatch, metadata: Metadata, carrier: &mut impl Carrier) {
+        let Some((stream, context)) = self.take_stream() else { return };
+        if let Err(error) = refuse_pointer(batch.num_rows(), &metadata) {
+            self.take_session(context);
+            return self.fail(Blame::Handler, error, carrier);
+        }
+        if batch.num_columns() > 0 && !stream.is_producer() {
+            self.scope.note_input(&batch);
+        }
+        self.run(Task::Turn(stream, batch, metadata), context);
+    }
+
+    /// The client gave the open stream up.
+    pub(crate) fn cancel(&mut self) {
+        if let Some((stream, context)) = self.take_stream() {
+            // A cancel is no dispatch, and listeners do not see it as one.
+            self.state = State::Ready(Work { task: Task::Cancel(stream), context, scopes: None });
+        }
+    }
+
+    /// The input of the open stream has ended, and the call with it.
+    pub(crate) fn input_ended(&mut self, carrier: &mut impl Carrier) {
+        if let Some((_, context)) = self.take_stream() {
+            self.take_session(context);
+            carrier.end();
+        }
+    }
+
+    /// The call is over for a reason that its client was told of already, or that nobody can be told.
+    pub(crate) fn break_off(&mut self, error: &RpcError) {
+        self.scope.note_error(error);
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Between(_, context) | State::Ready(Work { context, .. }) => self.take_session(context),
+            State::Admitting(admitting) => self.take_session(admitting.work.context),
+            State::Refused(_) | State::Running | State::Over => {}
+        }
+    }
+
+    /// Answers a call that is still being admitted with an error.
+    pub(crate) fn refuse_admission(&mut self, error: RpcError, carrier: &mut impl Carrier) {
+        if let State::Admitting(admitting) = std::mem::replace(&mut self.state, State::Over) {
+            self.take_session(admitting.work.context);
+            self.refuse(Blame::Handler, error, carrier);
+        }
+    }
+
+    /// The work that was out was dropped, and gives nothing.
+    pub(crate) fn lose_work(&mut self, carrier: &mut impl Carrier) {
+        if self.is_running() {
+            self.state = State::Over;
+            let error = RpcError::runtime_error("the handler was not run to its end");
+            if carrier.is_open() {
+                self.fail(Blame::Handler, error, carrier);
+            } else {
+                self.refuse(Blame::Handler, error, carrier);
+            }
+        }
+    }
+
+    /// Takes what an invocation gave, and gives it to the carrier.
+    pub(crate) fn complete(&mut self, done: Done, carrier: &mut impl Carrier) {
+        let Done { outcome, mut context } = done;
+        self.session = context.session.take();
+        let logs = std::mem::take(&mut context.logs);
+        self.state = State::Over;
+        match outcome {
+            Outcome::Answered(batch) => {
+                log_all(&logs, carrier);
+                match carrier.result(&context.method.result, &batch) {
+                    Ok(()) => self.scope.note_output(&batch),
+                    Err(error) => self.refuse(Blame::Handler, error, carrier),
+                }
+            }
+            Outcome::Invalid(error) => {
+                log_all(&logs, carrier);
+                self.refuse(Blame::Request, error, carrier);
+            }
+            Outcome::Refused(error) => {
+                log_all(&logs, carrier);
+                self.refuse(Blame::Handler, error, carrier);
+            }
+            Outcome::Opened { stream, header } => {
+                log_all(&logs, carrier);
+                self.opened(stream, header, context, carrier);
+            }
+            Outcome::Emitted { stream, data } => match carrier.save(&stream) {
+                Ok(()) if self.emit(&logs, &data, carrier) => self.go_on(stream, context, carrier),
+                Ok(()) => {}
+                // Data that the client cannot go on from would be lost on it.
+                Err(error) => self.fail(Blame::Handler, error, carrier),
+            },
+            Outcome::Finished { data: Some(data) } => {
+                if self.emit(&logs, &data, carrier) {
+                    carrier.end();
+                }
+            }
+            Outcome::Finished { data: None } => {
+                log_all(&logs, carrier);
+                carrier.end();
+            }
+            Outcome::Cancelled => {
+                log_all(&logs, carrier);
+                if let Some(record) = self.scope.record_mut() {
+                    record.cancelled = true;
+                }
+                carrier.end();
+            }
+            Outcome::Unrestored(error) => self.fail(Blame::Request, error, carrier),
+            Outcome::OverBudget(error) => self.fail(Blame::Memory, error.into(), carrier),
+            Outcome::Failed { error } => {
+                log_all(&logs, carrier);
+                self.fail(Blame::Handler, error, carrier);
+            }
+        }
+    }
+
+    /// What the call needs next. What can be answered at once is given to the carrier.
+    pub(crate) fn poll(&mut self, carrier: &mut impl Carrier, effects: &mut Effects) -> Step {
+        loop {
+            match std::mem::replace(&mut self.state, State::Over) {
+                State::Refused(error) => self.refuse(Blame::Request, error, carrier),
+                State::Admitting(admitting) => {
+                    if let Some(step) = self.admit(admitting, carrier, effects) {
+                        return step;
+                    }
+                }
+                State::Ready(mut work) => {
+                    self.state = State::Running;
+                    work.context.session = self.session.take().or(work.context.session);
+                    return Step::Work(work);
+                }
+                State::Running => {
+                    self.state = State::Running;
+                    return Step::Waiting;
+                }
+                between @ State::Between(..) => {
+                    self.state = between;
+                    return Step::NeedTurn;
+                }
+                State::Over => return Step::Over,
+            }
+        }
+    }
+}
+
+impl Call {
+    /// Asks whether the call may go on. `None` when that is decided.
+    fn admit(
+        &mut self,
+        mut admitting: Box<Admitting>,
+        carrier: &mut impl Carrier,
+        effects: &mut Effects,
+    ) -> Option<Step> {
+        let mut may_ask = true;
+        if let Some((id, key)) = admitting.asked.take() {
+            let Some(completed) = effects.take(id) else {
+                admitting.asked = Some((id, key));
+                self.state = State::Admitting(admitting);
+                return Some(Step::Waiting);
+            };
+            may_ask = admitting.answers.insert(key, completed.into_answer());
+        }
+        let Admitting { work, answers, .. } = &*admitting;
+        let decided = match &self.service.admission {
+            Some(admission) => {
+                guard(|| Ok(admission(&work.context, answers))).unwrap_or_else(|e| Err(e.into()))
+            }
+            None => Ok(()),
+        };
+        match decided {
+            Ok(()) => self.state = State::Ready(admitting.work),
+            Err(Stop::Ask(ask)) if may_ask => {
+                admitting.asked = Some((effects.ask(&ask), ask.key));
+                self.state = State::Admitting(admitting);
+                return Some(Step::Waiting);
+            }
+            Err(stop) => {
+                self.take_session(admitting.work.context);
+                self.refuse(Blame::Handler, stop.into_error(), carrier);
+            }
+        }
+        None
+    }
+
+    /// Opens the stream that a handler gave.
+    fn opened(
+        &mut self,
+        stream: Box<OpenStream>,
+        header: Option<RecordBatch>,
+        context: CallContext,
+        carrier: &mut impl Carrier,
+    ) {
+        if let Err(error) = carrier.prepare(&stream) {
+            return self.refuse(Blame::Handler, error, carrier);
+        }
+        if let (Some(schema), Some(header)) = (&context.method.header, header) {
+            match carrier.header(schema, &header) {
+                Ok(()) => self.scope.note_output(&header),
+                Err(error) => {
+                    carrier.refuse(Blame::Handler, schema, InputStream::Possible, &error);
+                    return self.scope.note_error(&error);
+                }
+            }
+        }
+        if let Err(error) = carrier.open(&stream) {
+            return self.fail(Blame::Handler, error, carrier);
+        }
+        match self.streams {
+            Streams::Kept => self.state = State::Between(Turning::Open(stream), context),
+            // The request that opens a producer is its first tick as well.
+            Streams::Carried if stream.state.is_producer() => self.tick(stream, context),
+            Streams::Carried => match carrier.save(&stream) {
+                Ok(()) => {
+                    carrier.turn_ended();
+                    carrier.end();
+                }
+                Err(error) => self.fail(Blame::Handler, error, carrier),
+            },
+        }
+    }
+
+    /// A turn was answered, and the stream goes on.
+    fn go_on(&mut self, stream: Box<OpenStream>, context: CallContext, carrier: &mut impl Carrier) {
+        match self.streams {
+            Streams::Kept => self.state = State::Between(Turning::Open(stream), context),
+            Streams::Carried if !stream.state.can_resume() => self.tick(stream, context),
+            Streams::Carried => {
+                carrier.turn_ended();
+                carrier.end();
+            }
+        }
+    }
+
+    /// Has a producer take a turn without an input.
+    fn tick(&mut self, stream: Box<OpenStream>, context: CallContext) {
+        let metadata = context.metadata.clone();
+        self.run(Task::Turn(Turning::Open(stream), VOID.clone(), metadata), context);
+    }
+
+    fn run(&mut self, task: Task, context: CallContext) {
+        self.state = State::Ready(Work { task, context, scopes: self.scope.scopes() });
+    }
+
+    /// Gives a turn's logs and batch. False when the batch could not be sent, which has ended the stream.
+    fn emit(&mut self, logs: &[LogMessage], data: &Emission, carrier: &mut impl Carrier) -> bool {
+        let (before, after) = split_logs(logs, data.logs_before);
+        log_all(before, carrier);
+        match carrier.emit(&data.batch, &data.metadata) {
+            Ok(()) => {
+                self.scope.note_output(&data.batch);
+                log_all(after, carrier);
+                true
+            }
+            Err(error) => {
+                self.fail(Blame::Handler, error, carrier);
+                false
+            }
+        }
+    }
+
+    /// Answers the call with an error, and notes it.
+    fn refuse(&mut self, blame: Blame, error: RpcError, carrier: &mut impl Carrier) {
+        match self.method.info().kind {
+            MethodKind::Unary => carrier.refuse(blame, &self.method.result, InputStream::None, &error),
+            MethodKind::Stream(_) => {
+                carrier.refuse(blame, &EncodedSchema::empty(), InputStream::Possible, &error);
+            }
+        }
+        self.scope.note_error(&error);
+    }
+
+    /// Ends the open stream with an error, and notes it.
+    fn fail(&mut self, blame: Blame, error: RpcError, carrier: &mut impl Carrier) {
+        carrier.fail(blame, &error);
+        self.scope.note_error(&error);
+    }
+
+    fn take_stream(&mut self) -> Option<(Turning, CallContext)> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Between(stream, context) => Some((stream, context)),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// Keeps the session of a context that no handler sees any more.
+    fn take_session(&mut self, context: CallContext) {
+        self.session = context.session.or(self.session.take());
+    }
+}
+
+fn log_all(logs: &[LogMessage], carrier: &mut impl Carrier) {
+    logs.iter().for_each(|log| carrier.log(log));
+}

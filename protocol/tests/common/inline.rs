@@ -1,0 +1,62 @@
+//! Runs one HTTP request to its answer on the calling thread, which waits where the request does.
+
+use bytes::Bytes;
+use http::Request;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, Failure};
+use vgi_rpc_protocol::http::{Answer, Arrival, Body, Endpoint, Next, Transaction};
+
+/// Wakes a thread that is parked.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs a request to its answer. `body` is told how large it may be, and asked for only if the request needs it;
+/// `perform` completes effects; `ended` is the time when a handler has returned.
+pub fn run(
+    mut transaction: Transaction,
+    (began, ended): (Duration, Duration),
+    body: impl FnOnce(u64) -> Body,
+    mut perform: impl FnMut(&Effect) -> Completion,
+) -> Answer {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut body = Some(body);
+    loop {
+        match transaction.poll(began, &waker) {
+            Next::NeedBody => {
+                let body = body.take().expect("a body is asked for once");
+                transaction.receive_body(body(transaction.max_body_bytes()));
+            }
+            Next::Work(work) => transaction.complete(work.run(&|| ended)),
+            Next::Waiting => {
+                let mut performed = false;
+                while let Some(event) = transaction.poll_effect() {
+                    if let EffectEvent::Requested(effect) = event {
+                        transaction.complete_effect(effect.id, perform(&effect));
+                        performed = true;
+                    }
+                }
+                if !performed {
+                    thread::park();
+                }
+            }
+            Next::Answer(answer) => return answer,
+            Next::Over => panic!("a request is answered once"),
+        }
+    }
+}
+
+/// Answers a whole request, of which no effect is expected.
+pub fn answer(endpoint: &Arc<Endpoint>, request: Request<Bytes>, arrival: Arrival) -> Answer {
+    let now = arrival.now;
+    let (head, body) = request.into_parts();
+    let transaction = endpoint.begin(head, arrival);
+    run(transaction, (now, now), |_| Body::Whole(body), |_| Failure::unsupported().into())
+}
