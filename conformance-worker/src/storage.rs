@@ -2,11 +2,11 @@
 
 use http::{Method, Request};
 use serde::Deserialize;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_http::Bytes;
 use vgi_rpc_http::client::{FetchOptions, fetch};
-use vgi_rpc_protocol::http::{UploadUrl, UploadUrlProvider};
-use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_effects::Perform;
+use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request as EffectRequest, UploadUrl};
 
 /// The most that one upload may have.
 pub const MAX_UPLOAD_BYTES: u64 = 64 << 20;
@@ -49,11 +49,19 @@ impl Storage {
     }
 }
 
-impl UploadUrlProvider for Storage {
-    fn upload_url(&self, now: Duration) -> Result<UploadUrl, RpcError> {
-        let Allocation { upload_url, download_url } = self
-            .allocate()
-            .map_err(|error| RpcError::runtime_error(format!("the store gave no URL: {error}")))?;
-        Ok(UploadUrl { upload_url, download_url, expires_at: now.saturating_add(LIFETIME) })
+impl Perform for Storage {
+    fn perform(&self, request: &EffectRequest, _: &mut dyn FnMut(Bytes)) -> Completion {
+        let EffectRequest::UploadUrls(count) = request else { return Failure::unsupported().into() };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let urls = (0..*count).map(|_| {
+            let Allocation { upload_url, download_url } = self.allocate()?;
+            Ok(UploadUrl { upload_url, download_url, expires_at: now.saturating_add(LIFETIME) })
+        });
+        match urls.collect::<Result<_, Box<dyn std::error::Error>>>() {
+            Ok(urls) => Completion::UploadUrls(urls),
+            Err(error) => {
+                Failure::new(FailureReason::Unavailable, format!("the store gave no URL: {error}")).into()
+            }
+        }
     }
 }

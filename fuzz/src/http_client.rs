@@ -181,10 +181,9 @@ impl Exchange<'_> {
         let (mut head, body) = request.into_parts();
         head.headers.insert("authorization", HeaderValue::from_static(ANN));
         let is_head = head.method == http::Method::HEAD;
-        let answer = match self.endpoint.begin(head, Arrival { now: NOW, remote_address: None, ..Arrival::default() }) {
-            Begun::Answer(answer) => answer,
-            Begun::Call(call) => call.run(Body::Whole(body.concat().into())).answer(NOW),
-        };
+        let transaction = self.endpoint.begin(head, Arrival { now: NOW, ..Arrival::default() });
+        let body = |_| Body::Whole(body.concat().into());
+        let answer = run_inline(transaction, body, &|| NOW, perform).expect("an answer");
         answer.response.map(|body| if is_head { Bytes::new() } else { body.concat().into() })
     }
 

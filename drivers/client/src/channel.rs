@@ -195,7 +195,7 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
             match self.connection.poll_event() {
                 Ok(Next::Event(event)) => return Ok(event),
                 Ok(Next::NeedInput | Next::NeedDrain) => self.receive()?,
-                Ok(Next::NeedCommand | Next::Closed) => {
+                Ok(Next::NeedCommand | Next::Waiting | Next::Closed) => {
                     let (command, when) = ("next_event", "while an answer is due");
                     return Err(CommandError::Misuse { command, when }.into());
                 }

@@ -63,11 +63,13 @@
 // | `perform` | what the application implements |
 // | `performer` | the public handle of the threads |
 // | `inbox` | the effects of one machine, and what has arrived for it |
+// | `inline` | one HTTP request on one thread |
 // | `pool` | the threads |
 // | `tasks` | what is being performed, and who waits for it; no threads and no clock |
 // | `sleeper` | a waker for a thread that blocks |
 
 mod inbox;
+mod inline;
 mod perform;
 mod performer;
 mod pool;
@@ -75,6 +77,7 @@ mod sleeper;
 mod tasks;
 
 pub use inbox::{Arrival, Inbox};
+pub use inline::run_inline;
 pub use perform::Perform;
 pub use performer::Performer;
 pub use sleeper::{Sleeper, sleeper};

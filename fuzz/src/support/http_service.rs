@@ -20,7 +20,9 @@ use vgi_rpc_protocol::http::cors::{Cors, Origins};
 use vgi_rpc_protocol::http::headers::{self, ARROW_STREAM};
 use vgi_rpc_protocol::http::proof::{Gate, GateConfig, Mode, Secret, Secrets};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
-use vgi_rpc_protocol::http::{Answer, Arrival, Begun, Body, Endpoint, Sticky, UploadUrl, UploadUrlProvider};
+use vgi_rpc_effects::run_inline;
+use vgi_rpc_protocol::effect::{self, Completion, Effect, Failure, UploadUrl};
+use vgi_rpc_protocol::http::{Answer, Arrival, Body, Endpoint, Sticky};
 use vgi_rpc_protocol::ipc::{BatchEncoder, EncodedSchema, Metadata, Outbox};
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
@@ -67,13 +69,12 @@ fn sessions() -> Protocol {
     ])
 }
 
-struct Uploads;
-
-impl UploadUrlProvider for Uploads {
-    fn upload_url(&self, now: Duration) -> Result<UploadUrl, RpcError> {
-        let (upload_url, download_url) = ("https://u.example/1".into(), "https://d.example/1".into());
-        Ok(UploadUrl { upload_url, download_url, expires_at: now + Duration::from_secs(60) })
-    }
+/// Performs the effects of the endpoint.
+pub fn perform(effect: &Effect) -> Completion {
+    let effect::Request::UploadUrls(count) = effect.request else { return Failure::unsupported().into() };
+    let (upload_url, download_url) = ("https://u.example/1".into(), "https://d.example/1".into());
+    let url = UploadUrl { upload_url, download_url, expires_at: NOW + Duration::from_secs(60) };
+    Completion::UploadUrls(vec![url; count])
 }
 
 /// A new endpoint, which repeats what another one made in this way would say. It remembers so many calls.
@@ -103,7 +104,7 @@ pub fn endpoint(cached_calls: usize) -> Arc<Endpoint> {
         .authenticate(authenticator())
         .challenge("Bearer realm=\"fuzz\"")
         .sticky(sticky)
-        .upload_urls(Uploads, Some(1 << 20))
+        .upload_urls(Some(1 << 20))
         .advertise_uploads(true);
     endpoint.build().expect("it is well configured")
 }
@@ -146,14 +147,9 @@ impl Answered {
 pub fn send(endpoint: &Arc<Endpoint>, request: Request<Bytes>) -> Answered {
     let (head, body) = request.into_parts();
     let arrival = Arrival { now: NOW, remote_address: Some("192.0.2.7:4711".into()), ..Arrival::default() };
-    let Answer { response, record, .. } = match endpoint.begin(head, arrival) {
-        Begun::Answer(answer) => answer,
-        Begun::Call(call) => {
-            let too_large = body.len() as u64 > call.max_body_bytes();
-            let body = if too_large { Body::TooLarge } else { Body::Whole(body) };
-            call.run(body).answer(NOW + Duration::from_millis(250))
-        }
-    };
+    let body = |most| if body.len() as u64 > most { Body::TooLarge } else { Body::Whole(body) };
+    let answer = run_inline(endpoint.begin(head, arrival), body, &|| NOW, perform);
+    let Answer { response, record, .. } = answer.expect("an answer");
     if let Some(record) = record {
         let line = access_log::line(&record, Duration::ZERO, 0);
         let parsed: serde_json::Value = serde_json::from_str(&line).expect("a line is JSON");

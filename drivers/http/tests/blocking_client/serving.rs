@@ -222,10 +222,9 @@ pub fn converse(
 /// What an endpoint answers.
 pub fn answer(endpoint: &Arc<Endpoint>, head: Parts, body: Bytes) -> Response<Vec<Bytes>> {
     let now = Duration::from_secs(1_000_000);
-    match endpoint.begin(head, Arrival { now, remote_address: None, ..Arrival::default() }) {
-        Begun::Answer(answer) => answer.response,
-        Begun::Call(call) => call.run(Body::Whole(body)).answer(now).response,
-    }
+    let transaction = endpoint.begin(head, Arrival { now, ..Arrival::default() });
+    let nothing = |_: &_| Failure::unsupported().into();
+    run_inline(transaction, |_| Body::Whole(body), &|| now, nothing).expect("an answer").response
 }
 
 /// Accepts one connection after the other, so many, and has each handled on a thread of its own.

@@ -1,0 +1,39 @@
+//! One HTTP request on one thread, which waits where the request does.
+
+use crate::sleeper::sleeper;
+use std::time::Duration;
+use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent};
+use vgi_rpc_protocol::http::{Answer, Body, Next, Transaction};
+
+/// Runs a request to its answer on this thread, for servers that have a thread for each request. `None` if the answer was
+/// taken before.
+///
+/// `body` is called if the request needs its body, with the most bytes that are of use. `perform` completes effects,
+/// one after the other. `clock` gives the time since the Unix epoch.
+pub fn run_inline(
+    mut transaction: Transaction,
+    body: impl FnOnce(u64) -> Body,
+    clock: &dyn Fn() -> Duration,
+    mut perform: impl FnMut(&Effect) -> Completion,
+) -> Option<Answer> {
+    let (waker, sleeper) = sleeper();
+    let mut body = Some(body);
+    loop {
+        match transaction.poll(clock(), &waker) {
+            Next::NeedBody => {
+                let body = body.take()?;
+                transaction.receive_body(body(transaction.max_body_bytes()));
+            }
+            Next::Work(work) => transaction.complete(work.run(clock)),
+            Next::Waiting => match transaction.poll_effect() {
+                Some(EffectEvent::Requested(effect)) => {
+                    transaction.complete_effect(effect.id, perform(&effect));
+                }
+                Some(EffectEvent::Withdrawn(_)) => {}
+                None => sleeper.wait(),
+            },
+            Next::Answer(answer) => return Some(answer),
+            Next::Over => return None,
+        }
+    }
+}
