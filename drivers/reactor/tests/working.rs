@@ -9,13 +9,14 @@ use rustix::net::sockopt::set_socket_linger;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::Ordering;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_reactor::{Ended, Listener, Timeout};
 
 /// A unix socket's server.
-fn on_unix(name: &str) -> (Running, std::path::PathBuf) {
+fn on_unix(name: &str) -> (Running, PathBuf) {
     let path = std::env::temp_dir().join(format!("vgi-rpc-reactor-{name}-{}.sock", std::process::id()));
     (Running::on(Listener::unix(&path).unwrap(), options(|_| {})), path)
 }
@@ -149,6 +150,23 @@ fn a_peer_that_only_stops_sending_gets_its_answer() {
 }
 
 #[test]
+fn while_work_is_out_only_a_wake_up_has_the_machine_polled() {
+    let running = Running::new(options(|_| {}));
+    let mut client = running.connect();
+    client.send("tell first\n");
+    assert_eq!(client.line(), "first\n");
+    thread::sleep(Duration::from_millis(50));
+    let polls = running.world.polls.load(Ordering::SeqCst);
+    // The connection is looked at for both, and its machine is told of the drain.
+    client.send("echo ahead\n");
+    running.handle.drain(PATIENCE);
+    client.expect_silence(Duration::from_millis(200));
+    assert_eq!(running.world.polls.load(Ordering::SeqCst), polls);
+    running.world.gate.open();
+    assert_eq!(client.line(), "done (last)\n");
+}
+
+#[test]
 fn machines_end_with_their_server_though_their_work_runs_on() {
     let running = Running::new(options(|_| {}));
     let mut clients: Vec<_> = (0..3).map(|_| running.connect()).collect();
@@ -162,6 +180,60 @@ fn machines_end_with_their_server_though_their_work_runs_on() {
     assert_eq!(world.machines.load(Ordering::SeqCst), 0);
     clients.iter_mut().for_each(|client| assert_eq!(client.rest(), ""));
     world.gate.open();
+}
+
+/// A client that asks for several things, reads some of the answers, and leaves.
+fn come_and_go(path: &Path, random: &mut u64) {
+    let mut next = |below: u64| {
+        *random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (*random >> 33) % below
+    };
+    let mut socket = UnixStream::connect(path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let requests = ["park\n", "tell something\n", "nudge\n", "echo on\n", "flood 300\n", "quit\n"];
+    for _ in 0..next(4) {
+        // The server may have closed it, for what it was asked before.
+        let _ = socket.write_all(requests[next(6) as usize].as_bytes());
+        if next(2) == 0 {
+            let _ = socket.read(&mut [0; 20]);
+        }
+        if next(8) == 0 {
+            let _ = socket.shutdown(Shutdown::Write);
+        }
+    }
+    thread::sleep(Duration::from_micros(next(3) * 50));
+}
+
+#[test]
+fn clients_that_leave_at_any_time_leave_nothing_behind() {
+    let (running, path) = on_unix("leave");
+    running.world.gate.open();
+    let (done, world) = (AtomicUsize::new(0), &running.world);
+    thread::scope(|scope| {
+        let (done, path) = (&done, &path);
+        scope.spawn(move || {
+            while done.load(Ordering::SeqCst) < 4 {
+                match world.waits.pop() {
+                    Some(told) => told.tell("woken"),
+                    None => thread::yield_now(),
+                }
+            }
+        });
+        for seed in 0..4 {
+            scope.spawn(move || {
+                let mut random = seed;
+                (0..500).for_each(|_| come_and_go(path, &mut random));
+                done.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+    });
+    until("all machines are dropped", || running.world.machines.load(Ordering::SeqCst) == 0);
+    assert_eq!(running.handle.connections(), 0);
+    let mut socket = UnixStream::connect(&path).unwrap();
+    socket.write_all(b"echo on\nquit\n").unwrap();
+    let mut said = String::new();
+    socket.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "on\nbye\n");
 }
 
 #[test]
