@@ -2,15 +2,17 @@
 //!
 //! It owns listeners, sockets, threads and clocks, and knows no protocol: what is spoken on a connection is a
 //! [`Machine`], and an [`Acceptor`] makes one for each that is accepted. Worker threads poll and serve; what may take
-//! long is handed out by the machine as [`Work`], and a slow one delays no other connection. Peers that stall are
-//! given up after the [`Timeouts`]; those that do not read stop being served until they do. In a server that is full,
-//! silent connections [give way](GiveWay) to new ones.
+//! long is handed out by the machine as [`Work`], and a slow one delays no other connection. A machine that waits for
+//! something other than its peer returns [`Next::Waiting`], and is polled again when its waker is called. Peers that
+//! stall are given up after the [`Timeouts`]; those that do not read stop being served until they do. In a server that
+//! is full, silent connections [give way](GiveWay) to new ones.
 //!
 //! A server that says everything twice:
 //!
 //! ```
 //! use bytes::{Buf, Bytes, BytesMut};
 //! use std::io::{Read, Write};
+//! use std::task::Waker;
 //! use vgi_rpc_reactor::{Acceptor, Address, Bound, Listener, Machine, Next, Options, Origin, Phase, Work};
 //!
 //! struct Twice;
@@ -33,7 +35,7 @@
 //!
 //! impl Acceptor for Twice {
 //!     type Machine = Conversation;
-//!     fn accept(&self, _: &Origin, _: u64) -> Conversation {
+//!     fn accept(&self, _: &Origin, _: u64, _: Waker) -> Conversation {
 //!         Conversation::default()
 //!     }
 //! }
@@ -99,8 +101,9 @@
 // | `listener`, `socket_file`, `error` | sockets of both families, and why one cannot be bound |
 // | `socket_lock` | the lock that makes a server the only one of its socket path |
 // | `server` | setting up, running and ending a server |
-// | `connection`, `connection::transfer` | a pass over one connection; moving its bytes |
+// | `connection` | one connection, and serving it |
 // | `shared` | what the threads share |
+// | `wakeups` | how the poll is woken |
 // | `worker` | the threads that serve |
 // | `supervisor` | the thread that watches over them |
 // | `shortage` | which connections are closed when memory is short |
@@ -117,6 +120,7 @@ mod socket_file;
 mod socket_lock;
 mod supervisor;
 mod timeouts;
+mod wakeups;
 mod worker;
 mod yielding;
 

@@ -2,6 +2,7 @@
 
 use crate::listener::Origin;
 use bytes::Buf;
+use std::task::Waker;
 
 /// Makes the machine of each connection that is accepted.
 ///
@@ -14,7 +15,12 @@ pub trait Acceptor: Send + Sync + 'static {
     ///
     /// `seed` is another one for each connection and cannot be guessed from outside: good enough to name requests
     /// by, not meant for keys.
-    fn accept(&self, origin: &Origin, seed: u64) -> Self::Machine;
+    ///
+    /// `waker` has the machine polled again soon. Any thread may call it at any time and any number of times: under
+    /// locks, from the machine's own methods, from its work, and after the connection has closed, when it does
+    /// nothing. It costs an atomic operation, and a system call where the connection rests. It keeps neither the
+    /// connection nor the server alive.
+    fn accept(&self, origin: &Origin, seed: u64, waker: Waker) -> Self::Machine;
 
     /// How many times so far a machine was refused memory. When the number rises, memory is taken from those that use it
     /// slowly.
@@ -30,16 +36,25 @@ pub trait Acceptor: Send + Sync + 'static {
 ///
 /// 1. [`poll`](Self::poll), over and over. What it says decides what follows.
 /// 2. [`Next::Work`]: output that waits is sent as far as the peer takes it, the work is run, and
-///    [`complete`](Self::complete) takes what it gave. One work is out at a time, and nothing is received meanwhile.
-/// 3. [`Next::NeedInput`]: output is sent; when all of it is gone, the socket is read once, by way of
+///    [`complete`](Self::complete) takes what it gave, once. One work is out at a time, and nothing is received
+///    meanwhile. But the machine is not locked: while work is out, [`poll`](Self::poll) is called after a wake-up, and
+///    returns [`Next::Waiting`], or [`Next::NeedDrain`] when output waits. The output is sent before the work ends.
+/// 3. [`Next::Waiting`]: output is sent as far as the peer takes it, and the connection rests until its waker is
+///    called. Nothing is received meanwhile. The machine may be polled without a wake-up as well, for instance when a
+///    drain begins.
+/// 4. [`Next::NeedInput`]: output is sent; when all of it is gone, the socket is read once, by way of
 ///    [`read_buf`](Self::read_buf). When nothing is there to be read, [`phase`](Self::phase) says how long that may
 ///    go on.
-/// 4. [`Next::NeedDrain`]: output is sent, all of it, before the machine is polled again.
-/// 5. [`Next::Close`], [`Next::LingeringClose`]: output is sent, and the connection closed.
+/// 5. [`Next::NeedDrain`]: output is sent, all of it, before the machine is polled again.
+/// 6. [`Next::Close`], [`Next::LingeringClose`]: output is sent, and the connection closed.
+///
+/// A connection that breaks off ends with [`hang_up`](Self::hang_up). When the peer is gone altogether while work is
+/// out or the machine waits, this happens at once: the machine is dropped, the work runs to its end on its thread, and
+/// its result is dropped.
 ///
 /// While a peer does not read, its machine is not polled: what it holds stays as large as it is.
 ///
-/// A panic in a method closes the connection, and the server goes on.
+/// A panic in a method closes the connection, with no further call, and the server goes on.
 pub trait Machine: Send + 'static {
     /// What is to be done away from the socket, such as running a handler.
     type Work: Work;
@@ -48,7 +63,8 @@ pub trait Machine: Send + 'static {
 
     // Getters.
 
-    /// What the machine waits for, asked after [`Next::NeedInput`]: the timeouts go by it.
+    /// What the machine waits for, asked after [`Next::NeedInput`]: the timeouts go by it. A machine that returned
+    /// [`Next::Waiting`] is not asked.
     fn phase(&self) -> Phase;
 
     /// Bytes that the machine holds for its peer, of a message that has come in part or of answers that are not sent.
@@ -83,7 +99,7 @@ pub trait Machine: Send + 'static {
 
     // Commands.
 
-    /// Takes what the last work gave.
+    /// Takes what the last work gave. Called once for each work, unless the connection has ended by then.
     fn complete(&mut self, done: <Self::Work as Work>::Done);
 
     /// The connection is about to be closed while the machine waits in this phase. Output that the machine has now, and
@@ -91,8 +107,18 @@ pub trait Machine: Send + 'static {
     /// a message is to be dropped.
     fn expire(&mut self, _phase: Phase, _reason: Expiry) {}
 
-    /// The server drains: what is under way is to be answered, and nothing after it. Called once or more. In
-    /// [`Phase::Idle`] the connection is closed by the loop.
+    /// The connection has broken off: the peer is gone, reading or writing failed, the peer left its output unread for
+    /// too long, the work panicked, or the server stops. This is the last call. A machine that keeps a log writes its
+    /// line here; one with nothing under way has nothing to do.
+    ///
+    /// Not called after [`Next::Close`], [`Next::LingeringClose`] or [`expire`](Self::expire), nor when the loop closes
+    /// a connection in [`Phase::Idle`] while the server runs. The loss of a connection shows only where it is used or
+    /// watched: a TCP peer that has closed both directions looks like one that still reads until something is sent to
+    /// it.
+    fn hang_up(&mut self) {}
+
+    /// The server drains: what is under way is to be answered, and nothing after it. Called once or more, also while
+    /// work is out. In [`Phase::Idle`] the connection is closed by the loop.
     fn drain(&mut self) {}
 
     // Work and output.
@@ -123,6 +149,9 @@ pub enum Next<W> {
     Work(W),
     /// Bytes are needed to go on. After [`Machine::receive_eof`] there are none.
     NeedInput,
+    /// Nothing can be done before the machine's waker is called: there is nothing to read and nothing to run. The wait is
+    /// bounded by the timeout [`waiting`](crate::Timeouts::waiting).
+    Waiting,
     /// So much output waits that no more may be made before all of it is sent.
     NeedDrain,
     /// Nothing more comes, and nothing more is expected: after the output the connection is closed. Bytes that the
@@ -144,7 +173,7 @@ pub enum Expiry {
     Memory,
 }
 
-/// What a [`Machine`] that needs input is in the middle of.
+/// What a [`Machine`] that waits is in the middle of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Nothing: whatever was received is answered, and nothing of a further request has come. A server that drains
@@ -157,4 +186,6 @@ pub enum Phase {
     Body,
     /// An open stream's next message, of which nothing has come.
     Stream,
+    /// A wake-up, after [`Next::Waiting`]. The loop knows this by itself, and calls [`Machine::expire`] with it.
+    Waiting,
 }

@@ -1,12 +1,13 @@
 //! What the threads of a server share: the poll, the queue of what is ready, and the connections.
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Flags};
 use crate::listener::{Listener, Socket};
 use crate::machine::{Acceptor, Machine, Work};
 use crate::server::{Ended, Options};
+use crate::wakeups::Wakeups;
 use crate::yielding::{Holder, Room, Yielding};
 use mio::unix::SourceFd;
-use mio::{Interest, Poll, Registry, Token, Waker};
+use mio::{Interest, Poll, Registry, Token};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
@@ -40,7 +41,7 @@ pub(crate) struct Shared<A: Acceptor> {
     pub(crate) acceptor: A,
     pub(crate) options: Options,
     pub(crate) registry: Registry,
-    pub(crate) waker: Waker,
+    pub(crate) wakeups: Arc<Wakeups>,
     pub(crate) listener: Mutex<Option<Listener>>,
     /// Held by the thread that polls.
     pub(crate) poll: Mutex<Poll>,
@@ -160,7 +161,7 @@ impl<A: Acceptor> Shared<A> {
         Ok(Self {
             acceptor,
             options,
-            waker: Waker::new(&registry, WAKER)?,
+            wakeups: Arc::new(Wakeups::new(&registry)?),
             registry,
             listener: Mutex::new(Some(listener)),
             poll: Mutex::new(poll),
@@ -213,8 +214,7 @@ impl<A: Acceptor> Shared<A> {
         state.ended.get_or_insert(ended);
         self.workers.notify_all();
         self.supervisor.notify_all();
-        // If the system cannot wake the poll, its own error will.
-        let _ = self.waker.wake();
+        self.wakeups.wake_poll();
     }
 
     /// Starts a worker thread, which serves once the server runs.
@@ -275,17 +275,26 @@ impl<A: Acceptor> Shared<A> {
         connection: Arc<Connection<A::Machine>>,
     ) {
         state.queue.push_back(Job::Serve(connection));
-        let _ = self.waker.wake();
+        self.wakeups.wake_poll();
     }
 
     /// As [`queue_from_outside`](Self::queue_from_outside), to accept.
     pub(crate) fn accept_again(&self, state: &mut State<A::Machine>) {
         state.accept = Accept::Open;
         state.queue.push_back(Job::Accept);
-        let _ = self.waker.wake();
+        self.wakeups.wake_poll();
     }
 
-    /// Forgets a connection that the caller owns. It closes when its last holder lets go.
+    /// Has every connection served that its waker has claimed.
+    pub(crate) fn queue_woken(&self, state: &mut State<A::Machine>) {
+        self.wakeups.drain(|token| {
+            // It may have been closed meanwhile.
+            let connection = state.connections.get(&token).cloned();
+            state.queue.extend(connection.map(Job::Serve));
+        });
+    }
+
+    /// Forgets a connection that is over. It closes when its last holder lets go.
     pub(crate) fn remove(&self, connection: &Arc<Connection<A::Machine>>) {
         // The caller's own hold on it may last; the peer is told now.
         connection.socket.shutdown(Shutdown::Both);
@@ -359,14 +368,19 @@ impl<A: Acceptor> Shared<A> {
 
     fn admit(&self, token: Token, socket: Socket) {
         let origin = socket.origin();
-        let machine = self.acceptor.accept(&origin, self.seeds.hash_one(token.0));
+        let flags = Flags::new(token, &self.wakeups);
+        let machine = self.acceptor.accept(&origin, self.seeds.hash_one(token.0), flags.clone().into());
         let mut state = lock(&self.state);
         // Registered under the lock that events are taken under, so that its first one finds it.
         let registered =
             self.registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE);
         if registered.is_ok() {
-            let connection = Connection::new(token, socket, Holder::of(&origin), machine, self.now());
-            state.connections.insert(token, Arc::new(connection));
+            let connection = Connection::new(flags, socket, Holder::of(&origin), machine, self.now());
+            let connection = Arc::new(connection);
+            state.connections.insert(token, connection.clone());
+            if !connection.let_go() {
+                state.queue.push_back(Job::Serve(connection));
+            }
             state.connected_before = true;
             state.empty_since = None;
         }

@@ -3,6 +3,7 @@
 //! A machine that is refused memory answers its own peer at once. Memory that peers hold without moving it, by messages
 //! that do not come to their end or answers that they do not read, is taken back here.
 
+use crate::connection::Waiting;
 use crate::machine::Acceptor;
 use crate::shared::{Shared, State};
 use crate::timeouts::Wait;
@@ -79,7 +80,7 @@ impl<A: Acceptor> Shared<A> {
         shortage.seen.retain(|_, sample| millis.saturating_sub(sample.at) < FORGET);
         let mut candidates = Vec::new();
         for connection in state.connections.values() {
-            let Some((wait, progress, began)) = connection.waiting() else { continue };
+            let Some(Waiting { wait, progress, began, .. }) = connection.waiting() else { continue };
             if let Wait::Idle | Wait::Stream = wait {
                 connection.release_memory();
             }

@@ -1,6 +1,7 @@
 //! The thread that calls `run`: it sees to it that the poll is looked after, that nobody waits for ever, and ends
 //! the server.
 
+use crate::connection::Waiting;
 use crate::machine::Acceptor;
 use crate::server::Ended;
 use crate::shared::{Accept, Shared, State, lock};
@@ -101,7 +102,7 @@ impl<A: Acceptor> Shared<A> {
             state = self.turn(state, tools, Some(TICK), false);
         } else if is_alone {
             // The last free worker went to the poll before this thread left a job behind, and nothing else may come.
-            let _ = self.waker.wake();
+            self.wakeups.wake_poll();
         }
         let is_quiet = state.begun == watch.begun && state.polling && state.waiting() == 0;
         watch.quiet = if is_quiet { watch.quiet.saturating_add(1) } else { 0 };
@@ -141,11 +142,15 @@ impl<A: Acceptor> Shared<A> {
         let mut first = None;
         let mut expired = Vec::new();
         for connection in state.connections.values() {
-            let Some((wait, progress, began)) = connection.waiting() else {
+            let Some(Waiting { wait, progress, began, is_at_work }) = connection.waiting() else {
                 // What it will wait for shows when it does.
                 first = Some(millis);
                 continue;
             };
+            if is_at_work {
+                // What it waits for after that shows then.
+                first = Some(millis);
+            }
             let mut due = self.options.timeouts.of(wait).due(progress, began);
             if due.is_some_and(|due| due <= millis) {
                 if connection.expire() {
@@ -217,7 +222,7 @@ impl<A: Acceptor> Shared<A> {
         self.close_listener();
         self.set_draining();
         let mut state = lock(&self.state);
-        let idle: Vec<_> = state.connections.values().filter(|each| each.claim(false)).cloned().collect();
+        let idle: Vec<_> = state.connections.values().filter(|each| each.claim()).cloned().collect();
         idle.into_iter().for_each(|connection| self.queue_from_outside(&mut state, connection));
         state
     }
@@ -261,6 +266,7 @@ impl<A: Acceptor> Shared<A> {
         }
         state.clear();
         drop(state);
+        connections.values().for_each(|connection| connection.break_off());
         self.close_listener();
     }
 }

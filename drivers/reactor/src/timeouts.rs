@@ -56,7 +56,11 @@ pub struct Timeouts {
     pub body: Timeout,
     /// In [`Phase::Stream`]. Default: never, since a client may well think between two messages.
     pub stream: Timeout,
-    /// Until the peer has read what waits for it. Default: 60 s without progress.
+    /// In [`Phase::Waiting`]. Default: 5 min in all. What ends such a wait is another call, and few callers still wait
+    /// for an answer by then; without a bound, a wake-up that never comes would hold the connection for ever. Wake-ups
+    /// after which the machine waits on do not start the time again.
+    pub waiting: Timeout,
+    /// Until the peer has read what waits for it, also while work is out. Default: 60 s without progress.
     pub output: Timeout,
     /// After [`Next::LingeringClose`](crate::Next::LingeringClose), until the peer closes. Default: 2 s without
     /// progress, 30 s in all.
@@ -72,6 +76,7 @@ impl Default for Timeouts {
             head: Timeout { no_progress: None, whole: Some(seconds(30)) },
             body: Timeout::new(seconds(30), seconds(15 * 60)),
             stream: Timeout::NEVER,
+            waiting: Timeout { no_progress: None, whole: Some(seconds(5 * 60)) },
             output: Timeout { no_progress: Some(seconds(60)), whole: None },
             close: Timeout::new(seconds(2), seconds(30)),
         }
@@ -86,6 +91,8 @@ impl Timeouts {
             Wait::Head => self.head,
             Wait::Body => self.body,
             Wait::Stream => self.stream,
+            Wait::Waiting => self.waiting,
+            Wait::Work => Timeout::NEVER,
             Wait::Output => self.output,
             Wait::Close => self.close,
         }
@@ -105,6 +112,10 @@ pub(crate) enum Wait {
     Head,
     Body,
     Stream,
+    /// A wake-up.
+    Waiting,
+    /// Its work to end, with nothing to be sent meanwhile.
+    Work,
     /// The peer to read its answers.
     Output,
     /// The peer to close, after the last answer.
@@ -112,13 +123,15 @@ pub(crate) enum Wait {
 }
 
 impl Wait {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Fresh,
         Self::Idle,
         Self::Released,
         Self::Head,
         Self::Body,
         Self::Stream,
+        Self::Waiting,
+        Self::Work,
         Self::Output,
         Self::Close,
     ];
@@ -134,7 +147,8 @@ impl Wait {
             Self::Head => Some(Phase::Head),
             Self::Body => Some(Phase::Body),
             Self::Stream => Some(Phase::Stream),
-            Self::Output | Self::Close => None,
+            Self::Waiting => Some(Phase::Waiting),
+            Self::Work | Self::Output | Self::Close => None,
         }
     }
 }
@@ -146,6 +160,7 @@ impl From<Phase> for Wait {
             Phase::Head => Self::Head,
             Phase::Body => Self::Body,
             Phase::Stream => Self::Stream,
+            Phase::Waiting => Self::Waiting,
         }
     }
 }

@@ -63,7 +63,6 @@ impl<A: Acceptor> Shared<A> {
                 state.begun += 1;
                 drop(state);
                 connection.serve(&self, &mut tools, true);
-                drop(connection);
                 state = lock(&self.state);
             } else if state.polling && state.queue.is_empty() {
                 state.parked += 1;
@@ -132,11 +131,11 @@ impl<A: Acceptor> Shared<A> {
     fn take_event(&self, state: &mut State<A::Machine>, event: &Event) {
         match event.token() {
             LISTENER => state.queue.push_back(Job::Accept),
-            WAKER => {}
+            WAKER => self.queue_woken(state),
             SIGNALS => self.end(state, Ok(Ended::Signal)),
             token => {
                 if let Some(connection) = state.connections.get(&token)
-                    && connection.claim(event.is_read_closed())
+                    && connection.claim_for(event)
                 {
                     let connection = connection.clone();
                     state.queue.push_back(Job::Serve(connection));

@@ -11,7 +11,7 @@
 //!
 //! A second reason to give way adds its candidates in [`Shared::candidate`] and its rank to [`Rank`].
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Waiting};
 use crate::listener::Origin;
 use crate::machine::Acceptor;
 use crate::shared::{Shared, State};
@@ -172,7 +172,7 @@ impl<A: Acceptor> Shared<A> {
 
     /// The rank of a connection that may give way now.
     fn candidate(&self, connection: &Connection<A::Machine>) -> Option<Rank> {
-        let (wait, progress, began) = connection.waiting()?;
+        let Waiting { wait, progress, began, .. } = connection.waiting()?;
         let may_go = self.gives_way(wait);
         match wait {
             Wait::Fresh => may_go.then_some(Rank::Silent(began)),

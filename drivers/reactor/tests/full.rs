@@ -267,6 +267,7 @@ fn timeouts_beyond_what_a_clock_can_express_never_pass() {
             &mut timeouts.head,
             &mut timeouts.body,
             &mut timeouts.stream,
+            &mut timeouts.waiting,
             &mut timeouts.output,
             &mut timeouts.close,
         ];

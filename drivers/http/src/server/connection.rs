@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use std::fmt;
 use std::sync::Arc;
+use std::task::Waker;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::http::{Body, Call, Endpoint};
 use vgi_rpc_protocol::memory::{Account, Budget};
@@ -68,7 +69,7 @@ enum Request {
 impl vgi_rpc_reactor::Acceptor for Acceptor {
     type Machine = Connection;
 
-    fn accept(&self, origin: &Origin, _seed: u64) -> Connection {
+    fn accept(&self, origin: &Origin, _seed: u64, _waker: Waker) -> Connection {
         let remote_address = match origin {
             Origin::Tcp(Some(address)) => Some(address.to_string()),
             _ => None,
@@ -289,7 +290,9 @@ impl vgi_rpc_reactor::Machine for Connection {
                     }
                 }
                 http1::Next::NeedInput => return Next::NeedInput,
-                http1::Next::NeedDrain | http1::Next::NeedCommand => return Next::NeedDrain,
+                http1::Next::NeedDrain => return Next::NeedDrain,
+                // The work that answers the request is out, and nothing comes before it is completed.
+                http1::Next::NeedCommand => return Next::Waiting,
                 http1::Next::Closed if self.machine.should_linger() => return Next::LingeringClose,
                 http1::Next::Closed => return Next::Close,
             }

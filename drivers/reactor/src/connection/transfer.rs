@@ -1,6 +1,7 @@
 //! Moving bytes between a connection's socket and its machine.
 
-use super::{Connection, Driven, PASS_STEPS, Pass, flag};
+use super::pass::{PASS_STEPS, Pass};
+use super::{Connection, Driven, Waiting, flags};
 use crate::machine::{Acceptor, Machine};
 use crate::shared::Shared;
 use crate::timeouts::Wait;
@@ -11,7 +12,6 @@ use mio::unix::SourceFd;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ impl<M: Machine> Connection<M> {
                 }
                 // A short read has emptied the socket: what comes later is announced. The end of the input may
                 // have been announced already.
-                driven.drained = count < room && self.flags.load(Ordering::Acquire) & flag::PEER_CLOSED == 0;
+                driven.drained = count < room && !self.flags.has(flags::PEER_CLOSED);
                 driven.linger_until = None;
                 if driven.drained && tools.alone && count >= LARGE_READ && self.socket.is_unix() {
                     driven.linger_until = Some(Instant::now() + LINGER);
@@ -70,7 +70,7 @@ impl<M: Machine> Connection<M> {
     }
 
     /// Sends what waits. False when the peer has to read some first.
-    pub(super) fn flush(&self, driven: &mut Driven<M>, steps: &mut u32) -> io::Result<bool> {
+    pub(super) fn flush(&self, driven: &mut Driven<M>) -> io::Result<bool> {
         let mut wrote = false;
         while let Some(output) = driven.machine.poll_transmit()
             && output.has_remaining()
@@ -84,7 +84,7 @@ impl<M: Machine> Connection<M> {
                 Err(error) => return Err(error),
             }
             wrote = true;
-            *steps += 1;
+            driven.steps += 1;
         }
         if wrote {
             self.start_anew();
@@ -99,21 +99,20 @@ impl<M: Machine> Connection<M> {
         driven: &mut Driven<M>,
         shared: &Shared<A>,
         tools: &mut Tools,
-        steps: &mut u32,
-    ) -> io::Result<Pass> {
-        if !self.flush(driven, steps)? {
+    ) -> io::Result<Pass<M::Work>> {
+        if !self.flush(driven)? {
             return self.blocked(driven, shared, Wait::Output);
         }
         self.socket.shutdown(Shutdown::Write);
         // A peer that goes on sending comes to no wait of which the time would be looked at.
-        let (now, (wait, _, began)) = (shared.now(), self.last_wait());
+        let (now, Waiting { wait, began, .. }) = (shared.now(), self.last_wait());
         if wait != Wait::Close {
             self.note(Wait::Close, now);
         } else if shared.options.timeouts.close.due(now, began).is_some_and(|due| due <= now) {
             return Ok(Pass::Over);
         }
-        while *steps < PASS_STEPS {
-            *steps += 1;
+        while driven.steps < PASS_STEPS {
+            driven.steps += 1;
             match retry(|| self.socket.read(&mut tools.scratch)) {
                 Ok(0) => return Ok(Pass::Over),
                 Ok(_) => {}
@@ -126,13 +125,24 @@ impl<M: Machine> Connection<M> {
         Ok(Pass::Yield)
     }
 
-    /// Watches the socket for what is waited for.
+    /// Ends a pass that can do no more now.
     pub(super) fn blocked<A: Acceptor<Machine = M>>(
         &self,
         driven: &mut Driven<M>,
         shared: &Shared<A>,
         wait: Wait,
-    ) -> io::Result<Pass> {
+    ) -> io::Result<Pass<M::Work>> {
+        self.watch(driven, shared, wait)?;
+        Ok(Pass::Blocked(wait))
+    }
+
+    /// Watches the socket for what is waited for.
+    pub(super) fn watch<A: Acceptor<Machine = M>>(
+        &self,
+        driven: &mut Driven<M>,
+        shared: &Shared<A>,
+        wait: Wait,
+    ) -> io::Result<()> {
         let output = wait == Wait::Output;
         if driven.watches_output != output {
             driven.watches_output = output;
@@ -140,7 +150,7 @@ impl<M: Machine> Connection<M> {
             // Readiness that is there already is announced anew.
             shared.registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), self.token, interest)?;
         }
-        Ok(Pass::Blocked(wait))
+        Ok(())
     }
 }
 

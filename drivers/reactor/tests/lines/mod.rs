@@ -1,11 +1,17 @@
 //! Another protocol for the event loop: requests are lines, answers are lines, and what they ask for is in
 //! [`Lines::request`].
+#![allow(dead_code, reason = "each test program uses some of it")]
+
+mod waits;
+
+pub use waits::{Told, Waits};
 
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 use vgi_rpc_reactor::{Acceptor, Expiry, Machine, Next, Origin, Phase, Work};
 
@@ -22,13 +28,28 @@ pub struct World {
     pub gate: Gate,
     /// Machines that were told to release memory.
     pub released: Arc<AtomicUsize>,
+    /// Machines that were told of their peer's end.
+    pub hung_up: Arc<AtomicUsize>,
+    /// Machines that there are.
+    pub machines: Arc<AtomicUsize>,
+    pub polls: Arc<AtomicUsize>,
+    pub waits: Waits,
+    /// Machines are woken as soon as there is a waker.
+    pub wakes_at_once: Arc<AtomicBool>,
 }
 
 impl Acceptor for World {
     type Machine = Lines;
 
-    fn accept(&self, origin: &Origin, seed: u64) -> Lines {
+    fn accept(&self, origin: &Origin, seed: u64, waker: Waker) -> Lines {
+        self.machines.fetch_add(1, Ordering::SeqCst);
+        if self.wakes_at_once.load(Ordering::SeqCst) {
+            waker.wake_by_ref();
+        }
         Lines {
+            told: Told::new(waker),
+            waits: false,
+            is_at_work: false,
             world: self.clone(),
             origin: *origin,
             seed,
@@ -86,6 +107,17 @@ pub struct Lines {
     output: Segments,
     closes: Option<Closing>,
     drains: bool,
+    /// What others have for this connection, and its waker.
+    told: Told,
+    /// It waits for that.
+    waits: bool,
+    is_at_work: bool,
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.world.machines.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -139,6 +171,8 @@ impl Buf for Segments {
 pub enum Task {
     Echo(String),
     Wait(Gate),
+    /// Tells something first.
+    Tell(Told, String, Gate),
     Panic,
 }
 
@@ -151,6 +185,11 @@ impl Work for Task {
             Self::Wait(gate) => {
                 gate.pass();
                 "waited".into()
+            }
+            Self::Tell(told, text, gate) => {
+                told.tell(text);
+                gate.pass();
+                "done".into()
             }
             Self::Panic => panic!("as asked"),
         }
@@ -168,7 +207,23 @@ impl Lines {
         match word {
             "echo" => return Some(Task::Echo(rest.into())),
             "wait" => return Some(Task::Wait(self.world.gate.clone())),
+            "tell" => return Some(Task::Tell(self.told.clone(), rest.into(), self.world.gate.clone())),
+            // So many bytes are told.
+            "tell-much" => {
+                let text = "x".repeat(rest.parse().unwrap());
+                return Some(Task::Tell(self.told.clone(), text, self.world.gate.clone()));
+            }
             "panic" => return Some(Task::Panic),
+            // The answer is what somebody tells.
+            "park" => {
+                self.waits = true;
+                self.world.waits.park(&self.told);
+            }
+            // The machine wakes itself, before it says that it waits.
+            "nudge" => {
+                self.waits = true;
+                self.told.tell("nudged");
+            }
             // The body's length in bytes; the answer is their number and their sum.
             "body" => {
                 let mut begun = std::mem::take(&mut self.line);
@@ -203,6 +258,13 @@ impl Lines {
             _ => self.refuse("what?"),
         }
         None
+    }
+
+    /// Says what it was told. True if that was something.
+    fn say_told(&mut self) -> bool {
+        let told = self.told.take();
+        told.iter().for_each(|line| self.say(line));
+        !told.is_empty()
     }
 
     fn refuse(&mut self, why: &str) {
@@ -250,6 +312,9 @@ impl Machine for Lines {
     }
 
     fn complete(&mut self, done: String) {
+        assert!(self.is_at_work, "a work is completed once");
+        self.is_at_work = false;
+        self.say_told();
         self.say(&done);
     }
 
@@ -259,17 +324,33 @@ impl Machine for Lines {
         }
     }
 
+    fn hang_up(&mut self) {
+        self.world.hung_up.fetch_add(1, Ordering::SeqCst);
+    }
+
     fn drain(&mut self) {
         self.drains = true;
     }
 
     fn poll(&mut self) -> Next<Task> {
+        self.world.polls.fetch_add(1, Ordering::SeqCst);
+        if self.is_at_work {
+            self.say_told();
+            return if self.output.has_remaining() { Next::NeedDrain } else { Next::Waiting };
+        }
         loop {
             match self.closes {
                 Some(Closing::AtOnce) => return Next::Close,
                 Some(Closing::Lingering) => return Next::LingeringClose,
                 None if self.output.has_remaining() => return Next::NeedDrain,
                 None => {}
+            }
+            if self.waits {
+                self.waits = !self.say_told();
+                if self.waits {
+                    return Next::Waiting;
+                }
+                continue;
             }
             if let Some((length, body)) = &self.body {
                 if body.len() < *length {
@@ -287,6 +368,7 @@ impl Machine for Lines {
                     let line = std::mem::replace(&mut self.line, rest);
                     let line = String::from_utf8_lossy(&line[..end]).into_owned();
                     if let Some(task) = self.request(&line) {
+                        self.is_at_work = true;
                         return Next::Work(task);
                     }
                 }

@@ -1,6 +1,7 @@
 //! The protocol of one connection as the event loop drives it: a responder, and what of it takes a clock or a file.
 
 use super::ServiceAcceptor;
+use std::task::Waker;
 use std::time::Instant;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::ipc::Outbox;
@@ -39,7 +40,7 @@ impl Work for Invocation {
 impl Acceptor for ServiceAcceptor {
     type Machine = Conversation;
 
-    fn accept(&self, origin: &Origin, seed: u64) -> Conversation {
+    fn accept(&self, origin: &Origin, seed: u64, _waker: Waker) -> Conversation {
         let peer = peer(origin, &self.service);
         let ids = IdSource::seeded(seed);
         let account = self.budget.account();
@@ -144,7 +145,9 @@ impl Machine for Conversation {
                 self.in_call &= !self.responder.is_idle();
                 Next::NeedInput
             }
-            Ok(Polled::NeedDrain | Polled::NeedCommand) => Next::NeedDrain,
+            Ok(Polled::NeedDrain) => Next::NeedDrain,
+            // An invocation is out, and nothing comes before it is completed.
+            Ok(Polled::NeedCommand) => Next::Waiting,
             Ok(Polled::Closed) => Next::Close,
             Err(_) => Next::LingeringClose,
         }

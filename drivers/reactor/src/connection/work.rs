@@ -1,0 +1,142 @@
+//! A connection's work, and what is done for the connection beside it.
+//!
+//! While work is out, nobody has the connection: whoever has a reason to serve it may do so, and the thread that runs
+//! the work holds on to nothing of it. If the connection ends first, its machine and its socket are gone at once.
+
+use super::flags::{self, Rest};
+use super::pass::{PASS_STEPS, Pass};
+use super::serving::Ending;
+use super::{Connection, Driven};
+use crate::machine::{Acceptor, Machine, Next, Work};
+use crate::shared::Shared;
+use crate::timeouts::Wait;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// A work that took this long may do so again: another thread takes over the loop before it is next run.
+const SLOW: Duration = Duration::from_micros(200);
+
+/// Work that was run.
+pub(super) struct Finished<D> {
+    /// What it gave; `None` if it panicked.
+    done: Option<D>,
+    is_slow: bool,
+}
+
+impl<D> Finished<D> {
+    /// Runs work, for as long as it takes.
+    pub(super) fn run<A: Acceptor, W: Work<Done = D>>(shared: &Shared<A>, work: W) -> Self {
+        let began = Instant::now();
+        let done = catch_unwind(AssertUnwindSafe(|| shared.run(work))).ok();
+        Self { done, is_slow: began.elapsed() > SLOW }
+    }
+}
+
+impl<M: Machine> Connection<M> {
+    /// Prepares for running work: the socket is watched for room if output has to wait for its peer.
+    pub(super) fn begin_work<A: Acceptor<Machine = M>>(
+        &self,
+        driven: &mut Driven<M>,
+        shared: &Arc<Shared<A>>,
+        work: M::Work,
+    ) -> io::Result<Pass<M::Work>> {
+        // This may take long, and others can be asked to give way.
+        driven.answer_whether_it_gives_way(shared);
+        // Earlier answers do not wait for a work that may take long.
+        let wait = if self.flush(driven)? { Wait::Work } else { Wait::Output };
+        self.watch(driven, shared, wait)?;
+        if driven.slow {
+            shared.ensure_poller();
+        }
+        driven.is_at_work = true;
+        driven.is_woken = false;
+        if wait == Wait::Output {
+            self.note(wait, shared.now());
+        } else {
+            // There is no bound to this, and the clock need not be read.
+            self.wait.store(wait as u8, Ordering::Relaxed);
+            self.start_anew();
+        }
+        Ok(Pass::Work(work))
+    }
+
+    /// Gives the machine what its work gave. True when the connection is the caller's again, to be served further.
+    pub(super) fn end_work<A: Acceptor<Machine = M>>(
+        self: &Arc<Self>,
+        driven: &mut Driven<M>,
+        shared: &Arc<Shared<A>>,
+        finished: Finished<<M::Work as Work>::Done>,
+    ) -> bool {
+        driven.is_at_work = false;
+        driven.slow = finished.is_slow;
+        driven.steps += 1;
+        // A timeout that seemed to pass for unread output meanwhile counts no more.
+        self.wait.store(Wait::Work as u8, Ordering::Relaxed);
+        self.start_anew();
+        let Some(done) = finished.done else {
+            self.end(driven, shared, Ending::BrokenOff);
+            return false;
+        };
+        let complete = || {
+            if shared.is_draining() {
+                driven.machine.drain();
+            }
+            driven.machine.complete(done);
+        };
+        // A machine that has said its last, while the work was out, is not called any more.
+        if !driven.closing && catch_unwind(AssertUnwindSafe(complete)).is_err() {
+            self.end(driven, shared, Ending::Orderly);
+            return false;
+        }
+        self.flags.return_from_work()
+    }
+
+    /// A pass while work is out: sends what there is, and polls after a wake-up.
+    pub(super) fn pass_beside_work<A: Acceptor<Machine = M>>(
+        &self,
+        driven: &mut Driven<M>,
+        shared: &Shared<A>,
+    ) -> io::Result<Pass<M::Work>> {
+        if self.flags.has(flags::HUNG_UP) {
+            return Ok(Pass::BrokenOff);
+        }
+        while driven.steps < PASS_STEPS && !driven.closing {
+            if !self.flush(driven)? {
+                return self.blocked(driven, shared, Wait::Output);
+            }
+            if !driven.is_woken {
+                return self.blocked(driven, shared, Wait::Work);
+            }
+            driven.steps += 1;
+            match driven.machine.poll() {
+                // There may be more output when this is sent.
+                Next::NeedDrain => driven.is_woken = driven.machine.poll_transmit().is_some(),
+                Next::Waiting | Next::NeedInput => driven.is_woken = false,
+                Next::Work(_) => return Err(io::Error::other("a machine has one work out at a time")),
+                Next::Close => {
+                    return if self.flush(driven)? {
+                        Ok(Pass::Over)
+                    } else {
+                        self.blocked(driven, shared, Wait::Output)
+                    };
+                }
+                Next::LingeringClose => driven.closing = true,
+            }
+        }
+        Ok(Pass::Yield)
+    }
+}
+
+impl<M: Machine> Driven<M> {
+    /// What the connection is served for while nobody has it, given what it waits for.
+    pub(super) fn rest(&self, wait: Wait) -> Rest {
+        match wait {
+            _ if self.is_at_work => Rest::AtWork,
+            Wait::Waiting => Rest::Waiting,
+            _ => Rest::Open,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! How a test reaches a machine that waits, or whose work is out: it tells it something, and wakes it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+/// Lines for one connection, from any thread.
+#[derive(Clone)]
+pub struct Told {
+    lines: Arc<Mutex<Vec<String>>>,
+    waker: Waker,
+}
+
+impl Told {
+    pub fn new(waker: Waker) -> Self {
+        Self { lines: Arc::default(), waker }
+    }
+
+    pub fn tell(&self, line: impl Into<String>) {
+        self.lines.lock().unwrap().push(line.into());
+        self.wake();
+    }
+
+    pub fn wake(&self) {
+        self.waker.wake_by_ref();
+    }
+
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.lines.lock().unwrap())
+    }
+}
+
+/// Connections that wait to be told something.
+#[derive(Clone, Default)]
+pub struct Waits(Arc<Mutex<VecDeque<Told>>>);
+
+impl Waits {
+    pub(super) fn park(&self, told: &Told) {
+        self.0.lock().unwrap().push_back(told.clone());
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// The first of them.
+    pub fn pop(&self) -> Option<Told> {
+        self.0.lock().unwrap().pop_front()
+    }
+}
