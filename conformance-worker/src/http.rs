@@ -1,7 +1,7 @@
 //! The worker on HTTP: the endpoint that the command line asks for, and what the suite wants beside it.
 
 use crate::options::{HttpOptions, ProofMode};
-use crate::storage::{MAX_UPLOAD_BYTES, Storage};
+use crate::storage::MAX_UPLOAD_BYTES;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 use std::error::Error;

@@ -16,7 +16,9 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use storage::Storage;
 use vgi_rpc_access_log::AccessLog;
+use vgi_rpc_effects::Performer;
 use vgi_rpc_http::Address;
 use vgi_rpc_protocol::service::Service;
 
@@ -80,6 +82,9 @@ fn serve_http(
         .allowed_hosts(hosts)
         .budget(options.budget())
         .end_on_signals(true);
+    if let Some(url) = &options.http().fake_storage {
+        server = server.effects(Performer::new(Storage::new(url)));
+    }
     if !options.http().no_sticky {
         server = server.route(http::drain_route(endpoint));
     }

@@ -3,9 +3,9 @@
 use http::{Method, Request};
 use serde::Deserialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use vgi_rpc_effects::Perform;
 use vgi_rpc_http::Bytes;
 use vgi_rpc_http::client::{FetchOptions, fetch};
-use vgi_rpc_effects::Perform;
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request as EffectRequest, UploadUrl};
 
 /// The most that one upload may have.

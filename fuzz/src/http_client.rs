@@ -6,7 +6,7 @@
 //! that an endpoint gives.
 
 use crate::ipc_raw::check_batch;
-use crate::support::http_service::{ANN, NOW, endpoint};
+use crate::support::http_service::{ANN, NOW, endpoint, perform};
 use crate::support::service::{MAIN, text};
 use crate::support::{edits, http_text, limits};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
@@ -17,7 +17,8 @@ use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::{Call, CallKind, Event};
 use vgi_rpc_protocol::http::client::{Caller, Session, Settings};
 use vgi_rpc_protocol::http::headers::{ARROW_STREAM, RPC_ERROR};
-use vgi_rpc_protocol::http::{Arrival, Begun, Body, Endpoint};
+use vgi_rpc_effects::run_inline;
+use vgi_rpc_protocol::http::{Arrival, Body, Endpoint};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 
 const STATUSES: [u16; 16] = [200, 200, 200, 200, 204, 206, 301, 400, 401, 404, 405, 413, 415, 429, 500, 503];

@@ -1,8 +1,9 @@
 //! vgi-rpc inside an axum application, beside its own routes: `cargo run -p vgi-rpc-http --example axum`.
 //!
-//! Any other HTTP server goes the same way: the head to [`Endpoint::begin`]; the body, up to the limit that the call
-//! names, to [`Call::run`](vgi_rpc_protocol::http::Call::run), which runs the handler and so belongs on a thread that
-//! may block; the answer back. Then `curl http://127.0.0.1:8080/health` tells how it is.
+//! Any other HTTP server goes the same way: the head to [`Endpoint::begin`], then whatever the [`Transaction`] needs: the
+//! body, up to the limit that it names; work, which runs the handler and so belongs on a thread that may block; the
+//! completion of effects, or a wake-up. In the end it gives the answer. Then `curl http://127.0.0.1:8080/health` says how
+//! the server is.
 
 use arrow_schema::DataType;
 use axum::Router;
@@ -15,10 +16,13 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Wake, Waker};
 use std::time::{Duration, SystemTime};
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
+use vgi_rpc_effects::{Arrival as Arrived, Performer};
 use vgi_rpc_http::system_entropy;
-use vgi_rpc_protocol::http::{self, Answer, Arrival, Begun, Endpoint};
+use vgi_rpc_protocol::http::{self, Answer, Arrival, Endpoint, Next, Transaction};
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 
 #[tokio::main]
@@ -33,42 +37,78 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     println!("http://{}", listener.local_addr()?);
-    let application = router(endpoint).into_make_service_with_connect_info::<SocketAddr>();
+    let application = router(endpoint, Performer::none()).into_make_service_with_connect_info::<SocketAddr>();
     Ok(axum::serve(listener, application).await?)
+}
+
+/// What requests are answered with.
+#[derive(Clone)]
+struct Server {
+    endpoint: Arc<Endpoint>,
+    /// Performs effects, such as the questions of an authenticator.
+    performer: Performer,
 }
 
 /// The application: a page of its own, and the endpoint at every other path. With a prefix, such as
 /// `builder.prefix("/vgi")`, the endpoint's routes are `/vgi`, `/vgi/` and `/vgi/{*path}`: it expects the whole path.
-pub fn router(endpoint: Arc<Endpoint>) -> Router {
+pub fn router(endpoint: Arc<Endpoint>, performer: Performer) -> Router {
     Router::new()
         .route("/about", get(|| async { "The application's own page." }))
         .fallback(answer)
-        .with_state(endpoint)
+        .with_state(Server { endpoint, performer })
 }
 
-async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
+async fn answer(State(server): State<Server>, request: Request) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let remote_address = peer.map(|ConnectInfo(address)| address.to_string());
     let (head, body) = request.into_parts();
-    // Authenticators run in here, and they may ask somebody.
-    let begun = spawn_blocking(move || {
-        endpoint.begin(head, Arrival { now: now(), remote_address, ..Arrival::default() })
-    });
-    let call = match begun.await {
-        Ok(Begun::Call(call)) => call,
-        Ok(Begun::Answer(answer)) => return respond(answer),
-        Err(_panicked) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    };
-    let most = usize::try_from(call.max_body_bytes()).unwrap_or(usize::MAX);
-    let body = match Limited::new(body, most).collect().await {
-        Ok(whole) => http::Body::Whole(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => http::Body::TooLarge,
-        // Nobody is there any more to be told.
-        Err(_broken_off) => return StatusCode::BAD_REQUEST.into_response(),
-    };
-    match spawn_blocking(move || call.run(body).answer(now())).await {
-        Ok(answer) => respond(answer),
-        Err(_panicked) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    let arrival = Arrival { now: now(), remote_address, ..Arrival::default() };
+    let mut transaction: Transaction = server.endpoint.begin(head, arrival);
+    let mut body = Some(body);
+    // Woken when the sticky session of the request is free, and when an effect is completed.
+    let woken = Arc::new(Woken(Notify::new()));
+    let waker = Waker::from(woken.clone());
+    let mut inbox = server.performer.inbox(waker.clone());
+    loop {
+        while let Some(arrival) = inbox.poll() {
+            match arrival {
+                Arrived::Data(id, data) => transaction.receive_effect_data(id, data),
+                Arrived::Completed(id, completion) => transaction.complete_effect(id, completion),
+            }
+        }
+        let next = transaction.poll(now(), &waker);
+        while let Some(event) = transaction.poll_effect() {
+            inbox.handle(event);
+        }
+        match next {
+            Next::NeedBody => {
+                let most = usize::try_from(transaction.max_body_bytes()).unwrap_or(usize::MAX);
+                let Some(body) = body.take() else { return StatusCode::BAD_REQUEST.into_response() };
+                transaction.receive_body(match Limited::new(body, most).collect().await {
+                    Ok(whole) => http::Body::Whole(whole.to_bytes()),
+                    Err(error) if error.is::<LengthLimitError>() => http::Body::TooLarge,
+                    // The client has gone.
+                    Err(_broken_off) => return StatusCode::BAD_REQUEST.into_response(),
+                });
+            }
+            Next::Work(work) => match spawn_blocking(move || work.run(&now)).await {
+                Ok(done) => transaction.complete(done),
+                Err(_panicked) => transaction.lose_work(),
+            },
+            Next::Waiting => woken.0.notified().await,
+            Next::Answer(answer) => return respond(answer),
+            Next::Over => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+}
+
+/// A waker that ends a wait of the task, whichever task it is.
+struct Woken(Notify);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        // Kept until the task waits.
+        self.0.notify_one();
     }
 }
 

@@ -23,6 +23,7 @@ mod child;
 mod opening;
 mod pipe;
 mod serve;
+mod shared;
 mod standard;
 
 pub use child::{Child, spawn, spawn_with};

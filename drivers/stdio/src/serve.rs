@@ -1,14 +1,15 @@
 //! The serve loop: one connection over a reader and a writer, handlers invoked in between.
 
+use crate::shared::Shared;
 use crate::standard;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 use thiserror::Error;
 use vgi_rpc_access_log::AccessLog;
-use vgi_rpc_client::transfer::{is_gone, retry, send};
+use vgi_rpc_client::transfer::{is_gone, retry};
+use vgi_rpc_effects::{Inbox, Performer, Sleeper, sleeper};
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Peer, Responder, Service, TransportKind};
 use vgi_rpc_protocol::wire::error::RpcError;
@@ -69,7 +70,11 @@ pub fn serve_stdio(service: Arc<Service>) -> Result<(), ServeError> {
 ///
 /// # Errors
 /// As for [`Server::serve`].
-pub fn serve(service: Arc<Service>, reader: impl Read, writer: impl Write) -> Result<(), ServeError> {
+pub fn serve(
+    service: Arc<Service>,
+    reader: impl Read,
+    writer: impl Write + Send + 'static,
+) -> Result<(), ServeError> {
     Server::new(service).serve(reader, writer)
 }
 
@@ -80,6 +85,7 @@ pub struct Server {
     limits: Limits,
     budget: Budget,
     access_log: Option<AccessLog>,
+    performer: Performer,
 }
 
 impl Server {
@@ -90,6 +96,7 @@ impl Server {
             limits: Limits::default(),
             budget: vgi_rpc_memory::default_budget(),
             access_log: None,
+            performer: Performer::none(),
         }
     }
 
@@ -111,6 +118,13 @@ impl Server {
         self
     }
 
+    /// Sets what performs the effects of calls, such as the questions of
+    /// [admission](vgi_rpc_protocol::service::ServiceBuilder::admit). Default: nothing does, and an effect fails.
+    pub fn effects(mut self, performer: Performer) -> Self {
+        self.performer = performer;
+        self
+    }
+
     /// See [`serve_stdio`].
     ///
     /// # Errors
@@ -121,7 +135,8 @@ impl Server {
         self.serve(reader, writer)
     }
 
-    /// Serves one connection until the peer closes its side. Handlers run on the calling thread.
+    /// Serves one connection until the peer closes its side. Handlers run on the calling thread. What a unary handler logs
+    /// is written at once.
     ///
     /// Reader and writer must block. The reader should be unbuffered: large bodies are read straight into the memory
     /// that arrays will share.
@@ -129,61 +144,75 @@ impl Server {
     /// # Errors
     /// When reading or writing fails, or the peer breaks the protocol. A peer that goes away is no error,
     /// wherever it does.
-    pub fn serve(&self, mut reader: impl Read, mut writer: impl Write) -> Result<(), ServeError> {
-        match self.run(&mut reader, &mut writer) {
+    pub fn serve(
+        &self,
+        mut reader: impl Read,
+        writer: impl Write + Send + 'static,
+    ) -> Result<(), ServeError> {
+        match self.run(&mut reader, writer) {
             Err(ServeError::Io(error)) if is_gone(&error) => Ok(()),
             result => result,
         }
     }
 
-    fn run(&self, reader: &mut impl Read, writer: &mut impl Write) -> Result<(), ServeError> {
+    fn run(&self, reader: &mut impl Read, writer: impl Write + Send + 'static) -> Result<(), ServeError> {
         self.service.start(TransportKind::Pipe).map_err(ServeError::Start)?;
         let peer = Peer::new(TransportKind::Pipe, self.service.server_id().clone());
         let ids = IdSource::seeded(RandomState::new().hash_one(()));
         let mut responder = Responder::new(self.service.clone(), peer, self.limits.clone(), ids)
             .with_account(self.budget.account());
-        let begun = Instant::now();
         if self.access_log.is_some() {
             responder.record_calls();
         }
-        let tell_time = |responder: &mut Responder| {
-            if self.access_log.is_some() {
-                responder.tell_time(begun.elapsed());
+        let (waker, sleeper) = sleeper();
+        let inbox = self.performer.inbox(waker);
+        let connection = Arc::new(Shared::new(responder, writer, self.access_log.clone()));
+        let served = converse(&connection, reader, inbox, &sleeper);
+        // A call that is under way has no other end.
+        connection.lock().hang_up();
+        served
+    }
+}
+
+/// Serves until the peer has closed its side, or nothing more can be read or written.
+fn converse<W: Write + Send + 'static>(
+    shared: &Arc<Shared<W>>,
+    reader: &mut impl Read,
+    mut inbox: Inbox,
+    sleeper: &Sleeper,
+) -> Result<(), ServeError> {
+    let mut ended = false;
+    let mut connection = shared.lock();
+    loop {
+        match connection.poll(&mut inbox) {
+            Ok(Next::Event(work)) => {
+                // Its logs are written from within the handler.
+                drop(connection);
+                let done = work.run_with_logs(shared.clone());
+                connection = shared.lock();
+                connection.complete(done)?;
             }
-        };
-        let mut ended = false;
-        let mut flush = |responder: &mut Responder| {
-            if let Some(log) = &self.access_log {
-                std::iter::from_fn(|| responder.poll_record()).for_each(|record| log.write(&record));
-            }
-            let Some(outbox) = responder.poll_transmit() else { return Ok(()) };
-            send(outbox, |slices| writer.write_vectored(slices))?;
-            writer.flush()
-        };
-        loop {
-            tell_time(&mut responder);
-            match responder.poll_work() {
-                Ok(Next::Event(work)) => {
-                    let done = work.run();
-                    tell_time(&mut responder);
-                    responder.complete(done)?;
-                }
-                Ok(Next::NeedInput) => {
-                    flush(&mut responder)?;
-                    match retry(|| reader.read(responder.read_buf()))? {
-                        0 => {
-                            ended = true;
-                            responder.receive_eof();
-                        }
-                        count => responder.advance(count),
+            Ok(Next::NeedInput) => {
+                connection.flush()?;
+                match retry(|| reader.read(connection.responder.read_buf()))? {
+                    0 => {
+                        ended = true;
+                        connection.responder.receive_eof();
                     }
+                    count => connection.responder.advance(count),
                 }
-                Ok(Next::NeedDrain | Next::NeedCommand) => flush(&mut responder)?,
-                Ok(Next::Closed) => return Ok(flush(&mut responder)?),
-                Err(error) => {
-                    flush(&mut responder)?;
-                    return if ended { Ok(()) } else { Err(error.into()) };
+            }
+            Ok(Next::Waiting) => {
+                connection.flush()?;
+                if !connection.take_arrivals(&mut inbox) {
+                    sleeper.wait();
                 }
+            }
+            Ok(Next::NeedDrain | Next::NeedCommand) => connection.flush()?,
+            Ok(Next::Closed) => return connection.flush(),
+            Err(error) => {
+                connection.flush()?;
+                return if ended { Ok(()) } else { Err(error.into()) };
             }
         }
     }

@@ -117,7 +117,10 @@ pub struct CallContext {
 /// Takes the logs of a handler while it runs. See [`Work::run_with_logs`](super::Work::run_with_logs).
 pub trait LogSink: Send + Sync {
     /// Takes a log, on the handler's thread.
-    fn log(&self, message: LogMessage);
+    ///
+    /// # Errors
+    /// The log, when it cannot be taken now: it and all that follow are kept until the handler returns.
+    fn log(&self, message: LogMessage) -> Result<(), LogMessage>;
 }
 
 /// What a call may make the process hold.
@@ -261,9 +264,13 @@ impl CallContext {
     /// Sends a log to the client, ahead of what the handler returns or emits next. In a unary call on a byte stream it
     /// is sent at once where the driver does so.
     pub fn log(&mut self, message: LogMessage) {
-        match &self.live_logs {
-            Some(sink) => sink.log(message),
-            None => self.logs.push(message),
+        let kept = match &self.live_logs {
+            Some(sink) => sink.log(message).err(),
+            None => Some(message),
+        };
+        if let Some(message) = kept {
+            self.live_logs = None;
+            self.logs.push(message);
         }
     }
 }

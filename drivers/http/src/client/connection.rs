@@ -92,7 +92,7 @@ impl Connection {
                 Ok(Next::NeedInput) => {
                     self.read(deadline).map_err(|error| FetchError::Io { error, sent: *sent })?
                 }
-                Ok(Next::NeedCommand | Next::NeedDrain | Next::Closed) => {
+                Ok(Next::NeedCommand | Next::Waiting | Next::NeedDrain | Next::Closed) => {
                     let error =
                         io::Error::new(ErrorKind::UnexpectedEof, "the connection ended without a response");
                     return Err(FetchError::Io { error, sent: *sent });

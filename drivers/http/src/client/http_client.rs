@@ -16,7 +16,7 @@ use std::time::Duration;
 use vgi_rpc_client::{CallError, Client};
 use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::Event;
-use vgi_rpc_protocol::http::UploadUrl;
+use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::http::capabilities::Capabilities;
 use vgi_rpc_protocol::http::client::{Caller, ResponseError, Session as SessionState, upload_urls};
 use vgi_rpc_protocol::wire::error::RpcError;

@@ -3,7 +3,7 @@
 use super::Route;
 use super::date::Date;
 use super::hosts::HostCheck;
-use super::work::{Begin, Done, Work, now};
+use super::work::{Done, Work, now};
 use crate::http1::server::{Connection as Machine, Event, Phase as MachinePhase};
 use crate::http1::{self, BodyKind, Limits, Outbox};
 use bytes::Bytes;
@@ -14,7 +14,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 use vgi_rpc_access_log::AccessLog;
-use vgi_rpc_protocol::http::{Body, Call, Endpoint};
+use vgi_rpc_effects::{Inbox, Performer};
+use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, Next as Needs, Transaction};
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::CallRecord;
 use vgi_rpc_reactor::{Expiry, Next, Origin, Phase};
@@ -30,6 +31,7 @@ pub(crate) struct Acceptor {
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) performer: Performer,
     pub(super) route: Option<Arc<Route>>,
     pub(super) hosts: Arc<HostCheck>,
     pub(super) date: Arc<Date>,
@@ -49,7 +51,12 @@ pub(crate) struct Connection {
     /// What the client makes this server hold is reserved in it.
     account: Account,
     remote_address: Option<String>,
+    waker: Waker,
     request: Request,
+    /// The body of the request is being read, since the transaction needs it.
+    reads_body: bool,
+    /// What becomes of the request's effects, once it has some.
+    inbox: Option<Inbox>,
     /// Records of calls whose responses are not sent yet.
     records: Vec<CallRecord>,
 }
@@ -62,14 +69,13 @@ enum Request {
     None,
     /// Its body is small, and is read first.
     Head(Parts),
-    /// Its body is of use.
-    Call(Call),
+    Transaction(Box<Transaction>),
 }
 
 impl vgi_rpc_reactor::Acceptor for Acceptor {
     type Machine = Connection;
 
-    fn accept(&self, origin: &Origin, _seed: u64, _waker: Waker) -> Connection {
+    fn accept(&self, origin: &Origin, _seed: u64, waker: Waker) -> Connection {
         let remote_address = match origin {
             Origin::Tcp(Some(address)) => Some(address.to_string()),
             _ => None,
@@ -80,7 +86,10 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
             machine: Machine::new(self.limits.clone()).with_account(account.clone()),
             account,
             remote_address,
+            waker,
             request: Request::None,
+            reads_body: false,
+            inbox: None,
             records: Vec::new(),
         }
     }
@@ -91,48 +100,32 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
 }
 
 impl Connection {
-    /// The work that an event asks for, if any. What needs none is answered here.
-    fn work(&mut self, event: Event) -> Option<Work> {
+    fn take_event(&mut self, event: Event) {
         match event {
             Event::Head(head, body) => self.head(head, body),
             Event::Body(body) => match std::mem::take(&mut self.request) {
                 Request::Head(head) => self.begin(head, Some(body)),
-                Request::Call(call) => Some(Work::Run(call, Body::Whole(body))),
-                Request::None => None,
+                request => self.give_body(request, Body::Whole(body)),
             },
             Event::BodyTooLarge(_) => match std::mem::take(&mut self.request) {
-                Request::Call(call) => Some(Work::Run(call, Body::TooLarge)),
-                Request::Head(_) | Request::None => {
-                    self.reject(StatusCode::PAYLOAD_TOO_LARGE);
-                    None
-                }
+                Request::Head(_) | Request::None => self.reject(StatusCode::PAYLOAD_TOO_LARGE),
+                request => self.give_body(request, Body::TooLarge),
             },
             Event::BodyOverBudget(error) => match std::mem::take(&mut self.request) {
-                Request::Call(call) => Some(Work::Run(call, Body::OverBudget(error))),
-                Request::Head(_) | Request::None => {
-                    self.reject(StatusCode::SERVICE_UNAVAILABLE);
-                    None
-                }
+                Request::Head(_) | Request::None => self.reject(StatusCode::SERVICE_UNAVAILABLE),
+                request => self.give_body(request, Body::OverBudget(error)),
             },
-            Event::Malformed(error) => {
-                self.reject(error.status());
-                None
-            }
-            Event::Aborted(_) => {
-                self.request = Request::None;
-                None
-            }
+            Event::Malformed(error) => self.reject(error.status()),
+            Event::Aborted(_) => self.request = Request::None,
         }
     }
 
-    fn head(&mut self, head: Parts, body: BodyKind) -> Option<Work> {
+    fn head(&mut self, head: Parts, body: BodyKind) {
         if !self.shared.hosts.allows(&head.headers) {
-            self.respond(misdirected());
-            return None;
+            return self.respond(misdirected());
         }
         if let Some(response) = self.shared.route.as_ref().and_then(|route| route(&head)) {
-            self.respond(response.map(|body| vec![body]));
-            return None;
+            return self.respond(response.map(|body| vec![body]));
         }
         match body {
             BodyKind::None => self.begin(head, Some(Bytes::new())),
@@ -140,48 +133,85 @@ impl Connection {
             BodyKind::Length(length) if length <= SMALL_BODY && !head.headers.contains_key(EXPECT) => {
                 self.request = Request::Head(head);
                 self.read_body(SMALL_BODY);
-                None
             }
             _ => self.begin(head, None),
         }
     }
 
-    /// Has a head looked at, right here unless that may wait: then a request that needs no handler is answered
-    /// even if every thread is at work.
-    fn begin(&mut self, head: Parts, body: Option<Bytes>) -> Option<Work> {
-        let waits = self.shared.endpoint.may_wait(&head);
-        let begin = Begin {
-            endpoint: self.shared.endpoint.clone(),
-            head,
-            remote: self.remote_address.clone(),
+    fn begin(&mut self, head: Parts, body: Option<Bytes>) {
+        let arrival = Arrival {
+            now: now(),
+            remote_address: self.remote_address.clone(),
             account: self.account.clone(),
         };
-        if waits {
-            return Some(match body {
-                None => Work::Begin(begin),
-                Some(body) => Work::Whole(begin, body),
-            });
+        let mut transaction = Box::new(self.shared.endpoint.begin(head, arrival));
+        if let Some(body) = body {
+            transaction.receive_body(Body::Whole(body));
         }
-        match (begin.run(), body) {
-            (Done::ReadBody(call), Some(body)) => return Some(Work::Run(call, Body::Whole(body))),
-            (done, _) => self.take(done),
-        }
-        None
+        self.request = Request::Transaction(transaction);
     }
 
-    fn take(&mut self, done: Done) {
-        match done {
-            Done::ReadBody(call) => {
-                self.read_body(call.max_body_bytes());
-                self.request = Request::Call(call);
+    fn give_body(&mut self, request: Request, body: Body) {
+        if let Request::Transaction(mut transaction) = request {
+            transaction.receive_body(body);
+            self.request = Request::Transaction(transaction);
+        }
+    }
+
+    /// Takes the request under way as far as it goes here. `None` if what it needs is to be read.
+    fn drive(&mut self) -> Option<Next<Work>> {
+        let Request::Transaction(transaction) = &mut self.request else { return None };
+        if let Some(inbox) = &mut self.inbox {
+            while let Some(arrival) = inbox.poll() {
+                match arrival {
+                    vgi_rpc_effects::Arrival::Data(id, data) => transaction.receive_effect_data(id, data),
+                    vgi_rpc_effects::Arrival::Completed(id, completion) => {
+                        transaction.complete_effect(id, completion);
+                    }
+                }
             }
-            Done::Answer(answer) => {
+        }
+        let next = transaction.poll(now(), &self.waker);
+        while let Some(event) = transaction.poll_effect() {
+            // Of its own, since each request numbers its effects from the beginning.
+            let inbox = self.inbox.get_or_insert_with(|| self.shared.performer.inbox(self.waker.clone()));
+            inbox.handle(event);
+        }
+        match next {
+            Needs::NeedBody => {
+                let most = transaction.max_body_bytes();
+                if !self.reads_body {
+                    self.reads_body = true;
+                    self.read_body(most);
+                }
+                None
+            }
+            Needs::Work(work) => Some(Next::Work(Work { work, access_log: self.shared.access_log.clone() })),
+            Needs::Waiting => Some(Next::Waiting),
+            Needs::Answer(answer) => {
+                self.end_request();
                 self.records.extend(answer.record);
                 self.respond(answer.response);
                 // The response is counted where it waits to be sent.
                 drop(answer.memory);
+                None
             }
-            Done::Failed => self.reject(StatusCode::INTERNAL_SERVER_ERROR),
+            Needs::Over => {
+                self.end_request();
+                None
+            }
+        }
+    }
+
+    fn end_request(&mut self) {
+        self.request = Request::None;
+        self.inbox = None;
+        self.reads_body = false;
+    }
+
+    fn write_records(&mut self) {
+        if let Some(log) = &self.shared.access_log {
+            self.records.drain(..).for_each(|record| log.write(&record));
         }
     }
 
@@ -203,7 +233,7 @@ impl Connection {
     }
 
     fn reject(&mut self, status: StatusCode) {
-        self.request = Request::None;
+        self.end_request();
         let rejected = self.machine.reject(status);
         debug_assert!(rejected.is_ok(), "a request waits for its answer: {rejected:?}");
     }
@@ -258,18 +288,23 @@ impl vgi_rpc_reactor::Machine for Connection {
     }
 
     fn complete(&mut self, done: Done) {
-        self.take(done);
+        if let Request::Transaction(transaction) = &mut self.request {
+            match done.take() {
+                Some(done) => transaction.complete(done),
+                None => transaction.lose_work(),
+            }
+        }
     }
 
     fn expire(&mut self, phase: Phase, reason: Expiry) {
-        if let Phase::Head | Phase::Body = phase {
-            self.request = Request::None;
-            // Nothing to answer is no error here: the connection is closed all the same.
-            let _ = self.machine.reject(match reason {
-                Expiry::Timeout => StatusCode::REQUEST_TIMEOUT,
-                Expiry::Memory => StatusCode::SERVICE_UNAVAILABLE,
-            });
-        }
+        let status = match (reason, phase) {
+            (_, Phase::Idle | Phase::Stream) => return,
+            (Expiry::Timeout, Phase::Head | Phase::Body) => StatusCode::REQUEST_TIMEOUT,
+            (Expiry::Timeout, Phase::Waiting) | (Expiry::Memory, _) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        self.end_request();
+        // Nothing to answer is no error here: the connection is closed all the same.
+        let _ = self.machine.reject(status);
     }
 
     fn drain(&mut self) {
@@ -278,31 +313,35 @@ impl vgi_rpc_reactor::Machine for Connection {
 
     fn poll(&mut self) -> Next<Work> {
         loop {
+            if let Some(next) = self.drive() {
+                return next;
+            }
+            // What was answered here counts as a step, so that one client's many requests do not keep others waiting.
+            if self.machine.buffered_output() > 0 {
+                return Next::NeedDrain;
+            }
             match self.machine.poll_event() {
-                http1::Next::Event(event) => {
-                    if let Some(work) = self.work(event) {
-                        return Next::Work(work);
-                    }
-                    // What was answered here counts as a step, so that one client's many requests do not keep
-                    // others waiting.
-                    if self.machine.buffered_output() > 0 {
-                        return Next::NeedDrain;
-                    }
-                }
+                http1::Next::Event(event) => self.take_event(event),
                 http1::Next::NeedInput => return Next::NeedInput,
                 http1::Next::NeedDrain => return Next::NeedDrain,
-                // The work that answers the request is out, and nothing comes before it is completed.
-                http1::Next::NeedCommand => return Next::Waiting,
+                http1::Next::NeedCommand | http1::Next::Waiting => {
+                    debug_assert!(false, "a request without an answer has a transaction");
+                    return Next::Close;
+                }
                 http1::Next::Closed if self.machine.should_linger() => return Next::LingeringClose,
                 http1::Next::Closed => return Next::Close,
             }
         }
     }
 
+    fn hang_up(&mut self) {
+        // Its call ends with it, unless it is at work: then its result is logged.
+        self.end_request();
+        self.write_records();
+    }
+
     fn poll_transmit(&mut self) -> Option<&mut Outbox> {
-        if let Some(log) = &self.shared.access_log {
-            self.records.drain(..).for_each(|record| log.write(&record));
-        }
+        self.write_records();
         self.machine.poll_transmit()
     }
 }

@@ -3,7 +3,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `connection` | one connection, as the event loop drives it |
-//! | `work` | what is done away from the socket: authentication, handlers |
+//! | `work` | what is done away from the socket: decoding, handlers |
 //! | `hosts` | which `Host` a request may name |
 //! | `address` | where a server listens |
 //! | `date` | the `Date` of every response |
@@ -29,8 +29,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use vgi_rpc_access_log::AccessLog;
+use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::memory::Budget;
+use vgi_rpc_protocol::service::TransportKind;
+use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_reactor::{BindError, Ended, GiveWay, Handle, Listener, Options};
 
 /// A server could not be bound, or could not go on.
@@ -43,6 +46,9 @@ pub enum ServerError {
     /// The system refused something else that a server needs.
     #[error("the server cannot go on: {0}")]
     Io(io::Error),
+    /// Start-up work of a protocol failed; nothing was served.
+    #[error("the service could not be started: {0}")]
+    Start(RpcError),
     /// An allowed host is not one.
     #[error(
         "expected an allowed host without a port, such as example.org, 192.0.2.7 or [2001:db8::1], got {0:?}"
@@ -69,6 +75,7 @@ pub struct Server {
     limits: http1::Limits,
     budget: Budget,
     access_log: Option<AccessLog>,
+    performer: Performer,
     route: Option<Arc<Route>>,
     allowed_hosts: AllowedHosts,
     options: Options,
@@ -92,6 +99,7 @@ impl Server {
             limits: http1::Limits::default(),
             budget: vgi_rpc_memory::default_budget(),
             access_log: None,
+            performer: Performer::none(),
             route: None,
             allowed_hosts: AllowedHosts::Default,
             options,
@@ -117,6 +125,14 @@ impl Server {
         self
     }
 
+    /// Sets what performs the effects of requests, such as the questions of an
+    /// [authenticator](vgi_rpc_protocol::http::auth::AuthRequest::ask) and making upload URLs. Servers may share one. Default:
+    /// nothing does, and an effect fails.
+    pub fn effects(mut self, performer: Performer) -> Self {
+        self.performer = performer;
+        self
+    }
+
     /// Answers some requests beside the endpoint's: those that the function gives a response to. It sees a
     /// request's head, and is asked first; it must not take long.
     pub fn route(
@@ -136,7 +152,7 @@ impl Server {
 
     /// Sets how many threads may run handlers, at least 1. Default 64. A thread is started only when those that
     /// there are have not kept up for a millisecond, and ends after 10 s without work. While all of them are at work,
-    /// requests that [need no thread](Endpoint::may_wait) are still answered, such as those for the server's health.
+    /// requests that need no handler are still answered, such as those for the server's health.
     pub fn threads(mut self, threads: usize) -> Self {
         self.options.threads = threads.max(1);
         self
@@ -210,6 +226,7 @@ impl Server {
             limits: self.limits.clone(),
             budget: self.budget.clone(),
             access_log: self.access_log.clone(),
+            performer: self.performer.clone(),
             route: self.route.clone(),
             hosts: Arc::new(hosts),
             date: Arc::new(Date::default()),
@@ -243,11 +260,14 @@ impl Bound {
         self.server.handle()
     }
 
-    /// Serves until told to end. Handlers that still run then are left to their threads, and cannot answer any more.
+    /// Does the service's start-up work and serves until it is told to end. Handlers that still run then are left to their threads, and cannot answer any more.
     ///
     /// # Errors
-    /// When the system refuses what the server cannot do without. What happens on one connection is no error.
+    /// When start-up work fails, or the system refuses what the server cannot do without. What happens on one connection is
+    /// no error.
     pub fn run(self) -> Result<Ended, ServerError> {
+        let service = self.server.acceptor().endpoint.service();
+        service.start(TransportKind::Http).map_err(ServerError::Start)?;
         Ok(self.server.run()?)
     }
 }

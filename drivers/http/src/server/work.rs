@@ -1,85 +1,49 @@
-//! What is done away from the socket: authentication, decoding, handlers.
+//! What is done away from the socket: start-up work, decoding, handlers.
 
-use bytes::Bytes;
-use http::request::Parts;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use vgi_rpc_protocol::http::{Answer, Arrival, Begun, Body, Call, Endpoint};
-use vgi_rpc_protocol::memory::Account;
+use vgi_rpc_access_log::AccessLog;
+use vgi_rpc_protocol::http;
 
 /// One step of a request.
 #[derive(Debug)]
-pub(crate) enum Work {
-    /// Look at the head, and say whether the body is of use.
-    Begin(Begin),
-    /// Answer a request that is there whole.
-    Whole(Begin, Bytes),
-    /// Answer a request whose head was looked at.
-    Run(Call, Body),
+pub(crate) struct Work {
+    pub(super) work: http::Work,
+    pub(super) access_log: Option<AccessLog>,
 }
 
-/// What a step gave.
+/// What a step gave; nothing if something panicked that should not.
 #[derive(Debug)]
-pub(crate) enum Done {
-    /// The body is to be read.
-    ReadBody(Call),
-    Answer(Answer),
-    /// Something panicked that should not.
-    Failed,
+pub(crate) struct Done {
+    done: Option<http::Done>,
+    access_log: Option<AccessLog>,
 }
 
 impl vgi_rpc_reactor::Work for Work {
     type Done = Done;
 
-    /// What a handler does wrong is an error of its call. Whatever else panics, such as an authenticator, costs its
-    /// own request.
+    /// What a handler does wrong is an error of its call. Whatever else panics costs its own request.
     fn run(self) -> Done {
-        guard(|| match self {
-            Self::Begin(begin) => begin.take(),
-            Self::Whole(begin, body) => match begin.take() {
-                Done::ReadBody(call) => run(call, Body::Whole(body)),
-                done => done,
-            },
-            Self::Run(call, body) => run(call, body),
-        })
+        let Self { work, access_log } = self;
+        Done { done: catch_unwind(AssertUnwindSafe(|| work.run(&now))).ok(), access_log }
     }
 }
 
-/// What looking at a request's head takes.
-#[derive(Debug)]
-pub(crate) struct Begin {
-    pub(super) endpoint: Arc<Endpoint>,
-    pub(super) head: Parts,
-    pub(super) remote: Option<String>,
-    pub(super) account: Account,
+impl Done {
+    /// What the step gave.
+    pub(super) fn take(mut self) -> Option<http::Done> {
+        self.done.take()
+    }
 }
 
-impl Begin {
-    /// Looks at the head on this thread.
-    pub(super) fn run(self) -> Done {
-        guard(|| self.take())
-    }
-
-    fn take(self) -> Done {
-        let arrival = Arrival { now: now(), remote_address: self.remote, account: self.account };
-        match self.endpoint.begin(self.head, arrival) {
-            Begun::Answer(answer) => Done::Answer(answer),
-            Begun::Call(call) => Done::ReadBody(call),
+impl Drop for Done {
+    /// The client has gone, and the call is logged all the same.
+    fn drop(&mut self) {
+        let record = self.done.as_mut().and_then(http::Done::take_record);
+        if let (Some(log), Some(record)) = (&self.access_log, record) {
+            log.write(&record);
         }
     }
-}
-
-fn guard(step: impl FnOnce() -> Done) -> Done {
-    catch_unwind(AssertUnwindSafe(step)).unwrap_or(Done::Failed)
-}
-
-fn run(call: Call, body: Body) -> Done {
-    let body = match body {
-        Body::Whole(bytes) if bytes.len() as u64 > call.max_body_bytes() => Body::TooLarge,
-        body => body,
-    };
-    Done::Answer(call.run(body).answer(now()))
 }
 
 /// The time since the Unix epoch.

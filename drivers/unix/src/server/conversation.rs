@@ -1,9 +1,13 @@
-//! The protocol of one connection as the event loop drives it: a responder, and what of it takes a clock or a file.
+//! The protocol of one connection as the event loop drives it: a responder, and what of it takes a clock, a file or
+//! threads.
 
 use super::ServiceAcceptor;
+use super::live_logs::LiveLogs;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 use vgi_rpc_access_log::AccessLog;
+use vgi_rpc_effects::{Arrival, Inbox};
 use vgi_rpc_protocol::ipc::Outbox;
 use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_protocol::service::{self, Done, Peer, Responder, TransportKind};
@@ -17,6 +21,10 @@ use vgi_rpc_reactor::{Acceptor, Expiry, Machine, Next, Origin, Phase, Work};
 pub(crate) struct Conversation {
     responder: Responder,
     account: Account,
+    /// What becomes of the effects of its calls.
+    inbox: Inbox,
+    /// What the handler that runs has logged.
+    live_logs: Arc<LiveLogs>,
     /// Where calls are recorded, and the time that their records count from.
     log: Option<(AccessLog, Instant)>,
     /// An invocation was completed since the responder was last idle: what is open now is a stream.
@@ -27,20 +35,23 @@ pub(crate) struct Conversation {
 
 /// An invocation of a handler.
 #[derive(Debug)]
-pub(crate) struct Invocation(service::Work);
+pub(crate) struct Invocation {
+    work: service::Work,
+    live_logs: Arc<LiveLogs>,
+}
 
 impl Work for Invocation {
     type Done = Done;
 
     fn run(self) -> Done {
-        self.0.run()
+        self.work.run_with_logs(self.live_logs)
     }
 }
 
 impl Acceptor for ServiceAcceptor {
     type Machine = Conversation;
 
-    fn accept(&self, origin: &Origin, seed: u64, _waker: Waker) -> Conversation {
+    fn accept(&self, origin: &Origin, seed: u64, waker: Waker) -> Conversation {
         let peer = peer(origin, &self.service);
         let ids = IdSource::seeded(seed);
         let account = self.budget.account();
@@ -50,7 +61,9 @@ impl Acceptor for ServiceAcceptor {
         if log.is_some() {
             responder.record_calls();
         }
-        Conversation { responder, account, log, in_call: false, is_broken: false }
+        let inbox = self.performer.inbox(waker.clone());
+        let live_logs = Arc::new(LiveLogs::new(waker));
+        Conversation { responder, account, inbox, live_logs, log, in_call: false, is_broken: false }
     }
 
     fn memory_refusals(&self) -> u64 {
@@ -77,6 +90,23 @@ impl Conversation {
         if let Some((_, started)) = &self.log {
             self.responder.tell_time(started.elapsed());
         }
+    }
+
+    fn write_records(&mut self) {
+        if let Some((log, _)) = &self.log {
+            std::iter::from_fn(|| self.responder.poll_record()).for_each(|record| log.write(&record));
+        }
+    }
+
+    /// Takes in what has come from other threads.
+    fn take_arrivals(&mut self) {
+        while let Some(arrival) = self.inbox.poll() {
+            match arrival {
+                Arrival::Data(id, data) => self.responder.receive_effect_data(id, data),
+                Arrival::Completed(id, completion) => self.responder.complete_effect(id, completion),
+            }
+        }
+        self.live_logs.drain(|log| self.responder.log(&log));
     }
 }
 
@@ -118,19 +148,39 @@ impl Machine for Conversation {
         self.account.held()
     }
 
-    fn expire(&mut self, _: Phase, reason: Expiry) {
-        if reason == Expiry::Memory {
-            let text = "the server needs the memory that this message takes: it came too slowly";
-            let error = RpcError::status(Code::ResourceExhausted, text);
-            self.tell_time();
-            // Where nothing can be said, the connection is closed without a word.
-            let _ = self.responder.abandon(error);
+    fn expire(&mut self, phase: Phase, reason: Expiry) {
+        let error = match (reason, phase) {
+            (Expiry::Timeout, Phase::Idle) => return,
+            (Expiry::Timeout, Phase::Waiting) => {
+                let text = "the call waited too long for what the server needs from outside";
+                RpcError::status(Code::DeadlineExceeded, text)
+            }
+            (Expiry::Timeout, _) => {
+                let text = "the rest of the message or stream did not come in time";
+                RpcError::status(Code::DeadlineExceeded, text)
+            }
+            (Expiry::Memory, _) => {
+                let text = "the server needs the memory that this message takes: it came too slowly";
+                RpcError::status(Code::ResourceExhausted, text)
+            }
+        };
+        self.tell_time();
+        if self.responder.abandon(error).is_err() {
+            // Nothing can be said, and the connection is closed without a word.
+            self.hang_up();
         }
+    }
+
+    fn hang_up(&mut self) {
+        self.tell_time();
+        self.responder.hang_up();
+        self.write_records();
     }
 
     fn complete(&mut self, done: Done) {
         self.in_call = true;
         self.tell_time();
+        self.take_arrivals();
         self.is_broken |= self.responder.complete(done).is_err();
     }
 
@@ -139,24 +189,31 @@ impl Machine for Conversation {
             return Next::Close;
         }
         self.tell_time();
-        match self.responder.poll_work() {
-            Ok(Polled::Event(work)) => Next::Work(Invocation(work)),
+        self.take_arrivals();
+        let next = self.responder.poll_work();
+        while let Some(event) = self.responder.poll_effect() {
+            self.inbox.handle(event);
+        }
+        match next {
+            Ok(Polled::Event(work)) => Next::Work(Invocation { work, live_logs: self.live_logs.clone() }),
             Ok(Polled::NeedInput) => {
                 self.in_call &= !self.responder.is_idle();
                 Next::NeedInput
             }
             Ok(Polled::NeedDrain) => Next::NeedDrain,
-            // An invocation is out, and nothing comes before it is completed.
-            Ok(Polled::NeedCommand) => Next::Waiting,
+            // Logs of a handler that runs are sent before more are taken.
+            Ok(Polled::NeedCommand | Polled::Waiting) if self.responder.poll_transmit().is_some() => {
+                Next::NeedDrain
+            }
+            // An invocation is out, or an effect.
+            Ok(Polled::NeedCommand | Polled::Waiting) => Next::Waiting,
             Ok(Polled::Closed) => Next::Close,
             Err(_) => Next::LingeringClose,
         }
     }
 
     fn poll_transmit(&mut self) -> Option<&mut Outbox> {
-        if let Some((log, _)) = &self.log {
-            std::iter::from_fn(|| self.responder.poll_record()).for_each(|record| log.write(&record));
-        }
+        self.write_records();
         self.responder.poll_transmit()
     }
 }

@@ -3,8 +3,10 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `conversation` | one connection's protocol, as the event loop drives it |
+//! | `live_logs` | logs that are sent while their handler runs |
 
 mod conversation;
+mod live_logs;
 
 use std::io;
 use std::path::Path;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use vgi_rpc_access_log::AccessLog;
+use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Service, TransportKind};
@@ -66,6 +69,7 @@ pub(crate) struct ServiceAcceptor {
     limits: Limits,
     budget: Budget,
     access_log: Option<AccessLog>,
+    performer: Performer,
     /// The time that records count from.
     started: Instant,
 }
@@ -77,6 +81,7 @@ pub struct Server {
     limits: Limits,
     budget: Budget,
     access_log: Option<AccessLog>,
+    performer: Performer,
     options: Options,
     threaded: bool,
     /// As it was set.
@@ -91,6 +96,7 @@ impl Server {
             limits: Limits::default(),
             budget: vgi_rpc_memory::default_budget(),
             access_log: None,
+            performer: Performer::none(),
             options: Options::default(),
             threaded: true,
             first_byte_timeout: None,
@@ -113,6 +119,14 @@ impl Server {
     /// Has every call written to an access log, before its answer is sent.
     pub fn access_log(mut self, log: impl Into<Option<AccessLog>>) -> Self {
         self.access_log = log.into();
+        self
+    }
+
+    /// Sets what performs the effects of calls, such as the questions of
+    /// [admission](vgi_rpc_protocol::service::ServiceBuilder::admit). Servers may share one. Default: nothing does, and an
+    /// effect fails.
+    pub fn effects(mut self, performer: Performer) -> Self {
+        self.performer = performer;
         self
     }
 
@@ -241,6 +255,7 @@ impl Server {
             limits: self.limits.clone(),
             budget: self.budget.clone(),
             access_log: self.access_log.clone(),
+            performer: self.performer.clone(),
             started: Instant::now(),
         };
         Ok(Bound { server: vgi_rpc_reactor::Bound::new(listener, acceptor, options)? })

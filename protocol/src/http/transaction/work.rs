@@ -1,7 +1,7 @@
 //! What of a request is run on a thread that may take its time.
 
 use super::calling::Calling;
-use crate::service::{Service, TransportKind};
+use crate::service::{CallRecord, Service, TransportKind};
 use crate::wire::error::RpcError;
 use std::fmt;
 use std::sync::Arc;
@@ -48,6 +48,17 @@ impl Work {
                 Outcome::Called(calling)
             }
         })
+    }
+}
+
+impl Done {
+    /// Takes the record of a call that is over, for when there is no transaction any more that could be given this: its
+    /// client has gone.
+    pub fn take_record(&mut self) -> Option<CallRecord> {
+        match &mut self.0 {
+            Outcome::Called(calling) => calling.take_answer()?.record,
+            Outcome::Started(_) => None,
+        }
     }
 }
 
