@@ -166,6 +166,20 @@ fn a_machine_that_wakes_itself_goes_on() {
 }
 
 #[test]
+fn a_machine_that_wakes_itself_without_end_holds_up_nobody() {
+    let mut options = options(|_| {});
+    options.threads = 1;
+    let running = Running::new(options);
+    let mut spinning = running.connect();
+    spinning.send("spin\n");
+    until("it spins", || running.world.polls.load(Ordering::SeqCst) > 100);
+    let mut client = running.connect();
+    for _ in 0..20 {
+        assert_eq!(client.ask("echo on"), "on\n");
+    }
+}
+
+#[test]
 fn waking_a_connection_that_is_closed_does_nothing() {
     let running = Running::new(options(|_| {}));
     let mut client = running.connect();
@@ -183,6 +197,7 @@ fn waking_a_connection_that_is_closed_does_nothing() {
     assert!(running.world.polls.load(Ordering::SeqCst) < polls + 10);
 
     // Nor does a waker keep a server alive, or miss one.
+    until("it is gone", || running.handle.connections() == 0);
     let (_client, waiting) = parked(&running);
     let world = running.world.clone();
     running.handle.stop();

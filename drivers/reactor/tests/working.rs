@@ -52,9 +52,41 @@ fn much_output_flows_as_its_peer_reads_it() {
     running.world.gate.wait_for(1);
     // The socket takes a part of it.
     thread::sleep(Duration::from_millis(200));
+    let began = Instant::now();
     assert_eq!(client.line().len(), MUCH + 1);
+    assert!(began.elapsed() < PATIENCE / 2, "not only when the work gave up waiting");
     running.world.gate.open();
     assert_eq!(client.line(), "done\n");
+}
+
+#[test]
+fn output_from_before_the_work_flows_while_it_is_out() {
+    let running = Running::new(options(|_| {}));
+    let mut client = running.connect();
+    client.send("flood-wait 20000\n");
+    running.world.gate.wait_for(1);
+    thread::sleep(Duration::from_millis(100));
+    let began = Instant::now();
+    assert_eq!(client.line().len(), 20_000 * 1024 + 1);
+    assert!(began.elapsed() < PATIENCE / 2, "not only when the work gave up waiting");
+    running.world.gate.open();
+    assert_eq!(client.line(), "waited\n");
+}
+
+#[test]
+fn a_machine_that_closes_while_its_work_is_out_is_not_called_again() {
+    let running = Running::new(options(|_| {}));
+    let mut client = running.connect();
+    client.send("tell close\n");
+    assert_eq!(client.rest(), "");
+    running.world.gate.open();
+    // The server waits for the peer to close.
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(running.handle.connections(), 1);
+    drop(client);
+    until("it is gone", || running.world.machines.load(Ordering::SeqCst) == 0);
+    let called = [&running.world.completed, &running.world.hung_up];
+    assert_eq!(called.map(|count| count.load(Ordering::SeqCst)), [0, 0]);
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub struct World {
     /// Machines that there are.
     pub machines: Arc<AtomicUsize>,
     pub polls: Arc<AtomicUsize>,
+    pub completed: Arc<AtomicUsize>,
     pub waits: Waits,
     /// Machines are woken as soon as there is a waker.
     pub wakes_at_once: Arc<AtomicBool>,
@@ -49,6 +50,7 @@ impl Acceptor for World {
         Lines {
             told: Told::new(waker),
             waits: false,
+            spins: false,
             is_at_work: false,
             world: self.clone(),
             origin: *origin,
@@ -111,6 +113,8 @@ pub struct Lines {
     told: Told,
     /// It waits for that.
     waits: bool,
+    /// It wakes itself at every poll.
+    spins: bool,
     is_at_work: bool,
 }
 
@@ -219,6 +223,10 @@ impl Lines {
                 self.waits = true;
                 self.world.waits.park(&self.told);
             }
+            "spin" => {
+                self.waits = true;
+                self.spins = true;
+            }
             // The machine wakes itself, before it says that it waits.
             "nudge" => {
                 self.waits = true;
@@ -250,6 +258,13 @@ impl Lines {
                 let segment = Bytes::from(vec![b'x'; 1 << 10]);
                 (0..rest.parse().unwrap()).for_each(|_| self.output.push(segment.clone()));
                 self.say("");
+            }
+            // So many segments that are still to be sent when the work begins.
+            "flood-wait" => {
+                let segment = Bytes::from(vec![b'x'; 1 << 10]);
+                (0..rest.parse().unwrap()).for_each(|_| self.output.push(segment.clone()));
+                self.say("");
+                return Some(Task::Wait(self.world.gate.clone()));
             }
             "quit" => {
                 self.say("bye");
@@ -313,6 +328,7 @@ impl Machine for Lines {
 
     fn complete(&mut self, done: String) {
         assert!(self.is_at_work, "a work is completed once");
+        self.world.completed.fetch_add(1, Ordering::SeqCst);
         self.is_at_work = false;
         self.say_told();
         self.say(&done);
@@ -335,6 +351,9 @@ impl Machine for Lines {
     fn poll(&mut self) -> Next<Task> {
         self.world.polls.fetch_add(1, Ordering::SeqCst);
         if self.is_at_work {
+            if self.told.is_to_close() {
+                return Next::LingeringClose;
+            }
             self.say_told();
             return if self.output.has_remaining() { Next::NeedDrain } else { Next::Waiting };
         }
@@ -347,6 +366,9 @@ impl Machine for Lines {
             }
             if self.waits {
                 self.waits = !self.say_told();
+                if self.spins {
+                    self.told.wake();
+                }
                 if self.waits {
                     return Next::Waiting;
                 }

@@ -25,6 +25,11 @@ impl Told {
         self.waker.wake_by_ref();
     }
 
+    /// True if the last line says so.
+    pub(super) fn is_to_close(&self) -> bool {
+        self.lines.lock().unwrap().last().is_some_and(|line| line == "close")
+    }
+
     pub(super) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.lines.lock().unwrap())
     }
