@@ -98,7 +98,7 @@ impl Response {
                     self.body = true;
                     told.push(format!("body {}", body.escape_ascii()));
                 }
-                Ok(Next::NeedDrain) => panic!("a client's machine never waits for its output"),
+                Ok(Next::NeedDrain | Next::Waiting) => panic!("a client's machine waits for bytes alone"),
                 Ok(Next::NeedInput) => {
                     assert!(!self.body && self.error.is_none() && !machine.can_reuse());
                     return;

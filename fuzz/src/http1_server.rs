@@ -98,7 +98,7 @@ impl Session {
                     assert!((1..=MOST_LENT).contains(&machine.read_buf().len()));
                     return;
                 }
-                Next::NeedCommand => panic!("every event was answered"),
+                Next::NeedCommand | Next::Waiting => panic!("every event was answered"),
                 Next::Closed => {
                     assert_eq!((machine.phase(), machine.buffered_output()), (Phase::Closing, 0));
                     assert!(machine.poll_transmit().is_none());

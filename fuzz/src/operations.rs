@@ -196,6 +196,7 @@ impl Pair {
             }
             Next::NeedDrain => drain(self.server.poll_transmit(), &mut self.down),
             Next::NeedInput | Next::NeedCommand => {}
+            Next::Waiting => panic!("the service asks for no effect"),
             Next::Closed => panic!("nobody closed the connection"),
         }
     }

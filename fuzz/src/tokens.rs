@@ -156,6 +156,8 @@ fn mint(kind: Kind, age: u64, contents: &[u8], nonce: [u8; NONCE_BYTES]) -> (Str
                 input_schema: contents.slice(half..),
                 stream_id: String::from_utf8_lossy(&contents).into_owned(),
                 response_limit: half.is_multiple_of(2).then_some(half as u64),
+                is_producer: half.is_multiple_of(3),
+                call_state: contents.slice(half..),
             };
             (call.seal(keys, binding, nonce).expect("it is small"), Opened::Call(call))
         }

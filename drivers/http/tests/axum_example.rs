@@ -12,6 +12,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{Request, StatusCode};
 use std::sync::Arc;
 use tower::ServiceExt;
+use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::http::headers::ARROW_STREAM;
@@ -40,7 +41,7 @@ fn send(request: Request<Body>) -> (StatusCode, Bytes) {
         .unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     runtime.block_on(async {
-        let response = example::router(endpoint).oneshot(request).await.unwrap();
+        let response = example::router(endpoint, Performer::none()).oneshot(request).await.unwrap();
         assert!(response.headers().contains_key("x-request-id"), "the endpoint answered, and not axum");
         let (head, body) = response.into_parts();
         (head.status, to_bytes(body, usize::MAX).await.unwrap())
@@ -100,7 +101,7 @@ fn the_application_keeps_its_own_page() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let service = Service::builder("server-1").protocol(Protocol::new("test.Empty.v1")).build().unwrap();
     let endpoint = Endpoint::builder(Arc::new(service), |_| {}).build().unwrap();
-    let answered = runtime.block_on(example::router(endpoint).oneshot(page)).unwrap();
+    let answered = runtime.block_on(example::router(endpoint, Performer::none()).oneshot(page)).unwrap();
     assert_eq!(answered.status(), StatusCode::OK);
     assert!(!answered.headers().contains_key("vgi-supported-encodings"), "the endpoint was not asked");
 }

@@ -10,9 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+use vgi_rpc_effects::Performer;
 use vgi_rpc_http::client::HttpOptions;
-use vgi_rpc_http::{Server, system_entropy};
+use vgi_rpc_http::{Server, ServerError, system_entropy};
+use vgi_rpc_protocol::effect::{Completion, Question, Request};
 use vgi_rpc_protocol::http::Endpoint;
+use vgi_rpc_protocol::http::auth::AuthRequest;
 use vgi_rpc_protocol::service::{AuthContext, Method, Protocol, Service};
 use vgi_rpc_protocol::wire::error::RpcError;
 
@@ -91,24 +94,34 @@ fn many_requests_of_one_client_delay_no_other() {
     calls.open_gate();
 }
 
+/// What the authenticator asks.
+struct WhoIsThis;
+
 #[test]
-fn an_authenticator_that_waits_delays_only_those_that_it_is_asked_about() {
+fn an_authenticator_that_asks_takes_no_handlers_thread_and_delays_only_its_own_requests() {
     let calls = Calls::default();
     let asked = Arc::new(AtomicUsize::new(0));
     let (release, released) = mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
     let counted = asked.clone();
-    let endpoint = calls.endpoint().authenticate(move |_: &vgi_rpc_protocol::http::auth::AuthRequest<'_>| {
-        counted.fetch_add(1, Ordering::AcqRel);
-        let _ = released.lock().unwrap().recv();
+    let endpoint = calls.endpoint().authenticate(move |request: &AuthRequest<'_>| {
+        request.ask("who", || Question::new(WhoIsThis))?;
         Ok(AuthContext::anonymous())
     });
-    let running = Running::new(&Server::new(endpoint.build().unwrap()).threads(1));
+    let performer = Performer::new(move |request: &Request| {
+        let Request::Question(question) = request else { panic!("{request:?}") };
+        assert!(question.payload::<WhoIsThis>().is_some());
+        counted.fetch_add(1, Ordering::AcqRel);
+        let _ = released.lock().unwrap().recv();
+        Completion::value(())
+    });
+    let server = Server::new(endpoint.build().unwrap()).threads(1).effects(performer.threads(1));
+    let running = Running::new(&server);
     let mut client = running.connect();
     assert_eq!(health(&mut client).status, 200);
     let mut first = running.connect();
     first.send(ask("GET", "/"));
-    until("the authenticator is asked", || asked.load(Ordering::Acquire) == 1);
+    until("the question is asked", || asked.load(Ordering::Acquire) == 1);
     let mut second = running.connect();
     second.send(ask("GET", "/nothing"));
     for (method, path, status) in [
@@ -130,49 +143,36 @@ fn an_authenticator_that_waits_delays_only_those_that_it_is_asked_about() {
 }
 
 /// A server of which the start-up work is this.
-fn starting(work: impl Fn() -> Result<(), RpcError> + Send + Sync + 'static) -> Running {
+fn starting(work: impl Fn() -> Result<(), RpcError> + Send + Sync + 'static) -> Server {
     let protocol = Protocol::new(PROTOCOL)
         .method(Method::new("nothing").unary(|_, _| Ok(())))
         .on_serve_start(move |_| work());
     let service = Arc::new(Service::builder("test-server").protocol(protocol).build().unwrap());
-    Running::new(&Server::new(Endpoint::builder(service, system_entropy).build().unwrap()))
+    Server::new(Endpoint::builder(service, system_entropy).build().unwrap())
 }
 
 #[test]
-fn a_start_that_fails_is_an_error_everywhere() {
-    let attempts = Arc::new(AtomicUsize::new(0));
-    let counted = attempts.clone();
-    let running = starting(move || match counted.fetch_add(1, Ordering::AcqRel) {
-        0..5 => Err(RpcError::runtime_error("as asked")),
+fn a_start_that_fails_is_the_servers_error_and_is_tried_again_by_the_next_server() {
+    let attempts = AtomicUsize::new(0);
+    let server = starting(move || match attempts.fetch_add(1, Ordering::AcqRel) {
+        0 => Err(RpcError::runtime_error("as asked")),
         _ => Ok(()),
     });
-    for (method, path) in [
-        ("GET", "/health"),
-        ("OPTIONS", "/health"),
-        ("GET", "/"),
-        ("GET", "/nothing"),
-        ("GET", "/.well-known/x"),
-    ] {
-        assert_eq!(running.connect().call(ask(method, path)).status, 500, "{method} {path}");
-    }
-    for _ in 0..3 {
-        assert_eq!(health(&mut running.connect()).status, 200);
-    }
-    assert_eq!(attempts.load(Ordering::Acquire), 6);
+    let error = server.bind_tcp("127.0.0.1:0").unwrap().run().unwrap_err();
+    assert!(matches!(&error, ServerError::Start(error) if error.message() == "as asked"), "{error:?}");
+    assert_eq!(health(&mut Running::new(&server).connect()).status, 200);
 }
 
 #[test]
-fn a_start_that_waits_holds_up_no_thread_that_polls() {
+fn requests_are_answered_when_the_start_is_done() {
     let (release, released) = mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
-    let running = starting(move || {
+    let running = Running::new(&starting(move || {
         let _ = released.lock().unwrap().recv();
         Ok(())
-    });
+    }));
     let mut waiting = running.connect();
     waiting.send(ask("GET", "/health"));
-    let mut malformed = running.connect();
-    assert_eq!(malformed.call("GARBAGE\r\n\r\n").status, 400);
     waiting.expect_silence(A_WHILE);
     drop(release);
     assert_eq!(waiting.answer().status, 200);

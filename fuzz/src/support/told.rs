@@ -18,6 +18,8 @@ pub enum Rest {
     NeedDrain,
     /// Nothing: all is done.
     Closed,
+    /// Nothing: it waits for an effect.
+    Waiting,
     /// Nothing: it has failed.
     Failed(ConnectionError),
 }
@@ -30,6 +32,7 @@ impl Rest {
             Ok(Next::NeedInput) => Err(Self::NeedInput),
             Ok(Next::NeedCommand) => Err(Self::NeedCommand),
             Ok(Next::NeedDrain) => Err(Self::NeedDrain),
+            Ok(Next::Waiting) => Err(Self::Waiting),
             Ok(Next::Closed) => Err(Self::Closed),
             Err(error) => Err(Self::Failed(error)),
         }

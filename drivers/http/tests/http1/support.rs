@@ -94,7 +94,7 @@ fn answer(connection: &mut Connection, transcript: &mut Transcript) {
                 drain(connection, transcript);
                 return;
             }
-            Next::NeedCommand => panic!("every event was answered"),
+            Next::NeedCommand | Next::Waiting => panic!("every event was answered"),
             Next::Closed => {
                 transcript.closed = true;
                 return;
