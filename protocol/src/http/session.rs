@@ -156,7 +156,7 @@ impl CallSession {
     }
 
     /// Ends the session, as a request for that asks. That there is none looks the same to the client.
-    pub(super) fn end(mut self: Box<Self>) -> Reply {
+    pub(super) fn end(mut self) -> Reply {
         match self.held.take() {
             Some(held) => {
                 held.close();
@@ -181,7 +181,7 @@ impl Drop for CallSession {
 
 impl CallSession {
     /// Tells the client what became of its session, and gives the same for the record.
-    pub(crate) fn finish(mut self: Box<Self>, reply: &mut Reply) -> (SessionAction, Option<String>) {
+    pub(crate) fn finish(mut self, reply: &mut Reply) -> (SessionAction, Option<String>) {
         if let Some(mut token) =
             self.token.take().as_deref().and_then(|token| HeaderValue::from_str(token).ok())
         {

@@ -63,13 +63,14 @@ pub(crate) struct Connection {
 
 /// The request under way.
 #[derive(Debug, Default)]
+#[expect(clippy::large_enum_variant, reason = "a box is an allocation for each request")]
 enum Request {
     /// None, or none that anything is to be remembered of.
     #[default]
     None,
     /// Its body is small, and is read first.
     Head(Parts),
-    Transaction(Box<Transaction>),
+    Transaction(Transaction),
 }
 
 impl vgi_rpc_reactor::Acceptor for Acceptor {
@@ -144,7 +145,7 @@ impl Connection {
             remote_address: self.remote_address.clone(),
             account: self.account.clone(),
         };
-        let mut transaction = Box::new(self.shared.endpoint.begin(head, arrival));
+        let mut transaction = self.shared.endpoint.begin(head, arrival);
         if let Some(body) = body {
             transaction.receive_body(Body::Whole(body));
         }

@@ -41,6 +41,7 @@ pub(super) struct Calling {
     tokens: Reservation,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a call under way is in a box already")]
 enum Stage {
     Body(Bytes),
     Called(Call, ResponseBody),

@@ -94,6 +94,10 @@ pub struct Answer {
 
 /// What a [`Transaction`] needs next.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is moved once, and a box is an allocation for each request"
+)]
 pub enum Next {
     /// The body: see [`Transaction::receive_body`].
     NeedBody,
