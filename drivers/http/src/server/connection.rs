@@ -63,7 +63,6 @@ pub(crate) struct Connection {
 
 /// The request under way.
 #[derive(Debug, Default)]
-#[expect(clippy::large_enum_variant, reason = "a box is an allocation for each request")]
 enum Request {
     /// None, or none that anything is to be remembered of.
     #[default]
