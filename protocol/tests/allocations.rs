@@ -15,15 +15,21 @@ use common::messages::Header;
 use common::scenarios::{count, echo, tick};
 use common::service::responder;
 use common::streams::{END_OF_STREAM, stream_of};
+use http::Request;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
 use vgi_rpc_protocol::client::{Call, CallKind, Connection};
+use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, Next as HttpNext};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Item, MessageError, Metadata, ReadError, Reader, decode_batch};
 use vgi_rpc_protocol::service::{Method, Peer, Protocol, Responder, Service, TransportKind};
 use vgi_rpc_protocol::{IdSource, Limits, Next};
 
 /// Allocations of one `echo_string` call through a responder that has answered such calls before.
 const ALLOCATIONS_OF_A_SMALL_CALL: u64 = 8;
+/// As [`ALLOCATIONS_OF_A_SMALL_CALL`], through an endpoint.
+const ALLOCATIONS_OF_A_SMALL_HTTP_CALL: u64 = 22;
 /// Allocations of one turn of a producer that emits one number, on a stream that is open.
 const ALLOCATIONS_OF_A_SMALL_TURN: u64 = 6;
 
@@ -87,6 +93,36 @@ fn a_small_call_takes_few_allocations() {
     assert!(taken.count_total <= ALLOCATIONS_OF_A_SMALL_CALL, "{}", taken.count_total);
     assert_eq!(taken.count_current, 0, "nothing is kept");
     assert!(taken.bytes_total < 16 << 10, "{} bytes", taken.bytes_total);
+}
+
+#[test]
+fn a_small_call_over_http_takes_few_allocations() {
+    let (server, request) = echo_string();
+    let endpoint = Endpoint::builder(server.service().clone(), |memory| memory.fill(7)).build().unwrap();
+    let head = Request::post("/ConformanceService/echo_string")
+        .header("content-type", "application/vnd.apache.arrow.stream")
+        .header("accept-encoding", "zstd")
+        .header("x-request-id", "0123456789abcdef")
+        .body(())
+        .unwrap();
+    let mut heads: Vec<_> = (0..40).map(|_| head.clone().into_parts().0).collect();
+    let taken = steady(|| {
+        let head = heads.pop().unwrap();
+        let arrival = Arrival { now: Duration::from_secs(1_800_000_000), ..Arrival::default() };
+        let mut transaction = endpoint.begin(head, arrival);
+        transaction.receive_body(Body::Whole(request.clone()));
+        loop {
+            match transaction.poll(Duration::from_secs(1_800_000_000), Waker::noop()) {
+                HttpNext::Work(work) => {
+                    transaction.complete(work.run(&|| Duration::from_secs(1_800_000_000)));
+                }
+                HttpNext::Answer(answer) => return assert_eq!(answer.response.status(), 200),
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    println!("{} allocations, {} bytes, for a small call over HTTP", taken.count_total, taken.bytes_total);
+    assert!(taken.count_total <= ALLOCATIONS_OF_A_SMALL_HTTP_CALL, "{}", taken.count_total);
 }
 
 #[test]

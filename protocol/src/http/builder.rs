@@ -335,6 +335,8 @@ impl EndpointBuilder {
         Ok(Arc::new(Endpoint {
             keys,
             calls: CallCache::new(self.cached_calls, settings.token_lifetime.unwrap_or(UNBOUNDED_CALL)),
+            writers: Mutex::default(),
+            schemas: Arc::default(),
             sessions,
             authenticator,
             refuser: Refuser::new(proxy_headers, challenge.transpose()?),

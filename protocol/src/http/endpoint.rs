@@ -11,9 +11,10 @@ use super::token::{Binding, CallCache, KeyRing};
 use super::transaction::Refusal;
 use super::unauthorized::Refuser;
 use super::visit::Visit;
-use crate::ipc::EncodedSchema;
+use crate::ipc::{EncodedSchema, KnownSchemas};
 use crate::memory::{Account, OverBudget, Reservation};
 use crate::server::ResponseWriter;
+use crate::service::context::RequestId;
 use crate::service::{Peer, ResponseBudget, Service, TransportKind};
 use crate::wire::error::RpcError;
 use crate::{IdSource, Limits};
@@ -22,7 +23,7 @@ use http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The most bytes of a request's body where nothing else is said: what clients accept of a response by default. A
@@ -49,6 +50,10 @@ pub struct Endpoint {
     pub(super) settings: Settings,
     pub(super) keys: KeyRing,
     pub(super) calls: CallCache<ResolvedCall>,
+    /// Those that no request has.
+    pub(super) writers: Mutex<Vec<ResponseWriter>>,
+    /// Of requests.
+    pub(super) schemas: Arc<KnownSchemas>,
     pub(super) sessions: Option<Sessions>,
     pub(super) authenticator: Option<Box<dyn Authenticator>>,
     pub(super) refuser: Refuser,
@@ -204,7 +209,7 @@ impl Endpoint {
         peer.remote_address = remote_address;
         let mut visit = Visit {
             now,
-            request_id: String::new(),
+            request_id: RequestId::default(),
             peer: Arc::new(peer),
             budget: ResponseBudget::default(),
             coding: None,
@@ -252,11 +257,32 @@ impl Endpoint {
     }
 
     pub(super) fn writer(&self, visit: &Visit, protocol: &str, method: &str) -> ResponseWriter {
-        let id = self.service.server_id().clone();
-        let mut writer = ResponseWriter::new(id, self.service.include_tracebacks(), &visit.account);
-        writer.request_id.push_str(&visit.request_id);
+        let kept = self.writers().pop();
+        let mut writer = match kept {
+            Some(writer) => writer.with_account(&visit.account),
+            None => {
+                let id = self.service.server_id().clone();
+                ResponseWriter::new(id, self.service.include_tracebacks(), &visit.account)
+            }
+        };
+        writer.request_id.push_str(visit.request_id.as_str());
         writer.set_origin(protocol, method);
         writer
+    }
+
+    /// Keeps a writer for the next request: what it holds is small, and making it anew takes several allocations.
+    pub(super) fn keep_writer(&self, mut writer: ResponseWriter) {
+        const MOST: usize = 64;
+        writer.forget_call();
+        let mut writers = self.writers();
+        if writers.len() < MOST {
+            writers.push(writer);
+        }
+    }
+
+    fn writers(&self) -> MutexGuard<'_, Vec<ResponseWriter>> {
+        // Pushing and popping leave nothing half done.
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Undoes a body's content coding, within the limit that holds for decoded bodies too.
@@ -285,7 +311,7 @@ impl Endpoint {
                 reply.headers.insert(header, HeaderValue::from_static(coding.as_str()));
             }
         }
-        if let Ok(id) = HeaderValue::from_str(&visit.request_id) {
+        if let Ok(id) = HeaderValue::from_maybe_shared(visit.request_id.as_bytes().clone()) {
             reply.headers.insert(headers::REQUEST_ID, id);
         }
         for (name, value) in &self.capabilities {
@@ -306,15 +332,15 @@ impl Endpoint {
     }
 
     /// The client's correlation id, unless it is unreasonable; else a new one.
-    fn request_id(&self, visit: &Visit) -> String {
+    fn request_id(&self, visit: &Visit) -> RequestId {
         const LONGEST: usize = 256;
         match visit.header(headers::REQUEST_ID) {
-            Some(id) if !id.is_empty() && id.len() <= LONGEST => id.to_owned(),
+            Some(id) if !id.is_empty() && id.len() <= LONGEST => RequestId::new(id),
             _ => {
                 let mut id = String::with_capacity(16);
                 // Drawing an id leaves nothing half done.
                 self.request_ids.lock().unwrap_or_else(PoisonError::into_inner).next_into(&mut id);
-                id
+                RequestId::new(id)
             }
         }
     }

@@ -50,6 +50,11 @@ pub(crate) fn is_media_type(headers: &HeaderMap, expected: &str) -> bool {
 
 /// Adds to `Vary` the names of request headers that the response depends on. RFC 9110, section 12.5.5.
 pub(crate) fn vary(response: &mut HeaderMap, names: &[&HeaderName]) {
+    if *names == [&http::header::ACCEPT_ENCODING, &ACCEPT_ENCODING] && !response.contains_key(VARY) {
+        // As every answer with a body has it.
+        response.insert(VARY, HeaderValue::from_static("accept-encoding, x-vgi-accept-encoding"));
+        return;
+    }
     let listed = response.get(VARY).and_then(|value| value.to_str().ok()).into_iter();
     let all: Vec<&str> = listed.chain(names.iter().map(|name| name.as_str())).collect();
     if let Ok(value) = HeaderValue::try_from(all.join(", ")) {

@@ -3,6 +3,7 @@
 use super::coding::Coding;
 use super::token::Identity;
 use crate::memory::Account;
+use crate::service::context::RequestId;
 use crate::service::{AuthContext, Peer, ResponseBudget};
 use http::request::Parts;
 use std::fmt;
@@ -15,7 +16,7 @@ pub(crate) struct Visit {
     /// When the request came, since the Unix epoch.
     pub(crate) now: Duration,
     /// The client's correlation id, or one made for the request.
-    pub(crate) request_id: String,
+    pub(crate) request_id: RequestId,
     /// Where the client is and, once that is established, who.
     pub(crate) peer: Arc<Peer>,
     pub(crate) budget: ResponseBudget,
@@ -33,7 +34,7 @@ impl fmt::Debug for Visit {
         f.debug_struct("Visit")
             .field("method", &self.head.method)
             .field("path", &self.head.uri.path())
-            .field("request_id", &self.request_id)
+            .field("request_id", &self.request_id.as_str())
             .field("peer", &self.peer)
             .finish_non_exhaustive()
     }

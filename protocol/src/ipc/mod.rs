@@ -33,6 +33,7 @@
 // | `null_slots` | text under nulls, which may be any bytes |
 // | `relaid` | bodies that are compressed or misaligned, laid out anew |
 // | `schema` | a schema decoded, or encoded once and sent many times |
+// | `known` | schemas that the readers of one server share |
 // | `schema_cost` | what a schema takes, before it is decoded |
 // | `zones` | time zones without a name in schemas that were received |
 // | `encoder`, `layout` | batches to messages |
@@ -48,6 +49,7 @@ mod envelope;
 mod error;
 mod flat;
 mod frames;
+mod known;
 mod layout;
 pub mod metadata;
 mod nodes;
@@ -62,6 +64,7 @@ mod zones;
 
 pub use encoder::BatchEncoder;
 pub use error::{EncodeError, FramingError, MessageError, ReadError};
+pub(crate) use known::KnownSchemas;
 pub use metadata::Metadata;
 pub use outbox::{Outbox, Segment};
 pub use reader::{Item, Reader};

@@ -8,6 +8,7 @@ use super::envelope::{Envelope, MessageType};
 use super::error::{FramingError, MessageError, ReadError};
 use super::flat;
 use super::frames::{Frames, Head};
+use super::known::KnownSchemas;
 use super::metadata::Metadata;
 use super::relaid::Relayer;
 use super::schema::{ReceivedSchema, Shape};
@@ -51,6 +52,8 @@ pub struct Reader {
     /// A message whose body has not arrived yet.
     pending: Option<Envelope>,
     cache: Vec<(Box<[u8]>, Arc<ReceivedSchema>)>,
+    /// Shared with other readers, in place of the cache.
+    known: Option<Arc<KnownSchemas>>,
     scratch: Vec<u8>,
     relayer: Relayer,
     arrays: Arrays,
@@ -82,6 +85,7 @@ impl Reader {
             stream: Stream::default(),
             pending: None,
             cache: Vec::new(),
+            known: None,
             scratch: Vec::new(),
             relayer: Relayer::default(),
             arrays: Arrays::default(),
@@ -89,6 +93,12 @@ impl Reader {
             error: None,
             passed_over: None,
         }
+    }
+
+    /// Looks schemas up among those that other readers of the same limits have read, instead of in a cache of its own.
+    pub(crate) fn sharing(mut self, known: Arc<KnownSchemas>) -> Self {
+        self.known = Some(known);
+        self
     }
 
     /// True between streams, with nothing of the next one there: where a peer may close the connection.
@@ -287,7 +297,14 @@ impl Reader {
         if let Some((_, schema)) = self.cache.iter().find(|(bytes, _)| **bytes == header[..]) {
             return Ok(schema.clone());
         }
+        if let Some(schema) = self.known.as_ref().and_then(|known| known.get(&header)) {
+            return Ok(schema);
+        }
         let schema = Arc::new(ReceivedSchema::decode(envelope, &self.limits, &self.account)?);
+        if let Some(known) = &self.known {
+            known.insert(&header, &schema);
+            return Ok(schema);
+        }
         let is_small = header.len() <= MAX_CACHED_HEADER && schema.reserved_bytes() <= MAX_CACHED_BYTES;
         if is_small && self.limits.max_cached_schemas > 0 {
             if self.cache.len() >= self.limits.max_cached_schemas {

@@ -124,6 +124,19 @@ impl ReceivedSchema {
         &self.schema
     }
 
+    /// The same, held on no budget.
+    pub(crate) fn unreserved(&self) -> Self {
+        Self {
+            schema: self.schema.clone(),
+            nullable: self.nullable.clone(),
+            shape: self.shape,
+            dictionaries: self.dictionaries.clone(),
+            flat: self.flat,
+            text_bytes: self.text_bytes,
+            reservation: Reservation::default(),
+        }
+    }
+
     /// Bytes that are reserved for it.
     pub(crate) fn reserved_bytes(&self) -> usize {
         self.reservation.bytes()

@@ -39,6 +39,12 @@ impl ResponseWriter {
         }
     }
 
+    /// The same with nothing written, whose output is reserved in this account.
+    pub(crate) fn with_account(mut self, account: &Account) -> Self {
+        self.outbox = Outbox::with_account(account);
+        self
+    }
+
     /// What follows belongs to no call that was answered before.
     pub(crate) fn forget_call(&mut self) {
         self.request_id.clear();

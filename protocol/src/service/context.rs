@@ -9,6 +9,7 @@ use crate::memory::Account;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
+use bytes::Bytes;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -104,7 +105,7 @@ pub struct CallContext {
     pub(crate) method: Arc<Method>,
     pub(crate) peer: Arc<Peer>,
     /// The id that the server made, when the request came without one.
-    pub(crate) made_id: Option<Box<str>>,
+    pub(crate) made_id: Option<RequestId>,
     pub(crate) metadata: Metadata,
     pub(crate) logs: Vec<LogMessage>,
     /// Takes logs at once, while a handler runs that may send them so.
@@ -121,6 +122,25 @@ pub trait LogSink: Send + Sync {
     /// # Errors
     /// The log, when it cannot be taken now: it and all that follow are kept until the handler returns.
     fn log(&self, message: LogMessage) -> Result<(), LogMessage>;
+}
+
+/// The id of a request, whose clones share its bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequestId(Bytes);
+
+impl RequestId {
+    pub(crate) fn new(id: impl Into<String>) -> Self {
+        Self(id.into().into())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        // It was made of a text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
 }
 
 /// What a call may make the process hold.
@@ -156,7 +176,7 @@ impl CallContext {
     pub(crate) fn new(
         method: Arc<Method>,
         peer: Arc<Peer>,
-        made_id: Option<Box<str>>,
+        made_id: Option<RequestId>,
         metadata: Metadata,
         bounds: Arc<Bounds>,
     ) -> Self {
@@ -192,7 +212,7 @@ impl CallContext {
     /// Correlates the call with its logs and errors.
     pub fn request_id(&self) -> &str {
         let own = self.metadata.get_str(keys::REQUEST_ID);
-        self.made_id.as_deref().or(own).unwrap_or_default()
+        self.made_id.as_ref().map(RequestId::as_str).or(own).unwrap_or_default()
     }
 
     /// Metadata of the request, whole.

@@ -1,7 +1,7 @@
 //! A server's connection together with the service that answers its calls.
 
 use super::call::{Blame, Call, Carrier, Scope, Step, Streams, given_up};
-use super::context::{Bounds, CallContext, Peer};
+use super::context::{Bounds, CallContext, Peer, RequestId};
 use super::host::Service;
 use super::info::{MethodInfo, MethodKind, ProtocolInfo};
 use super::record::CallRecord;
@@ -304,7 +304,7 @@ impl Responder {
             }
         };
         self.connection.set_origin(method.protocol(), &method.info().name);
-        let made_id = self.connection.made_request_id().map(Into::into);
+        let made_id = self.connection.made_request_id().map(RequestId::new);
         let Request { batch, metadata } = request;
         let context =
             CallContext::new(method.clone(), self.peer.clone(), made_id, metadata, self.bounds.clone());

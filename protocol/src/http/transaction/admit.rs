@@ -35,8 +35,9 @@ impl From<Reply> for Admitted {
 impl Endpoint {
     /// Says what a request is for, or answers it. `may_ask` is false when its authenticator has asked enough.
     pub(super) fn admit(&self, visit: &mut Visit, found: &Found, may_ask: bool) -> Admitted {
-        let path = visit.head.uri.path().to_owned();
-        let place = self.route(&path);
+        // A clone shares the bytes.
+        let uri = visit.head.uri.clone();
+        let place = self.route(uri.path());
         if visit.head.method == Method::OPTIONS {
             return self.options(visit, &place).into();
         }

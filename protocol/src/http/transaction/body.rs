@@ -1,7 +1,7 @@
 //! Reading the Arrow stream that a request's body is.
 
 use super::Refusal;
-use crate::Limits;
+use crate::http::endpoint::Endpoint;
 use crate::ipc::{FramingError, Item, MessageError, Metadata, ReadError, Reader};
 use crate::memory::Account;
 use crate::wire::error::RpcError;
@@ -12,11 +12,12 @@ use http::StatusCode;
 /// The batch that a request's body has to begin with. The rest of the stream means nothing, but must be sound as far
 /// as it goes: a body that was cut is not what the client said.
 pub(super) fn read(
+    endpoint: &Endpoint,
     body: Bytes,
-    limits: &Limits,
     account: &Account,
 ) -> Result<(RecordBatch, Metadata), Refusal> {
-    read_stream(body, limits, account).map_err(|error| {
+    let reader = Reader::with_account(endpoint.limits().clone(), account.clone());
+    read_stream(reader.sharing(endpoint.schemas.clone()), body).map_err(|error| {
         let status = match error {
             ReadError::Message(MessageError::OverBudget(_))
             | ReadError::Framing(FramingError::OverBudget(_)) => StatusCode::SERVICE_UNAVAILABLE,
@@ -26,12 +27,7 @@ pub(super) fn read(
     })
 }
 
-fn read_stream(
-    body: Bytes,
-    limits: &Limits,
-    account: &Account,
-) -> Result<(RecordBatch, Metadata), ReadError> {
-    let mut reader = Reader::with_account(limits.clone(), account.clone());
+fn read_stream(mut reader: Reader, body: Bytes) -> Result<(RecordBatch, Metadata), ReadError> {
     reader.receive(body);
     let mut first = None;
     loop {

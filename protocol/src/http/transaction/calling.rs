@@ -140,7 +140,7 @@ impl Calling {
             return Err((StatusCode::NOT_FOUND, error).into());
         };
         let body = endpoint.decode(&self.visit, body)?;
-        let (batch, metadata) = read(body, endpoint.limits(), &self.visit.account)?;
+        let (batch, metadata) = read(&endpoint, body, &self.visit.account)?;
         match self.part {
             Part::Unary | Part::Init => self.begin(hosted, batch, metadata, kind),
             Part::Exchange => self.resume(hosted, batch, metadata, kind),
@@ -253,13 +253,13 @@ impl Calling {
             MethodKind::Stream(_) => EncodedSchema::empty(),
         };
         let (endpoint, account) = (self.endpoint.clone(), self.visit.account.clone());
-        ResponseBody::new(endpoint, writer, account, name, self.visit.budget, error_schema)
+        ResponseBody::new(endpoint, writer, account, self.method.clone(), self.visit.budget, error_schema)
     }
 
     fn context(&mut self, metadata: Metadata, response: &ResponseBody) -> CallContext {
         let Visit { account, peer, request_id, .. } = &*self.visit;
         let bounds = Bounds { limits: self.endpoint.shared_limits(), account: account.clone() };
-        let made_id = Some(request_id.as_str().into());
+        let made_id = Some(request_id.clone());
         let mut context =
             CallContext::new(self.method.clone(), peer.clone(), made_id, metadata, Arc::new(bounds));
         context.budget = response.budget();
@@ -277,7 +277,7 @@ impl Calling {
         let Visit { peer, now, request_id, request_bytes, .. } = &*self.visit;
         let name = &self.method.info().name;
         let mut record = CallRecord::begin(&hosted.info, name, kind, peer, batch, *now);
-        record.request_id = request_id.clone();
+        record.request_id = request_id.as_str().to_owned();
         record.stream_id = response.stream_id().map(str::to_owned);
         record.http = Some(Box::new(HttpRecord { request_bytes: *request_bytes, ..HttpRecord::default() }));
         record
@@ -308,6 +308,7 @@ impl Calling {
                 http.session_id = id;
             }
         }
+        self.endpoint.keep_writer(response.into_writer());
         let record = scope.end(clock());
         self.tokens = Reservation::default();
         self.stage = Stage::Answered(Box::new(Answer { response: response_, memory, record }));

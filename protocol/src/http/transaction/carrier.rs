@@ -11,9 +11,9 @@ use crate::http::token::{Binding, CallToken, Cursor, SealError};
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::Account;
 use crate::server::{InputStream, ResponseWriter};
-use crate::service::ResponseBudget;
 use crate::service::call::{Blame, Carrier};
 use crate::service::work::{OpenStream, guard};
+use crate::service::{Method, ResponseBudget};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
@@ -27,7 +27,7 @@ pub(super) struct ResponseBody {
     endpoint: Arc<Endpoint>,
     writer: ResponseWriter,
     account: Account,
-    method: Box<str>,
+    method: Arc<Method>,
     budget: ResponseBudget,
     /// The schema of an error that takes the place of a whole body.
     error_schema: EncodedSchema,
@@ -60,7 +60,7 @@ impl ResponseBody {
         endpoint: Arc<Endpoint>,
         writer: ResponseWriter,
         account: Account,
-        method: &str,
+        method: Arc<Method>,
         budget: ResponseBudget,
         error_schema: EncodedSchema,
     ) -> Self {
@@ -68,7 +68,7 @@ impl ResponseBody {
             endpoint,
             writer,
             account,
-            method: method.into(),
+            method,
             budget,
             error_schema,
             now: Duration::ZERO,
@@ -109,6 +109,10 @@ impl ResponseBody {
         });
     }
 
+    pub(super) fn into_writer(self) -> ResponseWriter {
+        self.writer
+    }
+
     pub(super) fn budget(&self) -> ResponseBudget {
         self.budget
     }
@@ -131,7 +135,7 @@ impl ResponseBody {
         if self.failed {
             return Ok((reply.failed(), None));
         }
-        match budget::check(self.budget, &self.method, reply.len()) {
+        match budget::check(self.budget, &self.method.info().name, reply.len()) {
             Ok(()) => Ok((reply, None)),
             Err(error) => {
                 drop(reply);
@@ -233,7 +237,7 @@ impl Carrier for ResponseBody {
             // It takes all of its turns in this response, which ends it when there are too many.
             let limit = self.budget.limit.unwrap_or(DEFAULT_BODY_BYTES);
             let budget = ResponseBudget { limit: Some(limit), ..self.budget };
-            return budget::check(budget, &self.method, self.writer.outbox.len() as u64);
+            return budget::check(budget, &self.method.info().name, self.writer.outbox.len() as u64);
         }
         let state = guard(|| opened.state.save())?;
         // The state is sealed once and coded as text once, which makes it longer by a third.

@@ -39,7 +39,7 @@ static SCHEMA: LazyLock<Result<EncodedSchema, ArrowError>> = LazyLock::new(|| {
 /// How many URLs a request asks for.
 pub(super) fn requested(endpoint: &Endpoint, visit: &Visit, body: Bytes) -> Result<usize, Refusal> {
     let body = endpoint.decode(visit, body)?;
-    let (batch, metadata) = read(body, endpoint.limits(), &visit.account)?;
+    let (batch, metadata) = read(endpoint, body, &visit.account)?;
     let request = Request { batch, metadata };
     request.validate().map_err(bad_request)?;
     if request.method() != METHOD {
