@@ -81,6 +81,7 @@ fn serve_http(
         .access_log(access_log)
         .allowed_hosts(hosts)
         .budget(options.budget())
+        .on_start_failure(|error| eprintln!("vgi-rpc-conformance-rust: the service does not start: {error}"))
         .end_on_signals(true);
     if let Some(url) = &options.http().fake_storage {
         server = server.effects(Performer::new(Storage::new(url)));

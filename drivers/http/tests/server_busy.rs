@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_effects::Performer;
 use vgi_rpc_http::client::HttpOptions;
-use vgi_rpc_http::{Server, ServerError, system_entropy};
+use vgi_rpc_http::{Server, system_entropy};
 use vgi_rpc_protocol::effect::{Completion, Question, Request};
 use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::http::auth::AuthRequest;
@@ -142,37 +142,57 @@ fn an_authenticator_that_asks_takes_no_handlers_thread_and_delays_only_its_own_r
     assert_eq!(asked.load(Ordering::Acquire), 2);
 }
 
-/// A server of which the start-up work is this.
-fn starting(work: impl Fn() -> Result<(), RpcError> + Send + Sync + 'static) -> Server {
+/// A server of which the start-up work is this, and how often it was told that the work failed.
+fn starting(work: impl Fn() -> Result<(), RpcError> + Send + Sync + 'static) -> (Running, Arc<AtomicUsize>) {
     let protocol = Protocol::new(PROTOCOL)
         .method(Method::new("nothing").unary(|_, _| Ok(())))
         .on_serve_start(move |_| work());
     let service = Arc::new(Service::builder("test-server").protocol(protocol).build().unwrap());
-    Server::new(Endpoint::builder(service, system_entropy).build().unwrap())
+    let failures = Arc::new(AtomicUsize::new(0));
+    let counted = failures.clone();
+    let server = Server::new(Endpoint::builder(service, system_entropy).build().unwrap());
+    let server = server.on_start_failure(move |error| {
+        assert_eq!(error.message(), "as asked");
+        counted.fetch_add(1, Ordering::AcqRel);
+    });
+    (Running::new(&server), failures)
 }
 
 #[test]
-fn a_start_that_fails_is_the_servers_error_and_is_tried_again_by_the_next_server() {
-    let attempts = AtomicUsize::new(0);
-    let server = starting(move || match attempts.fetch_add(1, Ordering::AcqRel) {
-        0 => Err(RpcError::runtime_error("as asked")),
+fn a_start_that_fails_is_an_error_everywhere() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = attempts.clone();
+    let (running, failures) = starting(move || match counted.fetch_add(1, Ordering::AcqRel) {
+        0..5 => Err(RpcError::runtime_error("as asked")),
         _ => Ok(()),
     });
-    let error = server.bind_tcp("127.0.0.1:0").unwrap().run().unwrap_err();
-    assert!(matches!(&error, ServerError::Start(error) if error.message() == "as asked"), "{error:?}");
-    assert_eq!(health(&mut Running::new(&server).connect()).status, 200);
+    for (method, path) in [
+        ("GET", "/health"),
+        ("OPTIONS", "/health"),
+        ("GET", "/"),
+        ("GET", "/nothing"),
+        ("GET", "/.well-known/x"),
+    ] {
+        assert_eq!(running.connect().call(ask(method, path)).status, 500, "{method} {path}");
+    }
+    for _ in 0..3 {
+        assert_eq!(health(&mut running.connect()).status, 200);
+    }
+    assert_eq!((attempts.load(Ordering::Acquire), failures.load(Ordering::Acquire)), (6, 5));
 }
 
 #[test]
-fn requests_are_answered_when_the_start_is_done() {
+fn a_start_that_waits_holds_up_no_thread_that_polls() {
     let (release, released) = mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
-    let running = Running::new(&starting(move || {
+    let (running, _) = starting(move || {
         let _ = released.lock().unwrap().recv();
         Ok(())
-    }));
+    });
     let mut waiting = running.connect();
     waiting.send(ask("GET", "/health"));
+    let mut malformed = running.connect();
+    assert_eq!(malformed.call("GARBAGE\r\n\r\n").status, 400);
     waiting.expect_silence(A_WHILE);
     drop(release);
     assert_eq!(waiting.answer().status, 200);

@@ -14,7 +14,10 @@ const MAX_SCHEMAS: usize = 64;
 
 /// The last schemas that were read, the last used first. All readers that share it have the same limits.
 #[derive(Default)]
-pub(crate) struct KnownSchemas(Mutex<VecDeque<(Box<[u8]>, Arc<ReceivedSchema>)>>);
+pub(crate) struct KnownSchemas(Mutex<VecDeque<Known>>);
+
+/// The bytes of a schema's header, and what they decode to.
+type Known = (Box<[u8]>, Arc<ReceivedSchema>);
 
 impl KnownSchemas {
     /// The schema of these header bytes, if it is known.
@@ -39,7 +42,7 @@ impl KnownSchemas {
         known.push_front((header.into(), schema));
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(Box<[u8]>, Arc<ReceivedSchema>)>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Known>> {
         // Nothing that can panic leaves the queue half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

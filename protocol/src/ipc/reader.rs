@@ -297,12 +297,12 @@ impl Reader {
         if let Some((_, schema)) = self.cache.iter().find(|(bytes, _)| **bytes == header[..]) {
             return Ok(schema.clone());
         }
-        if let Some(schema) = self.known.as_ref().and_then(|known| known.get(&header)) {
+        if let Some(schema) = self.known.as_ref().and_then(|known| known.get(header)) {
             return Ok(schema);
         }
         let schema = Arc::new(ReceivedSchema::decode(envelope, &self.limits, &self.account)?);
         if let Some(known) = &self.known {
-            known.insert(&header, &schema);
+            known.insert(header, &schema);
             return Ok(schema);
         }
         let is_small = header.len() <= MAX_CACHED_HEADER && schema.reserved_bytes() <= MAX_CACHED_BYTES;

@@ -1,9 +1,9 @@
 //! One connection as the event loop drives it: the HTTP/1.1 machine, and the endpoint that answers its requests.
 
-use super::Route;
 use super::date::Date;
 use super::hosts::HostCheck;
 use super::work::{Done, Work, now};
+use super::{OnStartFailure, Route};
 use crate::http1::server::{Connection as Machine, Event, Phase as MachinePhase};
 use crate::http1::{self, BodyKind, Limits, Outbox};
 use bytes::Bytes;
@@ -32,6 +32,7 @@ pub(crate) struct Acceptor {
     pub(super) budget: Budget,
     pub(super) access_log: Option<AccessLog>,
     pub(super) performer: Performer,
+    pub(super) on_start_failure: Option<Arc<OnStartFailure>>,
     pub(super) route: Option<Arc<Route>>,
     pub(super) hosts: Arc<HostCheck>,
     pub(super) date: Arc<Date>,
@@ -290,7 +291,13 @@ impl vgi_rpc_reactor::Machine for Connection {
     fn complete(&mut self, done: Done) {
         if let Request::Transaction(transaction) = &mut self.request {
             match done.take() {
-                Some(done) => transaction.complete(done),
+                Some(done) => {
+                    if let (Some(report), Some(error)) = (&self.shared.on_start_failure, done.start_failure())
+                    {
+                        report(error);
+                    }
+                    transaction.complete(done);
+                }
                 None => transaction.lose_work(),
             }
         }

@@ -32,7 +32,6 @@ use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::memory::Budget;
-use vgi_rpc_protocol::service::TransportKind;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_reactor::{BindError, Ended, GiveWay, Handle, Listener, Options};
 
@@ -46,9 +45,6 @@ pub enum ServerError {
     /// The system refused something else that a server needs.
     #[error("the server cannot go on: {0}")]
     Io(io::Error),
-    /// Start-up work of a protocol failed; nothing was served.
-    #[error("the service could not be started: {0}")]
-    Start(RpcError),
     /// An allowed host is not one.
     #[error(
         "expected an allowed host without a port, such as example.org, 192.0.2.7 or [2001:db8::1], got {0:?}"
@@ -66,6 +62,9 @@ impl From<io::Error> for ServerError {
 /// Answers requests that are not the endpoint's.
 pub(crate) type Route = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
 
+/// Is told why the service does not start.
+pub(crate) type OnStartFailure = dyn Fn(&RpcError) + Send + Sync;
+
 /// How an endpoint is served over HTTP/1.1.
 ///
 /// There is no encryption on this transport: put it behind a proxy that has it, or on a loopback address.
@@ -76,6 +75,7 @@ pub struct Server {
     budget: Budget,
     access_log: Option<AccessLog>,
     performer: Performer,
+    on_start_failure: Option<Arc<OnStartFailure>>,
     route: Option<Arc<Route>>,
     allowed_hosts: AllowedHosts,
     options: Options,
@@ -100,6 +100,7 @@ impl Server {
             budget: vgi_rpc_memory::default_budget(),
             access_log: None,
             performer: Performer::none(),
+            on_start_failure: None,
             route: None,
             allowed_hosts: AllowedHosts::Default,
             options,
@@ -130,6 +131,13 @@ impl Server {
     /// nothing does, and an effect fails.
     pub fn effects(mut self, performer: Performer) -> Self {
         self.performer = performer;
+        self
+    }
+
+    /// Has a function called when the service's start-up work fails. The work is done at the first request, which is then
+    /// answered with 500 and does not say why; it is tried again at the next one. Default: nothing is called.
+    pub fn on_start_failure(mut self, report: impl Fn(&RpcError) + Send + Sync + 'static) -> Self {
+        self.on_start_failure = Some(Arc::new(report));
         self
     }
 
@@ -227,6 +235,7 @@ impl Server {
             budget: self.budget.clone(),
             access_log: self.access_log.clone(),
             performer: self.performer.clone(),
+            on_start_failure: self.on_start_failure.clone(),
             route: self.route.clone(),
             hosts: Arc::new(hosts),
             date: Arc::new(Date::default()),
@@ -260,14 +269,11 @@ impl Bound {
         self.server.handle()
     }
 
-    /// Does the service's start-up work and serves until it is told to end. Handlers that still run then are left to their threads, and cannot answer any more.
+    /// Serves until it is told to end. Handlers that still run then are left to their threads, and cannot answer any more.
     ///
     /// # Errors
-    /// When start-up work fails, or the system refuses what the server cannot do without. What happens on one connection is
-    /// no error.
+    /// When the system refuses what the server cannot do without. What happens on one connection is no error.
     pub fn run(self) -> Result<Ended, ServerError> {
-        let service = self.server.acceptor().endpoint.service();
-        service.start(TransportKind::Http).map_err(ServerError::Start)?;
         Ok(self.server.run()?)
     }
 }

@@ -52,6 +52,14 @@ impl Work {
 }
 
 impl Done {
+    /// Why the service's start-up work failed, if this was it and it did. The client is not told.
+    pub fn start_failure(&self) -> Option<&RpcError> {
+        match &self.0 {
+            Outcome::Started(result) => result.as_ref().err(),
+            Outcome::Called(_) => None,
+        }
+    }
+
     /// Takes the record of a call that is over, for when there is no transaction any more that could be given this: its
     /// client has gone.
     pub fn take_record(&mut self) -> Option<CallRecord> {
