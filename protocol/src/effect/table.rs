@@ -109,7 +109,14 @@ impl Effects {
     }
 
     /// Withdraws what is out, and forgets what was completed: the call that wanted it has ended.
+    #[inline]
     pub(crate) fn withdraw_all(&mut self) {
+        if !self.out.is_empty() || !self.completed.is_empty() {
+            self.withdraw();
+        }
+    }
+
+    fn withdraw(&mut self) {
         self.completed.clear();
         for Out { id, .. } in self.out.drain(..) {
             let was_yielded = !self.events.iter().any(|event| event.id() == id);

@@ -184,6 +184,30 @@ impl CallContext {
         Self { method, peer, made_id, metadata, logs, live_logs: None, budget, session: None, bounds }
     }
 
+    /// Forgets all that is of one call, but keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.made_id = None;
+        self.metadata = Metadata::new();
+        self.logs.clear();
+        self.live_logs = None;
+        self.budget = ResponseBudget::default();
+        self.session = None;
+    }
+
+    /// Becomes the context of another call of the same connection, after [`clear`](Self::clear).
+    pub(crate) fn begin_anew(
+        &mut self,
+        method: &Arc<Method>,
+        made_id: Option<RequestId>,
+        metadata: Metadata,
+    ) {
+        if !Arc::ptr_eq(&self.method, method) {
+            self.method = method.clone();
+        }
+        self.made_id = made_id;
+        self.metadata = metadata;
+    }
+
     /// Name of the protocol that owns the method.
     pub fn protocol(&self) -> &str {
         self.method.protocol()

@@ -34,6 +34,8 @@ pub struct Responder {
     bounds: Arc<Bounds>,
     /// The call under way.
     call: Option<Call>,
+    /// Memory for the context of the next one.
+    spare: Option<Box<CallContext>>,
     effects: Effects,
     /// Records of calls that have ended.
     records: VecDeque<CallRecord>,
@@ -70,6 +72,7 @@ impl Responder {
             peer: Arc::new(peer),
             bounds: Arc::new(Bounds { limits, account: Account::default() }),
             call: None,
+            spare: None,
             effects: Effects::default(),
             records: VecDeque::new(),
             recording: false,
@@ -129,6 +132,7 @@ impl Responder {
     /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
     pub fn release_memory(&mut self) {
         self.connection.release_memory();
+        self.spare = None;
     }
 
     /// The peer has closed its sending side. Between two messages this ends the request or the input that was open;
@@ -243,6 +247,11 @@ impl Responder {
                 }
             }
             match self.connection.poll_event() {
+                Ok(Next::Event(Event::Request(request))) => {
+                    if let Some(work) = self.take_request(request) {
+                        return Ok(Next::Event(work));
+                    }
+                }
                 Ok(Next::Event(event)) => self.take_event(event),
                 Ok(next) => return Ok(next.without_event()),
                 Err(error) => {
@@ -273,14 +282,14 @@ impl Responder {
 }
 
 impl Responder {
+    /// Takes any event but a request.
     fn take_event(&mut self, event: Event) {
         match (event, &mut self.call) {
-            (Event::Request(request), _) => self.take_request(request),
             (Event::Input(batch, metadata), Some(call)) => call.input(batch, metadata, &mut self.connection),
             (Event::Cancelled, Some(call)) => call.cancel(),
             (Event::InputEnded, Some(call)) => call.input_ended(&mut self.connection),
             (Event::Refused(error), Some(_)) => self.break_off(&error),
-            (Event::Refused(_), None) => {}
+            (Event::Refused(_), None) | (Event::Request(_), _) => {}
             (Event::Input(..) | Event::Cancelled | Event::InputEnded, None) => {
                 debug_assert!(false, "a stream that is open has a call");
                 self.connection.end();
@@ -288,32 +297,41 @@ impl Responder {
         }
     }
 
-    fn take_request(&mut self, request: Request) {
+    fn take_request(&mut self, request: Request) -> Option<Work> {
         let service = self.service.clone();
         let (hosted, method) = match resolve(&service, &request) {
             Ok(Target::Method(hosted, method)) => (hosted, method),
-            Ok(Target::TransportOptions) => return self.answer_transport_options(&request),
+            Ok(Target::TransportOptions) => {
+                self.answer_transport_options(&request);
+                return None;
+            }
             Err(error) => {
-                return Carrier::refuse(
-                    &mut self.connection,
-                    Blame::Request,
-                    &EncodedSchema::empty(),
-                    InputStream::Possible,
-                    &error,
-                );
+                let (schema, input) = (EncodedSchema::empty(), InputStream::Possible);
+                Carrier::refuse(&mut self.connection, Blame::Request, &schema, input, &error);
+                return None;
             }
         };
         self.connection.set_origin(method.protocol(), &method.info().name);
         let made_id = self.connection.made_request_id().map(RequestId::new);
         let Request { batch, metadata } = request;
-        let context =
-            CallContext::new(method.clone(), self.peer.clone(), made_id, metadata, self.bounds.clone());
+        let context = match self.spare.take() {
+            Some(mut spare) => {
+                spare.begin_anew(&method, made_id, metadata);
+                spare
+            }
+            None => {
+                let (peer, bounds) = (self.peer.clone(), self.bounds.clone());
+                Box::new(CallContext::new(method.clone(), peer, made_id, metadata, bounds))
+            }
+        };
         let scope = Scope::begin(&service, self.recording, &context, || {
             let MethodInfo { name, kind, .. } = method.info();
             let (id, ids) = (self.connection.request_id(), &mut self.stream_ids);
             begin_record(&hosted.info, name, *kind, &self.peer, &batch, id, ids, self.now)
         });
-        self.call = Some(Call::open(service.clone(), hosted, batch, context, scope, Streams::Kept));
+        let (call, work) = Call::open(service.clone(), hosted, batch, context, scope, Streams::Kept);
+        self.call = Some(call);
+        work
     }
 
     /// Says what this server's transport can do. WIRE_PROTOCOL 15.
@@ -345,9 +363,13 @@ impl Responder {
     }
 
     fn end_call(&mut self) {
-        if let Some(mut call) = self.call.take() {
+        if let Some(call) = &mut self.call {
             self.effects.withdraw_all();
-            self.records.extend(call.scope.end(self.now));
+            self.spare = call.take_spare();
+            if let Some(record) = call.scope.end(self.now) {
+                self.records.push_back(record);
+            }
+            self.call = None;
         }
     }
 }

@@ -90,7 +90,7 @@ impl<S> Stream<S> {
 /// One turn of a stream: what came with the input, and what is sent in answer. It is the call's context as well.
 #[derive(Debug)]
 pub struct Turn {
-    context: CallContext,
+    context: Box<CallContext>,
     input_metadata: Metadata,
     output: SchemaRef,
     may_finish: bool,
@@ -116,7 +116,7 @@ impl DerefMut for Turn {
 
 impl Turn {
     pub(crate) fn new(
-        context: CallContext,
+        context: Box<CallContext>,
         input_metadata: Metadata,
         output: SchemaRef,
         may_finish: bool,
@@ -186,7 +186,7 @@ impl Turn {
         Ok(())
     }
 
-    pub(crate) fn into_parts(self) -> (CallContext, Option<(RecordBatch, Metadata)>, usize, bool) {
+    pub(crate) fn into_parts(self) -> (Box<CallContext>, Option<(RecordBatch, Metadata)>, usize, bool) {
         (self.context, self.data, self.logs_before_data, self.finished)
     }
 }

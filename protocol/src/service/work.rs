@@ -23,7 +23,8 @@ use std::sync::Arc;
 /// [`Responder::complete`](super::Responder::complete).
 pub struct Work {
     pub(crate) task: Task,
-    pub(crate) context: CallContext,
+    /// In a box, since work is moved several times.
+    pub(crate) context: Box<CallContext>,
     /// Entered while the handler runs.
     pub(crate) scopes: Option<Arc<Scopes>>,
 }
@@ -97,7 +98,7 @@ impl fmt::Debug for OpenStream {
 /// What an invocation gave. It is for the responder that the work came from.
 pub struct Done {
     pub(crate) outcome: Outcome,
-    pub(crate) context: CallContext,
+    pub(crate) context: Box<CallContext>,
 }
 
 pub(crate) enum Outcome {
@@ -188,7 +189,7 @@ impl Work {
 }
 
 /// Invokes a method's handler.
-fn call(args: Args, mut context: CallContext) -> Done {
+fn call(args: Args, mut context: Box<CallContext>) -> Done {
     let (args, method) = (args.within(&context), context.method.clone());
     let result = guard(|| match &method.handler {
         Handler::Unary(handler) => {
@@ -203,7 +204,7 @@ fn call(args: Args, mut context: CallContext) -> Done {
 }
 
 /// Tells a stream that its client gave it up.
-fn cancel(stream: Turning, mut context: CallContext) -> Done {
+fn cancel(stream: Turning, mut context: Box<CallContext>) -> Done {
     // A failure changes nothing: the stream is over either way.
     let _ = guard(|| {
         stream.open(&mut context)?.state.on_cancel(&mut context);
@@ -243,7 +244,12 @@ fn open(method: &Method, state: Box<dyn StreamState>, overrides: Overrides) -> R
 }
 
 /// Takes one turn of a stream.
-fn turn(mut stream: Box<OpenStream>, input: RecordBatch, metadata: Metadata, context: CallContext) -> Done {
+fn turn(
+    mut stream: Box<OpenStream>,
+    input: RecordBatch,
+    metadata: Metadata,
+    context: Box<CallContext>,
+) -> Done {
     let schema = stream.input.schema();
     let input = match guard(|| Ok(conform_input(input, schema, &context.bounds.account))) {
         Ok(Ok(input)) => input,

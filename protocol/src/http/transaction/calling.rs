@@ -17,7 +17,7 @@ use crate::memory::{Account, Reservation};
 use crate::service::call::{Call, Scope, Step, Streams};
 use crate::service::context::Bounds;
 use crate::service::protocol::Hosted;
-use crate::service::work::{Turning, application_metadata};
+use crate::service::work::{Turning, Work, application_metadata};
 use crate::service::{CallContext, CallRecord, HttpRecord, Method, MethodKind};
 use crate::wire::error::{RpcError, kind};
 use crate::wire::keys;
@@ -94,16 +94,22 @@ impl Calling {
 
     /// Goes on until the call is answered or waits for an effect.
     pub(super) fn run(&mut self, clock: Clock<'_>) {
-        if let Stage::Body(body) = std::mem::replace(&mut self.stage, Stage::Over) {
+        let mut first = None;
+        if let Stage::Body(_) = &self.stage
+            && let Stage::Body(body) = std::mem::replace(&mut self.stage, Stage::Over)
+        {
             match self.open(body) {
-                Ok((call, response)) => self.stage = Stage::Called(call, response),
+                Ok((call, response, work)) => {
+                    self.stage = Stage::Called(call, response);
+                    first = work;
+                }
                 Err(refused) => return self.refuse(refused, clock),
             }
         }
         let Stage::Called(call, response) = &mut self.stage else { return };
         loop {
             response.now = clock();
-            match call.poll(response, &mut self.effects) {
+            match first.take().map_or_else(|| call.poll(response, &mut self.effects), Step::Work) {
                 Step::Work(work) => {
                     let done = work.run();
                     response.now = clock();
@@ -119,9 +125,12 @@ impl Calling {
     }
 }
 
+/// A call, what carries its output, and its first work if there is some.
+type Opened = (Call, ResponseBody, Option<Work>);
+
 /// From the body to the call.
 impl Calling {
-    fn open(&mut self, body: Bytes) -> Result<(Call, ResponseBody), Refused> {
+    fn open(&mut self, body: Bytes) -> Result<Opened, Refused> {
         let endpoint = self.endpoint.clone();
         let name = &self.method.info().name;
         let (kind, expected) = match (self.method.info().kind, self.part) {
@@ -154,7 +163,7 @@ impl Calling {
         batch: RecordBatch,
         metadata: Metadata,
         kind: MethodKind,
-    ) -> Result<(Call, ResponseBody), Refused> {
+    ) -> Result<Opened, Refused> {
         let request = Request { batch, metadata };
         request.validate().map_err(bad_request)?;
         self.check_carriage(hosted, &request.metadata).map_err(bad_request)?;
@@ -168,7 +177,8 @@ impl Calling {
             self.record(hosted, &batch, kind, &response)
         });
         let service = self.endpoint.service().clone();
-        Ok((Call::open(service, hosted, batch, context, scope, Streams::Carried), response))
+        let (call, work) = Call::open(service, hosted, batch, context, scope, Streams::Carried);
+        Ok((call, response, work))
     }
 
     /// A further turn of a stream, or its cancel.
@@ -178,7 +188,7 @@ impl Calling {
         batch: RecordBatch,
         metadata: Metadata,
         kind: MethodKind,
-    ) -> Result<(Call, ResponseBody), Refused> {
+    ) -> Result<Opened, Refused> {
         let binding = self.binding(hosted);
         let recovered = recover(&self.endpoint, &self.visit, &binding, &metadata)?;
         let Recovered { call_id, call, stream, memory } = recovered;
@@ -211,7 +221,7 @@ impl Calling {
         } else {
             call.input(batch, metadata, &mut response);
         }
-        Ok((call, response))
+        Ok((call, response, None))
     }
 
     /// What a request's routing keys must say, beside its path. WIRE_PROTOCOL 3.1, "Carriage".
@@ -256,7 +266,7 @@ impl Calling {
         ResponseBody::new(endpoint, writer, account, self.method.clone(), self.visit.budget, error_schema)
     }
 
-    fn context(&mut self, metadata: Metadata, response: &ResponseBody) -> CallContext {
+    fn context(&mut self, metadata: Metadata, response: &ResponseBody) -> Box<CallContext> {
         let Visit { account, peer, request_id, .. } = &*self.visit;
         let bounds = Bounds { limits: self.endpoint.shared_limits(), account: account.clone() };
         let made_id = Some(request_id.clone());
@@ -264,7 +274,7 @@ impl Calling {
             CallContext::new(self.method.clone(), peer.clone(), made_id, metadata, Arc::new(bounds));
         context.budget = response.budget();
         context.session = self.session.take().map(|session| session as Box<_>);
-        context
+        Box::new(context)
     }
 
     fn record(

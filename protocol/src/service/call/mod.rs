@@ -57,6 +57,8 @@ pub(crate) struct Call {
     streams: Streams,
     /// The sticky session, while no handler has it.
     session: Option<Box<dyn SessionAccess>>,
+    /// The context of the call that is over: its memory is of use to the next.
+    spare: Option<Box<CallContext>>,
     state: State,
 }
 
@@ -67,7 +69,7 @@ enum State {
     Ready(Work),
     Running,
     /// A stream is open, and its next input is to come.
-    Between(Turning, CallContext),
+    Between(Turning, Box<CallContext>),
     Over,
 }
 
@@ -96,40 +98,43 @@ pub(crate) enum Step {
 
 /// Beginning.
 impl Call {
-    /// A request that was resolved to the context's method.
+    /// A request that was resolved to the context's method. Gives its first work too, unless something else comes first.
     pub(crate) fn open(
         service: Arc<Service>,
         hosted: &Hosted,
         batch: RecordBatch,
-        context: CallContext,
+        context: Box<CallContext>,
         scope: Scope,
         streams: Streams,
-    ) -> Self {
+    ) -> (Self, Option<Work>) {
         let refused = gate_version(hosted, &context.metadata).err();
         let is_admitted = service.admission.is_none();
-        let mut call = Self::new(service, &context, scope, streams);
-        let work = Work { task: Task::Call(batch), context, scopes: call.scope.scopes() };
-        call.state = match refused {
-            Some(error) => {
-                call.take_session(work.context);
-                State::Refused(error)
-            }
-            None if is_admitted => State::Ready(work),
-            None => State::Admitting(Box::new(Admitting { work, answers: Answers::none(), asked: None })),
-        };
-        call
+        let method = context.method.clone();
+        let scopes = scope.scopes();
+        let call = |state| Self { scope, service, method, streams, session: None, spare: None, state };
+        if let Some(error) = refused {
+            let mut call = call(State::Refused(error));
+            call.take_session(context);
+            return (call, None);
+        }
+        let work = Work { task: Task::Call(batch), context, scopes };
+        if is_admitted {
+            return (call(State::Running), Some(work));
+        }
+        let admitting = Admitting { work, answers: Answers::none(), asked: None };
+        (call(State::Admitting(Box::new(admitting))), None)
     }
 
     /// A stream that its client carried: its next turn, or its end if the client gave it up.
-    pub(crate) fn resume(service: Arc<Service>, stream: Turning, context: CallContext, scope: Scope) -> Self {
-        let mut call = Self::new(service, &context, scope, Streams::Carried);
-        call.state = State::Between(stream, context);
-        call
-    }
-
-    fn new(service: Arc<Service>, context: &CallContext, scope: Scope, streams: Streams) -> Self {
-        let method = context.method.clone();
-        Self { scope, service, method, streams, session: None, state: State::Over }
+    pub(crate) fn resume(
+        service: Arc<Service>,
+        stream: Turning,
+        context: Box<CallContext>,
+        scope: Scope,
+    ) -> Self {
+        let (method, streams) = (context.method.clone(), Streams::Carried);
+        let state = State::Between(stream, context);
+        Self { scope, service, method, streams, session: None, spare: None, state }
     }
 }
 
@@ -152,6 +157,13 @@ impl Call {
     /// True while effects are waited for.
     pub(crate) fn is_admitting(&self) -> bool {
         matches!(self.state, State::Admitting(_))
+    }
+
+    /// Takes the memory of the context of a call that is over.
+    pub(crate) fn take_spare(&mut self) -> Option<Box<CallContext>> {
+        let mut spare = self.spare.take()?;
+        spare.clear();
+        Some(spare)
     }
 
     /// Takes the sticky session of a call that is over.
@@ -235,6 +247,7 @@ impl Call {
                     Ok(()) => self.scope.note_output(&batch),
                     Err(error) => self.refuse(Blame::Handler, error, carrier),
                 }
+                self.spare = Some(context);
             }
             Outcome::Invalid(error) => {
                 log_all(&logs, carrier);
@@ -352,7 +365,7 @@ impl Call {
         &mut self,
         stream: Box<OpenStream>,
         header: Option<RecordBatch>,
-        context: CallContext,
+        context: Box<CallContext>,
         carrier: &mut impl Carrier,
     ) {
         if let Err(error) = carrier.prepare(&stream) {
@@ -385,7 +398,7 @@ impl Call {
     }
 
     /// A turn was answered, and the stream goes on.
-    fn go_on(&mut self, stream: Box<OpenStream>, context: CallContext, carrier: &mut impl Carrier) {
+    fn go_on(&mut self, stream: Box<OpenStream>, context: Box<CallContext>, carrier: &mut impl Carrier) {
         match self.streams {
             Streams::Kept => self.state = State::Between(Turning::Open(stream), context),
             Streams::Carried if !stream.state.can_resume() => self.tick(stream, context),
@@ -397,12 +410,12 @@ impl Call {
     }
 
     /// Has a producer take a turn without an input.
-    fn tick(&mut self, stream: Box<OpenStream>, context: CallContext) {
+    fn tick(&mut self, stream: Box<OpenStream>, context: Box<CallContext>) {
         let metadata = context.metadata.clone();
         self.run(Task::Turn(Turning::Open(stream), VOID.clone(), metadata), context);
     }
 
-    fn run(&mut self, task: Task, context: CallContext) {
+    fn run(&mut self, task: Task, context: Box<CallContext>) {
         self.state = State::Ready(Work { task, context, scopes: self.scope.scopes() });
     }
 
@@ -440,7 +453,7 @@ impl Call {
         self.scope.note_error(&error);
     }
 
-    fn take_stream(&mut self) -> Option<(Turning, CallContext)> {
+    fn take_stream(&mut self) -> Option<(Turning, Box<CallContext>)> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Between(stream, context) => Some((stream, context)),
             other => {
@@ -451,8 +464,9 @@ impl Call {
     }
 
     /// Keeps the session of a context that no handler sees any more.
-    fn take_session(&mut self, context: CallContext) {
-        self.session = context.session.or(self.session.take());
+    fn take_session(&mut self, mut context: Box<CallContext>) {
+        self.session = context.session.take().or(self.session.take());
+        self.spare = Some(context);
     }
 }
 
