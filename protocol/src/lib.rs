@@ -24,7 +24,8 @@
 //!
 //! A lower layer never names a higher one. [`server::Connection`] and [`client::Connection`] know the wire and
 //! nothing of methods, for those who bring their own dispatch. [`service::Responder`] is a server's connection
-//! plus a [`service::Service`], for everyone else.
+//! plus a [`service::Service`], for everyone else. One machine runs a call on every carrier, byte streams and
+//! [HTTP](http::Transaction) alike. What a call waits for in the outside world is an [`effect`].
 //!
 //! # The run loop
 //!
@@ -43,38 +44,48 @@
 //! # In an event loop
 //!
 //! - *Read only on [`Next::NeedInput`].* What is received is held until it is asked for, so a loop that reads whenever its
-//!   socket is readable has the peer decide how much. While a handler runs, the machine returns [`Next::NeedCommand`] and
-//!   the peer waits behind the socket's buffer. Read when all output is sent: a client may send everything before it
-//!   reads. On [`Next::NeedDrain`] send all of it before the next poll. It is returned when much output waits, and when
+//!   socket is readable lets the peer decide how much. While a handler runs, the machine returns [`Next::NeedCommand`] and
+//!   the peer waits behind the socket's buffer. Send all output before you read: a client waits for its answer before it
+//!   sends more. One that sends much and reads nothing blocks itself and the server; the timeout of your writes ends that.
+//!   On [`Next::NeedDrain`] send all of the output before the next poll. It is returned when much output waits, and when
 //!   any waits while the memory budget is exhausted.
 //! - *Bound a turn.* One read may hold many calls. Run a few of them for one readiness event, and poll the connection again
 //!   after the others: what it has buffered raises no further event. With an edge-triggered poller, read on after a
 //!   handler until the socket has nothing left.
 //! - *[`read_buf`] and `poll_transmit` borrow the machine.* Neither can be kept over a call of another method, and after
-//!   each poll `read_buf` may lend other memory. It is never empty. Where the system fills memory that it owns, as
-//!   completion-based I/O does, read into `Bytes` of your own and use [`receive`]. [`Outbox::pop_segment`] takes output
-//!   out as `Bytes`, which may outlive the borrow.
+//!   each poll `read_buf` may lend other memory. It is never empty. If a read gives nothing, no [`advance`] is needed. Where
+//!   the system fills memory that it owns, as completion-based I/O does, read into `Bytes` of your own and use [`receive`].
+//!   [`Outbox::pop_segment`] takes output out as `Bytes`, which may outlive the borrow.
+//! - *Effects.* After each poll, take what [`poll_effect`] gives. An [`effect::Effect`] is performed wherever you like and
+//!   completed with [`complete_effect`]; then poll again. On [`Next::Waiting`] the machine can go on only after that: do not
+//!   poll it in a loop. A service without [`admission`] asks for none.
 //! - *A peer that stops sending may still read.* [`receive_eof`] is for the end of the input alone: what came whole is
-//!   still answered. Close the socket on [`Next::Closed`], once all output is sent.
-//! - *A peer that hangs up* (a reset, or an error when you read or write; not the end of the input) cannot be answered any
-//!   more: drop the machine, also while a handler runs. Its [`Work`] can still run to its end, because it owns what it needs; drop the [`Done`] that it gives.
-//!   A loop that does not read then learns of the hang-up from readiness events, or from its next write.
+//!   still answered. A readiness event that says "closed for reading" (EPOLLRDHUP) is no more than that. Close the socket on
+//!   [`Next::Closed`], once all output is sent.
+//! - *A peer that hangs up* cannot be answered any more: a read or write fails, or the poller says that both directions are
+//!   closed (EPOLLHUP, EPOLLERR), which on a unix socket is how every `close` of the peer looks. Call [`hang_up`], take the
+//!   last record from `poll_record` if you keep a log, and drop the machine, also while a handler runs. Its [`Work`] can
+//!   still run to its end, because it owns what it needs; drop the [`Done`] that it gives. Work that waits for a thread may
+//!   be dropped unrun. What a client has sent before it hung up may or may not have been answered by then.
 //! - *Close lingeringly after an error.* The output holds an answer that says why, and the peer may still be sending.
 //!   When a socket is closed with unread input, the system resets the connection and may take the answer with it. Send
-//!   the output, shut down the sending side, read and discard until the peer closes or a timeout passes, then close. The
-//!   machine may be dropped once its output is sent. Bound the whole by a time that no read renews; the drivers take 30 s,
-//!   and 2 s without a byte.
-//! - *Timeouts are yours, and the getters say which.* [`is_idle`]: between calls; how long depends on how many connections
-//!   you can keep. [`is_stream_open`] without [`is_mid_message`]: the client thinks between two inputs of a stream.
-//!   Otherwise the peer owes the rest of what it began to send, so a short timeout is fair, unless output waits: then time
-//!   the writes. [`abandon`] drops what has come, and says why in the output where the protocol has a place for that; poll
-//!   once more, send, and close lingeringly.
-//! - *Start-up work and seeds.* Call [`Service::start`] before the first connection; more calls do nothing. Give each
-//!   connection a seed of its own, from the system's entropy, or request ids repeat.
+//!   the output, shut down the sending side, read and discard until the peer closes or a timeout passes, then close. After
+//!   the end of the input there is nothing to linger for. The machine may be dropped once its output is sent, or cannot be.
+//!   Bound the whole by a time that no read renews; the drivers take 30 s, and 2 s without a byte.
+//! - *Timeouts are yours, and [`waiting_for`] says which.* [`Call`](service::WaitingFor::Call): how long depends on how
+//!   many connections you can keep. [`Message`](service::WaitingFor::Message): the peer owes the rest of what it began to
+//!   send, so a short timeout is fair. [`Input`](service::WaitingFor::Input): the client thinks, between two inputs of a
+//!   stream or after its last output. While [`Work`](service::WaitingFor::Work) is out, nothing is due from the peer. Start
+//!   the clock again when what is waited for changes, and when work was completed; while output waits, time the writes
+//!   instead. [`abandon`] drops what has come, and says why in the output where the protocol has a place for that, with a
+//!   [`wire::code::Code`] such as `DeadlineExceeded`; poll once more, send, and close lingeringly.
+//! - *Start-up work and seeds.* Call [`Service::start`] for your transport before the first connection; more calls for the
+//!   same transport do nothing. Give each connection a seed of its own, from the system's entropy, or request ids repeat.
 //! - *Give every connection an account.* [`memory::Budget`] bounds what all peers together make the process hold; each
 //!   [`memory::Account`] in it is one connection's share. [`release_memory`] gives back what an idle machine keeps for its
 //!   next message: call it after a moment of idleness. When [`memory::Budget::refusals`] rises, memory is short: call it
-//!   for the others too, and [`abandon`] the connections that hold much and move little.
+//!   for the others too. Of the connections that hold much and move little, [`abandon`] those that wait for a message, and
+//!   drop those whose output is not read: only dropping frees it. The allocator may keep what was freed.
 //!
 //! ```
 //! # use vgi_rpc_protocol::service::{Peer, Protocol, Responder, Service, TransportKind};
@@ -94,10 +105,12 @@
 //! ```
 //!
 //! [`receive_eof`]: service::Responder::receive_eof
-//! [`is_idle`]: service::Responder::is_idle
-//! [`is_mid_message`]: service::Responder::is_mid_message
+//! [`waiting_for`]: service::Responder::waiting_for
+//! [`hang_up`]: service::Responder::hang_up
+//! [`poll_effect`]: service::Responder::poll_effect
+//! [`complete_effect`]: service::Responder::complete_effect
+//! [`admission`]: service::ServiceBuilder::admit
 //! [`abandon`]: service::Responder::abandon
-//! [`is_stream_open`]: service::Responder::is_stream_open
 //! [`release_memory`]: service::Responder::release_memory
 //! [`Service::start`]: service::Service::start
 //! [`Outbox::pop_segment`]: ipc::Outbox::pop_segment

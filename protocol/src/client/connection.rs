@@ -9,7 +9,9 @@ use crate::wire::keys;
 use crate::wire::log::LogMessage;
 use crate::{CommandError, ConnectionError, Limits, Next};
 use arrow_array::RecordBatch;
+use arrow_schema::{ArrowError, SchemaRef};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// One connection, from its first byte to its last. See the [module](super) for its use.
 ///
@@ -180,10 +182,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends one batch on the stream's input. The first one opens it with `schema`; later ones must be of it.
+    /// Sends one batch on the stream's input. The first one opens it with `schema`; later ones must have its columns, by
+    /// name, type and order.
     ///
     /// # Errors
-    /// When no stream is open for input, or the batch is not of the schema's types.
+    /// When no stream is open for input, or the batch is not of the schema's types or the stream's columns.
     pub fn send(
         &mut self,
         schema: &EncodedSchema,
@@ -196,6 +199,9 @@ impl Connection {
             schema.check(batch)?;
             encoder.open(schema, outbox);
             *input = Input::Open;
+        } else if let Some(opened) = encoder.schema() {
+            // The server sees the names of the first batch alone, and would take these columns for those.
+            expect_columns(opened, schema)?;
         }
         encoder.write(batch, metadata, outbox)?;
         *unanswered += 1;
@@ -339,6 +345,11 @@ impl Connection {
                         *unanswered = unanswered.saturating_sub(1);
                         Some(Event::Output(batch, metadata))
                     }
+                    // Such as from a process that is no server, and sends back what it reads.
+                    Phase::Result | Phase::Header if metadata.contains_key(keys::METHOD) => {
+                        let (expected, got) = ("an answer", "a request");
+                        return Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone());
+                    }
                     Phase::Result if *settled => None,
                     // A void result has no columns, and its rows mean nothing.
                     Phase::Result
@@ -477,4 +488,27 @@ fn open_input<'a>(
         return Ok((input, unanswered));
     }
     Err(CommandError::Misuse { command, when: "on a stream that is open for input" })
+}
+
+/// Refuses a batch that has other columns than the stream that it is for.
+fn expect_columns(opened: &EncodedSchema, schema: &EncodedSchema) -> Result<(), CommandError> {
+    let (expected, got) = (opened.schema(), schema.schema());
+    let same = Arc::ptr_eq(expected, got)
+        || (expected.fields().len() == got.fields().len()
+            && expected.fields().iter().zip(got.fields()).all(|(expected, got)| {
+                expected.name() == got.name() && expected.data_type() == got.data_type()
+            }));
+    if same {
+        return Ok(());
+    }
+    let names = |schema: &SchemaRef| {
+        let columns =
+            schema.fields().iter().map(|field| format!("{:?}: {}", field.name(), field.data_type()));
+        columns.collect::<Vec<_>>().join(", ")
+    };
+    Err(CommandError::Encode(ArrowError::SchemaError(format!(
+        "expected the columns of the stream's first batch ({}), got ({})",
+        names(expected),
+        names(got)
+    ))))
 }

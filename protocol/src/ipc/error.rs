@@ -3,6 +3,7 @@
 use crate::OneLine;
 use crate::memory::OverBudget;
 use arrow_schema::ArrowError;
+use std::fmt;
 use thiserror::Error;
 
 /// The boundaries of messages are lost. The connection cannot go on.
@@ -10,7 +11,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum FramingError {
     /// A message did not begin with the continuation marker.
-    #[error("expected an Arrow IPC message to begin with ff ff ff ff, got {got:02x?}")]
+    #[error("expected an Arrow IPC message to begin with the bytes ff ff ff ff, got {}", Shown(got))]
     NoContinuation {
         /// The four bytes found in its place.
         got: [u8; 4],
@@ -158,4 +159,18 @@ pub enum ReadError {
     /// The message and its stream are refused; the connection goes on.
     #[error(transparent)]
     Message(#[from] MessageError),
+}
+
+/// Bytes in hexadecimal digits, and as text where they are some.
+struct Shown<'a>(&'a [u8; 4]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d] = self.0;
+        write!(f, "{a:02x} {b:02x} {c:02x} {d:02x}")?;
+        if self.0.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+            write!(f, ", which is the text \"{}\"", self.0.escape_ascii())?;
+        }
+        Ok(())
+    }
 }

@@ -114,6 +114,11 @@ impl Connection {
         self.reader.is_mid_message()
     }
 
+    /// True while the rest of the input of a stream is passed over that has ended on this side.
+    pub fn is_passing_over(&self) -> bool {
+        matches!(self.state, State::Draining)
+    }
+
     /// True between calls, with nothing of a further request there.
     pub fn is_idle(&self) -> bool {
         matches!(&self.state, State::Awaiting(incoming) if incoming.request.is_none())

@@ -74,6 +74,11 @@ impl IntoColumn for &str {
         match data_type {
             DataType::Utf8 => Some(Arc::new(StringArray::from_iter_values([self]))),
             DataType::LargeUtf8 => Some(Arc::new(LargeStringArray::from_iter_values([self]))),
+            // An enum of one value, which a dictionary of one entry holds.
+            DataType::Dictionary(_, values) if matches!(**values, DataType::Utf8 | DataType::LargeUtf8) => {
+                let value = self.into_column(values)?;
+                arrow_cast::cast(&value, data_type).ok()
+            }
             _ => None,
         }
     }

@@ -52,7 +52,7 @@ pub use info::{Idempotency, MethodInfo, MethodKind, ProtocolInfo, StreamKind};
 pub use method::{Method, MethodBuilder, MethodSpec};
 pub use protocol::Protocol;
 pub use record::{CallRecord, CallStatistics, HttpRecord, Moved, SessionAction};
-pub use responder::Responder;
+pub use responder::{Responder, WaitingFor};
 pub use stream::{Exchange, Producer, Saved, State, Stream, Turn};
 pub use version::{InvalidVersion, Version};
 pub use work::{Done, Work};

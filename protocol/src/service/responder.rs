@@ -23,6 +23,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a [`Responder`] waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WaitingFor {
+    /// The next call, of which nothing has come.
+    Call,
+    /// The rest of a request or of a message: its sender has begun, and owes it.
+    Message,
+    /// The next input of a stream, of which nothing has come, or the end of the input of a stream that has ended here.
+    /// The client may think for any time.
+    Input,
+    /// An invocation that is out: [`Responder::complete`].
+    Work,
+    /// An effect that is out: [`Responder::complete_effect`].
+    Effect,
+}
+
 /// Answers the calls of one connection from a [`Service`].
 ///
 /// It hands out each handler invocation as [`Work`] and takes its result back; where and when the work runs is the
@@ -100,9 +116,17 @@ impl Responder {
         self.connection.is_mid_message()
     }
 
-    /// True while a stream is open and no turn of it is out.
-    pub fn is_stream_open(&self) -> bool {
-        self.call.as_ref().is_some_and(Call::is_between)
+    /// What has to happen before the machine can go on: the timeouts of a driver go by it.
+    pub fn waiting_for(&self) -> WaitingFor {
+        match &self.call {
+            Some(call) if call.is_running() => WaitingFor::Work,
+            Some(call) if call.is_admitting() => WaitingFor::Effect,
+            _ if self.connection.is_mid_message() => WaitingFor::Message,
+            Some(call) if call.is_between() => WaitingFor::Input,
+            _ if self.connection.is_idle() => WaitingFor::Call,
+            _ if self.connection.is_passing_over() => WaitingFor::Input,
+            _ => WaitingFor::Message,
+        }
     }
 
     /// True between calls, with nothing of a further request there.

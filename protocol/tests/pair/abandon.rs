@@ -2,6 +2,7 @@
 
 use super::*;
 use vgi_rpc_protocol::memory::Budget;
+use vgi_rpc_protocol::service::WaitingFor;
 use vgi_rpc_protocol::wire::code::Code;
 
 fn exhausted() -> RpcError {
@@ -55,13 +56,52 @@ fn an_open_stream_ends_with_the_reason() {
 #[test]
 fn a_turn_that_is_under_way_is_not_abandoned() {
     let mut pair = Pair::default();
-    assert!(!pair.server.is_stream_open());
+    assert_eq!(pair.server.waiting_for(), WaitingFor::Call);
     pair.play(scale(2.0));
-    assert!(pair.server.is_stream_open(), "between two turns");
+    assert_eq!(pair.server.waiting_for(), WaitingFor::Input, "between two turns");
     pair.server.receive(open_stream_of(&[(values([1.0]), Metadata::new())]));
     let work = pair.server.poll_work().unwrap().event().expect("a turn");
-    assert!(!pair.server.is_stream_open(), "a turn is out");
+    assert_eq!(pair.server.waiting_for(), WaitingFor::Work, "a turn is out");
     assert_misuse(pair.server.abandon(exhausted()));
     pair.server.complete(work.run()).unwrap();
     assert!(!String::from_utf8_lossy(&answer_of(&mut pair.server)).contains("RESOURCE_EXHAUSTED"));
+}
+
+#[test]
+fn what_is_waited_for_follows_the_conversation() {
+    let settle = |server: &mut Responder| {
+        while let Ok(Next::Event(work)) = server.poll_work() {
+            assert_eq!(server.waiting_for(), WaitingFor::Work);
+            server.complete(work.run()).unwrap();
+        }
+    };
+    let mut pair = Pair::default();
+    assert_eq!(pair.server.waiting_for(), WaitingFor::Call);
+    pair.play(scale(2.0));
+    assert_eq!(pair.server.waiting_for(), WaitingFor::Input, "of the open stream nothing has come");
+    let input = open_stream_of(&[(values([1.0]), Metadata::new())]);
+    pair.server.receive(input.slice(..20));
+    settle(&mut pair.server);
+    assert_eq!(pair.server.waiting_for(), WaitingFor::Message);
+    pair.server.receive(input.slice(20..));
+    settle(&mut pair.server);
+    assert_eq!(pair.server.waiting_for(), WaitingFor::Input, "the turn is answered");
+
+    let mut pair = Pair::default();
+    pair.play(count(1));
+    let tick = || (no_columns(0), Metadata::new());
+    pair.server.receive(open_stream_of(&[tick(), tick()]));
+    settle(&mut pair.server);
+    assert_eq!(
+        pair.server.waiting_for(),
+        WaitingFor::Input,
+        "the stream is over here, and its client may not know"
+    );
+    pair.server.receive(Bytes::copy_from_slice(&END_OF_STREAM));
+    settle(&mut pair.server);
+    assert_eq!(pair.server.waiting_for(), WaitingFor::Call);
+    let metadata = metadata([(keys::METHOD, "m"), (keys::PROTOCOL, "p"), (keys::REQUEST_VERSION, "1")]);
+    pair.server.receive(open_stream_of(&[(no_columns(1), metadata)]));
+    settle(&mut pair.server);
+    assert_eq!(pair.server.waiting_for(), WaitingFor::Message, "the end of the request is due");
 }

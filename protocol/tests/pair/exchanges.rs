@@ -3,6 +3,7 @@
 use super::*;
 use arrow_array::{ArrayRef, Float64Array, Int32Array, RunArray, TimestampSecondArray};
 use std::sync::Arc;
+use vgi_rpc_protocol::client::{Call, CallKind, Connection};
 
 #[test]
 fn each_input_is_answered_until_the_client_ends_the_stream() {
@@ -161,4 +162,33 @@ fn what_the_reference_does_not_cast_is_a_type_error() {
     let large = row([("value", ints([(1 << 53) + 1]))]);
     let error = refused(script(scale(2.0), [send(large)]));
     assert_error(&error, "TypeError", Code::Unknown, None, &["Input schema mismatch", "9007199254740993"]);
+}
+
+#[test]
+fn a_later_input_of_other_columns_is_refused_by_the_client() {
+    let pairs = |names: [&'static str; 2]| {
+        let column = || Arc::new(Float64Array::from(vec![1.0])) as ArrayRef;
+        RecordBatch::try_from_iter(names.map(|name| (name, column()))).unwrap()
+    };
+    let mut client = Connection::new(Limits::default());
+    let row = values([1.0]);
+    let call = Call {
+        protocol: "p",
+        method: "m",
+        protocol_version: None,
+        request_id: None,
+        kind: CallKind::Stream { header: false },
+        metadata: Metadata::new(),
+    };
+    client.call(&call, &EncodedSchema::new(row.schema()).unwrap(), &row).unwrap();
+    let mut send = |batch: RecordBatch| {
+        client.send(&EncodedSchema::new(batch.schema()).unwrap(), &batch, &Metadata::new())
+    };
+    send(pairs(["a", "b"])).unwrap();
+    send(pairs(["a", "b"])).unwrap();
+    for other in [["b", "a"], ["a", "c"]] {
+        let error = send(pairs(other)).unwrap_err().to_string();
+        assert!(error.contains("(\"a\": Float64, \"b\": Float64)"), "{error}");
+    }
+    send(pairs(["a", "b"])).unwrap();
 }

@@ -1,6 +1,8 @@
 //! Unary calls: results, errors, panics, logs.
 
 use super::*;
+use bytes::Buf;
+use vgi_rpc_protocol::client::Connection;
 
 #[test]
 fn a_call_is_answered_with_one_row() {
@@ -130,4 +132,35 @@ fn a_request_without_an_id_is_given_one() {
     }
     assert!(ids.iter().all(|id| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit())), "{ids:?}");
     assert_ne!(ids[0], ids[1]);
+}
+
+#[test]
+fn a_text_is_an_answer_for_a_dictionary_of_texts() {
+    let types = [DataType::Utf8, DataType::LargeUtf8]
+        .map(|values| DataType::Dictionary(Box::new(DataType::Int16), Box::new(values)));
+    for data_type in types {
+        let color = Method::new("color").returns(data_type.clone()).unary(|_, _| Ok("RED"));
+        let protocol = Protocol::new(MAIN).method(color);
+        let service = Service::builder("server").protocol(protocol).build().unwrap();
+        let peer = Peer::new(TransportKind::Pipe, "server");
+        let server = Responder::new(service.into(), peer, Limits::default(), IdSource::seeded(1));
+        let mut pair = Pair { server, ..Pair::default() };
+        let turn = pair.play(unary("color", no_columns(1)));
+        let Told::Output(batch, _) = &turn.told[0] else { panic!("{:?}", turn.told) };
+        assert_eq!(batch.column(0).data_type(), &data_type);
+        let text = arrow_cast::cast(batch.column(0), &DataType::Utf8).unwrap();
+        assert_eq!(arrow_array::cast::AsArray::as_string::<i32>(&text).value(0), "RED");
+    }
+}
+
+#[test]
+fn a_peer_that_sends_back_what_it_reads_is_no_server() {
+    let mut client = Connection::new(Limits::default());
+    echo("x").issue(&mut client).unwrap();
+    let outbox = client.poll_transmit().unwrap();
+    let request = outbox.copy_to_bytes(outbox.remaining());
+    client.receive(request);
+    let error = client.poll_event().unwrap_err();
+    assert_eq!(error, ConnectionError::Protocol { expected: "an answer", got: "a request" });
+    assert_eq!(client.poll_event().unwrap_err(), error, "it stays failed");
 }
