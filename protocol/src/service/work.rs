@@ -5,7 +5,7 @@ use super::conform::{InputError, conform_input};
 use super::context::{CallContext, LogSink};
 use super::hooks::Scopes;
 use super::method::{Handler, Method};
-use super::stream::{Overrides, Saved, StreamState, Turn};
+use super::stream::{Overrides, Saved, StreamState, Turn, dropped};
 use super::validate::validate;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::OverBudget;
@@ -70,12 +70,13 @@ impl Turning {
         let SavedStream { is_producer, state, call_state, input, output } = *saved;
         let saved = Saved { is_producer, state: &state, call_state: &call_state };
         let state = guard(|| restore(saved, context))?;
-        if state.is_producer() != is_producer {
+        let stream = Box::new(OpenStream { state, input, output, call_state });
+        if stream.state.is_producer() != is_producer {
             return Err(RpcError::type_error(
                 "the stream came back as another kind: a producer as an exchange, or an exchange as a producer",
             ));
         }
-        Ok(Box::new(OpenStream { state, input, output, call_state }))
+        Ok(stream)
     }
 }
 
@@ -86,6 +87,17 @@ pub(crate) struct OpenStream {
     pub(crate) output: EncodedSchema,
     /// What does not change during the stream, for a transport that keeps none between turns.
     pub(crate) call_state: Bytes,
+}
+
+impl Drop for OpenStream {
+    /// Keeps a panic in the state's destructor from reaching the machine, which may drop the stream on any thread.
+    fn drop(&mut self) {
+        let state = std::mem::replace(&mut self.state, dropped());
+        let _ = guard(|| {
+            drop(state);
+            Ok(())
+        });
+    }
 }
 
 impl fmt::Debug for OpenStream {
