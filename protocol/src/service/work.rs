@@ -236,7 +236,11 @@ fn open(method: &Method, state: Box<dyn StreamState>, overrides: Overrides) -> R
     let output = encode(overrides.output, &method.output)?.ok_or_else(|| {
         RpcError::type_error(format!("{name}() neither declares an output schema nor gave one"))
     })?;
-    let input = encode(overrides.input, &method.input)?.unwrap_or_else(EncodedSchema::empty);
+    // A producer has no input, whatever its method declares for the exchanges that it opens as well.
+    let input = match state.is_producer() {
+        true => EncodedSchema::empty(),
+        false => encode(overrides.input, &method.input)?.unwrap_or_else(EncodedSchema::empty),
+    };
     match (&method.header, &overrides.header) {
         (Some(declared), Some(header)) => declared.check(header).map_err(|error| {
             RpcError::type_error(format!("{name}() gave a header that does not fit its schema: {error}"))
