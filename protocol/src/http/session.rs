@@ -215,6 +215,10 @@ impl SessionAccess for CallSession {
         self.held.as_ref().map(Held::id_hex)
     }
 
+    fn tell_time(&mut self, now: Duration) {
+        self.now = now;
+    }
+
     fn open(&mut self, state: Box<dyn Any + Send>, lifetime: Option<Duration>) -> Result<(), RpcError> {
         if !self.accepted {
             let text = "the client did not ask for a session: expected the header VGI-Session-Accept: true";

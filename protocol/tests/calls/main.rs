@@ -22,6 +22,7 @@ mod metadata;
 mod pointers;
 mod records;
 mod states;
+mod times;
 mod unresumable;
 mod uploads;
 mod waits;

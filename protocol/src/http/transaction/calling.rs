@@ -105,7 +105,11 @@ impl Calling {
         loop {
             response.now = clock();
             match call.poll(response, &mut self.effects) {
-                Step::Work(work) => {
+                Step::Work(mut work) => {
+                    // The call may have been parked since its request came.
+                    if let Some(session) = &mut work.context.session {
+                        session.tell_time(response.now);
+                    }
                     let done = work.run();
                     response.now = clock();
                     call.complete(done, response);
