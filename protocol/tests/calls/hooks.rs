@@ -176,6 +176,59 @@ fn a_stream_that_breaks_off_ends() {
 }
 
 #[test]
+fn junk_that_comes_during_a_turn_ends_the_stream_after_it() {
+    let (service, journal) = heard();
+    let mut wire = open_stream(&service, &journal);
+    wire.send(send(values([3.0])));
+    let work = wire.work();
+    wire.server.receive(Bytes::from_static(b"this is no message at all"));
+    assert_eq!(wire.rest(), Rest::NeedCommand);
+    wire.server.complete(work.run()).unwrap();
+    assert_eq!(journal.take(), ["enter", "turn", "exit"]);
+    assert!(matches!(wire.rest(), Rest::Failed(_)));
+    assert_eq!(wire.heard()[0], "output value=6.0", "what was answered is still sent");
+    assert_eq!(journal.take(), ["end RuntimeError"]);
+    assert_eq!(wire.recorded(), "RuntimeError");
+}
+
+#[test]
+fn a_cancel_that_comes_during_a_turn_is_heard_once_after_it() {
+    let (service, journal) = heard();
+    // What a client sends to cancel, which it would do after the turn.
+    let cancel = {
+        let mut other = open_stream(&service, &journal);
+        Command::Cancel.issue(&mut other.client).unwrap();
+        let mut bytes = Vec::new();
+        crate::common::feed::drain(other.client.poll_transmit(), usize::MAX, &mut bytes);
+        Bytes::from(bytes)
+    };
+    journal.take();
+    let mut wire = open_stream(&service, &journal);
+    wire.send(send(values([3.0])));
+    let work = wire.work();
+    wire.server.receive(cancel);
+    assert_eq!(wire.rest(), Rest::NeedCommand);
+    assert_eq!(journal.take(), Vec::<String>::new());
+    wire.server.complete(work.run()).unwrap();
+    wire.run();
+    assert_eq!(journal.take(), ["enter", "turn", "exit", "cancel", "end ok"]);
+    assert!(wire.records()[0].cancelled);
+}
+
+#[test]
+fn a_peer_is_not_given_up_while_a_handler_runs() {
+    let (service, journal) = heard();
+    let mut wire = Wire::new(&service);
+    wire.send(unary("echo", echo()));
+    let work = wire.work();
+    assert!(wire.server.abandon(RpcError::status(Code::DeadlineExceeded, "too slow")).is_err());
+    wire.server.complete(work.run()).unwrap();
+    assert_eq!(wire.heard(), ["output result=x", "finished"]);
+    assert_eq!(journal.take(), RUN);
+    assert_eq!(wire.recorded(), "ok");
+}
+
+#[test]
 fn the_end_of_input_between_turns_is_the_end_of_the_stream() {
     let (service, journal) = heard();
     let mut wire = open_stream(&service, &journal);
