@@ -155,8 +155,11 @@ fn a_parked_call_goes_on_on_another_thread() {
     });
 }
 
+/// Takes a call as far as its name says, and gives the work that is out.
+type Step = fn(&mut Wire) -> Option<service::Work>;
+
 /// How far a call has got when its machine is dropped.
-fn steps_on_bytes() -> Vec<(&'static str, fn(&mut Wire) -> Option<service::Work>)> {
+fn steps_on_bytes() -> Vec<(&'static str, Step)> {
     vec![
         ("an effect is to be yielded", |wire| {
             assert_eq!(wire.rest(), Rest::Waiting);
@@ -208,8 +211,11 @@ fn a_responder_may_be_dropped_at_each_step() {
     }
 }
 
-/// How far a request has got when its transaction is dropped, and what is kept beyond that.
-fn steps_over_http() -> Vec<(&'static str, fn(&mut Visit) -> Option<Box<dyn Send>>)> {
+/// Takes a request as far as its name says, and gives what is kept beyond its transaction.
+type HttpStep = fn(&mut Visit) -> Option<Box<dyn Send>>;
+
+/// How far a request has got when its transaction is dropped.
+fn steps_over_http() -> Vec<(&'static str, HttpStep)> {
     fn admitted(visit: &mut Visit) {
         let id = visit.asked().id;
         visit.data(id, &[0; 4096]);
@@ -273,7 +279,7 @@ fn a_transaction_may_be_dropped_at_each_step() {
 
 /// What a stream's state holds.
 struct Guarded {
-    alive: Arc<()>,
+    _alive: Arc<()>,
     turns: usize,
     panics: bool,
 }
@@ -309,9 +315,8 @@ impl Exchange for Guarded {
 /// Streams whose states hold `alive`, and panic when they are dropped if they are to.
 fn guarded(alive: &Arc<()>, panics: bool) -> Vec<MethodSpec> {
     let values = || schema([("value", DataType::Float64)]);
-    let state = move |alive: &Arc<()>| Guarded { alive: alive.clone(), turns: 1, panics };
-    let (one, other) = (alive.clone(), alive.clone());
-    let (third, fourth) = (alive.clone(), alive.clone());
+    let state = move |alive: &Arc<()>| Guarded { _alive: alive.clone(), turns: 1, panics };
+    let [one, other, third] = [alive, alive, alive].map(Arc::clone);
     vec![
         Method::new("produce").output(schema([("n", DataType::Int64)])).stream(
             move |_, _| Ok(Stream::new(State::unresumable_producer(state(&one)))),
@@ -323,17 +328,16 @@ fn guarded(alive: &Arc<()>, panics: bool) -> Vec<MethodSpec> {
         ),
         // What comes back is of the other kind.
         Method::new("changing").output(schema([("n", DataType::Int64)])).stream(
-            move |_, _| {
-                assert!(Arc::strong_count(&third) > 0);
-                Ok(Stream::new(State::producer(Count { next: 0, count: 9 })))
-            },
-            move |_, _| Ok(State::unresumable_exchange(state(&fourth))),
+            |_, _| Ok(Stream::new(State::producer(Count { next: 0, count: 9 }))),
+            move |_, _| Ok(State::unresumable_exchange(state(&third))),
         ),
     ]
 }
 
-/// Ways for a stream to end.
-fn endings() -> Vec<(&'static str, fn(Wire))> {
+/// Ends an open stream.
+type End = fn(Wire);
+
+fn endings() -> Vec<(&'static str, End)> {
     vec![
         ("closed", |mut wire| {
             wire.play(Command::Close);

@@ -158,11 +158,12 @@ fn a_stream_that_breaks_off_ends() {
         wire.server.abandon(RpcError::status(Code::DeadlineExceeded, "too slow")).unwrap();
         assert!(matches!(wire.rest(), Rest::Failed(_)));
     };
-    let ends: [(&str, &dyn Fn(&mut Wire), &str); 4] = [
-        ("junk", &junk, "end RuntimeError"),
-        ("truncated", &truncated, "end RuntimeError"),
-        ("hung up", &hung_up, "end StatusError"),
-        ("abandoned", &abandoned, "end StatusError"),
+    type End = fn(&mut Wire);
+    let ends = [
+        ("junk", junk as End, "end RuntimeError"),
+        ("truncated", truncated, "end RuntimeError"),
+        ("hung up", hung_up, "end StatusError"),
+        ("abandoned", abandoned, "end StatusError"),
     ];
     for (what, end, expected) in ends {
         let mut wire = open_stream(&service, &journal);

@@ -1,8 +1,10 @@
 //! The access log has no holes: every call leaves one record, however its client goes away.
 
+use crate::ask::unary as http_unary;
 use crate::common::batches::*;
 use crate::common::driver::{Command, Rest};
 use crate::common::scenarios::{send, stream, tick, unary, values};
+use crate::serve::serve;
 use crate::support::*;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
@@ -107,6 +109,9 @@ fn an_answer_that_cannot_be_encoded_is_recorded_as_the_error_that_was_sent() {
     let heard = wire.play(unary("log_and_misfit", no_columns(1)));
     assert!(heard[1].starts_with("failed TypeError"), "{heard:?}");
     assert_eq!(wire.recorded(), "TypeError");
+    let answered = serve(service, |builder| builder).send(http_unary("log_and_misfit", no_columns(1)));
+    assert_eq!(answered.told(), ["INFO 0", "error TypeError"]);
+    assert_eq!(answered.record.unwrap().error.unwrap().error_type(), "TypeError");
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn one_that_leaves_the_queue_holds_up_nobody() {
     let mut first = Visit::begin(&server, increment(&token));
     let work = first.work();
     let [mut second, mut third, mut fourth] = [0; 3].map(|_| Visit::begin(&server, increment(&token)));
-    [&mut second, &mut third, &mut fourth].map(assert_waits);
+    [&mut second, &mut third, &mut fourth].into_iter().for_each(assert_waits);
     drop(third);
     first.complete(work);
     assert_eq!((second.wakes(), fourth.wakes()), (1, 0));
@@ -140,7 +140,7 @@ fn a_session_that_expires_is_lost_to_those_who_wait() {
     let mut first = Visit::begin(&server, increment(&token));
     let work = first.work();
     let [mut polled, mut woken, mut served] = [0; 3].map(|_| Visit::begin(&server, increment(&token)));
-    [&mut polled, &mut woken, &mut served].map(assert_waits);
+    [&mut polled, &mut woken, &mut served].into_iter().for_each(assert_waits);
     journal.take();
     // One notices by itself, and the others are woken.
     polled.now += Duration::from_secs(61);
@@ -179,7 +179,7 @@ fn sweeping_wakes_those_who_wait() {
     let _work = first.work();
     let mut second = Visit::begin(&server, increment(&token));
     assert_waits(&mut second);
-    server.endpoint.expire_sessions(server.now + Duration::from_secs(60));
+    server.endpoint.expire_sessions(server.now + Duration::from_secs(61));
     assert_eq!(second.wakes(), 1);
     assert_lost(&mut second);
 }
@@ -191,7 +191,7 @@ fn one_too_many_is_refused() {
     let mut first = Visit::begin(&server, increment(&token));
     let work = first.work();
     let [mut second, mut third] = [0; 2].map(|_| Visit::begin(&server, increment(&token)));
-    [&mut second, &mut third].map(assert_waits);
+    [&mut second, &mut third].into_iter().for_each(assert_waits);
     let answered = server.send(increment(&token));
     assert_eq!((answered.status, answered.is_marked(), answered.body_was_read), (200, true, false));
     assert_eq!(answered.error().code(), Code::ResourceExhausted);
