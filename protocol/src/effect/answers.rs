@@ -126,6 +126,6 @@ impl Answers {
     /// Adds an answer. False when the step has asked as much as it may.
     pub(crate) fn insert(&mut self, key: Box<str>, answer: Result<Answer, Failure>) -> bool {
         self.0.push((key, answer));
-        self.0.len() <= MAX_QUESTIONS
+        self.0.len() < MAX_QUESTIONS
     }
 }

@@ -273,7 +273,11 @@ impl Endpoint {
     /// Keeps a writer for the next request: what it holds is small, and making it anew takes several allocations.
     pub(super) fn keep_writer(&self, mut writer: ResponseWriter) {
         const MOST: usize = 64;
+        if writer.is_open() {
+            return;
+        }
         writer.forget_call();
+        let writer = writer.with_account(&Account::default());
         let mut writers = self.writers();
         if writers.len() < MOST {
             writers.push(writer);

@@ -181,10 +181,8 @@ impl Drop for CallSession {
 
 impl CallSession {
     /// Tells the client what became of its session, and gives the same for the record.
-    pub(crate) fn finish(mut self, reply: &mut Reply) -> (SessionAction, Option<String>) {
-        if let Some(mut token) =
-            self.token.take().as_deref().and_then(|token| HeaderValue::from_str(token).ok())
-        {
+    pub(crate) fn finish(&mut self, reply: &mut Reply) -> (SessionAction, Option<String>) {
+        if let Some(mut token) = self.token.as_deref().and_then(|token| HeaderValue::from_str(token).ok()) {
             token.set_sensitive(true);
             reply.headers.insert(headers::SESSION, token);
             for (name, value) in self.endpoint.echo_headers() {
@@ -196,6 +194,16 @@ impl CallSession {
         }
         (self.action, self.id.take())
     }
+
+    /// Whether the call opened the session, so that it is closed on drop unless its token is [sent](Self::sent).
+    pub(crate) fn is_new(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// The response with the token has been handed out.
+    pub(crate) fn sent(mut self) {
+        self.token = None;
+    }
 }
 
 impl SessionAccess for CallSession {
@@ -205,6 +213,10 @@ impl SessionAccess for CallSession {
 
     fn id(&self) -> Option<String> {
         self.held.as_ref().map(Held::id_hex)
+    }
+
+    fn tell_time(&mut self, now: Duration) {
+        self.now = now;
     }
 
     fn open(&mut self, state: Box<dyn Any + Send>, lifetime: Option<Duration>) -> Result<(), RpcError> {

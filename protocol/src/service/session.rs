@@ -13,6 +13,8 @@ pub(crate) trait SessionAccess: Send + fmt::Debug {
     fn state(&mut self) -> Option<&mut (dyn Any + Send)>;
     /// That session's id: 24 hex digits.
     fn id(&self) -> Option<String>;
+    /// Sets the current time, from which a session that is opened lives.
+    fn tell_time(&mut self, now: Duration);
     /// Opens a session and binds it to the call.
     fn open(&mut self, state: Box<dyn Any + Send>, lifetime: Option<Duration>) -> Result<(), RpcError>;
     /// Ends the bound session, its state dropped. False when none is bound.

@@ -302,6 +302,19 @@ pub(crate) fn exchange<S: Exchange + Serialize>(state: S) -> Box<dyn StreamState
     Box::new(Resumable(ExchangeState(state)))
 }
 
+/// Stands in for a state that was dropped. It takes no memory of the heap.
+pub(crate) fn dropped() -> Box<dyn StreamState> {
+    Box::new(ProducerState(Dropped))
+}
+
+struct Dropped;
+
+impl Producer for Dropped {
+    fn produce(&mut self, turn: &mut Turn) -> Result<(), RpcError> {
+        turn.finish()
+    }
+}
+
 /// A state and nothing after it.
 fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, RpcError> {
     match postcard::take_from_bytes(bytes) {

@@ -5,7 +5,7 @@ use super::conform::{InputError, conform_input};
 use super::context::{CallContext, LogSink};
 use super::hooks::Scopes;
 use super::method::{Handler, Method};
-use super::stream::{Overrides, Saved, StreamState, Turn};
+use super::stream::{Overrides, Saved, StreamState, Turn, dropped};
 use super::validate::validate;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::OverBudget;
@@ -71,12 +71,13 @@ impl Turning {
         let SavedStream { is_producer, state, call_state, input, output } = *saved;
         let saved = Saved { is_producer, state: &state, call_state: &call_state };
         let state = guard(|| restore(saved, context))?;
-        if state.is_producer() != is_producer {
+        let stream = Box::new(OpenStream { state, input, output, call_state });
+        if stream.state.is_producer() != is_producer {
             return Err(RpcError::type_error(
                 "the stream came back as another kind: a producer as an exchange, or an exchange as a producer",
             ));
         }
-        Ok(Box::new(OpenStream { state, input, output, call_state }))
+        Ok(stream)
     }
 }
 
@@ -87,6 +88,17 @@ pub(crate) struct OpenStream {
     pub(crate) output: EncodedSchema,
     /// What does not change during the stream, for a transport that keeps none between turns.
     pub(crate) call_state: Bytes,
+}
+
+impl Drop for OpenStream {
+    /// Keeps a panic in the state's destructor from reaching the machine, which may drop the stream on any thread.
+    fn drop(&mut self) {
+        let state = std::mem::replace(&mut self.state, dropped());
+        let _ = guard(|| {
+            drop(state);
+            Ok(())
+        });
+    }
 }
 
 impl fmt::Debug for OpenStream {
@@ -225,7 +237,11 @@ fn open(method: &Method, state: Box<dyn StreamState>, overrides: Overrides) -> R
     let output = encode(overrides.output, &method.output)?.ok_or_else(|| {
         RpcError::type_error(format!("{name}() neither declares an output schema nor gave one"))
     })?;
-    let input = encode(overrides.input, &method.input)?.unwrap_or_else(EncodedSchema::empty);
+    // A producer has no input, whatever its method declares for the exchanges that it opens as well.
+    let input = match state.is_producer() {
+        true => EncodedSchema::empty(),
+        false => encode(overrides.input, &method.input)?.unwrap_or_else(EncodedSchema::empty),
+    };
     match (&method.header, &overrides.header) {
         (Some(declared), Some(header)) => declared.check(header).map_err(|error| {
             RpcError::type_error(format!("{name}() gave a header that does not fit its schema: {error}"))

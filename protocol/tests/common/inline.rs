@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::Request;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
@@ -34,7 +35,10 @@ pub fn run(
                 let body = body.take().expect("a body is asked for once");
                 transaction.receive_body(body(transaction.max_body_bytes()));
             }
-            Next::Work(work) => transaction.complete(work.run(&|| ended)),
+            Next::Work(work) => {
+                let time = Cell::new(began);
+                transaction.complete(work.run(&|| time.replace(ended)));
+            }
             Next::Waiting => {
                 let mut performed = false;
                 while let Some(event) = transaction.poll_effect() {

@@ -138,7 +138,8 @@ pub struct Answered {
 }
 
 impl Answered {
-    fn new(Answer { response, record, .. }: Answer, body_was_read: bool) -> Self {
+    /// What a client sees of an answer.
+    pub fn new(Answer { response, record, .. }: Answer, body_was_read: bool) -> Self {
         let (head, body) = response.into_parts();
         let body = body.concat().into();
         Self { status: head.status.as_u16(), headers: head.headers, body, record, body_was_read }

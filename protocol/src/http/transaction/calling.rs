@@ -4,7 +4,7 @@ use super::body::read;
 use super::carrier::ResponseBody;
 use super::recover::{Recovered, recover};
 use super::work::Clock;
-use super::{Answer, Refusal, bad_request};
+use super::{Answer, Refusal, Unsent, bad_request};
 use crate::effect::Effects;
 use crate::http::endpoint::Endpoint;
 use crate::http::reply::Reply;
@@ -45,7 +45,7 @@ pub(super) struct Calling {
 enum Stage {
     Body(Bytes),
     Called(Call, ResponseBody),
-    Answered(Box<Answer>),
+    Answered(Box<Unsent>),
     Over,
 }
 
@@ -82,7 +82,7 @@ impl Calling {
     }
 
     /// The answer, once there is one.
-    pub(super) fn take_answer(&mut self) -> Option<Box<Answer>> {
+    pub(super) fn take_answer(&mut self) -> Option<Box<Unsent>> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Answered(answer) => Some(answer),
             stage => {
@@ -95,22 +95,25 @@ impl Calling {
     /// Goes on until the call is answered or waits for an effect.
     pub(super) fn run(&mut self, clock: Clock<'_>) {
         let mut first = None;
-        if let Stage::Body(_) = &self.stage
-            && let Stage::Body(body) = std::mem::replace(&mut self.stage, Stage::Over)
-        {
-            match self.open(body) {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Body(body) => match self.open(body) {
                 Ok((call, response, work)) => {
                     self.stage = Stage::Called(call, response);
                     first = work;
                 }
                 Err(refused) => return self.refuse(refused, clock),
-            }
+            },
+            stage => self.stage = stage,
         }
         let Stage::Called(call, response) = &mut self.stage else { return };
         loop {
             response.now = clock();
             match first.take().map_or_else(|| call.poll(response, &mut self.effects), Step::Work) {
-                Step::Work(work) => {
+                Step::Work(mut work) => {
+                    // The call may have been parked since its request came.
+                    if let Some(session) = &mut work.context.session {
+                        session.tell_time(response.now);
+                    }
                     let done = work.run();
                     response.now = clock();
                     call.complete(done, response);
@@ -306,14 +309,16 @@ impl Calling {
             }
             Err((status, error)) => self.endpoint.refusal(&self.visit, status, &error),
         };
-        let session = session.and_then(|session| session.into_any().downcast::<CallSession>().ok());
-        let session = session.map(|session| session.finish(&mut reply));
+        let mut session = session.and_then(|session| session.into_any().downcast::<CallSession>().ok());
+        let told = session.as_mut().map(|session| session.finish(&mut reply));
+        // Any other is given back now.
+        let opened = session.filter(|session| session.is_new());
         let (response_, memory) = self.endpoint.finish(&self.visit, reply);
         if let Some(http) = scope.record_mut().and_then(|record| record.http.as_deref_mut()) {
             http.status = response_.status().as_u16();
             http.response_bytes = response_.body().iter().map(|segment| segment.len() as u64).sum();
             http.response_state_bytes = response.token_bytes();
-            if let Some((action, id)) = session {
+            if let Some((action, id)) = told {
                 http.session_action = Some(action);
                 http.session_id = id;
             }
@@ -321,7 +326,8 @@ impl Calling {
         self.endpoint.keep_writer(response.into_writer());
         let record = scope.end(clock());
         self.tokens = Reservation::default();
-        self.stage = Stage::Answered(Box::new(Answer { response: response_, memory, record }));
+        let answer = Answer { response: response_, memory, record };
+        self.stage = Stage::Answered(Box::new(Unsent { answer, opened }));
     }
 
     /// Answers a request that did not come as far as a call.
@@ -330,11 +336,11 @@ impl Calling {
             Refused::Error((status, error)) => self.endpoint.refusal(&self.visit, status, &error),
             Refused::Reply(reply) => *reply,
         };
-        if let Some(session) = self.session.take() {
+        if let Some(mut session) = self.session.take() {
             session.finish(&mut reply);
         }
         let (response, memory) = self.endpoint.finish(&self.visit, reply);
-        self.stage = Stage::Answered(Box::new(Answer { response, memory, record: None }));
+        self.stage = Stage::Answered(Box::new(Answer { response, memory, record: None }.into()));
     }
 }
 

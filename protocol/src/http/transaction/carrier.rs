@@ -139,11 +139,19 @@ impl ResponseBody {
             Ok(()) => Ok((reply, None)),
             Err(error) => {
                 drop(reply);
-                self.token_bytes = None;
+                self.discard();
                 self.writer.error_stream(&self.error_schema, &error);
                 Ok((Reply::arrow(StatusCode::OK, self.writer.take_segments()).failed(), Some(error)))
             }
         }
+    }
+
+    /// Takes back all that was written: a response that is too large is an error and nothing else.
+    fn discard(&mut self) {
+        self.writer.close();
+        drop(self.writer.take_segments());
+        self.stream = None;
+        self.token_bytes = None;
     }
 
     /// Opens the output stream unless it is open: that of a call that goes on opens with its first output.
@@ -237,7 +245,8 @@ impl Carrier for ResponseBody {
             // It takes all of its turns in this response, which ends it when there are too many.
             let limit = self.budget.limit.unwrap_or(DEFAULT_BODY_BYTES);
             let budget = ResponseBudget { limit: Some(limit), ..self.budget };
-            return budget::check(budget, &self.method.info().name, self.writer.outbox.len() as u64);
+            let (name, written) = (&self.method.info().name, self.writer.outbox.len() as u64);
+            return budget::check(budget, name, written).inspect_err(|_| self.discard());
         }
         let state = guard(|| opened.state.save())?;
         // The state is sealed once and coded as text once, which makes it longer by a third.

@@ -92,6 +92,27 @@ pub struct Answer {
     pub memory: Reservation,
 }
 
+/// An answer that was not handed out yet. The session that its call opened is closed with it, unless it is.
+struct Unsent {
+    answer: Answer,
+    opened: Option<Box<CallSession>>,
+}
+
+impl From<Answer> for Unsent {
+    fn from(answer: Answer) -> Self {
+        Self { answer, opened: None }
+    }
+}
+
+impl Unsent {
+    fn hand_out(self) -> Answer {
+        if let Some(session) = self.opened {
+            session.sent();
+        }
+        self.answer
+    }
+}
+
 /// What a [`Transaction`] needs next.
 #[derive(Debug)]
 #[expect(
@@ -145,7 +166,7 @@ enum Stage {
     Running,
     /// The call waits for an effect.
     Parked(Box<Calling>),
-    Answered(Box<Answer>),
+    Answered(Box<Unsent>),
     Over,
 }
 
@@ -255,11 +276,9 @@ impl Transaction {
     /// out.
     pub fn lose_work(&mut self) {
         if let Stage::Running | Stage::Starting { is_out: true } = self.stage {
-            self.stage = Stage::Answered(Box::new(Answer {
-                response: self.endpoint.bare(StatusCode::INTERNAL_SERVER_ERROR),
-                record: None,
-                memory: Reservation::default(),
-            }));
+            let response = self.endpoint.bare(StatusCode::INTERNAL_SERVER_ERROR);
+            let answer = Answer { response, record: None, memory: Reservation::default() };
+            self.stage = Stage::Answered(Box::new(answer.into()));
         }
     }
 
@@ -333,7 +352,7 @@ impl Transaction {
                 }
                 Stage::Answered(answer) => {
                     self.effects.withdraw_all();
-                    return Next::Answer(*answer);
+                    return Next::Answer(answer.hand_out());
                 }
                 Stage::Over => return Next::Over,
             }
@@ -463,7 +482,7 @@ impl Transaction {
     fn reply(&mut self, reply: Reply) {
         let Some(visit) = &self.visit else { return };
         let (response, memory) = self.endpoint.finish(visit, reply);
-        self.stage = Stage::Answered(Box::new(Answer { response, memory, record: None }));
+        self.stage = Stage::Answered(Box::new(Answer { response, memory, record: None }.into()));
     }
 
     fn arrive(&mut self, arrived: Arrived) {

@@ -64,7 +64,7 @@ impl Done {
     /// client has gone.
     pub fn take_record(&mut self) -> Option<CallRecord> {
         match &mut self.0 {
-            Outcome::Called(calling) => calling.take_answer()?.record,
+            Outcome::Called(calling) => calling.take_answer()?.answer.record,
             Outcome::Started(_) => None,
         }
     }

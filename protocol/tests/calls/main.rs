@@ -1,0 +1,28 @@
+//! What the call machine promises beside its answers, on byte streams and over HTTP alike: admission, effects, waits,
+//! hooks, records, and what is given back when a call breaks off.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+#[path = "../http/ask.rs"]
+#[allow(dead_code, reason = "shared with the tests of the HTTP layer")]
+mod ask;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../http/serve.rs"]
+#[allow(dead_code, reason = "shared with the tests of the HTTP layer")]
+mod serve;
+mod support;
+
+mod admission;
+mod asking;
+mod ends;
+mod hooks;
+mod kinds;
+mod live_logs;
+mod metadata;
+mod pointers;
+mod records;
+mod states;
+mod times;
+mod unresumable;
+mod uploads;
+mod waits;
