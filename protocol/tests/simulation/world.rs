@@ -30,8 +30,9 @@ enum Happening {
     Tear,
 }
 
-/// When something happens, the how many-th it was planned, to which caller and connection it happens, and what.
-type Planned = (Time, usize, usize, usize, Happening);
+/// When something happens and, below that, the how many-th it was planned; to which caller and connection it happens, and
+/// what.
+type Planned = (u128, usize, usize, Happening);
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,7 +135,8 @@ impl World {
     fn at(&mut self, time: Time, index: usize, happening: Happening) {
         self.planned += 1;
         let generation = self.lines[index].generation;
-        self.queue.push(Reverse((time, self.planned, index, generation, happening)));
+        let order = u128::from(time) << 64 | self.planned as u128;
+        self.queue.push(Reverse((order, index, generation, happening)));
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {
@@ -142,16 +144,33 @@ impl World {
         if self.verbose {
             println!("{:>8} {line}", self.now);
         }
-        // FNV-1a, of eight bytes at a time.
+        self.mix(self.now);
         let (words, rest) = line.as_bytes().as_chunks::<8>();
-        let rest = rest.iter().map(|byte| u64::from(*byte));
-        for word in words.iter().map(|word| u64::from_le_bytes(*word)).chain(rest).chain([self.now]) {
-            self.summary.digest = (self.summary.digest ^ word).wrapping_mul(0x0100_0000_01b3);
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        for byte in rest {
+            self.mix(u64::from(*byte));
         }
     }
 
+    /// Most of what there is to note, and so noted without being spelled unless somebody reads it.
+    fn note_happening(&mut self, index: usize, generation: usize, happening: Happening) {
+        if self.verbose {
+            println!("{:>8} caller {index}.{generation}: {happening:?}", self.now);
+        }
+        self.mix(self.now);
+        self.mix((index << 32 | generation << 8 | happening as usize) as u64);
+    }
+
+    /// One step of FNV-1a, of eight bytes at a time.
+    fn mix(&mut self, word: u64) {
+        self.summary.digest = (self.summary.digest ^ word).wrapping_mul(0x0100_0000_01b3);
+    }
+
     fn live(&mut self) -> Result<(), Violation> {
-        while let Some(Reverse((time, _, index, generation, happening))) = self.queue.pop() {
+        while let Some(Reverse((order, index, generation, happening))) = self.queue.pop() {
+            let time = (order >> 64) as Time;
             self.now = time;
             self.summary.happenings += 1;
             if self.summary.happenings > MOST_HAPPENINGS {
@@ -160,7 +179,7 @@ impl World {
             if self.lines[index].generation != generation {
                 continue;
             }
-            self.note(|| format!("caller {index}.{generation}: {happening:?}"));
+            self.note_happening(index, generation, happening);
             match happening {
                 Happening::ReachServer => self.reach_server(index),
                 Happening::ReachClient => self.reach_client(index)?,
