@@ -85,7 +85,12 @@ impl InHand {
     }
 
     /// Goes on with what is due.
-    pub fn perform(&mut self, server: &mut Responder, now: Time, draws: &mut Draws) -> Result<Performed, String> {
+    pub fn perform(
+        &mut self,
+        server: &mut Responder,
+        now: Time,
+        draws: &mut Draws,
+    ) -> Result<Performed, String> {
         self.repeat(server, draws);
         let Some(index) = self.out.iter().position(|out| out.due <= now) else {
             return Ok(Performed::Nothing);

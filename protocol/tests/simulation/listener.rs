@@ -59,7 +59,9 @@ struct Scope {
 impl CallScope for Scope {
     fn enter(&mut self) {
         if self.inside || self.ended {
-            note_violation(|| format!("call {}: its handler runs after its end, or twice at once", self.call));
+            note_violation(|| {
+                format!("call {}: its handler runs after its end, or twice at once", self.call)
+            });
         }
         self.inside = true;
     }
