@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     metadata(root)?;
     for (n, seed) in [7_u64, 99, 12345].into_iter().enumerate() {
         let noise = noise(seed);
-        for target in ["ipc_structured", "operations"] {
+        for target in ["effects", "ipc_structured", "operations"] {
             for len in [40, 200, 1500] {
                 write(root, target, &format!("noise{n}-{len}"), &noise[..len])?;
             }

@@ -17,6 +17,7 @@ macro_rules! targets {
 
 targets! {
     client_connection,
+    effects,
     http1_client,
     http1_server,
     http_client,

@@ -4,6 +4,7 @@
 mod common;
 
 use arrow_schema::DataType;
+use bytes::Buf;
 use common::batches::{no_columns, row, text};
 use common::driver::{Command, Pair};
 use common::scenarios::{count, echo, scale, send, stream, tick, unary, values, versioned};
@@ -13,7 +14,7 @@ use vgi_rpc_protocol::service::{
     CallContext, CallHook, CallRecord, CallScope, Method, Peer, Protocol, Responder, Service, TransportKind,
 };
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_protocol::{IdSource, Limits, access_log};
+use vgi_rpc_protocol::{IdSource, Limits, Next, access_log, client};
 
 /// The records of a script, which takes a second from one command to the next.
 fn records(script: Vec<Command>) -> Vec<CallRecord> {
@@ -199,6 +200,27 @@ fn hooks_hear_of_every_call_and_harm_none() {
         ["start unsendable", "enter", "exit", "end unsendable TypeError"],
     ];
     assert_eq!(heard, expected.concat());
+}
+
+#[test]
+fn a_hook_hears_nothing_of_a_handler_that_runs_after_the_end_of_its_call() {
+    common::quiet_panics();
+    let listener = Listener::default();
+    let service = Service::builder("hook00000000")
+        .protocol(Protocol::new(common::service::MAIN).method(Method::new("good").unary(|_, _| Ok(()))))
+        .hook(listener.clone())
+        .build()
+        .unwrap();
+    let peer = Peer::new(TransportKind::Pipe, "hook00000000");
+    let mut server = Responder::new(service.into(), peer, Limits::default(), IdSource::seeded(1));
+    let mut client = client::Connection::new(Limits::default());
+    unary("good", no_columns(1)).issue(&mut client).unwrap();
+    let outbox = client.poll_transmit().unwrap();
+    server.receive(outbox.copy_to_bytes(outbox.len()));
+    let Ok(Next::Event(work)) = server.poll_work() else { panic!("a handler is to be invoked") };
+    server.hang_up();
+    drop(work.run());
+    assert_eq!(*listener.0.lock().unwrap(), ["start good", "end good StatusError"]);
 }
 
 #[test]

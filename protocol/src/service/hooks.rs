@@ -6,7 +6,7 @@ use super::record::CallRecord;
 use crate::effect::{Answers, Ask, Failure};
 use crate::wire::error::RpcError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Listens to every call, on every transport. It cannot change a call; a panic in it is swallowed.
 ///
@@ -20,11 +20,12 @@ pub trait CallHook: Send + Sync + 'static {
 
 /// What a [`CallHook`] keeps of one call. A panic in it is swallowed.
 pub trait CallScope: Send {
-    /// The call's handler is about to run on this thread. On a stream this comes at each turn.
+    /// The call's handler is about to run on this thread. On a stream this comes at each turn. It does not come after
+    /// [`end`](Self::end), even when the handler of a call whose connection was lost runs later.
     fn enter(&mut self) {}
 
-    /// The handler has returned, on the thread of the last [`enter`](Self::enter). When the connection was lost
-    /// meanwhile, [`end`](Self::end) came before.
+    /// The handler has returned, on the thread of the last [`enter`](Self::enter). If the connection was lost meanwhile,
+    /// [`end`](Self::end) came before.
     fn exit(&mut self) {}
 
     /// The call is over, for whatever reason: called once for each call, refused ones and those whose connection was lost
@@ -76,38 +77,50 @@ impl From<&Failure> for Stop {
 }
 
 /// The scopes of one call, shared by its machine and the work that is out.
-pub(crate) struct Scopes(Mutex<Vec<Box<dyn CallScope>>>);
+pub(crate) struct Scopes(Mutex<Listening>);
+
+struct Listening {
+    scopes: Vec<Box<dyn CallScope>>,
+    has_ended: bool,
+}
 
 impl Scopes {
     /// Tells that a call begins. `None` when nothing accompanies it.
     pub(crate) fn start(hooks: &[Box<dyn CallHook>], call: &CallContext) -> Option<Arc<Self>> {
         let scopes: Vec<_> =
             hooks.iter().filter_map(|hook| guarded(|| hook.on_start(call)).flatten()).collect();
-        (!scopes.is_empty()).then(|| Arc::new(Self(Mutex::new(scopes))))
+        (!scopes.is_empty()).then(|| Arc::new(Self(Mutex::new(Listening { scopes, has_ended: false }))))
     }
 
-    pub(crate) fn enter(&self) {
-        self.each(|scope| scope.enter());
+    /// Tells that the handler is about to run. False, with nothing told, if the call has ended.
+    pub(crate) fn enter(&self) -> bool {
+        let mut listening = self.lock();
+        if !listening.has_ended {
+            listening.scopes.iter_mut().for_each(|scope| {
+                guarded(|| scope.enter());
+            });
+        }
+        !listening.has_ended
     }
 
     /// In the reverse order of entering, as scopes nest.
     pub(crate) fn exit(&self) {
-        let mut scopes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        scopes.iter_mut().rev().for_each(|scope| {
+        self.lock().scopes.iter_mut().rev().for_each(|scope| {
             guarded(|| scope.exit());
         });
     }
 
     pub(crate) fn end(&self, record: &CallRecord) {
-        self.each(|scope| scope.end(record));
+        let mut listening = self.lock();
+        listening.has_ended = true;
+        listening.scopes.iter_mut().for_each(|scope| {
+            guarded(|| scope.end(record));
+        });
     }
 
-    fn each(&self, mut tell: impl FnMut(&mut Box<dyn CallScope>)) {
+    fn lock(&self) -> MutexGuard<'_, Listening> {
         // A listener's panic is caught within, so that the lock is never poisoned.
-        let mut scopes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        scopes.iter_mut().for_each(|scope| {
-            guarded(|| tell(scope));
-        });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

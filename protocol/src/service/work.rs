@@ -166,9 +166,7 @@ impl Work {
     /// Invokes the handler. A panic in it becomes an error of this call.
     pub fn run(self) -> Done {
         let Self { task, mut context, scopes } = self;
-        if let Some(scopes) = &scopes {
-            scopes.enter();
-        }
+        let entered = scopes.filter(|scopes| scopes.enter());
         let done = match task {
             Task::Call(row) => match validate(&context.method, row) {
                 Ok(args) => call(args, context),
@@ -180,7 +178,7 @@ impl Work {
             },
             Task::Cancel(stream) => cancel(stream, context),
         };
-        if let Some(scopes) = &scopes {
+        if let Some(scopes) = entered {
             scopes.exit();
         }
         done

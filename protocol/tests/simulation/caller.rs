@@ -1,5 +1,6 @@
 //! A simulated caller: the calls that it makes, one after another, and what it must be told of each.
 
+use super::admission::Admission;
 use super::draws::Draws;
 use super::service::{Manner, PARAMETERS, PROTOCOL, input_schema};
 use crate::common::batches::int;
@@ -32,6 +33,8 @@ pub struct Plan {
     turns: usize,
     /// The turn that goes wrong.
     fails_at: Option<(usize, Manner)>,
+    /// What is asked for the call before its handler runs.
+    admission: Admission,
     /// Type of the error that answers the call at once.
     refused: Option<&'static str>,
     /// Inputs after which the caller ends the stream.
@@ -68,7 +71,10 @@ impl Plan {
         };
         let (inputs, end) = (draws.below(5), draws.pick(ends));
         let (ahead, with_id) = (1 + draws.below(3), !draws.once_in(8));
-        Self { number, method, kind, turns, fails_at, refused, inputs, end, ahead, with_id }
+        let admission = Admission::draw(draws);
+        // A method that is not there is refused before anything is asked.
+        let refused = admission.refusal().filter(|_| method != "none_such").or(refused);
+        Self { number, method, kind, turns, fails_at, admission, refused, inputs, end, ahead, with_id }
     }
 
     fn row(&self) -> RecordBatch {
@@ -139,7 +145,7 @@ impl Course {
             protocol_version: None,
             request_id: plan.with_id.then_some(&*id),
             kind: plan.kind,
-            metadata: Metadata::new(),
+            metadata: plan.admission.metadata(plan.number),
         };
         client.call(&call, &SCHEMA, &plan.row())?;
         Ok(Self { plan, sent: 0, outputs: 0, headers: 0, failed: false, given_up: false })
@@ -206,6 +212,10 @@ impl Course {
                         "call {number} after {} outputs: expected {expected:?}, got {error:?}",
                         self.outputs
                     )
+                })?;
+                let reason = self.plan.admission.reason(number).filter(|_| self.plan.method != "none_such");
+                ensure(reason.is_none_or(|reason| error.message().ends_with(&reason)), || {
+                    format!("call {number} is refused for another reason: {error:?}")
                 })?;
                 let own = !self.plan.with_id || error.request_id() == number.to_string();
                 ensure(own, || format!("call {number} is told the error of another: {error:?}"))?;

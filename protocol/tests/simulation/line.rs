@@ -1,6 +1,7 @@
 //! One caller with its connection: both machines, and what lies between them.
 
 use super::caller::Course;
+use super::effects::InHand;
 use super::link::{Direction, Fault};
 use super::service::{SERVER_ID, service};
 use bytes::{Buf, Bytes};
@@ -17,9 +18,13 @@ pub struct Line {
     pub server: Option<Responder>,
     pub server_eof: bool,
     pub work: Option<Work>,
+    /// Effects of the server.
+    pub effects: InHand,
     pub up: Direction,
     pub down: Direction,
     pub fault: Fault,
+    /// Its driver has decided what to do about a peer that is gone.
+    pub is_decided: bool,
     /// The caller went away by itself.
     pub abandoned: bool,
     /// Distinguishes this connection from those before it.
@@ -31,7 +36,8 @@ pub struct Line {
 impl Line {
     pub fn new(generation: usize, calls_left: usize, fault: Fault, seed: u64, budget: &Budget) -> Self {
         let peer = Peer::new(TransportKind::Pipe, SERVER_ID);
-        let server = Responder::new(service(), peer, Limits::default(), IdSource::seeded(seed));
+        let mut server = Responder::new(service(), peer, Limits::default(), IdSource::seeded(seed));
+        server.record_calls();
         let cut = |upwards: bool| match fault {
             Fault::Truncate { up, after } if up == upwards => Some(after),
             _ => None,
@@ -42,9 +48,11 @@ impl Line {
             server: Some(server.with_account(budget.account())),
             server_eof: false,
             work: None,
+            effects: InHand::default(),
             up: Direction::cut_after(cut(true)),
             down: Direction::cut_after(cut(false)),
             fault,
+            is_decided: false,
             abandoned: false,
             generation,
             course: None,

@@ -23,7 +23,7 @@ pub enum Fault {
     },
 }
 
-/// What a network does that no network may: it must be found out.
+/// What a network or a driver does that none may: it must be found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
     /// A piece arrives twice.
@@ -36,6 +36,21 @@ pub enum Mutation {
     Misdeliver,
     /// A handler's invocation, and the state with it, is never completed nor dropped.
     Leak,
+    /// What completes one effect is given to the effect of another caller.
+    CompleteAnother,
+    /// An effect is performed, and never completed.
+    LoseCompletion,
+    /// A piece of an effect's data does not arrive.
+    LoseData,
+    /// The record of a call is thrown away.
+    LoseRecord,
+}
+
+impl Mutation {
+    /// Whether the network does it, and not the driver.
+    pub fn is_of_network(self) -> bool {
+        matches!(self, Self::Duplicate | Self::Lose | Self::Flip | Self::Misdeliver)
+    }
 }
 
 impl Fault {
@@ -124,7 +139,7 @@ impl Direction {
                 flipped[middle] ^= 1;
                 self.on_its_way[index].1 = Some(flipped.into());
             }
-            Mutation::Misdeliver | Mutation::Leak => return false,
+            _ => return false,
         }
         true
     }

@@ -1,5 +1,6 @@
 //! Callers, a server and a network simulated in one process: whatever the network does, no call is answered twice or
-//! by another's answer, none is lost without an error, and nothing is left when all is done.
+//! by another's answer, none is lost without an error, and nothing is left when all is done. Nor does it matter when and
+//! in which order the driver completes effects, and whether it does.
 //!
 //! A run is a function of its seed. `VGI_RPC_SEED=n` runs that seed alone and tells what happens; `VGI_RPC_SEEDS=n`
 //! says how many to run.
@@ -15,10 +16,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod admission;
 mod caller;
 mod draws;
+mod effects;
 mod line;
 mod link;
+mod listener;
 mod service;
 mod world;
 
@@ -51,11 +55,17 @@ fn assert_all_hold(seeds: Range<u64>) {
         all.lost += summary.lost;
         all.abandoned += summary.abandoned;
         all.happenings += summary.happenings;
+        all.completed += summary.completed;
+        all.overdue += summary.overdue;
+        all.withdrawn += summary.withdrawn;
+        all.ended_early += summary.ended_early;
     }
     println!("{all:?}");
     if seeds.end - seeds.start >= 1000 {
         let seeds = (seeds.end - seeds.start) as usize;
         assert!(all.calls > 2 * seeds && all.lost > seeds / 20 && all.abandoned > seeds / 20, "{all:?}");
+        assert!(all.completed > seeds && all.overdue > seeds / 20, "{all:?}");
+        assert!(all.withdrawn > seeds / 20 && all.ended_early > seeds / 50, "{all:?}");
     }
 }
 
@@ -96,7 +106,7 @@ fn a_seed_gives_the_same_run_again() {
     assert_eq!(digests.len(), 100, "another seed gives another run");
 }
 
-/// A network that no one may have: of the runs that it spoils, most must be found out.
+/// A network or a driver that no one may have: of the runs that it spoils, most must be found out.
 fn assert_is_found_out(mutation: Mutation, most: impl Fn(usize) -> usize) {
     common::quiet_panics();
     let (mut spoilt, mut found) = (0, 0);
@@ -136,4 +146,25 @@ fn a_flipped_bit_is_found_out() {
 #[test]
 fn a_state_that_is_never_dropped_is_found_out() {
     assert_is_found_out(Mutation::Leak, |spoilt| spoilt);
+}
+
+#[test]
+fn a_completion_that_another_effect_is_given_is_found_out() {
+    assert_is_found_out(Mutation::CompleteAnother, |spoilt| spoilt);
+}
+
+#[test]
+fn a_completion_that_is_lost_is_found_out() {
+    // An effect of a call that its caller gives up needs no completion.
+    assert_is_found_out(Mutation::LoseCompletion, |spoilt| spoilt - spoilt / 8);
+}
+
+#[test]
+fn a_piece_of_data_that_is_lost_is_found_out() {
+    assert_is_found_out(Mutation::LoseData, |spoilt| spoilt);
+}
+
+#[test]
+fn a_record_that_is_lost_is_found_out() {
+    assert_is_found_out(Mutation::LoseRecord, |spoilt| spoilt);
 }

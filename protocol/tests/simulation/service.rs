@@ -1,6 +1,8 @@
 //! The service that the simulated server hosts. Whatever it answers names the call that it answers, and its stream
 //! states are counted.
 
+use super::admission::admit;
+use super::listener::Listener;
 use crate::common::batches::{int, schema};
 use crate::common::service::ON_PURPOSE;
 use arrow_array::cast::AsArray;
@@ -126,7 +128,8 @@ pub fn service() -> Arc<Service> {
                     .input(input_schema())
                     .exchange(|args, _| Ok(Stream::new(Course::of(args)?))),
             );
-        Arc::new(Service::builder(SERVER_ID).protocol(protocol).build().unwrap())
+        let service = Service::builder(SERVER_ID).protocol(protocol).hook(Listener).admit(admit);
+        Arc::new(service.build().unwrap())
     });
     SERVICE.clone()
 }

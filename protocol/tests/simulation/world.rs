@@ -1,13 +1,15 @@
 //! The simulated world: callers, a server and a network, with nothing but virtual time and a seed.
 //!
 //! Each caller makes its calls one after another, on one connection as long as that lives and on new ones after it.
-//! The server has one responder for each connection; its handlers take time. What must hold is checked as it happens
-//! and at the end.
+//! The server has one responder for each connection; its handlers take time, and so do the effects that its admission
+//! step asks for. What must hold is checked as it happens and at the end.
 
 use super::caller::{Course, Plan, Step, Violation};
 use super::draws::Draws;
+use super::effects::Performed;
 use super::line::{Line, take, take_in};
 use super::link::{Fault, Mutation, Time};
+use super::listener;
 use super::service::states_alive;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -23,12 +25,14 @@ enum Happening {
     ReachServer,
     ReachClient,
     HandlerDone,
+    EffectDue,
     Think,
     Tear,
 }
 
-/// When something happens, the how many-th it was planned, to which caller and connection it happens, and what.
-type Planned = (Time, usize, usize, usize, Happening);
+/// When something happens and, below that, the how many-th it was planned; to which caller and connection it happens, and
+/// what.
+type Planned = (u128, usize, usize, Happening);
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +43,16 @@ pub struct Summary {
     /// Calls whose connection was lost, which their callers were told.
     pub lost: usize,
     pub abandoned: usize,
-    /// How often the network did what it must not.
+    /// How often the network or the driver did what it must not.
     pub mutated: usize,
+    /// Effects that were completed.
+    pub completed: usize,
+    /// Calls that were given up because an effect was never completed.
+    pub overdue: usize,
+    /// Effects that were withdrawn.
+    pub withdrawn: usize,
+    /// Servers that were gone with work or effects out.
+    pub ended_early: usize,
     pub happenings: usize,
 }
 
@@ -53,6 +65,9 @@ pub struct World {
     lines: Vec<Line>,
     next_call: i64,
     mutation: Option<Mutation>,
+    /// Records of calls, and calls that ended with their server and so have none.
+    records: usize,
+    unrecorded: usize,
     /// Of all machines.
     budget: Budget,
     summary: Summary,
@@ -61,6 +76,7 @@ pub struct World {
 
 /// Runs the world of a seed to its end.
 pub fn run(seed: u64, mutation: Option<Mutation>, verbose: bool) -> (Summary, Result<(), Violation>) {
+    listener::reset();
     let mut draws = Draws::seeded(seed);
     let callers = 1 + draws.below(3);
     let mut world = World {
@@ -71,6 +87,8 @@ pub fn run(seed: u64, mutation: Option<Mutation>, verbose: bool) -> (Summary, Re
         lines: Vec::new(),
         next_call: 0,
         mutation,
+        records: 0,
+        unrecorded: 0,
         budget: Budget::new(64 << 20),
         summary: Summary { digest: 0xcbf2_9ce4_8422_2325, ..Summary::default() },
         verbose,
@@ -92,6 +110,11 @@ pub fn run(seed: u64, mutation: Option<Mutation>, verbose: bool) -> (Summary, Re
         0 => Ok(()),
         used => Err(format!("{used} bytes stay reserved after all connections")),
     });
+    let result = result.and_then(|()| match (listener::take_violation(), listener::tally()) {
+        (Some(violation), _) => Err(violation),
+        (None, tally) if tally.started == tally.ended => Ok(()),
+        (None, tally) => Err(format!("calls that start do not end: {tally:?}")),
+    });
     (world.summary, result)
 }
 
@@ -112,7 +135,8 @@ impl World {
     fn at(&mut self, time: Time, index: usize, happening: Happening) {
         self.planned += 1;
         let generation = self.lines[index].generation;
-        self.queue.push(Reverse((time, self.planned, index, generation, happening)));
+        let order = u128::from(time) << 64 | self.planned as u128;
+        self.queue.push(Reverse((order, index, generation, happening)));
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {
@@ -120,14 +144,33 @@ impl World {
         if self.verbose {
             println!("{:>8} {line}", self.now);
         }
-        // FNV-1a.
-        for byte in line.bytes().chain(self.now.to_le_bytes()) {
-            self.summary.digest = (self.summary.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        self.mix(self.now);
+        let (words, rest) = line.as_bytes().as_chunks::<8>();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        for byte in rest {
+            self.mix(u64::from(*byte));
         }
     }
 
+    /// Most of what there is to note, and so noted without being spelled unless somebody reads it.
+    fn note_happening(&mut self, index: usize, generation: usize, happening: Happening) {
+        if self.verbose {
+            println!("{:>8} caller {index}.{generation}: {happening:?}", self.now);
+        }
+        self.mix(self.now);
+        self.mix((index << 32 | generation << 8 | happening as usize) as u64);
+    }
+
+    /// One step of FNV-1a, of eight bytes at a time.
+    fn mix(&mut self, word: u64) {
+        self.summary.digest = (self.summary.digest ^ word).wrapping_mul(0x0100_0000_01b3);
+    }
+
     fn live(&mut self) -> Result<(), Violation> {
-        while let Some(Reverse((time, _, index, generation, happening))) = self.queue.pop() {
+        while let Some(Reverse((order, index, generation, happening))) = self.queue.pop() {
+            let time = (order >> 64) as Time;
             self.now = time;
             self.summary.happenings += 1;
             if self.summary.happenings > MOST_HAPPENINGS {
@@ -136,11 +179,12 @@ impl World {
             if self.lines[index].generation != generation {
                 continue;
             }
-            self.note(|| format!("caller {index}.{generation}: {happening:?}"));
+            self.note_happening(index, generation, happening);
             match happening {
                 Happening::ReachServer => self.reach_server(index),
                 Happening::ReachClient => self.reach_client(index)?,
                 Happening::HandlerDone => self.handler_done(index)?,
+                Happening::EffectDue => self.effect_due(index)?,
                 Happening::Think => self.think(index)?,
                 Happening::Tear => {
                     let mut arrivals = Vec::new();
@@ -152,6 +196,9 @@ impl World {
                 }
             }
             self.serve(index)?;
+            if let Some(violation) = listener::take_violation() {
+                return Err(violation);
+            }
             self.reconnect(index);
         }
         Ok(())
@@ -178,8 +225,17 @@ impl World {
     fn serve(&mut self, index: usize) -> Result<(), Violation> {
         let line = &mut self.lines[index];
         let Some(server) = &mut line.server else { return Ok(()) };
-        let mut arrivals = Vec::new();
+        let (mut arrivals, mut due) = (Vec::new(), Vec::new());
         let next = server.poll_work();
+        let withdrawn = line.effects.take_up(server, self.now, &mut self.draws, &mut due)?;
+        self.summary.withdrawn += withdrawn;
+        while server.poll_record().is_some() {
+            if self.mutation == Some(Mutation::LoseRecord) && self.summary.mutated == 0 {
+                self.summary.mutated += 1;
+            } else {
+                self.records += 1;
+            }
+        }
         if let Some(outbox) = server.poll_transmit() {
             line.down.send(take(outbox), self.now, &mut self.draws, &mut arrivals);
         }
@@ -191,7 +247,13 @@ impl World {
                 }
                 handler = true;
             }
-            Ok(Next::NeedInput | Next::NeedCommand | Next::NeedDrain) => {}
+            Ok(Next::NeedCommand) if line.work.is_none() => {
+                return Err("the server waits for work that is not out".into());
+            }
+            Ok(Next::Waiting) if line.effects.is_empty() => {
+                return Err("the server waits for an effect that is not out".into());
+            }
+            Ok(Next::NeedInput | Next::NeedCommand | Next::NeedDrain | Next::Waiting) => {}
             Ok(Next::Closed) | Err(_) if line.server_eof => {
                 let lawful = line.fault != Fault::None || line.abandoned || matches!(next, Ok(Next::Closed));
                 let idle = server.is_idle();
@@ -210,6 +272,104 @@ impl World {
         for time in arrivals {
             self.at(time, index, Happening::ReachClient);
         }
+        for time in due {
+            self.at(time, index, Happening::EffectDue);
+        }
+        self.end_early(index)?;
+        self.check_records()
+    }
+
+    /// A driver that learns that its peer is gone may end the call under way, or throw the server away as it is.
+    fn end_early(&mut self, index: usize) -> Result<(), Violation> {
+        let line = &mut self.lines[index];
+        let is_gone = line.server_eof && (line.fault != Fault::None || line.abandoned);
+        if !is_gone || line.is_decided || (line.work.is_none() && line.effects.is_empty()) {
+            return Ok(());
+        }
+        line.is_decided = true;
+        let hangs_up = match self.draws.below(3) {
+            0 => return Ok(()),
+            1 => false,
+            _ => true,
+        };
+        let Some(mut server) = line.server.take() else { return Ok(()) };
+        let before = listener::tally().ended;
+        if hangs_up {
+            server.hang_up();
+            while server.poll_record().is_some() {
+                self.records += 1;
+            }
+            self.summary.withdrawn +=
+                line.effects.take_up(&mut server, self.now, &mut self.draws, &mut Vec::new())?;
+            if !line.effects.is_empty() {
+                return Err("an effect of a call that has ended is not withdrawn".into());
+            }
+        }
+        let ended = listener::tally().ended;
+        drop(server);
+        self.unrecorded += listener::tally().ended - if hangs_up { ended } else { before };
+        line.effects.clear();
+        if self.draws.once_in(2) {
+            line.work = None;
+        }
+        self.summary.ended_early += 1;
+        let mut arrivals = Vec::new();
+        line.down.end(self.now, &mut self.draws, &mut arrivals);
+        for time in arrivals {
+            self.at(time, index, Happening::ReachClient);
+        }
+        self.note(|| format!("the server of caller {index} ends early, hangs up: {hangs_up}"));
+        Ok(())
+    }
+
+    /// Each call that has ended has one record, and no other has.
+    fn check_records(&self) -> Result<(), Violation> {
+        let (ended, records) = (listener::tally().ended, self.records);
+        if ended == records + self.unrecorded {
+            return Ok(());
+        }
+        Err(format!("{ended} calls have ended, {records} have a record, {} have none", self.unrecorded))
+    }
+
+    fn effect_due(&mut self, index: usize) -> Result<(), Violation> {
+        if self.mutation.is_some_and(|mutation| !mutation.is_of_network()) && self.summary.mutated == 0 {
+            self.mutate_effect(index)?;
+        }
+        let line = &mut self.lines[index];
+        let Some(server) = &mut line.server else { return Ok(()) };
+        let performed = line.effects.perform(server, self.now, &mut self.draws)?;
+        match performed {
+            Performed::Nothing => {}
+            Performed::Partly(due) => self.at(due, index, Happening::EffectDue),
+            Performed::Completed => self.summary.completed += 1,
+            Performed::Overdue => self.summary.overdue += 1,
+        }
+        self.note(|| format!("an effect of caller {index}: {performed:?}"));
+        Ok(())
+    }
+
+    /// Has the driver do what it must not.
+    fn mutate_effect(&mut self, index: usize) -> Result<(), Violation> {
+        let line = &mut self.lines[index];
+        match self.mutation {
+            Some(Mutation::LoseData) => self.summary.mutated += usize::from(line.effects.lose_data()),
+            Some(Mutation::LoseCompletion) => {
+                self.summary.mutated += usize::from(line.effects.lose_completion(self.now));
+            }
+            Some(Mutation::CompleteAnother) => {
+                let Some(completion) = line.effects.any_completion() else { return Ok(()) };
+                let others = 0..self.lines.len();
+                for other in others.filter(|other| *other != index) {
+                    let line = &mut self.lines[other];
+                    if let (Some(id), Some(server)) = (line.effects.any(), &mut line.server) {
+                        server.complete_effect(id, completion);
+                        self.summary.mutated += 1;
+                        return self.serve(other);
+                    }
+                }
+            }
+            _ => {}
+        }
         Ok(())
     }
 
@@ -221,7 +381,10 @@ impl World {
             std::mem::forget(work);
             return Ok(());
         }
-        let Some(server) = &mut line.server else { return Err("work of a server that is gone".into()) };
+        let Some(server) = &mut line.server else {
+            drop(work.run());
+            return if line.is_decided { Ok(()) } else { Err("work of a server that is gone".into()) };
+        };
         server.complete(work.run()).map_err(|error| format!("what was given out is not taken back: {error}"))
     }
 
@@ -287,7 +450,11 @@ impl World {
         if line.fault == Fault::None && !line.abandoned {
             return Err(format!("caller {index} loses a sound connection: {error:?}"));
         }
-        if error.is_none() != line.course.is_none() {
+        // A server that got a part of the input of a stream that it has refused takes it for a part of a further call.
+        let answers_a_part = line.server_eof
+            && matches!(line.fault, Fault::Truncate { up: true, .. })
+            && matches!(error, Some(ConnectionError::Protocol { .. }));
+        if error.is_none() != line.course.is_none() && !(answers_a_part && line.course.is_none()) {
             return Err(format!("a call is under way: {}, error {error:?}", line.course.is_some()));
         }
         self.summary.lost += usize::from(line.course.take().is_some());
@@ -363,8 +530,10 @@ impl World {
 
     /// Has the network do what it must not, once in a run.
     fn mutate(&mut self, index: usize) {
-        let Some(mutation) = self.mutation.filter(|_| self.summary.mutated == 0) else { return };
-        if !self.draws.once_in(4) {
+        let due = |mutation: &Mutation| mutation.is_of_network() && self.summary.mutated == 0;
+        let Some(mutation) = self.mutation.filter(due) else { return };
+        // There is seldom a piece to misdeliver.
+        if !self.draws.once_in(4) && mutation != Mutation::Misdeliver {
             return;
         }
         let (up, other) = (self.draws.once_in(2), (index + 1) % self.lines.len());

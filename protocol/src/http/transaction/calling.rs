@@ -103,6 +103,7 @@ impl Calling {
                 }
                 Err(refused) => return self.refuse(refused, clock),
             },
+            // A call goes on that had waited for an effect.
             stage => self.stage = stage,
         }
         let Stage::Called(call, response) = &mut self.stage else { return };

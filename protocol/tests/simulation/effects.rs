@@ -1,0 +1,175 @@
+//! The effects that the driver of one simulated connection has in hand: it completes them at once or late, with data in
+//! any pieces, more than once, or not at all.
+
+use super::admission::{Asked, Fate};
+use super::draws::Draws;
+use super::link::Time;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use vgi_rpc_protocol::effect::{Completion, EffectEvent, EffectId, Request};
+use vgi_rpc_protocol::service::Responder;
+use vgi_rpc_protocol::wire::code::Code;
+use vgi_rpc_protocol::wire::error::RpcError;
+
+/// How long the driver waits for an effect that is never completed.
+const PATIENCE: Time = 50_000;
+
+/// What a driver keeps of a connection's effects.
+#[derive(Default)]
+pub struct InHand {
+    out: Vec<Out>,
+    /// The last one that was completed or withdrawn.
+    over: Option<EffectId>,
+}
+
+struct Out {
+    id: EffectId,
+    asked: Asked,
+    /// Data that is still to be given.
+    pieces: VecDeque<Bytes>,
+    due: Time,
+}
+
+/// What a driver did with an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Performed {
+    /// Nothing was due.
+    Nothing,
+    /// The rest comes at this time.
+    Partly(Time),
+    Completed,
+    /// The call was given up.
+    Overdue,
+}
+
+impl InHand {
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Takes up what a server wants done. Gives the times at which something is due, and how many effects were withdrawn.
+    pub fn take_up(
+        &mut self,
+        server: &mut Responder,
+        now: Time,
+        draws: &mut Draws,
+        due: &mut Vec<Time>,
+    ) -> Result<usize, String> {
+        let mut withdrawn = 0;
+        while let Some(event) = server.poll_effect() {
+            match event {
+                EffectEvent::Requested(effect) => {
+                    let Request::Question(question) = &effect.request else {
+                        return Err(format!("nobody asked for {effect:?}"));
+                    };
+                    let asked = *question.payload::<Asked>().ok_or("a question of somebody else")?;
+                    let delay = match asked.fate {
+                        Fate::Overdue => PATIENCE,
+                        _ => draws.pick(&[0, 0, 30, 2500, 9000]),
+                    };
+                    let pieces = cut(asked.data().into(), draws);
+                    self.out.push(Out { id: effect.id, asked, pieces, due: now + delay });
+                    due.push(now + delay);
+                }
+                EffectEvent::Withdrawn(id) => {
+                    if !self.out.iter().any(|out| out.id == id) {
+                        return Err(format!("{id:?} is withdrawn, and is not out"));
+                    }
+                    self.out.retain(|out| out.id != id);
+                    self.over = Some(id);
+                    withdrawn += 1;
+                }
+            }
+        }
+        Ok(withdrawn)
+    }
+
+    /// Goes on with what is due.
+    pub fn perform(
+        &mut self,
+        server: &mut Responder,
+        now: Time,
+        draws: &mut Draws,
+    ) -> Result<Performed, String> {
+        self.repeat(server, draws);
+        let Some(index) = self.out.iter().position(|out| out.due <= now) else {
+            return Ok(Performed::Nothing);
+        };
+        let out = &mut self.out[index];
+        if out.asked.fate == Fate::Overdue {
+            let error = RpcError::status(Code::DeadlineExceeded, out.asked.reason());
+            server.abandon(error).map_err(|error| format!("a call that waits is not given up: {error}"))?;
+            return Ok(Performed::Overdue);
+        }
+        while let Some(piece) = out.pieces.pop_front() {
+            server.receive_effect_data(out.id, piece);
+            if draws.once_in(3) {
+                out.due = now + draws.pick(&[0, 40, 2000]);
+                return Ok(Performed::Partly(out.due));
+            }
+        }
+        let out = self.out.swap_remove(index);
+        server.complete_effect(out.id, out.completion());
+        self.over = Some(out.id);
+        self.repeat(server, draws);
+        Ok(Performed::Completed)
+    }
+
+    /// Completes an effect again, and with something else, which must change nothing.
+    fn repeat(&self, server: &mut Responder, draws: &mut Draws) {
+        if let Some(id) = self.over
+            && draws.once_in(2)
+        {
+            server.receive_effect_data(id, Bytes::from_static(b"too late"));
+            server.complete_effect(id, Completion::value("too late"));
+        }
+    }
+
+    /// The server is gone.
+    pub fn clear(&mut self) {
+        self.out.clear();
+    }
+}
+
+/// What no driver may do.
+impl InHand {
+    /// What completes an effect that is out.
+    pub fn any_completion(&self) -> Option<Completion> {
+        self.out.first().map(Out::completion)
+    }
+
+    /// An effect that is out.
+    pub fn any(&self) -> Option<EffectId> {
+        self.out.first().map(|out| out.id)
+    }
+
+    /// Forgets an effect that is due to be completed. False when there is none.
+    pub fn lose_completion(&mut self, now: Time) -> bool {
+        let before = self.out.len();
+        self.out.retain(|out| out.due > now || out.asked.fate == Fate::Overdue);
+        self.out.len() < before
+    }
+
+    /// Forgets a piece of data. False when there is none.
+    pub fn lose_data(&mut self) -> bool {
+        self.out.iter_mut().any(|out| out.pieces.pop_front().is_some())
+    }
+}
+
+impl Out {
+    fn completion(&self) -> Completion {
+        match self.asked.fate {
+            Fate::Failed => self.asked.failure().into(),
+            _ => Completion::value(self.asked),
+        }
+    }
+}
+
+/// Cuts data into pieces of any size.
+fn cut(mut data: Bytes, draws: &mut Draws) -> VecDeque<Bytes> {
+    let mut pieces = VecDeque::new();
+    while !data.is_empty() {
+        pieces.push_back(data.split_to(1 + draws.below(data.len())));
+    }
+    pieces
+}
