@@ -267,9 +267,13 @@ fn clients_do_not_wait_longer_than_asked() {
         }
     }
     gate.open();
-    assert!(vgi_rpc_unix::connect_unix("/nonexistent/socket").is_err());
+    let absent = vgi_rpc_unix::connect_unix("/nonexistent/socket").unwrap_err();
+    assert_eq!(absent.kind(), ErrorKind::NotFound);
+    assert!(absent.to_string().starts_with("/nonexistent/socket: "), "{absent}");
     let refused = ConnectOptions::default().connect_timeout(Duration::from_secs(5)).tcp("1");
-    assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    assert!(refused.to_string().starts_with("1: "), "{refused}");
 }
 
 #[test]
