@@ -206,6 +206,13 @@ impl Server {
         self
     }
 
+    /// Sets how long a request may wait for its effects, and for its sticky session while other calls have it. Default 5
+    /// min; the answer is 503.
+    pub fn waiting_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.waiting.whole = timeout;
+        self
+    }
+
     /// Sets how long a client may read nothing of a response that waits for it. Default 60 s.
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.timeouts.output.no_progress = timeout;

@@ -44,6 +44,7 @@ use super::session::{CallSession, Resumed, Waiting};
 use super::visit::Visit;
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::memory::{OverBudget, Reservation};
+use crate::service::call::given_up;
 use crate::service::{CallRecord, Method, TransportKind};
 use crate::wire::error::RpcError;
 use admit::Admitted;
@@ -58,6 +59,13 @@ use std::time::Duration;
 
 /// Why a request was not dispatched.
 pub(super) type Refusal = (StatusCode, RpcError);
+
+/// What a record says in place of a status when the client was gone before there was an answer. Servers commonly log 499
+/// then, which is no registered status.
+const CLIENT_GONE: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::BAD_REQUEST,
+};
 
 /// A request that the memory budget has no room for.
 fn no_room(error: OverBudget) -> Refusal {
@@ -260,6 +268,22 @@ impl Transaction {
                 record: None,
                 memory: Reservation::default(),
             }));
+        }
+    }
+
+    /// The client is gone: ends the request, and gives the record of its call if that had begun and no work is out. If work
+    /// is, [`Done::take_record`] gives it. `now` is the time since the Unix epoch.
+    pub fn hang_up(&mut self, now: Duration) -> Option<CallRecord> {
+        self.abandon(&given_up(), CLIENT_GONE, now)
+    }
+
+    /// As [`hang_up`](Self::hang_up), for a client that is there and was answered with this status, and not from here. The
+    /// record says that the call failed with this error.
+    pub fn abandon(&mut self, error: &RpcError, status: StatusCode, now: Duration) -> Option<CallRecord> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Ready(mut calling) | Stage::Parked(mut calling) => calling.give_up(error, status, now),
+            Stage::Answered(answer) => answer.record,
+            _ => None,
         }
     }
 
