@@ -115,11 +115,13 @@ impl Calling {
 
     /// Goes on until the call is answered or waits for an effect.
     pub(super) fn run(&mut self, clock: Clock<'_>) {
-        if let Stage::Body(body) = std::mem::replace(&mut self.stage, Stage::Over) {
-            match self.open(body) {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Body(body) => match self.open(body) {
                 Ok((call, response)) => self.stage = Stage::Called(call, response),
                 Err(refused) => return self.refuse(refused, clock),
-            }
+            },
+            // It waited for an effect.
+            stage => self.stage = stage,
         }
         let Stage::Called(call, response) = &mut self.stage else { return };
         loop {
