@@ -108,7 +108,7 @@ impl Calling {
                 }
                 call.scope.end(now)
             }
-            Stage::Answered(answer) => answer.record,
+            Stage::Answered(answer) => answer.unsent(error, status),
             Stage::Body(_) | Stage::Over => None,
         }
     }

@@ -100,6 +100,18 @@ pub struct Answer {
     pub memory: Reservation,
 }
 
+impl Answer {
+    /// The record of a call whose answer is not sent: it has failed, if it had not before.
+    fn unsent(self, error: &RpcError, status: StatusCode) -> Option<CallRecord> {
+        let mut record = self.record?;
+        record.error.get_or_insert_with(|| error.clone());
+        if let Some(http) = &mut record.http {
+            http.status = status.as_u16();
+        }
+        Some(record)
+    }
+}
+
 /// What a [`Transaction`] needs next.
 #[derive(Debug)]
 #[expect(
@@ -282,7 +294,7 @@ impl Transaction {
     pub fn abandon(&mut self, error: &RpcError, status: StatusCode, now: Duration) -> Option<CallRecord> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Ready(mut calling) | Stage::Parked(mut calling) => calling.give_up(error, status, now),
-            Stage::Answered(answer) => answer.record,
+            Stage::Answered(answer) => answer.unsent(error, status),
             _ => None,
         }
     }
