@@ -114,6 +114,46 @@ fn a_client_that_leaves_while_its_effect_is_out_keeps_nothing() {
 }
 
 #[test]
+fn a_call_whose_client_is_gone_while_its_effect_is_out_is_logged() {
+    for carrier in Carrier::SOCKETS {
+        let gate = Gate::default();
+        let log = Some(socket_path().with_extension("log"));
+        let served = Served::with(carrier, &asking(), performer(&gate), log, |server| server);
+        let mut waiting = served.connect();
+        waiting.unary("gated", &nothing());
+        gate.wait_for(1);
+        waiting.peer.reset();
+        served.until_empty();
+        gate.open();
+        served.connect().expect("asked");
+        let lines = served.lines();
+        let codes: Vec<_> = lines.iter().map(|line| line["error_code"].as_str()).collect();
+        assert_eq!(codes, [Some("CANCELLED"), None], "{carrier:?}");
+    }
+}
+
+#[test]
+fn a_call_that_waits_too_long_is_answered_and_logged() {
+    for carrier in Carrier::SOCKETS {
+        let gate = Gate::default();
+        let log = Some(socket_path().with_extension("log"));
+        let timeout = Some(Duration::from_millis(200));
+        let set = |server: vgi_rpc_unix::Server| server.waiting_timeout(timeout);
+        let served = Served::with(carrier, &asking(), performer(&gate), log, set);
+        let mut waiting = served.connect();
+        waiting.unary("gated", &nothing());
+        let Event::Failed(error) = waiting.event() else { panic!("{carrier:?}") };
+        assert_eq!(error.code().as_str(), "DEADLINE_EXCEEDED");
+        assert!(matches!(waiting.event(), Event::Finished));
+        assert_eq!(std::io::Read::read(&mut waiting.peer, &mut [0]).unwrap(), 0, "it is closed");
+        let lines = served.lines();
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert_eq!(lines[0]["error_code"], "DEADLINE_EXCEEDED");
+        gate.open();
+    }
+}
+
+#[test]
 fn without_a_performer_a_question_fails_its_call() {
     for carrier in Carrier::ALL {
         let served = Served::new(carrier, &asking());
