@@ -219,6 +219,22 @@ fn a_client_that_hangs_up_gives_its_place_in_the_queue_up() {
 }
 
 #[test]
+fn a_client_that_hangs_up_while_its_handler_holds_the_session_gives_it_back() {
+    let gates = Gates::default();
+    let running = Running::new(&gates.server(gates.endpoint()));
+    let (mut holder, mut next) = (running.connect(), running.connect());
+    let session = session(&mut holder);
+    holder.send(within(&session, "hold"));
+    gates.handlers.wait_for(1);
+    next.send(within(&session, "count"));
+    holder.reset();
+    until("it is gone", || running.handle.connections() == 1);
+    next.expect_silence(Duration::from_millis(50));
+    gates.handlers.open_gate();
+    assert_eq!(next.answer().number(), 2, "after the handler, which ran to its end");
+}
+
+#[test]
 fn logs_come_with_the_answer() {
     let gates = Gates::default();
     let running = Running::new(&gates.server(gates.endpoint()));

@@ -148,6 +148,24 @@ fn a_unary_call_whose_client_is_gone_while_its_handler_runs_is_logged() {
 }
 
 #[test]
+fn a_server_that_stops_logs_the_calls_that_it_breaks_off() {
+    for carrier in Carrier::SOCKETS {
+        let gate = Gate::default();
+        let served = Served::logged(carrier, &service(&gate), |server| server.threads(2));
+        let (mut streams, mut waits) = (streaming(&served), served.connect());
+        waits.unary("wait", &nothing());
+        gate.wait_for(1);
+        served.stop();
+        for client in [&mut streams, &mut waits] {
+            assert!(matches!(client.peer.read(&mut [0; 16]), Ok(0) | Err(_)), "{carrier:?}");
+        }
+        until("both are logged", || served.lines().len() == 2);
+        assert!(served.lines().iter().all(|line| line["error_code"] == "CANCELLED"), "{carrier:?}");
+        gate.open();
+    }
+}
+
+#[test]
 fn a_stream_that_is_closed_between_two_ticks_is_logged_as_complete() {
     let half_close = |served: &Served| {
         let mut client = streaming(served);

@@ -7,24 +7,31 @@ use common::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vgi_rpc_protocol::client::Event;
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 use vgi_rpc_protocol::wire::log::LogMessage;
 
 const MANY: usize = 10_000;
+const BURST: usize = 1000;
 /// A line of `many`, without its number.
 const LINE: &str = "a line of a handler that has a great deal to say, and says it all at once, number";
 
-/// `talk` logs before and after the gate; `many` logs 10,000 lines; `go_on` logs until the gate is open, and then counts
+/// `burst` logs many lines at once before the gate, and one behind it; `talk` logs before and after the gate; `many` logs 10,000 lines; `go_on` logs until the gate is open, and then counts
 /// itself as `ended`.
 fn talking(gate: &Gate, ended: &Arc<AtomicUsize>) -> Arc<Service> {
-    let (talks, goes_on, ended) = (gate.clone(), gate.clone(), ended.clone());
+    let (talks, bursts, goes_on, ended) = (gate.clone(), gate.clone(), gate.clone(), ended.clone());
     let protocol = Protocol::new("test.Unix.v1").methods([
         Method::new("talk").unary(move |_, context| {
             context.log(LogMessage::info("first"));
             talks.pass();
             context.log(LogMessage::info("second"));
+            Ok(())
+        }),
+        Method::new("burst").unary(move |_, context| {
+            (0..BURST).for_each(|number| context.log(LogMessage::info(number.to_string())));
+            bursts.pass();
+            context.log(LogMessage::info("behind the gate"));
             Ok(())
         }),
         Method::new("many").unary(|_, context| {
@@ -64,6 +71,26 @@ fn a_log_comes_while_its_handler_runs() {
         assert!(matches!(client.event(), Event::Output(..)));
         assert!(matches!(client.event(), Event::Finished));
         client.expect("quiet");
+    }
+}
+
+#[test]
+fn many_logs_at_once_come_while_their_handler_runs() {
+    for carrier in Carrier::ALL {
+        let gate = Gate::default();
+        let served = Served::new(carrier, &talking(&gate, &Arc::default()));
+        let mut client = served.connect();
+        let began = Instant::now();
+        client.unary("burst", &nothing());
+        for number in 0..BURST {
+            assert_eq!(client.log(), number.to_string(), "{carrier:?}");
+        }
+        assert!(began.elapsed() < PATIENCE, "{carrier:?}: the gate gave way");
+        gate.wait_for(1);
+        gate.open();
+        assert_eq!(client.log(), "behind the gate");
+        assert!(matches!(client.event(), Event::Output(..)));
+        assert!(matches!(client.event(), Event::Finished));
     }
 }
 

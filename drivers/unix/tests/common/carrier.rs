@@ -99,6 +99,13 @@ impl Served {
         RawClient { peer, connection: Connection::new(Limits::default()) }
     }
 
+    /// Stops a server on sockets.
+    pub fn stop(&self) {
+        if let Kind::Socket(running) = &self.kind {
+            running.handle.stop();
+        }
+    }
+
     /// Waits until no connection is left.
     pub fn until_empty(&self) {
         until("every connection is gone", || match &self.kind {
