@@ -106,11 +106,10 @@ fn a_request_that_is_none_is_refused() {
 
 #[test]
 fn a_failing_provider_is_told_like_a_failing_handler() {
-    let failure: fn() -> Completion = || Failure::new(FailureReason::Unavailable, "not today").into();
-    let answers: [(fn() -> Completion, &str); 2] =
-        [(failure, "not today"), (|| Completion::Done, "expected URLs to upload to")];
+    let failure = Failure::new(FailureReason::Unavailable, "not today");
+    let answers = [(failure.into(), "not today"), (Completion::Done, "expected URLs to upload to")];
     for (completion, text) in answers {
-        let server = serve_main(|builder| builder.upload_urls(None)).performing(move |_| completion());
+        let server = serve_main(|builder| builder.upload_urls(None)).performing(move |_| completion.clone());
         let answered = server.send(urls(row([("count", int(2))])));
         assert_eq!((answered.status, answered.is_marked()), (200, true));
         assert!(answered.error().message().contains(text), "{:?}", answered.error());
