@@ -7,7 +7,7 @@ use crate::support::feed::Cut;
 use crate::support::http1::{drain_all, limits};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use vgi_rpc_http::http1::server::{Aborted, Connection, Event, Phase};
+use vgi_rpc_http::http1::server::{Connection, Event, Phase};
 use vgi_rpc_http::http1::{CommandError, Next, client};
 
 /// Bodies up to this length are read; some requests are allowed less.
@@ -152,10 +152,6 @@ impl Session {
                 } else {
                     self.answer(machine, decision, error.status());
                 }
-                self.is_over = true;
-            }
-            Event::Aborted(aborted) => {
-                assert!(matches!(aborted, Aborted::Head | Aborted::Body));
                 self.is_over = true;
             }
         }

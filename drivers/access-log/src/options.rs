@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::access_log::DEFAULT_MAX_RECORD_BYTES;
 
 /// How an access log is to be kept.
@@ -56,8 +57,15 @@ impl Options {
     /// A FIFO without a reader is opened as soon as there is one, and its records wait in the queue.
     ///
     /// # Errors
-    /// When there is something else at the path that cannot be opened, or signal handlers cannot be registered.
+    /// When there is something else at the path that cannot be opened, or signal handlers cannot be registered. The
+    /// error names the path.
     pub fn open(self) -> io::Result<AccessLog> {
+        let path = self.path.clone();
+        let opened = self.open_unnamed();
+        opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", OneLine(path.display()))))
+    }
+
+    fn open_unnamed(self) -> io::Result<AccessLog> {
         let reopen = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGHUP, reopen.clone())?;
         // With a handler, a write beyond the limit fails instead. That there was a signal does not matter.

@@ -194,7 +194,8 @@ fn a_path_that_cannot_be_opened_at_the_start_is_an_error() {
     let socket = dir.path().join("socket");
     let _listener = UnixListener::bind(&socket).unwrap();
     for path in [dir.path().to_owned(), dir.path().join("missing/file"), socket] {
-        assert!(Options::new(&path).open().is_err(), "{}", path.display());
+        let refused = Options::new(&path).open().unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("{}: ", path.display())), "{refused}");
     }
 }
 

@@ -145,7 +145,13 @@ impl<T: Transport> ByteChannel<T> {
             }
             Ok(_) | Err(_) => {
                 connection.receive_eof();
-                self.gone = Some(self.transport.close().unwrap_or_default());
+                match self.transport.ended() {
+                    Ok(status) => self.gone = Some(status),
+                    Err(error) => {
+                        let sent = self.sent;
+                        return Err(self.fail(CallError::Transport { error, sent }));
+                    }
+                }
             }
         }
         Ok(())

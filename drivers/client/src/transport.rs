@@ -26,6 +26,15 @@ pub trait Transport {
         Ok(true)
     }
 
+    /// Called when a read found the end: closes the transport, and for a process says how it ended. By default this is
+    /// [`close`](Self::close), and that it fails is of no interest any more.
+    ///
+    /// # Errors
+    /// When a process has closed its output and does not end.
+    fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        Ok(self.close().unwrap_or_default())
+    }
+
     /// Closes the transport. For a process, waits for its end and says how it was.
     ///
     /// # Errors

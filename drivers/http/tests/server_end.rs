@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 use vgi_rpc_access_log::Options;
-use vgi_rpc_http::{Ended, Server};
+use vgi_rpc_http::{Ended, Server, ServerError};
 
 #[test]
 fn draining_finishes_what_is_under_way_and_closes_the_rest() {
@@ -115,6 +115,17 @@ fn server_process() {
     });
     tell(address.trim_start_matches("http://"));
     assert!(matches!(bound.run().unwrap(), Ended::Signal));
+}
+
+#[test]
+fn an_access_log_without_records_is_refused() {
+    let path =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("no-records-{}.log", std::process::id()));
+    let server = Calls::default().server().access_log(Options::new(&path).open().unwrap());
+    let refused = server.bind_tcp("127.0.0.1:0").unwrap_err();
+    assert!(matches!(refused, ServerError::NoRecords));
+    assert!(refused.to_string().contains("EndpointBuilder::record_calls"), "{refused}");
+    fs::remove_file(&path).unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod server;
 
-use server::client::{echo, greet, head, length, post, post_chunked, post_with, zeros};
+use server::client::{Client, echo, greet, head, length, post, post_chunked, post_with, zeros};
 use server::{Calls, PROTOCOL, Running};
 use std::io::Write;
 use std::thread;
@@ -208,12 +208,30 @@ fn a_body_shorter_than_declared_reaches_no_handler() {
             let mut client = running.connect();
             client.send(head(&call, "1.1", &[&length(&call)]));
             client.send(&call.body[..sent]);
-            client.half_close();
-            client.expect_end();
+            expect_incomplete(&mut client);
         }
     }
     assert_eq!(calls.made(), 0);
     running.connect().greet("others");
+}
+
+#[test]
+fn a_head_that_ends_early_is_refused() {
+    let running = Running::new(&Calls::default().server());
+    let mut client = running.connect();
+    client.greet("before");
+    client.send("POST /anything HTTP/1.1\r\nHost: local");
+    expect_incomplete(&mut client);
+}
+
+/// Ends the sending side within a request, which is answered nevertheless.
+#[track_caller]
+fn expect_incomplete(client: &mut Client) {
+    client.half_close();
+    let answer = client.answer();
+    assert_eq!(answer.status, 400);
+    assert!(answer.closes());
+    client.expect_end();
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use crate::opening::Opening;
 use crate::pipe;
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_client::pipes::{is_quiet, set_nonblocking};
-use vgi_rpc_client::{Client, Patience, Timeouts, Transport};
-use vgi_rpc_protocol::Limits;
+use vgi_rpc_client::{Client, Direction, Patience, Timeouts, Transport};
+use vgi_rpc_protocol::{Limits, OneLine};
 
 /// How long a child may take to end after its input was closed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Starts a worker as a child process and connects to its stdin and stdout, with default limits and timeouts.
 ///
 /// # Errors
-/// When the process cannot be started.
+/// When the process cannot be started. The error names the program.
 pub fn spawn(command: Command) -> io::Result<Client> {
     spawn_with(command, Timeouts::default())
 }
@@ -27,7 +27,7 @@ pub fn spawn(command: Command) -> io::Result<Client> {
 /// of no more use.
 ///
 /// # Errors
-/// When the process cannot be started.
+/// When the process cannot be started. The error names the program.
 pub fn spawn_with(command: Command, timeouts: Timeouts) -> io::Result<Client> {
     let mut child = Child::spawn(command)?;
     child.set_timeouts(timeouts);
@@ -53,9 +53,13 @@ impl Child {
     /// Starts a worker. Its stdin and stdout become pipes whatever the command said of them.
     ///
     /// # Errors
-    /// When the process cannot be started.
+    /// When the process cannot be started. The error names the program.
     pub fn spawn(mut command: Command) -> io::Result<Self> {
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut process = spawned.map_err(|error| {
+            let program = OneLine(command.get_program().display());
+            io::Error::new(error.kind(), format!("{program}: {error}"))
+        })?;
         let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
             return Err(io::Error::other("the child's pipes are missing"));
         };
@@ -89,15 +93,27 @@ impl Child {
     }
 
     fn wait_or_kill(&mut self) -> io::Result<ExitStatus> {
+        match self.wait(self.grace)? {
+            Some(status) => Ok(status),
+            None => self.kill(),
+        }
+    }
+
+    /// Closes the input and waits for the process to end by itself. `None` if it does not within this time.
+    fn wait(&mut self, time: Duration) -> io::Result<Option<ExitStatus>> {
         self.input = None;
         // A time that the clock cannot express never comes.
-        let deadline = Instant::now().checked_add(self.grace);
-        while deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            if let Some(status) = self.process.try_wait()? {
+        let deadline = Instant::now().checked_add(time);
+        loop {
+            let status = self.process.try_wait()?;
+            if status.is_some() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(status);
             }
             thread::sleep(LOOK);
         }
+    }
+
+    fn kill(&mut self) -> io::Result<ExitStatus> {
         self.process.kill()?;
         self.process.wait()
     }
@@ -119,6 +135,20 @@ impl Transport for Child {
     fn is_quiet(&mut self) -> io::Result<bool> {
         // Text in place of the first message is quoted by the read that finds it.
         if self.opening.is_due() { Ok(true) } else { is_quiet(&self.output) }
+    }
+
+    /// The process has no longer to end than the answer that it owes.
+    fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        let left = self.patience.next(Direction::Read).unwrap_or(Some(Duration::ZERO));
+        let time = left.into_iter().chain([self.grace]).min().unwrap_or_default();
+        let status = self.wait(time)?;
+        if status.is_none() {
+            self.kill()?;
+            let text =
+                format!("the worker closed its output and had not ended {time:?} later; it was killed");
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, text));
+        }
+        Ok(status)
     }
 
     fn close(&mut self) -> io::Result<Option<ExitStatus>> {

@@ -34,6 +34,7 @@ const TESTS: &[(&str, fn())] = &[
     ("close waits for the worker and says how it ended", close),
     ("a dropped client reaps its worker", reaped),
     ("a worker that does not end is killed", killed),
+    ("a worker that closes its output and lives on is named as that, in time", closed_output),
     ("a grace beyond what a clock can express never passes", endless_grace),
     ("SIGTERM and SIGINT end a busy worker at once and cleanly", signals),
     ("a closed pipe is a quiet end, wherever it comes", closed_pipes),
@@ -312,6 +313,7 @@ fn dead_worker() {
 fn missing_program() {
     let error = spawn(Command::new("/no/such/program")).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert!(error.to_string().starts_with("/no/such/program: "), "{error}");
 }
 
 fn close() {
@@ -338,6 +340,22 @@ fn killed() {
     drop(child);
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert!(!is_process(id));
+}
+
+fn closed_output() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec >&-; exec sleep 60"]);
+    let begun = Instant::now();
+    let mut client = spawn_with(command, Timeouts::default().read(Duration::from_millis(300))).unwrap();
+    let error = client.unary(&remote().method("nothing"), &none()).unwrap_err();
+    let CallError::Transport { error: source, .. } = &error else { panic!("{error}") };
+    assert_eq!(source.kind(), std::io::ErrorKind::UnexpectedEof);
+    assert!(error.to_string().contains("closed its output and had not ended"), "{error}");
+    // Its end is not waited for again.
+    let again = client.unary(&remote().method("nothing"), &none()).unwrap_err();
+    assert!(matches!(again, CallError::Unusable { .. }), "{again}");
+    drop(client);
+    assert!(begun.elapsed() < Duration::from_secs(4), "took {:?}", begun.elapsed());
 }
 
 fn endless_grace() {

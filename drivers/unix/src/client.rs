@@ -5,6 +5,7 @@ use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size, set_socket_time
 use rustix::net::{
     AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, socket_with,
 };
+use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 use vgi_rpc_client::{Client, Direction, Patience, Timeouts, Transport};
-use vgi_rpc_protocol::Limits;
+use vgi_rpc_protocol::{Limits, OneLine};
 use vgi_rpc_reactor::resolve;
 
 /// Output that the kernel is asked to hold per unix connection; it may give less.
@@ -83,9 +84,14 @@ impl ConnectOptions {
     /// Connects to an AF_UNIX socket.
     ///
     /// # Errors
-    /// When nobody listens there, or within the timeout nobody accepts.
+    /// When nobody listens there, or within the timeout nobody accepts. The error names the path.
     pub fn unix(&self, path: impl AsRef<Path>) -> io::Result<Client> {
-        let address = SocketAddrUnix::new(path.as_ref())?;
+        let path = path.as_ref();
+        self.connect_unix(path).map_err(|error| named(path.display(), &error))
+    }
+
+    fn connect_unix(&self, path: &Path) -> io::Result<Client> {
+        let address = SocketAddrUnix::new(path)?;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         // A connect waits for room in the backlog for as long as a send may wait.
         set_socket_timeout(&socket, Timeout::Send, self.connect_timeout.map(at_least))?;
@@ -99,8 +105,13 @@ impl ConnectOptions {
     /// Connects to `[HOST:]PORT`; the host is 127.0.0.1 when left out.
     ///
     /// # Errors
-    /// When the name cannot be resolved, or no address of it accepts within the timeout.
+    /// When the name cannot be resolved, or no address of it accepts within the timeout. The error names the address as it
+    /// was given.
     pub fn tcp(&self, address: &str) -> io::Result<Client> {
+        self.connect_tcp(address).map_err(|error| named(address, &error))
+    }
+
+    fn connect_tcp(&self, address: &str) -> io::Result<Client> {
         let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the name stands for no address");
         for address in resolve(address)? {
             let connected = match self.connect_timeout {
@@ -213,6 +224,11 @@ impl Transport for Connection {
             _ => Ok(None),
         }
     }
+}
+
+/// An error that says what could not be connected to.
+fn named(address: impl Display, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", OneLine(address)))
 }
 
 /// A socket's timeout cannot be zero, which would stand for none.

@@ -73,7 +73,7 @@ pub struct Sticky {
     /// `None` for any number. One more is refused with `RESOURCE_EXHAUSTED`. Default none: behind a proxy all
     /// callers have the proxy's address, and a limit would hold for all of them together.
     pub max_per_anonymous_address: Option<usize>,
-    /// The most calls that wait while another of their session runs, each on a thread of the driver's. One more is
+    /// The most calls that wait while another of their session runs, which takes no thread. One more is
     /// refused with `RESOURCE_EXHAUSTED`, and a teardown with 503. Default 16.
     pub max_waiting: usize,
     /// Headers that clients send with every request of a session: name and value. Default none. They steer requests to

@@ -150,7 +150,9 @@ impl Endpoint {
         self.settings.limits.clone()
     }
 
-    pub(super) fn records_calls(&self) -> bool {
+    /// Whether a record is made of every call: see
+    /// [`EndpointBuilder::record_calls`](super::EndpointBuilder::record_calls).
+    pub fn records_calls(&self) -> bool {
         self.settings.record_calls
     }
 

@@ -100,6 +100,9 @@ pub enum Malformed {
     /// RFC 9110, section 10.1.1: `100-continue` is the only expectation.
     #[error("an expectation other than 100-continue")]
     Expectation,
+    /// RFC 9112, section 8: the client ended its side within a request. It may still read the answer.
+    #[error("the input ended within a request")]
+    Incomplete,
     /// RFC 9112, section 7.1: hexadecimal digits, here of at most 64 bits.
     #[error("a chunk's size is not a hexadecimal number below 2^64")]
     ChunkSize,

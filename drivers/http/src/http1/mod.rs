@@ -32,7 +32,7 @@
 //!             Some(Event::BodyTooLarge(_)) => connection.reject(http::StatusCode::PAYLOAD_TOO_LARGE)?,
 //!             Some(Event::BodyOverBudget(_)) => connection.reject(http::StatusCode::SERVICE_UNAVAILABLE)?,
 //!             Some(Event::Malformed(error)) => connection.reject(error.status())?,
-//!             Some(Event::Aborted(_)) | None => {}
+//!             None => {}
 //!         }
 //!         // 2. Send what waits: head and body segments, gathered.
 //!         while let Some(outbox) = connection.poll_transmit() {

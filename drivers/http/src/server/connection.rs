@@ -18,6 +18,8 @@ use vgi_rpc_effects::{Inbox, Performer};
 use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, Next as Needs, Transaction};
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::CallRecord;
+use vgi_rpc_protocol::wire::code::Code;
+use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_reactor::{Expiry, Next, Origin, Phase};
 
 /// A body of at most this many bytes is read before its head is looked at: the two are one step then, and it costs
@@ -117,7 +119,6 @@ impl Connection {
                 request => self.give_body(request, Body::OverBudget(error)),
             },
             Event::Malformed(error) => self.reject(error.status()),
-            Event::Aborted(_) => self.request = Request::None,
         }
     }
 
@@ -309,6 +310,19 @@ impl vgi_rpc_reactor::Machine for Connection {
             (Expiry::Timeout, Phase::Head | Phase::Body) => StatusCode::REQUEST_TIMEOUT,
             (Expiry::Timeout, Phase::Waiting) | (Expiry::Memory, _) => StatusCode::SERVICE_UNAVAILABLE,
         };
+        if let Request::Transaction(transaction) = &mut self.request {
+            let error = match reason {
+                Expiry::Timeout => {
+                    let text = "the request waited too long for what the server needs from outside";
+                    RpcError::status(Code::DeadlineExceeded, text)
+                }
+                Expiry::Memory => {
+                    let text = "the server needs the memory that this request takes";
+                    RpcError::status(Code::ResourceExhausted, text)
+                }
+            };
+            self.records.extend(transaction.abandon(&error, status, now()));
+        }
         self.end_request();
         // Nothing to answer is no error here: the connection is closed all the same.
         let _ = self.machine.reject(status);
@@ -343,6 +357,9 @@ impl vgi_rpc_reactor::Machine for Connection {
 
     fn hang_up(&mut self) {
         // Its call ends with it, unless it is at work: then its result is logged.
+        if let Request::Transaction(transaction) = &mut self.request {
+            self.records.extend(transaction.hang_up(now()));
+        }
         self.end_request();
         self.write_records();
     }

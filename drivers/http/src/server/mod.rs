@@ -50,6 +50,11 @@ pub enum ServerError {
         "expected an allowed host without a port, such as example.org, 192.0.2.7 or [2001:db8::1], got {0:?}"
     )]
     AllowedHost(String),
+    /// There is an access log, and the endpoint makes no records for it.
+    #[error(
+        "expected an endpoint that records its calls for the access log, got one that does not: build it with EndpointBuilder::record_calls(true)"
+    )]
+    NoRecords,
 }
 
 // The message has the cause in it, so that the cause is not a source: a chain would print it twice.
@@ -120,7 +125,8 @@ impl Server {
         self
     }
 
-    /// Has every call written to an access log, before its response is sent. The endpoint is to record calls.
+    /// Has every call written to an access log, before its response is sent. The endpoint must
+    /// [record calls](vgi_rpc_protocol::http::EndpointBuilder::record_calls).
     pub fn access_log(mut self, log: impl Into<Option<AccessLog>>) -> Self {
         self.access_log = log.into();
         self
@@ -208,6 +214,13 @@ impl Server {
         self
     }
 
+    /// Sets how long a request may wait for its effects, and for its sticky session while other calls have it. Default 5
+    /// min; the answer is 503.
+    pub fn waiting_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.waiting.whole = timeout;
+        self
+    }
+
     /// Sets how long a client may read nothing of a response that waits for it. Default 60 s.
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.timeouts.output.no_progress = timeout;
@@ -224,8 +237,12 @@ impl Server {
     /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
     ///
     /// # Errors
-    /// When the address cannot be resolved or bound, the system refuses a first thread, or an allowed host is not one.
+    /// When the address cannot be resolved or bound, the system refuses a first thread, an allowed host is not one, or
+    /// there is an access log and the endpoint does not record calls.
     pub fn bind_tcp(&self, address: &str) -> Result<Bound, ServerError> {
+        if self.access_log.is_some() && !self.endpoint.records_calls() {
+            return Err(ServerError::NoRecords);
+        }
         let listener = Listener::tcp(address)?;
         let is_open = !self.endpoint.authenticates();
         let hosts = HostCheck::new(&self.allowed_hosts, listener.address(), is_open)?;

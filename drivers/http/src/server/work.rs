@@ -39,7 +39,7 @@ impl Done {
 impl Drop for Done {
     /// The client has gone, and the call is logged all the same.
     fn drop(&mut self) {
-        let record = self.done.as_mut().and_then(http::Done::take_record);
+        let record = self.done.as_mut().and_then(|done| done.take_record(now()));
         if let (Some(log), Some(record)) = (&self.access_log, record) {
             log.write(&record);
         }

@@ -88,7 +88,6 @@ fn answer(connection: &mut Connection, transcript: &mut Transcript) {
                 connection.reject(StatusCode::SERVICE_UNAVAILABLE).unwrap();
             }
             Next::Event(Event::Malformed(error)) => connection.reject(error.status()).unwrap(),
-            Next::Event(Event::Aborted(_)) => {}
             Next::NeedDrain => drain(connection, transcript),
             Next::NeedInput => {
                 drain(connection, transcript);

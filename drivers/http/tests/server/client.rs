@@ -53,6 +53,11 @@ impl Client {
         self.socket.shutdown(Shutdown::Write).unwrap();
     }
 
+    /// Closes both directions with a reset, as a client that was killed in the middle of an answer.
+    pub fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO)).unwrap();
+    }
+
     /// Reads one answer, with the body that its length states.
     #[track_caller]
     pub fn answer(&mut self) -> Answer {
@@ -217,7 +222,11 @@ pub fn zeros(length: i64) -> Call {
 }
 
 pub fn wait() -> Call {
-    call("wait", None)
+    without_arguments("wait")
+}
+
+pub fn without_arguments(method: &'static str) -> Call {
+    call(method, None)
 }
 
 fn call(method: &'static str, argument: Option<(&str, ArrayRef)>) -> Call {

@@ -2,10 +2,12 @@
 //!
 //! | file | subject |
 //! | --- | --- |
+//! | `asking` | a service whose calls ask the outside world and have sticky sessions |
 //! | `client` | one connection of plain bytes, and what is sent and read on it |
 //! | `process` | the same test program as another process, and what it takes of the system |
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+pub mod asking;
 pub mod client;
 pub mod process;
 
@@ -73,7 +75,8 @@ impl Calls {
         self.gate.1.notify_all();
     }
 
-    fn pass_gate(&self) {
+    /// Waits at the gate, as a handler or what performs an effect.
+    pub fn pass_gate(&self) {
         let mut gate = self.gate.0.lock().unwrap();
         gate.waiting += 1;
         let (_gate, wait) = self.gate.1.wait_timeout_while(gate, PATIENCE, |gate| !gate.is_open).unwrap();

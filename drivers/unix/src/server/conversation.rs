@@ -13,6 +13,7 @@ use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_protocol::service::{self, Done, Peer, Responder, TransportKind};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{IdSource, Next as Polled};
 use vgi_rpc_reactor::{Acceptor, Expiry, Machine, Next, Origin, Phase, Work};
 
@@ -106,7 +107,17 @@ impl Conversation {
                 Arrival::Completed(id, completion) => self.responder.complete_effect(id, completion),
             }
         }
-        self.live_logs.drain(|log| self.responder.log(&log));
+    }
+
+    fn send_logs(&mut self, logs: impl IntoIterator<Item = LogMessage>) {
+        logs.into_iter().for_each(|log| self.responder.log(&log));
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        // A handler may still run.
+        self.live_logs.close();
     }
 }
 
@@ -181,6 +192,7 @@ impl Machine for Conversation {
         self.in_call = true;
         self.tell_time();
         self.take_arrivals();
+        self.send_logs(self.live_logs.take_all());
         self.is_broken |= self.responder.complete(done).is_err();
     }
 
@@ -190,6 +202,7 @@ impl Machine for Conversation {
         }
         self.tell_time();
         self.take_arrivals();
+        self.send_logs(self.live_logs.take_some());
         let next = self.responder.poll_work();
         while let Some(event) = self.responder.poll_effect() {
             self.inbox.handle(event);

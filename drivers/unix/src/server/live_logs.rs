@@ -6,30 +6,43 @@ use std::task::Waker;
 use vgi_rpc_protocol::service::LogSink;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
-/// Logs that may wait to be sent. A handler that logs faster than its client reads has the rest of its logs sent with its
-/// answer.
-const MOST: usize = 64;
+/// Logs that are encoded at a time. The next ones are taken when the client has read these, so that a handler that logs
+/// faster than its client reads costs no more memory than its logs have as they are.
+const AT_ONCE: usize = 64;
 
 /// The logs of one connection's handler that are not sent yet.
 #[derive(Debug)]
 pub(super) struct LiveLogs {
-    waiting: Mutex<VecDeque<LogMessage>>,
+    /// `None` when the connection is gone: then logs are dropped.
+    waiting: Mutex<Option<VecDeque<LogMessage>>>,
     waker: Waker,
 }
 
 impl LiveLogs {
     /// Wakes the connection when a log has come.
     pub(super) fn new(waker: Waker) -> Self {
-        Self { waiting: Mutex::default(), waker }
+        Self { waiting: Mutex::new(Some(VecDeque::new())), waker }
+    }
+
+    /// Takes the first logs out, in order.
+    pub(super) fn take_some(&self) -> VecDeque<LogMessage> {
+        let mut waiting = self.lock();
+        let Some(waiting) = &mut *waiting else { return VecDeque::new() };
+        let rest = waiting.split_off(waiting.len().min(AT_ONCE));
+        std::mem::replace(waiting, rest)
     }
 
     /// Takes all logs out, in order.
-    pub(super) fn drain(&self, mut take: impl FnMut(LogMessage)) {
-        let waiting = std::mem::take(&mut *self.lock());
-        waiting.into_iter().for_each(&mut take);
+    pub(super) fn take_all(&self) -> VecDeque<LogMessage> {
+        self.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<LogMessage>> {
+    /// The connection is gone.
+    pub(super) fn close(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<LogMessage>>> {
         // Nothing panics while it is held.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -37,12 +50,9 @@ impl LiveLogs {
 
 impl LogSink for LiveLogs {
     fn log(&self, message: LogMessage) -> Result<(), LogMessage> {
-        let mut waiting = self.lock();
-        if waiting.len() >= MOST {
-            return Err(message);
+        if let Some(waiting) = &mut *self.lock() {
+            waiting.push_back(message);
         }
-        waiting.push_back(message);
-        drop(waiting);
         self.waker.wake_by_ref();
         Ok(())
     }

@@ -184,7 +184,8 @@ impl Server {
     }
 
     /// Sets how long a peer may send nothing in the middle of a request. Default 30 s. Like the other timeouts of
-    /// connections it may take 250 ms longer, and ends in the connection being closed.
+    /// connections it may take 250 ms longer, and ends in the connection being closed; the peer is told why where the protocol has
+    /// a place for it.
     pub fn message_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.timeouts.body.no_progress = timeout;
         self
@@ -201,6 +202,12 @@ impl Server {
     /// between two batches.
     pub fn stream_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.timeouts.stream.no_progress = timeout;
+        self
+    }
+
+    /// Sets how long a call may wait for its effects. Default 5 min; the answer is an error.
+    pub fn waiting_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.waiting.whole = timeout;
         self
     }
 

@@ -2,11 +2,13 @@
 //!
 //! | file | subject |
 //! | --- | --- |
+//! | `carrier` | the same service on pipes, a unix socket and a TCP socket, and a client of plain events |
 //! | `process` | a server in a process of its own, and what it takes of the system |
 //! | `random` | numbers from a seed, and how to have the same ones again |
 //! | `walk` | calls drawn at random, each answer checked |
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+pub mod carrier;
 pub mod process;
 pub mod random;
 pub mod walk;

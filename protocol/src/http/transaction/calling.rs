@@ -27,6 +27,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A call under way.
 pub(super) struct Calling {
@@ -89,6 +90,26 @@ impl Calling {
                 self.stage = stage;
                 None
             }
+        }
+    }
+
+    /// Ends the call if it has no answer yet, and gives its record if it had begun.
+    pub(super) fn give_up(
+        &mut self,
+        error: &RpcError,
+        status: StatusCode,
+        now: Duration,
+    ) -> Option<CallRecord> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Called(mut call, _) => {
+                call.break_off(error);
+                if let Some(http) = call.scope.record_mut().and_then(|record| record.http.as_deref_mut()) {
+                    http.status = status.as_u16();
+                }
+                call.scope.end(now)
+            }
+            Stage::Answered(answer) => answer.into_record(error, status),
+            Stage::Body(_) | Stage::Over => None,
         }
     }
 

@@ -44,6 +44,7 @@ use super::session::{CallSession, Resumed, Waiting};
 use super::visit::Visit;
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::memory::{OverBudget, Reservation};
+use crate::service::call::given_up;
 use crate::service::{CallRecord, Method, TransportKind};
 use crate::wire::error::RpcError;
 use admit::Admitted;
@@ -58,6 +59,13 @@ use std::time::Duration;
 
 /// Why a request was not dispatched.
 pub(super) type Refusal = (StatusCode, RpcError);
+
+/// What a record says in place of a status when the client was gone before there was an answer. Servers commonly log 499
+/// then, which is no registered status.
+const CLIENT_GONE: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::BAD_REQUEST,
+};
 
 /// A request that the memory budget has no room for.
 fn no_room(error: OverBudget) -> Refusal {
@@ -110,6 +118,16 @@ impl Unsent {
             session.sent();
         }
         self.answer
+    }
+
+    /// The record of a call whose answer is not sent: it has failed, if it had not before.
+    fn into_record(self, error: &RpcError, status: StatusCode) -> Option<CallRecord> {
+        let mut record = self.answer.record?;
+        record.error.get_or_insert_with(|| error.clone());
+        if let Some(http) = &mut record.http {
+            http.status = status.as_u16();
+        }
+        Some(record)
     }
 }
 
@@ -279,6 +297,22 @@ impl Transaction {
             let response = self.endpoint.bare(StatusCode::INTERNAL_SERVER_ERROR);
             let answer = Answer { response, record: None, memory: Reservation::default() };
             self.stage = Stage::Answered(Box::new(answer.into()));
+        }
+    }
+
+    /// The client is gone: ends the request, and gives the record of its call if that had begun and no work is out. If work
+    /// is, [`Done::take_record`] gives it. `now` is the time since the Unix epoch.
+    pub fn hang_up(&mut self, now: Duration) -> Option<CallRecord> {
+        self.abandon(&given_up(), CLIENT_GONE, now)
+    }
+
+    /// As [`hang_up`](Self::hang_up), for a client that is there and was answered with this status, and not from here. The
+    /// record says that the call failed with this error.
+    pub fn abandon(&mut self, error: &RpcError, status: StatusCode, now: Duration) -> Option<CallRecord> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Ready(mut calling) | Stage::Parked(mut calling) => calling.give_up(error, status, now),
+            Stage::Answered(answer) => answer.into_record(error, status),
+            _ => None,
         }
     }
 

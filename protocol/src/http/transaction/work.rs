@@ -1,6 +1,8 @@
 //! What of a request is run on a thread that may take its time.
 
+use super::CLIENT_GONE;
 use super::calling::Calling;
+use crate::service::call::given_up;
 use crate::service::{CallRecord, Service, TransportKind};
 use crate::wire::error::RpcError;
 use std::fmt;
@@ -60,11 +62,11 @@ impl Done {
         }
     }
 
-    /// Takes the record of a call that is over, for when there is no transaction any more that could be given this: its
-    /// client has gone.
-    pub fn take_record(&mut self) -> Option<CallRecord> {
+    /// Takes the record of the call, for when there is no transaction any more that could be given this: its client has
+    /// gone. A call that has no answer yet ends. `now` is the time since the Unix epoch.
+    pub fn take_record(&mut self, now: Duration) -> Option<CallRecord> {
         match &mut self.0 {
-            Outcome::Called(calling) => calling.take_answer()?.answer.record,
+            Outcome::Called(calling) => calling.give_up(&given_up(), CLIENT_GONE, now),
             Outcome::Started(_) => None,
         }
     }

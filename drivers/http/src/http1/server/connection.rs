@@ -1,7 +1,7 @@
 //! The server's state machine: its states, and what may be said to it.
 
 use super::answer::{Answer, Exchange};
-use super::event::{Aborted, Event, Phase};
+use super::event::{Event, Phase};
 use super::request_head;
 use crate::http1::body::BodyError;
 use crate::http1::head_bytes::{HeadBytes, HeadKind};
@@ -273,10 +273,10 @@ impl Connection {
                         if !self.receiver.is_eof() && (!self.is_last || !is_untouched) {
                             return Next::NeedInput;
                         }
-                        self.close();
                         if !is_untouched {
-                            return Next::Event(Event::Aborted(Aborted::Head));
+                            return Next::Event(self.refuse(Malformed::Incomplete));
                         }
+                        self.close();
                     }
                     Err(error) => return Next::Event(self.refuse(error)),
                 },
@@ -304,8 +304,7 @@ impl Connection {
                         return Next::Event(Event::BodyOverBudget(error));
                     }
                     Err(BodyError::Truncated) => {
-                        self.close();
-                        return Next::Event(Event::Aborted(Aborted::Body));
+                        return Next::Event(self.refuse(Malformed::Incomplete));
                     }
                 },
                 State::Discarding(left) => {

@@ -27,8 +27,6 @@ pub enum Event {
     /// [`reject`](super::Connection::reject) with the error's [`status`](Malformed::status); the connection closes
     /// after it.
     Malformed(Malformed),
-    /// The client ended its side within a request. Nothing is to be answered, and the connection closes.
-    Aborted(Aborted),
 }
 
 /// Prints a body's length only.
@@ -40,18 +38,8 @@ impl fmt::Debug for Event {
             Self::BodyTooLarge(error) => formatter.debug_tuple("BodyTooLarge").field(error).finish(),
             Self::BodyOverBudget(error) => formatter.debug_tuple("BodyOverBudget").field(error).finish(),
             Self::Malformed(error) => formatter.debug_tuple("Malformed").field(error).finish(),
-            Self::Aborted(place) => formatter.debug_tuple("Aborted").field(place).finish(),
         }
     }
-}
-
-/// Where in a request the client ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aborted {
-    /// Within the head.
-    Head,
-    /// Within the body, which was asked for.
-    Body,
 }
 
 /// What a connection is at, for a driver that keeps the time: each phase has a patience of its own.

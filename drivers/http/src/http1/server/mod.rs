@@ -24,4 +24,4 @@ mod event;
 mod request_head;
 
 pub use connection::Connection;
-pub use event::{Aborted, Event, Phase};
+pub use event::{Event, Phase};

@@ -1,0 +1,147 @@
+//! Logs of unary handlers, which are sent while the handler runs.
+
+mod common;
+
+use common::carrier::{Carrier, Served};
+use common::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use vgi_rpc_protocol::client::Event;
+use vgi_rpc_protocol::service::{Method, Protocol, Service};
+use vgi_rpc_protocol::wire::log::LogMessage;
+
+const MANY: usize = 10_000;
+const BURST: usize = 1000;
+/// A line of `many`, without its number.
+const LINE: &str = "a line of a handler that has a great deal to say, and says it all at once, number";
+
+/// `burst` logs many lines at once before the gate, and one behind it; `talk` logs before and after the gate; `many` logs 10,000 lines; `go_on` logs until the gate is open, and then counts
+/// itself as `ended`.
+fn talking(gate: &Gate, ended: &Arc<AtomicUsize>) -> Arc<Service> {
+    let (talks, bursts, goes_on, ended) = (gate.clone(), gate.clone(), gate.clone(), ended.clone());
+    let protocol = Protocol::new("test.Unix.v1").methods([
+        Method::new("talk").unary(move |_, context| {
+            context.log(LogMessage::info("first"));
+            talks.pass();
+            context.log(LogMessage::info("second"));
+            Ok(())
+        }),
+        Method::new("burst").unary(move |_, context| {
+            (0..BURST).for_each(|number| context.log(LogMessage::info(number.to_string())));
+            bursts.pass();
+            context.log(LogMessage::info("behind the gate"));
+            Ok(())
+        }),
+        Method::new("many").unary(|_, context| {
+            for number in 0..MANY {
+                context.log(LogMessage::info(format!("{LINE} {number}")));
+            }
+            Ok(())
+        }),
+        Method::new("go_on").unary(move |_, context| {
+            for number in 0..50 {
+                context.log(LogMessage::info(format!("{number}")));
+                thread::sleep(Duration::from_millis(1));
+            }
+            goes_on.pass();
+            for number in 0..50 {
+                context.log(LogMessage::info(format!("{number}")));
+            }
+            ended.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }),
+        Method::new("quiet").unary(|_, _| Ok(())),
+    ]);
+    Arc::new(Service::builder("unix00000000").protocol(protocol).build().unwrap())
+}
+
+#[test]
+fn a_log_comes_while_its_handler_runs() {
+    for carrier in Carrier::ALL {
+        let gate = Gate::default();
+        let served = Served::new(carrier, &talking(&gate, &Arc::default()));
+        let mut client = served.connect();
+        client.unary("talk", &nothing());
+        assert_eq!(client.log(), "first", "{carrier:?}");
+        gate.wait_for(1);
+        gate.open();
+        assert_eq!(client.log(), "second");
+        assert!(matches!(client.event(), Event::Output(..)));
+        assert!(matches!(client.event(), Event::Finished));
+        client.expect("quiet");
+    }
+}
+
+#[test]
+fn many_logs_at_once_come_while_their_handler_runs() {
+    for carrier in Carrier::ALL {
+        let gate = Gate::default();
+        let served = Served::new(carrier, &talking(&gate, &Arc::default()));
+        let mut client = served.connect();
+        let began = Instant::now();
+        client.unary("burst", &nothing());
+        for number in 0..BURST {
+            assert_eq!(client.log(), number.to_string(), "{carrier:?}");
+        }
+        assert!(began.elapsed() < PATIENCE, "{carrier:?}: the gate gave way");
+        gate.wait_for(1);
+        gate.open();
+        assert_eq!(client.log(), "behind the gate");
+        assert!(matches!(client.event(), Event::Output(..)));
+        assert!(matches!(client.event(), Event::Finished));
+    }
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+}
+
+#[test]
+fn many_logs_come_in_order_to_a_client_that_reads_slowly() {
+    // Each line once as the handler's, and once encoded, with what surrounds it.
+    let most = MANY * (LINE.len() + 200 + 1000) + (8 << 20);
+    for carrier in Carrier::ALL {
+        let served = Served::new(carrier, &talking(&Gate::default(), &Arc::default()));
+        let before = resident();
+        let mut client = served.connect();
+        client.unary("many", &nothing());
+        for number in 0..MANY {
+            if number % 500 == 0 {
+                thread::sleep(Duration::from_millis(5));
+                let used = resident().saturating_sub(before);
+                assert!(used < most, "{carrier:?}: {used} bytes at line {number}");
+            }
+            assert_eq!(client.log(), format!("{LINE} {number}"), "{carrier:?}");
+        }
+        assert!(matches!(client.event(), Event::Output(..)));
+        assert!(matches!(client.event(), Event::Finished));
+        client.expect("quiet");
+    }
+}
+
+#[test]
+fn a_client_that_hangs_up_ends_its_connection_and_not_the_handler() {
+    for carrier in Carrier::ALL {
+        let (gate, ended) = (Gate::default(), Arc::<AtomicUsize>::default());
+        let served = Served::logged(carrier, &talking(&gate, &ended), |server| server);
+        let mut client = served.connect();
+        client.unary("go_on", &nothing());
+        assert_eq!(client.log(), "0");
+        client.peer.reset();
+        if carrier != Carrier::Pipe {
+            served.until_empty();
+        }
+        gate.wait_for(1);
+        assert_eq!(ended.load(Ordering::SeqCst), 0);
+        gate.open();
+        until("the handler ends", || ended.load(Ordering::SeqCst) == 1);
+        served.until_empty();
+        assert_eq!(served.lines().len(), 1, "{carrier:?}");
+        served.connect().expect("quiet");
+    }
+}
