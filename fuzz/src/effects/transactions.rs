@@ -205,7 +205,7 @@ impl Transactions {
             self.orphans.push(work);
         }
         if let Some(mut done) = running.done {
-            done.take_record();
+            done.take_record(self.now);
         }
     }
 
