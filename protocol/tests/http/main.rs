@@ -8,6 +8,7 @@ mod ask;
 mod local;
 mod serve;
 
+mod admission;
 mod answers;
 mod authentication;
 mod budgets;
