@@ -12,6 +12,8 @@ use vgi_rpc_protocol::{Limits, OneLine};
 
 /// How long a child may take to end after its input was closed.
 const GRACE: Duration = Duration::from_secs(5);
+/// The least time that a child has to end after it closed its output. A process that exits closes it slightly earlier.
+const MOMENT: Duration = Duration::from_millis(100);
 /// Between two looks at whether it has ended.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -137,10 +139,10 @@ impl Transport for Child {
         if self.opening.is_due() { Ok(true) } else { is_quiet(&self.output) }
     }
 
-    /// The process has no longer to end than the answer that it owes.
+    /// The process has as long to end as it would have had to answer, and no longer than the grace.
     fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         let left = self.patience.next(Direction::Read).unwrap_or(Some(Duration::ZERO));
-        let time = left.into_iter().chain([self.grace]).min().unwrap_or_default();
+        let time = left.map_or(self.grace, |left| left.max(MOMENT).min(self.grace));
         let status = self.wait(time)?;
         if status.is_none() {
             self.kill()?;

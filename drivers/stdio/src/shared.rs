@@ -40,11 +40,11 @@ impl<W: Write> Shared<W> {
 impl<W: Write + Send> LogSink for Shared<W> {
     fn log(&self, message: LogMessage) -> Result<(), LogMessage> {
         let mut connection = self.lock();
-        if connection.failed.is_some() {
-            return Err(message);
+        // Once writing has failed, no log reaches the client any more.
+        if connection.failed.is_none() {
+            connection.responder.log(&message);
+            connection.failed = connection.flush().err();
         }
-        connection.responder.log(&message);
-        connection.failed = connection.flush().err();
         Ok(())
     }
 }

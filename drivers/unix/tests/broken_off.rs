@@ -141,7 +141,7 @@ fn a_unary_call_whose_client_is_gone_while_its_handler_runs_is_logged() {
             assert_eq!(served.lines().len(), 1, "it is logged when the client is gone");
         }
         gate.open();
-        // Who reads a pipe shows when it is written to, which is when the call is over.
+        // The loss of a pipe's reader shows only when the pipe is written to, which is when the call is over.
         let code = (carrier != Carrier::Pipe).then_some("CANCELLED");
         expect_line(&served, "wait", code, &format!("at work, {carrier:?}"));
     }

@@ -153,7 +153,7 @@ pub enum Next {
 /// One request, from its head to its response.
 ///
 /// It borrows nothing. It may be parked for any time, moved between threads and dropped at any step, which ends its call
-/// for its listeners and gives back its sticky session.
+/// for its listeners and gives back its sticky session. [`hang_up`](Self::hang_up) does the same and gives the call's record.
 pub struct Transaction {
     endpoint: Arc<Endpoint>,
     stage: Stage,

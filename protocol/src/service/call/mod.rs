@@ -81,10 +81,6 @@ struct Admitting {
 }
 
 /// What a call needs next.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "work is moved to where it runs, without an allocation for each call"
-)]
 pub(crate) enum Step {
     /// A handler is to be invoked, and [`Call::complete`] to be called with what it gave.
     Work(Work),
