@@ -135,7 +135,9 @@ fn fields(record: &CallRecord, now: Duration, dropped: u64) -> Map<String, Value
         put("request_rows", record.request_rows.into());
     }
     if let Some(http) = &record.http {
-        put("http_status", http.status.into());
+        if http.status != 0 {
+            put("http_status", http.status.into());
+        }
         put("request_bytes", http.request_bytes.into());
         put("response_bytes", http.response_bytes.into());
         let states = [("request", http.request_state_bytes), ("response", http.response_state_bytes)];

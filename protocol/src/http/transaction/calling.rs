@@ -14,7 +14,7 @@ use crate::http::token::Binding;
 use crate::http::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::{Account, Reservation};
-use crate::service::call::{Call, Scope, Step, Streams};
+use crate::service::call::{Call, Scope, Step, Streams, given_up};
 use crate::service::context::Bounds;
 use crate::service::protocol::Hosted;
 use crate::service::work::{Turning, application_metadata};
@@ -89,6 +89,19 @@ impl Calling {
                 self.stage = stage;
                 None
             }
+        }
+    }
+
+    /// The client is gone: ends the call if it is not over, and gives its record.
+    pub(super) fn hang_up(&mut self) -> Option<CallRecord> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Called(mut call, response) => {
+                call.break_off(&given_up());
+                let (_, mut scope) = call.into_session();
+                scope.end(response.now)
+            }
+            Stage::Answered(unsent) => unsent.answer.record,
+            Stage::Body(_) | Stage::Over => None,
         }
     }
 

@@ -282,6 +282,17 @@ impl Transaction {
         }
     }
 
+    /// The client is gone: ends the request, and gives the record of its call. If its work is out, that gives the record:
+    /// see [`Done::take_record`]. Afterwards the transaction is to be dropped.
+    pub fn hang_up(&mut self) -> Option<CallRecord> {
+        self.effects.withdraw_all();
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Ready(mut calling) | Stage::Parked(mut calling) => calling.hang_up(),
+            Stage::Answered(unsent) => unsent.answer.record,
+            _ => None,
+        }
+    }
+
     /// Completes an effect. Does nothing when it is not out any more.
     pub fn complete_effect(&mut self, id: EffectId, completion: Completion) {
         self.arrive(Arrived::Completed(id, completion));

@@ -52,11 +52,11 @@ impl Work {
 }
 
 impl Done {
-    /// Takes the record of a call that is over, for when there is no transaction any more that could be given this: its
-    /// client has gone.
+    /// Takes the record of the call, for when there is no transaction any more that could be given this: its client has
+    /// gone. This ends the call if it is not over.
     pub fn take_record(&mut self) -> Option<CallRecord> {
         match &mut self.0 {
-            Outcome::Called(calling) => calling.take_answer()?.answer.record,
+            Outcome::Called(calling) => calling.hang_up(),
             Outcome::Started(_) => None,
         }
     }
