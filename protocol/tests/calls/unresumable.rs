@@ -4,13 +4,18 @@ use crate::ask::init;
 use crate::common::batches::*;
 use crate::common::driver::Command;
 use crate::common::scenarios::{send, stream, tick, values};
+use crate::common::service::MAIN;
+use crate::common::told::Told;
 use crate::serve::{Answered, Server, serve};
 use crate::support::*;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::DataType;
 use std::sync::Arc;
+use vgi_rpc_protocol::Next;
+use vgi_rpc_protocol::client::{Call, CallKind};
 use vgi_rpc_protocol::http::EndpointBuilder;
-use vgi_rpc_protocol::ipc::Item;
+use vgi_rpc_protocol::http::client::{Caller, Settings};
+use vgi_rpc_protocol::ipc::{EncodedSchema, Item, Metadata};
 use vgi_rpc_protocol::service::{Exchange, Method, MethodSpec, Producer, Service, State, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
@@ -196,4 +201,50 @@ fn on_bytes_both_are_streams_like_others() {
     assert_eq!(wire.play(open), ["header turns=1"]);
     assert_eq!(wire.play(tick()), ["log INFO 0 left", "output n=7"]);
     assert_eq!(wire.play(tick()), ["finished"]);
+}
+
+#[test]
+fn a_client_reads_all_output_of_the_one_response() {
+    let (server, _) = server(|builder| builder);
+    let mut settings = Settings::default();
+    (settings.prefix, settings.max_response_bytes) = ("/vgi".into(), None);
+    let mut caller = Caller::new(settings).unwrap();
+    let row = repeat(1, 3);
+    let call = Call {
+        protocol: MAIN,
+        method: "repeat",
+        protocol_version: None,
+        request_id: None,
+        kind: CallKind::Stream { header: true },
+        metadata: Metadata::new(),
+    };
+    caller.call(&call, &EncodedSchema::new(row.schema()).unwrap(), &row).unwrap();
+    let mut heard = Vec::new();
+    for _ in 0..5 {
+        while let Some(request) = caller.poll_request() {
+            let request = request.map(|body| bytes::Bytes::from(body.concat()));
+            assert!(request.uri().path().ends_with("/init"), "there is no other request");
+            let answered = server.send(request);
+            let mut response = http::Response::new(answered.body);
+            *response.headers_mut() = answered.headers;
+            caller.receive(response).unwrap();
+        }
+        while let Next::Event(event) = caller.poll_event() {
+            heard.push(Told::from(event).line());
+        }
+        if !caller.is_idle() {
+            caller.tick(&Metadata::new()).unwrap();
+        }
+    }
+    let expected = [
+        "header turns=3",
+        "log INFO 2 left",
+        "output n=7",
+        "log INFO 1 left",
+        "output n=7",
+        "log INFO 0 left",
+        "output n=7",
+        "finished",
+    ];
+    assert_eq!(heard, expected);
 }
