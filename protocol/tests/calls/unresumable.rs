@@ -16,7 +16,9 @@ use vgi_rpc_protocol::client::{Call, CallKind};
 use vgi_rpc_protocol::http::EndpointBuilder;
 use vgi_rpc_protocol::http::client::{Caller, Settings};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Item, Metadata};
-use vgi_rpc_protocol::service::{Exchange, Method, MethodSpec, Producer, Service, State, Stream, Turn};
+use vgi_rpc_protocol::service::{
+    Args, CallContext, Exchange, Method, MethodSpec, Producer, Saved, Service, State, Stream, Turn,
+};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
@@ -58,18 +60,14 @@ fn specs() -> Vec<MethodSpec> {
             .header(schema([("turns", DataType::Int64)]))
     };
     let open = |fails: bool| {
-        move |args: &vgi_rpc_protocol::service::Args, _: &mut vgi_rpc_protocol::service::CallContext| {
+        move |args: &Args, _: &mut CallContext| {
             let (rows, left): (i64, i64) = (args.get("rows")?, args.get("turns")?);
             let column: ArrayRef = Arc::new(Int64Array::from(vec![7; rows as usize]));
             let state = State::unresumable_producer(Repeated { column, left, fails });
             Ok(Stream::new(state).with_header(row([("turns", int(left))])))
         }
     };
-    let never = || {
-        |_: vgi_rpc_protocol::service::Saved<'_>, _: &mut vgi_rpc_protocol::service::CallContext| {
-            Err(RpcError::runtime_error("nothing was saved"))
-        }
-    };
+    let never = || |_: Saved<'_>, _: &mut CallContext| Err(RpcError::runtime_error("nothing was saved"));
     let values = schema([("value", DataType::Float64)]);
     vec![
         repeat("repeat").stream(open(false), never()),
@@ -201,6 +199,23 @@ fn on_bytes_both_are_streams_like_others() {
     assert_eq!(wire.play(open), ["header turns=1"]);
     assert_eq!(wire.play(tick()), ["log INFO 0 left", "output n=7"]);
     assert_eq!(wire.play(tick()), ["finished"]);
+}
+
+#[test]
+fn nothing_is_sealed_of_a_producer_that_ends_with_its_response() {
+    let open = |args: &Args, _: &mut CallContext| {
+        let column = int(7);
+        let state = State::unresumable_producer(Repeated { column, left: 1, fails: false });
+        // More than a token may hold.
+        Stream::new(state).with_call_state(&"x".repeat(args.get::<i64>("bytes")? as usize))
+    };
+    let spec = Method::new("large")
+        .param("bytes", DataType::Int64)
+        .output(schema([("n", DataType::Int64)]))
+        .stream(open, |_, _| Err(RpcError::runtime_error("nothing was saved")));
+    let server = serve(service_of(vec![spec], |builder| builder).0, |builder| builder);
+    let answered = server.send(init("large", row([("bytes", int((64 << 20) + 1))])));
+    assert_eq!((answered.is_marked(), answered.told()), (false, vec!["INFO 0 left".into(), "data 7".into()]));
 }
 
 #[test]
