@@ -172,7 +172,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets how many calls are remembered, which saves opening their tokens at every turn; 0 for none.
+    /// Sets how many calls are remembered, which saves opening their tokens at every turn; 0 for none. One whose
+    /// [call state](crate::service::Stream::with_call_state) has more than 16 KiB is not.
     /// Default 4,096.
     pub fn cached_calls(mut self, calls: usize) -> Self {
         self.cached_calls = calls;

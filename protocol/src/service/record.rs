@@ -65,7 +65,7 @@ pub struct CallRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpRecord {
-    /// The response's status code.
+    /// The response's status code; 0 if the client was gone before there was a response.
     pub status: u16,
     /// Bytes of the request's body as it was received, content coding included.
     pub request_bytes: u64,

@@ -436,6 +436,14 @@ fn work_that_was_dropped_is_an_error_of_its_call() {
     drop(wire.work());
     wire.server.lose_work();
     assert_eq!(wire.heard(), [text, "finished"]);
+    // Work that would have told the state of a cancel.
+    wire.play(stream("count", row([("count", int(3))])));
+    wire.send(Command::Cancel);
+    drop(wire.work());
+    wire.server.lose_work();
+    wire.heard();
+    assert_eq!(wire.play(unary("echo", echo())), ["output result=x", "finished"]);
+    assert!(wire.server.is_idle());
     journal.take();
 
     let server = over_http(&service);

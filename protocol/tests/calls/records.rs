@@ -9,7 +9,9 @@ use crate::support::*;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::time::Duration;
-use vgi_rpc_protocol::service::CallRecord;
+use vgi_rpc_protocol::effect::{Completion, Question};
+use vgi_rpc_protocol::http::Next;
+use vgi_rpc_protocol::service::{CallRecord, TransportKind};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 
@@ -134,4 +136,56 @@ fn each_call_of_a_connection_leaves_its_own() {
         })
         .collect();
     assert_eq!(told, ["echo ok false", "fail ValueError false", "double ok false", "count ok true"]);
+}
+
+/// A request over HTTP that waits to be admitted.
+fn parked() -> (Visit, Journal) {
+    let (service, journal) = service(|builder| {
+        builder.admit(|_, answers| {
+            answers.ask("policy", || Question::new(()))??;
+            Ok(())
+        })
+    });
+    service.start(TransportKind::Http).unwrap();
+    let server = serve(service, |builder| builder);
+    (Visit::begin(&server, http_unary("echo", row([("value", text("x"))]))), journal)
+}
+
+#[track_caller]
+fn assert_given_up(record: Option<CallRecord>, journal: &Journal) {
+    let record = record.expect("a record");
+    let error = record.error.as_ref().unwrap();
+    assert_eq!((error.code(), record.http.as_ref().unwrap().status), (Code::Cancelled, 499));
+    assert_eq!(journal.take(), ["start", "end StatusError"]);
+}
+
+#[test]
+fn a_client_of_http_that_goes_away_leaves_a_record() {
+    // While an effect is out, which is withdrawn.
+    let (mut visit, journal) = parked();
+    let id = visit.asked().id;
+    assert_given_up(visit.transaction.hang_up(visit.now), &journal);
+    assert_eq!(visit.withdrawn(), [id]);
+    assert!(matches!(visit.next(), Next::Over));
+    assert!(visit.transaction.hang_up(visit.now).is_none());
+    // While the work is out that asks.
+    let (mut visit, journal) = parked();
+    let work = visit.work();
+    assert!(visit.transaction.hang_up(visit.now).is_none());
+    let mut done = work.run(&|| visit.now);
+    assert_given_up(done.take_record(visit.now), &journal);
+    assert!(done.take_record(visit.now).is_none());
+    // While the answer is there.
+    let (mut visit, journal) = parked();
+    let id = visit.asked().id;
+    visit.done(id, Completion::Done);
+    let work = visit.work();
+    visit.complete(work);
+    let record = visit.transaction.hang_up(visit.now).unwrap();
+    assert_eq!((record.error, record.http.unwrap().status), (None, 200));
+    assert_eq!(journal.take(), ["start", "enter", "run", "exit", "end ok"]);
+    // Before it was a call.
+    let (mut visit, journal) = parked();
+    assert!(visit.transaction.hang_up(visit.now).is_none());
+    assert_eq!(journal.take(), Vec::<String>::new());
 }

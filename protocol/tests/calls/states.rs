@@ -133,6 +133,19 @@ fn what_does_not_change_is_in_the_call_token_once_and_in_no_cursor() {
 }
 
 #[test]
+fn a_call_that_holds_much_is_not_cached() {
+    let (service, _) = service_of(vec![bounded()], |builder| builder);
+    let server = serve(service, |builder| builder);
+    for (filler, without_its_token) in [(0, 200), (2_500, 200), (3_000, 400)] {
+        let tokens = Tokens::of(&server.send(init("bounded", bounds(9, filler))));
+        let bare = Tokens { call: None, ..tokens.clone() };
+        assert_eq!(server.send(http_tick("bounded", &bare)).status, without_its_token, "{filler}");
+        assert_eq!(server.send(http_tick("bounded", &tokens)).status, 200, "{filler}");
+        assert_eq!(server.send(http_tick("bounded", &bare)).status, without_its_token, "{filler}");
+    }
+}
+
+#[test]
 fn on_bytes_nothing_is_saved_and_nothing_comes_back() {
     let (service, journal) = service_of(vec![bounded()], |builder| builder);
     let mut wire = Wire::new(&service);

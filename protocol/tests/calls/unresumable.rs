@@ -4,14 +4,21 @@ use crate::ask::init;
 use crate::common::batches::*;
 use crate::common::driver::Command;
 use crate::common::scenarios::{send, stream, tick, values};
+use crate::common::service::MAIN;
+use crate::common::told::Told;
 use crate::serve::{Answered, Server, serve};
 use crate::support::*;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::DataType;
 use std::sync::Arc;
+use vgi_rpc_protocol::Next;
+use vgi_rpc_protocol::client::{Call, CallKind};
 use vgi_rpc_protocol::http::EndpointBuilder;
-use vgi_rpc_protocol::ipc::Item;
-use vgi_rpc_protocol::service::{Exchange, Method, MethodSpec, Producer, Service, State, Stream, Turn};
+use vgi_rpc_protocol::http::client::{Caller, Settings};
+use vgi_rpc_protocol::ipc::{EncodedSchema, Item, Metadata};
+use vgi_rpc_protocol::service::{
+    Args, CallContext, Exchange, Method, MethodSpec, Producer, Saved, Service, State, Stream, Turn,
+};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
@@ -53,18 +60,14 @@ fn specs() -> Vec<MethodSpec> {
             .header(schema([("turns", DataType::Int64)]))
     };
     let open = |fails: bool| {
-        move |args: &vgi_rpc_protocol::service::Args, _: &mut vgi_rpc_protocol::service::CallContext| {
+        move |args: &Args, _: &mut CallContext| {
             let (rows, left): (i64, i64) = (args.get("rows")?, args.get("turns")?);
             let column: ArrayRef = Arc::new(Int64Array::from(vec![7; rows as usize]));
             let state = State::unresumable_producer(Repeated { column, left, fails });
             Ok(Stream::new(state).with_header(row([("turns", int(left))])))
         }
     };
-    let never = || {
-        |_: vgi_rpc_protocol::service::Saved<'_>, _: &mut vgi_rpc_protocol::service::CallContext| {
-            Err(RpcError::runtime_error("nothing was saved"))
-        }
-    };
+    let never = || |_: Saved<'_>, _: &mut CallContext| Err(RpcError::runtime_error("nothing was saved"));
     let values = schema([("value", DataType::Float64)]);
     vec![
         repeat("repeat").stream(open(false), never()),
@@ -196,4 +199,67 @@ fn on_bytes_both_are_streams_like_others() {
     assert_eq!(wire.play(open), ["header turns=1"]);
     assert_eq!(wire.play(tick()), ["log INFO 0 left", "output n=7"]);
     assert_eq!(wire.play(tick()), ["finished"]);
+}
+
+#[test]
+fn nothing_is_sealed_of_a_producer_that_ends_with_its_response() {
+    let open = |args: &Args, _: &mut CallContext| {
+        let column = int(7);
+        let state = State::unresumable_producer(Repeated { column, left: 1, fails: false });
+        // More than a token may hold.
+        Stream::new(state).with_call_state(&"x".repeat(args.get::<i64>("bytes")? as usize))
+    };
+    let spec = Method::new("large")
+        .param("bytes", DataType::Int64)
+        .output(schema([("n", DataType::Int64)]))
+        .stream(open, |_, _| Err(RpcError::runtime_error("nothing was saved")));
+    let server = serve(service_of(vec![spec], |builder| builder).0, |builder| builder);
+    let answered = server.send(init("large", row([("bytes", int((64 << 20) + 1))])));
+    assert_eq!((answered.is_marked(), answered.told()), (false, vec!["INFO 0 left".into(), "data 7".into()]));
+}
+
+#[test]
+fn a_client_reads_all_output_of_the_one_response() {
+    let (server, _) = server(|builder| builder);
+    let mut settings = Settings::default();
+    (settings.prefix, settings.max_response_bytes) = ("/vgi".into(), None);
+    let mut caller = Caller::new(settings).unwrap();
+    let row = repeat(1, 3);
+    let call = Call {
+        protocol: MAIN,
+        method: "repeat",
+        protocol_version: None,
+        request_id: None,
+        kind: CallKind::Stream { header: true },
+        metadata: Metadata::new(),
+    };
+    caller.call(&call, &EncodedSchema::new(row.schema()).unwrap(), &row).unwrap();
+    let mut heard = Vec::new();
+    for _ in 0..5 {
+        while let Some(request) = caller.poll_request() {
+            let request = request.map(|body| bytes::Bytes::from(body.concat()));
+            assert!(request.uri().path().ends_with("/init"), "there is no other request");
+            let answered = server.send(request);
+            let mut response = http::Response::new(answered.body);
+            *response.headers_mut() = answered.headers;
+            caller.receive(response).unwrap();
+        }
+        while let Next::Event(event) = caller.poll_event() {
+            heard.push(Told::from(event).line());
+        }
+        if !caller.is_idle() {
+            caller.tick(&Metadata::new()).unwrap();
+        }
+    }
+    let expected = [
+        "header turns=3",
+        "log INFO 2 left",
+        "output n=7",
+        "log INFO 1 left",
+        "output n=7",
+        "log INFO 0 left",
+        "output n=7",
+        "finished",
+    ];
+    assert_eq!(heard, expected);
 }

@@ -272,7 +272,7 @@ fn a_session_whose_token_did_not_go_out_does_not_stay_open() {
     // Only its record was of use.
     let mut visit = open();
     let mut done = visit.work().run(&|| server.now);
-    assert!(done.take_record().is_some());
+    assert!(done.take_record(server.now).is_some());
     assert_eq!(server.endpoint.session_count(), 0);
     // Work that comes back when the request was answered already.
     let mut visit = open();

@@ -169,6 +169,10 @@ impl ResponseBody {
         let Some(stream) = &mut self.stream else { return Ok(()) };
         stream.is_producer = opened.state.is_producer();
         stream.output = opened.output.clone();
+        if !opened.state.can_resume() {
+            // It ends with this response, and no request will come back to it.
+            return Ok(());
+        }
         let token = CallToken {
             created_at: now.as_secs(),
             call_id: stream.call_id,

@@ -309,6 +309,7 @@ impl Transaction {
     /// As [`hang_up`](Self::hang_up), for a client that is there and was answered with this status, and not from here. The
     /// record says that the call failed with this error.
     pub fn abandon(&mut self, error: &RpcError, status: StatusCode, now: Duration) -> Option<CallRecord> {
+        self.effects.withdraw_all();
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Ready(mut calling) | Stage::Parked(mut calling) => calling.give_up(error, status, now),
             Stage::Answered(answer) => answer.into_record(error, status),
