@@ -14,14 +14,14 @@ use vgi_rpc_protocol::wire::error::RpcError;
 /// A server whose admission asks two questions, of which the second depends on the first.
 fn server() -> Server {
     let methods = [
-        Method::new("echo").param("value", DataType::Utf8).returns(DataType::Utf8).unary(|args, _| {
-            Ok::<_, RpcError>(args.get::<&str>("value")?.to_owned())
-        }),
+        Method::new("echo")
+            .param("value", DataType::Utf8)
+            .returns(DataType::Utf8)
+            .unary(|args, _| Ok::<_, RpcError>(args.get::<&str>("value")?.to_owned())),
         Method::new("nothing").unary(|_, _| Ok(())),
     ];
-    let service = Service::builder("admission000")
-        .protocol(Protocol::new(MAIN).methods(methods))
-        .admit(|call, answers| {
+    let service = Service::builder("admission000").protocol(Protocol::new(MAIN).methods(methods)).admit(
+        |call, answers| {
             let first = answers.ask("first", || Question::new(call.method().to_owned()))??;
             let next = first.value::<&str>().copied().unwrap_or_default().to_owned();
             let second = answers.ask("second", || Question::new(next))??;
@@ -29,7 +29,8 @@ fn server() -> Server {
                 Some(true) => Ok(()),
                 _ => Err(RpcError::permission_error("not allowed").into()),
             }
-        });
+        },
+    );
     serve(service.build().unwrap(), |builder| builder)
 }
 

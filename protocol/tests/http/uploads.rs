@@ -106,8 +106,9 @@ fn a_request_that_is_none_is_refused() {
 
 #[test]
 fn a_failing_provider_is_told_like_a_failing_handler() {
-    let failure: fn() -> Completion = || Failure::new(FailureReason::Unavailable, "not today").into();
-    let answers: [(fn() -> Completion, &str); 2] =
+    type Complete = fn() -> Completion;
+    let failure: Complete = || Failure::new(FailureReason::Unavailable, "not today").into();
+    let answers: [(Complete, &str); 2] =
         [(failure, "not today"), (|| Completion::Done, "expected URLs to upload to")];
     for (completion, text) in answers {
         let server = serve_main(|builder| builder.upload_urls(None)).performing(move |_| completion());
