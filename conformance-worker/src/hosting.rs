@@ -1,7 +1,7 @@
 //! Which protocols the worker hosts. Their order is what reflection must list.
 
 use crate::options::{Hosted, HostedOrder, Options};
-use crate::{secondary, service};
+use crate::{secondary, service, stream_kinds};
 use arrow_schema::DataType;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vgi_rpc_protocol::service::{Method, Protocol, Service, ServiceError};
@@ -19,6 +19,7 @@ pub fn service(options: &Options) -> Result<Service, ServiceError> {
             vec![ping("zeta.Primary.v1"), secondary::protocol(), ping("alpha.Extra.v1")]
         }
         Hosted::TransportKindProbe => vec![transport_kind_probe()],
+        Hosted::StreamKinds => vec![stream_kinds::protocol()],
     };
     let builder = Service::builder(options.server_id()).server_version(env!("CARGO_PKG_VERSION"));
     protocols.into_iter().fold(builder, |builder, protocol| builder.protocol(protocol)).build()

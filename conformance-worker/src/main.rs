@@ -7,6 +7,7 @@ mod options;
 mod secondary;
 mod service;
 mod storage;
+mod stream_kinds;
 
 use clap::Parser;
 use options::{Options, Transport};

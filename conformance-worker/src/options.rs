@@ -82,6 +82,10 @@ pub struct Options {
     #[arg(long, conflicts_with = "hosted_order")]
     transport_kind_probe: bool,
 
+    /// Host a protocol whose one stream method decides its kind for each call, and nothing else
+    #[arg(long, conflicts_with_all = ["hosted_order", "transport_kind_probe"])]
+    stream_kinds: bool,
+
     /// Fail the first start-up of the service, and succeed at the next
     #[arg(long)]
     fail_serve_start_once: bool,
@@ -107,6 +111,8 @@ pub enum Hosted {
     Conformance(HostedOrder),
     /// The transport-kind probe.
     TransportKindProbe,
+    /// One stream method that decides its kind for each call.
+    StreamKinds,
 }
 
 /// What the worker serves on.
@@ -173,6 +179,8 @@ impl Options {
     pub fn hosted(&self) -> Hosted {
         if self.transport_kind_probe {
             Hosted::TransportKindProbe
+        } else if self.stream_kinds {
+            Hosted::StreamKinds
         } else {
             Hosted::Conformance(self.hosted_order)
         }

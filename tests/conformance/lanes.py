@@ -1,7 +1,7 @@
 """The lanes of the suite: how many cases each has, and which lane a case is in.
 
-conf.py reads LANES, and conftest.py the rest. A lane is a transport, the cases that are about HTTP itself, or those of the
-documentation's run loop.
+conf.py reads LANES, and conftest.py the rest. A lane is a transport, the cases that are about HTTP itself, those of the
+documentation's run loop, or those of streams whose kind is decided for each call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ LANES = {
     "http_only": 140,
     "http_round_robin": 4,
     "run_loop": 3,
+    "stream_kinds": 15,
 }
 
 AXES = ("conformance_conn", "conformance_raw_conn", "conformance_describe")
@@ -25,6 +26,7 @@ LANE_OF_FIXTURE = {
     "conformance_transport_kind_probes": "pipe",
     "http_pair": "http_round_robin",
     "run_loop_example": "run_loop",
+    "kinds_proxy": "stream_kinds",
     # Above the storage, which this worker only names in its headers.
     "conformance_http_cors_port": "http_only",
     "conformance_bytestream_external_target": "external storage",

@@ -20,7 +20,7 @@ JUNIT = RUN_DIR / "junit.xml"
 PYTEST_LOG = RUN_DIR / "pytest.log"
 SUITE = TESTS / "conformance" / "test_conformance.py"
 # Our own cases beside the shared suite's.
-OWN = [SUITE.with_name(name) for name in ("test_http_round_robin.py", "test_run_loop.py")]
+OWN = [SUITE.with_name(name) for name in ("test_http_round_robin.py", "test_run_loop.py", "test_stream_kinds.py")]
 # Far above what a run takes: it ends one whose worker hangs where no case's own limit applies.
 LONGEST_RUN_SECONDS = 900
 

@@ -29,7 +29,7 @@ pub(crate) mod context;
 pub(crate) mod hooks;
 mod host;
 mod info;
-mod logical_bytes;
+pub(crate) mod logical_bytes;
 pub(crate) mod method;
 pub(crate) mod protocol;
 mod record;

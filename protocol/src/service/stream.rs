@@ -218,7 +218,8 @@ impl State {
     }
 
     /// A producer's state that cannot be saved, such as an open file. Over HTTP it produces all of its output in one
-    /// response, and the call fails when that does not fit the response limit.
+    /// response, as one batch with the metadata of all, since clients take no more from the response that opens a stream.
+    /// The call fails when that exceeds the response limit, or 256 MiB where there is none.
     pub fn unresumable_producer<S: Producer>(state: S) -> Self {
         Self(Box::new(ProducerState(state)))
     }

@@ -3,6 +3,7 @@
 //! A stream's state is sealed into tokens here: what a stream fixed when it was opened, minted once, and a cursor for
 //! each turn. WIRE_PROTOCOL 10, "Stream initialization (HTTP)" and "Stream exchange (HTTP)".
 
+use super::gathered::Gathered;
 use super::{Refusal, bad_request};
 use crate::http::budget;
 use crate::http::endpoint::{DEFAULT_BODY_BYTES, Endpoint, ResolvedCall};
@@ -34,6 +35,8 @@ pub(super) struct ResponseBody {
     /// The time by which tokens are minted.
     pub(super) now: Duration,
     stream: Option<Stream>,
+    /// The output of a stream that takes all of its turns in this response.
+    gathered: Option<Gathered>,
     /// The request was refused before its handler ran.
     refused: Option<Refusal>,
     /// The body says that the call failed.
@@ -73,6 +76,7 @@ impl ResponseBody {
             error_schema,
             now: Duration::ZERO,
             stream: None,
+            gathered: None,
             refused: None,
             failed: false,
             token_bytes: None,
@@ -151,7 +155,20 @@ impl ResponseBody {
         self.writer.close();
         drop(self.writer.take_segments());
         self.stream = None;
+        self.gathered = None;
         self.token_bytes = None;
+    }
+
+    /// Writes the output of a stream that has taken all of its turns.
+    fn write_gathered(&mut self) -> Result<(), RpcError> {
+        let (Some(gathered), Some(stream)) = (self.gathered.take(), &self.stream) else { return Ok(()) };
+        if let Some((batch, metadata)) = gathered.into_batch(&stream.output, &self.account)? {
+            self.ensure_open();
+            self.writer
+                .write(&batch, &metadata)
+                .map_err(|error| RpcError::unsendable("the output of the stream", error))?;
+        }
+        Ok(())
     }
 
     /// Opens the output stream unless it is open: that of a call that goes on opens with its first output.
@@ -240,6 +257,9 @@ impl Carrier for ResponseBody {
 
     fn open(&mut self, stream: &OpenStream) -> Result<(), RpcError> {
         self.writer.open(&stream.output);
+        if stream.state.is_producer() && !stream.state.can_resume() {
+            self.gathered = Some(Gathered::default());
+        }
         Ok(())
     }
 
@@ -249,7 +269,8 @@ impl Carrier for ResponseBody {
             // It takes all of its turns in this response, which ends it when there are too many.
             let limit = self.budget.limit.unwrap_or(DEFAULT_BODY_BYTES);
             let budget = ResponseBudget { limit: Some(limit), ..self.budget };
-            let (name, written) = (&self.method.info().name, self.writer.outbox.len() as u64);
+            let gathered = self.gathered.as_ref().map_or(0, Gathered::bytes);
+            let (name, written) = (&self.method.info().name, self.writer.outbox.len() as u64 + gathered);
             return budget::check(budget, name, written).inspect_err(|_| self.discard());
         }
         let state = guard(|| opened.state.save())?;
@@ -262,6 +283,9 @@ impl Carrier for ResponseBody {
     }
 
     fn emit(&mut self, batch: &RecordBatch, metadata: &Metadata) -> Result<(), RpcError> {
+        if let Some(gathered) = &mut self.gathered {
+            return gathered.push(batch, metadata, &self.account);
+        }
         self.ensure_open();
         let unsendable = |error| RpcError::unsendable("the emitted batch", error);
         // An exchange's cursor travels on its batch, a producer's on one of its own.
@@ -300,6 +324,8 @@ impl Carrier for ResponseBody {
             Blame::Request => self.refused = Some(bad_request(error.clone())),
             Blame::Memory => self.refused = Some((StatusCode::SERVICE_UNAVAILABLE, error.clone())),
             Blame::Handler => {
+                // What was emitted before stays. Where it cannot be written, the first error is the one that counts.
+                let _ = self.write_gathered();
                 self.ensure_open();
                 self.writer.error_stream(&self.error_schema, error);
                 self.failed = true;
@@ -308,8 +334,13 @@ impl Carrier for ResponseBody {
     }
 
     fn end(&mut self) {
-        self.ensure_open();
-        self.writer.close();
+        match self.write_gathered() {
+            Ok(()) => {
+                self.ensure_open();
+                self.writer.close();
+            }
+            Err(error) => self.fail(Blame::Handler, &error),
+        }
     }
 }
 

@@ -21,6 +21,7 @@
 // | `calling` | a call, from the request's body to the response |
 // | `body` | the Arrow stream that a request's body is |
 // | `carrier` | the response's body as a carrier of the call's output, tokens included |
+// | `gathered` | the output of a producer that cannot be resumed |
 // | `recover` | what tokens bring back |
 // | `upload` | vending URLs for large inputs |
 // | `work` | what is run on a thread that may take its time |
@@ -29,6 +30,7 @@ mod admit;
 mod body;
 mod calling;
 mod carrier;
+mod gathered;
 mod recover;
 mod upload;
 mod work;

@@ -1,0 +1,63 @@
+//! The output of a producer that cannot be resumed. Its batches become one: from the response that opens a stream, clients
+//! take one batch and no more.
+
+use crate::ipc::{EncodedSchema, Metadata};
+use crate::memory::{Account, Reservation};
+use crate::service::logical_bytes;
+use crate::wire::error::RpcError;
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
+
+/// What the producer has emitted so far.
+#[derive(Default)]
+pub(super) struct Gathered {
+    batches: Vec<RecordBatch>,
+    /// Of all batches; of a key that several have, the last value.
+    metadata: Metadata,
+    bytes: u64,
+    memory: Vec<Reservation>,
+}
+
+impl Gathered {
+    /// Bytes of all rows so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Adds a batch.
+    pub(super) fn push(
+        &mut self,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+        account: &Account,
+    ) -> Result<(), RpcError> {
+        let bytes = logical_bytes::of(batch);
+        self.memory.push(account.reserve_u64(bytes)?);
+        self.bytes += bytes;
+        self.batches.push(batch.clone());
+        for (key, value) in metadata.iter() {
+            self.metadata.set(key, value);
+        }
+        Ok(())
+    }
+
+    /// All of it as one batch; `None` if nothing was emitted.
+    pub(super) fn into_batch(
+        self,
+        schema: &EncodedSchema,
+        account: &Account,
+    ) -> Result<Option<(RecordBatch, Metadata)>, RpcError> {
+        let batch = match &self.batches[..] {
+            [] => return Ok(None),
+            [batch] => batch.clone(),
+            batches => {
+                // What the joined batch takes is reserved again when it is written.
+                let _room = account.reserve_u64(self.bytes)?;
+                concat_batches(schema.schema(), batches).map_err(|error| {
+                    RpcError::runtime_error(format!("the output of the stream cannot be joined: {error}"))
+                })?
+            }
+        };
+        Ok(Some((batch, self.metadata)))
+    }
+}
