@@ -1,7 +1,12 @@
 //! Both machines by hand, with no driver: `cargo run -p vgi-rpc-protocol --example embed`.
 //!
 //! This is what an event loop of your own does with the core. The "network" is two byte buffers; a real loop reads
-//! and writes sockets in their place, and may run each `Work` on a thread pool.
+//! and writes sockets in their place, and may run each `Work` on a thread pool. The service asks before it admits a call:
+//! the first question is answered right here, the second one by a thread while the loop goes on.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the core starts no thread, and an example of what uses it does"
+)]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -9,10 +14,13 @@ use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::DataType;
 use bytes::{Buf, Bytes};
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use vgi_rpc_protocol::client::{self, Call, CallKind};
+use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, Failure, Question, Request};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::service::{Method, Peer, Protocol, Responder, Service, TransportKind};
+use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{IdSource, Limits, Next};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -20,14 +28,40 @@ fn main() -> Result<(), Box<dyn Error>> {
         .param("n", DataType::Int64)
         .returns(DataType::Int64)
         .unary(|args, _| Ok(args.get::<i64>("n")? * 2));
-    let service =
-        Service::builder("0123456789ab").protocol(Protocol::new("demo.Math.v1").method(double)).build()?;
+    let service = Service::builder("0123456789ab")
+        .protocol(Protocol::new("demo.Math.v1").method(double))
+        .admit(|call, answers| {
+            let question = || Question::new(MayCall(call.method().to_owned()));
+            match answers.ask("policy", question)??.value() {
+                Some(true) => Ok(()),
+                _ => Err(RpcError::permission_error("the policy does not allow this call").into()),
+            }
+        })
+        .build()?;
     let peer = Peer::new(TransportKind::Pipe, service.server_id().clone());
     let mut server = Responder::new(Arc::new(service), peer, Limits::default(), IdSource::seeded(1));
     let mut client = client::Connection::new(Limits::default());
 
-    // A command to the client's machine leaves bytes in its outbox.
-    let params = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![21])) as _)])?;
+    for (number, answered) in [(21, Answered::Here), (4, Answered::ByAThread)] {
+        let response = answer(&mut server, &request(&mut client, number)?, answered)?;
+        println!("server -> client: {} bytes", response.len());
+        client.receive(response);
+        while let Next::Event(event) = client.poll_event()? {
+            match event {
+                client::Event::Output(batch, _) => {
+                    println!("client: result {}", batch.column(0).as_primitive::<Int64Type>().value(0));
+                }
+                client::Event::Finished => println!("client: finished"),
+                other => println!("client: {other:?}"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A command to the client's machine leaves bytes in its outbox.
+fn request(client: &mut client::Connection, number: i64) -> Result<Bytes, Box<dyn Error>> {
+    let params = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![number])) as _)])?;
     let call = Call {
         protocol: "demo.Math.v1",
         method: "double",
@@ -39,34 +73,64 @@ fn main() -> Result<(), Box<dyn Error>> {
     client.call(&call, &EncodedSchema::new(params.schema())?, &params)?;
     let request = drain(client.poll_transmit());
     println!("client -> server: {} bytes", request.len());
+    Ok(request)
+}
 
-    // The server's machine takes bytes in any pieces; here one at a time.
+/// What the service asks: whether somebody may call this method. The answer is a `bool`.
+struct MayCall(String);
+
+/// Where a question is answered.
+#[derive(Clone, Copy, Debug)]
+enum Answered {
+    Here,
+    ByAThread,
+}
+
+/// The server's machine takes bytes in any pieces; here one at a time.
+fn answer(server: &mut Responder, request: &Bytes, answered: Answered) -> Result<Bytes, Box<dyn Error>> {
+    let (completed, completions) = mpsc::channel();
     for at in 0..request.len() {
         server.receive(request.slice(at..=at));
-        while let Next::Event(work) = server.poll_work()? {
-            println!(
-                "server: byte {} of {} completed the call of {}",
-                at + 1,
-                request.len(),
-                work.context().method()
-            );
-            server.complete(work.run())?;
-        }
-    }
-    let response = drain(server.poll_transmit());
-    println!("server -> client: {} bytes", response.len());
-
-    client.receive(response);
-    while let Next::Event(event) = client.poll_event()? {
-        match event {
-            client::Event::Output(batch, _) => {
-                println!("client: result {}", batch.column(0).as_primitive::<Int64Type>().value(0));
+        loop {
+            let next = server.poll_work()?;
+            while let Some(event) = server.poll_effect() {
+                let EffectEvent::Requested(effect) = event else { continue };
+                println!("server: asks, and is answered: {answered:?}");
+                match answered {
+                    Answered::Here => server.complete_effect(effect.id, perform(&effect)),
+                    Answered::ByAThread => {
+                        let completed = completed.clone();
+                        thread::spawn(move || completed.send((effect.id, perform(&effect))));
+                    }
+                }
             }
-            client::Event::Finished => println!("client: finished"),
-            other => println!("client: {other:?}"),
+            match next {
+                Next::Event(work) => {
+                    println!("server: byte {} of {} completed the call", at + 1, request.len());
+                    server.complete(work.run())?;
+                }
+                // A loop with other connections would serve them meanwhile.
+                Next::Waiting => {
+                    if let Answered::ByAThread = answered {
+                        let (id, completion) = completions.recv()?;
+                        server.complete_effect(id, completion);
+                    }
+                }
+                _ => break,
+            }
         }
     }
-    Ok(())
+    Ok(drain(server.poll_transmit()))
+}
+
+/// Asks the outside world.
+fn perform(effect: &Effect) -> Completion {
+    match &effect.request {
+        Request::Question(question) => {
+            Completion::value(question.payload().is_some_and(|MayCall(method)| method == "double"))
+        }
+        _ => Failure::unsupported().into(),
+    }
 }
 
 /// Takes everything out of an outbox. A socket would be given its slices by `write_vectored` instead.
