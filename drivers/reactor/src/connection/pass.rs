@@ -93,17 +93,20 @@ impl<M: Machine> Connection<M> {
                     }
                     driven.steps += 1;
                 }
-                Next::Close => {
-                    return if self.flush(driven)? {
-                        Ok(Pass::Over)
-                    } else {
-                        self.blocked(driven, shared, Wait::Output)
-                    };
-                }
+                Next::Close => return self.close(driven, shared),
                 Next::LingeringClose => driven.closing = true,
             }
         }
         Ok(Pass::Yield)
+    }
+
+    /// Sends what is left, and is over when all of it is sent.
+    pub(super) fn close<A: Acceptor<Machine = M>>(
+        &self,
+        driven: &mut Driven<M>,
+        shared: &Shared<A>,
+    ) -> io::Result<Pass<M::Work>> {
+        if self.flush(driven)? { Ok(Pass::Over) } else { self.blocked(driven, shared, Wait::Output) }
     }
 
     /// Looks at what happened since the last pass. Gives its end where that ends the connection.

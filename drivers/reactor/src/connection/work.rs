@@ -116,13 +116,7 @@ impl<M: Machine> Connection<M> {
                 Next::NeedDrain => driven.is_woken = driven.machine.poll_transmit().is_some(),
                 Next::Waiting | Next::NeedInput => driven.is_woken = false,
                 Next::Work(_) => return Err(io::Error::other("a machine has one work out at a time")),
-                Next::Close => {
-                    return if self.flush(driven)? {
-                        Ok(Pass::Over)
-                    } else {
-                        self.blocked(driven, shared, Wait::Output)
-                    };
-                }
+                Next::Close => return self.close(driven, shared),
                 Next::LingeringClose => driven.closing = true,
             }
         }

@@ -17,6 +17,8 @@
 //
 // | file | subject |
 // | --- | --- |
+// | `answer` | what goes in and out |
+// | `steps` | from stage to stage |
 // | `admit` | what a request's head must say, and what is answered from the head alone |
 // | `calling` | a call, from the request's body to the response |
 // | `body` | the Arrow stream that a request's body is |
@@ -27,14 +29,17 @@
 // | `work` | what is run on a thread that may take its time |
 
 mod admit;
+mod answer;
 mod body;
 mod calling;
 mod carrier;
 mod gathered;
 mod recover;
+mod steps;
 mod upload;
 mod work;
 
+pub use answer::{Answer, Body, Next};
 use work::Outcome;
 pub use work::{Clock, Done, Work};
 
@@ -42,18 +47,18 @@ use super::auth::Found;
 use super::endpoint::{Arrival, Endpoint};
 use super::reply::Reply;
 use super::routes::Part;
-use super::session::{CallSession, Resumed, Waiting};
+use super::session::{CallSession, Waiting};
 use super::visit::Visit;
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::memory::{OverBudget, Reservation};
 use crate::service::call::given_up;
 use crate::service::{CallRecord, Method, TransportKind};
 use crate::wire::error::RpcError;
-use admit::Admitted;
+use answer::Unsent;
 use bytes::Bytes;
 use calling::Calling;
+use http::StatusCode;
 use http::request::Parts;
-use http::{Response, StatusCode};
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
@@ -76,80 +81,6 @@ fn no_room(error: OverBudget) -> Refusal {
 
 fn bad_request(error: RpcError) -> Refusal {
     (StatusCode::BAD_REQUEST, error)
-}
-
-/// A request's body as a driver read it.
-#[derive(Debug)]
-pub enum Body {
-    /// All of it. Columns of a batch share these bytes, and are not copied if they lie aligned to 64 bytes.
-    Whole(Bytes),
-    /// It went on after [`Transaction::max_body_bytes`], and was not kept.
-    TooLarge,
-    /// The driver's memory budget had no room for it.
-    OverBudget(OverBudget),
-}
-
-/// The answer to a request.
-#[derive(Debug)]
-pub struct Answer {
-    /// The response. Its body is a gather list, to be sent with its length: `Content-Length` is not among the headers.
-    /// The answer to `HEAD` has the body that `GET` would have, of which only the length is to be sent.
-    pub response: Response<Vec<Bytes>>,
-    /// The record of the call, for the access log, if [`EndpointBuilder::record_calls`](super::EndpointBuilder::record_calls)
-    /// asked for it and the request got as far as a method. Log it before the response is sent.
-    pub record: Option<CallRecord>,
-    /// Reserved for the response's body. Drop it once the response was sent, or is counted elsewhere.
-    pub memory: Reservation,
-}
-
-/// An answer that was not handed out yet. The session that its call opened is closed with it, unless it is.
-struct Unsent {
-    answer: Answer,
-    opened: Option<Box<CallSession>>,
-}
-
-impl From<Answer> for Unsent {
-    fn from(answer: Answer) -> Self {
-        Self { answer, opened: None }
-    }
-}
-
-impl Unsent {
-    fn hand_out(self) -> Answer {
-        if let Some(session) = self.opened {
-            session.sent();
-        }
-        self.answer
-    }
-
-    /// The record of a call whose answer is not sent: it has failed, if it had not before.
-    fn into_record(self, error: &RpcError, status: StatusCode) -> Option<CallRecord> {
-        let mut record = self.answer.record?;
-        record.error.get_or_insert_with(|| error.clone());
-        if let Some(http) = &mut record.http {
-            http.status = status.as_u16();
-        }
-        Some(record)
-    }
-}
-
-/// What a [`Transaction`] needs next.
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is moved once, and a box is an allocation for each request"
-)]
-pub enum Next {
-    /// The body: see [`Transaction::receive_body`].
-    NeedBody,
-    /// This is to be run, and [`Transaction::complete`] to be called with what it gives.
-    Work(Work),
-    /// The completion of an effect, the work that is out, or a wake-up.
-    Waiting,
-    /// Nothing: this is the response.
-    Answer(Answer),
-    /// Nothing: the response was given.
-    Over,
 }
 
 /// One request, from its head to its response.
@@ -399,141 +330,5 @@ impl Transaction {
     /// What is to be done with effects. Call it after [`poll`](Self::poll) until it returns `None`.
     pub fn poll_effect(&mut self) -> Option<EffectEvent> {
         self.effects.poll()
-    }
-}
-
-impl Transaction {
-    /// Says who sends the request and what it is for. False while that waits for an effect.
-    fn authenticate(
-        &mut self,
-        mut found: Found,
-        mut asked: Option<(EffectId, Box<str>)>,
-        waker: &Waker,
-    ) -> bool {
-        let mut may_ask = true;
-        if let Some((id, key)) = asked.take() {
-            let Some(completed) = self.effects.take(id) else {
-                self.stage = Stage::Authenticating { found, asked: Some((id, key)) };
-                return false;
-            };
-            may_ask = found.answers.insert(key, completed.into_answer());
-        }
-        let Some(visit) = &mut self.visit else { return true };
-        match self.endpoint.admit(visit, &found, may_ask) {
-            Admitted::Reply(reply) => self.reply(reply),
-            Admitted::Ask(ask) => {
-                let asked = Some((self.effects.ask(&ask), ask.key));
-                self.stage = Stage::Authenticating { found, asked };
-            }
-            Admitted::Target(target) => self.take_session(target, waker),
-        }
-        true
-    }
-
-    /// Takes hold of the sticky session that the request names, if it does. That comes before the body is read, since
-    /// those who wait for a session would hold their bodies meanwhile.
-    fn take_session(&mut self, target: Target, waker: &Waker) {
-        let Some(visit) = &self.visit else { return };
-        if let Target::UploadUrls = target {
-            self.stage = Stage::Body(target, None);
-            return;
-        }
-        match self.endpoint.resume_session(visit, waker) {
-            Ok(Resumed::Without) => self.stage = Stage::Body(target, None),
-            Ok(Resumed::Session(session)) => self.stage = Stage::Body(target, Some(session)),
-            Ok(Resumed::Wait(waiting)) => self.stage = Stage::Waiting(target, waiting),
-            Err(error) => self.lose_session(&target, error),
-        }
-    }
-
-    /// False while the session is another call's.
-    fn wait_for_session(&mut self, target: Target, mut waiting: Box<Waiting>, waker: &Waker) -> bool {
-        let now = self.visit.as_ref().map_or(Duration::ZERO, |visit| visit.now);
-        match waiting.poll(now, waker) {
-            Ok(None) => {
-                self.stage = Stage::Waiting(target, waiting);
-                return false;
-            }
-            Ok(Some(held)) => self.stage = Stage::Body(target, Some(waiting.resumed(held))),
-            Err(error) => self.lose_session(&target, error),
-        }
-        true
-    }
-
-    /// The session cannot be had. To a teardown one that is not there looks like one that was ended.
-    fn lose_session(&mut self, target: &Target, error: super::sticky::TakeError) {
-        use super::sticky::TakeError;
-        let Some(visit) = &self.visit else { return };
-        let reply = match (target, error) {
-            (Target::EndSession, TakeError::Busy { .. }) => Reply::empty(StatusCode::SERVICE_UNAVAILABLE),
-            (Target::EndSession, _) => Reply::empty(StatusCode::OK),
-            (_, error) => self.endpoint.failure(visit, &super::session::not_resumed(error)),
-        };
-        self.reply(reply);
-    }
-
-    fn take_body(&mut self, target: Target, session: Option<Box<CallSession>>, body: Body) {
-        let Some(mut visit) = self.visit.take() else { return };
-        let body = match body {
-            Body::Whole(body) if body.len() as u64 <= self.endpoint.max_body_bytes() => Ok(body),
-            Body::Whole(_) | Body::TooLarge => Err(self.endpoint.too_large(&visit)),
-            Body::OverBudget(error) => Err(self.endpoint.over_budget(&visit, error)),
-        };
-        match (body, target) {
-            (Err(reply), _) => {
-                self.visit = Some(visit);
-                self.reply(reply);
-            }
-            (Ok(body), Target::Method(method, part)) => {
-                visit.request_bytes = body.len() as u64;
-                let calling = Calling::new(self.endpoint.clone(), visit, method, part, session, body);
-                self.stage = Stage::Ready(Box::new(calling));
-            }
-            (Ok(body), Target::UploadUrls | Target::EndSession) => {
-                match upload::requested(&self.endpoint, &visit, body) {
-                    Ok(count) => self.stage = Stage::Vending(upload::ask(&mut self.effects, count)),
-                    Err((status, error)) => {
-                        let reply = self.endpoint.refusal(&visit, status, &error);
-                        self.visit = Some(visit);
-                        return self.reply(reply);
-                    }
-                }
-                self.visit = Some(visit);
-            }
-        }
-    }
-
-    /// False while the URLs are being made.
-    fn vend(&mut self, id: EffectId) -> bool {
-        let Some(completed) = self.effects.take(id) else {
-            self.stage = Stage::Vending(id);
-            return false;
-        };
-        if let Some(visit) = &self.visit {
-            let reply = upload::answer(&self.endpoint, visit, completed.completion);
-            self.reply(reply);
-        }
-        true
-    }
-
-    fn reply(&mut self, reply: Reply) {
-        let Some(visit) = &self.visit else { return };
-        let (response, memory) = self.endpoint.finish(visit, reply);
-        self.stage = Stage::Answered(Box::new(Answer { response, memory, record: None }.into()));
-    }
-
-    fn arrive(&mut self, arrived: Arrived) {
-        match arrived {
-            arrived if matches!(self.stage, Stage::Running) => self.arrived.push(arrived),
-            Arrived::Completed(id, completion) => self.effects.complete(id, completion),
-            Arrived::Data(id, data) => {
-                let account = match (&self.visit, &self.stage) {
-                    (Some(visit), _) => &visit.account,
-                    (None, Stage::Parked(calling)) => calling.account(),
-                    (None, _) => return,
-                };
-                self.effects.receive(id, data, account);
-            }
-        }
     }
 }

@@ -261,7 +261,10 @@ impl Call {
                 Ok(()) if self.emit(&logs, &data, carrier) => self.go_on(stream, context, carrier),
                 Ok(()) => {}
                 // Data that the client cannot go on from would be lost on it.
-                Err(error) => self.fail(Blame::Handler, error, carrier),
+                Err(error) => {
+                    log_all(&logs, carrier);
+                    self.fail(Blame::Handler, error, carrier);
+                }
             },
             Outcome::Finished { data: Some(data) } => {
                 if self.emit(&logs, &data, carrier) {
