@@ -30,7 +30,7 @@ pub use options::Options;
 use destination::Destination;
 use file::LogFile;
 use queue::Queue;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -85,6 +85,11 @@ impl AccessLog {
             Ok(()) => state.dropped = 0,
             Err(_) => state.dropped += 1,
         }
+    }
+
+    /// Where records go.
+    pub fn path(&self) -> &Path {
+        &self.0.path
     }
 
     /// Waits until the queue has been written, for at most this long. False if it has not.

@@ -22,12 +22,17 @@ pub enum ServeError {
     /// Reading or writing failed.
     #[error("the transport failed: {0}")]
     Io(io::Error),
-    /// Stdin or stdout, whichever is named, was closed when the process started or is the null device, so that there is no
-    /// client.
+    /// Stdin or stdout, whichever is named, was closed when the process started, so that there is no client. One that is the
+    /// null device for both reading and writing counts as closed, since Rust's start-up code puts that in its place.
     #[error(
         "{0} is closed, or the null device: start the worker with a pipe or socket as its stdin and stdout"
     )]
     Closed(&'static str),
+    /// The access log would be written into the connection.
+    #[error(
+        "expected an access log beside the connection, got one on stdout, which carries the protocol: use stderr or a file"
+    )]
+    LogOnStdout,
     /// Start-up work of a protocol failed; nothing was served.
     #[error("the service could not be started: {0}")]
     Start(RpcError),
@@ -128,9 +133,12 @@ impl Server {
     /// See [`serve_stdio`].
     ///
     /// # Errors
-    /// As for [`Self::serve`], and [`ServeError::Closed`].
+    /// As for [`Self::serve`], [`ServeError::Closed`], and [`ServeError::LogOnStdout`].
     pub fn serve_stdio(&self) -> Result<(), ServeError> {
         end_on_signals()?;
+        if self.access_log.as_ref().is_some_and(|log| standard::is_stdout(log.path())) {
+            return Err(ServeError::LogOnStdout);
+        }
         let (reader, writer) = standard::take_over()?;
         self.serve(reader, writer)
     }

@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
 
 /// Takes the connection off descriptors 0 and 1. From then on 0 reads as the null device and 1 is stderr, here and in
 /// child processes: `println!`, a C library or a grandchild cannot damage the connection, nor take bytes from it.
@@ -24,6 +25,18 @@ pub(crate) fn take_over() -> Result<(Pipe, Pipe), ServeError> {
     pipe::enlarge(&input);
     pipe::enlarge(&output);
     Ok((Pipe::new(input), Pipe::new(output)))
+}
+
+/// Whether a path leads to this process's stdout. A device does not count: a terminal or the null device carries no
+/// connection.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    let Ok(Ok(stdout)) = io::stdout().as_fd().try_clone_to_owned().map(|owned| File::from(owned).metadata())
+    else {
+        return false;
+    };
+    std::fs::metadata(path).is_ok_and(|found| {
+        (found.dev(), found.ino()) == (stdout.dev(), stdout.ino()) && !found.file_type().is_char_device()
+    })
 }
 
 /// A duplicate that child processes do not inherit. Its number is above 2.
