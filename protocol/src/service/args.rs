@@ -48,7 +48,8 @@ impl Args {
             .ok_or_else(|| RpcError::type_error(format!("expected a parameter {name:?}, got none")))
     }
 
-    /// A parameter's value: a number, a `bool`, a `&str`, a `&[u8]`, or an `Option` of one of these.
+    /// A parameter's value: a number, a `bool`, a `&str`, a `&[u8]`, or an `Option` of one of these. An enum, which is a
+    /// dictionary of texts, is read as a `&str`.
     ///
     /// # Errors
     /// When there is no such parameter, its type is another, or it is null and `T` is no `Option`.

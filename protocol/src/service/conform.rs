@@ -83,7 +83,7 @@ fn select(got: &Schema, schema: &Schema) -> Result<Vec<usize>, String> {
     }
     let column = |name: &str| match by_name.get(name) {
         Some(Some(index)) => Ok(*index),
-        Some(None) => Err(format!("expected one column {name:?}, got several in another order")),
+        Some(None) => Err(format!("expected one column {name:?}, got several of that name")),
         None => Err(format!("expected a column {name:?}, got none")),
     };
     fields.iter().map(|field| column(field.name())).collect()

@@ -88,6 +88,18 @@ fn a_body_that_is_cut_short_anywhere_is_a_bad_request() {
 }
 
 #[test]
+fn what_follows_the_stream_of_a_body_is_named() {
+    let (_, body) = echo("a value").into_parts();
+    let server = main();
+    for rest in [&b"x"[..], b"junk", &body] {
+        let answered = server.send(post("/vgi/test.Main.v1/echo", [&body[..], rest].concat().into()));
+        assert_eq!((answered.status, answered.is_marked()), (400, false));
+        let text = answered.error().message().to_owned();
+        assert!(text.contains("the end of the body after that of its stream"), "{text}");
+    }
+}
+
+#[test]
 fn a_body_with_any_byte_changed_is_answered() {
     let (_, body) = echo("a value").into_parts();
     let server = main();

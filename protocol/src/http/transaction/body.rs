@@ -41,6 +41,10 @@ fn read_stream(mut reader: Reader, body: Bytes) -> Result<(RecordBatch, Metadata
             Some(Item::EndOfStream) | None if first.is_some() && !reader.is_mid_message() => {
                 return first.ok_or_else(no_batch);
             }
+            Some(Item::EndOfStream) if first.is_some() => {
+                let (expected, got) = ("the end of the body after that of its stream", "more bytes");
+                return Err(MessageError::Unexpected { expected, got }.into());
+            }
             Some(Item::EndOfStream) => return Err(no_batch()),
             None => return Err(FramingError::CutShort { what: "the request's body" }.into()),
         }

@@ -257,17 +257,13 @@ impl Call {
                 log_all(&logs, carrier);
                 self.opened(stream, header, context, carrier);
             }
-            Outcome::Emitted { stream, data } => match carrier.save(&stream) {
-                Ok(()) if self.emit(&logs, &data, carrier) => self.go_on(stream, context, carrier),
-                Ok(()) => {}
-                // Data that the client cannot go on from would be lost on it.
-                Err(error) => {
-                    log_all(&logs, carrier);
-                    self.fail(Blame::Handler, error, carrier);
+            Outcome::Emitted { stream, data } => {
+                if self.emit(&logs, &data, Some(&stream), carrier) {
+                    self.go_on(stream, context, carrier);
                 }
-            },
+            }
             Outcome::Finished { data: Some(data) } => {
-                if self.emit(&logs, &data, carrier) {
+                if self.emit(&logs, &data, None, carrier) {
                     carrier.end();
                 }
             }
@@ -418,11 +414,20 @@ impl Call {
         self.state = State::Ready(Work { task, context, scopes: self.scope.scopes() });
     }
 
-    /// Gives a turn's logs and batch. False when the batch could not be sent, which has ended the stream.
-    fn emit(&mut self, logs: &[LogMessage], data: &Emission, carrier: &mut impl Carrier) -> bool {
+    /// Gives a turn's logs and batch, after which the stream goes on if it is given. False when the batch could not be sent,
+    /// which has ended the stream.
+    fn emit(
+        &mut self,
+        logs: &[LogMessage],
+        data: &Emission,
+        stream: Option<&OpenStream>,
+        carrier: &mut impl Carrier,
+    ) -> bool {
         let (before, after) = split_logs(logs, data.logs_before);
         log_all(before, carrier);
-        match carrier.emit(&data.batch, &data.metadata) {
+        // Saved first: data that the client cannot go on from would be lost on it.
+        let saved = stream.map_or(Ok(()), |stream| carrier.save(stream));
+        match saved.and_then(|()| carrier.emit(&data.batch, &data.metadata)) {
             Ok(()) => {
                 self.scope.note_output(&data.batch);
                 log_all(after, carrier);
