@@ -59,6 +59,10 @@
 //! - *Effects.* After each poll, take what [`poll_effect`] gives. An [`effect::Effect`] is performed wherever you like and
 //!   completed with [`complete_effect`]; then poll again. On [`Next::Waiting`] the machine can go on only after that: do not
 //!   poll it in a loop. A service without [`admission`] asks for none.
+//! - *Logs, records and the clock.* A handler's logs come with its answer, unless you run it with
+//!   [`run_with_logs`](service::Work::run_with_logs) and give what the sink takes to [`log`](service::Responder::log). After
+//!   [`record_calls`](service::Responder::record_calls), take records with `poll_record` before you send. Records bear the
+//!   time of the last [`tell_time`](service::Responder::tell_time): call it before each poll, and before `complete`.
 //! - *A peer that stops sending may still read.* [`receive_eof`] is for the end of the input alone: what came whole is
 //!   still answered. A readiness event that says "closed for reading" (EPOLLRDHUP) is no more than that. Close the socket on
 //!   [`Next::Closed`], once all output is sent.

@@ -95,7 +95,7 @@ impl<W: Write> Connection<W> {
     }
 
     fn tell_time(&mut self) {
-        if self.access_log.is_some() {
+        if self.access_log.is_some() || self.responder.service().has_hooks() {
             self.responder.tell_time(self.begun.elapsed());
         }
     }

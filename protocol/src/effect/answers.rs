@@ -22,13 +22,13 @@ const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(30);
 pub struct Question {
     payload: Arc<dyn Any + Send + Sync>,
     pub(super) time_limit: Duration,
-    pub(super) is_shared: bool,
+    pub(super) shared_key: Option<Arc<str>>,
 }
 
 impl Question {
     /// A question that must be answered within 30 s.
     pub fn new(payload: impl Any + Send + Sync) -> Self {
-        Self { payload: Arc::new(payload), time_limit: DEFAULT_TIME_LIMIT, is_shared: false }
+        Self { payload: Arc::new(payload), time_limit: DEFAULT_TIME_LIMIT, shared_key: None }
     }
 
     /// Sets how long the answer may take.
@@ -37,10 +37,13 @@ impl Question {
         self
     }
 
-    /// Says that all questions of this key ask for the same, whichever call asks: the driver may ask once for all of
-    /// them.
-    pub fn shared(mut self) -> Self {
-        self.is_shared = true;
+    /// Says that all questions of this key have the same answer, whoever asks them: the driver may ask once for all that
+    /// wait at the same time.
+    ///
+    /// The key holds for everything that shares a driver's threads: other calls, callers, steps and services. An answer that
+    /// depends on the caller needs the caller in its key, or one caller gets another's.
+    pub fn shared_as(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.shared_key = Some(key.into());
         self
     }
 
@@ -65,7 +68,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value that the driver gave, if it is a `T`.
+    /// The value that the driver gave, if it is a `T`. A value of another type looks like none.
     pub fn value<T: Any>(&self) -> Option<&T> {
         self.value.as_deref()?.downcast_ref()
     }
@@ -108,7 +111,9 @@ impl Answers {
         Self(Vec::new())
     }
 
-    /// The answer to the question of this key, or why there is none.
+    /// The answer to the question of this key, or why there is none. The key tells the questions of one step apart.
+    ///
+    /// One question is out at a time, since the function does not go on before it is answered, and a step may ask 32.
     ///
     /// # Errors
     /// The question, when it was not asked yet: to be returned, so that it is.

@@ -126,6 +126,8 @@ pub enum FailureReason {
     Unavailable,
     /// It needs more memory than the budget has left.
     OverBudget,
+    /// Nothing performs such effects here: the server is not set up for it.
+    Unsupported,
     /// Anything else.
     Failed,
 }
@@ -138,6 +140,6 @@ impl Failure {
 
     /// The failure of an effect that no driver performs.
     pub fn unsupported() -> Self {
-        Self::new(FailureReason::Failed, "the server was not set up to ask the outside world")
+        Self::new(FailureReason::Unsupported, "the server is not set up to ask the outside world")
     }
 }

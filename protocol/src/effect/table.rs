@@ -52,7 +52,7 @@ impl Effects {
     /// Has a question asked.
     pub(crate) fn ask(&mut self, ask: &Ask) -> EffectId {
         let question = &ask.question;
-        let shared_key = question.is_shared.then(|| Arc::from(&*ask.key));
+        let shared_key = question.shared_key.clone();
         self.request(Request::Question(question.clone()), question.time_limit, shared_key)
     }
 
@@ -140,7 +140,7 @@ mod tests {
     use crate::memory::Budget;
 
     fn asked(effects: &mut Effects, key: &str) -> EffectId {
-        effects.ask(&Ask { key: key.into(), question: Question::new(1).shared() })
+        effects.ask(&Ask { key: key.into(), question: Question::new(1) })
     }
 
     fn requested(effects: &mut Effects) -> Vec<EffectId> {

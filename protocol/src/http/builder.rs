@@ -1,11 +1,11 @@
 //! Setting an endpoint up.
 
-use super::auth::Authenticator;
+use super::auth::{AuthError, Authenticator};
 use super::budget::tighter;
 use super::capabilities::{Capabilities, StickyCapability, UploadCapability};
 use super::coding::{CodecSettings, Codecs, Coding};
 use super::cors::Cors;
-use super::endpoint::{DEFAULT_BODY_BYTES, Endpoint, Entropy, SessionQuotas, Settings};
+use super::endpoint::{DEFAULT_BODY_BYTES, Endpoint, Entropy, OnAuthFailure, SessionQuotas, Settings};
 use super::pages::Pages;
 use super::session::echo_header;
 use super::sticky::{DEFAULT_MAX_PER_PRINCIPAL, DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
@@ -48,6 +48,7 @@ pub struct EndpointBuilder {
     keys: Option<KeyRing>,
     cached_calls: usize,
     authenticator: Option<Box<dyn Authenticator>>,
+    on_auth_failure: Option<Box<OnAuthFailure>>,
     proxy_headers: Vec<String>,
     challenge: Option<String>,
     proxy_proof_required: bool,
@@ -129,6 +130,7 @@ impl Endpoint {
             keys: None,
             cached_calls: 4096,
             authenticator: None,
+            on_auth_failure: None,
             proxy_headers: Vec::new(),
             challenge: None,
             proxy_proof_required: false,
@@ -221,6 +223,13 @@ impl EndpointBuilder {
     /// Has every request authenticated, health checks and preflights excepted. Default: everybody may call.
     pub fn authenticate(mut self, authenticator: impl Authenticator + 'static) -> Self {
         self.authenticator = Some(Box::new(authenticator));
+        self
+    }
+
+    /// Has a function called when a request is not let in, with what is for the operator alone: the diagnosis of a refusal, why
+    /// authentication is unavailable or has failed. It must not wait. Default: nothing is called.
+    pub fn on_auth_failure(mut self, report: impl Fn(&AuthError) + Send + Sync + 'static) -> Self {
+        self.on_auth_failure = Some(Box::new(report));
         self
     }
 
@@ -340,6 +349,7 @@ impl EndpointBuilder {
             schemas: Arc::default(),
             sessions,
             authenticator,
+            on_auth_failure: self.on_auth_failure,
             refuser: Refuser::new(proxy_headers, challenge.transpose()?),
             vends_upload_urls: self.uploads.is_some(),
             codecs: Codecs::new(CodecSettings::default()),

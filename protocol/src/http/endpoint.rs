@@ -1,6 +1,6 @@
 //! The endpoint: a service and all that HTTP adds to it, and what is common to every request.
 
-use super::auth::Authenticator;
+use super::auth::{AuthError, Authenticator};
 use super::coding::{self, Codecs, Coding, DecodeError};
 use super::cors::Cors;
 use super::headers;
@@ -14,7 +14,7 @@ use super::visit::Visit;
 use crate::ipc::{EncodedSchema, KnownSchemas};
 use crate::memory::{Account, OverBudget, Reservation};
 use crate::server::ResponseWriter;
-use crate::service::context::RequestId;
+use crate::service::context::{Bounds, RequestId};
 use crate::service::{Peer, ResponseBudget, Service, TransportKind};
 use crate::wire::error::RpcError;
 use crate::{IdSource, Limits};
@@ -40,6 +40,9 @@ const RETRY_SECONDS: &str = "1";
 /// Fills memory with bytes that nobody can guess: the system's entropy, and in tests whatever repeats.
 pub type Entropy = dyn Fn(&mut [u8]) + Send + Sync;
 
+/// Is told why a request was not let in.
+pub(super) type OnAuthFailure = dyn Fn(&AuthError) + Send + Sync;
+
 /// Serves a [`Service`] over HTTP, one request at a time and any number at once. It keeps no stream: what a stream
 /// needs travels with the client, sealed.
 ///
@@ -60,6 +63,7 @@ pub struct Endpoint {
     pub(super) schemas: Arc<KnownSchemas>,
     pub(super) sessions: Option<Sessions>,
     pub(super) authenticator: Option<Box<dyn Authenticator>>,
+    pub(super) on_auth_failure: Option<Box<OnAuthFailure>>,
     pub(super) refuser: Refuser,
     /// Whether clients may ask for URLs to upload to.
     pub(super) vends_upload_urls: bool,
@@ -220,6 +224,7 @@ impl Endpoint {
             budget: ResponseBudget::default(),
             coding: None,
             request_bytes: 0,
+            bounds: Arc::new(Bounds::new(self.shared_limits(), account.clone())),
             account,
             head,
         };

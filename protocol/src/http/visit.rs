@@ -3,7 +3,7 @@
 use super::coding::Coding;
 use super::token::Identity;
 use crate::memory::Account;
-use crate::service::context::RequestId;
+use crate::service::context::{Bounds, RequestId};
 use crate::service::{AuthContext, Peer, ResponseBudget};
 use http::request::Parts;
 use std::fmt;
@@ -26,6 +26,8 @@ pub(crate) struct Visit {
     pub(crate) request_bytes: u64,
     /// What the request makes the process hold is reserved in it.
     pub(crate) account: Account,
+    /// The same for its call.
+    pub(crate) bounds: Arc<Bounds>,
 }
 
 impl fmt::Debug for Visit {

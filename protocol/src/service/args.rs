@@ -71,7 +71,7 @@ impl Args {
     /// When there is no such parameter, it is not binary, or its bytes are no such stream within the call's limits and
     /// memory budget.
     pub fn record(&self, name: &str) -> Result<RecordBatch, RpcError> {
-        let Bounds { limits, account } = &*self.bounds.clone().unwrap_or_default();
+        let Bounds { limits, account, .. } = &*self.bounds.clone().unwrap_or_default();
         let value: &[u8] = self.get(name)?;
         let bytes = match shared(self.column(name)?) {
             Some(bytes) => bytes,

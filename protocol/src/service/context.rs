@@ -13,6 +13,7 @@ use bytes::Bytes;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Which kind of transport a call came over.
@@ -143,13 +144,29 @@ impl RequestId {
     }
 }
 
-/// What a call may make the process hold.
+/// What a call may make the process hold, and whether anybody waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct Bounds {
     /// Those of what its records decode to.
     pub(crate) limits: Arc<Limits>,
     /// What it holds is reserved in it.
     pub(crate) account: Account,
+    /// The client has gone, or its connection is given up.
+    is_client_gone: AtomicBool,
+}
+
+impl Bounds {
+    pub(crate) fn new(limits: Arc<Limits>, account: Account) -> Self {
+        Self { limits, account, is_client_gone: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn client_gone(&self) {
+        self.is_client_gone.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_client_gone(&self) -> bool {
+        self.is_client_gone.load(Ordering::Relaxed)
+    }
 }
 
 /// Bytes that one response of a call may have and should have, where the transport bounds them: HTTP does.
@@ -262,6 +279,13 @@ impl CallContext {
     /// Who the call is from.
     pub fn auth(&self) -> &AuthContext {
         &self.peer.auth
+    }
+
+    /// Whether the client is known to have gone, so that it will not see what the handler gives. A handler that takes long
+    /// checks it now and then, and returns any error. It stays false where a loss shows only when something is sent, such as
+    /// on pipes.
+    pub fn is_client_gone(&self) -> bool {
+        self.bounds.is_client_gone()
     }
 
     /// How large a response may be.

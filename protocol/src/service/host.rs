@@ -148,6 +148,11 @@ impl Service {
         self.started.load(Ordering::Acquire) & bit(transport) != 0
     }
 
+    /// Whether listeners are attached, so that the times of calls are of use.
+    pub fn has_hooks(&self) -> bool {
+        !self.hooks.is_empty()
+    }
+
     /// This instance's id.
     pub fn server_id(&self) -> &Arc<str> {
         &self.server_id
@@ -191,7 +196,10 @@ impl ServiceBuilder {
     ///
     /// The function must not wait: it is called on a thread that serves others too. What it cannot decide from memory it
     /// [asks](Answers::ask), and is called again from its beginning when the answer has come. A turn of a stream is not
-    /// asked about again. A panic in it refuses the call.
+    /// asked about again. A panic in it refuses the call. Over HTTP the call holds its sticky session meanwhile.
+    ///
+    /// Calls of `vgi_rpc.Reflection.v1` are asked about too. Clients make them by themselves, and without them they cannot
+    /// tell a call of the wrong kind: let them pass where that is not secret.
     ///
     /// ```
     /// use vgi_rpc_protocol::effect::Question;

@@ -223,9 +223,68 @@ impl MethodBuilder {
     /// Completes a method whose handler decides for each call whether it opens a producer or an exchange, and how its
     /// state comes back over HTTP. Reflection says that the kind is unknown. WIRE_PROTOCOL 14, `stream_kind`.
     ///
-    /// `restore` is called before each turn over HTTP but those that follow the opening at once. It sees the caller and
-    /// what the protocol shares. When it fails, that is the error of the turn. On byte streams the state stays where it
-    /// is, and `restore` is never called.
+    /// Over HTTP the state is saved after each turn, and `restore` is called before the next one. It sees the caller and what
+    /// the protocol shares. When it fails, that is the error of the turn. On byte streams the state stays where it is, and
+    /// `restore` is never called.
+    ///
+    /// ```
+    /// use arrow_array::RecordBatch;
+    /// use arrow_schema::{DataType, Field, Schema};
+    /// use serde::{Deserialize, Serialize};
+    /// use std::sync::Arc;
+    /// use vgi_rpc_protocol::service::{Exchange, Method, Producer, Saved, State, Stream, Turn};
+    /// use vgi_rpc_protocol::wire::error::RpcError;
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Scan {
+    ///     rows_left: u64,
+    /// }
+    ///
+    /// impl Producer for Scan {
+    ///     fn produce(&mut self, turn: &mut Turn) -> Result<(), RpcError> {
+    ///         turn.finish()
+    ///     }
+    /// }
+    ///
+    /// /// The text is the same in every turn, so it travels as the call's state, and not in this one.
+    /// #[derive(Serialize)]
+    /// struct Filter {
+    ///     batches: u64,
+    ///     #[serde(skip)]
+    ///     text: String,
+    /// }
+    ///
+    /// impl Exchange for Filter {
+    ///     fn exchange(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
+    ///         self.batches += 1;
+    ///         turn.emit(input.clone())
+    ///     }
+    /// }
+    ///
+    /// let rows = Arc::new(Schema::new(vec![Field::new("name", DataType::Utf8, false)]));
+    /// let input = rows.clone();
+    /// let init = Method::new("init").param("filter", DataType::Utf8).output(rows).stream(
+    ///     move |args, _| match args.get::<&str>("filter")? {
+    ///         "" => Ok(Stream::new(State::producer(Scan { rows_left: 10 }))),
+    ///         text => {
+    ///             let state = State::exchange(Filter { batches: 0, text: text.into() });
+    ///             Stream::new(state).with_input(input.clone()).with_call_state(&text)
+    ///         }
+    ///     },
+    ///     |saved: Saved<'_>, _| {
+    ///         if saved.is_producer() {
+    ///             return Ok(State::producer(saved.state::<Scan>()?));
+    ///         }
+    ///         #[derive(Deserialize)]
+    ///         struct Turns {
+    ///             batches: u64,
+    ///         }
+    ///         let Turns { batches } = saved.state()?;
+    ///         Ok(State::exchange(Filter { batches, text: saved.call_state()? }))
+    ///     },
+    /// );
+    /// # let _ = init;
+    /// ```
     pub fn stream(
         self,
         open: impl Fn(&Args, &mut CallContext) -> Result<Stream<State>, RpcError> + Send + Sync + 'static,

@@ -86,7 +86,7 @@ impl Responder {
             connection: Connection::new(config),
             service,
             peer: Arc::new(peer),
-            bounds: Arc::new(Bounds { limits, account: Account::default() }),
+            bounds: Arc::new(Bounds::new(limits, Account::default())),
             call: None,
             spare: None,
             effects: Effects::default(),
@@ -99,7 +99,7 @@ impl Responder {
 
     /// Reserves what the connection holds in this account. To be set before anything is received.
     pub fn with_account(mut self, account: Account) -> Self {
-        self.bounds = Arc::new(Bounds { limits: self.bounds.limits.clone(), account: account.clone() });
+        self.bounds = Arc::new(Bounds::new(self.bounds.limits.clone(), account.clone()));
         let config = Config { account, ..self.connection.config().clone() };
         self.connection = Connection::new(config);
         self
@@ -202,6 +202,7 @@ impl Responder {
     /// The peer is gone, and nothing more can be sent to it: ends the call under way, also while an invocation or an
     /// effect is out. Afterwards [`poll_record`](Self::poll_record) gives its record, and the machine is to be dropped.
     pub fn hang_up(&mut self) {
+        self.bounds.client_gone();
         self.break_off(&given_up());
     }
 
@@ -421,6 +422,12 @@ fn begin_record(
         record.stream_id = Some(id);
     }
     record
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        self.bounds.client_gone();
+    }
 }
 
 /// A byte stream carries a call's output as it is. The machine gives it in an order that the connection takes, so that

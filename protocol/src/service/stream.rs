@@ -65,7 +65,8 @@ impl<S> Stream<S> {
     }
 
     /// Keeps a value for the life of the stream, apart from its state: arguments and settings, which do not change.
-    /// Over HTTP the client carries it in a token of its own, which is not made anew at each turn.
+    /// Over HTTP the client carries it in a token of its own, which is not made anew at each turn. What reads it is the
+    /// `restore` of a method that is declared by [`MethodBuilder::stream`](super::MethodBuilder::stream).
     ///
     /// # Errors
     /// When the value cannot be serialised.
@@ -320,7 +321,10 @@ impl Producer for Dropped {
 fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, RpcError> {
     match postcard::take_from_bytes(bytes) {
         Ok((state, [])) => Ok(state),
-        _ => Err(RpcError::runtime_error("the stream's state was saved by another build of the service")),
+        _ => Err(RpcError::runtime_error(
+            "the stream's state cannot be read: it was saved as another type, not saved at all, or saved by another build \
+             of the service",
+        )),
     }
 }
 

@@ -77,6 +77,12 @@ impl Turning {
                 "the stream came back as another kind: a producer as an exchange, or an exchange as a producer",
             ));
         }
+        if !stream.state.can_resume() {
+            // It would have to stay in memory, where the next turn does not find it.
+            return Err(RpcError::type_error(
+                "expected a stream that comes back to have a state that can be saved again, got an unresumable one",
+            ));
+        }
         Ok(stream)
     }
 }

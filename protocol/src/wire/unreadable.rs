@@ -22,6 +22,7 @@ impl From<Failure> for RpcError {
             FailureReason::TimedOut => Code::DeadlineExceeded,
             FailureReason::Unavailable => Code::Unavailable,
             FailureReason::OverBudget => Code::ResourceExhausted,
+            FailureReason::Unsupported => Code::Unimplemented,
             FailureReason::Failed => Code::Unknown,
         };
         Self::runtime_error(failure.message).with_code(code)

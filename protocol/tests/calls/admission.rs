@@ -74,7 +74,7 @@ fn each(decide: Decide, play: impl Fn(&mut dyn Asking), expected: &str) {
 }
 
 fn policy(_: &CallContext, answers: &Answers) -> Result<(), Stop> {
-    let answer = answers.ask("policy", || Question::new("may I?").shared())??;
+    let answer = answers.ask("policy", || Question::new("may I?").shared_as("policy"))??;
     verdict(answer)
 }
 

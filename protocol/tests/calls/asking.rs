@@ -24,7 +24,7 @@ struct WhoHas(String);
 /// Asks who has a token, under this key.
 fn introspection(key: &'static str) -> impl Authenticator + 'static {
     bearer(move |token: &str, request: &AuthRequest<'_>| {
-        let answer = request.ask(key, || Question::new(WhoHas(token.into())).shared())?;
+        let answer = request.ask(key, || Question::new(WhoHas(token.into())).shared_as(key))?;
         match answer.value::<Option<String>>() {
             Some(Some(name)) => Ok(AuthContext::new(key, name.clone())),
             _ => Err(AuthError::refused(Reason::InvalidCredential, "unknown token")),
@@ -278,4 +278,33 @@ fn a_proof_that_may_be_used_once_holds_for_the_whole_request_and_for_no_other() 
     let id = asked(&mut visit, "one");
     visit.done(id, found("ann"));
     assert_eq!(visit.answer().status, 200);
+}
+
+#[test]
+fn the_operator_is_told_why_a_request_is_not_let_in() {
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = told.clone();
+    let authenticator = bearer(|token: &str, request: &AuthRequest<'_>| {
+        request.ask("who", || Question::new(WhoHas(token.into())))?;
+        Ok(AuthContext::anonymous())
+    });
+    let service = service_of(Vec::new(), |builder| builder).0;
+    let server = serve(service, |builder| {
+        builder.authenticate(authenticator).on_auth_failure(move |error| {
+            heard.lock().unwrap().push(error.to_string());
+            std::panic::panic_any("on purpose, in a report");
+        })
+    });
+    let failures = [
+        (Failure::unsupported(), 500, "the authenticator failed: the server is not set up to ask"),
+        (Failure::new(FailureReason::Unavailable, "10.0.0.1 is down"), 503, "10.0.0.1 is down"),
+    ];
+    for (failure, status, text) in failures {
+        let server = server.clone().performing(move |_| failure.clone().into());
+        let answered = server.send(who());
+        assert_eq!(answered.status, status);
+        assert!(!String::from_utf8_lossy(&answered.body).contains("10.0.0.1"), "strangers are not told");
+        let told = std::mem::take(&mut *told.lock().unwrap());
+        assert!(told.len() == 1 && told[0].contains(text), "{told:?}");
+    }
 }

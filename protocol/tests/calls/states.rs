@@ -187,10 +187,12 @@ fn a_state_that_comes_back_as_another_kind_or_type_is_an_error() {
         saved.call_state::<u64>()?;
         Ok(State::producer(Count { next: 0, count: 0 }))
     });
+    let unresumable = restored(|_, _| Ok(State::unresumable_producer(Count { next: 0, count: 0 })));
     for (server, text) in [
         (other_kind, "the stream came back as another kind"),
-        (other_type, "was saved by another build"),
-        (no_call_state, "was saved by another build"),
+        (other_type, "the stream's state cannot be read: it was saved as another type"),
+        (no_call_state, "the stream's state cannot be read: it was saved as another type, not saved at all"),
+        (unresumable, "expected a stream that comes back to have a state that can be saved again"),
     ] {
         let opened = server.send(init("restored", no_columns(1)));
         let answered = server.send(http_tick("restored", &Tokens::of(&opened)));

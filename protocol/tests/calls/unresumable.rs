@@ -181,6 +181,34 @@ fn an_endless_producer_ends_at_the_memory_budget() {
 }
 
 #[test]
+fn batches_without_rows_come_to_an_end_too() {
+    let (server, _) = server(|builder| builder.max_response_bytes(Some(100_000)));
+    assert_too_large(&server.send(init("repeat", repeat(0, i64::MAX))));
+}
+
+#[test]
+fn what_is_gathered_is_held_within_the_budget() {
+    let (server, _) = server(|builder| builder.compress(false));
+    let (budget, account) = budget();
+    let mut visit = Visit::with_account(&server, init("repeat", repeat(0, i64::MAX)), account);
+    assert!(visit.answer().is_marked());
+    drop(visit);
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn a_producer_stops_when_its_client_has_gone() {
+    let (server, _) = server(|builder| builder.compress(false).max_response_bytes(None));
+    let mut visit = Visit::begin(&server, init("repeat", repeat(0, i64::MAX)));
+    let work = visit.work();
+    let now = visit.now;
+    drop(visit);
+    let mut done = work.run(&|| now);
+    let record = done.take_record(now).expect("the call had begun");
+    assert_eq!(record.error.unwrap().code(), vgi_rpc_protocol::wire::code::Code::Cancelled);
+}
+
+#[test]
 fn an_exchange_cannot_be_opened_over_http() {
     let (server, _) = server(|builder| builder);
     let answered = server.send(init("copy", no_columns(1)));

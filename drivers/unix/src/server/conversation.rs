@@ -10,7 +10,7 @@ use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::{Arrival, Inbox};
 use vgi_rpc_protocol::ipc::Outbox;
 use vgi_rpc_protocol::memory::Account;
-use vgi_rpc_protocol::service::{self, Done, Peer, Responder, TransportKind};
+use vgi_rpc_protocol::service::{self, Done, Peer, Responder, TransportKind, WaitingFor};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
@@ -26,10 +26,10 @@ pub(crate) struct Conversation {
     inbox: Inbox,
     /// What the handler that runs has logged.
     live_logs: Arc<LiveLogs>,
-    /// Where calls are recorded, and the time that their records count from.
-    log: Option<(AccessLog, Instant)>,
-    /// An invocation was completed since the responder was last idle: what is open now is a stream.
-    in_call: bool,
+    /// Where calls are recorded.
+    log: Option<AccessLog>,
+    /// The time that records count from.
+    started: Instant,
     /// The responder took a result for none of its own, and is not asked again.
     is_broken: bool,
 }
@@ -58,13 +58,13 @@ impl Acceptor for ServiceAcceptor {
         let account = self.budget.account();
         let mut responder = Responder::new(self.service.clone(), peer, self.limits.clone(), ids)
             .with_account(account.clone());
-        let log = self.access_log.clone().map(|log| (log, self.started));
+        let (log, started) = (self.access_log.clone(), self.started);
         if log.is_some() {
             responder.record_calls();
         }
         let inbox = self.performer.inbox(waker.clone());
         let live_logs = Arc::new(LiveLogs::new(waker));
-        Conversation { responder, account, inbox, live_logs, log, in_call: false, is_broken: false }
+        Conversation { responder, account, inbox, live_logs, log, started, is_broken: false }
     }
 
     fn memory_refusals(&self) -> u64 {
@@ -88,13 +88,13 @@ fn peer(origin: &Origin, service: &service::Service) -> Peer {
 
 impl Conversation {
     fn tell_time(&mut self) {
-        if let Some((_, started)) = &self.log {
-            self.responder.tell_time(started.elapsed());
+        if self.log.is_some() || self.responder.service().has_hooks() {
+            self.responder.tell_time(self.started.elapsed());
         }
     }
 
     fn write_records(&mut self) {
-        if let Some((log, _)) = &self.log {
+        if let Some(log) = &self.log {
             std::iter::from_fn(|| self.responder.poll_record()).for_each(|record| log.write(&record));
         }
     }
@@ -126,12 +126,11 @@ impl Machine for Conversation {
     type Output = Outbox;
 
     fn phase(&self) -> Phase {
-        if self.responder.is_idle() {
-            Phase::Idle
-        } else if self.in_call && !self.responder.is_mid_message() {
-            Phase::Stream
-        } else {
-            Phase::Body
+        match self.responder.waiting_for() {
+            WaitingFor::Call => Phase::Idle,
+            WaitingFor::Message => Phase::Body,
+            WaitingFor::Input => Phase::Stream,
+            WaitingFor::Work | WaitingFor::Effect => Phase::Waiting,
         }
     }
 
@@ -189,7 +188,6 @@ impl Machine for Conversation {
     }
 
     fn complete(&mut self, done: Done) {
-        self.in_call = true;
         self.tell_time();
         self.take_arrivals();
         self.send_logs(self.live_logs.take_all());
@@ -209,10 +207,7 @@ impl Machine for Conversation {
         }
         match next {
             Ok(Polled::Event(work)) => Next::Work(Invocation { work, live_logs: self.live_logs.clone() }),
-            Ok(Polled::NeedInput) => {
-                self.in_call &= !self.responder.is_idle();
-                Next::NeedInput
-            }
+            Ok(Polled::NeedInput) => Next::NeedInput,
             Ok(Polled::NeedDrain) => Next::NeedDrain,
             // Logs of a handler that runs are sent before more are taken.
             Ok(Polled::NeedCommand | Polled::Waiting) if self.responder.poll_transmit().is_some() => {

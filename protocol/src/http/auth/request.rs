@@ -1,7 +1,7 @@
 //! What an authenticator is given: the request's head, where it came from, and the time.
 
 use super::failure::AuthError;
-use crate::effect::{Answer, Answers, Question};
+use crate::effect::{Answer, Answers, FailureReason, Question};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::fmt;
@@ -88,13 +88,15 @@ impl<'a> AuthRequest<'a> {
     ///
     /// # Errors
     /// [`AuthError::Ask`] until the answer is there: to be returned. [`AuthError::Unavailable`] when there is none, so that
-    /// an outage is not taken for a rejection.
+    /// an outage is not taken for a rejection; [`AuthError::Failed`] when the server is not set up to ask.
     pub fn ask(&self, key: &str, question: impl FnOnce() -> Question) -> Result<&'a Answer, AuthError> {
         const NONE: &Answers = &Answers::none();
         let answers = self.found.map_or(NONE, |found| &found.answers);
-        answers
-            .ask(key, question)?
-            .map_err(|failure| AuthError::Unavailable { retry_after: 1, detail: failure.message.clone() })
+        answers.ask(key, question)?.map_err(|failure| match failure.reason {
+            // To try again would not help.
+            FailureReason::Unsupported => AuthError::Failed(failure.message.clone()),
+            _ => AuthError::Unavailable { retry_after: 1, detail: failure.message.clone() },
+        })
     }
 
     /// What a precondition gave that was asked before.

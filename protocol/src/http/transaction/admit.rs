@@ -136,6 +136,10 @@ impl Endpoint {
     }
 
     fn unauthenticated(&self, visit: &Visit, error: AuthError) -> Reply {
+        if let Some(report) = &self.on_auth_failure {
+            // What goes wrong in it is not the client's matter.
+            let _ = catch_unwind(AssertUnwindSafe(|| report(&error)));
+        }
         match error {
             AuthError::Refused(failure) | AuthError::Denied(failure) => {
                 self.refuser.refuse(&failure, &visit.head.headers).into()

@@ -15,7 +15,6 @@ use crate::http::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::{Account, Reservation};
 use crate::service::call::{Call, Scope, Step, Streams};
-use crate::service::context::Bounds;
 use crate::service::protocol::Hosted;
 use crate::service::work::{Turning, Work, application_metadata};
 use crate::service::{CallContext, CallRecord, HttpRecord, Method, MethodKind};
@@ -131,6 +130,8 @@ impl Calling {
         loop {
             response.now = clock();
             match first.take().map_or_else(|| call.poll(response, &mut self.effects), Step::Work) {
+                // A producer that takes all of its turns here would go on for a client that has gone.
+                Step::Work(_) if self.visit.bounds.is_client_gone() => return,
                 Step::Work(mut work) => {
                     // The call may have been parked since its request came.
                     if let Some(session) = &mut work.context.session {
@@ -292,11 +293,10 @@ impl Calling {
     }
 
     fn context(&mut self, metadata: Metadata, response: &ResponseBody) -> Box<CallContext> {
-        let Visit { account, peer, request_id, .. } = &*self.visit;
-        let bounds = Bounds { limits: self.endpoint.shared_limits(), account: account.clone() };
+        let Visit { bounds, peer, request_id, .. } = &*self.visit;
         let made_id = Some(request_id.clone());
         let mut context =
-            CallContext::new(self.method.clone(), peer.clone(), made_id, metadata, Arc::new(bounds));
+            CallContext::new(self.method.clone(), peer.clone(), made_id, metadata, bounds.clone());
         context.budget = response.budget();
         context.session = self.session.take().map(|session| session as Box<_>);
         Box::new(context)

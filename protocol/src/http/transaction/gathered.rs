@@ -8,6 +8,11 @@ use crate::wire::error::RpcError;
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
+/// What holding a batch takes beside its rows, and what holding a column of it takes. They count towards the response limit
+/// too, so that batches without rows come to an end.
+const BATCH_BYTES: u64 = 512;
+const COLUMN_BYTES: u64 = 128;
+
 /// What the producer has emitted so far.
 #[derive(Default)]
 pub(super) struct Gathered {
@@ -19,7 +24,7 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Bytes of all rows so far.
+    /// Bytes of all batches so far.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -31,7 +36,8 @@ impl Gathered {
         metadata: &Metadata,
         account: &Account,
     ) -> Result<(), RpcError> {
-        let bytes = logical_bytes::of(batch);
+        let held = BATCH_BYTES + COLUMN_BYTES * batch.num_columns() as u64 + metadata.bytes_len() as u64;
+        let bytes = logical_bytes::of(batch) + held;
         self.memory.push(account.reserve_u64(bytes)?);
         self.bytes += bytes;
         self.batches.push(batch.clone());

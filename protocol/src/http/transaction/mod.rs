@@ -52,6 +52,7 @@ use super::visit::Visit;
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::memory::{OverBudget, Reservation};
 use crate::service::call::given_up;
+use crate::service::context::Bounds;
 use crate::service::{CallRecord, Method, TransportKind};
 use crate::wire::error::RpcError;
 use answer::Unsent;
@@ -93,6 +94,7 @@ pub struct Transaction {
     /// What is known of the request, while the stage does not have it.
     visit: Option<Box<Visit>>,
     body: Option<Body>,
+    bounds: Arc<Bounds>,
     effects: Effects,
     /// What came for effects while work was out that has the table of them.
     arrived: Vec<Arrived>,
@@ -156,17 +158,33 @@ impl fmt::Debug for Transaction {
     }
 }
 
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        // Its work, if it is out, is for nobody.
+        self.bounds.client_gone();
+    }
+}
+
 impl Endpoint {
     /// Begins a request whose head has come.
     pub fn begin(self: &Arc<Self>, head: Parts, arrival: Arrival) -> Transaction {
-        let visit = Some(Box::new(self.visit(head, arrival)));
+        let visit = Box::new(self.visit(head, arrival));
+        let bounds = visit.bounds.clone();
         let stage = if self.service.is_started(TransportKind::Http) {
             Stage::Authenticating { found: Found::default(), asked: None }
         } else {
             Stage::Starting { is_out: false }
         };
         let (effects, arrived) = (Effects::default(), Vec::new());
-        Transaction { endpoint: self.clone(), stage, visit, body: None, effects, arrived }
+        Transaction {
+            endpoint: self.clone(),
+            stage,
+            visit: Some(visit),
+            body: None,
+            bounds,
+            effects,
+            arrived,
+        }
     }
 }
 
@@ -243,6 +261,7 @@ impl Transaction {
     /// record says that the call failed with this error.
     pub fn abandon(&mut self, error: &RpcError, status: StatusCode, now: Duration) -> Option<CallRecord> {
         self.effects.withdraw_all();
+        self.bounds.client_gone();
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Ready(mut calling) | Stage::Parked(mut calling) => calling.give_up(error, status, now),
             Stage::Answered(answer) => answer.into_record(error, status),
