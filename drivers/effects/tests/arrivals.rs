@@ -58,7 +58,7 @@ fn a_closure_performs() {
     machine.request(urls);
     assert_eq!(machine.number(), (id(0), 3));
     machine.request(number(1, 0));
-    assert_eq!(machine.failure(), (id(1), FailureReason::Failed));
+    assert_eq!(machine.failure(), (id(1), FailureReason::Unsupported));
 }
 
 #[test]
