@@ -6,6 +6,7 @@
     tests/conf.py run --transport 'http*'           the lanes of HTTP: the transport, and what is about HTTP itself
     tests/conf.py run --transport run_loop          the run loop of the core's documentation, as an example built it
     tests/conf.py run --transport all               every lane, then the command-line runners
+    tests/conf.py run --client all                  our client against the reference's server, over each transport
     tests/conf.py cli                               the command-line runners alone
     tests/conf.py cli --lane '*http*'               those of them on HTTP
     tests/conf.py summary | failures | show CASE    look at the last run
@@ -27,7 +28,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from conformance.lanes import LANES  # noqa: E402
+from conformance.lanes import CLIENT_LANES, LANES  # noqa: E402
 from harness import environment, results, runners  # noqa: E402
 
 
@@ -46,18 +47,33 @@ def setup(_arguments) -> int:
 
 
 def run(arguments) -> int:
+    filtered = bool(arguments.classes or arguments.filter)
+    options = ["-k", arguments.filter] if arguments.filter else []
+    options += ["-x"] if arguments.exitfirst else []
+    if arguments.client:
+        return run_client(arguments, {} if filtered else CLIENT_LANES, options)
     worker = prepare(arguments)
     lanes = arguments.transport
     if "run_loop" in lanes and not arguments.no_build:
         environment.build_run_loop()
-    filtered = bool(arguments.classes or arguments.filter)
-    options = ["-k", arguments.filter] if arguments.filter else []
-    options += ["-x"] if arguments.exitfirst else []
     cases = list(runners.run_suite(worker, lanes, arguments.classes, options))
     expected = {} if filtered else {name: LANES[name] for name in lanes}
     if lanes == list(LANES) and not filtered and not arguments.no_cli:
         return finish(cases + cli_cases(worker, runners.RUNNERS), {**expected, **cli_expected(runners.RUNNERS)})
     return finish(cases, expected)
+
+
+def run_client(arguments, expected: dict[str, int], options: list[str]) -> int:
+    if arguments.worker:
+        raise environment.SetupError("--client calls the reference's server, so there is no --worker to name")
+    environment.prepare_venv()
+    if not arguments.no_build:
+        environment.build_client_driver()
+    if not environment.built_client_driver().is_file():
+        raise environment.SetupError(f"there is no client driver at {environment.built_client_driver()}")
+    clear_last_run()
+    cases = list(runners.run_client_suite(arguments.client, arguments.classes, options))
+    return finish(cases, {name: expected[name] for name in arguments.client if name in expected})
 
 
 def cli(arguments) -> int:
@@ -80,10 +96,14 @@ def prepare(arguments) -> Path:
     worker = arguments.worker.resolve() if arguments.worker else environment.built_worker()
     if not worker.is_file():
         raise environment.SetupError(f"there is no worker at {worker}")
+    clear_last_run()
+    return worker
+
+
+def clear_last_run() -> None:
     for old in environment.RUN_DIR.iterdir():
         if old.suffix in (".xml", ".json", ".log"):
             old.unlink()
-    return worker
 
 
 def finish(cases: list[results.Case], expected: dict[str, int]) -> int:
@@ -148,7 +168,10 @@ def parse_arguments() -> argparse.Namespace:
     command.set_defaults(command=setup)
 
     command = commands.add_parser("run", parents=[on_worker], help="run the pytest suite")
-    command.add_argument("--transport", **lanes_from(LANES))
+    judged = command.add_mutually_exclusive_group()
+    judged.add_argument("--transport", **lanes_from(LANES))
+    client_lanes = {**lanes_from(CLIENT_LANES), "default": None}
+    judged.add_argument("--client", **client_lanes, help="judge our client, not our worker, in these lanes")
     command.add_argument("--class", action="append", default=[], dest="classes", metavar="NAME", help="only this class")
     command.add_argument("--filter", metavar="EXPR", help="only what this pytest -k expression selects")
     command.add_argument("--no-cli", action="store_true", help="leave out the command-line runners")

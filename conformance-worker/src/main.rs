@@ -52,6 +52,9 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
         || vgi_rpc_stdio::Server::new(service.clone()).budget(budget.clone()).access_log(access_log.clone());
     let served = match options.transport() {
         Transport::Pipe => stdio().serve_stdio().map_err(Into::into),
+        #[cfg(not(unix))]
+        Transport::Unix(_) => Err("there are no unix sockets on this system".into()),
+        #[cfg(unix)]
         Transport::Unix(path) => listen(sockets().bind_unix(path)?),
         Transport::Tcp(address) => listen(sockets().bind_tcp(address)?),
         Transport::Http(port) => serve_http(options, port, service.clone(), access_log.clone()),

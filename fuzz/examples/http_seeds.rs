@@ -307,7 +307,7 @@ fn proofs() -> Result<()> {
 fn codings() -> Result<()> {
     let codecs = Codecs::default();
     let plain = Bytes::from("a body that is coded, ".repeat(60));
-    for (index, coding) in Coding::ALL.into_iter().enumerate() {
+    for (index, &coding) in Coding::ALL.iter().enumerate() {
         let index = index as u8;
         let Some(coded) = codecs.encode(coding, std::slice::from_ref(&plain)) else { continue };
         for size in [0xff, 0x4a, 0x10] {

@@ -25,7 +25,25 @@
 //! A lower layer never names a higher one. [`server::Connection`] and [`client::Connection`] know the wire and
 //! nothing of methods, for those who bring their own dispatch. [`service::Responder`] is a server's connection
 //! plus a [`service::Service`], for everyone else. One machine runs a call on every carrier, byte streams and
-//! [HTTP](http::Transaction) alike. What a call waits for in the outside world is an [`effect`].
+//! [HTTP] alike. What a call waits for in the outside world is an [`effect`]. A [`description`] says
+//! what a protocol looks like to its clients: a service dispatches by it, and [`reflection`] sends it.
+//!
+//! # Features
+//!
+//! Both are on by default.
+//!
+//! | feature | with it |
+//! | --- | --- |
+//! | `http` | the module `http`, and what it alone depends on: HTTP types, encryption and signatures of tokens, gzip |
+//! | `zstd` | Arrow bodies may be compressed with zstd; with `http`, also the bodies of HTTP. Builds a C library |
+//!
+//! Without `zstd`, a body that is compressed with it is refused with [`ipc::MessageError::Inconsistent`], which names the
+//! feature. LZ4 is always read. HTTP endpoints and clients then offer and accept gzip alone. They also refuse tokens that
+//! a server with `zstd` has made, so build all servers that share a token key alike.
+//!
+//! With or without `http`, but without `zstd`, the crate builds for `wasm32-unknown-unknown`, and nothing has to be set.
+//! Arrow's hash tables take their keys when they are compiled there, since such a target has no source of randomness of its
+//! own. Set `CONST_RANDOM_SEED` while building to get the same keys each time.
 //!
 //! # The run loop
 //!
@@ -60,7 +78,8 @@
 //!   completed with [`complete_effect`]; then poll again. On [`Next::Waiting`] the machine can go on only after that: do not
 //!   poll it in a loop. A service without [`admission`] asks for none.
 //! - *Logs, records and the clock.* A handler's logs come with its answer, unless you run it with
-//!   [`run_with_logs`](service::Work::run_with_logs) and give what the sink takes to [`log`](service::Responder::log). After
+//!   [`run_with_logs`](service::Work::run_with_logs) and give what the sink takes to [`log`](service::Responder::log), in
+//!   pieces that your peer reads in between: what waits is [bounded](Limits::max_waiting_logs). After
 //!   [`record_calls`](service::Responder::record_calls), take records with `poll_record` before you send. Records bear the
 //!   time of the last [`tell_time`](service::Responder::tell_time): call it before each poll, and before `complete`.
 //! - *A peer that stops sending may still read.* [`receive_eof`] is for the end of the input alone: what came whole is
@@ -88,7 +107,8 @@
 //! - *Give every connection an account.* [`memory::Budget`] bounds what all peers together make the process hold; each
 //!   [`memory::Account`] in it is one connection's share. [`release_memory`] gives back what an idle machine keeps for its
 //!   next message: call it after a moment of idleness. When [`memory::Budget::refusals`] rises, memory is short: call it
-//!   for the others too. Of the connections that hold much and move little, [`abandon`] those that wait for a message, and
+//!   for the others too. A loop that shares its budget with another learns of that one's refusals from
+//!   [`memory::Budget::on_refusal`]. Of the connections that hold much and move little, [`abandon`] those that wait for a message, and
 //!   drop those whose output is not read: only dropping frees it. The allocator may keep what was freed.
 //!
 //! ```
@@ -132,11 +152,16 @@
 //!   sends never causes a panic, and a refused request leaves the connection usable wherever its framing is sound.
 //!
 //! Sections named `WIRE_PROTOCOL n` are those of vgi-rpc's normative wire protocol specification.
+//!
+#![cfg_attr(feature = "http", doc = "[HTTP]: http::Transaction")]
+#![cfg_attr(not(feature = "http"), doc = "[HTTP]: #features")]
 
 pub mod access_log;
 pub mod client;
+pub mod description;
 pub mod effect;
 mod error;
+#[cfg(feature = "http")]
 pub mod http;
 mod ids;
 pub mod ipc;
@@ -144,6 +169,7 @@ mod limits;
 pub mod memory;
 mod next;
 mod one_line;
+pub mod panics;
 pub mod reflection;
 pub mod server;
 pub mod service;

@@ -37,6 +37,11 @@ pub struct Limits {
     /// Default 1 MiB: several turns of a small stream, less than one of a large one. A single answer may
     /// exceed it, because an answer is one turn's work and is mostly the arrays' own memory.
     pub max_buffered_output: usize,
+    /// Bytes of memory of the logs that the handlers of one connection have made and that wait to be encoded. Further logs
+    /// are left out, and the client is told how many were.
+    ///
+    /// Default 4 MiB: 20,000 short lines. Logs take no more than half of a [`Budget`](crate::memory::Budget) either.
+    pub max_waiting_logs: usize,
     /// Decoded schemas remembered per connection, so that repeated calls do not decode the same bytes again.
     ///
     /// Default 32. Only schemas of up to 4 KiB are remembered.
@@ -53,6 +58,7 @@ impl Default for Limits {
             max_schema_depth: 32,
             max_rows: i32::MAX as u64,
             max_buffered_output: 1 << 20,
+            max_waiting_logs: 4 << 20,
             max_cached_schemas: 32,
         }
     }

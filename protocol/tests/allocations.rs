@@ -11,16 +11,18 @@ use bytes::{Buf, Bytes};
 use common::batches::*;
 use common::columns;
 use common::driver::{Rest, listen, serve};
-use common::messages::Header;
+use common::messages::{COMPRESSIONS, Header};
 use common::scenarios::{count, echo, tick};
 use common::service::responder;
 use common::streams::{END_OF_STREAM, stream_of};
+#[cfg(feature = "http")]
 use http::Request;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::task::Waker;
-use std::time::Duration;
+#[cfg(feature = "http")]
+use std::{task::Waker, time::Duration};
 use vgi_rpc_protocol::client::{Call, CallKind, Connection};
+#[cfg(feature = "http")]
 use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, Next as HttpNext};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Item, MessageError, Metadata, ReadError, Reader, decode_batch};
 use vgi_rpc_protocol::service::{Method, Peer, Protocol, Responder, Service, TransportKind};
@@ -29,6 +31,7 @@ use vgi_rpc_protocol::{IdSource, Limits, Next};
 /// Allocations of one `echo_string` call through a responder that has answered such calls before.
 const ALLOCATIONS_OF_A_SMALL_CALL: u64 = 8;
 /// As [`ALLOCATIONS_OF_A_SMALL_CALL`], through an endpoint.
+#[cfg(feature = "http")]
 const ALLOCATIONS_OF_A_SMALL_HTTP_CALL: u64 = 22;
 /// Allocations of one turn of a producer that emits one number, on a stream that is open.
 const ALLOCATIONS_OF_A_SMALL_TURN: u64 = 6;
@@ -95,6 +98,7 @@ fn a_small_call_takes_few_allocations() {
     assert!(taken.bytes_total < 16 << 10, "{} bytes", taken.bytes_total);
 }
 
+#[cfg(feature = "http")]
 #[test]
 fn a_small_call_over_http_takes_few_allocations() {
     let (server, request) = echo_string();
@@ -279,7 +283,7 @@ fn compressed(codec: CompressionType) -> Bytes {
 #[test]
 fn a_claimed_uncompressed_length_takes_no_memory_that_the_bytes_cannot_fill() {
     const TRUTH: [u8; 8] = 1300_i64.to_le_bytes();
-    for codec in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+    for &codec in COMPRESSIONS {
         let mut bytes = compressed(codec).to_vec();
         // The last offset, which comes first, looks the same.
         let at = bytes.windows(8).rposition(|window| window == TRUTH).expect("the length of the values");
@@ -341,7 +345,7 @@ fn damaged_messages_take_little_memory() {
         .step_by(3)
         .map(|column| stream_of(&[(columns::batch(column.slice(0, 3)), Metadata::new())]))
         .collect();
-    streams.extend([compressed(CompressionType::LZ4_FRAME), compressed(CompressionType::ZSTD)]);
+    streams.extend(COMPRESSIONS.iter().copied().map(compressed));
     for bytes in streams {
         for at in 0..bytes.len() {
             let mut damaged = bytes.to_vec();

@@ -17,7 +17,7 @@ use http::{HeaderValue, Request};
 use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_protocol::http::auth::{AuthContext, bearer_static};
-use vgi_rpc_protocol::http::coding::{Codecs, Coding, DecodeError};
+use vgi_rpc_protocol::http::coding::{Codecs, Coding};
 use vgi_rpc_protocol::http::cors::{Cors, Origins};
 use vgi_rpc_protocol::http::headers::ARROW_STREAM;
 use vgi_rpc_protocol::http::token::{
@@ -49,7 +49,7 @@ fn endpoint() -> Arc<Endpoint> {
     let endpoint = endpoint.build().unwrap();
     // What an endpoint and a thread make once is not a request's.
     send(&endpoint, post("echo", body("echo", &Metadata::new())));
-    for coding in Coding::ALL {
+    for &coding in Coding::ALL {
         send(&endpoint, coded(coding, Codecs::default().encode(coding, &[vec![0; 2000].into()]).unwrap()));
     }
     endpoint
@@ -92,7 +92,7 @@ fn zeros(len: usize) -> Bytes {
 #[test]
 fn a_body_that_unfolds_beyond_the_limit_is_refused_within_it() {
     let endpoint = endpoint();
-    for coding in Coding::ALL {
+    for &coding in Coding::ALL {
         let bomb = Codecs::default().encode(coding, &[zeros(16 << 20)]).unwrap();
         let what = format!("16 MiB in {} KiB of {coding}", bomb.len() / 1024);
         let (status, taken) = send(&endpoint, coded(coding, bomb));
@@ -103,6 +103,7 @@ fn a_body_that_unfolds_beyond_the_limit_is_refused_within_it() {
 }
 
 /// A frame that says how much is in it is refused by what it says.
+#[cfg(feature = "zstd")]
 #[test]
 fn a_frame_that_claims_more_than_the_limit_takes_nothing() {
     let frame = [&[0x28, 0xb5, 0x2f, 0xfd, 0xe0][..], &(1_u64 << 60).to_le_bytes(), &[1, 0, 0]].concat();
@@ -112,6 +113,7 @@ fn a_frame_that_claims_more_than_the_limit_takes_nothing() {
 }
 
 /// A claim within the limit is not believed far beyond what came.
+#[cfg(feature = "zstd")]
 #[test]
 fn a_frame_that_claims_much_and_holds_nothing_takes_little() {
     let claimed = u32::try_from(LIMIT - 1).unwrap().to_le_bytes();
@@ -119,7 +121,10 @@ fn a_frame_that_claims_much_and_holds_nothing_takes_little() {
     let (status, taken) = send(&endpoint(), coded(Coding::Zstd, frame));
     assert_eq!(status, 400);
     assert_below("a claim of 4 MiB in a frame of 12 bytes", taken, MIB + 64 * KIB);
+}
 
+#[test]
+fn a_member_that_claims_much_and_holds_little_takes_little() {
     let mut member = Codecs::default().encode(Coding::Gzip, &[zeros(2000)]).unwrap();
     let trailer = member.len() - 4;
     member[trailer..].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -129,8 +134,10 @@ fn a_frame_that_claims_much_and_holds_nothing_takes_little() {
 }
 
 /// A window is memory that the decoder holds, however little comes out of it.
+#[cfg(feature = "zstd")]
 #[test]
 fn a_frame_with_a_large_window_is_refused() {
+    use vgi_rpc_protocol::http::coding::DecodeError;
     // Window descriptors of 16 MiB and of the largest there is.
     for descriptor in [0x70, 0xff] {
         let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, descriptor, 3 | 0x40, 0, 0, 9];
@@ -143,9 +150,9 @@ fn a_frame_with_a_large_window_is_refused() {
 #[test]
 fn codings_are_undone_once() {
     let endpoint = endpoint();
-    for coding in Coding::ALL {
+    for &coding in Coding::ALL {
         // Zeros shrink so far that the outer coding needs more of them to be worth it.
-        let len = if coding == Coding::Zstd { 64 << 20 } else { 16 << 20 };
+        let len = if coding == Coding::Gzip { 16 << 20 } else { 64 << 20 };
         let inner = Codecs::default().encode(coding, &[zeros(len)]).unwrap();
         let outer = Codecs::default().encode(coding, &[inner.clone().into()]).unwrap();
         let (status, taken) = send(&endpoint, coded(coding, outer.clone()));
@@ -166,7 +173,7 @@ fn codings_are_undone_once() {
 #[test]
 fn a_body_at_the_limit_takes_about_the_limit() {
     let endpoint = endpoint();
-    for coding in Coding::ALL {
+    for &coding in Coding::ALL {
         let body = Codecs::default().encode(coding, &[zeros(LIMIT as usize)]).unwrap();
         let (status, taken) = send(&endpoint, coded(coding, body));
         assert_eq!(status, 400, "zeros are no Arrow stream");
@@ -275,10 +282,10 @@ fn a_token_unfolds_to_its_limit() {
     let cursor = |len: usize| Cursor { created_at: 1, call_id: [0; 16], state: zeros(len) };
     let most = MAX_CONTENTS_BYTES - 24;
     let token = cursor(most).seal(&keys, &binding, [0; NONCE_BYTES]).unwrap();
-    assert!(token.len() < 64 << 10, "{}", token.len());
+    assert!(cfg!(not(feature = "zstd")) || token.len() < 64 << 10, "{}", token.len());
     let (result, taken) = opened(token.as_bytes());
     assert_eq!(result.map(|cursor| cursor.state.len()), Ok(most));
-    assert_below("64 MiB in a token", taken, 64 * MIB + 128 * KIB);
+    assert_below("64 MiB in a token", taken, 64 * MIB + token.len() as u64 + 64 * KIB);
     let refused = cursor(most + 1).seal(&keys, &binding, [0; NONCE_BYTES]);
     assert!(matches!(refused, Err(SealError::TooLarge { .. })));
 }
@@ -301,10 +308,12 @@ fn a_request_with_long_tokens_is_refused_within_its_length() {
 #[test]
 fn many_empty_frames_or_members_take_no_context_each() {
     let empty_gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()).finish().unwrap();
-    let skippable = [0x53, 0x2a, 0x4d, 0x18, 0, 0, 0, 0];
     let cases = [
+        #[cfg(feature = "zstd")]
         (Coding::Zstd, zstd::bulk::compress(b"", 1).unwrap()),
-        (Coding::Zstd, skippable.to_vec()),
+        // A skippable frame.
+        #[cfg(feature = "zstd")]
+        (Coding::Zstd, vec![0x53, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]),
         (Coding::Gzip, empty_gzip),
     ];
     for (coding, empty) in cases {

@@ -4,8 +4,8 @@
 use arrow_schema::{ArrowError, DataType};
 use std::error::Error;
 use vgi_rpc_protocol::client::{Connection, Event};
-use vgi_rpc_protocol::http::client::ResponseError;
-use vgi_rpc_protocol::http::coding;
+#[cfg(feature = "http")]
+use vgi_rpc_protocol::http::{client::ResponseError, coding};
 use vgi_rpc_protocol::ipc::{EncodeError, FramingError, MessageError, ReadError};
 use vgi_rpc_protocol::memory::{Account, OverBudget};
 use vgi_rpc_protocol::reflection::{self, HashError, UnknownType};
@@ -65,8 +65,11 @@ fn an_error_and_its_sources_say_each_thing_once() {
             }),
             UnknownType(DataType::Float16).to_string(),
         ),
+        #[cfg(feature = "http")]
         (Box::new(coding::DecodeError::from(over_budget())), over_budget().to_string()),
+        #[cfg(feature = "http")]
         (Box::new(ResponseError::from(coding::DecodeError::from(over_budget()))), over_budget().to_string()),
+        #[cfg(feature = "http")]
         (Box::new(ResponseError::from(ConnectionError::from(framing.clone()))), framing.to_string()),
         (Box::new(RpcError::value_error("the cause").with_cause("another")), "the cause".into()),
     ];

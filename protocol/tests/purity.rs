@@ -1,4 +1,4 @@
-//! The core depends on nothing that reaches outside, and its sources do not either.
+//! The core depends on nothing that reaches outside. (That its sources do not either is tested in `tests/layers`.)
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,8 +9,7 @@
     reason = "a test, which runs cargo and reads files"
 )]
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const CRATE: &str = "vgi-rpc-protocol";
@@ -27,9 +26,9 @@ fn cargo_tree(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Names and versions of all that the crate depends on.
-fn dependencies() -> Vec<(String, String)> {
-    let tree = cargo_tree(&["--package", CRATE, "--prefix", "none"]);
+/// Names and versions of all that the crate depends on, with these arguments about features.
+fn dependencies(features: &[&str]) -> Vec<(String, String)> {
+    let tree = cargo_tree(&[&["--package", CRATE, "--prefix", "none"], features].concat());
     let package = |line: &str| {
         let mut words = line.split(' ');
         let (name, version) = (words.next().unwrap(), words.next().unwrap_or_default());
@@ -59,11 +58,44 @@ fn no_dependency_reaches_outside() {
         "nix",
         "chrono-tz",
     ];
-    let found = dependencies();
+    let found = dependencies(&["--all-features"]);
     let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
     assert!(names.contains(&"arrow-ipc") && names.contains(&"bytes"), "the tree was read: {names:?}");
     for forbidden in FORBIDDEN {
         assert!(!names.contains(&forbidden), "{CRATE} depends on {forbidden}");
+    }
+}
+
+/// What each feature brings, and nothing else does. `base64` is not among them: Arrow has it anyway.
+const OF_FEATURES: [(&str, &[&str]); 2] = [
+    ("http", &["chacha20poly1305", "flate2", "hmac", "http", "percent-encoding", "subtle"]),
+    ("zstd", &["zstd", "zstd-safe", "zstd-sys"]),
+];
+
+#[test]
+fn each_feature_brings_its_own_dependencies_alone() {
+    let has = |features: &[&str], package: &str| {
+        let arguments = ["--no-default-features", "--features", &features.join(",")];
+        dependencies(&arguments).iter().any(|(name, _)| name == package)
+    };
+    for (feature, packages) in OF_FEATURES {
+        let others = OF_FEATURES.map(|(other, _)| other).into_iter().filter(|other| *other != feature);
+        let others: Vec<_> = others.collect();
+        for package in packages {
+            assert!(has(&[feature], package), "{feature} needs {package}");
+            assert!(!has(&[], package), "{package} is built without any feature");
+            assert!(!has(&others, package), "{package} is built without {feature}");
+        }
+    }
+}
+
+/// The manifest's optional dependencies are those that the test above looks for.
+#[test]
+fn the_dependencies_of_features_are_known() {
+    let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let optional = manifest.lines().filter(|line| line.contains("optional = true"));
+    for name in optional.map(|line| line.split(' ').next().unwrap()).filter(|name| *name != "base64") {
+        assert!(OF_FEATURES.iter().any(|(_, packages)| packages.contains(&name)), "{name}");
     }
 }
 
@@ -86,7 +118,7 @@ fn paths(tree: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn randomness_comes_only_with_arrows_hash_tables() {
-    let versions = dependencies().into_iter().filter(|(name, _)| name == "getrandom");
+    let versions = dependencies(&["--all-features"]).into_iter().filter(|(name, _)| name == "getrandom");
     for (name, version) in versions {
         let package = format!("{name}@{version}");
         let tree =
@@ -108,67 +140,6 @@ fn paths_of_a_tree_are_told_apart() {
     );
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
-
-/// The lines of a source, numbered, without its comments and without its tests, which come last.
-fn code(source: &str) -> Vec<(usize, &str)> {
-    let lines = source.lines().enumerate().take_while(|(_, line)| line.trim() != "#[cfg(test)]");
-    lines.map(|(index, line)| (index + 1, line.split("//").next().unwrap())).collect()
-}
-
-/// The lines of a source that name something of the outside world.
-fn impurities(source: &str) -> Vec<(usize, &'static str)> {
-    const OUTSIDE: [&str; 11] = [
-        "std::net",
-        "std::fs",
-        "std::thread",
-        "std::process",
-        "std::env",
-        "std::os",
-        "std::io::Error",
-        "Instant",
-        "SystemTime",
-        "RandomState",
-        "unsafe ",
-    ];
-    let mut found = Vec::new();
-    for (number, line) in code(source) {
-        // `use std::{fs, net}` names them as well.
-        let grouped = line.trim_start().starts_with("use std::{");
-        for name in OUTSIDE {
-            let last = name.strip_prefix("std::").unwrap_or(name);
-            let words = || line.split(|c: char| !c.is_alphanumeric() && c != '_');
-            if line.contains(name) || (grouped && words().any(|word| word == last)) {
-                found.push((number, name));
-            }
-        }
-    }
-    found
-}
-
-#[test]
-fn sources_name_nothing_of_the_outside_world() {
-    let mut found = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-    assert!(found.len() > 40, "the sources are there: {}", found.len());
-    for path in found {
-        if path.components().any(|part| ["tests.rs", "tests"].map(OsStr::new).contains(&part.as_os_str())) {
-            continue;
-        }
-        let source = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(impurities(&source), [], "{}", path.display());
-    }
-}
-
 #[test]
 fn the_crate_forbids_unsafe_code() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -176,15 +147,4 @@ fn the_crate_forbids_unsafe_code() {
     let root = std::fs::read_to_string(folder.join("src/lib.rs")).unwrap();
     let forbidden = manifest.contains("unsafe_code = \"forbid\"") || root.contains("#![forbid(unsafe_code)]");
     assert!(forbidden);
-}
-
-#[test]
-fn impurities_are_found_and_comments_and_tests_are_not() {
-    let source = "//! std::net in words\n\
-        use std::{fmt, fs};\n\
-        let now = Instant::now(); // std::thread\n\
-        let listener = std::net::TcpListener::bind(address);\n\
-        #[cfg(test)]\n\
-        mod tests { use std::process::Command; }\n";
-    assert_eq!(impurities(source), [(2, "std::fs"), (3, "Instant"), (4, "std::net")]);
 }

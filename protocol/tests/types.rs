@@ -4,13 +4,13 @@
 mod common;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
-use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{DictionaryHandling, IpcWriteOptions, StreamWriter};
 use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use common::batches::{colors, no_columns, row};
 use common::columns::{self, ROWS, batch};
+use common::messages::COMPRESSIONS;
 use common::streams::{batches_of, stream_of};
 use std::sync::Arc;
 use vgi_rpc_protocol::Limits;
@@ -121,7 +121,7 @@ fn all_types_stand_side_by_side() {
 
 #[test]
 fn both_compressions_are_read() {
-    for compression in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+    for &compression in COMPRESSIONS {
         let options = || IpcWriteOptions::default().try_with_compression(Some(compression)).unwrap();
         for column in columns::all() {
             // Long enough for some buffers to get shorter, and for others to be left as they are.
@@ -201,7 +201,7 @@ fn dictionaries_grow() {
     let bytes = written_by_arrow(&batches, options());
     assert!(is_delta_sent(&bytes), "the test tests something");
     assert_eq!(read_by_us(&bytes), batches);
-    for compression in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+    for &compression in COMPRESSIONS {
         let options = options().try_with_compression(Some(compression)).unwrap();
         assert_eq!(read_by_us(&written_by_arrow(&batches, options)), batches);
     }

@@ -2,7 +2,8 @@
 
 The fixtures' contract is the suite's own; `transports.py` holds the transports and `http_fixtures.py` what is only
 about HTTP. conf.py sets two variables: VGI_CONF_WORKER, the worker's path, and VGI_CONF_LANES, the selected lanes
-with commas between them.
+with commas between them. With a third, VGI_CLIENT_DRIVER, the run judges our client: the driver of that path makes
+the calls, and the worker is the reference's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections import Counter
 from typing import ClassVar, Protocol
 
 import pytest
-from conformance.lanes import lane_of
+from conformance.client_transports import CLIENT_TRANSPORTS, driver, judges_client
+from conformance.lanes import SERVER_ONLY, axis_lane, lane_of
 from conformance.transports import TRANSPORTS
 from conformance.workers import http_worker, listening
 from vgi_rpc.conformance import ConformanceService
@@ -26,8 +28,12 @@ pytest_plugins = ["conformance.http_fixtures"]
 
 WORKER = os.environ["VGI_CONF_WORKER"]
 SELECTED = os.environ["VGI_CONF_LANES"].split(",")
-ON_AXIS = [name for name in SELECTED if name in TRANSPORTS]
-SECONDS_FOR_HTTP_ONLY = 120
+JUDGES_CLIENT = judges_client()
+AXIS = CLIENT_TRANSPORTS if JUDGES_CLIENT else TRANSPORTS
+ON_AXIS = [name for name in AXIS if axis_lane(name) in SELECTED]
+# What writes bytes of its own judges no client.
+RAW = ["raw bytes" + SERVER_ONLY] if JUDGES_CLIENT else [name for name in ON_AXIS if AXIS[name].byte_stream]
+SECONDS_FOR_SLOW = 120
 LEFT_OUT = pytest.StashKey[Counter]()
 
 
@@ -35,7 +41,7 @@ LEFT_OUT = pytest.StashKey[Counter]()
 def connect_over():
     """`connect_over(transport)`: that transport's `connect`, its worker started at the first request for it."""
     with contextlib.ExitStack() as running:
-        yield functools.cache(lambda name: running.enter_context(TRANSPORTS[name].start(WORKER)))
+        yield functools.cache(lambda name: running.enter_context(AXIS[name].start(WORKER)))
 
 
 @pytest.fixture(params=ON_AXIS)
@@ -43,7 +49,7 @@ def conformance_conn(request, connect_over):
     return functools.partial(connect_over(request.param), ConformanceService)
 
 
-@pytest.fixture(params=[name for name in ON_AXIS if TRANSPORTS[name].byte_stream])
+@pytest.fixture(params=RAW)
 def conformance_raw_conn(request, connect_over):
     return functools.partial(connect_over(request.param), ConformanceService)
 
@@ -52,6 +58,8 @@ def conformance_raw_conn(request, connect_over):
 def conformance_describe(request, connect_over):
     """The first protocol listed that is not the framework's own, as reflection describes it over the wire."""
     with connect_over(request.param)(ConformanceService) as proxy:
+        if JUDGES_CLIENT:
+            return proxy.describe()
         hosted = [protocol.name for protocol in list_protocols(proxy)]
         return describe_protocol(proxy, next(name for name in hosted if not name.startswith("vgi_rpc.")))
 
@@ -96,7 +104,12 @@ def conformance_transport_kind_probes(tmp_path_factory):
 
 
 def pytest_configure(config):
-    """Refuse every server written in Python: a case that built one would pass without the worker."""
+    """Refuse every server written in Python: a case that built one would pass without the worker.
+
+    Where our client is judged, it takes the place of the client that cases import for themselves.
+    """
+    if JUDGES_CLIENT:
+        driver(ConformanceService).install_http_overrides()
 
     def refuse(*_args, **_kwargs):
         raise AssertionError("a conformance case built a server in Python instead of asking the worker")
@@ -109,10 +122,12 @@ def pytest_collection_modifyitems(config, items):
     lanes = {item: lane_of(item) for item in items}
     for item, lane in lanes.items():
         item.user_properties.append(("lane", lane))
-        # Some of these cases start their worker in the body, some sleep there, some call it thousands of times: a busy
-        # machine needs more than the 5 s and, for the soak, 50 s that the suite gives them.
-        if lane == "http_only" and item.get_closest_marker("timeout").args[0] < SECONDS_FOR_HTTP_ONLY:
-            item.add_marker(pytest.mark.timeout(SECONDS_FOR_HTTP_ONLY))
+        # Some of these cases start their worker in the body, some sleep there, some call it thousands of times; and with
+        # our client every connection is a process or two. A busy machine needs more than the 5 s and, for the soak, 50 s
+        # that the suite gives them.
+        slow = lane == "http_only" or JUDGES_CLIENT
+        if slow and item.get_closest_marker("timeout").args[0] < SECONDS_FOR_SLOW:
+            item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW))
     left_out = [item for item in items if lanes[item] not in SELECTED]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if lanes[item] in SELECTED]

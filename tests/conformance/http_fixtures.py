@@ -1,4 +1,7 @@
-"""The fixtures of the cases that are about HTTP itself: one worker for each configuration that they need."""
+"""The fixtures of the cases that are about HTTP itself: one worker for each configuration that they need.
+
+Where our client is judged, the worker is the reference's, and those of the fixtures work whose flags it has too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import contextlib
 import os
 
 import pytest
+from conformance.client_transports import judges_client, reference_http
 from conformance.workers import fake_storage, http_worker
 from vgi_rpc.conformance import ConformanceService
 from vgi_rpc.conformance._resource_soak_pytest import ResourceSoakLimits, ResourceSoakTarget
@@ -20,12 +24,17 @@ CORS_ORIGIN = "https://conformance.example"
 MEBIBYTE = 1024 * 1024
 
 
+def start_worker(*flags):
+    """A worker with these flags: the one that is judged, or the reference's for our client."""
+    return reference_http(*flags) if judges_client() else http_worker(WORKER, *flags)
+
+
 def port_of_worker(*flags, scope="class"):
     """A fixture: the port of a worker that was started with these flags."""
 
     @pytest.fixture(scope=scope)
     def port():
-        with http_worker(WORKER, *flags) as server:
+        with start_worker(*flags) as server:
             yield server.port
 
     return port
@@ -54,14 +63,14 @@ def conformance_http_auth_reason_port(conformance_http_auth_port):
 @pytest.fixture(scope="class")
 def conformance_http_sticky_peer_ports():
     flags = ("--token-key", SHARED_SESSION_KEY)
-    with http_worker(WORKER, *flags) as one, http_worker(WORKER, *flags) as other:
+    with start_worker(*flags) as one, start_worker(*flags) as other:
         yield one.port, other.port
 
 
 @pytest.fixture(scope="class")
 def conformance_http_access_log(tmp_path_factory):
     path = tmp_path_factory.mktemp("http") / "access.jsonl"
-    with http_worker(WORKER, "--access-log", str(path)) as server:
+    with start_worker("--access-log", str(path)) as server:
         yield server.port, path
 
 

@@ -1,6 +1,6 @@
 """The lanes of the suite: how many cases each has, and which lane a case is in.
 
-conf.py reads LANES, and conftest.py the rest. A lane is a transport, the cases that are about HTTP itself, those of the
+conf.py reads LANES and CLIENT_LANES, and conftest.py the rest. A lane is a transport, the cases that are about HTTP itself, those of the
 documentation's run loop, or those of streams whose kind is decided for each call.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 
+from conformance.client_transports import CLIENT_TRANSPORTS, judges_client
 from conformance.transports import TRANSPORTS
 
 # The cases that an unfiltered run must collect for each lane.
@@ -18,6 +19,19 @@ LANES = {
     "run_loop": 3,
     "stream_kinds": 15,
 }
+
+# The same for the lanes that judge our client. Their names begin so, and end with the transport's.
+CLIENT = "client_"
+CLIENT_LANES = {
+    **{CLIENT + name: transport.cases for name, transport in CLIENT_TRANSPORTS.items()},
+    # The cases that are about HTTP itself and make calls with a client.
+    CLIENT + "http_only": 27,
+}
+# Added to the lane of a case that is left out where our client is judged, because it calls with none.
+SERVER_ONLY = " (judges a server only)"
+# What those of the suite's functions name that call with a client, which is ours where that is judged. Requests that a
+# case builds by itself judge a server only.
+CLIENT_FUNCTIONS = {"http_connect", "http_capabilities", "request_upload_urls"}
 
 AXES = ("conformance_conn", "conformance_raw_conn", "conformance_describe")
 # The lane of a case that is on no transport axis: that of the first row here whose start one of its fixtures has.
@@ -48,16 +62,24 @@ def lane_of(item) -> str | None:
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     for axis in AXES:
         if axis in parameters:
-            return parameters[axis] if isinstance(parameters[axis], str) else None
-    named = fixtures_named(item)
-    return next(
+            return axis_lane(parameters[axis]) if isinstance(parameters[axis], str) else None
+    named, functions = names_reached(item)
+    lane = next(
         (lane for start, lane in LANE_OF_FIXTURE.items() if any(name.startswith(start) for name in named)), NO_WORKER
     )
+    if not judges_client() or lane not in LANES:
+        return lane
+    return CLIENT + lane if lane == "http_only" and functions & CLIENT_FUNCTIONS else lane + SERVER_ONLY
 
 
-def fixtures_named(item) -> set[str]:
-    """The fixtures a case can ask for: those it takes, and those named in its code for a lazy look-up."""
-    names = set(item.fixturenames)
+def axis_lane(transport: str) -> str:
+    """The lane of a case on a transport axis."""
+    return CLIENT + transport if judges_client() and transport in CLIENT_TRANSPORTS else transport
+
+
+def names_reached(item) -> tuple[set[str], set[str]]:
+    """What a case's code can reach: the fixtures that it takes or names for a lazy look-up, and the names it uses."""
+    names, used = set(item.fixturenames), set()
     todo, read = [item.function], set()
     while todo:
         function = todo.pop()
@@ -65,6 +87,7 @@ def fixtures_named(item) -> set[str]:
             continue
         read.add(function)
         code = function.__code__
+        used.update(code.co_names)
         reached = [function.__globals__.get(name) for name in code.co_names]
         owners = [item.cls, *filter(inspect.isclass, reached)]
         reached += [getattr(owner, name, None) for owner in owners for name in code.co_names]
@@ -74,4 +97,4 @@ def fixtures_named(item) -> set[str]:
             for value in reached
             if inspect.isfunction(value) and value.__module__.startswith("vgi_rpc.conformance")
         ]
-    return names
+    return names, used

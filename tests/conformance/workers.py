@@ -55,8 +55,9 @@ def listening(*command: str, environment: dict[str, str] | None = None) -> Itera
 
 @contextlib.contextmanager
 def http_worker(worker, *flags: str, environment: dict[str, str] | None = None) -> Iterator[Listening]:
-    """A worker that serves HTTP on a port that the system chose."""
-    with listening(worker, "--http", "--port", "0", *flags, environment=environment) as server:
+    """A worker that serves HTTP on a port that the system chose. It is a path, or a list of the words of a command."""
+    command = worker if isinstance(worker, list) else [worker]
+    with listening(*command, "--http", "--port", "0", *flags, environment=environment) as server:
         # The reference prints its line a moment before it listens. A connection that closes without a byte is the
         # probe, since a request would already be the first of those that the cases count.
         deadline = time.monotonic() + SECONDS_TO_START

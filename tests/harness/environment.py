@@ -17,6 +17,8 @@ REQUIREMENTS = TESTS / "requirements.txt"
 OLDEST_PYTHON = (3, 13)
 WORKER_PACKAGE = "vgi-rpc-conformance-worker"
 WORKER_BINARY = "vgi-rpc-conformance-rust"
+CLIENT_DRIVER_BINARY = "vgi-rpc-client-driver-rust"
+REFERENCE_SERVER = "vgi-rpc-conformance"
 RUN_LOOP_PACKAGE = "vgi-rpc-protocol"
 RUN_LOOP_EXAMPLE = "run_loop"
 
@@ -55,6 +57,19 @@ def build_worker() -> None:
 def built_worker() -> Path:
     """Where cargo puts the worker."""
     return _target_dir() / "release" / WORKER_BINARY
+
+
+def build_client_driver() -> None:
+    """Build the client driver, in debug mode, which cargo test builds anyway."""
+    if shutil.which("cargo") is None:
+        raise SetupError("cargo is not on PATH: install Rust, or leave --client out")
+    command = ["cargo", "build", "--package", WORKER_PACKAGE, "--bin", CLIENT_DRIVER_BINARY]
+    _run(command, "the client driver does not build")
+
+
+def built_client_driver() -> Path:
+    """Where cargo puts the client driver."""
+    return _target_dir() / "debug" / CLIENT_DRIVER_BINARY
 
 
 def build_run_loop() -> None:

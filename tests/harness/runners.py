@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conformance.workers import http_worker, listening
-from harness.environment import RUN_DIR, TESTS, built_run_loop, child_environment, venv_tool
+from harness.environment import (
+    REFERENCE_SERVER,
+    RUN_DIR,
+    TESTS,
+    built_client_driver,
+    built_run_loop,
+    child_environment,
+    venv_tool,
+)
 from harness.results import Case, read_junit, read_vgi_rpc_test
 
 JUNIT = RUN_DIR / "junit.xml"
@@ -27,14 +35,28 @@ LONGEST_RUN_SECONDS = 900
 
 def run_suite(worker: Path, lanes: list[str], classes: list[str], options: list[str]) -> Iterable[Case]:
     """Run the shared pytest suite and our own cases beside it, or the named classes of the suite."""
+    variables = {"VGI_CONF_WORKER": str(worker), "VGI_CONF_RUN_LOOP": str(built_run_loop())}
+    return _run_pytest([SUITE, *OWN], lanes, classes, options, variables)
+
+
+def run_client_suite(lanes: list[str], classes: list[str], options: list[str]) -> Iterable[Case]:
+    """Run the shared pytest suite, or its named classes, with our client against the reference's server."""
+    variables = {
+        "VGI_CONF_WORKER": str(venv_tool(REFERENCE_SERVER)),
+        "VGI_CLIENT_DRIVER": shlex.quote(str(built_client_driver())),
+    }
+    return _run_pytest([SUITE], lanes, classes, options, variables)
+
+
+def _run_pytest(
+    files: list[Path], lanes: list[str], classes: list[str], options: list[str], variables: dict[str, str]
+) -> Iterable[Case]:
     command = [
-        *(venv_tool("python"), "-m", "pytest", *([f"{SUITE}::{name}" for name in classes] or [SUITE, *OWN])),
+        *(venv_tool("python"), "-m", "pytest", *([f"{SUITE}::{name}" for name in classes] or files)),
         *("-c", SUITE.with_name("pytest.ini"), "--rootdir", SUITE.parent, "-p", "no:cacheprovider"),
         *("--verbose", f"--junitxml={JUNIT}", *options),
     ]
-    variables = child_environment(
-        VGI_CONF_WORKER=str(worker), VGI_CONF_RUN_LOOP=str(built_run_loop()), VGI_CONF_LANES=",".join(lanes)
-    )
+    variables = child_environment(**variables, VGI_CONF_LANES=",".join(lanes))
     _run("pytest " + ",".join(lanes), command, PYTEST_LOG, variables)
     for line in PYTEST_LOG.read_text(errors="replace").splitlines():
         if line.startswith("left out: "):

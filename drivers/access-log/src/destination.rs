@@ -1,10 +1,8 @@
 //! What a path leads to, and opening it without waiting for anybody.
 
-use rustix::fs::OFlags;
-use rustix::io::Errno;
-use std::fs::{File, OpenOptions};
+use crate::system::{has_no_reader, open_options};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 /// A path that was opened for appending.
@@ -21,13 +19,10 @@ pub(crate) enum Destination {
 impl Destination {
     /// Makes a regular file if there is nothing.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let opened = OpenOptions::new().create(true).append(true).custom_flags(flags()).open(path);
-        match opened {
+        match open_options().create(true).append(true).open(path) {
             Ok(file) if file.metadata()?.is_file() => Ok(Self::Regular(file)),
             Ok(file) => Ok(Self::Other(file)),
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) && is_fifo(path) => {
-                Ok(Self::NoReader)
-            }
+            Err(error) if has_no_reader(&error, path) => Ok(Self::NoReader),
             Err(error) => Err(error),
         }
     }
@@ -35,14 +30,5 @@ impl Destination {
 
 /// Opens a path for reading, without waiting either.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(flags()).open(path)
-}
-
-/// `NONBLOCK` for FIFOs, `NOCTTY` so that a terminal does not become the process's own.
-fn flags() -> i32 {
-    (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()
-}
-
-fn is_fifo(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+    open_options().read(true).open(path)
 }

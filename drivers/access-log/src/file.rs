@@ -2,9 +2,9 @@
 
 use crate::destination::open_to_read;
 use crate::rotation::Rotation;
+use crate::system::is_same_file;
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ impl LogFile {
 
     /// Whether the path still leads to this file.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
-        let same = |own: &Metadata, other: &Metadata| (own.dev(), own.ino()) == (other.dev(), other.ino());
-        let found = std::fs::metadata(path).and_then(|found| Ok(same(&self.file.metadata()?, &found)));
+        let found =
+            std::fs::metadata(path).and_then(|found| Ok(is_same_file(&self.file.metadata()?, &found)));
         found.unwrap_or(false)
     }
 
@@ -106,12 +106,12 @@ fn is_lack_of_space(error: &io::Error) -> bool {
 /// be read. An empty file ends with a whole line.
 fn ends_torn(path: &Path, of: &Metadata) -> Option<bool> {
     let Some(last_at) = of.len().checked_sub(1) else { return Some(false) };
-    let file = open_to_read(path).ok()?;
-    let found = file.metadata().ok()?;
-    if (found.dev(), found.ino()) != (of.dev(), of.ino()) {
+    let mut file = open_to_read(path).ok()?;
+    if !is_same_file(&file.metadata().ok()?, of) {
         return None;
     }
     let mut last = [0];
-    file.read_exact_at(&mut last, last_at).ok()?;
+    file.seek(SeekFrom::Start(last_at)).ok()?;
+    file.read_exact(&mut last).ok()?;
     Some(last != *b"\n")
 }

@@ -1,9 +1,10 @@
 //! How an access log is to be kept, and opening one.
 
-use crate::queue::{Bounds, Queue};
+use crate::lines::Bounds;
+use crate::log::{AccessLog, Inner, State, Target};
+use crate::queue::Queue;
 use crate::rotation::Rotation;
-use crate::{AccessLog, Inner, State, Target};
-use signal_hook::consts::{SIGHUP, SIGXFSZ};
+use crate::system;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -52,7 +53,7 @@ impl Options {
         self
     }
 
-    /// Opens the log. SIGHUP makes it open its path anew from then on, and SIGXFSZ ends the process no more.
+    /// Opens the log. On Unix, SIGHUP makes it open its path anew from then on, and SIGXFSZ ends the process no more.
     ///
     /// A FIFO without a reader is opened as soon as there is one, and its records wait in the queue.
     ///
@@ -67,9 +68,7 @@ impl Options {
 
     fn open_unnamed(self) -> io::Result<AccessLog> {
         let reopen = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(SIGHUP, reopen.clone())?;
-        // With a handler, a write beyond the limit fails instead. That there was a signal does not matter.
-        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+        system::watch_signals(&reopen)?;
         let mut inner = Inner {
             queue: Queue::new(self.path.clone(), self.bounds, reopen.clone()),
             path: self.path,

@@ -2,8 +2,8 @@
 //! when the old one has gone.
 
 use crate::destination::Destination;
-use crate::queue::{Next, Shared};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::lines::{Lines, Next};
+use crate::system::wait_for_room;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Writes lines until the log is closed.
-pub(crate) fn run(shared: &Shared) {
+pub(crate) fn run(shared: &Lines) {
     let mut output = Output { file: None, is_torn: false };
     loop {
         match shared.next() {
@@ -42,7 +42,7 @@ enum Obstacle {
 
 impl Output {
     /// Writes a line whole, however long that takes. False when the log has been closed and it took too long.
-    fn deliver(&mut self, shared: &Shared, line: &str) -> bool {
+    fn deliver(&mut self, shared: &Lines, line: &str) -> bool {
         let mut written = 0;
         loop {
             if let Some(output) = shared.take_output() {
@@ -65,7 +65,7 @@ impl Output {
     }
 
     /// Writes what is left of a line as far as the reader takes it.
-    fn write(&mut self, shared: &Shared, line: &[u8], written: &mut usize) -> Result<(), Obstacle> {
+    fn write(&mut self, shared: &Lines, line: &[u8], written: &mut usize) -> Result<(), Obstacle> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(open(shared)?),
@@ -94,14 +94,13 @@ impl Output {
     }
 
     fn wait_for_reader(&self) {
-        let Some(file) = &self.file else { return };
-        let patience = Timespec::try_from(PATIENCE).ok();
-        // It is tried again after a failure too.
-        let _ = poll(&mut [PollFd::new(file, PollFlags::OUT)], patience.as_ref());
+        if let Some(file) = &self.file {
+            wait_for_room(file, PATIENCE);
+        }
     }
 }
 
-fn open(shared: &Shared) -> Result<File, Obstacle> {
+fn open(shared: &Lines) -> Result<File, Obstacle> {
     match Destination::open(&shared.path) {
         Ok(Destination::Other(file)) => Ok(file),
         Ok(Destination::Regular(file)) => {

@@ -1,4 +1,5 @@
 //! A log that something else reads, and may stop reading: FIFOs and devices.
+#![cfg(unix)]
 
 mod common;
 

@@ -2,10 +2,13 @@
 
 mod common;
 
-use common::{hang_up, lines, record, signals, write_until};
+#[cfg(unix)]
+use common::{hang_up, signals, write_until};
+use common::{lines, record};
 use serde_json::Value;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+#[cfg(unix)]
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use vgi_rpc_access_log::Options;
@@ -71,6 +74,7 @@ fn a_file_that_is_full_when_opened_is_moved_aside() {
 }
 
 /// Moving aside by size what another process has put there would lose it.
+#[cfg(unix)]
 #[test]
 fn rotation_moves_no_file_but_its_own() {
     let dir = tempfile::tempdir().unwrap();
@@ -84,6 +88,7 @@ fn rotation_moves_no_file_but_its_own() {
     assert_eq!(lines(&path).len(), 1);
 }
 
+#[cfg(unix)]
 #[test]
 fn sighup_opens_the_path_anew() {
     let _turn = signals();
@@ -151,6 +156,7 @@ fn two_logs_on_one_file_lose_and_tear_nothing() {
     assert!(lines.iter().all(|line| line.get("dropped_records").is_none()));
 }
 
+#[cfg(unix)]
 #[test]
 fn what_took_the_files_place_fails_nothing_and_is_reported() {
     let _turn = signals();
@@ -188,6 +194,7 @@ fn what_took_the_files_place_fails_nothing_and_is_reported() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_path_that_cannot_be_opened_at_the_start_is_an_error() {
     let dir = tempfile::tempdir().unwrap();

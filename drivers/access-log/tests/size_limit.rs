@@ -1,5 +1,6 @@
 //! A file that may not grow: the size limit of the process, which stands for a full disk as well. The limit holds for the
 //! whole process, so this test is alone in its file.
+#![cfg(unix)]
 
 mod common;
 

@@ -1,9 +1,12 @@
 //! A blocking client: one call at a time over any transport.
 
-use crate::channel::{ByteChannel, Channel};
-use crate::kinds::{CallShape, Described, WrongKind};
+use crate::byte_channel::ByteChannel;
+use crate::channel::Channel;
+use crate::error::CallError;
 use crate::method::Method;
-use crate::stream::Stream;
+use crate::pointer::refuse_pointer;
+use crate::retry_policy::RetryPolicy;
+use crate::shape::{CallShape, Described};
 use crate::transport::Transport;
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
@@ -11,72 +14,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::process::ExitStatus;
-use thiserror::Error;
-use vgi_rpc_protocol::client::{Call, CallKind, Event};
-use vgi_rpc_protocol::http::client::ResponseError;
+use vgi_rpc_protocol::client::{CallKind, Event};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
-use vgi_rpc_protocol::service::StreamKind;
-use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
 use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::wire::log::LogMessage;
-use vgi_rpc_protocol::{CommandError, ConnectionError, IdSource, Limits, OneLine};
+use vgi_rpc_protocol::{IdSource, Limits};
 
 /// Schemas that stay encoded between calls.
 const CACHED_SCHEMAS: usize = 32;
-
-/// A call that did not give a result.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The server answered with an error, or the answer was not acceptable. The client can go on.
-    #[error(transparent)]
-    Rpc(#[from] RpcError),
-    /// The worker ended in the middle of a call. The client is of no more use.
-    #[error("the worker ended during the call{}", status.map_or(String::new(), |s| format!(" ({s})")))]
-    WorkerGone {
-        /// How it ended, if that is known.
-        status: Option<ExitStatus>,
-        /// Whether any of the request may have reached it. If not, the call can be made again elsewhere.
-        sent: bool,
-    },
-    /// Reading or writing failed or took too long. The client is of no more use, unless it calls over HTTP: then it
-    /// can go on.
-    #[error("the transport failed: {}", OneLine(error))]
-    Transport {
-        /// What failed.
-        error: io::Error,
-        /// Whether any of the request may have reached the server. If not, the call can be made again elsewhere.
-        sent: bool,
-    },
-    /// The response to an HTTP request is not the answer to the call; a 401 above all. The client can go on.
-    #[error(transparent)]
-    Response(#[from] ResponseError),
-    /// The server sent what is not the protocol. The client is of no more use.
-    #[error(transparent)]
-    Connection(#[from] ConnectionError),
-    /// An earlier call failed in a way that left its answer outstanding, a timeout above all. Connect anew.
-    #[error("the connection cannot be used any more since an earlier call failed: {reason}")]
-    Unusable {
-        /// What the earlier call failed with.
-        reason: String,
-    },
-    /// The method was called as another kind than it is. The client can go on.
-    #[error(transparent)]
-    WrongKind(#[from] Box<WrongKind>),
-    /// The caller's batch does not fit, or the call cannot be made now.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-    /// The server answered with a pointer to data elsewhere, which this client was not set up to fetch.
-    #[error("the answer is a pointer to data that this client was not set up to fetch")]
-    Pointer,
-}
-
-impl From<ArrowError> for CallError {
-    fn from(error: ArrowError) -> Self {
-        Self::Command(error.into())
-    }
-}
 
 type LogCallback = Box<dyn FnMut(LogMessage) + Send>;
 
@@ -89,6 +35,7 @@ pub struct Client {
     pub(crate) checks_kinds: bool,
     /// What the server says of the protocols that were called.
     pub(crate) described: HashMap<String, Described>,
+    pub(crate) retries: Option<RetryPolicy>,
 }
 
 impl fmt::Debug for Client {
@@ -112,6 +59,7 @@ impl Client {
             schemas: Vec::new(),
             checks_kinds: true,
             described: HashMap::new(),
+            retries: None,
         }
     }
 
@@ -125,6 +73,12 @@ impl Client {
     /// server refuses the wrong kind itself, and is asked only to explain such a refusal.
     pub fn check_kinds(mut self, check: bool) -> Self {
         self.checks_kinds = check;
+        self
+    }
+
+    /// Makes calls again that failed, as the policy says. Default: no call is made again.
+    pub fn retry(mut self, policy: impl Into<Option<RetryPolicy>>) -> Self {
+        self.retries = policy.into();
         self
     }
 
@@ -144,8 +98,20 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub fn unary(&mut self, method: &Method<'_>, params: &RecordBatch) -> Result<RecordBatch, CallError> {
+        self.unary_with_metadata(method, params).map(|(result, _)| result)
+    }
+
+    /// Makes a unary call as [`unary`](Self::unary) does, and returns the result's metadata too.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn unary_with_metadata(
+        &mut self,
+        method: &Method<'_>,
+        params: &RecordBatch,
+    ) -> Result<(RecordBatch, Metadata), CallError> {
         self.expect_kind(method, CallShape::UNARY)?;
-        let result = self.call_unary(method, params);
+        let result = self.with_retries(method, |client| client.call_unary(method, params));
         result.map_err(|error| self.explain(method, CallShape::UNARY, error))
     }
 
@@ -153,7 +119,7 @@ impl Client {
         &mut self,
         method: &Method<'_>,
         params: &RecordBatch,
-    ) -> Result<RecordBatch, CallError> {
+    ) -> Result<(RecordBatch, Metadata), CallError> {
         self.begin(method, CallKind::Unary, params)?;
         let mut result = None;
         loop {
@@ -169,75 +135,38 @@ impl Client {
         }
         let (batch, metadata) =
             result.ok_or_else(|| RpcError::new("ProtocolError", "the answer is empty"))?;
-        refuse_pointer(batch, &metadata)
-    }
-
-    /// Opens a stream, and reads its header if the method has one. Iterate over it for a producer; send batches
-    /// for an exchange.
-    ///
-    /// # Errors
-    /// See [`CallError`]. An error that the server raises before the first batch may come with that batch only.
-    pub fn stream(&mut self, method: &Method<'_>, params: &RecordBatch) -> Result<Stream<'_>, CallError> {
-        let shape = CallShape::stream(StreamKind::Unknown, method.header);
-        self.expect_kind(method, shape)?;
-        match self.open_stream(method, params) {
-            Ok(header) => Ok(Stream::new(self, method, header)),
-            Err(error) => Err(self.explain(method, shape, error)),
-        }
-    }
-
-    /// Opens a stream and returns its header.
-    fn open_stream(
-        &mut self,
-        method: &Method<'_>,
-        params: &RecordBatch,
-    ) -> Result<Option<RecordBatch>, CallError> {
-        self.begin(method, CallKind::Stream { header: method.header }, params)?;
-        let mut header = None;
-        while method.header && header.is_none() {
-            match self.next_event()? {
-                Event::Header(batch, metadata) => match refuse_pointer(batch, &metadata) {
-                    Ok(batch) => header = Some(batch),
-                    Err(error) => {
-                        self.channel.end()?;
-                        self.finish_call()?;
-                        return Err(error);
-                    }
-                },
-                Event::Failed(error) => {
-                    self.finish_call()?;
-                    return Err(error.into());
-                }
-                Event::Finished => {
-                    return Err(RpcError::new("ProtocolError", "the stream ended before its header").into());
-                }
-                Event::Output(..) | Event::Log(_) => {}
-            }
-        }
-        Ok(header)
+        Ok((refuse_pointer(batch, &metadata)?, metadata))
     }
 
     /// Closes the connection. A worker process is waited for, and killed if it does not end by itself.
     ///
     /// # Errors
-    /// When the transport fails.
-    pub fn close(mut self) -> io::Result<Option<ExitStatus>> {
+    /// When the transport fails, or a worker process has not ended well.
+    pub fn close(mut self) -> io::Result<()> {
         self.channel.close()
     }
 
-    fn begin(&mut self, method: &Method<'_>, kind: CallKind, params: &RecordBatch) -> Result<(), CallError> {
+    pub(crate) fn begin(
+        &mut self,
+        method: &Method<'_>,
+        kind: CallKind,
+        params: &RecordBatch,
+    ) -> Result<(), CallError> {
         let schema = self.encoded(&params.schema())?;
-        let mut request_id = String::new();
-        self.request_ids.next_into(&mut request_id);
-        let call = Call {
-            protocol: &method.remote.protocol,
-            method: method.name,
-            protocol_version: method.remote.version.as_deref(),
-            request_id: Some(&request_id),
-            kind,
-            metadata: method.metadata.clone(),
-        };
-        self.channel.call(&call, &schema, params)
+        let request_id = self.request_id(method);
+        self.channel.call(&method.call(kind, &request_id), &schema, params)
+    }
+
+    /// The id of the next request: the caller's, or a new one.
+    pub(crate) fn request_id(&mut self, method: &Method<'_>) -> String {
+        method.metadata.get_str(keys::REQUEST_ID).map_or_else(
+            || {
+                let mut id = String::new();
+                self.request_ids.next_into(&mut id);
+                id
+            },
+            ToOwned::to_owned,
+        )
     }
 
     /// The schema's message, encoded once for calls of one shape.
@@ -267,13 +196,5 @@ impl Client {
     pub(crate) fn finish_call(&mut self) -> Result<(), CallError> {
         while !matches!(self.next_event()?, Event::Finished) {}
         self.channel.flush()
-    }
-}
-
-/// A batch that is data, not a pointer to it: taken for data, a pointer would be an empty batch.
-pub(crate) fn refuse_pointer(batch: RecordBatch, metadata: &Metadata) -> Result<RecordBatch, CallError> {
-    match classify(batch.num_rows(), Some(metadata)) {
-        BatchKind::ExternalPointer | BatchKind::ShmPointer => Err(CallError::Pointer),
-        _ => Ok(batch),
     }
 }

@@ -3,36 +3,49 @@
 //! The drivers provide what it stands on: a [`Transport`] moves the bytes of a connection, as those of
 //! `vgi-rpc-stdio` and `vgi-rpc-unix` do, and a [`Channel`] carries whole calls in some other way, as that of
 //! `vgi-rpc-http` does.
+//!
+//! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`.
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `client` | calls |
+// | `client` | clients, and unary calls |
+// | `stream` | streams: opening, turns, ending |
 // | `method` | what is called |
-// | `kinds` | what kind a method is, and calls of another kind |
-// | `stream` | an open stream |
-// | `channel` | what carries calls: anything, or a connection of bytes |
+// | `shape`, `kinds` | what kind a method is, and calls of another kind |
+// | `reflection` | asking a server what it hosts |
+// | `retry_policy`, `retries` | making calls again that failed |
+// | `pointer` | answers that are elsewhere |
+// | `error` | why a call gave no result |
+// | `channel`, `byte_channel` | what carries calls: anything, or a connection of bytes |
 // | `transport` | what moves a connection's bytes |
 // | `timeouts` | how long a client waits |
 // | `pipes` | pipes with timeouts |
-// | `transfer` | sending all of an outbox by way of vectored writes |
 
+mod byte_channel;
 mod channel;
 mod client;
+mod error;
 mod kinds;
 mod method;
 #[cfg(unix)]
 pub mod pipes;
+mod pointer;
+mod reflection;
+mod retries;
+mod retry_policy;
+mod shape;
 mod stream;
 mod timeouts;
-pub mod transfer;
 mod transport;
 
 pub use channel::Channel;
-pub use client::{CallError, Client};
-pub use kinds::{CallShape, WrongKind};
+pub use client::Client;
+pub use error::{CallError, ServerGone, TransportError};
 pub use method::{Method, Remote};
+pub use retry_policy::RetryPolicy;
+pub use shape::{CallShape, WrongKind};
 pub use stream::Stream;
 pub use timeouts::{Direction, Patience, Timeouts};
 pub use transport::Transport;

@@ -1,5 +1,6 @@
 //! What is called: a protocol on the other side, and its methods.
 
+use vgi_rpc_protocol::client::{Call, CallKind};
 use vgi_rpc_protocol::ipc::Metadata;
 
 /// A protocol on the other side: its name, and the version the caller was written for.
@@ -23,7 +24,7 @@ impl Remote {
 
     /// One of its methods.
     pub fn method<'a>(&'a self, name: &'a str) -> Method<'a> {
-        Method { remote: self, name, header: false, metadata: Metadata::new() }
+        Method { remote: self, name, header: false, idempotent: None, metadata: Metadata::new() }
     }
 }
 
@@ -33,6 +34,8 @@ pub struct Method<'a> {
     pub(crate) remote: &'a Remote,
     pub(crate) name: &'a str,
     pub(crate) header: bool,
+    /// Whether it may be repeated, if the caller says so.
+    pub(crate) idempotent: Option<bool>,
     pub(crate) metadata: Metadata,
 }
 
@@ -43,9 +46,32 @@ impl Method<'_> {
         self
     }
 
-    /// Adds metadata to the request, such as a trace context.
+    /// Says whether repeating a call has the effect of one call: what [retries](crate::RetryPolicy) ask. Unless this says it,
+    /// the server's reflection is asked.
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.idempotent = Some(idempotent);
+        self
+    }
+
+    /// Adds metadata to the request, such as a trace context, or all of the request that an intermediary passes on.
+    ///
+    /// Every entry is sent as it is, with these exceptions: the client names the protocol, the method, the version of the
+    /// request framing, and the version of the protocol if the [`Remote`] has one. It adds an id for the request if
+    /// there is none here.
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
         self
+    }
+
+    /// A call of this method.
+    pub(crate) fn call<'a>(&'a self, kind: CallKind, request_id: &'a str) -> Call<'a> {
+        Call {
+            protocol: &self.remote.protocol,
+            method: self.name,
+            protocol_version: self.remote.version.as_deref(),
+            request_id: Some(request_id),
+            kind,
+            metadata: self.metadata.clone(),
+        }
     }
 }

@@ -1,15 +1,81 @@
 //! An open stream of a blocking client.
 
 use crate::channel::Channel;
-use crate::client::{CallError, Client, refuse_pointer};
-use crate::kinds::CallShape;
+use crate::client::Client;
+use crate::error::CallError;
 use crate::method::{Method, Remote};
+use crate::pointer::refuse_pointer;
+use crate::shape::CallShape;
 use arrow_array::RecordBatch;
 use vgi_rpc_protocol::CommandError;
-use vgi_rpc_protocol::client::Event;
+use vgi_rpc_protocol::client::{CallKind, Event, ResumeToken};
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::StreamKind;
 use vgi_rpc_protocol::wire::error::RpcError;
+
+/// Opening streams.
+impl Client {
+    /// Opens a stream, and reads its header if the method has one. Iterate over it for a producer; send batches
+    /// for an exchange.
+    ///
+    /// # Errors
+    /// See [`CallError`]. An error that the server raises before the first batch may come with that batch only.
+    pub fn stream(&mut self, method: &Method<'_>, params: &RecordBatch) -> Result<Stream<'_>, CallError> {
+        let shape = CallShape::stream(StreamKind::Unknown, method.header);
+        self.expect_kind(method, shape)?;
+        match self.with_retries(method, |client| client.open_stream(method, params)) {
+            Ok(header) => Ok(Stream::new(self, method, header)),
+            Err(error) => Err(self.explain(method, shape, error)),
+        }
+    }
+
+    /// Goes on with a stream where a [token](Stream::resume_token) says, which may be of another process. The stream
+    /// has no header any more, whatever the method has. Nothing is sent before the first turn.
+    ///
+    /// # Errors
+    /// See [`CallError`]; [`CallError::Command`] where streams cannot be resumed, which is everywhere but over HTTP.
+    pub fn resume_stream(
+        &mut self,
+        method: &Method<'_>,
+        token: &ResumeToken,
+    ) -> Result<Stream<'_>, CallError> {
+        let request_id = self.request_id(method);
+        let call = method.call(CallKind::Stream { header: method.header }, &request_id);
+        self.channel.resume(&call, token)?;
+        Ok(Stream::new(self, method, None))
+    }
+
+    /// Opens a stream and returns its header.
+    fn open_stream(
+        &mut self,
+        method: &Method<'_>,
+        params: &RecordBatch,
+    ) -> Result<Option<(RecordBatch, Metadata)>, CallError> {
+        self.begin(method, CallKind::Stream { header: method.header }, params)?;
+        let mut header = None;
+        while method.header && header.is_none() {
+            match self.next_event()? {
+                Event::Header(batch, metadata) => match refuse_pointer(batch, &metadata) {
+                    Ok(batch) => header = Some((batch, metadata)),
+                    Err(error) => {
+                        self.channel.end()?;
+                        self.finish_call()?;
+                        return Err(error);
+                    }
+                },
+                Event::Failed(error) => {
+                    self.finish_call()?;
+                    return Err(error.into());
+                }
+                Event::Finished => {
+                    return Err(RpcError::new("ProtocolError", "the stream ended before its header").into());
+                }
+                Event::Output(..) | Event::Log(_) => {}
+            }
+        }
+        Ok(header)
+    }
+}
 
 /// A stream that was opened. A producer's is an iterator; an exchange's answers each batch that is sent.
 ///
@@ -20,33 +86,93 @@ pub struct Stream<'a> {
     /// What was called.
     remote: Remote,
     name: String,
-    header: Option<RecordBatch>,
+    /// Whether the method declares a header.
+    has_header: bool,
+    header: Option<(RecordBatch, Metadata)>,
     open: bool,
+    /// How many ticks may be sent ahead of the one whose batch is asked for.
+    prefetch: usize,
+    /// Ticks that were sent and whose batches were not read.
+    ticks: usize,
 }
 
+/// The most ticks that may be sent ahead. A tick is 72 bytes, so that all of them fit into 4 KiB, which every pipe and
+/// socket takes without being read.
+const MAX_PREFETCH: usize = 4096 / 72 - 1;
+
 impl<'a> Stream<'a> {
-    pub(crate) fn new(client: &'a mut Client, method: &Method<'_>, header: Option<RecordBatch>) -> Self {
+    pub(crate) fn new(
+        client: &'a mut Client,
+        method: &Method<'_>,
+        header: Option<(RecordBatch, Metadata)>,
+    ) -> Self {
         let (remote, name) = (method.remote.clone(), method.name.to_owned());
-        Self { client, remote, name, header, open: true }
+        Self { client, remote, name, has_header: method.header, header, open: true, prefetch: 0, ticks: 0 }
     }
 
     /// The header of one row, when the method has one.
     pub fn header(&self) -> Option<&RecordBatch> {
-        self.header.as_ref()
+        self.header.as_ref().map(|(header, _)| header)
+    }
+
+    /// The metadata of the header, when the method has one.
+    pub fn header_metadata(&self) -> Option<&Metadata> {
+        self.header.as_ref().map(|(_, metadata)| metadata)
+    }
+
+    /// Returns what [resumes](Client::resume_stream) the stream after the batch that came last, over HTTP. `None` when
+    /// the stream is over, and on a connection of bytes, whose streams end with it.
+    pub fn resume_token(&self) -> Option<ResumeToken> {
+        self.client.channel.resume_token().filter(|_| self.open)
+    }
+
+    /// Lets the producer work up to `ticks` batches ahead of the one that is asked for, so that small batches do not wait
+    /// for a round trip each. Default 0; more than 55 count as 55. It has no effect over HTTP, where each batch is a request.
+    ///
+    /// The producer may then have taken as many turns more when the stream is closed or cancelled early. Ticks with metadata
+    /// of their own are never sent ahead.
+    pub fn prefetch(mut self, ticks: usize) -> Self {
+        self.prefetch = if self.client.channel.can_tick_ahead() { ticks.min(MAX_PREFETCH) } else { 0 };
+        self
     }
 
     /// Asks a producer for its next batch and that batch's metadata; `None` when it is done.
     ///
     /// # Errors
-    /// See [`CallError`]. The stream is over then.
+    /// See [`CallError`]. The stream is over then, except after [`CallError::Command`]: metadata cannot be sent while the
+    /// batches of ticks [sent ahead](Self::prefetch) were not read.
     pub fn tick(&mut self, metadata: &Metadata) -> Result<Option<(RecordBatch, Metadata)>, CallError> {
         if !self.open {
             return Ok(None);
         }
+        if self.ticks > 0 && !metadata.is_empty() {
+            let when = "when the batches of all ticks that were sent ahead have been read";
+            return Err(CommandError::Misuse { command: "tick with metadata", when }.into());
+        }
         let producer = self.shape(StreamKind::Producer);
         self.expect_kind(producer)?;
-        let asked = self.client.channel.tick(metadata);
-        self.answer(asked).map_err(|error| self.explain(producer, error))
+        let asked = self.send_ticks(metadata);
+        let answer = self.answer(asked);
+        self.ticks = self.ticks.saturating_sub(1);
+        answer.map_err(|error| self.explain(producer, error))
+    }
+
+    /// Sends the tick whose batch is read next, unless it was sent ahead, and others ahead of it: half of what may be
+    /// ahead at a time, so that ticks and batches move several in one system call.
+    fn send_ticks(&mut self, metadata: &Metadata) -> Result<(), CallError> {
+        let channel = &mut *self.client.channel;
+        if !metadata.is_empty() {
+            channel.tick(metadata)?;
+            self.ticks = 1;
+            return Ok(());
+        }
+        if self.ticks == 0 || self.ticks <= self.prefetch / 2 {
+            while self.ticks <= self.prefetch {
+                channel.tick(metadata)?;
+                self.ticks += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Sends one batch to an exchange and reads its answer.
@@ -93,7 +219,7 @@ impl<'a> Stream<'a> {
     }
 
     fn shape(&self, kind: StreamKind) -> CallShape {
-        CallShape::stream(kind, self.header.is_some())
+        CallShape::stream(kind, self.has_header)
     }
 
     /// Ends the stream if it is known to be of the other kind.

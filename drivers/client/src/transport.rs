@@ -1,7 +1,8 @@
 //! What a client over a connection of bytes stands on.
 
+use crate::error::ServerGone;
+use std::error::Error;
 use std::io::{self, IoSlice};
-use std::process::ExitStatus;
 
 /// Moves a connection's bytes.
 pub trait Transport {
@@ -26,18 +27,17 @@ pub trait Transport {
         Ok(true)
     }
 
-    /// Called when a read found the end: closes the transport, and for a process says how it ended. By default this is
-    /// [`close`](Self::close), and that it fails is of no interest any more.
-    ///
-    /// # Errors
-    /// When a process has closed its output and does not end.
-    fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        Ok(self.close().unwrap_or_default())
+    /// Called when a read found the end: closes the transport, and returns the error that the call under way fails with.
+    /// The default is [`ServerGone`].
+    fn ended(&mut self) -> Box<dyn Error + Send + Sync> {
+        // That it cannot be closed is of no interest any more.
+        let _ = self.close();
+        ServerGone.into()
     }
 
-    /// Closes the transport. For a process, waits for its end and says how it was.
+    /// Closes the transport.
     ///
     /// # Errors
-    /// When the transport fails.
-    fn close(&mut self) -> io::Result<Option<ExitStatus>>;
+    /// When the transport fails, or what it ends does not end well.
+    fn close(&mut self) -> io::Result<()>;
 }

@@ -1,5 +1,6 @@
 //! Pipes with timeouts, as a client of a child process has them.
 #![cfg(unix)]
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::io::{ErrorKind, IoSlice, Read, Write, pipe};

@@ -1,32 +1,12 @@
 //! The effects of one machine, and what has arrived for it.
 
-use crate::performer::Handle;
+use crate::handle::Handle;
+use crate::mailbox::{Arrival, Mailbox, wake};
 use crate::tasks::Ticket;
-use bytes::Bytes;
-use std::collections::VecDeque;
 use std::fmt;
-use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
-use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, EffectId, Failure};
-
-/// Something that has arrived for a machine.
-#[derive(Clone, Debug)]
-pub enum Arrival {
-    /// The next piece of the data of an effect.
-    Data(EffectId, Bytes),
-    /// The completion of an effect. Nothing more arrives for it.
-    Completed(EffectId, Completion),
-}
-
-impl Arrival {
-    /// The effect that it is for.
-    pub const fn id(&self) -> EffectId {
-        match self {
-            Self::Data(id, _) | Self::Completed(id, _) => *id,
-        }
-    }
-}
+use vgi_rpc_protocol::effect::{Effect, EffectEvent, EffectId, Failure};
 
 /// The effects of one machine that are being performed, and what has arrived for them.
 ///
@@ -40,7 +20,7 @@ pub struct Inbox {
 
 impl Inbox {
     pub(crate) fn new(handle: Option<Arc<Handle>>, waker: Waker) -> Self {
-        let mailbox = Arc::new(Mailbox { waker, arrivals: Mutex::default() });
+        let mailbox = Arc::new(Mailbox::new(waker));
         Self { handle, mailbox, out: Vec::new() }
     }
 
@@ -112,45 +92,5 @@ impl Drop for Inbox {
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox").field("out", &self.out.len()).finish_non_exhaustive()
-    }
-}
-
-/// Where the threads put what arrives for a machine. Its lock may be taken while the pool's is held.
-pub(crate) struct Mailbox {
-    waker: Waker,
-    arrivals: Mutex<VecDeque<Arrival>>,
-}
-
-impl Mailbox {
-    /// Adds an arrival. The caller wakes the machine afterwards, when it holds no lock.
-    pub(crate) fn push(&self, arrival: Arrival) {
-        self.lock().push_back(arrival);
-    }
-
-    fn pop(&self) -> Option<Arrival> {
-        self.lock().pop_front()
-    }
-
-    /// Takes out what has arrived for an effect. It is returned so that it is dropped without the lock.
-    fn remove(&self, id: EffectId) -> VecDeque<Arrival> {
-        let mut arrivals = self.lock();
-        let (removed, kept) = mem::take(&mut *arrivals).into_iter().partition(|arrival| arrival.id() == id);
-        *arrivals = kept;
-        removed
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arrival>> {
-        // A queue is whole after any panic.
-        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Wakes the machines of these mailboxes. To be called without a lock held. A waker that panics does not keep the others
-/// from being woken.
-pub(crate) fn wake(mailboxes: impl IntoIterator<Item = Arc<Mailbox>>) {
-    for mailbox in mailboxes {
-        let wake = std::panic::AssertUnwindSafe(|| mailbox.waker.wake_by_ref());
-        // The panic hook has reported it.
-        drop(std::panic::catch_unwind(wake));
     }
 }

@@ -50,11 +50,22 @@
 //! others. A thread cannot be interrupted: an effect whose time limit has passed fails at once, but its thread is busy
 //! until [`Perform::perform`] returns, which should therefore have timeouts of its own.
 //!
+//! On wasm32-unknown-unknown, which has neither threads nor a clock, all effects fail with
+//! [`Unavailable`](vgi_rpc_protocol::effect::FailureReason::Unavailable).
+//!
+//! Effects wait in one queue, in the order in which they are requested. Those of one caller, such as a stranger's questions to
+//! an authenticator, delay those of all others that use the same [`Performer`], which fail at their time limit at the latest;
+//! and a call that waits keeps its connection. A server that strangers can reach is best given a performer of its own.
+//!
 //! # Shared effects
 //!
 //! Effects with the same `shared_key` that are out at the same time are performed once, and each gets the data and the
 //! completion. An effect joins another only until the first piece of that one's data has been given, and not when that
 //! one has exceeded a time limit; otherwise it is performed by itself. Each keeps its own time limit.
+//!
+//! # Features
+//!
+//! `http`, on by default, adds `run_inline`, which runs one HTTP request on the calling thread.
 
 // Where things are:
 //
@@ -62,22 +73,28 @@
 // | --- | --- |
 // | `perform` | what the application implements |
 // | `performer` | the public handle of the threads |
-// | `inbox` | the effects of one machine, and what has arrived for it |
-// | `inline` | one HTTP request on one thread |
-// | `pool` | the threads |
+// | `inbox` | the effects of one machine that are being performed |
+// | `mailbox` | what has arrived for them |
+// | `inline` | one HTTP request on one thread, with the feature `http` |
+// | `pool`, `handle` | the threads, and what keeps them alive |
 // | `tasks` | what is being performed, and who waits for it; no threads and no clock |
 // | `sleeper` | a waker for a thread that blocks |
 
+mod handle;
 mod inbox;
+#[cfg(feature = "http")]
 mod inline;
+mod mailbox;
 mod perform;
 mod performer;
 mod pool;
 mod sleeper;
 mod tasks;
 
-pub use inbox::{Arrival, Inbox};
+pub use inbox::Inbox;
+#[cfg(feature = "http")]
 pub use inline::run_inline;
+pub use mailbox::Arrival;
 pub use perform::Perform;
 pub use performer::Performer;
 pub use sleeper::{Sleeper, sleeper};

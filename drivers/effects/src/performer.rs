@@ -1,5 +1,6 @@
 //! The public handle of the threads.
 
+use crate::handle::Handle;
 use crate::inbox::Inbox;
 use crate::perform::Perform;
 use crate::pool::{Bounds, Pool};
@@ -10,18 +11,18 @@ use std::time::Duration;
 
 /// The threads that perform the effects of all connections of a process. Clones share them.
 ///
+/// Effects are performed in the order in which they are requested, so many requests of one caller delay those of others:
+/// see [limits](crate#limits).
+///
 /// The threads end when the last clone and the last [`Inbox`] have been dropped. Those that are performing an effect then
 /// finish it first; nothing waits for them.
 #[derive(Clone, Default)]
 pub struct Performer(Option<Arc<Handle>>);
 
-/// Ends the threads when it is dropped.
-pub(crate) struct Handle(Arc<Pool>);
-
 impl Performer {
     /// Has effects performed by `perform`, on 8 threads at most.
     pub fn new(perform: impl Perform) -> Self {
-        Self(Some(Arc::new(Handle(Arc::new(Pool::new(Box::new(perform)))))))
+        Self(Some(Arc::new(Handle::new(Pool::new(Box::new(perform))))))
     }
 
     /// For a server that asks the outside world nothing: every effect fails with
@@ -60,7 +61,7 @@ impl Performer {
 
     fn set(self, change: impl FnOnce(&mut Bounds)) -> Self {
         if let Some(handle) = &self.0 {
-            handle.0.configure(change);
+            handle.pool().configure(change);
         }
         self
     }
@@ -69,17 +70,5 @@ impl Performer {
 impl fmt::Debug for Performer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Performer").finish_non_exhaustive()
-    }
-}
-
-impl Handle {
-    pub(crate) const fn pool(&self) -> &Arc<Pool> {
-        &self.0
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }

@@ -1,13 +1,13 @@
 //! The threads: those that perform, and the one that watches the time limits.
 
-use crate::inbox::{Mailbox, wake};
+use crate::mailbox::{Mailbox, wake};
 use crate::perform::Perform;
 use crate::tasks::{TaskId, Tasks, Ticket, Waiter};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_protocol::effect::{Completion, Effect, Failure, FailureReason, Request};
+use vgi_rpc_protocol::panics;
 
 /// The name of the threads. Linux shows 15 bytes of it.
 const THREAD_NAME: &str = "vgi-rpc-effects";
@@ -63,6 +63,10 @@ impl Pool {
 
     /// Has an effect performed. Fails when it cannot be.
     pub(crate) fn start(self: &Arc<Self>, mailbox: &Arc<Mailbox>, effect: Effect) -> Result<Ticket, Failure> {
+        // There the clock, which comes before the first thread, panics.
+        if cfg!(all(target_family = "wasm", target_os = "unknown")) {
+            return Err(Failure::new(FailureReason::Unavailable, "this platform has no threads"));
+        }
         let Effect { id, request, time_limit, shared_key, .. } = effect;
         let deadline = Instant::now().checked_add(time_limit);
         let waiter = Waiter { mailbox: mailbox.clone(), id, time_limit, deadline };
@@ -145,7 +149,7 @@ impl Pool {
     fn work(&self) {
         while let Some((task, request)) = self.next() {
             // What the application's values do when they are dropped must not end the thread.
-            drop(catch_unwind(AssertUnwindSafe(|| self.perform_task(task, request))));
+            panics::catch(|| self.perform_task(task, request));
         }
     }
 
@@ -171,12 +175,9 @@ impl Pool {
                 wake(mailboxes);
             })
         };
-        let performed = catch_unwind(AssertUnwindSafe(perform));
-        let completion = match &performed {
-            Ok(completion) => completion,
-            Err(_) => &Failure::new(FailureReason::Failed, "performing the effect panicked").into(),
-        };
-        self.complete(task, completion);
+        let completion = panics::catch(perform)
+            .unwrap_or_else(|| Failure::new(FailureReason::Failed, "performing the effect panicked").into());
+        self.complete(task, &completion);
     }
 
     fn complete(&self, task: TaskId, completion: &Completion) {
@@ -202,7 +203,7 @@ impl Pool {
             if !expired.mailboxes.is_empty() {
                 drop(state);
                 wake(expired.mailboxes);
-                drop(catch_unwind(AssertUnwindSafe(|| drop(expired.tasks))));
+                panics::discard_all(expired.tasks);
                 state = self.lock();
                 continue;
             }

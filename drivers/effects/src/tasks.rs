@@ -3,7 +3,7 @@
 //! A task is performed once, for all effects that wait for it. What a task or an effect leaves behind may have a `Drop`
 //! of the application's, so it is returned to be dropped without the pool's lock.
 
-use crate::inbox::{Arrival, Mailbox};
+use crate::mailbox::{Arrival, Mailbox};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

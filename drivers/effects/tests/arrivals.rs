@@ -10,7 +10,7 @@ use std::task::Wake;
 use std::thread;
 use std::time::Duration;
 use vgi_rpc_effects::{Arrival, Performer, sleeper};
-use vgi_rpc_protocol::effect::{Completion, EffectEvent, Failure, FailureReason, Request};
+use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, Failure, FailureReason, Request};
 
 #[test]
 fn effects_complete_in_the_order_in_which_they_are_performed() {
@@ -116,6 +116,34 @@ fn values_whose_drop_panics_do_not_end_the_thread() {
     gate.open();
     machine.request(number(0, 1));
     assert_eq!(machine.number().1, 1);
+}
+
+#[test]
+fn what_a_perform_panics_with_may_panic_in_its_destructor() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+    let performer = Performer::new(|request: &Request| {
+        let Request::Question(question) = request else { panic!() };
+        match question.payload::<(bool, Panics)>() {
+            Some((true, _)) => std::panic::panic_any(Panics),
+            _ => Completion::value(Panics),
+        }
+    });
+    let performer = performer.threads(1);
+    let mut machine = Machine::new(&performer);
+    for (id, panics) in [(0, true), (1, false)] {
+        let question = vgi_rpc_protocol::effect::Question::new((panics, Panics));
+        let request = Request::Question(question);
+        machine.request(Effect::new(id, request, Duration::from_secs(30), None));
+    }
+    let failed = r#"Failed(Failure { reason: Failed, message: "performing the effect panicked" })"#;
+    let completions =
+        [machine.completion(), machine.completion()].map(|(_, completion)| format!("{completion:?}"));
+    assert_eq!(completions, [failed, "Value(Value { .. })"]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! What becomes of effects when the system refuses threads. The only test of its process.
+#![cfg(unix)]
 
 mod common;
 

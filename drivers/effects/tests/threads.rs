@@ -1,4 +1,5 @@
 //! Which threads there are, and that they end.
+#![cfg(target_os = "linux")]
 
 mod common;
 

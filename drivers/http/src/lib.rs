@@ -2,6 +2,8 @@
 //!
 //! [`http1`] is the connection machine, for both roles: bytes in, requests and responses out; no socket, no clock,
 //! no thread. Drivers that move its bytes stand on it: [`Server`], on a mio event loop, and the blocking [`client`].
+//!
+//! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`. With the feature `tls` the client speaks https.
 
 pub mod client;
 pub mod http1;

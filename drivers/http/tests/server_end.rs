@@ -1,4 +1,5 @@
 //! How a server ends, and what its access log holds by the time that a client has its answer.
+#![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod server;

@@ -8,7 +8,6 @@
 //! assert!(budget.limit() as u64 <= vgi_rpc_memory::available());
 //! ```
 
-use rustix::process::{Resource, getrlimit};
 use std::fs;
 use std::path::{Path, PathBuf};
 use vgi_rpc_protocol::memory::Budget;
@@ -53,12 +52,27 @@ pub fn return_freed_memory() {
 
 /// Bytes of memory that this process may use: the least of the physical memory, the limits of its control group and of
 /// the groups around it, and its own limits on address space and data (`RLIMIT_AS`, `RLIMIT_DATA`).
+///
+/// Only Linux says all of this. Elsewhere the physical memory is taken to be 2 GiB, and on Windows nothing else is looked
+/// at.
 pub fn available() -> u64 {
-    let limits =
-        [Resource::As, Resource::Data].into_iter().filter_map(|resource| getrlimit(resource).current);
     let groups = fs::read_to_string("/proc/self/cgroup").map(|text| group_files(&text)).unwrap_or_default();
     let groups = groups.into_iter().filter_map(|file| group_limit(&fs::read_to_string(file).ok()?));
-    limits.chain(groups).chain([physical()]).min().unwrap_or(UNKNOWN_BYTES)
+    own_limits().into_iter().chain(groups).chain([physical()]).min().unwrap_or(UNKNOWN_BYTES)
+}
+
+/// Bytes that the process's own limits allow it.
+fn own_limits() -> Vec<u64> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit};
+        [Resource::As, Resource::Data]
+            .into_iter()
+            .filter_map(|resource| getrlimit(resource).current)
+            .collect()
+    }
+    #[cfg(not(unix))]
+    Vec::new()
 }
 
 /// Bytes of physical memory.

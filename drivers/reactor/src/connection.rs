@@ -16,14 +16,14 @@ mod work;
 
 pub(crate) use flags::Flags;
 
-use crate::listener::Socket;
+use crate::holder::Holder;
 use crate::machine::Machine;
+use crate::panics::catch;
+use crate::socket::Socket;
 use crate::timeouts::Wait;
-use crate::yielding::Holder;
 use flags::Rest;
 use mio::Token;
 use mio::event::Event;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -195,9 +195,8 @@ impl<M: Machine> Connection<M> {
         if self.waiting().is_none_or(|waiting| waiting.wait != Wait::Idle) {
             return;
         }
-        let release = || driven.machine.release_memory();
         // A machine that panicked here does so again when it is next used, and is closed then.
-        let _ = catch_unwind(AssertUnwindSafe(release));
+        catch(|| driven.machine.release_memory());
         self.wait.store(Wait::Released as u8, Ordering::Relaxed);
     }
 

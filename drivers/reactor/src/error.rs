@@ -1,5 +1,6 @@
 //! Why a server could not be bound.
 
+#[cfg(unix)]
 use crate::socket_file::SocketFileError;
 use std::io;
 use thiserror::Error;
@@ -9,6 +10,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum BindError {
     /// The unix socket cannot have that name.
+    #[cfg(unix)]
     #[error(transparent)]
     SocketFile(#[from] SocketFileError),
     /// The TCP address cannot be bound.

@@ -7,6 +7,8 @@
 //! stall are given up after the [`Timeouts`]; those that do not read stop being served until they do. In a server that
 //! is full, silent connections [give way](GiveWay) to new ones.
 //!
+//! On Windows there are TCP sockets only, and signals are noticed within 100 ms.
+//!
 //! A server that says everything twice:
 //!
 //! ```
@@ -97,37 +99,56 @@
 // | file | subject |
 // | --- | --- |
 // | `machine` | what is asked of a protocol |
-// | `timeouts` | how long connections wait |
-// | `listener`, `socket_file`, `error` | sockets of both families, and why one cannot be bound |
+// | `options`, `timeouts` | how a server is run, and how long connections wait |
+// | `address` | where a server listens, and where connections come from |
+// | `listener`, `socket_file`, `error` | listeners of both families, and why one cannot be bound |
+// | `socket` | accepted sockets; Windows has a file of its own |
 // | `socket_lock` | the lock that makes a server the only one of its socket path |
+// | `signals` | signals that end a server; Windows has a file of its own |
 // | `server` | setting up, running and ending a server |
 // | `connection` | one connection, and serving it |
 // | `shared` | what the threads share |
-// | `wakeups` | how the poll is woken |
+// | `wakeups`, `tokens` | how the poll is woken, and what it watches |
 // | `worker` | the threads that serve |
 // | `supervisor` | the thread that watches over them |
 // | `shortage` | which connections are closed when memory is short |
-// | `yielding` | which connection gives way when the server is full |
+// | `panics` | where panics of machines end |
+// | `yielding`, `giving_way`, `holder` | which connection gives way when the server is full |
 
+mod address;
 mod connection;
 mod error;
+mod giving_way;
+mod holder;
 mod listener;
+mod locks;
 mod machine;
+mod options;
+mod panics;
 mod server;
 mod shared;
 mod shortage;
+#[cfg_attr(windows, path = "signals_windows.rs")]
+mod signals;
+#[cfg_attr(windows, path = "socket_windows.rs")]
+mod socket;
+#[cfg(unix)]
 mod socket_file;
+#[cfg(unix)]
 mod socket_lock;
 mod supervisor;
 mod timeouts;
+mod tokens;
 mod wakeups;
 mod worker;
 mod yielding;
 
+pub use address::{Address, Credentials, Origin};
 pub use error::BindError;
-pub use listener::{Address, Credentials, Listener, Origin, resolve};
+pub use listener::Listener;
 pub use machine::{Acceptor, Expiry, Machine, Next, Phase, Work};
-pub use server::{Bound, Ended, Handle, Options};
+pub use options::{Ended, GiveWay, Options};
+pub use server::{Bound, Handle};
+#[cfg(unix)]
 pub use socket_file::SocketFileError;
 pub use timeouts::{Timeout, Timeouts};
-pub use yielding::GiveWay;

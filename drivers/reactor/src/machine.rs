@@ -1,7 +1,8 @@
 //! What the event loop asks of a protocol: a machine for each connection, and somebody who makes them.
 
-use crate::listener::Origin;
+use crate::address::Origin;
 use bytes::Buf;
+use std::any::Any;
 use std::task::Waker;
 
 /// Makes the machine of each connection that is accepted.
@@ -26,6 +27,13 @@ pub trait Acceptor: Send + Sync + 'static {
     /// slowly.
     fn memory_refusals(&self) -> u64 {
         0
+    }
+
+    /// Has `waker` woken whenever [`memory_refusals`](Self::memory_refusals) rises, until what is returned is dropped: for
+    /// memory that the machines of several servers share, where a server does not notice what happens on another. Called
+    /// once, when the server is made. The waker may be called as that of [`accept`](Self::accept) may.
+    fn watch_memory(&self, _waker: Waker) -> Option<Box<dyn Any + Send>> {
+        None
     }
 }
 
@@ -54,7 +62,7 @@ pub trait Acceptor: Send + Sync + 'static {
 ///
 /// While a peer does not read, its machine is not polled: what it holds stays as large as it is.
 ///
-/// A panic in a method closes the connection, with no further call, and the server goes on.
+/// A panic in a method or a destructor closes the connection, with no further call, and the server goes on.
 pub trait Machine: Send + 'static {
     /// What is to be done away from the socket, such as running a handler.
     type Work: Work;

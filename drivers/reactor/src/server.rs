@@ -1,85 +1,20 @@
 //! The server: how it is set up, run and ended. What happens in between is in the other files.
 
-use crate::listener::{Address, Listener};
+use crate::address::Address;
+use crate::listener::Listener;
+use crate::locks::lock;
 use crate::machine::Acceptor;
-use crate::shared::{SIGNALS, Shared, lock};
-use crate::timeouts::Timeouts;
-use crate::yielding::GiveWay;
-use mio::Interest;
-use mio::unix::SourceFd;
-use signal_hook::SigId;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::low_level::{pipe, unregister};
+use crate::options::{Ended, Options};
+use crate::shared::Shared;
+use crate::signals::Signals;
+use std::any::Any;
 use std::fmt;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longer than any drain.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// Why a server ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ended {
-    /// SIGTERM or SIGINT came.
-    Signal,
-    /// There was no connection for the idle timeout.
-    Idle,
-    /// It was told to drain, and every call was answered.
-    Drained,
-    /// It was told to drain, and some call was not over at the deadline.
-    DrainTimedOut,
-    /// It was told to stop.
-    Stopped,
-}
-
-/// How a server serves. Start from the [`Default`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Options {
-    /// How many threads may run work; 0 counts as 1. The thread that calls [`Bound::run`] is not one of them.
-    ///
-    /// Default 1,024, as many as connections, so that work that blocks never keeps other work waiting. A thread is
-    /// started only when those that there are have not kept up for a millisecond, and ends after 10 s without work:
-    /// a server of quick handlers has one. Where the system refuses a thread, the server goes on with those it has.
-    pub threads: usize,
-    /// How many connections are served at a time; 0 for any number. The rest wait in the listener's backlog.
-    ///
-    /// Default 1,024: as many as the descriptors that a process commonly may have. Where clients keep idle
-    /// connections, bound their idling too, or have them [give way](Self::give_way), or they keep others out.
-    pub max_connections: usize,
-    /// Which connections are closed when a new one finds the server full. Default: those that never sent a byte.
-    ///
-    /// The holder with the most connections loses one first: a user on unix sockets, an address on TCP.
-    pub give_way: GiveWay,
-    /// After how long without a connection the server ends. The first connection has a minute to come, if that is
-    /// longer. Default: never.
-    pub idle_timeout: Option<Duration>,
-    /// How long connections may wait for what.
-    pub timeouts: Timeouts,
-    /// Whether SIGTERM and SIGINT end the server, at once and in good order: [`Bound::run`] returns, and a unix
-    /// socket's file is gone. Default false.
-    ///
-    /// This holds from binding on. After the server has ended the two signals do nothing, because their former
-    /// handling cannot be brought back: the process is expected to end.
-    pub end_on_signals: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            threads: 1024,
-            max_connections: 1024,
-            give_way: GiveWay::default(),
-            idle_timeout: None,
-            timeouts: Timeouts::default(),
-            end_on_signals: false,
-        }
-    }
-}
 
 /// A server that listens. Clients may connect already; they are answered once it runs.
 ///
@@ -88,6 +23,8 @@ pub struct Bound<A: Acceptor> {
     shared: Arc<Shared<A>>,
     address: Address,
     _signals: Option<Signals>,
+    /// Has the supervisor woken when memory is short.
+    _memory_watch: Option<Box<dyn Any + Send>>,
 }
 
 impl<A: Acceptor> Bound<A> {
@@ -103,7 +40,8 @@ impl<A: Acceptor> Bound<A> {
         shared
             .spawn(&mut lock(&shared.state))
             .map_err(|error| io::Error::new(error.kind(), format!("the system refuses a thread: {error}")))?;
-        let mut bound = Self { shared, address, _signals: None };
+        let _memory_watch = shared.acceptor.watch_memory(shared.memory_alarm.clone().into());
+        let mut bound = Self { shared, address, _signals: None, _memory_watch };
         if end_on_signals {
             bound._signals = Some(Signals::watch(&bound.shared)?);
         }
@@ -211,32 +149,5 @@ impl<A: Acceptor> Control for Shared<A> {
 
     fn threads(&self) -> usize {
         lock(&self.state).threads
-    }
-}
-
-/// SIGTERM and SIGINT as readiness of a socket. Dropping it ends that.
-#[derive(Debug)]
-struct Signals {
-    ids: Vec<SigId>,
-    _receiver: UnixStream,
-}
-
-impl Signals {
-    fn watch<A: Acceptor>(shared: &Shared<A>) -> io::Result<Self> {
-        let (receiver, sender) = UnixStream::pair()?;
-        shared.registry.register(&mut SourceFd(&receiver.as_raw_fd()), SIGNALS, Interest::READABLE)?;
-        let mut signals = Self { ids: Vec::new(), _receiver: receiver };
-        for signal in [SIGTERM, SIGINT] {
-            signals.ids.push(pipe::register(signal, sender.try_clone()?)?);
-        }
-        Ok(signals)
-    }
-}
-
-impl Drop for Signals {
-    fn drop(&mut self) {
-        self.ids.iter().for_each(|id| {
-            unregister(*id);
-        });
     }
 }

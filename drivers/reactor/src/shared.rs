@@ -1,20 +1,23 @@
 //! What the threads of a server share: the poll, the queue of what is ready, and the connections.
 
 use crate::connection::{Connection, Flags};
-use crate::listener::{Listener, Socket};
+use crate::giving_way::{Room, Yielding};
+use crate::holder::Holder;
+use crate::listener::Listener;
+use crate::locks::lock;
 use crate::machine::{Acceptor, Machine, Work};
-use crate::server::{Ended, Options};
-use crate::wakeups::Wakeups;
-use crate::yielding::{Holder, Room, Yielding};
-use mio::unix::SourceFd;
+use crate::options::{Ended, Options};
+use crate::panics::catch;
+use crate::socket::Socket;
+use crate::tokens::FIRST_CONNECTION;
+use crate::wakeups::{MemoryAlarm, Wakeups};
 use mio::{Interest, Poll, Registry, Token};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,21 +30,12 @@ const YIELD_PAUSE: Duration = Duration::from_millis(10);
 /// After the system refused a thread, how long until another is asked for.
 const SPAWN_PAUSE: Duration = Duration::from_millis(100);
 
-pub(crate) const LISTENER: Token = Token(0);
-pub(crate) const WAKER: Token = Token(1);
-pub(crate) const SIGNALS: Token = Token(2);
-const FIRST_CONNECTION: usize = 3;
-
-/// A lock whose holder panicked is taken all the same: no invariant of this crate is broken half way.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 pub(crate) struct Shared<A: Acceptor> {
     pub(crate) acceptor: A,
     pub(crate) options: Options,
     pub(crate) registry: Registry,
     pub(crate) wakeups: Arc<Wakeups>,
+    pub(crate) memory_alarm: Arc<MemoryAlarm>,
     pub(crate) listener: Mutex<Option<Listener>>,
     /// Held by the thread that polls.
     pub(crate) poll: Mutex<Poll>,
@@ -154,14 +148,16 @@ impl<M: Machine> State<M> {
 }
 
 impl<A: Acceptor> Shared<A> {
-    pub(crate) fn new(acceptor: A, options: Options, listener: Listener) -> io::Result<Self> {
+    pub(crate) fn new(acceptor: A, options: Options, mut listener: Listener) -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        registry.register(&mut SourceFd(&listener.as_raw_fd()), LISTENER, Interest::READABLE)?;
+        listener.register(&registry)?;
+        let wakeups = Arc::new(Wakeups::new(&registry)?);
         Ok(Self {
             acceptor,
             options,
-            wakeups: Arc::new(Wakeups::new(&registry)?),
+            memory_alarm: Arc::new(MemoryAlarm::new(wakeups.clone())),
+            wakeups,
             registry,
             listener: Mutex::new(Some(listener)),
             poll: Mutex::new(poll),
@@ -309,8 +305,8 @@ impl<A: Acceptor> Shared<A> {
 
     /// Accepts what waits, as far as there is room.
     pub(crate) fn accept(&self) {
-        let listener = lock(&self.listener);
-        let Some(listener) = &*listener else { return };
+        let mut listener = lock(&self.listener);
+        let Some(listener) = &mut *listener else { return };
         for _ in 0..ACCEPTS {
             let token = {
                 let mut state = lock(&self.state);
@@ -333,8 +329,8 @@ impl<A: Acceptor> Shared<A> {
     }
 
     /// Has a connection give way if a peer waits that there is no room for.
-    fn wait_for_room(&self, state: &mut State<A::Machine>, listener: &Listener) {
-        let room = if listener.has_waiting() { self.make_room(state) } else { Room::Never };
+    fn wait_for_room(&self, state: &mut State<A::Machine>, listener: &mut Listener) {
+        let room = if listener.has_waiting(&self.registry) { self.make_room(state) } else { Room::Never };
         let retry = match room {
             Room::NotBefore(time) => Some(time),
             Room::Asked | Room::Never => None,
@@ -347,9 +343,9 @@ impl<A: Acceptor> Shared<A> {
 
     /// As [`wait_for_room`](Self::wait_for_room), when the system has no room. The descriptor of a connection that
     /// gives way is free a little after that.
-    fn wait_for_descriptors(&self, state: &mut State<A::Machine>, listener: &Listener) {
+    fn wait_for_descriptors(&self, state: &mut State<A::Machine>, listener: &mut Listener) {
         // The system may refuse even where there is nothing to accept. The next peer to come is announced.
-        if !listener.has_waiting() {
+        if !listener.has_waiting(&self.registry) {
             return;
         }
         let pause = match self.make_room(state) {
@@ -369,12 +365,12 @@ impl<A: Acceptor> Shared<A> {
     fn admit(&self, token: Token, socket: Socket) {
         let origin = socket.origin();
         let flags = Flags::new(token, &self.wakeups);
-        let machine = self.acceptor.accept(&origin, self.seeds.hash_one(token.0), flags.clone().into());
+        let (seed, waker) = (self.seeds.hash_one(token.0), flags.clone().into());
+        // A panic costs this connection, and not those that wait to be accepted after it.
+        let Some(machine) = catch(|| self.acceptor.accept(&origin, seed, waker)) else { return };
         let mut state = lock(&self.state);
         // Registered under the lock that events are taken under, so that its first one finds it.
-        let registered =
-            self.registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE);
-        if registered.is_ok() {
+        if socket.register(&self.registry, token, Interest::READABLE).is_ok() {
             let connection = Connection::new(flags, socket, Holder::of(&origin), machine, self.now());
             let connection = Arc::new(connection);
             state.connections.insert(token, connection.clone());

@@ -65,6 +65,7 @@ impl<A: Acceptor> Shared<A> {
         shortage: &mut Shortage,
         now: Instant,
     ) -> Option<Instant> {
+        self.memory_alarm.lower();
         let refusals = self.acceptor.memory_refusals();
         if refusals == shortage.refusals {
             return None;

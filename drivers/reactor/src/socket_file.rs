@@ -1,5 +1,6 @@
 //! The file of a unix listener: what may be replaced, how it is made, and when it is removed.
 
+use crate::address::BACKLOG;
 use crate::socket_lock::SocketLock;
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -13,9 +14,6 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-
-/// Connections that wait to be accepted; the system may allow fewer.
-pub(crate) const BACKLOG: i32 = 1024;
 
 /// A unix socket could not be bound.
 #[derive(Debug, Error)]

@@ -2,16 +2,16 @@
 //! the server.
 
 use crate::connection::Waiting;
+use crate::locks::lock;
 use crate::machine::Acceptor;
-use crate::server::Ended;
-use crate::shared::{Accept, Shared, State, lock};
+use crate::options::Ended;
+use crate::panics::catch;
+use crate::shared::{Accept, Shared, State};
 use crate::shortage::Shortage;
 use crate::timeouts::Wait;
 use crate::worker::Tools;
-use mio::unix::SourceFd;
 use std::io::ErrorKind;
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -228,9 +228,9 @@ impl<A: Acceptor> Shared<A> {
     }
 
     fn close_listener(&self) {
-        if let Some(listener) = lock(&self.listener).take() {
+        if let Some(mut listener) = lock(&self.listener).take() {
             // Closing does the same; the system may refuse what is no longer registered.
-            let _ = self.registry.deregister(&mut SourceFd(&listener.as_raw_fd()));
+            let _ = listener.deregister(&self.registry);
         }
     }
 
@@ -266,7 +266,10 @@ impl<A: Acceptor> Shared<A> {
         }
         state.clear();
         drop(state);
-        connections.values().for_each(|connection| connection.break_off());
+        for connection in connections.into_values() {
+            connection.break_off();
+            catch(|| drop(connection));
+        }
         self.close_listener();
     }
 }

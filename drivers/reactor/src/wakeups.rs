@@ -1,9 +1,43 @@
 //! How any thread has the poll return: for jobs that it left in the queue, and for connections that were woken.
 
-use crate::shared::{WAKER, lock};
+use crate::locks::lock;
+use crate::tokens::WAKER;
 use mio::{Registry, Token, Waker};
 use std::io;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Wake;
+
+/// Has the poll return because memory is short, after which the supervisor looks. Refusals may come by the thousand, so
+/// that only the first one since its last look wakes the poll.
+#[derive(Debug)]
+pub(crate) struct MemoryAlarm {
+    wakeups: Arc<Wakeups>,
+    is_raised: AtomicBool,
+}
+
+impl MemoryAlarm {
+    pub(crate) fn new(wakeups: Arc<Wakeups>) -> Self {
+        Self { wakeups, is_raised: AtomicBool::new(false) }
+    }
+
+    /// To be called before it is looked at what has happened.
+    pub(crate) fn lower(&self) {
+        self.is_raised.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Wake for MemoryAlarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_raised.swap(true, Ordering::SeqCst) {
+            self.wakeups.wake_poll();
+        }
+    }
+}
 
 /// The poll's waker, and the connections that it is woken for.
 ///

@@ -5,9 +5,12 @@
 //! a work takes long, the supervisor notices within two ticks and sends another worker to the poll. When every worker
 //! is at work it polls itself, and does everything but run more of it.
 
+use crate::locks::lock;
 use crate::machine::Acceptor;
-use crate::server::Ended;
-use crate::shared::{Job, LISTENER, SIGNALS, Shared, State, WAKER, lock};
+use crate::options::Ended;
+use crate::panics::catch;
+use crate::shared::{Job, Shared, State};
+use crate::tokens::{LISTENER, SIGNALS, WAKER};
 use mio::Events;
 use mio::event::Event;
 use std::io::ErrorKind;
@@ -50,9 +53,34 @@ impl Default for Tools {
     }
 }
 
+/// A worker thread in the server's count of them, also if it ends in a panic.
+struct Counted<'a, A: Acceptor> {
+    shared: &'a Shared<A>,
+    is_counted: bool,
+}
+
+impl<A: Acceptor> Counted<'_, A> {
+    /// The thread ends.
+    fn end(&mut self, state: &mut State<A::Machine>) {
+        self.is_counted = false;
+        state.threads -= 1;
+        self.shared.supervisor.notify_all();
+    }
+}
+
+impl<A: Acceptor> Drop for Counted<'_, A> {
+    fn drop(&mut self) {
+        if self.is_counted {
+            let mut state = lock(&self.shared.state);
+            self.end(&mut state);
+        }
+    }
+}
+
 impl<A: Acceptor> Shared<A> {
     /// A worker's life.
     pub(crate) fn work(self: Arc<Self>) {
+        let mut counted = Counted { shared: &self, is_counted: true };
         let mut tools = Tools::default();
         let mut state = lock(&self.state);
         while !state.runs && state.ended.is_none() {
@@ -62,7 +90,8 @@ impl<A: Acceptor> Shared<A> {
             if let Some(connection) = state.work.pop_front() {
                 state.begun += 1;
                 drop(state);
-                connection.serve(&self, &mut tools, true);
+                // Here a machine or what it gave may be dropped, which may panic.
+                catch(|| connection.serve(&self, &mut tools, true));
                 state = lock(&self.state);
             } else if state.polling && state.queue.is_empty() {
                 state.parked += 1;
@@ -77,8 +106,8 @@ impl<A: Acceptor> Shared<A> {
                 state = self.turn(state, &mut tools, None, true);
             }
         }
-        state.threads -= 1;
-        self.supervisor.notify_all();
+        // Under the lock under which the thread was found to be one too many.
+        counted.end(&mut state);
     }
 
     /// Does one job, or polls.
@@ -103,10 +132,10 @@ impl<A: Acceptor> Shared<A> {
             }
             drop(state);
             let began = Instant::now();
-            match job {
+            catch(|| match job {
                 Job::Accept => self.accept(),
                 Job::Serve(connection) => connection.serve(self, tools, may_run),
-            }
+            });
             tools.job_cost = (tools.job_cost * 7 + began.elapsed().min(COST_CAP)) / 8;
             return lock(&self.state);
         }

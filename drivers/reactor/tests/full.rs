@@ -1,5 +1,6 @@
 //! What happens when a server has as many connections as it may: who gives way, who does not, and that callers come
 //! to be served.
+#![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
 mod lines;
 mod running;

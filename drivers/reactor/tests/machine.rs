@@ -1,4 +1,5 @@
 //! That the event loop carries another protocol than vgi-rpc: its phases, timeouts, last words, and a drain.
+#![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
 mod lines;
 mod running;
@@ -39,6 +40,7 @@ fn requests_are_answered_whole_in_pieces_and_ahead() {
     assert_eq!(client.rest(), "");
 }
 
+#[cfg(unix)]
 #[test]
 fn machines_know_where_their_connection_comes_from() {
     let running = Running::new(options(|_| {}));
@@ -262,6 +264,29 @@ fn a_panic_costs_its_connection_and_nothing_else() {
     handle.stop();
     assert_eq!(running.join(), Ended::Stopped);
     until("its threads end", || handle.threads() == 0);
+}
+
+#[test]
+fn a_destructor_that_panics_costs_its_connection_and_nothing_else() {
+    let mut options = options(|_| {});
+    options.threads = 1;
+    let running = Running::new(options);
+    let left = running.connect();
+    running.world.drops_panic.store(true, Ordering::SeqCst);
+    for _ in 0..4 {
+        assert_eq!(running.connect().ask("echo on"), "on\n");
+        assert_eq!(running.connect().ask("quit"), "bye\n");
+        // Dropped when its work ends, which nobody waits for.
+        running.connect().send("echo unread\n");
+    }
+    until("they are gone", || running.handle.connections() == 1);
+    assert_eq!(running.connect().ask("echo on"), "on\n");
+    assert_eq!(running.handle.threads(), 1);
+    let handle = running.handle.clone();
+    handle.stop();
+    assert_eq!(running.join(), Ended::Stopped);
+    until("its threads end", || handle.threads() == 0);
+    drop(left);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Machines that wait for a wake-up: it is never lost, costs nothing until it comes, and does not come for ever.
+#![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
 mod lines;
 mod running;
@@ -7,6 +8,7 @@ use lines::{PATIENCE, Told};
 use running::{Client, Running, options, until};
 use std::io::ErrorKind;
 use std::net::Shutdown;
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -279,6 +281,7 @@ fn connections_that_wait_do_not_give_way() {
     assert_eq!(second.line(), "woken\n");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_peer_that_hangs_up_ends_its_wait() {
     let path = std::env::temp_dir().join(format!("vgi-rpc-reactor-wait-{}.sock", std::process::id()));

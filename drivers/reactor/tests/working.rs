@@ -1,4 +1,5 @@
 //! What happens to a connection while its work is out: it is served all the same, and its end does not wait.
+#![cfg_attr(not(unix), allow(unused_imports, reason = "some tests are for Unix"))]
 
 mod lines;
 mod running;
@@ -8,6 +9,7 @@ use running::{Running, options, until};
 use rustix::net::sockopt::set_socket_linger;
 use std::io::{Read, Write};
 use std::net::Shutdown;
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +18,7 @@ use std::time::{Duration, Instant};
 use vgi_rpc_reactor::{Ended, Listener, Timeout};
 
 /// A unix socket's server.
+#[cfg(unix)]
 fn on_unix(name: &str) -> (Running, PathBuf) {
     let path = std::env::temp_dir().join(format!("vgi-rpc-reactor-{name}-{}.sock", std::process::id()));
     (Running::on(Listener::unix(&path).unwrap(), options(|_| {})), path)
@@ -100,6 +103,7 @@ fn a_peer_that_does_not_read_is_given_up_while_its_work_is_out() {
     until("it is gone", || running.world.machines.load(Ordering::SeqCst) == 0);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_peer_that_hangs_up_takes_its_machine_with_it() {
     let (running, path) = on_unix("hang-up");
@@ -119,6 +123,7 @@ fn a_peer_that_hangs_up_takes_its_machine_with_it() {
     assert_eq!(said, "on\nbye\n");
 }
 
+#[cfg(unix)]
 #[test]
 fn work_whose_peer_was_gone_before_it_began_is_run() {
     let (running, path) = on_unix("gone");
@@ -157,6 +162,7 @@ fn output_that_cannot_be_sent_is_a_hang_up() {
     assert_eq!(running.world.hung_up.load(Ordering::SeqCst), 1);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_peer_that_only_stops_sending_gets_its_answer() {
     let (on_unix, path) = on_unix("half");
@@ -215,6 +221,7 @@ fn machines_end_with_their_server_though_their_work_runs_on() {
 }
 
 /// A client that asks for several things, reads some of the answers, and leaves.
+#[cfg(unix)]
 fn come_and_go(path: &Path, random: &mut u64) {
     let mut next = |below: u64| {
         *random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -236,6 +243,7 @@ fn come_and_go(path: &Path, random: &mut u64) {
     thread::sleep(Duration::from_micros(next(3) * 50));
 }
 
+#[cfg(unix)]
 #[test]
 fn clients_that_leave_at_any_time_leave_nothing_behind() {
     let (running, path) = on_unix("leave");

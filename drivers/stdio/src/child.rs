@@ -1,12 +1,12 @@
 //! A worker as a child process: its stdin and stdout are the connection, its stderr passes through.
 
+use crate::child_pipes::{Input, Output};
 use crate::opening::Opening;
-use crate::pipe;
+use std::error::Error;
 use std::io::{self, ErrorKind, IoSlice};
-use std::process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{self, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-use vgi_rpc_client::pipes::{is_quiet, set_nonblocking};
 use vgi_rpc_client::{Client, Direction, Patience, Timeouts, Transport};
 use vgi_rpc_protocol::{Limits, OneLine};
 
@@ -36,6 +36,16 @@ pub fn spawn_with(command: Command, timeouts: Timeouts) -> io::Result<Client> {
     Ok(Client::new(child, Limits::default()))
 }
 
+/// A worker process that has ended. It is the cause of the [`CallError::Transport`](crate::CallError::Transport) of a call
+/// during which it did, and of the error of [`Client::close`] if it did not end with status 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the worker ended ({status})")]
+#[non_exhaustive]
+pub struct WorkerEnded {
+    /// How it ended.
+    pub status: ExitStatus,
+}
+
 /// A worker process. Dropping it closes its input, waits for its end, and kills it if that takes too long.
 ///
 /// If the first bytes that it writes are not a message, a call fails with
@@ -44,8 +54,8 @@ pub fn spawn_with(command: Command, timeouts: Timeouts) -> io::Result<Client> {
 pub struct Child {
     process: process::Child,
     /// `None` once closed.
-    input: Option<ChildStdin>,
-    output: ChildStdout,
+    input: Option<Input>,
+    output: Output,
     opening: Opening,
     patience: Patience,
     grace: Duration,
@@ -65,14 +75,10 @@ impl Child {
         let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
             return Err(io::Error::other("the child's pipes are missing"));
         };
-        pipe::enlarge(&input);
-        pipe::enlarge(&output);
-        set_nonblocking(&input)?;
-        set_nonblocking(&output)?;
         Ok(Self {
             process,
-            input: Some(input),
-            output,
+            input: Some(Input::new(input)?),
+            output: Output::new(output)?,
             opening: Opening::default(),
             patience: Patience::default(),
             grace: GRACE,
@@ -123,38 +129,41 @@ impl Child {
 
 impl Transport for Child {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.patience.read(&mut self.output, buffer)?;
+        let count = self.output.read(&mut self.patience, buffer)?;
         self.opening.check(buffer, count)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.input {
-            Some(input) => self.patience.write_vectored(input, slices),
+            Some(input) => input.write_vectored(&mut self.patience, slices),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 
     fn is_quiet(&mut self) -> io::Result<bool> {
         // Text in place of the first message is quoted by the read that finds it.
-        if self.opening.is_due() { Ok(true) } else { is_quiet(&self.output) }
+        if self.opening.is_due() { Ok(true) } else { self.output.is_quiet() }
     }
 
     /// The process has as long to end as it would have had to answer, and no longer than the grace.
-    fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+    fn ended(&mut self) -> Box<dyn Error + Send + Sync> {
         let left = self.patience.next(Direction::Read).unwrap_or(Some(Duration::ZERO));
         let time = left.map_or(self.grace, |left| left.max(MOMENT).min(self.grace));
-        let status = self.wait(time)?;
-        if status.is_none() {
-            self.kill()?;
-            let text =
-                format!("the worker closed its output and had not ended {time:?} later; it was killed");
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, text));
-        }
-        Ok(status)
+        let ended = self.wait(time).and_then(|status| match status {
+            Some(status) => Ok(WorkerEnded { status }.into()),
+            None => {
+                self.kill()?;
+                let text =
+                    format!("the worker closed its output and had not ended {time:?} later; it was killed");
+                Err(io::Error::new(ErrorKind::UnexpectedEof, text))
+            }
+        });
+        ended.unwrap_or_else(Into::into)
     }
 
-    fn close(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.wait_or_kill().map(Some)
+    fn close(&mut self) -> io::Result<()> {
+        let status = self.wait_or_kill()?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(WorkerEnded { status })) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! vgi-rpc over pipes, blocking: a serve loop on stdin and stdout, and a client that spawns a worker.
 //!
-//! The protocol is `vgi-rpc-protocol`'s; this crate moves its bytes and runs its work on the calling thread.
+//! The protocol is `vgi-rpc-protocol`'s and the serve loop is `vgi-rpc-blocking`'s, which runs handlers on the calling
+//! thread; this crate adds what a process needs.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -15,17 +16,35 @@
 //! ```
 //!
 //! While [`serve_stdio`] runs, `println!` and child processes of the worker reach stderr and not the connection. The
-//! client's side is [`spawn`].
+//! client's side is [`spawn`]. It works on Unix and on Windows, where each pipe to a child process takes a thread.
+//!
+//! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`.
 
-// The files: `serve` is the serve loop, `standard` this process's stdin and stdout, `pipe` what is read and written;
-// `child` is a worker as a child process, `opening` what its first bytes tell.
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `serve`, `error` | serving, and why it ends |
+// | `standard` | this process's stdin and stdout; Windows has a file of its own |
+// | `pipe` | a descriptor that is read or written, on Unix |
+// | `child` | a worker as a child process |
+// | `child_pipes` | the pipes to it; Windows has a file of its own |
+// | `opening` | what its first bytes tell |
+
 mod child;
+#[cfg_attr(windows, path = "child_pipes_windows.rs")]
+mod child_pipes;
+mod error;
 mod opening;
+#[cfg(unix)]
 mod pipe;
 mod serve;
-mod shared;
+#[cfg_attr(windows, path = "standard_windows.rs")]
 mod standard;
 
-pub use child::{Child, spawn, spawn_with};
-pub use serve::{ServeError, Server, serve, serve_stdio};
-pub use vgi_rpc_client::{CallError, Client, Method, Remote, Stream, Timeouts, Transport};
+pub use child::{Child, WorkerEnded, spawn, spawn_with};
+pub use error::ServeError;
+pub use serve::{Server, serve, serve_stdio};
+pub use vgi_rpc_client::{
+    CallError, Client, Method, Remote, RetryPolicy, Stream, Timeouts, Transport, TransportError,
+};

@@ -1,8 +1,8 @@
 //! This process's stdin and stdout, taken over for a connection: the connection has descriptors of its own, and nothing
 //! else in the process can reach it.
 
+use crate::error::ServeError;
 use crate::pipe::{self, Pipe};
-use crate::serve::ServeError;
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,7 +14,7 @@ use std::path::Path;
 /// child processes: `println!`, a C library or a grandchild cannot damage the connection, nor take bytes from it.
 ///
 /// # Errors
-/// [`ServeError::Closed`] when one of them was closed when the process started; [`ServeError::Io`] when the system has no
+/// [`ServeError::Closed`] when one of them was closed when the process started; [`ServeError::Setup`] when the system has no
 /// descriptor left.
 pub(crate) fn take_over() -> Result<(Pipe, Pipe), ServeError> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;

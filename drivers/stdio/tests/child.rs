@@ -2,6 +2,9 @@
 //! before it serves must be nothing but frames, so the usual test harness, which prints there, is off and a few lines stand
 //! in for it.
 
+#[cfg(unix)]
+#[path = "child/descriptors.rs"]
+mod descriptors;
 #[path = "child/standard.rs"]
 mod standard;
 
@@ -18,7 +21,9 @@ use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
-use vgi_rpc_stdio::{CallError, Child, Client, Remote, Timeouts, serve_stdio, spawn, spawn_with};
+use vgi_rpc_stdio::{
+    CallError, Child, Client, Remote, Timeouts, WorkerEnded, serve_stdio, spawn, spawn_with,
+};
 
 const TESTS: &[(&str, fn())] = &[
     ("a unary call gives its result and its logs", unary_and_logs),
@@ -32,10 +37,14 @@ const TESTS: &[(&str, fn())] = &[
     ("a dead worker is a typed error with its status", dead_worker),
     ("a worker that never was is an I/O error", missing_program),
     ("close waits for the worker and says how it ended", close),
+    #[cfg(unix)]
     ("a dropped client reaps its worker", reaped),
+    #[cfg(unix)]
     ("a worker that does not end is killed", killed),
+    #[cfg(unix)]
     ("a worker that closes its output and lives on is named as that, in time", closed_output),
     ("a grace beyond what a clock can express never passes", endless_grace),
+    #[cfg(unix)]
     ("SIGTERM and SIGINT end a busy worker at once and cleanly", signals),
     ("a closed pipe is a quiet end, wherever it comes", closed_pipes),
     ("garbage is answered before the end", garbage),
@@ -43,12 +52,17 @@ const TESTS: &[(&str, fn())] = &[
     ("a worker that ends without the end marker has given its result, and never all outputs", unfinished),
     ("a worker that does not answer in time is given up", silent_worker),
     ("what handlers and their children print goes to stderr", standard::prints),
+    #[cfg(unix)]
     ("what handlers and their children read is empty", standard::reads),
     ("a worker that writes text is named, with its text", standard::text_of_a_worker),
-    ("non-blocking input is waited for", standard::non_blocking_input),
-    ("non-blocking output is waited for", standard::non_blocking_output),
-    ("a closed stdin or stdout is an error that names it", standard::closed),
-    ("a null device that is meant is no error", standard::redirected),
+    #[cfg(unix)]
+    ("non-blocking input is waited for", descriptors::non_blocking_input),
+    #[cfg(unix)]
+    ("non-blocking output is waited for", descriptors::non_blocking_output),
+    #[cfg(unix)]
+    ("a closed stdin or stdout is an error that names it", descriptors::closed),
+    #[cfg(unix)]
+    ("a null device that is meant is no error", descriptors::redirected),
 ];
 
 fn main() {
@@ -113,7 +127,8 @@ fn service() -> Service {
         }),
         Method::new("print").returns(DataType::Int64).unary(|_, _| {
             println!("printed by a handler");
-            let child = Command::new("sh").args(["-c", "echo printed by a child"]).status();
+            let (shell, option) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
+            let child = Command::new(shell).args([option, "echo printed by a child"]).status();
             Ok(i64::from(
                 child.map_err(|error| RpcError::runtime_error(error.to_string()))?.code().unwrap_or(-1),
             ))
@@ -300,14 +315,17 @@ fn large_body() {
 
 fn dead_worker() {
     let mut client = client();
-    for reached in [true, false] {
-        match client.unary(&remote().method("die"), &none()).unwrap_err() {
-            CallError::WorkerGone { status, sent } => {
-                assert_eq!((status.unwrap().code(), sent), (Some(3), reached));
-            }
-            other => panic!("{other}"),
-        }
-    }
+    let error = client.unary(&remote().method("die"), &none()).unwrap_err();
+    let CallError::Transport(failure) = &error else { panic!("{error}") };
+    assert!(failure.may_have_reached_server() && !failure.client_is_usable());
+    let ended: &WorkerEnded = error.transport_cause().unwrap();
+    assert_eq!(ended.status.code(), Some(3));
+    assert_eq!(error.to_string(), "the worker ended (exit status: 3)");
+    let again = client.unary(&remote().method("die"), &none()).unwrap_err();
+    let CallError::Transport(again) = again else { panic!("{again}") };
+    assert!(!again.may_have_reached_server() && again.downcast_ref::<WorkerEnded>().is_some());
+    let error = client.close().unwrap_err();
+    assert!(error.get_ref().unwrap().is::<WorkerEnded>(), "{error}");
 }
 
 fn missing_program() {
@@ -319,9 +337,10 @@ fn missing_program() {
 fn close() {
     let mut client = client();
     assert_usable(&mut client);
-    assert!(client.close().unwrap().unwrap().success());
+    client.close().unwrap();
 }
 
+#[cfg(unix)]
 fn reaped() {
     let child = Child::spawn(worker()).unwrap();
     let id = child.id();
@@ -331,6 +350,7 @@ fn reaped() {
     assert!(!is_process(id), "the worker is gone, zombie included");
 }
 
+#[cfg(unix)]
 fn killed() {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("stubborn");
@@ -342,18 +362,19 @@ fn killed() {
     assert!(!is_process(id));
 }
 
+#[cfg(unix)]
 fn closed_output() {
     let mut command = Command::new("sh");
     command.args(["-c", "exec >&-; exec sleep 60"]);
     let begun = Instant::now();
     let mut client = spawn_with(command, Timeouts::default().read(Duration::from_millis(300))).unwrap();
     let error = client.unary(&remote().method("nothing"), &none()).unwrap_err();
-    let CallError::Transport { error: source, .. } = &error else { panic!("{error}") };
-    assert_eq!(source.kind(), std::io::ErrorKind::UnexpectedEof);
+    let CallError::Transport(failure) = &error else { panic!("{error}") };
+    assert_eq!(failure.io_kind(), Some(std::io::ErrorKind::UnexpectedEof));
     assert!(error.to_string().contains("closed its output and had not ended"), "{error}");
     // Its end is not waited for again.
     let again = client.unary(&remote().method("nothing"), &none()).unwrap_err();
-    assert!(matches!(again, CallError::Unusable { .. }), "{again}");
+    assert!(matches!(&again, CallError::Transport(error) if !error.may_have_reached_server()), "{again}");
     drop(client);
     assert!(begun.elapsed() < Duration::from_secs(4), "took {:?}", begun.elapsed());
 }
@@ -363,15 +384,17 @@ fn endless_grace() {
     child.set_grace(Duration::MAX);
     let mut client = Client::new(child, Default::default());
     assert_usable(&mut client);
-    assert!(client.close().unwrap().unwrap().success());
+    client.close().unwrap();
 }
 
 /// Signal 0 finds a process, a zombie too.
+#[cfg(unix)]
 fn is_process(id: u32) -> bool {
     let found = Command::new("sh").args(["-c", &format!("kill -0 {id}")]).stderr(Stdio::null()).status();
     found.unwrap().success()
 }
 
+#[cfg(unix)]
 fn signals() {
     for signal in ["TERM", "INT"] {
         let mut child = raw_worker();
@@ -439,7 +462,7 @@ fn unfinished() {
     let mut stream = client.stream(&remote.method("count"), &none()).unwrap();
     assert_eq!(number(&stream.next().unwrap().unwrap()), 7);
     let error = stream.next().unwrap().unwrap_err();
-    assert!(matches!(error, CallError::WorkerGone { .. }), "{error}");
+    assert!(error.transport_cause::<WorkerEnded>().is_some(), "{error}");
 }
 
 fn silent_worker() {
@@ -451,8 +474,8 @@ fn silent_worker() {
     let mut client = Client::new(child, Default::default()).check_kinds(false);
     let begun = Instant::now();
     let error = client.unary(&remote().method("nothing"), &none()).unwrap_err();
-    let CallError::Transport { error: source, .. } = error else { panic!("{error}") };
-    assert_eq!(source.kind(), std::io::ErrorKind::TimedOut);
+    let CallError::Transport(failure) = error else { panic!("{error}") };
+    assert_eq!(failure.io_kind(), Some(std::io::ErrorKind::TimedOut));
     assert!(begun.elapsed() < Duration::from_secs(20));
     let mut client =
         spawn_with(worker(), Timeouts::default().read(Duration::MAX).call(Duration::MAX)).unwrap();

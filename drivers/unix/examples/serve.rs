@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::new(service).end_on_signals(true).max_connections(0);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let bound = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        #[cfg(unix)]
         ["--unix", path] => server.bind_unix(path)?,
         ["--tcp", address] => server.bind_tcp(address)?,
         _ => return Err("expected --unix PATH or --tcp [HOST:]PORT".into()),

@@ -1,32 +1,29 @@
 //! Blocking clients over unix and TCP sockets.
 
-use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size, set_socket_timeout};
-use rustix::net::{
-    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, socket_with,
-};
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
+#[cfg(unix)]
 use std::path::Path;
-use std::process::ExitStatus;
 use std::time::Duration;
 use vgi_rpc_client::{Client, Direction, Patience, Timeouts, Transport};
 use vgi_rpc_protocol::{Limits, OneLine};
-use vgi_rpc_reactor::resolve;
+use vgi_rpc_transfer::resolve;
 
 /// Output that the kernel is asked to hold per unix connection; it may give less.
+#[cfg(unix)]
 const SEND_BYTES: usize = 1 << 20;
 
 /// How long connecting may take, unless set.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Connects to an AF_UNIX socket with default options.
+/// Connects to an AF_UNIX socket with default options. Only on Unix.
 ///
 /// # Errors
 /// As for [`ConnectOptions::unix`].
+#[cfg(unix)]
 pub fn connect_unix(path: impl AsRef<Path>) -> io::Result<Client> {
     ConnectOptions::default().unix(path)
 }
@@ -81,16 +78,20 @@ impl ConnectOptions {
         self
     }
 
-    /// Connects to an AF_UNIX socket.
+    /// Connects to an AF_UNIX socket. Only on Unix.
     ///
     /// # Errors
     /// When nobody listens there, or within the timeout nobody accepts. The error names the path.
+    #[cfg(unix)]
     pub fn unix(&self, path: impl AsRef<Path>) -> io::Result<Client> {
         let path = path.as_ref();
         self.connect_unix(path).map_err(|error| named(path.display(), &error))
     }
 
+    #[cfg(unix)]
     fn connect_unix(&self, path: &Path) -> io::Result<Client> {
+        use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size, set_socket_timeout};
+        use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
         let address = SocketAddrUnix::new(path)?;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         // A connect waits for room in the backlog for as long as a send may wait.
@@ -131,29 +132,22 @@ impl ConnectOptions {
     }
 
     fn client(&self, socket: Socket) -> io::Result<Client> {
-        let connection = Connection { socket, patience: Patience::new(self.timeouts), limited: None };
-        Ok(Client::new(connection, self.limits.clone()))
+        let transport = SocketTransport { socket, patience: Patience::new(self.timeouts), limited: None };
+        Ok(Client::new(transport, self.limits.clone()))
     }
 }
 
 #[derive(Debug)]
 enum Socket {
+    #[cfg(unix)]
     Unix(UnixStream),
     Tcp(TcpStream),
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Unix(socket) => socket.as_fd(),
-            Self::Tcp(socket) => socket.as_fd(),
-        }
-    }
 }
 
 impl Socket {
     fn set_timeouts(&self, timeout: Option<Duration>) -> io::Result<()> {
         match self {
+            #[cfg(unix)]
             Self::Unix(socket) => {
                 socket.set_read_timeout(timeout)?;
                 socket.set_write_timeout(timeout)
@@ -164,18 +158,43 @@ impl Socket {
             }
         }
     }
+
+    /// Whether a read would find nothing now: neither bytes nor the end.
+    #[cfg(unix)]
+    fn is_quiet(&self) -> io::Result<bool> {
+        use rustix::net::{RecvFlags, recv};
+        let mut byte = [0];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let received = rustix::io::retry_on_intr(|| match self {
+            Self::Unix(socket) => recv(socket, &mut byte, flags),
+            Self::Tcp(socket) => recv(socket, &mut byte, flags),
+        });
+        // An end or an error is seen by the read that follows.
+        Ok(matches!(received, Err(rustix::io::Errno::AGAIN)))
+    }
+
+    /// Whether a read would find nothing now: neither bytes nor the end.
+    #[cfg(windows)]
+    fn is_quiet(&self) -> io::Result<bool> {
+        let Self::Tcp(socket) = self;
+        socket.set_nonblocking(true)?;
+        let peeked = socket.peek(&mut [0]);
+        socket.set_nonblocking(false)?;
+        // An end or an error is seen by the read that follows.
+        Ok(matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock))
+    }
 }
 
 /// A connected socket with its timeouts.
 #[derive(Debug)]
-struct Connection {
+struct SocketTransport {
     socket: Socket,
     patience: Patience,
     /// The timeout that the socket has, once one was set.
     limited: Option<Option<Duration>>,
 }
 
-impl Connection {
+impl SocketTransport {
     /// Brings the socket's timeouts to what the next step may take.
     fn limit(&mut self, direction: Direction) -> io::Result<()> {
         let timeout = self.patience.next(direction)?.map(at_least);
@@ -187,10 +206,11 @@ impl Connection {
     }
 }
 
-impl Transport for Connection {
+impl Transport for SocketTransport {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.limit(Direction::Read)?;
         let read = match &mut self.socket {
+            #[cfg(unix)]
             Socket::Unix(socket) => socket.read(buffer),
             Socket::Tcp(socket) => socket.read(buffer),
         };
@@ -200,6 +220,7 @@ impl Transport for Connection {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.limit(Direction::Write)?;
         let written = match &mut self.socket {
+            #[cfg(unix)]
             Socket::Unix(socket) => socket.write_vectored(slices),
             Socket::Tcp(socket) => socket.write_vectored(slices),
         };
@@ -207,21 +228,18 @@ impl Transport for Connection {
     }
 
     fn is_quiet(&mut self) -> io::Result<bool> {
-        let mut byte = [0];
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let received = rustix::io::retry_on_intr(|| recv(&self.socket, &mut byte, flags));
-        // An end or an error is seen by the read that follows.
-        Ok(matches!(received, Err(Errno::AGAIN)))
+        self.socket.is_quiet()
     }
 
-    fn close(&mut self) -> io::Result<Option<ExitStatus>> {
+    fn close(&mut self) -> io::Result<()> {
         let closed = match &self.socket {
+            #[cfg(unix)]
             Socket::Unix(socket) => socket.shutdown(Shutdown::Both),
             Socket::Tcp(socket) => socket.shutdown(Shutdown::Both),
         };
         match closed {
             Err(error) if error.kind() != ErrorKind::NotConnected => Err(error),
-            _ => Ok(None),
+            _ => Ok(()),
         }
     }
 }
@@ -236,10 +254,12 @@ fn at_least(timeout: Duration) -> Duration {
     timeout.max(Duration::from_micros(1))
 }
 
-/// What a socket says when its timeout passes, put as what it means.
+/// What a socket says when its timeout passes, put as what it means. Windows says `TimedOut`, without what it was doing.
 fn timed_out(error: io::Error, doing: &str) -> io::Error {
     match error.kind() {
-        ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, format!("timed out {doing}")),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            io::Error::new(ErrorKind::TimedOut, format!("timed out {doing}"))
+        }
         _ => error,
     }
 }

@@ -1,7 +1,7 @@
 //! vgi-rpc over unix and TCP sockets: a server on a mio event loop, and blocking clients.
 //!
 //! The protocol is `vgi-rpc-protocol`'s, the event loop and its threads are `vgi-rpc-reactor`'s; this crate puts the
-//! one on the other.
+//! one on the other. On Windows there are TCP sockets only.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -30,6 +30,8 @@
 //! #     arrow_array::RecordBatch::try_new_with_options(batch.schema(), vec![], &options)
 //! # }
 //! ```
+//!
+//! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`.
 
 // Where things are:
 //
@@ -41,9 +43,14 @@
 mod client;
 mod server;
 
-pub use client::{ConnectOptions, connect_tcp, connect_unix};
+#[cfg(unix)]
+pub use client::connect_unix;
+pub use client::{ConnectOptions, connect_tcp};
 pub use server::{Bound, Server, ServerError};
 pub use vgi_rpc_client::{
-    CallError, CallShape, Client, Method, Remote, Stream, Timeouts, Transport, WrongKind,
+    CallError, CallShape, Client, Method, Remote, RetryPolicy, ServerGone, Stream, Timeouts, Transport,
+    TransportError, WrongKind,
 };
-pub use vgi_rpc_reactor::{Address, Ended, Handle, SocketFileError};
+#[cfg(unix)]
+pub use vgi_rpc_reactor::SocketFileError;
+pub use vgi_rpc_reactor::{Address, Ended, Handle};

@@ -1,5 +1,6 @@
 //! Calls whose client was lost, or broke the protocol: each leaves one line in the access log, which says so. And what a
 //! peer that stalls is told.
+#![cfg(unix)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Calls over both transports, and connections that must not hold one another up.
+#![cfg(unix)]
 
 mod common;
 
@@ -11,6 +12,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+use vgi_rpc_protocol::ipc::Metadata;
+use vgi_rpc_protocol::service::MethodKind;
 use vgi_rpc_unix::{Address, CallError, ConnectOptions, Server};
 
 fn both(test: impl Fn(&Running)) {
@@ -55,6 +58,44 @@ fn every_kind_of_call_works_over_both() {
         assert!(matches!(call(&mut client, "absent"), Err(CallError::Rpc(_))));
         client.stream(&remote().method("negate"), &nothing()).unwrap().cancel().unwrap();
         assert_eq!(greet(&mut client, "again").unwrap(), "Hello, again!");
+    });
+}
+
+#[test]
+fn the_callers_request_id_is_kept_and_there_always_is_one() {
+    both(|server| {
+        let mut client = server.connect();
+        let remote = remote();
+        let mut id_of = |metadata: Metadata| {
+            let error = client.unary(&remote.method("fail").with_metadata(metadata), &nothing()).unwrap_err();
+            match error {
+                CallError::Rpc(error) => error.request_id().to_owned(),
+                error => panic!("{error}"),
+            }
+        };
+        assert_eq!(id_of([("vgi_rpc.request_id", "mine")].into_iter().collect()), "mine");
+        assert!(!id_of(Metadata::new()).is_empty());
+    });
+}
+
+#[test]
+fn a_server_is_asked_about_itself() {
+    both(|server| {
+        let mut client = server.connect();
+        let list = client.protocols().unwrap();
+        let names: Vec<_> = list.protocols.iter().map(|summary| summary.protocol.as_str()).collect();
+        assert_eq!(names, ["test.Unix.v1", "vgi_rpc.Reflection.v1"]);
+        let description = client.describe("test.Unix.v1").unwrap();
+        assert_eq!(description.summary, list.protocols[0]);
+        let greet = description.methods.iter().find(|method| method.name == "greet").unwrap();
+        assert_eq!((greet.kind, greet.result.is_some()), (MethodKind::Unary, true));
+        let error = client.describe("test.Absent.v1").unwrap_err();
+        assert!(matches!(&error, CallError::Rpc(_)), "{error}");
+        let to = row("to", Arc::new(Int64Array::from(vec![2])));
+        let remote = remote();
+        let mut stream = client.stream(&remote.method("count"), &to).unwrap();
+        stream.next().unwrap().unwrap();
+        assert_eq!(stream.resume_token(), None, "a stream ends with its connection");
     });
 }
 
@@ -264,7 +305,7 @@ fn clients_do_not_wait_longer_than_asked() {
             greet(&mut client, "quick").unwrap();
         }
         match call(&mut client, "wait") {
-            Err(CallError::Transport { error, .. }) => assert_eq!(error.kind(), ErrorKind::TimedOut),
+            Err(CallError::Transport(error)) => assert_eq!(error.io_kind(), Some(ErrorKind::TimedOut)),
             other => panic!("expected a timeout, got {other:?}"),
         }
     }

@@ -1,4 +1,5 @@
 //! Calls that ask the outside world before they run, on servers whose handlers and effects have one thread each.
+#![cfg(unix)]
 
 mod common;
 

@@ -1,11 +1,12 @@
 //! What the errors of clients and servers print: each cause once, and a peer's text in one line.
+#![cfg(unix)]
 
 use std::error::Error;
 use std::io;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{CommandError, ConnectionError};
 use vgi_rpc_reactor::BindError;
-use vgi_rpc_unix::{CallError, ServerError, SocketFileError};
+use vgi_rpc_unix::{CallError, ServerError, SocketFileError, TransportError};
 
 fn cause() -> io::Error {
     io::Error::other("the cause\u{1b}[2J")
@@ -28,7 +29,7 @@ fn an_error_and_its_sources_say_each_thing_once() {
         Box::new(ServerError::Start(rpc())),
         Box::new(ServerError::from(io::Error::other("the cause"))),
         Box::new(CallError::from(rpc())),
-        Box::new(CallError::Transport { error: cause(), sent: true }),
+        Box::new(CallError::from(TransportError::new(cause()))),
         Box::new(CallError::Unusable { reason: CallError::from(rpc()).to_string() }),
         Box::new(CallError::from(protocol())),
         Box::new(CallError::from(misuse())),

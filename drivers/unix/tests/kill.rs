@@ -1,4 +1,5 @@
 //! Processes that are killed in the middle of what they do: the other side notices, and goes on.
+#![cfg(unix)]
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use vgi_rpc_unix::{CallError, Client};
+use vgi_rpc_unix::{CallError, Client, ServerGone};
 
 /// Servers that are killed over each transport.
 const SERVERS: usize = 20;
@@ -117,7 +118,8 @@ fn kill_servers(place: &Place, mut random: Random) {
             let mut client = join(client);
             // It is of no more use, and says at once that the next call did not get anywhere.
             let next = greet(&mut client, "anybody?");
-            assert!(matches!(next, Err(CallError::WorkerGone { sent: false, .. })), "{next:?}");
+            let Err(CallError::Transport(error)) = next else { panic!("{next:?}") };
+            assert!(!error.may_have_reached_server() && error.downcast_ref() == Some(&ServerGone));
         }
         if let Place::Unix(path) = &place {
             assert!(path.exists(), "nobody was left to remove the socket file");
@@ -131,7 +133,7 @@ fn call_until_gone(mut client: Client, mut random: Random, calls: &AtomicUsize) 
     loop {
         match step(&mut client, &mut random) {
             Ok(()) => calls.fetch_add(1, Ordering::AcqRel),
-            Err(CallError::WorkerGone { status: None, .. }) => return client,
+            Err(error) if error.transport_cause() == Some(&ServerGone) => return client,
             Err(other) => panic!("expected that the server is gone, got {other:?}"),
         };
     }

@@ -1,4 +1,5 @@
 //! How a server begins, what it survives, and how it ends.
+#![cfg(unix)]
 
 mod common;
 
@@ -10,7 +11,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::{Duration, Instant};
-use vgi_rpc_unix::{Address, CallError, Ended, Server, ServerError, SocketFileError};
+use vgi_rpc_unix::{Address, CallError, Ended, Server, ServerError, ServerGone, SocketFileError};
 
 fn server() -> Server {
     Server::new(service(&Gate::default()))
@@ -201,7 +202,7 @@ fn a_drain_lets_calls_end_and_closes_the_rest() {
     let path = running.path();
     running.handle.drain(PATIENCE);
     until("the idle connection is closed", || running.handle.connections() == 1);
-    assert!(matches!(greet(&mut idle, "late"), Err(CallError::WorkerGone { .. })));
+    assert_eq!(greet(&mut idle, "late").unwrap_err().transport_cause(), Some(&ServerGone));
     assert!(!path.exists());
     assert!(std::os::unix::net::UnixStream::connect(&path).is_err());
     gate.open();
@@ -218,7 +219,7 @@ fn a_drain_ends_at_its_deadline() {
     gate.wait_for(1);
     running.handle.drain(Duration::from_millis(200));
     assert_eq!(running.join(), Ended::DrainTimedOut);
-    assert!(matches!(call.join().unwrap(), Err(CallError::WorkerGone { .. })));
+    assert_eq!(call.join().unwrap().unwrap_err().transport_cause(), Some(&ServerGone));
     gate.open();
 }
 
@@ -263,7 +264,7 @@ fn a_connect_times_out_when_nobody_accepts() {
     let options = vgi_rpc_unix::ConnectOptions::default().read_timeout(Duration::from_millis(100));
     let mut client = options.unix(&path).unwrap();
     match greet(&mut client, "nobody") {
-        Err(CallError::Transport { error, .. }) => assert_eq!(error.kind(), ErrorKind::TimedOut),
+        Err(CallError::Transport(error)) => assert_eq!(error.io_kind(), Some(ErrorKind::TimedOut)),
         other => panic!("expected a timeout, got {other:?}"),
     }
     drop(bound);

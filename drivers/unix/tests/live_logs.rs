@@ -1,4 +1,5 @@
 //! Logs of unary handlers, which are sent while the handler runs.
+#![cfg(unix)]
 
 mod common;
 
@@ -9,18 +10,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_protocol::client::Event;
+use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 use vgi_rpc_protocol::wire::log::LogMessage;
 
 const MANY: usize = 10_000;
 const BURST: usize = 1000;
+const FLOOD: usize = 200_000;
 /// A line of `many`, without its number.
 const LINE: &str = "a line of a handler that has a great deal to say, and says it all at once, number";
 
-/// `burst` logs many lines at once before the gate, and one behind it; `talk` logs before and after the gate; `many` logs 10,000 lines; `go_on` logs until the gate is open, and then counts
+/// `flood` logs far more than there is room for, and counts itself as `ended`; `burst` logs many lines at once before the gate, and one behind it; `talk` logs before and after the gate; `many` logs 10,000 lines; `go_on` logs until the gate is open, and then counts
 /// itself as `ended`.
 fn talking(gate: &Gate, ended: &Arc<AtomicUsize>) -> Arc<Service> {
     let (talks, bursts, goes_on, ended) = (gate.clone(), gate.clone(), gate.clone(), ended.clone());
+    let floods = ended.clone();
     let protocol = Protocol::new("test.Unix.v1").methods([
         Method::new("talk").unary(move |_, context| {
             context.log(LogMessage::info("first"));
@@ -50,6 +54,11 @@ fn talking(gate: &Gate, ended: &Arc<AtomicUsize>) -> Arc<Service> {
                 context.log(LogMessage::info(format!("{number}")));
             }
             ended.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }),
+        Method::new("flood").unary(move |_, context| {
+            (0..FLOOD).for_each(|_| context.log(LogMessage::info(LINE)));
+            floods.fetch_add(1, Ordering::SeqCst);
             Ok(())
         }),
         Method::new("quiet").unary(|_, _| Ok(())),
@@ -121,6 +130,44 @@ fn many_logs_come_in_order_to_a_client_that_reads_slowly() {
         assert!(matches!(client.event(), Event::Output(..)));
         assert!(matches!(client.event(), Event::Finished));
         client.expect("quiet");
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_costs_little_and_gets_its_result() {
+    const BUDGET: usize = 64 << 20;
+    for carrier in [Carrier::Unix, Carrier::Tcp] {
+        let (ended, budget) = (Arc::<AtomicUsize>::default(), Budget::new(BUDGET));
+        let service = talking(&Gate::default(), &ended);
+        let served = Served::logged(carrier, &service, |server| server.budget(budget.clone()));
+        let mut client = served.connect();
+        client.unary("flood", &nothing());
+        until("the handler ends", || ended.load(Ordering::SeqCst) == 1);
+        // Some of the logs are encoded and wait for the client, and so does the result for the logs.
+        thread::sleep(Duration::from_millis(100));
+        assert!((1 << 20..8 << 20).contains(&budget.used()), "{carrier:?}: {budget:?}");
+        served.connect().expect("quiet");
+        assert_eq!(budget.refusals(), 0);
+        let mut lines = 0;
+        let count = loop {
+            let log = client.log();
+            match log.strip_prefix("logs left out, since they would take too much memory: ") {
+                Some(count) => break count.parse::<usize>().unwrap(),
+                None => assert_eq!(log, LINE),
+            }
+            lines += 1;
+        };
+        assert_eq!(lines + count, FLOOD, "{carrier:?}");
+        assert!(matches!(client.event(), Event::Output(..)));
+        assert!(matches!(client.event(), Event::Finished));
+        client.expect("quiet");
+        // One that leaves without a look at what it asked for.
+        client.unary("flood", &nothing());
+        until("the handler ends", || ended.load(Ordering::SeqCst) == 2);
+        client.peer.reset();
+        served.until_empty();
+        assert_eq!(served.lines().len(), 4, "{carrier:?}");
+        until("all memory is back", || budget.used() == 0);
     }
 }
 

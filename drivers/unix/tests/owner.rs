@@ -1,4 +1,5 @@
 //! That a socket path has one server at most, whoever begins when.
+#![cfg(unix)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Descriptors, threads and memory: what many connections take, and that it comes back.
+#![cfg(unix)]
 
 mod common;
 
@@ -7,6 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_unix::Server;
 
 /// The highest number of an open descriptor.
@@ -99,6 +102,30 @@ fn two_thousand_idle_connections_take_few_threads_and_little_memory() {
     until("few threads are left", || running.handle.threads() <= 3);
     println!("{used} bytes resident per idle connection, {} threads", running.handle.threads());
     greet(&mut running.connect(), "among many").unwrap();
+}
+
+#[test]
+fn memory_held_on_one_server_is_taken_back_for_another_at_once() {
+    let _turn = alone();
+    const BUDGET: usize = 8 << 20;
+    let budget = Budget::new(BUDGET);
+    let server = Server::new(service(&Gate::default())).budget(budget.clone());
+    let (idle, busy) = (Running::unix(&server), Running::unix(&server));
+    let mut caller = busy.connect();
+    greet(&mut caller, "before").unwrap();
+    let mut holder = idle.raw();
+    let request = echo_request(BUDGET * 45 / 64);
+    holder.write_all(&request[..request.len() - 100_000]).unwrap();
+    until("most of the budget is held", || budget.used() > BUDGET / 2);
+    // Nothing more happens on that server, and it looks at nothing by itself for a long time.
+    std::thread::sleep(Duration::from_millis(500));
+    let began = Instant::now();
+    let large = vec![7; BUDGET * 3 / 8];
+    while echo(&mut caller, &large).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(5), "{budget:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    until("the holder has given way", || idle.handle.connections() == 0);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! How many callers are served at a time, and which connections are closed without having asked for it.
+#![cfg(unix)]
 
 mod common;
 

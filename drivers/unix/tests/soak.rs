@@ -1,5 +1,6 @@
 //! Thousands of connections by polite and by rude clients: every answer is right, and afterwards the server has the
 //! descriptors, the threads and the memory that it had before.
+#![cfg(unix)]
 #![cfg(target_os = "linux")]
 
 mod common;

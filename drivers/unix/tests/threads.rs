@@ -1,4 +1,5 @@
 //! What becomes of a server that the system refuses threads.
+#![cfg(unix)]
 
 mod common;
 

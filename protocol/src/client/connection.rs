@@ -1,6 +1,8 @@
 //! The client's state machine.
 
+use super::columns::expect_columns;
 use super::event::{Call, CallKind, Event};
+use super::state::{Arrival, Input, State, Told};
 use crate::ipc::{BatchEncoder, EncodedSchema, Item, MessageError, Metadata, Outbox, ReadError, Reader};
 use crate::memory::Account;
 use crate::wire::classify::{BatchKind, classify};
@@ -9,9 +11,7 @@ use crate::wire::keys;
 use crate::wire::log::LogMessage;
 use crate::{CommandError, ConnectionError, Limits, Next};
 use arrow_array::RecordBatch;
-use arrow_schema::{ArrowError, SchemaRef};
 use bytes::Bytes;
-use std::sync::Arc;
 
 /// One connection, from its first byte to its last. See the [module](super) for its use.
 ///
@@ -28,44 +28,8 @@ pub struct Connection {
     encoder: BatchEncoder,
     outbox: Outbox,
     state: State,
-    /// The call is over, and its last event is still to be told.
-    finish_due: bool,
     peer_closed: bool,
     error: Option<ConnectionError>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    Idle,
-    /// In a call, reading one of its streams.
-    Reading {
-        phase: Phase,
-        input: Input,
-        /// Inputs sent and not yet answered.
-        unanswered: usize,
-        /// The phase's one batch came, or the call failed.
-        settled: bool,
-        /// The caller gave the stream up: outputs and errors are dropped.
-        discarding: bool,
-    },
-}
-
-/// Which of a call's streams is being read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Result,
-    Header,
-    Output,
-}
-
-/// The call's own input stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Input {
-    /// A unary call has none.
-    None,
-    Unopened,
-    Open,
-    Closed,
 }
 
 /// Getters.
@@ -83,7 +47,6 @@ impl Connection {
             encoder: BatchEncoder::default(),
             outbox: Outbox::with_account(account),
             state: State::Idle,
-            finish_due: false,
             peer_closed: false,
             error: None,
         }
@@ -91,7 +54,7 @@ impl Connection {
 
     /// True when a call may be made.
     pub fn is_idle(&self) -> bool {
-        self.state == State::Idle && !self.finish_due && self.error.is_none()
+        self.state == State::Idle && self.error.is_none()
     }
 }
 
@@ -119,6 +82,7 @@ impl Connection {
     }
 
     /// True within a stream, between two of its messages.
+    #[cfg(feature = "http")]
     pub(crate) fn is_between_messages(&self) -> bool {
         !self.reader.is_mid_message() && !self.reader.is_at_boundary()
     }
@@ -173,12 +137,11 @@ impl Connection {
         self.encoder.open(schema, &mut self.outbox);
         self.encoder.write(params, metadata, &mut self.outbox)?;
         self.encoder.close(&mut self.outbox);
-        let (phase, input) = match kind {
-            CallKind::Unary => (Phase::Result, Input::None),
-            CallKind::Stream { header: true } => (Phase::Header, Input::Unopened),
-            CallKind::Stream { header: false } => (Phase::Output, Input::Unopened),
+        self.state = match kind {
+            CallKind::Unary => State::Result,
+            CallKind::Stream { header: true } => State::Header(Input::Unopened),
+            CallKind::Stream { header: false } => State::Outputs(Input::Unopened),
         };
-        self.state = State::Reading { phase, input, unanswered: 0, settled: false, discarding: false };
         Ok(())
     }
 
@@ -194,17 +157,20 @@ impl Connection {
         metadata: &Metadata,
     ) -> Result<(), CommandError> {
         let Self { encoder, outbox, state, .. } = self;
-        let (input, unanswered) = open_input(state, "send")?;
-        if *input == Input::Unopened {
-            schema.check(batch)?;
-            encoder.open(schema, outbox);
-            *input = Input::Open;
-        } else if let Some(opened) = encoder.schema() {
-            // The server sees the names of the first batch alone, and would take these columns for those.
-            expect_columns(opened, schema)?;
+        let input = open_input(state, "send")?;
+        match (*input, encoder.schema()) {
+            (Input::Open(_), Some(opened)) => {
+                // The server sees the names of the first batch alone, and would take these columns for those.
+                expect_columns(opened, schema)?;
+            }
+            _ => {
+                schema.check(batch)?;
+                encoder.open(schema, outbox);
+                *input = Input::Open(0);
+            }
         }
         encoder.write(batch, metadata, outbox)?;
-        *unanswered += 1;
+        input.sent();
         Ok(())
     }
 
@@ -213,14 +179,11 @@ impl Connection {
     /// # Errors
     /// When no stream is open for input.
     pub fn tick(&mut self, metadata: &Metadata) -> Result<(), CommandError> {
-        let Self { encoder, outbox, state, .. } = self;
-        let (input, unanswered) = open_input(state, "tick")?;
-        if *input == Input::Unopened {
-            encoder.open(&EncodedSchema::empty(), outbox);
-            *input = Input::Open;
+        self.open_empty("tick")?;
+        self.encoder.write_empty(metadata, &mut self.outbox)?;
+        if let Some(input) = self.state.input_mut() {
+            input.sent();
         }
-        encoder.write_empty(metadata, outbox)?;
-        *unanswered += 1;
         Ok(())
     }
 
@@ -229,7 +192,9 @@ impl Connection {
     /// # Errors
     /// When no stream is open for input.
     pub fn close(&mut self) -> Result<(), CommandError> {
-        self.give_up("close", None)
+        open_input(&mut self.state, "close")?;
+        self.enter(self.state.given_up());
+        Ok(())
     }
 
     /// Gives the stream up. The server stops without another turn. WIRE_PROTOCOL 9, "Client-initiated
@@ -239,7 +204,10 @@ impl Connection {
     /// When no stream is open for input.
     pub fn cancel(&mut self) -> Result<(), CommandError> {
         let cancel: Metadata = [(keys::CANCEL, "1")].into_iter().collect();
-        self.give_up("cancel", Some(cancel))
+        self.open_empty("cancel")?;
+        self.encoder.write_empty(&cancel, &mut self.outbox)?;
+        self.enter(self.state.given_up());
+        Ok(())
     }
 }
 
@@ -253,7 +221,8 @@ impl Connection {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        if std::mem::take(&mut self.finish_due) {
+        if self.state == State::Failed {
+            self.state = State::Idle;
             return Ok(Next::Event(Event::Finished));
         }
         loop {
@@ -272,14 +241,14 @@ impl Connection {
                         return Ok(Next::Event(event));
                     }
                 }
-                Ok(None) if self.waits_for_caller() => return Ok(Next::NeedCommand),
+                Ok(None) if self.state.waits_for_caller() => return Ok(Next::NeedCommand),
                 Ok(None) => return Ok(Next::NeedInput),
                 Err(ReadError::Message(error)) => {
                     let error = match error {
                         MessageError::OverBudget(error) => error.into(),
                         error => RpcError::new("ProtocolError", error.to_string()),
                     };
-                    if let Some(event) = self.reject(error) {
+                    if let Some(event) = self.fail(Arrival::Unacceptable, error) {
                         return Ok(Next::Event(event));
                     }
                 }
@@ -318,14 +287,11 @@ impl Connection {
     }
 
     fn take_item(&mut self, item: Item) -> Result<Option<Event>, ConnectionError> {
-        let State::Reading { phase, settled, unanswered, discarding, .. } = &mut self.state else {
-            return Ok(None);
-        };
         let (batch, metadata) = match item {
             Item::Schema(schema) => {
-                // Errors come on the empty schema where a header was due. No output stream follows them.
-                let empty = schema.schema().fields().is_empty();
-                *phase = if *phase == Phase::Header && empty { Phase::Output } else { *phase };
+                if schema.schema().fields().is_empty() {
+                    self.arrive(Arrival::EmptySchema);
+                }
                 return Ok(None);
             }
             Item::EndOfStream => return Ok(self.stream_ended()),
@@ -334,81 +300,62 @@ impl Connection {
         let kind = classify(batch.num_rows(), Some(&metadata));
         match kind {
             // A log that cannot be read is no reason to lose the call.
-            BatchKind::Log => Ok(LogMessage::from_metadata(&metadata).ok().map(Event::Log)),
+            BatchKind::Log => return Ok(LogMessage::from_metadata(&metadata).ok().map(Event::Log)),
             BatchKind::Error => {
+                // The rest of the stream that says so is passed over.
                 self.reader.skip_stream();
-                Ok(self.failed(RpcError::from_metadata(&metadata)))
+                return Ok(self.fail(Arrival::Error, RpcError::from_metadata(&metadata)));
             }
-            _ => {
-                let event = match phase {
-                    Phase::Output => {
-                        *unanswered = unanswered.saturating_sub(1);
-                        Some(Event::Output(batch, metadata))
-                    }
-                    // Such as from a process that is no server, and sends back what it reads.
-                    Phase::Result | Phase::Header if metadata.contains_key(keys::METHOD) => {
-                        let (expected, got) = ("an answer", "a request");
-                        return Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone());
-                    }
-                    Phase::Result if *settled => None,
-                    // A void result has no columns, and its rows mean nothing.
-                    Phase::Result
-                        if kind == BatchKind::Data && batch.num_columns() > 0 && batch.num_rows() != 1 =>
-                    {
-                        let text = format!("expected a result of one row, got {}", batch.num_rows());
-                        return Ok(self.reject(RpcError::new("ProtocolError", text)));
-                    }
-                    Phase::Result => {
-                        *settled = true;
-                        Some(Event::Output(batch, metadata))
-                    }
-                    Phase::Header if !std::mem::replace(settled, true) => {
-                        Some(Event::Header(batch, metadata))
-                    }
-                    Phase::Header => None,
-                };
-                Ok(event.filter(|_| !*discarding))
+            _ => {}
+        }
+        // Such as from a process that is no server, and sends back what it reads.
+        if matches!(self.state, State::Result | State::Header(_)) && metadata.contains_key(keys::METHOD) {
+            let (expected, got) = ("an answer", "a request");
+            return Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone());
+        }
+        // A void result has no columns, and its rows mean nothing.
+        let is_data = kind == BatchKind::Data && batch.num_columns() > 0;
+        if self.state == State::Result && is_data && batch.num_rows() != 1 {
+            let text = format!("expected a result of one row, got {}", batch.num_rows());
+            return Ok(self.fail(Arrival::Unacceptable, RpcError::new("ProtocolError", text)));
+        }
+        Ok(match self.arrive(Arrival::Batch) {
+            Told::Output => Some(Event::Output(batch, metadata)),
+            Told::Header => Some(Event::Header(batch, metadata)),
+            _ => None,
+        })
+    }
+
+    /// Has the state follow what came, and says what the caller is told.
+    fn arrive(&mut self, arrival: Arrival) -> Told {
+        let (state, told) = self.state.after(arrival);
+        self.enter(state);
+        told
+    }
+
+    /// Enters a state. An input that it no longer takes is ended, so that the server ends its stream too.
+    fn enter(&mut self, state: State) {
+        let before = std::mem::replace(&mut self.state, state);
+        if let (Some(input), None) = (before.input(), state.input()) {
+            if input == Input::Unopened {
+                self.encoder.open(&EncodedSchema::empty(), &mut self.outbox);
             }
+            self.encoder.close(&mut self.outbox);
         }
     }
 
-    /// What the server sent is not acceptable here, and the server does not know: its stream is passed over, and
-    /// ends because the input does.
-    fn reject(&mut self, error: RpcError) -> Option<Event> {
-        let State::Reading { settled, discarding, .. } = &mut self.state else { return None };
-        let told = std::mem::replace(discarding, true);
-        *settled = true;
-        self.end_input();
-        (!told).then_some(Event::Failed(error))
-    }
-
-    /// The server says that the call has failed; the rest of the stream that says so is passed over.
-    fn failed(&mut self, error: RpcError) -> Option<Event> {
-        let State::Reading { phase, settled, discarding, .. } = &mut self.state else { return None };
-        // An error stream may stand in place of the header: no output stream follows.
-        *phase = if *phase == Phase::Header { Phase::Output } else { *phase };
-        *settled = true;
-        (!*discarding).then_some(Event::Failed(error))
+    fn fail(&mut self, arrival: Arrival, error: RpcError) -> Option<Event> {
+        (self.arrive(arrival) == Told::Failure).then_some(Event::Failed(error))
     }
 
     fn stream_ended(&mut self) -> Option<Event> {
-        let State::Reading { phase, settled, .. } = &mut self.state else { return None };
-        match (*phase, *settled) {
-            (Phase::Header, true) => {
-                (*phase, *settled) = (Phase::Output, false);
-                None
-            }
-            (Phase::Header | Phase::Result, false) => {
-                let what = if *phase == Phase::Header { "a header" } else { "a result" };
+        match self.arrive(Arrival::End) {
+            Told::Missing(what) => {
                 let error = format!("expected the response stream to carry {what}, got its end");
-                self.end_call();
-                self.finish_due = true;
                 Some(Event::Failed(RpcError::new("ProtocolError", error)))
             }
-            (Phase::Result, true) | (Phase::Output, _) => {
-                self.end_call();
-                Some(Event::Finished)
-            }
+            Told::Finished => Some(Event::Finished),
+            _ => None,
         }
     }
 
@@ -416,10 +363,10 @@ impl Connection {
     /// It never ends the outputs of a stream: a server that was killed must not look like one that has finished.
     fn end_of_input(&mut self) -> Result<Option<Event>, ConnectionError> {
         let (expected, got) = ("the rest of the answer", "the end of the connection");
-        let ended = match (&self.state, self.reader.truncation()) {
-            (State::Reading { settled: true, .. }, _) => self.reader.end_of_input(),
-            (_, Some(error)) => Err(error),
-            (_, None) => Ok(false),
+        let ended = match self.reader.truncation() {
+            _ if self.state.may_end_by_closing() => self.reader.end_of_input(),
+            Some(error) => Err(error),
+            None => Ok(false),
         };
         match ended {
             Ok(true) => Ok(self.stream_ended()),
@@ -428,87 +375,18 @@ impl Connection {
         }
     }
 
-    /// Ends the input if the call has one, and the call.
-    fn end_call(&mut self) {
-        self.end_input();
-        self.state = State::Idle;
-    }
-
-    /// Ends the input if the call has one. A stream that was never begun is sent without a batch.
-    fn end_input(&mut self) {
-        let State::Reading { input, .. } = &mut self.state else { return };
+    /// Opens the stream's input for batches without columns, unless it is open.
+    fn open_empty(&mut self, command: &'static str) -> Result<(), CommandError> {
+        let input = open_input(&mut self.state, command)?;
         if *input == Input::Unopened {
             self.encoder.open(&EncodedSchema::empty(), &mut self.outbox);
+            *input = Input::Open(0);
         }
-        self.encoder.close(&mut self.outbox);
-        if *input != Input::None {
-            *input = Input::Closed;
-        }
-    }
-
-    fn waits_for_caller(&self) -> bool {
-        matches!(
-            self.state,
-            State::Reading {
-                phase: Phase::Output,
-                input: Input::Unopened | Input::Open,
-                unanswered: 0,
-                settled: false,
-                ..
-            }
-        )
-    }
-
-    fn give_up(&mut self, command: &'static str, last: Option<Metadata>) -> Result<(), CommandError> {
-        open_input(&mut self.state, command)?;
-        let Self { encoder, outbox, state, .. } = self;
-        let State::Reading { input, discarding, .. } = state else { return Ok(()) };
-        if let Some(metadata) = last {
-            if *input == Input::Unopened {
-                encoder.open(&EncodedSchema::empty(), outbox);
-                *input = Input::Open;
-            }
-            encoder.write_empty(&metadata, outbox)?;
-        }
-        *discarding = true;
-        self.end_input();
         Ok(())
     }
 }
 
 /// The input of a stream that still takes some.
-fn open_input<'a>(
-    state: &'a mut State,
-    command: &'static str,
-) -> Result<(&'a mut Input, &'a mut usize), CommandError> {
-    if let State::Reading { input, unanswered, settled, phase, .. } = state
-        && matches!(input, Input::Unopened | Input::Open)
-        && (!*settled || *phase == Phase::Header)
-    {
-        return Ok((input, unanswered));
-    }
-    Err(CommandError::Misuse { command, when: "on a stream that is open for input" })
-}
-
-/// Refuses a batch that has other columns than the stream that it is for.
-fn expect_columns(opened: &EncodedSchema, schema: &EncodedSchema) -> Result<(), CommandError> {
-    let (expected, got) = (opened.schema(), schema.schema());
-    let same = Arc::ptr_eq(expected, got)
-        || (expected.fields().len() == got.fields().len()
-            && expected.fields().iter().zip(got.fields()).all(|(expected, got)| {
-                expected.name() == got.name() && expected.data_type() == got.data_type()
-            }));
-    if same {
-        return Ok(());
-    }
-    let names = |schema: &SchemaRef| {
-        let columns =
-            schema.fields().iter().map(|field| format!("{:?}: {}", field.name(), field.data_type()));
-        columns.collect::<Vec<_>>().join(", ")
-    };
-    Err(CommandError::Encode(ArrowError::SchemaError(format!(
-        "expected the columns of the stream's first batch ({}), got ({})",
-        names(expected),
-        names(got)
-    ))))
+fn open_input<'a>(state: &'a mut State, command: &'static str) -> Result<&'a mut Input, CommandError> {
+    state.input_mut().ok_or(CommandError::Misuse { command, when: "on a stream that is open for input" })
 }

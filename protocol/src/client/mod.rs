@@ -21,8 +21,12 @@
 //! error has come whole. The outputs of a stream end by their end marker alone: without it, a server that was killed would
 //! look like one that has finished.
 
+mod columns;
 mod connection;
 mod event;
+mod resume_token;
+mod state;
 
 pub use connection::Connection;
 pub use event::{Call, CallKind, Event};
+pub use resume_token::{ResumeToken, ResumeTokenError};

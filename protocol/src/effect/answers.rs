@@ -4,7 +4,8 @@
 //! as an error, and the machine calls it again from its beginning once the answer is there. So such a function must not
 //! do anything twice that may be done only once.
 
-use super::request::Failure;
+use super::failure::Failure;
+use super::value::Value;
 use crate::memory::Reservation;
 use bytes::Bytes;
 use std::any::Any;
@@ -20,7 +21,7 @@ const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(30);
 /// What an application asks the outside world. What is in it is between the application's function and its driver.
 #[derive(Clone)]
 pub struct Question {
-    payload: Arc<dyn Any + Send + Sync>,
+    payload: Value,
     pub(super) time_limit: Duration,
     pub(super) shared_key: Option<Arc<str>>,
 }
@@ -28,7 +29,7 @@ pub struct Question {
 impl Question {
     /// A question that must be answered within 30 s.
     pub fn new(payload: impl Any + Send + Sync) -> Self {
-        Self { payload: Arc::new(payload), time_limit: DEFAULT_TIME_LIMIT, shared_key: None }
+        Self { payload: Value::new(payload), time_limit: DEFAULT_TIME_LIMIT, shared_key: None }
     }
 
     /// Sets how long the answer may take.
@@ -61,7 +62,7 @@ impl fmt::Debug for Question {
 
 /// The answer to a question.
 pub struct Answer {
-    pub(super) value: Option<Arc<dyn Any + Send + Sync>>,
+    pub(super) value: Option<Value>,
     pub(super) data: Vec<Bytes>,
     /// For the data.
     pub(super) memory: Option<Reservation>,
@@ -70,7 +71,7 @@ pub struct Answer {
 impl Answer {
     /// The value that the driver gave, if it is a `T`. A value of another type looks like none.
     pub fn value<T: Any>(&self) -> Option<&T> {
-        self.value.as_deref()?.downcast_ref()
+        self.value.as_ref()?.downcast_ref()
     }
 
     /// The data that the driver gave, in its pieces.
@@ -95,7 +96,7 @@ pub struct Ask {
 
 impl PartialEq for Ask {
     fn eq(&self, other: &Self) -> bool {
-        self.key == other.key && Arc::ptr_eq(&self.question.payload, &other.question.payload)
+        self.key == other.key && self.question.payload.is_same(&other.question.payload)
     }
 }
 

@@ -13,13 +13,19 @@
 // | file | subject |
 // | --- | --- |
 // | `request` | effects, what they ask for, and what completes them |
+// | `failure` | why an effect could not be performed |
 // | `answers` | asking a question in the middle of a function that cannot wait |
+// | `value` | values of the application's in both |
 // | `table` | the effects of one machine |
 
 mod answers;
+mod failure;
 mod request;
 mod table;
+mod value;
 
 pub use answers::{Answer, Answers, Ask, Question};
-pub use request::{Completion, Effect, EffectEvent, EffectId, Failure, FailureReason, Request, UploadUrl};
+pub use failure::{Failure, FailureReason};
+pub use request::{Completion, Effect, EffectEvent, EffectId, Request, UploadUrl};
 pub(crate) use table::Effects;
+pub use value::Value;

@@ -1,11 +1,12 @@
 //! Effects, what they ask for, and what completes them.
 
 use super::answers::Question;
+use super::failure::Failure;
+use super::value::Value;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use thiserror::Error;
 
 /// Names an effect within the machine that yielded it. It is never used again there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,7 +20,7 @@ pub struct Effect {
     pub id: EffectId,
     /// What is to be done.
     pub request: Request,
-    /// How long that may take. A driver completes the effect with [`FailureReason::TimedOut`] when it takes longer.
+    /// How long that may take. A driver completes the effect with [`FailureReason::TimedOut`](super::FailureReason::TimedOut) when it takes longer.
     pub time_limit: Duration,
     /// Effects of one key ask for the same: a driver may perform one of them and complete all with what it gave.
     pub shared_key: Option<Arc<str>>,
@@ -68,7 +69,7 @@ pub enum Completion {
     /// The data that was given in pieces is all there is.
     Done,
     /// The answer to a question.
-    Value(Arc<dyn Any + Send + Sync>),
+    Value(Value),
     /// As many URLs as were asked for.
     UploadUrls(Vec<UploadUrl>),
     /// It could not be done.
@@ -78,7 +79,7 @@ pub enum Completion {
 impl Completion {
     /// Completes a question with a value.
     pub fn value(value: impl Any + Send + Sync) -> Self {
-        Self::Value(Arc::new(value))
+        Self::Value(Value::new(value))
     }
 }
 
@@ -103,43 +104,5 @@ impl fmt::Debug for UploadUrl {
     /// Leaves the URLs out: whoever has one may use it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UploadUrl").field("expires_at", &self.expires_at).finish_non_exhaustive()
-    }
-}
-
-/// Why an effect could not be performed. The message may reach the client.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{message}")]
-pub struct Failure {
-    /// The class of the failure.
-    pub reason: FailureReason,
-    /// What happened, for people.
-    pub message: String,
-}
-
-/// The class of a [`Failure`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FailureReason {
-    /// It took longer than [`Effect::time_limit`].
-    TimedOut,
-    /// It cannot be done now, but perhaps later.
-    Unavailable,
-    /// It needs more memory than the budget has left.
-    OverBudget,
-    /// Nothing performs such effects here: the server is not set up for it.
-    Unsupported,
-    /// Anything else.
-    Failed,
-}
-
-impl Failure {
-    /// A failure of a class.
-    pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
-
-    /// The failure of an effect that no driver performs.
-    pub fn unsupported() -> Self {
-        Self::new(FailureReason::Unsupported, "the server is not set up to ask the outside world")
     }
 }

@@ -1,7 +1,8 @@
 //! The effects of one machine: those that are to be yielded, and those that are out.
 
 use super::answers::{Answer, Ask};
-use super::request::{Completion, Effect, EffectEvent, EffectId, Failure, FailureReason, Request};
+use super::failure::{Failure, FailureReason};
+use super::request::{Completion, Effect, EffectEvent, EffectId, Request};
 use crate::memory::{Account, Reservation};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -104,6 +105,7 @@ impl Effects {
     }
 
     /// Whether something was completed that was not taken out.
+    #[cfg(feature = "http")]
     pub(crate) fn has_completed(&self) -> bool {
         !self.completed.is_empty()
     }

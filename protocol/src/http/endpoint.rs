@@ -5,10 +5,10 @@ use super::coding::{self, Codecs, Coding, DecodeError};
 use super::cors::Cors;
 use super::headers;
 use super::pages::Pages;
+use super::refusal::Refusal;
 use super::reply::Reply;
 use super::sticky::Sessions;
 use super::token::{Binding, CallCache, KeyRing};
-use super::transaction::Refusal;
 use super::unauthorized::Refuser;
 use super::visit::Visit;
 use crate::ipc::{EncodedSchema, KnownSchemas};
@@ -315,7 +315,7 @@ impl Endpoint {
     pub(super) fn finish(&self, visit: &Visit, mut reply: Reply) -> (Response<Vec<Bytes>>, Reservation) {
         if self.settings.compress && reply.is_arrow() && reply.len() > 0 {
             headers::vary(&mut reply.headers, &[&ACCEPT_ENCODING, &headers::ACCEPT_ENCODING]);
-            if let Some((coding, header)) = coding::choose(&visit.head.headers, &Coding::ALL)
+            if let Some((coding, header)) = coding::choose(&visit.head.headers, Coding::ALL)
                 // A coded body takes no more than the body, and without room for it the body goes as it is.
                 && let Ok(_room) = visit.account.reserve_u64(reply.len())
                 && let Some(encoded) = self.codecs.encode(coding, &reply.body)

@@ -15,7 +15,7 @@
 // | --- | --- |
 // | `endpoint`, `builder` | the endpoint, and setting one up |
 // | `transaction` | the machine of one request |
-// | `visit`, `reply` | what a request says, and what it is answered |
+// | `visit`, `reply`, `refusal` | what a request says, and what it is answered |
 // | `routes` | what there is at which path |
 // | `token` | sealed state that travels with the client |
 // | `session`, `sticky` | sticky sessions |
@@ -35,6 +35,7 @@ mod endpoint;
 pub mod headers;
 mod pages;
 pub mod proof;
+mod refusal;
 mod reply;
 mod routes;
 mod session;

@@ -4,8 +4,10 @@
 //! from outside this file is escaped.
 
 mod describe;
+mod page;
 
 use describe::describe;
+use page::{Escaped, STYLE, Site, Version, page};
 
 use super::reply::Reply;
 use crate::service::{ProtocolInfo, Service};
@@ -14,22 +16,9 @@ use bytes::Bytes;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
-use std::fmt;
 
 /// The content type of the pages.
 const HTML: &str = "text/html; charset=utf-8";
-
-const STYLE: &str = "\
-:root{color-scheme:light dark}\
-body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}\
-h1,h2,h3{line-height:1.2;overflow-wrap:anywhere}\
-h3{margin-top:2rem;font-family:ui-monospace,monospace}\
-code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}\
-table{border-collapse:collapse;width:100%}\
-th,td{text-align:left;vertical-align:top;padding:.2rem 1rem .2rem 0;border-bottom:1px solid #8886}\
-.doc{white-space:pre-line}\
-.note{border-left:.25rem solid #c80;padding-left:.75rem}\
-footer{margin-top:3rem;opacity:.7}";
 
 /// The pages of one server. They do not change, so they are made once.
 #[derive(Debug)]
@@ -71,15 +60,6 @@ impl Pages {
     fn reply(&self, status: StatusCode, page: &Bytes) -> Reply {
         Reply::new(status, HTML, page.clone()).with(CONTENT_SECURITY_POLICY, self.policy.clone())
     }
-}
-
-/// What the pages tell of a server.
-#[derive(Clone, Copy, Debug)]
-struct Site<'a> {
-    server_id: &'a str,
-    prefix: &'a str,
-    /// The primary protocol first.
-    protocols: &'a [&'a ProtocolInfo],
 }
 
 /// `Content-Security-Policy` of the pages: their own style, and nothing else.
@@ -125,48 +105,6 @@ fn not_found(site: Site<'_>) -> String {
         prefix = Escaped(site.prefix)
     );
     page("Nothing here", &body, site.server_id)
-}
-
-/// A whole page. `body` is HTML, the rest is text.
-fn page(title: &str, body: &str, server_id: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{}</title>\n<style>{STYLE}</style>\n\
-         </head>\n<body>\n{body}\n<footer>Server <code>{}</code></footer>\n</body>\n</html>\n",
-        Escaped(title),
-        Escaped(server_id)
-    )
-}
-
-/// Text inside HTML, within an element or a quoted attribute.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                _ => fmt::Write::write_char(f, character)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A protocol's version, if it declares one.
-struct Version<'a>(&'a ProtocolInfo);
-
-impl fmt::Display for Version<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.version {
-            Some(version) => version.fmt(f),
-            None => f.write_str("any"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::reply::Reply;
 use super::sticky::{Held, OpenError, Quota, SessionId, TakeError, Taken, Ticket};
 use super::token::{Binding, SessionToken};
 use super::visit::Visit;
+use crate::panics;
 use crate::service::SessionAction;
 use crate::service::session::SessionAccess;
 use crate::wire::code::Code;
@@ -221,13 +222,16 @@ impl SessionAccess for CallSession {
 
     fn open(&mut self, state: Box<dyn Any + Send>, lifetime: Option<Duration>) -> Result<(), RpcError> {
         if !self.accepted {
+            panics::discard(state);
             let text = "the client did not ask for a session: expected the header VGI-Session-Accept: true";
             return Err(RpcError::runtime_error(text));
         }
         if self.held.is_some() {
+            panics::discard(state);
             return Err(RpcError::runtime_error("the call belongs to a session already"));
         }
         let Some(sessions) = self.endpoint.sessions() else {
+            panics::discard(state);
             return Err(RpcError::runtime_error("this server has no sticky sessions"));
         };
         let lifetime = lifetime.unwrap_or(self.endpoint.session_lifetime());

@@ -1,24 +1,21 @@
 //! What must hold of a record batch before Arrow decodes its body. Arrow trusts these counts and lengths.
 
+use super::compression::Compression;
 use super::error::MessageError;
 use super::nodes::{NOT_COUNTED, is_bytes, most_below};
 use super::schema::{Shape, own_buffers};
 use crate::Limits;
-use arrow_ipc::{BodyCompressionMethod, Buffer, CompressionType, FieldNode, RecordBatch};
+use arrow_ipc::{BodyCompression, Buffer, FieldNode, RecordBatch};
 use arrow_schema::{DataType, Field, UnionMode};
 use std::fmt::Display;
 use std::ops::Range;
 
 /// What the offset of a buffer in its body is a multiple of (Arrow columnar format, "Serialization and IPC").
-const ALIGNMENT: i64 = super::ALIGNMENT as i64;
+const ALIGNMENT: i64 = super::format::ALIGNMENT as i64;
 /// The length that precedes a compressed buffer when it was left uncompressed.
 const NOT_COMPRESSED: i64 = -1;
 /// Bytes of that length.
 const LENGTH_PREFIX: usize = 8;
-/// The most that one byte of an LZ4 block can unfold into: each byte of a run's length adds 255.
-const MAX_LZ4_RATIO: u64 = 255;
-/// The most that one byte of a zstd frame can unfold into: a block of 128 KiB takes four bytes at least.
-const MAX_ZSTD_RATIO: u64 = (128 << 10) / 4;
 /// What Arrow may allocate for a moment, or read, beside a batch that is smaller, in bytes.
 pub(crate) const SMALL_SCRATCH_BYTES: u64 = 64 << 10;
 /// The most text that views may show, as a multiple of the body: each view is read for invalid text, so that many
@@ -54,10 +51,9 @@ pub(crate) fn check_batch<'f>(
     let max_rows = i64::try_from(limits.max_rows).unwrap_or(i64::MAX);
     ensure(0 <= rows && rows <= max_rows, || format!("0 to {max_rows} rows"), rows)?;
     check_buffers(batch, shape, body)?;
-    let bytes = if batch.compression().is_some() {
-        decompressed_len(batch, body, limits)?
-    } else {
-        body.len() as u64
+    let bytes = match batch.compression() {
+        Some(compression) => decompressed_len(batch, compression, body, limits)?,
+        None => body.len() as u64,
     };
     check_nodes(batch, shape, bytes, max_rows)?;
     let checked = check_columns(batch, fields, shape, body, bytes)?;
@@ -136,14 +132,13 @@ pub(crate) fn buffer_range(offset: i64, length: i64, body: &[u8]) -> Result<Rang
 }
 
 /// The sum of what the buffers claim to hold, within the limit.
-fn decompressed_len(batch: &RecordBatch<'_>, body: &[u8], limits: &Limits) -> Result<u64, MessageError> {
-    let codec =
-        batch.compression().filter(|it| it.method() == BodyCompressionMethod::BUFFER).map(|it| it.codec());
-    let ratio = match codec {
-        Some(CompressionType::LZ4_FRAME) => MAX_LZ4_RATIO,
-        Some(CompressionType::ZSTD) => MAX_ZSTD_RATIO,
-        _ => return Err(inconsistent("LZ4 frame or zstd compression of each buffer".into(), "another")),
-    };
+fn decompressed_len(
+    batch: &RecordBatch<'_>,
+    compression: BodyCompression<'_>,
+    body: &[u8],
+    limits: &Limits,
+) -> Result<u64, MessageError> {
+    let ratio = Compression::of(compression)?.max_ratio();
     let mut total = 0u64;
     for buffer in batch.buffers().into_iter().flatten() {
         let claimed = decompressed_buffer_len(buffer, body)?;

@@ -1,11 +1,11 @@
 //! Batches to messages, with per-message metadata, onto a gather list.
 
 use super::error::EncodeError;
+use super::format::{CONTINUATION, END_OF_STREAM, PREFIX_LEN, padding};
 use super::layout::Layout;
 use super::metadata::Metadata;
 use super::outbox::Outbox;
 use super::schema::{EncodedSchema, write_options};
-use super::{CONTINUATION, END_OF_STREAM, PREFIX_LEN, padding};
 use arrow_array::{RecordBatch, RecordBatchOptions, new_empty_array};
 use arrow_buffer::Buffer;
 use arrow_ipc::writer::StreamEncoder;
@@ -133,6 +133,13 @@ impl BatchEncoder {
         self.write_laid_out(0, dictionaries, metadata, outbox);
         outbox.charge();
         Ok(())
+    }
+
+    /// About what [`write_empty`](Self::write_empty) takes for this metadata.
+    pub(crate) fn empty_bytes(&self, metadata: &Metadata) -> usize {
+        // A node and what buffers say of themselves take as much as an entry each, and of a nested column more is copied.
+        let buffers = self.schema().map_or(0, EncodedSchema::buffers);
+        metadata.bytes_len() + (metadata.len() + 2 * buffers) * ENTRY_BYTES + HEADER_BYTES
     }
 
     /// Ends the open stream with its marker. Does nothing when none is open.

@@ -3,7 +3,7 @@
 use super::chunks::Chunks;
 use super::envelope::Envelope;
 use super::error::FramingError;
-use super::{CONTINUATION, PREFIX_LEN};
+use super::format::{CONTINUATION, PREFIX_LEN};
 use crate::Limits;
 use crate::memory::{Account, OverBudget};
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! Where the buffers of a batch lie in its body. Flat columns are laid out here, nested ones by `arrow-ipc`.
 
-use super::padding;
+use super::format::padding;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{BinaryType, ByteArrayType, LargeBinaryType, LargeUtf8Type, Utf8Type};
 use arrow_array::{Array, GenericByteArray, RecordBatch};

@@ -21,6 +21,7 @@
 //
 // | file | subject |
 // | --- | --- |
+// | `format` | the constants of the format, and its padding |
 // | `frames` | bytes to messages: prefix, header, body |
 // | `chunks` | the input: whole chunks shared, large bodies read straight into aligned memory |
 // | `envelope` | the fields of a message header, read with every access checked |
@@ -32,6 +33,7 @@
 // | `nodes` | null counts and lengths of columns that Arrow wants exact |
 // | `null_slots` | text under nulls, which may be any bytes |
 // | `relaid` | bodies that are compressed or misaligned, laid out anew |
+// | `compression` | the compressions that are read, and how far they unfold |
 // | `schema` | a schema decoded, or encoded once and sent many times |
 // | `known` | schemas that the readers of one server share |
 // | `schema_cost` | what a schema takes, before it is decoded |
@@ -43,11 +45,13 @@
 mod check;
 mod chunks;
 mod columns;
+mod compression;
 mod dictionaries;
 mod encoder;
 mod envelope;
 mod error;
 mod flat;
+mod format;
 mod frames;
 mod known;
 mod layout;
@@ -64,6 +68,9 @@ mod zones;
 
 pub use encoder::BatchEncoder;
 pub use error::{EncodeError, FramingError, MessageError, ReadError};
+#[cfg(feature = "http")]
+pub(crate) use format::END_OF_STREAM;
+#[cfg(feature = "http")]
 pub(crate) use known::KnownSchemas;
 pub use metadata::Metadata;
 pub use outbox::{Outbox, Segment};
@@ -71,17 +78,3 @@ pub use reader::{Item, Reader};
 pub use schema::{EncodedSchema, ReceivedSchema};
 pub(crate) use single::decode_batch_with;
 pub use single::{decode_batch, decode_schema, encode_batch};
-
-/// Opens every message; four zero bytes after it end the stream. Appendix A.
-const CONTINUATION: [u8; 4] = [0xff; 4];
-/// The end-of-stream marker. Appendix A.
-pub(crate) const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
-/// Bytes before the header: the continuation and the header's length.
-const PREFIX_LEN: usize = 8;
-/// Everything the format places is aligned to this.
-const ALIGNMENT: usize = 8;
-
-/// Bytes to add to `len` to reach the format's alignment.
-const fn padding(len: usize) -> usize {
-    len.wrapping_neg() % ALIGNMENT
-}

@@ -1,5 +1,6 @@
 //! The gather list: small owned headers interleaved with the arrays' own buffers, in the order of the wire.
 
+use super::format::{ALIGNMENT, padding};
 use crate::memory::{Account, OverBudget, Reservation};
 use arrow_buffer::Buffer;
 use bytes::{Buf, Bytes};
@@ -17,7 +18,7 @@ const KEEP_BYTES: usize = 16 << 10;
 /// What is reserved beyond the output that waits is given back from this size on, in bytes.
 const EXCESS_BYTES: usize = 64 << 10;
 
-const ZEROS: [u8; super::ALIGNMENT] = [0; super::ALIGNMENT];
+const ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
 
 /// Output that waits to be sent.
 ///
@@ -85,6 +86,20 @@ impl Outbox {
         if needed > self.reservation.bytes() { self.reservation.resize(needed) } else { Ok(()) }
     }
 
+    /// As [`reserve`](Self::reserve), for what can be done without, so that half of the budget is left to others; or, if so
+    /// `demanded`, whatever the budget has left. False if there is no room.
+    pub(crate) fn reserve_spare(&mut self, more: usize, demanded: bool) -> bool {
+        let needed = self.len.saturating_add(more);
+        match needed.checked_sub(self.reservation.bytes()) {
+            None | Some(0) => true,
+            Some(more) if demanded => {
+                self.reservation.charge(more);
+                true
+            }
+            Some(more) => self.reservation.grow_into_spare(more),
+        }
+    }
+
     /// Counts what was written without being reserved.
     pub fn charge(&mut self) {
         if let Some(more) = self.len.checked_sub(self.reservation.bytes()) {
@@ -92,10 +107,12 @@ impl Outbox {
         }
     }
 
-    /// Takes the reservation, which then lasts as long as its holder wants.
-    pub(crate) fn take_reservation(&mut self) -> Reservation {
+    /// Takes all that waits, as a gather list with its reservation, which then lasts as long as its holder wants.
+    #[cfg(feature = "http")]
+    pub(crate) fn take_segments(&mut self) -> (Vec<Bytes>, Reservation) {
         let rest = self.reservation.account().empty();
-        std::mem::replace(&mut self.reservation, rest)
+        let reservation = std::mem::replace(&mut self.reservation, rest);
+        (std::iter::from_fn(|| self.pop_segment()).collect(), reservation)
     }
 
     /// Gives back what is reserved for output that was sent.
@@ -143,7 +160,7 @@ impl Outbox {
 
     /// Appends an array's buffer, shared unless it is small, and zeros up to the format's alignment.
     pub(crate) fn write_buffer(&mut self, buffer: Buffer) {
-        let padding = ZEROS.get(..super::padding(buffer.len())).unwrap_or_default();
+        let padding = ZEROS.get(..padding(buffer.len())).unwrap_or_default();
         if buffer.is_empty() {
             // An empty segment would be taken for the end.
         } else if buffer.len() < SHARE_BYTES {

@@ -96,6 +96,7 @@ impl Reader {
     }
 
     /// Looks schemas up among those that other readers of the same limits have read, instead of in a cache of its own.
+    #[cfg(feature = "http")]
     pub(crate) fn sharing(mut self, known: Arc<KnownSchemas>) -> Self {
         self.known = Some(known);
         self

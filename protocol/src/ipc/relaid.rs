@@ -4,18 +4,16 @@
 //! is reserved first, and its arrays then share it as they share any other.
 
 use super::check::{buffer_range, decompressed_buffer_len};
+use super::compression::{Compression, Decompressor};
 use super::envelope::Pair;
 use super::error::MessageError;
 use super::schema::Shape;
-use super::{nodes, null_slots};
-use crate::memory::{Account, Reservation, aligned};
-use arrow_ipc::{Buffer, CompressionType, FieldNode, RecordBatch, RecordBatchArgs};
+use super::{format, nodes, null_slots};
+use crate::memory::{Account, aligned};
+use arrow_ipc::{Buffer, FieldNode, RecordBatch, RecordBatchArgs};
 use arrow_schema::Fields;
 use bytes::Bytes;
 use flatbuffers::FlatBufferBuilder;
-use lz4_flex::frame::FrameDecoder;
-use std::io::Read;
-use zstd::zstd_safe::DCtx;
 
 /// Where each buffer begins: Arrow recommends it.
 const ALIGNMENT: u64 = 64;
@@ -23,8 +21,6 @@ const ALIGNMENT: u64 = 64;
 const NOT_COMPRESSED: [u8; LENGTH_PREFIX] = (-1_i64).to_le_bytes();
 /// Bytes of that length.
 const LENGTH_PREFIX: usize = 8;
-/// What an LZ4 decoder holds, as a multiple of the frame's block size: one block as it came, two decoded ones.
-const LZ4_BLOCKS: usize = 3;
 
 /// Lays bodies out anew, and keeps what that takes from one to the next.
 #[derive(Default)]
@@ -32,13 +28,7 @@ pub(crate) struct Relayer {
     header: FlatBufferBuilder<'static>,
     /// Bytes of the longest header that was built.
     header_len: usize,
-    zstd: Option<Decompressor>,
-}
-
-/// A context of the zstd library, which has memory of its own.
-struct Decompressor {
-    context: DCtx<'static>,
-    _reservation: Reservation,
+    decompressor: Decompressor,
 }
 
 impl std::fmt::Debug for Relayer {
@@ -55,13 +45,13 @@ pub(crate) fn must_be_relaid(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]
     let is_misplaced =
         |offset: usize, alignment| !body.as_ptr().addr().wrapping_add(offset).is_multiple_of(alignment);
     // Arrow slices the buffers of unions as numbers even if they are empty.
-    if is_misplaced(0, super::ALIGNMENT) && (shape.unions > 0 || !body.is_empty()) {
+    if is_misplaced(0, format::ALIGNMENT) && (shape.unions > 0 || !body.is_empty()) {
         return true;
     }
     // Every buffer's offset is a multiple of eight.
     let is_misplaced =
         |buffer: &Buffer| buffer.length() > 0 && is_misplaced(buffer.offset() as usize, shape.alignment);
-    shape.alignment > super::ALIGNMENT && batch.buffers().into_iter().flatten().any(is_misplaced)
+    shape.alignment > format::ALIGNMENT && batch.buffers().into_iter().flatten().any(is_misplaced)
 }
 
 /// What is put right in a batch that is laid out anew.
@@ -96,11 +86,11 @@ impl Relayer {
         repairs: Repairs,
         account: &Account,
     ) -> Result<(&[u8], Bytes), MessageError> {
-        let codec = batch.compression().map(|compression| compression.codec());
+        let compression = batch.compression().map(Compression::of).transpose()?;
         let mut places = Vec::with_capacity(batch.buffers().map_or(0, |buffers| buffers.len()));
         let mut end = 0_u64;
         for buffer in batch.buffers().into_iter().flatten() {
-            let len = match codec {
+            let len = match compression {
                 Some(_) => decompressed_buffer_len(buffer, body)?,
                 None => u64::try_from(buffer.length()).unwrap_or_default(),
             };
@@ -114,8 +104,8 @@ impl Relayer {
             let from = body.get(range).unwrap_or_default();
             let (offset, len) = (*offset as usize, *len as usize);
             let to = memory.get_mut(offset..offset + len).unwrap_or_default();
-            match codec {
-                Some(codec) => self.decompress(codec, from, to, account)?,
+            match compression {
+                Some(compression) => self.decompress(compression, from, to, account)?,
                 None => to.copy_from_slice(from),
             }
         }
@@ -136,7 +126,7 @@ impl Relayer {
     /// Decompresses one buffer, with the length before it, into exactly the memory for it.
     fn decompress(
         &mut self,
-        codec: CompressionType,
+        compression: Compression,
         from: &[u8],
         to: &mut [u8],
         account: &Account,
@@ -149,33 +139,7 @@ impl Relayer {
         if to.is_empty() {
             return Ok(());
         }
-        let expected = to.len();
-        let failed = |got: String| MessageError::Inconsistent {
-            expected: format!("a compressed buffer that unfolds into {expected} bytes"),
-            got,
-        };
-        if codec == CompressionType::ZSTD {
-            let decompressor = match &mut self.zstd {
-                Some(decompressor) => decompressor,
-                none => {
-                    let context = DCtx::try_create().ok_or_else(|| failed("no decoder".into()))?;
-                    // One for each connection, and of one size.
-                    let _reservation = account.charge(context.sizeof());
-                    none.insert(Decompressor { context, _reservation })
-                }
-            };
-            let code = |code| failed(zstd::zstd_safe::get_error_name(code).into());
-            let written = decompressor.context.decompress(to, coded).map_err(code)?;
-            return if written == expected { Ok(()) } else { Err(failed(format!("{written} bytes"))) };
-        }
-        let _blocks = account.reserve(lz4_block_size(coded) * LZ4_BLOCKS)?;
-        let mut decoder = FrameDecoder::new(coded);
-        decoder.read_exact(to).map_err(|error| failed(error.to_string()))?;
-        match decoder.read(&mut [0]) {
-            Ok(0) => Ok(()),
-            Ok(_) => Err(failed("more".into())),
-            Err(error) => Err(failed(error.to_string())),
-        }
+        self.decompressor.decompress(compression, coded, to, account)
     }
 
     /// The batch's header with these nodes, and its buffers at these places.
@@ -206,19 +170,4 @@ fn reservation_len(end: u64) -> Result<usize, MessageError> {
     let limit = isize::MAX as u64;
     let over = MessageError::OverLimit { what: "decompressed body bytes", got: end, limit };
     usize::try_from(end).ok().filter(|_| end <= limit).ok_or(over)
-}
-
-/// The most bytes of a block in an LZ4 frame, as its descriptor says; the largest there is for other frames.
-fn lz4_block_size(frame: &[u8]) -> usize {
-    const MAGIC: [u8; 4] = 0x184D_2204_u32.to_le_bytes();
-    const LARGEST: usize = 8 << 20;
-    match frame {
-        [a, b, c, d, _, descriptor, ..] if [*a, *b, *c, *d] == MAGIC => match (descriptor >> 4) & 7 {
-            4 => 64 << 10,
-            5 => 256 << 10,
-            6 => 1 << 20,
-            _ => 4 << 20,
-        },
-        _ => LARGEST,
-    }
 }

@@ -2,8 +2,9 @@
 
 use super::envelope::Envelope;
 use super::error::MessageError;
+use super::format::{ALIGNMENT, CONTINUATION, padding};
 use super::schema_cost::cost;
-use super::{CONTINUATION, padding, zones};
+use super::zones;
 use crate::Limits;
 use crate::memory::{Account, Reservation};
 use arrow_array::RecordBatch;
@@ -63,7 +64,7 @@ impl Default for Shape {
             views: 0,
             unions: 0,
             unions_have_validity: false,
-            alignment: super::ALIGNMENT,
+            alignment: ALIGNMENT,
         }
     }
 }
@@ -249,7 +250,7 @@ fn alignment(data_type: &DataType) -> usize {
         | DataType::Interval(IntervalUnit::MonthDayNano)
         | DataType::Utf8View
         | DataType::BinaryView => 16,
-        _ => super::ALIGNMENT,
+        _ => ALIGNMENT,
     }
 }
 
@@ -383,7 +384,7 @@ fn all_flat(schema: &Schema) -> bool {
 
 /// Eight-byte alignment, as the specification's peers write it, so that small frames are small.
 pub(crate) fn write_options() -> Result<IpcWriteOptions, ArrowError> {
-    IpcWriteOptions::try_new(super::ALIGNMENT, false, MetadataVersion::V5)
+    IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)
 }
 
 /// The empty schema's message, byte for byte as Appendix C gives it.

@@ -1,9 +1,11 @@
 //! A budget of bytes that all machines of a process share, and what each of them has reserved in it.
 
+use crate::panics;
 use bytes::Bytes;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use thiserror::Error;
 
 /// How much memory the peers of a process can make it hold, all of its machines together.
@@ -30,6 +32,9 @@ struct Shared {
     /// Signed, since a release may be counted before the reservation that it follows.
     used: AtomicI64,
     refusals: AtomicU64,
+    /// There are watchers.
+    is_watched: AtomicBool,
+    watchers: Mutex<Vec<Arc<Waker>>>,
 }
 
 impl Budget {
@@ -39,7 +44,13 @@ impl Budget {
 
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared { limit, used: AtomicI64::new(0), refusals: AtomicU64::new(0) }))
+        Self(Arc::new(Shared {
+            limit,
+            used: AtomicI64::new(0),
+            refusals: AtomicU64::new(0),
+            is_watched: AtomicBool::new(false),
+            watchers: Mutex::default(),
+        }))
     }
 
     /// The size of the budget in bytes.
@@ -59,6 +70,21 @@ impl Budget {
         self.0.refusals.load(Ordering::Relaxed)
     }
 
+    /// Has `waker` woken each time that a reservation is refused, until the [`Watch`] is dropped: a server learns in this
+    /// way that memory which its own connections hold is needed by another one.
+    ///
+    /// It is woken on the thread that was refused, which may hold locks of its own, so it should do no more than note that
+    /// it was. No lock of the budget is held meanwhile, and a panic is swallowed. It may be woken once more while the watch
+    /// is being dropped.
+    pub fn on_refusal(&self, waker: Waker) -> Watch {
+        let waker = Arc::new(waker);
+        let mut watchers = self.watchers();
+        watchers.push(waker.clone());
+        self.0.is_watched.store(true, Ordering::Relaxed);
+        drop(watchers);
+        Watch { budget: self.clone(), waker }
+    }
+
     /// Opens the account of one connection.
     pub fn account(&self) -> Account {
         Account(Some(Arc::new(Ledger { budget: self.clone(), held: AtomicUsize::new(0) })))
@@ -69,8 +95,9 @@ impl Budget {
         self.used() < self.0.limit / 2
     }
 
-    fn take(&self, bytes: usize) -> bool {
-        let limit = signed(self.0.limit);
+    /// Takes `bytes` if no more than `limit` are in use then.
+    fn take(&self, bytes: usize, limit: usize) -> bool {
+        let limit = signed(limit);
         let fits = |used: i64| used.checked_add(signed(bytes)).filter(|sum| *sum <= limit);
         self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
@@ -81,7 +108,47 @@ impl Budget {
 
     fn refuse(&self, wanted: usize) -> OverBudget {
         self.0.refusals.fetch_add(1, Ordering::Relaxed);
+        if self.0.is_watched.load(Ordering::Relaxed) {
+            self.wake_watchers();
+        }
         OverBudget { wanted, used: self.used(), limit: self.limit() }
+    }
+
+    #[cold]
+    fn wake_watchers(&self) {
+        // What is called here, and dropped if it is the last, is not the budget's, so it is neither under the lock.
+        let watchers = self.watchers().clone();
+        for waker in watchers {
+            panics::catch(|| waker.wake_by_ref());
+            panics::discard(waker);
+        }
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, Vec<Arc<Waker>>> {
+        // A list of handles is whole after any panic.
+        self.0.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A waker's place among those that a [`Budget`] wakes when it [refuses](Budget::on_refusal). Dropping it ends that.
+#[must_use = "dropping a watch ends it"]
+pub struct Watch {
+    budget: Budget,
+    waker: Arc<Waker>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watchers = self.budget.watchers();
+        // One handle is left here, so that the waker is not dropped under the lock.
+        watchers.retain(|waker| !Arc::ptr_eq(waker, &self.waker));
+        self.budget.0.is_watched.store(!watchers.is_empty(), Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("budget", &self.budget).finish_non_exhaustive()
     }
 }
 
@@ -128,14 +195,29 @@ impl Ledger {
             return Err(self.budget.refuse(bytes));
         }
         let drawn = self.add(bytes);
-        if drawn == 0 || self.budget.take(drawn) {
+        if drawn == 0 || self.budget.take(drawn, self.budget.limit()) {
             return Ok(());
         }
+        self.undo(bytes, drawn);
+        Err(self.budget.refuse(bytes))
+    }
+
+    /// As [`reserve`](Self::reserve), but leaves half of the budget to others. A refusal does not count as one.
+    fn reserve_spare(&self, bytes: usize) -> bool {
+        let drawn = self.add(bytes);
+        let fits = self.budget.take(drawn, self.budget.limit() / 2);
+        if !fits {
+            self.undo(bytes, drawn);
+        }
+        fits
+    }
+
+    /// Takes back what was added to what is held, of which the budget refused what was to be drawn on it.
+    fn undo(&self, bytes: usize, drawn: usize) {
         // Other threads may have changed the account in between, so that this returns another part of the draw than
         // was refused. The draw is a function of what is held, so the sums agree.
         let returned = self.subtract(bytes);
         self.budget.add(signed(drawn) - signed(returned));
-        Err(self.budget.refuse(bytes))
     }
 
     fn charge(&self, bytes: usize) {
@@ -234,6 +316,7 @@ impl Reservation {
     }
 
     /// The account that it is part of.
+    #[cfg(feature = "http")]
     pub(crate) fn account(&self) -> &Account {
         &self.account
     }
@@ -258,6 +341,16 @@ impl Reservation {
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// Reserves `bytes` more of what is of use and can be done without, such as logs: half of the budget is left to
+    /// others. False, with nothing changed and no refusal counted, if more than that would be in use.
+    pub(crate) fn grow_into_spare(&mut self, bytes: usize) -> bool {
+        let fits = self.account.0.as_ref().is_none_or(|ledger| ledger.reserve_spare(bytes));
+        if fits {
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+        fits
     }
 
     /// Counts `bytes` more that are there already. See [`Account::charge`].
@@ -353,6 +446,19 @@ mod tests {
     }
 
     #[test]
+    fn what_can_be_done_without_leaves_half_of_the_budget() {
+        let budget = Budget::new(1000);
+        let mut logs = budget.account().empty();
+        assert!(logs.grow_into_spare(FLOOR) && logs.grow_into_spare(500));
+        assert!(!logs.grow_into_spare(1));
+        assert_eq!((logs.bytes(), budget.used(), budget.refusals()), (FLOOR + 500, 500, 0));
+        let held = budget.account().reserve(FLOOR + 500).unwrap();
+        assert!(!budget.account().empty().grow_into_spare(1), "nor is the floor of an account used up by it");
+        drop(held);
+        assert!(Account::default().empty().grow_into_spare(usize::MAX));
+    }
+
+    #[test]
     fn memory_keeps_its_reservation_through_clones_and_slices() {
         let budget = Budget::new(1 << 20);
         let account = budget.account();
@@ -374,6 +480,48 @@ mod tests {
         assert!(account.reserve(1).is_err());
         drop(copy);
         assert_eq!(budget.used(), 0);
+    }
+
+    /// Counts wake-ups, and looks at the budget in each.
+    struct Watcher {
+        budget: Budget,
+        woken: AtomicUsize,
+        panics: bool,
+    }
+
+    impl std::task::Wake for Watcher {
+        fn wake(self: Arc<Self>) {
+            self.woken.fetch_add(1, Ordering::Relaxed);
+            drop(self.budget.on_refusal(Waker::noop().clone()));
+            if self.panics {
+                std::panic::panic_any("on purpose, in a waker");
+            }
+        }
+    }
+
+    #[test]
+    fn watchers_are_woken_by_refusals_and_by_nothing_else() {
+        let budget = Budget::new(10);
+        let watcher = |panics| {
+            let watcher = Arc::new(Watcher { budget: budget.clone(), woken: AtomicUsize::new(0), panics });
+            let watch = budget.on_refusal(watcher.clone().into());
+            (watcher, watch)
+        };
+        let woken = |watcher: &Watcher| watcher.woken.load(Ordering::Relaxed);
+        let ((one, one_watches), (other, other_watches)) = (watcher(true), watcher(false));
+        let account = budget.account();
+        drop(account.reserve(FLOOR + 10).unwrap());
+        drop(account.charge(FLOOR + 100));
+        assert_eq!((woken(&one), woken(&other)), (0, 0));
+        assert!(account.reserve(FLOOR + 11).is_err());
+        assert_eq!((woken(&one), woken(&other)), (1, 1));
+        drop(one_watches);
+        assert!(account.reserve(FLOOR + 11).is_err());
+        assert_eq!((woken(&one), woken(&other)), (1, 2));
+        assert_eq!(Arc::strong_count(&one), 1, "the waker is gone");
+        drop(other_watches);
+        assert!(account.reserve(FLOOR + 11).is_err());
+        assert_eq!(woken(&other), 2);
     }
 
     #[test]

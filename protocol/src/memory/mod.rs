@@ -20,12 +20,14 @@
 // | `ipc::reader`, the arrays of a batch | 512 bytes per field node, 128 per buffer of views | the next message, or the reader gives memory back |
 // | `ipc::reader`, a header's copy for Arrow | its size, and that of an error with the schema's types | the batch is decoded |
 // | `ipc::reader`, nulls of columns that have no bitmap | the bitmaps that Arrow makes to compare them | the batch is decoded |
-// | `ipc::relaid`, a zstd decoder | its context, charged | the reader gives memory back or is dropped |
+// | `ipc::compression`, a zstd decoder | its context, charged | the reader gives memory back or is dropped |
 // | `ipc::relaid`, compressed or misaligned buffers | the size that they claim, within the limit | the last array that shares them is dropped |
 // | `ipc::reader`, a dictionary that is replaced or extended | its whole size | the last array that shares it is dropped |
 // | `service::conform`, an input that is cast | the bound of the result and of what is made on the way | the cast columns are dropped |
 // | `ipc::encoder`, an answer | its body and header | it is sent |
-// | errors and logs | their text (at most 64 KiB), charged | they are sent |
+// | errors | their text (at most 64 KiB), charged | they are sent |
+// | `service::logs`, logs | what they take as values; left out beyond the limit and half of the budget | they are encoded |
+// | `server::response`, logs | their messages; left out beyond half of the budget | they are sent |
 // | `http::coding`, a body that is decoded | `Assembly`, and the decoder's window | the last array that shares it is dropped |
 // | `http::coding`, a body that is coded | as much as the body has | the response is handed to the driver |
 // | `http::dispatch`, states and tokens | three times the state's size | the response is handed to the driver |
@@ -37,4 +39,4 @@ mod budget;
 
 pub(crate) use assembly::aligned;
 pub use assembly::{Assembly, Growth, Spare};
-pub use budget::{Account, Budget, OverBudget, Reservation};
+pub use budget::{Account, Budget, OverBudget, Reservation, Watch};

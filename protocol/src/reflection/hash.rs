@@ -2,7 +2,7 @@
 //! (`protocol_hash`).
 
 use super::type_token::{UnknownType, type_token};
-use crate::service::{MethodInfo, MethodKind};
+use crate::description::{MethodInfo, MethodKind};
 use arrow_schema::Schema;
 use sha2::{Digest, Sha256};
 
@@ -125,7 +125,7 @@ fn push_string(json: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{Idempotency, StreamKind};
+    use crate::description::{Idempotency, StreamKind};
     use arrow_schema::{DataType, Field, FieldRef, TimeUnit};
     use serde_json::Value;
     use std::sync::Arc;

@@ -15,7 +15,7 @@ pub use hash::{HashError, preimage, protocol_hash};
 pub use payload::{DecodeError, MethodDescription, ProtocolList, ProtocolSummary, ServiceDescription};
 pub use type_token::{UnknownType, type_token};
 
-use crate::service::{Idempotency, MethodInfo, MethodKind, ProtocolInfo};
+use crate::description::{Idempotency, MethodInfo, MethodKind, ProtocolInfo};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ fn schema<const N: usize>(fields: [Field; N]) -> SchemaRef {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{StreamKind, Version};
+    use crate::description::{StreamKind, Version};
 
     #[test]
     fn reflection_describes_itself() {

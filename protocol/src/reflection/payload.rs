@@ -1,8 +1,8 @@
 //! What reflection's methods answer, to and from the bytes of the `result` column. WIRE_PROTOCOL 14 (Payload).
 
 use crate::Limits;
+use crate::description::{Idempotency, MethodKind, StreamKind};
 use crate::ipc::{self, EncodedSchema, FramingError, Item, ReadError};
-use crate::service::{Idempotency, MethodKind, StreamKind};
 use crate::wire::text::Limit;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayAccessor, ArrayRef, BinaryArray, BooleanArray, ListArray, RecordBatch};

@@ -158,9 +158,15 @@ impl Connection {
 
 /// Commands. Logs may be given at any time in a call; they precede what is sent after them.
 impl Connection {
-    /// Sends a log to the client, at once on an open stream and otherwise ahead of the answer.
+    /// Sends a log to the client, at once on an open stream and otherwise ahead of the answer. If half of the budget is in
+    /// use, all but a few logs are left out, and the client is told how many were.
     pub fn log(&mut self, message: &LogMessage) {
         self.response.log(message);
+    }
+
+    /// So many logs of the current call were left out before they came here.
+    pub(crate) fn leave_out_logs(&mut self, count: u64) {
+        self.response.leave_out(count);
     }
 
     /// Sends a log at once while a unary call is being answered: its response begins with it, so that `schema` must be the

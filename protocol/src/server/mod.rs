@@ -33,4 +33,5 @@ mod response;
 
 pub use connection::{Config, Connection};
 pub use event::{Event, InputStream};
+#[cfg(feature = "http")]
 pub(crate) use response::ResponseWriter;

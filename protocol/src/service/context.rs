@@ -1,11 +1,13 @@
 //! What a handler knows of its call and its connection, and how it speaks to the client beside the answer.
 
 use super::auth::AuthContext;
-use super::method::Method;
+use super::declaration::Declaration;
+use super::logs::LogRoom;
 use super::session::SessionAccess;
 use crate::Limits;
 use crate::ipc::Metadata;
 use crate::memory::Account;
+use crate::panics;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
@@ -103,12 +105,16 @@ impl Peer {
 
 /// One call as its handler sees it.
 pub struct CallContext {
-    pub(crate) method: Arc<Method>,
+    pub(crate) method: Arc<Declaration>,
     pub(crate) peer: Arc<Peer>,
     /// The id that the server made, when the request came without one.
     pub(crate) made_id: Option<RequestId>,
     pub(crate) metadata: Metadata,
     pub(crate) logs: Vec<LogMessage>,
+    /// Room that is taken for them.
+    pub(crate) logs_held: usize,
+    /// Logs that found no room.
+    pub(crate) left_out: u64,
     /// Takes logs at once, while a handler runs that may send them so.
     pub(crate) live_logs: Option<Arc<dyn LogSink>>,
     pub(crate) budget: ResponseBudget,
@@ -118,7 +124,8 @@ pub struct CallContext {
 
 /// Takes the logs of a handler while it runs. See [`Work::run_with_logs`](super::Work::run_with_logs).
 pub trait LogSink: Send + Sync {
-    /// Takes a log, on the handler's thread.
+    /// Takes a log, on the handler's thread. It counts among those that wait until it is given to
+    /// [`Responder::log`](super::Responder::log), or the call has ended.
     ///
     /// # Errors
     /// The log, when it cannot be taken now: it and all that follow are kept until the handler returns.
@@ -139,6 +146,7 @@ impl RequestId {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    #[cfg(feature = "http")]
     pub(crate) fn as_bytes(&self) -> &Bytes {
         &self.0
     }
@@ -151,13 +159,16 @@ pub(crate) struct Bounds {
     pub(crate) limits: Arc<Limits>,
     /// What it holds is reserved in it.
     pub(crate) account: Account,
+    /// Room for its logs.
+    pub(crate) log_room: LogRoom,
     /// The client has gone, or its connection is given up.
     is_client_gone: AtomicBool,
 }
 
 impl Bounds {
     pub(crate) fn new(limits: Arc<Limits>, account: Account) -> Self {
-        Self { limits, account, is_client_gone: AtomicBool::new(false) }
+        let log_room = LogRoom::new(&account, limits.max_waiting_logs);
+        Self { limits, account, log_room, is_client_gone: AtomicBool::new(false) }
     }
 
     pub(crate) fn client_gone(&self) {
@@ -191,14 +202,25 @@ impl fmt::Debug for CallContext {
 
 impl CallContext {
     pub(crate) fn new(
-        method: Arc<Method>,
+        method: Arc<Declaration>,
         peer: Arc<Peer>,
         made_id: Option<RequestId>,
         metadata: Metadata,
         bounds: Arc<Bounds>,
     ) -> Self {
-        let (logs, budget) = (Vec::new(), ResponseBudget::default());
-        Self { method, peer, made_id, metadata, logs, live_logs: None, budget, session: None, bounds }
+        Self {
+            method,
+            peer,
+            made_id,
+            metadata,
+            logs: Vec::new(),
+            logs_held: 0,
+            left_out: 0,
+            live_logs: None,
+            budget: ResponseBudget::default(),
+            session: None,
+            bounds,
+        }
     }
 
     /// Forgets all that is of one call, but keeps the memory.
@@ -206,6 +228,7 @@ impl CallContext {
         self.made_id = None;
         self.metadata = Metadata::new();
         self.logs.clear();
+        (self.logs_held, self.left_out) = (0, 0);
         self.live_logs = None;
         self.budget = ResponseBudget::default();
         self.session = None;
@@ -214,7 +237,7 @@ impl CallContext {
     /// Becomes the context of another call of the same connection, after [`clear`](Self::clear).
     pub(crate) fn begin_anew(
         &mut self,
-        method: &Arc<Method>,
+        method: &Arc<Declaration>,
         made_id: Option<RequestId>,
         metadata: Metadata,
     ) {
@@ -227,12 +250,12 @@ impl CallContext {
 
     /// Name of the protocol that owns the method.
     pub fn protocol(&self) -> &str {
-        self.method.protocol()
+        &self.method.protocol
     }
 
     /// Name of the method.
     pub fn method(&self) -> &str {
-        &self.method.info().name
+        &self.method.info.name
     }
 
     /// Kind of the transport that carries the call.
@@ -319,6 +342,7 @@ impl CallContext {
             let transport = self.peer.transport;
             let text =
                 format!("sticky sessions are not available on this transport ({transport}) and server");
+            panics::discard(state);
             return Err(RpcError::runtime_error(text));
         };
         session.open(Box::new(state), lifetime)
@@ -331,14 +355,32 @@ impl CallContext {
 
     /// Sends a log to the client, ahead of what the handler returns or emits next. In a unary call on a byte stream it
     /// is sent at once where the driver does so.
-    pub fn log(&mut self, message: LogMessage) {
+    ///
+    /// This never waits. A log is left out if those that wait to be sent take too much memory, which
+    /// [`Limits::max_waiting_logs`] and the budget bound; the client is told how many were.
+    pub fn log(&mut self, mut message: LogMessage) {
+        message.cut_to_size();
+        let bytes = message.held_bytes();
+        if !self.bounds.log_room.take(bytes) {
+            self.left_out += 1;
+            return;
+        }
         let kept = match &self.live_logs {
             Some(sink) => sink.log(message).err(),
             None => Some(message),
         };
         if let Some(message) = kept {
             self.live_logs = None;
+            self.logs_held += bytes;
             self.logs.push(message);
         }
+    }
+
+    /// Takes the logs out, which are to be encoded now, and how many were left out.
+    pub(crate) fn take_logs(&mut self) -> (Vec<LogMessage>, u64) {
+        if self.logs_held > 0 {
+            self.bounds.log_room.give_back(std::mem::take(&mut self.logs_held));
+        }
+        (std::mem::take(&mut self.logs), std::mem::take(&mut self.left_out))
     }
 }

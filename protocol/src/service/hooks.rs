@@ -4,8 +4,8 @@
 use super::context::{CallContext, TransportKind};
 use super::record::CallRecord;
 use crate::effect::{Answers, Ask, Failure};
+use crate::panics::{self, catch};
 use crate::wire::error::RpcError;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Listens to every call, on every transport. It cannot change a call; a panic in it is swallowed.
@@ -18,7 +18,7 @@ pub trait CallHook: Send + Sync + 'static {
     fn on_start(&self, call: &CallContext) -> Option<Box<dyn CallScope>>;
 }
 
-/// What a [`CallHook`] keeps of one call. A panic in it is swallowed.
+/// What a [`CallHook`] keeps of one call. A panic in it is swallowed, also one in its destructor.
 pub trait CallScope: Send {
     /// The call's handler is about to run on this thread. On a stream this comes at each turn. It does not come after
     /// [`end`](Self::end), even when the handler of a call whose connection was lost runs later.
@@ -84,11 +84,17 @@ struct Listening {
     has_ended: bool,
 }
 
+impl Drop for Listening {
+    fn drop(&mut self) {
+        panics::discard_all(self.scopes.drain(..));
+    }
+}
+
 impl Scopes {
     /// Tells that a call begins. `None` when nothing accompanies it.
     pub(crate) fn start(hooks: &[Box<dyn CallHook>], call: &CallContext) -> Option<Arc<Self>> {
         let scopes: Vec<_> =
-            hooks.iter().filter_map(|hook| guarded(|| hook.on_start(call)).flatten()).collect();
+            hooks.iter().filter_map(|hook| catch(|| hook.on_start(call)).flatten()).collect();
         (!scopes.is_empty()).then(|| Arc::new(Self(Mutex::new(Listening { scopes, has_ended: false }))))
     }
 
@@ -97,7 +103,7 @@ impl Scopes {
         let mut listening = self.lock();
         if !listening.has_ended {
             listening.scopes.iter_mut().for_each(|scope| {
-                guarded(|| scope.enter());
+                catch(|| scope.enter());
             });
         }
         !listening.has_ended
@@ -106,7 +112,7 @@ impl Scopes {
     /// In the reverse order of entering, as scopes nest.
     pub(crate) fn exit(&self) {
         self.lock().scopes.iter_mut().rev().for_each(|scope| {
-            guarded(|| scope.exit());
+            catch(|| scope.exit());
         });
     }
 
@@ -114,7 +120,7 @@ impl Scopes {
         let mut listening = self.lock();
         listening.has_ended = true;
         listening.scopes.iter_mut().for_each(|scope| {
-            guarded(|| scope.end(record));
+            catch(|| scope.end(record));
         });
     }
 
@@ -122,9 +128,4 @@ impl Scopes {
         // A listener's panic is caught within, so that the lock is never poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Runs a listener; what goes wrong in it goes no further.
-fn guarded<T>(listener: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(listener)).ok()
 }

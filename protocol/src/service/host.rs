@@ -3,74 +3,19 @@
 
 use super::context::{CallContext, TransportKind};
 use super::hooks::{Admission, CallHook, Stop};
-use super::info::{MethodInfo, ProtocolInfo};
 use super::method::Method;
 use super::protocol::{Hosted, Protocol};
-use super::version::InvalidVersion;
+use super::refusals::not_supported;
+use super::service_error::ServiceError;
 use super::work::guard;
+use crate::description::{MethodInfo, ProtocolInfo};
 use crate::effect::Answers;
 use crate::reflection::{self, ProtocolList};
 use crate::wire::error::RpcError;
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::DataType;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use thiserror::Error;
-
-/// A protocol or method that cannot be hosted as declared.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ServiceError {
-    /// The name does not follow the grammar.
-    #[error(
-        "expected a protocol name of letters, digits, '_' and '.', beginning with a letter or '_', of at most \
-         255 bytes, got {0:?}"
-    )]
-    InvalidName(String),
-    /// The name begins with `vgi_rpc.`, which is for the framework's own protocols.
-    #[error("protocol names beginning with \"vgi_rpc.\" are reserved, got {0:?}")]
-    ReservedName(String),
-    /// Two protocols have one name.
-    #[error("two protocols are named {0:?}")]
-    DuplicateProtocol(String),
-    /// Two methods of a protocol have one name.
-    #[error("protocol {protocol:?} has two methods named {method:?}")]
-    DuplicateMethod {
-        /// The protocol.
-        protocol: String,
-        /// The method.
-        method: String,
-    },
-    /// The declared version is not canonical.
-    #[error("protocol {protocol:?}: {error}")]
-    Version {
-        /// The protocol.
-        protocol: String,
-        /// What is wrong with it.
-        error: InvalidVersion,
-    },
-    /// A method's signature cannot be expressed.
-    #[error("method {protocol}/{method}: {error}")]
-    Method {
-        /// The protocol.
-        protocol: String,
-        /// The method.
-        method: String,
-        /// What is wrong with it.
-        error: ArrowError,
-    },
-    /// The surface has a type without a token, so that it cannot be fingerprinted.
-    #[error("protocol {protocol:?} cannot be fingerprinted: {error}")]
-    Hash {
-        /// The protocol.
-        protocol: String,
-        /// What is wrong with it.
-        error: String,
-    },
-    /// No protocol was registered.
-    #[error("expected at least one protocol")]
-    Empty,
-}
 
 /// Everything that a server hosts. Built once, shared by its connections, never changed.
 pub struct Service {
@@ -338,5 +283,5 @@ fn unencodable(error: impl std::fmt::Display) -> RpcError {
 }
 
 fn not_hosted(name: &str, hosted: &[ProtocolInfo]) -> RpcError {
-    super::resolve::not_supported(name, hosted.iter().map(|info| info.name.as_str()))
+    not_supported(name, hosted.iter().map(|info| info.name.as_str()))
 }

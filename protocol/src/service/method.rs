@@ -3,17 +3,17 @@
 use super::answer::IntoAnswer;
 use super::args::Args;
 use super::context::CallContext;
-use super::info::{Idempotency, MethodInfo, MethodKind, StreamKind};
-use super::stream::{
-    Exchange, Overrides, Producer, Restore, Saved, State, Stream, StreamState, exchange, producer,
-};
+use super::declaration::{Declaration, Shared};
+#[cfg(feature = "http")]
+use super::stream::Restore;
+use super::stream::{Exchange, Overrides, Producer, Saved, State, Stream, StreamState, exchange, producer};
+use crate::description::{Idempotency, MethodInfo, MethodKind, StreamKind};
 use crate::ipc::EncodedSchema;
 use crate::wire::error::RpcError;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,23 +22,18 @@ type UnaryHandler =
 type StreamHandler =
     dyn Fn(&Args, &mut CallContext) -> Result<(Box<dyn StreamState>, Overrides), RpcError> + Send + Sync;
 
-/// A value that a protocol's handlers share.
-pub(crate) type Shared = Arc<dyn Any + Send + Sync>;
-
 pub(crate) enum Handler {
     Unary(Box<UnaryHandler>),
-    Stream { open: Box<StreamHandler>, restore: Box<Restore> },
+    Stream {
+        open: Box<StreamHandler>,
+        #[cfg(feature = "http")]
+        restore: Box<Restore>,
+    },
 }
 
 /// A method with its handler, ready to be hosted.
 pub struct Method {
-    protocol: Arc<str>,
-    pub(crate) shared: Option<Shared>,
-    info: MethodInfo,
-    pub(crate) result: EncodedSchema,
-    pub(crate) header: Option<EncodedSchema>,
-    pub(crate) input: Option<EncodedSchema>,
-    pub(crate) output: Option<EncodedSchema>,
+    pub(crate) declaration: Arc<Declaration>,
     pub(crate) handler: Handler,
 }
 
@@ -63,20 +58,20 @@ impl Method {
 
     /// Name of the protocol that owns the method.
     pub fn protocol(&self) -> &str {
-        &self.protocol
+        &self.declaration.protocol
     }
 
     /// The method as clients see it.
     pub fn info(&self) -> &MethodInfo {
-        &self.info
+        &self.declaration.info
     }
 }
 
 impl fmt::Debug for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Method")
-            .field("protocol", &self.protocol)
-            .field("info", &self.info)
+            .field("protocol", &self.declaration.protocol)
+            .field("info", &self.declaration.info)
             .finish_non_exhaustive()
     }
 }
@@ -308,7 +303,14 @@ impl MethodBuilder {
             let Stream { state, overrides } = open(args, context)?;
             Ok((erase(state), overrides))
         };
-        let handler = Handler::Stream { open: Box::new(open), restore: Box::new(restore) };
+        // Byte streams keep their states.
+        #[cfg(not(feature = "http"))]
+        drop(restore);
+        let handler = Handler::Stream {
+            open: Box::new(open),
+            #[cfg(feature = "http")]
+            restore: Box::new(restore),
+        };
         MethodSpec { builder: self, kind: MethodKind::Stream(kind), handler }
     }
 }
@@ -344,14 +346,13 @@ impl MethodSpec {
         } else {
             Some(RecordBatch::try_from_iter(builder.defaults)?)
         };
-        Ok(Method {
+        let declaration = Declaration {
             result: result.as_ref().map_or_else(|| Ok(EncodedSchema::empty()), encode)?,
             header: builder.header.as_ref().map(encode).transpose()?,
             input: builder.input.as_ref().map(encode).transpose()?,
             output: builder.output.as_ref().map(encode).transpose()?,
             protocol: protocol.clone(),
             shared,
-            handler,
             info: MethodInfo {
                 name: builder.name,
                 kind,
@@ -363,6 +364,7 @@ impl MethodSpec {
                 idempotency: builder.idempotency,
                 deprecated: builder.deprecated,
             },
-        })
+        };
+        Ok(Method { declaration: Arc::new(declaration), handler })
     }
 }

@@ -1,17 +1,20 @@
 //! Methods, protocols, dispatch: turns calls into handler invocations.
 //!
 //! Lives here: what is hosted, whether a request may be dispatched, and the [`Responder`] that drives a
-//! [`server::Connection`](crate::server::Connection) with it. Not here: threads. A handler's invocation is a
-//! [`Work`] that a driver may run wherever it likes.
+//! [`server::Connection`](crate::server::Connection) with it. Not here: what describes a protocol (that is
+//! [`crate::description`], whose names are found here too), and threads. A handler's invocation is a [`Work`] that a
+//! driver may run wherever it likes.
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
 // | `method`, `protocol`, `host` | declaring methods, protocols and the service |
-// | `info`, `version` | what they look like from outside |
+// | `declaration` | a hosted method without its handler, as its calls see it |
+// | `service_error` | why they cannot be hosted as declared |
 // | `args`, `answer`, `stream`, `context`, `auth`, `session` | what handlers are given and give back |
-// | `resolve`, `validate` | routing, the version gate, the parameter check |
+// | `resolve`, `refusals` | routing and its refusals, the version gate |
+// | `validate`, `same_type` | the parameter check |
 // | `call` | the machine of one call, which every carrier uses |
 // | `work` | invoking handlers |
 // | `responder` | a byte stream's connection as a carrier of calls |
@@ -26,33 +29,38 @@ pub(crate) mod call;
 mod cast;
 mod conform;
 pub(crate) mod context;
+mod declaration;
 pub(crate) mod hooks;
 mod host;
-mod info;
 pub(crate) mod logical_bytes;
+mod logs;
 pub(crate) mod method;
 pub(crate) mod protocol;
 mod record;
+pub(crate) mod refusals;
 pub(crate) mod resolve;
 mod responder;
+mod same_type;
+mod service_error;
 pub(crate) mod session;
 mod stream;
 mod type_text;
 pub(crate) mod validate;
-mod version;
 pub(crate) mod work;
 
+pub use crate::description::{
+    Idempotency, InvalidVersion, MethodInfo, MethodKind, ProtocolInfo, StreamKind, Version,
+};
 pub use answer::{IntoAnswer, IntoColumn};
 pub use args::{Args, FromArgument};
 pub use auth::AuthContext;
 pub use context::{CallContext, Credentials, LogSink, Peer, ResponseBudget, TransportKind};
 pub use hooks::{CallHook, CallScope, Stop};
-pub use host::{Service, ServiceBuilder, ServiceError};
-pub use info::{Idempotency, MethodInfo, MethodKind, ProtocolInfo, StreamKind};
+pub use host::{Service, ServiceBuilder};
 pub use method::{Method, MethodBuilder, MethodSpec};
 pub use protocol::Protocol;
 pub use record::{CallRecord, CallStatistics, HttpRecord, Moved, SessionAction};
 pub use responder::{Responder, WaitingFor};
+pub use service_error::ServiceError;
 pub use stream::{Exchange, Producer, Saved, State, Stream, Turn};
-pub use version::{InvalidVersion, Version};
 pub use work::{Done, Work};

@@ -1,11 +1,11 @@
 //! An application protocol: a name, a version, methods. WIRE_PROTOCOL 3.1.
 
 use super::context::TransportKind;
+use super::declaration::Shared;
 use super::hooks::ServeStart;
-use super::host::ServiceError;
-use super::info::ProtocolInfo;
-use super::method::{Method, MethodSpec, Shared};
-use super::version::Version;
+use super::method::{Method, MethodSpec};
+use super::service_error::ServiceError;
+use crate::description::{ProtocolInfo, Version};
 use crate::reflection;
 use crate::wire::error::RpcError;
 use crate::wire::keys;

@@ -1,9 +1,9 @@
 //! What happened in one call: for the access log, for hooks, for whoever counts.
 
 use super::context::Peer;
-use super::info::{MethodKind, ProtocolInfo};
 use super::logical_bytes;
 use super::type_text::TypeText;
+use crate::description::{MethodKind, ProtocolInfo};
 use crate::wire::error::RpcError;
 use crate::wire::text::Limit;
 use arrow_array::RecordBatch;

@@ -2,8 +2,9 @@
 
 use super::host::Service;
 use super::method::Method;
-use super::protocol::{Hosted, is_protocol_name};
-use super::version::Spelled;
+use super::protocol::Hosted;
+use super::refusals::{list, not_implemented, not_specified, not_supported};
+use crate::description::Spelled;
 use crate::ipc::Metadata;
 use crate::wire::detail::{PreconditionFailure, PreconditionViolation};
 use crate::wire::error::{RpcError, kind};
@@ -109,30 +110,4 @@ pub(crate) fn gate_version(hosted: &Hosted, request: &Metadata) -> Result<(), Rp
             refuse(&shown, format!("the server is too old, upgrade it to one that speaks {shown}"))
         }
     }
-}
-
-fn not_specified(text: String) -> RpcError {
-    RpcError::of_kind(kind::PROTOCOL_NOT_SPECIFIED, "ProtocolNotSpecifiedError", text)
-}
-
-pub(crate) fn not_supported<'a>(name: &str, hosted: impl Iterator<Item = &'a str>) -> RpcError {
-    // What a peer sends as a name is repeated only if it is one.
-    let text = if is_protocol_name(name) {
-        format!("this server does not host the protocol {name:?}; it hosts: {}", list(hosted))
-    } else {
-        format!(
-            "expected the name of a protocol to consist of letters, digits, '_' and '.', and not to begin with a digit \
-             or '.'; this server hosts: {}",
-            list(hosted)
-        )
-    };
-    RpcError::of_kind(kind::PROTOCOL_NOT_SUPPORTED, "ProtocolNotSupportedError", text)
-}
-
-pub(crate) fn not_implemented(text: String) -> RpcError {
-    RpcError::of_kind(kind::METHOD_NOT_IMPLEMENTED, "MethodNotImplementedError", text)
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.collect::<Vec<_>>().join(", ")
 }

@@ -1,12 +1,12 @@
 //! A server's connection together with the service that answers its calls.
 
-use super::call::{Blame, Call, Carrier, Scope, Step, Streams, given_up};
+use super::call::{Blame, Call, Carrier, Scope, Step, given_up};
 use super::context::{Bounds, CallContext, Peer, RequestId};
 use super::host::Service;
-use super::info::{MethodInfo, MethodKind, ProtocolInfo};
 use super::record::CallRecord;
 use super::resolve::{Target, resolve};
 use super::work::{Done, OpenStream, Outcome, Work};
+use crate::description::{MethodInfo, MethodKind, ProtocolInfo};
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::ipc::{EncodedSchema, Metadata, Outbox};
 use crate::memory::Account;
@@ -239,9 +239,10 @@ impl Responder {
     /// Sends a log of the invocation that is out, ahead of its answer: what
     /// [`Work::run_with_logs`] gave. Does nothing when no unary call is out.
     pub fn log(&mut self, message: &LogMessage) {
+        self.bounds.log_room.give_back(message.held_bytes());
         if let Some(call) = &self.call
             && call.is_running()
-            && call.method().info().kind == MethodKind::Unary
+            && call.method().info.kind == MethodKind::Unary
         {
             self.connection.log_now(&call.method().result, message);
         }
@@ -341,12 +342,12 @@ impl Responder {
         let Request { batch, metadata } = request;
         let context = match self.spare.take() {
             Some(mut spare) => {
-                spare.begin_anew(&method, made_id, metadata);
+                spare.begin_anew(&method.declaration, made_id, metadata);
                 spare
             }
             None => {
                 let (peer, bounds) = (self.peer.clone(), self.bounds.clone());
-                Box::new(CallContext::new(method.clone(), peer, made_id, metadata, bounds))
+                Box::new(CallContext::new(method.declaration.clone(), peer, made_id, metadata, bounds))
             }
         };
         let scope = Scope::begin(&service, self.recording, &context, || {
@@ -354,7 +355,7 @@ impl Responder {
             let (id, ids) = (self.connection.request_id(), &mut self.stream_ids);
             begin_record(&hosted.info, name, *kind, &self.peer, &batch, id, ids, self.now)
         });
-        let (call, work) = Call::open(service.clone(), hosted, batch, context, scope, Streams::Kept);
+        let (call, work) = Call::open(service.clone(), hosted, method, batch, context, scope);
         self.call = Some(call);
         work
     }
@@ -390,6 +391,8 @@ impl Responder {
     fn end_call(&mut self) {
         if let Some(call) = &mut self.call {
             self.effects.withdraw_all();
+            // Work that was lost may have left some.
+            self.bounds.log_room.clear();
             self.spare = call.take_spare();
             if let Some(record) = call.scope.end(self.now) {
                 self.records.push_back(record);
@@ -435,6 +438,10 @@ impl Drop for Responder {
 impl Carrier for Connection {
     fn log(&mut self, log: &LogMessage) {
         Self::log(self, log);
+    }
+
+    fn leave_out(&mut self, count: u64) {
+        self.leave_out_logs(count);
     }
 
     fn result(&mut self, schema: &EncodedSchema, batch: &RecordBatch) -> Result<(), RpcError> {

@@ -14,11 +14,13 @@ pub(crate) trait SessionAccess: Send + fmt::Debug {
     /// That session's id: 24 hex digits.
     fn id(&self) -> Option<String>;
     /// Sets the current time, from which a session that is opened lives.
+    #[cfg(feature = "http")]
     fn tell_time(&mut self, now: Duration);
     /// Opens a session and binds it to the call.
     fn open(&mut self, state: Box<dyn Any + Send>, lifetime: Option<Duration>) -> Result<(), RpcError>;
     /// Ends the bound session, its state dropped. False when none is bound.
     fn close(&mut self) -> bool;
     /// Hands the access back to who made it, to see what became of it.
+    #[cfg(feature = "http")]
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }

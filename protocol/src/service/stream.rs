@@ -201,6 +201,7 @@ pub(crate) trait StreamState: Send {
     /// Whether [`save`](Self::save) gives what brings it back.
     fn can_resume(&self) -> bool;
     /// The state as bytes, for a transport that keeps none between turns. [`Restore`] is the way back.
+    #[cfg(feature = "http")]
     fn save(&self) -> Result<Vec<u8>, RpcError>;
 }
 
@@ -284,6 +285,7 @@ impl fmt::Debug for Saved<'_> {
 }
 
 /// Brings back what [`StreamState::save`] gave.
+#[cfg(feature = "http")]
 pub(crate) type Restore =
     dyn Fn(Saved<'_>, &mut CallContext) -> Result<Box<dyn StreamState>, RpcError> + Send + Sync;
 
@@ -338,6 +340,7 @@ fn encode<S: Serialize>(state: &S) -> Result<Vec<u8>, RpcError> {
 trait Kind: Send {
     type State: Send;
     const IS_PRODUCER: bool;
+    #[cfg(feature = "http")]
     fn state(&self) -> &Self::State;
     fn turn(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError>;
     fn on_cancel(&mut self, context: &mut CallContext);
@@ -346,6 +349,7 @@ trait Kind: Send {
 impl<S: Producer> Kind for ProducerState<S> {
     type State = S;
     const IS_PRODUCER: bool = true;
+    #[cfg(feature = "http")]
     fn state(&self) -> &S {
         &self.0
     }
@@ -360,6 +364,7 @@ impl<S: Producer> Kind for ProducerState<S> {
 impl<S: Exchange> Kind for ExchangeState<S> {
     type State = S;
     const IS_PRODUCER: bool = false;
+    #[cfg(feature = "http")]
     fn state(&self) -> &S {
         &self.0
     }
@@ -384,6 +389,7 @@ impl<T: Kind<State: Serialize>> StreamState for Resumable<T> {
     fn can_resume(&self) -> bool {
         true
     }
+    #[cfg(feature = "http")]
     fn save(&self) -> Result<Vec<u8>, RpcError> {
         encode(self.0.state())
     }
@@ -402,6 +408,7 @@ impl<T: Kind> StreamState for T {
     fn can_resume(&self) -> bool {
         false
     }
+    #[cfg(feature = "http")]
     fn save(&self) -> Result<Vec<u8>, RpcError> {
         Err(RpcError::runtime_error(
             "the stream cannot be continued over HTTP: its state exists only in the server's memory",

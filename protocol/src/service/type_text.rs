@@ -1,8 +1,13 @@
 //! Arrow types as text, in the words of Arrow's own `Display`, which makes a text of each child before it writes one.
 //! Here formatting stops where the text is cut, and metadata of fields, which may say anything, is left out.
 
+use crate::wire::text::Limit;
 use arrow_schema::{DataType, Field, Schema};
 use std::fmt::{self, Display, Formatter};
+
+/// What is kept of a refusal that repeats what a peer named: enough for any signature that is read by people, and an
+/// answer that is not many times its request.
+pub(crate) const REFUSAL: Limit = Limit::bytes(2000);
 
 /// Displays the columns of a schema, by name and type.
 pub(crate) struct Columns<'a>(pub(crate) &'a Schema);

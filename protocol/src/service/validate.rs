@@ -3,18 +3,18 @@
 use super::args::Args;
 use super::cast::has_nulls;
 use super::conform::{conform, names_agree};
-use super::method::Method;
-use super::type_text::TypeText;
+use super::same_type::{same_field, same_schema};
+use super::type_text::{REFUSAL, TypeText};
+use crate::description::MethodInfo;
 use crate::wire::error::RpcError;
-use crate::wire::text::Limit;
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow_schema::{Field, Schema, SchemaRef};
 use std::collections::HashSet;
 use std::fmt;
 
 /// Checks names, order, types, nullability and nulls; what passes is safe to hand to the handler.
-pub(crate) fn validate(method: &Method, row: RecordBatch) -> Result<Args, RpcError> {
-    let declared = &method.info().params;
+pub(crate) fn validate(method: &MethodInfo, row: RecordBatch) -> Result<Args, RpcError> {
+    let declared = &method.params;
     let is_declared = row.schema_ref() == declared;
     refuse_nulls(method, &row, is_declared)?;
     if is_declared {
@@ -26,39 +26,6 @@ pub(crate) fn validate(method: &Method, row: RecordBatch) -> Result<Args, RpcErr
     Err(mismatch(method, &row.schema()))
 }
 
-/// Two schemas that agree in all that Arrow compares but metadata.
-fn same_schema(got: &Schema, declared: &Schema) -> bool {
-    got.fields().len() == declared.fields().len()
-        && got.fields().iter().zip(declared.fields()).all(|(got, declared)| same_field(got, declared, true))
-}
-
-fn same_field(got: &Field, declared: &Field, named: bool) -> bool {
-    (!named || got.name() == declared.name())
-        && got.is_nullable() == declared.is_nullable()
-        && same_type(got.data_type(), declared.data_type())
-}
-
-/// Type equality as Arrow defines it: the names of a list's item and of a map's entries do not count.
-pub(super) fn same_type(got: &DataType, declared: &DataType) -> bool {
-    use DataType::{Dictionary, FixedSizeList, LargeList, LargeListView, List, ListView, Map, Struct};
-    match (got, declared) {
-        (List(a), List(b)) | (LargeList(a), LargeList(b)) => same_field(a, b, false),
-        (ListView(a), ListView(b)) | (LargeListView(a), LargeListView(b)) => same_field(a, b, false),
-        (FixedSizeList(a, n), FixedSizeList(b, m)) => n == m && same_field(a, b, false),
-        (Struct(a), Struct(b)) => same_fields(a, b, true),
-        (Map(a, x), Map(b, y)) => match (a.data_type(), b.data_type()) {
-            (Struct(a), Struct(b)) => x == y && same_fields(a, b, false),
-            _ => false,
-        },
-        (Dictionary(a, x), Dictionary(b, y)) => a == b && same_type(x, y),
-        (a, b) => a == b,
-    }
-}
-
-fn same_fields(got: &Fields, declared: &Fields, named: bool) -> bool {
-    got.len() == declared.len() && got.iter().zip(declared).all(|(a, b)| same_field(a, b, named))
-}
-
 /// Gives the columns the declared types to the letter, which handlers rely on when they pass columns through.
 fn conform_names(row: RecordBatch, declared: &SchemaRef) -> Result<RecordBatch, RpcError> {
     if row.schema_ref().fields() == declared.fields() {
@@ -67,8 +34,8 @@ fn conform_names(row: RecordBatch, declared: &SchemaRef) -> Result<RecordBatch, 
     conform(row, declared).map_err(RpcError::type_error)
 }
 
-fn refuse_nulls(method: &Method, row: &RecordBatch, is_declared: bool) -> Result<(), RpcError> {
-    let (declared, got) = (method.info().params.fields(), row.schema_ref().fields());
+fn refuse_nulls(method: &MethodInfo, row: &RecordBatch, is_declared: bool) -> Result<(), RpcError> {
+    let (declared, got) = (method.params.fields(), row.schema_ref().fields());
     let null = if is_declared || names_agree(got, declared) {
         let columns = declared.iter().zip(row.columns());
         columns
@@ -85,15 +52,15 @@ fn refuse_nulls(method: &Method, row: &RecordBatch, is_declared: bool) -> Result
             .next()
     };
     if let Some(field) = null {
-        let text = format!("{}() parameter {:?} is not optional but got null", name(method), field.name());
+        let text = format!("{}() parameter {:?} is not optional but got null", method.name, field.name());
         return Err(RpcError::type_error(text));
     }
     Ok(())
 }
 
 /// Says which part of the declared schema the request does not meet.
-fn mismatch(method: &Method, got: &Schema) -> RpcError {
-    let (name, declared) = (name(method), &method.info().params);
+fn mismatch(method: &MethodInfo, got: &Schema) -> RpcError {
+    let (name, declared) = (&method.name, &method.params);
     let (got_names, declared_names) = (names_of(got), names_of(declared));
     let (undeclared, missing) = (beyond(&got_names, &declared_names), beyond(&declared_names, &got_names));
     let text = if !undeclared.is_empty() {
@@ -124,10 +91,6 @@ fn mismatch(method: &Method, got: &Schema) -> RpcError {
     RpcError::type_error(text)
 }
 
-/// What is kept of a refusal that repeats what a peer named: enough for any signature that is read by people, and an
-/// answer that is not many times its request.
-pub(crate) const REFUSAL: Limit = Limit::bytes(2000);
-
 fn names_of(schema: &Schema) -> Vec<&str> {
     schema.fields().iter().map(|field| field.name().as_str()).collect()
 }
@@ -148,16 +111,14 @@ impl fmt::Display for Described<'_> {
     }
 }
 
-fn name(method: &Method) -> &str {
-    &method.info().name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::Method;
     use arrow_array::{
         Array, ArrayRef, DictionaryArray, Int8Array, Int32Array, Int64Array, RunArray, StringArray,
     };
+    use arrow_schema::DataType;
     use std::sync::Arc;
 
     fn method(params: Vec<Field>) -> Method {
@@ -182,7 +143,7 @@ mod tests {
 
     #[track_caller]
     fn refusal(method: &Method, row: RecordBatch) -> String {
-        let error = validate(method, row).unwrap_err();
+        let error = validate(method.info(), row).unwrap_err();
         assert_eq!(error.error_type(), "TypeError");
         error.message().to_owned()
     }
@@ -194,12 +155,12 @@ mod tests {
         };
         for (value, null) in [(dictionary(0), dictionary(1)), (runs(Some(1)), runs(None))] {
             let required = method(vec![Field::new("value", value.data_type().clone(), false)]);
-            assert!(validate(&required, row(vec![("value", value.clone())])).is_ok());
+            assert!(validate(required.info(), row(vec![("value", value.clone())])).is_ok());
             let text = refusal(&required, row(vec![("value", null.clone())]));
             assert!(text.contains("parameter \"value\" is not optional but got null"), "{text}");
             let optional = method(vec![Field::new("value", value.data_type().clone(), true)]);
             let nullable = RecordBatch::try_from_iter_with_nullable([("value", null, true)]).unwrap();
-            assert!(validate(&optional, nullable).is_ok());
+            assert!(validate(optional.info(), nullable).is_ok());
         }
     }
 

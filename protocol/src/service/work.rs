@@ -3,12 +3,16 @@
 use super::args::Args;
 use super::conform::{InputError, conform_input};
 use super::context::{CallContext, LogSink};
+use super::declaration::Declaration;
 use super::hooks::Scopes;
 use super::method::{Handler, Method};
-use super::stream::{Overrides, Saved, StreamState, Turn, dropped};
+#[cfg(feature = "http")]
+use super::stream::Saved;
+use super::stream::{Overrides, StreamState, Turn, dropped};
 use super::validate::validate;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::OverBudget;
+use crate::panics;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
@@ -30,7 +34,7 @@ pub struct Work {
 }
 
 pub(crate) enum Task {
-    Call(RecordBatch),
+    Call(Arc<Method>, RecordBatch),
     Turn(Turning, RecordBatch, Metadata),
     Cancel(Turning),
 }
@@ -39,10 +43,12 @@ pub(crate) enum Task {
 pub(crate) enum Turning {
     Open(Box<OpenStream>),
     /// It was saved, and comes back first.
-    Saved(Box<SavedStream>),
+    #[cfg(feature = "http")]
+    Saved(Arc<Method>, Box<SavedStream>),
 }
 
 /// A stream as it was saved.
+#[cfg(feature = "http")]
 pub(crate) struct SavedStream {
     pub(crate) is_producer: bool,
     pub(crate) state: Bytes,
@@ -55,20 +61,33 @@ impl Turning {
     pub(crate) fn is_producer(&self) -> bool {
         match self {
             Self::Open(stream) => stream.state.is_producer(),
-            Self::Saved(saved) => saved.is_producer,
+            #[cfg(feature = "http")]
+            Self::Saved(_, saved) => saved.is_producer,
         }
     }
 
+    #[cfg(not(feature = "http"))]
+    fn open(self, _: &mut CallContext) -> Result<Box<OpenStream>, RpcError> {
+        let Self::Open(stream) = self;
+        Ok(stream)
+    }
+
+    #[cfg(feature = "http")]
     fn open(self, context: &mut CallContext) -> Result<Box<OpenStream>, RpcError> {
-        let saved = match self {
-            Self::Open(stream) => return Ok(stream),
-            Self::Saved(saved) => saved,
-        };
-        let method = context.method.clone();
+        match self {
+            Self::Open(stream) => Ok(stream),
+            Self::Saved(method, saved) => saved.open(&method, context),
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+impl SavedStream {
+    fn open(self, method: &Method, context: &mut CallContext) -> Result<Box<OpenStream>, RpcError> {
         let Handler::Stream { restore, .. } = &method.handler else {
             return Err(RpcError::runtime_error("a unary method has no streams"));
         };
-        let SavedStream { is_producer, state, call_state, input, output } = *saved;
+        let Self { is_producer, state, call_state, input, output } = self;
         let saved = Saved { is_producer, state: &state, call_state: &call_state };
         let state = guard(|| restore(saved, context))?;
         let stream = Box::new(OpenStream { state, input, output, call_state });
@@ -99,17 +118,16 @@ pub(crate) struct OpenStream {
 impl Drop for OpenStream {
     /// Keeps a panic in the state's destructor from reaching the machine, which may drop the stream on any thread.
     fn drop(&mut self) {
-        let state = std::mem::replace(&mut self.state, dropped());
-        let _ = guard(|| {
-            drop(state);
-            Ok(())
-        });
+        panics::discard(std::mem::replace(&mut self.state, dropped()));
     }
 }
 
 impl fmt::Debug for OpenStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenStream").field("output", self.output.schema()).finish_non_exhaustive()
+        f.debug_struct("OpenStream")
+            .field("output", self.output.schema())
+            .field("call_state_bytes", &self.call_state.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -174,8 +192,8 @@ impl Work {
         let Self { task, mut context, scopes } = self;
         let entered = scopes.filter(|scopes| scopes.enter());
         let done = match task {
-            Task::Call(row) => match validate(&context.method, row) {
-                Ok(args) => call(args, context),
+            Task::Call(method, row) => match validate(method.info(), row) {
+                Ok(args) => call(&method, args, context),
                 Err(error) => Done { outcome: Outcome::Invalid(error), context },
             },
             Task::Turn(stream, input, metadata) => match stream.open(&mut context) {
@@ -193,8 +211,8 @@ impl Work {
     /// Invokes the handler, and gives its logs to the sink while it runs. This is for unary calls, whose logs precede
     /// the answer; those of streams are kept for their place among the batches.
     pub fn run_with_logs(mut self, sink: Arc<dyn LogSink>) -> Done {
-        if let Task::Call(_) = self.task
-            && let Handler::Unary(_) = self.context.method.handler
+        if let Task::Call(method, _) = &self.task
+            && let Handler::Unary(_) = method.handler
         {
             self.context.live_logs = Some(sink);
         }
@@ -205,15 +223,16 @@ impl Work {
 }
 
 /// Invokes a method's handler.
-fn call(args: Args, mut context: Box<CallContext>) -> Done {
-    let (args, method) = (args.within(&context), context.method.clone());
+fn call(method: &Method, args: Args, mut context: Box<CallContext>) -> Done {
+    let args = args.within(&context);
+    let declared = &method.declaration;
     let result = guard(|| match &method.handler {
         Handler::Unary(handler) => {
-            Ok(Outcome::Answered(handler(&args, &mut context, method.result.schema())?))
+            Ok(Outcome::Answered(handler(&args, &mut context, declared.result.schema())?))
         }
         Handler::Stream { open: handler, .. } => {
             let (state, overrides) = handler(&args, &mut context)?;
-            open(&method, state, overrides)
+            open(declared, state, overrides)
         }
     });
     Done { outcome: result.unwrap_or_else(Outcome::Refused), context }
@@ -230,22 +249,28 @@ fn cancel(stream: Turning, mut context: Box<CallContext>) -> Done {
 }
 
 /// Settles what a stream method's handler returned against what the method declares.
-fn open(method: &Method, state: Box<dyn StreamState>, overrides: Overrides) -> Result<Outcome, RpcError> {
-    let name = &method.info().name;
+fn open(
+    method: &Declaration,
+    state: Box<dyn StreamState>,
+    overrides: Overrides,
+) -> Result<Outcome, RpcError> {
+    let name = &method.info.name;
+    // From here on its destructor may run, which may panic.
+    let (none, call_state) = (EncodedSchema::empty(), overrides.call_state.unwrap_or_default());
+    let mut stream = Box::new(OpenStream { state, input: none.clone(), output: none, call_state });
     let encode = |own: Option<_>, declared: &Option<EncodedSchema>| match own {
         Some(schema) => EncodedSchema::new(schema).map(Some).map_err(|error| {
             RpcError::type_error(format!("{name}() gave a schema that cannot be sent: {error}"))
         }),
         None => Ok(declared.clone()),
     };
-    let output = encode(overrides.output, &method.output)?.ok_or_else(|| {
+    stream.output = encode(overrides.output, &method.output)?.ok_or_else(|| {
         RpcError::type_error(format!("{name}() neither declares an output schema nor gave one"))
     })?;
     // A producer has no input, whatever its method declares for the exchanges that it opens as well.
-    let input = match state.is_producer() {
-        true => EncodedSchema::empty(),
-        false => encode(overrides.input, &method.input)?.unwrap_or_else(EncodedSchema::empty),
-    };
+    if !stream.state.is_producer() {
+        stream.input = encode(overrides.input, &method.input)?.unwrap_or_else(EncodedSchema::empty);
+    }
     match (&method.header, &overrides.header) {
         (Some(declared), Some(header)) => declared.check(header).map_err(|error| {
             RpcError::type_error(format!("{name}() gave a header that does not fit its schema: {error}"))
@@ -258,8 +283,6 @@ fn open(method: &Method, state: Box<dyn StreamState>, overrides: Overrides) -> R
         }
         (None, None) => {}
     }
-    let call_state = overrides.call_state.unwrap_or_default();
-    let stream = Box::new(OpenStream { state, input, output, call_state });
     Ok(Outcome::Opened { stream, header: overrides.header })
 }
 
@@ -310,7 +333,11 @@ pub(crate) fn application_metadata(mut metadata: Metadata) -> Metadata {
 
 pub(crate) fn guard<T>(f: impl FnOnce() -> Result<T, RpcError>) -> Result<T, RpcError> {
     // What the handler left behind half done belongs to this call alone, which is over.
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        let error = panicked(&*panic);
+        panics::discard(panic);
+        Err(error)
+    })
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> RpcError {

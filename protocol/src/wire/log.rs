@@ -2,9 +2,8 @@
 
 use super::code::Code;
 use super::detail::{Detail, MAX_DETAILS_BYTES, MAX_RECEIVED_BYTES, encode_details};
-use super::error::{MESSAGE, NAME};
 use super::keys;
-use super::text::{Limit, json};
+use super::text::{Limit, MESSAGE, NAME, json};
 use crate::ipc::Metadata;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -14,6 +13,12 @@ use std::str::FromStr;
 
 /// Most bytes of JSON of the extras that are sent with one message.
 const MAX_EXTRA_BYTES: usize = 64 << 10;
+/// Logs of so few bytes are kept and sent whatever the budget has left.
+pub(crate) const FEW_LOG_BYTES: usize = 16 << 10;
+/// Memory of an extra beside its text: its nodes, and those that hold it.
+const EXTRA_BYTES: usize = 96;
+/// Memory that a text may have allocated beyond its length.
+const SPARE_TEXT_BYTES: usize = 1 << 10;
 /// Takes the place of an extra that does not fit.
 const LEFT_OUT: &str = "…";
 
@@ -159,8 +164,36 @@ impl LogMessage {
         metadata
     }
 
-    /// The extras in order, as long as there is room for each.
+    /// The message that takes the place of so many that were left out.
+    pub(crate) fn of_left_out(count: u64) -> Self {
+        Self::warn(format!("logs left out, since they would take too much memory: {count}"))
+    }
+
+    /// Brings the message down to what is sent of it.
+    pub(crate) fn cut_to_size(&mut self) {
+        if self.message.capacity() > self.message.len() + SPARE_TEXT_BYTES {
+            self.message.shrink_to_fit();
+        }
+        if self.held_bytes() > MAX_EXTRA_BYTES {
+            self.message = MESSAGE.cut(std::mem::take(&mut self.message));
+            if json(&self.extra, MAX_EXTRA_BYTES).is_none() {
+                self.extra = self.fitting_extra();
+            }
+        }
+    }
+
+    /// Bytes of memory that the message takes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let extra = self.extra.iter().map(|(name, value)| name.len() + value_bytes(value));
+        size_of::<Self>() + self.message.len() + extra.sum::<usize>()
+    }
+
     fn extra_that_fits(&self) -> Option<String> {
+        json(&self.fitting_extra(), MAX_EXTRA_BYTES)
+    }
+
+    /// The extras in order, as long as there is room for each.
+    fn fitting_extra(&self) -> Map<String, Value> {
         let left_out = Value::from(LEFT_OUT);
         let mut fitting = Map::new();
         let mut room = MAX_EXTRA_BYTES - "{}".len();
@@ -176,7 +209,7 @@ impl LogMessage {
                 fitting.insert(name.clone(), value.clone());
             }
         }
-        json(&fitting, MAX_EXTRA_BYTES)
+        fitting
     }
 
     fn push_error_model(&self, metadata: &mut Metadata) {
@@ -217,6 +250,19 @@ impl LogMessage {
         }
         Ok(Self { level: level.parse()?, message, extra })
     }
+}
+
+/// Bytes of memory that an extra takes.
+fn value_bytes(value: &Value) -> usize {
+    EXTRA_BYTES
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(value_bytes).sum(),
+            Value::Object(members) => {
+                members.iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
 }
 
 /// Writes who sent a log or an error and for which request, leaving out what is empty.

@@ -8,6 +8,11 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
+/// What is kept of the message of an error or a log: enough for any that is read by people, and room for the rest.
+pub(crate) const MESSAGE: Limit = Limit::bytes(32 << 10);
+/// What is kept of a type, kind or code.
+pub(crate) const NAME: Limit = Limit::bytes(1 << 10);
+
 /// How much of a text is kept, and what follows where something was cut off.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {

@@ -258,11 +258,13 @@ fn deltas() {
     assert!(many < 3.0 * few, "{few} bytes for one of 100 deltas, {many} for one of 200");
 }
 
+#[cfg(feature = "http")]
 #[test]
 fn empty_frames_of_codings() {
     use vgi_rpc_protocol::http::coding::{Codecs, Coding};
     let codecs = Codecs::default();
     let frames = [
+        #[cfg(feature = "zstd")]
         (Coding::Zstd, vec![0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0]),
         (Coding::Gzip, {
             let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 3, 0];

@@ -12,8 +12,11 @@
 mod common;
 
 mod costs;
+#[cfg(feature = "http")]
 mod over_http;
 mod peaks;
+#[cfg(feature = "http")]
+mod peaks_over_http;
 mod requests;
 mod schemas;
 mod service;

@@ -4,20 +4,14 @@ use super::common::batches::row;
 use super::common::driver::{Command, serve as serve_into};
 use super::common::feed::Input;
 use super::common::scenarios::scale;
-use super::common::service::{MAIN, responder, service};
+use super::common::service::responder;
 use super::common::streams::batches_of;
 use super::zoo;
 use super::{KIB, MIB};
-use crate::common::inline::answer;
 use allocation_counter::measure;
 use arrow_array::{ArrayRef, BinaryArray};
 use bytes::{Buf, Bytes};
-use http::Request;
 use std::sync::Arc;
-use std::time::Duration;
-use vgi_rpc_protocol::http::coding::{Codecs, Coding};
-use vgi_rpc_protocol::http::headers::ARROW_STREAM;
-use vgi_rpc_protocol::http::{Arrival, Endpoint};
 use vgi_rpc_protocol::ipc::{ReadError, Reader};
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::{Peer, Responder, TransportKind};
@@ -28,11 +22,11 @@ const SMALL: usize = 512 * KIB;
 const BUDGETS: [usize; 2] = [MIB, 16 * MIB];
 
 /// Runs every hostile stream within each budget, and says which of them took more.
-fn audit(what: &str, run: impl Fn(&Account, &Bytes)) {
+pub fn audit(what: &str, run: impl Fn(&Account, &Bytes)) {
     audit_of(what, &zoo::ALL, run);
 }
 
-fn audit_of(what: &str, streams: &[zoo::Hostile], run: impl Fn(&Account, &Bytes)) {
+pub fn audit_of(what: &str, streams: &[zoo::Hostile], run: impl Fn(&Account, &Bytes)) {
     super::common::quiet_panics();
     let mut broken = Vec::new();
     for (name, bytes) in streams {
@@ -155,28 +149,11 @@ fn an_answer_stays_within_the_budget() {
     });
 }
 
-#[test]
-fn a_body_over_http_stays_within_the_budget() {
-    let endpoint = Endpoint::builder(service(), |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
-    let endpoint: Arc<Endpoint> = endpoint;
-    for path in ["echo", "scale/init", "scale/exchange"] {
-        let head = Request::post(format!("/vgi/{MAIN}/{path}")).header("content-type", ARROW_STREAM);
-        let (head, ()) = head.body(()).unwrap().into_parts();
-        audit(path, |account, bytes| {
-            let now = Duration::from_secs(1_800_000_000);
-            let arrival = Arrival { now, remote_address: None, account: account.clone() };
-            answer(&endpoint, Request::from_parts(head.clone(), bytes.clone()), arrival);
-        });
-    }
-}
-
 /// Requests whose handlers run, and whose answers are as large as they are.
 #[test]
 fn an_echo_stays_within_the_budget() {
     let (main, _) = super::service::service();
-    let endpoint: Arc<Endpoint> =
-        Endpoint::builder(main.clone(), |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
-    for (name, method, bytes) in zoo::echoed() {
+    for (name, _, bytes) in zoo::echoed() {
         let streams = [(name, bytes)];
         // Made once, and not with a request.
         let peer = || Peer::new(TransportKind::Pipe, "server-1");
@@ -185,13 +162,6 @@ fn an_echo_stays_within_the_budget() {
             let mut server = server().with_account(account.clone());
             feed(&mut server, bytes, serve);
             feed(&mut server, bytes, serve);
-        });
-        let path = format!("/vgi/{}/{method}", super::service::LARGE);
-        let head = Request::post(path).header("content-type", ARROW_STREAM).body(()).unwrap().into_parts().0;
-        audit_of("echoed over HTTP", &streams, |account, bytes| {
-            let now = Duration::from_secs(1_800_000_000);
-            let arrival = Arrival { now, remote_address: None, account: account.clone() };
-            answer(&endpoint, Request::from_parts(head.clone(), bytes.clone()), arrival);
         });
     }
 }
@@ -228,38 +198,4 @@ fn a_record_stays_within_the_budget() {
         server.receive(bytes.clone());
         serve(&mut server);
     });
-}
-
-/// Bodies that unfold as HTTP decodes them, whether they say how far or not.
-#[test]
-fn a_coded_body_stays_within_the_budget() {
-    let (main, _) = super::service::service();
-    let endpoint: Arc<Endpoint> =
-        Endpoint::builder(main, |memory| memory.fill(7)).prefix("/vgi").build().unwrap();
-    let codecs = Codecs::default();
-    // A frame without a size, whose window is 8 MiB: a block of 128 KiB of one byte, over and over.
-    let [block, last] = [2_u32, 3].map(|kind| ((128 << 10) << 3 | kind).to_le_bytes());
-    let block = [&block[..3], &[0]].concat();
-    let unsized_frame =
-        [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0x68][..], &block.repeat(511), &last[..3], &[0]].concat();
-    for coding in Coding::ALL {
-        let mut streams = Vec::new();
-        for len in [512 * KIB, 8 * MIB, 64 * MIB] {
-            let body = codecs.encode(coding, &[vec![0; len].into()]).unwrap();
-            streams.push((format!("{} KiB of {coding}", len / KIB), Bytes::from(body)));
-        }
-        if coding == Coding::Zstd {
-            let decoded = codecs.decode(coding, &unsized_frame, 65 << 20).unwrap();
-            assert_eq!(decoded.len(), 64 * MIB);
-            streams.push(("64 MiB of a frame without a size".into(), unsized_frame.clone().into()));
-        }
-        let path = format!("/vgi/{}/length", super::service::LARGE);
-        let head = Request::post(path).header("content-type", ARROW_STREAM);
-        let head = head.header("content-encoding", coding.as_str()).body(()).unwrap().into_parts().0;
-        audit_of("coded", &streams, |account, bytes| {
-            let now = Duration::from_secs(1_800_000_000);
-            let arrival = Arrival { now, remote_address: None, account: account.clone() };
-            answer(&endpoint, Request::from_parts(head.clone(), bytes.clone()), arrival);
-        });
-    }
 }

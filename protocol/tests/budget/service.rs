@@ -23,6 +23,7 @@ pub const LARGE: &str = "test.Large.v1";
 pub struct Runs(Arc<AtomicUsize>);
 
 impl Runs {
+    #[cfg(feature = "http")]
     pub fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

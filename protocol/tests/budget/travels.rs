@@ -4,13 +4,13 @@ use super::KIB;
 use super::common::batches::row;
 use super::common::driver::{Command, Pair, Rest, listen, serve};
 use super::common::feed::{Feed, Input, Piece};
+use super::common::messages::COMPRESSIONS;
 use super::common::scenarios;
 use super::common::service::responder;
 use super::common::streams::growing;
 use super::service::{answer, same};
 use super::zoo::{echoed, write_compressed, zeros};
 use arrow_array::{Array, RecordBatch};
-use arrow_ipc::CompressionType;
 use bytes::Bytes;
 use vgi_rpc_protocol::client::Connection;
 use vgi_rpc_protocol::ipc::{Item, Reader, encode_batch};
@@ -40,9 +40,8 @@ fn batches(account: &Account, bytes: &Bytes) -> Vec<RecordBatch> {
 #[test]
 fn a_batch_that_is_kept_and_its_slices_stay_reserved() {
     let plain = encode_batch(&row([("value", zeros(300 * KIB))]), &Default::default()).unwrap();
-    let compressed = |codec| write_compressed(&[row([("value", zeros(300 * KIB))])], codec);
-    let of_lz4 = compressed(CompressionType::LZ4_FRAME);
-    for bytes in [plain, compressed(CompressionType::ZSTD), of_lz4] {
+    let compressed = |&codec| write_compressed(&[row([("value", zeros(300 * KIB))])], codec);
+    for bytes in [plain].into_iter().chain(COMPRESSIONS.iter().map(compressed)) {
         let budget = Budget::new(64 << 20);
         let account = budget.account();
         let batch = batches(&account, &bytes).remove(0);

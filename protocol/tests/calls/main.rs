@@ -14,10 +14,12 @@ mod support;
 
 mod admission;
 mod asking;
+mod destructors;
 mod ends;
 mod hooks;
 mod kinds;
 mod live_logs;
+mod logs;
 mod metadata;
 mod pointers;
 mod records;

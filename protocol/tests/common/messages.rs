@@ -9,6 +9,13 @@ use arrow_schema::Schema;
 use bytes::Bytes;
 use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, UnionWIPOffset, Vector, WIPOffset};
 
+/// The compressions of buffers that this build reads.
+pub const COMPRESSIONS: &[CompressionType] = &[
+    CompressionType::LZ4_FRAME,
+    #[cfg(feature = "zstd")]
+    CompressionType::ZSTD,
+];
+
 /// A message's prefix and header, of which everything may be a lie.
 #[derive(Clone, Debug)]
 pub struct Header {

@@ -6,6 +6,7 @@ pub mod batches;
 pub mod columns;
 pub mod driver;
 pub mod feed;
+#[cfg(feature = "http")]
 pub mod inline;
 pub mod messages;
 pub mod replay;

@@ -8,6 +8,9 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
 use vgi_rpc_protocol::http::headers::ARROW_STREAM;
+
+/// What a server says that it codes and decodes.
+pub const ALL_CODINGS: &str = if cfg!(feature = "zstd") { "zstd, gzip" } else { "gzip" };
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::wire::keys;
 

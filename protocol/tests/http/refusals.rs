@@ -62,7 +62,7 @@ fn other_content_codings_are_unsupported() {
     for coding in ["br", "deflate", "gzip, zstd", "x-gzip-2", "\u{e9}"] {
         let answered = main().send(echo("x").with("content-encoding", coding));
         assert_eq!((answered.status, answered.body_was_read), (415, false), "{coding}");
-        assert_eq!(answered.header("vgi-supported-encodings"), Some("zstd, gzip"), "{coding}");
+        assert_eq!(answered.header("vgi-supported-encodings"), Some(ALL_CODINGS), "{coding}");
     }
     assert_eq!(main().send(echo("x").with("content-encoding", "identity")).text(), "x");
 }
@@ -204,7 +204,7 @@ fn a_body_that_turns_out_too_large_is_not_used() {
 fn a_body_that_is_too_large_once_decoded_is_not_used() {
     let server = serve_main(|builder| builder.max_request_bytes(Some(100_000)));
     let (_, body) = echo(&"a".repeat(1_000_000)).into_parts();
-    for coding in Coding::ALL {
+    for &coding in Coding::ALL {
         let coded = Codecs::default().encode(coding, std::slice::from_ref(&body)).unwrap();
         assert!(coded.len() < 100_000);
         let request = post("/vgi/test.Main.v1/echo", coded.into()).with("content-encoding", coding.as_str());
@@ -215,8 +215,8 @@ fn a_body_that_is_too_large_once_decoded_is_not_used() {
 
 #[test]
 fn a_body_that_does_not_decode_is_a_bad_request() {
-    for coding in ["zstd", "gzip"] {
-        refused(echo("x").with("content-encoding", coding), 400);
+    for coding in Coding::ALL {
+        refused(echo("x").with("content-encoding", coding.as_str()), 400);
     }
 }
 

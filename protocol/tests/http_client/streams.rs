@@ -1,9 +1,11 @@
 //! Streams: a request for each turn, both tokens in each of them.
 
 use crate::common::batches::*;
-use crate::common::service::take_cancel_hooks;
+use crate::common::service::{MAIN, take_cancel_hooks};
 use crate::pair::*;
 use bytes::Bytes;
+use vgi_rpc_protocol::client::Call;
+use vgi_rpc_protocol::client::ResumeToken;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata, encode_batch};
 use vgi_rpc_protocol::wire::keys;
 
@@ -69,6 +71,49 @@ fn an_exchange_goes_back_and_forth() {
     pair.caller.close().unwrap();
     assert_eq!(pair.told(), ["finished"]);
     assert_eq!(pair.exchanged.len(), 4, "closing sends nothing");
+}
+
+/// The canonical server takes an exchange without input columns for a producer, and runs its first turn at once.
+#[test]
+fn an_output_that_waits_answers_an_input_without_columns() {
+    let mut pair = pair();
+    pair.try_call("count", STREAM, &row([("count", int(2))])).unwrap();
+    let input = no_columns(0);
+    let mark: Metadata = [("mark", "x")].into_iter().collect();
+    assert!(pair.caller.send(&encoded(&input), &input, &mark).is_err(), "its metadata would be lost");
+    assert_eq!(pair.send(&input), ["output 0"]);
+    assert_eq!(pair.exchanged.len(), 1);
+    assert_eq!(pair.send(&input), ["output 1"]);
+    assert_eq!(pair.exchanged.len(), 2);
+}
+
+#[test]
+fn another_caller_resumes_a_stream_by_its_token() {
+    let mut pair = pair();
+    assert_eq!(pair.caller.resume_token(), None);
+    pair.try_call("count_with_header", STREAM_WITH_HEADER, &row([("count", int(3))])).unwrap();
+    assert_eq!(pair.caller.resume_token(), None, "an output waits");
+    assert_eq!(pair.told().last().unwrap(), "output 0");
+    let token = pair.caller.resume_token().unwrap();
+    assert_eq!(pair.tick(), ["output 1"]);
+
+    let read = ResumeToken::from_bytes(&token.to_bytes()).unwrap();
+    pair.caller = pair.caller.another();
+    let call = Call {
+        protocol: MAIN,
+        method: "count_with_header",
+        protocol_version: None,
+        request_id: None,
+        kind: STREAM_WITH_HEADER,
+        metadata: Metadata::new(),
+    };
+    pair.caller.resume(&call, read.clone()).unwrap();
+    assert!(pair.caller.resume(&call, read).is_err(), "a stream is open");
+    assert_eq!(pair.tick(), ["output 1"]);
+    assert_ne!(pair.caller.resume_token(), Some(token));
+    assert_eq!(pair.tick(), ["output 2"]);
+    assert_eq!(pair.tick(), ["finished"]);
+    assert_eq!(pair.caller.resume_token(), None);
 }
 
 #[test]

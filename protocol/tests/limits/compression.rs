@@ -25,7 +25,7 @@ fn buffers(bytes: &[u8]) -> Vec<(usize, usize)> {
 fn a_lie_about_the_uncompressed_length_is_a_typed_error() {
     let text = "a text that is long enough to be compressed ".repeat(20);
     let batch = row([("value", common::batches::text(&text)), ("list", labels([Some(&text), None]))]);
-    for codec in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+    for &codec in COMPRESSIONS {
         let good = compressed(&batch, codec);
         let buffers = buffers(&good);
         assert!(buffers.len() > 3);
@@ -61,8 +61,18 @@ fn a_lie_about_the_uncompressed_length_is_a_typed_error() {
 #[test]
 fn a_buffer_that_was_left_uncompressed_is_read() {
     let batch = row([("value", int(7))]);
-    let bytes = compressed(&batch, CompressionType::ZSTD);
+    let bytes = compressed(&batch, CompressionType::LZ4_FRAME);
     let (at, _) = buffers(&bytes)[0];
     assert_eq!(bytes[at..at + 8], [0xff; 8]);
     assert_eq!(decode_batch(bytes, &Limits::default()).unwrap().0, batch);
+}
+
+#[cfg(not(feature = "zstd"))]
+#[test]
+fn a_build_without_zstd_refuses_it_and_names_the_feature() {
+    let batch = row([("value", text(&"a text that is long enough to be compressed ".repeat(20)))]);
+    let error = decode_batch(compressed(&batch, CompressionType::ZSTD), &Limits::default()).unwrap_err();
+    let ReadError::Message(MessageError::Inconsistent { expected, got }) = error else { panic!("{error}") };
+    assert_eq!(expected, "LZ4 frame compression of each buffer");
+    assert!(got.contains("zstd") && got.contains("feature"), "{got}");
 }

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use common::batches::*;
 use common::columns;
 use common::driver::*;
-use common::messages::{Header, framed};
+use common::messages::{COMPRESSIONS, Header, framed};
 use common::scenarios::{self, *};
 use common::service::{MAIN, responder};
 use common::streams::{END_OF_STREAM, batches_of, message_ends, stream_of};
@@ -75,6 +75,11 @@ fn deep(depth: usize) -> arrow_array::ArrayRef {
 fn many_columns(count: usize) -> RecordBatch {
     let fields: Vec<_> = (0..count).map(|n| Field::new(format!("c{n}"), DataType::Int64, false)).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![int(1); count]).unwrap()
+}
+
+/// Not compressed, and with each compression.
+fn codecs() -> impl Iterator<Item = Option<CompressionType>> {
+    [None].into_iter().chain(COMPRESSIONS.iter().copied().map(Some))
 }
 
 fn compressed(batch: &RecordBatch, codec: CompressionType) -> Bytes {

@@ -3,11 +3,10 @@
 use super::http_client::HttpClient;
 use arrow_array::RecordBatch;
 use std::io;
-use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
-use vgi_rpc_client::{CallError, Channel};
-use vgi_rpc_protocol::client::{Call, Event};
-use vgi_rpc_protocol::http::client::{Caller, Session};
+use vgi_rpc_client::{CallError, Channel, Client, TransportError};
+use vgi_rpc_protocol::client::{Call, Event, ResumeToken};
+use vgi_rpc_protocol::http::client::{Caller, ResponseError, Session};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::{CommandError, Next};
 
@@ -19,6 +18,13 @@ pub(super) struct HttpChannel {
     http: HttpClient,
     caller: Caller,
     session: Option<SharedSession>,
+}
+
+impl HttpClient {
+    /// Makes calls, one at a time; for more at a time, take more clients.
+    pub fn client(&self) -> Client {
+        Client::over(HttpChannel::new(self.clone(), self.another_caller(), None))
+    }
 }
 
 impl HttpChannel {
@@ -75,6 +81,19 @@ impl Channel for HttpChannel {
         true
     }
 
+    fn may_be_wrong_kind(&self, error: &TransportError) -> bool {
+        // A header too many or too few.
+        matches!(error.downcast_ref(), Some(ResponseError::Streams(_)))
+    }
+
+    fn resume_token(&self) -> Option<ResumeToken> {
+        self.caller.resume_token()
+    }
+
+    fn resume(&mut self, call: &Call<'_>, token: &ResumeToken) -> Result<(), CallError> {
+        Ok(self.caller.resume(call, token.clone())?)
+    }
+
     fn next_event(&mut self) -> Result<Event, CallError> {
         match self.caller.poll_event() {
             Next::Event(event) => Ok(event),
@@ -89,7 +108,7 @@ impl Channel for HttpChannel {
         Ok(())
     }
 
-    fn close(&mut self) -> io::Result<Option<ExitStatus>> {
-        Ok(None)
+    fn close(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

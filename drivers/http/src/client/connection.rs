@@ -5,12 +5,10 @@ use super::error::FetchError;
 use super::socket::Socket;
 use crate::http1::client::{Connection as Machine, Error as ExchangeError, Event, Received};
 use crate::http1::{Limits, Next};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::{Request, Response};
-use std::io::{self, ErrorKind, IoSlice};
-
-/// Slices given to one vectored write; more wait for the next.
-const SLICES: usize = 64;
+use std::io::{self, ErrorKind};
+use vgi_rpc_transfer::{retry, send};
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -111,17 +109,11 @@ impl Connection {
 
     fn write(&mut self, deadline: &Deadline, sent: &mut bool) -> io::Result<()> {
         while let Some(outbox) = self.machine.poll_transmit() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = outbox.chunks_vectored(&mut slices);
-            match self.socket.write(slices.get(..count).unwrap_or_default(), deadline) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    *sent = true;
-                    outbox.advance(written);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            send(outbox, |slices| {
+                let written = self.socket.write(slices, deadline)?;
+                *sent |= written > 0;
+                Ok(written)
+            })?;
         }
         self.socket.flush(deadline)
     }
@@ -131,23 +123,15 @@ impl Connection {
         if buffer.is_empty() {
             return Err(io::Error::new(ErrorKind::InvalidData, "the response is more than can be held"));
         }
-        match self.socket.read(buffer, deadline) {
-            Ok(0) => self.machine.receive_eof(),
-            Ok(count) => self.machine.advance(count),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        match retry(|| self.socket.read(buffer, deadline))? {
+            0 => self.machine.receive_eof(),
+            count => self.machine.advance(count),
         }
         Ok(())
     }
 }
 
-/// True for the errors of a peer that is not there any more.
+/// Returns true for the errors of a peer that is gone. With TLS, one that has just closed the socket is too.
 fn is_gone(error: &io::Error) -> bool {
-    let gone = [
-        ErrorKind::BrokenPipe,
-        ErrorKind::ConnectionReset,
-        ErrorKind::ConnectionAborted,
-        ErrorKind::UnexpectedEof,
-    ];
-    gone.contains(&error.kind())
+    vgi_rpc_transfer::is_gone(error) || error.kind() == ErrorKind::UnexpectedEof
 }

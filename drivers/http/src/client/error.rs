@@ -57,14 +57,13 @@ impl FetchError {
         }
     }
 
-    /// As an I/O error of the same kind and the same words.
-    pub(super) fn into_io(self) -> io::Error {
-        let kind = match &self {
+    /// The class of the failure, as the system's errors have it.
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
             Self::Url(_) | Self::Request(_) => io::ErrorKind::InvalidInput,
             Self::Credential(error) | Self::Connect { error, .. } | Self::Io { error, .. } => error.kind(),
             Self::Response(ExchangeError::Truncated(_)) => io::ErrorKind::UnexpectedEof,
             Self::Response(_) => io::ErrorKind::InvalidData,
-        };
-        io::Error::new(kind, self)
+        }
     }
 }

@@ -1,24 +1,22 @@
 //! Clients and sessions of one server.
 
-use super::channel::HttpChannel;
 use super::deadline::Deadline;
 use super::error::FetchError;
 use super::sender::Sender;
-use super::session::Session;
 use crate::http1::client::Error as ExchangeError;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
-use vgi_rpc_client::{CallError, Client};
+use vgi_rpc_client::{CallError, TransportError};
 use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::Event;
 use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::http::capabilities::Capabilities;
-use vgi_rpc_protocol::http::client::{Caller, ResponseError, Session as SessionState, upload_urls};
+use vgi_rpc_protocol::http::client::{Caller, ResponseError, upload_urls};
 use vgi_rpc_protocol::wire::error::RpcError;
 
 /// Gives the bearer token of a request.
@@ -47,27 +45,12 @@ impl fmt::Debug for HttpClient {
 }
 
 impl HttpClient {
-    /// Makes calls, one at a time; for more at a time, take more clients.
-    pub fn client(&self) -> Client {
-        Client::over(HttpChannel::new(self.clone(), self.0.caller.another(), None))
-    }
-
-    /// Makes calls that may open a sticky session, and belong to it from then on. WIRE_PROTOCOL 17.
-    pub fn session(&self) -> Session {
-        Session::new(self.clone(), SessionState::new())
-    }
-
-    /// Makes calls that belong to a session which is open already.
-    pub fn resume(&self, session: SessionState) -> Session {
-        Session::new(self.clone(), session)
-    }
-
     /// Asks the server what it can do and allows. No credential is needed for this.
     ///
     /// # Errors
     /// See [`CallError`].
     pub fn capabilities(&self) -> Result<Arc<Capabilities>, CallError> {
-        let mut caller = self.0.caller.another();
+        let mut caller = self.another_caller();
         caller.discover()?;
         self.run(&mut caller, self.deadline())?;
         Ok(caller.capabilities().unwrap_or_default())
@@ -78,7 +61,7 @@ impl HttpClient {
     /// # Errors
     /// See [`CallError`].
     pub fn upload_urls(&self, count: u8) -> Result<Vec<UploadUrl>, CallError> {
-        let mut caller = self.0.caller.another();
+        let mut caller = self.another_caller();
         caller.request_upload_urls(count)?;
         self.run(&mut caller, self.deadline())?;
         while let Next::Event(event) = caller.poll_event() {
@@ -96,9 +79,9 @@ impl HttpClient {
         Deadline::new(self.0.call_timeout, self.0.read_timeout)
     }
 
-    /// A caller of a session.
-    pub(super) fn caller(&self, session: SessionState) -> Caller {
-        self.0.caller.another().with_session(session)
+    /// A caller that knows what the others know of the server.
+    pub(super) fn another_caller(&self) -> Caller {
+        self.0.caller.another()
     }
 
     /// Sends what a caller has to send, and gives it the responses.
@@ -107,16 +90,16 @@ impl HttpClient {
         while let Some(request) = caller.poll_request() {
             let is_call = request.method() == Method::POST;
             match self.perform(request, max_body_bytes, deadline) {
-                Ok(response) => caller.receive(response)?,
+                Ok(response) => caller.receive(response).map_err(no_answer)?,
                 Err(error) => {
                     caller.abandon();
                     // What was asked before the call is no part of it.
                     let sent = is_call && error.may_have_reached_server();
                     return Err(match error {
                         FetchError::Response(ExchangeError::BodyTooLarge(_)) => {
-                            ResponseError::TooLarge { limit: caller.max_response_bytes() }.into()
+                            no_answer(ResponseError::TooLarge { limit: caller.max_response_bytes() })
                         }
-                        error => CallError::Transport { error: error.into_io(), sent },
+                        error => no_response(error).sent(sent).into(),
                     });
                 }
             }
@@ -143,4 +126,32 @@ impl HttpClient {
         }
         self.0.sender.send(request, max_body_bytes, deadline)
     }
+}
+
+/// A request that got no response. Each has a connection of its own choice, so that the client can go on.
+fn no_response(error: FetchError) -> TransportError {
+    let retriable = match &error {
+        FetchError::Connect { .. } | FetchError::Io { .. } | FetchError::Response(_) => true,
+        FetchError::Url(_) | FetchError::Request(_) | FetchError::Credential(_) => false,
+    };
+    let kind = error.kind();
+    TransportError::new(error).kind(kind).usable().retriable(retriable)
+}
+
+/// A response that is not the answer to a call.
+fn no_answer(error: ResponseError) -> CallError {
+    let (retriable, delay) = match &error {
+        ResponseError::Foreign(answer) => {
+            let passes = matches!(
+                answer.status,
+                StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT
+            );
+            (passes, answer.retry_after)
+        }
+        _ => (false, None),
+    };
+    TransportError::new(error).usable().retriable(retriable).after(delay).into()
 }

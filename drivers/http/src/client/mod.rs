@@ -39,7 +39,7 @@
 // | `sender` | what is sent again, as the documentation above has it |
 // | `pool` | connections kept for reuse |
 // | `connection` | one exchange on one connection |
-// | `socket`, `tls` | connecting, reading and writing within deadlines |
+// | `socket`, `socket_timeouts`, `tls` | connecting, reading and writing within deadlines |
 // | `address` | URLs |
 // | `error` | why there is no response |
 
@@ -55,6 +55,7 @@ mod pool;
 mod sender;
 mod session;
 mod socket;
+mod socket_timeouts;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -66,4 +67,8 @@ pub use options::{HttpOptions, SetupError};
 pub use session::Session;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
-pub use vgi_rpc_client::{CallError, CallShape, Client, Method, Remote, Stream, WrongKind};
+pub use vgi_rpc_client::{
+    CallError, CallShape, Client, Method, Remote, RetryPolicy, Stream, TransportError, WrongKind,
+};
+pub use vgi_rpc_protocol::client::ResumeToken;
+pub use vgi_rpc_protocol::http::client::{ResponseError, Session as SessionState};

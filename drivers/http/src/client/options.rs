@@ -16,7 +16,7 @@ use thiserror::Error;
 use vgi_rpc_client::Timeouts;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::http::client::{Caller, Settings, SettingsError};
-use vgi_rpc_protocol::http::coding::Coding;
+use vgi_rpc_protocol::http::coding::{CodecSettings, Coding};
 
 /// A client that cannot be set up.
 #[derive(Debug, Error)]
@@ -72,7 +72,8 @@ impl HttpOptions {
         self
     }
 
-    /// Sets the content codings accepted of responses, best first; none for no compression. Default zstd, then gzip.
+    /// Sets the content codings accepted of responses, best first; none for no compression. Default
+    /// [`Coding::ALL`].
     pub fn codings(mut self, codings: impl IntoIterator<Item = Coding>) -> Self {
         self.settings.codings = codings.into_iter().collect();
         self
@@ -81,6 +82,12 @@ impl HttpOptions {
     /// Sets whether requests are compressed for a server that is known to take it. Default true.
     pub fn compress_requests(mut self, compress: bool) -> Self {
         self.settings.compress_requests = compress;
+        self
+    }
+
+    /// Sets how much effort compressing a request takes.
+    pub fn codec(mut self, codec: CodecSettings) -> Self {
+        self.settings.codec = codec;
         self
     }
 

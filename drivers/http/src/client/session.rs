@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vgi_rpc_client::{CallError, Client};
-use vgi_rpc_protocol::http::client::Session as SessionState;
+use vgi_rpc_protocol::http::client::{Caller, Session as SessionState};
 
 /// How long dropping a session may take.
 const DROP_TIME: Duration = Duration::from_secs(2);
@@ -24,9 +24,26 @@ pub struct Session {
     state: SharedSession,
 }
 
+impl HttpClient {
+    /// Makes calls that may open a sticky session, and belong to it from then on. WIRE_PROTOCOL 17.
+    pub fn session(&self) -> Session {
+        Session::new(self.clone(), SessionState::new())
+    }
+
+    /// Makes calls that belong to a session which is open already.
+    pub fn resume(&self, session: SessionState) -> Session {
+        Session::new(self.clone(), session)
+    }
+
+    /// A caller of a session.
+    fn caller_of(&self, session: SessionState) -> Caller {
+        self.another_caller().with_session(session)
+    }
+}
+
 impl Session {
-    pub(super) fn new(http: HttpClient, state: SessionState) -> Self {
-        let caller = http.caller(state.clone());
+    fn new(http: HttpClient, state: SessionState) -> Self {
+        let caller = http.caller_of(state.clone());
         let state = Arc::new(Mutex::new(state));
         let channel = HttpChannel::new(http.clone(), caller, Some(state.clone()));
         Self { client: Client::over(channel), http, state }
@@ -57,7 +74,7 @@ impl Session {
 
     fn end(&self, deadline: Deadline) -> Result<(), CallError> {
         let state = std::mem::take(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut caller = self.http.caller(state);
+        let mut caller = self.http.caller_of(state);
         caller.end_session()?;
         self.http.run(&mut caller, deadline)
     }

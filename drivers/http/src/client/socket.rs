@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::deadline::Deadline;
+use super::socket_timeouts::{limit, timed_out};
 #[cfg(feature = "tls")]
 use super::tls::{Tls, TlsStream};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -160,21 +161,5 @@ impl Drop for Socket {
         }
         // It may be closed already.
         let _ = self.tcp().shutdown(Shutdown::Both);
-    }
-}
-
-/// Brings a socket's timeouts to what the next step may take.
-pub(crate) fn limit(socket: &TcpStream, deadline: &Deadline) -> io::Result<()> {
-    // A socket's timeout cannot be zero, which would stand for none.
-    let left = deadline.left()?.map(|left| left.max(Duration::from_micros(1)));
-    socket.set_read_timeout(left)?;
-    socket.set_write_timeout(left)
-}
-
-/// What a socket says when its timeout passes, put as what it means.
-pub(crate) fn timed_out(error: io::Error, doing: &str) -> io::Error {
-    match error.kind() {
-        ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, format!("timed out {doing}")),
-        _ => error,
     }
 }

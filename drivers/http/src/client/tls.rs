@@ -1,7 +1,7 @@
 //! TLS, by rustls: whom to trust, and the handshake.
 
 use super::deadline::Deadline;
-use super::socket::{limit, timed_out};
+use super::socket_timeouts::{limit, timed_out};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};

@@ -3,13 +3,13 @@
 use super::date::Date;
 use super::hosts::HostCheck;
 use super::work::{Done, Work, now};
-use super::{OnStartFailure, Route};
 use crate::http1::server::{Connection as Machine, Event, Phase as MachinePhase};
 use crate::http1::{self, BodyKind, Limits, Outbox};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, DATE, EXPECT};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
@@ -21,6 +21,12 @@ use vgi_rpc_protocol::service::CallRecord;
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_reactor::{Expiry, Next, Origin, Phase};
+
+/// Answers requests that are not the endpoint's.
+pub(crate) type Route = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
+
+/// Is told why the service does not start.
+pub(crate) type OnStartFailure = dyn Fn(&RpcError) + Send + Sync;
 
 /// A body of at most this many bytes is read before its head is looked at: the two are one step then, and it costs
 /// no more memory than a head does.
@@ -99,6 +105,10 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
 
     fn memory_refusals(&self) -> u64 {
         self.budget.refusals()
+    }
+
+    fn watch_memory(&self, waker: Waker) -> Option<Box<dyn Any + Send>> {
+        Some(Box::new(self.budget.on_refusal(waker)))
     }
 }
 

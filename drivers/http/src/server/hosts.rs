@@ -4,7 +4,7 @@
 //! 127.0.0.1, the page calls a server on the user's own machine, from behind the user's firewall. Such a request still
 //! names the page's host, and is refused by it.
 
-use super::ServerError;
+use super::error::ServerError;
 use http::HeaderMap;
 use http::header::HOST;
 use http::uri::Authority;

@@ -1,9 +1,8 @@
 //! What is done away from the socket: start-up work, decoding, handlers.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_access_log::AccessLog;
-use vgi_rpc_protocol::http;
+use vgi_rpc_protocol::{http, panics};
 
 /// One step of a request.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ impl vgi_rpc_reactor::Work for Work {
     /// What a handler does wrong is an error of its call. Whatever else panics costs its own request.
     fn run(self) -> Done {
         let Self { work, access_log } = self;
-        Done { done: catch_unwind(AssertUnwindSafe(|| work.run(&now))).ok(), access_log }
+        Done { done: panics::catch(|| work.run(&now)), access_log }
     }
 }
 

@@ -4,9 +4,10 @@ use crate::serving::*;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use std::sync::{Arc, Mutex};
-use vgi_rpc_http::client::{CallError, HttpOptions};
+use vgi_rpc_http::client::{CallError, HttpOptions, ResumeToken};
 use vgi_rpc_protocol::http::auth::{Reason, bearer_static};
 use vgi_rpc_protocol::http::client::ResponseError;
+use vgi_rpc_protocol::http::coding::CodecSettings;
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::AuthContext;
 
@@ -29,6 +30,9 @@ fn unary_calls_answer_log_and_fail() {
     assert_eq!(*logs.lock().unwrap(), ["echoing"; 3]);
     let error = client.unary(&remote.method("fail"), &nothing()).unwrap_err();
     assert!(matches!(&error, CallError::Rpc(error) if error.error_type() == "ValueError"), "{error}");
+    let metadata: Metadata = [("vgi_rpc.request_id", "mine")].into_iter().collect();
+    let error = client.unary(&remote.method("fail").with_metadata(metadata), &nothing()).unwrap_err();
+    assert!(matches!(&error, CallError::Rpc(error) if error.request_id() == "mine"), "{error}");
     let error = client.unary(&remote.method("absent"), &nothing()).unwrap_err();
     assert!(matches!(&error, CallError::Rpc(_)), "{error}");
     client.unary(&remote.method("echo"), &text("after errors")).unwrap();
@@ -70,6 +74,41 @@ fn streams_have_the_interface_of_other_transports() {
     drop(stream);
     client.unary(&remote.method("echo"), &text("x")).unwrap();
     client.close().unwrap();
+}
+
+#[test]
+fn a_stream_is_resumed_by_another_client() {
+    let server = serve(|builder| builder);
+    let remote = remote();
+    let method = remote.method("count_with_header").with_header();
+    let mut first = server.client().client();
+    let mut stream = first.stream(&method, &int("value", 3)).unwrap();
+    assert!(stream.header_metadata().unwrap().is_empty());
+    assert_eq!(number(&stream.next().unwrap().unwrap()), 0);
+    let token = stream.resume_token().unwrap().to_bytes();
+    assert_eq!(number(&stream.next().unwrap().unwrap()), 1);
+    drop(stream);
+
+    let mut second = server.client().client();
+    let token = ResumeToken::from_bytes(&token).unwrap();
+    let mut stream = second.resume_stream(&method, &token).unwrap();
+    assert!(stream.header().is_none());
+    let numbers: Vec<_> = stream.by_ref().map(|batch| number(&batch.unwrap())).collect();
+    assert_eq!(numbers, [1, 2]);
+    assert_eq!(stream.resume_token(), None);
+    drop(stream);
+    second.unary(&remote.method("echo"), &text("x")).unwrap();
+}
+
+#[test]
+fn requests_are_compressed_with_the_effort_that_is_asked_for() {
+    let server = serve(|builder| builder);
+    let codec = CodecSettings { zstd_level: 19, ..CodecSettings::default() };
+    let options = HttpOptions::default().codec(codec);
+    let value = "abc".repeat(10_000);
+    let mut client = options.build(&server.url).unwrap().client();
+    let answer = client.unary(&remote().method("echo"), &text(&value)).unwrap();
+    assert_eq!(answer.column(0).as_string::<i32>().value(0), value);
 }
 
 #[test]
@@ -127,7 +166,7 @@ fn a_credential_is_asked_for_each_time_and_a_refusal_is_told() {
     let server =
         serve(|builder| builder.authenticate(bearer_static([("right", AuthContext::new("bearer", "ann"))])));
     let error = server.client().client().unary(&remote().method("echo"), &text("x")).unwrap_err();
-    let CallError::Response(ResponseError::Unauthorized(refused)) = &error else { panic!("{error}") };
+    let Some(ResponseError::Unauthorized(refused)) = error.transport_cause() else { panic!("{error}") };
     assert_eq!(refused.reason, Reason::MissingCredential);
 
     let tokens = Mutex::new(vec!["right", "right", "wrong", "right"]);
@@ -136,12 +175,12 @@ fn a_credential_is_asked_for_each_time_and_a_refusal_is_told() {
     let mut client = http.client();
     client.unary(&remote().method("echo"), &text("x")).unwrap();
     let error = client.unary(&remote().method("echo"), &text("x")).unwrap_err();
-    assert!(matches!(&error, CallError::Response(ResponseError::Unauthorized(_))), "{error}");
+    assert!(matches!(error.transport_cause(), Some(ResponseError::Unauthorized(_))), "{error}");
     assert!(!format!("{error} {error:?} {http:?} {client:?}").contains("wrong"));
     client.unary(&remote().method("echo"), &text("x")).unwrap();
 
     let http = HttpOptions::default().bearer(|| Ok("line\nbreak".into())).build(&server.url).unwrap();
     let error = http.client().unary(&remote().method("echo"), &text("x")).unwrap_err();
-    assert!(matches!(&error, CallError::Transport { sent: false, .. }), "{error}");
+    assert!(matches!(&error, CallError::Transport(error) if !error.may_have_reached_server()), "{error}");
     assert!(!format!("{error} {error:?}").contains("break"));
 }

@@ -23,7 +23,7 @@ fn echo(client: &mut Client) -> Result<arrow_array::RecordBatch, CallError> {
 /// Whether the request may have reached the server, and what failed.
 fn transport(error: CallError) -> (bool, ErrorKind) {
     match error {
-        CallError::Transport { error, sent } => (sent, error.kind()),
+        CallError::Transport(error) => (error.may_have_reached_server(), error.io_kind().unwrap()),
         error => panic!("{error}"),
     }
 }
@@ -248,10 +248,10 @@ fn a_server_that_is_not_ready_is_asked_again_with_head_only() {
     assert_eq!((response.status().as_u16(), asked.swap(0, Ordering::Relaxed)), (503, 1));
     let http = options().build(&url).unwrap();
     let error = http.capabilities().unwrap_err();
-    let CallError::Response(ResponseError::Foreign(answer)) = &error else { panic!("{error}") };
+    let Some(ResponseError::Foreign(answer)) = error.transport_cause() else { panic!("{error}") };
     assert_eq!((answer.status.as_u16(), asked.swap(0, Ordering::Relaxed)), (503, 3));
     let error = echo(&mut http.client()).unwrap_err();
-    assert!(matches!(&error, CallError::Response(ResponseError::Foreign(_))), "{error}");
+    assert!(matches!(error.transport_cause(), Some(ResponseError::Foreign(_))), "{error}");
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     drop(http);
     thread.join().unwrap();
@@ -320,6 +320,6 @@ fn a_response_over_the_limit_is_not_read_to_its_end() {
     });
     let http = HttpOptions::default().max_response_bytes(65_536).build(&url).unwrap();
     let error = echo(&mut http.client()).unwrap_err();
-    assert!(matches!(&error, CallError::Response(ResponseError::TooLarge { limit: 65_536 })), "{error}");
+    assert!(matches!(error.transport_cause(), Some(ResponseError::TooLarge { limit: 65_536 })), "{error}");
     thread.join().unwrap();
 }

@@ -3,7 +3,7 @@
 use crate::serving::*;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use vgi_rpc_http::client::{CallError, Client};
+use vgi_rpc_http::client::{CallError, Client, SessionState};
 use vgi_rpc_protocol::http::Sticky;
 
 fn call(client: &mut Client, method: &str, value: i64) -> Result<i64, CallError> {
@@ -52,6 +52,8 @@ fn a_session_ends_with_a_call_or_when_it_is_dropped_or_not_at_all() {
     call(&mut session, "open", 1).unwrap();
     let left = session.leave_open();
     assert_eq!(server.endpoint.session_count(), 1);
+    // Its token is all that another process needs.
+    let left = SessionState::from_token(left.token().unwrap()).unwrap();
     let mut session = http.resume(left);
     assert_eq!(call(&mut session, "add", 1).unwrap(), 2);
     drop(session);

@@ -27,6 +27,15 @@ pub(super) enum Pass<W> {
     BrokenOff,
 }
 
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The machine has ended it, has failed, or had nothing under way.
+    Orderly,
+    /// In the middle of something: the machine is told.
+    BrokenOff,
+}
+
 impl<M: Machine> Connection<M> {
     /// `goes_on` says that the pass goes on after work.
     pub(super) fn pass<A: Acceptor<Machine = M>>(

@@ -1,24 +1,16 @@
 //! Serving a connection: passes over it, one after the other, until it can be let go or is over.
 
 use super::flags::{self, Rest};
-use super::pass::Pass;
+use super::pass::{Ending, Pass};
 use super::work::Finished;
 use super::{Connection, Driven};
+use crate::locks::lock;
 use crate::machine::{Acceptor, Machine, Work};
-use crate::shared::{Shared, lock};
+use crate::panics::catch;
+use crate::shared::Shared;
 use crate::timeouts::Wait;
 use crate::worker::Tools;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-/// How a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// The machine has ended it, has failed, or had nothing under way.
-    Orderly,
-    /// In the middle of something: the machine is told.
-    BrokenOff,
-}
 
 impl<M: Machine> Connection<M> {
     /// Ends what is under way with the server, unless a thread serves the connection: that one cannot send any more.
@@ -96,8 +88,7 @@ impl<M: Machine> Connection<M> {
             let pass = || self.pass(driven, shared, tools, may_run, goes_on);
             // After an I/O error nobody is left to tell. A panic is a defect of the protocol: it costs the connection
             // and not the server.
-            let pass = catch_unwind(AssertUnwindSafe(pass))
-                .map_or(Pass::Over, |pass| pass.unwrap_or(Pass::BrokenOff));
+            let pass = catch(pass).map_or(Pass::Over, |pass| pass.unwrap_or(Pass::BrokenOff));
             goes_on = false;
             let ending = match pass {
                 Pass::Work(begun) => {
@@ -164,7 +155,7 @@ impl<M: Machine> Driven<M> {
         self.is_over = true;
         if !knows {
             // A machine that panics here is over as well.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.machine.hang_up()));
+            catch(|| self.machine.hang_up());
         }
     }
 

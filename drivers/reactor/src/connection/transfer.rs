@@ -4,16 +4,16 @@ use super::pass::{PASS_STEPS, Pass};
 use super::{Connection, Driven, Waiting, flags};
 use crate::machine::{Acceptor, Machine};
 use crate::shared::Shared;
+use crate::socket::SHORT_READ_DRAINS;
 use crate::timeouts::Wait;
 use crate::worker::Tools;
 use bytes::Buf;
 use mio::Interest;
-use mio::unix::SourceFd;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
+use vgi_rpc_transfer::retry;
 
 /// Slices given to one vectored write.
 const SLICES: usize = 64;
@@ -46,9 +46,8 @@ impl<M: Machine> Connection<M> {
                     Some(read) if !is_own => driven.machine.receive(read),
                     _ => driven.machine.advance(count),
                 }
-                // A short read has emptied the socket: what comes later is announced. The end of the input may
-                // have been announced already.
-                driven.drained = count < room && !self.flags.has(flags::PEER_CLOSED);
+                // The end of the input may have been announced already.
+                driven.drained = SHORT_READ_DRAINS && count < room && !self.flags.has(flags::PEER_CLOSED);
                 driven.linger_until = None;
                 if driven.drained && tools.alone && count >= LARGE_READ && self.socket.is_unix() {
                     driven.linger_until = Some(Instant::now() + LINGER);
@@ -147,19 +146,8 @@ impl<M: Machine> Connection<M> {
         if driven.watches_output != output {
             driven.watches_output = output;
             let interest = if output { Interest::WRITABLE } else { Interest::READABLE };
-            // Readiness that is there already is announced anew.
-            shared.registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), self.token, interest)?;
+            self.socket.reregister(&shared.registry, self.token, interest)?;
         }
         Ok(())
-    }
-}
-
-/// Repeats a system call that a signal interrupted.
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
     }
 }

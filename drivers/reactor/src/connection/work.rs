@@ -4,14 +4,13 @@
 //! the work holds on to nothing of it. If the connection ends first, its machine and its socket are gone at once.
 
 use super::flags::{self, Rest};
-use super::pass::{PASS_STEPS, Pass};
-use super::serving::Ending;
+use super::pass::{Ending, PASS_STEPS, Pass};
 use super::{Connection, Driven};
 use crate::machine::{Acceptor, Machine, Next, Work};
+use crate::panics::catch;
 use crate::shared::Shared;
 use crate::timeouts::Wait;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -30,7 +29,7 @@ impl<D> Finished<D> {
     /// Runs work, for as long as it takes.
     pub(super) fn run<A: Acceptor, W: Work<Done = D>>(shared: &Shared<A>, work: W) -> Self {
         let began = Instant::now();
-        let done = catch_unwind(AssertUnwindSafe(|| shared.run(work))).ok();
+        let done = catch(|| shared.run(work));
         Self { done, is_slow: began.elapsed() > SLOW }
     }
 }
@@ -87,7 +86,7 @@ impl<M: Machine> Connection<M> {
             driven.machine.complete(done);
         };
         // A machine that has said its last, while the work was out, is not called any more.
-        if !driven.closing && catch_unwind(AssertUnwindSafe(complete)).is_err() {
+        if !driven.closing && catch(complete).is_none() {
             self.end(driven, shared, Ending::Orderly);
             return false;
         }

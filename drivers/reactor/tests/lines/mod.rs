@@ -35,6 +35,8 @@ pub struct World {
     pub polls: Arc<AtomicUsize>,
     pub completed: Arc<AtomicUsize>,
     pub waits: Waits,
+    /// Machines panic when they are dropped.
+    pub drops_panic: Arc<AtomicBool>,
     /// Machines are woken as soon as there is a waker.
     pub wakes_at_once: Arc<AtomicBool>,
 }
@@ -121,6 +123,9 @@ pub struct Lines {
 impl Drop for Lines {
     fn drop(&mut self) {
         self.world.machines.fetch_sub(1, Ordering::SeqCst);
+        if self.world.drops_panic.load(Ordering::SeqCst) {
+            panic!("on purpose, in a destructor");
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 use crate::lines::{PATIENCE, World};
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+#[cfg(target_os = "linux")]
+use std::net::Ipv4Addr;
+use std::net::{SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use vgi_rpc_reactor::{Address, Bound, Ended, Handle, Listener, Options, Timeout, Timeouts};
@@ -39,6 +40,7 @@ impl Running {
     /// Connects from another address of this machine.
     #[cfg(target_os = "linux")]
     pub fn connect_from(&self, address: Ipv4Addr) -> Client {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         bind(&socket, &SocketAddr::from((address, 0))).unwrap();
         connect(&socket, &self.tcp_address()).unwrap();

@@ -3,6 +3,7 @@
 
 use super::ServiceAcceptor;
 use super::live_logs::LiveLogs;
+use std::any::Any;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -13,7 +14,6 @@ use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_protocol::service::{self, Done, Peer, Responder, TransportKind, WaitingFor};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{IdSource, Next as Polled};
 use vgi_rpc_reactor::{Acceptor, Expiry, Machine, Next, Origin, Phase, Work};
 
@@ -26,6 +26,8 @@ pub(crate) struct Conversation {
     inbox: Inbox,
     /// What the handler that runs has logged.
     live_logs: Arc<LiveLogs>,
+    /// What the handler gave, while logs wait that come before it.
+    done: Option<Done>,
     /// Where calls are recorded.
     log: Option<AccessLog>,
     /// The time that records count from.
@@ -64,11 +66,15 @@ impl Acceptor for ServiceAcceptor {
         }
         let inbox = self.performer.inbox(waker.clone());
         let live_logs = Arc::new(LiveLogs::new(waker));
-        Conversation { responder, account, inbox, live_logs, log, started, is_broken: false }
+        Conversation { responder, account, inbox, live_logs, done: None, log, started, is_broken: false }
     }
 
     fn memory_refusals(&self) -> u64 {
         self.budget.refusals()
+    }
+
+    fn watch_memory(&self, waker: Waker) -> Option<Box<dyn Any + Send>> {
+        Some(Box::new(self.budget.on_refusal(waker)))
     }
 }
 
@@ -109,8 +115,19 @@ impl Conversation {
         }
     }
 
-    fn send_logs(&mut self, logs: impl IntoIterator<Item = LogMessage>) {
-        logs.into_iter().for_each(|log| self.responder.log(&log));
+    /// Sends the next of the logs that wait.
+    fn send_logs(&mut self) {
+        self.live_logs.take_some().iter().for_each(|log| self.responder.log(log));
+    }
+
+    /// Sends the next of the logs that wait, and after the last of them what their handler gave.
+    fn finish(&mut self, done: Done) {
+        self.send_logs();
+        if self.live_logs.is_empty() {
+            self.is_broken |= self.responder.complete(done).is_err();
+        } else {
+            self.done = Some(done);
+        }
     }
 }
 
@@ -190,8 +207,7 @@ impl Machine for Conversation {
     fn complete(&mut self, done: Done) {
         self.tell_time();
         self.take_arrivals();
-        self.send_logs(self.live_logs.take_all());
-        self.is_broken |= self.responder.complete(done).is_err();
+        self.finish(done);
     }
 
     fn poll(&mut self) -> Next<Invocation> {
@@ -200,7 +216,18 @@ impl Machine for Conversation {
         }
         self.tell_time();
         self.take_arrivals();
-        self.send_logs(self.live_logs.take_some());
+        match self.done.take() {
+            // However many logs wait, so many are encoded at a time.
+            Some(done) if self.responder.poll_transmit().is_some() => self.done = Some(done),
+            Some(done) => self.finish(done),
+            None => self.send_logs(),
+        }
+        if self.done.is_some() {
+            return Next::NeedDrain;
+        }
+        if self.is_broken {
+            return Next::Close;
+        }
         let next = self.responder.poll_work();
         while let Some(event) = self.responder.poll_effect() {
             self.inbox.handle(event);

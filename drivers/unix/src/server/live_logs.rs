@@ -7,7 +7,8 @@ use vgi_rpc_protocol::service::LogSink;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
 /// Logs that are encoded at a time. The next ones are taken when the client has read these, so that a handler that logs
-/// faster than its client reads costs no more memory than its logs have as they are.
+/// faster than its client reads costs no more memory than its logs have as they are. How much that may be is bounded where
+/// they are made.
 const AT_ONCE: usize = 64;
 
 /// The logs of one connection's handler that are not sent yet.
@@ -25,16 +26,16 @@ impl LiveLogs {
     }
 
     /// Takes the first logs out, in order.
-    pub(super) fn take_some(&self) -> VecDeque<LogMessage> {
-        let mut waiting = self.lock();
-        let Some(waiting) = &mut *waiting else { return VecDeque::new() };
-        let rest = waiting.split_off(waiting.len().min(AT_ONCE));
-        std::mem::replace(waiting, rest)
+    pub(super) fn take_some(&self) -> Vec<LogMessage> {
+        match &mut *self.lock() {
+            Some(waiting) => waiting.drain(..waiting.len().min(AT_ONCE)).collect(),
+            None => Vec::new(),
+        }
     }
 
-    /// Takes all logs out, in order.
-    pub(super) fn take_all(&self) -> VecDeque<LogMessage> {
-        self.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    /// Whether no log waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().as_ref().is_none_or(VecDeque::is_empty)
     }
 
     /// The connection is gone.

@@ -9,6 +9,7 @@ mod conversation;
 mod live_logs;
 
 use std::io;
+#[cfg(unix)]
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,15 +20,16 @@ use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Service, TransportKind};
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_reactor::{
-    Address, BindError, Ended, GiveWay, Handle, Listener, Options, SocketFileError, Timeout,
-};
+#[cfg(unix)]
+use vgi_rpc_reactor::SocketFileError;
+use vgi_rpc_reactor::{Address, BindError, Ended, GiveWay, Handle, Listener, Options, Timeout};
 
 /// A server could not be bound, or could not go on.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServerError {
     /// The unix socket cannot have that name.
+    #[cfg(unix)]
     #[error(transparent)]
     SocketFile(#[from] SocketFileError),
     /// The TCP address cannot be bound.
@@ -55,6 +57,7 @@ impl From<io::Error> for ServerError {
 impl From<BindError> for ServerError {
     fn from(error: BindError) -> Self {
         match error {
+            #[cfg(unix)]
             BindError::SocketFile(error) => Self::SocketFile(error),
             BindError::Tcp { address, error } => Self::Bind { address, error },
             other => Self::Io(io::Error::other(other)),
@@ -229,10 +232,11 @@ impl Server {
 
     /// Listens on an AF_UNIX path, for connections of this user only. A socket there that no server listens on is
     /// replaced. A lock on the file `PATH.owner`, which is removed at the end, keeps two servers from doing so at
-    /// once.
+    /// once. Only on Unix.
     ///
     /// # Errors
     /// When something else has the name, another server listens there, or the system refuses, be it a first thread.
+    #[cfg(unix)]
     pub fn bind_unix(&self, path: impl AsRef<Path>) -> Result<Bound, ServerError> {
         self.bind(Listener::unix(path)?)
     }

@@ -1,6 +1,5 @@
 //! Why a request is not let in, and what that means for the answer.
 
-use super::request::HeaderFault;
 use crate::effect::Ask;
 use std::fmt;
 use thiserror::Error;
@@ -90,6 +89,27 @@ impl fmt::Display for AuthFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(if self.detail.is_empty() { self.reason.as_str() } else { &self.detail })
     }
+}
+
+/// The request has a header that an authenticator reads, but not in a form it can read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HeaderFault {
+    /// A header that may be there once is there several times. Which of them a proxy looked at is anyone's
+    /// guess.
+    #[error("expected one {name} header, got {count}")]
+    Repeated {
+        /// The header.
+        name: String,
+        /// How often it is there.
+        count: usize,
+    },
+    /// The value is no UTF-8.
+    #[error("expected text in the {name} header, got other bytes")]
+    NotText {
+        /// The header.
+        name: String,
+    },
 }
 
 /// An authenticator did not let a request in.

@@ -1,12 +1,11 @@
 //! What an authenticator is given: the request's head, where it came from, and the time.
 
-use super::failure::AuthError;
+use super::failure::{AuthError, HeaderFault};
 use crate::effect::{Answer, Answers, FailureReason, Question};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
-use thiserror::Error;
 
 /// A request as far as authentication looks at it. The body is not part of it: it has not been read yet.
 #[derive(Clone, Copy)]
@@ -28,27 +27,6 @@ pub(crate) struct Found {
     /// What preconditions gave that hold, each by the address of who asked it. They are not asked again: a proof of
     /// which each may be used once would not hold a second time.
     held: RefCell<Vec<(usize, Map<String, Value>)>>,
-}
-
-/// The request has a header that an authenticator reads, but not in a form it can read.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum HeaderFault {
-    /// A header that may be there once is there several times. Which of them a proxy looked at is anyone's
-    /// guess.
-    #[error("expected one {name} header, got {count}")]
-    Repeated {
-        /// The header.
-        name: String,
-        /// How often it is there.
-        count: usize,
-    },
-    /// The value is no UTF-8.
-    #[error("expected text in the {name} header, got other bytes")]
-    NotText {
-        /// The header.
-        name: String,
-    },
 }
 
 impl<'a> AuthRequest<'a> {

@@ -8,9 +8,9 @@ use super::response;
 use super::session::Session;
 use super::settings::{Settings, SettingsError};
 use super::shared::Shared;
-use super::turn::{Purpose, Turn};
+use super::turn::{Purpose, StreamPath, Turn};
 use super::upload;
-use crate::client::{Call, CallKind, Connection, Event};
+use crate::client::{Call, CallKind, Connection, Event, ResumeToken};
 use crate::http::capabilities::Capabilities;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::wire::keys;
@@ -20,7 +20,6 @@ use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{Method, Request, Response, Uri};
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 
 /// How often a producer is asked again that gave neither a batch nor its end: a conforming one gives either at once.
@@ -35,51 +34,53 @@ const CODING_ROOM: u64 = 4096;
 pub struct Caller {
     shared: Arc<Shared>,
     session: Option<Session>,
-    /// What is to be sent, or was sent and is not answered yet.
-    pending: Pending,
-    /// The request that is on its way.
-    in_flight: Option<InFlight>,
-    stream: Option<OpenStream>,
+    state: State,
     request_id: Option<HeaderValue>,
     events: VecDeque<Event>,
     idle_turns: usize,
 }
 
+/// What is under way.
+///
+/// | state | command | then, with the response |
+/// | --- | --- | --- |
+/// | `Idle` | `discover`, `end_session` | `Idle` |
+/// | `Idle` | `call`, `request_upload_urls` | `Open` if the answer has a cursor, else `Idle` |
+/// | `Idle` | `resume` | `Open` at once |
+/// | `Open` | `send`, `tick` | as after `call` |
+/// | `Open` | `cancel` | `Idle` |
+/// | `Open` | `close` | `Idle` at once |
+///
+/// A response that is no answer, and `abandon`, lead to `Idle` from everywhere.
+#[derive(Debug)]
+enum State {
+    /// No call, or its last events are still to be polled.
+    Idle,
+    /// A stream, between its turns.
+    Open(OpenStream),
+    /// A request is to be sent, or was sent and has no response yet.
+    Requesting { request: Pending, sent: Option<Sent> },
+}
+
 #[derive(Debug)]
 enum Pending {
-    None,
     Discovery,
     Turn(Box<Turn>),
     EndSession(Uri),
 }
 
+/// Which request was sent. A turn may have to be preceded by the discovery of the server's capabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InFlight {
+enum Sent {
     Discovery,
     Turn { coded: bool },
     EndSession,
 }
 
-/// A stream that is opened, or is being opened.
 #[derive(Debug)]
 struct OpenStream {
     uri: Uri,
-    /// There once the stream is open.
-    tokens: Option<Tokens>,
-}
-
-/// What the server knows the stream again by.
-struct Tokens {
-    cursor: Vec<u8>,
-    /// Minted once, when the stream was opened.
-    call: Option<Vec<u8>>,
-}
-
-/// The tokens are as good as the caller's own rights to the stream.
-impl fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").finish_non_exhaustive()
-    }
+    token: ResumeToken,
 }
 
 /// Getters.
@@ -107,9 +108,7 @@ impl Caller {
         Self {
             shared,
             session: None,
-            pending: Pending::None,
-            in_flight: None,
-            stream: None,
+            state: State::Idle,
             request_id: None,
             events: VecDeque::new(),
             idle_turns: 0,
@@ -126,9 +125,19 @@ impl Caller {
         self.session.as_ref()
     }
 
+    /// Returns what resumes the open stream after the outputs that were polled; see [`resume`](Self::resume). `None`
+    /// if no stream is open, or if outputs of the last response still wait: the token stands for what follows them.
+    pub fn resume_token(&self) -> Option<ResumeToken> {
+        let waits = self.events.iter().any(|event| matches!(event, Event::Output(..)));
+        match &self.state {
+            State::Open(stream) if !waits => Some(stream.token.clone()),
+            _ => None,
+        }
+    }
+
     /// True when a call may be made.
     pub fn is_idle(&self) -> bool {
-        matches!(self.pending, Pending::None) && self.stream.is_none() && self.events.is_empty()
+        matches!(self.state, State::Idle) && self.events.is_empty()
     }
 
     /// The most bytes that a response may have, content coding undone.
@@ -160,9 +169,7 @@ impl Caller {
 
     /// Forgets the call under way: its request could not be sent, or its response did not come.
     pub fn abandon(&mut self) {
-        self.pending = Pending::None;
-        self.in_flight = None;
-        self.stream = None;
+        self.state = State::Idle;
         self.events.clear();
     }
 }
@@ -175,7 +182,7 @@ impl Caller {
     /// When a call is under way.
     pub fn discover(&mut self) -> Result<(), CommandError> {
         self.expect_idle("discover")?;
-        self.pending = Pending::Discovery;
+        self.request(Pending::Discovery);
         Ok(())
     }
 
@@ -195,21 +202,35 @@ impl Caller {
         let (purpose, uri, stream) = match call.kind {
             CallKind::Unary => (Purpose::Unary, path(&[])?, None),
             CallKind::Stream { .. } => {
-                let stream = OpenStream { uri: path(&["exchange"])?, tokens: None };
+                let stream = StreamPath { uri: path(&["exchange"])?, call_token: None };
                 (Purpose::Init, path(&["init"])?, Some(stream))
             }
         };
         let mut reader = Connection::new(settings.limits.clone());
         reader.call(call, schema, params)?;
-        self.stream = stream;
         self.request_id = call.request_id.and_then(|id| HeaderValue::from_str(id).ok());
-        self.pending = Pending::Turn(Turn::new(purpose, uri, reader).into());
+        self.request(Pending::Turn(Turn::new(purpose, uri, stream, reader).into()));
+        Ok(())
+    }
+
+    /// Opens a stream where another caller left it, which may have been of another process. `call` names the method
+    /// as it was called then. Nothing is sent before the next turn, and a header does not come again.
+    ///
+    /// # Errors
+    /// When a call is under way, or the names do not make a path.
+    pub fn resume(&mut self, call: &Call<'_>, token: ResumeToken) -> Result<(), CommandError> {
+        self.expect_idle("resume")?;
+        let uri = uri(&self.shared.settings, &[call.protocol, call.method, "exchange"])?;
+        self.state = State::Open(OpenStream { uri, token });
+        self.request_id = call.request_id.and_then(|id| HeaderValue::from_str(id).ok());
         Ok(())
     }
 
     /// Sends one batch to an exchange. Its answer is the next output.
     ///
-    /// If the stream has failed or ended already, nothing is sent: the events that wait say so.
+    /// If the stream has failed or ended already, nothing is sent: the events that wait say so. Nor is a batch without
+    /// columns, rows and metadata while an output waits. Such a batch is a tick on the wire, and a server may take the
+    /// exchange for a producer, whose first turn is part of the opening request: that output is the answer.
     ///
     /// # Errors
     /// When no stream waits for input, or the batch is not of the schema's types.
@@ -219,7 +240,9 @@ impl Caller {
         batch: &RecordBatch,
         metadata: &Metadata,
     ) -> Result<(), CommandError> {
-        if self.events.iter().any(|event| matches!(event, Event::Output(..))) {
+        let waits = self.events.iter().any(|event| matches!(event, Event::Output(..)));
+        let is_tick = batch.num_columns() == 0 && batch.num_rows() == 0 && metadata.is_empty();
+        if waits && !is_tick {
             let when = "once the outputs that wait were taken";
             return Err(CommandError::Misuse { command: "send", when });
         }
@@ -259,7 +282,7 @@ impl Caller {
     /// When there is no stream, or a request of it is under way.
     pub fn cancel(&mut self) -> Result<(), CommandError> {
         self.expect_stream("cancel")?;
-        if self.stream.is_none() {
+        if matches!(self.state, State::Idle) {
             self.end();
             return Ok(());
         }
@@ -284,7 +307,7 @@ impl Caller {
         // A result has one row, and these are a row each.
         reader.send_request(CallKind::Stream { header: false }, &schema, &params, &metadata)?;
         self.request_id = None;
-        self.pending = Pending::Turn(Turn::new(Purpose::Unary, uri, reader).into());
+        self.request(Pending::Turn(Turn::new(Purpose::Unary, uri, None, reader).into()));
         Ok(())
     }
 
@@ -296,7 +319,7 @@ impl Caller {
     pub fn end_session(&mut self) -> Result<(), CommandError> {
         self.expect_idle("end_session")?;
         if self.session.as_ref().is_some_and(Session::is_open) {
-            self.pending = Pending::EndSession(uri(&self.shared.settings, &["__session__"])?);
+            self.request(Pending::EndSession(uri(&self.shared.settings, &["__session__"])?));
         }
         Ok(())
     }
@@ -309,31 +332,30 @@ impl Caller {
     pub fn poll_event(&mut self) -> Next<Event> {
         match self.events.pop_front() {
             Some(event) => Next::Event(event),
-            None if matches!(self.pending, Pending::None) => Next::NeedCommand,
-            None => Next::NeedInput,
+            None if matches!(self.state, State::Requesting { .. }) => Next::NeedInput,
+            None => Next::NeedCommand,
         }
     }
 
     /// The next request to send, if any. Its URI is a path. Its response is to be given to [`Self::receive`] before
     /// the next request comes; there may be several to a command.
     pub fn poll_request(&mut self) -> Option<Request<Vec<Bytes>>> {
-        if self.in_flight.is_some() {
-            return None;
-        }
+        let State::Requesting { request: pending, sent: None } = &self.state else { return None };
         let settings = &self.shared.settings;
-        let (request, in_flight) = match &self.pending {
-            Pending::None => return None,
-            Pending::Discovery => (self.discovery()?, InFlight::Discovery),
+        let (request, now_sent) = match pending {
+            Pending::Discovery => (self.discovery()?, Sent::Discovery),
             Pending::Turn(_) if settings.max_response_bytes.is_some() && !self.shared.heeds_limits() => {
-                (self.discovery()?, InFlight::Discovery)
+                (self.discovery()?, Sent::Discovery)
             }
             Pending::Turn(turn) => self.turn_request(turn),
             Pending::EndSession(uri) => {
                 let session = self.session.as_ref();
-                (request(settings, Method::DELETE, uri.clone(), session), InFlight::EndSession)
+                (request(settings, Method::DELETE, uri.clone(), session), Sent::EndSession)
             }
         };
-        self.in_flight = Some(in_flight);
+        if let State::Requesting { sent, .. } = &mut self.state {
+            *sent = Some(now_sent);
+        }
         Some(request)
     }
 }

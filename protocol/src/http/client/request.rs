@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn without_codings_none_is_asked_for() {
-        assert_eq!(accepted_codings(&Coding::ALL), "zstd, gzip");
+        let all = if cfg!(feature = "zstd") { "zstd, gzip" } else { "gzip" };
+        assert_eq!(accepted_codings(Coding::ALL), all);
         assert_eq!(accepted_codings(&[]), "identity");
     }
 }

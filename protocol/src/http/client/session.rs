@@ -4,6 +4,7 @@ use crate::http::headers::{
     self, ACCEPT_ENCODING, ACCEPT_MAX_RESPONSE_BYTES, ECHO_PREFIX, PROXY_PROOF, REQUEST_ID, SESSION,
     SESSION_ACCEPT, SESSION_CLOSE,
 };
+use http::header::InvalidHeaderValue;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -60,6 +61,27 @@ impl Session {
     /// None is open yet; a call may open one.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A session that is open, by the [token](Self::token) that another client had. What that client was asked to send
+    /// along is not part of the token: behind a balancer, clone the session instead.
+    ///
+    /// # Errors
+    /// When the token is not one: empty, or text that a header cannot carry.
+    pub fn from_token(token: &str) -> Result<Self, InvalidHeaderValue> {
+        // An empty value stands for no session, so that it is refused as a line break is.
+        let value = HeaderValue::from_str(if token.is_empty() { "\n" } else { token })?;
+        Ok(Self { token: Some(sensitive(&value)), echoed: HeaderMap::new() })
+    }
+
+    /// Returns the session's token, once a call has opened one. It is a secret.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_ref().and_then(|token| token.to_str().ok())
+    }
+
+    /// Returns the headers that the server asked to have sent along.
+    pub fn echoed(&self) -> &HeaderMap {
+        &self.echoed
     }
 
     /// Whether a call opened it, and none has closed it. The server may have lost it all the same.
@@ -128,6 +150,10 @@ mod tests {
         session.write(&mut sent);
         let expected = [("vgi-session-accept", "true"), ("vgi-session", "secret"), ("x-vgi-affinity", "m1")];
         assert_eq!(sent, headers(&expected));
+        assert_eq!(*session.echoed(), headers(&[("x-vgi-affinity", "m1")]));
+        let token = session.token().unwrap();
+        assert_eq!(Session::from_token(token).unwrap().token(), Some("secret"));
+        assert!(["", "a\nb"].into_iter().all(|token| Session::from_token(token).is_err()));
         assert!(!format!("{session:?} {sent:?}").contains("secret"));
 
         session.read(&headers(&[("vgi-session-close", "true"), ("vgi-session", "again")]));

@@ -2,7 +2,7 @@
 
 use crate::Limits;
 use crate::http::budget::ACCEPTED_LIMITS;
-use crate::http::coding::Coding;
+use crate::http::coding::{CodecSettings, Coding};
 use http::HeaderMap;
 use std::fmt;
 use thiserror::Error;
@@ -19,10 +19,13 @@ pub struct Settings {
     /// first call the server is asked whether it heeds this, and no call is made if it does not. `None` for no such
     /// limit. Default 256 MiB, like the canonical client.
     pub max_response_bytes: Option<u64>,
-    /// The content codings accepted of responses, best first; empty for none. Default zstd, then gzip.
+    /// The content codings accepted of responses, best first; empty for none. Default
+    /// [`Coding::ALL`].
     pub codings: Vec<Coding>,
     /// Whether requests are compressed when the server is known to take that. Default true.
     pub compress_requests: bool,
+    /// How much effort compressing a request takes. Default as for servers.
+    pub codec: CodecSettings,
     /// Headers of every request, such as those that a gateway wants. They do not replace the protocol's own.
     pub headers: HeaderMap,
 }
@@ -35,6 +38,7 @@ impl Default for Settings {
             max_response_bytes: Some(256 << 20),
             codings: Coding::ALL.to_vec(),
             compress_requests: true,
+            codec: CodecSettings::default(),
             headers: HeaderMap::new(),
         }
     }
@@ -49,6 +53,7 @@ impl fmt::Debug for Settings {
             .field("max_response_bytes", &self.max_response_bytes)
             .field("codings", &self.codings)
             .field("compress_requests", &self.compress_requests)
+            .field("codec", &self.codec)
             .field("headers", &headers)
             .finish_non_exhaustive()
     }

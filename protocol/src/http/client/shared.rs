@@ -24,7 +24,7 @@ struct Known {
 
 impl Shared {
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, codecs: Codecs::default(), known: Mutex::default() }
+        Self { codecs: Codecs::new(settings.codec), settings, known: Mutex::default() }
     }
 
     pub(super) fn capabilities(&self) -> Option<Arc<Capabilities>> {

@@ -32,15 +32,27 @@ pub(super) enum Purpose {
 pub(super) struct Turn {
     pub(super) purpose: Purpose,
     pub(super) uri: Uri,
+    /// The stream that it is of, or opens.
+    stream: Option<StreamPath>,
     /// The Arrow stream to send.
     pub(super) body: Vec<Bytes>,
     /// Reads the answer as it would on a byte stream.
     pub(super) reader: Connection,
 }
 
+/// Where the turns of a stream go to.
+#[derive(Debug)]
+pub(super) struct StreamPath {
+    pub(super) uri: Uri,
+    /// The token of the whole stream, once the stream is open.
+    pub(super) call_token: Option<Vec<u8>>,
+}
+
 /// What an answer came to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Answered {
+    pub(super) purpose: Purpose,
+    pub(super) stream: Option<StreamPath>,
     pub(super) events: VecDeque<Event>,
     /// The token of the next turn; a stream without one is over.
     pub(super) cursor: Option<Vec<u8>>,
@@ -55,23 +67,28 @@ impl Turn {
     /// A turn of an open stream: one batch with the tokens in its metadata.
     pub(super) fn of_stream(
         purpose: Purpose,
-        uri: Uri,
+        stream: StreamPath,
         limits: &Limits,
         (schema, batch): (&EncodedSchema, &RecordBatch),
         metadata: &Metadata,
     ) -> Result<Self, CommandError> {
         let mut reader = Connection::new(limits.clone());
         reader.send_request(CallKind::Stream { header: false }, schema, batch, metadata)?;
-        Ok(Self::new(purpose, uri, reader))
+        Ok(Self::new(purpose, stream.uri.clone(), Some(stream), reader))
     }
 
     /// A turn whose request was given to `reader`, which reads the answer.
-    pub(super) fn new(purpose: Purpose, uri: Uri, mut reader: Connection) -> Self {
+    pub(super) fn new(
+        purpose: Purpose,
+        uri: Uri,
+        stream: Option<StreamPath>,
+        mut reader: Connection,
+    ) -> Self {
         let body = match reader.poll_transmit() {
             Some(outbox) => std::iter::from_fn(|| outbox.pop_segment()).collect(),
             None => Vec::new(),
         };
-        Self { purpose, uri, body, reader }
+        Self { purpose, uri, stream, body, reader }
     }
 
     /// Reads the answer. Tokens are taken out of the metadata, which is for the application.
@@ -82,7 +99,15 @@ impl Turn {
     /// # Errors
     /// The answer is not whole, or not the streams that answer this turn. Then nothing of it counts.
     pub(super) fn read(mut self, body: Bytes, is_whole: bool) -> Result<Answered, ResponseError> {
-        let mut answered = Answered::default();
+        let mut answered = Answered {
+            purpose: self.purpose.clone(),
+            stream: self.stream.take(),
+            events: VecDeque::new(),
+            cursor: None,
+            call_token: None,
+            outputs: 0,
+            failed: false,
+        };
         self.reader.receive(body);
         self.take_events(&mut answered)?;
         if self.reader.is_between_messages() {

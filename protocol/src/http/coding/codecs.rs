@@ -1,9 +1,11 @@
 //! Coding and decoding of whole bodies, with contexts that are used again.
 
-use super::Coding;
+use super::content_coding::Coding;
+use super::error::DecodeError;
 use super::gzip::{self, Gzip};
+#[cfg(feature = "zstd")]
 use super::zstandard::Zstandard;
-use crate::memory::{Account, OverBudget};
+use crate::memory::Account;
 use bytes::Bytes;
 
 /// Bodies shorter than this are sent as they are: coding them costs more than the bytes it saves.
@@ -13,7 +15,8 @@ const SMALLEST_CODED_BYTES: usize = 1 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodecSettings {
     /// From 1 (fast) to 22 (small), and below zero for faster still; beyond these, the nearest. 1 by default, like
-    /// the canonical server: on Arrow data, higher levels cost more time than they save bytes.
+    /// the canonical server: on Arrow data, higher levels cost more time than they save bytes. Not used without the
+    /// feature `zstd`.
     pub zstd_level: i32,
     /// From 0 (not compressed) to 9 (small); beyond, 9. 6 by default, like the canonical server.
     pub gzip_level: u32,
@@ -25,48 +28,11 @@ impl Default for CodecSettings {
     }
 }
 
-/// A body that cannot be decoded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// The body is not what its coding says: status 400.
-    #[error("expected a body coded with {coding}, but {reason}")]
-    Corrupt {
-        /// The coding it claims.
-        coding: Coding,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// The decoded body is larger than allowed: status 413.
-    #[error("expected a body of at most {max} bytes when decoded, got a larger one")]
-    TooLarge {
-        /// The limit in bytes.
-        max: u64,
-    },
-    /// The decoded body, or its decoder, does not fit into the memory budget: status 503.
-    #[error("the body cannot be decoded: {0}")]
-    OverBudget(OverBudget),
-}
-
-impl From<OverBudget> for DecodeError {
-    fn from(error: OverBudget) -> Self {
-        Self::OverBudget(error)
-    }
-}
-
-impl DecodeError {
-    pub(super) const fn corrupt_zstd(reason: &'static str) -> Self {
-        Self::Corrupt { coding: Coding::Zstd, reason }
-    }
-
-    pub(super) const fn corrupt_gzip(reason: &'static str) -> Self {
-        Self::Corrupt { coding: Coding::Gzip, reason }
-    }
-}
-
 /// Codes and decodes bodies. Make one and share it, across threads too: it keeps the contexts, of which each thread
 /// that is at work takes one.
 #[derive(Debug)]
 pub struct Codecs {
+    #[cfg(feature = "zstd")]
     zstandard: Zstandard,
     gzip: Gzip,
 }
@@ -74,7 +40,11 @@ pub struct Codecs {
 impl Codecs {
     /// With no context yet.
     pub fn new(settings: CodecSettings) -> Self {
-        Self { zstandard: Zstandard::new(settings.zstd_level), gzip: Gzip::new(settings.gzip_level) }
+        Self {
+            #[cfg(feature = "zstd")]
+            zstandard: Zstandard::new(settings.zstd_level),
+            gzip: Gzip::new(settings.gzip_level),
+        }
     }
 
     /// Codes a body that lies in segments, without putting them together first.
@@ -86,6 +56,7 @@ impl Codecs {
             return None;
         }
         match coding {
+            #[cfg(feature = "zstd")]
             Coding::Zstd => self.zstandard.encode(segments, total),
             Coding::Gzip => self.gzip.encode(segments, total),
         }
@@ -120,6 +91,7 @@ impl Codecs {
         account: &Account,
     ) -> Result<Bytes, DecodeError> {
         match coding {
+            #[cfg(feature = "zstd")]
             Coding::Zstd => self.zstandard.decode(body, max, account),
             Coding::Gzip => gzip::decode(body, max, account),
         }

@@ -1,6 +1,6 @@
 //! The coding `gzip`: one or more members per body. RFC 1952, section 2.2.
 
-use super::codecs::DecodeError;
+use super::error::DecodeError;
 use super::output::Output;
 use super::pool::Pool;
 use crate::memory::Account;

@@ -1,7 +1,7 @@
 //! Memory for a body that is being decoded: grown with what has been decoded, never with what a peer has merely
 //! announced.
 
-use super::codecs::DecodeError;
+use super::error::DecodeError;
 use crate::memory::{Account, Assembly, Growth, OverBudget, Spare};
 use bytes::Bytes;
 
@@ -41,6 +41,7 @@ impl Output {
     }
 
     /// For a body whose size is known, if its frames say the truth.
+    #[cfg(feature = "zstd")]
     pub(super) fn exact(size: usize, account: &Account) -> Result<Self, OverBudget> {
         let growth = Growth { first: size, factor: GROWTH };
         let mut assembly = Assembly::new(account, growth, Spare::default());
@@ -57,6 +58,7 @@ impl Output {
     }
 
     /// The memory that [`Self::exact`] has made.
+    #[cfg(feature = "zstd")]
     pub(super) fn whole(&mut self) -> &mut [u8] {
         self.assembly.space()
     }

@@ -1,6 +1,6 @@
 //! The coding `zstd`: one or more frames per body, skippable and empty ones included. RFC 8878, section 3.1.
 
-use super::codecs::DecodeError;
+use super::error::DecodeError;
 use super::output::{Output, believed};
 use super::pool::Pool;
 use crate::memory::Account;

@@ -1,6 +1,6 @@
 //! The page that describes the hosted protocols: what reflection tells programs, for people.
 
-use super::{Escaped, Site, Version, page};
+use super::page::{Escaped, Site, Version, page};
 use crate::reflection::type_token;
 use crate::service::{Idempotency, MethodInfo, MethodKind, ProtocolInfo, StreamKind};
 use crate::wire::text::Limit;

@@ -1,12 +1,16 @@
 //! The gate that a worker puts before its authentication: modes, claims and counters.
 
+use super::replay::DEFAULT_REPLAY_CAPACITY;
 use super::secret::{ProofConfigError, Secrets};
+use super::token::Proof;
 use super::verify::{DEFAULT_SKEW, ProofFailure, Verified, Verifier};
-use super::{DEFAULT_REPLAY_CAPACITY, PROOF_CLAIM, Proof};
 use crate::http::auth::{AuthError, AuthFailure, AuthRequest, Precondition, Reason};
 use crate::http::headers::PROXY_PROOF;
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The claim that holds the gate's answer (`proxy-proof-spec.md` 9).
+pub const PROOF_CLAIM: &str = "vgi_proxy_proof";
 
 /// The one text for every refusal: which check failed is not the caller's business (`proxy-proof-spec.md` 6).
 const DETAIL: &str = "This service requires proof that the request came through its proxy";

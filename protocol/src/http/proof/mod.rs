@@ -30,22 +30,21 @@
 // | file | subject |
 // | --- | --- |
 // | `token` | the token's text, the string that is signed, minting |
+// | `names` | what may name a key, a proxy or a worker |
 // | `secret` | secrets, their derivation, the worker's list of them |
 // | `verify` | the verifier's checks in their order, and what can be wrong |
 // | `replay` | the nonces already seen |
 // | `gate` | modes, claims and counters: the precondition |
 
 mod gate;
+mod names;
 mod replay;
 mod secret;
 mod token;
 mod verify;
 
-pub use gate::{Gate, GateConfig, GateCounts, Mode};
+pub use gate::{Gate, GateConfig, GateCounts, Mode, PROOF_CLAIM};
 pub use replay::{DEFAULT_REPLAY_CAPACITY, ReplayCache};
 pub use secret::{ProofConfigError, Secret, Secrets, derive_secret};
 pub use token::{MAX_PROOF_LENGTH, Proof, mint};
 pub use verify::{DEFAULT_SKEW, ProofFailure, Verified, Verifier};
-
-/// The claim that holds the gate's answer (`proxy-proof-spec.md` 9).
-pub const PROOF_CLAIM: &str = "vgi_proxy_proof";

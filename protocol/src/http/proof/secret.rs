@@ -1,6 +1,6 @@
 //! The secrets that proxies and a worker share, and the configuration they come from.
 
-use super::token::{is_identifier, is_key_id};
+use super::names::{is_identifier, is_key_id};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! The token: its text, the string that its MAC covers, and minting.
 
+use super::names::{is_identifier, is_key_id, is_url_safe};
 use super::secret::{ProofConfigError, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -107,22 +108,6 @@ pub fn mint(
     let nonce = URL_SAFE_NO_PAD.encode(nonce);
     let mac = signing(secret, key_id, &timestamp, &nonce, origin_id).finalize().into_bytes();
     Ok(format!("{VERSION}.{key_id}.{timestamp}.{nonce}.{}", URL_SAFE_NO_PAD.encode(mac)))
-}
-
-/// `[A-Za-z0-9_-]{1,64}`
-pub(super) fn is_key_id(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && is_url_safe(text, text.len())
-}
-
-/// `[A-Za-z0-9._:/-]{1,255}`
-pub(super) fn is_identifier(text: &str) -> bool {
-    (1..=255).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte))
-}
-
-fn is_url_safe(text: &str, length: usize) -> bool {
-    text.len() == length
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The verifier: its checks in the specification's order, the cheap ones first (`proxy-proof-spec.md` 6).
 
+use super::names::is_identifier;
 use super::replay::ReplayCache;
 use super::secret::{ProofConfigError, Secrets};
-use super::token::{Proof, is_identifier};
+use super::token::Proof;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

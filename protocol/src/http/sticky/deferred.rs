@@ -1,8 +1,11 @@
 //! Foreign code that must not run under a lock: destructors of session values, and wakers.
 
-use super::slot::State;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::panics;
+use std::any::Any;
 use std::task::Waker;
+
+/// What an application binds to a session.
+pub(super) type State = Box<dyn Any + Send>;
 
 /// Foreign code to run once no lock is held. It is collected under the locks and run by [`run`](Self::run).
 ///
@@ -34,17 +37,10 @@ impl Deferred {
     /// Runs all of it, values first: a call that is woken because its session ended usually finds that what the
     /// session held has been released.
     pub(super) fn run(self) {
-        discard(self.values);
+        panics::discard_all(self.values);
         for waker in self.wakers {
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            panics::catch(|| waker.wake());
         }
-        discard(self.unused_wakers);
-    }
-}
-
-/// Drops foreign values. A panic in a destructor concerns that value alone and ends here.
-pub(super) fn discard<T>(values: impl IntoIterator<Item = T>) {
-    for value in values {
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+        panics::discard_all(self.unused_wakers);
     }
 }

@@ -1,8 +1,8 @@
 //! A session in the hands of one call.
 
-use super::deferred::Deferred;
-use super::sessions::{Registry, SessionId};
-use super::slot::{Slot, State};
+use super::deferred::{Deferred, State};
+use super::registry::Registry;
+use super::slot::{SessionId, Slot};
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;

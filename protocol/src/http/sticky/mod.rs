@@ -14,15 +14,19 @@
 //! registry again, and their panics end here.
 
 mod deferred;
+mod error;
 mod held;
 mod quota;
+mod registry;
 mod sessions;
 mod slot;
 #[cfg(test)]
 mod tests;
 mod ticket;
 
+pub use error::{OpenError, TakeError};
 pub use held::Held;
 pub use quota::{DEFAULT_MAX_PER_PRINCIPAL, Quota};
-pub use sessions::{DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, OpenError, SessionId, Sessions, TakeError};
+pub use sessions::{DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
+pub use slot::SessionId;
 pub use ticket::{Taken, Ticket};

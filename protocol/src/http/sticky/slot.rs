@@ -1,15 +1,14 @@
 //! The place of one session: its value when no call holds it, and the queue of the tickets that wait for it.
 
-use super::deferred::Deferred;
-use super::sessions::{SessionId, TakeError};
-use std::any::Any;
+use super::deferred::{Deferred, State};
+use super::error::TakeError;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-/// What an application binds to a session.
-pub(super) type State = Box<dyn Any + Send>;
+/// Names a session: 12 bytes drawn at random when it is opened.
+pub type SessionId = [u8; 12];
 
 /// Names a ticket within its slot. A later ticket has a higher number.
 pub(super) type TicketNumber = u64;

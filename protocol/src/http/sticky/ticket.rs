@@ -1,8 +1,9 @@
 //! A place in a session's queue.
 
 use super::deferred::Deferred;
+use super::error::TakeError;
 use super::held::Held;
-use super::sessions::{Registry, TakeError};
+use super::registry::Registry;
 use super::slot::{Slot, TicketNumber};
 use std::fmt;
 use std::sync::Arc;

@@ -1,11 +1,10 @@
 //! The call token: what the initialisation of a stream fixed for all its turns.
 
-use super::NONCE_BYTES;
 use super::binding::Binding;
 use super::envelope::{self, CALL};
 use super::error::{SealError, TokenError};
 use super::fields::{Fields, put_bytes};
-use super::key::KeyRing;
+use super::key::{KeyRing, NONCE_BYTES};
 use bytes::Bytes;
 use std::fmt;
 use std::time::Duration;

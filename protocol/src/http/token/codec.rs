@@ -1,26 +1,18 @@
 //! Compression inside the seal: once encrypted, nothing is left to compress (WIRE_PROTOCOL 10, "Compression
 //! happens inside the seal").
 
+#[cfg(feature = "zstd")]
+use super::compression::{compress, decompress};
 use super::error::TokenError;
 use super::key::TAG_BYTES;
-use crate::http::coding::Pool;
 use bytes::Bytes;
-use zstd::bulk::{Compressor, Decompressor};
 
 const RAW: u8 = 0;
 const ZSTD: u8 = 1;
 
-/// As fast as level 1 for contents of a few KiB, and a little smaller.
-const LEVEL: i32 = 3;
-
 /// Contents below this are not tried. Ids and times, which do not compress, are most of them, and a zstd
 /// frame adds a dozen bytes of its own: even were the rest all zeros, two dozen bytes would be gained.
 const WORTH_A_TRY: usize = 64;
-
-// Making a context takes some 40 microseconds, using it on a small text one or two. Beyond its buffers, a context keeps
-// nothing from one use to the next.
-static COMPRESSORS: Pool<Compressor<'static>> = Pool::new();
-static DECOMPRESSORS: Pool<Decompressor<'static>> = Pool::new();
 
 /// Appends the codec's number and the contents, compressed if that makes them smaller.
 pub(super) fn pack(contents: &[u8], into: &mut Vec<u8>) {
@@ -49,19 +41,16 @@ pub(super) fn unpack(mut packed: Bytes, limit: usize) -> Result<Bytes, TokenErro
     }
 }
 
-fn compress(contents: &[u8]) -> Option<Vec<u8>> {
-    let mut compressor = COMPRESSORS.take().or_else(|| Compressor::new(LEVEL).ok())?;
-    let compressed = compressor.compress(contents).ok();
-    COMPRESSORS.give_back(compressor);
-    compressed
+/// Without zstd, contents are never compressed.
+#[cfg(not(feature = "zstd"))]
+fn compress(_contents: &[u8]) -> Option<Vec<u8>> {
+    None
 }
 
-fn decompress(payload: &[u8], limit: usize) -> Option<Vec<u8>> {
-    let mut decompressor = DECOMPRESSORS.take().or_else(|| Decompressor::new().ok())?;
-    // The output buffer is sized by the frame and capped at `limit`, and the library writes no further.
-    let contents = decompressor.decompress(payload, limit).ok();
-    DECOMPRESSORS.give_back(decompressor);
-    contents
+/// Without zstd, a compressed token is not one of ours.
+#[cfg(not(feature = "zstd"))]
+fn decompress(_payload: &[u8], _limit: usize) -> Option<Vec<u8>> {
+    None
 }
 
 #[cfg(test)]
@@ -74,6 +63,7 @@ mod tests {
         into.into()
     }
 
+    #[cfg(feature = "zstd")]
     #[test]
     fn a_large_redundant_text_is_compressed() {
         let contents: Vec<u8> = (0..8192_u32).map(|at| (at / 7 % 11) as u8).collect();
@@ -99,6 +89,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "zstd")]
     #[test]
     fn contents_beyond_the_limit_are_refused_in_either_codec() {
         let bomb = packed(&vec![0; 1 << 20]);
@@ -108,11 +99,12 @@ mod tests {
         assert_eq!(unpack(packed(&[1; 10]), 9), Err(TokenError::Invalid));
     }
 
+    #[cfg(feature = "zstd")]
     #[test]
     fn a_frame_that_hides_or_understates_its_size_is_refused_too() {
         // Streamed frames record no size; two frames in a row record half of it each.
-        let hidden = zstd::stream::encode_all(&vec![0; 1 << 20][..], LEVEL).unwrap();
-        let one = zstd::bulk::compress(&vec![0; 1 << 19], LEVEL).unwrap();
+        let hidden = zstd::stream::encode_all(&vec![0; 1 << 20][..], 3).unwrap();
+        let one = zstd::bulk::compress(&vec![0; 1 << 19], 3).unwrap();
         for payload in [hidden, [one.clone(), one].concat()] {
             let bomb = Bytes::from([&[ZSTD][..], &payload].concat());
             assert_eq!(unpack(bomb.clone(), (1 << 20) - 1), Err(TokenError::Invalid));
@@ -121,11 +113,18 @@ mod tests {
     }
 
     #[test]
-    fn unknown_codecs_and_corrupt_payloads_are_refused() {
+    fn unknown_codecs_are_refused() {
         assert_eq!(unpack(Bytes::new(), 100), Err(TokenError::Invalid));
         for codec in 2..=255 {
             assert_eq!(unpack(vec![codec, 1, 2, 3].into(), 100), Err(TokenError::Invalid));
         }
+        #[cfg(not(feature = "zstd"))]
+        assert_eq!(unpack(vec![ZSTD, 1, 2, 3].into(), 100), Err(TokenError::Invalid));
+    }
+
+    #[cfg(feature = "zstd")]
+    #[test]
+    fn corrupt_payloads_are_refused() {
         let good = packed(&[5; 1000]);
         for end in 1..good.len() {
             assert_eq!(unpack(good.slice(..end), 1000), Err(TokenError::Invalid), "cut at {end}");

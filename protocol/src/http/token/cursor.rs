@@ -1,11 +1,10 @@
 //! The cursor token: the part of a stream's state that advances with every turn.
 
-use super::NONCE_BYTES;
 use super::binding::Binding;
 use super::envelope::{self, CURSOR};
 use super::error::{SealError, TokenError};
 use super::fields::Fields;
-use super::key::KeyRing;
+use super::key::{KeyRing, NONCE_BYTES};
 use bytes::Bytes;
 use std::fmt;
 use std::time::Duration;

@@ -1,10 +1,9 @@
 //! The sealed envelope that all kinds of token share.
 
-use super::NONCE_BYTES;
 use super::binding::Binding;
 use super::codec;
 use super::error::{SealError, TokenError};
-use super::key::{KeyRing, TAG_BYTES};
+use super::key::{KeyRing, NONCE_BYTES, TAG_BYTES};
 use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;

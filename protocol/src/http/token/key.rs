@@ -1,11 +1,13 @@
 //! The secrets that tokens are sealed with, and their rotation.
 
-use super::NONCE_BYTES;
 use super::error::TokenError;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
 use std::fmt;
 use thiserror::Error;
+
+/// Length in bytes of the nonce that sealing takes. Draw it anew, at random, for every token.
+pub const NONCE_BYTES: usize = 24;
 
 /// Length of the authentication tag in bytes.
 pub(super) const TAG_BYTES: usize = 16;

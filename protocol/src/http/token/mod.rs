@@ -28,6 +28,8 @@ mod binding;
 mod cache;
 mod call;
 mod codec;
+#[cfg(feature = "zstd")]
+mod compression;
 mod cursor;
 mod envelope;
 mod error;
@@ -43,8 +45,5 @@ pub use call::CallToken;
 pub use cursor::Cursor;
 pub use envelope::MAX_CONTENTS_BYTES;
 pub use error::{SealError, TokenError};
-pub use key::{InvalidKey, KeyRing, TokenKey};
+pub use key::{InvalidKey, KeyRing, NONCE_BYTES, TokenKey};
 pub use session::SessionToken;
-
-/// Length in bytes of the nonce that sealing takes. Draw it anew, at random, for every token.
-pub const NONCE_BYTES: usize = 24;

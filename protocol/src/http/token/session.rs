@@ -1,11 +1,10 @@
 //! The session token: which live session a client means, and on which server.
 
-use super::NONCE_BYTES;
 use super::binding::Binding;
 use super::envelope::SESSION;
 use super::error::{SealError, TokenError};
 use super::fields::{Fields, put_bytes};
-use super::key::KeyRing;
+use super::key::{KeyRing, NONCE_BYTES};
 use std::time::Duration;
 
 /// Names a sticky session. Minted when it is opened, and echoed by the client in `VGI-Session`

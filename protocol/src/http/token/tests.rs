@@ -77,6 +77,7 @@ fn the_envelope_is_version_nonce_ciphertext_and_tag() {
     assert!(text.ends_with('='), "{} bytes need padding", raw.len());
     let text = call().seal(&ring(1), &scan(), NONCE).unwrap();
     assert_eq!(STANDARD.decode(&text).unwrap()[0], 1);
+    #[cfg(feature = "zstd")]
     assert!(text.len() < 300, "a compressible schema is compressed: {} bytes", text.len());
     let text = session().seal(&ring(1), &Binding::server(&ann()), NONCE).unwrap();
     assert_eq!(URL_SAFE_NO_PAD.decode(&text).unwrap()[0], 1);

@@ -1,7 +1,6 @@
 //! From a request's head to what the request is for: routes, authentication, what every call's head must say. What is
 //! wrong with a head is answered here.
 
-use super::Target;
 use crate::effect::Ask;
 use crate::http::auth::{AuthError, AuthRequest, Found};
 use crate::http::endpoint::{Endpoint, Settings};
@@ -9,13 +8,23 @@ use crate::http::reply::Reply;
 use crate::http::routes::{Action, Found as Path, Names, Part};
 use crate::http::visit::Visit;
 use crate::http::{budget, coding, headers};
-use crate::service::AuthContext;
-use crate::service::resolve::{built_in, find, not_implemented};
+use crate::panics;
+use crate::service::refusals::not_implemented;
+use crate::service::resolve::{built_in, find};
+use crate::service::{AuthContext, Method as ServiceMethod};
 use crate::wire::error::RpcError;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, HeaderValue};
 use http::{Method, StatusCode};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+/// What a request with a body or a session is for.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    Method(Arc<ServiceMethod>, Part),
+    UploadUrls,
+    /// There is no body to this.
+    EndSession,
+}
 
 /// What a head comes to.
 pub(super) enum Admitted {
@@ -127,8 +136,8 @@ impl Endpoint {
         let remote_address = visit.peer.remote_address.as_deref();
         let request = AuthRequest::new(&visit.head, remote_address, visit.now).with_found(found);
         // A panic is an authenticator's failure like any other.
-        let asked = catch_unwind(AssertUnwindSafe(|| authenticator.authenticate(&request)));
-        let auth = asked.unwrap_or_else(|_| Err(AuthError::Failed("the authenticator panicked".into())))?;
+        let asked = panics::catch(|| authenticator.authenticate(&request));
+        let auth = asked.unwrap_or_else(|| Err(AuthError::Failed("the authenticator panicked".into())))?;
         if auth != AuthContext::anonymous() {
             Arc::make_mut(&mut visit.peer).auth = auth;
         }
@@ -138,7 +147,7 @@ impl Endpoint {
     fn unauthenticated(&self, visit: &Visit, error: AuthError) -> Reply {
         if let Some(report) = &self.on_auth_failure {
             // What goes wrong in it is not the client's matter.
-            let _ = catch_unwind(AssertUnwindSafe(|| report(&error)));
+            panics::catch(|| report(&error));
         }
         match error {
             AuthError::Refused(failure) | AuthError::Denied(failure) => {

@@ -1,6 +1,5 @@
-//! What goes in and out of a transaction: the body, what is needed next, and the answer.
+//! What goes in and out of a transaction: the body, and the answer.
 
-use super::work::Work;
 use crate::http::session::CallSession;
 use crate::memory::{OverBudget, Reservation};
 use crate::service::CallRecord;
@@ -61,23 +60,4 @@ impl Unsent {
         }
         Some(record)
     }
-}
-
-/// What a [`Transaction`](super::Transaction) needs next.
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is moved once, and a box is an allocation for each request"
-)]
-pub enum Next {
-    /// The body: see [`Transaction::receive_body`](super::Transaction::receive_body).
-    NeedBody,
-    /// This is to be run, and [`Transaction::complete`](super::Transaction::complete) to be called with what it gives.
-    Work(Work),
-    /// The completion of an effect, the work that is out, or a wake-up.
-    Waiting,
-    /// Nothing: this is the response.
-    Answer(Answer),
-    /// Nothing: the response was given.
-    Over,
 }

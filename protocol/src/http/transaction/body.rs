@@ -1,7 +1,7 @@
 //! Reading the Arrow stream that a request's body is.
 
-use super::Refusal;
 use crate::http::endpoint::Endpoint;
+use crate::http::refusal::Refusal;
 use crate::ipc::{FramingError, Item, MessageError, Metadata, ReadError, Reader};
 use crate::memory::Account;
 use crate::wire::error::RpcError;

@@ -1,12 +1,13 @@
 //! A call, from the request's body to the response: what of a request runs on a thread that may take its time.
 
+use super::answer::{Answer, Unsent};
 use super::body::read;
 use super::carrier::ResponseBody;
 use super::recover::{Recovered, recover};
-use super::work::Clock;
-use super::{Answer, Refusal, Unsent, bad_request};
+
 use crate::effect::Effects;
 use crate::http::endpoint::Endpoint;
+use crate::http::refusal::{Refusal, bad_request};
 use crate::http::reply::Reply;
 use crate::http::routes::Part;
 use crate::http::session::CallSession;
@@ -14,9 +15,9 @@ use crate::http::token::Binding;
 use crate::http::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::{Account, Reservation};
-use crate::service::call::{Call, Scope, Step, Streams};
+use crate::service::call::{Call, Scope, Step};
 use crate::service::protocol::Hosted;
-use crate::service::work::{Turning, Work, application_metadata};
+use crate::service::work::{Work, application_metadata};
 use crate::service::{CallContext, CallRecord, HttpRecord, Method, MethodKind};
 use crate::wire::error::{RpcError, kind};
 use crate::wire::keys;
@@ -27,6 +28,9 @@ use http::StatusCode;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Gives the time since the Unix epoch.
+pub type Clock<'a> = &'a dyn Fn() -> Duration;
 
 /// A call under way.
 pub(super) struct Calling {
@@ -203,7 +207,7 @@ impl Calling {
             self.record(hosted, &batch, kind, &response)
         });
         let service = self.endpoint.service().clone();
-        let (call, work) = Call::open(service, hosted, batch, context, scope, Streams::Carried);
+        let (call, work) = Call::open(service, hosted, self.method.clone(), batch, context, scope);
         Ok((call, response, work))
     }
 
@@ -241,7 +245,7 @@ impl Calling {
             Scope::begin(self.endpoint.service(), recording, &context, record)
         };
         let service = self.endpoint.service().clone();
-        let mut call = Call::resume(service, Turning::Saved(stream), context, scope);
+        let mut call = Call::resume(service, self.method.clone(), stream, context, scope);
         if is_cancelled {
             call.cancel();
         } else {
@@ -285,7 +289,7 @@ impl Calling {
         let name = &self.method.info().name;
         let writer = self.endpoint.writer(&self.visit, &hosted.info.name, name);
         let error_schema = match self.method.info().kind {
-            MethodKind::Unary => self.method.result.clone(),
+            MethodKind::Unary => self.method.declaration.result.clone(),
             MethodKind::Stream(_) => EncodedSchema::empty(),
         };
         let (endpoint, account) = (self.endpoint.clone(), self.visit.account.clone());
@@ -295,8 +299,13 @@ impl Calling {
     fn context(&mut self, metadata: Metadata, response: &ResponseBody) -> Box<CallContext> {
         let Visit { bounds, peer, request_id, .. } = &*self.visit;
         let made_id = Some(request_id.clone());
-        let mut context =
-            CallContext::new(self.method.clone(), peer.clone(), made_id, metadata, bounds.clone());
+        let mut context = CallContext::new(
+            self.method.declaration.clone(),
+            peer.clone(),
+            made_id,
+            metadata,
+            bounds.clone(),
+        );
         context.budget = response.budget();
         context.session = self.session.take().map(|session| session as Box<_>);
         Box::new(context)

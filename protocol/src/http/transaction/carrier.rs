@@ -4,9 +4,9 @@
 //! each turn. WIRE_PROTOCOL 10, "Stream initialization (HTTP)" and "Stream exchange (HTTP)".
 
 use super::gathered::Gathered;
-use super::{Refusal, bad_request};
 use crate::http::budget;
 use crate::http::endpoint::{DEFAULT_BODY_BYTES, Endpoint, ResolvedCall};
+use crate::http::refusal::{Refusal, bad_request};
 use crate::http::reply::Reply;
 use crate::http::token::{Binding, CallToken, Cursor, SealError};
 use crate::ipc::{EncodedSchema, Metadata};
@@ -220,14 +220,25 @@ impl ResponseBody {
 }
 
 impl Carrier for ResponseBody {
+    const KEEPS_STREAMS: bool = false;
+
     fn log(&mut self, log: &LogMessage) {
         self.writer.log(log);
     }
 
+    fn leave_out(&mut self, count: u64) {
+        self.writer.leave_out(count);
+    }
+
     fn result(&mut self, schema: &EncodedSchema, batch: &RecordBatch) -> Result<(), RpcError> {
-        self.writer
-            .whole_stream(schema, batch, &Metadata::new())
-            .map_err(|error| RpcError::unsendable("the result", error))
+        let unsendable = |error| RpcError::unsendable("the result", error);
+        self.writer.whole_stream(schema, batch, &Metadata::new()).map_err(unsendable)?;
+        let (name, bytes) = (&self.method.info().name, self.writer.outbox.len() as u64);
+        // Logs are no reason to lose the result.
+        if budget::check(self.budget, name, bytes).is_err() && self.writer.take_back_logs() {
+            self.writer.whole_stream(schema, batch, &Metadata::new()).map_err(unsendable)?;
+        }
+        Ok(())
     }
 
     fn refuse(&mut self, blame: Blame, schema: &EncodedSchema, _: InputStream, error: &RpcError) {

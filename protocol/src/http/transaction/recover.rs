@@ -1,7 +1,7 @@
 //! Bringing a stream back from its tokens. WIRE_PROTOCOL 10, "Resolution order".
 
-use super::{Refusal, bad_request, no_room};
 use crate::http::endpoint::{Endpoint, ResolvedCall};
+use crate::http::refusal::{Refusal, bad_request, no_room};
 use crate::http::token::{Binding, CallToken, Cursor, TokenError};
 use crate::http::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata, decode_schema};

@@ -1,8 +1,10 @@
 //! From stage to stage: what a transaction does by itself when it is polled.
 
-use super::admit::Admitted;
+use super::admit::{Admitted, Target};
+use super::answer::{Answer, Body};
 use super::calling::Calling;
-use super::{Answer, Arrived, Body, Stage, Target, Transaction, upload};
+use super::machine::{Arrived, Stage, Transaction};
+use super::upload;
 use crate::effect::EffectId;
 use crate::http::auth::Found;
 use crate::http::reply::Reply;

@@ -4,9 +4,9 @@
 //! Where the URLs lead is not the protocol's matter: making them is an effect.
 
 use super::body::read;
-use super::{Refusal, bad_request};
 use crate::effect::{Completion, EffectId, Effects, Request as EffectRequest, UploadUrl};
 use crate::http::endpoint::Endpoint;
+use crate::http::refusal::{Refusal, bad_request};
 use crate::http::reply::Reply;
 use crate::http::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata};

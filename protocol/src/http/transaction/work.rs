@@ -1,16 +1,20 @@
 //! What of a request is run on a thread that may take its time.
 
-use super::CLIENT_GONE;
-use super::calling::Calling;
+use super::calling::{Calling, Clock};
 use crate::service::call::given_up;
 use crate::service::{CallRecord, Service, TransportKind};
 use crate::wire::error::RpcError;
+use http::StatusCode;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Gives the time since the Unix epoch.
-pub type Clock<'a> = &'a dyn Fn() -> Duration;
+/// What a record says in place of a status when the client was gone before there was an answer. Servers commonly log 499
+/// then, which is no registered status.
+pub(super) const CLIENT_GONE: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::BAD_REQUEST,
+};
 
 /// A step of a request: decoding its body, its handler, coding the response. Run it, then hand what it gives to
 /// [`Transaction::complete`](super::Transaction::complete).

@@ -21,8 +21,16 @@ pub(crate) enum Blame {
 /// Takes a call's output, in this order: logs; one result, or a header and a stream of batches; an error instead of any
 /// of it. An output that cannot be sent gives the error that is to be sent in its place.
 pub(crate) trait Carrier {
+    /// Whether a stream stays in the machine between its turns. Otherwise its client carries it: a call is over with each
+    /// turn, a producer takes its first turn when it is opened, and one that cannot be resumed takes all of its turns
+    /// then.
+    const KEEPS_STREAMS: bool = true;
+
     /// Takes a log.
     fn log(&mut self, log: &LogMessage);
+
+    /// So many logs were left out, which is said ahead of whatever follows the logs that were not.
+    fn leave_out(&mut self, count: u64);
 
     /// Takes the answer to a unary call, which is over.
     fn result(&mut self, schema: &EncodedSchema, batch: &RecordBatch) -> Result<(), RpcError>;

@@ -22,14 +22,17 @@ pub(crate) use scope::{Scope, given_up};
 
 use super::answer::VOID;
 use super::context::CallContext;
+use super::declaration::Declaration;
 use super::hooks::Stop;
 use super::host::Service;
-use super::info::MethodKind;
 use super::method::Method;
 use super::protocol::Hosted;
 use super::resolve::gate_version;
 use super::session::SessionAccess;
+#[cfg(feature = "http")]
+use super::work::SavedStream;
 use super::work::{Done, Emission, OpenStream, Outcome, Task, Turning, Work, guard, split_logs};
+use crate::description::MethodKind;
 use crate::effect::{Answers, EffectId, Effects};
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::server::InputStream;
@@ -39,22 +42,11 @@ use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
 use std::sync::Arc;
 
-/// Where the streams of a carrier are between their turns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Streams {
-    /// In the machine.
-    Kept,
-    /// With the client. A call is over with each turn, a producer takes its first turn when it is opened, and one that
-    /// cannot be resumed takes all of its turns then.
-    Carried,
-}
-
 /// One call.
 pub(crate) struct Call {
     pub(crate) scope: Scope,
     service: Arc<Service>,
-    method: Arc<Method>,
-    streams: Streams,
+    method: Arc<Declaration>,
     /// The sticky session, while no handler has it.
     session: Option<Box<dyn SessionAccess>>,
     /// The context of the call that is over: its memory is of use to the next.
@@ -98,22 +90,22 @@ impl Call {
     pub(crate) fn open(
         service: Arc<Service>,
         hosted: &Hosted,
+        method: Arc<Method>,
         batch: RecordBatch,
         context: Box<CallContext>,
         scope: Scope,
-        streams: Streams,
     ) -> (Self, Option<Work>) {
         let refused = gate_version(hosted, &context.metadata).err();
         let is_admitted = service.admission.is_none();
-        let method = context.method.clone();
+        let declaration = context.method.clone();
         let scopes = scope.scopes();
-        let call = |state| Self { scope, service, method, streams, session: None, spare: None, state };
+        let call = |state| Self { scope, service, method: declaration, session: None, spare: None, state };
         if let Some(error) = refused {
             let mut call = call(State::Refused(error));
             call.take_session(context);
             return (call, None);
         }
-        let work = Work { task: Task::Call(batch), context, scopes };
+        let work = Work { task: Task::Call(method, batch), context, scopes };
         if is_admitted {
             return (call(State::Running), Some(work));
         }
@@ -122,21 +114,23 @@ impl Call {
     }
 
     /// A stream that its client carried: its next turn, or its end if the client gave it up.
+    #[cfg(feature = "http")]
     pub(crate) fn resume(
         service: Arc<Service>,
-        stream: Turning,
+        method: Arc<Method>,
+        stream: Box<SavedStream>,
         context: Box<CallContext>,
         scope: Scope,
     ) -> Self {
-        let (method, streams) = (context.method.clone(), Streams::Carried);
-        let state = State::Between(stream, context);
-        Self { scope, service, method, streams, session: None, spare: None, state }
+        let declaration = context.method.clone();
+        let state = State::Between(Turning::Saved(method, stream), context);
+        Self { scope, service, method: declaration, session: None, spare: None, state }
     }
 }
 
 /// Getters.
 impl Call {
-    pub(crate) fn method(&self) -> &Arc<Method> {
+    pub(crate) fn method(&self) -> &Declaration {
         &self.method
     }
 
@@ -163,6 +157,7 @@ impl Call {
     }
 
     /// Takes the sticky session of a call that is over.
+    #[cfg(feature = "http")]
     pub(crate) fn into_session(mut self) -> (Option<Box<dyn SessionAccess>>, Scope) {
         (self.session.take(), self.scope)
     }
@@ -234,7 +229,8 @@ impl Call {
     pub(crate) fn complete(&mut self, done: Done, carrier: &mut impl Carrier) {
         let Done { outcome, mut context } = done;
         self.session = context.session.take();
-        let logs = std::mem::take(&mut context.logs);
+        let (logs, left_out) = context.take_logs();
+        carrier.leave_out(left_out);
         self.state = State::Over;
         match outcome {
             Outcome::Answered(batch) => {
@@ -356,12 +352,12 @@ impl Call {
     }
 
     /// Opens the stream that a handler gave.
-    fn opened(
+    fn opened<C: Carrier>(
         &mut self,
         stream: Box<OpenStream>,
         header: Option<RecordBatch>,
         context: Box<CallContext>,
-        carrier: &mut impl Carrier,
+        carrier: &mut C,
     ) {
         if let Err(error) = carrier.prepare(&stream) {
             return self.refuse(Blame::Handler, error, carrier);
@@ -378,29 +374,31 @@ impl Call {
         if let Err(error) = carrier.open(&stream) {
             return self.fail(Blame::Handler, error, carrier);
         }
-        match self.streams {
-            Streams::Kept => self.state = State::Between(Turning::Open(stream), context),
+        if C::KEEPS_STREAMS {
+            self.state = State::Between(Turning::Open(stream), context);
+        } else if stream.state.is_producer() {
             // The request that opens a producer is its first tick as well.
-            Streams::Carried if stream.state.is_producer() => self.tick(stream, context),
-            Streams::Carried => match carrier.save(&stream) {
+            self.tick(stream, context);
+        } else {
+            match carrier.save(&stream) {
                 Ok(()) => {
                     carrier.turn_ended();
                     carrier.end();
                 }
                 Err(error) => self.fail(Blame::Handler, error, carrier),
-            },
+            }
         }
     }
 
     /// A turn was answered, and the stream goes on.
-    fn go_on(&mut self, stream: Box<OpenStream>, context: Box<CallContext>, carrier: &mut impl Carrier) {
-        match self.streams {
-            Streams::Kept => self.state = State::Between(Turning::Open(stream), context),
-            Streams::Carried if !stream.state.can_resume() => self.tick(stream, context),
-            Streams::Carried => {
-                carrier.turn_ended();
-                carrier.end();
-            }
+    fn go_on<C: Carrier>(&mut self, stream: Box<OpenStream>, context: Box<CallContext>, carrier: &mut C) {
+        if C::KEEPS_STREAMS {
+            self.state = State::Between(Turning::Open(stream), context);
+        } else if !stream.state.can_resume() {
+            self.tick(stream, context);
+        } else {
+            carrier.turn_ended();
+            carrier.end();
         }
     }
 
@@ -442,7 +440,7 @@ impl Call {
 
     /// Answers the call with an error, and notes it.
     fn refuse(&mut self, blame: Blame, error: RpcError, carrier: &mut impl Carrier) {
-        match self.method.info().kind {
+        match self.method.info.kind {
             MethodKind::Unary => carrier.refuse(blame, &self.method.result, InputStream::None, &error),
             MethodKind::Stream(_) => {
                 carrier.refuse(blame, &EncodedSchema::empty(), InputStream::Possible, &error);

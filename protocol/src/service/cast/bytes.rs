@@ -2,8 +2,8 @@
 //!
 //! A few bytes can hold many values: bits, nulls, dictionaries, views. What they are cast to may write each out.
 
+use super::children::{Items, matched};
 use super::format::max_width;
-use super::nested::{Items, matched};
 use super::table::{Kind, is_supported};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, OffsetSizeTrait, downcast_dictionary_array};

@@ -1,6 +1,6 @@
 //! Casts from and to decimals. A cast that would lose a digit is refused; a float is rounded, half to even.
 
-use super::by_arrow;
+use super::by_arrow::by_arrow;
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, PrimitiveArray};

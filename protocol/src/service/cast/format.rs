@@ -1,6 +1,6 @@
 //! Values as text, written as the reference writes them.
 
-use super::by_arrow;
+use super::by_arrow::by_arrow;
 use super::decimals::{integers, scale};
 use super::table::Kind;
 use super::times::{SECONDS_PER_DAY, instants, offset_seconds, ticks_per_day};

@@ -1,6 +1,6 @@
 //! Casts between booleans, integers and floats. What would lose a fraction or a digit of an integer is refused.
 
-use super::by_arrow;
+use super::by_arrow::by_arrow;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type,

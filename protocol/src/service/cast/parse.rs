@@ -1,6 +1,6 @@
 //! Values from text, in the grammar that the reference accepts.
 
-use super::by_arrow;
+use super::by_arrow::{by_arrow, reinterpret};
 use super::decimals::{fill, rescale, scale};
 use super::times::{SECONDS_PER_DAY, fixed_offset, ticks_per_day};
 use arrow_array::cast::AsArray;
@@ -102,7 +102,7 @@ fn instants(
     }
     let values = Int64Array::new(values.into(), column.nulls().cloned());
     let values = by_arrow(&values, &super::table::storage(target))?;
-    super::reinterpret(&values, target)
+    reinterpret(&values, target)
 }
 
 fn boolean(text: &str) -> Option<bool> {

@@ -1,8 +1,7 @@
 //! Casts between dates, times, timestamps, durations and the integers that hold them. What would lose a part of a unit
 //! is refused, except for a timestamp that becomes its day or its time of day.
 
-use super::by_arrow;
-use super::reinterpret;
+use super::by_arrow::{by_arrow, reinterpret};
 use super::table::{Kind, storage};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;

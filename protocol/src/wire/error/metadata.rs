@@ -1,12 +1,12 @@
 //! Errors as the metadata of the batch that carries them, there and back. WIRE_PROTOCOL 8, "Error batches".
 
-use super::{Inner, MESSAGE, NAME, Received, RpcError, TRACEBACK, Titled};
+use super::rpc_error::{Inner, Received, RpcError, TRACEBACK, Titled};
 use crate::ipc::Metadata;
 use crate::wire::code::Code;
 use crate::wire::detail::{Detail, MAX_HELD_BYTES, decode_values, encode_details};
 use crate::wire::keys;
 use crate::wire::log::{Level, extra_object, push_origin, text};
-use crate::wire::text::{Bounded, Limit, json};
+use crate::wire::text::{Bounded, Limit, MESSAGE, NAME, json};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;

@@ -2,9 +2,13 @@
 
 use super::*;
 use crate::ipc::Metadata;
-use crate::wire::detail::{BadRequest, ErrorInfo};
+use crate::wire::code::Code;
+use crate::wire::detail::{BadRequest, Detail, ErrorInfo, RetryInfo};
 use crate::wire::keys;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
 
 const FIXTURE: &str = "conformance.Secondary.v1";
 

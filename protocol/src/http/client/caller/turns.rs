@@ -1,14 +1,14 @@
 //! What a caller does with a turn: the request it becomes, and the answer it gets.
 
-use super::{Caller, InFlight, MAX_IDLE_TURNS, OpenStream, Pending, Tokens};
+use super::{Caller, MAX_IDLE_TURNS, OpenStream, Pending, Sent, State};
 use crate::CommandError;
-use crate::client::Event;
+use crate::client::{Event, ResumeToken};
 use crate::http::client::error::ResponseError;
 use crate::http::client::request::{arrow_request, request, uri};
 use crate::http::client::response;
 use crate::http::client::session::Session;
 use crate::http::client::shared::Shared;
-use crate::http::client::turn::{Answered, Purpose, Turn};
+use crate::http::client::turn::{Answered, Purpose, StreamPath, Turn};
 use crate::http::headers::REQUEST_ID;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::wire::keys;
@@ -25,7 +25,7 @@ impl Caller {
         Some(request(settings, Method::HEAD, uri, None))
     }
 
-    pub(super) fn turn_request(&self, turn: &Turn) -> (Request<Vec<Bytes>>, InFlight) {
+    pub(super) fn turn_request(&self, turn: &Turn) -> (Request<Vec<Bytes>>, Sent) {
         let Shared { settings, codecs, .. } = &*self.shared;
         let mut request = arrow_request(settings, turn.uri.clone(), self.session.as_ref());
         if let Some(id) = &self.request_id {
@@ -42,75 +42,73 @@ impl Caller {
             }
             None => request.body_mut().clone_from(&turn.body),
         }
-        (request, InFlight::Turn { coded: is_coded })
+        (request, Sent::Turn { coded: is_coded })
     }
 
     pub(super) fn take_response(&mut self, response: Response<Bytes>) -> Result<(), ResponseError> {
-        let in_flight = self.in_flight.take().ok_or(ResponseError::Unasked)?;
         let (parts, body) = response.into_parts();
         let shared = self.shared.clone();
-        match in_flight {
-            InFlight::Discovery => {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Requesting { request, sent: Some(Sent::Discovery) } => {
                 if !shared.learn(&parts.headers) {
                     if !parts.status.is_success() {
                         return Err(response::foreign(&shared.codecs, &parts, &body));
                     }
                     shared.set(&parts.headers);
                 }
-                match &self.pending {
-                    Pending::Turn(_) if shared.heeds_limits() => Ok(()),
-                    Pending::Turn(_) => Err(ResponseError::LimitUnsupported { status: parts.status }),
-                    _ => {
-                        self.pending = Pending::None;
-                        Ok(())
+                match request {
+                    Pending::Turn(_) if !shared.heeds_limits() => {
+                        return Err(ResponseError::LimitUnsupported { status: parts.status });
                     }
+                    turn @ Pending::Turn(_) => self.request(turn),
+                    Pending::Discovery | Pending::EndSession(_) => {}
                 }
+                Ok(())
             }
-            InFlight::EndSession => {
+            State::Requesting { sent: Some(Sent::EndSession), .. } => {
                 shared.learn(&parts.headers);
-                self.pending = Pending::None;
                 self.session.iter_mut().for_each(Session::clear);
                 match parts.status.is_success() {
                     true => Ok(()),
                     false => Err(response::foreign(&shared.codecs, &parts, &body)),
                 }
             }
-            InFlight::Turn { coded } => {
+            State::Requesting { request: Pending::Turn(turn), sent: Some(Sent::Turn { coded }) } => {
                 shared.learn(&parts.headers);
                 if coded && parts.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
                     // It was not run, and the next request sends it as it is.
                     shared.refuse_codings();
+                    self.request(Pending::Turn(turn));
                     return Ok(());
                 }
-                let Pending::Turn(turn) = std::mem::replace(&mut self.pending, Pending::None) else {
-                    return Err(ResponseError::Unasked);
-                };
                 if let Some(session) = &mut self.session {
                     session.read(&parts.headers);
                 }
                 let is_whole = response::is_proven_whole(&parts, &body);
                 let streams = response::streams(&shared.settings, &shared.codecs, &parts, body)?;
-                let purpose = turn.purpose.clone();
-                let answered = turn.read(streams, is_whole)?;
-                self.take_answer(purpose, answered)
+                self.take_answer(turn.read(streams, is_whole)?)
+            }
+            state => {
+                self.state = state;
+                Err(ResponseError::Unasked)
             }
         }
     }
 
-    fn take_answer(&mut self, purpose: Purpose, answered: Answered) -> Result<(), ResponseError> {
-        let Answered { mut events, cursor, call_token, outputs, failed } = answered;
+    fn take_answer(&mut self, answered: Answered) -> Result<(), ResponseError> {
+        let Answered { purpose, stream, mut events, cursor, call_token, outputs, failed } = answered;
         if purpose == Purpose::Cancel {
             events.retain(|event| matches!(event, Event::Log(_)));
         }
         self.events.append(&mut events);
-        let goes_on = !failed && !matches!(purpose, Purpose::Unary | Purpose::Cancel);
-        let (Some(cursor), Some(stream), true) = (cursor, &mut self.stream, goes_on) else {
-            self.stream = None;
+        let goes_on = !failed && purpose != Purpose::Cancel;
+        let (Some(cursor), Some(stream), true) = (cursor, stream, goes_on) else {
             self.events.push_back(Event::Finished);
             return Ok(());
         };
-        let call = stream.tokens.take().map_or(call_token, |tokens| tokens.call);
-        stream.tokens = Some(Tokens { cursor, call });
+        let StreamPath { uri, call_token: known } = stream;
+        self.state =
+            State::Open(OpenStream { uri, token: ResumeToken { cursor, call: known.or(call_token) } });
         match purpose {
             Purpose::Tick(metadata) if outputs == 0 => {
                 self.idle_turns += 1;
@@ -120,6 +118,11 @@ impl Caller {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Has a request sent.
+    pub(super) fn request(&mut self, request: Pending) {
+        self.state = State::Requesting { request, sent: None };
     }
 
     pub(super) fn next_tick(&mut self, metadata: &Metadata) -> Result<(), CommandError> {
@@ -137,18 +140,16 @@ impl Caller {
         metadata: &Metadata,
     ) -> Result<(), CommandError> {
         let misuse = CommandError::Misuse { command, when: "on a stream that is open, between its turns" };
-        let Some(OpenStream { uri, tokens: Some(tokens) }) = &self.stream else { return Err(misuse) };
-        if !matches!(self.pending, Pending::None) {
-            return Err(misuse);
-        }
+        let State::Open(OpenStream { uri, token }) = &self.state else { return Err(misuse) };
         let mut metadata = metadata.clone();
-        metadata.set(keys::STREAM_STATE, &tokens.cursor);
+        metadata.set(keys::STREAM_STATE, &token.cursor);
         metadata.remove(keys::CALL_STATE);
-        if let Some(token) = &tokens.call {
+        if let Some(token) = &token.call {
             metadata.push(keys::CALL_STATE, token);
         }
-        let turn = Turn::of_stream(purpose, uri.clone(), &self.shared.settings.limits, input, &metadata)?;
-        self.pending = Pending::Turn(turn.into());
+        let stream = StreamPath { uri: uri.clone(), call_token: token.call.clone() };
+        let turn = Turn::of_stream(purpose, stream, &self.shared.settings.limits, input, &metadata)?;
+        self.request(Pending::Turn(turn.into()));
         Ok(())
     }
 
@@ -165,16 +166,17 @@ impl Caller {
     }
 
     pub(super) fn expect_stream(&self, command: &'static str) -> Result<(), CommandError> {
-        let is_between_turns = matches!(self.pending, Pending::None);
-        if is_between_turns && (self.stream.is_some() || !self.events.is_empty()) {
-            return Ok(());
+        match self.state {
+            State::Open(_) => return Ok(()),
+            State::Idle if !self.events.is_empty() => return Ok(()),
+            State::Idle | State::Requesting { .. } => {}
         }
         Err(CommandError::Misuse { command, when: "on a stream that is open, between its turns" })
     }
 
     /// Ends the call for the application.
     pub(super) fn end(&mut self) {
-        self.stream = None;
+        self.state = State::Idle;
         self.events.retain(|event| matches!(event, Event::Log(_)));
         self.events.push_back(Event::Finished);
     }

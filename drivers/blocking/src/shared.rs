@@ -1,15 +1,17 @@
 //! A connection that the serve loop and the handler which runs share: the handler's logs are written while it runs.
 
 use crate::ServeError;
+use crate::clock::Clock;
 use std::io::Write;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
-use vgi_rpc_access_log::AccessLog;
-use vgi_rpc_client::transfer::send;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vgi_rpc_effects::{Arrival, Inbox};
-use vgi_rpc_protocol::service::{Done, LogSink, Responder, Work};
+use vgi_rpc_protocol::service::{CallRecord, Done, LogSink, Responder, Work};
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{ConnectionError, Next};
+use vgi_rpc_transfer::send;
+
+/// Takes the record of a call that has ended.
+pub(crate) type OnRecord = Arc<dyn Fn(&CallRecord) + Send + Sync>;
 
 /// Locked by the serve loop except while a handler runs.
 pub(crate) struct Shared<W>(Mutex<Connection<W>>);
@@ -18,17 +20,15 @@ pub(crate) struct Shared<W>(Mutex<Connection<W>>);
 pub(crate) struct Connection<W> {
     pub(crate) responder: Responder,
     writer: W,
-    access_log: Option<AccessLog>,
-    /// The time that records count from.
-    begun: Instant,
+    on_record: Option<OnRecord>,
+    clock: Clock,
     /// A log could not be written.
     failed: Option<ServeError>,
 }
 
 impl<W: Write> Shared<W> {
-    pub(crate) fn new(responder: Responder, writer: W, access_log: Option<AccessLog>) -> Self {
-        let begun = Instant::now();
-        Self(Mutex::new(Connection { responder, writer, access_log, begun, failed: None }))
+    pub(crate) fn new(responder: Responder, writer: W, on_record: Option<OnRecord>, clock: Clock) -> Self {
+        Self(Mutex::new(Connection { responder, writer, on_record, clock, failed: None }))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Connection<W>> {
@@ -79,9 +79,9 @@ impl<W: Write> Connection<W> {
         came
     }
 
-    /// Writes all output, and before it the records of the calls that it answers.
+    /// Writes all output, after the records of the calls that it answers were handed out.
     pub(crate) fn flush(&mut self) -> Result<(), ServeError> {
-        self.write_records();
+        self.hand_out_records();
         let Some(outbox) = self.responder.poll_transmit() else { return Ok(()) };
         send(outbox, |slices| self.writer.write_vectored(slices))?;
         Ok(self.writer.flush()?)
@@ -91,18 +91,18 @@ impl<W: Write> Connection<W> {
     pub(crate) fn hang_up(&mut self) {
         self.tell_time();
         self.responder.hang_up();
-        self.write_records();
+        self.hand_out_records();
     }
 
     fn tell_time(&mut self) {
-        if self.access_log.is_some() || self.responder.service().has_hooks() {
-            self.responder.tell_time(self.begun.elapsed());
+        if self.on_record.is_some() || self.responder.service().has_hooks() {
+            self.responder.tell_time((self.clock)());
         }
     }
 
-    fn write_records(&mut self) {
-        if let Some(log) = &self.access_log {
-            std::iter::from_fn(|| self.responder.poll_record()).for_each(|record| log.write(&record));
+    fn hand_out_records(&mut self) {
+        if let Some(on_record) = &self.on_record {
+            std::iter::from_fn(|| self.responder.poll_record()).for_each(|record| on_record(&record));
         }
     }
 }

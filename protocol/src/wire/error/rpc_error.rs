@@ -1,12 +1,9 @@
-//! The error of a call, as both sides see it: code, kind, details. WIRE_PROTOCOL 8, "Error model".
+//! The error of a call: making one and reading one. WIRE_PROTOCOL 8, "Error model".
 
-mod metadata;
-
-use super::code::Code;
-pub use super::code::kind;
-use super::detail::{CatalogDetail, Detail, MAX_HELD_BYTES, RetryInfo};
-use super::text::{Limit, json};
 use crate::OneLine;
+use crate::wire::code::{Code, kind};
+use crate::wire::detail::{CatalogDetail, Detail, MAX_HELD_BYTES, RetryInfo};
+use crate::wire::text::{Limit, MESSAGE, NAME, json};
 use arrow_schema::ArrowError;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -14,17 +11,11 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-pub use metadata::ErrorContext;
-
 /// Most bytes of UTF-8 of an error's type, kind, message, causes and traceback in all. With the details, which may
 /// have [`MAX_HELD_BYTES`] of JSON, that makes 64 KiB.
 const MAX_TEXT_BYTES: usize = 48 << 10;
-/// What is kept of a message: enough for any that is read by people, and room for the rest.
-pub(super) const MESSAGE: Limit = Limit::bytes(32 << 10);
-/// What is kept of a type, kind or code.
-pub(super) const NAME: Limit = Limit::bytes(1 << 10);
 /// What is kept of a traceback, and of the causes together. WIRE_PROTOCOL 8, "`log_extra` JSON structure".
-const TRACEBACK: Limit = Limit::characters(16_000, "\n… <traceback truncated>");
+pub(super) const TRACEBACK: Limit = Limit::characters(16_000, "\n… <traceback truncated>");
 /// What holding one cause more takes beside its text.
 const CAUSE_BYTES: usize = 32;
 
@@ -50,30 +41,30 @@ const CAUSE_BYTES: usize = 32;
 /// One pointer wide, so that results which hold one stay small.
 #[derive(Clone, PartialEq)]
 pub struct RpcError {
-    inner: Box<Inner>,
+    pub(super) inner: Box<Inner>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Inner {
-    error_type: String,
-    message: String,
-    code: Code,
-    kind: String,
-    details: Vec<Detail>,
+pub(super) struct Inner {
+    pub(super) error_type: String,
+    pub(super) message: String,
+    pub(super) code: Code,
+    pub(super) kind: String,
+    pub(super) details: Vec<Detail>,
     /// The details did not fit, and none is held.
-    details_left_out: bool,
-    traceback: String,
-    request_id: String,
-    causes: Vec<String>,
-    received: Option<Received>,
+    pub(super) details_left_out: bool,
+    pub(super) traceback: String,
+    pub(super) request_id: String,
+    pub(super) causes: Vec<String>,
+    pub(super) received: Option<Received>,
 }
 
 /// What a received error said where typed fields cannot repeat it.
 #[derive(Clone, Debug, PartialEq)]
-struct Received {
-    code_name: String,
+pub(super) struct Received {
+    pub(super) code_name: String,
     /// Present when the typed details, written again, would differ from it.
-    details: Option<Vec<Value>>,
+    pub(super) details: Option<Vec<Value>>,
 }
 
 /// Making one.
@@ -159,7 +150,7 @@ impl RpcError {
     }
 
     /// Adds a detail, of a type that the error does not have yet: details that break the rules of
-    /// [`encode_details`](super::detail::encode_details) or get too large are not sent at all. Details that have more than 16 KiB of JSON together
+    /// [`encode_details`](crate::wire::detail::encode_details) or get too large are not sent at all. Details that have more than 16 KiB of JSON together
     /// are not even held: the error has none then.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Detail>) -> Self {
@@ -302,7 +293,7 @@ impl fmt::Display for RpcError {
 }
 
 /// The type and the message as they are, which is what is sent.
-struct Titled<'a>(&'a RpcError);
+pub(super) struct Titled<'a>(pub(super) &'a RpcError);
 
 impl fmt::Display for Titled<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -337,6 +328,3 @@ impl From<ArrowError> for RpcError {
         Self::new("ArrowInvalid", MESSAGE.format(format_args!("{error}")))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,9 +2,9 @@
 
 use std::error::Error;
 use std::io;
+use vgi_rpc_blocking::ServeError;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{CommandError, ConnectionError};
-use vgi_rpc_stdio::ServeError;
 
 #[test]
 fn an_error_and_its_sources_say_each_thing_once() {

@@ -1,0 +1,96 @@
+//! The one connection.
+
+use crate::http::Http;
+use crate::instruction::{Connect, Target};
+use crate::reply::{Reply, SharedLogs};
+use ::http::{HeaderName, HeaderValue};
+use std::error::Error;
+use std::process::Command;
+use std::time::Duration;
+use vgi_rpc_http::client::HttpOptions;
+use vgi_rpc_protocol::Limits;
+use vgi_rpc_protocol::http::coding::CodecSettings;
+use vgi_rpc_stdio::{Child, Client, Remote};
+
+/// How long a child may take to end: less than the five seconds after which the harness kills this process.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A connection, and the protocol that its calls address.
+pub struct Connection {
+    remote: Remote,
+    /// Makes the calls that belong to no session.
+    client: Client,
+    http: Option<Http>,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Why that is not possible.
+    pub fn open(connect: Connect, logs: &SharedLogs) -> Result<Self, Box<dyn Error>> {
+        if connect.external {
+            return Err("this client does not resolve external locations".into());
+        }
+        let mut http = None;
+        let client = match &connect.target {
+            Target::Stdio(argv) => spawn(argv)?,
+            Target::Shm(_) => return Err("this client does not use shared memory".into()),
+            Target::Unix(path) => vgi_rpc_unix::connect_unix(path)?,
+            // An empty host is left out.
+            Target::Tcp(address) => vgi_rpc_unix::connect_tcp(address.strip_prefix(':').unwrap_or(address))?,
+            Target::Http(url) => {
+                let server = options(&connect)?.build(url)?;
+                let client = server.client();
+                http = Some(Http::new(server, logs.clone()));
+                client
+            }
+        };
+        let logs = logs.clone();
+        let client = client.on_log(move |log| logs.push(log));
+        Ok(Self { remote: Remote::new(connect.protocol), client, http })
+    }
+
+    /// What is called, and what calls are made with: the innermost session, if there is one.
+    pub fn client(&mut self) -> (&Remote, &mut Client) {
+        let session = self.http.as_mut().and_then(Http::client);
+        (&self.remote, session.unwrap_or(&mut self.client))
+    }
+
+    /// What there is over HTTP only.
+    ///
+    /// # Errors
+    /// A refusal, on any other transport.
+    pub fn http(&mut self) -> Result<&mut Http, Reply> {
+        self.http.as_mut().ok_or_else(|| Reply::refused("op requires http transport"))
+    }
+
+    /// Closes the connection, and its sessions before.
+    pub fn close(self) {
+        self.http.into_iter().for_each(Http::close);
+        // A process that ends in some other way than it should is of no interest any more.
+        let _ = self.client.close();
+    }
+}
+
+fn spawn(argv: &[String]) -> Result<Client, Box<dyn Error>> {
+    let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let mut child = Child::spawn(command)?;
+    child.set_grace(GRACE);
+    Ok(Client::new(child, Limits::default()))
+}
+
+fn options(connect: &Connect) -> Result<HttpOptions, Box<dyn Error>> {
+    let mut options = HttpOptions::default();
+    if let Some(level) = connect.compression_level {
+        let default = CodecSettings::default();
+        let zstd_level = level.unwrap_or(default.zstd_level);
+        options = options.compress_requests(level.is_some()).codec(CodecSettings { zstd_level, ..default });
+    }
+    for (name, value) in &connect.headers {
+        options = options.header(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
+    }
+    Ok(options)
+}

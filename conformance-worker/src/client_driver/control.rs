@@ -1,0 +1,43 @@
+//! The control channel: one line in, one line out.
+
+use crate::instruction::Instruction;
+use crate::reply::{Reply, SharedLogs};
+use std::io::{self, BufRead, Write};
+
+pub struct Control<R, W> {
+    input: R,
+    output: W,
+    /// What the server logged since the last reply.
+    logs: SharedLogs,
+}
+
+impl<R: BufRead, W: Write> Control<R, W> {
+    pub fn new(input: R, output: W) -> Self {
+        Self { input, output, logs: SharedLogs::default() }
+    }
+
+    /// Where the logs of the next reply are gathered.
+    pub fn logs(&self) -> &SharedLogs {
+        &self.logs
+    }
+
+    /// Reads the next instruction; `None` at the end of the input.
+    ///
+    /// # Errors
+    /// When the channel fails. The inner error says what is wrong with the instruction.
+    pub fn read(&mut self) -> io::Result<Option<Result<Instruction, String>>> {
+        let mut line = Vec::new();
+        self.input.read_until(b'\n', &mut line)?;
+        Ok((!line.is_empty()).then(|| Instruction::parse(&line)))
+    }
+
+    /// Writes the one reply to an instruction.
+    ///
+    /// # Errors
+    /// When the channel fails.
+    pub fn write(&mut self, reply: Reply) -> io::Result<()> {
+        serde_json::to_writer(&mut self.output, &reply.finish(self.logs.take()))?;
+        self.output.write_all(b"\n")?;
+        self.output.flush()
+    }
+}

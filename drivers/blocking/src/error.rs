@@ -1,0 +1,36 @@
+//! Why serving ends, other than by the peer going away.
+
+use std::io;
+use thiserror::Error;
+use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::{CommandError, ConnectionError};
+
+/// A connection ended otherwise than by the peer going away.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Reading or writing failed.
+    #[error("the transport failed: {0}")]
+    Io(io::Error),
+    /// Start-up work of a protocol failed; nothing was served.
+    #[error("the service could not be started: {0}")]
+    Start(RpcError),
+    /// The peer sent what is not the protocol. It has been told.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The machine refused the result of its own work, which is a defect of this library.
+    #[error("internal error: {0}")]
+    Internal(CommandError),
+}
+
+impl From<io::Error> for ServeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<CommandError> for ServeError {
+    fn from(error: CommandError) -> Self {
+        Self::Internal(error)
+    }
+}

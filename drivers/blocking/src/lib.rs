@@ -1,0 +1,41 @@
+//! A blocking serve loop over any reader and writer: one connection, with its handlers on the calling thread.
+//!
+//! It knows no descriptors, signals or files, starts no thread, and compiles for every target that has `std`.
+//! `vgi-rpc-stdio` adds this process's stdin and stdout to it.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use vgi_rpc_blocking::Server;
+//! use vgi_rpc_protocol::memory::Budget;
+//! use vgi_rpc_protocol::service::{Method, Protocol, Service};
+//!
+//! # fn run(reader: impl std::io::Read, writer: impl std::io::Write + Send + 'static) -> Result<(), Box<dyn std::error::Error>> {
+//! let answer = Method::new("answer").returns(arrow_schema::DataType::Int64).unary(|_, _| Ok(42_i64));
+//! let service = Service::builder("a1b2c3d4e5f6").protocol(Protocol::new("demo.Deep.v1").method(answer)).build()?;
+//! Server::new(Arc::new(service)).budget(Budget::new(64 << 20)).serve(reader, writer)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Targets without clock and threads
+//!
+//! On `wasm32-unknown-unknown` the standard library has neither.
+//!
+//! - *Time.* The server reads a clock only if records or hooks want the times of calls. The default clock is the system's
+//!   monotonic one; on this target there is none, and all times are zero unless [`Server::clock`] sets another one.
+//! - *Effects.* A [`Performer`](vgi_rpc_effects::Performer) needs threads: on this target all effects fail with
+//!   [`Unavailable`](vgi_rpc_protocol::effect::FailureReason::Unavailable). A server without one starts no thread on any
+//!   target.
+//! - *Panics.* The target aborts on panic unless the program is built otherwise, so a panic in a handler ends the program
+//!   and not only its call.
+//! - *Building.* The core needs zstd, which is in C: the build takes a C compiler for the target, such as clang.
+
+// The files: `serve` is the options and the loop, `shared` the connection that the loop and a running handler share,
+// `clock` the time, `error` why serving ends.
+mod clock;
+mod error;
+mod serve;
+mod shared;
+
+pub use error::ServeError;
+pub use serve::{Server, serve};

@@ -1,0 +1,164 @@
+//! A connection of bytes as what carries calls.
+
+use crate::channel::Channel;
+use crate::error::{CallError, TransportError};
+use crate::transport::Transport;
+use arrow_array::RecordBatch;
+use bytes::Buf;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use vgi_rpc_protocol::client::{Call, Connection, Event};
+use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::{CommandError, Limits, Next};
+use vgi_rpc_transfer::{is_gone, retry, send};
+
+/// A connection of bytes, in both directions.
+pub(crate) struct ByteChannel<T> {
+    transport: T,
+    connection: Connection,
+    /// Some of the current call's request was handed to the transport.
+    sent: bool,
+    /// Why the server is gone, once that was seen.
+    gone: Option<TransportError>,
+    /// Why no further call can be made.
+    failure: Option<String>,
+}
+
+impl<T> fmt::Debug for ByteChannel<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteChannel").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}
+
+impl<T: Transport> ByteChannel<T> {
+    pub(crate) fn new(transport: T, limits: Limits) -> Self {
+        Self { transport, connection: Connection::new(limits), sent: false, gone: None, failure: None }
+    }
+
+    fn check_gone(&self) -> Result<(), CallError> {
+        self.gone.clone().map_or(Ok(()), |error| Err(error.sent(self.sent).into()))
+    }
+
+    fn check_usable(&self) -> Result<(), CallError> {
+        self.check_gone()?;
+        self.failure.clone().map_or(Ok(()), |reason| Err(CallError::Unusable { reason }))
+    }
+
+    /// Makes an error the last one: where an answer is due still, the next call would take it for its own.
+    fn fail(&mut self, error: CallError) -> CallError {
+        self.failure = Some(error.to_string());
+        error
+    }
+
+    /// The failure of the transport, with which the channel is of no more use.
+    fn failed(&mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> CallError {
+        let error = TransportError::new(cause).sent(self.sent);
+        self.fail(error.into())
+    }
+
+    /// Fails if something came since the last call, which no call asked for.
+    fn expect_quiet(&mut self) -> Result<(), CallError> {
+        match self.transport.is_quiet() {
+            Ok(true) => {}
+            Ok(false) => self.receive()?,
+            Err(error) => return Err(self.failed(error)),
+        }
+        self.check_gone()?;
+        self.connection.poll_event().map(drop).map_err(|error| self.fail(error.into()))
+    }
+
+    fn receive(&mut self) -> Result<(), CallError> {
+        let Self { connection, transport, .. } = self;
+        match retry(|| transport.read(connection.read_buf())) {
+            Ok(count) if count > 0 => connection.advance(count),
+            Err(error) if !is_gone(&error) => return Err(self.failed(error)),
+            Ok(_) | Err(_) => {
+                connection.receive_eof();
+                self.gone = Some(TransportError::new(transport.ended()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Transport + Send> Channel for ByteChannel<T> {
+    fn call(
+        &mut self,
+        call: &Call<'_>,
+        schema: &EncodedSchema,
+        params: &RecordBatch,
+    ) -> Result<(), CallError> {
+        self.sent = false;
+        self.check_usable()?;
+        if self.connection.is_idle() {
+            self.expect_quiet()?;
+        }
+        Ok(self.connection.call(call, schema, params)?)
+    }
+
+    fn send(
+        &mut self,
+        schema: &EncodedSchema,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), CallError> {
+        Ok(self.connection.send(schema, batch, metadata)?)
+    }
+
+    fn tick(&mut self, metadata: &Metadata) -> Result<(), CallError> {
+        Ok(self.connection.tick(metadata)?)
+    }
+
+    fn end(&mut self) -> Result<(), CallError> {
+        Ok(self.connection.close()?)
+    }
+
+    fn cancel(&mut self) -> Result<(), CallError> {
+        Ok(self.connection.cancel()?)
+    }
+
+    fn next_event(&mut self) -> Result<Event, CallError> {
+        self.check_usable()?;
+        self.flush()?;
+        loop {
+            match self.connection.poll_event() {
+                Ok(Next::Event(event)) => return Ok(event),
+                Ok(Next::NeedInput | Next::NeedDrain) => self.receive()?,
+                Ok(Next::NeedCommand | Next::Waiting | Next::Closed) => {
+                    let (command, when) = ("next_event", "while an answer is due");
+                    return Err(CommandError::Misuse { command, when }.into());
+                }
+                Err(error) => {
+                    self.check_gone()?;
+                    return Err(self.fail(error.into()));
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), CallError> {
+        let Self { connection, transport, sent, .. } = self;
+        let Some(outbox) = connection.poll_transmit() else { return Ok(()) };
+        let result = send(outbox, |slices| {
+            let written = transport.write_vectored(slices)?;
+            *sent |= written > 0;
+            Ok(written)
+        });
+        match result {
+            // The worker may have answered before it went: what it said is read before its end is reported.
+            Err(error) if is_gone(&error) => outbox.advance(outbox.remaining()),
+            Err(error) => return Err(self.failed(error)),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    fn can_tick_ahead(&self) -> bool {
+        true
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.transport.close()
+    }
+}

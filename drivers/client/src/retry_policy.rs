@@ -1,0 +1,143 @@
+//! When a call that failed is made again, and how long that waits.
+
+use crate::error::CallError;
+use std::time::Duration;
+
+/// How often a call may be made, the first time included.
+const ATTEMPTS: u32 = 3;
+/// How long the first retry waits.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// The longest wait.
+const MAX_DELAY: Duration = Duration::from_secs(10);
+
+/// Has calls made again that failed in a way which may pass.
+///
+/// A unary call, or the opening of a stream, is made again when
+/// - nothing of it has reached the server, and the client is still usable; or
+/// - repeating it has the effect of one call, as [`Method::idempotent`](crate::Method::idempotent) or the server's
+///   reflection says, and either the server answered with an error that is
+///   [retryable](vgi_rpc_protocol::wire::error::RpcError::is_retryable), or the transport failed and the client is usable.
+///
+/// Over a connection of bytes a client is of no more use once its transport has failed; there, only answers are retried.
+/// A turn of a stream is never made again.
+///
+/// Each wait is twice as long as the one before, less up to half of it at random. A server that asks for a longer one
+/// gets it. If it asks for more than [`max_delay`](Self::max_delay), its error is returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// How often a call may be made, the first time included. Default 3.
+    pub attempts: u32,
+    /// How long the first retry waits. Default 100 ms.
+    pub first_delay: Duration,
+    /// The longest wait. Default 10 s.
+    pub max_delay: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { attempts: ATTEMPTS, first_delay: FIRST_DELAY, max_delay: MAX_DELAY }
+    }
+}
+
+/// Whether a call may be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chance {
+    /// It would fail again.
+    None,
+    /// If repeating it has the effect of one call.
+    IfIdempotent,
+    /// Nothing has happened yet.
+    Always,
+}
+
+impl RetryPolicy {
+    /// Sets [`attempts`](Self::attempts).
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Sets [`first_delay`](Self::first_delay).
+    pub fn first_delay(mut self, delay: Duration) -> Self {
+        self.first_delay = delay;
+        self
+    }
+
+    /// Sets [`max_delay`](Self::max_delay).
+    pub fn max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay = delay;
+        self
+    }
+
+    /// How long to wait after attempt number `attempt`, from 1; `None` if the call has failed for good. `random` is any
+    /// number.
+    pub(crate) fn delay(&self, attempt: u32, asked: Option<Duration>, random: u64) -> Option<Duration> {
+        if attempt >= self.attempts || asked.is_some_and(|asked| asked > self.max_delay) {
+            return None;
+        }
+        let doubled = self.first_delay.saturating_mul(1 << attempt.saturating_sub(1).min(20));
+        let own = doubled.min(self.max_delay);
+        // The upper half of it, so that clients which failed together do not come back together.
+        let share = u32::try_from(random % 1024).unwrap_or(0);
+        let own = own / 2 + (own / 2).saturating_mul(share) / 1024;
+        Some(asked.map_or(own, |asked| asked.max(own)))
+    }
+}
+
+/// Whether a call that failed so may succeed when it is made again, and how long the server asks to wait.
+pub(crate) fn chance(error: &CallError) -> (Chance, Option<Duration>) {
+    match error {
+        CallError::Rpc(error) if error.is_retryable() => (Chance::IfIdempotent, error.retry_delay()),
+        CallError::Transport(error) if error.client_is_usable() && error.may_be_retried() => {
+            let chance = if error.may_have_reached_server() { Chance::IfIdempotent } else { Chance::Always };
+            (chance, error.retry_after())
+        }
+        _ => (Chance::None, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::TransportError;
+
+    #[test]
+    fn waits_grow_to_the_longest_and_end_with_the_attempts() {
+        let second = Duration::from_secs(1);
+        let policy = RetryPolicy::default().attempts(5).first_delay(second).max_delay(second * 3);
+        for (attempt, longest) in [(1, 1), (2, 2), (3, 3), (4, 3)] {
+            for random in [0, 511, u64::MAX] {
+                let delay = policy.delay(attempt, None, random).unwrap();
+                assert!(delay >= second * longest / 2 && delay <= second * longest, "{attempt}: {delay:?}");
+            }
+        }
+        assert_eq!(policy.delay(5, None, 0), None);
+        assert_eq!(RetryPolicy::default().attempts(0).delay(1, None, 0), None);
+        let huge =
+            RetryPolicy::default().attempts(u32::MAX).first_delay(Duration::MAX).max_delay(Duration::MAX);
+        assert!(huge.delay(u32::MAX - 1, None, u64::MAX).is_some());
+    }
+
+    #[test]
+    fn a_server_that_asks_for_a_wait_gets_it_or_the_error_is_returned() {
+        let policy = RetryPolicy::default();
+        let second = Duration::from_secs(1);
+        assert_eq!(policy.delay(1, Some(second), 0), Some(second));
+        assert_eq!(policy.delay(1, Some(second * 11), 0), None);
+    }
+
+    #[test]
+    fn what_did_not_reach_the_server_may_always_be_tried_again_and_what_broke_the_client_never() {
+        let failure = || TransportError::new("broken");
+        for (error, expected) in [
+            (failure().usable().sent(false), Chance::Always),
+            (failure().usable(), Chance::IfIdempotent),
+            (failure().sent(false), Chance::None),
+            (failure().usable().retriable(false), Chance::None),
+        ] {
+            assert_eq!(chance(&error.into()).0, expected);
+        }
+        assert_eq!(chance(&CallError::Pointer).0, Chance::None);
+    }
+}

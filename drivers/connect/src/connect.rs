@@ -1,0 +1,97 @@
+//! Connecting to whatever an address names.
+
+use crate::error::ConnectError;
+use std::process::Command;
+use std::time::Duration;
+use vgi_rpc_client::{Client, Timeouts};
+#[cfg(feature = "http")]
+use vgi_rpc_http::client::HttpOptions;
+
+/// How the addresses begin that this build knows.
+const SCHEMES: &str = match (cfg!(unix), cfg!(feature = "http"), cfg!(feature = "tls")) {
+    (true, true, true) => "cmd:, unix:, tcp:, http:// or https://",
+    (true, true, false) => "cmd:, unix:, tcp: or http://",
+    (true, false, _) => "cmd:, unix: or tcp:",
+    (false, true, true) => "cmd:, tcp:, http:// or https://",
+    (false, true, false) => "cmd:, tcp: or http://",
+    (false, false, _) => "cmd: or tcp:",
+};
+
+/// Connects to an address with default options. Over HTTP nothing is sent before the first call.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub fn connect(address: &str) -> Result<Client, ConnectError> {
+    ConnectOptions::default().connect(address)
+}
+
+/// How a client connects, and how long it waits.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    timeouts: Option<Timeouts>,
+    connect_timeout: Option<Option<Duration>>,
+    #[cfg(feature = "http")]
+    http: HttpOptions,
+}
+
+impl ConnectOptions {
+    /// Sets how long calls wait, on every transport.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = Some(timeouts);
+        self
+    }
+
+    /// Sets how long connecting to a socket may take; `None` for as long as the system allows. Default 10 s.
+    pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.connect_timeout = Some(timeout.into());
+        self
+    }
+
+    /// Sets what HTTP alone has, such as credentials. Timeouts that are set on this type win over those in `options`.
+    #[cfg(feature = "http")]
+    pub fn http(mut self, options: HttpOptions) -> Self {
+        self.http = options;
+        self
+    }
+
+    /// Connects to an address. Over HTTP nothing is sent before the first call.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub fn connect(&self, address: &str) -> Result<Client, ConnectError> {
+        match address.split_once(':') {
+            Some(("cmd", line)) => {
+                let words = shlex::split(line).ok_or(ConnectError::Command)?;
+                let (program, arguments) = words.split_first().ok_or(ConnectError::Command)?;
+                let mut command = Command::new(program);
+                command.args(arguments);
+                Ok(vgi_rpc_stdio::spawn_with(command, self.timeouts.unwrap_or_default())?)
+            }
+            #[cfg(unix)]
+            Some(("unix", path)) => Ok(self.sockets().unix(path)?),
+            Some(("tcp", address)) => Ok(self.sockets().tcp(address)?),
+            #[cfg(feature = "http")]
+            Some(("http" | "https", _)) => {
+                let mut options = self.http.clone();
+                if let Some(timeouts) = self.timeouts {
+                    options = options.read_timeout(timeouts.read).call_timeout(timeouts.call);
+                }
+                if let Some(timeout) = self.connect_timeout {
+                    options = options.connect_timeout(timeout);
+                }
+                Ok(options.build(address)?.client())
+            }
+            _ => Err(ConnectError::Scheme { expected: SCHEMES }),
+        }
+    }
+
+    fn sockets(&self) -> vgi_rpc_unix::ConnectOptions {
+        let timeouts = self.timeouts.unwrap_or_default();
+        let options =
+            vgi_rpc_unix::ConnectOptions::default().read_timeout(timeouts.read).call_timeout(timeouts.call);
+        match self.connect_timeout {
+            Some(timeout) => options.connect_timeout(timeout),
+            None => options,
+        }
+    }
+}

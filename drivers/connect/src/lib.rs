@@ -1,0 +1,30 @@
+//! A client for an address, whatever transport it names.
+//!
+//! | address | server |
+//! | --- | --- |
+//! | `cmd:PROGRAM ARGUMENT...` | a worker that is started, and called over its stdin and stdout; quoted as in a shell |
+//! | `unix:PATH` | an AF_UNIX socket, on Unix |
+//! | `tcp:HOST:PORT`, `tcp:PORT` | a TCP socket; the host is 127.0.0.1 when left out |
+//! | `http://...`, `https://...` | an HTTP server, with the features `http` (on by default) and `tls` |
+//!
+//! ```no_run
+//! # fn run(params: arrow_array::RecordBatch) -> Result<(), Box<dyn std::error::Error>> {
+//! use vgi_rpc_connect::{Remote, connect};
+//!
+//! let mut client = connect("tcp:127.0.0.1:9000")?;
+//! let answer = client.unary(&Remote::new("example.Greeter.v1").method("greet"), &params)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The client is the same for all of them. What one transport alone has, such as sticky sessions over HTTP, is in that
+//! transport's crate.
+
+mod connect;
+mod error;
+
+pub use connect::{ConnectOptions, connect};
+pub use error::ConnectError;
+pub use vgi_rpc_client::{
+    CallError, CallShape, Client, Method, Remote, RetryPolicy, Stream, Timeouts, TransportError, WrongKind,
+};

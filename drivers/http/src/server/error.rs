@@ -1,0 +1,34 @@
+//! Why a server does not run.
+
+use std::io;
+use thiserror::Error;
+use vgi_rpc_reactor::BindError;
+
+/// A server could not be bound, or could not go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system refused something else that a server needs.
+    #[error("the server cannot go on: {0}")]
+    Io(io::Error),
+    /// An allowed host is not one.
+    #[error(
+        "expected an allowed host without a port, such as example.org, 192.0.2.7 or [2001:db8::1], got {0:?}"
+    )]
+    AllowedHost(String),
+    /// There is an access log, and the endpoint makes no records for it.
+    #[error(
+        "expected an endpoint that records its calls for the access log, got one that does not: build it with EndpointBuilder::record_calls(true)"
+    )]
+    NoRecords,
+}
+
+// The message has the cause in it, so that the cause is not a source: a chain would print it twice.
+impl From<io::Error> for ServerError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}

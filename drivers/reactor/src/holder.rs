@@ -1,0 +1,47 @@
+//! Whom a connection is counted for.
+
+use crate::address::Origin;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Whom a connection is counted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    /// A user of this machine.
+    User(u32),
+    /// A host: an IPv4 address, or an IPv6 network of 64 bits, of which one host may use every address.
+    Host(IpAddr),
+    /// The system did not say.
+    Unknown,
+}
+
+impl Holder {
+    pub(crate) fn of(origin: &Origin) -> Self {
+        match origin {
+            Origin::Unix(Some(credentials)) => Self::User(credentials.uid),
+            Origin::Tcp(Some(address)) => Self::Host(match address.ip().to_canonical() {
+                IpAddr::V6(address) => {
+                    let network = u128::from(address) & (u128::MAX << 64);
+                    Ipv6Addr::from(network).into()
+                }
+                address => address,
+            }),
+            Origin::Unix(None) | Origin::Tcp(None) => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_told_apart_by_address_and_ipv6_hosts_by_network() {
+        let holder = |address: &str| Holder::of(&Origin::Tcp(Some(address.parse().unwrap())));
+        assert_eq!(holder("192.0.2.1:1"), holder("192.0.2.1:2"));
+        assert_ne!(holder("192.0.2.1:1"), holder("192.0.2.2:1"));
+        assert_eq!(holder("192.0.2.1:1"), holder("[::ffff:192.0.2.1]:2"));
+        assert_eq!(holder("[2001:db8::1]:1"), holder("[2001:db8::2:0:0:1]:1"));
+        assert_ne!(holder("[2001:db8::1]:1"), holder("[2001:db8:0:1::1]:1"));
+        assert_eq!(Holder::of(&Origin::Unix(None)), Holder::Unknown);
+    }
+}

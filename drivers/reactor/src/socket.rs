@@ -1,0 +1,90 @@
+//! An accepted socket. On Unix, where the poll knows sockets by their descriptors.
+
+use crate::address::{Credentials, Origin};
+use mio::net::{TcpStream, UnixStream};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+
+/// An accepted socket, which never blocks.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// Whether a read that does not fill its buffer has emptied the socket, and the poll announces what comes later.
+pub(crate) const SHORT_READ_DRAINS: bool = true;
+
+impl Socket {
+    pub(crate) fn tcp(socket: TcpStream) -> Self {
+        Self::Tcp(socket)
+    }
+
+    /// True when the peer is a process on this machine.
+    pub(crate) fn is_unix(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
+    /// Where the peer is.
+    pub(crate) fn origin(&self) -> Origin {
+        match self {
+            Self::Unix(socket) => Origin::Unix(credentials(socket)),
+            Self::Tcp(socket) => Origin::Tcp(socket.peer_addr().ok()),
+        }
+    }
+
+    /// Has the poll announce what happens.
+    pub(crate) fn register(&self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        registry.register(&mut SourceFd(&self.raw_fd()), token, interest)
+    }
+
+    /// Has the poll announce something else. Readiness that is there already is announced anew.
+    pub(crate) fn reregister(&self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        registry.reregister(&mut SourceFd(&self.raw_fd()), token, interest)
+    }
+
+    fn raw_fd(&self) -> i32 {
+        match self {
+            Self::Unix(socket) => socket.as_raw_fd(),
+            Self::Tcp(socket) => socket.as_raw_fd(),
+        }
+    }
+
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(socket) => (&*socket).read(buffer),
+            Self::Tcp(socket) => (&*socket).read(buffer),
+        }
+    }
+
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Unix(socket) => (&*socket).write_vectored(slices),
+            Self::Tcp(socket) => (&*socket).write_vectored(slices),
+        }
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        // A socket that is not connected any more is as good as shut down.
+        let _ = match self {
+            Self::Unix(socket) => socket.shutdown(how),
+            Self::Tcp(socket) => socket.shutdown(how),
+        };
+    }
+}
+
+/// The client process, where the system tells.
+#[cfg(target_os = "linux")]
+fn credentials(socket: &UnixStream) -> Option<Credentials> {
+    let found = rustix::net::sockopt::socket_peercred(socket).ok()?;
+    let (pid, uid, gid) = (found.pid.as_raw_pid(), found.uid.as_raw(), found.gid.as_raw());
+    Some(Credentials { pid, uid, gid })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn credentials(_: &UnixStream) -> Option<Credentials> {
+    None
+}

@@ -1,0 +1,225 @@
+//! Where a call stands, and what becomes of it when something comes from the server.
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// No call is under way.
+    Idle,
+    /// The result of a unary call is due.
+    Result,
+    /// The result has come, and the rest of its stream is to come.
+    ResultCame,
+    /// The header of a stream is due.
+    Header(Input),
+    /// The header has come, and the rest of its stream is to come.
+    HeaderCame(Input),
+    /// The outputs of a stream are due.
+    Outputs(Input),
+    /// The call has failed or was given up. What is still to come of it is passed over.
+    PassOver {
+        /// This is the stream of the header. That of the outputs follows.
+        header: bool,
+        /// What this stream is for has come, so that the end of the connection may end it.
+        whole: bool,
+    },
+    /// The caller knows that the call has failed, and is still to be told that it is over.
+    Failed,
+}
+
+/// The input of a stream that still takes some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// Nothing was sent.
+    Unopened,
+    /// This many inputs were sent and not answered.
+    Open(usize),
+}
+
+/// Something that comes from the server. Logs are not among it: they change nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// The schema without columns.
+    EmptySchema,
+    /// Any batch that is no error.
+    Batch,
+    /// The server says that the call has failed.
+    Error,
+    /// Something that is not acceptable here. The server does not know that, and goes on.
+    Unacceptable,
+    /// The stream has ended.
+    End,
+}
+
+/// What the caller is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Nothing,
+    Output,
+    Header,
+    /// What the server says, or what is not acceptable.
+    Failure,
+    /// The stream has ended before what it is for.
+    Missing(&'static str),
+    Finished,
+}
+
+impl State {
+    /// What becomes of a call, and what the caller is told.
+    pub(super) const fn after(self, arrival: Arrival) -> (Self, Told) {
+        use Arrival::{Batch, EmptySchema, End, Error, Unacceptable};
+        use State::{Failed, Header, HeaderCame, Idle, Outputs, PassOver, Result, ResultCame};
+        match (self, arrival) {
+            (Result, Batch) => (ResultCame, Told::Output),
+            (Result, End) => (Failed, Told::Missing("a result")),
+            (ResultCame, End) => (Idle, Told::Finished),
+
+            // Errors come on the empty schema where a header was due, and no stream of outputs follows.
+            (Header(input), EmptySchema) => (Outputs(input), Told::Nothing),
+            (Header(input), Batch) => (HeaderCame(input), Told::Header),
+            (Header(_), End) => (Failed, Told::Missing("a header")),
+            (HeaderCame(input), End) => (Outputs(input), Told::Nothing),
+
+            (Outputs(input), Batch) => (Outputs(input.answered()), Told::Output),
+            (Outputs(_), End) => (Idle, Told::Finished),
+
+            (Result | ResultCame | Outputs(_), Unacceptable) => {
+                (PassOver { header: false, whole: true }, Told::Failure)
+            }
+            (Header(_) | HeaderCame(_), Unacceptable) => {
+                (PassOver { header: true, whole: true }, Told::Failure)
+            }
+            (Result | ResultCame | Header(_) | HeaderCame(_) | Outputs(_), Error) => {
+                (PassOver { header: false, whole: true }, Told::Failure)
+            }
+
+            (PassOver { header: true, whole }, EmptySchema) => {
+                (PassOver { header: false, whole }, Told::Nothing)
+            }
+            (PassOver { header: true, .. }, Batch) => (PassOver { header: true, whole: true }, Told::Nothing),
+            (PassOver { header: true, whole: true }, End) => {
+                (PassOver { header: false, whole: false }, Told::Nothing)
+            }
+            (PassOver { .. }, Error | Unacceptable) => {
+                (PassOver { header: false, whole: true }, Told::Nothing)
+            }
+            (PassOver { .. }, End) => (Idle, Told::Finished),
+
+            (state, _) => (state, Told::Nothing),
+        }
+    }
+
+    /// What becomes of a call that the caller gives up.
+    pub(super) const fn given_up(self) -> Self {
+        match self {
+            Self::Header(_) => Self::PassOver { header: true, whole: false },
+            Self::HeaderCame(_) => Self::PassOver { header: true, whole: true },
+            Self::Outputs(_) => Self::PassOver { header: false, whole: false },
+            state => state,
+        }
+    }
+
+    /// The input of the call's stream, while it takes some.
+    pub(super) const fn input(&self) -> Option<Input> {
+        match self {
+            Self::Header(input) | Self::HeaderCame(input) | Self::Outputs(input) => Some(*input),
+            _ => None,
+        }
+    }
+
+    /// The same, to change it.
+    pub(super) const fn input_mut(&mut self) -> Option<&mut Input> {
+        match self {
+            Self::Header(input) | Self::HeaderCame(input) | Self::Outputs(input) => Some(input),
+            _ => None,
+        }
+    }
+
+    /// Whether the server sends nothing more before the caller does.
+    pub(super) const fn waits_for_caller(&self) -> bool {
+        matches!(self, Self::Outputs(Input::Unopened | Input::Open(0)))
+    }
+
+    /// Whether what the stream is for has come, so that between two messages the end of the connection ends it.
+    pub(super) const fn may_end_by_closing(&self) -> bool {
+        matches!(self, Self::ResultCame | Self::HeaderCame(_) | Self::PassOver { whole: true, .. })
+    }
+}
+
+impl Input {
+    /// Counts an input that was sent.
+    pub(super) const fn sent(&mut self) {
+        *self = match *self {
+            Self::Open(unanswered) => Self::Open(unanswered.saturating_add(1)),
+            Self::Unopened => Self::Open(1),
+        };
+    }
+
+    const fn answered(self) -> Self {
+        match self {
+            Self::Open(unanswered) => Self::Open(unanswered.saturating_sub(1)),
+            Self::Unopened => Self::Unopened,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the caller is told of these arrivals, and the state after them.
+    fn told(mut state: State, arrivals: &[Arrival]) -> (Vec<Told>, State) {
+        let told = arrivals.iter().map(|arrival| {
+            let (next, told) = state.after(*arrival);
+            state = next;
+            told
+        });
+        (told.filter(|told| *told != Told::Nothing).collect(), state)
+    }
+
+    #[test]
+    fn every_call_ends_with_one_finish_whatever_comes_first() {
+        use Arrival::{Batch, EmptySchema, End, Error, Unacceptable};
+        let starts = [State::Result, State::Header(Input::Unopened), State::Outputs(Input::Open(2))];
+        for start in starts.into_iter().flat_map(|state| [state, state.given_up()]) {
+            for first in [EmptySchema, Batch, Error, Unacceptable, End] {
+                for second in [EmptySchema, Batch, Error, Unacceptable, End] {
+                    // Two streams at most are to end still.
+                    let (told, state) = told(start, &[first, second, End, End]);
+                    let finishes = told.iter().filter(|told| **told == Told::Finished).count();
+                    let (ended, failed) = (state == State::Idle, state == State::Failed);
+                    assert!(
+                        ended && finishes == 1 || failed && finishes == 0,
+                        "{start:?} {first:?} {second:?}: {told:?}"
+                    );
+                    assert!(
+                        told.iter().filter(|told| matches!(told, Told::Failure | Told::Missing(_))).count()
+                            <= 1
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_but_the_end_is_told_of_a_call_that_was_given_up() {
+        use Arrival::{Batch, EmptySchema, End, Error, Unacceptable};
+        for start in [
+            State::Header(Input::Unopened),
+            State::HeaderCame(Input::Open(1)),
+            State::Outputs(Input::Open(1)),
+        ] {
+            for first in [EmptySchema, Batch, Error, Unacceptable, End] {
+                let (told, state) = told(start.given_up(), &[first, End, End]);
+                assert_eq!((told, state), (vec![Told::Finished], State::Idle), "{start:?} {first:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_waits_for_its_caller_when_all_inputs_are_answered() {
+        let (_, state) = told(State::Outputs(Input::Open(2)), &[Arrival::Batch]);
+        assert!(!state.waits_for_caller());
+        let (_, state) = told(state, &[Arrival::Batch]);
+        assert!(state.waits_for_caller());
+    }
+}

@@ -1,0 +1,41 @@
+//! Why an effect could not be performed.
+
+use thiserror::Error;
+
+/// Why an effect could not be performed. The message may reach the client.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The class of the failure.
+    pub reason: FailureReason,
+    /// What happened, for people.
+    pub message: String,
+}
+
+/// The class of a [`Failure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// It took longer than [`Effect::time_limit`](super::Effect::time_limit).
+    TimedOut,
+    /// It cannot be done now, but perhaps later.
+    Unavailable,
+    /// It needs more memory than the budget has left.
+    OverBudget,
+    /// Nothing performs such effects here: the server is not set up for it.
+    Unsupported,
+    /// Anything else.
+    Failed,
+}
+
+impl Failure {
+    /// A failure of a class.
+    pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+
+    /// The failure of an effect that no driver performs.
+    pub fn unsupported() -> Self {
+        Self::new(FailureReason::Unsupported, "the server is not set up to ask the outside world")
+    }
+}

@@ -1,0 +1,68 @@
+//! What all pages are made of: the frame, its style, and text that is escaped.
+
+use crate::service::ProtocolInfo;
+use std::fmt;
+
+/// The style of every page.
+pub(super) const STYLE: &str = "\
+:root{color-scheme:light dark}\
+body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}\
+h1,h2,h3{line-height:1.2;overflow-wrap:anywhere}\
+h3{margin-top:2rem;font-family:ui-monospace,monospace}\
+code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}\
+table{border-collapse:collapse;width:100%}\
+th,td{text-align:left;vertical-align:top;padding:.2rem 1rem .2rem 0;border-bottom:1px solid #8886}\
+.doc{white-space:pre-line}\
+.note{border-left:.25rem solid #c80;padding-left:.75rem}\
+footer{margin-top:3rem;opacity:.7}";
+
+/// What the pages tell of a server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Site<'a> {
+    pub(super) server_id: &'a str,
+    pub(super) prefix: &'a str,
+    /// The primary protocol first.
+    pub(super) protocols: &'a [&'a ProtocolInfo],
+}
+
+/// A whole page. `body` is HTML, the rest is text.
+pub(super) fn page(title: &str, body: &str, server_id: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{}</title>\n<style>{STYLE}</style>\n\
+         </head>\n<body>\n{body}\n<footer>Server <code>{}</code></footer>\n</body>\n</html>\n",
+        Escaped(title),
+        Escaped(server_id)
+    )
+}
+
+/// Text inside HTML, within an element or a quoted attribute.
+pub(super) struct Escaped<'a>(pub(super) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                _ => fmt::Write::write_char(f, character)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A protocol's version, if it declares one.
+pub(super) struct Version<'a>(pub(super) &'a ProtocolInfo);
+
+impl fmt::Display for Version<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.version {
+            Some(version) => version.fmt(f),
+            None => f.write_str("any"),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Why a request is refused before any handler has run: a status and an error.
+
+use crate::memory::OverBudget;
+use crate::wire::error::RpcError;
+use http::StatusCode;
+
+/// Why a request was not dispatched.
+pub(super) type Refusal = (StatusCode, RpcError);
+
+/// A request that the memory budget has no room for.
+pub(super) fn no_room(error: OverBudget) -> Refusal {
+    (StatusCode::SERVICE_UNAVAILABLE, error.into())
+}
+
+pub(super) fn bad_request(error: RpcError) -> Refusal {
+    (StatusCode::BAD_REQUEST, error)
+}

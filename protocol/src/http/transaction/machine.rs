@@ -1,0 +1,302 @@
+//! The machine of one request: its stages, what goes in, and what comes next.
+
+use super::admit::Target;
+use super::answer::{Answer, Body, Unsent};
+use super::calling::Calling;
+use super::work::{CLIENT_GONE, Done, Outcome, Work};
+use crate::effect::{Completion, EffectEvent, EffectId, Effects};
+use crate::http::auth::Found;
+use crate::http::endpoint::{Arrival, Endpoint};
+use crate::http::reply::Reply;
+use crate::http::session::{CallSession, Waiting};
+use crate::http::visit::Visit;
+use crate::memory::Reservation;
+use crate::service::call::given_up;
+use crate::service::context::Bounds;
+use crate::service::{CallRecord, TransportKind};
+use crate::wire::error::RpcError;
+use bytes::Bytes;
+use http::StatusCode;
+use http::request::Parts;
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// One request, from its head to its response.
+///
+/// It borrows nothing. It may be parked for any time, moved between threads and dropped at any step, which ends its call
+/// for its listeners and gives back its sticky session. [`hang_up`](Self::hang_up) does the same and gives the call's record.
+pub struct Transaction {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) stage: Stage,
+    /// What is known of the request, while the stage does not have it.
+    pub(super) visit: Option<Box<Visit>>,
+    body: Option<Body>,
+    bounds: Arc<Bounds>,
+    pub(super) effects: Effects,
+    /// What came for effects while work was out that has the table of them.
+    pub(super) arrived: Vec<Arrived>,
+}
+
+pub(super) enum Stage {
+    /// The service is to be started first, or that work is out.
+    Starting {
+        is_out: bool,
+    },
+    Authenticating {
+        found: Found,
+        asked: Option<(EffectId, Box<str>)>,
+    },
+    /// Another call has the sticky session.
+    Waiting(Target, Box<Waiting>),
+    /// The body is to come.
+    Body(Target, Option<Box<CallSession>>),
+    Vending(EffectId),
+    /// The next step of the call is to be run.
+    Ready(Box<Calling>),
+    Running,
+    /// The call waits for an effect.
+    Parked(Box<Calling>),
+    Answered(Box<Unsent>),
+    Over,
+}
+
+pub(super) enum Arrived {
+    Data(EffectId, Bytes),
+    Completed(EffectId, Completion),
+}
+
+/// What a [`Transaction`](super::Transaction) needs next.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is moved once, and a box is an allocation for each request"
+)]
+pub enum Next {
+    /// The body: see [`Transaction::receive_body`](super::Transaction::receive_body).
+    NeedBody,
+    /// This is to be run, and [`Transaction::complete`](super::Transaction::complete) to be called with what it gives.
+    Work(Work),
+    /// The completion of an effect, the work that is out, or a wake-up.
+    Waiting,
+    /// Nothing: this is the response.
+    Answer(Answer),
+    /// Nothing: the response was given.
+    Over,
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match &self.stage {
+            Stage::Starting { .. } => "starting",
+            Stage::Authenticating { .. } => "authenticating",
+            Stage::Waiting(..) => "waiting for the session",
+            Stage::Body(..) => "waiting for the body",
+            Stage::Vending(_) => "vending URLs",
+            Stage::Ready(_) => "ready",
+            Stage::Running => "running",
+            Stage::Parked(_) => "parked",
+            Stage::Answered(_) => "answered",
+            Stage::Over => "over",
+        };
+        f.debug_struct("Transaction")
+            .field("visit", &self.visit)
+            .field("stage", &stage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        // Its work, if it is out, is for nobody.
+        self.bounds.client_gone();
+    }
+}
+
+impl Endpoint {
+    /// Begins a request whose head has come.
+    pub fn begin(self: &Arc<Self>, head: Parts, arrival: Arrival) -> Transaction {
+        let visit = Box::new(self.visit(head, arrival));
+        let bounds = visit.bounds.clone();
+        let stage = if self.service.is_started(TransportKind::Http) {
+            Stage::Authenticating { found: Found::default(), asked: None }
+        } else {
+            Stage::Starting { is_out: false }
+        };
+        let (effects, arrived) = (Effects::default(), Vec::new());
+        Transaction {
+            endpoint: self.clone(),
+            stage,
+            visit: Some(visit),
+            body: None,
+            bounds,
+            effects,
+            arrived,
+        }
+    }
+}
+
+/// Getters.
+impl Transaction {
+    /// The most bytes of body that are of use. A driver reads no more of it, and gives [`Body::TooLarge`].
+    pub fn max_body_bytes(&self) -> u64 {
+        match self.stage {
+            Stage::Body(Target::EndSession, _) => 0,
+            _ => self.endpoint.max_body_bytes(),
+        }
+    }
+}
+
+/// Bytes in.
+impl Transaction {
+    /// Takes the body. It may come before it is [needed](Next::NeedBody), such as when it is small.
+    pub fn receive_body(&mut self, body: Body) {
+        self.body = Some(body);
+    }
+
+    /// Takes a piece of an effect's data in, before the effect is [completed](Self::complete_effect).
+    pub fn receive_effect_data(&mut self, id: EffectId, data: Bytes) {
+        self.arrive(Arrived::Data(id, data));
+    }
+}
+
+/// Commands.
+impl Transaction {
+    /// Takes back what work gave. Does nothing when no work is out.
+    pub fn complete(&mut self, done: Done) {
+        match (done.0, &self.stage) {
+            (Outcome::Started(result), Stage::Starting { .. }) => match result {
+                Ok(()) => {
+                    self.stage = Stage::Authenticating { found: Found::default(), asked: None };
+                }
+                Err(_) => {
+                    // Nobody is authenticated yet, and why a service does not start is no stranger's business.
+                    let text = "the service could not be started\n";
+                    self.reply(Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text));
+                }
+            },
+            (Outcome::Called(mut calling), Stage::Running) => {
+                self.effects = std::mem::take(&mut calling.effects);
+                self.stage = match calling.take_answer() {
+                    Some(answer) => Stage::Answered(answer),
+                    None => Stage::Parked(calling),
+                };
+                for arrived in std::mem::take(&mut self.arrived) {
+                    self.arrive(arrived);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The work that is out was dropped and gives nothing: the request is answered with 500. Does nothing when none is
+    /// out.
+    pub fn lose_work(&mut self) {
+        if let Stage::Running | Stage::Starting { is_out: true } = self.stage {
+            let response = self.endpoint.bare(StatusCode::INTERNAL_SERVER_ERROR);
+            let answer = Answer { response, record: None, memory: Reservation::default() };
+            self.stage = Stage::Answered(Box::new(answer.into()));
+        }
+    }
+
+    /// The client is gone: ends the request, and gives the record of its call if that had begun and no work is out. If work
+    /// is, [`Done::take_record`] gives it. `now` is the time since the Unix epoch.
+    pub fn hang_up(&mut self, now: Duration) -> Option<CallRecord> {
+        self.abandon(&given_up(), CLIENT_GONE, now)
+    }
+
+    /// As [`hang_up`](Self::hang_up), for a client that is there and was answered with this status, and not from here. The
+    /// record says that the call failed with this error.
+    pub fn abandon(&mut self, error: &RpcError, status: StatusCode, now: Duration) -> Option<CallRecord> {
+        self.effects.withdraw_all();
+        self.bounds.client_gone();
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Ready(mut calling) | Stage::Parked(mut calling) => calling.give_up(error, status, now),
+            Stage::Answered(answer) => answer.into_record(error, status),
+            _ => None,
+        }
+    }
+
+    /// Completes an effect. Does nothing when it is not out any more.
+    pub fn complete_effect(&mut self, id: EffectId, completion: Completion) {
+        self.arrive(Arrived::Completed(id, completion));
+    }
+}
+
+/// What comes next.
+impl Transaction {
+    /// What the request needs next. `now` is the time since the Unix epoch. While the sticky session is waited for,
+    /// `waker` is woken when polling again is of use.
+    pub fn poll(&mut self, now: Duration, waker: &Waker) -> Next {
+        loop {
+            if let Some(visit) = &mut self.visit {
+                visit.now = now;
+            }
+            match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Starting { is_out: true } => {
+                    self.stage = Stage::Starting { is_out: true };
+                    return Next::Waiting;
+                }
+                Stage::Starting { is_out: false } => {
+                    self.stage = Stage::Starting { is_out: true };
+                    return Next::Work(Work::start(self.endpoint.service.clone()));
+                }
+                Stage::Authenticating { found, asked } => {
+                    if !self.authenticate(found, asked, waker) {
+                        return Next::Waiting;
+                    }
+                }
+                Stage::Waiting(target, waiting) => {
+                    if !self.wait_for_session(target, waiting, waker) {
+                        return Next::Waiting;
+                    }
+                }
+                Stage::Body(target, session) => match (target, self.body.take()) {
+                    (Target::EndSession, _) => {
+                        let reply =
+                            session.map_or_else(|| Reply::empty(StatusCode::OK), |session| session.end());
+                        self.reply(reply);
+                    }
+                    (target, Some(body)) => self.take_body(target, session, body),
+                    (target, None) => {
+                        self.stage = Stage::Body(target, session);
+                        return Next::NeedBody;
+                    }
+                },
+                Stage::Vending(id) => {
+                    if !self.vend(id) {
+                        return Next::Waiting;
+                    }
+                }
+                Stage::Ready(mut calling) => {
+                    calling.effects = std::mem::take(&mut self.effects);
+                    self.stage = Stage::Running;
+                    return Next::Work(Work::call(calling));
+                }
+                Stage::Running => {
+                    self.stage = Stage::Running;
+                    return Next::Waiting;
+                }
+                Stage::Parked(calling) => {
+                    if calling.can_go_on(&self.effects) {
+                        self.stage = Stage::Ready(calling);
+                    } else {
+                        self.stage = Stage::Parked(calling);
+                        return Next::Waiting;
+                    }
+                }
+                Stage::Answered(answer) => {
+                    self.effects.withdraw_all();
+                    return Next::Answer(answer.hand_out());
+                }
+                Stage::Over => return Next::Over,
+            }
+        }
+    }
+
+    /// What is to be done with effects. Call it after [`poll`](Self::poll) until it returns `None`.
+    pub fn poll_effect(&mut self) -> Option<EffectEvent> {
+        self.effects.poll()
+    }
+}

@@ -1,0 +1,37 @@
+//! Whether schemas, fields and types are the same as Arrow compares them, apart from metadata.
+
+use arrow_schema::{DataType, Field, Fields, Schema};
+
+/// Two schemas that agree in all that Arrow compares but metadata.
+pub(super) fn same_schema(got: &Schema, declared: &Schema) -> bool {
+    got.fields().len() == declared.fields().len()
+        && got.fields().iter().zip(declared.fields()).all(|(got, declared)| same_field(got, declared, true))
+}
+
+/// Two fields that agree so, in their names as well if they are `named`.
+pub(super) fn same_field(got: &Field, declared: &Field, named: bool) -> bool {
+    (!named || got.name() == declared.name())
+        && got.is_nullable() == declared.is_nullable()
+        && same_type(got.data_type(), declared.data_type())
+}
+
+/// Type equality as Arrow defines it: the names of a list's item and of a map's entries do not count.
+pub(super) fn same_type(got: &DataType, declared: &DataType) -> bool {
+    use DataType::{Dictionary, FixedSizeList, LargeList, LargeListView, List, ListView, Map, Struct};
+    match (got, declared) {
+        (List(a), List(b)) | (LargeList(a), LargeList(b)) => same_field(a, b, false),
+        (ListView(a), ListView(b)) | (LargeListView(a), LargeListView(b)) => same_field(a, b, false),
+        (FixedSizeList(a, n), FixedSizeList(b, m)) => n == m && same_field(a, b, false),
+        (Struct(a), Struct(b)) => same_fields(a, b, true),
+        (Map(a, x), Map(b, y)) => match (a.data_type(), b.data_type()) {
+            (Struct(a), Struct(b)) => x == y && same_fields(a, b, false),
+            _ => false,
+        },
+        (Dictionary(a, x), Dictionary(b, y)) => a == b && same_type(x, y),
+        (a, b) => a == b,
+    }
+}
+
+fn same_fields(got: &Fields, declared: &Fields, named: bool) -> bool {
+    got.len() == declared.len() && got.iter().zip(declared).all(|(a, b)| same_field(a, b, named))
+}

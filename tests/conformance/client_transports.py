@@ -1,0 +1,72 @@
+"""The transports over which our client is judged: the client driver's side of them, and the reference's server.
+
+As in `transports.py`, an entry of CLIENT_TRANSPORTS is a context manager that has a server listening inside it and yields
+`connect(protocol, on_log=None)`; it takes the path of the reference's server. Every connection is a driver of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+from conformance.transports import Transport
+from conformance.workers import http_worker, listening
+
+# Reflection is hosted on request only.
+REFLECTION = "--describe"
+REFERENCE_HTTP = Path(__file__).with_name("reference_http.py")
+
+
+def driver(protocol):
+    """The client driver, whose calls address this protocol."""
+    from vgi_rpc.conformance.client_driver import ClientDriver
+
+    return ClientDriver.from_env(service=protocol)
+
+
+@contextlib.contextmanager
+def pipe(server):
+    """A server of its own for each connection, which the driver starts."""
+    yield lambda protocol, on_log=None: driver(protocol).connect("stdio", [server, "--pipe", REFLECTION], on_log)
+
+
+@contextlib.contextmanager
+def unix(server):
+    """One connection at a time: a driver that did not close its own would stop the lane."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder, listening(server, "--unix", f"{folder}/s", REFLECTION) as started:
+        yield lambda protocol, on_log=None: driver(protocol).connect("unix", started.address, on_log)
+
+
+@contextlib.contextmanager
+def tcp(server):
+    with listening(server, "--tcp", "127.0.0.1:0", "--threaded", REFLECTION) as started:
+        yield lambda protocol, on_log=None: driver(protocol).connect("tcp", started.address, on_log)
+
+
+@contextlib.contextmanager
+def http(server):
+    with listening(server, "--http", "0", REFLECTION) as started:
+        yield lambda protocol, on_log=None: driver(protocol).connect("http", started.url, on_log)
+
+
+def reference_http(*flags):
+    """The reference's HTTP server with the features that our worker has by these flags."""
+    return http_worker([sys.executable, REFERENCE_HTTP], *flags)
+
+
+CLIENT_TRANSPORTS = {
+    # 190 by connection, 2 by reflection. The raw cases write bytes of their own, and judge a server only.
+    "pipe": Transport(pipe, 192, byte_stream=False),
+    "unix": Transport(unix, 192, byte_stream=False),
+    "tcp": Transport(tcp, 192, byte_stream=False),
+    "http": Transport(http, 192, byte_stream=False),
+}
+
+
+def judges_client() -> bool:
+    """Whether this run judges our client, in place of our worker."""
+    return "VGI_CLIENT_DRIVER" in os.environ

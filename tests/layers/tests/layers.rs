@@ -1,0 +1,240 @@
+//! The layers of the workspace: which crate may import which, which room of the core which, and no circles anywhere.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use vgi_rpc_layers::{Crate, Import, circles, imports};
+
+/// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
+/// above its own line only.
+const CRATES: [(&str, &str, &[&str], &[&str]); 14] = [
+    ("vgi_rpc_protocol", "protocol", &["lib.rs"], &[]),
+    ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
+    ("vgi_rpc_memory", "drivers/memory", &["lib.rs"], &["vgi_rpc_protocol"]),
+    ("vgi_rpc_access_log", "drivers/access-log", &["lib.rs"], &["vgi_rpc_protocol"]),
+    ("vgi_rpc_effects", "drivers/effects", &["lib.rs"], &["vgi_rpc_protocol"]),
+    ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),
+    (
+        "vgi_rpc_blocking",
+        "drivers/blocking",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects"],
+    ),
+    ("vgi_rpc_client", "drivers/client", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_transfer"]),
+    (
+        "vgi_rpc_stdio",
+        "drivers/stdio",
+        &["lib.rs"],
+        &[
+            "vgi_rpc_protocol",
+            "vgi_rpc_memory",
+            "vgi_rpc_access_log",
+            "vgi_rpc_effects",
+            "vgi_rpc_blocking",
+            "vgi_rpc_client",
+        ],
+    ),
+    (
+        "vgi_rpc_unix",
+        "drivers/unix",
+        &["lib.rs"],
+        &[
+            "vgi_rpc_protocol",
+            "vgi_rpc_transfer",
+            "vgi_rpc_memory",
+            "vgi_rpc_access_log",
+            "vgi_rpc_effects",
+            "vgi_rpc_client",
+            "vgi_rpc_reactor",
+        ],
+    ),
+    (
+        "vgi_rpc_http",
+        "drivers/http",
+        &["lib.rs"],
+        &[
+            "vgi_rpc_protocol",
+            "vgi_rpc_transfer",
+            "vgi_rpc_memory",
+            "vgi_rpc_access_log",
+            "vgi_rpc_effects",
+            "vgi_rpc_client",
+            "vgi_rpc_reactor",
+        ],
+    ),
+    (
+        "vgi_rpc_connect",
+        "drivers/connect",
+        &["lib.rs"],
+        &["vgi_rpc_client", "vgi_rpc_stdio", "vgi_rpc_unix", "vgi_rpc_http"],
+    ),
+    ("vgi_rpc_fuzz", "fuzz", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_http"]),
+    (
+        "vgi_rpc_conformance_worker",
+        "conformance-worker",
+        &["main.rs", "client_driver/main.rs"],
+        &[
+            "vgi_rpc_protocol",
+            "vgi_rpc_memory",
+            "vgi_rpc_access_log",
+            "vgi_rpc_effects",
+            "vgi_rpc_stdio",
+            "vgi_rpc_unix",
+            "vgi_rpc_http",
+        ],
+    ),
+];
+
+/// The rooms of the core from the lowest up: each imports rooms of the lines above its own and no others. Its root file
+/// only gives them their names.
+const CORE: [&[&str]; 10] = [
+    &["ids", "limits", "next", "one_line", "panics"],
+    &["memory"],
+    &["effect", "ipc"],
+    &["error"],
+    &["wire"],
+    &["description"],
+    &["client", "reflection", "server"],
+    &["service"],
+    &["access_log", "http"],
+    &["lib"],
+];
+
+/// The targets of a crate, one for each root file.
+fn targets((name, folder, roots, _): (&str, &str, &[&str], &[&str])) -> Vec<Crate> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder).join("src");
+    roots.iter().map(|root| Crate::read(name, &sources, root).unwrap()).collect()
+}
+
+fn names() -> Vec<String> {
+    CRATES.iter().map(|(name, ..)| (*name).to_owned()).collect()
+}
+
+#[test]
+fn crates_import_only_the_crates_below_them() {
+    for entry @ (name, .., allowed) in CRATES {
+        let imported: BTreeSet<_> = targets(entry)
+            .iter()
+            .flat_map(|target| imports(target, &names()))
+            .filter_map(|import| match import {
+                Import::Crate { to, .. } => Some(to),
+                Import::File { .. } => None,
+            })
+            .collect();
+        let allowed = allowed.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(imported, allowed, "{name}: left what it imports, right what the table says");
+        let position = |name: &str| CRATES.iter().position(|(other, ..)| *other == name);
+        assert!(
+            imported.iter().all(|other| position(other) < position(name)),
+            "{name} stands below what it imports"
+        );
+    }
+}
+
+#[test]
+fn the_table_has_every_crate_of_the_workspace() {
+    let manifest = include_str!("../../../Cargo.toml");
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).unwrap();
+    let members: BTreeSet<_> =
+        members.split('"').skip(1).step_by(2).filter(|name| *name != "tests/layers").collect();
+    assert_eq!(members, CRATES.iter().map(|(_, folder, ..)| *folder).collect());
+}
+
+/// The first part of a file's path: a folder, or a file without its extension.
+fn room(file: &Path) -> String {
+    Path::new(file.components().next().unwrap().as_os_str()).file_stem().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn rooms_of_the_core_import_only_rooms_below_them() {
+    let [core] = &targets(CRATES[0])[..] else { panic!("one target") };
+    let found: BTreeSet<_> = core.files().map(room).collect();
+    assert_eq!(found, CORE.iter().copied().flatten().map(|room| (*room).to_owned()).collect());
+    let layer = |file: &Path| CORE.iter().position(|rooms| rooms.contains(&room(file).as_str())).unwrap();
+    let upward: Vec<(PathBuf, PathBuf)> = imports(core, &names())
+        .into_iter()
+        .filter_map(|import| match import {
+            Import::File { from, to } if room(&from) != room(&to) && layer(&to) >= layer(&from) => {
+                Some((from, to))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(upward, []);
+}
+
+#[test]
+fn no_files_import_one_another_in_a_circle() {
+    let mut found = Vec::new();
+    for entry @ (name, ..) in CRATES {
+        for target in targets(entry) {
+            let imports = imports(&target, &names());
+            for circle in circles(&imports) {
+                found.push(format!("{name}:"));
+                found.extend(imports.iter().filter_map(|import| match import {
+                    Import::File { from, to } if circle.contains(from) && circle.contains(to) => {
+                        Some(format!("    {} -> {}", from.display(), to.display()))
+                    }
+                    _ => None,
+                }));
+            }
+        }
+    }
+    assert!(found.is_empty(), "these imports are circles:\n{}", found.join("\n"));
+}
+
+/// The reader itself, on a crate of a few files.
+mod reader {
+    use super::*;
+    use std::fs;
+
+    /// The imports of a crate that has these files.
+    fn of(name: &str, files: &[(&str, &str)]) -> BTreeSet<Import> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&folder);
+        for (file, source) in files {
+            let path = folder.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, source).unwrap();
+        }
+        imports(&Crate::read(name, &folder, "lib.rs").unwrap(), &["other".to_owned()])
+    }
+
+    fn file(from: &str, to: &str) -> Import {
+        Import::File { from: from.into(), to: to.into() }
+    }
+
+    #[test]
+    fn names_are_followed_to_the_file_that_defines_them() {
+        let found = of(
+            "names",
+            &[
+                ("lib.rs", "mod a; mod b;"),
+                ("a/mod.rs", "mod deep; pub use deep::Deep as Renamed;"),
+                ("a/deep.rs", "pub struct Deep;"),
+                ("b.rs", "use crate::a::{Renamed, self}; fn f() -> other::Thing { super::a::absent() }"),
+            ],
+        );
+        let other = Import::Crate { from: "b.rs".into(), to: "other".into() };
+        let files =
+            [file("a/mod.rs", "a/deep.rs"), file("b.rs", "a/deep.rs"), file("b.rs", "a/mod.rs"), other];
+        assert_eq!(found, files.into_iter().collect());
+        assert_eq!(circles(&found), []);
+    }
+
+    #[test]
+    fn circles_are_found_and_tests_left_out() {
+        let found = of(
+            "circle",
+            &[
+                ("lib.rs", "mod a; mod b; mod c; mod d;"),
+                ("a.rs", "pub struct A(crate::b::B);"),
+                ("b.rs", "use crate::c::C; pub struct B;"),
+                ("c.rs", "pub struct C; impl C { fn f() { crate::a::A::new() } }"),
+                ("d.rs", "use crate::a::A; #[cfg(test)] mod tests { use crate::e::E; } pub struct D;"),
+            ],
+        );
+        let circle = ["a.rs", "b.rs", "c.rs"].map(PathBuf::from);
+        assert_eq!(circles(&found), [BTreeSet::from(circle)]);
+    }
+}
