@@ -40,7 +40,7 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
     let access_log = options.access_log().map(vgi_rpc_access_log::Options::open).transpose()?;
     let budget = options.budget();
     let sockets = || {
-        vgi_rpc_unix::Server::new(service.clone())
+        vgi_rpc_unix::SocketServer::new(service.clone())
             .threaded(options.threaded())
             .max_connections(options.max_connections())
             .budget(budget.clone())
@@ -48,8 +48,9 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
             .access_log(access_log.clone())
             .end_on_signals(true)
     };
-    let stdio =
-        || vgi_rpc_stdio::Server::new(service.clone()).budget(budget.clone()).access_log(access_log.clone());
+    let stdio = || {
+        vgi_rpc_stdio::StdioServer::new(service.clone()).budget(budget.clone()).access_log(access_log.clone())
+    };
     let served = match options.transport() {
         Transport::Pipe => stdio().serve_stdio().map_err(Into::into),
         #[cfg(not(unix))]
@@ -66,7 +67,7 @@ fn serve(options: &Options) -> Result<(), Box<dyn Error>> {
     served
 }
 
-fn listen(server: vgi_rpc_unix::Bound) -> Result<(), Box<dyn Error>> {
+fn listen(server: vgi_rpc_unix::BoundSocketServer) -> Result<(), Box<dyn Error>> {
     announce(server.address())?;
     server.run()?;
     Ok(())
@@ -81,7 +82,7 @@ fn serve_http(
     let endpoint = http::endpoint(options.http(), service, access_log.is_some())?;
     let host = &options.http().host;
     let hosts = options.http().allowed_hosts.clone().unwrap_or_default();
-    let mut server = vgi_rpc_http::Server::new(endpoint.clone())
+    let mut server = vgi_rpc_http::HttpServer::new(endpoint.clone())
         .access_log(access_log)
         .allowed_hosts(hosts)
         .budget(options.budget())

@@ -8,7 +8,7 @@ use crate::support::feed::Cut;
 use crate::support::http1::{drain_all, limits};
 use bytes::Bytes;
 use http::{Method, Request};
-use vgi_rpc_http::http1::client::{Connection, Event};
+use vgi_rpc_http::http1::client::{ClientCodec, Event};
 use vgi_rpc_http::http1::{CommandError, Next};
 
 /// The most bytes that a response's body may have; some requests allow less.
@@ -24,7 +24,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn carry(mut data: &[u8], cut: impl Fn(&[u8]) -> Cut) -> Vec<String> {
-    let mut machine = Connection::new(limits());
+    let mut machine = ClientCodec::new(limits());
     let mut told = Vec::new();
     while let Some(([plan, manner, len @ ..], rest)) = data.split_first_chunk::<4>() {
         let (bytes, rest) = rest.split_at(rest.len().min(usize::from(u16::from_le_bytes(*len))));
@@ -48,7 +48,7 @@ fn carry(mut data: &[u8], cut: impl Fn(&[u8]) -> Cut) -> Vec<String> {
 }
 
 /// Sends a request, if the machine can carry one.
-fn send(machine: &mut Connection, plan: u8, manner: u8, told: &mut Vec<String>) -> bool {
+fn send(machine: &mut ClientCodec, plan: u8, manner: u8, told: &mut Vec<String>) -> bool {
     let method = [Method::GET, Method::POST, Method::HEAD, Method::OPTIONS][usize::from(plan & 3)].clone();
     let mut request = Request::builder().method(method).uri("http://a.example/x?y");
     if plan & 0x04 != 0 {
@@ -82,7 +82,7 @@ struct Response {
 }
 
 impl Response {
-    fn read(&mut self, machine: &mut Connection, told: &mut Vec<String>) {
+    fn read(&mut self, machine: &mut ClientCodec, told: &mut Vec<String>) {
         loop {
             match machine.poll_event() {
                 Ok(Next::Event(Event::Head(head, body))) => {

@@ -7,7 +7,7 @@ use crate::support::feed::Cut;
 use crate::support::http1::{drain_all, limits};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use vgi_rpc_http::http1::server::{Connection, Event, Phase};
+use vgi_rpc_http::http1::server::{ServerCodec, Event, Phase};
 use vgi_rpc_http::http1::{CommandError, Next, client};
 
 /// Bodies up to this length are read; some requests are allowed less.
@@ -61,7 +61,7 @@ impl Session {
             is_over: false,
             end: None,
         };
-        let mut machine = Connection::new(limits());
+        let mut machine = ServerCodec::new(limits());
         cut.feed(&mut machine, bytes, |machine| session.go_on(machine));
         assert_eq!(machine.received_bytes(), bytes.len() as u64);
         match plan[0] >> 6 {
@@ -79,7 +79,7 @@ impl Session {
     }
 
     /// Does everything that can be done without more input.
-    fn go_on(&mut self, machine: &mut Connection) {
+    fn go_on(&mut self, machine: &mut ServerCodec) {
         loop {
             let before = machine.phase();
             match machine.poll_event() {
@@ -109,7 +109,7 @@ impl Session {
         }
     }
 
-    fn decide(&mut self, machine: &mut Connection, event: Event) {
+    fn decide(&mut self, machine: &mut ServerCodec, event: Event) {
         let decision = self.plan[self.decided % self.plan.len()];
         self.decided += 1;
         let reads_body = std::mem::take(&mut self.reads_body);
@@ -158,7 +158,7 @@ impl Session {
     }
 
     /// Answers, perhaps after an answer that cannot be sent and must leave no trace.
-    fn answer(&mut self, machine: &mut Connection, decision: u8, status: StatusCode) {
+    fn answer(&mut self, machine: &mut ServerCodec, decision: u8, status: StatusCode) {
         if decision & 0x20 != 0 {
             let mut misfit = Response::new(vec![Bytes::from_static(b"x")]);
             misfit.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -179,7 +179,7 @@ impl Session {
         assert_eq!(machine.reject(StatusCode::OK), Err(CommandError::NothingToAnswer), "answered once");
     }
 
-    fn reject(&mut self, machine: &mut Connection, status: StatusCode) {
+    fn reject(&mut self, machine: &mut ServerCodec, status: StatusCode) {
         self.take_output(machine);
         let interim = Err(CommandError::InterimStatus(StatusCode::CONTINUE));
         assert_eq!(machine.reject(StatusCode::CONTINUE), interim);
@@ -188,7 +188,7 @@ impl Session {
         self.is_over = true;
     }
 
-    fn reject_late(&mut self, machine: &mut Connection) {
+    fn reject_late(&mut self, machine: &mut ServerCodec) {
         let begun = matches!(machine.phase(), Phase::Head);
         match machine.reject(StatusCode::REQUEST_TIMEOUT) {
             Ok(()) => {
@@ -202,7 +202,7 @@ impl Session {
         }
     }
 
-    fn note_answer(&mut self, machine: &mut Connection, status: StatusCode) {
+    fn note_answer(&mut self, machine: &mut ServerCodec, status: StatusCode) {
         self.answers.push((self.written.len(), self.method.clone(), status));
         // The input says whether the output is sent at once, or has to be asked for.
         if self.plan[1] & 1 == 0 {
@@ -210,7 +210,7 @@ impl Session {
         }
     }
 
-    fn take_output(&mut self, machine: &mut Connection) {
+    fn take_output(&mut self, machine: &mut ServerCodec) {
         let bytes = drain_all(machine.poll_transmit());
         if !bytes.is_empty() {
             self.written.push(bytes);
@@ -240,7 +240,7 @@ impl Session {
 }
 
 fn read_answer(bytes: &[u8], method: &Method, status: StatusCode) {
-    let mut client = client::Connection::new(limits());
+    let mut client = client::ClientCodec::new(limits());
     // A client may name a method that this one would not send; only HEAD changes how an answer is read.
     let method = if method == Method::HEAD { Method::HEAD } else { Method::GET };
     let request = http::Request::builder().method(method.clone()).uri("http://a/").body(Vec::new());

@@ -15,10 +15,10 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use std::sync::Arc;
 use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::{Call, CallKind, Event};
-use vgi_rpc_protocol::http::client::{Caller, Session, Settings};
+use vgi_rpc_protocol::http::client::{ClientMachine, Session, Settings};
 use vgi_rpc_protocol::http::headers::{ARROW_STREAM, RPC_ERROR};
 use vgi_rpc_effects::run_inline;
-use vgi_rpc_protocol::http::{Arrival, Body, Endpoint};
+use vgi_rpc_protocol::http::{RequestOrigin, Body, Endpoint};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 
 const STATUSES: [u16; 16] = [200, 200, 200, 200, 204, 206, 301, 400, 401, 404, 405, 413, 415, 429, 500, 503];
@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
     let mut settings = below_prefix();
     settings.limits = limits();
     settings.max_response_bytes = (manner & 1 == 0).then_some(1 << 20);
-    let mut caller = Caller::new(settings).expect("it is well configured");
+    let mut caller = ClientMachine::new(settings).expect("it is well configured");
     if manner & 2 != 0 {
         caller = caller.with_session(Session::new());
     }
@@ -44,7 +44,7 @@ pub fn run(data: &[u8]) {
     assert!(caller.is_idle() && caller.poll_request().is_none());
     assert!(matches!(caller.poll_event(), Next::NeedCommand));
     let _ = (caller.capabilities(), caller.session().map(Session::is_open), caller.max_body_bytes());
-    let mut another = Caller::new(below_prefix()).expect("it is well configured");
+    let mut another = ClientMachine::new(below_prefix()).expect("it is well configured");
     exchange.expect_an_answer(&mut another);
     exchange.endpoint.shut_down();
 }
@@ -70,7 +70,7 @@ fn encoded(batch: &RecordBatch) -> EncodedSchema {
 }
 
 impl Exchange<'_> {
-    fn call(&self, caller: &mut Caller) {
+    fn call(&self, caller: &mut ClientMachine) {
         let number: ArrayRef = Arc::new(Int64Array::from(vec![3]));
         let float: ArrayRef = Arc::new(Float64Array::from(vec![2.0]));
         let (method, kind, row) = match self.plan & 7 {
@@ -94,7 +94,7 @@ impl Exchange<'_> {
         caller.call(&call, &encoded(&row), &row).expect("it is idle");
     }
 
-    fn go(&mut self, caller: &mut Caller) {
+    fn go(&mut self, caller: &mut ClientMachine) {
         loop {
             let Some(request) = caller.poll_request() else {
                 assert!(!matches!(caller.poll_event(), Next::NeedInput), "it waits for what it did not ask");
@@ -113,7 +113,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn read(&mut self, caller: &mut Caller) {
+    fn read(&mut self, caller: &mut ClientMachine) {
         loop {
             let event = match caller.poll_event() {
                 Next::Event(event) => event,
@@ -135,7 +135,7 @@ impl Exchange<'_> {
     }
 
     /// The next command, if the caller waits for one and the plan has one.
-    fn go_on(&mut self, caller: &mut Caller) {
+    fn go_on(&mut self, caller: &mut ClientMachine) {
         self.turn += 1;
         if self.is_over || self.has_failed {
             return;
@@ -182,14 +182,14 @@ impl Exchange<'_> {
         let (mut head, body) = request.into_parts();
         head.headers.insert("authorization", HeaderValue::from_static(ANN));
         let is_head = head.method == http::Method::HEAD;
-        let transaction = self.endpoint.begin(head, Arrival { now: NOW, ..Arrival::default() });
+        let transaction = self.endpoint.begin(head, RequestOrigin { now: NOW, ..RequestOrigin::default() });
         let body = |_| Body::Whole(body.concat().into());
         let answer = run_inline(transaction, body, &|| NOW, perform).expect("an answer");
         answer.response.map(|body| if is_head { Bytes::new() } else { body.concat().into() })
     }
 
     /// A call that an endpoint answers unharmed.
-    fn expect_an_answer(&self, caller: &mut Caller) {
+    fn expect_an_answer(&self, caller: &mut ClientMachine) {
         let row = row("value", text("alive"));
         let call = Call {
             protocol: MAIN,

@@ -151,7 +151,9 @@
 //! - *Errors assign blame.* [`ConnectionError`] is the peer's doing, [`CommandError`] the caller's. What a peer
 //!   sends never causes a panic, and a refused request leaves the connection usable wherever its framing is sound.
 //!
-//! Sections named `WIRE_PROTOCOL n` are those of vgi-rpc's normative wire protocol specification.
+//! Sections named `WIRE_PROTOCOL n` are those of vgi-rpc's [normative specification][WIRE_PROTOCOL].
+//!
+//! [WIRE_PROTOCOL]: https://github.com/Query-farm/vgi-rpc-python/blob/main/docs/WIRE_PROTOCOL.md
 //!
 #![cfg_attr(feature = "http", doc = "[HTTP]: http::Transaction")]
 #![cfg_attr(not(feature = "http"), doc = "[HTTP]: #features")]

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::{task::Waker, time::Duration};
 use vgi_rpc_protocol::client::{Call, CallKind, Connection};
 #[cfg(feature = "http")]
-use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, Next as HttpNext};
+use vgi_rpc_protocol::http::{Body, Endpoint, RequestOrigin, RequestStep as HttpNext};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Item, MessageError, Metadata, ReadError, Reader, decode_batch};
 use vgi_rpc_protocol::service::{Method, Peer, Protocol, Responder, Service, TransportKind};
 use vgi_rpc_protocol::{IdSource, Limits, Next};
@@ -112,7 +112,7 @@ fn a_small_call_over_http_takes_few_allocations() {
     let mut heads: Vec<_> = (0..40).map(|_| head.clone().into_parts().0).collect();
     let taken = steady(|| {
         let head = heads.pop().unwrap();
-        let arrival = Arrival { now: Duration::from_secs(1_800_000_000), ..Arrival::default() };
+        let arrival = RequestOrigin { now: Duration::from_secs(1_800_000_000), ..RequestOrigin::default() };
         let mut transaction = endpoint.begin(head, arrival);
         transaction.receive_body(Body::Whole(request.clone()));
         loop {

@@ -23,7 +23,7 @@ use vgi_rpc_protocol::http::headers::ARROW_STREAM;
 use vgi_rpc_protocol::http::token::{
     Binding, Cursor, Identity, KeyRing, MAX_CONTENTS_BYTES, NONCE_BYTES, SealError, TokenError, TokenKey,
 };
-use vgi_rpc_protocol::http::{Arrival, Endpoint, Sticky};
+use vgi_rpc_protocol::http::{Endpoint, RequestOrigin, Sticky};
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::wire::keys;
 
@@ -79,7 +79,8 @@ fn coded(coding: Coding, body: impl Into<Bytes>) -> Request<Bytes> {
 fn send(endpoint: &Arc<Endpoint>, request: Request<Bytes>) -> (u16, u64) {
     let mut status = 0;
     let taken = allocation_counter::measure(|| {
-        let answer = answer(endpoint, request.clone(), Arrival { now: NOW, ..Arrival::default() });
+        let answer =
+            answer(endpoint, request.clone(), RequestOrigin { now: NOW, ..RequestOrigin::default() });
         status = answer.response.status().as_u16();
     });
     (status, taken.bytes_max)

@@ -1,7 +1,7 @@
 //! Instructions outside a stream.
 
 use crate::batches::{decode_request, encode};
-use crate::connection::Connection;
+use crate::connection::ConnectedTarget;
 use crate::control::Control;
 use crate::describe::describe;
 use crate::instruction::Instruction;
@@ -27,7 +27,7 @@ pub fn serve(mut control: Control<impl BufRead, impl Write>) -> io::Result<()> {
         };
         let reply = match (request, &mut connection) {
             (Instruction::Shutdown, _) => break true,
-            (Instruction::Connect(connect), None) => match Connection::open(connect, control.logs()) {
+            (Instruction::Connect(connect), None) => match ConnectedTarget::open(connect, control.logs()) {
                 Ok(opened) => {
                     connection = Some(opened);
                     Reply::ok()
@@ -47,11 +47,11 @@ pub fn serve(mut control: Control<impl BufRead, impl Write>) -> io::Result<()> {
         };
         control.write(reply)?;
     };
-    connection.into_iter().for_each(Connection::close);
+    connection.into_iter().for_each(ConnectedTarget::close);
     if shutdown { control.write(Reply::ok()) } else { Ok(()) }
 }
 
-fn carry_out(instruction: Instruction, connection: &mut Connection) -> Result<Reply, Reply> {
+fn carry_out(instruction: Instruction, connection: &mut ConnectedTarget) -> Result<Reply, Reply> {
     match instruction {
         Instruction::Unary { request_b64 } => unary(connection, &request_b64),
         Instruction::Describe => describe(connection.client().1),
@@ -64,7 +64,7 @@ fn carry_out(instruction: Instruction, connection: &mut Connection) -> Result<Re
     }
 }
 
-fn unary(connection: &mut Connection, request: &str) -> Result<Reply, Reply> {
+fn unary(connection: &mut ConnectedTarget, request: &str) -> Result<Reply, Reply> {
     let (method, params, metadata) = decode_request(request)?;
     let (remote, client) = connection.client();
     match client.unary_with_metadata(&remote.method(&method).with_metadata(metadata), &params) {

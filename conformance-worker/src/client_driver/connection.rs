@@ -16,14 +16,14 @@ use vgi_rpc_stdio::{Child, Client, Remote};
 const GRACE: Duration = Duration::from_secs(3);
 
 /// A connection, and the protocol that its calls address.
-pub struct Connection {
+pub struct ConnectedTarget {
     remote: Remote,
     /// Makes the calls that belong to no session.
     client: Client,
     http: Option<Http>,
 }
 
-impl Connection {
+impl ConnectedTarget {
     /// Connects.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Instructions while a stream is open. CLIENT_DRIVER_PROTOCOL 5.
 
 use crate::batches::{decode, decode_request, encode};
-use crate::connection::Connection;
+use crate::connection::ConnectedTarget;
 use crate::control::Control;
 use crate::instruction::Instruction;
 use crate::reply::Reply;
@@ -29,7 +29,7 @@ pub enum Ended {
 /// When the control channel fails.
 pub fn serve(
     control: &mut Control<impl BufRead, impl Write>,
-    connection: &mut Connection,
+    connection: &mut ConnectedTarget,
     request: &str,
     has_header: bool,
 ) -> io::Result<Ended> {

@@ -47,7 +47,7 @@ pub(crate) struct State {
 }
 
 /// What the thread has to do.
-pub(crate) enum Next {
+pub(crate) enum WriterTask {
     /// Write this line.
     Line(String),
     /// Write to this from now on, or look for something to write to.
@@ -64,16 +64,16 @@ impl Lines {
     }
 
     /// Waits for something to do.
-    pub(crate) fn next(&self) -> Next {
+    pub(crate) fn next(&self) -> WriterTask {
         let idle =
             |state: &mut State| state.lines.is_empty() && state.output.is_none() && state.deadline.is_none();
         let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
         if let Some(output) = state.output.take() {
-            return Next::Output(output);
+            return WriterTask::Output(output);
         }
-        let Some(line) = state.lines.pop_front() else { return Next::End };
+        let Some(line) = state.lines.pop_front() else { return WriterTask::End };
         state.is_writing = true;
-        Next::Line(line)
+        WriterTask::Line(line)
     }
 
     /// The line from [`next`](Self::next) has been written.

@@ -2,7 +2,7 @@
 //! when the old one has gone.
 
 use crate::destination::Destination;
-use crate::lines::{Lines, Next};
+use crate::lines::{Lines, WriterTask};
 use crate::system::wait_for_room;
 use std::fs::File;
 use std::io::{self, Write};
@@ -18,9 +18,9 @@ pub(crate) fn run(shared: &Lines) {
     let mut output = Output { file: None, is_torn: false };
     loop {
         match shared.next() {
-            Next::Output(file) => output.file = file,
-            Next::Line(line) if output.deliver(shared, &line) => shared.written(line),
-            Next::Line(_) | Next::End => break,
+            WriterTask::Output(file) => output.file = file,
+            WriterTask::Line(line) if output.deliver(shared, &line) => shared.written(line),
+            WriterTask::Line(_) | WriterTask::End => break,
         }
     }
     shared.ended();

@@ -5,14 +5,14 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use vgi_rpc_blocking::Server;
+//! use vgi_rpc_blocking::BlockingServer;
 //! use vgi_rpc_protocol::memory::Budget;
 //! use vgi_rpc_protocol::service::{Method, Protocol, Service};
 //!
 //! # fn run(reader: impl std::io::Read, writer: impl std::io::Write + Send + 'static) -> Result<(), Box<dyn std::error::Error>> {
 //! let answer = Method::new("answer").returns(arrow_schema::DataType::Int64).unary(|_, _| Ok(42_i64));
 //! let service = Service::builder("a1b2c3d4e5f6").protocol(Protocol::new("demo.Deep.v1").method(answer)).build()?;
-//! Server::new(Arc::new(service)).budget(Budget::new(64 << 20)).serve(reader, writer)?;
+//! BlockingServer::new(Arc::new(service)).budget(Budget::new(64 << 20)).serve(reader, writer)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -22,7 +22,7 @@
 //! On `wasm32-unknown-unknown` the standard library has neither.
 //!
 //! - *Time.* The server reads a clock only if records or hooks want the times of calls. The default clock is the system's
-//!   monotonic one; on this target there is none, and all times are zero unless [`Server::clock`] sets another one.
+//!   monotonic one; on this target there is none, and all times are zero unless [`BlockingServer::clock`] sets another one.
 //! - *Effects.* A [`Performer`](vgi_rpc_effects::Performer) needs threads: on this target all effects fail with
 //!   [`Unavailable`](vgi_rpc_protocol::effect::FailureReason::Unavailable). A server without one starts no thread on any
 //!   target.
@@ -30,12 +30,12 @@
 //!   and not only its call.
 //! - *Building.* The core needs zstd, which is in C: the build takes a C compiler for the target, such as clang.
 
-// The files: `serve` is the options and the loop, `shared` the connection that the loop and a running handler share,
+// The files: `serve` is the options and the loop, `conversation` the connection that the loop and a running handler share,
 // `clock` the time, `error` why serving ends.
 mod clock;
+mod conversation;
 mod error;
 mod serve;
-mod shared;
 
 pub use error::ServeError;
-pub use serve::{Server, serve};
+pub use serve::{BlockingServer, serve};

@@ -1,8 +1,8 @@
 //! The serve loop: one connection over a reader and a writer, handlers invoked in between.
 
 use crate::clock::{Clock, system_clock};
+use crate::conversation::{OnRecord, Shared};
 use crate::error::ServeError;
-use crate::shared::{OnRecord, Shared};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
@@ -17,18 +17,18 @@ use vgi_rpc_transfer::{is_gone, retry};
 /// Serves on any pair of reader and writer, with default limits.
 ///
 /// # Errors
-/// As for [`Server::serve`].
+/// As for [`BlockingServer::serve`].
 pub fn serve(
     service: Arc<Service>,
     reader: impl Read,
     writer: impl Write + Send + 'static,
 ) -> Result<(), ServeError> {
-    Server::new(service).serve(reader, writer)
+    BlockingServer::new(service).serve(reader, writer)
 }
 
 /// How a service is served over a reader and a writer.
 #[derive(Clone)]
-pub struct Server {
+pub struct BlockingServer {
     service: Arc<Service>,
     limits: Limits,
     budget: Option<Budget>,
@@ -38,7 +38,7 @@ pub struct Server {
     performer: Performer,
 }
 
-impl Server {
+impl BlockingServer {
     /// Serves with default limits.
     pub fn new(service: Arc<Service>) -> Self {
         Self {
@@ -128,10 +128,10 @@ impl Server {
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for BlockingServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { service, limits, budget, .. } = self;
-        f.debug_struct("Server")
+        f.debug_struct("BlockingServer")
             .field("service", service)
             .field("limits", limits)
             .field("budget", budget)

@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
-use vgi_rpc_blocking::{ServeError, Server, serve};
+use vgi_rpc_blocking::{BlockingServer, ServeError, serve};
 use vgi_rpc_protocol::client::{Call, CallKind, Connection, Event};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::service::{Method, Producer, Protocol, Service, Stream, Turn};
@@ -172,7 +172,7 @@ fn unary_calls_and_streams_are_served_on_the_calling_thread() {
 fn records_come_before_answers_with_times_of_the_clock_that_is_set() {
     let client = Client::new([DOUBLE, COUNT, TICK, TICK, TICK]);
     let (ticks, observer) = (Mutex::new(0), client.clone());
-    let server = Server::new(service())
+    let server = BlockingServer::new(service())
         .clock(move || {
             let mut ticks = ticks.lock().unwrap();
             *ticks += 1;

@@ -27,7 +27,7 @@ fn answer(address: &str) -> i64 {
 
 #[test]
 fn a_port_and_a_host() {
-    let bound = vgi_rpc_unix::Server::new(service()).bind_tcp("127.0.0.1:0").unwrap();
+    let bound = vgi_rpc_unix::SocketServer::new(service()).bind_tcp("127.0.0.1:0").unwrap();
     let (address, handle) = (bound.address().to_string(), bound.handle());
     let port = address.rsplit(':').next().unwrap().to_owned();
     let server = thread::spawn(|| bound.run().unwrap());
@@ -42,7 +42,7 @@ fn a_port_and_a_host() {
 fn a_path() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
-    let bound = vgi_rpc_unix::Server::new(service()).bind_unix(&path).unwrap();
+    let bound = vgi_rpc_unix::SocketServer::new(service()).bind_unix(&path).unwrap();
     let handle = bound.handle();
     let server = thread::spawn(|| bound.run().unwrap());
     assert_eq!(answer(&format!("unix:{}", path.display())), 42);
@@ -55,7 +55,7 @@ fn a_path() {
 fn a_url() {
     use vgi_rpc_protocol::http::Endpoint;
     let endpoint = Endpoint::builder(service(), |bytes| bytes.fill(7)).build().unwrap();
-    let bound = vgi_rpc_http::Server::new(endpoint).bind_tcp("127.0.0.1:0").unwrap();
+    let bound = vgi_rpc_http::HttpServer::new(endpoint).bind_tcp("127.0.0.1:0").unwrap();
     let (address, handle) = (bound.address().to_string(), bound.handle());
     let port = address.rsplit(':').next().unwrap().trim_end_matches('/').to_owned();
     let server = thread::spawn(|| bound.run().unwrap());

@@ -3,7 +3,7 @@
 use crate::sleeper::sleeper;
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent};
-use vgi_rpc_protocol::http::{Answer, Body, Next, Transaction};
+use vgi_rpc_protocol::http::{Body, RequestAnswer, RequestStep, Transaction};
 
 /// Runs a request to its answer on this thread, for servers that have a thread for each request. `None` if the answer was
 /// taken before.
@@ -15,25 +15,25 @@ pub fn run_inline(
     body: impl FnOnce(u64) -> Body,
     clock: &dyn Fn() -> Duration,
     mut perform: impl FnMut(&Effect) -> Completion,
-) -> Option<Answer> {
+) -> Option<RequestAnswer> {
     let (waker, sleeper) = sleeper();
     let mut body = Some(body);
     loop {
         match transaction.poll(clock(), &waker) {
-            Next::NeedBody => {
+            RequestStep::NeedBody => {
                 let body = body.take()?;
                 transaction.receive_body(body(transaction.max_body_bytes()));
             }
-            Next::Work(work) => transaction.complete(work.run(clock)),
-            Next::Waiting => match transaction.poll_effect() {
+            RequestStep::Work(work) => transaction.complete(work.run(clock)),
+            RequestStep::Waiting => match transaction.poll_effect() {
                 Some(EffectEvent::Requested(effect)) => {
                     transaction.complete_effect(effect.id, perform(&effect));
                 }
                 Some(EffectEvent::Withdrawn(_)) => {}
                 None => sleeper.wait(),
             },
-            Next::Answer(answer) => return Some(answer),
-            Next::Over => return None,
+            RequestStep::Answer(answer) => return Some(answer),
+            RequestStep::Over => return None,
         }
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use vgi_rpc_effects::{Arrival as Arrived, Performer};
 use vgi_rpc_http::system_entropy;
-use vgi_rpc_protocol::http::{self, Answer, Arrival, Endpoint, Next, Transaction};
+use vgi_rpc_protocol::http::{self, Endpoint, RequestAnswer, RequestOrigin, RequestStep, Transaction};
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 
 #[tokio::main]
@@ -62,7 +62,7 @@ async fn answer(State(server): State<Server>, request: Request) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let remote_address = peer.map(|ConnectInfo(address)| address.to_string());
     let (head, body) = request.into_parts();
-    let arrival = Arrival { now: now(), remote_address, ..Arrival::default() };
+    let arrival = RequestOrigin { now: now(), remote_address, ..RequestOrigin::default() };
     let mut transaction: Transaction = server.endpoint.begin(head, arrival);
     let mut body = Some(body);
     // Woken when the sticky session of the request is free, and when an effect is completed.
@@ -81,7 +81,7 @@ async fn answer(State(server): State<Server>, request: Request) -> Response {
             inbox.handle(event);
         }
         match next {
-            Next::NeedBody => {
+            RequestStep::NeedBody => {
                 let most = usize::try_from(transaction.max_body_bytes()).unwrap_or(usize::MAX);
                 let Some(body) = body.take() else { return StatusCode::BAD_REQUEST.into_response() };
                 transaction.receive_body(match Limited::new(body, most).collect().await {
@@ -91,13 +91,13 @@ async fn answer(State(server): State<Server>, request: Request) -> Response {
                     Err(_broken_off) => return StatusCode::BAD_REQUEST.into_response(),
                 });
             }
-            Next::Work(work) => match spawn_blocking(move || work.run(&now)).await {
+            RequestStep::Work(work) => match spawn_blocking(move || work.run(&now)).await {
                 Ok(done) => transaction.complete(done),
                 Err(_panicked) => transaction.lose_work(),
             },
-            Next::Waiting => woken.0.notified().await,
-            Next::Answer(answer) => return respond(answer),
-            Next::Over => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            RequestStep::Waiting => woken.0.notified().await,
+            RequestStep::Answer(answer) => return respond(answer),
+            RequestStep::Over => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
     }
 }
@@ -112,7 +112,7 @@ impl Wake for Woken {
     }
 }
 
-fn respond(Answer { response, record, .. }: Answer) -> Response {
+fn respond(RequestAnswer { response, record, .. }: RequestAnswer) -> Response {
     if let Some(record) = record {
         eprint!("{}", vgi_rpc_protocol::access_log::line(&record, now(), 0));
     }

@@ -1,7 +1,7 @@
 //! vgi-rpc over HTTP/1.1.
 //!
 //! [`http1`] is the connection machine, for both roles: bytes in, requests and responses out; no socket, no clock,
-//! no thread. Drivers that move its bytes stand on it: [`Server`], on a mio event loop, and the blocking [`client`].
+//! no thread. Drivers that move its bytes stand on it: [`HttpServer`], on a mio event loop, and the blocking [`client`].
 //!
 //! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`. With the feature `tls` the client speaks https.
 
@@ -10,7 +10,7 @@ pub mod http1;
 mod server;
 
 pub use bytes::Bytes;
-pub use server::{Address, AllowedHosts, Bound, Server, ServerError};
+pub use server::{Address, AllowedHosts, BoundHttpServer, HttpServer, HttpServerError};
 pub use vgi_rpc_reactor::{Ended, Handle};
 
 /// The system's entropy, for [`Endpoint::builder`](vgi_rpc_protocol::http::Endpoint::builder).
@@ -26,8 +26,3 @@ pub fn system_entropy(bytes: &mut [u8]) {
         panic!("the system's entropy cannot be read: {error}");
     }
 }
-
-/// The programs in the README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

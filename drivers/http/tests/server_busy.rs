@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_effects::Performer;
 use vgi_rpc_http::client::HttpOptions;
-use vgi_rpc_http::{Server, system_entropy};
+use vgi_rpc_http::{HttpServer, system_entropy};
 use vgi_rpc_protocol::effect::{Completion, Question, Request};
 use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::http::auth::AuthRequest;
@@ -31,7 +31,7 @@ fn health(client: &mut Client) -> Answer {
 }
 
 /// A server of which so many threads, which are all, are in handlers.
-fn busy(calls: &Calls, server: &Server, threads: usize) -> (Running, Vec<Client>) {
+fn busy(calls: &Calls, server: &HttpServer, threads: usize) -> (Running, Vec<Client>) {
     let running = Running::new(server);
     assert_eq!(health(&mut running.connect()).status, 200, "it has started");
     let mut at_work: Vec<_> = (0..threads).map(|_| running.connect()).collect();
@@ -115,7 +115,7 @@ fn an_authenticator_that_asks_takes_no_handlers_thread_and_delays_only_its_own_r
         let _ = released.lock().unwrap().recv();
         Completion::value(())
     });
-    let server = Server::new(endpoint.build().unwrap()).threads(1).effects(performer.threads(1));
+    let server = HttpServer::new(endpoint.build().unwrap()).threads(1).effects(performer.threads(1));
     let running = Running::new(&server);
     let mut client = running.connect();
     assert_eq!(health(&mut client).status, 200);
@@ -150,7 +150,7 @@ fn starting(work: impl Fn() -> Result<(), RpcError> + Send + Sync + 'static) -> 
     let service = Arc::new(Service::builder("test-server").protocol(protocol).build().unwrap());
     let failures = Arc::new(AtomicUsize::new(0));
     let counted = failures.clone();
-    let server = Server::new(Endpoint::builder(service, system_entropy).build().unwrap());
+    let server = HttpServer::new(Endpoint::builder(service, system_entropy).build().unwrap());
     let server = server.on_start_failure(move |error| {
         assert_eq!(error.message(), "as asked");
         counted.fetch_add(1, Ordering::AcqRel);

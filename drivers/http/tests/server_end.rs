@@ -12,7 +12,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 use vgi_rpc_access_log::Options;
-use vgi_rpc_http::{Ended, Server, ServerError};
+use vgi_rpc_http::{Ended, HttpServer, HttpServerError};
 
 #[test]
 fn draining_finishes_what_is_under_way_and_closes_the_rest() {
@@ -124,7 +124,7 @@ fn an_access_log_without_records_is_refused() {
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("no-records-{}.log", std::process::id()));
     let server = Calls::default().server().access_log(Options::new(&path).open().unwrap());
     let refused = server.bind_tcp("127.0.0.1:0").unwrap_err();
-    assert!(matches!(refused, ServerError::NoRecords));
+    assert!(matches!(refused, HttpServerError::NoRecords));
     assert!(refused.to_string().contains("EndpointBuilder::record_calls"), "{refused}");
     fs::remove_file(&path).unwrap();
 }
@@ -134,7 +134,7 @@ fn a_call_is_in_the_access_log_before_its_answer_is_sent() {
     let calls = Calls::default();
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("access-{}.log", std::process::id()));
     let endpoint = calls.endpoint().record_calls(true).build().unwrap();
-    let server = Server::new(endpoint).access_log(Options::new(&path).open().unwrap());
+    let server = HttpServer::new(endpoint).access_log(Options::new(&path).open().unwrap());
     let running = Running::new(&server);
     let lines = || fs::read_to_string(&path).unwrap().lines().count();
     let mut client = running.connect();

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 use vgi_rpc_access_log::Options;
-use vgi_rpc_http::Server;
+use vgi_rpc_http::HttpServer;
 
 /// Short enough to be waited for.
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -23,7 +23,7 @@ struct Logged {
 }
 
 impl Logged {
-    fn new(test: &str, server: &Server) -> Self {
+    fn new(test: &str, server: &HttpServer) -> Self {
         let path =
             PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}.log", std::process::id()));
         let server = server.clone().access_log(Options::new(&path).open().unwrap());

@@ -7,7 +7,7 @@ use server::client::{Client, echo, greet, head, length, post, post_chunked, post
 use server::{Calls, PROTOCOL, Running};
 use std::io::Write;
 use std::thread;
-use vgi_rpc_http::{AllowedHosts, Server, ServerError};
+use vgi_rpc_http::{AllowedHosts, HttpServer, HttpServerError};
 use vgi_rpc_protocol::http::auth::{AuthError, AuthFailure, AuthRequest, Reason};
 use vgi_rpc_protocol::service::AuthContext;
 
@@ -15,16 +15,16 @@ use vgi_rpc_protocol::service::AuthContext;
 const MAX_BODY: usize = 1000;
 
 /// A server that accepts small bodies only.
-fn small(calls: &Calls) -> Server {
-    Server::new(calls.endpoint().max_request_bytes(Some(MAX_BODY as u64)).build().unwrap())
+fn small(calls: &Calls) -> HttpServer {
+    HttpServer::new(calls.endpoint().max_request_bytes(Some(MAX_BODY as u64)).build().unwrap())
 }
 
 /// A server that lets nobody in.
-fn closed(calls: &Calls) -> Server {
+fn closed(calls: &Calls) -> HttpServer {
     let refuse = |_: &AuthRequest<'_>| -> Result<AuthContext, AuthError> {
         Err(AuthError::Refused(AuthFailure::new(Reason::Unauthorized, "nobody is let in")))
     };
-    Server::new(calls.endpoint().authenticate(refuse).build().unwrap())
+    HttpServer::new(calls.endpoint().authenticate(refuse).build().unwrap())
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn bytes_that_two_readers_could_read_differently_are_refused() {
 }
 
 /// The status of a request for `path` that names this host.
-fn status_for(server: &Server, path: &str, host: &str) -> u16 {
+fn status_for(server: &HttpServer, path: &str, host: &str) -> u16 {
     let running = Running::new(server);
     running.connect().call(format!("GET {path} HTTP/1.1\r\n{host}\r\n")).status
 }
@@ -363,7 +363,7 @@ fn a_host_that_is_not_the_servers_is_misdirected_before_anything_runs() {
 fn the_hosts_that_are_served_can_be_set() {
     let calls = Calls::default();
     let evil = "Host: evil.example\r\n";
-    let health = |server: &Server, host: &str| status_for(server, "/health", host);
+    let health = |server: &HttpServer, host: &str| status_for(server, "/health", host);
     let server = calls.server();
     for host in ["Host: localhost\r\n", "Host: 127.0.0.1:1\r\n", "Host: [::1]\r\n", "Host:\r\n"] {
         assert_eq!(health(&server, host), 200, "{host}");
@@ -379,7 +379,7 @@ fn the_hosts_that_are_served_can_be_set() {
     assert_eq!(health(&listed, "Host: 127.0.0.1\r\n"), 200, "the bound address");
     assert_eq!(health(&listed, "Host: localhost\r\n"), 421);
     let wrong = listed.allowed_hosts(AllowedHosts::Listed(vec!["public.example:443".into()]));
-    assert!(matches!(wrong.bind_tcp("127.0.0.1:0"), Err(ServerError::AllowedHost(_))));
+    assert!(matches!(wrong.bind_tcp("127.0.0.1:0"), Err(HttpServerError::AllowedHost(_))));
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod server;
 use server::client::{Client, echo, greet, place, post, post_chunked, wait, zeros};
 use server::process::{Process, descriptors, end_with_parent, is_started, memory, tell, workers};
 use server::{Calls, Running, until};
-use vgi_rpc_http::Server;
+use vgi_rpc_http::HttpServer;
 use vgi_rpc_protocol::Limits;
 
 /// Idle connections in [`idle_connections`].
@@ -95,10 +95,10 @@ fn large_body_server() {
     bound.run().unwrap();
 }
 
-fn large_server(calls: &Calls) -> Server {
+fn large_server(calls: &Calls) -> HttpServer {
     let mut limits = Limits::default();
     limits.max_body_bytes = limits.max_body_bytes.max(2 * LARGE as u64);
-    Server::new(calls.endpoint().limits(limits).build().unwrap())
+    HttpServer::new(calls.endpoint().limits(limits).build().unwrap())
 }
 
 #[test]

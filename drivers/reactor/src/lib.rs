@@ -2,8 +2,8 @@
 //!
 //! It owns listeners, sockets, threads and clocks, and knows no protocol: what is spoken on a connection is a
 //! [`Machine`], and an [`Acceptor`] makes one for each that is accepted. Worker threads poll and serve; what may take
-//! long is handed out by the machine as [`Work`], and a slow one delays no other connection. A machine that waits for
-//! something other than its peer returns [`Next::Waiting`], and is polled again when its waker is called. Peers that
+//! long is handed out by the machine as [`Job`], and a slow one delays no other connection. A machine that waits for
+//! something other than its peer returns [`Step::Waiting`], and is polled again when its waker is called. Peers that
 //! stall are given up after the [`Timeouts`]; those that do not read stop being served until they do. In a server that
 //! is full, silent connections [give way](GiveWay) to new ones.
 //!
@@ -15,7 +15,7 @@
 //! use bytes::{Buf, Bytes, BytesMut};
 //! use std::io::{Read, Write};
 //! use std::task::Waker;
-//! use vgi_rpc_reactor::{Acceptor, Address, Bound, Listener, Machine, Next, Options, Origin, Phase, Work};
+//! use vgi_rpc_reactor::{Acceptor, Address, Job, Listener, Machine, Options, Origin, Phase, Reactor, Step};
 //!
 //! struct Twice;
 //!
@@ -28,8 +28,8 @@
 //!
 //! struct Double(BytesMut);
 //!
-//! impl Work for Double {
-//!     type Done = Bytes;
+//! impl Job for Double {
+//!     type Finished = Bytes;
 //!     fn run(self) -> Bytes {
 //!         [&self.0[..], &self.0[..]].concat().into()
 //!     }
@@ -43,7 +43,7 @@
 //! }
 //!
 //! impl Machine for Conversation {
-//!     type Work = Double;
+//!     type Job = Double;
 //!     type Output = Bytes;
 //!     fn phase(&self) -> Phase {
 //!         Phase::Idle
@@ -61,12 +61,12 @@
 //!     fn complete(&mut self, done: Bytes) {
 //!         self.output = done;
 //!     }
-//!     fn poll(&mut self) -> Next<Double> {
+//!     fn poll(&mut self) -> Step<Double> {
 //!         match (self.output.is_empty(), self.received.is_empty()) {
-//!             (false, _) => Next::NeedDrain,
-//!             (true, false) => Next::Work(Double(self.received.split())),
-//!             (true, true) if self.ended => Next::Close,
-//!             (true, true) => Next::NeedInput,
+//!             (false, _) => Step::NeedDrain,
+//!             (true, false) => Step::Job(Double(self.received.split())),
+//!             (true, true) if self.ended => Step::Close,
+//!             (true, true) => Step::NeedInput,
 //!         }
 //!     }
 //!     fn poll_transmit(&mut self) -> Option<&mut Bytes> {
@@ -77,7 +77,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut options = Options::default();
 //! options.max_connections = 100;
-//! let bound = Bound::new(Listener::tcp("0")?, Twice, options)?;
+//! let bound = Reactor::new(Listener::tcp("0")?, Twice, options)?;
 //! let handle = bound.handle();
 //! let Address::Tcp(address) = bound.address().clone() else { unreachable!() };
 //! let thread = std::thread::spawn(|| bound.run());
@@ -116,7 +116,6 @@
 // | `yielding`, `giving_way`, `holder` | which connection gives way when the server is full |
 
 mod address;
-mod connection;
 mod error;
 mod giving_way;
 mod holder;
@@ -125,13 +124,14 @@ mod locks;
 mod machine;
 mod options;
 mod panics;
-mod server;
+mod reactor;
 mod shared;
 mod shortage;
 #[cfg_attr(windows, path = "signals_windows.rs")]
 mod signals;
 #[cfg_attr(windows, path = "socket_windows.rs")]
 mod socket;
+mod socket_connection;
 #[cfg(unix)]
 mod socket_file;
 #[cfg(unix)]
@@ -146,9 +146,9 @@ mod yielding;
 pub use address::{Address, Credentials, Origin};
 pub use error::BindError;
 pub use listener::Listener;
-pub use machine::{Acceptor, Expiry, Machine, Next, Phase, Work};
+pub use machine::{Acceptor, Expiry, Job, Machine, Phase, Step};
 pub use options::{Ended, GiveWay, Options};
-pub use server::{Bound, Handle};
+pub use reactor::{Handle, Reactor};
 #[cfg(unix)]
 pub use socket_file::SocketFileError;
 pub use timeouts::{Timeout, Timeouts};

@@ -43,18 +43,18 @@ pub trait Acceptor: Send + Sync + 'static {
 /// order:
 ///
 /// 1. [`poll`](Self::poll), over and over. What it says decides what follows.
-/// 2. [`Next::Work`]: output that waits is sent as far as the peer takes it, the work is run, and
+/// 2. [`Step::Job`]: output that waits is sent as far as the peer takes it, the work is run, and
 ///    [`complete`](Self::complete) takes what it gave, once. One work is out at a time, and nothing is received
 ///    meanwhile. But the machine is not locked: while work is out, [`poll`](Self::poll) is called after a wake-up, and
-///    returns [`Next::Waiting`], or [`Next::NeedDrain`] when output waits. The output is sent before the work ends.
-/// 3. [`Next::Waiting`]: output is sent as far as the peer takes it, and the connection rests until its waker is
+///    returns [`Step::Waiting`], or [`Step::NeedDrain`] when output waits. The output is sent before the work ends.
+/// 3. [`Step::Waiting`]: output is sent as far as the peer takes it, and the connection rests until its waker is
 ///    called. Nothing is received meanwhile. The machine may be polled without a wake-up as well, for instance when a
 ///    drain begins.
-/// 4. [`Next::NeedInput`]: output is sent; when all of it is gone, the socket is read once, by way of
+/// 4. [`Step::NeedInput`]: output is sent; when all of it is gone, the socket is read once, by way of
 ///    [`read_buf`](Self::read_buf). When nothing is there to be read, [`phase`](Self::phase) says how long that may
 ///    go on.
-/// 5. [`Next::NeedDrain`]: output is sent, all of it, before the machine is polled again.
-/// 6. [`Next::Close`], [`Next::LingeringClose`]: output is sent, and the connection closed.
+/// 5. [`Step::NeedDrain`]: output is sent, all of it, before the machine is polled again.
+/// 6. [`Step::Close`], [`Step::LingeringClose`]: output is sent, and the connection closed.
 ///
 /// A connection that breaks off ends with [`hang_up`](Self::hang_up). When the peer is gone altogether while work is
 /// out or the machine waits, this happens at once: the machine is dropped, the work runs to its end on its thread, and
@@ -65,14 +65,14 @@ pub trait Acceptor: Send + Sync + 'static {
 /// A panic in a method or a destructor closes the connection, with no further call, and the server goes on.
 pub trait Machine: Send + 'static {
     /// What is to be done away from the socket, such as running a handler.
-    type Work: Work;
+    type Job: Job;
     /// The gather list of what is to be sent. Its [`Buf::chunks_vectored`] fills the slices of a vectored write.
     type Output: Buf;
 
     // Getters.
 
-    /// What the machine waits for, asked after [`Next::NeedInput`]: the timeouts go by it. A machine that returned
-    /// [`Next::Waiting`] is not asked.
+    /// What the machine waits for, asked after [`Step::NeedInput`]: the timeouts go by it. A machine that returned
+    /// [`Step::Waiting`] is not asked.
     fn phase(&self) -> Phase;
 
     /// Bytes that the machine holds for its peer, of a message that has come in part or of answers that are not sent.
@@ -108,10 +108,10 @@ pub trait Machine: Send + 'static {
     // Commands.
 
     /// Takes what the last work gave. Called once for each work, unless the connection has ended by then.
-    fn complete(&mut self, done: <Self::Work as Work>::Done);
+    fn complete(&mut self, done: <Self::Job as Job>::Finished);
 
     /// The connection is about to be closed while the machine waits in this phase. Output that the machine has now, and
-    /// only then, is sent first, and the connection is closed as for [`Next::LingeringClose`]. What the machine holds of
+    /// only then, is sent first, and the connection is closed as for [`Step::LingeringClose`]. What the machine holds of
     /// a message is to be dropped.
     fn expire(&mut self, _phase: Phase, _reason: Expiry) {}
 
@@ -119,7 +119,7 @@ pub trait Machine: Send + 'static {
     /// too long, the work panicked, or the server stops. This is the last call. A machine that keeps a log writes its
     /// line here; one with nothing under way has nothing to do.
     ///
-    /// Not called after [`Next::Close`], [`Next::LingeringClose`] or [`expire`](Self::expire), nor when the loop closes
+    /// Not called after [`Step::Close`], [`Step::LingeringClose`] or [`expire`](Self::expire), nor when the loop closes
     /// a connection in [`Phase::Idle`] while the server runs. The loss of a connection shows only where it is used or
     /// watched: a TCP peer that has closed both directions looks like one that still reads until something is sent to
     /// it.
@@ -132,7 +132,7 @@ pub trait Machine: Send + 'static {
     // Work and output.
 
     /// What comes next.
-    fn poll(&mut self) -> Next<Self::Work>;
+    fn poll(&mut self) -> Step<Self::Job>;
 
     /// What is to be sent, `None` when nothing is. What was sent is taken from it by [`Buf::advance`].
     ///
@@ -142,19 +142,19 @@ pub trait Machine: Send + 'static {
 }
 
 /// What is to be done away from a connection, for as long as it takes.
-pub trait Work: Send + 'static {
+pub trait Job: Send + 'static {
     /// What it gives, for the machine that it came from.
-    type Done;
+    type Finished;
 
     /// Does it, on a thread that may do it. A panic closes the connection without an answer.
-    fn run(self) -> Self::Done;
+    fn run(self) -> Self::Finished;
 }
 
 /// What a [`Machine`] does next.
 #[derive(Debug)]
-pub enum Next<W> {
+pub enum Step<W> {
     /// This is to be run, and [`Machine::complete`] told what it gave.
-    Work(W),
+    Job(W),
     /// Bytes are needed to go on. After [`Machine::receive_eof`] there are none.
     NeedInput,
     /// Nothing can be done before the machine's waker is called: there is nothing to read and nothing to run. The wait is
@@ -164,7 +164,7 @@ pub enum Next<W> {
     NeedDrain,
     /// Nothing more comes, and nothing more is expected: after the output the connection is closed. Bytes that the
     /// peer sent and nobody read make the system tell it that the connection broke, which may take the last answer
-    /// with it: see [`Next::LingeringClose`].
+    /// with it: see [`Step::LingeringClose`].
     Close,
     /// Nothing more comes, but the peer may be in the middle of sending: after the output the sending side is
     /// closed, and input is passed over until the peer closes or the timeout [`close`](crate::Timeouts::close)
@@ -194,6 +194,6 @@ pub enum Phase {
     Body,
     /// An open stream's next message, of which nothing has come.
     Stream,
-    /// A wake-up, after [`Next::Waiting`]. The loop knows this by itself, and calls [`Machine::expire`] with it.
+    /// A wake-up, after [`Step::Waiting`]. The loop knows this by itself, and calls [`Machine::expire`] with it.
     Waiting,
 }

@@ -23,7 +23,7 @@ pub enum Ended {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// How many threads may run work; 0 counts as 1. The thread that calls [`Bound::run`] is not one of them.
+    /// How many threads may run work; 0 counts as 1. The thread that calls [`Reactor::run`](crate::Reactor::run) is not one of them.
     ///
     /// Default 1,024, as many as connections, so that work that blocks never keeps other work waiting. A thread is
     /// started only when those that there are have not kept up for a millisecond, and ends after 10 s without work:
@@ -43,7 +43,7 @@ pub struct Options {
     pub idle_timeout: Option<Duration>,
     /// How long connections may wait for what.
     pub timeouts: Timeouts,
-    /// Whether SIGTERM and SIGINT end the server, at once and in good order: [`Bound::run`] returns, and a unix
+    /// Whether SIGTERM and SIGINT end the server, at once and in good order: [`Reactor::run`](crate::Reactor::run) returns, and a unix
     /// socket's file is gone. Default false.
     ///
     /// This holds from binding on. After the server has ended the two signals do nothing, because their former

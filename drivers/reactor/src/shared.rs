@@ -1,14 +1,14 @@
 //! What the threads of a server share: the poll, the queue of what is ready, and the connections.
 
-use crate::connection::{Connection, Flags};
 use crate::giving_way::{Room, Yielding};
 use crate::holder::Holder;
 use crate::listener::Listener;
 use crate::locks::lock;
-use crate::machine::{Acceptor, Machine, Work};
+use crate::machine::{Acceptor, Job, Machine};
 use crate::options::{Ended, Options};
 use crate::panics::catch;
 use crate::socket::Socket;
+use crate::socket_connection::{Flags, SocketConnection};
 use crate::tokens::FIRST_CONNECTION;
 use crate::wakeups::{MemoryAlarm, Wakeups};
 use mio::{Interest, Poll, Registry, Token};
@@ -54,10 +54,10 @@ pub(crate) struct Shared<A: Acceptor> {
 }
 
 pub(crate) struct State<M: Machine> {
-    pub(crate) queue: VecDeque<Job<M>>,
+    pub(crate) queue: VecDeque<QueueEntry<M>>,
     /// Connections with work that waits for a worker.
-    pub(crate) work: VecDeque<Arc<Connection<M>>>,
-    pub(crate) connections: HashMap<Token, Arc<Connection<M>>>,
+    pub(crate) work: VecDeque<Arc<SocketConnection<M>>>,
+    pub(crate) connections: HashMap<Token, Arc<SocketConnection<M>>>,
     next_token: usize,
     pub(crate) polling: bool,
     pub(crate) parked: usize,
@@ -80,9 +80,9 @@ pub(crate) struct State<M: Machine> {
     pub(crate) supervisor_rests: bool,
 }
 
-pub(crate) enum Job<M: Machine> {
+pub(crate) enum QueueEntry<M: Machine> {
     Accept,
-    Serve(Arc<Connection<M>>),
+    Serve(Arc<SocketConnection<M>>),
 }
 
 /// Whether connections are accepted.
@@ -135,7 +135,7 @@ impl<M: Machine> State<M> {
     pub(crate) fn accept_if_full(&mut self) {
         if let Accept::Full { .. } = self.accept {
             self.accept = Accept::Open;
-            self.queue.push_back(Job::Accept);
+            self.queue.push_back(QueueEntry::Accept);
         }
     }
 
@@ -192,7 +192,7 @@ impl<A: Acceptor> Shared<A> {
     }
 
     /// Runs work.
-    pub(crate) fn run<W: Work>(&self, work: W) -> W::Done {
+    pub(crate) fn run<W: Job>(&self, work: W) -> W::Finished {
         /// Counts down also when the work panics.
         struct Counted<'a>(&'a AtomicUsize);
         impl Drop for Counted<'_> {
@@ -255,12 +255,12 @@ impl<A: Acceptor> Shared<A> {
     }
 
     /// Puts a connection that the caller owns at the end of the queue.
-    pub(crate) fn requeue(&self, connection: &Arc<Connection<A::Machine>>) {
-        lock(&self.state).queue.push_back(Job::Serve(connection.clone()));
+    pub(crate) fn requeue(&self, connection: &Arc<SocketConnection<A::Machine>>) {
+        lock(&self.state).queue.push_back(QueueEntry::Serve(connection.clone()));
     }
 
     /// Has a worker run the work of a connection that the caller owns.
-    pub(crate) fn queue_work(&self, connection: &Arc<Connection<A::Machine>>) {
+    pub(crate) fn queue_work(&self, connection: &Arc<SocketConnection<A::Machine>>) {
         lock(&self.state).work.push_back(connection.clone());
     }
 
@@ -268,16 +268,16 @@ impl<A: Acceptor> Shared<A> {
     pub(crate) fn queue_from_outside(
         &self,
         state: &mut State<A::Machine>,
-        connection: Arc<Connection<A::Machine>>,
+        connection: Arc<SocketConnection<A::Machine>>,
     ) {
-        state.queue.push_back(Job::Serve(connection));
+        state.queue.push_back(QueueEntry::Serve(connection));
         self.wakeups.wake_poll();
     }
 
     /// As [`queue_from_outside`](Self::queue_from_outside), to accept.
     pub(crate) fn accept_again(&self, state: &mut State<A::Machine>) {
         state.accept = Accept::Open;
-        state.queue.push_back(Job::Accept);
+        state.queue.push_back(QueueEntry::Accept);
         self.wakeups.wake_poll();
     }
 
@@ -286,12 +286,12 @@ impl<A: Acceptor> Shared<A> {
         self.wakeups.drain(|token| {
             // It may have been closed meanwhile.
             let connection = state.connections.get(&token).cloned();
-            state.queue.extend(connection.map(Job::Serve));
+            state.queue.extend(connection.map(QueueEntry::Serve));
         });
     }
 
     /// Forgets a connection that is over. It closes when its last holder lets go.
-    pub(crate) fn remove(&self, connection: &Arc<Connection<A::Machine>>) {
+    pub(crate) fn remove(&self, connection: &Arc<SocketConnection<A::Machine>>) {
         // The caller's own hold on it may last; the peer is told now.
         connection.socket.shutdown(Shutdown::Both);
         let mut state = lock(&self.state);
@@ -325,7 +325,7 @@ impl<A: Acceptor> Shared<A> {
                 Err(_) => return self.wait_for_descriptors(&mut lock(&self.state), listener),
             }
         }
-        lock(&self.state).queue.push_back(Job::Accept);
+        lock(&self.state).queue.push_back(QueueEntry::Accept);
     }
 
     /// Has a connection give way if a peer waits that there is no room for.
@@ -371,11 +371,11 @@ impl<A: Acceptor> Shared<A> {
         let mut state = lock(&self.state);
         // Registered under the lock that events are taken under, so that its first one finds it.
         if socket.register(&self.registry, token, Interest::READABLE).is_ok() {
-            let connection = Connection::new(flags, socket, Holder::of(&origin), machine, self.now());
+            let connection = SocketConnection::new(flags, socket, Holder::of(&origin), machine, self.now());
             let connection = Arc::new(connection);
             state.connections.insert(token, connection.clone());
             if !connection.let_go() {
-                state.queue.push_back(Job::Serve(connection));
+                state.queue.push_back(QueueEntry::Serve(connection));
             }
             state.connected_before = true;
             state.empty_since = None;

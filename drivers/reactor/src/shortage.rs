@@ -3,9 +3,9 @@
 //! A machine that is refused memory answers its own peer at once. Memory that peers hold without moving it, by messages
 //! that do not come to their end or answers that they do not read, is taken back here.
 
-use crate::connection::Waiting;
 use crate::machine::Acceptor;
 use crate::shared::{Shared, State};
+use crate::socket_connection::Waiting;
 use crate::timeouts::Wait;
 use mio::Token;
 use std::collections::HashMap;

@@ -1,15 +1,15 @@
 //! The thread that calls `run`: it sees to it that the poll is looked after, that nobody waits for ever, and ends
 //! the server.
 
-use crate::connection::Waiting;
 use crate::locks::lock;
 use crate::machine::Acceptor;
 use crate::options::Ended;
 use crate::panics::catch;
 use crate::shared::{Accept, Shared, State};
 use crate::shortage::Shortage;
+use crate::socket_connection::Waiting;
 use crate::timeouts::Wait;
-use crate::worker::Tools;
+use crate::worker::ThreadState;
 use std::io::ErrorKind;
 use std::net::Shutdown;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -59,7 +59,7 @@ impl<A: Acceptor> Shared<A> {
             draining: false,
             shortage: Shortage::default(),
         };
-        let mut tools = Tools::default();
+        let mut thread_state = ThreadState::default();
         let mut state = lock(&self.state);
         state.runs = true;
         self.workers.notify_all();
@@ -67,7 +67,7 @@ impl<A: Acceptor> Shared<A> {
             if let Some(ended) = state.ended {
                 break ended;
             }
-            state = self.look_after_poll(state, &mut watch, &mut tools);
+            state = self.look_after_poll(state, &mut watch, &mut thread_state);
             let now = Instant::now();
             let mut wake = self.look_after_accept(&mut state, now);
             wake = earlier(wake, self.look_after_connections(&mut state, &mut watch, now));
@@ -89,7 +89,7 @@ impl<A: Acceptor> Shared<A> {
         self: &'a Arc<Self>,
         mut state: MutexGuard<'a, State<A::Machine>>,
         watch: &mut Watch,
-        tools: &mut Tools,
+        thread_state: &mut ThreadState,
     ) -> MutexGuard<'a, State<A::Machine>> {
         let begun = state.begun.wrapping_sub(watch.begun);
         let stuck = begun == 0 && !state.polling;
@@ -99,7 +99,7 @@ impl<A: Acceptor> Shared<A> {
         let is_alone = (stuck || behind) && !self.call_worker(&mut state);
         watch.stands_in = is_alone && !state.polling;
         if watch.stands_in {
-            state = self.turn(state, tools, Some(TICK), false);
+            state = self.turn(state, thread_state, Some(TICK), false);
         } else if is_alone {
             // The last free worker went to the poll before this thread left a job behind, and nothing else may come.
             self.wakeups.wake_poll();

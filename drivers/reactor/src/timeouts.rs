@@ -62,7 +62,7 @@ pub struct Timeouts {
     pub waiting: Timeout,
     /// Until the peer has read what waits for it, also while work is out. Default: 60 s without progress.
     pub output: Timeout,
-    /// After [`Next::LingeringClose`](crate::Next::LingeringClose), until the peer closes. Default: 2 s without
+    /// After [`Step::LingeringClose`](crate::Step::LingeringClose), until the peer closes. Default: 2 s without
     /// progress, 30 s in all.
     pub close: Timeout,
 }

@@ -9,7 +9,7 @@ use crate::locks::lock;
 use crate::machine::Acceptor;
 use crate::options::Ended;
 use crate::panics::catch;
-use crate::shared::{Job, Shared, State};
+use crate::shared::{QueueEntry, Shared, State};
 use crate::tokens::{LISTENER, SIGNALS, WAKER};
 use mio::Events;
 use mio::event::Event;
@@ -32,7 +32,7 @@ const COST_CAP: Duration = Duration::from_millis(1);
 
 /// What a thread needs to serve.
 #[derive(Debug)]
-pub(crate) struct Tools {
+pub(crate) struct ThreadState {
     events: Events,
     /// Where the beginning of a request is read, so that idle connections need no memory for it.
     pub(crate) scratch: Box<[u8]>,
@@ -42,7 +42,7 @@ pub(crate) struct Tools {
     job_cost: Duration,
 }
 
-impl Default for Tools {
+impl Default for ThreadState {
     fn default() -> Self {
         Self {
             events: Events::with_capacity(EVENTS),
@@ -81,7 +81,7 @@ impl<A: Acceptor> Shared<A> {
     /// A worker's life.
     pub(crate) fn work(self: Arc<Self>) {
         let mut counted = Counted { shared: &self, is_counted: true };
-        let mut tools = Tools::default();
+        let mut thread_state = ThreadState::default();
         let mut state = lock(&self.state);
         while !state.runs && state.ended.is_none() {
             state = self.workers.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +91,7 @@ impl<A: Acceptor> Shared<A> {
                 state.begun += 1;
                 drop(state);
                 // Here a machine or what it gave may be dropped, which may panic.
-                catch(|| connection.serve(&self, &mut tools, true));
+                catch(|| connection.serve(&self, &mut thread_state, true));
                 state = lock(&self.state);
             } else if state.polling && state.queue.is_empty() {
                 state.parked += 1;
@@ -103,7 +103,7 @@ impl<A: Acceptor> Shared<A> {
                     break;
                 }
             } else {
-                state = self.turn(state, &mut tools, None, true);
+                state = self.turn(state, &mut thread_state, None, true);
             }
         }
         // Under the lock under which the thread was found to be one too many.
@@ -114,7 +114,7 @@ impl<A: Acceptor> Shared<A> {
     pub(crate) fn turn<'a>(
         self: &'a Arc<Self>,
         mut state: MutexGuard<'a, State<A::Machine>>,
-        tools: &mut Tools,
+        thread_state: &mut ThreadState,
         wait: Option<Duration>,
         may_run: bool,
     ) -> MutexGuard<'a, State<A::Machine>> {
@@ -122,36 +122,36 @@ impl<A: Acceptor> Shared<A> {
         if !poll_due && let Some(job) = state.queue.pop_front() {
             state.begun += 1;
             state.since_poll += 1;
-            tools.alone = state.queue.is_empty();
-            if !tools.alone && tools.job_cost >= COSTLY && state.busy() < self.processors {
+            thread_state.alone = state.queue.is_empty();
+            if !thread_state.alone && thread_state.job_cost >= COSTLY && state.busy() < self.processors {
                 self.call_worker(&mut state);
             }
-            if !tools.alone && state.supervisor_rests {
+            if !thread_state.alone && state.supervisor_rests {
                 // This job may take long, and the others are to be noticed then.
                 self.wake_supervisor(&mut state);
             }
             drop(state);
             let began = Instant::now();
             catch(|| match job {
-                Job::Accept => self.accept(),
-                Job::Serve(connection) => connection.serve(self, tools, may_run),
+                QueueEntry::Accept => self.accept(),
+                QueueEntry::Serve(connection) => connection.serve(self, thread_state, may_run),
             });
-            tools.job_cost = (tools.job_cost * 7 + began.elapsed().min(COST_CAP)) / 8;
+            thread_state.job_cost = (thread_state.job_cost * 7 + began.elapsed().min(COST_CAP)) / 8;
             return lock(&self.state);
         }
         let wait = if state.queue.is_empty() { wait } else { Some(Duration::ZERO) };
         state.polling = true;
         drop(state);
-        let polled = lock(&self.poll).poll(&mut tools.events, wait);
+        let polled = lock(&self.poll).poll(&mut thread_state.events, wait);
         let mut state = lock(&self.state);
         state.polling = false;
         state.since_poll = 0;
         match polled {
-            Ok(()) => tools.events.iter().for_each(|event| self.take_event(&mut state, event)),
+            Ok(()) => thread_state.events.iter().for_each(|event| self.take_event(&mut state, event)),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => self.end(&mut state, Err(error.kind())),
         }
-        if state.supervisor_rests && !tools.events.is_empty() {
+        if state.supervisor_rests && !thread_state.events.is_empty() {
             self.wake_supervisor(&mut state);
         }
         state
@@ -159,7 +159,7 @@ impl<A: Acceptor> Shared<A> {
 
     fn take_event(&self, state: &mut State<A::Machine>, event: &Event) {
         match event.token() {
-            LISTENER => state.queue.push_back(Job::Accept),
+            LISTENER => state.queue.push_back(QueueEntry::Accept),
             WAKER => self.queue_woken(state),
             SIGNALS => self.end(state, Ok(Ended::Signal)),
             token => {
@@ -167,7 +167,7 @@ impl<A: Acceptor> Shared<A> {
                     && connection.claim_for(event)
                 {
                     let connection = connection.clone();
-                    state.queue.push_back(Job::Serve(connection));
+                    state.queue.push_back(QueueEntry::Serve(connection));
                 }
             }
         }

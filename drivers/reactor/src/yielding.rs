@@ -11,11 +11,11 @@
 //!
 //! A second reason to give way adds its candidates in [`Shared::candidate`] and its rank to [`Rank`].
 
-use crate::connection::{Connection, Waiting};
 use crate::giving_way::{Candidate, Rank, Room, in_order};
 use crate::machine::Acceptor;
 use crate::options::GiveWay;
 use crate::shared::{Shared, State};
+use crate::socket_connection::{SocketConnection, Waiting};
 use crate::timeouts::Wait;
 use mio::Token;
 use std::collections::{HashMap, VecDeque};
@@ -79,7 +79,7 @@ impl<A: Acceptor> Shared<A> {
     }
 
     /// The rank of a connection that may give way now.
-    fn candidate(&self, connection: &Connection<A::Machine>) -> Option<Rank> {
+    fn candidate(&self, connection: &SocketConnection<A::Machine>) -> Option<Rank> {
         let Waiting { wait, progress, began, .. } = connection.waiting()?;
         let may_go = self.gives_way(wait);
         match wait {

@@ -10,7 +10,7 @@ use running::{Client, Running, options, until};
 use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
-use vgi_rpc_reactor::{Address, Bound, GiveWay, Listener, Options, Timeout};
+use vgi_rpc_reactor::{Address, GiveWay, Listener, Options, Reactor, Timeout};
 
 /// Long enough for a connection to give way if it may.
 const A_WHILE: Duration = Duration::from_millis(1500);
@@ -55,12 +55,12 @@ fn a_server_that_has_just_filled_up_closes_no_connection() {
 }
 
 /// A server with room for so many that has not begun to run. Callers wait in its backlog.
-struct Waiting(Bound<World>);
+struct Waiting(Reactor<World>);
 
 impl Waiting {
     fn with_room_for(connections: usize) -> Self {
         let options = room_for(connections, GiveWay::Silent);
-        Self(Bound::new(Listener::tcp("0").unwrap(), World::default(), options).unwrap())
+        Self(Reactor::new(Listener::tcp("0").unwrap(), World::default(), options).unwrap())
     }
 
     /// A caller that has sent this.
@@ -291,7 +291,7 @@ fn timeouts_beyond_what_a_clock_can_express_never_pass() {
 
 #[test]
 fn a_server_has_a_thread_before_it_runs() {
-    let bound = Bound::new(Listener::tcp("0").unwrap(), World::default(), Options::default()).unwrap();
+    let bound = Reactor::new(Listener::tcp("0").unwrap(), World::default(), Options::default()).unwrap();
     let handle = bound.handle();
     assert_eq!(handle.threads(), 1);
     let Address::Tcp(address) = bound.address().clone() else { panic!("expected an address") };

@@ -44,7 +44,7 @@ mod standard;
 
 pub use child::{Child, WorkerEnded, spawn, spawn_with};
 pub use error::ServeError;
-pub use serve::{Server, serve, serve_stdio};
+pub use serve::{StdioServer, serve, serve_stdio};
 pub use vgi_rpc_client::{
     CallError, Client, Method, Remote, RetryPolicy, Stream, Timeouts, Transport, TransportError,
 };

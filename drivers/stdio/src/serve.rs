@@ -24,34 +24,34 @@ use vgi_rpc_protocol::service::Service;
 /// writes to the connection, and an access log on stdout is not detected.
 ///
 /// # Errors
-/// As for [`Server::serve`], and [`ServeError::Closed`].
+/// As for [`StdioServer::serve`], and [`ServeError::Closed`].
 pub fn serve_stdio(service: Arc<Service>) -> Result<(), ServeError> {
-    Server::new(service).serve_stdio()
+    StdioServer::new(service).serve_stdio()
 }
 
 /// Serves on any pair of reader and writer, with default limits.
 ///
 /// # Errors
-/// As for [`Server::serve`].
+/// As for [`StdioServer::serve`].
 pub fn serve(
     service: Arc<Service>,
     reader: impl Read,
     writer: impl Write + Send + 'static,
 ) -> Result<(), ServeError> {
-    Server::new(service).serve(reader, writer)
+    StdioServer::new(service).serve(reader, writer)
 }
 
 /// How a service is served over pipes.
 #[derive(Clone, Debug)]
-pub struct Server {
-    server: vgi_rpc_blocking::Server,
+pub struct StdioServer {
+    server: vgi_rpc_blocking::BlockingServer,
     access_log: Option<AccessLog>,
 }
 
-impl Server {
+impl StdioServer {
     /// Serves with default limits.
     pub fn new(service: Arc<Service>) -> Self {
-        let server = vgi_rpc_blocking::Server::new(service).budget(vgi_rpc_memory::default_budget());
+        let server = vgi_rpc_blocking::BlockingServer::new(service).budget(vgi_rpc_memory::default_budget());
         Self { server, access_log: None }
     }
 
@@ -93,7 +93,7 @@ impl Server {
         self.serve(reader, writer)
     }
 
-    /// Serves one connection, as [`vgi_rpc_blocking::Server::serve`] does.
+    /// Serves one connection, as [`vgi_rpc_blocking::BlockingServer::serve`] does.
     ///
     /// # Errors
     /// As there.

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
-use vgi_rpc_unix::Server;
+use vgi_rpc_unix::SocketServer;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let echo = |name: &str, parameter: &'static str, data_type: DataType| {
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         echo("echo_bytes", "data", DataType::Binary),
     ]);
     let service = Arc::new(Service::builder("0123456789ab").protocol(protocol).build()?);
-    let server = Server::new(service).end_on_signals(true).max_connections(0);
+    let server = SocketServer::new(service).end_on_signals(true).max_connections(0);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let bound = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         #[cfg(unix)]

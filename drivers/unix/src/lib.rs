@@ -6,13 +6,13 @@
 //! ```
 //! use std::sync::Arc;
 //! use vgi_rpc_protocol::service::{Method, Protocol, Service};
-//! use vgi_rpc_unix::{Address, Remote, Server, connect_tcp};
+//! use vgi_rpc_unix::{Address, Remote, SocketServer, connect_tcp};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let answer = Method::new("answer").returns(arrow_schema::DataType::Int64).unary(|_, _| Ok(42_i64));
 //! let service = Service::builder("a1b2c3d4e5f6").protocol(Protocol::new("demo.Deep.v1").method(answer)).build()?;
 //!
-//! let server = Server::new(Arc::new(service)).bind_tcp("0")?;
+//! let server = SocketServer::new(Arc::new(service)).bind_tcp("0")?;
 //! let handle = server.handle();
 //! let Address::Tcp(address) = server.address().clone() else { unreachable!() };
 //! let thread = std::thread::spawn(|| server.run());
@@ -46,7 +46,7 @@ mod server;
 #[cfg(unix)]
 pub use client::connect_unix;
 pub use client::{ConnectOptions, connect_tcp};
-pub use server::{Bound, Server, ServerError};
+pub use server::{BoundSocketServer, SocketServer, SocketServerError};
 pub use vgi_rpc_client::{
     CallError, CallShape, Client, Method, Remote, RetryPolicy, ServerGone, Stream, Timeouts, Transport,
     TransportError, WrongKind,

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use vgi_rpc_protocol::client::Event;
-use vgi_rpc_unix::Server;
+use vgi_rpc_unix::SocketServer;
 
 /// Short enough to be waited for.
 const TIMEOUT: Duration = Duration::from_millis(300);
 
-fn impatient(server: Server) -> Server {
+fn impatient(server: SocketServer) -> SocketServer {
     server.message_timeout(Some(TIMEOUT))
 }
 

@@ -14,10 +14,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::MethodKind;
-use vgi_rpc_unix::{Address, CallError, ConnectOptions, Server};
+use vgi_rpc_unix::{Address, CallError, ConnectOptions, SocketServer};
 
 fn both(test: impl Fn(&Running)) {
-    let server = Server::new(service(&Gate::default()));
+    let server = SocketServer::new(service(&Gate::default()));
     test(&Running::unix(&server));
     test(&Running::tcp(&server));
 }
@@ -135,7 +135,7 @@ fn many_connections_call_at_the_same_time() {
 
 #[test]
 fn requests_sent_ahead_are_answered_in_order() {
-    let server = Running::unix(&Server::new(service(&Gate::default())));
+    let server = Running::unix(&SocketServer::new(service(&Gate::default())));
     let mut socket = server.raw();
     let one = echo_request(10);
     socket.write_all(&one).unwrap();
@@ -156,7 +156,7 @@ fn requests_sent_ahead_are_answered_in_order() {
 #[test]
 fn handlers_that_wait_delay_no_other_connection() {
     let gate = Gate::default();
-    let server = Running::unix(&Server::new(service(&gate)));
+    let server = Running::unix(&SocketServer::new(service(&gate)));
     thread::scope(|scope| {
         for _ in 0..10 {
             scope.spawn(|| call(&mut server.connect(), "wait").unwrap());
@@ -176,7 +176,7 @@ fn handlers_that_wait_delay_no_other_connection() {
 #[test]
 fn when_every_thread_is_in_a_handler_the_rest_goes_on() {
     let gate = Gate::default();
-    let server = Running::unix(&Server::new(service(&gate)).threads(2));
+    let server = Running::unix(&SocketServer::new(service(&gate)).threads(2));
     // A slow reader whose answer is under way when the threads are taken.
     let mut reader = server.raw();
     let request = echo_request(8 << 20);
@@ -205,7 +205,7 @@ fn when_every_thread_is_in_a_handler_the_rest_goes_on() {
 
 #[test]
 fn slow_handlers_run_side_by_side() {
-    let server = Running::unix(&Server::new(service(&Gate::default())));
+    let server = Running::unix(&SocketServer::new(service(&Gate::default())));
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -220,7 +220,7 @@ fn slow_handlers_run_side_by_side() {
 
 #[test]
 fn a_slow_reader_stalls_itself_only_and_is_given_up() {
-    let server = Server::new(service(&Gate::default())).write_timeout(Some(Duration::from_millis(300)));
+    let server = SocketServer::new(service(&Gate::default())).write_timeout(Some(Duration::from_millis(300)));
     let server = Running::unix(&server);
     let mut socket = server.raw();
     socket.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -249,7 +249,7 @@ fn a_slow_reader_stalls_itself_only_and_is_given_up() {
 
 #[test]
 fn a_stalled_request_is_given_up_and_a_thinking_client_is_not() {
-    let server = Server::new(service(&Gate::default()))
+    let server = SocketServer::new(service(&Gate::default()))
         .message_timeout(Some(Duration::from_millis(200)))
         .request_timeout(Some(Duration::from_millis(700)));
     let server = Running::unix(&server);
@@ -294,7 +294,7 @@ fn a_stalled_request_is_given_up_and_a_thinking_client_is_not() {
 #[test]
 fn clients_do_not_wait_longer_than_asked() {
     let gate = Gate::default();
-    let server = Running::unix(&Server::new(service(&gate)));
+    let server = Running::unix(&SocketServer::new(service(&gate)));
     let patience = [
         ConnectOptions::default().read_timeout(Duration::from_millis(100)),
         ConnectOptions::default().call_timeout(Duration::from_millis(100)),

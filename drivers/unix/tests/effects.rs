@@ -139,7 +139,7 @@ fn a_call_that_waits_too_long_is_answered_and_logged() {
         let gate = Gate::default();
         let log = Some(socket_path().with_extension("log"));
         let timeout = Some(Duration::from_millis(200));
-        let set = |server: vgi_rpc_unix::Server| server.waiting_timeout(timeout);
+        let set = |server: vgi_rpc_unix::SocketServer| server.waiting_timeout(timeout);
         let served = Served::with(carrier, &asking(), performer(&gate), log, set);
         let mut waiting = served.connect();
         waiting.unary("gated", &nothing());

@@ -6,7 +6,7 @@ use std::io;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{CommandError, ConnectionError};
 use vgi_rpc_reactor::BindError;
-use vgi_rpc_unix::{CallError, ServerError, SocketFileError, TransportError};
+use vgi_rpc_unix::{CallError, SocketFileError, SocketServerError, TransportError};
 
 fn cause() -> io::Error {
     io::Error::other("the cause\u{1b}[2J")
@@ -24,10 +24,10 @@ fn an_error_and_its_sources_say_each_thing_once() {
         Box::new(file()),
         Box::new(BindError::from(file())),
         Box::new(bind()),
-        Box::new(ServerError::from(bind())),
-        Box::new(ServerError::from(BindError::from(file()))),
-        Box::new(ServerError::Start(rpc())),
-        Box::new(ServerError::from(io::Error::other("the cause"))),
+        Box::new(SocketServerError::from(bind())),
+        Box::new(SocketServerError::from(BindError::from(file()))),
+        Box::new(SocketServerError::Start(rpc())),
+        Box::new(SocketServerError::from(io::Error::other("the cause"))),
         Box::new(CallError::from(rpc())),
         Box::new(CallError::from(TransportError::new(cause()))),
         Box::new(CallError::Unusable { reason: CallError::from(rpc()).to_string() }),

@@ -18,7 +18,7 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::server::{Config, Connection, Event, InputStream};
 use vgi_rpc_protocol::service::{Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_unix::{Address, CallError, Client, ConnectOptions, Remote, Server};
+use vgi_rpc_unix::{Address, CallError, Client, ConnectOptions, Remote, SocketServer};
 
 fn config() -> Config {
     Config {
@@ -55,7 +55,7 @@ fn counting_server() -> (Running, Arc<AtomicUsize>) {
         Ok(())
     }));
     let service = Service::builder("kinds0000000").protocol(titled).protocol(plain).build().unwrap();
-    (Running::unix(&Server::new(Arc::new(service))), calls)
+    (Running::unix(&SocketServer::new(Arc::new(service))), calls)
 }
 
 fn wrong(result: Result<impl std::fmt::Debug, CallError>) -> WrongKind {
@@ -71,7 +71,7 @@ fn number(batch: &RecordBatch) -> i64 {
 
 #[test]
 fn a_call_of_the_wrong_kind_is_an_error_that_says_so() {
-    let server = Running::unix(&Server::new(service(&Gate::default())));
+    let server = Running::unix(&SocketServer::new(service(&Gate::default())));
     let mut client = server.connect();
     let to = row("to", Arc::new(Int64Array::from(vec![3])));
     let remote = remote();
@@ -263,8 +263,8 @@ fn bytes_that_come_while_no_call_is_open_are_not_the_next_answer() {
 
 #[test]
 fn the_longest_timeouts_are_timeouts_like_any_other() {
-    let server = Running::unix(&Server::new(service(&Gate::default())));
-    let tcp = Running::tcp(&Server::new(service(&Gate::default())));
+    let server = Running::unix(&SocketServer::new(service(&Gate::default())));
+    let tcp = Running::tcp(&SocketServer::new(service(&Gate::default())));
     for timeout in
         [Duration::MAX, Duration::from_secs(u64::MAX >> 1), Duration::ZERO + Duration::from_secs(1)]
     {

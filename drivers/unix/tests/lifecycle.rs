@@ -11,10 +11,10 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::{Duration, Instant};
-use vgi_rpc_unix::{Address, CallError, Ended, Server, ServerError, ServerGone, SocketFileError};
+use vgi_rpc_unix::{Address, CallError, Ended, ServerGone, SocketFileError, SocketServer, SocketServerError};
 
-fn server() -> Server {
-    Server::new(service(&Gate::default()))
+fn server() -> SocketServer {
+    SocketServer::new(service(&Gate::default()))
 }
 
 #[test]
@@ -54,25 +54,31 @@ fn a_stale_socket_is_replaced_and_anything_else_is_refused() {
     assert!(fs::symlink_metadata(&path).unwrap().file_type().is_socket());
     let bound = server().bind_unix(&path).unwrap();
     let taken = server().bind_unix(&path);
-    assert!(matches!(taken, Err(ServerError::SocketFile(SocketFileError::InUse(_)))), "{taken:?}");
+    assert!(matches!(taken, Err(SocketServerError::SocketFile(SocketFileError::InUse(_)))), "{taken:?}");
     drop(bound);
 
     fs::write(&path, "precious").unwrap();
     let refused = server().bind_unix(&path);
-    assert!(matches!(refused, Err(ServerError::SocketFile(SocketFileError::NotASocket(_)))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SocketServerError::SocketFile(SocketFileError::NotASocket(_)))),
+        "{refused:?}"
+    );
     assert_eq!(fs::read(&path).unwrap(), b"precious");
     fs::remove_file(&path).unwrap();
 
     let target = socket_path();
     std::os::unix::fs::symlink(&target, &path).unwrap();
     let refused = server().bind_unix(&path);
-    assert!(matches!(refused, Err(ServerError::SocketFile(SocketFileError::NotASocket(_)))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SocketServerError::SocketFile(SocketFileError::NotASocket(_)))),
+        "{refused:?}"
+    );
     fs::remove_file(&path).unwrap();
 
     let absent = server().bind_unix("/nonexistent/folder/socket");
-    assert!(matches!(absent, Err(ServerError::SocketFile(SocketFileError::Io { .. }))), "{absent:?}");
+    assert!(matches!(absent, Err(SocketServerError::SocketFile(SocketFileError::Io { .. }))), "{absent:?}");
     let long = server().bind_unix(format!("/tmp/{}", "long".repeat(100)));
-    assert!(matches!(long, Err(ServerError::SocketFile(SocketFileError::Io { .. }))), "{long:?}");
+    assert!(matches!(long, Err(SocketServerError::SocketFile(SocketFileError::Io { .. }))), "{long:?}");
 }
 
 #[test]
@@ -83,9 +89,9 @@ fn tcp_addresses_are_resolved_and_reported() {
         let text = bound.address().to_string();
         assert!(text.starts_with("TCP:127.0.0.1:") || text.starts_with("TCP:::1:"), "{text}");
         let Address::Tcp(taken) = running.address else { panic!() };
-        assert!(matches!(server().bind_tcp(&taken.to_string()), Err(ServerError::Bind { .. })));
+        assert!(matches!(server().bind_tcp(&taken.to_string()), Err(SocketServerError::Bind { .. })));
     }
-    assert!(matches!(server().bind_tcp("no port"), Err(ServerError::Bind { .. })));
+    assert!(matches!(server().bind_tcp("no port"), Err(SocketServerError::Bind { .. })));
 }
 
 #[test]
@@ -193,7 +199,7 @@ fn an_idle_server_ends_only_without_connections() {
 #[test]
 fn a_drain_lets_calls_end_and_closes_the_rest() {
     let gate = Gate::default();
-    let running = Running::unix(&Server::new(service(&gate)));
+    let running = Running::unix(&SocketServer::new(service(&gate)));
     let mut idle = running.connect();
     greet(&mut idle, "idle").unwrap();
     let mut busy = running.connect();
@@ -213,7 +219,7 @@ fn a_drain_lets_calls_end_and_closes_the_rest() {
 #[test]
 fn a_drain_ends_at_its_deadline() {
     let gate = Gate::default();
-    let running = Running::unix(&Server::new(service(&gate)));
+    let running = Running::unix(&SocketServer::new(service(&gate)));
     let mut busy = running.connect();
     let call = thread::spawn(move || call(&mut busy, "wait").map(drop));
     gate.wait_for(1);
@@ -226,7 +232,7 @@ fn a_drain_ends_at_its_deadline() {
 #[test]
 fn a_stop_waits_for_no_handler() {
     let gate = Gate::default();
-    let running = Running::unix(&Server::new(service(&gate)));
+    let running = Running::unix(&SocketServer::new(service(&gate)));
     let mut busy = running.connect();
     let call = thread::spawn(move || call(&mut busy, "wait").map(drop));
     gate.wait_for(1);
@@ -241,7 +247,7 @@ fn a_stop_waits_for_no_handler() {
 #[test]
 fn a_signal_ends_at_once_and_removes_the_file() {
     let gate = Gate::default();
-    let running = Running::unix(&Server::new(service(&gate)).threads(1).end_on_signals(true));
+    let running = Running::unix(&SocketServer::new(service(&gate)).threads(1).end_on_signals(true));
     let path = running.path();
     let mut busy = running.connect();
     let call = thread::spawn(move || call(&mut busy, "wait").map(drop));
@@ -260,7 +266,7 @@ fn a_signal_ends_at_once_and_removes_the_file() {
 fn a_connect_times_out_when_nobody_accepts() {
     let path = socket_path();
     let bound = server().bind_unix(&path).unwrap();
-    // Bound but not run: connections wait in the backlog.
+    // BoundSocketServer but not run: connections wait in the backlog.
     let options = vgi_rpc_unix::ConnectOptions::default().read_timeout(Duration::from_millis(100));
     let mut client = options.unix(&path).unwrap();
     match greet(&mut client, "nobody") {
@@ -297,6 +303,6 @@ fn start_up_work_that_fails_is_an_error() {
         .method(Method::new("nothing").unary(|_, _| Ok(())))
         .on_serve_start(|_| Err(RpcError::runtime_error("as asked")));
     let service = Service::builder("unix00000000").protocol(protocol).build().unwrap();
-    let bound = Server::new(service.into()).bind_unix(socket_path()).unwrap();
-    assert!(matches!(bound.run(), Err(ServerError::Start(_))));
+    let bound = SocketServer::new(service.into()).bind_unix(socket_path()).unwrap();
+    assert!(matches!(bound.run(), Err(SocketServerError::Start(_))));
 }

@@ -10,10 +10,10 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::thread;
-use vgi_rpc_unix::{Bound, Client, Server, ServerError, SocketFileError};
+use vgi_rpc_unix::{BoundSocketServer, Client, SocketFileError, SocketServer, SocketServerError};
 
-fn server() -> Server {
-    Server::new(service(&Gate::default()))
+fn server() -> SocketServer {
+    SocketServer::new(service(&Gate::default()))
 }
 
 /// Leaves a socket at the path that no server listens on.
@@ -26,8 +26,8 @@ fn lock_file(path: &Path) -> PathBuf {
     PathBuf::from(format!("{}.owner", path.display()))
 }
 
-fn is_in_use(bound: &Result<Bound, ServerError>) -> bool {
-    matches!(bound, Err(ServerError::SocketFile(SocketFileError::InUse(_))))
+fn is_in_use(bound: &Result<BoundSocketServer, SocketServerError>) -> bool {
+    matches!(bound, Err(SocketServerError::SocketFile(SocketFileError::InUse(_))))
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_lock_of_a_launcher_is_not_the_servers() {
 fn a_lock_file_that_cannot_be_had_is_named() {
     let path = socket_path();
     let refused = |what: &str| match server().bind_unix(&path) {
-        Err(ServerError::SocketFile(SocketFileError::Io { path: named, .. })) => {
+        Err(SocketServerError::SocketFile(SocketFileError::Io { path: named, .. })) => {
             assert_eq!(named, lock_file(&path), "{what}");
         }
         other => panic!("{what}: {other:?}"),

@@ -18,7 +18,7 @@ use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::{CallContext, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
-use vgi_rpc_unix::{CallError, Client, Server, Transport};
+use vgi_rpc_unix::{CallError, Client, SocketServer, Transport};
 
 /// Turns that ran, and streams that were cancelled.
 #[derive(Default)]
@@ -100,13 +100,13 @@ impl Transport for Pipes {
 fn on_every_carrier(first: usize, test: impl Fn(Client, usize)) {
     let service = service();
     let ((their_input, input), (output, their_output)) = (io::pipe().unwrap(), io::pipe().unwrap());
-    let server = vgi_rpc_stdio::Server::new(service.clone());
+    let server = vgi_rpc_stdio::StdioServer::new(service.clone());
     let served = thread::spawn(move || server.serve(their_input, their_output));
     test(Client::new(Pipes(Some(input), output), Limits::default()), first);
     served.join().unwrap().unwrap();
-    let running = Running::unix(&Server::new(service.clone()));
+    let running = Running::unix(&SocketServer::new(service.clone()));
     test(running.connect(), first + 1);
-    let running = Running::tcp(&Server::new(service));
+    let running = Running::tcp(&SocketServer::new(service));
     test(running.connect(), first + 1);
 }
 

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use vgi_rpc_protocol::memory::Budget;
-use vgi_rpc_unix::Server;
+use vgi_rpc_unix::SocketServer;
 
 /// The highest number of an open descriptor.
 fn highest_descriptor() -> u64 {
@@ -51,7 +51,7 @@ fn descriptors_and_threads_come_back() {
     until("an earlier test's threads are gone", || workers() == 0);
     let before = descriptors();
     for round in 0..3 {
-        let running = Running::unix(&Server::new(service(&gate)));
+        let running = Running::unix(&SocketServer::new(service(&gate)));
         let request = echo_request(100_000);
         for number in 0..200 {
             let mut client = running.connect();
@@ -79,7 +79,7 @@ fn two_thousand_idle_connections_take_few_threads_and_little_memory() {
     let limit = getrlimit(Resource::Nofile);
     let enough = Rlimit { current: limit.maximum, maximum: limit.maximum };
     setrlimit(Resource::Nofile, enough).unwrap();
-    let server = Server::new(service(&Gate::default())).max_connections(0);
+    let server = SocketServer::new(service(&Gate::default())).max_connections(0);
     let running = Running::unix(&server);
     greet(&mut running.connect(), "warm").unwrap();
     let request = echo_request(1000);
@@ -109,7 +109,7 @@ fn memory_held_on_one_server_is_taken_back_for_another_at_once() {
     let _turn = alone();
     const BUDGET: usize = 8 << 20;
     let budget = Budget::new(BUDGET);
-    let server = Server::new(service(&Gate::default())).budget(budget.clone());
+    let server = SocketServer::new(service(&Gate::default())).budget(budget.clone());
     let (idle, busy) = (Running::unix(&server), Running::unix(&server));
     let mut caller = busy.connect();
     greet(&mut caller, "before").unwrap();
@@ -131,7 +131,7 @@ fn memory_held_on_one_server_is_taken_back_for_another_at_once() {
 #[test]
 fn accepting_goes_on_after_descriptors_ran_out() {
     let _turn = alone();
-    let running = Running::unix(&Server::new(service(&Gate::default())).max_connections(0));
+    let running = Running::unix(&SocketServer::new(service(&Gate::default())).max_connections(0));
     let mut client = running.connect();
     greet(&mut client, "before").unwrap();
     let flags = rustix::net::SocketFlags::CLOEXEC;
@@ -154,7 +154,7 @@ fn accepting_goes_on_after_descriptors_ran_out() {
 #[test]
 fn when_descriptors_run_out_a_silent_connection_gives_way() {
     let _turn = alone();
-    let running = Running::unix(&Server::new(service(&Gate::default())));
+    let running = Running::unix(&SocketServer::new(service(&Gate::default())));
     let mut client = running.connect();
     greet(&mut client, "before").unwrap();
     let mut silent = running.raw();

@@ -8,10 +8,10 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
-use vgi_rpc_unix::{Client, ConnectOptions, Server};
+use vgi_rpc_unix::{Client, ConnectOptions, SocketServer};
 
-fn server() -> Server {
-    Server::new(service(&Gate::default()))
+fn server() -> SocketServer {
+    SocketServer::new(service(&Gate::default()))
 }
 
 fn is_open(socket: &mut UnixStream) -> bool {
@@ -25,7 +25,7 @@ fn is_open(socket: &mut UnixStream) -> bool {
 fn more_callers_than_sixty_four_are_at_work_at_a_time() {
     const CALLERS: usize = 100;
     let gate = Gate::default();
-    let running = Running::unix(&Server::new(service(&gate)));
+    let running = Running::unix(&SocketServer::new(service(&gate)));
     let mut clients: Vec<Client> = (0..CALLERS).map(|_| running.connect()).collect();
     thread::scope(|scope| {
         clients.iter_mut().for_each(|client| {

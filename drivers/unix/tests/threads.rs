@@ -7,7 +7,7 @@ use common::process::{Process, end_with_parent, task, tell};
 use common::*;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::thread;
-use vgi_rpc_unix::Server;
+use vgi_rpc_unix::SocketServer;
 
 /// Leaves this process too little room for the stack of another thread. Unlike a limit of processes it holds for
 /// privileged users too.
@@ -33,7 +33,7 @@ fn bind_without_threads() {
         return;
     }
     end_with_parent();
-    let server = Server::new(service(&Gate::default()));
+    let server = SocketServer::new(service(&Gate::default()));
     let path = socket_path();
     refuse_threads();
     let refused = server.bind_unix(&path);
@@ -55,7 +55,7 @@ fn serve_without_threads() {
     }
     end_with_parent();
     let gate = Gate::default();
-    let running = Running::unix(&Server::new(service(&gate)));
+    let running = Running::unix(&SocketServer::new(service(&gate)));
     let mut others: Vec<_> = (0..4).map(|_| running.connect()).collect();
     others.iter_mut().for_each(|client| drop(greet(client, "before").unwrap()));
     let mut busy = running.connect();

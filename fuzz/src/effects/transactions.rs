@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 use vgi_rpc_protocol::http::headers::{ARROW_STREAM, REQUEST_ID, SESSION};
-use vgi_rpc_protocol::http::{Answer, Arrival, Body, Done, Endpoint, Next, Transaction, Work};
+use vgi_rpc_protocol::http::{RequestAnswer, RequestOrigin, Body, RequestDone, Endpoint, RequestStep, Transaction, RequestWork};
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::Service;
 use vgi_rpc_protocol::wire::keys;
@@ -32,7 +32,7 @@ pub struct Transactions {
     begun: usize,
     running: Vec<Running>,
     /// Work of transactions that are gone or have given it up.
-    orphans: Vec<Work>,
+    orphans: Vec<RequestWork>,
     /// Of transactions that are gone.
     accounts: Vec<Account>,
     tokens: Tokens,
@@ -47,8 +47,8 @@ struct Running {
     body: Bytes,
     /// The body was given since it was last needed.
     has_body: bool,
-    work: Option<Work>,
-    done: Option<Done>,
+    work: Option<RequestWork>,
+    done: Option<RequestDone>,
     effects: EffectsOut,
     woken: Arc<Woken>,
     /// Something has come since the last poll.
@@ -127,7 +127,7 @@ impl Transactions {
         let (head, body) = request.into_parts();
         let account = self.budget.account();
         let remote_address = Some("192.0.2.7:4711".into());
-        let arrival = Arrival { now: self.now, remote_address, account: account.clone() };
+        let arrival = RequestOrigin { now: self.now, remote_address, account: account.clone() };
         self.running.push(Running {
             id,
             transaction: self.endpoint.begin(head, arrival),
@@ -153,7 +153,7 @@ impl Transactions {
         }
     }
 
-    fn answered(&mut self, index: usize, answer: Answer) {
+    fn answered(&mut self, index: usize, answer: RequestAnswer) {
         let running = &mut self.running[index];
         assert!(!running.has_answered, "a request is answered once");
         running.has_answered = true;
@@ -253,27 +253,27 @@ impl Transactions {
 }
 
 impl Running {
-    fn poll(&mut self, now: Duration) -> Option<Answer> {
+    fn poll(&mut self, now: Duration) -> Option<RequestAnswer> {
         self.is_due = false;
         self.woken.0.store(false, Ordering::Relaxed);
         let waker = Waker::from(self.woken.clone());
         let next = self.transaction.poll(now, &waker);
         self.effects.take_up(|| self.transaction.poll_effect());
         match next {
-            Next::NeedBody => self.has_body = false,
-            Next::Work(work) => {
+            RequestStep::NeedBody => self.has_body = false,
+            RequestStep::Work(work) => {
                 let is_first = self.work.is_none() && self.done.is_none();
                 assert!(is_first && !self.has_answered, "one piece of work is out at a time");
                 self.work = Some(work);
             }
-            Next::Waiting => {
+            RequestStep::Waiting => {
                 // What stands in a queue is found out at the end: nothing but a wake-up makes it go on then.
                 let is_queued = format!("{:?}", self.transaction).contains("waiting for the session");
                 let is_out = self.work.is_some() || self.done.is_some() || !self.effects.is_empty();
                 assert!(is_queued || is_out, "{:?} waits for nothing", self.transaction);
             }
-            Next::Answer(answer) => return Some(answer),
-            Next::Over => assert!(self.has_answered, "a request is over once it is answered"),
+            RequestStep::Answer(answer) => return Some(answer),
+            RequestStep::Over => assert!(self.has_answered, "a request is over once it is answered"),
         }
         None
     }

@@ -36,7 +36,7 @@ macro_rules! inputs {
 }
 
 inputs!(true: client::Connection, Responder, Reader);
-inputs!(false: http1::client::Connection, http1::server::Connection);
+inputs!(false: http1::client::ClientCodec, http1::server::ServerCodec);
 
 /// How bytes are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

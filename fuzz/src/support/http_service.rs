@@ -22,7 +22,7 @@ use vgi_rpc_protocol::http::cors::{Cors, Origins};
 use vgi_rpc_protocol::http::headers::{self, ARROW_STREAM};
 use vgi_rpc_protocol::http::proof::{Gate, GateConfig, Mode, Secret, Secrets};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
-use vgi_rpc_protocol::http::{Answer, Arrival, Body, Endpoint, Sticky};
+use vgi_rpc_protocol::http::{Body, Endpoint, RequestAnswer, RequestOrigin, Sticky};
 use vgi_rpc_protocol::ipc::{BatchEncoder, EncodedSchema, Metadata, Outbox};
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
@@ -146,10 +146,11 @@ impl Answered {
 /// Has an endpoint answer a request, as a driver does, and checks the answer.
 pub fn send(endpoint: &Arc<Endpoint>, request: Request<Bytes>) -> Answered {
     let (head, body) = request.into_parts();
-    let arrival = Arrival { now: NOW, remote_address: Some("192.0.2.7:4711".into()), ..Arrival::default() };
+    let arrival =
+        RequestOrigin { now: NOW, remote_address: Some("192.0.2.7:4711".into()), ..RequestOrigin::default() };
     let body = |most| if body.len() as u64 > most { Body::TooLarge } else { Body::Whole(body) };
     let answer = run_inline(endpoint.begin(head, arrival), body, &|| NOW, perform);
-    let Answer { response, record, .. } = answer.expect("an answer");
+    let RequestAnswer { response, record, .. } = answer.expect("an answer");
     if let Some(record) = record {
         let line = access_log::line(&record, Duration::ZERO, 0);
         let parsed: serde_json::Value = serde_json::from_str(&line).expect("a line is JSON");

@@ -2,7 +2,7 @@
 
 use super::columns::expect_columns;
 use super::event::{Call, CallKind, Event};
-use super::state::{Arrival, Input, State, Told};
+use super::state::{Input, Received, Report, State};
 use crate::ipc::{BatchEncoder, EncodedSchema, Item, MessageError, Metadata, Outbox, ReadError, Reader};
 use crate::memory::Account;
 use crate::wire::classify::{BatchKind, classify};
@@ -248,7 +248,7 @@ impl Connection {
                         MessageError::OverBudget(error) => error.into(),
                         error => RpcError::new("ProtocolError", error.to_string()),
                     };
-                    if let Some(event) = self.fail(Arrival::Unacceptable, error) {
+                    if let Some(event) = self.fail(Received::Unacceptable, error) {
                         return Ok(Next::Event(event));
                     }
                 }
@@ -290,7 +290,7 @@ impl Connection {
         let (batch, metadata) = match item {
             Item::Schema(schema) => {
                 if schema.schema().fields().is_empty() {
-                    self.arrive(Arrival::EmptySchema);
+                    self.arrive(Received::EmptySchema);
                 }
                 return Ok(None);
             }
@@ -304,7 +304,7 @@ impl Connection {
             BatchKind::Error => {
                 // The rest of the stream that says so is passed over.
                 self.reader.skip_stream();
-                return Ok(self.fail(Arrival::Error, RpcError::from_metadata(&metadata)));
+                return Ok(self.fail(Received::Error, RpcError::from_metadata(&metadata)));
             }
             _ => {}
         }
@@ -317,17 +317,17 @@ impl Connection {
         let is_data = kind == BatchKind::Data && batch.num_columns() > 0;
         if self.state == State::Result && is_data && batch.num_rows() != 1 {
             let text = format!("expected a result of one row, got {}", batch.num_rows());
-            return Ok(self.fail(Arrival::Unacceptable, RpcError::new("ProtocolError", text)));
+            return Ok(self.fail(Received::Unacceptable, RpcError::new("ProtocolError", text)));
         }
-        Ok(match self.arrive(Arrival::Batch) {
-            Told::Output => Some(Event::Output(batch, metadata)),
-            Told::Header => Some(Event::Header(batch, metadata)),
+        Ok(match self.arrive(Received::Batch) {
+            Report::Output => Some(Event::Output(batch, metadata)),
+            Report::Header => Some(Event::Header(batch, metadata)),
             _ => None,
         })
     }
 
     /// Has the state follow what came, and says what the caller is told.
-    fn arrive(&mut self, arrival: Arrival) -> Told {
+    fn arrive(&mut self, arrival: Received) -> Report {
         let (state, told) = self.state.after(arrival);
         self.enter(state);
         told
@@ -344,17 +344,17 @@ impl Connection {
         }
     }
 
-    fn fail(&mut self, arrival: Arrival, error: RpcError) -> Option<Event> {
-        (self.arrive(arrival) == Told::Failure).then_some(Event::Failed(error))
+    fn fail(&mut self, arrival: Received, error: RpcError) -> Option<Event> {
+        (self.arrive(arrival) == Report::Failure).then_some(Event::Failed(error))
     }
 
     fn stream_ended(&mut self) -> Option<Event> {
-        match self.arrive(Arrival::End) {
-            Told::Missing(what) => {
+        match self.arrive(Received::End) {
+            Report::Missing(what) => {
                 let error = format!("expected the response stream to carry {what}, got its end");
                 Some(Event::Failed(RpcError::new("ProtocolError", error)))
             }
-            Told::Finished => Some(Event::Finished),
+            Report::Finished => Some(Event::Finished),
             _ => None,
         }
     }

@@ -37,7 +37,7 @@ pub(super) enum Input {
 
 /// Something that comes from the server. Logs are not among it: they change nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(super) enum Received {
     /// The schema without columns.
     EmptySchema,
     /// Any batch that is no error.
@@ -52,7 +52,7 @@ pub(super) enum Arrival {
 
 /// What the caller is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Report {
     Nothing,
     Output,
     Header,
@@ -65,46 +65,48 @@ pub(super) enum Told {
 
 impl State {
     /// What becomes of a call, and what the caller is told.
-    pub(super) const fn after(self, arrival: Arrival) -> (Self, Told) {
-        use Arrival::{Batch, EmptySchema, End, Error, Unacceptable};
+    pub(super) const fn after(self, arrival: Received) -> (Self, Report) {
+        use Received::{Batch, EmptySchema, End, Error, Unacceptable};
         use State::{Failed, Header, HeaderCame, Idle, Outputs, PassOver, Result, ResultCame};
         match (self, arrival) {
-            (Result, Batch) => (ResultCame, Told::Output),
-            (Result, End) => (Failed, Told::Missing("a result")),
-            (ResultCame, End) => (Idle, Told::Finished),
+            (Result, Batch) => (ResultCame, Report::Output),
+            (Result, End) => (Failed, Report::Missing("a result")),
+            (ResultCame, End) => (Idle, Report::Finished),
 
             // Errors come on the empty schema where a header was due, and no stream of outputs follows.
-            (Header(input), EmptySchema) => (Outputs(input), Told::Nothing),
-            (Header(input), Batch) => (HeaderCame(input), Told::Header),
-            (Header(_), End) => (Failed, Told::Missing("a header")),
-            (HeaderCame(input), End) => (Outputs(input), Told::Nothing),
+            (Header(input), EmptySchema) => (Outputs(input), Report::Nothing),
+            (Header(input), Batch) => (HeaderCame(input), Report::Header),
+            (Header(_), End) => (Failed, Report::Missing("a header")),
+            (HeaderCame(input), End) => (Outputs(input), Report::Nothing),
 
-            (Outputs(input), Batch) => (Outputs(input.answered()), Told::Output),
-            (Outputs(_), End) => (Idle, Told::Finished),
+            (Outputs(input), Batch) => (Outputs(input.answered()), Report::Output),
+            (Outputs(_), End) => (Idle, Report::Finished),
 
             (Result | ResultCame | Outputs(_), Unacceptable) => {
-                (PassOver { header: false, whole: true }, Told::Failure)
+                (PassOver { header: false, whole: true }, Report::Failure)
             }
             (Header(_) | HeaderCame(_), Unacceptable) => {
-                (PassOver { header: true, whole: true }, Told::Failure)
+                (PassOver { header: true, whole: true }, Report::Failure)
             }
             (Result | ResultCame | Header(_) | HeaderCame(_) | Outputs(_), Error) => {
-                (PassOver { header: false, whole: true }, Told::Failure)
+                (PassOver { header: false, whole: true }, Report::Failure)
             }
 
             (PassOver { header: true, whole }, EmptySchema) => {
-                (PassOver { header: false, whole }, Told::Nothing)
+                (PassOver { header: false, whole }, Report::Nothing)
             }
-            (PassOver { header: true, .. }, Batch) => (PassOver { header: true, whole: true }, Told::Nothing),
+            (PassOver { header: true, .. }, Batch) => {
+                (PassOver { header: true, whole: true }, Report::Nothing)
+            }
             (PassOver { header: true, whole: true }, End) => {
-                (PassOver { header: false, whole: false }, Told::Nothing)
+                (PassOver { header: false, whole: false }, Report::Nothing)
             }
             (PassOver { .. }, Error | Unacceptable) => {
-                (PassOver { header: false, whole: true }, Told::Nothing)
+                (PassOver { header: false, whole: true }, Report::Nothing)
             }
-            (PassOver { .. }, End) => (Idle, Told::Finished),
+            (PassOver { .. }, End) => (Idle, Report::Finished),
 
-            (state, _) => (state, Told::Nothing),
+            (state, _) => (state, Report::Nothing),
         }
     }
 
@@ -167,32 +169,34 @@ mod tests {
     use super::*;
 
     /// What the caller is told of these arrivals, and the state after them.
-    fn told(mut state: State, arrivals: &[Arrival]) -> (Vec<Told>, State) {
+    fn told(mut state: State, arrivals: &[Received]) -> (Vec<Report>, State) {
         let told = arrivals.iter().map(|arrival| {
             let (next, told) = state.after(*arrival);
             state = next;
             told
         });
-        (told.filter(|told| *told != Told::Nothing).collect(), state)
+        (told.filter(|told| *told != Report::Nothing).collect(), state)
     }
 
     #[test]
     fn every_call_ends_with_one_finish_whatever_comes_first() {
-        use Arrival::{Batch, EmptySchema, End, Error, Unacceptable};
+        use Received::{Batch, EmptySchema, End, Error, Unacceptable};
         let starts = [State::Result, State::Header(Input::Unopened), State::Outputs(Input::Open(2))];
         for start in starts.into_iter().flat_map(|state| [state, state.given_up()]) {
             for first in [EmptySchema, Batch, Error, Unacceptable, End] {
                 for second in [EmptySchema, Batch, Error, Unacceptable, End] {
                     // Two streams at most are to end still.
                     let (told, state) = told(start, &[first, second, End, End]);
-                    let finishes = told.iter().filter(|told| **told == Told::Finished).count();
+                    let finishes = told.iter().filter(|told| **told == Report::Finished).count();
                     let (ended, failed) = (state == State::Idle, state == State::Failed);
                     assert!(
                         ended && finishes == 1 || failed && finishes == 0,
                         "{start:?} {first:?} {second:?}: {told:?}"
                     );
                     assert!(
-                        told.iter().filter(|told| matches!(told, Told::Failure | Told::Missing(_))).count()
+                        told.iter()
+                            .filter(|told| matches!(told, Report::Failure | Report::Missing(_)))
+                            .count()
                             <= 1
                     );
                 }
@@ -202,7 +206,7 @@ mod tests {
 
     #[test]
     fn nothing_but_the_end_is_told_of_a_call_that_was_given_up() {
-        use Arrival::{Batch, EmptySchema, End, Error, Unacceptable};
+        use Received::{Batch, EmptySchema, End, Error, Unacceptable};
         for start in [
             State::Header(Input::Unopened),
             State::HeaderCame(Input::Open(1)),
@@ -210,16 +214,16 @@ mod tests {
         ] {
             for first in [EmptySchema, Batch, Error, Unacceptable, End] {
                 let (told, state) = told(start.given_up(), &[first, End, End]);
-                assert_eq!((told, state), (vec![Told::Finished], State::Idle), "{start:?} {first:?}");
+                assert_eq!((told, state), (vec![Report::Finished], State::Idle), "{start:?} {first:?}");
             }
         }
     }
 
     #[test]
     fn a_stream_waits_for_its_caller_when_all_inputs_are_answered() {
-        let (_, state) = told(State::Outputs(Input::Open(2)), &[Arrival::Batch]);
+        let (_, state) = told(State::Outputs(Input::Open(2)), &[Received::Batch]);
         assert!(!state.waits_for_caller());
-        let (_, state) = told(state, &[Arrival::Batch]);
+        let (_, state) = told(state, &[Received::Batch]);
         assert!(state.waits_for_caller());
     }
 }

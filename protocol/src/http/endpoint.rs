@@ -6,11 +6,11 @@ use super::cors::Cors;
 use super::headers;
 use super::pages::Pages;
 use super::refusal::Refusal;
-use super::reply::Reply;
+use super::request_context::RequestContext;
+use super::response_draft::ResponseDraft;
 use super::sticky::Sessions;
 use super::token::{Binding, CallCache, KeyRing};
 use super::unauthorized::Refuser;
-use super::visit::Visit;
 use crate::ipc::{EncodedSchema, KnownSchemas};
 use crate::memory::{Account, OverBudget, Reservation};
 use crate::server::ResponseWriter;
@@ -110,7 +110,7 @@ pub(super) struct ResolvedCall {
 
 /// When and from where a request came.
 #[derive(Clone, Debug, Default)]
-pub struct Arrival {
+pub struct RequestOrigin {
     /// The time since the Unix epoch.
     pub now: Duration,
     /// The client's address, as `IP:PORT`.
@@ -213,11 +213,11 @@ impl Endpoint {
 /// Requests.
 impl Endpoint {
     /// What is known of a request from its head.
-    pub(super) fn visit(&self, head: Parts, arrival: Arrival) -> Visit {
-        let Arrival { now, remote_address, account } = arrival;
+    pub(super) fn request_context(&self, head: Parts, origin: RequestOrigin) -> RequestContext {
+        let RequestOrigin { now, remote_address, account } = origin;
         let mut peer = Peer::new(TransportKind::Http, self.service.server_id().clone());
         peer.remote_address = remote_address;
-        let mut visit = Visit {
+        let mut request = RequestContext {
             now,
             request_id: RequestId::default(),
             peer: Arc::new(peer),
@@ -228,38 +228,43 @@ impl Endpoint {
             account,
             head,
         };
-        visit.request_id = self.request_id(&visit);
-        visit
+        request.request_id = self.request_id(&request);
+        request
     }
 }
 
 /// Replies.
 impl Endpoint {
     /// Refuses a request: an Arrow stream with the error, under a status that says whose fault it is.
-    pub(super) fn refusal(&self, visit: &Visit, status: StatusCode, error: &RpcError) -> Reply {
-        let mut writer = self.writer(visit, "", "");
+    pub(super) fn refusal(
+        &self,
+        request: &RequestContext,
+        status: StatusCode,
+        error: &RpcError,
+    ) -> ResponseDraft {
+        let mut writer = self.writer(request, "", "");
         writer.error_stream(&EncodedSchema::empty(), error);
-        let reply = Reply::arrow(status, writer.take_segments());
+        let draft = ResponseDraft::arrow(status, writer.take_segments());
         match status {
             StatusCode::SERVICE_UNAVAILABLE => {
-                reply.with(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS))
+                draft.with(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS))
             }
-            _ => reply,
+            _ => draft,
         }
     }
 
     /// Refuses a request that the memory budget has no room for. No handler has run.
-    pub(super) fn over_budget(&self, visit: &Visit, error: OverBudget) -> Reply {
-        self.refusal(visit, StatusCode::SERVICE_UNAVAILABLE, &error.into())
+    pub(super) fn over_budget(&self, request: &RequestContext, error: OverBudget) -> ResponseDraft {
+        self.refusal(request, StatusCode::SERVICE_UNAVAILABLE, &error.into())
     }
 
     /// Tells of a failure as a call's own are told: by a body that says so.
-    pub(super) fn failure(&self, visit: &Visit, error: &RpcError) -> Reply {
-        self.refusal(visit, StatusCode::OK, error).failed()
+    pub(super) fn failure(&self, request: &RequestContext, error: &RpcError) -> ResponseDraft {
+        self.refusal(request, StatusCode::OK, error).failed()
     }
 
-    pub(super) fn too_large(&self, visit: &Visit) -> Reply {
-        self.refusal(visit, StatusCode::PAYLOAD_TOO_LARGE, &self.body_too_large())
+    pub(super) fn too_large(&self, request: &RequestContext) -> ResponseDraft {
+        self.refusal(request, StatusCode::PAYLOAD_TOO_LARGE, &self.body_too_large())
     }
 
     fn body_too_large(&self) -> RpcError {
@@ -267,16 +272,16 @@ impl Endpoint {
         RpcError::value_error(text).with_code(crate::wire::code::Code::ResourceExhausted)
     }
 
-    pub(super) fn writer(&self, visit: &Visit, protocol: &str, method: &str) -> ResponseWriter {
+    pub(super) fn writer(&self, request: &RequestContext, protocol: &str, method: &str) -> ResponseWriter {
         let kept = self.writers().pop();
         let mut writer = match kept {
-            Some(writer) => writer.with_account(&visit.account),
+            Some(writer) => writer.with_account(&request.account),
             None => {
                 let id = self.service.server_id().clone();
-                ResponseWriter::new(id, self.service.include_tracebacks(), &visit.account)
+                ResponseWriter::new(id, self.service.include_tracebacks(), &request.account)
             }
         };
-        writer.request_id.push_str(visit.request_id.as_str());
+        writer.request_id.push_str(request.request_id.as_str());
         writer.set_origin(protocol, method);
         writer
     }
@@ -301,9 +306,9 @@ impl Endpoint {
     }
 
     /// Undoes a body's content coding, within the limit that holds for decoded bodies too.
-    pub(super) fn decode(&self, visit: &Visit, body: Bytes) -> Result<Bytes, Refusal> {
-        let Some(coding) = visit.coding else { return Ok(body) };
-        let decoded = self.codecs.decode_into(coding, &body, self.max_body_bytes(), &visit.account);
+    pub(super) fn decode(&self, request: &RequestContext, body: Bytes) -> Result<Bytes, Refusal> {
+        let Some(coding) = request.coding else { return Ok(body) };
+        let decoded = self.codecs.decode_into(coding, &body, self.max_body_bytes(), &request.account);
         decoded.map_err(|error| match error {
             DecodeError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, self.body_too_large()),
             DecodeError::OverBudget(error) => (StatusCode::SERVICE_UNAVAILABLE, error.into()),
@@ -312,30 +317,34 @@ impl Endpoint {
     }
 
     /// Adds what every answer has, and applies the content coding that the client wants.
-    pub(super) fn finish(&self, visit: &Visit, mut reply: Reply) -> (Response<Vec<Bytes>>, Reservation) {
-        if self.settings.compress && reply.is_arrow() && reply.len() > 0 {
-            headers::vary(&mut reply.headers, &[&ACCEPT_ENCODING, &headers::ACCEPT_ENCODING]);
-            if let Some((coding, header)) = coding::choose(&visit.head.headers, Coding::ALL)
+    pub(super) fn finish(
+        &self,
+        request: &RequestContext,
+        mut draft: ResponseDraft,
+    ) -> (Response<Vec<Bytes>>, Reservation) {
+        if self.settings.compress && draft.is_arrow() && draft.len() > 0 {
+            headers::vary(&mut draft.headers, &[&ACCEPT_ENCODING, &headers::ACCEPT_ENCODING]);
+            if let Some((coding, header)) = coding::choose(&request.head.headers, Coding::ALL)
                 // A coded body takes no more than the body, and without room for it the body goes as it is.
-                && let Ok(_room) = visit.account.reserve_u64(reply.len())
-                && let Some(encoded) = self.codecs.encode(coding, &reply.body)
+                && let Ok(_room) = request.account.reserve_u64(draft.len())
+                && let Some(encoded) = self.codecs.encode(coding, &draft.body)
             {
                 // Shrinking cannot fail.
-                let _ = reply.memory.resize(encoded.len().min(reply.memory.bytes()));
-                reply.body = vec![encoded.into()];
-                reply.headers.insert(header, HeaderValue::from_static(coding.as_str()));
+                let _ = draft.memory.resize(encoded.len().min(draft.memory.bytes()));
+                draft.body = vec![encoded.into()];
+                draft.headers.insert(header, HeaderValue::from_static(coding.as_str()));
             }
         }
-        if let Ok(id) = HeaderValue::from_maybe_shared(visit.request_id.as_bytes().clone()) {
-            reply.headers.insert(headers::REQUEST_ID, id);
+        if let Ok(id) = HeaderValue::from_maybe_shared(request.request_id.as_bytes().clone()) {
+            draft.headers.insert(headers::REQUEST_ID, id);
         }
         for (name, value) in &self.capabilities {
-            reply.headers.insert(name.clone(), value.clone());
+            draft.headers.insert(name.clone(), value.clone());
         }
         if let Some(cors) = &self.settings.cors {
-            cors.expose(&visit.head.headers, &mut reply.headers);
+            cors.expose(&request.head.headers, &mut draft.headers);
         }
-        reply.into_response()
+        draft.into_response()
     }
 }
 
@@ -343,13 +352,13 @@ impl Endpoint {
 impl Endpoint {
     /// A response with nothing but a status.
     pub(super) fn bare(&self, status: StatusCode) -> Response<Vec<Bytes>> {
-        Reply::empty(status).into_response().0
+        ResponseDraft::empty(status).into_response().0
     }
 
     /// The client's correlation id, unless it is unreasonable; else a new one.
-    fn request_id(&self, visit: &Visit) -> RequestId {
+    fn request_id(&self, request: &RequestContext) -> RequestId {
         const LONGEST: usize = 256;
-        match visit.header(headers::REQUEST_ID) {
+        match request.header(headers::REQUEST_ID) {
             Some(id) if !id.is_empty() && id.len() <= LONGEST => RequestId::new(id),
             _ => {
                 let mut id = String::with_capacity(16);

@@ -15,7 +15,7 @@
 // | --- | --- |
 // | `endpoint`, `builder` | the endpoint, and setting one up |
 // | `transaction` | the machine of one request |
-// | `visit`, `reply`, `refusal` | what a request says, and what it is answered |
+// | `request_context`, `response_draft`, `refusal` | what a request says, and what it is answered |
 // | `routes` | what there is at which path |
 // | `token` | sealed state that travels with the client |
 // | `session`, `sticky` | sticky sessions |
@@ -36,15 +36,15 @@ pub mod headers;
 mod pages;
 pub mod proof;
 mod refusal;
-mod reply;
+mod request_context;
+mod response_draft;
 mod routes;
 mod session;
 pub mod sticky;
 pub mod token;
 mod transaction;
 pub mod unauthorized;
-mod visit;
 
 pub use builder::{EndpointBuilder, EndpointError, Sticky};
-pub use endpoint::{Arrival, Endpoint, Entropy};
-pub use transaction::{Answer, Body, Clock, Done, Next, Transaction, Work};
+pub use endpoint::{Endpoint, Entropy, RequestOrigin};
+pub use transaction::{Body, Clock, RequestAnswer, RequestDone, RequestStep, RequestWork, Transaction};

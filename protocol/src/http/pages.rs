@@ -9,7 +9,7 @@ mod page;
 use describe::describe;
 use page::{Escaped, STYLE, Site, Version, page};
 
-use super::reply::Reply;
+use super::response_draft::ResponseDraft;
 use crate::service::{ProtocolInfo, Service};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -43,22 +43,22 @@ impl Pages {
     }
 
     /// `GET {prefix}`.
-    pub(crate) fn landing(&self) -> Reply {
+    pub(crate) fn landing(&self) -> ResponseDraft {
         self.reply(StatusCode::OK, &self.landing)
     }
 
     /// `GET {prefix}/describe`.
-    pub(crate) fn describe(&self) -> Reply {
+    pub(crate) fn describe(&self) -> ResponseDraft {
         self.reply(StatusCode::OK, &self.describe)
     }
 
     /// Any path where there is nothing.
-    pub(crate) fn not_found(&self) -> Reply {
+    pub(crate) fn not_found(&self) -> ResponseDraft {
         self.reply(StatusCode::NOT_FOUND, &self.not_found)
     }
 
-    fn reply(&self, status: StatusCode, page: &Bytes) -> Reply {
-        Reply::new(status, HTML, page.clone()).with(CONTENT_SECURITY_POLICY, self.policy.clone())
+    fn reply(&self, status: StatusCode, page: &Bytes) -> ResponseDraft {
+        ResponseDraft::new(status, HTML, page.clone()).with(CONTENT_SECURITY_POLICY, self.policy.clone())
     }
 }
 

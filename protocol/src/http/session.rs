@@ -2,10 +2,10 @@
 
 use super::endpoint::Endpoint;
 use super::headers;
-use super::reply::Reply;
-use super::sticky::{Held, OpenError, Quota, SessionId, TakeError, Taken, Ticket};
+use super::request_context::RequestContext;
+use super::response_draft::ResponseDraft;
+use super::sticky::{OpenError, Quota, SessionGuard, SessionId, TakeError, Taken, Ticket};
 use super::token::{Binding, SessionToken};
-use super::visit::Visit;
 use crate::panics;
 use crate::service::SessionAction;
 use crate::service::session::SessionAccess;
@@ -21,7 +21,7 @@ use std::time::Duration;
 /// A call's hold on the session that it belongs to.
 pub(crate) struct CallSession {
     endpoint: Arc<Endpoint>,
-    held: Option<Held>,
+    held: Option<SessionGuard>,
     /// Whose sessions the caller may see.
     owner: String,
     /// What a session that the caller opens counts against.
@@ -82,12 +82,12 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// The session, once it is this request's turn.
-    pub(super) fn poll(&mut self, now: Duration, waker: &Waker) -> Result<Option<Held>, TakeError> {
+    pub(super) fn poll(&mut self, now: Duration, waker: &Waker) -> Result<Option<SessionGuard>, TakeError> {
         self.session.now = now;
         self.ticket.poll(now, waker)
     }
 
-    pub(super) fn resumed(self, held: Held) -> Box<CallSession> {
+    pub(super) fn resumed(self, held: SessionGuard) -> Box<CallSession> {
         let mut session = self.session;
         session.resume(held);
         session
@@ -98,30 +98,30 @@ impl Endpoint {
     /// Takes hold of the session that a request resumes.
     pub(super) fn resume_session(
         self: &Arc<Self>,
-        visit: &Visit,
+        request: &RequestContext,
         waker: &Waker,
     ) -> Result<Resumed, TakeError> {
         let Some(sessions) = self.sessions() else { return Ok(Resumed::Without) };
         let mut session = Box::new(CallSession {
             endpoint: self.clone(),
             held: None,
-            owner: visit.identity().owner_key(),
-            quota: self.session_quota(visit),
-            binding: Binding::server(&visit.identity()),
-            accepted: visit
+            owner: request.identity().owner_key(),
+            quota: self.session_quota(request),
+            binding: Binding::server(&request.identity()),
+            accepted: request
                 .header(headers::SESSION_ACCEPT)
                 .is_some_and(|value| value.trim().eq_ignore_ascii_case("true")),
-            now: visit.now,
+            now: request.now,
             action: SessionAction::None,
             id: None,
             token: None,
             closed: false,
         });
-        sessions.expire(visit.now);
+        sessions.expire(request.now);
         // A proxy may blank a header where it means to take it away.
-        if visit.head.headers.get_all(headers::SESSION).iter().any(|token| !token.is_empty()) {
-            let id = self.session_named(visit)?;
-            match sessions.take(id, &session.owner, visit.now, waker)? {
+        if request.head.headers.get_all(headers::SESSION).iter().any(|token| !token.is_empty()) {
+            let id = self.session_named(request)?;
+            match sessions.take(id, &session.owner, request.now, waker)? {
                 Taken::Now(held) => session.resume(held),
                 Taken::Wait(ticket) => return Ok(Resumed::Wait(Box::new(Waiting { ticket, session }))),
             }
@@ -130,41 +130,41 @@ impl Endpoint {
     }
 
     /// What a session that this caller opens counts against.
-    fn session_quota(&self, visit: &Visit) -> Option<Quota> {
+    fn session_quota(&self, request: &RequestContext) -> Option<Quota> {
         let limits = &self.settings.session_quotas;
-        Quota::of_principal(&visit.identity(), limits.per_principal).or_else(|| {
+        Quota::of_principal(&request.identity(), limits.per_principal).or_else(|| {
             let limit = limits.per_anonymous_address?;
             // Callers without an address share one account.
-            Some(Quota::of_address(visit.peer.remote_address.as_deref().unwrap_or_default(), limit))
+            Some(Quota::of_address(request.peer.remote_address.as_deref().unwrap_or_default(), limit))
         })
     }
 
     /// The session that a request's token names. It is lost unless the token was sealed for this caller and this server.
-    fn session_named(&self, visit: &Visit) -> Result<SessionId, TakeError> {
-        let token = visit.header(headers::SESSION).ok_or(TakeError::Lost)?.trim();
-        let binding = Binding::server(&visit.identity());
-        let token = SessionToken::open(self.keys(), &binding, token.as_bytes(), visit.now);
+    fn session_named(&self, request: &RequestContext) -> Result<SessionId, TakeError> {
+        let token = request.header(headers::SESSION).ok_or(TakeError::Lost)?.trim();
+        let binding = Binding::server(&request.identity());
+        let token = SessionToken::open(self.keys(), &binding, token.as_bytes(), request.now);
         let own = token.ok().filter(|token| *token.server_id == **self.service().server_id());
         own.map(|token| token.session_id).ok_or(TakeError::Lost)
     }
 }
 
 impl CallSession {
-    fn resume(&mut self, held: Held) {
+    fn resume(&mut self, held: SessionGuard) {
         self.id = Some(held.id_hex());
         self.held = Some(held);
         self.action = SessionAction::Resume;
     }
 
     /// Ends the session, as a request for that asks. That there is none looks the same to the client.
-    pub(super) fn end(mut self) -> Reply {
+    pub(super) fn end(mut self) -> ResponseDraft {
         match self.held.take() {
             Some(held) => {
                 held.close();
-                Reply::empty(StatusCode::NO_CONTENT)
+                ResponseDraft::empty(StatusCode::NO_CONTENT)
                     .with(headers::SESSION_CLOSE, HeaderValue::from_static("true"))
             }
-            None => Reply::empty(StatusCode::OK),
+            None => ResponseDraft::empty(StatusCode::OK),
         }
     }
 }
@@ -182,16 +182,16 @@ impl Drop for CallSession {
 
 impl CallSession {
     /// Tells the client what became of its session, and gives the same for the record.
-    pub(crate) fn finish(&mut self, reply: &mut Reply) -> (SessionAction, Option<String>) {
+    pub(crate) fn finish(&mut self, draft: &mut ResponseDraft) -> (SessionAction, Option<String>) {
         if let Some(mut token) = self.token.as_deref().and_then(|token| HeaderValue::from_str(token).ok()) {
             token.set_sensitive(true);
-            reply.headers.insert(headers::SESSION, token);
+            draft.headers.insert(headers::SESSION, token);
             for (name, value) in self.endpoint.echo_headers() {
-                reply.headers.insert(name.clone(), value.clone());
+                draft.headers.insert(name.clone(), value.clone());
             }
         }
         if self.closed {
-            reply.headers.insert(headers::SESSION_CLOSE, HeaderValue::from_static("true"));
+            draft.headers.insert(headers::SESSION_CLOSE, HeaderValue::from_static("true"));
         }
         (self.action, self.id.take())
     }
@@ -209,11 +209,11 @@ impl CallSession {
 
 impl SessionAccess for CallSession {
     fn state(&mut self) -> Option<&mut (dyn Any + Send)> {
-        self.held.as_mut().map(Held::state_mut)
+        self.held.as_mut().map(SessionGuard::state_mut)
     }
 
     fn id(&self) -> Option<String> {
-        self.held.as_ref().map(Held::id_hex)
+        self.held.as_ref().map(SessionGuard::id_hex)
     }
 
     fn tell_time(&mut self, now: Duration) {

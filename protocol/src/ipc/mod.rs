@@ -37,7 +37,7 @@
 // | `schema` | a schema decoded, or encoded once and sent many times |
 // | `known` | schemas that the readers of one server share |
 // | `schema_cost` | what a schema takes, before it is decoded |
-// | `zones` | time zones without a name in schemas that were received |
+// | `time_zones` | time zones without a name in schemas that were received |
 // | `encoder`, `layout` | batches to messages |
 // | `outbox` | the gather list |
 // | `single` | one batch as a whole stream in memory |
@@ -64,7 +64,7 @@ mod relaid;
 mod schema;
 mod schema_cost;
 mod single;
-mod zones;
+mod time_zones;
 
 pub use encoder::BatchEncoder;
 pub use error::{EncodeError, FramingError, MessageError, ReadError};

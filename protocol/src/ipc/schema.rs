@@ -4,7 +4,7 @@ use super::envelope::Envelope;
 use super::error::MessageError;
 use super::format::{ALIGNMENT, CONTINUATION, padding};
 use super::schema_cost::cost;
-use super::zones;
+use super::time_zones;
 use crate::Limits;
 use crate::memory::{Account, Reservation};
 use arrow_array::RecordBatch;
@@ -110,7 +110,7 @@ impl ReceivedSchema {
         let mut schema = Arc::new(try_fb_to_schema(table)?);
         let (mut walk, mut shape) = Walk::through(&schema, limits)?;
         if walk.unnamed_zones {
-            schema = Arc::new(zones::without_unnamed(&schema));
+            schema = Arc::new(time_zones::without_unnamed(&schema));
             (walk, shape) = Walk::through(&schema, limits)?;
         }
         let flat = all_flat(&schema);
@@ -222,7 +222,7 @@ impl<'a> Walk<'a> {
                 Ok(())
             }
             data_type => {
-                self.unnamed_zones |= zones::is_unnamed(data_type);
+                self.unnamed_zones |= time_zones::is_unnamed(data_type);
                 Ok(())
             }
         }

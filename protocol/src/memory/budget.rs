@@ -364,7 +364,7 @@ impl Reservation {
     /// Ties the reservation to the memory that it stands for: it is released when the last clone or slice of the
     /// result is dropped.
     pub fn hold(self, memory: impl AsRef<[u8]> + Send + 'static) -> Bytes {
-        Bytes::from_owner(Held { memory, _reservation: self })
+        Bytes::from_owner(ReservedMemory { memory, _reservation: self })
     }
 }
 
@@ -385,12 +385,12 @@ impl fmt::Debug for Reservation {
 }
 
 /// Memory together with its reservation.
-struct Held<M> {
+struct ReservedMemory<M> {
     memory: M,
     _reservation: Reservation,
 }
 
-impl<M: AsRef<[u8]>> AsRef<[u8]> for Held<M> {
+impl<M: AsRef<[u8]>> AsRef<[u8]> for ReservedMemory<M> {
     fn as_ref(&self) -> &[u8] {
         self.memory.as_ref()
     }

@@ -59,7 +59,7 @@ pub use hooks::{CallHook, CallScope, Stop};
 pub use host::{Service, ServiceBuilder};
 pub use method::{Method, MethodBuilder, MethodSpec};
 pub use protocol::Protocol;
-pub use record::{CallRecord, CallStatistics, HttpRecord, Moved, SessionAction};
+pub use record::{CallRecord, CallStatistics, HttpRecord, SessionAction, Traffic};
 pub use responder::{Responder, WaitingFor};
 pub use service_error::ServiceError;
 pub use stream::{Exchange, Producer, Saved, State, Stream, Turn};

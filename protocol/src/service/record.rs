@@ -113,14 +113,14 @@ impl SessionAction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallStatistics {
     /// The request and the inputs of an exchange; ticks do not count.
-    pub input: Moved,
+    pub input: Traffic,
     /// The result, the header and the outputs; logs and errors do not count.
-    pub output: Moved,
+    pub output: Traffic,
 }
 
 /// Batches in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moved {
+pub struct Traffic {
     /// Batches.
     pub batches: u64,
     /// Their rows.
@@ -129,7 +129,7 @@ pub struct Moved {
     pub bytes: u64,
 }
 
-impl Moved {
+impl Traffic {
     pub(crate) fn add(&mut self, batch: &RecordBatch) {
         self.batches += 1;
         self.rows += batch.num_rows() as u64;

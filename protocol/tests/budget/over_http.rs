@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_protocol::http::coding::{Codecs, Coding};
 use vgi_rpc_protocol::http::headers::ARROW_STREAM;
-use vgi_rpc_protocol::http::{Answer, Arrival, Endpoint};
+use vgi_rpc_protocol::http::{Endpoint, RequestAnswer, RequestOrigin};
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::wire::code::Code;
@@ -82,18 +82,22 @@ fn with_metadata(stream: &Bytes, metadata: &Metadata) -> Bytes {
     [&stream[..at], &header, &stream[at + 8 + len..]].concat().into()
 }
 
-fn send(endpoint: &Arc<Endpoint>, account: &Account, request: Request<Bytes>) -> Answer {
-    inline::answer(endpoint, request, Arrival { now: NOW, remote_address: None, account: account.clone() })
+fn send(endpoint: &Arc<Endpoint>, account: &Account, request: Request<Bytes>) -> RequestAnswer {
+    inline::answer(
+        endpoint,
+        request,
+        RequestOrigin { now: NOW, remote_address: None, account: account.clone() },
+    )
 }
 
-fn error(answer: &Answer) -> RpcError {
+fn error(answer: &RequestAnswer) -> RpcError {
     let batches = batches_of(&answer.response.body().concat().into());
     RpcError::from_metadata(&batches.last().unwrap().1)
 }
 
 /// The request was refused before its handler ran, for the moment.
 #[track_caller]
-fn assert_unavailable(answer: &Answer) {
+fn assert_unavailable(answer: &RequestAnswer) {
     assert_eq!(answer.response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let seconds = answer.response.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap();
     assert!((1..10).contains(&seconds));

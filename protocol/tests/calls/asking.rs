@@ -16,7 +16,7 @@ use vgi_rpc_protocol::http::auth::{
     require_all,
 };
 use vgi_rpc_protocol::http::proof::{Gate, GateConfig, Secret, Secrets, mint};
-use vgi_rpc_protocol::http::{Body, Next};
+use vgi_rpc_protocol::http::{Body, RequestStep};
 
 /// Who has this token?
 struct WhoHas(String);
@@ -72,7 +72,7 @@ fn the_answer_says_who_the_caller_is() {
     let server = server(introspection("one"));
     let mut visit = Visit::begin(&server, who());
     let id = asked(&mut visit, "one");
-    assert!(matches!(visit.next(), Next::Waiting));
+    assert!(matches!(visit.next(), RequestStep::Waiting));
     visit.done(id, found("ann"));
     assert_eq!(visit.answer().text(), "one/ann []");
 

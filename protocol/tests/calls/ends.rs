@@ -11,7 +11,7 @@ use arrow_schema::DataType;
 use std::sync::Arc;
 use std::thread;
 use vgi_rpc_protocol::effect::{Completion, Effect, Question};
-use vgi_rpc_protocol::http::{Next, Transaction};
+use vgi_rpc_protocol::http::{RequestStep, Transaction};
 use vgi_rpc_protocol::service::{
     CallContext, Exchange, Method, MethodSpec, Producer, Responder, Service, State, Stream, Turn,
 };
@@ -121,9 +121,9 @@ fn machines_and_what_they_hand_out_may_move_between_threads() {
     is_send::<Transaction>();
     is_send::<service::Work>();
     is_send::<service::Done>();
-    is_send::<http::Work>();
-    is_send::<http::Done>();
-    is_send::<http::Answer>();
+    is_send::<http::RequestWork>();
+    is_send::<http::RequestDone>();
+    is_send::<http::RequestAnswer>();
 }
 
 #[test]
@@ -449,9 +449,9 @@ fn work_that_was_dropped_is_an_error_of_its_call() {
     let server = over_http(&service);
     let mut visit = Visit::begin(&server, http_unary("echo", echo()));
     drop(visit.work());
-    assert!(matches!(visit.next(), Next::Waiting));
+    assert!(matches!(visit.next(), RequestStep::Waiting));
     visit.transaction.lose_work();
-    let Next::Answer(answer) = visit.next() else { panic!("it is answered") };
+    let RequestStep::Answer(answer) = visit.next() else { panic!("it is answered") };
     assert_eq!(answer.response.status(), 500);
-    assert!(matches!(visit.next(), Next::Over));
+    assert!(matches!(visit.next(), RequestStep::Over));
 }

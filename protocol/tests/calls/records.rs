@@ -10,7 +10,7 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Question};
-use vgi_rpc_protocol::http::Next;
+use vgi_rpc_protocol::http::RequestStep;
 use vgi_rpc_protocol::service::{CallRecord, TransportKind};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
@@ -166,7 +166,7 @@ fn a_client_of_http_that_goes_away_leaves_a_record() {
     let id = visit.asked().id;
     assert_given_up(visit.transaction.hang_up(visit.now), &journal);
     assert_eq!(visit.withdrawn(), [id]);
-    assert!(matches!(visit.next(), Next::Over));
+    assert!(matches!(visit.next(), RequestStep::Over));
     assert!(visit.transaction.hang_up(visit.now).is_none());
     // While the work is out that asks.
     let (mut visit, journal) = parked();

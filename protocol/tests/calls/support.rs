@@ -16,7 +16,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, EffectId};
-use vgi_rpc_protocol::http::{Arrival, Body, Done, Next, Transaction, Work as HttpWork};
+use vgi_rpc_protocol::http::{
+    Body, RequestDone, RequestOrigin, RequestStep, RequestWork as HttpWork, Transaction,
+};
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::{
     CallContext, CallHook, CallRecord, CallScope, Exchange, Method, MethodSpec, Peer, Producer, Protocol,
@@ -323,7 +325,7 @@ impl Visit {
     pub fn with_account(server: &Server, request: Request<Bytes>, account: Account) -> Self {
         let (head, body) = request.into_parts();
         let body = account.copy(&body);
-        let arrival = Arrival { now: server.now, remote_address: Some(CLIENT.into()), account };
+        let arrival = RequestOrigin { now: server.now, remote_address: Some(CLIENT.into()), account };
         let transaction = server.endpoint.begin(head, arrival);
         Self { transaction, body: Some(body), now: server.now, wakes: Arc::default() }
     }
@@ -338,10 +340,10 @@ impl Visit {
     }
 
     /// What comes next, the body given.
-    pub fn next(&mut self) -> Next {
+    pub fn next(&mut self) -> RequestStep {
         loop {
             match self.transaction.poll(self.now, &Waker::from(self.wakes.clone())) {
-                Next::NeedBody => {
+                RequestStep::NeedBody => {
                     let body = self.body.take().expect("a body is asked for once");
                     self.transaction.receive_body(Body::Whole(body));
                 }
@@ -355,23 +357,23 @@ impl Visit {
     pub fn work(&mut self) -> HttpWork {
         loop {
             match self.next() {
-                Next::Work(work) if format!("{work:?}").contains("Start") => self.complete(work),
-                Next::Work(work) => return work,
+                RequestStep::Work(work) if format!("{work:?}").contains("Start") => self.complete(work),
+                RequestStep::Work(work) => return work,
                 next => panic!("expected work, got {next:?}"),
             }
         }
     }
 
     pub fn complete(&mut self, work: HttpWork) {
-        let done: Done = work.run(&|| self.now);
+        let done: RequestDone = work.run(&|| self.now);
         self.transaction.complete(done);
     }
 
     /// Runs all work, and gives what comes then.
-    pub fn run(&mut self) -> Next {
+    pub fn run(&mut self) -> RequestStep {
         loop {
             match self.next() {
-                Next::Work(work) => self.complete(work),
+                RequestStep::Work(work) => self.complete(work),
                 next => return next,
             }
         }
@@ -381,14 +383,14 @@ impl Visit {
     #[track_caller]
     pub fn wait(&mut self) {
         let next = self.run();
-        assert!(matches!(next, Next::Waiting), "expected it to wait, got {next:?}");
+        assert!(matches!(next, RequestStep::Waiting), "expected it to wait, got {next:?}");
     }
 
     /// Runs all work until the answer.
     #[track_caller]
     pub fn answer(&mut self) -> Answered {
         match self.run() {
-            Next::Answer(answer) => Answered::new(answer, self.body.is_none()),
+            RequestStep::Answer(answer) => Answered::new(answer, self.body.is_none()),
             next => panic!("expected an answer, got {next:?}"),
         }
     }

@@ -6,7 +6,7 @@ use crate::serve::{Server, serve};
 use crate::support::*;
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Question};
-use vgi_rpc_protocol::http::{EndpointBuilder, Next, Sticky};
+use vgi_rpc_protocol::http::{EndpointBuilder, RequestStep, Sticky};
 
 /// A server that asks before it opens anything.
 fn asking(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Server {
@@ -70,7 +70,7 @@ fn a_session_is_held_while_its_call_is_admitted_and_given_back_if_that_breaks_of
     let mut first = Visit::begin(&server, count);
     first.asked();
     let mut second = Visit::begin(&server, unary("increment", no_columns(1)).with("vgi-session", &token));
-    assert!(matches!(second.next(), Next::Waiting));
+    assert!(matches!(second.next(), RequestStep::Waiting));
     drop(first);
     assert_eq!(second.wakes(), 1);
     assert_eq!(second.answer().integer(), 1);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::{Call, CallKind};
 use vgi_rpc_protocol::http::EndpointBuilder;
-use vgi_rpc_protocol::http::client::{Caller, Settings};
+use vgi_rpc_protocol::http::client::{ClientMachine, Settings};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Item, Metadata};
 use vgi_rpc_protocol::service::{
     Args, CallContext, Exchange, Method, MethodSpec, Producer, Saved, Service, State, Stream, Turn,
@@ -253,7 +253,7 @@ fn a_client_reads_all_output_of_the_one_response() {
     let (server, _) = server(|builder| builder);
     let mut settings = Settings::default();
     (settings.prefix, settings.max_response_bytes) = ("/vgi".into(), None);
-    let mut caller = Caller::new(settings).unwrap();
+    let mut caller = ClientMachine::new(settings).unwrap();
     let row = repeat(1, 3);
     let call = Call {
         protocol: MAIN,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Request;
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request as EffectRequest, UploadUrl};
-use vgi_rpc_protocol::http::Next;
+use vgi_rpc_protocol::http::RequestStep;
 
 fn server() -> Server {
     let server = serve(service(|builder| builder).0, |builder| builder.upload_urls(None));
@@ -40,7 +40,7 @@ fn the_effect_says_how_many_are_wanted_and_how_long_that_may_take() {
     let effect = visit.asked();
     assert!(matches!(effect.request, EffectRequest::UploadUrls(3)), "{effect:?}");
     assert_eq!((effect.time_limit, effect.shared_key), (Duration::from_secs(30), None));
-    assert!(matches!(visit.next(), Next::Waiting), "it is not asked for twice");
+    assert!(matches!(visit.next(), RequestStep::Waiting), "it is not asked for twice");
     assert_eq!(visit.withdrawn(), []);
     visit.done(effect.id, urls("one", 3));
     visit.done(effect.id, urls("other", 1));
@@ -49,7 +49,7 @@ fn the_effect_says_how_many_are_wanted_and_how_long_that_may_take() {
     assert_eq!(answered.told(), ["data https://store.example/one/0"]);
     assert_eq!(visit.withdrawn(), []);
     visit.done(effect.id, urls("late", 1));
-    assert!(matches!(visit.next(), Next::Over));
+    assert!(matches!(visit.next(), RequestStep::Over));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn those_that_come_late_are_used_by_the_request_that_waits_for_them() {
     let mut visit = Visit::begin(&server, asking(1));
     let id = visit.asked().id;
     for _ in 0..50 {
-        assert!(matches!(visit.next(), Next::Waiting));
+        assert!(matches!(visit.next(), RequestStep::Waiting));
         let mut other = Visit::begin(&server, asking(2));
         let id = other.asked().id;
         other.done(id, urls("other", 2));

@@ -7,7 +7,7 @@ use crate::support::*;
 use bytes::Bytes;
 use http::Request;
 use std::time::Duration;
-use vgi_rpc_protocol::http::{Next, Sticky};
+use vgi_rpc_protocol::http::{RequestStep, Sticky};
 use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::kind;
@@ -41,7 +41,7 @@ fn ending(token: &str) -> Request<Bytes> {
 
 #[track_caller]
 fn assert_waits(visit: &mut Visit) {
-    assert!(matches!(visit.next(), Next::Waiting));
+    assert!(matches!(visit.next(), RequestStep::Waiting));
     assert!(!visit.body_was_read());
     assert!(visit.transaction.poll_effect().is_none());
 }
@@ -230,7 +230,7 @@ fn a_call_that_breaks_off_at_any_step_gives_the_session_back() {
         |visit| {
             // The body is to come.
             let waker = std::task::Waker::noop();
-            assert!(matches!(visit.transaction.poll(visit.now, waker), Next::NeedBody));
+            assert!(matches!(visit.transaction.poll(visit.now, waker), RequestStep::NeedBody));
         },
         |visit| drop(visit.work()),
         |visit| {

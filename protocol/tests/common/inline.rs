@@ -8,7 +8,7 @@ use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, Failure};
-use vgi_rpc_protocol::http::{Answer, Arrival, Body, Endpoint, Next, Transaction};
+use vgi_rpc_protocol::http::{Body, Endpoint, RequestAnswer, RequestOrigin, RequestStep, Transaction};
 
 /// Wakes a thread that is parked.
 struct Unpark(Thread);
@@ -26,20 +26,20 @@ pub fn run(
     (began, ended): (Duration, Duration),
     body: impl FnOnce(u64) -> Body,
     mut perform: impl FnMut(&Effect) -> Completion,
-) -> Answer {
+) -> RequestAnswer {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut body = Some(body);
     loop {
         match transaction.poll(began, &waker) {
-            Next::NeedBody => {
+            RequestStep::NeedBody => {
                 let body = body.take().expect("a body is asked for once");
                 transaction.receive_body(body(transaction.max_body_bytes()));
             }
-            Next::Work(work) => {
+            RequestStep::Work(work) => {
                 let time = Cell::new(began);
                 transaction.complete(work.run(&|| time.replace(ended)));
             }
-            Next::Waiting => {
+            RequestStep::Waiting => {
                 let mut performed = false;
                 while let Some(event) = transaction.poll_effect() {
                     if let EffectEvent::Requested(effect) = event {
@@ -51,14 +51,14 @@ pub fn run(
                     thread::park();
                 }
             }
-            Next::Answer(answer) => return answer,
-            Next::Over => panic!("a request is answered once"),
+            RequestStep::Answer(answer) => return answer,
+            RequestStep::Over => panic!("a request is answered once"),
         }
     }
 }
 
 /// Answers a whole request, of which no effect is expected.
-pub fn answer(endpoint: &Arc<Endpoint>, request: Request<Bytes>, arrival: Arrival) -> Answer {
+pub fn answer(endpoint: &Arc<Endpoint>, request: Request<Bytes>, arrival: RequestOrigin) -> RequestAnswer {
     let now = arrival.now;
     let (head, body) = request.into_parts();
     let transaction = endpoint.begin(head, arrival);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 use vgi_rpc_protocol::effect::{Answers, Completion, EffectEvent, Failure, FailureReason, Question, Request};
-use vgi_rpc_protocol::http::{Arrival, Body, Next, Transaction};
+use vgi_rpc_protocol::http::{Body, RequestOrigin, RequestStep, Transaction};
 use vgi_rpc_protocol::service::{CallContext, Method, Protocol, Service};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
@@ -39,12 +39,13 @@ fn double() -> http::Request<bytes::Bytes> {
 /// A call that waits for the answer to its first question.
 fn waiting(server: &Server) -> Transaction {
     let (head, body) = double().into_parts();
-    let mut transaction = server.endpoint.begin(head, Arrival { now: START, ..Arrival::default() });
+    let mut transaction =
+        server.endpoint.begin(head, RequestOrigin { now: START, ..RequestOrigin::default() });
     transaction.receive_body(Body::Whole(body));
     loop {
         match transaction.poll(START, Waker::noop()) {
-            Next::Work(work) => transaction.complete(work.run(&|| START)),
-            Next::Waiting => break,
+            RequestStep::Work(work) => transaction.complete(work.run(&|| START)),
+            RequestStep::Waiting => break,
             other => panic!("{other:?}"),
         }
     }
@@ -90,19 +91,20 @@ fn a_call_that_ends_while_it_waits_is_recorded() {
     let record = transaction.abandon(&error, StatusCode::SERVICE_UNAVAILABLE, START).unwrap();
     assert_eq!((record.error, record.http.unwrap().status), (Some(error), 503));
     assert!(transaction.hang_up(START).is_none(), "it is recorded once");
-    assert!(matches!(transaction.poll(START, Waker::noop()), Next::Over));
+    assert!(matches!(transaction.poll(START, Waker::noop()), RequestStep::Over));
 }
 
 #[test]
 fn work_that_comes_back_to_nobody_gives_the_record() {
     let server = asking(&Arc::default());
     let (head, body) = double().into_parts();
-    let mut transaction = server.endpoint.begin(head, Arrival { now: START, ..Arrival::default() });
+    let mut transaction =
+        server.endpoint.begin(head, RequestOrigin { now: START, ..RequestOrigin::default() });
     transaction.receive_body(Body::Whole(body));
     let mut done = loop {
         match transaction.poll(START, Waker::noop()) {
             // The first is the service's start.
-            Next::Work(work) => {
+            RequestStep::Work(work) => {
                 let mut done = work.run(&|| START);
                 if format!("{done:?}").contains("Called") {
                     assert!(transaction.hang_up(START).is_none(), "the work is out");

@@ -7,7 +7,7 @@ use crate::{local, sticky};
 use std::task::Waker;
 use vgi_rpc_protocol::http::auth::{AuthContext, bearer_static};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
-use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, Next, Sticky};
+use vgi_rpc_protocol::http::{Body, Endpoint, RequestOrigin, RequestStep, Sticky};
 
 /// A key of bytes that no other part of an output is made of.
 const KEY: [u8; 32] = *b"KEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKE";
@@ -41,7 +41,8 @@ fn a_request_under_way_shows_no_credential() {
             .authenticate(bearer_static([("of ann", AuthContext::new("test", "ann"))]))
             .sticky(Sticky::default())
     });
-    let arrival = || Arrival { now: server.now, remote_address: Some(CLIENT.into()), ..Arrival::default() };
+    let arrival =
+        || RequestOrigin { now: server.now, remote_address: Some(CLIENT.into()), ..RequestOrigin::default() };
     let (mut head, body) = sticky::open(1, None).with("authorization", "Bearer of ann").into_parts();
     head.uri = format!("{}?key=KEYKEY", head.uri.path()).parse().unwrap();
     let start = server.endpoint.service().start(vgi_rpc_protocol::service::TransportKind::Http);
@@ -53,13 +54,15 @@ fn a_request_under_way_shows_no_credential() {
         assert_keyless(&format!("{transaction:?} {next:?}"));
         next
     };
-    assert!(matches!(poll(&mut transaction), Next::NeedBody), "ann may call");
+    assert!(matches!(poll(&mut transaction), RequestStep::NeedBody), "ann may call");
     transaction.receive_body(Body::Whole(body));
-    let Next::Work(work) = poll(&mut transaction) else { panic!("ann may call") };
+    let RequestStep::Work(work) = poll(&mut transaction) else { panic!("ann may call") };
     let done = work.run(&|| server.now);
     assert_keyless(&format!("{done:?}"));
     transaction.complete(done);
-    let Next::Answer(answer) = transaction.poll(server.now, Waker::noop()) else { panic!("it is answered") };
+    let RequestStep::Answer(answer) = transaction.poll(server.now, Waker::noop()) else {
+        panic!("it is answered")
+    };
     let token = answer.response.headers()["vgi-session"].to_str().unwrap().to_owned();
     assert!(!format!("{answer:?}").contains(&token), "a session's token is a credential too");
 }
@@ -82,6 +85,7 @@ fn answers_show_no_key() {
 
 #[test]
 fn an_arrival_shows_what_it_is() {
-    let arrival = Arrival { now: START, remote_address: Some(CLIENT.into()), ..Arrival::default() };
+    let arrival =
+        RequestOrigin { now: START, remote_address: Some(CLIENT.into()), ..RequestOrigin::default() };
     assert!(format!("{arrival:?}").contains(CLIENT));
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::effect::{Completion, Effect, Failure};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
-use vgi_rpc_protocol::http::{Answer, Arrival, Body, Endpoint, EndpointBuilder};
+use vgi_rpc_protocol::http::{Body, Endpoint, EndpointBuilder, RequestAnswer, RequestOrigin};
 use vgi_rpc_protocol::ipc::{Item, Metadata};
 use vgi_rpc_protocol::service::{CallRecord, Service};
 use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
@@ -102,7 +102,8 @@ impl Server {
 
     #[track_caller]
     fn answer(&self, address: &str, head: http::request::Parts, body: impl FnOnce(u64) -> Body) -> Answered {
-        let arrival = Arrival { now: self.now, remote_address: Some(address.into()), ..Arrival::default() };
+        let arrival =
+            RequestOrigin { now: self.now, remote_address: Some(address.into()), ..RequestOrigin::default() };
         let mut body_was_read = false;
         let body = |most| {
             body_was_read = true;
@@ -139,7 +140,7 @@ pub struct Answered {
 
 impl Answered {
     /// What a client sees of an answer.
-    pub fn new(Answer { response, record, .. }: Answer, body_was_read: bool) -> Self {
+    pub fn new(RequestAnswer { response, record, .. }: RequestAnswer, body_was_read: bool) -> Self {
         let (head, body) = response.into_parts();
         let body = body.concat().into();
         Self { status: head.status.as_u16(), headers: head.headers, body, record, body_was_read }

@@ -6,7 +6,7 @@ use crate::serve::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
-use vgi_rpc_protocol::http::{Arrival, Next};
+use vgi_rpc_protocol::http::{RequestOrigin, RequestStep};
 use vgi_rpc_protocol::service::{Method, Protocol, Service, TransportKind};
 use vgi_rpc_protocol::wire::error::RpcError;
 
@@ -47,30 +47,37 @@ fn only_the_work_takes_a_thread() {
     let (server, tried) = failing(1);
     let begin = || {
         let (head, _) = ask("GET", "/vgi/health").into_parts();
-        server.endpoint.begin(head, Arrival { now: START, ..Arrival::default() })
+        server.endpoint.begin(head, RequestOrigin { now: START, ..RequestOrigin::default() })
     };
     for status in [500, 200] {
         let mut transaction = begin();
-        let Next::Work(work) = transaction.poll(START, Waker::noop()) else { panic!("it is not started") };
-        assert!(matches!(transaction.poll(START, Waker::noop()), Next::Waiting));
+        let RequestStep::Work(work) = transaction.poll(START, Waker::noop()) else {
+            panic!("it is not started")
+        };
+        assert!(matches!(transaction.poll(START, Waker::noop()), RequestStep::Waiting));
         transaction.complete(work.run(&|| START));
-        let Next::Answer(answer) = transaction.poll(START, Waker::noop()) else { panic!("{transaction:?}") };
+        let RequestStep::Answer(answer) = transaction.poll(START, Waker::noop()) else {
+            panic!("{transaction:?}")
+        };
         assert_eq!(answer.response.status(), status);
-        assert!(matches!(transaction.poll(START, Waker::noop()), Next::Over));
+        assert!(matches!(transaction.poll(START, Waker::noop()), RequestStep::Over));
     }
     assert_eq!(tried.load(Ordering::SeqCst), 2);
-    assert!(matches!(begin().poll(START, Waker::noop()), Next::Answer(_)), "it is started");
+    assert!(matches!(begin().poll(START, Waker::noop()), RequestStep::Answer(_)), "it is started");
 }
 
 #[test]
 fn start_up_work_that_is_lost_is_told_of_and_done_by_the_next_request() {
     let (server, tried) = failing(0);
     let (head, _) = ask("GET", "/vgi/health").into_parts();
-    let mut transaction = server.endpoint.begin(head, Arrival { now: START, ..Arrival::default() });
-    let Next::Work(work) = transaction.poll(START, Waker::noop()) else { panic!("it is not started") };
+    let mut transaction =
+        server.endpoint.begin(head, RequestOrigin { now: START, ..RequestOrigin::default() });
+    let RequestStep::Work(work) = transaction.poll(START, Waker::noop()) else { panic!("it is not started") };
     drop(work);
     transaction.lose_work();
-    let Next::Answer(answer) = transaction.poll(START, Waker::noop()) else { panic!("{transaction:?}") };
+    let RequestStep::Answer(answer) = transaction.poll(START, Waker::noop()) else {
+        panic!("{transaction:?}")
+    };
     assert_eq!((answer.response.status().as_u16(), tried.load(Ordering::SeqCst)), (500, 0));
     assert_eq!(server.send(nothing()).status, 200);
 }

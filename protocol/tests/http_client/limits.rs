@@ -5,7 +5,7 @@ use crate::common::messages::COMPRESSIONS;
 use crate::pair::*;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use http::HeaderValue;
-use vgi_rpc_protocol::http::client::{Caller, ResponseError, Settings, SettingsError};
+use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError, Settings, SettingsError};
 use vgi_rpc_protocol::http::coding::{Codecs, Coding};
 
 fn limited(bytes: u64) -> Settings {
@@ -20,11 +20,14 @@ fn long() -> arrow_array::RecordBatch {
 
 #[test]
 fn settings_that_cannot_be_had_are_refused() {
-    assert_eq!(Caller::new(limited(65_535)).unwrap_err(), SettingsError::MaxResponseBytes { limit: 65_535 });
+    assert_eq!(
+        ClientMachine::new(limited(65_535)).unwrap_err(),
+        SettingsError::MaxResponseBytes { limit: 65_535 }
+    );
     for prefix in ["vgi", "/a?b", "/a b", "/a#"] {
         let mut settings = Settings::default();
         settings.prefix = prefix.into();
-        assert_eq!(Caller::new(settings).unwrap_err(), SettingsError::Prefix(prefix.into()));
+        assert_eq!(ClientMachine::new(settings).unwrap_err(), SettingsError::Prefix(prefix.into()));
     }
     for prefix in [Settings::default().prefix, "/".into()] {
         let mut settings = unlimited();

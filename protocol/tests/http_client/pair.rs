@@ -11,10 +11,10 @@ use std::time::Duration;
 use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::{Call, CallKind, Event};
 use vgi_rpc_protocol::effect::{Completion, Effect, Failure};
-use vgi_rpc_protocol::http::client::{Caller, ResponseError, Settings};
+use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError, Settings};
 use vgi_rpc_protocol::http::headers::{ARROW_STREAM, RPC_ERROR};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
-use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, EndpointBuilder};
+use vgi_rpc_protocol::http::{Body, Endpoint, EndpointBuilder, RequestOrigin};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 
 /// What was sent and answered, without the bodies' bytes.
@@ -33,7 +33,7 @@ type Between = dyn FnMut(&Method, Response<Bytes>) -> Response<Bytes>;
 
 /// A caller whose requests go to the endpoints in turn.
 pub struct Pair {
-    pub caller: Caller,
+    pub caller: ClientMachine,
     pub endpoints: Vec<Arc<Endpoint>>,
     pub exchanged: Vec<Exchanged>,
     /// Changes a response on its way, as an intermediary may.
@@ -76,7 +76,7 @@ pub fn pair() -> Pair {
 
 impl Pair {
     pub fn new(settings: Settings, endpoints: Vec<Arc<Endpoint>>) -> Self {
-        let caller = Caller::new(settings).unwrap();
+        let caller = ClientMachine::new(settings).unwrap();
         let between = Box::new(|_: &Method, response| response);
         Self {
             caller,
@@ -157,7 +157,7 @@ impl Pair {
         let request_bytes = body.len();
         let endpoint = &self.endpoints[self.exchanged.len() % self.endpoints.len()];
         let now = Duration::from_secs(1_000_000);
-        let transaction = endpoint.begin(head, Arrival { now, ..Arrival::default() });
+        let transaction = endpoint.begin(head, RequestOrigin { now, ..RequestOrigin::default() });
         let answer = inline::run(transaction, (now, now), |_| Body::Whole(body), self.perform);
         let response = answer.response.map(|body| Bytes::from(body.concat()));
         let response = if method == Method::HEAD { response.map(|_| Bytes::new()) } else { response };

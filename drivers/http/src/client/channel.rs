@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use vgi_rpc_client::{CallError, Channel, Client, TransportError};
 use vgi_rpc_protocol::client::{Call, Event, ResumeToken};
-use vgi_rpc_protocol::http::client::{Caller, ResponseError, Session};
+use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError, Session};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::{CommandError, Next};
 
@@ -16,7 +16,7 @@ pub(super) type SharedSession = Arc<Mutex<Session>>;
 #[derive(Debug)]
 pub(super) struct HttpChannel {
     http: HttpClient,
-    caller: Caller,
+    caller: ClientMachine,
     session: Option<SharedSession>,
 }
 
@@ -28,7 +28,7 @@ impl HttpClient {
 }
 
 impl HttpChannel {
-    pub(super) fn new(http: HttpClient, caller: Caller, session: Option<SharedSession>) -> Self {
+    pub(super) fn new(http: HttpClient, caller: ClientMachine, session: Option<SharedSession>) -> Self {
         Self { http, caller, session }
     }
 

@@ -16,7 +16,7 @@ use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::Event;
 use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::http::capabilities::Capabilities;
-use vgi_rpc_protocol::http::client::{Caller, ResponseError, upload_urls};
+use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError, upload_urls};
 use vgi_rpc_protocol::wire::error::RpcError;
 
 /// Gives the bearer token of a request.
@@ -31,7 +31,7 @@ pub struct HttpClient(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     /// What other callers are made of.
-    pub(super) caller: Caller,
+    pub(super) caller: ClientMachine,
     pub(super) sender: Sender,
     pub(super) bearer: Option<Arc<Bearer>>,
     pub(super) read_timeout: Option<Duration>,
@@ -80,12 +80,12 @@ impl HttpClient {
     }
 
     /// A caller that knows what the others know of the server.
-    pub(super) fn another_caller(&self) -> Caller {
+    pub(super) fn another_caller(&self) -> ClientMachine {
         self.0.caller.another()
     }
 
     /// Sends what a caller has to send, and gives it the responses.
-    pub(super) fn run(&self, caller: &mut Caller, deadline: Deadline) -> Result<(), CallError> {
+    pub(super) fn run(&self, caller: &mut ClientMachine, deadline: Deadline) -> Result<(), CallError> {
         let max_body_bytes = caller.max_body_bytes();
         while let Some(request) = caller.poll_request() {
             let is_call = request.method() == Method::POST;

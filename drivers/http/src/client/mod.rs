@@ -45,13 +45,13 @@
 
 mod address;
 mod channel;
-mod connection;
 mod deadline;
 mod error;
 mod fetch;
 mod http_client;
 mod options;
 mod pool;
+mod pooled_connection;
 mod sender;
 mod session;
 mod socket;

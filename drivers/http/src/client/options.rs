@@ -15,7 +15,7 @@ use std::time::Duration;
 use thiserror::Error;
 use vgi_rpc_client::Timeouts;
 use vgi_rpc_protocol::Limits;
-use vgi_rpc_protocol::http::client::{Caller, Settings, SettingsError};
+use vgi_rpc_protocol::http::client::{ClientMachine, Settings, SettingsError};
 use vgi_rpc_protocol::http::coding::{CodecSettings, Coding};
 
 /// A client that cannot be set up.
@@ -158,7 +158,7 @@ impl HttpOptions {
         let mut settings = self.settings.clone();
         settings.prefix = uri.path().to_owned();
         Ok(HttpClient(Arc::new(Inner {
-            caller: Caller::new(settings)?,
+            caller: ClientMachine::new(settings)?,
             sender: Sender { address, dialer: self.dialer.clone(), pool: Pool::new(self.max_idle) },
             bearer: self.bearer.clone(),
             read_timeout: self.read_timeout,

@@ -1,6 +1,6 @@
 //! Connections that wait for their next request.
 
-use super::connection::Connection;
+use super::pooled_connection::PooledConnection;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const MAX_IDLE_TIME: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Pool {
     max_idle: usize,
-    idle: Mutex<Vec<(Instant, Connection)>>,
+    idle: Mutex<Vec<(Instant, PooledConnection)>>,
 }
 
 impl Pool {
@@ -21,7 +21,7 @@ impl Pool {
     }
 
     /// The connection that was used last, if it still can be.
-    pub(crate) fn take(&self) -> Option<Connection> {
+    pub(crate) fn take(&self) -> Option<PooledConnection> {
         loop {
             let (since, mut connection) = self.idle().pop()?;
             // Those below have waited longer still.
@@ -36,7 +36,7 @@ impl Pool {
     }
 
     /// Keeps a connection if it can be used again.
-    pub(crate) fn give_back(&self, mut connection: Connection) {
+    pub(crate) fn give_back(&self, mut connection: PooledConnection) {
         if !connection.can_reuse() {
             return;
         }
@@ -48,7 +48,7 @@ impl Pool {
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Connection)>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, PooledConnection)>> {
         // Pushing and popping leave a whole list behind, whatever panics.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,10 +1,10 @@
 //! Sending requests to one server, and sending again what may be. The table is in the [module](super)'s page.
 
 use super::address::Address;
-use super::connection::{Connection, Failure};
 use super::deadline::Deadline;
 use super::error::FetchError;
 use super::pool::Pool;
+use super::pooled_connection::{Failure, PooledConnection};
 use super::socket::Dialer;
 use bytes::Bytes;
 use http::header::{HOST, RETRY_AFTER};
@@ -71,7 +71,7 @@ impl Sender {
             .dialer
             .connect(&self.address, deadline)
             .map_err(|error| FetchError::Connect { address: format!("{:?}", self.address), error })?;
-        let mut connection = Connection::new(socket);
+        let mut connection = PooledConnection::new(socket);
         let response = connection.exchange(request.clone(), max_body_bytes, &deadline);
         let response = response.map_err(|failure| failure.error)?;
         self.pool.give_back(connection);

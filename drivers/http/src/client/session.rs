@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vgi_rpc_client::{CallError, Client};
-use vgi_rpc_protocol::http::client::{Caller, Session as SessionState};
+use vgi_rpc_protocol::http::client::{ClientMachine, Session as SessionState};
 
 /// How long dropping a session may take.
 const DROP_TIME: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ impl HttpClient {
     }
 
     /// A caller of a session.
-    fn caller_of(&self, session: SessionState) -> Caller {
+    fn caller_of(&self, session: SessionState) -> ClientMachine {
         self.another_caller().with_session(session)
     }
 }

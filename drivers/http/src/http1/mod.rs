@@ -1,4 +1,4 @@
-//! HTTP/1.1 (RFC 9112) as pure state machines: one [`server::Connection`] or [`client::Connection`] for each
+//! HTTP/1.1 (RFC 9112) as pure state machines: one [`server::ServerCodec`] or [`client::ClientCodec`] for each
 //! socket.
 //!
 //! Here lives the message syntax: heads, body framing, keep-alive, pipelining, `Expect`. What a path or a header
@@ -17,11 +17,11 @@
 //! ```
 //! use bytes::Buf;
 //! use std::io::{self, IoSlice, Read, Write};
-//! use vgi_rpc_http::http1::{Limits, Next, server::{Connection, Event}};
+//! use vgi_rpc_http::http1::{Limits, Next, server::{Event, ServerCodec}};
 //!
 //! /// Echoes the bodies of one connection's requests, on any pair of blocking streams.
 //! fn serve(mut input: impl Read, mut output: impl Write) -> Result<(), Box<dyn std::error::Error>> {
-//!     let mut connection = Connection::new(Limits::default());
+//!     let mut connection = ServerCodec::new(Limits::default());
 //!     loop {
 //!         // 1. What comes next?
 //!         let next = connection.poll_event();

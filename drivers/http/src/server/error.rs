@@ -7,7 +7,7 @@ use vgi_rpc_reactor::BindError;
 /// A server could not be bound, or could not go on.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum ServerError {
+pub enum HttpServerError {
     /// The address cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -27,7 +27,7 @@ pub enum ServerError {
 }
 
 // The message has the cause in it, so that the cause is not a source: a chain would print it twice.
-impl From<io::Error> for ServerError {
+impl From<io::Error> for HttpServerError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }

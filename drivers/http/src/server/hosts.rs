@@ -4,7 +4,7 @@
 //! 127.0.0.1, the page calls a server on the user's own machine, from behind the user's firewall. Such a request still
 //! names the page's host, and is refused by it.
 
-use super::error::ServerError;
+use super::error::HttpServerError;
 use http::HeaderMap;
 use http::header::HOST;
 use http::uri::Authority;
@@ -70,7 +70,11 @@ impl Host {
 
 impl HostCheck {
     /// `is_open` says that anyone may call.
-    pub(super) fn new(allowed: &AllowedHosts, bound: &Address, is_open: bool) -> Result<Self, ServerError> {
+    pub(super) fn new(
+        allowed: &AllowedHosts,
+        bound: &Address,
+        is_open: bool,
+    ) -> Result<Self, HttpServerError> {
         let bound = match bound {
             Address::Tcp(address) => Some(address.ip().to_canonical()),
             _ => None,
@@ -88,7 +92,7 @@ impl HostCheck {
                     match Host::parse(text.as_bytes()) {
                         // Names are compared whole.
                         Some((host, false)) if !text.contains('*') => hosts.push(host),
-                        _ => return Err(ServerError::AllowedHost(text.clone())),
+                        _ => return Err(HttpServerError::AllowedHost(text.clone())),
                     }
                 }
             }
@@ -179,7 +183,7 @@ mod tests {
         ] {
             let listed = AllowedHosts::Listed(vec![host.into()]);
             let refused = HostCheck::new(&listed, &Address::Tcp("127.0.0.1:80".parse().unwrap()), true);
-            assert!(matches!(refused, Err(ServerError::AllowedHost(named)) if named == host), "{host:?}");
+            assert!(matches!(refused, Err(HttpServerError::AllowedHost(named)) if named == host), "{host:?}");
         }
     }
 }

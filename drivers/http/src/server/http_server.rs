@@ -1,9 +1,9 @@
 //! Setting a server up, and running it.
 
 use super::address::Address;
-use super::connection::{Acceptor, OnStartFailure, Route};
+use super::conversation::{Acceptor, OnStartFailure, Route};
 use super::date::Date;
-use super::error::ServerError;
+use super::error::HttpServerError;
 use super::hosts::{AllowedHosts, HostCheck};
 use crate::http1;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use vgi_rpc_reactor::{Ended, GiveWay, Handle, Listener, Options};
 ///
 /// There is no encryption on this transport: put it behind a proxy that has it, or on a loopback address.
 #[derive(Clone)]
-pub struct Server {
+pub struct HttpServer {
     endpoint: Arc<Endpoint>,
     limits: http1::Limits,
     budget: Budget,
@@ -35,13 +35,13 @@ pub struct Server {
     options: Options,
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for HttpServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("HttpServer").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
-impl Server {
+impl HttpServer {
     /// Serves with the defaults that each setting names.
     pub fn new(endpoint: Arc<Endpoint>) -> Self {
         let mut options = Options::default();
@@ -176,7 +176,7 @@ impl Server {
         self
     }
 
-    /// Sets whether SIGTERM and SIGINT end the server at once: [`Bound::run`] returns. Default false. After the
+    /// Sets whether SIGTERM and SIGINT end the server at once: [`BoundHttpServer::run`] returns. Default false. After the
     /// server has ended the two signals do nothing: the process is expected to end.
     pub fn end_on_signals(mut self, end: bool) -> Self {
         self.options.end_on_signals = end;
@@ -188,9 +188,9 @@ impl Server {
     /// # Errors
     /// When the address cannot be resolved or bound, the system refuses a first thread, an allowed host is not one, or
     /// there is an access log and the endpoint does not record calls.
-    pub fn bind_tcp(&self, address: &str) -> Result<Bound, ServerError> {
+    pub fn bind_tcp(&self, address: &str) -> Result<BoundHttpServer, HttpServerError> {
         if self.access_log.is_some() && !self.endpoint.records_calls() {
-            return Err(ServerError::NoRecords);
+            return Err(HttpServerError::NoRecords);
         }
         let listener = Listener::tcp(address)?;
         let is_open = !self.endpoint.authenticates();
@@ -206,19 +206,19 @@ impl Server {
             hosts: Arc::new(hosts),
             date: Arc::new(Date::default()),
         };
-        let server = vgi_rpc_reactor::Bound::new(listener, acceptor, self.options.clone())?;
-        Ok(Bound { address: Address::of(server.address())?, server })
+        let server = vgi_rpc_reactor::Reactor::new(listener, acceptor, self.options.clone())?;
+        Ok(BoundHttpServer { address: Address::of(server.address())?, server })
     }
 }
 
 /// A server that listens. Clients may connect already; they are answered once it runs.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundHttpServer {
     address: Address,
-    server: vgi_rpc_reactor::Bound<Acceptor>,
+    server: vgi_rpc_reactor::Reactor<Acceptor>,
 }
 
-impl Bound {
+impl BoundHttpServer {
     /// Where it listens. It prints as a URL.
     pub fn address(&self) -> &Address {
         &self.address
@@ -239,7 +239,7 @@ impl Bound {
     ///
     /// # Errors
     /// When the system refuses what the server cannot do without. What happens on one connection is no error.
-    pub fn run(self) -> Result<Ended, ServerError> {
+    pub fn run(self) -> Result<Ended, HttpServerError> {
         Ok(self.server.run()?)
     }
 }

@@ -11,7 +11,7 @@
 //! | `date` | the `Date` of every response |
 
 mod address;
-mod connection;
+mod conversation;
 mod date;
 mod error;
 mod hosts;
@@ -19,6 +19,6 @@ mod http_server;
 mod work;
 
 pub use address::Address;
-pub use error::ServerError;
+pub use error::HttpServerError;
 pub use hosts::AllowedHosts;
-pub use http_server::{Bound, Server};
+pub use http_server::{BoundHttpServer, HttpServer};

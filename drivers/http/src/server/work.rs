@@ -6,36 +6,36 @@ use vgi_rpc_protocol::{http, panics};
 
 /// One step of a request.
 #[derive(Debug)]
-pub(crate) struct Work {
-    pub(super) work: http::Work,
+pub(crate) struct TransactionJob {
+    pub(super) work: http::RequestWork,
     pub(super) access_log: Option<AccessLog>,
 }
 
 /// What a step gave; nothing if something panicked that should not.
 #[derive(Debug)]
-pub(crate) struct Done {
-    done: Option<http::Done>,
+pub(crate) struct FinishedTransactionJob {
+    done: Option<http::RequestDone>,
     access_log: Option<AccessLog>,
 }
 
-impl vgi_rpc_reactor::Work for Work {
-    type Done = Done;
+impl vgi_rpc_reactor::Job for TransactionJob {
+    type Finished = FinishedTransactionJob;
 
     /// What a handler does wrong is an error of its call. Whatever else panics costs its own request.
-    fn run(self) -> Done {
+    fn run(self) -> FinishedTransactionJob {
         let Self { work, access_log } = self;
-        Done { done: panics::catch(|| work.run(&now)), access_log }
+        FinishedTransactionJob { done: panics::catch(|| work.run(&now)), access_log }
     }
 }
 
-impl Done {
+impl FinishedTransactionJob {
     /// What the step gave.
-    pub(super) fn take(mut self) -> Option<http::Done> {
+    pub(super) fn take(mut self) -> Option<http::RequestDone> {
         self.done.take()
     }
 }
 
-impl Drop for Done {
+impl Drop for FinishedTransactionJob {
     /// The client has gone, and the call is logged all the same.
     fn drop(&mut self) {
         let record = self.done.as_mut().and_then(|done| done.take_record(now()));

@@ -15,11 +15,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use vgi_rpc_effects::run_inline;
 use vgi_rpc_http::client::{HttpClient, HttpOptions, Remote};
-use vgi_rpc_http::http1::server::{Connection, Event};
+use vgi_rpc_http::http1::server::{Event, ServerCodec};
 use vgi_rpc_http::http1::{Limits, Next};
-use vgi_rpc_http::{Address, Ended, Handle, Server, ServerError, system_entropy};
+use vgi_rpc_http::{Address, Ended, Handle, HttpServer, HttpServerError, system_entropy};
 use vgi_rpc_protocol::effect::Failure;
-use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, EndpointBuilder};
+use vgi_rpc_protocol::http::{Body, Endpoint, EndpointBuilder, RequestOrigin};
 use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
@@ -150,12 +150,12 @@ pub struct Running {
     pub url: String,
     pub endpoint: Arc<Endpoint>,
     handle: Handle,
-    thread: Option<JoinHandle<Result<Ended, ServerError>>>,
+    thread: Option<JoinHandle<Result<Ended, HttpServerError>>>,
 }
 
 pub fn serve(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Running {
     let endpoint = endpoint(set);
-    let bound = Server::new(endpoint.clone()).bind_tcp("127.0.0.1:0").unwrap();
+    let bound = HttpServer::new(endpoint.clone()).bind_tcp("127.0.0.1:0").unwrap();
     let Address::Tcp(address) = bound.address() else { panic!("no TCP address") };
     let url = format!("http://{address}");
     let handle = bound.handle();
@@ -184,7 +184,7 @@ pub fn converse(
     mut stream: impl Read + Write,
     mut answer: impl FnMut(Parts, Bytes) -> Option<Response<Vec<Bytes>>>,
 ) {
-    let mut connection = Connection::new(Limits::default());
+    let mut connection = ServerCodec::new(Limits::default());
     let mut head = None;
     loop {
         let next = connection.poll_event();
@@ -224,7 +224,7 @@ pub fn converse(
 /// What an endpoint answers.
 pub fn answer(endpoint: &Arc<Endpoint>, head: Parts, body: Bytes) -> Response<Vec<Bytes>> {
     let now = Duration::from_secs(1_000_000);
-    let transaction = endpoint.begin(head, Arrival { now, ..Arrival::default() });
+    let transaction = endpoint.begin(head, RequestOrigin { now, ..RequestOrigin::default() });
     let nothing = |_: &_| Failure::unsupported().into();
     run_inline(transaction, |_| Body::Whole(body), &|| now, nothing).expect("an answer").response
 }

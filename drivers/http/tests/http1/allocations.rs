@@ -5,19 +5,19 @@ use bytes::{Buf, Bytes};
 use http::Response;
 use http::header::{CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderValue};
-use vgi_rpc_http::http1::server::{Connection, Event};
+use vgi_rpc_http::http1::server::{Event, ServerCodec};
 use vgi_rpc_http::http1::{Limits, Next};
 
 const REQUEST: &[u8] =
     b"POST /vgi/echo HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: test\r\nAccept: */*\r\n\
     Content-Type: application/vnd.apache.arrow.stream\r\nContent-Length: 300\r\nVGI-Trace: 1234\r\n\r\n";
 
-fn read(connection: &mut Connection, bytes: &[u8]) {
+fn read(connection: &mut ServerCodec, bytes: &[u8]) {
     connection.read_buf()[..bytes.len()].copy_from_slice(bytes);
     connection.advance(bytes.len());
 }
 
-fn exchange(connection: &mut Connection, body: &[u8], answer: &Bytes) {
+fn exchange(connection: &mut ServerCodec, body: &[u8], answer: &Bytes) {
     read(connection, REQUEST);
     read(connection, body);
     while let Next::Event(event) = connection.poll_event() {
@@ -41,7 +41,7 @@ fn exchange(connection: &mut Connection, body: &[u8], answer: &Bytes) {
 
 #[test]
 fn a_small_request_takes_a_handful_of_allocations() {
-    let mut connection = Connection::new(Limits::default());
+    let mut connection = ServerCodec::new(Limits::default());
     let body = [7; 300];
     let answer = Bytes::from(vec![8; 300]);
     exchange(&mut connection, &body, &answer);
@@ -58,7 +58,7 @@ fn a_claimed_length_costs_nothing() {
     for framing in
         ["Content-Length: 1099511627776\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n10000000000\r\n"]
     {
-        let mut connection = Connection::new(Limits::default());
+        let mut connection = ServerCodec::new(Limits::default());
         let head = format!("PUT / HTTP/1.1\r\nHost: a\r\n{framing}");
         let info = measure(|| {
             read(&mut connection, head.as_bytes());

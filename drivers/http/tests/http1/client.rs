@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Method, Request, Response, Version};
-use vgi_rpc_http::http1::client::{Connection, Error, Event, Received};
+use vgi_rpc_http::http1::client::{ClientCodec, Error, Event, Received};
 use vgi_rpc_http::http1::{BodyKind, BodyTooLarge, CommandError, Limits, Malformed, Next, server};
 
 const MAX_BODY: u64 = 1000;
@@ -13,7 +13,7 @@ fn request(method: Method, uri: &str, body: &'static str) -> Request<Vec<Bytes>>
     Request::builder().method(method).uri(uri).body(segments).unwrap()
 }
 
-fn output(connection: &mut Connection) -> String {
+fn output(connection: &mut ClientCodec) -> String {
     let mut bytes = Vec::new();
     while let Some(outbox) = connection.poll_transmit() {
         bytes.extend(outbox.pop_segment().unwrap());
@@ -22,8 +22,8 @@ fn output(connection: &mut Connection) -> String {
 }
 
 /// A connection that has sent a request.
-fn sent(method: Method) -> Connection {
-    let mut connection = Connection::new(Limits::default());
+fn sent(method: Method) -> ClientCodec {
+    let mut connection = ClientCodec::new(Limits::default());
     connection.send(request(method, "http://a/", ""), MAX_BODY).unwrap();
     output(&mut connection);
     connection
@@ -74,7 +74,7 @@ fn good(text: &str, reusable: bool) -> Option<Outcome> {
 
 #[test]
 fn requests_are_written_as_their_parts_say() {
-    let mut connection = Connection::new(Limits::default());
+    let mut connection = ClientCodec::new(Limits::default());
     connection.send(request(Method::POST, "http://a:80/x?y=z", "hello"), MAX_BODY).unwrap();
     assert_eq!(
         output(&mut connection),
@@ -89,12 +89,12 @@ fn requests_are_written_as_their_parts_say() {
         (Method::POST, "https://a/", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"),
         (Method::DELETE, "http://[::1]:8/s", "DELETE /s HTTP/1.1\r\nhost: [::1]:8\r\n\r\n"),
     ] {
-        let mut connection = Connection::new(Limits::default());
+        let mut connection = ClientCodec::new(Limits::default());
         connection.send(request(method, uri, ""), MAX_BODY).unwrap();
         assert_eq!(output(&mut connection), expected);
     }
 
-    let mut connection = Connection::new(Limits::default());
+    let mut connection = ClientCodec::new(Limits::default());
     let mut asterisk = request(Method::OPTIONS, "*", "");
     asterisk.headers_mut().insert(HOST, HeaderValue::from_static("a"));
     asterisk.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -104,7 +104,7 @@ fn requests_are_written_as_their_parts_say() {
 
 #[test]
 fn requests_that_cannot_be_sent_leave_no_trace() {
-    let mut connection = Connection::new(Limits::default());
+    let mut connection = ClientCodec::new(Limits::default());
     let with = |name: HeaderName, value: &'static str| {
         let mut request = request(Method::POST, "http://a/", "x");
         request.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -300,7 +300,7 @@ fn a_connection_is_reused_only_if_it_is_clean() {
     assert_eq!(connection.send(request(Method::GET, "http://a/", ""), MAX_BODY), Err(CommandError::NotReady));
     assert_eq!(connection.poll_event().unwrap_err(), Error::Unsolicited);
 
-    let mut connection = Connection::new(Limits::default());
+    let mut connection = ClientCodec::new(Limits::default());
     connection.receive_eof();
     assert!(!connection.can_reuse());
     assert!(matches!(connection.poll_event(), Ok(Next::Closed)));
@@ -308,7 +308,7 @@ fn a_connection_is_reused_only_if_it_is_clean() {
 
 #[test]
 fn an_answer_to_half_a_request_ends_the_connection() {
-    let mut connection = Connection::new(Limits::default());
+    let mut connection = ClientCodec::new(Limits::default());
     connection.send(request(Method::POST, "http://a/", "body"), MAX_BODY).unwrap();
     connection.poll_transmit().unwrap().advance(10);
     connection.receive(Bytes::from_static(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"));
@@ -321,8 +321,8 @@ fn an_answer_to_half_a_request_ends_the_connection() {
 /// Both machines, back to back: requests and answers of many sizes over one connection.
 #[test]
 fn the_two_roles_understand_each_other() {
-    let mut client = Connection::new(Limits::default());
-    let mut server = server::Connection::new(Limits::default());
+    let mut client = ClientCodec::new(Limits::default());
+    let mut server = server::ServerCodec::new(Limits::default());
     for size in [0, 1, 100, 5_000, 70_000, 2_000_000] {
         let payload = Bytes::from((0..size).map(|index| (index % 251) as u8).collect::<Vec<u8>>());
         let segments = vec![payload.slice(..size / 3), payload.slice(size / 3..)];

@@ -6,7 +6,7 @@ use crate::support::{
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Response};
-use vgi_rpc_http::http1::server::{Connection, Event, Phase};
+use vgi_rpc_http::http1::server::{Event, Phase, ServerCodec};
 use vgi_rpc_http::http1::{BodyKind, Limits, Malformed, Next};
 
 #[test]
@@ -49,7 +49,7 @@ fn a_client_that_does_not_wait_for_answers_is_held_back() {
 fn a_client_that_does_not_read_answers_is_held_back() {
     let mut limits = Limits::default();
     limits.max_buffered_output = 100;
-    let mut connection = Connection::new(limits);
+    let mut connection = ServerCodec::new(limits);
     receive(&mut connection, b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
     event(&mut connection);
     connection.respond(Response::new(vec![Bytes::from(vec![b'x'; 100])])).unwrap();

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes};
 use http::{Response, StatusCode};
-use vgi_rpc_http::http1::server::{Connection, Event};
+use vgi_rpc_http::http1::server::{Event, ServerCodec};
 use vgi_rpc_http::http1::{Limits, Next};
 
 /// What a server's connection did.
@@ -32,7 +32,7 @@ pub fn serve<'a>(
     way: Way,
     eof: bool,
 ) -> Transcript {
-    let mut connection = Connection::new(limits);
+    let mut connection = ServerCodec::new(limits);
     let mut transcript = Transcript::default();
     answer(&mut connection, &mut transcript);
     for mut portion in portions {
@@ -63,7 +63,7 @@ pub fn serve<'a>(
 }
 
 /// Does everything that can be done without more input.
-fn answer(connection: &mut Connection, transcript: &mut Transcript) {
+fn answer(connection: &mut ServerCodec, transcript: &mut Transcript) {
     loop {
         let next = connection.poll_event();
         if let Next::Event(event) = &next {
@@ -102,7 +102,7 @@ fn answer(connection: &mut Connection, transcript: &mut Transcript) {
     }
 }
 
-fn drain(connection: &mut Connection, transcript: &mut Transcript) {
+fn drain(connection: &mut ServerCodec, transcript: &mut Transcript) {
     while let Some(outbox) = connection.poll_transmit() {
         let len = outbox.len();
         transcript.output.push_str(&String::from_utf8_lossy(&outbox.copy_to_bytes(len)));
@@ -133,17 +133,17 @@ pub fn statuses(output: &str) -> Vec<u16> {
 }
 
 /// A connection of which nothing has been read.
-pub fn new_connection() -> Connection {
-    Connection::new(Limits::default())
+pub fn new_connection() -> ServerCodec {
+    ServerCodec::new(Limits::default())
 }
 
 /// Hands a chunk over whole.
-pub fn receive(connection: &mut Connection, bytes: &'static [u8]) {
+pub fn receive(connection: &mut ServerCodec, bytes: &'static [u8]) {
     connection.receive(Bytes::from_static(bytes));
 }
 
 /// The event that is expected to be there.
-pub fn event(connection: &mut Connection) -> Event {
+pub fn event(connection: &mut ServerCodec) -> Event {
     match connection.poll_event() {
         Next::Event(event) => event,
         other => panic!("an event was expected, not {other:?}"),
@@ -151,7 +151,7 @@ pub fn event(connection: &mut Connection) -> Event {
 }
 
 /// Everything that waits to be sent.
-pub fn output(connection: &mut Connection) -> String {
+pub fn output(connection: &mut ServerCodec) -> String {
     let mut bytes = Vec::new();
     while let Some(outbox) = connection.poll_transmit() {
         bytes.extend(outbox.pop_segment().unwrap());
@@ -172,7 +172,7 @@ pub fn with_status(status: StatusCode) -> Response<Vec<Bytes>> {
 }
 
 /// A connection that has delivered the head of a request.
-pub fn asked(request: &'static str) -> Connection {
+pub fn asked(request: &'static str) -> ServerCodec {
     let mut connection = new_connection();
     receive(&mut connection, request.as_bytes());
     assert!(matches!(event(&mut connection), Event::Head(..)));

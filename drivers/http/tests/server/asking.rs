@@ -6,7 +6,7 @@ use arrow_schema::DataType;
 use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_effects::Performer;
-use vgi_rpc_http::{Server, system_entropy};
+use vgi_rpc_http::{HttpServer, system_entropy};
 use vgi_rpc_protocol::effect::{Answers, Completion, Failure, Question, Request};
 use vgi_rpc_protocol::http::auth::{AuthError, AuthRequest, Reason, bearer};
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder, Sticky};
@@ -84,7 +84,7 @@ impl Gates {
     }
 
     /// A server of an endpoint with one thread for handlers and one for effects.
-    pub fn server(&self, endpoint: EndpointBuilder) -> Server {
+    pub fn server(&self, endpoint: EndpointBuilder) -> HttpServer {
         let gates = self.clone();
         let perform = move |request: &Request| {
             let Request::Question(question) = request else { return Failure::unsupported().into() };
@@ -100,7 +100,7 @@ impl Gates {
             Completion::value(true)
         };
         let performer = Performer::new(perform).threads(1);
-        Server::new(endpoint.build().unwrap()).threads(1).effects(performer)
+        HttpServer::new(endpoint.build().unwrap()).threads(1).effects(performer)
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use vgi_rpc_http::{Address, Ended, Handle, Server, system_entropy};
+use vgi_rpc_http::{Address, Ended, Handle, HttpServer, system_entropy};
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 
@@ -133,8 +133,8 @@ impl Calls {
     }
 
     /// A server of this service.
-    pub fn server(&self) -> Server {
-        Server::new(self.endpoint().build().unwrap())
+    pub fn server(&self) -> HttpServer {
+        HttpServer::new(self.endpoint().build().unwrap())
     }
 }
 
@@ -146,7 +146,7 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn new(server: &Server) -> Self {
+    pub fn new(server: &HttpServer) -> Self {
         let bound = server.bind_tcp("127.0.0.1:0").unwrap();
         let handle = bound.handle();
         let Address::Tcp(address) = *bound.address() else { panic!("not a TCP address: {bound:?}") };

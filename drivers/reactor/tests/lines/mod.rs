@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
-use vgi_rpc_reactor::{Acceptor, Expiry, Machine, Next, Origin, Phase, Work};
+use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, Step};
 
 /// Long enough for anything that is to happen at all.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -185,8 +185,8 @@ pub enum Task {
     Panic,
 }
 
-impl Work for Task {
-    type Done = String;
+impl Job for Task {
+    type Finished = String;
 
     fn run(self) -> String {
         match self {
@@ -294,7 +294,7 @@ impl Lines {
 }
 
 impl Machine for Lines {
-    type Work = Task;
+    type Job = Task;
     type Output = Segments;
 
     fn phase(&self) -> Phase {
@@ -353,20 +353,20 @@ impl Machine for Lines {
         self.drains = true;
     }
 
-    fn poll(&mut self) -> Next<Task> {
+    fn poll(&mut self) -> Step<Task> {
         self.world.polls.fetch_add(1, Ordering::SeqCst);
         if self.is_at_work {
             if self.told.is_to_close() {
-                return Next::LingeringClose;
+                return Step::LingeringClose;
             }
             self.say_told();
-            return if self.output.has_remaining() { Next::NeedDrain } else { Next::Waiting };
+            return if self.output.has_remaining() { Step::NeedDrain } else { Step::Waiting };
         }
         loop {
             match self.closes {
-                Some(Closing::AtOnce) => return Next::Close,
-                Some(Closing::Lingering) => return Next::LingeringClose,
-                None if self.output.has_remaining() => return Next::NeedDrain,
+                Some(Closing::AtOnce) => return Step::Close,
+                Some(Closing::Lingering) => return Step::LingeringClose,
+                None if self.output.has_remaining() => return Step::NeedDrain,
                 None => {}
             }
             if self.waits {
@@ -375,13 +375,13 @@ impl Machine for Lines {
                     self.told.wake();
                 }
                 if self.waits {
-                    return Next::Waiting;
+                    return Step::Waiting;
                 }
                 continue;
             }
             if let Some((length, body)) = &self.body {
                 if body.len() < *length {
-                    return Next::NeedInput;
+                    return Step::NeedInput;
                 }
                 let sum: u64 = body.iter().copied().map(u64::from).sum();
                 let answer = format!("{length} {sum}");
@@ -396,11 +396,11 @@ impl Machine for Lines {
                     let line = String::from_utf8_lossy(&line[..end]).into_owned();
                     if let Some(task) = self.request(&line) {
                         self.is_at_work = true;
-                        return Next::Work(task);
+                        return Step::Job(task);
                     }
                 }
                 None if self.line.len() > MAX_LINE => self.refuse("too long"),
-                None => return Next::NeedInput,
+                None => return Step::NeedInput,
             }
         }
     }

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::net::{SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use vgi_rpc_reactor::{Address, Bound, Ended, Handle, Listener, Options, Timeout, Timeouts};
+use vgi_rpc_reactor::{Address, Ended, Handle, Listener, Options, Reactor, Timeout, Timeouts};
 
 /// A server that ends with the test.
 pub struct Running {
@@ -24,10 +24,10 @@ impl Running {
     }
 
     pub fn on(listener: Listener, options: Options) -> Self {
-        Self::of(Bound::new(listener, World::default(), options).unwrap())
+        Self::of(Reactor::new(listener, World::default(), options).unwrap())
     }
 
-    pub fn of(bound: Bound<World>) -> Self {
+    pub fn of(bound: Reactor<World>) -> Self {
         let (address, handle) = (bound.address().clone(), bound.handle());
         let world = bound.acceptor().clone();
         Self { world, address, handle, thread: Some(thread::spawn(|| bound.run().unwrap())) }

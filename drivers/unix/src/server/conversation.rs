@@ -15,7 +15,7 @@ use vgi_rpc_protocol::service::{self, Done, Peer, Responder, TransportKind, Wait
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{IdSource, Next as Polled};
-use vgi_rpc_reactor::{Acceptor, Expiry, Machine, Next, Origin, Phase, Work};
+use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, Step};
 
 /// A responder on a socket.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ pub(crate) struct Invocation {
     live_logs: Arc<LiveLogs>,
 }
 
-impl Work for Invocation {
-    type Done = Done;
+impl Job for Invocation {
+    type Finished = Done;
 
     fn run(self) -> Done {
         self.work.run_with_logs(self.live_logs)
@@ -139,7 +139,7 @@ impl Drop for Conversation {
 }
 
 impl Machine for Conversation {
-    type Work = Invocation;
+    type Job = Invocation;
     type Output = Outbox;
 
     fn phase(&self) -> Phase {
@@ -210,9 +210,9 @@ impl Machine for Conversation {
         self.finish(done);
     }
 
-    fn poll(&mut self) -> Next<Invocation> {
+    fn poll(&mut self) -> Step<Invocation> {
         if self.is_broken {
-            return Next::Close;
+            return Step::Close;
         }
         self.tell_time();
         self.take_arrivals();
@@ -223,27 +223,27 @@ impl Machine for Conversation {
             None => self.send_logs(),
         }
         if self.done.is_some() {
-            return Next::NeedDrain;
+            return Step::NeedDrain;
         }
         if self.is_broken {
-            return Next::Close;
+            return Step::Close;
         }
         let next = self.responder.poll_work();
         while let Some(event) = self.responder.poll_effect() {
             self.inbox.handle(event);
         }
         match next {
-            Ok(Polled::Event(work)) => Next::Work(Invocation { work, live_logs: self.live_logs.clone() }),
-            Ok(Polled::NeedInput) => Next::NeedInput,
-            Ok(Polled::NeedDrain) => Next::NeedDrain,
+            Ok(Polled::Event(work)) => Step::Job(Invocation { work, live_logs: self.live_logs.clone() }),
+            Ok(Polled::NeedInput) => Step::NeedInput,
+            Ok(Polled::NeedDrain) => Step::NeedDrain,
             // Logs of a handler that runs are sent before more are taken.
             Ok(Polled::NeedCommand | Polled::Waiting) if self.responder.poll_transmit().is_some() => {
-                Next::NeedDrain
+                Step::NeedDrain
             }
             // An invocation is out, or an effect.
-            Ok(Polled::NeedCommand | Polled::Waiting) => Next::Waiting,
-            Ok(Polled::Closed) => Next::Close,
-            Err(_) => Next::LingeringClose,
+            Ok(Polled::NeedCommand | Polled::Waiting) => Step::Waiting,
+            Ok(Polled::Closed) => Step::Close,
+            Err(_) => Step::LingeringClose,
         }
     }
 

@@ -27,7 +27,7 @@ use vgi_rpc_reactor::{Address, BindError, Ended, GiveWay, Handle, Listener, Opti
 /// A server could not be bound, or could not go on.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum ServerError {
+pub enum SocketServerError {
     /// The unix socket cannot have that name.
     #[cfg(unix)]
     #[error(transparent)]
@@ -48,13 +48,13 @@ pub enum ServerError {
     Io(io::Error),
 }
 
-impl From<io::Error> for ServerError {
+impl From<io::Error> for SocketServerError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl From<BindError> for ServerError {
+impl From<BindError> for SocketServerError {
     fn from(error: BindError) -> Self {
         match error {
             #[cfg(unix)]
@@ -79,7 +79,7 @@ pub(crate) struct ServiceAcceptor {
 
 /// How a service is served over sockets.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct SocketServer {
     service: Arc<Service>,
     limits: Limits,
     budget: Budget,
@@ -91,7 +91,7 @@ pub struct Server {
     first_byte_timeout: Option<Option<Duration>>,
 }
 
-impl Server {
+impl SocketServer {
     /// Serves with the defaults that each setting names.
     pub fn new(service: Arc<Service>) -> Self {
         Self {
@@ -133,7 +133,7 @@ impl Server {
         self
     }
 
-    /// Sets how many threads may run handlers, at least 1. The thread that calls [`Bound::run`] is not one of them.
+    /// Sets how many threads may run handlers, at least 1. The thread that calls [`BoundSocketServer::run`] is not one of them.
     ///
     /// Default 1,024, as many as connections, so that a handler that blocks never keeps another from running. A
     /// thread is started only when those that there are have not kept up for a millisecond, and ends after 10 s
@@ -220,7 +220,7 @@ impl Server {
         self
     }
 
-    /// Sets whether SIGTERM and SIGINT end the server, at once and in good order: [`Bound::run`] returns, and a
+    /// Sets whether SIGTERM and SIGINT end the server, at once and in good order: [`BoundSocketServer::run`] returns, and a
     /// unix socket's file is gone. Default false.
     ///
     /// This holds from binding on. After the server has ended the two signals do nothing, because their former
@@ -237,7 +237,7 @@ impl Server {
     /// # Errors
     /// When something else has the name, another server listens there, or the system refuses, be it a first thread.
     #[cfg(unix)]
-    pub fn bind_unix(&self, path: impl AsRef<Path>) -> Result<Bound, ServerError> {
+    pub fn bind_unix(&self, path: impl AsRef<Path>) -> Result<BoundSocketServer, SocketServerError> {
         self.bind(Listener::unix(path)?)
     }
 
@@ -247,11 +247,11 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be resolved or bound, or the system refuses a first thread.
-    pub fn bind_tcp(&self, address: &str) -> Result<Bound, ServerError> {
+    pub fn bind_tcp(&self, address: &str) -> Result<BoundSocketServer, SocketServerError> {
         self.bind(Listener::tcp(address)?)
     }
 
-    fn bind(&self, listener: Listener) -> Result<Bound, ServerError> {
+    fn bind(&self, listener: Listener) -> Result<BoundSocketServer, SocketServerError> {
         let mut options = self.options.clone();
         if !self.threaded {
             options.max_connections = 1;
@@ -269,7 +269,7 @@ impl Server {
             performer: self.performer.clone(),
             started: Instant::now(),
         };
-        Ok(Bound { server: vgi_rpc_reactor::Bound::new(listener, acceptor, options)? })
+        Ok(BoundSocketServer { server: vgi_rpc_reactor::Reactor::new(listener, acceptor, options)? })
     }
 }
 
@@ -277,11 +277,11 @@ impl Server {
 ///
 /// Dropping it closes the listener and removes a unix socket's file.
 #[derive(Debug)]
-pub struct Bound {
-    server: vgi_rpc_reactor::Bound<ServiceAcceptor>,
+pub struct BoundSocketServer {
+    server: vgi_rpc_reactor::Reactor<ServiceAcceptor>,
 }
 
-impl Bound {
+impl BoundSocketServer {
     /// Where it listens.
     pub fn address(&self) -> &Address {
         self.server.address()
@@ -302,12 +302,12 @@ impl Bound {
     /// # Errors
     /// When start-up work fails, or the system refuses what the server cannot do without. What happens on one
     /// connection is no error.
-    pub fn run(self) -> Result<Ended, ServerError> {
+    pub fn run(self) -> Result<Ended, SocketServerError> {
         let transport = match self.address() {
             Address::Tcp(_) => TransportKind::Tcp,
             _ => TransportKind::Unix,
         };
-        self.server.acceptor().service.start(transport).map_err(ServerError::Start)?;
+        self.server.acceptor().service.start(transport).map_err(SocketServerError::Start)?;
         Ok(self.server.run()?)
     }
 }

@@ -18,7 +18,7 @@ use vgi_rpc_protocol::client::{Call, CallKind, Connection, Event};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::service::Service;
 use vgi_rpc_protocol::{Limits, Next};
-use vgi_rpc_unix::{Address, Server};
+use vgi_rpc_unix::{Address, SocketServer};
 
 /// What carries the bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Served {
 }
 
 enum Kind {
-    Pipes(vgi_rpc_stdio::Server, Mutex<Vec<JoinHandle<Result<(), vgi_rpc_stdio::ServeError>>>>),
+    Pipes(vgi_rpc_stdio::StdioServer, Mutex<Vec<JoinHandle<Result<(), vgi_rpc_stdio::ServeError>>>>),
     Socket(Running),
 }
 
@@ -50,7 +50,11 @@ impl Served {
     }
 
     /// Writes an access log, and does with a server on sockets what `set` says.
-    pub fn logged(carrier: Carrier, service: &Arc<Service>, set: impl Fn(Server) -> Server) -> Self {
+    pub fn logged(
+        carrier: Carrier,
+        service: &Arc<Service>,
+        set: impl Fn(SocketServer) -> SocketServer,
+    ) -> Self {
         Self::with(carrier, service, Performer::none(), Some(super::socket_path().with_extension("log")), set)
     }
 
@@ -59,17 +63,17 @@ impl Served {
         service: &Arc<Service>,
         performer: Performer,
         log: Option<PathBuf>,
-        set: impl Fn(Server) -> Server,
+        set: impl Fn(SocketServer) -> SocketServer,
     ) -> Self {
         let log = log.map(|path| (path.clone(), Options::new(path).open().unwrap()));
         let access_log = log.as_ref().map(|(_, log)| log.clone());
         let server = || {
-            let server = Server::new(service.clone()).threads(1).effects(performer.clone());
+            let server = SocketServer::new(service.clone()).threads(1).effects(performer.clone());
             set(server.access_log(access_log.clone()))
         };
         let kind = match carrier {
             Carrier::Pipe => {
-                let server = vgi_rpc_stdio::Server::new(service.clone()).effects(performer.clone());
+                let server = vgi_rpc_stdio::StdioServer::new(service.clone()).effects(performer.clone());
                 Kind::Pipes(server.access_log(access_log.clone()), Mutex::default())
             }
             Carrier::Unix => Kind::Socket(Running::unix(&server())),

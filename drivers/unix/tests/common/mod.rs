@@ -26,7 +26,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_unix::{Address, CallError, Client, Ended, Handle, Remote, Server, ServerError};
+use vgi_rpc_unix::{Address, CallError, Client, Ended, Handle, Remote, SocketServer, SocketServerError};
 
 /// Long enough for anything that is to happen at all.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -186,19 +186,19 @@ pub fn socket_path() -> PathBuf {
 pub struct Running {
     pub address: Address,
     pub handle: Handle,
-    thread: Option<JoinHandle<Result<Ended, ServerError>>>,
+    thread: Option<JoinHandle<Result<Ended, SocketServerError>>>,
 }
 
 impl Running {
-    pub fn unix(server: &Server) -> Self {
+    pub fn unix(server: &SocketServer) -> Self {
         Self::start(server.bind_unix(socket_path()).unwrap())
     }
 
-    pub fn tcp(server: &Server) -> Self {
+    pub fn tcp(server: &SocketServer) -> Self {
         Self::start(server.bind_tcp("0").unwrap())
     }
 
-    fn start(bound: vgi_rpc_unix::Bound) -> Self {
+    fn start(bound: vgi_rpc_unix::BoundSocketServer) -> Self {
         let (address, handle) = (bound.address().clone(), bound.handle());
         Self { address, handle, thread: Some(thread::spawn(|| bound.run())) }
     }

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use vgi_rpc_unix::{Client, ConnectOptions, Server};
+use vgi_rpc_unix::{Client, ConnectOptions, SocketServer};
 
 /// What the process has to do: for a server, where to listen; for a client, where to connect.
 const TASK: &str = "VGI_RPC_TEST_TASK";
@@ -47,7 +47,7 @@ pub fn serve() {
             report(info);
         }
     }));
-    let server = Server::new(service(&Gate::default()));
+    let server = SocketServer::new(service(&Gate::default()));
     let bound = match task.strip_prefix("UNIX:") {
         Some(path) => server.bind_unix(path).unwrap(),
         None => server.bind_tcp("0").unwrap(),

@@ -1,13 +1,13 @@
 //! The client's side of HTTP: requests built and responses read, without I/O, clock or randomness. WIRE_PROTOCOL 10,
 //! 13 and 17.
 //!
-//! Lives here: a [`Caller`], the counterpart of [`crate::client::Connection`] where every turn of a call is a request
+//! Lives here: a [`ClientMachine`], the counterpart of [`crate::client::Connection`] where every turn of a call is a request
 //! of its own. Not here: sockets, addresses, timeouts, and what is tried again; a driver has those.
 //!
 //! ```text
 //!             call, send, tick, close, cancel
 //!   caller ──commands──► ┌──────┐ ──requests──► driver
-//!                        │Caller│
+//!                        │Client│
 //!   caller ◄──events──── └──────┘ ◄─responses── driver
 //!              Log, Header, Output, Failed, Finished
 //! ```
@@ -19,12 +19,12 @@
 //! use bytes::Bytes;
 //! use vgi_rpc_protocol::Next;
 //! use vgi_rpc_protocol::client::{Call, Event};
-//! use vgi_rpc_protocol::http::client::Caller;
+//! use vgi_rpc_protocol::http::client::ClientMachine;
 //! use vgi_rpc_protocol::ipc::EncodedSchema;
 //!
 //! /// Makes a unary call by way of anything that answers HTTP requests.
 //! fn unary(
-//!     caller: &mut Caller,
+//!     caller: &mut ClientMachine,
 //!     call: &Call<'_>,
 //!     params: &RecordBatch,
 //!     mut fetch: impl FnMut(http::Request<Vec<Bytes>>) -> http::Response<Bytes>,
@@ -52,7 +52,7 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `caller`, `caller/turns` | the machine: commands in, requests out, responses in, events out |
+// | `machine`, `machine/turns` | the machine: commands in, requests out, responses in, events out |
 // | `settings`, `shared` | what callers are told, and what they know together |
 // | `request` | heads of requests |
 // | `response` | from a response to the Arrow streams in it, or to why there are none |
@@ -61,8 +61,8 @@
 // | `upload` | URLs to upload to |
 // | `error` | answers that are none |
 
-mod caller;
 mod error;
+mod machine;
 mod request;
 mod response;
 mod session;
@@ -71,8 +71,8 @@ mod shared;
 mod turn;
 mod upload;
 
-pub use caller::Caller;
 pub use error::{ForeignAnswer, ResponseError};
+pub use machine::ClientMachine;
 pub use session::Session;
 pub use settings::{Settings, SettingsError};
 pub use upload::upload_urls;

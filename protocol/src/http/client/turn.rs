@@ -50,7 +50,7 @@ pub(super) struct StreamPath {
 
 /// What an answer came to.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct TurnAnswer {
     pub(super) purpose: Purpose,
     pub(super) stream: Option<StreamPath>,
     pub(super) events: VecDeque<Event>,
@@ -98,8 +98,8 @@ impl Turn {
     ///
     /// # Errors
     /// The answer is not whole, or not the streams that answer this turn. Then nothing of it counts.
-    pub(super) fn read(mut self, body: Bytes, is_whole: bool) -> Result<Answered, ResponseError> {
-        let mut answered = Answered {
+    pub(super) fn read(mut self, body: Bytes, is_whole: bool) -> Result<TurnAnswer, ResponseError> {
+        let mut answered = TurnAnswer {
             purpose: self.purpose.clone(),
             stream: self.stream.take(),
             events: VecDeque::new(),
@@ -122,7 +122,7 @@ impl Turn {
         Ok(answered)
     }
 
-    fn take_events(&mut self, answered: &mut Answered) -> Result<(), ResponseError> {
+    fn take_events(&mut self, answered: &mut TurnAnswer) -> Result<(), ResponseError> {
         while let Next::Event(event) = self.reader.poll_event()? {
             match event {
                 Event::Finished => {}
@@ -137,7 +137,7 @@ impl Turn {
         Ok(())
     }
 
-    fn output(&self, batch: RecordBatch, mut metadata: Metadata, answered: &mut Answered) {
+    fn output(&self, batch: RecordBatch, mut metadata: Metadata, answered: &mut TurnAnswer) {
         // An exchange's answer carries the token itself, and may have no rows. Elsewhere a batch without rows that
         // carries one is there for the token's sake.
         let is_answer = self.purpose == Purpose::Exchange && answered.outputs == 0;

@@ -27,7 +27,7 @@ pub(super) fn request(count: u8) -> Result<(EncodedSchema, RecordBatch, Metadata
     Ok((EncodedSchema::new(schema)?, params, metadata))
 }
 
-/// The URLs in the batch that answers [`Caller::request_upload_urls`](super::Caller::request_upload_urls).
+/// The URLs in the batch that answers [`ClientMachine::request_upload_urls`](super::ClientMachine::request_upload_urls).
 ///
 /// # Errors
 /// `ProtocolError` when the batch is not what the specification says.

@@ -15,9 +15,9 @@
 
 mod deferred;
 mod error;
-mod held;
 mod quota;
 mod registry;
+mod session_guard;
 mod sessions;
 mod slot;
 #[cfg(test)]
@@ -25,8 +25,8 @@ mod tests;
 mod ticket;
 
 pub use error::{OpenError, TakeError};
-pub use held::Held;
 pub use quota::{DEFAULT_MAX_PER_PRINCIPAL, Quota};
+pub use session_guard::SessionGuard;
 pub use sessions::{DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
 pub use slot::SessionId;
 pub use ticket::{Taken, Ticket};

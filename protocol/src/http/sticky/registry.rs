@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// What clones of [`Sessions`](super::Sessions), all [`Held`](super::Held) and all [`Ticket`](super::Ticket)s share.
+/// What clones of [`Sessions`](super::Sessions), all [`SessionGuard`](super::SessionGuard)s and all [`Ticket`](super::Ticket)s share.
 pub(super) struct Registry {
     pub(super) max_sessions: usize,
     pub(super) max_waiting: usize,

@@ -1,9 +1,9 @@
 //! The registry of the sessions that are open on this server.
 
 use super::error::{OpenError, TakeError};
-use super::held::Held;
 use super::quota::Quota;
 use super::registry::Registry;
+use super::session_guard::SessionGuard;
 use super::slot::{SessionId, Slot, Turn};
 use super::ticket::{Taken, Ticket};
 use crate::panics;
@@ -97,7 +97,7 @@ impl Sessions {
         ttl: Duration,
         now: Duration,
         id: SessionId,
-    ) -> Result<Held, OpenError> {
+    ) -> Result<SessionGuard, OpenError> {
         let account = quota.as_ref().map(|quota| quota.account.clone());
         let slot = Arc::new(Slot::held(id, owner, account, now.saturating_add(ttl)));
         let mut added = self.registry.add(&slot, quota.as_ref());
@@ -111,13 +111,13 @@ impl Sessions {
             panics::discard(state);
             return Err(error);
         }
-        Ok(Held::new(Arc::clone(&self.registry), slot, state))
+        Ok(SessionGuard::new(Arc::clone(&self.registry), slot, state))
     }
 
     /// Takes hold of a session, or a place in the queue of those that wait for it. The waker is used as
     /// [`Ticket::poll`] uses it.
     ///
-    /// To end a session from outside its calls, take it and then call [`Held::close`].
+    /// To end a session from outside its calls, take it and then call [`SessionGuard::close`].
     ///
     /// A call that already holds the session must not take it again: its ticket would wait for itself.
     ///
@@ -132,7 +132,7 @@ impl Sessions {
         }
         let registry = Arc::clone(&self.registry);
         match slot.take(registry.max_waiting)? {
-            Turn::Now(state) => Ok(Taken::Now(Held::new(registry, slot, state))),
+            Turn::Now(state) => Ok(Taken::Now(SessionGuard::new(registry, slot, state))),
             Turn::Wait(number) => {
                 // The queue has no waker of this ticket yet. The session may have become free in the meantime.
                 let mut ticket = Ticket::new(registry, slot, number);

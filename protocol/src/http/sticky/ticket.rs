@@ -2,8 +2,8 @@
 
 use super::deferred::Deferred;
 use super::error::TakeError;
-use super::held::Held;
 use super::registry::Registry;
+use super::session_guard::SessionGuard;
 use super::slot::{Slot, TicketNumber};
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub enum Taken {
     /// No other call holds the session or waits for it.
-    Now(Held),
+    Now(SessionGuard),
     /// The session is this ticket's once the calls before it are done.
     Wait(Ticket),
 }
@@ -46,7 +46,7 @@ impl Ticket {
     ///
     /// [`TakeError::Lost`] if the session has ended or its time is over at `now`. In the latter case the other tickets
     /// lose it too, and are woken.
-    pub fn poll(&mut self, now: Duration, waker: &Waker) -> Result<Option<Held>, TakeError> {
+    pub fn poll(&mut self, now: Duration, waker: &Waker) -> Result<Option<SessionGuard>, TakeError> {
         let mut deferred = Deferred::default();
         if self.slot.has_expired(now) {
             // This ticket leaves first, because it learns of the end here and need not be woken.
@@ -57,7 +57,7 @@ impl Ticket {
         }
         let state = self.slot.poll(self.number, waker.clone(), &mut deferred);
         let held = state.map(|state| {
-            state.map(|state| Held::new(Arc::clone(&self.registry), Arc::clone(&self.slot), state))
+            state.map(|state| SessionGuard::new(Arc::clone(&self.registry), Arc::clone(&self.slot), state))
         });
         deferred.run();
         held

@@ -20,7 +20,7 @@ pub enum Body {
 
 /// The answer to a request.
 #[derive(Debug)]
-pub struct Answer {
+pub struct RequestAnswer {
     /// The response. Its body is a gather list, to be sent with its length: `Content-Length` is not among the headers.
     /// The answer to `HEAD` has the body that `GET` would have, of which only the length is to be sent.
     pub response: Response<Vec<Bytes>>,
@@ -33,18 +33,18 @@ pub struct Answer {
 
 /// An answer that was not handed out yet. The session that its call opened is closed with it, unless it is.
 pub(super) struct Unsent {
-    pub(super) answer: Answer,
+    pub(super) answer: RequestAnswer,
     pub(super) opened: Option<Box<CallSession>>,
 }
 
-impl From<Answer> for Unsent {
-    fn from(answer: Answer) -> Self {
+impl From<RequestAnswer> for Unsent {
+    fn from(answer: RequestAnswer) -> Self {
         Self { answer, opened: None }
     }
 }
 
 impl Unsent {
-    pub(super) fn hand_out(self) -> Answer {
+    pub(super) fn hand_out(self) -> RequestAnswer {
         if let Some(session) = self.opened {
             session.sent();
         }

@@ -1,6 +1,6 @@
 //! A call, from the request's body to the response: what of a request runs on a thread that may take its time.
 
-use super::answer::{Answer, Unsent};
+use super::answer::{RequestAnswer, Unsent};
 use super::body::read;
 use super::carrier::ResponseBody;
 use super::recover::{Recovered, recover};
@@ -8,11 +8,11 @@ use super::recover::{Recovered, recover};
 use crate::effect::Effects;
 use crate::http::endpoint::Endpoint;
 use crate::http::refusal::{Refusal, bad_request};
-use crate::http::reply::Reply;
+use crate::http::request_context::RequestContext;
+use crate::http::response_draft::ResponseDraft;
 use crate::http::routes::Part;
 use crate::http::session::CallSession;
 use crate::http::token::Binding;
-use crate::http::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::{Account, Reservation};
 use crate::service::call::{Call, Scope, Step};
@@ -35,7 +35,7 @@ pub type Clock<'a> = &'a dyn Fn() -> Duration;
 /// A call under way.
 pub(super) struct Calling {
     endpoint: Arc<Endpoint>,
-    visit: Box<Visit>,
+    request: Box<RequestContext>,
     method: Arc<Method>,
     part: Part,
     session: Option<Box<CallSession>>,
@@ -56,7 +56,7 @@ enum Stage {
 impl fmt::Debug for Calling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Calling")
-            .field("visit", &self.visit)
+            .field("request", &self.request)
             .field("method", &self.method)
             .finish_non_exhaustive()
     }
@@ -66,18 +66,18 @@ impl Calling {
     /// `body` is what was sent, with its content coding.
     pub(super) fn new(
         endpoint: Arc<Endpoint>,
-        visit: Box<Visit>,
+        request: Box<RequestContext>,
         method: Arc<Method>,
         part: Part,
         session: Option<Box<CallSession>>,
         body: Bytes,
     ) -> Self {
         let (effects, tokens) = (Effects::default(), Reservation::default());
-        Self { endpoint, visit, method, part, session, effects, stage: Stage::Body(body), tokens }
+        Self { endpoint, request, method, part, session, effects, stage: Stage::Body(body), tokens }
     }
 
     pub(super) fn account(&self) -> &Account {
-        &self.visit.account
+        &self.request.account
     }
 
     /// Whether something has come that the call waits for.
@@ -135,7 +135,7 @@ impl Calling {
             response.now = clock();
             match first.take().map_or_else(|| call.poll(response, &mut self.effects), Step::Work) {
                 // A producer that takes all of its turns here would go on for a client that has gone.
-                Step::Work(_) if self.visit.bounds.is_client_gone() => return,
+                Step::Work(_) if self.request.bounds.is_client_gone() => return,
                 Step::Work(mut work) => {
                     // The call may have been parked since its request came.
                     if let Some(session) = &mut work.context.session {
@@ -178,8 +178,8 @@ impl Calling {
             let error = RpcError::runtime_error("the method's protocol is not hosted any more");
             return Err((StatusCode::NOT_FOUND, error).into());
         };
-        let body = endpoint.decode(&self.visit, body)?;
-        let (batch, metadata) = read(&endpoint, body, &self.visit.account)?;
+        let body = endpoint.decode(&self.request, body)?;
+        let (batch, metadata) = read(&endpoint, body, &self.request.account)?;
         match self.part {
             Part::Unary | Part::Init => self.begin(hosted, batch, metadata, kind),
             Part::Exchange => self.resume(hosted, batch, metadata, kind),
@@ -220,7 +220,7 @@ impl Calling {
         kind: MethodKind,
     ) -> Result<Opened, Refused> {
         let binding = self.binding(hosted);
-        let recovered = recover(&self.endpoint, &self.visit, &binding, &metadata)?;
+        let recovered = recover(&self.endpoint, &self.request, &binding, &metadata)?;
         let Recovered { call_id, call, stream, memory } = recovered;
         self.tokens = memory;
         let mut response = self.response(hosted);
@@ -282,22 +282,22 @@ impl Calling {
         // one way.
         let version = hosted.info.version.map(|version| (version.major, version.minor));
         let protocol = format!("{}|{version:?}", hosted.info.hash);
-        Binding::stream(&self.visit.identity(), &protocol, &self.method.info().name)
+        Binding::stream(&self.request.identity(), &protocol, &self.method.info().name)
     }
 
     fn response(&self, hosted: &Hosted) -> ResponseBody {
         let name = &self.method.info().name;
-        let writer = self.endpoint.writer(&self.visit, &hosted.info.name, name);
+        let writer = self.endpoint.writer(&self.request, &hosted.info.name, name);
         let error_schema = match self.method.info().kind {
             MethodKind::Unary => self.method.declaration.result.clone(),
             MethodKind::Stream(_) => EncodedSchema::empty(),
         };
-        let (endpoint, account) = (self.endpoint.clone(), self.visit.account.clone());
-        ResponseBody::new(endpoint, writer, account, self.method.clone(), self.visit.budget, error_schema)
+        let (endpoint, account) = (self.endpoint.clone(), self.request.account.clone());
+        ResponseBody::new(endpoint, writer, account, self.method.clone(), self.request.budget, error_schema)
     }
 
     fn context(&mut self, metadata: Metadata, response: &ResponseBody) -> Box<CallContext> {
-        let Visit { bounds, peer, request_id, .. } = &*self.visit;
+        let RequestContext { bounds, peer, request_id, .. } = &*self.request;
         let made_id = Some(request_id.clone());
         let mut context = CallContext::new(
             self.method.declaration.clone(),
@@ -318,7 +318,7 @@ impl Calling {
         kind: MethodKind,
         response: &ResponseBody,
     ) -> CallRecord {
-        let Visit { peer, now, request_id, request_bytes, .. } = &*self.visit;
+        let RequestContext { peer, now, request_id, request_bytes, .. } = &*self.request;
         let name = &self.method.info().name;
         let mut record = CallRecord::begin(&hosted.info, name, kind, peer, batch, *now);
         record.request_id = request_id.as_str().to_owned();
@@ -332,19 +332,19 @@ impl Calling {
 impl Calling {
     fn answer(&mut self, call: Call, mut response: ResponseBody, clock: Clock<'_>) {
         let (session, mut scope) = call.into_session();
-        let mut reply = match response.commit() {
-            Ok((reply, None)) => reply,
-            Ok((reply, Some(too_large))) => {
+        let mut draft = match response.commit() {
+            Ok((draft, None)) => draft,
+            Ok((draft, Some(too_large))) => {
                 scope.note_error(&too_large);
-                reply
+                draft
             }
-            Err((status, error)) => self.endpoint.refusal(&self.visit, status, &error),
+            Err((status, error)) => self.endpoint.refusal(&self.request, status, &error),
         };
         let mut session = session.and_then(|session| session.into_any().downcast::<CallSession>().ok());
-        let told = session.as_mut().map(|session| session.finish(&mut reply));
+        let told = session.as_mut().map(|session| session.finish(&mut draft));
         // Any other is given back now.
         let opened = session.filter(|session| session.is_new());
-        let (response_, memory) = self.endpoint.finish(&self.visit, reply);
+        let (response_, memory) = self.endpoint.finish(&self.request, draft);
         if let Some(http) = scope.record_mut().and_then(|record| record.http.as_deref_mut()) {
             http.status = response_.status().as_u16();
             http.response_bytes = response_.body().iter().map(|segment| segment.len() as u64).sum();
@@ -357,28 +357,28 @@ impl Calling {
         self.endpoint.keep_writer(response.into_writer());
         let record = scope.end(clock());
         self.tokens = Reservation::default();
-        let answer = Answer { response: response_, memory, record };
+        let answer = RequestAnswer { response: response_, memory, record };
         self.stage = Stage::Answered(Box::new(Unsent { answer, opened }));
     }
 
     /// Answers a request that did not come as far as a call.
     fn refuse(&mut self, refused: Refused, _: Clock<'_>) {
-        let mut reply = match refused {
-            Refused::Error((status, error)) => self.endpoint.refusal(&self.visit, status, &error),
-            Refused::Reply(reply) => *reply,
+        let mut draft = match refused {
+            Refused::Error((status, error)) => self.endpoint.refusal(&self.request, status, &error),
+            Refused::Draft(draft) => *draft,
         };
         if let Some(mut session) = self.session.take() {
-            session.finish(&mut reply);
+            session.finish(&mut draft);
         }
-        let (response, memory) = self.endpoint.finish(&self.visit, reply);
-        self.stage = Stage::Answered(Box::new(Answer { response, memory, record: None }.into()));
+        let (response, memory) = self.endpoint.finish(&self.request, draft);
+        self.stage = Stage::Answered(Box::new(RequestAnswer { response, memory, record: None }.into()));
     }
 }
 
 /// Why a request did not become a call.
 enum Refused {
     Error(Refusal),
-    Reply(Box<Reply>),
+    Draft(Box<ResponseDraft>),
 }
 
 impl From<Refusal> for Refused {
@@ -387,8 +387,8 @@ impl From<Refusal> for Refused {
     }
 }
 
-impl From<Box<Reply>> for Refused {
-    fn from(reply: Box<Reply>) -> Self {
-        Self::Reply(reply)
+impl From<Box<ResponseDraft>> for Refused {
+    fn from(draft: Box<ResponseDraft>) -> Self {
+        Self::Draft(draft)
     }
 }

@@ -7,7 +7,7 @@ use super::gathered::Gathered;
 use crate::http::budget;
 use crate::http::endpoint::{DEFAULT_BODY_BYTES, Endpoint, ResolvedCall};
 use crate::http::refusal::{Refusal, bad_request};
-use crate::http::reply::Reply;
+use crate::http::response_draft::ResponseDraft;
 use crate::http::token::{Binding, CallToken, Cursor, SealError};
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::Account;
@@ -130,22 +130,22 @@ impl ResponseBody {
         self.token_bytes.map(|bytes| bytes as u64)
     }
 
-    /// The reply, and the error that took its place when it was too large.
-    pub(super) fn commit(&mut self) -> Result<(Reply, Option<RpcError>), Refusal> {
+    /// The draft, and the error that took its place when it was too large.
+    pub(super) fn commit(&mut self) -> Result<(ResponseDraft, Option<RpcError>), Refusal> {
         if let Some(refused) = self.refused.take() {
             return Err(refused);
         }
-        let reply = Reply::arrow(StatusCode::OK, self.writer.take_segments());
+        let draft = ResponseDraft::arrow(StatusCode::OK, self.writer.take_segments());
         if self.failed {
-            return Ok((reply.failed(), None));
+            return Ok((draft.failed(), None));
         }
-        match budget::check(self.budget, &self.method.info().name, reply.len()) {
-            Ok(()) => Ok((reply, None)),
+        match budget::check(self.budget, &self.method.info().name, draft.len()) {
+            Ok(()) => Ok((draft, None)),
             Err(error) => {
-                drop(reply);
+                drop(draft);
                 self.discard();
                 self.writer.error_stream(&self.error_schema, &error);
-                Ok((Reply::arrow(StatusCode::OK, self.writer.take_segments()).failed(), Some(error)))
+                Ok((ResponseDraft::arrow(StatusCode::OK, self.writer.take_segments()).failed(), Some(error)))
             }
         }
     }

@@ -1,15 +1,15 @@
 //! The machine of one request: its stages, what goes in, and what comes next.
 
 use super::admit::Target;
-use super::answer::{Answer, Body, Unsent};
+use super::answer::{Body, RequestAnswer, Unsent};
 use super::calling::Calling;
-use super::work::{CLIENT_GONE, Done, Outcome, Work};
+use super::work::{CLIENT_GONE, Outcome, RequestDone, RequestWork};
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::http::auth::Found;
-use crate::http::endpoint::{Arrival, Endpoint};
-use crate::http::reply::Reply;
+use crate::http::endpoint::{Endpoint, RequestOrigin};
+use crate::http::request_context::RequestContext;
+use crate::http::response_draft::ResponseDraft;
 use crate::http::session::{CallSession, Waiting};
-use crate::http::visit::Visit;
 use crate::memory::Reservation;
 use crate::service::call::given_up;
 use crate::service::context::Bounds;
@@ -31,7 +31,7 @@ pub struct Transaction {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) stage: Stage,
     /// What is known of the request, while the stage does not have it.
-    pub(super) visit: Option<Box<Visit>>,
+    pub(super) request: Option<Box<RequestContext>>,
     body: Option<Body>,
     bounds: Arc<Bounds>,
     pub(super) effects: Effects,
@@ -73,15 +73,15 @@ pub(super) enum Arrived {
     clippy::large_enum_variant,
     reason = "it is moved once, and a box is an allocation for each request"
 )]
-pub enum Next {
+pub enum RequestStep {
     /// The body: see [`Transaction::receive_body`](super::Transaction::receive_body).
     NeedBody,
     /// This is to be run, and [`Transaction::complete`](super::Transaction::complete) to be called with what it gives.
-    Work(Work),
+    Work(RequestWork),
     /// The completion of an effect, the work that is out, or a wake-up.
     Waiting,
     /// Nothing: this is the response.
-    Answer(Answer),
+    Answer(RequestAnswer),
     /// Nothing: the response was given.
     Over,
 }
@@ -101,7 +101,7 @@ impl fmt::Debug for Transaction {
             Stage::Over => "over",
         };
         f.debug_struct("Transaction")
-            .field("visit", &self.visit)
+            .field("request", &self.request)
             .field("stage", &stage)
             .finish_non_exhaustive()
     }
@@ -116,9 +116,9 @@ impl Drop for Transaction {
 
 impl Endpoint {
     /// Begins a request whose head has come.
-    pub fn begin(self: &Arc<Self>, head: Parts, arrival: Arrival) -> Transaction {
-        let visit = Box::new(self.visit(head, arrival));
-        let bounds = visit.bounds.clone();
+    pub fn begin(self: &Arc<Self>, head: Parts, origin: RequestOrigin) -> Transaction {
+        let request = Box::new(self.request_context(head, origin));
+        let bounds = request.bounds.clone();
         let stage = if self.service.is_started(TransportKind::Http) {
             Stage::Authenticating { found: Found::default(), asked: None }
         } else {
@@ -128,7 +128,7 @@ impl Endpoint {
         Transaction {
             endpoint: self.clone(),
             stage,
-            visit: Some(visit),
+            request: Some(request),
             body: None,
             bounds,
             effects,
@@ -150,7 +150,7 @@ impl Transaction {
 
 /// Bytes in.
 impl Transaction {
-    /// Takes the body. It may come before it is [needed](Next::NeedBody), such as when it is small.
+    /// Takes the body. It may come before it is [needed](RequestStep::NeedBody), such as when it is small.
     pub fn receive_body(&mut self, body: Body) {
         self.body = Some(body);
     }
@@ -164,7 +164,7 @@ impl Transaction {
 /// Commands.
 impl Transaction {
     /// Takes back what work gave. Does nothing when no work is out.
-    pub fn complete(&mut self, done: Done) {
+    pub fn complete(&mut self, done: RequestDone) {
         match (done.0, &self.stage) {
             (Outcome::Started(result), Stage::Starting { .. }) => match result {
                 Ok(()) => {
@@ -173,7 +173,7 @@ impl Transaction {
                 Err(_) => {
                     // Nobody is authenticated yet, and why a service does not start is no stranger's business.
                     let text = "the service could not be started\n";
-                    self.reply(Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text));
+                    self.answer(ResponseDraft::text(StatusCode::INTERNAL_SERVER_ERROR, text));
                 }
             },
             (Outcome::Called(mut calling), Stage::Running) => {
@@ -195,13 +195,13 @@ impl Transaction {
     pub fn lose_work(&mut self) {
         if let Stage::Running | Stage::Starting { is_out: true } = self.stage {
             let response = self.endpoint.bare(StatusCode::INTERNAL_SERVER_ERROR);
-            let answer = Answer { response, record: None, memory: Reservation::default() };
+            let answer = RequestAnswer { response, record: None, memory: Reservation::default() };
             self.stage = Stage::Answered(Box::new(answer.into()));
         }
     }
 
     /// The client is gone: ends the request, and gives the record of its call if that had begun and no work is out. If work
-    /// is, [`Done::take_record`] gives it. `now` is the time since the Unix epoch.
+    /// is, [`RequestDone::take_record`] gives it. `now` is the time since the Unix epoch.
     pub fn hang_up(&mut self, now: Duration) -> Option<CallRecord> {
         self.abandon(&given_up(), CLIENT_GONE, now)
     }
@@ -228,69 +228,69 @@ impl Transaction {
 impl Transaction {
     /// What the request needs next. `now` is the time since the Unix epoch. While the sticky session is waited for,
     /// `waker` is woken when polling again is of use.
-    pub fn poll(&mut self, now: Duration, waker: &Waker) -> Next {
+    pub fn poll(&mut self, now: Duration, waker: &Waker) -> RequestStep {
         loop {
-            if let Some(visit) = &mut self.visit {
-                visit.now = now;
+            if let Some(request) = &mut self.request {
+                request.now = now;
             }
             match std::mem::replace(&mut self.stage, Stage::Over) {
                 Stage::Starting { is_out: true } => {
                     self.stage = Stage::Starting { is_out: true };
-                    return Next::Waiting;
+                    return RequestStep::Waiting;
                 }
                 Stage::Starting { is_out: false } => {
                     self.stage = Stage::Starting { is_out: true };
-                    return Next::Work(Work::start(self.endpoint.service.clone()));
+                    return RequestStep::Work(RequestWork::start(self.endpoint.service.clone()));
                 }
                 Stage::Authenticating { found, asked } => {
                     if !self.authenticate(found, asked, waker) {
-                        return Next::Waiting;
+                        return RequestStep::Waiting;
                     }
                 }
                 Stage::Waiting(target, waiting) => {
                     if !self.wait_for_session(target, waiting, waker) {
-                        return Next::Waiting;
+                        return RequestStep::Waiting;
                     }
                 }
                 Stage::Body(target, session) => match (target, self.body.take()) {
                     (Target::EndSession, _) => {
-                        let reply =
-                            session.map_or_else(|| Reply::empty(StatusCode::OK), |session| session.end());
-                        self.reply(reply);
+                        let draft = session
+                            .map_or_else(|| ResponseDraft::empty(StatusCode::OK), |session| session.end());
+                        self.answer(draft);
                     }
                     (target, Some(body)) => self.take_body(target, session, body),
                     (target, None) => {
                         self.stage = Stage::Body(target, session);
-                        return Next::NeedBody;
+                        return RequestStep::NeedBody;
                     }
                 },
                 Stage::Vending(id) => {
                     if !self.vend(id) {
-                        return Next::Waiting;
+                        return RequestStep::Waiting;
                     }
                 }
                 Stage::Ready(mut calling) => {
                     calling.effects = std::mem::take(&mut self.effects);
                     self.stage = Stage::Running;
-                    return Next::Work(Work::call(calling));
+                    return RequestStep::Work(RequestWork::call(calling));
                 }
                 Stage::Running => {
                     self.stage = Stage::Running;
-                    return Next::Waiting;
+                    return RequestStep::Waiting;
                 }
                 Stage::Parked(calling) => {
                     if calling.can_go_on(&self.effects) {
                         self.stage = Stage::Ready(calling);
                     } else {
                         self.stage = Stage::Parked(calling);
-                        return Next::Waiting;
+                        return RequestStep::Waiting;
                     }
                 }
                 Stage::Answered(answer) => {
                     self.effects.withdraw_all();
-                    return Next::Answer(answer.hand_out());
+                    return RequestStep::Answer(answer.hand_out());
                 }
-                Stage::Over => return Next::Over,
+                Stage::Over => return RequestStep::Over,
             }
         }
     }

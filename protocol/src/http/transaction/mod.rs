@@ -41,7 +41,7 @@ mod steps;
 mod upload;
 mod work;
 
-pub use answer::{Answer, Body};
+pub use answer::{Body, RequestAnswer};
 pub use calling::Clock;
-pub use machine::{Next, Transaction};
-pub use work::{Done, Work};
+pub use machine::{RequestStep, Transaction};
+pub use work::{RequestDone, RequestWork};

@@ -2,8 +2,8 @@
 
 use crate::http::endpoint::{Endpoint, ResolvedCall};
 use crate::http::refusal::{Refusal, bad_request, no_room};
+use crate::http::request_context::RequestContext;
 use crate::http::token::{Binding, CallToken, Cursor, TokenError};
-use crate::http::visit::Visit;
 use crate::ipc::{EncodedSchema, Metadata, decode_schema};
 use crate::memory::Reservation;
 use crate::service::work::SavedStream;
@@ -26,15 +26,15 @@ pub(super) struct Recovered {
 /// says which call it belongs to; only then is that call looked up, or the token that it came with opened.
 pub(super) fn recover(
     endpoint: &Endpoint,
-    visit: &Visit,
+    request: &RequestContext,
     binding: &Binding,
     metadata: &Metadata,
 ) -> Result<Recovered, Refusal> {
     let tokens = [keys::STREAM_STATE, keys::CALL_STATE];
     let len: usize = tokens.iter().filter_map(|key| metadata.get(key)).map(<[u8]>::len).sum();
     // A token is decoded once and decrypted once, into fewer bytes each.
-    let memory = visit.account.reserve(2 * len).map_err(no_room)?;
-    open_tokens(endpoint, visit.now, binding, metadata, memory).map_err(bad_request)
+    let memory = request.account.reserve(2 * len).map_err(no_room)?;
+    open_tokens(endpoint, request.now, binding, metadata, memory).map_err(bad_request)
 }
 
 fn open_tokens(

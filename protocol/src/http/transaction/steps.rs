@@ -1,13 +1,13 @@
 //! From stage to stage: what a transaction does by itself when it is polled.
 
 use super::admit::{Admitted, Target};
-use super::answer::{Answer, Body};
+use super::answer::{Body, RequestAnswer};
 use super::calling::Calling;
 use super::machine::{Arrived, Stage, Transaction};
 use super::upload;
 use crate::effect::EffectId;
 use crate::http::auth::Found;
-use crate::http::reply::Reply;
+use crate::http::response_draft::ResponseDraft;
 use crate::http::session::{CallSession, Resumed, Waiting, not_resumed};
 use crate::http::sticky::TakeError;
 use http::StatusCode;
@@ -30,9 +30,9 @@ impl Transaction {
             };
             may_ask = found.answers.insert(key, completed.into_answer());
         }
-        let Some(visit) = &mut self.visit else { return true };
-        match self.endpoint.admit(visit, &found, may_ask) {
-            Admitted::Reply(reply) => self.reply(reply),
+        let Some(request) = &mut self.request else { return true };
+        match self.endpoint.admit(request, &found, may_ask) {
+            Admitted::Draft(draft) => self.answer(draft),
             Admitted::Ask(ask) => {
                 let asked = Some((self.effects.ask(&ask), ask.key));
                 self.stage = Stage::Authenticating { found, asked };
@@ -45,12 +45,12 @@ impl Transaction {
     /// Takes hold of the sticky session that the request names, if it does. That comes before the body is read, since
     /// those who wait for a session would hold their bodies meanwhile.
     pub(super) fn take_session(&mut self, target: Target, waker: &Waker) {
-        let Some(visit) = &self.visit else { return };
+        let Some(request) = &self.request else { return };
         if let Target::UploadUrls = target {
             self.stage = Stage::Body(target, None);
             return;
         }
-        match self.endpoint.resume_session(visit, waker) {
+        match self.endpoint.resume_session(request, waker) {
             Ok(Resumed::Without) => self.stage = Stage::Body(target, None),
             Ok(Resumed::Session(session)) => self.stage = Stage::Body(target, Some(session)),
             Ok(Resumed::Wait(waiting)) => self.stage = Stage::Waiting(target, waiting),
@@ -65,7 +65,7 @@ impl Transaction {
         mut waiting: Box<Waiting>,
         waker: &Waker,
     ) -> bool {
-        let now = self.visit.as_ref().map_or(Duration::ZERO, |visit| visit.now);
+        let now = self.request.as_ref().map_or(Duration::ZERO, |request| request.now);
         match waiting.poll(now, waker) {
             Ok(None) => {
                 self.stage = Stage::Waiting(target, waiting);
@@ -79,42 +79,44 @@ impl Transaction {
 
     /// The session cannot be had. To a teardown one that is not there looks like one that was ended.
     pub(super) fn lose_session(&mut self, target: &Target, error: TakeError) {
-        let Some(visit) = &self.visit else { return };
-        let reply = match (target, error) {
-            (Target::EndSession, TakeError::Busy { .. }) => Reply::empty(StatusCode::SERVICE_UNAVAILABLE),
-            (Target::EndSession, _) => Reply::empty(StatusCode::OK),
-            (_, error) => self.endpoint.failure(visit, &not_resumed(error)),
+        let Some(request) = &self.request else { return };
+        let draft = match (target, error) {
+            (Target::EndSession, TakeError::Busy { .. }) => {
+                ResponseDraft::empty(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            (Target::EndSession, _) => ResponseDraft::empty(StatusCode::OK),
+            (_, error) => self.endpoint.failure(request, &not_resumed(error)),
         };
-        self.reply(reply);
+        self.answer(draft);
     }
 
     pub(super) fn take_body(&mut self, target: Target, session: Option<Box<CallSession>>, body: Body) {
-        let Some(mut visit) = self.visit.take() else { return };
+        let Some(mut request) = self.request.take() else { return };
         let body = match body {
             Body::Whole(body) if body.len() as u64 <= self.endpoint.max_body_bytes() => Ok(body),
-            Body::Whole(_) | Body::TooLarge => Err(self.endpoint.too_large(&visit)),
-            Body::OverBudget(error) => Err(self.endpoint.over_budget(&visit, error)),
+            Body::Whole(_) | Body::TooLarge => Err(self.endpoint.too_large(&request)),
+            Body::OverBudget(error) => Err(self.endpoint.over_budget(&request, error)),
         };
         match (body, target) {
-            (Err(reply), _) => {
-                self.visit = Some(visit);
-                self.reply(reply);
+            (Err(draft), _) => {
+                self.request = Some(request);
+                self.answer(draft);
             }
             (Ok(body), Target::Method(method, part)) => {
-                visit.request_bytes = body.len() as u64;
-                let calling = Calling::new(self.endpoint.clone(), visit, method, part, session, body);
+                request.request_bytes = body.len() as u64;
+                let calling = Calling::new(self.endpoint.clone(), request, method, part, session, body);
                 self.stage = Stage::Ready(Box::new(calling));
             }
             (Ok(body), Target::UploadUrls | Target::EndSession) => {
-                match upload::requested(&self.endpoint, &visit, body) {
+                match upload::requested(&self.endpoint, &request, body) {
                     Ok(count) => self.stage = Stage::Vending(upload::ask(&mut self.effects, count)),
                     Err((status, error)) => {
-                        let reply = self.endpoint.refusal(&visit, status, &error);
-                        self.visit = Some(visit);
-                        return self.reply(reply);
+                        let draft = self.endpoint.refusal(&request, status, &error);
+                        self.request = Some(request);
+                        return self.answer(draft);
                     }
                 }
-                self.visit = Some(visit);
+                self.request = Some(request);
             }
         }
     }
@@ -125,17 +127,17 @@ impl Transaction {
             self.stage = Stage::Vending(id);
             return false;
         };
-        if let Some(visit) = &self.visit {
-            let reply = upload::answer(&self.endpoint, visit, completed.completion);
-            self.reply(reply);
+        if let Some(request) = &self.request {
+            let draft = upload::answer(&self.endpoint, request, completed.completion);
+            self.answer(draft);
         }
         true
     }
 
-    pub(super) fn reply(&mut self, reply: Reply) {
-        let Some(visit) = &self.visit else { return };
-        let (response, memory) = self.endpoint.finish(visit, reply);
-        self.stage = Stage::Answered(Box::new(Answer { response, memory, record: None }.into()));
+    pub(super) fn answer(&mut self, draft: ResponseDraft) {
+        let Some(request) = &self.request else { return };
+        let (response, memory) = self.endpoint.finish(request, draft);
+        self.stage = Stage::Answered(Box::new(RequestAnswer { response, memory, record: None }.into()));
     }
 
     pub(super) fn arrive(&mut self, arrived: Arrived) {
@@ -143,8 +145,8 @@ impl Transaction {
             arrived if matches!(self.stage, Stage::Running) => self.arrived.push(arrived),
             Arrived::Completed(id, completion) => self.effects.complete(id, completion),
             Arrived::Data(id, data) => {
-                let account = match (&self.visit, &self.stage) {
-                    (Some(visit), _) => &visit.account,
+                let account = match (&self.request, &self.stage) {
+                    (Some(request), _) => &request.account,
                     (None, Stage::Parked(calling)) => calling.account(),
                     (None, _) => return,
                 };

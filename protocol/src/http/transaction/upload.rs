@@ -7,8 +7,8 @@ use super::body::read;
 use crate::effect::{Completion, EffectId, Effects, Request as EffectRequest, UploadUrl};
 use crate::http::endpoint::Endpoint;
 use crate::http::refusal::{Refusal, bad_request};
-use crate::http::reply::Reply;
-use crate::http::visit::Visit;
+use crate::http::request_context::RequestContext;
+use crate::http::response_draft::ResponseDraft;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::Reservation;
 use crate::wire::error::RpcError;
@@ -37,16 +37,20 @@ static SCHEMA: LazyLock<Result<EncodedSchema, ArrowError>> = LazyLock::new(|| {
 });
 
 /// How many URLs a request asks for.
-pub(super) fn requested(endpoint: &Endpoint, visit: &Visit, body: Bytes) -> Result<usize, Refusal> {
-    let body = endpoint.decode(visit, body)?;
-    let (batch, metadata) = read(endpoint, body, &visit.account)?;
-    let request = Request { batch, metadata };
-    request.validate().map_err(bad_request)?;
-    if request.method() != METHOD {
+pub(super) fn requested(
+    endpoint: &Endpoint,
+    request: &RequestContext,
+    body: Bytes,
+) -> Result<usize, Refusal> {
+    let body = endpoint.decode(request, body)?;
+    let (batch, metadata) = read(endpoint, body, &request.account)?;
+    let asked = Request { batch, metadata };
+    asked.validate().map_err(bad_request)?;
+    if asked.method() != METHOD {
         let text = format!("expected {:?} to be {METHOD:?}, as the path says", keys::METHOD);
         return Err(bad_request(RpcError::type_error(text)));
     }
-    let Some(count) = request.batch.column_by_name("count") else { return Ok(1) };
+    let Some(count) = asked.batch.column_by_name("count") else { return Ok(1) };
     let count = count.as_any().downcast_ref::<Int64Array>().filter(|column| column.len() == 1);
     let count =
         count.ok_or_else(|| bad_request(RpcError::type_error("expected \"count\" to be one int64")))?;
@@ -60,7 +64,7 @@ pub(super) fn ask(effects: &mut Effects, count: usize) -> EffectId {
 }
 
 /// The answer with what was made.
-pub(super) fn answer(endpoint: &Endpoint, visit: &Visit, completion: Completion) -> Reply {
+pub(super) fn answer(endpoint: &Endpoint, request: &RequestContext, completion: Completion) -> ResponseDraft {
     let urls = match completion {
         Completion::UploadUrls(urls) => Ok(urls),
         Completion::Failed(failure) => Err(failure.into()),
@@ -68,15 +72,15 @@ pub(super) fn answer(endpoint: &Endpoint, visit: &Visit, completion: Completion)
             Err(RpcError::runtime_error("expected URLs to upload to, got something else"))
         }
     };
-    match urls.and_then(|urls| encode(endpoint, visit, &urls)) {
-        Ok(body) => Reply::arrow(StatusCode::OK, body),
-        Err(error) => endpoint.failure(visit, &error),
+    match urls.and_then(|urls| encode(endpoint, request, &urls)) {
+        Ok(body) => ResponseDraft::arrow(StatusCode::OK, body),
+        Err(error) => endpoint.failure(request, &error),
     }
 }
 
 fn encode(
     endpoint: &Endpoint,
-    visit: &Visit,
+    request: &RequestContext,
     urls: &[UploadUrl],
 ) -> Result<(Vec<Bytes>, Reservation), RpcError> {
     let microseconds = |url: &UploadUrl| i64::try_from(url.expires_at.as_micros()).unwrap_or(i64::MAX);
@@ -92,7 +96,7 @@ fn encode(
     let schema = SCHEMA.as_ref().map_err(unencodable)?;
     let batch =
         RecordBatch::try_new(schema.schema().clone(), columns).map_err(|error| unencodable(&error))?;
-    let mut writer = endpoint.writer(visit, "", METHOD);
+    let mut writer = endpoint.writer(request, "", METHOD);
     writer
         .whole_stream(schema, &batch, &Metadata::new())
         .map_err(|error| RpcError::unsendable("the list of URLs", error))?;

@@ -18,22 +18,22 @@ pub(super) const CLIENT_GONE: StatusCode = match StatusCode::from_u16(499) {
 
 /// A step of a request: decoding its body, its handler, coding the response. Run it, then hand what it gives to
 /// [`Transaction::complete`](super::Transaction::complete).
-pub struct Work(Step);
+pub struct RequestWork(Step);
 
 enum Step {
     Start(Arc<Service>),
     Call(Box<Calling>),
 }
 
-/// What a [`Work`] gave. It is for the transaction that the work came from.
-pub struct Done(pub(super) Outcome);
+/// What a [`RequestWork`] gave. It is for the transaction that the work came from.
+pub struct RequestDone(pub(super) Outcome);
 
 pub(super) enum Outcome {
     Started(Result<(), RpcError>),
     Called(Box<Calling>),
 }
 
-impl Work {
+impl RequestWork {
     /// The service's start-up work.
     pub(super) fn start(service: Arc<Service>) -> Self {
         Self(Step::Start(service))
@@ -46,8 +46,8 @@ impl Work {
 
     /// Runs it. This takes as long as a handler does. A panic in a handler becomes an error of its call. `clock` tells
     /// when tokens are sealed and when the call has ended.
-    pub fn run(self, clock: Clock<'_>) -> Done {
-        Done(match self.0 {
+    pub fn run(self, clock: Clock<'_>) -> RequestDone {
+        RequestDone(match self.0 {
             Step::Start(service) => Outcome::Started(service.start(TransportKind::Http)),
             Step::Call(mut calling) => {
                 calling.run(clock);
@@ -57,7 +57,7 @@ impl Work {
     }
 }
 
-impl Done {
+impl RequestDone {
     /// Why the service's start-up work failed, if this was it and it did. The client is not told.
     pub fn start_failure(&self) -> Option<&RpcError> {
         match &self.0 {
@@ -76,7 +76,7 @@ impl Done {
     }
 }
 
-impl fmt::Debug for Work {
+impl fmt::Debug for RequestWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Step::Start(_) => f.write_str("Work::Start"),
@@ -85,7 +85,7 @@ impl fmt::Debug for Work {
     }
 }
 
-impl fmt::Debug for Done {
+impl fmt::Debug for RequestDone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Outcome::Started(result) => f.debug_tuple("Done::Started").field(result).finish(),

@@ -24,8 +24,8 @@ fn held(data: ArrayData, reservation: &Arc<Reservation>) -> Result<ArrayData, Ar
 }
 
 fn hold_buffer(buffer: Buffer, reservation: &Arc<Reservation>) -> Buffer {
-    struct Held(Buffer, #[expect(dead_code, reason = "released when dropped")] Arc<Reservation>);
-    impl AsRef<[u8]> for Held {
+    struct ReservedBuffer(Buffer, #[expect(dead_code, reason = "released when dropped")] Arc<Reservation>);
+    impl AsRef<[u8]> for ReservedBuffer {
         fn as_ref(&self) -> &[u8] {
             &self.0
         }
@@ -33,5 +33,5 @@ fn hold_buffer(buffer: Buffer, reservation: &Arc<Reservation>) -> Buffer {
     if buffer.is_empty() {
         return buffer;
     }
-    Buffer::from(Bytes::from_owner(Held(buffer, reservation.clone())))
+    Buffer::from(Bytes::from_owner(ReservedBuffer(buffer, reservation.clone())))
 }

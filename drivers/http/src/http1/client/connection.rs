@@ -20,7 +20,7 @@ use http::{Method, Request, StatusCode};
 ///                      └── 1xx ───┘         an Error anywhere: failed, for good
 /// ```
 #[derive(Debug)]
-pub struct Connection {
+pub struct ClientCodec {
     limits: Limits,
     receiver: Receiver,
     outbox: Outbox,
@@ -50,7 +50,7 @@ enum State {
 }
 
 /// Getters.
-impl Connection {
+impl ClientCodec {
     /// A connection that has carried nothing.
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -99,7 +99,7 @@ impl Connection {
 }
 
 /// Bytes in.
-impl Connection {
+impl ClientCodec {
     /// Memory to read into: the body's own while a large body comes, scratch memory otherwise. Then call
     /// [`Self::advance`]. Empty when no more input is to be held: poll first.
     pub fn read_buf(&mut self) -> &mut [u8] {
@@ -136,7 +136,7 @@ impl Connection {
 }
 
 /// Commands.
-impl Connection {
+impl ClientCodec {
     /// Sends a request, whose response may have a body of at most `max_body_bytes`.
     ///
     /// The target is the URI's path and query, and the `Host` field is its authority unless the user set one. The
@@ -172,7 +172,7 @@ impl Connection {
 }
 
 /// What comes next, and what is to be sent.
-impl Connection {
+impl ClientCodec {
     /// What comes next. May be called at any time; an event is given once.
     ///
     /// A response may come while the request is still being sent; the connection is then not reused.

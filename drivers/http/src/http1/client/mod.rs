@@ -9,6 +9,6 @@ mod event;
 mod request;
 mod response_head;
 
-pub use connection::Connection;
+pub use connection::ClientCodec;
 pub use error::{Error, Received};
 pub use event::Event;

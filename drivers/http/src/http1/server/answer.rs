@@ -21,14 +21,14 @@ pub(super) struct Exchange {
 }
 
 /// An answer that was found to be in order.
-pub(super) struct Answer {
+pub(super) struct FramedResponse {
     head: response::Parts,
     body: Vec<Bytes>,
     content_length: Option<u64>,
     closes: bool,
 }
 
-impl Answer {
+impl FramedResponse {
     /// Checks an answer against the rules of RFC 9110, section 8.6, and RFC 9112, section 6.3.
     pub(super) fn new(
         head: response::Parts,

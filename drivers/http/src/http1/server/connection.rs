@@ -1,6 +1,6 @@
 //! The server's state machine: its states, and what may be said to it.
 
-use super::answer::{Answer, Exchange};
+use super::answer::{Exchange, FramedResponse};
 use super::event::{Event, Phase};
 use super::request_head;
 use crate::http1::body::BodyError;
@@ -13,7 +13,7 @@ use vgi_rpc_protocol::memory::Account;
 
 /// One connection, from its first byte to its last. See the [module](super) for its states.
 #[derive(Debug)]
-pub struct Connection {
+pub struct ServerCodec {
     limits: Limits,
     receiver: Receiver,
     outbox: Outbox,
@@ -51,7 +51,7 @@ enum Unread {
 }
 
 /// Getters.
-impl Connection {
+impl ServerCodec {
     /// A connection of which nothing has been read.
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -103,7 +103,7 @@ impl Connection {
 }
 
 /// Bytes in.
-impl Connection {
+impl ServerCodec {
     /// Memory to read into: the body's own while a large body comes, scratch memory otherwise. Then call
     /// [`Self::advance`].
     ///
@@ -141,7 +141,7 @@ impl Connection {
 }
 
 /// Commands.
-impl Connection {
+impl ServerCodec {
     /// Asks for the body of the request whose head was delivered, of at most `max_bytes`.
     ///
     /// [`Event::Body`] follows, or [`Event::BodyTooLarge`], at once if the client has announced more. A client that
@@ -176,7 +176,7 @@ impl Connection {
             return Err(CommandError::NothingToAnswer);
         }
         let (head, body) = response.into_parts();
-        let answer = Answer::new(head, body, &self.exchange)?;
+        let answer = FramedResponse::new(head, body, &self.exchange)?;
         let to_discard = self.to_discard();
         let closes = answer.closes() || self.is_last || !self.exchange.is_persistent || to_discard.is_none();
         answer.write(&mut self.outbox, &self.exchange, closes);
@@ -258,7 +258,7 @@ impl Connection {
 }
 
 /// What comes next, and what is to be sent.
-impl Connection {
+impl ServerCodec {
     /// What comes next. May be called at any time; an event is given once.
     pub fn poll_event(&mut self) -> Next<Event> {
         loop {

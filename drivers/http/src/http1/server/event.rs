@@ -9,7 +9,7 @@ use vgi_rpc_protocol::memory::OverBudget;
 /// Something that happened on a connection.
 #[expect(clippy::large_enum_variant, reason = "a head is moved out at once; a box would cost an allocation")]
 pub enum Event {
-    /// A request's head. [`Connection::read_body`](super::Connection::read_body) asks for its body, or an answer
+    /// A request's head. [`ServerCodec::read_body`](super::ServerCodec::read_body) asks for its body, or an answer
     /// is given without it.
     ///
     /// The URI is the path and query, or whole where the client sent it whole; in that case the `Host` field is its
@@ -24,7 +24,7 @@ pub enum Event {
     /// 503 by custom, and the connection closes after it.
     BodyOverBudget(OverBudget),
     /// The bytes are no acceptable request. An answer is due, as a rule
-    /// [`reject`](super::Connection::reject) with the error's [`status`](Malformed::status); the connection closes
+    /// [`reject`](super::ServerCodec::reject) with the error's [`status`](Malformed::status); the connection closes
     /// after it.
     Malformed(Malformed),
 }

@@ -16,12 +16,12 @@
 //! ```
 //!
 //! A request's answer is due before the next head is looked at, so pipelined requests are answered in their order,
-//! and a client that sends many at once is held back: [`Connection::read_buf`] lends no more than scratch memory.
+//! and a client that sends many at once is held back: [`ServerCodec::read_buf`] lends no more than scratch memory.
 
 mod answer;
 mod connection;
 mod event;
 mod request_head;
 
-pub use connection::Connection;
+pub use connection::ServerCodec;
 pub use event::{Event, Phase};

@@ -128,7 +128,7 @@ fn a_waker_may_call_into_the_registry() {
     assert!(chain.iter().all(|waiting| waiting.result.get() == Some(&Ok(true))));
     drop(take(&sessions, ID, NOW));
 
-    let end: [fn(&Sessions, Held); 4] = [
+    let end: [fn(&Sessions, SessionGuard); 4] = [
         |_, held| held.close(),
         |sessions, _held| sessions.shutdown(),
         |sessions, held| {

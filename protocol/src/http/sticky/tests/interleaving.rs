@@ -39,9 +39,9 @@ struct Run {
     drops: Drops,
     now: Duration,
     /// Of the session that is open.
-    held: Option<Held>,
+    held: Option<SessionGuard>,
     /// Of sessions that ended meanwhile.
-    orphans: Vec<Held>,
+    orphans: Vec<SessionGuard>,
     clients: Vec<Client>,
     next_number: usize,
     served: usize,
@@ -141,7 +141,7 @@ impl Run {
     }
 
     /// A call gets the session.
-    fn hold(&mut self, held: Held) {
+    fn hold(&mut self, held: SessionGuard) {
         assert!(!self.model.is_held, "two calls hold it at once");
         assert!(held.downcast_ref::<Tracked>().is_some());
         self.model.is_held = true;

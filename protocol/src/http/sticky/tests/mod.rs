@@ -62,7 +62,7 @@ impl Wakes {
 }
 
 /// Takes a session of Ann's, which must be free.
-fn take(sessions: &Sessions, id: SessionId, now: Duration) -> Held {
+fn take(sessions: &Sessions, id: SessionId, now: Duration) -> SessionGuard {
     match sessions.take(id, "ann", now, Waker::noop()) {
         Ok(Taken::Now(held)) => held,
         other => panic!("expected a free session, got {other:?}"),
@@ -82,12 +82,12 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn poll(&mut self, now: Duration) -> Result<Option<Held>, TakeError> {
+    fn poll(&mut self, now: Duration) -> Result<Option<SessionGuard>, TakeError> {
         self.ticket.poll(now, &self.waker)
     }
 
     /// Polls it, and expects that it is its turn.
-    fn held(&mut self) -> Held {
+    fn held(&mut self) -> SessionGuard {
         self.poll(NOW).unwrap().expect("it is this ticket's turn")
     }
 
@@ -117,7 +117,7 @@ fn wakes<const N: usize>(waiting: &[Waiting; N]) -> [usize; N] {
 }
 
 /// A session that a call holds, and tickets that wait for it.
-fn in_use<const N: usize>(drops: &Drops) -> (Sessions, Held, [Waiting; N]) {
+fn in_use<const N: usize>(drops: &Drops) -> (Sessions, SessionGuard, [Waiting; N]) {
     let sessions = Sessions::default();
     let held = sessions.open(drops.tracked(), "ann", None, MINUTE, NOW, ID).unwrap();
     let waiting = std::array::from_fn(|_| queue(&sessions));

@@ -140,7 +140,7 @@ fn a_session_whose_ticket_is_never_polled_ends_at_its_time() {
 
 #[test]
 fn the_end_of_a_session_wakes_all_who_wait() {
-    let end: [fn(&Sessions, Held); 3] = [
+    let end: [fn(&Sessions, SessionGuard); 3] = [
         |_, held| held.close(),
         |sessions, held| {
             sessions.shutdown();
@@ -260,7 +260,7 @@ impl Wake for Unpark {
 }
 
 /// Takes a session and parks the thread until it has it.
-fn take_parking(sessions: &Sessions) -> Result<Held, TakeError> {
+fn take_parking(sessions: &Sessions) -> Result<SessionGuard, TakeError> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut ticket = match sessions.take(ID, "ann", NOW, &waker)? {
         Taken::Now(held) => return Ok(held),
@@ -302,7 +302,7 @@ fn calls_on_several_threads_follow_one_another() {
 
 #[test]
 fn threads_that_wait_learn_that_the_session_ended() {
-    let end: [fn(&Sessions, Held); 3] = [
+    let end: [fn(&Sessions, SessionGuard); 3] = [
         |_, held| held.close(),
         |sessions, held| {
             sessions.shutdown();
@@ -337,7 +337,7 @@ fn threads_that_wait_learn_that_the_session_ended() {
 #[test]
 fn what_a_call_keeps_may_move_between_threads() {
     fn moves<T: Send + 'static>() {}
-    moves::<Held>();
+    moves::<SessionGuard>();
     moves::<Ticket>();
     moves::<Taken>();
 }

@@ -3,16 +3,16 @@
 use super::flags::{self, Rest};
 use super::pass::{Ending, Pass};
 use super::work::Finished;
-use super::{Connection, Driven};
+use super::{Driven, SocketConnection};
 use crate::locks::lock;
-use crate::machine::{Acceptor, Machine, Work};
+use crate::machine::{Acceptor, Job, Machine};
 use crate::panics::catch;
 use crate::shared::Shared;
 use crate::timeouts::Wait;
-use crate::worker::Tools;
+use crate::worker::ThreadState;
 use std::sync::Arc;
 
-impl<M: Machine> Connection<M> {
+impl<M: Machine> SocketConnection<M> {
     /// Ends what is under way with the server, unless a thread serves the connection: that one cannot send any more.
     pub(crate) fn break_off(&self) {
         if let Ok(mut driven) = self.driven.try_lock() {
@@ -24,12 +24,12 @@ impl<M: Machine> Connection<M> {
     pub(crate) fn serve<A: Acceptor<Machine = M>>(
         self: Arc<Self>,
         shared: &Arc<Shared<A>>,
-        tools: &mut Tools,
+        thread_state: &mut ThreadState,
         may_run: bool,
     ) {
         let mut connection = self;
         let mut finished = None;
-        while let Some(work) = connection.serve_until_work(shared, tools, may_run, finished.take()) {
+        while let Some(work) = connection.serve_until_work(shared, thread_state, may_run, finished.take()) {
             // Without a hold on the connection: if it ends meanwhile, this thread does not keep its machine.
             let weak = Arc::downgrade(&connection);
             drop(connection);
@@ -44,10 +44,10 @@ impl<M: Machine> Connection<M> {
     fn serve_until_work<A: Acceptor<Machine = M>>(
         self: &Arc<Self>,
         shared: &Arc<Shared<A>>,
-        tools: &mut Tools,
+        thread_state: &mut ThreadState,
         may_run: bool,
-        finished: Option<Finished<<M::Work as Work>::Done>>,
-    ) -> Option<M::Work> {
+        finished: Option<Finished<<M::Job as Job>::Finished>>,
+    ) -> Option<M::Job> {
         let mut driven = lock(&self.driven);
         if driven.is_over {
             driven.is_asked = self.flags.take(flags::GIVE_WAY);
@@ -61,7 +61,7 @@ impl<M: Machine> Connection<M> {
             return None;
         }
         driven.is_asked |= self.flags.take(flags::GIVE_WAY);
-        let work = self.serve_until_blocked(&mut driven, shared, tools, may_run, goes_on);
+        let work = self.serve_until_blocked(&mut driven, shared, thread_state, may_run, goes_on);
         driven.answer_whether_it_gives_way(shared);
         work
     }
@@ -72,10 +72,10 @@ impl<M: Machine> Connection<M> {
         self: &Arc<Self>,
         driven: &mut Driven<M>,
         shared: &Arc<Shared<A>>,
-        tools: &mut Tools,
+        thread_state: &mut ThreadState,
         may_run: bool,
         mut goes_on: bool,
-    ) -> Option<M::Work> {
+    ) -> Option<M::Job> {
         let received = driven.received;
         let mut work = None;
         if !goes_on {
@@ -85,7 +85,7 @@ impl<M: Machine> Connection<M> {
             if !goes_on {
                 self.flags.look();
             }
-            let pass = || self.pass(driven, shared, tools, may_run, goes_on);
+            let pass = || self.pass(driven, shared, thread_state, may_run, goes_on);
             // After an I/O error nobody is left to tell. A panic is a defect of the protocol: it costs the connection
             // and not the server.
             let pass = catch(pass).map_or(Pass::Over, |pass| pass.unwrap_or(Pass::BrokenOff));

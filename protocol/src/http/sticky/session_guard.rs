@@ -14,13 +14,13 @@ use std::time::Duration;
 /// Dropping it hands the value over to the call that has waited longest, if any waits; [`close`](Self::close) ends the
 /// session instead. Both wake waiting calls on the current thread, so do not hold a lock that their wakers take. The
 /// value is never moved: each call finds it at the same address.
-pub struct Held {
+pub struct SessionGuard {
     registry: Arc<Registry>,
     slot: Arc<Slot>,
     state: State,
 }
 
-impl Held {
+impl SessionGuard {
     pub(super) fn new(registry: Arc<Registry>, slot: Arc<Slot>, state: State) -> Self {
         Self { registry, slot, state }
     }
@@ -76,7 +76,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for SessionGuard {
     fn drop(&mut self) {
         let mut deferred = Deferred::default();
         let state = self.take_state();
@@ -85,9 +85,9 @@ impl Drop for Held {
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for SessionGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
+        f.debug_struct("SessionGuard")
             .field("id", &self.id_hex())
             .field("expires_at", &self.expires_at())
             .finish_non_exhaustive()

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// One accepted connection.
-pub(crate) struct Connection<M: Machine> {
+pub(crate) struct SocketConnection<M: Machine> {
     pub(crate) token: Token,
     pub(crate) socket: Socket,
     /// Whom it is counted for.
@@ -60,7 +60,7 @@ pub(crate) struct Waiting {
 struct Driven<M: Machine> {
     machine: M,
     /// What waits for a thread that may run it.
-    work: Option<M::Work>,
+    work: Option<M::Job>,
     /// Work is out: a thread runs it.
     is_at_work: bool,
     /// The waker was called, and the machine was not polled since. Of interest while work is out.
@@ -87,7 +87,7 @@ struct Driven<M: Machine> {
     is_over: bool,
 }
 
-impl<M: Machine> Connection<M> {
+impl<M: Machine> SocketConnection<M> {
     /// A connection that the caller owns.
     pub(crate) fn new(flags: Arc<Flags>, socket: Socket, holder: Holder, machine: M, now: u64) -> Self {
         let driven = Driven {

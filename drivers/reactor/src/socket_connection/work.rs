@@ -5,8 +5,8 @@
 
 use super::flags::{self, Rest};
 use super::pass::{Ending, PASS_STEPS, Pass};
-use super::{Connection, Driven};
-use crate::machine::{Acceptor, Machine, Next, Work};
+use super::{Driven, SocketConnection};
+use crate::machine::{Acceptor, Job, Machine, Step};
 use crate::panics::catch;
 use crate::shared::Shared;
 use crate::timeouts::Wait;
@@ -27,21 +27,21 @@ pub(super) struct Finished<D> {
 
 impl<D> Finished<D> {
     /// Runs work, for as long as it takes.
-    pub(super) fn run<A: Acceptor, W: Work<Done = D>>(shared: &Shared<A>, work: W) -> Self {
+    pub(super) fn run<A: Acceptor, W: Job<Finished = D>>(shared: &Shared<A>, work: W) -> Self {
         let began = Instant::now();
         let done = catch(|| shared.run(work));
         Self { done, is_slow: began.elapsed() > SLOW }
     }
 }
 
-impl<M: Machine> Connection<M> {
+impl<M: Machine> SocketConnection<M> {
     /// Prepares for running work: the socket is watched for room if output has to wait for its peer.
     pub(super) fn begin_work<A: Acceptor<Machine = M>>(
         &self,
         driven: &mut Driven<M>,
         shared: &Arc<Shared<A>>,
-        work: M::Work,
-    ) -> io::Result<Pass<M::Work>> {
+        work: M::Job,
+    ) -> io::Result<Pass<M::Job>> {
         // This may take long, and others can be asked to give way.
         driven.answer_whether_it_gives_way(shared);
         // Earlier answers do not wait for a work that may take long.
@@ -67,7 +67,7 @@ impl<M: Machine> Connection<M> {
         self: &Arc<Self>,
         driven: &mut Driven<M>,
         shared: &Arc<Shared<A>>,
-        finished: Finished<<M::Work as Work>::Done>,
+        finished: Finished<<M::Job as Job>::Finished>,
     ) -> bool {
         driven.is_at_work = false;
         driven.slow = finished.is_slow;
@@ -98,7 +98,7 @@ impl<M: Machine> Connection<M> {
         &self,
         driven: &mut Driven<M>,
         shared: &Shared<A>,
-    ) -> io::Result<Pass<M::Work>> {
+    ) -> io::Result<Pass<M::Job>> {
         if self.flags.has(flags::HUNG_UP) {
             return Ok(Pass::BrokenOff);
         }
@@ -112,11 +112,11 @@ impl<M: Machine> Connection<M> {
             driven.steps += 1;
             match driven.machine.poll() {
                 // There may be more output when this is sent.
-                Next::NeedDrain => driven.is_woken = driven.machine.poll_transmit().is_some(),
-                Next::Waiting | Next::NeedInput => driven.is_woken = false,
-                Next::Work(_) => return Err(io::Error::other("a machine has one work out at a time")),
-                Next::Close => return self.close(driven, shared),
-                Next::LingeringClose => driven.closing = true,
+                Step::NeedDrain => driven.is_woken = driven.machine.poll_transmit().is_some(),
+                Step::Waiting | Step::NeedInput => driven.is_woken = false,
+                Step::Job(_) => return Err(io::Error::other("a machine has one work out at a time")),
+                Step::Close => return self.close(driven, shared),
+                Step::LingeringClose => driven.closing = true,
             }
         }
         Ok(Pass::Yield)

@@ -1,12 +1,12 @@
 //! Moving bytes between a connection's socket and its machine.
 
 use super::pass::{PASS_STEPS, Pass};
-use super::{Connection, Driven, Waiting, flags};
+use super::{Driven, SocketConnection, Waiting, flags};
 use crate::machine::{Acceptor, Machine};
 use crate::shared::Shared;
 use crate::socket::SHORT_READ_DRAINS;
 use crate::timeouts::Wait;
-use crate::worker::Tools;
+use crate::worker::ThreadState;
 use bytes::Buf;
 use mio::Interest;
 use std::io::{self, ErrorKind, IoSlice};
@@ -23,13 +23,13 @@ const LARGE_READ: usize = 64 << 10;
 /// a sender on the same machine takes to fill its buffer again.
 const LINGER: Duration = Duration::from_micros(50);
 
-impl<M: Machine> Connection<M> {
+impl<M: Machine> SocketConnection<M> {
     /// Reads once: the beginning of a request by way of the thread's memory, the rest of a large one straight into
     /// the machine's own. False when nothing came yet but is expected to at once.
-    pub(super) fn read(&self, driven: &mut Driven<M>, tools: &mut Tools) -> io::Result<bool> {
+    pub(super) fn read(&self, driven: &mut Driven<M>, thread_state: &mut ThreadState) -> io::Result<bool> {
         let own = driven.machine.read_buf();
         let is_own = own.is_some();
-        let buffer = own.unwrap_or(&mut *tools.scratch);
+        let buffer = own.unwrap_or(&mut *thread_state.scratch);
         let room = buffer.len();
         if room == 0 {
             return Err(io::Error::other("a machine that needs input lends memory for it"));
@@ -42,14 +42,14 @@ impl<M: Machine> Connection<M> {
             }
             Ok(count) => {
                 driven.received += count as u64;
-                match tools.scratch.get(..count) {
+                match thread_state.scratch.get(..count) {
                     Some(read) if !is_own => driven.machine.receive(read),
                     _ => driven.machine.advance(count),
                 }
                 // The end of the input may have been announced already.
                 driven.drained = SHORT_READ_DRAINS && count < room && !self.flags.has(flags::PEER_CLOSED);
                 driven.linger_until = None;
-                if driven.drained && tools.alone && count >= LARGE_READ && self.socket.is_unix() {
+                if driven.drained && thread_state.alone && count >= LARGE_READ && self.socket.is_unix() {
                     driven.linger_until = Some(Instant::now() + LINGER);
                     driven.drained = false;
                 }
@@ -97,8 +97,8 @@ impl<M: Machine> Connection<M> {
         &self,
         driven: &mut Driven<M>,
         shared: &Shared<A>,
-        tools: &mut Tools,
-    ) -> io::Result<Pass<M::Work>> {
+        thread_state: &mut ThreadState,
+    ) -> io::Result<Pass<M::Job>> {
         if !self.flush(driven)? {
             return self.blocked(driven, shared, Wait::Output);
         }
@@ -112,7 +112,7 @@ impl<M: Machine> Connection<M> {
         }
         while driven.steps < PASS_STEPS {
             driven.steps += 1;
-            match retry(|| self.socket.read(&mut tools.scratch)) {
+            match retry(|| self.socket.read(&mut thread_state.scratch)) {
                 Ok(0) => return Ok(Pass::Over),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -130,7 +130,7 @@ impl<M: Machine> Connection<M> {
         driven: &mut Driven<M>,
         shared: &Shared<A>,
         wait: Wait,
-    ) -> io::Result<Pass<M::Work>> {
+    ) -> io::Result<Pass<M::Job>> {
         self.watch(driven, shared, wait)?;
         Ok(Pass::Blocked(wait))
     }

@@ -1,10 +1,10 @@
 //! A pass over a connection: everything that can be done for it without waiting for its peer, or a fair part of that.
 
-use super::{Connection, Driven, Waiting, flags};
-use crate::machine::{Acceptor, Expiry, Machine, Next, Phase};
+use super::{Driven, SocketConnection, Waiting, flags};
+use crate::machine::{Acceptor, Expiry, Machine, Phase, Step};
 use crate::shared::Shared;
 use crate::timeouts::Wait;
-use crate::worker::Tools;
+use crate::worker::ThreadState;
 use std::io;
 use std::sync::Arc;
 
@@ -36,16 +36,16 @@ pub(super) enum Ending {
     BrokenOff,
 }
 
-impl<M: Machine> Connection<M> {
+impl<M: Machine> SocketConnection<M> {
     /// `goes_on` says that the pass goes on after work.
     pub(super) fn pass<A: Acceptor<Machine = M>>(
         &self,
         driven: &mut Driven<M>,
         shared: &Arc<Shared<A>>,
-        tools: &mut Tools,
+        thread_state: &mut ThreadState,
         may_run: bool,
         goes_on: bool,
-    ) -> io::Result<Pass<M::Work>> {
+    ) -> io::Result<Pass<M::Job>> {
         if !goes_on && let Some(end) = self.begin_pass(driven, shared) {
             return Ok(end);
         }
@@ -58,19 +58,19 @@ impl<M: Machine> Connection<M> {
         }
         while driven.steps < PASS_STEPS {
             if driven.closing {
-                return self.finish(driven, shared, tools);
+                return self.finish(driven, shared, thread_state);
             }
             let next = match driven.work.take() {
-                Some(work) => Next::Work(work),
+                Some(work) => Step::Job(work),
                 None => driven.machine.poll(),
             };
             match next {
-                Next::Work(work) if !may_run => {
+                Step::Job(work) if !may_run => {
                     driven.work = Some(work);
                     return Ok(Pass::NeedsThread);
                 }
-                Next::Work(work) => return self.begin_work(driven, shared, work),
-                Next::NeedInput => {
+                Step::Job(work) => return self.begin_work(driven, shared, work),
+                Step::NeedInput => {
                     if !self.flush(driven)? {
                         return self.blocked(driven, shared, Wait::Output);
                     }
@@ -85,9 +85,9 @@ impl<M: Machine> Connection<M> {
                         };
                         return self.blocked(driven, shared, wait);
                     }
-                    driven.steps += u32::from(self.read(driven, tools)?);
+                    driven.steps += u32::from(self.read(driven, thread_state)?);
                 }
-                Next::Waiting => {
+                Step::Waiting => {
                     if !self.flush(driven)? {
                         return self.blocked(driven, shared, Wait::Output);
                     }
@@ -96,14 +96,14 @@ impl<M: Machine> Connection<M> {
                     }
                     return self.blocked(driven, shared, Wait::Waiting);
                 }
-                Next::NeedDrain => {
+                Step::NeedDrain => {
                     if !self.flush(driven)? {
                         return self.blocked(driven, shared, Wait::Output);
                     }
                     driven.steps += 1;
                 }
-                Next::Close => return self.close(driven, shared),
-                Next::LingeringClose => driven.closing = true,
+                Step::Close => return self.close(driven, shared),
+                Step::LingeringClose => driven.closing = true,
             }
         }
         Ok(Pass::Yield)
@@ -114,7 +114,7 @@ impl<M: Machine> Connection<M> {
         &self,
         driven: &mut Driven<M>,
         shared: &Shared<A>,
-    ) -> io::Result<Pass<M::Work>> {
+    ) -> io::Result<Pass<M::Job>> {
         if self.flush(driven)? { Ok(Pass::Over) } else { self.blocked(driven, shared, Wait::Output) }
     }
 
@@ -123,7 +123,7 @@ impl<M: Machine> Connection<M> {
         &self,
         driven: &mut Driven<M>,
         shared: &Shared<A>,
-    ) -> Option<Pass<M::Work>> {
+    ) -> Option<Pass<M::Job>> {
         let Waiting { wait, progress, began, .. } = self.last_wait();
         if self.flags.take(flags::EXPIRED) {
             // Whoever saw it pass may have looked just before there was progress.
@@ -154,7 +154,7 @@ impl<M: Machine> Connection<M> {
     }
 
     /// Lets the machine say its last. Gives the end of the connection if there is nothing to say, or no more.
-    fn give_up(driven: &mut Driven<M>, wait: Wait, reason: Expiry) -> Option<Pass<M::Work>> {
+    fn give_up(driven: &mut Driven<M>, wait: Wait, reason: Expiry) -> Option<Pass<M::Job>> {
         if driven.closing {
             return Some(Pass::Over);
         }

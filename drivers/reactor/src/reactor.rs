@@ -19,7 +19,7 @@ const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// A server that listens. Clients may connect already; they are answered once it runs.
 ///
 /// Dropping it closes the listener and removes a unix socket's file.
-pub struct Bound<A: Acceptor> {
+pub struct Reactor<A: Acceptor> {
     shared: Arc<Shared<A>>,
     address: Address,
     _signals: Option<Signals>,
@@ -27,7 +27,7 @@ pub struct Bound<A: Acceptor> {
     _memory_watch: Option<Box<dyn Any + Send>>,
 }
 
-impl<A: Acceptor> Bound<A> {
+impl<A: Acceptor> Reactor<A> {
     /// Makes a server of a listener and of what is spoken on its connections. Its first thread is started here, so
     /// that a server that says where it listens is one that can serve.
     ///
@@ -72,7 +72,7 @@ impl<A: Acceptor> Bound<A> {
     }
 }
 
-impl<A: Acceptor> Drop for Bound<A> {
+impl<A: Acceptor> Drop for Reactor<A> {
     fn drop(&mut self) {
         lock(&self.shared.listener).take();
         // Threads that wait for the server to run do so no longer.
@@ -80,9 +80,9 @@ impl<A: Acceptor> Drop for Bound<A> {
     }
 }
 
-impl<A: Acceptor> fmt::Debug for Bound<A> {
+impl<A: Acceptor> fmt::Debug for Reactor<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Reactor").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -109,7 +109,7 @@ impl Handle {
         self.server.connections()
     }
 
-    /// Threads that serve them, the one that calls [`Bound::run`] aside.
+    /// Threads that serve them, the one that calls [`Reactor::run`] aside.
     pub fn threads(&self) -> usize {
         self.server.threads()
     }

@@ -3,7 +3,7 @@
 use super::deadline::Deadline;
 use super::error::FetchError;
 use super::socket::Socket;
-use crate::http1::client::{Connection as Machine, Error as ExchangeError, Event, Received};
+use crate::http1::client::{ClientCodec as Machine, Error as ExchangeError, Event, Received};
 use crate::http1::{Limits, Next};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -12,7 +12,7 @@ use vgi_rpc_transfer::{retry, send};
 
 /// A connection to a server.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct PooledConnection {
     socket: Socket,
     machine: Machine,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Failure {
     pub(crate) sent: bool,
 }
 
-impl Connection {
+impl PooledConnection {
     pub(crate) fn new(socket: Socket) -> Self {
         Self { socket, machine: Machine::new(Limits::default()) }
     }

@@ -2,8 +2,8 @@
 
 use super::date::Date;
 use super::hosts::HostCheck;
-use super::work::{Done, Work, now};
-use crate::http1::server::{Connection as Machine, Event, Phase as MachinePhase};
+use super::work::{FinishedTransactionJob, TransactionJob, now};
+use crate::http1::server::{Event, Phase as MachinePhase, ServerCodec as Machine};
 use crate::http1::{self, BodyKind, Limits, Outbox};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, DATE, EXPECT};
@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::task::Waker;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::{Inbox, Performer};
-use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, Next as Needs, Transaction};
+use vgi_rpc_protocol::http::{Body, Endpoint, RequestOrigin, RequestStep as Needs, Transaction};
 use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::CallRecord;
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_reactor::{Expiry, Next, Origin, Phase};
+use vgi_rpc_reactor::{Expiry, Origin, Phase, Step};
 
 /// Answers requests that are not the endpoint's.
 pub(crate) type Route = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
@@ -54,7 +54,7 @@ impl fmt::Debug for Acceptor {
 
 /// One connection.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct Conversation {
     shared: Acceptor,
     machine: Machine,
     /// What the client makes this server hold is reserved in it.
@@ -82,15 +82,15 @@ enum Request {
 }
 
 impl vgi_rpc_reactor::Acceptor for Acceptor {
-    type Machine = Connection;
+    type Machine = Conversation;
 
-    fn accept(&self, origin: &Origin, _seed: u64, waker: Waker) -> Connection {
+    fn accept(&self, origin: &Origin, _seed: u64, waker: Waker) -> Conversation {
         let remote_address = match origin {
             Origin::Tcp(Some(address)) => Some(address.to_string()),
             _ => None,
         };
         let account = self.budget.account();
-        Connection {
+        Conversation {
             shared: self.clone(),
             machine: Machine::new(self.limits.clone()).with_account(account.clone()),
             account,
@@ -112,7 +112,7 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
     }
 }
 
-impl Connection {
+impl Conversation {
     fn take_event(&mut self, event: Event) {
         match event {
             Event::Head(head, body) => self.head(head, body),
@@ -151,7 +151,7 @@ impl Connection {
     }
 
     fn begin(&mut self, head: Parts, body: Option<Bytes>) {
-        let arrival = Arrival {
+        let arrival = RequestOrigin {
             now: now(),
             remote_address: self.remote_address.clone(),
             account: self.account.clone(),
@@ -171,7 +171,7 @@ impl Connection {
     }
 
     /// Takes the request under way as far as it goes here. `None` if what it needs is to be read.
-    fn drive(&mut self) -> Option<Next<Work>> {
+    fn drive(&mut self) -> Option<Step<TransactionJob>> {
         let Request::Transaction(transaction) = &mut self.request else { return None };
         if let Some(inbox) = &mut self.inbox {
             while let Some(arrival) = inbox.poll() {
@@ -198,8 +198,10 @@ impl Connection {
                 }
                 None
             }
-            Needs::Work(work) => Some(Next::Work(Work { work, access_log: self.shared.access_log.clone() })),
-            Needs::Waiting => Some(Next::Waiting),
+            Needs::Work(work) => {
+                Some(Step::Job(TransactionJob { work, access_log: self.shared.access_log.clone() }))
+            }
+            Needs::Waiting => Some(Step::Waiting),
             Needs::Answer(answer) => {
                 self.end_request();
                 self.records.extend(answer.record);
@@ -260,8 +262,8 @@ fn misdirected() -> Response<Vec<Bytes>> {
     response
 }
 
-impl vgi_rpc_reactor::Machine for Connection {
-    type Work = Work;
+impl vgi_rpc_reactor::Machine for Conversation {
+    type Job = TransactionJob;
     type Output = Outbox;
 
     fn phase(&self) -> Phase {
@@ -299,7 +301,7 @@ impl vgi_rpc_reactor::Machine for Connection {
         self.account.held()
     }
 
-    fn complete(&mut self, done: Done) {
+    fn complete(&mut self, done: FinishedTransactionJob) {
         if let Request::Transaction(transaction) = &mut self.request {
             match done.take() {
                 Some(done) => {
@@ -342,25 +344,25 @@ impl vgi_rpc_reactor::Machine for Connection {
         self.machine.close_after_response();
     }
 
-    fn poll(&mut self) -> Next<Work> {
+    fn poll(&mut self) -> Step<TransactionJob> {
         loop {
             if let Some(next) = self.drive() {
                 return next;
             }
             // What was answered here counts as a step, so that one client's many requests do not keep others waiting.
             if self.machine.buffered_output() > 0 {
-                return Next::NeedDrain;
+                return Step::NeedDrain;
             }
             match self.machine.poll_event() {
                 http1::Next::Event(event) => self.take_event(event),
-                http1::Next::NeedInput => return Next::NeedInput,
-                http1::Next::NeedDrain => return Next::NeedDrain,
+                http1::Next::NeedInput => return Step::NeedInput,
+                http1::Next::NeedDrain => return Step::NeedDrain,
                 http1::Next::NeedCommand | http1::Next::Waiting => {
                     debug_assert!(false, "a request without an answer has a transaction");
-                    return Next::Close;
+                    return Step::Close;
                 }
-                http1::Next::Closed if self.machine.should_linger() => return Next::LingeringClose,
-                http1::Next::Closed => return Next::Close,
+                http1::Next::Closed if self.machine.should_linger() => return Step::LingeringClose,
+                http1::Next::Closed => return Step::Close,
             }
         }
     }

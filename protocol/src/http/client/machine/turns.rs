@@ -1,6 +1,6 @@
 //! What a caller does with a turn: the request it becomes, and the answer it gets.
 
-use super::{Caller, MAX_IDLE_TURNS, OpenStream, Pending, Sent, State};
+use super::{ClientMachine, MAX_IDLE_TURNS, OpenStream, Pending, Sent, State};
 use crate::CommandError;
 use crate::client::{Event, ResumeToken};
 use crate::http::client::error::ResponseError;
@@ -8,7 +8,7 @@ use crate::http::client::request::{arrow_request, request, uri};
 use crate::http::client::response;
 use crate::http::client::session::Session;
 use crate::http::client::shared::Shared;
-use crate::http::client::turn::{Answered, Purpose, StreamPath, Turn};
+use crate::http::client::turn::{Purpose, StreamPath, Turn, TurnAnswer};
 use crate::http::headers::REQUEST_ID;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::wire::keys;
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 
-impl Caller {
+impl ClientMachine {
     pub(super) fn discovery(&self) -> Option<Request<Vec<Bytes>>> {
         let settings = &self.shared.settings;
         // The prefix was checked, so there is a URI.
@@ -95,8 +95,8 @@ impl Caller {
         }
     }
 
-    fn take_answer(&mut self, answered: Answered) -> Result<(), ResponseError> {
-        let Answered { purpose, stream, mut events, cursor, call_token, outputs, failed } = answered;
+    fn take_answer(&mut self, answered: TurnAnswer) -> Result<(), ResponseError> {
+        let TurnAnswer { purpose, stream, mut events, cursor, call_token, outputs, failed } = answered;
         if purpose == Purpose::Cancel {
             events.retain(|event| matches!(event, Event::Log(_)));
         }

@@ -31,7 +31,7 @@ const CODING_ROOM: u64 = 4096;
 ///
 /// It keeps both of a stream's tokens and sends them with every turn, so that any worker behind a balancer can go on.
 #[derive(Debug)]
-pub struct Caller {
+pub struct ClientMachine {
     shared: Arc<Shared>,
     session: Option<Session>,
     state: State,
@@ -84,7 +84,7 @@ struct OpenStream {
 }
 
 /// Getters.
-impl Caller {
+impl ClientMachine {
     /// A caller that has called nothing.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl Caller {
 }
 
 /// Responses in.
-impl Caller {
+impl ClientMachine {
     /// Takes the response to the request that was polled last.
     ///
     /// # Errors
@@ -175,7 +175,7 @@ impl Caller {
 }
 
 /// Commands.
-impl Caller {
+impl ClientMachine {
     /// Asks the server for its capabilities: see [`Self::capabilities`]. No events come of it.
     ///
     /// # Errors
@@ -326,7 +326,7 @@ impl Caller {
 }
 
 /// Events and requests out.
-impl Caller {
+impl ClientMachine {
     /// What comes next. Ask until it is not an event. Every call ends with exactly one [`Event::Finished`], unless
     /// [`Self::receive`] failed or the call was abandoned.
     pub fn poll_event(&mut self) -> Next<Event> {

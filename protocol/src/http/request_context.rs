@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A request's head, and what was made of it.
-pub(crate) struct Visit {
+pub(crate) struct RequestContext {
     pub(crate) head: Parts,
     /// When the request came, since the Unix epoch.
     pub(crate) now: Duration,
@@ -30,10 +30,10 @@ pub(crate) struct Visit {
     pub(crate) bounds: Arc<Bounds>,
 }
 
-impl fmt::Debug for Visit {
+impl fmt::Debug for RequestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The headers and the query may hold credentials.
-        f.debug_struct("Visit")
+        f.debug_struct("RequestContext")
             .field("method", &self.head.method)
             .field("path", &self.head.uri.path())
             .field("request_id", &self.request_id.as_str())
@@ -42,7 +42,7 @@ impl fmt::Debug for Visit {
     }
 }
 
-impl Visit {
+impl RequestContext {
     /// One header's value, if there is exactly one and it is text.
     pub(crate) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         let mut values = self.head.headers.get_all(name).iter();

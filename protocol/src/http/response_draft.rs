@@ -8,7 +8,7 @@ use http::{HeaderName, Response, StatusCode};
 
 /// An answer in the making.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct ResponseDraft {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     /// The body as a gather list.
@@ -17,7 +17,7 @@ pub(crate) struct Reply {
     pub(crate) memory: Reservation,
 }
 
-impl Reply {
+impl ResponseDraft {
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self { status, headers: HeaderMap::new(), body: Vec::new(), memory: Reservation::default() }
     }
@@ -71,7 +71,7 @@ impl Reply {
     }
 }
 
-impl From<Response<Bytes>> for Reply {
+impl From<Response<Bytes>> for ResponseDraft {
     fn from(response: Response<Bytes>) -> Self {
         let (parts, body) = response.into_parts();
         Self {

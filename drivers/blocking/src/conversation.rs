@@ -14,10 +14,10 @@ use vgi_rpc_transfer::send;
 pub(crate) type OnRecord = Arc<dyn Fn(&CallRecord) + Send + Sync>;
 
 /// Locked by the serve loop except while a handler runs.
-pub(crate) struct Shared<W>(Mutex<Connection<W>>);
+pub(crate) struct Shared<W>(Mutex<Conversation<W>>);
 
 /// The machine, and where its output goes.
-pub(crate) struct Connection<W> {
+pub(crate) struct Conversation<W> {
     pub(crate) responder: Responder,
     writer: W,
     on_record: Option<OnRecord>,
@@ -28,10 +28,10 @@ pub(crate) struct Connection<W> {
 
 impl<W: Write> Shared<W> {
     pub(crate) fn new(responder: Responder, writer: W, on_record: Option<OnRecord>, clock: Clock) -> Self {
-        Self(Mutex::new(Connection { responder, writer, on_record, clock, failed: None }))
+        Self(Mutex::new(Conversation { responder, writer, on_record, clock, failed: None }))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Connection<W>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Conversation<W>> {
         // A writer that panicked has broken the connection, which the next write shows.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -49,7 +49,7 @@ impl<W: Write + Send> LogSink for Shared<W> {
     }
 }
 
-impl<W: Write> Connection<W> {
+impl<W: Write> Conversation<W> {
     /// What comes next. Effects are started on the way.
     pub(crate) fn poll(&mut self, inbox: &mut Inbox) -> Result<Next<Work>, ConnectionError> {
         self.tell_time();
