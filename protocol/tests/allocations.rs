@@ -114,11 +114,11 @@ fn a_small_call_over_http_takes_few_allocations() {
         let head = heads.pop().unwrap();
         let arrival = RequestOrigin { now: Duration::from_secs(1_800_000_000), ..RequestOrigin::default() };
         let mut transaction = endpoint.begin(head, arrival);
-        transaction.receive_body(Body::Whole(request.clone()));
+        transaction.receive_body(Body::Whole(request.clone())).unwrap();
         loop {
             match transaction.poll(Duration::from_secs(1_800_000_000), Waker::noop()) {
                 HttpNext::Work(work) => {
-                    transaction.complete(work.run(&|| Duration::from_secs(1_800_000_000)));
+                    transaction.complete(work.run(&|| Duration::from_secs(1_800_000_000))).unwrap();
                 }
                 HttpNext::Answer(answer) => return assert_eq!(answer.response.status(), 200),
                 other => panic!("{other:?}"),

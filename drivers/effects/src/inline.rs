@@ -22,9 +22,9 @@ pub fn run_inline(
         match transaction.poll(clock(), &waker) {
             RequestStep::NeedBody => {
                 let body = body.take()?;
-                transaction.receive_body(body(transaction.max_body_bytes()));
+                transaction.receive_body(body(transaction.max_body_bytes())).ok()?;
             }
-            RequestStep::Work(work) => transaction.complete(work.run(clock)),
+            RequestStep::Work(work) => transaction.complete(work.run(clock)).ok()?,
             RequestStep::Waiting => match transaction.poll_effect() {
                 Some(EffectEvent::Requested(effect)) => {
                     transaction.complete_effect(effect.id, perform(&effect));

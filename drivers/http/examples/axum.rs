@@ -84,15 +84,16 @@ async fn answer(State(server): State<Server>, request: Request) -> Response {
             RequestStep::NeedBody => {
                 let most = usize::try_from(transaction.max_body_bytes()).unwrap_or(usize::MAX);
                 let Some(body) = body.take() else { return StatusCode::BAD_REQUEST.into_response() };
-                transaction.receive_body(match Limited::new(body, most).collect().await {
+                let received = transaction.receive_body(match Limited::new(body, most).collect().await {
                     Ok(whole) => http::Body::Whole(whole.to_bytes()),
                     Err(error) if error.is::<LengthLimitError>() => http::Body::TooLarge,
                     // The client has gone.
                     Err(_broken_off) => return StatusCode::BAD_REQUEST.into_response(),
                 });
+                received.expect("the body is asked for once");
             }
             RequestStep::Work(work) => match spawn_blocking(move || work.run(&now)).await {
-                Ok(done) => transaction.complete(done),
+                Ok(done) => transaction.complete(done).expect("the work came from this transaction"),
                 Err(_panicked) => transaction.lose_work(),
             },
             RequestStep::Waiting => woken.0.notified().await,

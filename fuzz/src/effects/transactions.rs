@@ -291,7 +291,8 @@ impl Running {
             },
             _ => Body::Whole(self.body.clone()),
         };
-        self.transaction.receive_body(body);
+        // A second one is refused.
+        let _ = self.transaction.receive_body(body);
         self.is_due = true;
         Ok(())
     }
@@ -304,7 +305,8 @@ impl Running {
 
     fn complete(&mut self) {
         if let Some(done) = self.done.take() {
-            self.transaction.complete(done);
+            // Refused if the client has gone meanwhile.
+            let _ = self.transaction.complete(done);
             self.is_due = true;
         }
     }
@@ -317,7 +319,7 @@ impl Running {
         self.effects.complete_all(&mut self.transaction);
         let body = std::mem::replace(&mut self.has_body, true);
         if !body {
-            self.transaction.receive_body(Body::Whole(self.body.clone()));
+            let _ = self.transaction.receive_body(Body::Whole(self.body.clone()));
         }
         self.is_due |= is_out || !body;
         is_out || !body

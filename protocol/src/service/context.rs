@@ -304,6 +304,11 @@ impl CallContext {
         &self.peer.auth
     }
 
+    /// Whether it is of a call within these bounds.
+    pub(crate) fn is_within(&self, bounds: &Arc<Bounds>) -> bool {
+        Arc::ptr_eq(&self.bounds, bounds)
+    }
+
     /// Whether the client is known to have gone, so that it will not see what the handler gives. A handler that takes long
     /// checks it now and then, and returns any error. It stays false where a loss shows only when something is sent, such as
     /// on pipes.

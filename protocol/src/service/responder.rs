@@ -209,8 +209,15 @@ impl Responder {
     /// Takes back what an invocation gave, and answers with it.
     ///
     /// # Errors
-    /// When no invocation is out.
+    /// When no invocation of this responder is out.
     pub fn complete(&mut self, done: Done) -> Result<(), CommandError> {
+        let misuse = CommandError::Misuse {
+            command: "complete",
+            when: "while an invocation of this responder is out",
+        };
+        if !done.context.is_within(&self.bounds) {
+            return Err(misuse);
+        }
         match &done.outcome {
             Outcome::Answered(_) | Outcome::Invalid(_) | Outcome::Refused(_) | Outcome::Opened { .. } => {
                 self.connection.expect_answering("complete")?;
@@ -218,7 +225,7 @@ impl Responder {
             _ => self.connection.expect_stream("complete")?,
         }
         let Some(call) = self.call.as_mut().filter(|call| call.is_running()) else {
-            return Err(CommandError::Misuse { command: "complete", when: "while an invocation is out" });
+            return Err(misuse);
         };
         call.complete(done, &mut self.connection);
         if !call.is_between() {

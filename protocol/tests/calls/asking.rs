@@ -92,7 +92,7 @@ fn a_body_that_comes_early_is_kept_until_the_caller_is_known() {
     let server = server(introspection("one"));
     let mut visit = Visit::begin(&server, who());
     let (_, body) = who().into_parts();
-    visit.transaction.receive_body(Body::Whole(body));
+    visit.transaction.receive_body(Body::Whole(body)).unwrap();
     let id = asked(&mut visit, "one");
     visit.data(id, b"unused");
     visit.done(id, found("ann"));

@@ -339,7 +339,7 @@ fn handlers_are_entered_on_their_own_thread_and_scopes_nest() {
     let mut visit = Visit::begin(&over_http(&service), http_unary("good", no_columns(1)));
     let (work, now) = (visit.work(), visit.now);
     let done = thread::scope(|scope| scope.spawn(move || work.run(&|| now)).join().unwrap());
-    visit.transaction.complete(done);
+    visit.transaction.complete(done).unwrap();
     assert_eq!(visit.answer().status, 200);
     let other = handlers.lock().unwrap().take().unwrap();
     let noted = noted.lock().unwrap();

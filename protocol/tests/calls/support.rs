@@ -345,7 +345,7 @@ impl Visit {
             match self.transaction.poll(self.now, &Waker::from(self.wakes.clone())) {
                 RequestStep::NeedBody => {
                     let body = self.body.take().expect("a body is asked for once");
-                    self.transaction.receive_body(Body::Whole(body));
+                    self.transaction.receive_body(Body::Whole(body)).unwrap();
                 }
                 next => return next,
             }
@@ -366,7 +366,7 @@ impl Visit {
 
     pub fn complete(&mut self, work: HttpWork) {
         let done: RequestDone = work.run(&|| self.now);
-        self.transaction.complete(done);
+        self.transaction.complete(done).unwrap();
     }
 
     /// Runs all work, and gives what comes then.

@@ -33,11 +33,11 @@ pub fn run(
         match transaction.poll(began, &waker) {
             RequestStep::NeedBody => {
                 let body = body.take().expect("a body is asked for once");
-                transaction.receive_body(body(transaction.max_body_bytes()));
+                transaction.receive_body(body(transaction.max_body_bytes())).unwrap();
             }
             RequestStep::Work(work) => {
                 let time = Cell::new(began);
-                transaction.complete(work.run(&|| time.replace(ended)));
+                transaction.complete(work.run(&|| time.replace(ended))).unwrap();
             }
             RequestStep::Waiting => {
                 let mut performed = false;

@@ -41,10 +41,10 @@ fn waiting(server: &Server) -> Transaction {
     let (head, body) = double().into_parts();
     let mut transaction =
         server.endpoint.begin(head, RequestOrigin { now: START, ..RequestOrigin::default() });
-    transaction.receive_body(Body::Whole(body));
+    transaction.receive_body(Body::Whole(body)).unwrap();
     loop {
         match transaction.poll(START, Waker::noop()) {
-            RequestStep::Work(work) => transaction.complete(work.run(&|| START)),
+            RequestStep::Work(work) => transaction.complete(work.run(&|| START)).unwrap(),
             RequestStep::Waiting => break,
             other => panic!("{other:?}"),
         }
@@ -100,7 +100,7 @@ fn work_that_comes_back_to_nobody_gives_the_record() {
     let (head, body) = double().into_parts();
     let mut transaction =
         server.endpoint.begin(head, RequestOrigin { now: START, ..RequestOrigin::default() });
-    transaction.receive_body(Body::Whole(body));
+    transaction.receive_body(Body::Whole(body)).unwrap();
     let mut done = loop {
         match transaction.poll(START, Waker::noop()) {
             // The first is the service's start.
@@ -111,7 +111,7 @@ fn work_that_comes_back_to_nobody_gives_the_record() {
                     break done;
                 }
                 assert!(done.take_record(START).is_none());
-                transaction.complete(done);
+                transaction.complete(done).unwrap();
             }
             other => panic!("{other:?}"),
         }

@@ -55,11 +55,11 @@ fn a_request_under_way_shows_no_credential() {
         next
     };
     assert!(matches!(poll(&mut transaction), RequestStep::NeedBody), "ann may call");
-    transaction.receive_body(Body::Whole(body));
+    transaction.receive_body(Body::Whole(body)).unwrap();
     let RequestStep::Work(work) = poll(&mut transaction) else { panic!("ann may call") };
     let done = work.run(&|| server.now);
     assert_keyless(&format!("{done:?}"));
-    transaction.complete(done);
+    transaction.complete(done).unwrap();
     let RequestStep::Answer(answer) = transaction.poll(server.now, Waker::noop()) else {
         panic!("it is answered")
     };

@@ -55,7 +55,7 @@ fn only_the_work_takes_a_thread() {
             panic!("it is not started")
         };
         assert!(matches!(transaction.poll(START, Waker::noop()), RequestStep::Waiting));
-        transaction.complete(work.run(&|| START));
+        transaction.complete(work.run(&|| START)).unwrap();
         let RequestStep::Answer(answer) = transaction.poll(START, Waker::noop()) else {
             panic!("{transaction:?}")
         };

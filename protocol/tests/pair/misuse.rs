@@ -239,6 +239,28 @@ fn a_responder_refuses_work_that_it_did_not_give() {
 }
 
 #[test]
+fn a_responder_refuses_the_work_of_another_while_its_own_is_out() {
+    let give = |text_of: &str| {
+        let mut pair = Pair::default();
+        echo(text_of).issue(&mut pair.client).unwrap();
+        let mut up = Vec::new();
+        drain(pair.client.poll_transmit(), usize::MAX, &mut up);
+        pair.server.receive(up.into());
+        let Ok(Next::Event(work)) = pair.server.poll_work() else { panic!("work waits") };
+        (pair, work.run())
+    };
+    let ((mut pair, own), (_other, foreign)) = (give("own"), give("foreign"));
+    assert_misuse(pair.server.complete(foreign));
+    assert!(pair.server.poll_transmit().is_none());
+    pair.server.complete(own).unwrap();
+    let mut down = Vec::new();
+    drain(pair.server.poll_transmit(), usize::MAX, &mut down);
+    assert!(
+        down.windows(3).any(|bytes| bytes == b"own") && !down.windows(7).any(|bytes| bytes == b"foreign")
+    );
+}
+
+#[test]
 fn a_responder_waits_while_work_is_out() {
     let mut pair = Pair::default();
     count(1).issue(&mut pair.client).unwrap();

@@ -158,14 +158,16 @@ impl Conversation {
         };
         let mut transaction = self.shared.endpoint.begin(head, arrival);
         if let Some(body) = body {
-            transaction.receive_body(Body::Whole(body));
+            // It is the first.
+            let _ = transaction.receive_body(Body::Whole(body));
         }
         self.request = Request::Transaction(transaction);
     }
 
     fn give_body(&mut self, request: Request, body: Body) {
         if let Request::Transaction(mut transaction) = request {
-            transaction.receive_body(body);
+            // It was asked for, once.
+            let _ = transaction.receive_body(body);
             self.request = Request::Transaction(transaction);
         }
     }
@@ -309,7 +311,9 @@ impl vgi_rpc_reactor::Machine for Conversation {
                     {
                         report(error);
                     }
-                    transaction.complete(done);
+                    if transaction.complete(done).is_err() {
+                        transaction.lose_work();
+                    }
                 }
                 None => transaction.lose_work(),
             }

@@ -16,6 +16,7 @@ use crate::http::token::Binding;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::{Account, Reservation};
 use crate::service::call::{Call, Scope, Step};
+use crate::service::context::Bounds;
 use crate::service::protocol::Hosted;
 use crate::service::work::{Work, application_metadata};
 use crate::service::{CallContext, CallRecord, HttpRecord, Method, MethodKind};
@@ -74,6 +75,11 @@ impl Calling {
     ) -> Self {
         let (effects, tokens) = (Effects::default(), Reservation::default());
         Self { endpoint, request, method, part, session, effects, stage: Stage::Body(body), tokens }
+    }
+
+    /// Whether it is the call of the request that has these bounds.
+    pub(super) fn is_within(&self, bounds: &Arc<Bounds>) -> bool {
+        Arc::ptr_eq(&self.request.bounds, bounds)
     }
 
     pub(super) fn account(&self) -> &Account {

@@ -4,6 +4,7 @@ use super::admit::Target;
 use super::answer::{Body, RequestAnswer, Unsent};
 use super::calling::Calling;
 use super::work::{CLIENT_GONE, Outcome, RequestDone, RequestWork};
+use crate::CommandError;
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::http::auth::Found;
 use crate::http::endpoint::{Endpoint, RequestOrigin};
@@ -150,9 +151,20 @@ impl Transaction {
 
 /// Bytes in.
 impl Transaction {
-    /// Takes the body. It may come before it is [needed](RequestStep::NeedBody), such as when it is small.
-    pub fn receive_body(&mut self, body: Body) {
+    /// Takes the body. It may come before it is [needed](RequestStep::NeedBody), such as when it is small. It is dropped if
+    /// the request was answered without it.
+    ///
+    /// # Errors
+    /// When the body was received before.
+    pub fn receive_body(&mut self, body: Body) -> Result<(), CommandError> {
+        match self.stage {
+            Stage::Answered(_) | Stage::Over => return Ok(()),
+            Stage::Starting { .. } | Stage::Authenticating { .. } | Stage::Waiting(..) | Stage::Body(..)
+                if self.body.is_none() => {}
+            _ => return Err(CommandError::Misuse { command: "receive_body", when: "once for each request" }),
+        }
         self.body = Some(body);
+        Ok(())
     }
 
     /// Takes a piece of an effect's data in, before the effect is [completed](Self::complete_effect).
@@ -163,10 +175,13 @@ impl Transaction {
 
 /// Commands.
 impl Transaction {
-    /// Takes back what work gave. Does nothing when no work is out.
-    pub fn complete(&mut self, done: RequestDone) {
+    /// Takes back what work gave.
+    ///
+    /// # Errors
+    /// When no work of this transaction is out, and when it was lost or the client has gone meanwhile.
+    pub fn complete(&mut self, done: RequestDone) -> Result<(), CommandError> {
         match (done.0, &self.stage) {
-            (Outcome::Started(result), Stage::Starting { .. }) => match result {
+            (Outcome::Started(result), Stage::Starting { is_out: true }) => match result {
                 Ok(()) => {
                     self.stage = Stage::Authenticating { found: Found::default(), asked: None };
                 }
@@ -176,7 +191,7 @@ impl Transaction {
                     self.answer(ResponseDraft::text(StatusCode::INTERNAL_SERVER_ERROR, text));
                 }
             },
-            (Outcome::Called(mut calling), Stage::Running) => {
+            (Outcome::Called(mut calling), Stage::Running) if calling.is_within(&self.bounds) => {
                 self.effects = std::mem::take(&mut calling.effects);
                 self.stage = match calling.take_answer() {
                     Some(answer) => Stage::Answered(answer),
@@ -186,8 +201,12 @@ impl Transaction {
                     self.arrive(arrived);
                 }
             }
-            _ => {}
+            _ => {
+                let when = "while work of this transaction is out";
+                return Err(CommandError::Misuse { command: "complete", when });
+            }
         }
+        Ok(())
     }
 
     /// The work that is out was dropped and gives nothing: the request is answered with 500. Does nothing when none is
