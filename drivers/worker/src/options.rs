@@ -3,6 +3,8 @@
 mod access_log;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(any(feature = "unix", feature = "http"))]
+mod values;
 
 pub(crate) use access_log::AccessLogFlags;
 use clap::{ArgAction, Args};
@@ -13,6 +15,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 #[cfg(feature = "unix")]
 use std::time::Duration;
+#[cfg(feature = "unix")]
+use values::{seconds, tcp_address};
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
 
@@ -190,29 +194,4 @@ impl SocketFlags {
     pub(crate) fn idle_timeout(&self) -> Option<Duration> {
         (!self.idle_timeout.is_zero()).then_some(self.idle_timeout)
     }
-}
-
-/// `[HOST:]PORT` with a host.
-#[cfg(feature = "unix")]
-fn tcp_address(text: &str) -> Result<String, String> {
-    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
-    match port.parse::<u16>() {
-        Ok(port) => Ok(host_and_port(if host.is_empty() { "127.0.0.1" } else { host }, port)),
-        Err(_) => Err("expected [HOST:]PORT, with a port of at most 65535".to_owned()),
-    }
-}
-
-/// An address to bind. An IPv6 address stands in brackets there, and may lack them in `host`.
-#[cfg(any(feature = "unix", feature = "http"))]
-fn host_and_port(host: &str, port: u16) -> String {
-    match host.parse::<std::net::Ipv6Addr>() {
-        Ok(address) => format!("[{address}]:{port}"),
-        Err(_) => format!("{host}:{port}"),
-    }
-}
-
-#[cfg(feature = "unix")]
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

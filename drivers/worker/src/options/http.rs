@@ -1,6 +1,6 @@
 //! The flags of HTTP.
 
-use super::host_and_port;
+use super::values::host_and_port;
 use clap::Args;
 use std::convert::Infallible;
 use std::path::PathBuf;

@@ -9,6 +9,10 @@
     clippy::indexing_slicing,
     reason = "a test"
 )]
+#![cfg_attr(
+    not(all(unix, feature = "unix", feature = "http")),
+    allow(dead_code, unused_imports, reason = "tests of transports that are left out")
+)]
 
 #[cfg(unix)]
 mod access_log;
