@@ -26,8 +26,3 @@ pub fn system_entropy(bytes: &mut [u8]) {
         panic!("the system's entropy cannot be read: {error}");
     }
 }
-
-/// The programs in the README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

@@ -20,8 +20,8 @@ impl Producer for Count {
     }
 }
 
-/// Public for the tests, which run it in processes of their own.
-pub fn main() -> ExitCode {
+/// What it serves. Public for the tests, as is [`main`].
+pub fn protocol() -> Protocol {
     let greet =
         Method::new("greet").param("name", DataType::Utf8).returns(DataType::Utf8).unary(|args, _| {
             let name = args.get::<&str>("name")?;
@@ -31,6 +31,10 @@ pub fn main() -> ExitCode {
         });
     let numbers = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
     let count = Method::new("count").output(numbers).producer(|_, _| Ok(Stream::new(Count(0))));
-    let protocol = Protocol::new("demo.Hello.v1").version("1.0.0").methods([greet, count]);
-    vgi_rpc_worker::run(|service| service.protocol(protocol).build())
+    Protocol::new("demo.Hello.v1").version("1.0.0").methods([greet, count])
+}
+
+/// Parses the command line and serves.
+pub fn main() -> ExitCode {
+    vgi_rpc_worker::run(|service| service.protocol(protocol()).build())
 }

@@ -98,3 +98,8 @@ pub use run::run;
 pub use token_keys::TokenKeysError;
 pub use vgi_rpc_memory::return_freed_memory;
 pub use worker::Worker;
+
+/// The programs in the README compile. This crate depends on most of what they use.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

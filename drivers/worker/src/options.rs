@@ -7,6 +7,7 @@ mod http;
 mod values;
 
 pub(crate) use access_log::AccessLogFlags;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args};
 #[cfg(feature = "http")]
 pub(crate) use http::HttpFlags;
@@ -46,7 +47,7 @@ pub(crate) struct Flags {
     http: Option<Option<u16>>,
 
     /// Name this instance in logs, errors and reflection [default: 12 random hex digits]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) server_id: Option<String>,
 
     /// The id of this instance if `--server-id` is not given.

@@ -4,15 +4,22 @@ use crate::error::WorkerError;
 #[cfg(feature = "http")]
 use crate::http::HttpSettings;
 use crate::options::{Flags, Transport};
+#[cfg(feature = "http")]
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::Performer;
+#[cfg(feature = "http")]
+use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::service::Service;
 
 /// How long the records that wait for the reader of a FIFO or a device may keep the process from ending.
 const PATIENCE_AT_END: Duration = Duration::from_secs(1);
+
+#[cfg(feature = "unix")]
+type SocketServerChange = dyn FnOnce(vgi_rpc_unix::Server) -> vgi_rpc_unix::Server;
 
 /// A service that is to be served as the command line says, and the settings that no flag has. Made by
 /// [`WorkerOptions::worker`](crate::WorkerOptions::worker).
@@ -20,6 +27,8 @@ pub struct Worker {
     flags: Flags,
     service: Arc<Service>,
     performer: Performer,
+    #[cfg(feature = "unix")]
+    socket_server: Option<Box<SocketServerChange>>,
     #[cfg(feature = "http")]
     http: HttpSettings,
 }
@@ -36,6 +45,8 @@ impl Worker {
             flags,
             service,
             performer: Performer::none(),
+            #[cfg(feature = "unix")]
+            socket_server: None,
             #[cfg(feature = "http")]
             http: HttpSettings::default(),
         }
@@ -47,31 +58,37 @@ impl Worker {
         self
     }
 
-    /// Changes the endpoint of HTTP: who may call, sticky sessions and what else an
-    /// [`EndpointBuilder`](vgi_rpc_protocol::http::EndpointBuilder) has. The function is given one that is set as the flags
-    /// say, and is not called on other transports.
-    #[cfg(feature = "http")]
-    pub fn endpoint<E>(
+    /// Changes the server of unix and TCP sockets: timeouts and what else a [`Server`](vgi_rpc_unix::Server) has. The
+    /// function is given one that is set as the flags say, and is not called on other transports. A later call of this
+    /// replaces the function.
+    #[cfg(feature = "unix")]
+    pub fn socket_server(
         mut self,
-        change: impl FnOnce(
-            vgi_rpc_protocol::http::EndpointBuilder,
-        ) -> Result<vgi_rpc_protocol::http::EndpointBuilder, E>
-        + 'static,
-    ) -> Self
-    where
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+        change: impl FnOnce(vgi_rpc_unix::Server) -> vgi_rpc_unix::Server + 'static,
+    ) -> Self {
+        self.socket_server = Some(Box::new(change));
+        self
+    }
+
+    /// Changes the endpoint of HTTP: who may call, sticky sessions and what else an [`EndpointBuilder`] has. The function
+    /// is given one that is set as the flags say, and is not called on other transports. A later call of this replaces the
+    /// function.
+    #[cfg(feature = "http")]
+    pub fn endpoint<E: Into<Box<dyn Error + Send + Sync>>>(
+        mut self,
+        change: impl FnOnce(EndpointBuilder) -> Result<EndpointBuilder, E> + 'static,
+    ) -> Self {
         self.http.endpoint = Some(Box::new(|builder| change(builder).map_err(Into::into)));
         self
     }
 
     /// Changes the server of HTTP: timeouts, further routes and what else a [`Server`](vgi_rpc_http::Server) has. The
-    /// function is given one that is set as the flags say, and the endpoint that it serves; it is not called on other transports.
+    /// function is given one that is set as the flags say, and the endpoint that it serves; it is not called on other
+    /// transports. A later call of this replaces the function.
     #[cfg(feature = "http")]
     pub fn http_server(
         mut self,
-        change: impl FnOnce(vgi_rpc_http::Server, &Arc<vgi_rpc_protocol::http::Endpoint>) -> vgi_rpc_http::Server
-        + 'static,
+        change: impl FnOnce(vgi_rpc_http::Server, &Arc<Endpoint>) -> vgi_rpc_http::Server + 'static,
     ) -> Self {
         self.http.server = Some(Box::new(change));
         self
@@ -140,8 +157,12 @@ impl Worker {
             .access_log(log)
             .effects(self.performer)
             .end_on_signals(true);
-        match self.flags.connections.threads() {
+        let server = match self.flags.connections.threads() {
             Some(threads) => server.threads(threads),
+            None => server,
+        };
+        match self.socket_server {
+            Some(change) => change(server),
             None => server,
         }
     }

@@ -38,7 +38,13 @@ pub(crate) struct HttpFlags {
     max_request_bytes: Option<u64>,
 
     /// Limit the size of responses, 0 for no limit
-    #[arg(long, value_name = "BYTES", env = "VGI_RPC_MAX_RESPONSE_BYTES")]
+    // The alias is the reference's former name.
+    #[arg(
+        long,
+        alias = "max-stream-response-bytes",
+        value_name = "BYTES",
+        env = "VGI_RPC_MAX_RESPONSE_BYTES"
+    )]
     max_response_bytes: Option<u64>,
 
     /// Advertise a limit on the bytes that one response puts into external storage, 0 for no limit

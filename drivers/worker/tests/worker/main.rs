@@ -23,6 +23,8 @@ mod greeter;
 mod refusals;
 #[cfg(all(unix, feature = "http"))]
 mod secrets;
+#[cfg(all(feature = "unix", feature = "http"))]
+mod settings;
 mod support;
 mod transports;
 
@@ -64,6 +66,10 @@ const TESTS: &[(&str, fn())] = &[
     ("workers with the same token keys go on with each other's streams", secrets::shared),
     #[cfg(all(unix, feature = "http"))]
     ("no token key is shown in help, debug output or errors", secrets::hidden),
+    #[cfg(all(feature = "unix", feature = "http"))]
+    ("settings that no flag has hold on sockets", settings::sockets),
+    #[cfg(all(feature = "unix", feature = "http"))]
+    ("settings that no flag has hold over HTTP", settings::http),
 ];
 
 fn main() -> ExitCode {
@@ -72,6 +78,8 @@ fn main() -> ExitCode {
         Some("unbuildable") => vgi_rpc_worker::run(|_| Err("there is no database")),
         #[cfg(all(unix, feature = "http"))]
         Some("debug") => secrets::print_debug(),
+        #[cfg(all(feature = "unix", feature = "http"))]
+        Some("guarded") => settings::guarded(),
         Some(other) => panic!("no role {other}"),
         None => run_tests(),
     }

@@ -18,6 +18,7 @@ fn assert_refused(flags: &[&str], status: i32, says: &[&str]) {
 pub fn command_line() {
     assert_refused(&["--no-such-flag"], 2, &["--no-such-flag", "Usage: "]);
     assert_refused(&["left over"], 2, &["left over"]);
+    assert_refused(&["--server-id", ""], 2, &["--server-id"]);
     assert_refused(&["--memory-budget", "0"], 2, &["--memory-budget"]);
     assert_refused(&["--access-log-max-record-bytes", "0"], 2, &["--access-log-max-record-bytes"]);
     #[cfg(feature = "unix")]
