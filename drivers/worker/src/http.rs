@@ -6,6 +6,7 @@ use crate::options::Flags;
 use crate::token_keys;
 use std::error::Error;
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::Performer;
@@ -78,7 +79,7 @@ fn endpoint(
         .limits(flags.limits())
         .prefix(&http.prefix)
         .record_calls(record_calls)
-        .max_request_bytes(http.max_request_bytes())
+        .max_request_bytes(http.max_request_bytes.map(NonZeroU64::get))
         .max_response_bytes(http.max_response_bytes())
         .max_externalized_response_bytes(http.max_externalized_response_bytes())
         .compress(!http.no_compression)

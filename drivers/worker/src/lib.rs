@@ -60,7 +60,8 @@
 //! # Secrets
 //!
 //! No flag takes a secret, since any user of the machine can read a process's arguments. The keys that seal the tokens of
-//! HTTP come from a file (`--token-key-file`) or from the environment variable `VGI_RPC_TOKEN_KEYS`.
+//! HTTP come from a file (`--token-key-file`) or from the environment variable `VGI_RPC_TOKEN_KEYS`, which child
+//! processes inherit.
 //!
 //! The features `http`, `unix` and `zstd` are on by default; stdin and stdout are always there.
 

@@ -71,6 +71,7 @@ pub(crate) struct Flags {
         long,
         value_name = "BYTES",
         env = "VGI_RPC_MAX_MESSAGE_BYTES",
+        value_parser = clap::value_parser!(u64).range(1..),
         default_value_t = Limits::default().max_body_bytes
     )]
     max_message_bytes: u64,

@@ -3,6 +3,7 @@
 use super::values::host_and_port;
 use clap::Args;
 use std::convert::Infallible;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use vgi_rpc_http::AllowedHosts;
 use vgi_rpc_protocol::http::cors::{Cors, Origins};
@@ -21,7 +22,7 @@ pub(crate) struct HttpFlags {
     port: u16,
 
     /// Serve below this path
-    #[arg(long, value_name = "PATH", default_value = "")]
+    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true)]
     pub(crate) prefix: String,
 
     /// Serve only requests for these hosts, or any host [default: on a loopback address without authentication, its own
@@ -35,7 +36,7 @@ pub(crate) struct HttpFlags {
 
     /// Limit the size of request bodies [default: 268435456, not advertised to clients]
     #[arg(long, value_name = "BYTES", env = "VGI_RPC_MAX_REQUEST_BYTES")]
-    max_request_bytes: Option<u64>,
+    pub(crate) max_request_bytes: Option<NonZeroU64>,
 
     /// Limit the size of responses, 0 for no limit
     // The alias is the reference's former name.
@@ -73,11 +74,6 @@ impl HttpFlags {
     /// Which pages may call.
     pub(crate) fn cors(&self) -> Option<Cors> {
         (!self.cors_origin.is_empty()).then(|| Cors::new(Origins::Listed(self.cors_origin.clone())))
-    }
-
-    /// The limit of requests. There is always one, so 0 does not stand for none.
-    pub(crate) fn max_request_bytes(&self) -> Option<u64> {
-        self.max_request_bytes
     }
 
     /// The limit of responses.

@@ -33,6 +33,9 @@ pub fn command_line() {
     }
     #[cfg(all(feature = "unix", feature = "http"))]
     assert_refused(&["--tcp", "0", "--http"], 2, &["cannot be used with"]);
+    assert_refused(&["--max-message-bytes", "0"], 2, &["--max-message-bytes"]);
+    #[cfg(feature = "http")]
+    assert_refused(&["--http", "--max-request-bytes", "0"], 2, &["--max-request-bytes"]);
     #[cfg(feature = "http")]
     assert_refused(&["--http", "1", "--port", "2"], 2, &["the port of '--http' cannot be given by '--port'"]);
 }
