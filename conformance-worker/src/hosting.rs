@@ -12,7 +12,7 @@ pub fn service(options: &Options) -> Result<Service, ServiceError> {
     let protocols = match options.hosted() {
         Hosted::Conformance(HostedOrder::Conformance) => {
             let primary = service::protocol();
-            let primary = if options.fail_serve_start_once() { failing_once(primary) } else { primary };
+            let primary = if options.fail_serve_start_once { failing_once(primary) } else { primary };
             vec![primary, secondary::protocol()]
         }
         Hosted::Conformance(HostedOrder::Reverse) => {
@@ -21,7 +21,7 @@ pub fn service(options: &Options) -> Result<Service, ServiceError> {
         Hosted::TransportKindProbe => vec![transport_kind_probe()],
         Hosted::StreamKinds => vec![stream_kinds::protocol()],
     };
-    let builder = Service::builder(options.server_id()).server_version(env!("CARGO_PKG_VERSION"));
+    let builder = options.worker.service().server_version(env!("CARGO_PKG_VERSION"));
     protocols.into_iter().fold(builder, |builder, protocol| builder.protocol(protocol)).build()
 }
 

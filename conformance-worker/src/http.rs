@@ -1,4 +1,4 @@
-//! The worker on HTTP: the endpoint that the command line asks for, and what the suite wants beside it.
+//! The worker on HTTP: what the suite's own flags change of the endpoint, and what it wants beside it.
 
 use crate::options::{HttpOptions, ProofMode};
 use crate::storage::MAX_UPLOAD_BYTES;
@@ -8,36 +8,24 @@ use std::error::Error;
 use std::sync::Arc;
 use vgi_rpc_http::Bytes;
 use vgi_rpc_protocol::http::auth::{AuthError, AuthFailure, AuthRequest, Reason, header, require_all};
-use vgi_rpc_protocol::http::cors::{Cors, Origins};
 use vgi_rpc_protocol::http::proof::{Gate, GateConfig, Mode, Secrets};
 use vgi_rpc_protocol::http::token::KeyRing;
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder, Sticky};
-use vgi_rpc_protocol::service::{AuthContext, Service};
+use vgi_rpc_protocol::service::AuthContext;
 
 /// The path that sets and clears the drain flag, for a test of what draining does.
 const DRAIN: &str = "/__test_drain__";
 
-/// The endpoint that the command line asks for.
+/// Sets an endpoint as the suite's own flags ask.
 pub fn endpoint(
     options: &HttpOptions,
-    service: Arc<Service>,
-    record_calls: bool,
-) -> Result<Arc<Endpoint>, Box<dyn Error>> {
-    let mut builder = Endpoint::builder(service, vgi_rpc_http::system_entropy)
-        .prefix(&options.prefix)
-        .record_calls(record_calls)
-        .max_request_bytes(options.max_request_bytes)
-        .max_response_bytes(options.max_response_bytes)
-        .max_externalized_response_bytes(options.max_externalized_response_bytes)
-        .compress(!options.no_compression);
+    mut builder: EndpointBuilder,
+) -> Result<EndpointBuilder, Box<dyn Error + Send + Sync>> {
     if options.no_call_state_cache {
         builder = builder.cached_calls(0);
     }
     if let Some(key) = &options.token_key {
         builder = builder.token_keys(KeyRing::new(key.clone(), []));
-    }
-    if let Some(origin) = &options.cors_origin {
-        builder = builder.cors(Cors::new(Origins::Listed(vec![origin.clone()])));
     }
     if !options.no_sticky {
         let mut sticky = Sticky::default();
@@ -51,10 +39,13 @@ pub fn endpoint(
         // The suite asks for the advertisement, and uploads nothing by it.
         builder = builder.upload_urls(Some(MAX_UPLOAD_BYTES)).advertise_uploads(true);
     }
-    Ok(authenticate(options, builder)?.build()?)
+    authenticate(options, builder)
 }
 
-fn authenticate(options: &HttpOptions, builder: EndpointBuilder) -> Result<EndpointBuilder, Box<dyn Error>> {
+fn authenticate(
+    options: &HttpOptions,
+    builder: EndpointBuilder,
+) -> Result<EndpointBuilder, Box<dyn Error + Send + Sync>> {
     if options.auth_reject_all {
         return Ok(builder.authenticate(reject));
     }

@@ -1,54 +1,16 @@
-//! The flags that say how HTTP is served. FIXTURES 2.2.
+//! The flags that say how HTTP is served, beside those that every worker has. FIXTURES 2.2.
 
 use clap::{Args, ValueEnum};
-use std::convert::Infallible;
 use std::time::Duration;
-use vgi_rpc_http::AllowedHosts;
 use vgi_rpc_protocol::http::token::TokenKey;
 
 /// How HTTP is served.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "HTTP")]
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The suite's HTTP")]
 pub struct HttpOptions {
-    /// Listen on this address
-    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
-    pub host: String,
-
-    /// Listen on this port, 0 for one that the system chooses
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
-    pub port: u16,
-
-    /// Serve below this path
-    #[arg(long, value_name = "PATH", default_value = "")]
-    pub prefix: String,
-
-    /// Serve requests that name these hosts, or any [default: those of a loopback address where nobody is authenticated]
-    #[arg(long, value_name = "any|HOST,...", env = "VGI_RPC_ALLOWED_HOSTS", value_parser = allowed_hosts)]
-    pub allowed_hosts: Option<AllowedHosts>,
-
-    /// Accept request bodies of at most so many bytes
-    #[arg(long, value_name = "N")]
-    pub max_request_bytes: Option<u64>,
-
-    /// Send responses of at most so many bytes
-    #[arg(long, value_name = "N")]
-    pub max_response_bytes: Option<u64>,
-
-    /// Advertise that one response puts at most so many bytes into external storage
-    #[arg(long, value_name = "N")]
-    pub max_externalized_response_bytes: Option<u64>,
-
-    /// Compress no responses
-    #[arg(long)]
-    pub no_compression: bool,
-
     /// Open the call token at every turn of a stream
     #[arg(long)]
     pub no_call_state_cache: bool,
-
-    /// Let pages of this origin call
-    #[arg(long, value_name = "ORIGIN")]
-    pub cors_origin: Option<String>,
 
     /// Vend upload URLs of the object store at this URL
     #[arg(long, value_name = "URL")]
@@ -63,10 +25,10 @@ pub struct HttpOptions {
     pub no_sticky_echo: bool,
 
     /// Keep a sticky session for so long
-    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = super::seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     pub sticky_ttl: Duration,
 
-    /// Seal tokens with this key of 64 hex digits [default: one of this process's own]
+    /// Seal tokens with this key of 64 hex digits [default: as every worker]
     #[arg(long, value_name = "HEX", alias = "key", value_parser = TokenKey::from_hex)]
     pub token_key: Option<TokenKey>,
 
@@ -110,9 +72,7 @@ pub enum ProofMode {
     Require,
 }
 
-fn allowed_hosts(text: &str) -> Result<AllowedHosts, Infallible> {
-    Ok(match text {
-        "any" => AllowedHosts::Any,
-        hosts => AllowedHosts::Listed(hosts.split(',').map(|host| host.trim().to_owned()).collect()),
-    })
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("expected a number of seconds, got {text:?}"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

@@ -28,8 +28,3 @@ pub use error::ConnectError;
 pub use vgi_rpc_client::{
     CallError, CallShape, Client, Method, Remote, RetryPolicy, Stream, Timeouts, TransportError, WrongKind,
 };
-
-/// The programs in the README compile.
-#[cfg(all(doctest, feature = "http"))]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

@@ -7,7 +7,7 @@ use vgi_rpc_layers::{Crate, Import, circles, imports};
 
 /// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
 /// above its own line only.
-const CRATES: [(&str, &str, &[&str], &[&str]); 14] = [
+const CRATES: [(&str, &str, &[&str], &[&str]); 15] = [
     ("vgi_rpc_protocol", "protocol", &["lib.rs"], &[]),
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
     ("vgi_rpc_memory", "drivers/memory", &["lib.rs"], &["vgi_rpc_protocol"]),
@@ -68,11 +68,10 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 14] = [
         &["lib.rs"],
         &["vgi_rpc_client", "vgi_rpc_stdio", "vgi_rpc_unix", "vgi_rpc_http"],
     ),
-    ("vgi_rpc_fuzz", "fuzz", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_http"]),
     (
-        "vgi_rpc_conformance_worker",
-        "conformance-worker",
-        &["main.rs", "client_driver/main.rs"],
+        "vgi_rpc_worker",
+        "drivers/worker",
+        &["lib.rs"],
         &[
             "vgi_rpc_protocol",
             "vgi_rpc_memory",
@@ -81,6 +80,20 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 14] = [
             "vgi_rpc_stdio",
             "vgi_rpc_unix",
             "vgi_rpc_http",
+        ],
+    ),
+    ("vgi_rpc_fuzz", "fuzz", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_http"]),
+    (
+        "vgi_rpc_conformance_worker",
+        "conformance-worker",
+        &["main.rs", "client_driver/main.rs"],
+        &[
+            "vgi_rpc_protocol",
+            "vgi_rpc_effects",
+            "vgi_rpc_stdio",
+            "vgi_rpc_unix",
+            "vgi_rpc_http",
+            "vgi_rpc_worker",
         ],
     ),
 ];

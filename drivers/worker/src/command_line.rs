@@ -1,0 +1,239 @@
+//! How the flags are parsed, and which of them are refused beside others.
+
+use crate::error::WorkerError;
+use crate::options::Flags;
+#[cfg(feature = "http")]
+use crate::options::HttpFlags;
+use crate::worker::Worker;
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
+use std::sync::Arc;
+use vgi_rpc_protocol::service::{Service, ServiceBuilder};
+
+/// The flags that every worker has: a [`clap::Args`], to flatten into a parser.
+///
+/// A flag of HTTP is refused where HTTP is not served, since it would have no effect; an environment variable is not, because it
+/// may be set for many workers.
+///
+/// ```
+/// use clap::Parser;
+/// use vgi_rpc_protocol::service::Protocol;
+/// use vgi_rpc_worker::WorkerOptions;
+///
+/// #[derive(Parser)]
+/// struct Options {
+///     #[command(flatten)]
+///     worker: WorkerOptions,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = Options::try_parse_from(["my-worker", "--tcp", "9000"])?;
+/// assert_eq!(options.worker.server_id().len(), 12, "generated, since there is no --server-id");
+/// let service = options.worker.service().protocol(Protocol::new("demo.Deep.v1")).build()?;
+/// assert_eq!(&**service.server_id(), options.worker.server_id());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    flags: Flags,
+}
+
+impl WorkerOptions {
+    /// The id of this instance: that of `--server-id`, or else 12 random hexadecimal digits, drawn when the command line
+    /// was parsed.
+    pub fn server_id(&self) -> &str {
+        self.flags.server_id()
+    }
+
+    /// Begins a service that has this instance's id, and hosts reflection unless `--no-describe` was given.
+    pub fn service(&self) -> ServiceBuilder {
+        Service::builder(self.server_id()).reflection(self.flags.reflection)
+    }
+
+    /// Serves until the end: the client's on pipes, otherwise `--idle-timeout`, SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// As for [`Worker::serve`].
+    pub fn serve(self, service: impl Into<Arc<Service>>) -> Result<(), WorkerError> {
+        self.worker(service).serve()
+    }
+
+    /// A worker that is to serve as the flags say. It takes settings that no flag has.
+    pub fn worker(self, service: impl Into<Arc<Service>>) -> Worker {
+        Worker::new(self.flags, service.into())
+    }
+}
+
+impl Args for WorkerOptions {
+    fn augment_args(command: Command) -> Command {
+        Flags::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Flags::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for WorkerOptions {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        Self::from_arg_matches_mut(&mut matches.clone())
+    }
+
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, Error> {
+        check(matches)?;
+        Ok(Self { flags: Flags::from_arg_matches_mut(matches)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        self.update_from_arg_matches_mut(&mut matches.clone())
+    }
+
+    fn update_from_arg_matches_mut(&mut self, matches: &mut ArgMatches) -> Result<(), Error> {
+        // Not checked: the transport may have been named before.
+        self.flags.update_from_arg_matches_mut(matches)
+    }
+}
+
+/// Refuses flags that have no effect beside the others. The flags themselves say which transports exclude one another.
+#[cfg(feature = "http")]
+fn check(matches: &ArgMatches) -> Result<(), Error> {
+    use clap::error::ErrorKind;
+    use clap::parser::ValueSource;
+
+    let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let refuse = |message: String| Err(Error::raw(ErrorKind::ArgumentConflict, message));
+    if is_given("http") {
+        return match matches.get_one::<u16>("http") {
+            Some(_) if is_given("port") => {
+                refuse("the port of '--http' cannot be given by '--port' as well".into())
+            }
+            _ => Ok(()),
+        };
+    }
+    let flags = HttpFlags::augment_args(Command::new("http"));
+    match flags.get_arguments().find(|flag| is_given(flag.get_id().as_str())) {
+        Some(flag) => refuse(format!(
+            "the argument '--{}' cannot be used without '--http'",
+            flag.get_long().unwrap_or_default()
+        )),
+        None => Ok(()),
+    }
+}
+
+#[cfg(not(feature = "http"))]
+fn check(_: &ArgMatches) -> Result<(), Error> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Transport;
+    use clap::Parser;
+    use clap::error::ErrorKind;
+    use vgi_rpc_protocol::service::Protocol;
+
+    #[derive(Debug, Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        worker: WorkerOptions,
+    }
+
+    fn parse(flags: &[&str]) -> Result<WorkerOptions, Error> {
+        CommandLine::try_parse_from([&["worker"], flags].concat()).map(|line| line.worker)
+    }
+
+    fn transport(flags: &[&str]) -> Transport {
+        parse(flags).unwrap().flags.transport()
+    }
+
+    #[test]
+    fn stdin_and_stdout_are_the_default() {
+        assert_eq!(transport(&[]), Transport::Pipe);
+        assert_eq!(transport(&["--pipe", "--describe"]), Transport::Pipe);
+    }
+
+    #[cfg(feature = "unix")]
+    #[test]
+    fn sockets_have_an_address_and_a_time_without_clients() {
+        use std::time::Duration;
+        #[cfg(unix)]
+        assert_eq!(transport(&["--unix", "/tmp/x"]), Transport::Unix("/tmp/x".into()));
+        for (given, address) in [
+            ("80", "127.0.0.1:80"),
+            (":80", "127.0.0.1:80"),
+            ("example.org:80", "example.org:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("::1:80", "[::1]:80"),
+        ] {
+            assert_eq!(transport(&["--tcp", given]), Transport::Tcp(address.into()), "{given}");
+        }
+        let sockets = |flags: &[&str]| parse(flags).unwrap().flags.sockets;
+        assert_eq!(
+            sockets(&["--idle-timeout", "600.5"]).idle_timeout(),
+            Some(Duration::from_millis(600_500))
+        );
+        assert_eq!(sockets(&["--idle-timeout", "0"]).idle_timeout(), None);
+        assert_eq!(sockets(&[]).idle_timeout(), Some(Duration::from_secs(300)));
+        // The last one counts.
+        assert!(sockets(&[]).concurrent && sockets(&["--no-threaded", "--threaded"]).concurrent);
+        assert!(
+            !sockets(&["--no-threaded"]).concurrent && !sockets(&["--threaded", "--no-threaded"]).concurrent
+        );
+    }
+
+    #[cfg(feature = "http")]
+    #[test]
+    fn http_has_a_host_and_a_port() {
+        for (flags, address) in [
+            (&["--http"][..], "127.0.0.1:0"),
+            (&["--http", "80"], "127.0.0.1:80"),
+            (&["--http", "--port", "80", "--host", "example.org"], "example.org:80"),
+            (&["--http", "80", "--host", "::"], "[::]:80"),
+            (&["--http", "80", "--host", "[::1]"], "[::1]:80"),
+        ] {
+            assert_eq!(transport(flags), Transport::Http(address.into()), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn the_server_id_is_given_or_random() {
+        let me = parse(&["--server-id", "me"]).unwrap();
+        assert_eq!(me.server_id(), "me");
+        let service = me.service().protocol(Protocol::new("demo.Empty.v1")).build().unwrap();
+        assert_eq!(&**service.server_id(), "me");
+        let (one, other) = (parse(&[]).unwrap(), parse(&[]).unwrap());
+        assert_ne!(one.server_id(), other.server_id());
+        assert_eq!(one.server_id(), one.clone().server_id(), "drawn once");
+    }
+
+    #[test]
+    fn reflection_is_hosted_unless_it_is_refused() {
+        let hosts = |flags: &[&str]| {
+            let service = parse(flags).unwrap().service().protocol(Protocol::new("demo.Empty.v1"));
+            service.build().unwrap().protocols().any(|info| info.name == "vgi_rpc.Reflection.v1")
+        };
+        assert!(hosts(&[]) && hosts(&["--describe"]) && hosts(&["--no-describe", "--describe"]));
+        assert!(!hosts(&["--no-describe"]) && !hosts(&["--describe", "--no-describe"]));
+    }
+
+    #[test]
+    fn memory_is_limited() {
+        let flags = |flags: &[&str]| parse(flags).unwrap().flags;
+        assert_eq!(flags(&["--memory-budget", "1000"]).budget().limit(), 1000);
+        assert_eq!(flags(&[]).budget().limit() as u64, vgi_rpc_memory::available() / 4);
+        assert_eq!(flags(&["--max-message-bytes", "1000"]).limits().max_body_bytes, 1000);
+        assert_eq!(flags(&[]).limits(), vgi_rpc_protocol::Limits::default());
+    }
+
+    #[test]
+    fn invalid_flags_are_refused_with_status_2() {
+        let error = parse(&["--no-such-flag"]).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (ErrorKind::UnknownArgument, 2));
+        #[cfg(feature = "http")]
+        {
+            let error = parse(&["--pipe", "--prefix", "/vgi"]).unwrap_err();
+            assert_eq!((error.kind(), error.exit_code()), (ErrorKind::ArgumentConflict, 2));
+        }
+    }
+}

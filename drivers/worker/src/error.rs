@@ -1,0 +1,43 @@
+//! Why a worker does not serve.
+
+#[cfg(feature = "http")]
+use crate::token_keys::TokenKeysError;
+#[cfg(feature = "http")]
+use std::error::Error;
+use std::io;
+use thiserror::Error;
+
+/// A worker could not serve, or could not go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// The access log cannot be opened.
+    #[error("the access log cannot be opened: {0}")]
+    AccessLog(io::Error),
+    /// Stdin and stdout cannot be served.
+    #[error(transparent)]
+    Stdio(#[from] vgi_rpc_stdio::ServeError),
+    /// The socket cannot be bound or served.
+    #[cfg(feature = "unix")]
+    #[error(transparent)]
+    Sockets(#[from] vgi_rpc_unix::SocketServerError),
+    /// The HTTP address cannot be bound or served.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    Http(#[from] vgi_rpc_http::HttpServerError),
+    /// A setting of the HTTP endpoint is invalid.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    Endpoint(#[from] vgi_rpc_protocol::http::EndpointError),
+    /// What was set by [`Worker::endpoint`](crate::Worker::endpoint) failed.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    EndpointSettings(Box<dyn Error + Send + Sync>),
+    /// The keys that seal tokens cannot be read.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    TokenKeys(#[from] TokenKeysError),
+    /// The line that says where the worker listens cannot be written to stdout.
+    #[error("the address cannot be written to stdout: {0}")]
+    Announce(io::Error),
+}

@@ -1,0 +1,91 @@
+//! Serving over HTTP as the flags say.
+
+use crate::discovery::announce;
+use crate::error::WorkerError;
+use crate::options::Flags;
+use crate::token_keys;
+use std::error::Error;
+use std::io::Write;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use vgi_rpc_access_log::AccessLog;
+use vgi_rpc_effects::Performer;
+use vgi_rpc_http::{Address, HttpServer};
+use vgi_rpc_protocol::OneLine;
+use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
+use vgi_rpc_protocol::service::Service;
+
+type EndpointChange = dyn FnOnce(EndpointBuilder) -> Result<EndpointBuilder, Box<dyn Error + Send + Sync>>;
+type ServerChange = dyn FnOnce(HttpServer, &Arc<Endpoint>) -> HttpServer;
+
+/// The settings of HTTP that no flag has.
+#[derive(Default)]
+pub(crate) struct HttpSettings {
+    pub(crate) endpoint: Option<Box<EndpointChange>>,
+    pub(crate) server: Option<Box<ServerChange>>,
+}
+
+impl HttpSettings {
+    /// Listens on an address and serves until the end.
+    pub(crate) fn serve(
+        self,
+        address: &str,
+        flags: &Flags,
+        service: Arc<Service>,
+        performer: Performer,
+        log: Option<AccessLog>,
+    ) -> Result<(), WorkerError> {
+        let endpoint = endpoint(flags, service, log.is_some())?;
+        let endpoint = match self.endpoint {
+            Some(change) => change(endpoint).map_err(WorkerError::EndpointSettings)?,
+            None => endpoint,
+        };
+        let endpoint = endpoint.build()?;
+        let mut server = HttpServer::new(endpoint.clone())
+            .budget(flags.budget())
+            .max_connections(flags.connections.max_connections)
+            .allowed_hosts(flags.http_flags.allowed_hosts.clone().unwrap_or_default())
+            .access_log(log)
+            .effects(performer)
+            .on_start_failure(|error| {
+                let _ = writeln!(std::io::stderr(), "the service could not be started: {}", OneLine(error));
+            })
+            .end_on_signals(true);
+        if let Some(threads) = flags.connections.threads() {
+            server = server.threads(threads);
+        }
+        if let Some(change) = self.server {
+            server = change(server, &endpoint);
+        }
+        let bound = server.bind_tcp(address)?;
+        let port = match bound.address() {
+            Address::Tcp(address) => address.port().to_string(),
+            other => other.to_string(),
+        };
+        announce("PORT", port.as_ref()).map_err(WorkerError::Announce)?;
+        bound.run()?;
+        Ok(())
+    }
+}
+
+/// The endpoint that the flags ask for.
+fn endpoint(
+    flags: &Flags,
+    service: Arc<Service>,
+    record_calls: bool,
+) -> Result<EndpointBuilder, WorkerError> {
+    let http = &flags.http_flags;
+    let endpoint = Endpoint::builder(service, vgi_rpc_http::system_entropy)
+        .limits(flags.limits())
+        .prefix(&http.prefix)
+        .record_calls(record_calls)
+        .max_request_bytes(http.max_request_bytes.map(NonZeroU64::get))
+        .max_response_bytes(http.max_response_bytes())
+        .max_externalized_response_bytes(http.max_externalized_response_bytes())
+        .compress(!http.no_compression)
+        .cors(http.cors());
+    Ok(match token_keys::read(http.token_key_file.as_deref())? {
+        Some(keys) => endpoint.token_keys(keys),
+        None => endpoint,
+    })
+}

@@ -1,0 +1,106 @@
+//! The command line of a vgi-rpc worker: the flags that every worker has, and serving as they say.
+//!
+//! A worker registers its methods and calls [`run`]:
+//!
+//! ```no_run
+//! use arrow_schema::DataType;
+//! use std::process::ExitCode;
+//! use vgi_rpc_protocol::service::{Method, Protocol};
+//!
+//! fn main() -> ExitCode {
+//!     let answer = Method::new("answer").returns(DataType::Int64).unary(|_, _| Ok(42_i64));
+//!     vgi_rpc_worker::run(|service| service.protocol(Protocol::new("demo.Deep.v1").method(answer)).build())
+//! }
+//! ```
+//!
+//! It then serves on stdin and stdout, or with one flag on another transport:
+//!
+//! | flag | serves on | first line of stdout |
+//! | --- | --- | --- |
+//! | none, `--pipe` | stdin and stdout | none |
+//! | `--unix PATH` | an AF_UNIX socket, on Unix (feature `unix`) | `UNIX:` and the absolute path |
+//! | `--tcp [HOST:]PORT` | a TCP socket (feature `unix`) | `TCP:` host, `:`, port |
+//! | `--http [PORT]` | HTTP (feature `http`) | `PORT:` and the port |
+//!
+//! The line is printed once clients may connect. Stdout carries nothing else: from then on descriptor 1 is stderr, so
+//! that what handlers print cannot disturb a launcher (not on Windows, where this holds for stdin and stdout alone). The
+//! process ends with status 0 when its client is gone (on pipes), after `--idle-timeout` (on unix and TCP sockets), and on
+//! SIGTERM and SIGINT; with 1 and a line on stderr when it cannot serve; with 2 when its command line is invalid. `--help`
+//! lists all flags, and the environment variables that are their defaults.
+//!
+//! # A command line with flags of its own
+//!
+//! [`WorkerOptions`] is a [`clap::Args`]: flatten it into a parser. What no flag can say is set on a [`Worker`].
+//!
+//! ```no_run
+//! use clap::Parser;
+//! use std::error::Error;
+//! use vgi_rpc_protocol::service::Protocol;
+//! use vgi_rpc_worker::WorkerOptions;
+//!
+//! #[derive(Parser)]
+//! #[command(version)]
+//! struct Options {
+//!     /// Where the data is
+//!     #[arg(long)]
+//!     database: std::path::PathBuf,
+//!     #[command(flatten)]
+//!     worker: WorkerOptions,
+//! }
+//!
+//! # fn protocol(_: std::path::PathBuf) -> Protocol { Protocol::new("demo.Deep.v1") }
+//! fn main() -> Result<(), Box<dyn Error>> {
+//!     vgi_rpc_worker::return_freed_memory();
+//!     let options = Options::parse();
+//!     let service = options.worker.service().protocol(protocol(options.database)).build()?;
+//!     Ok(options.worker.serve(service)?)
+//! }
+//! ```
+//!
+//! # Secrets
+//!
+//! No flag takes a secret, since any user of the machine can read a process's arguments. The keys that seal the tokens of
+//! HTTP come from a file (`--token-key-file`) or from the environment variable `VGI_RPC_TOKEN_KEYS`, which child
+//! processes inherit.
+//!
+//! The features `http`, `unix` and `zstd` are on by default; stdin and stdout are always there.
+
+// Where things are:
+//
+// | module | subject |
+// | --- | --- |
+// | `options` | the flags, and the settings that they stand for |
+// | `command_line` | how they are parsed, and which of them are refused |
+// | `server_id` | the default of `--server-id` |
+// | `token_keys` | the keys of HTTP's tokens, from a file or the environment |
+// | `run` | a whole `main` |
+// | `worker` | serving |
+// | `http` | serving over HTTP |
+// | `discovery` | the line that says where a worker listens |
+// | `error` | why a worker does not serve |
+
+mod command_line;
+#[cfg(any(feature = "unix", feature = "http"))]
+mod discovery;
+mod error;
+#[cfg(feature = "http")]
+mod http;
+mod options;
+mod run;
+mod server_id;
+#[cfg(feature = "http")]
+mod token_keys;
+mod worker;
+
+pub use command_line::WorkerOptions;
+pub use error::WorkerError;
+pub use run::run;
+#[cfg(feature = "http")]
+pub use token_keys::TokenKeysError;
+pub use vgi_rpc_memory::return_freed_memory;
+pub use worker::Worker;
+
+/// The programs in the README compile. This crate depends on most of what they use.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,199 @@
+//! The flags of every worker, and the settings that they stand for.
+
+mod access_log;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(any(feature = "unix", feature = "http"))]
+mod values;
+
+pub(crate) use access_log::AccessLogFlags;
+use clap::builder::NonEmptyStringValueParser;
+use clap::{ArgAction, Args};
+#[cfg(feature = "http")]
+pub(crate) use http::HttpFlags;
+use std::num::NonZeroUsize;
+#[cfg(all(feature = "unix", unix))]
+use std::path::PathBuf;
+#[cfg(feature = "unix")]
+use std::time::Duration;
+#[cfg(feature = "unix")]
+use values::{seconds, tcp_address};
+use vgi_rpc_protocol::Limits;
+use vgi_rpc_protocol::memory::Budget;
+
+/// The flags. Each flag that names a transport is in the group `vgi_rpc_transport`, so that there is at most one.
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+pub(crate) struct Flags {
+    /// Serve on stdin and stdout; the default
+    #[arg(long, group = "vgi_rpc_transport")]
+    pipe: bool,
+
+    /// Listen on an AF_UNIX socket; prints UNIX:PATH
+    #[cfg(all(feature = "unix", unix))]
+    #[arg(long, value_name = "PATH", group = "vgi_rpc_transport")]
+    unix: Option<PathBuf>,
+
+    /// Listen on a TCP socket, on 127.0.0.1 unless a host is given; prints TCP:HOST:PORT
+    ///
+    /// There is neither encryption nor authentication on this transport. Port 0 lets the system choose.
+    #[cfg(feature = "unix")]
+    #[arg(long, value_name = "[HOST:]PORT", group = "vgi_rpc_transport", value_parser = tcp_address)]
+    tcp: Option<String>,
+
+    /// Serve HTTP; prints PORT:N
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, group = "vgi_rpc_transport")]
+    http: Option<Option<u16>>,
+
+    /// Name this instance in logs, errors and reflection [default: 12 random hex digits]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) server_id: Option<String>,
+
+    /// The id of this instance if `--server-id` is not given.
+    #[arg(skip = crate::server_id::generate())]
+    pub(crate) generated_id: String,
+
+    /// Host the reflection protocol; the default
+    #[arg(long, overrides_with = "no_describe")]
+    describe: bool,
+
+    /// Do not host the reflection protocol
+    #[arg(long = "no-describe", id = "no_describe", action = ArgAction::SetFalse, overrides_with = "describe")]
+    pub(crate) reflection: bool,
+
+    /// Limit the memory that clients can make this process hold [default: a quarter of the available memory]
+    #[arg(long, value_name = "BYTES", env = "VGI_RPC_MEMORY_BUDGET")]
+    memory_budget: Option<NonZeroUsize>,
+
+    /// Refuse record batches that are larger than this after decompression
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "VGI_RPC_MAX_MESSAGE_BYTES",
+        value_parser = clap::value_parser!(u64).range(1..),
+        default_value_t = Limits::default().max_body_bytes
+    )]
+    max_message_bytes: u64,
+
+    #[cfg(any(feature = "unix", feature = "http"))]
+    #[command(flatten)]
+    pub(crate) connections: ConnectionFlags,
+
+    #[cfg(feature = "unix")]
+    #[command(flatten)]
+    pub(crate) sockets: SocketFlags,
+
+    #[cfg(feature = "http")]
+    #[command(flatten)]
+    pub(crate) http_flags: HttpFlags,
+
+    #[command(flatten)]
+    pub(crate) access_log: AccessLogFlags,
+}
+
+/// How many clients a server has, and how many threads. Pipes have one of each.
+#[cfg(any(feature = "unix", feature = "http"))]
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Unix and TCP sockets, and HTTP")]
+pub(crate) struct ConnectionFlags {
+    /// Limit the number of connections served at a time, 0 for no limit; further clients wait
+    ///
+    /// Each connection needs a descriptor, and a process is commonly limited to 1024 of them.
+    #[arg(long, value_name = "N", env = "VGI_RPC_MAX_CONNECTIONS", default_value_t = 1024)]
+    pub(crate) max_connections: usize,
+
+    /// Limit the number of threads that run handlers [default: 1024 on sockets, 64 for HTTP]
+    #[arg(long, value_name = "N", env = "VGI_RPC_THREADS")]
+    threads: Option<NonZeroUsize>,
+}
+
+/// What unix and TCP sockets alone have.
+#[cfg(feature = "unix")]
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Unix and TCP sockets")]
+pub(crate) struct SocketFlags {
+    /// Serve connections concurrently; the default
+    #[arg(long, overrides_with = "no_threaded")]
+    threaded: bool,
+
+    /// Serve one connection after another
+    #[arg(long = "no-threaded", id = "no_threaded", action = ArgAction::SetFalse, overrides_with = "threaded")]
+    pub(crate) concurrent: bool,
+
+    /// Exit after this long without a connection, 0 to never exit
+    ///
+    /// The first client has at least a minute to connect.
+    #[arg(long, value_name = "SECONDS", env = "VGI_RPC_IDLE_TIMEOUT", default_value = "300", value_parser = seconds)]
+    idle_timeout: Duration,
+}
+
+/// What a worker serves on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// Stdin and stdout.
+    Pipe,
+    /// An AF_UNIX socket of this path.
+    #[cfg(all(feature = "unix", unix))]
+    Unix(PathBuf),
+    /// A TCP socket of this address.
+    #[cfg(feature = "unix")]
+    Tcp(String),
+    /// HTTP on a TCP socket of this address.
+    #[cfg(feature = "http")]
+    Http(String),
+}
+
+impl Flags {
+    /// What to serve on. `--pipe` needs no look: it excludes the flags of other transports, and is the default.
+    pub(crate) fn transport(&self) -> Transport {
+        #[cfg(all(feature = "unix", unix))]
+        if let Some(path) = &self.unix {
+            return Transport::Unix(path.clone());
+        }
+        #[cfg(feature = "unix")]
+        if let Some(address) = &self.tcp {
+            return Transport::Tcp(address.clone());
+        }
+        #[cfg(feature = "http")]
+        if let Some(port) = self.http {
+            return Transport::Http(self.http_flags.address(port));
+        }
+        Transport::Pipe
+    }
+
+    /// The id of this instance.
+    pub(crate) fn server_id(&self) -> &str {
+        self.server_id.as_deref().unwrap_or(&self.generated_id)
+    }
+
+    /// How much memory clients may make this process hold.
+    pub(crate) fn budget(&self) -> Budget {
+        self.memory_budget.map_or_else(vgi_rpc_memory::default_budget, |bytes| Budget::new(bytes.get()))
+    }
+
+    /// The bounds of what a connection accepts.
+    pub(crate) fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        limits.max_body_bytes = self.max_message_bytes;
+        limits
+    }
+}
+
+#[cfg(any(feature = "unix", feature = "http"))]
+impl ConnectionFlags {
+    /// How many threads run handlers, if the command line says so.
+    pub(crate) fn threads(&self) -> Option<usize> {
+        self.threads.map(NonZeroUsize::get)
+    }
+}
+
+#[cfg(feature = "unix")]
+impl SocketFlags {
+    /// How long to listen without a connection.
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        (!self.idle_timeout.is_zero()).then_some(self.idle_timeout)
+    }
+}

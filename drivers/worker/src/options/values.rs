@@ -1,0 +1,29 @@
+//! Values of flags, from text.
+
+#[cfg(feature = "unix")]
+use std::time::Duration;
+
+/// `[HOST:]PORT` with a host.
+#[cfg(feature = "unix")]
+pub(super) fn tcp_address(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    match port.parse::<u16>() {
+        Ok(port) => Ok(host_and_port(if host.is_empty() { "127.0.0.1" } else { host }, port)),
+        Err(_) => Err("expected [HOST:]PORT, with a port of at most 65535".to_owned()),
+    }
+}
+
+/// An address to bind. An IPv6 address stands in brackets there, and may lack them in `host`.
+pub(super) fn host_and_port(host: &str, port: u16) -> String {
+    match host.parse::<std::net::Ipv6Addr>() {
+        Ok(address) => format!("[{address}]:{port}"),
+        Err(_) => format!("{host}:{port}"),
+    }
+}
+
+/// A time in seconds, which may have a fraction.
+#[cfg(feature = "unix")]
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}

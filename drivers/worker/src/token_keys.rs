@@ -1,0 +1,95 @@
+//! The keys that seal HTTP's tokens, from a file or the environment. Nothing here repeats what it has read.
+
+use std::env::{self, VarError};
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use vgi_rpc_protocol::OneLine;
+use vgi_rpc_protocol::http::token::{InvalidKey, KeyRing, TokenKey};
+
+/// The variable that holds the keys themselves.
+pub(crate) const VARIABLE: &str = "VGI_RPC_TOKEN_KEYS";
+
+/// Keys could not be read. No error has any part of a key in it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TokenKeysError {
+    /// The file cannot be read.
+    #[error("the token keys cannot be read: {path}: {error}", path = OneLine(path.display()))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// There is no key where some were expected.
+    #[error("expected a token key of 64 hexadecimal digits in {0}, got none")]
+    Missing(String),
+    /// A key is invalid.
+    #[error("key {number} in {place}: {error}")]
+    Invalid {
+        /// The file or the variable.
+        place: String,
+        /// Which one, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        error: InvalidKey,
+    },
+}
+
+/// The keys in the file, one in a line; or else those in the environment, with commas between them. The first one seals,
+/// and all open.
+///
+/// # Errors
+/// When there is a file or a variable without a key, or an invalid one.
+pub(crate) fn read(file: Option<&Path>) -> Result<Option<KeyRing>, TokenKeysError> {
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| TokenKeysError::Read { path: path.to_owned(), error })?;
+        return parse(text.lines(), &OneLine(path.display()).to_string()).map(Some);
+    }
+    match env::var(VARIABLE) {
+        Ok(text) => parse(text.split(','), VARIABLE).map(Some),
+        Err(VarError::NotPresent) => Ok(None),
+        // The variable's value is not text, and so none of its parts is a key.
+        Err(VarError::NotUnicode(_)) => Err(TokenKeysError::Missing(VARIABLE.to_owned())),
+    }
+}
+
+fn parse<'a>(texts: impl Iterator<Item = &'a str>, place: &str) -> Result<KeyRing, TokenKeysError> {
+    let mut keys = texts.map(str::trim).filter(|text| !text.is_empty()).enumerate().map(|(index, text)| {
+        TokenKey::from_hex(text).map_err(|error| TokenKeysError::Invalid {
+            place: place.to_owned(),
+            number: index.saturating_add(1),
+            error,
+        })
+    });
+    let first = keys.next().unwrap_or_else(|| Err(TokenKeysError::Missing(place.to_owned())))?;
+    Ok(KeyRing::new(first, keys.collect::<Result<Vec<_>, _>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        let error = parse(text.lines(), "keys.txt").unwrap_err();
+        format!("{error} {error:?}")
+    }
+
+    #[test]
+    fn keys_are_read_line_by_line() {
+        let (one, other) = ("0f".repeat(32), "a1".repeat(32));
+        let ring = parse(format!("\n {one}\r\n\n{other}\n").lines(), "keys.txt").unwrap();
+        assert_eq!(format!("{ring:?}"), "KeyRing { first: TokenKey(..), others: [TokenKey(..)] }");
+    }
+
+    #[test]
+    fn what_is_not_a_key_is_named_by_its_place_and_not_repeated() {
+        assert!(error(" \n").contains("in keys.txt, got none"));
+        let key = "0f".repeat(32);
+        let message = error(&format!("{key}\n5ecre7\n"));
+        assert!(message.starts_with("key 2 in keys.txt: expected a token key of 64"), "{message}");
+        assert!(!message.contains("5ecre7") && !message.contains("0f0f"), "{message}");
+    }
+}

@@ -1,0 +1,180 @@
+//! Serving as the flags say.
+
+use crate::error::WorkerError;
+#[cfg(feature = "http")]
+use crate::http::HttpSettings;
+use crate::options::{Flags, Transport};
+#[cfg(feature = "http")]
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use vgi_rpc_access_log::AccessLog;
+use vgi_rpc_effects::Performer;
+#[cfg(feature = "http")]
+use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
+use vgi_rpc_protocol::service::Service;
+
+/// How long the records that wait for the reader of a FIFO or a device may keep the process from ending.
+const PATIENCE_AT_END: Duration = Duration::from_secs(1);
+
+#[cfg(feature = "unix")]
+type SocketServerChange = dyn FnOnce(vgi_rpc_unix::SocketServer) -> vgi_rpc_unix::SocketServer;
+
+/// A service that is to be served as the command line says, and the settings that no flag has. Made by
+/// [`WorkerOptions::worker`](crate::WorkerOptions::worker).
+pub struct Worker {
+    flags: Flags,
+    service: Arc<Service>,
+    performer: Performer,
+    #[cfg(feature = "unix")]
+    socket_server: Option<Box<SocketServerChange>>,
+    #[cfg(feature = "http")]
+    http: HttpSettings,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("flags", &self.flags).finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(flags: Flags, service: Arc<Service>) -> Self {
+        Self {
+            flags,
+            service,
+            performer: Performer::none(),
+            #[cfg(feature = "unix")]
+            socket_server: None,
+            #[cfg(feature = "http")]
+            http: HttpSettings::default(),
+        }
+    }
+
+    /// Sets what performs the effects of calls, on every transport. Default: nothing does, and an effect fails.
+    pub fn effects(mut self, performer: Performer) -> Self {
+        self.performer = performer;
+        self
+    }
+
+    /// Changes the server of unix and TCP sockets: timeouts and what else a [`SocketServer`](vgi_rpc_unix::SocketServer) has. The
+    /// function is given one that is set as the flags say, and is not called on other transports. A later call of this
+    /// replaces the function.
+    #[cfg(feature = "unix")]
+    pub fn socket_server(
+        mut self,
+        change: impl FnOnce(vgi_rpc_unix::SocketServer) -> vgi_rpc_unix::SocketServer + 'static,
+    ) -> Self {
+        self.socket_server = Some(Box::new(change));
+        self
+    }
+
+    /// Changes the endpoint of HTTP: who may call, sticky sessions and what else an [`EndpointBuilder`] has. The function
+    /// is given one that is set as the flags say, and is not called on other transports. A later call of this replaces the
+    /// function.
+    #[cfg(feature = "http")]
+    pub fn endpoint<E: Into<Box<dyn Error + Send + Sync>>>(
+        mut self,
+        change: impl FnOnce(EndpointBuilder) -> Result<EndpointBuilder, E> + 'static,
+    ) -> Self {
+        self.http.endpoint = Some(Box::new(|builder| change(builder).map_err(Into::into)));
+        self
+    }
+
+    /// Changes the server of HTTP: timeouts, further routes and what else a [`HttpServer`](vgi_rpc_http::HttpServer) has. The
+    /// function is given one that is set as the flags say, and the endpoint that it serves; it is not called on other
+    /// transports. A later call of this replaces the function.
+    #[cfg(feature = "http")]
+    pub fn http_server(
+        mut self,
+        change: impl FnOnce(vgi_rpc_http::HttpServer, &Arc<Endpoint>) -> vgi_rpc_http::HttpServer + 'static,
+    ) -> Self {
+        self.http.server = Some(Box::new(change));
+        self
+    }
+
+    /// Serves until the end: the client's on pipes, otherwise `--idle-timeout`, SIGTERM or SIGINT.
+    ///
+    /// Over HTTP the service's start-up work is done at the first request; if it fails, a line on stderr says why, and the
+    /// next request tries again.
+    ///
+    /// # Errors
+    /// When the worker cannot listen, or the system refuses what it cannot do without. What happens on one connection is no
+    /// error.
+    pub fn serve(self) -> Result<(), WorkerError> {
+        let log = self.flags.access_log.options(self.flags.server_id());
+        let log = log.map(vgi_rpc_access_log::Options::open).transpose().map_err(WorkerError::AccessLog)?;
+        let served = self.serve_transport(log.clone());
+        if let Some(log) = log {
+            // Threads of connections that are still open may hold clones.
+            log.close(PATIENCE_AT_END);
+        }
+        served
+    }
+
+    fn serve_transport(self, log: Option<AccessLog>) -> Result<(), WorkerError> {
+        match self.flags.transport() {
+            Transport::Pipe => {
+                let server = vgi_rpc_stdio::StdioServer::new(self.service)
+                    .limits(self.flags.limits())
+                    .budget(self.flags.budget())
+                    .access_log(log)
+                    .effects(self.performer);
+                Ok(server.serve_stdio()?)
+            }
+            #[cfg(all(feature = "unix", unix))]
+            Transport::Unix(path) => {
+                let bound = self.sockets(log).bind_unix(&path)?;
+                // Launchers compare the line with the path that they gave, which is an absolute one.
+                let path = std::path::absolute(&path).unwrap_or(path);
+                serve_sockets(bound, "UNIX", path.as_os_str())
+            }
+            #[cfg(feature = "unix")]
+            Transport::Tcp(address) => {
+                let bound = self.sockets(log).bind_tcp(&address)?;
+                let place = match bound.address() {
+                    vgi_rpc_unix::Address::Tcp(address) => format!("{}:{}", address.ip(), address.port()),
+                    other => other.to_string(),
+                };
+                serve_sockets(bound, "TCP", place.as_ref())
+            }
+            #[cfg(feature = "http")]
+            Transport::Http(address) => {
+                self.http.serve(&address, &self.flags, self.service, self.performer, log)
+            }
+        }
+    }
+
+    #[cfg(feature = "unix")]
+    fn sockets(self, log: Option<AccessLog>) -> vgi_rpc_unix::SocketServer {
+        let server = vgi_rpc_unix::SocketServer::new(self.service)
+            .limits(self.flags.limits())
+            .budget(self.flags.budget())
+            .threaded(self.flags.sockets.concurrent)
+            .max_connections(self.flags.connections.max_connections)
+            .idle_timeout(self.flags.sockets.idle_timeout())
+            .access_log(log)
+            .effects(self.performer)
+            .end_on_signals(true);
+        let server = match self.flags.connections.threads() {
+            Some(threads) => server.threads(threads),
+            None => server,
+        };
+        match self.socket_server {
+            Some(change) => change(server),
+            None => server,
+        }
+    }
+}
+
+#[cfg(feature = "unix")]
+fn serve_sockets(
+    bound: vgi_rpc_unix::BoundSocketServer,
+    kind: &str,
+    place: &std::ffi::OsStr,
+) -> Result<(), WorkerError> {
+    crate::discovery::announce(kind, place).map_err(WorkerError::Announce)?;
+    bound.run()?;
+    Ok(())
+}

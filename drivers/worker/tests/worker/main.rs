@@ -1,0 +1,103 @@
+//! A worker as an operator meets it: started by its flags as a process of its own, called, and ended.
+//!
+//! The workers are this same program, whose command line must be the worker's alone: the usual test harness is off and a
+//! few lines stand in for it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+#![cfg_attr(
+    not(all(unix, feature = "unix", feature = "http")),
+    allow(dead_code, unused_imports, reason = "tests of transports that are left out")
+)]
+
+#[cfg(unix)]
+mod access_log;
+#[cfg(unix)]
+mod ends;
+#[path = "../../examples/greeter.rs"]
+mod greeter;
+mod refusals;
+#[cfg(all(unix, feature = "http"))]
+mod secrets;
+#[cfg(all(feature = "unix", feature = "http"))]
+mod settings;
+mod support;
+mod transports;
+
+use std::process::ExitCode;
+
+const TESTS: &[(&str, fn())] = &[
+    #[cfg(unix)]
+    ("a worker serves on stdin and stdout", transports::pipe),
+    #[cfg(all(unix, feature = "unix"))]
+    ("a worker serves on a unix socket, and names its absolute path", transports::unix),
+    #[cfg(feature = "unix")]
+    ("a worker serves on a TCP socket", transports::tcp),
+    #[cfg(feature = "http")]
+    ("a worker serves HTTP", transports::http),
+    #[cfg(all(unix, feature = "unix"))]
+    ("stdout has one line, and what handlers print goes to stderr", transports::stdout),
+    #[cfg(feature = "unix")]
+    ("large batches are refused", transports::large),
+    #[cfg(unix)]
+    ("the access log names the instance, whose id differs from every other's", access_log::ids),
+    #[cfg(unix)]
+    ("the environment says where the access log is", access_log::environment),
+    #[cfg(all(unix, feature = "unix"))]
+    ("the access log is moved aside by its size", access_log::rotation),
+    ("an invalid command line is refused with status 2, on stderr", refusals::command_line),
+    #[cfg(all(unix, feature = "http"))]
+    ("flags of HTTP are refused where it is not served", refusals::http_flags),
+    #[cfg(feature = "unix")]
+    ("a worker that cannot serve ends with status 1 and says why", refusals::serving),
+    ("a service that cannot be built ends the worker with status 1", refusals::building),
+    ("the help lists flags and variables, on stdout", refusals::help),
+    #[cfg(unix)]
+    ("the end of stdin is the end of the worker", ends::input),
+    #[cfg(unix)]
+    ("SIGTERM and SIGINT end a worker with status 0, on every transport", ends::signals),
+    #[cfg(all(unix, feature = "unix"))]
+    ("a worker without clients ends after a while", ends::idle),
+    #[cfg(all(unix, feature = "http"))]
+    ("workers with the same token keys go on with each other's streams", secrets::shared),
+    #[cfg(all(unix, feature = "http"))]
+    ("no token key is shown in help, debug output or errors", secrets::hidden),
+    #[cfg(all(feature = "unix", feature = "http"))]
+    ("settings that no flag has hold on sockets", settings::sockets),
+    #[cfg(all(feature = "unix", feature = "http"))]
+    ("settings that no flag has hold over HTTP", settings::http),
+];
+
+fn main() -> ExitCode {
+    match support::role().as_deref() {
+        Some("greeter") => greeter::main(),
+        Some("unbuildable") => vgi_rpc_worker::run(|_| Err("there is no database")),
+        #[cfg(all(unix, feature = "http"))]
+        Some("debug") => secrets::print_debug(),
+        #[cfg(all(feature = "unix", feature = "http"))]
+        Some("guarded") => settings::guarded(),
+        Some(other) => panic!("no role {other}"),
+        None => run_tests(),
+    }
+}
+
+fn run_tests() -> ExitCode {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let selected: Vec<_> = TESTS.iter().filter(|(name, _)| name.contains(&filter)).collect();
+    let failed = selected.iter().filter(|(name, test)| {
+        let failed = std::panic::catch_unwind(test).is_err();
+        println!("test {name} ... {}", if failed { "FAILED" } else { "ok" });
+        failed
+    });
+    let failed = failed.count();
+    let (passed, left_out) = (selected.len() - failed, TESTS.len() - selected.len());
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "test result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {left_out} filtered out"
+    );
+    if failed > 0 { ExitCode::from(101) } else { ExitCode::SUCCESS }
+}

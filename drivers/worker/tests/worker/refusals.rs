@@ -1,0 +1,135 @@
+//! Command lines that are refused, workers that cannot serve, and the help.
+
+use crate::support::{output, process, text};
+#[cfg(feature = "unix")]
+use std::net::TcpListener;
+
+/// Asserts that a worker with these flags ends with a status, writes nothing to stdout, and says these things on stderr.
+fn assert_refused(flags: &[&str], status: i32, says: &[&str]) {
+    let output = output(flags);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{flags:?}: {said}");
+    assert!(output.stdout.is_empty(), "{flags:?}");
+    for part in says {
+        assert!(said.contains(part), "{flags:?}: expected {part:?} in {said}");
+    }
+}
+
+pub fn command_line() {
+    assert_refused(&["--no-such-flag"], 2, &["--no-such-flag", "Usage: "]);
+    assert_refused(&["left over"], 2, &["left over"]);
+    assert_refused(&["--server-id", ""], 2, &["--server-id"]);
+    assert_refused(&["--memory-budget", "0"], 2, &["--memory-budget"]);
+    assert_refused(&["--access-log-max-record-bytes", "0"], 2, &["--access-log-max-record-bytes"]);
+    #[cfg(feature = "unix")]
+    {
+        assert_refused(&["--tcp", "0", "--pipe"], 2, &["'--tcp <[HOST:]PORT>' cannot be used with '--pipe'"]);
+        for address in ["host", "127.0.0.1:65536", ""] {
+            assert_refused(&["--tcp", address], 2, &["--tcp"]);
+        }
+        for time in ["-1", "soon", "1e300"] {
+            assert_refused(&[&format!("--idle-timeout={time}")], 2, &["--idle-timeout"]);
+        }
+    }
+    #[cfg(all(feature = "unix", feature = "http"))]
+    assert_refused(&["--tcp", "0", "--http"], 2, &["cannot be used with"]);
+    assert_refused(&["--max-message-bytes", "0"], 2, &["--max-message-bytes"]);
+    #[cfg(feature = "http")]
+    assert_refused(&["--http", "--max-request-bytes", "0"], 2, &["--max-request-bytes"]);
+    #[cfg(feature = "http")]
+    assert_refused(&["--http", "1", "--port", "2"], 2, &["the port of '--http' cannot be given by '--port'"]);
+}
+
+#[cfg(all(unix, feature = "http"))]
+pub fn http_flags() {
+    let program = std::env::current_exe().unwrap();
+    let program = program.file_name().unwrap().to_str().unwrap();
+    for flag in
+        ["--host=0.0.0.0", "--port=1", "--max-response-bytes=1", "--no-compression", "--cors-origin=x"]
+    {
+        let name = flag.split('=').next().unwrap();
+        let message =
+            format!("error: the argument '{name}' cannot be used without '--http'\n\nUsage: {program} [");
+        assert_refused(&[flag], 2, &[&message]);
+    }
+    // A variable may hold for many workers.
+    let path = std::env::current_exe().unwrap();
+    let role = crate::support::ROLE;
+    let address = format!("cmd:env VGI_RPC_MAX_RESPONSE_BYTES=1 {role}=greeter '{}' --pipe", path.display());
+    assert_eq!(crate::support::greet(&address, "world").unwrap(), "Hello, world!");
+    // It holds where it has an effect, and 0 is none.
+    for (bytes, fits) in [("1", false), ("0", true)] {
+        let mut command = process("greeter", &["--http"]);
+        command.env("VGI_RPC_MAX_RESPONSE_BYTES", bytes);
+        let worker = crate::support::Listening::run(command);
+        let url = format!("http://127.0.0.1:{}", worker.place("PORT:"));
+        assert_eq!(crate::support::greet(&url, "world").is_ok(), fits, "{bytes}");
+    }
+}
+
+#[cfg(feature = "unix")]
+pub fn serving() {
+    let program = std::env::current_exe().unwrap();
+    let program = format!("{}: ", program.file_name().unwrap().to_str().unwrap());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert_refused(&["--tcp", &address], 1, &[&program, &address]);
+    #[cfg(feature = "http")]
+    {
+        let port = taken.local_addr().unwrap().port().to_string();
+        assert_refused(&["--http", &port], 1, &[&program, &address]);
+        assert_refused(&["--http", "--prefix", "vgi"], 1, &[&program, "prefix", "vgi"]);
+        assert_refused(
+            &["--http", "--allowed-hosts", "*.example.org"],
+            1,
+            &["allowed host", "*.example.org"],
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    #[cfg(unix)]
+    assert_refused(&["--unix", path], 1, &[&program, path]);
+    assert_refused(&["--tcp", "0", "--access-log", path], 1, &["the access log cannot be opened: ", path]);
+}
+
+pub fn building() {
+    let output = process("unbuildable", &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).ends_with(": there is no database\n"));
+    assert!(output.stdout.is_empty());
+}
+
+pub fn help() {
+    let output = output(&["--help"]);
+    assert!(output.status.success() && output.stderr.is_empty());
+    let help = text(&output.stdout);
+    let mut expected = vec![
+        "--pipe",
+        "--server-id",
+        "--no-describe",
+        "--memory-budget",
+        "VGI_RPC_MEMORY_BUDGET",
+        "--max-message-bytes",
+        "--access-log ",
+        "VGI_RPC_ACCESS_LOG",
+        "--access-log-max-bytes",
+        "--access-log-backup-count",
+    ];
+    if cfg!(feature = "unix") {
+        expected.extend([
+            "--tcp",
+            "--no-threaded",
+            "--max-connections",
+            "--idle-timeout",
+            "VGI_RPC_IDLE_TIMEOUT",
+        ]);
+    }
+    if cfg!(feature = "http") {
+        expected.extend(["--http", "--host", "--port", "--prefix", "--token-key-file", "VGI_RPC_TOKEN_KEYS"]);
+    }
+    for part in expected {
+        assert!(help.contains(part), "expected {part:?} in {help}");
+    }
+    assert_eq!(help.contains("--unix"), cfg!(all(unix, feature = "unix")));
+    assert_eq!(help.contains("--http"), cfg!(feature = "http"));
+}

@@ -1,0 +1,119 @@
+//! Workers as processes, and clients of theirs.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use vgi_rpc_connect::{CallError, Client, Remote, connect};
+
+/// Names what a process of this program is, other than the tests.
+pub const ROLE: &str = "VGI_RPC_TEST_ROLE";
+/// How long anything may take that takes no time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What this process is, if it was started by a test.
+pub fn role() -> Option<String> {
+    std::env::var(ROLE).ok()
+}
+
+/// A process of this program that has no variables of workers but its role.
+pub fn process(role: &str, flags: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("VGI_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(flags).env(ROLE, role).stdin(Stdio::null());
+    command
+}
+
+/// Runs the greeter until it ends.
+pub fn output(flags: &[&str]) -> Output {
+    process("greeter", flags).output().unwrap()
+}
+
+/// What a process has written.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A worker that listens. It is killed and waited for when it is dropped.
+#[derive(Debug)]
+pub struct Listening {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    /// Its first line.
+    pub line: String,
+}
+
+impl Listening {
+    pub fn start(flags: &[&str]) -> Self {
+        Self::run(process("greeter", flags))
+    }
+
+    pub fn run(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        assert_eq!(line.pop(), Some('\n'), "the first line: {line:?}");
+        Self { child, stdout, line }
+    }
+
+    /// What stands behind the prefix in its first line.
+    pub fn place(&self, prefix: &str) -> &str {
+        self.line.strip_prefix(prefix).unwrap_or_else(|| panic!("expected {prefix}, got {}", self.line))
+    }
+
+    /// Ends it, and returns its stdout after the first line.
+    pub fn rest_of_stdout(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        rest
+    }
+
+    #[cfg(unix)]
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// How it ended, once it has.
+    pub fn wait(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the worker does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn hello() -> Remote {
+    Remote::new("demo.Hello.v1").version("1.0.0")
+}
+
+/// Calls the method `greet` of a server, and returns the greeting.
+pub fn greet(address: &str, name: &str) -> Result<String, CallError> {
+    greet_by(&mut connect(address).unwrap(), name)
+}
+
+pub fn greet_by(client: &mut Client, name: &str) -> Result<String, CallError> {
+    let name: ArrayRef = Arc::new(StringArray::from(vec![name]));
+    let params = RecordBatch::try_from_iter([("name", name)]).unwrap();
+    let greeting = client.unary(&hello().method("greet"), &params)?;
+    Ok(greeting.column(0).as_string::<i32>().value(0).to_owned())
+}

@@ -1,0 +1,98 @@
+//! Each transport, by one flag.
+
+use crate::support::{Listening, greet, process, text};
+use std::process::Stdio;
+#[cfg(feature = "unix")]
+use vgi_rpc_connect::CallError;
+
+#[cfg(unix)]
+pub fn pipe() {
+    let program = std::env::current_exe().unwrap();
+    for flags in ["", "--pipe"] {
+        let role = crate::support::ROLE;
+        let address = format!("cmd:env {role}=greeter '{}' {flags}", program.display());
+        assert_eq!(greet(&address, "world").unwrap(), "Hello, world!");
+    }
+    // There is no discovery line, nor anything else that is not a message.
+    let mut command = process("greeter", &[]);
+    let output = command.stdin(Stdio::piped()).output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty(), "{}", text(&output.stderr));
+}
+
+#[cfg(all(unix, feature = "unix"))]
+pub fn unix() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let path = folder.join("socket");
+    for given in [path.to_str().unwrap(), "socket"] {
+        let mut command = process("greeter", &["--unix", given]);
+        let worker = Listening::run({
+            command.current_dir(&folder);
+            command
+        });
+        assert_eq!(worker.place("UNIX:"), path.to_str().unwrap());
+        assert_eq!(greet(&format!("unix:{}", path.display()), "world").unwrap(), "Hello, world!");
+    }
+}
+
+#[cfg(feature = "unix")]
+pub fn tcp() {
+    for address in ["0", ":0", "127.0.0.1:0", "localhost:0"] {
+        let worker = Listening::start(&["--tcp", address]);
+        let bound = worker.place("TCP:");
+        assert_eq!(greet(&format!("tcp:{bound}"), "world").unwrap(), "Hello, world!", "{address}");
+    }
+    let one_by_one = Listening::start(&["--tcp", "0", "--no-threaded", "--threads", "1"]);
+    let address = format!("tcp:{}", one_by_one.place("TCP:"));
+    for _ in 0..2 {
+        assert_eq!(greet(&address, "world").unwrap(), "Hello, world!");
+    }
+}
+
+#[cfg(feature = "http")]
+pub fn http() {
+    for flags in [&["--http"][..], &["--http", "0"], &["--http", "--port", "0", "--host", "localhost"]] {
+        let worker = Listening::start(flags);
+        let url = format!("http://127.0.0.1:{}", worker.place("PORT:").parse::<u16>().unwrap());
+        assert_eq!(greet(&url, "world").unwrap(), "Hello, world!");
+        assert!(greet(&format!("{url}/vgi"), "world").is_err());
+    }
+    let worker = Listening::start(&["--http", "--prefix", "/vgi"]);
+    let url = format!("http://127.0.0.1:{}/vgi", worker.place("PORT:"));
+    assert_eq!(greet(&url, "world").unwrap(), "Hello, world!");
+}
+
+#[cfg(all(unix, feature = "unix"))]
+pub fn stdout() {
+    use std::io::Read;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let (mut errors, stderr) = std::io::pipe().unwrap();
+    let mut command = process("greeter", &["--unix", path.to_str().unwrap()]);
+    command.stderr(stderr);
+    let worker = Listening::run(command);
+    assert_eq!(greet(&format!("unix:{}", path.display()), "world").unwrap(), "Hello, world!");
+    assert_eq!(worker.rest_of_stdout(), "");
+    let mut printed = String::new();
+    errors.read_to_string(&mut printed).unwrap();
+    assert_eq!(printed, "greeting world\n");
+    // Whoever was to read the line is gone: an error, and no panic.
+    let (_, nowhere) = std::io::pipe().unwrap();
+    let nowhere = process("greeter", &["--tcp", "0"]).stdout(nowhere).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = nowhere.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(
+        text(&ended.stderr).contains(": the address cannot be written to stdout: "),
+        "{}",
+        text(&ended.stderr)
+    );
+}
+
+#[cfg(feature = "unix")]
+pub fn large() {
+    let worker = Listening::start(&["--tcp", "0", "--max-message-bytes", "4096"]);
+    let address = format!("tcp:{}", worker.place("TCP:"));
+    assert!(greet(&address, &"x".repeat(2000)).is_ok());
+    let refused = greet(&address, &"x".repeat(5000)).unwrap_err();
+    assert!(matches!(&refused, CallError::Rpc(error) if error.to_string().contains("4096")), "{refused}");
+}
