@@ -105,8 +105,8 @@
 // | `socket` | accepted sockets; Windows has a file of its own |
 // | `socket_lock` | the lock that makes a server the only one of its socket path |
 // | `signals` | signals that end a server; Windows has a file of its own |
-// | `server` | setting up, running and ending a server |
-// | `connection` | one connection, and serving it |
+// | `reactor` | setting up, running and ending a server |
+// | `socket_connection` | one connection, and serving it |
 // | `shared` | what the threads share |
 // | `wakeups`, `tokens` | how the poll is woken, and what it watches |
 // | `worker` | the threads that serve |

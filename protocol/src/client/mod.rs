@@ -20,6 +20,14 @@
 //! Between two messages [`receive_eof`](Connection::receive_eof) stands for the end marker of an answer whose result or
 //! error has come whole. The outputs of a stream end by their end marker alone: without it, a server that was killed would
 //! look like one that has finished.
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `connection`, `state` | the machine, and its states as a table |
+// | `event` | calls, and what comes of them |
+// | `columns` | the columns of a stream's inputs |
+// | `resume_token` | what a stream is known again by |
 
 mod columns;
 mod connection;

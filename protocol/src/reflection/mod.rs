@@ -6,6 +6,13 @@
 //!
 //! Answering a call does not live here: reflection is a protocol like any other, hosted and dispatched by
 //! `service`, which also decides which protocols are hosted and in what order they are listed.
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `payload` | what the methods answer, as bytes |
+// | `hash` | the fingerprint of a protocol |
+// | `type_token` | how it spells an Arrow type |
 
 mod hash;
 mod payload;

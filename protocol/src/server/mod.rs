@@ -26,6 +26,15 @@
 //! Arrow's format lets a stream end without its end marker where its transport ends. So between two messages
 //! [`receive_eof`](Connection::receive_eof) ends the request or the input stream that was open, and a client that closes
 //! only its sending side still gets its answer. Within a message it is an error, which the output tells the peer.
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `connection` | the machine: its states |
+// | `connection/receiving` | from what the reader gives to events |
+// | `connection/answering` | what may be said in which state |
+// | `response` | writing the streams of a response |
+// | `event` | what the caller gets |
 
 mod connection;
 mod event;

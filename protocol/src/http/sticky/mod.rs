@@ -12,6 +12,17 @@
 //!
 //! Wakers and destructors of session values are foreign code. They run while no lock is held, so they may call into the
 //! registry again, and their panics end here.
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `sessions` | the sessions of a server |
+// | `registry`, `slot` | the table of open sessions, and the place of one |
+// | `session_guard` | a session in the hands of one call |
+// | `ticket` | a place in the queue for a session |
+// | `quota` | how many sessions a caller may have |
+// | `deferred` | destructors and wakers that must not run under a lock |
+// | `error` | why a session is not opened or taken |
 
 mod deferred;
 mod error;

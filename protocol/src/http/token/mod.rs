@@ -23,6 +23,17 @@
 //!
 //! **Order of use for a stream turn** (normative, WIRE_PROTOCOL 10 "Resolution order"): open the cursor; look
 //! its `call_id` up in the [`CallCache`]; on a miss open the call token and require the same `call_id`.
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `envelope` | the sealed envelope that all kinds share |
+// | `cursor`, `call`, `session` | the three kinds |
+// | `binding` | whom and what a token is for |
+// | `fields`, `codec`, `compression` | the contents |
+// | `key` | keys and their rotation |
+// | `cache` | call tokens that were opened before |
+// | `error` | why a token is not opened or sealed |
 
 mod binding;
 mod cache;
