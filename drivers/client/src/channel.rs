@@ -4,6 +4,7 @@ use crate::error::{CallError, TransportError};
 use arrow_array::RecordBatch;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 use vgi_rpc_protocol::CommandError;
 use vgi_rpc_protocol::client::{Call, Event, ResumeToken};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
@@ -93,6 +94,12 @@ pub trait Channel: fmt::Debug + Send {
     /// # Errors
     /// See [`CallError`].
     fn flush(&mut self) -> Result<(), CallError>;
+
+    /// Returns how long the server asked to wait before the last call is made again, where the transport says so and not the
+    /// error. Default `None`.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
 
     /// Whether several ticks may be sent before the first is answered, as on a connection of bytes. Default false.
     fn can_tick_ahead(&self) -> bool {

@@ -4,6 +4,7 @@ use super::http_client::HttpClient;
 use arrow_array::RecordBatch;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use vgi_rpc_client::{CallError, Channel, Client, TransportError};
 use vgi_rpc_protocol::client::{Call, Event, ResumeToken};
 use vgi_rpc_protocol::http::client::{Caller, ResponseError, Session};
@@ -102,6 +103,10 @@ impl Channel for HttpChannel {
                 Err(CommandError::Misuse { command, when }.into())
             }
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.caller.retry_after()
     }
 
     fn flush(&mut self) -> Result<(), CallError> {

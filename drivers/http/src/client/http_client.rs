@@ -90,17 +90,19 @@ impl HttpClient {
         while let Some(request) = caller.poll_request() {
             let is_call = request.method() == Method::POST;
             match self.perform(request, max_body_bytes, deadline) {
-                Ok(response) => caller.receive(response).map_err(no_answer)?,
+                // What was asked before the call is no part of it.
+                Ok(response) => caller.receive(response).map_err(|error| no_answer(error).sent(is_call))?,
                 Err(error) => {
                     caller.abandon();
-                    // What was asked before the call is no part of it.
                     let sent = is_call && error.may_have_reached_server();
                     return Err(match error {
                         FetchError::Response(ExchangeError::BodyTooLarge(_)) => {
                             no_answer(ResponseError::TooLarge { limit: caller.max_response_bytes() })
                         }
-                        error => no_response(error).sent(sent).into(),
-                    });
+                        error => no_response(error),
+                    }
+                    .sent(sent)
+                    .into());
                 }
             }
         }
@@ -139,7 +141,7 @@ fn no_response(error: FetchError) -> TransportError {
 }
 
 /// A response that is not the answer to a call.
-fn no_answer(error: ResponseError) -> CallError {
+fn no_answer(error: ResponseError) -> TransportError {
     let (retriable, delay) = match &error {
         ResponseError::Foreign(answer) => {
             let passes = matches!(
@@ -153,5 +155,5 @@ fn no_answer(error: ResponseError) -> CallError {
         }
         _ => (false, None),
     };
-    TransportError::new(error).usable().retriable(retriable).after(delay).into()
+    TransportError::new(error).usable().retriable(retriable).after(delay)
 }

@@ -5,6 +5,7 @@ mod calls;
 mod failures;
 mod fetching;
 mod kinds;
+mod retries;
 mod serving;
 mod sessions;
 #[cfg(feature = "tls")]

@@ -20,7 +20,7 @@ use vgi_rpc_http::http1::{Limits, Next};
 use vgi_rpc_http::{Address, Ended, Handle, Server, ServerError, system_entropy};
 use vgi_rpc_protocol::effect::Failure;
 use vgi_rpc_protocol::http::{Arrival, Body, Endpoint, EndpointBuilder};
-use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
+use vgi_rpc_protocol::service::{Exchange, Idempotency, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
@@ -78,6 +78,12 @@ pub fn service() -> Arc<Service> {
             Method::new("fail")
                 .returns(DataType::Utf8)
                 .unary(|_, _| Err::<String, _>(RpcError::value_error("as asked"))),
+        )
+        .method(
+            Method::new("look")
+                .idempotency(Idempotency::NoSideEffects)
+                .returns(DataType::Utf8)
+                .unary(|_, _| Ok("seen".to_owned())),
         )
         .method(counting("count").output(columns("n", DataType::Int64)).producer(|args, _| {
             let count: i64 = args.get("value")?;
