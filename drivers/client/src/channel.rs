@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 use vgi_rpc_protocol::CommandError;
 use vgi_rpc_protocol::client::{Call, Event, ResumeToken};
+use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 
 /// Carries one call at a time to a server, and the events of its answer back.
@@ -81,6 +82,15 @@ pub trait Channel: fmt::Debug + Send {
     fn resume(&mut self, call: &Call<'_>, token: &ResumeToken) -> Result<(), CallError> {
         let _ = (call, token);
         Err(CommandError::Misuse { command: "resume", when: "over HTTP" }.into())
+    }
+
+    /// Asks for URLs to upload to, between calls.
+    ///
+    /// # Errors
+    /// See [`CallError`]; by default there are none.
+    fn upload_urls(&mut self, count: u8) -> Result<Vec<UploadUrl>, CallError> {
+        let _ = count;
+        Err(CommandError::Misuse { command: "upload_urls", when: "over HTTP" }.into())
     }
 
     /// The next event; waits for it.

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vgi_rpc_client::{CallError, Channel, Client, TransportError};
 use vgi_rpc_protocol::client::{Call, Event, ResumeToken};
-use vgi_rpc_protocol::http::client::{Caller, ResponseError, Session};
+use vgi_rpc_protocol::effect::UploadUrl;
+use vgi_rpc_protocol::http::client::{Caller, ResponseError, Session, upload_urls};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{CommandError, Next};
 
 /// The session of a channel, seen from outside.
@@ -93,6 +95,20 @@ impl Channel for HttpChannel {
 
     fn resume(&mut self, call: &Call<'_>, token: &ResumeToken) -> Result<(), CallError> {
         Ok(self.caller.resume(call, token.clone())?)
+    }
+
+    fn upload_urls(&mut self, count: u8) -> Result<Vec<UploadUrl>, CallError> {
+        self.caller.request_upload_urls(count)?;
+        self.run()?;
+        let mut answer = Err(RpcError::new("ProtocolError", "the answer is empty").into());
+        while let Next::Event(event) = self.caller.poll_event() {
+            match event {
+                Event::Output(batch, _) => answer = upload_urls(&batch).map_err(CallError::from),
+                Event::Failed(error) => answer = Err(error.into()),
+                Event::Header(..) | Event::Log(_) | Event::Finished => {}
+            }
+        }
+        answer
     }
 
     fn next_event(&mut self) -> Result<Event, CallError> {

@@ -12,12 +12,8 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_client::{CallError, TransportError};
-use vgi_rpc_protocol::Next;
-use vgi_rpc_protocol::client::Event;
-use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::http::capabilities::Capabilities;
-use vgi_rpc_protocol::http::client::{Caller, ResponseError, upload_urls};
-use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::http::client::{Caller, ResponseError};
 
 /// Gives the bearer token of a request.
 pub(super) type Bearer = dyn Fn() -> io::Result<String> + Send + Sync;
@@ -54,24 +50,6 @@ impl HttpClient {
         caller.discover()?;
         self.run(&mut caller, self.deadline())?;
         Ok(caller.capabilities().unwrap_or_default())
-    }
-
-    /// Asks for URLs to upload to, at most 100, what is too large for a request.
-    ///
-    /// # Errors
-    /// See [`CallError`].
-    pub fn upload_urls(&self, count: u8) -> Result<Vec<UploadUrl>, CallError> {
-        let mut caller = self.another_caller();
-        caller.request_upload_urls(count)?;
-        self.run(&mut caller, self.deadline())?;
-        while let Next::Event(event) = caller.poll_event() {
-            match event {
-                Event::Output(batch, _) => return Ok(upload_urls(&batch)?),
-                Event::Failed(error) => return Err(error.into()),
-                _ => {}
-            }
-        }
-        Err(RpcError::new("ProtocolError", "the answer is empty").into())
     }
 
     /// What one turn may take, from now on.

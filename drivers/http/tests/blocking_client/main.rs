@@ -10,3 +10,4 @@ mod serving;
 mod sessions;
 #[cfg(feature = "tls")]
 mod tls;
+mod uploads;

@@ -160,8 +160,15 @@ pub struct Running {
 }
 
 pub fn serve(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Running {
+    serve_with(set, |server| server)
+}
+
+pub fn serve_with(
+    set: impl FnOnce(EndpointBuilder) -> EndpointBuilder,
+    set_server: impl FnOnce(Server) -> Server,
+) -> Running {
     let endpoint = endpoint(set);
-    let bound = Server::new(endpoint.clone()).bind_tcp("127.0.0.1:0").unwrap();
+    let bound = set_server(Server::new(endpoint.clone())).bind_tcp("127.0.0.1:0").unwrap();
     let Address::Tcp(address) = bound.address() else { panic!("no TCP address") };
     let url = format!("http://{address}");
     let handle = bound.handle();
