@@ -7,6 +7,7 @@
     tests/conf.py run --transport run_loop          the run loop of the core's documentation, as an example built it
     tests/conf.py run --transport all               every lane, then the command-line runners
     tests/conf.py run --client all                  our client against the reference's server, over each transport
+    tests/conf.py run --client 'native_*'           our client against the reference's worker for native clients
     tests/conf.py cli                               the command-line runners alone
     tests/conf.py cli --lane '*http*'               those of them on HTTP
     tests/conf.py summary | failures | show CASE    look at the last run
@@ -30,6 +31,7 @@ sys.dont_write_bytecode = True
 
 from conformance.lanes import CLIENT_LANES, LANES  # noqa: E402
 from harness import environment, results, runners  # noqa: E402
+from harness.native import NATIVE_LANES, run_native  # noqa: E402
 
 
 def main() -> int:
@@ -51,7 +53,7 @@ def run(arguments) -> int:
     options = ["-k", arguments.filter] if arguments.filter else []
     options += ["-x"] if arguments.exitfirst else []
     if arguments.client:
-        return run_client(arguments, {} if filtered else CLIENT_LANES, options)
+        return run_client(arguments, filtered, options)
     worker = prepare(arguments)
     lanes = arguments.transport
     if "run_loop" in lanes and not arguments.no_build:
@@ -63,17 +65,23 @@ def run(arguments) -> int:
     return finish(cases, expected)
 
 
-def run_client(arguments, expected: dict[str, int], options: list[str]) -> int:
+def run_client(arguments, filtered: bool, options: list[str]) -> int:
     if arguments.worker:
         raise environment.SetupError("--client calls the reference's server, so there is no --worker to name")
     environment.prepare_venv()
     if not arguments.no_build:
-        environment.build_client_driver()
-    if not environment.built_client_driver().is_file():
-        raise environment.SetupError(f"there is no client driver at {environment.built_client_driver()}")
+        environment.build_clients()
+    for client in (environment.built_client_driver(), environment.built_native_client()):
+        if not client.is_file():
+            raise environment.SetupError(f"there is no client at {client}")
     clear_last_run()
-    cases = list(runners.run_client_suite(arguments.client, arguments.classes, options))
-    return finish(cases, {name: expected[name] for name in arguments.client if name in expected})
+    suite = [lane for lane in arguments.client if lane in CLIENT_LANES]
+    cases = list(runners.run_client_suite(suite, arguments.classes, options)) if suite else []
+    # The classes and names that a run is narrowed to are those of the suite.
+    native = [] if filtered else [lane for lane in arguments.client if lane in NATIVE_LANES]
+    cases += [case for lane in native for case in run_native(lane)]
+    expected = {**CLIENT_LANES, **{name: lane.cases for name, lane in NATIVE_LANES.items()}}
+    return finish(cases, {} if filtered else {name: expected[name] for name in arguments.client})
 
 
 def cli(arguments) -> int:
@@ -170,7 +178,7 @@ def parse_arguments() -> argparse.Namespace:
     command = commands.add_parser("run", parents=[on_worker], help="run the pytest suite")
     judged = command.add_mutually_exclusive_group()
     judged.add_argument("--transport", **lanes_from(LANES))
-    client_lanes = {**lanes_from(CLIENT_LANES), "default": None}
+    client_lanes = {**lanes_from({**CLIENT_LANES, **NATIVE_LANES}), "default": None}
     judged.add_argument("--client", **client_lanes, help="judge our client, not our worker, in these lanes")
     command.add_argument("--class", action="append", default=[], dest="classes", metavar="NAME", help="only this class")
     command.add_argument("--filter", metavar="EXPR", help="only what this pytest -k expression selects")

@@ -7,6 +7,7 @@ As in `transports.py`, an entry of CLIENT_TRANSPORTS is a context manager that h
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from conformance.workers import http_worker, listening
 # Reflection is hosted on request only.
 REFLECTION = "--describe"
 REFERENCE_HTTP = Path(__file__).with_name("reference_http.py")
+REFERENCE_WORKER = Path(__file__).with_name("reference_worker.py")
 
 
 def driver(protocol):
@@ -33,12 +35,51 @@ def pipe(server):
 
 
 @contextlib.contextmanager
-def unix(server):
-    """One connection at a time: a driver that did not close its own would stop the lane."""
+def subprocess(server):
+    """One driver and one server for each protocol, shared by every case: what a case leaves unread, the next one reads."""
+    with contextlib.ExitStack() as running:
+
+        @functools.cache
+        def shared(protocol):
+            return running.enter_context(driver(protocol).connect("stdio", [server, "--pipe", REFLECTION]))
+
+        def connect(protocol, on_log=None):
+            proxy = shared(protocol)
+            proxy._on_log = on_log
+            return contextlib.nullcontext(proxy)
+
+        yield connect
+
+
+@contextlib.contextmanager
+def unix(server, *mode):
+    """One connection at a time, unless the mode says otherwise: a driver that did not close its own would stop the lane."""
     import tempfile
 
-    with tempfile.TemporaryDirectory() as folder, listening(server, "--unix", f"{folder}/s", REFLECTION) as started:
-        yield lambda protocol, on_log=None: driver(protocol).connect("unix", started.address, on_log)
+    with tempfile.TemporaryDirectory() as folder:
+        with listening(server, "--unix", f"{folder}/s", REFLECTION, *mode) as started:
+            yield lambda protocol, on_log=None: driver(protocol).connect("unix", started.address, on_log)
+
+
+def unix_threaded(server):
+    """Connections at the same time."""
+    return unix(server, "--threaded")
+
+
+@contextlib.contextmanager
+def unix_launcher(_server):
+    """A server that the reference's launcher starts, and that ends by itself some time after the run."""
+    import tempfile
+
+    from vgi_rpc.conformance import ConformanceService
+    from vgi_rpc.launcher import LaunchConfig, launch
+
+    with tempfile.TemporaryDirectory() as folder:
+        worker = (sys.executable, str(REFERENCE_WORKER))
+        path = launch(LaunchConfig(worker_argv=worker, idle_timeout=60.0, state_dir=folder))
+        # Held for the run, or the server would end while the cases of other lanes have their turn.
+        with driver(ConformanceService).connect("unix", path):
+            yield lambda protocol, on_log=None: driver(protocol).connect("unix", path, on_log)
 
 
 @contextlib.contextmanager
@@ -59,9 +100,13 @@ def reference_http(*flags):
 
 
 CLIENT_TRANSPORTS = {
-    # 190 by connection, 2 by reflection. The raw cases write bytes of their own, and judge a server only.
-    "pipe": Transport(pipe, 192, byte_stream=False),
+    # 190 by connection, 2 by reflection; and the pipe lane reports the kind of each transport. The raw cases write bytes
+    # of their own, and judge a server only.
+    "pipe": Transport(pipe, 193, byte_stream=False),
+    "subprocess": Transport(subprocess, 192, byte_stream=False),
     "unix": Transport(unix, 192, byte_stream=False),
+    "unix_threaded": Transport(unix_threaded, 192, byte_stream=False),
+    "unix_launcher": Transport(unix_launcher, 192, byte_stream=False),
     "tcp": Transport(tcp, 192, byte_stream=False),
     "http": Transport(http, 192, byte_stream=False),
 }

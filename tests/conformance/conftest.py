@@ -12,17 +12,15 @@ import contextlib
 import functools
 import os
 from collections import Counter
-from typing import ClassVar, Protocol
 
 import pytest
+from conformance import transport_kinds
 from conformance.client_transports import CLIENT_TRANSPORTS, driver, judges_client
 from conformance.lanes import SERVER_ONLY, axis_lane, lane_of
 from conformance.transports import TRANSPORTS
-from conformance.workers import http_worker, listening
 from vgi_rpc.conformance import ConformanceService
-from vgi_rpc.http import http_connect
 from vgi_rpc.introspect import describe_protocol, list_protocols
-from vgi_rpc.rpc import RpcServer, connect, tcp_connect, unix_connect
+from vgi_rpc.rpc import RpcServer
 
 pytest_plugins = ["conformance.http_fixtures"]
 
@@ -69,38 +67,9 @@ def conformance_protocol_connector(connect_over):
     return lambda transport, protocol, on_log=None: connect_over(transport)(protocol, on_log)
 
 
-class TransportKindProbe(Protocol):
-    """What a worker hosts, alone, under `--transport-kind-probe`."""
-
-    protocol_name: ClassVar[str] = "conformance.TransportKindProbe.v1"
-
-    def report_transport_kind(self) -> str: ...
-
-
 @pytest.fixture(scope="session")
 def conformance_transport_kind_probes(tmp_path_factory):
-    def kind_over_pipe():
-        with connect(TransportKindProbe, [WORKER, "--transport-kind-probe", "--pipe"]) as proxy:
-            return proxy.report_transport_kind()
-
-    def kind_over_unix():
-        path = str(tmp_path_factory.mktemp("probe") / "s")
-        with listening(WORKER, "--transport-kind-probe", "--unix", path) as server:
-            with unix_connect(TransportKindProbe, server.address) as proxy:
-                return proxy.report_transport_kind()
-
-    def kind_over_tcp():
-        with listening(WORKER, "--transport-kind-probe", "--tcp", "127.0.0.1:0") as server:
-            host, port = server.address.rsplit(":", 1)
-            with tcp_connect(TransportKindProbe, host, int(port)) as proxy:
-                return proxy.report_transport_kind()
-
-    def kind_over_http():
-        with http_worker(WORKER, "--transport-kind-probe") as server:
-            with http_connect(TransportKindProbe, server.url) as proxy:
-                return proxy.report_transport_kind()
-
-    return [("pipe", kind_over_pipe), ("unix", kind_over_unix), ("tcp", kind_over_tcp), ("http", kind_over_http)]
+    return transport_kinds.probes(WORKER, tmp_path_factory.mktemp("probe"))
 
 
 def pytest_configure(config):

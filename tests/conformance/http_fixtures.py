@@ -9,7 +9,7 @@ import contextlib
 import os
 
 import pytest
-from conformance.client_transports import judges_client, reference_http
+from conformance.client_transports import driver, judges_client, reference_http
 from conformance.workers import fake_storage, http_worker
 from vgi_rpc.conformance import ConformanceService
 from vgi_rpc.conformance._resource_soak_pytest import ResourceSoakLimits, ResourceSoakTarget
@@ -97,6 +97,30 @@ def proof_worker_factory():
     return start
 
 
+class DriverSoakTarget(ResourceSoakTarget):
+    """Watches our client's process while it is connected, and the reference's server between connections."""
+
+    def __init__(self, server, limits):
+        super().__init__("http client", server.pid, lambda: self.connected(server.url), limits)
+
+    @property
+    def pid(self):
+        return self.__dict__.get("driver") or self.__dict__["server"]
+
+    @pid.setter
+    def pid(self, pid):
+        self.__dict__["server"] = pid
+
+    @contextlib.contextmanager
+    def connected(self, url):
+        with driver(ConformanceService).connect("http", url) as proxy:
+            self.__dict__["driver"] = proxy._proc.pid
+            try:
+                yield proxy
+            finally:
+                del self.__dict__["driver"]
+
+
 @pytest.fixture
 def conformance_resource_soak_target():
     """A worker of its own for each case."""
@@ -109,5 +133,9 @@ def conformance_resource_soak_target():
         thread_growth=4,
         child_growth=0,
     )
+    if judges_client():
+        with reference_http() as server:
+            yield DriverSoakTarget(server, limits)
+        return
     with http_worker(WORKER, "--no-sticky", "--no-compression") as server:
         yield ResourceSoakTarget("http", server.pid, lambda: http_connect(ConformanceService, server.url), limits)

@@ -24,14 +24,16 @@ LANES = {
 CLIENT = "client_"
 CLIENT_LANES = {
     **{CLIENT + name: transport.cases for name, transport in CLIENT_TRANSPORTS.items()},
-    # The cases that are about HTTP itself and make calls with a client.
-    CLIENT + "http_only": 27,
+    # The cases that are about HTTP itself and make calls with a client, and the three that look for leaks.
+    CLIENT + "http_only": 30,
 }
 # Added to the lane of a case that is left out where our client is judged, because it calls with none.
 SERVER_ONLY = " (judges a server only)"
 # What those of the suite's functions name that call with a client, which is ours where that is judged. Requests that a
 # case builds by itself judge a server only.
 CLIENT_FUNCTIONS = {"http_connect", "http_capabilities", "request_upload_urls"}
+# The fixtures that call with our client where that is judged.
+CLIENT_FIXTURES = {"conformance_transport_kind_probes", "conformance_resource_soak_target"}
 
 AXES = ("conformance_conn", "conformance_raw_conn", "conformance_describe")
 # The lane of a case that is on no transport axis: that of the first row here whose start one of its fixtures has.
@@ -69,7 +71,8 @@ def lane_of(item) -> str | None:
     )
     if not judges_client() or lane not in LANES:
         return lane
-    return CLIENT + lane if lane == "http_only" and functions & CLIENT_FUNCTIONS else lane + SERVER_ONLY
+    calls = named & CLIENT_FIXTURES or (lane == "http_only" and functions & CLIENT_FUNCTIONS)
+    return CLIENT + lane if calls else lane + SERVER_ONLY
 
 
 def axis_lane(transport: str) -> str:

@@ -58,18 +58,25 @@ def http_worker(worker, *flags: str, environment: dict[str, str] | None = None) 
     """A worker that serves HTTP on a port that the system chose. It is a path, or a list of the words of a command."""
     command = worker if isinstance(worker, list) else [worker]
     with listening(*command, "--http", "--port", "0", *flags, environment=environment) as server:
-        # The reference prints its line a moment before it listens. A connection that closes without a byte is the
-        # probe, since a request would already be the first of those that the cases count.
-        deadline = time.monotonic() + SECONDS_TO_START
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
+        wait_for(server)
         yield server
+
+
+def wait_for(server: Listening) -> None:
+    """Wait until an HTTP server accepts connections: the reference prints its line a moment before it does.
+
+    A connection that closes without a byte is the probe, since a request would already be the first of those that the
+    cases count.
+    """
+    deadline = time.monotonic() + SECONDS_TO_START
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def fake_storage() -> contextlib.AbstractContextManager[Listening]:

@@ -18,6 +18,7 @@ OLDEST_PYTHON = (3, 13)
 WORKER_PACKAGE = "vgi-rpc-conformance-worker"
 WORKER_BINARY = "vgi-rpc-conformance-rust"
 CLIENT_DRIVER_BINARY = "vgi-rpc-client-driver-rust"
+NATIVE_CLIENT_BINARY = "vgi-rpc-native-client-rust"
 REFERENCE_SERVER = "vgi-rpc-conformance"
 RUN_LOOP_PACKAGE = "vgi-rpc-protocol"
 RUN_LOOP_EXAMPLE = "run_loop"
@@ -59,17 +60,22 @@ def built_worker() -> Path:
     return _target_dir() / "release" / WORKER_BINARY
 
 
-def build_client_driver() -> None:
-    """Build the client driver, in debug mode, which cargo test builds anyway."""
+def build_clients() -> None:
+    """Build the client driver and the native client, in debug mode, which cargo test builds anyway."""
     if shutil.which("cargo") is None:
         raise SetupError("cargo is not on PATH: install Rust, or leave --client out")
-    command = ["cargo", "build", "--package", WORKER_PACKAGE, "--bin", CLIENT_DRIVER_BINARY]
-    _run(command, "the client driver does not build")
+    binaries = ["--bin", CLIENT_DRIVER_BINARY, "--bin", NATIVE_CLIENT_BINARY]
+    _run(["cargo", "build", "--package", WORKER_PACKAGE, *binaries], "the clients do not build")
 
 
 def built_client_driver() -> Path:
     """Where cargo puts the client driver."""
     return _target_dir() / "debug" / CLIENT_DRIVER_BINARY
+
+
+def built_native_client() -> Path:
+    """Where cargo puts the native client."""
+    return _target_dir() / "debug" / NATIVE_CLIENT_BINARY
 
 
 def build_run_loop() -> None:

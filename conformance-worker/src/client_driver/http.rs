@@ -38,7 +38,7 @@ impl Http {
                 Ok(Reply::ok().with("caps", capabilities_object(&capabilities)))
             }
             Instruction::RequestUploadUrls { count } => {
-                let urls = self.server.upload_urls(count).map_err(|error| Reply::failed(&error))?;
+                let urls = self.server.client().upload_urls(count).map_err(|error| Reply::failed(&error))?;
                 Ok(Reply::ok().with("urls", urls.iter().map(url_object).collect::<Vec<_>>()))
             }
             Instruction::SessionBegin { token } => self.begin(token.filter(|token| !token.is_empty())),

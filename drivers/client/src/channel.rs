@@ -4,8 +4,10 @@ use crate::error::{CallError, TransportError};
 use arrow_array::RecordBatch;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 use vgi_rpc_protocol::CommandError;
 use vgi_rpc_protocol::client::{Call, Event, ResumeToken};
+use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 
 /// Carries one call at a time to a server, and the events of its answer back.
@@ -82,6 +84,15 @@ pub trait Channel: fmt::Debug + Send {
         Err(CommandError::Misuse { command: "resume", when: "over HTTP" }.into())
     }
 
+    /// Asks for URLs to upload to, between calls.
+    ///
+    /// # Errors
+    /// See [`CallError`]; by default there are none.
+    fn upload_urls(&mut self, count: u8) -> Result<Vec<UploadUrl>, CallError> {
+        let _ = count;
+        Err(CommandError::Misuse { command: "upload_urls", when: "over HTTP" }.into())
+    }
+
     /// The next event; waits for it.
     ///
     /// # Errors
@@ -93,6 +104,12 @@ pub trait Channel: fmt::Debug + Send {
     /// # Errors
     /// See [`CallError`].
     fn flush(&mut self) -> Result<(), CallError>;
+
+    /// Returns how long the server asked to wait before the last call is made again, where the transport says so and not the
+    /// error. Default `None`.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
 
     /// Whether several ticks may be sent before the first is answered, as on a connection of bytes. Default false.
     fn can_tick_ahead(&self) -> bool {

@@ -15,6 +15,7 @@
 // | `method` | what is called |
 // | `shape`, `kinds` | what kind a method is, and calls of another kind |
 // | `reflection` | asking a server what it hosts |
+// | `uploads` | URLs to upload to |
 // | `retry_policy`, `retries` | making calls again that failed |
 // | `pointer` | answers that are elsewhere |
 // | `error` | why a call gave no result |
@@ -39,6 +40,7 @@ mod shape;
 mod stream;
 mod timeouts;
 mod transport;
+mod uploads;
 
 pub use channel::Channel;
 pub use client::Client;

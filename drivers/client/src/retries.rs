@@ -21,7 +21,7 @@ impl Client {
                 Err(error) => error,
             };
             let Some(policy) = self.retries else { return Err(error) };
-            let (chance, asked) = chance(&error);
+            let (chance, asked) = chance(&error, self.channel.retry_after());
             let random = RandomState::new().hash_one(made);
             let Some(delay) = policy.delay(made, asked, random) else { return Err(error) };
             let again = match chance {

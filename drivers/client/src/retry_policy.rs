@@ -15,13 +15,15 @@ const MAX_DELAY: Duration = Duration::from_secs(10);
 /// A unary call, or the opening of a stream, is made again when
 /// - nothing of it has reached the server, and the client is still usable; or
 /// - repeating it has the effect of one call, as [`Method::idempotent`](crate::Method::idempotent) or the server's
-///   reflection says, and either the server answered with an error that is
-///   [retryable](vgi_rpc_protocol::wire::error::RpcError::is_retryable), or the transport failed and the client is usable.
+///   reflection says, and either the server refused it for now, or the transport failed and the client is usable. The
+///   server refuses for now with an error that is
+///   [retryable](vgi_rpc_protocol::wire::error::RpcError::is_retryable), and over HTTP with status 429, 502, 503 or 504.
 ///
 /// Over a connection of bytes a client is of no more use once its transport has failed; there, only answers are retried.
-/// A turn of a stream is never made again.
+/// A turn of a stream is never made again. What fails with the first turn of a stream without a header is such a turn's
+/// failure, except over HTTP, where a request that opens a stream can be refused as a whole.
 ///
-/// Each wait is twice as long as the one before, less up to half of it at random. A server that asks for a longer one
+/// Each attempt has the whole time that the client's timeouts give a call. Each wait is twice as long as the one before, less up to half of it at random. A server that asks for a longer one
 /// gets it. If it asks for more than [`max_delay`](Self::max_delay), its error is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -85,10 +87,13 @@ impl RetryPolicy {
     }
 }
 
-/// Whether a call that failed so may succeed when it is made again, and how long the server asks to wait.
-pub(crate) fn chance(error: &CallError) -> (Chance, Option<Duration>) {
+/// Whether a call that failed so may succeed when it is made again, and how long the server asks to wait. `asked` is what
+/// the transport has said of the latter, beside the error.
+pub(crate) fn chance(error: &CallError, asked: Option<Duration>) -> (Chance, Option<Duration>) {
     match error {
-        CallError::Rpc(error) if error.is_retryable() => (Chance::IfIdempotent, error.retry_delay()),
+        CallError::Rpc(error) if error.is_retryable() || asked.is_some() => {
+            (Chance::IfIdempotent, error.retry_delay().max(asked))
+        }
         CallError::Transport(error) if error.client_is_usable() && error.may_be_retried() => {
             let chance = if error.may_have_reached_server() { Chance::IfIdempotent } else { Chance::Always };
             (chance, error.retry_after())
@@ -101,6 +106,9 @@ pub(crate) fn chance(error: &CallError) -> (Chance, Option<Duration>) {
 mod tests {
     use super::*;
     use crate::error::TransportError;
+    use vgi_rpc_protocol::wire::code::Code;
+    use vgi_rpc_protocol::wire::detail::RetryInfo;
+    use vgi_rpc_protocol::wire::error::RpcError;
 
     #[test]
     fn waits_grow_to_the_longest_and_end_with_the_attempts() {
@@ -136,8 +144,21 @@ mod tests {
             (failure().sent(false), Chance::None),
             (failure().usable().retriable(false), Chance::None),
         ] {
-            assert_eq!(chance(&error.into()).0, expected);
+            assert_eq!(chance(&error.into(), None).0, expected);
         }
-        assert_eq!(chance(&CallError::Pointer).0, Chance::None);
+        assert_eq!(chance(&CallError::Pointer, Some(Duration::ZERO)).0, Chance::None);
+    }
+
+    #[test]
+    fn an_answer_is_retried_if_it_or_its_transport_says_so_after_the_longer_wait() {
+        let second = Duration::from_secs(1);
+        let error = || RpcError::status(Code::ResourceExhausted, "full");
+        let (exhausted, retryable) =
+            (error().into(), error().with_detail(RetryInfo::after(second * 2)).into());
+        assert_eq!(chance(&exhausted, None), (Chance::None, None));
+        assert_eq!(chance(&exhausted, Some(second)), (Chance::IfIdempotent, Some(second)));
+        assert_eq!(chance(&retryable, None), (Chance::IfIdempotent, Some(second * 2)));
+        assert_eq!(chance(&retryable, Some(second)), (Chance::IfIdempotent, Some(second * 2)));
+        assert_eq!(chance(&retryable, Some(second * 3)), (Chance::IfIdempotent, Some(second * 3)));
     }
 }

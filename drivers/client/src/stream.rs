@@ -53,7 +53,8 @@ impl Client {
     ) -> Result<Option<(RecordBatch, Metadata)>, CallError> {
         self.begin(method, CallKind::Stream { header: method.header }, params)?;
         let mut header = None;
-        while method.header && header.is_none() {
+        // A stream that was refused has no header; why it was refused comes in its place.
+        while (method.header || self.channel.retry_after().is_some()) && header.is_none() {
             match self.next_event()? {
                 Event::Header(batch, metadata) => match refuse_pointer(batch, &metadata) {
                     Ok(batch) => header = Some((batch, metadata)),

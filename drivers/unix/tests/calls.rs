@@ -345,3 +345,14 @@ fn a_client_that_closes_its_sending_side_gets_its_answers() {
         assert!(text.contains("Hello, first!") && text.contains("Hello, last!"));
     });
 }
+
+#[test]
+fn what_http_alone_has_is_refused_before_anything_is_sent() {
+    both(|server| {
+        let mut client = server.connect();
+        let error = client.upload_urls(1).unwrap_err();
+        assert!(matches!(&error, CallError::Command(_)), "{error}");
+        assert_eq!(error.to_string(), "upload_urls is possible only over HTTP");
+        assert_eq!(greet(&mut client, "world").unwrap(), "Hello, world!");
+    });
+}

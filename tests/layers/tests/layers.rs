@@ -86,13 +86,14 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 15] = [
     (
         "vgi_rpc_conformance_worker",
         "conformance-worker",
-        &["main.rs", "client_driver/main.rs"],
+        &["main.rs", "client_driver/main.rs", "native_client/main.rs"],
         &[
             "vgi_rpc_protocol",
             "vgi_rpc_effects",
             "vgi_rpc_stdio",
             "vgi_rpc_unix",
             "vgi_rpc_http",
+            "vgi_rpc_connect",
             "vgi_rpc_worker",
         ],
     ),

@@ -4,10 +4,13 @@ use super::http_client::HttpClient;
 use arrow_array::RecordBatch;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use vgi_rpc_client::{CallError, Channel, Client, TransportError};
 use vgi_rpc_protocol::client::{Call, Event, ResumeToken};
-use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError, Session};
+use vgi_rpc_protocol::effect::UploadUrl;
+use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError, Session, upload_urls};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{CommandError, Next};
 
 /// The session of a channel, seen from outside.
@@ -94,6 +97,20 @@ impl Channel for HttpChannel {
         Ok(self.caller.resume(call, token.clone())?)
     }
 
+    fn upload_urls(&mut self, count: u8) -> Result<Vec<UploadUrl>, CallError> {
+        self.caller.request_upload_urls(count)?;
+        self.run()?;
+        let mut answer = Err(RpcError::new("ProtocolError", "the answer is empty").into());
+        while let Next::Event(event) = self.caller.poll_event() {
+            match event {
+                Event::Output(batch, _) => answer = upload_urls(&batch).map_err(CallError::from),
+                Event::Failed(error) => answer = Err(error.into()),
+                Event::Header(..) | Event::Log(_) | Event::Finished => {}
+            }
+        }
+        answer
+    }
+
     fn next_event(&mut self) -> Result<Event, CallError> {
         match self.caller.poll_event() {
             Next::Event(event) => Ok(event),
@@ -102,6 +119,10 @@ impl Channel for HttpChannel {
                 Err(CommandError::Misuse { command, when }.into())
             }
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.caller.retry_after()
     }
 
     fn flush(&mut self) -> Result<(), CallError> {

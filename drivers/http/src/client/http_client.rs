@@ -12,12 +12,8 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_client::{CallError, TransportError};
-use vgi_rpc_protocol::Next;
-use vgi_rpc_protocol::client::Event;
-use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::http::capabilities::Capabilities;
-use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError, upload_urls};
-use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError};
 
 /// Gives the bearer token of a request.
 pub(super) type Bearer = dyn Fn() -> io::Result<String> + Send + Sync;
@@ -56,24 +52,6 @@ impl HttpClient {
         Ok(caller.capabilities().unwrap_or_default())
     }
 
-    /// Asks for URLs to upload to, at most 100, what is too large for a request.
-    ///
-    /// # Errors
-    /// See [`CallError`].
-    pub fn upload_urls(&self, count: u8) -> Result<Vec<UploadUrl>, CallError> {
-        let mut caller = self.another_caller();
-        caller.request_upload_urls(count)?;
-        self.run(&mut caller, self.deadline())?;
-        while let Next::Event(event) = caller.poll_event() {
-            match event {
-                Event::Output(batch, _) => return Ok(upload_urls(&batch)?),
-                Event::Failed(error) => return Err(error.into()),
-                _ => {}
-            }
-        }
-        Err(RpcError::new("ProtocolError", "the answer is empty").into())
-    }
-
     /// What one turn may take, from now on.
     pub(super) fn deadline(&self) -> Deadline {
         Deadline::new(self.0.call_timeout, self.0.read_timeout)
@@ -90,17 +68,19 @@ impl HttpClient {
         while let Some(request) = caller.poll_request() {
             let is_call = request.method() == Method::POST;
             match self.perform(request, max_body_bytes, deadline) {
-                Ok(response) => caller.receive(response).map_err(no_answer)?,
+                // What was asked before the call is no part of it.
+                Ok(response) => caller.receive(response).map_err(|error| no_answer(error).sent(is_call))?,
                 Err(error) => {
                     caller.abandon();
-                    // What was asked before the call is no part of it.
                     let sent = is_call && error.may_have_reached_server();
                     return Err(match error {
                         FetchError::Response(ExchangeError::BodyTooLarge(_)) => {
                             no_answer(ResponseError::TooLarge { limit: caller.max_response_bytes() })
                         }
-                        error => no_response(error).sent(sent).into(),
-                    });
+                        error => no_response(error),
+                    }
+                    .sent(sent)
+                    .into());
                 }
             }
         }
@@ -139,7 +119,7 @@ fn no_response(error: FetchError) -> TransportError {
 }
 
 /// A response that is not the answer to a call.
-fn no_answer(error: ResponseError) -> CallError {
+fn no_answer(error: ResponseError) -> TransportError {
     let (retriable, delay) = match &error {
         ResponseError::Foreign(answer) => {
             let passes = matches!(
@@ -153,5 +133,5 @@ fn no_answer(error: ResponseError) -> CallError {
         }
         _ => (false, None),
     };
-    TransportError::new(error).usable().retriable(retriable).after(delay).into()
+    TransportError::new(error).usable().retriable(retriable).after(delay)
 }

@@ -5,7 +5,9 @@ mod calls;
 mod failures;
 mod fetching;
 mod kinds;
+mod retries;
 mod serving;
 mod sessions;
 #[cfg(feature = "tls")]
 mod tls;
+mod uploads;

@@ -20,7 +20,7 @@ use vgi_rpc_http::http1::{Limits, Next};
 use vgi_rpc_http::{Address, Ended, Handle, HttpServer, HttpServerError, system_entropy};
 use vgi_rpc_protocol::effect::Failure;
 use vgi_rpc_protocol::http::{Body, Endpoint, EndpointBuilder, RequestOrigin};
-use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
+use vgi_rpc_protocol::service::{Exchange, Idempotency, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
@@ -78,6 +78,12 @@ pub fn service() -> Arc<Service> {
             Method::new("fail")
                 .returns(DataType::Utf8)
                 .unary(|_, _| Err::<String, _>(RpcError::value_error("as asked"))),
+        )
+        .method(
+            Method::new("look")
+                .idempotency(Idempotency::NoSideEffects)
+                .returns(DataType::Utf8)
+                .unary(|_, _| Ok("seen".to_owned())),
         )
         .method(counting("count").output(columns("n", DataType::Int64)).producer(|args, _| {
             let count: i64 = args.get("value")?;
@@ -154,8 +160,15 @@ pub struct Running {
 }
 
 pub fn serve(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Running {
+    serve_with(set, |server| server)
+}
+
+pub fn serve_with(
+    set: impl FnOnce(EndpointBuilder) -> EndpointBuilder,
+    set_server: impl FnOnce(HttpServer) -> HttpServer,
+) -> Running {
     let endpoint = endpoint(set);
-    let bound = HttpServer::new(endpoint.clone()).bind_tcp("127.0.0.1:0").unwrap();
+    let bound = set_server(HttpServer::new(endpoint.clone())).bind_tcp("127.0.0.1:0").unwrap();
     let Address::Tcp(address) = bound.address() else { panic!("no TCP address") };
     let url = format!("http://{address}");
     let handle = bound.handle();

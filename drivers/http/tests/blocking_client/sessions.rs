@@ -60,3 +60,26 @@ fn a_session_ends_with_a_call_or_when_it_is_dropped_or_not_at_all() {
     // Nothing to end: the server is not asked.
     http.session().close().unwrap();
 }
+
+#[test]
+fn sessions_are_independent_of_one_another_however_they_are_nested() {
+    let server = serve(|builder| builder.sticky(Sticky::default()));
+    let http = server.client();
+    let mut outer = http.session();
+    call(&mut outer, "open", 10).unwrap();
+    {
+        let mut inner = http.session();
+        call(&mut inner, "open", 20).unwrap();
+        assert_eq!(server.endpoint.session_count(), 2);
+        // The same session twice: both speak of one value.
+        let mut same = http.resume(outer.state());
+        assert_eq!(call(&mut same, "add", 1).unwrap(), 11);
+        let _ = same.leave_open();
+        assert_eq!(call(&mut inner, "add", 1).unwrap(), 21);
+    }
+    assert_eq!(server.endpoint.session_count(), 1);
+    assert_eq!(call(&mut outer, "add", 1).unwrap(), 12);
+    assert!(call(&mut http.client(), "add", 1).is_err(), "other clients are in no session");
+    drop(outer);
+    assert_eq!(server.endpoint.session_count(), 0);
+}

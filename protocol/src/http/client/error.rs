@@ -80,7 +80,7 @@ pub struct ForeignAnswer {
     pub status: StatusCode,
     /// The content type, if there is one; at most 100 characters of it.
     pub content_type: Option<String>,
-    /// When to try again, if a number of seconds was given.
+    /// How long the server asks to wait before the next request, if it says so.
     pub retry_after: Option<Duration>,
     /// The beginning of the body as text, content coding undone where that is possible; at most 500 characters.
     pub body: String,

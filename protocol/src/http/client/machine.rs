@@ -21,6 +21,7 @@ use http::header::HeaderValue;
 use http::{Method, Request, Response, Uri};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How often a producer is asked again that gave neither a batch nor its end: a conforming one gives either at once.
 const MAX_IDLE_TURNS: usize = 64;
@@ -38,6 +39,7 @@ pub struct ClientMachine {
     request_id: Option<HeaderValue>,
     events: VecDeque<Event>,
     idle_turns: usize,
+    retry_after: Option<Duration>,
 }
 
 /// What is under way.
@@ -112,6 +114,7 @@ impl ClientMachine {
             request_id: None,
             events: VecDeque::new(),
             idle_turns: 0,
+            retry_after: None,
         }
     }
 
@@ -133,6 +136,12 @@ impl ClientMachine {
             State::Open(stream) if !waits => Some(stream.token.clone()),
             _ => None,
         }
+    }
+
+    /// Returns how long the server asked to wait before the call is made again, when it refused the last one for now: the
+    /// `Retry-After` of a response of status 429 or 503. Its events say why it refused.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// True when a call may be made.

@@ -56,6 +56,7 @@
 // | `settings`, `shared` | what callers are told, and what they know together |
 // | `request` | heads of requests |
 // | `response` | from a response to the Arrow streams in it, or to why there are none |
+// | `retry_after` | how long a server asks its clients to wait |
 // | `turn` | one request of a call and the events of its answer |
 // | `session` | the token and the headers of a sticky session |
 // | `upload` | URLs to upload to |
@@ -65,6 +66,7 @@ mod error;
 mod machine;
 mod request;
 mod response;
+mod retry_after;
 mod session;
 mod settings;
 mod shared;

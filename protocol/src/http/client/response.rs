@@ -2,15 +2,15 @@
 //! mapping": the body says what became of a call, whatever the status, with 401 for an exception.
 
 use super::error::{ForeignAnswer, ResponseError};
+use super::retry_after::retry_after;
 use super::settings::Settings;
 use crate::http::coding::{Codecs, DecodeError, of_response};
 use crate::http::headers::{ARROW_STREAM, is_media_type};
 use crate::http::unauthorized::Unauthorized;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{StatusCode, Version};
-use std::time::Duration;
 
 /// As much of a body that is no Arrow stream as is decoded, in bytes.
 const MAX_FOREIGN_BYTES: u64 = 64 << 10;
@@ -61,12 +61,10 @@ pub(super) fn foreign(codecs: &Codecs, parts: &Parts, body: &Bytes) -> ResponseE
     }
     let content_type =
         parts.headers.get(CONTENT_TYPE).map(|value| presentable(value.as_bytes(), MAX_CONTENT_TYPE));
-    let retry_after =
-        parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let answer = ForeignAnswer {
         status: parts.status,
         content_type,
-        retry_after: retry_after.map(Duration::from_secs),
+        retry_after: retry_after(&parts.headers),
         body: presentable(&body, MAX_FOREIGN_TEXT),
     };
     ResponseError::Foreign(answer.into())

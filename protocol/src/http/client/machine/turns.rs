@@ -6,6 +6,7 @@ use crate::client::{Event, ResumeToken};
 use crate::http::client::error::ResponseError;
 use crate::http::client::request::{arrow_request, request, uri};
 use crate::http::client::response;
+use crate::http::client::retry_after;
 use crate::http::client::session::Session;
 use crate::http::client::shared::Shared;
 use crate::http::client::turn::{Purpose, StreamPath, Turn, TurnAnswer};
@@ -86,7 +87,11 @@ impl ClientMachine {
                 }
                 let is_whole = response::is_proven_whole(&parts, &body);
                 let streams = response::streams(&shared.settings, &shared.codecs, &parts, body)?;
-                self.take_answer(turn.read(streams, is_whole)?)
+                let answered = turn.read(streams, is_whole)?;
+                if answered.failed {
+                    self.retry_after = retry_after::refusal(parts.status, &parts.headers);
+                }
+                self.take_answer(answered)
             }
             state => {
                 self.state = state;
@@ -122,6 +127,7 @@ impl ClientMachine {
 
     /// Has a request sent.
     pub(super) fn request(&mut self, request: Pending) {
+        self.retry_after = None;
         self.state = State::Requesting { request, sent: None };
     }
 
