@@ -279,7 +279,7 @@ fn a_session_whose_token_did_not_go_out_does_not_stay_open() {
     let work = visit.work();
     let done = work.run(&|| server.now);
     visit.transaction.lose_work();
-    visit.transaction.complete(done).unwrap();
+    visit.transaction.complete(done).unwrap_err();
     assert_eq!(visit.answer().status, 500);
     assert_eq!(server.endpoint.session_count(), 0);
     // And one that is answered stays.
