@@ -30,12 +30,15 @@
 //!
 //! # Features
 //!
-//! Both are on by default.
+//! The first three are on by default.
 //!
 //! | feature | with it |
 //! | --- | --- |
 //! | `http` | the module `http`, and what it alone depends on: HTTP types, encryption and signatures of tokens, gzip |
+//! | `macros` | [`derive(Record)`](derive@Record), [`derive(Enum)`](derive@Enum) and [`#[service]`](macro@service) |
 //! | `zstd` | Arrow bodies may be compressed with zstd; with `http`, also the bodies of HTTP. Builds a C library |
+//! | `uuid` | UUIDs are [values](values) |
+//! | `anyhow` | `anyhow::Error` is an error of handlers |
 //!
 //! Without `zstd`, a body that is compressed with it is refused with [`ipc::MessageError::Inconsistent`], which names the
 //! feature. LZ4 is always read. HTTP endpoints and clients then offer and accept gzip alone. They also refuse tokens that
@@ -161,6 +164,8 @@ pub mod client;
 pub mod description;
 pub mod effect;
 mod error;
+#[doc(hidden)]
+pub mod expansion;
 #[cfg(feature = "http")]
 pub mod http;
 mod ids;
@@ -173,7 +178,19 @@ pub mod panics;
 pub mod reflection;
 pub mod server;
 pub mod service;
+pub mod values;
 pub mod wire;
+
+/// The Arrow crates whose types are in the interfaces here.
+pub mod arrow {
+    pub use arrow_array as array;
+    pub use arrow_schema as schema;
+}
+
+#[doc(hidden)]
+pub use expansion as __private;
+#[cfg(feature = "macros")]
+pub use vgi_rpc_macros::{Enum, Record, service};
 
 pub use error::{CommandError, ConnectionError};
 pub use ids::IdSource;

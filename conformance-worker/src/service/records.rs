@@ -59,7 +59,7 @@ pub fn encode(record: &RecordBatch) -> Result<ArrayRef, RpcError> {
 
 /// A parameter's record, its columns found by name and brought into the order of the schema.
 fn decode(args: &Args, parameter: &str, schema: &SchemaRef) -> Result<RecordBatch, RpcError> {
-    let record = args.record(parameter)?;
+    let record = args.get::<RecordBatch>(parameter)?;
     if record.num_rows() != 1 {
         let rows = record.num_rows();
         return Err(RpcError::value_error(format!("expected {parameter:?} to have one row, got {rows}")));
