@@ -14,6 +14,7 @@
 // | `stream` | streams: opening, turns, ending |
 // | `method` | what is called |
 // | `shape`, `kinds` | what kind a method is, and calls of another kind |
+// | `typed` | calls with Rust values |
 // | `reflection` | asking a server what it hosts |
 // | `retry_policy`, `retries` | making calls again that failed |
 // | `pointer` | answers that are elsewhere |
@@ -39,6 +40,7 @@ mod shape;
 mod stream;
 mod timeouts;
 mod transport;
+mod typed;
 
 pub use channel::Channel;
 pub use client::Client;

@@ -94,14 +94,14 @@ pub fn derive(input: DeriveInput) -> Result<TokenStream> {
             ) -> ::core::result::Result<(), ::vgi_rpc_protocol::values::ValueError> {
                 ::vgi_rpc_protocol::__private::records::write(self, column)
             }
-            fn into_column(
-                self,
+            fn to_column(
+                &self,
                 data_type: &::vgi_rpc_protocol::__private::DataType,
             ) -> ::core::result::Result<
                 ::vgi_rpc_protocol::__private::ArrayRef,
                 ::vgi_rpc_protocol::values::ValueError,
             > {
-                ::vgi_rpc_protocol::__private::records::into_column(&self, data_type)
+                ::vgi_rpc_protocol::__private::records::to_column(self, data_type)
             }
         }
     })

@@ -37,7 +37,7 @@ impl<R: Record> Params for &R {
 
 fn parameter<T: IntoArrow>((name, value): &(&str, T)) -> Result<(Field, ArrayRef), ValueError> {
     let data_type = T::parameter_type();
-    let column = value.into_column(&data_type).map_err(|error| error.in_parameter(name))?;
+    let column = value.to_column(&data_type).map_err(|error| error.in_parameter(name))?;
     Ok((Field::new(*name, data_type, T::NULLABLE), column))
 }
 

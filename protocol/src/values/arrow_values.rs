@@ -64,8 +64,8 @@ impl IntoArrow for RecordBatch {
     fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError> {
         ipc::encode_batch(self, &Metadata::new())?.write(column)
     }
-    fn into_column(self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
-        ipc::encode_batch(&self, &Metadata::new())?.into_column(data_type)
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+        ipc::encode_batch(self, &Metadata::new())?.into_column(data_type)
     }
 }
 

@@ -63,9 +63,9 @@ macro_rules! number {
                 column.nulls.append_non_null();
                 Ok(())
             }
-            fn into_column(self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+            fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
                 if *data_type == DataType::$type {
-                    return Ok(Arc::new(PrimitiveArray::<$arrow>::from(vec![self])));
+                    return Ok(Arc::new(PrimitiveArray::<$arrow>::from(vec![*self])));
                 }
                 let mut column = ColumnBuilder::new(data_type, 1)?;
                 self.write(&mut column)?;
@@ -182,9 +182,9 @@ impl IntoArrow for bool {
         column.nulls.append_non_null();
         Ok(())
     }
-    fn into_column(self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
         match data_type {
-            DataType::Boolean => Ok(Arc::new(BooleanArray::from(vec![self]))),
+            DataType::Boolean => Ok(Arc::new(BooleanArray::from(vec![*self]))),
             _ => Err(ValueError::of_types(data_type, &DataType::Boolean)),
         }
     }

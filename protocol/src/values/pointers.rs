@@ -51,6 +51,12 @@ impl<T: IntoArrow> IntoArrow for Option<T> {
             }
         }
     }
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+        match self {
+            Some(value) => value.to_column(data_type),
+            None => Ok(new_null_array(data_type, 1)),
+        }
+    }
     fn into_column(self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
         match self {
             Some(value) => value.into_column(data_type),
@@ -75,6 +81,9 @@ macro_rules! pointers {
         {
             fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError> {
                 <$inner as IntoArrow>::write(self, column)
+            }
+            fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+                <$inner as IntoArrow>::to_column(self, data_type)
             }
         }
     )*};
@@ -118,5 +127,8 @@ impl<'a> FromArrow<'a> for Arc<str> {
 impl IntoArrow for Arc<str> {
     fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError> {
         str::write(self, column)
+    }
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+        str::to_column(self, data_type)
     }
 }

@@ -243,7 +243,7 @@ pub fn write<R: Record + ArrowType>(record: &R, column: &mut ColumnBuilder) -> R
 ///
 /// # Errors
 /// When a field cannot be written.
-pub fn into_column<R: Record + ArrowType>(record: &R, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+pub fn to_column<R: Record + ArrowType>(record: &R, data_type: &DataType) -> Result<ArrayRef, ValueError> {
     if is_binary(data_type) {
         return encode(record)?.into_column(data_type);
     }

@@ -68,20 +68,18 @@ impl IntoArrow for str {
         }
         Ok(())
     }
-}
-
-/// One text as a column.
-fn into_column(text: &str, data_type: &DataType) -> Result<ArrayRef, ValueError> {
-    match data_type {
-        DataType::Utf8 => {
-            fits_32(0, text.len())?;
-            Ok(Arc::new(StringArray::from_iter_values([text])))
-        }
-        DataType::LargeUtf8 => Ok(Arc::new(LargeStringArray::from_iter_values([text]))),
-        _ => {
-            let mut column = ColumnBuilder::new(data_type, 1)?;
-            text.write(&mut column)?;
-            column.finish()
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+        match data_type {
+            DataType::Utf8 => {
+                fits_32(0, self.len())?;
+                Ok(Arc::new(StringArray::from_iter_values([self])))
+            }
+            DataType::LargeUtf8 => Ok(Arc::new(LargeStringArray::from_iter_values([self]))),
+            _ => {
+                let mut column = ColumnBuilder::new(data_type, 1)?;
+                self.write(&mut column)?;
+                column.finish()
+            }
         }
     }
 }
@@ -108,7 +106,7 @@ impl IntoArrow for String {
     fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError> {
         self.as_str().write(column)
     }
-    fn into_column(self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
-        into_column(&self, data_type)
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+        self.as_str().to_column(data_type)
     }
 }

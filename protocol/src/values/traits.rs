@@ -84,7 +84,17 @@ pub trait IntoArrow: ArrowType {
         Self::write_list(items, column)
     }
 
-    /// The value as a column of one row. Large values give their memory to the column.
+    /// The value as a column of one row.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+        let mut column = ColumnBuilder::new(data_type, 1)?;
+        self.write(&mut column)?;
+        column.finish()
+    }
+
+    /// The value as a column of one row, which takes over the memory of large values.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -92,9 +102,7 @@ pub trait IntoArrow: ArrowType {
     where
         Self: Sized,
     {
-        let mut column = ColumnBuilder::new(data_type, 1)?;
-        self.write(&mut column)?;
-        column.finish()
+        self.to_column(data_type)
     }
 
     /// A list of these as a column of one row.

@@ -207,6 +207,12 @@ impl Method {
                 format!("two parameters are named {:?}", param.name),
             ));
         }
+        if let Some(result @ Type::Reference(_)) = &self.result {
+            return Err(Error::new_spanned(
+                result,
+                "the result is read by the client too, which owns it: return an owned type",
+            ));
+        }
         let opens = self.result.as_ref().and_then(last_segment).map(|segment| segment.ident.to_string());
         let opens = opens.as_deref();
         match (&self.kind, &self.result) {

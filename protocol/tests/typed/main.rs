@@ -1,0 +1,8 @@
+//! Rust values, derived records and enums, and services that are declared by a trait.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod costs;
+mod in_memory;
+mod refusals;
+mod services;
+mod values;
