@@ -13,7 +13,7 @@ pub fn expand(protocol: &Protocol) -> TokenStream {
     let Protocol { visibility, service, name, version, methods, documentation, .. } = protocol;
     let ident = format_ident!("{service}Client");
     let version = option(version.as_ref().map(|version| quote!(#version)));
-    let methods = methods.iter().map(|method| expand_method(method));
+    let methods = methods.iter().map(expand_method);
     let summary = format!("Calls the protocol of [`{service}`] over anything that makes calls.");
     let documentation =
         if documentation.is_empty() { summary } else { format!("{summary}\n\n{documentation}") };
