@@ -74,7 +74,8 @@ pub fn derive_enum(input: TokenStream) -> TokenStream {
 /// A method takes `&self`, parameters of types that have an Arrow type, and anywhere among them `&mut CallContext` if it
 /// asks for the context of its call. It returns a `Result` of any error that is `Into<RpcError>`. Its documentation and that of
 /// its parameters are shown to clients. On a parameter, `#[arrow(...)]` takes `rename`, `type`, `nullable` and `default`;
-/// the client then takes an `impl Into<Option<_>>` and applies the default to `None`.
+/// the client then takes an `impl Into<Option<_>>` and puts the default in for `None`. A parameter that is an `Option` itself is
+/// taken as it is, and its default is only shown.
 ///
 /// On a method, `#[method(...)]` takes
 ///

@@ -206,7 +206,14 @@ impl MethodBuilder {
 
     /// Declares a return value of a Rust type, with the type and nullability that it has as a result.
     pub fn typed_result<T: ArrowType>(self) -> Self {
-        self.returns_field(Field::new("result", T::parameter_type(), T::NULLABLE))
+        self.typed_result_as::<T>(Field::new("result", T::parameter_type(), T::NULLABLE))
+    }
+
+    /// Declares a return value of a Rust type, which a client reads as that type, as an Arrow field.
+    #[doc(hidden)]
+    pub fn typed_result_as<T: ArrowType>(mut self, field: Field) -> Self {
+        self.problem = self.problem.or_else(|| records::problem::<T>(&field));
+        self.returns_field(field)
     }
 
     /// Says what the method does, for people.

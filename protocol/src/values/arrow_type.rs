@@ -4,6 +4,10 @@ use arrow_schema::{DataType, Field};
 use std::sync::Arc;
 
 /// A Rust type that stands for an Arrow type, the same that Python's vgi-rpc infers for the corresponding annotation.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no Arrow type",
+    note = "the table in `vgi_rpc_protocol::values` has the types that are; derive `Record` for a struct, `Enum` for an enum"
+)]
 pub trait ArrowType {
     /// Whether a field of this type may be null: true for `Option`.
     const NULLABLE: bool = false;

@@ -38,7 +38,9 @@ pub fn reads(data_type: &DataType) -> bool {
 /// When it is null, no text, or a text that is no variant's name.
 pub fn read<E: Enum + ArrowType>(value: ValueRef<'_>) -> Result<E, ValueError> {
     let name = <&str>::read(value).map_err(|_| value.mismatch::<E>())?;
-    E::of_name(name).ok_or_else(|| ValueError::new(format!("one of {:?}", E::NAMES), format!("{name:?}")))
+    E::of_name(name).ok_or_else(|| {
+        ValueError::new(format!("one of {:?}", E::NAMES), format!("{name:?}")).of_error_type("KeyError")
+    })
 }
 
 /// Writes a variant by its name.

@@ -12,12 +12,15 @@ const TEXT: Limit = Limit::bytes(1000);
 
 /// A value and a column do not fit each other. Displays where, what was expected, and what was there instead.
 ///
-/// As the error of a call it is a `TypeError`, except when memory ran out, which keeps the error that says so.
+/// As the error of a call it is a `TypeError`; a `KeyError` for a name that an enum does not have; a `ValueError` for a record
+/// without one of its fields, or of more rows than one. When memory ran out, it keeps the error that says so.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValueError(Box<Inner>);
 
 #[derive(Clone, Debug, PartialEq)]
 struct Inner {
+    /// Its type as the error of a call.
+    error_type: &'static str,
     /// What the path begins at.
     place: &'static str,
     /// Fields and indexes from the column inwards, as in `points[3].x`; empty for the column itself.
@@ -41,6 +44,7 @@ impl ValueError {
     pub fn new(expected: impl Into<Cow<'static, str>>, got: impl Into<Cow<'static, str>>) -> Self {
         let (expected, got) = (bounded(expected.into()), bounded(got.into()));
         Self(Box::new(Inner {
+            error_type: "TypeError",
             place: "field",
             path: String::new(),
             row: None,
@@ -56,11 +60,18 @@ impl ValueError {
     /// An error that says by itself what is wrong.
     pub(crate) fn failed(error: impl Into<RpcError>) -> Self {
         Self(Box::new(Inner {
+            error_type: "TypeError",
             place: "field",
             path: String::new(),
             row: None,
             problem: Problem::Failed(error.into()),
         }))
+    }
+
+    /// Sets its type as the error of a call.
+    pub(crate) fn of_error_type(mut self, error_type: &'static str) -> Self {
+        self.0.error_type = error_type;
+        self
     }
 
     /// Says that it happened in this field.
@@ -128,7 +139,7 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
 
 impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { place, path, row, problem } = &*self.0;
+        let Inner { place, path, row, problem, .. } = &*self.0;
         match (path.as_str(), row) {
             ("", None) => {}
             ("", Some(row)) => write!(f, "row {row}: ")?,
@@ -155,7 +166,7 @@ impl From<ValueError> for RpcError {
         match error.0.problem {
             // Memory that has run out is not the value's fault.
             Problem::Failed(error) if error.error_type() != "ArrowInvalid" => error,
-            _ => Self::type_error(error.to_string()),
+            _ => Self::new(error.0.error_type, error.to_string()),
         }
     }
 }

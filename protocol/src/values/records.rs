@@ -16,6 +16,7 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Fields, SchemaRef};
 
 /// A struct whose fields are columns. `#[derive(Record)]` implements it.
+#[diagnostic::on_unimplemented(message = "`{Self}` is no record", note = "derive `Record` for it")]
 pub trait Record: Sized {
     /// A field for each column, in order. It is made once.
     fn schema() -> SchemaRef;
@@ -86,7 +87,10 @@ pub trait Record: Sized {
 pub(crate) fn read_only_row<R: Record>(batch: &RecordBatch, bounds: ReadBounds<'_>) -> Result<R, ValueError> {
     match batch.num_rows() {
         1 => R::read_fields(&mut FieldReader::of_batch(batch, 0, bounds)),
-        rows => Err(ValueError::new("a batch of one row", format!("one of {rows} rows"))),
+        rows => {
+            let error = ValueError::new("a batch of one row", format!("one of {rows} rows"));
+            Err(error.of_error_type("ValueError"))
+        }
     }
 }
 
@@ -113,7 +117,10 @@ impl<'a> FieldReader<'a> {
     pub fn read<T: FromArrow<'a>>(&mut self, name: &str) -> Result<T, ValueError> {
         match self.find(name) {
             Some(column) => self.read_column(name, column),
-            None => Err(ValueError::new("the field", "none of this name").in_field(name)),
+            None => {
+                let error = ValueError::new("the field", "none of this name").of_error_type("ValueError");
+                Err(error.in_field(name))
+            }
         }
     }
 

@@ -11,6 +11,10 @@ use arrow_schema::DataType;
 ///
 /// Lists, sets and maps copy what they read: of a column whose values share memory, as those of dictionaries and views
 /// do, read `&str` or `&[u8]` rather than owned ones.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a column",
+    note = "the table in `vgi_rpc_protocol::values` has the types that are; derive `Record` for a struct, `Enum` for an enum"
+)]
 pub trait FromArrow<'a>: ArrowType + Sized {
     /// Reads one value.
     ///
@@ -53,6 +57,10 @@ pub(crate) fn items<'a, T: FromArrow<'a>, C>(
 }
 
 /// A value that is written to a column.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be written to a column",
+    note = "the table in `vgi_rpc_protocol::values` has the types that are; derive `Record` for a struct, `Enum` for an enum"
+)]
 pub trait IntoArrow: ArrowType {
     /// Appends the value.
     ///

@@ -131,7 +131,7 @@ impl<'a> ValueRef<'a> {
             DataType::FixedSizeList(..) => {
                 let list = column.as_fixed_size_list_opt()?;
                 let length = usize::try_from(list.value_length()).ok()?;
-                let start = usize::try_from(list.value_offset_at(row)).ok()?;
+                let start = list.value_offset_at(row);
                 (list.values(), start, start + length)
             }
             DataType::ListView(_) => {

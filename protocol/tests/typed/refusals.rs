@@ -9,11 +9,11 @@ use arrow_schema::{DataType, Field, TimeUnit};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::HashMap;
 use std::sync::Arc;
-use vgi_rpc_protocol::Record;
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 use vgi_rpc_protocol::values::{
     ArrowType, ColumnBuilder, Decimal, FromArrow, IntoArrow, Record, ValueRef, can_read,
 };
+use vgi_rpc_protocol::{Record, service};
 
 fn refusal<T: for<'a> FromArrow<'a> + std::fmt::Debug>(column: impl Array + 'static) -> String {
     let column: ArrayRef = Arc::new(column);
@@ -198,4 +198,24 @@ fn types_that_do_not_fit_are_found_when_the_service_is_built() {
     assert!(build(method().returns(DataType::Int64).unary(|_, _| Ok(Int64Array::from(vec![1])))).is_ok());
     let column = |_: &_, _: &mut _| Ok(Arc::new(Int64Array::from(vec![1])) as ArrayRef);
     assert!(build(method().returns(DataType::Int64).unary(column)).is_ok());
+}
+
+#[test]
+fn a_declared_type_that_client_and_server_do_not_share_is_found_when_the_service_is_built() {
+    #[service(name = "test.Mistaken.v1")]
+    trait Mistaken {
+        // It could be written there, and not be read again.
+        #[method(type = DataType::Int64)]
+        fn widened(&self) -> i32 {
+            1
+        }
+    }
+    struct Worker;
+    impl Mistaken for Worker {}
+    let error =
+        Service::builder("id").protocol(MistakenProtocol::serve(Worker)).build().unwrap_err().to_string();
+    assert!(
+        error.contains("\"result\" is declared as Int64, which does not hold its Rust type, that of Int32"),
+        "{error}"
+    );
 }

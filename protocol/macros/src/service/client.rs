@@ -6,8 +6,9 @@ use super::server::field;
 use crate::attributes::option;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::Type;
 use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Lifetime, Type, TypeReference};
 
 pub fn expand(protocol: &Protocol) -> TokenStream {
     let Protocol { visibility, service, name, version, methods, documentation, .. } = protocol;
@@ -19,11 +20,13 @@ pub fn expand(protocol: &Protocol) -> TokenStream {
         if documentation.is_empty() { summary } else { format!("{summary}\n\n{documentation}") };
     quote! {
         #[doc = #documentation]
+        #[allow(dead_code, reason = "a program may only serve")]
         #[derive(Debug)]
         #visibility struct #ident<C> {
             caller: C,
         }
 
+        #[allow(dead_code, reason = "a program may only serve, or make some of the calls")]
         #[automatically_derived]
         impl<C: ::vgi_rpc_protocol::client::Caller> #ident<C> {
             const PROTOCOL: ::vgi_rpc_protocol::client::RemoteProtocol =
@@ -53,21 +56,25 @@ fn expand_method(method: &Method) -> TokenStream {
     let Method { ident, name, documentation, params, .. } = method;
     let arguments = params.iter().map(|param| {
         let Param { ident, ty, .. } = param;
-        match param.default() {
+        match param.applied_default() {
             Some(_) => {
+                let ty = with_lifetime(ty);
                 quote_spanned!(ty.span()=> #ident: impl ::core::convert::Into<::core::option::Option<#ty>>)
             }
             None => quote_spanned!(ty.span()=> #ident: #ty),
         }
     });
+    let borrows =
+        params.iter().any(|param| param.applied_default().is_some() && with_lifetime(&param.ty) != param.ty);
+    let lifetime = borrows.then(|| quote!(<'default>));
     let fields = params.iter().map(field);
     let values = params.iter().map(|param| {
         let Param { ident, ty, .. } = param;
-        match param.default() {
+        match param.applied_default() {
             Some(default) => quote_spanned! {ty.span()=>
-                row.push(::core::convert::Into::<::core::option::Option<#ty>>::into(#ident).unwrap_or_else(|| #default))?;
+                __row.push(::core::convert::Into::<::core::option::Option<#ty>>::into(#ident).unwrap_or_else(|| #default))?;
             },
-            None => quote_spanned!(ty.span()=> row.push(#ident)?;),
+            None => quote_spanned!(ty.span()=> __row.push(#ident)?;),
         }
     });
     let (has_header, is_idempotent) = (method.header.is_some(), method.idempotency.is_some());
@@ -80,14 +87,15 @@ fn expand_method(method: &Method) -> TokenStream {
     quote! {
         #[doc = #documentation]
         #deprecated
-        pub fn #ident(&mut self, #(#arguments),*) -> ::core::result::Result<#returns, C::Error> {
-            static PARAMS: ::std::sync::OnceLock<::vgi_rpc_protocol::__private::SchemaRef> =
+        #[allow(clippy::too_many_arguments, reason = "as many as the trait has")]
+        pub fn #ident #lifetime(&mut self, #(#arguments),*) -> ::core::result::Result<#returns, C::Error> {
+            static __PARAMS: ::std::sync::OnceLock<::vgi_rpc_protocol::__private::SchemaRef> =
                 ::std::sync::OnceLock::new();
-            let schema = PARAMS.get_or_init(|| ::vgi_rpc_protocol::__private::schema(::std::vec![#(#fields),*]));
+            let __schema = __PARAMS.get_or_init(|| ::vgi_rpc_protocol::__private::schema(::std::vec![#(#fields),*]));
             #[allow(unused_mut)]
-            let mut row = ::vgi_rpc_protocol::__private::ParamsRow::new(schema);
+            let mut __row = ::vgi_rpc_protocol::__private::ParamsRow::new(__schema);
             #(#values)*
-            let method = ::vgi_rpc_protocol::client::RemoteMethod {
+            let __method = ::vgi_rpc_protocol::client::RemoteMethod {
                 protocol: Self::PROTOCOL,
                 name: #name,
                 has_header: #has_header,
@@ -103,16 +111,16 @@ fn expand_call(method: &Method) -> (TokenStream, TokenStream) {
     match (&method.kind, &method.result) {
         (Kind::Unary, Some(result)) => {
             let read = quote_spanned! {result.span()=>
-                ::vgi_rpc_protocol::__private::result::<#result, C::Error>(&batch)
+                ::vgi_rpc_protocol::__private::result::<#result, C::Error>(&__batch)
             };
             let call = quote! {
-                let batch = self.caller.unary(&method, &row.finish()?)?;
+                let __batch = self.caller.unary(&__method, &__row.finish()?)?;
                 #read
             };
             (quote!(#result), call)
         }
         (Kind::Unary, None) => {
-            (quote!(()), quote!(self.caller.unary(&method, &row.finish()?).map(::core::mem::drop)))
+            (quote!(()), quote!(self.caller.unary(&__method, &__row.finish()?).map(::core::mem::drop)))
         }
         (kind, _) => {
             let batch: Type = syn::parse_quote!(::vgi_rpc_protocol::arrow::array::RecordBatch);
@@ -124,8 +132,32 @@ fn expand_call(method: &Method) -> (TokenStream, TokenStream) {
             };
             let header = method.header.as_ref().unwrap_or(&unit);
             let stream = quote!(::vgi_rpc_protocol::client::TypedStream);
-            let call = quote!(self.caller.open(&method, &row.finish()?).map(#stream::new));
+            let span = method.output.as_ref().map_or_else(|| method.ident.span(), Spanned::span);
+            let call = quote_spanned!(span=> self.caller.open(&__method, &__row.finish()?).map(#stream::new));
             (quote!(#stream<C::Stream<'_>, #input, #output, #header>), call)
         }
     }
+}
+
+/// The type with a name for the lifetimes that it leaves out, which are not inferred where a trait is in place of a type.
+fn with_lifetime(ty: &Type) -> Type {
+    struct Naming;
+
+    impl VisitMut for Naming {
+        fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+            let span = reference.and_token.span;
+            reference.lifetime.get_or_insert_with(|| Lifetime::new("'default", span));
+            visit_mut::visit_type_reference_mut(self, reference);
+        }
+
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            if lifetime.ident == "_" {
+                *lifetime = Lifetime::new("'default", lifetime.span());
+            }
+        }
+    }
+
+    let mut ty = ty.clone();
+    Naming.visit_type_mut(&mut ty);
+    ty
 }

@@ -20,6 +20,8 @@ pub struct Method {
     pub result: Option<Type>,
     /// Whether it returns a `Result`.
     pub is_fallible: bool,
+    /// The error of that, if it is named.
+    pub error: Option<Type>,
     pub kind: Kind,
     pub idempotency: Option<Ident>,
     pub deprecated: Option<LitStr>,
@@ -82,6 +84,7 @@ impl Method {
             params: Vec::new(),
             result: None,
             is_fallible: false,
+            error: None,
             kind: Kind::Unary,
             idempotency: None,
             deprecated: None,
@@ -114,8 +117,8 @@ impl Method {
             method.receiver = Some(Error::new_spanned(&signature.ident, "a method takes `&self`"));
         }
         if let ReturnType::Type(_, ty) = &signature.output {
-            let (is_fallible, result) = succeeds_with(ty);
-            method.is_fallible = is_fallible;
+            let (is_fallible, result, error) = outcome(ty);
+            (method.is_fallible, method.error) = (is_fallible, error);
             method.result = (!is_unit(&result)).then_some(result);
         }
         Ok(method)
@@ -207,6 +210,11 @@ impl Method {
                 format!("two parameters are named {:?}", param.name),
             ));
         }
+        if ["new", "caller", "into_caller"].iter().any(|name| self.ident == name) {
+            let text = "the client has a method of this name: take another, and this one on the wire with \
+                 `#[method(rename = \"...\")]`";
+            return Err(Error::new_spanned(&self.ident, text));
+        }
         if let Some(result @ Type::Reference(_)) = &self.result {
             return Err(Error::new_spanned(
                 result,
@@ -290,6 +298,15 @@ impl Param {
     }
 }
 
+impl Param {
+    /// The default that the client puts in where its caller gives `None`. A caller of an optional parameter gives `None`
+    /// for null.
+    pub fn applied_default(&self) -> Option<proc_macro2::TokenStream> {
+        let is_optional = last_segment(&self.ty).is_some_and(|segment| segment.ident == "Option");
+        self.default().filter(|_| !is_optional)
+    }
+}
+
 /// Removes what only this macro reads from a function of the trait.
 pub fn strip(function: &mut TraitItemFn) {
     function.attrs.retain(|attribute| !attribute.path().is_ident("method"));
@@ -302,16 +319,21 @@ pub fn strip(function: &mut TraitItemFn) {
     }
 }
 
-/// Whether the type is a `Result`, and the type of its success.
-fn succeeds_with(ty: &Type) -> (bool, Type) {
+/// Whether the type is a `Result`, the type of its success, and that of its error if it is named.
+fn outcome(ty: &Type) -> (bool, Type, Option<Type>) {
     if let Some(segment) = last_segment(ty)
         && segment.ident == "Result"
         && let PathArguments::AngleBracketed(arguments) = &segment.arguments
-        && let Some(GenericArgument::Type(success)) = arguments.args.first()
     {
-        return (true, success.clone());
+        let mut types = arguments.args.iter().filter_map(|argument| match argument {
+            GenericArgument::Type(ty) => Some(ty.clone()),
+            _ => None,
+        });
+        if let Some(success) = types.next() {
+            return (true, success, types.next());
+        }
     }
-    (false, ty.clone())
+    (false, ty.clone(), None)
 }
 
 fn is_unit(ty: &Type) -> bool {

@@ -16,9 +16,11 @@ pub fn expand(protocol: &Protocol) -> TokenStream {
     let version = option(version.as_ref().map(|version| quote!(#version)));
     let documentation = format!("The protocol of [`{service}`]: serves its implementations.");
     quote! {
+        #[allow(dead_code, reason = "a program may only call")]
         #[doc = #documentation]
         #visibility enum #ident {}
 
+        #[allow(dead_code, reason = "a program may only call")]
         #[automatically_derived]
         impl #ident {
             /// Name on the wire.
@@ -31,11 +33,21 @@ pub fn expand(protocol: &Protocol) -> TokenStream {
             where
                 Implementation: #service + ::core::marker::Send + ::core::marker::Sync + 'static,
             {
-                let implementation = ::std::sync::Arc::new(implementation);
                 ::vgi_rpc_protocol::service::Protocol::new(#name)
                     #declared_version
                     #deprecated
-                    .methods([#(#methods),*])
+                    .methods(Self::methods(implementation))
+            }
+
+            /// The methods alone, for a protocol that several traits declare together.
+            pub fn methods<Implementation>(
+                implementation: Implementation,
+            ) -> ::std::vec::Vec<::vgi_rpc_protocol::service::MethodSpec>
+            where
+                Implementation: #service + ::core::marker::Send + ::core::marker::Sync + 'static,
+            {
+                let implementation = ::std::sync::Arc::new(implementation);
+                ::std::vec![#(#methods),*]
             }
         }
     }
@@ -92,7 +104,7 @@ fn expand_schemas(method: &Method) -> TokenStream {
             let result_type = option(method.result_type.as_ref().map(data_type));
             let nullable = option(method.result_nullable.as_ref().map(|nullable| quote!(#nullable)));
             quote_spanned! {result.span()=>
-                .returns_field(::vgi_rpc_protocol::__private::parameter::<#result>("result", #result_type, #nullable))
+                .typed_result_as::<#result>(::vgi_rpc_protocol::__private::parameter::<#result>("result", #result_type, #nullable))
             }
         }
         (Kind::Unary, None) => quote!(),
@@ -125,9 +137,12 @@ fn expand_handler(service: &syn::Ident, method: &Method) -> TokenStream {
     });
     let function = &method.ident;
     let call = quote!(#service::#function(&*implementation, #(#arguments),*));
+    let span = method.result.as_ref().map_or_else(|| method.ident.span(), Spanned::span);
     let answer = if method.is_fallible {
-        let span = method.result.as_ref().map_or_else(|| method.ident.span(), Spanned::span);
-        quote_spanned!(span=> #call.map_err(::core::convert::Into::into))
+        let span = method.error.as_ref().map_or(span, Spanned::span);
+        let into =
+            quote_spanned!(span=> ::core::convert::Into::<::vgi_rpc_protocol::wire::error::RpcError>::into);
+        quote!(#call.map_err(#into))
     } else {
         quote!(::core::result::Result::Ok(#call))
     };
@@ -140,9 +155,11 @@ fn expand_handler(service: &syn::Ident, method: &Method) -> TokenStream {
         }
     }};
     match &method.kind {
-        Kind::Unary => quote!(builder.unary(#handler)),
-        Kind::Producer => quote!(::vgi_rpc_protocol::service::OpensProducer::complete(builder, #handler)),
-        Kind::Exchange => quote!(builder.exchange(#handler)),
+        Kind::Unary => quote_spanned!(span=> builder.unary(#handler)),
+        Kind::Producer => {
+            quote_spanned!(span=> ::vgi_rpc_protocol::service::OpensProducer::complete(builder, #handler))
+        }
+        Kind::Exchange => quote_spanned!(span=> builder.exchange(#handler)),
         Kind::Stream => {
             let restore = &method.restore;
             quote! {
