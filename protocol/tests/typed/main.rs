@@ -1,5 +1,12 @@
 //! Rust values, derived records and enums, and services that are declared by a trait.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_types,
+    reason = "tests, with handlers that do I/O"
+)]
 
 mod costs;
 mod in_memory;
