@@ -112,6 +112,15 @@ impl<'a> ParamsRow<'a> {
 
 /// The value of a unary answer.
 ///
+/// ```
+/// use vgi_rpc_protocol::client::{Params, result};
+/// use vgi_rpc_protocol::values::ValueError;
+///
+/// let answer = (("result", "Hello"),).to_row()?;
+/// assert_eq!(result::<String, ValueError>(&answer)?, "Hello");
+/// # Ok::<(), ValueError>(())
+/// ```
+///
 /// # Errors
 /// When the answer is not of one row and one column, or its value is no `T`.
 pub fn result<T, E>(answer: &RecordBatch) -> Result<T, E>

@@ -14,6 +14,39 @@ pub(crate) static VOID: LazyLock<RecordBatch> =
 /// void method.
 ///
 /// ```
+/// use vgi_rpc_protocol::arrow::array::Int64Array;
+/// use vgi_rpc_protocol::arrow::schema::DataType;
+/// use vgi_rpc_protocol::service::{Method, Protocol, Service};
+/// use vgi_rpc_protocol::wire::error::RpcError;
+/// use vgi_rpc_protocol::{Enum, Record};
+///
+/// #[derive(Clone, Copy, Enum)]
+/// enum Color {
+///     Red,
+/// }
+///
+/// #[derive(Record)]
+/// struct Point {
+///     x: f64,
+/// }
+///
+/// let methods = [
+///     Method::new("number").returns(DataType::Int64).unary(|_, _| Ok(42)),
+///     Method::new("array").returns(DataType::Int64).unary(|_, _| Ok(Int64Array::from(vec![42]))),
+///     Method::new("color").typed_result::<Color>().unary(|_, _| Ok(Color::Red)),
+///     Method::new("point").typed_result::<Point>().unary(|_, _| Ok(Point { x: 1.0 })),
+///     // `?` makes an error of I/O that of the call.
+///     Method::new("size").returns(DataType::UInt64).unary(|args, _| {
+///         Ok::<_, RpcError>(std::fs::metadata(args.get::<&str>("path")?)?.len())
+///     }),
+/// ];
+/// Service::builder("0123456789ab").protocol(Protocol::new("demo.Answers.v1").methods(methods)).build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// What does not fit the declared result is found before the first call:
+///
+/// ```
 /// use vgi_rpc_protocol::arrow::schema::DataType;
 /// use vgi_rpc_protocol::service::{Method, Protocol, Service};
 ///
@@ -22,7 +55,6 @@ pub(crate) static VOID: LazyLock<RecordBatch> =
 ///     Service::builder("0123456789ab").protocol(Protocol::new("demo.Answers.v1").method(answer)).build()
 /// };
 /// assert!(build(DataType::Int64).is_ok());
-/// // What does not fit is found before the first call.
 /// let error = build(DataType::Utf8).unwrap_err();
 /// assert!(error.to_string().contains("returns Int32, which is not written to a result of type Utf8"), "{error}");
 /// ```

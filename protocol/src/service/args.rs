@@ -44,17 +44,30 @@ impl Args {
     /// and bytes may be borrowed, and so may slices of numbers.
     ///
     /// ```
-    /// # use vgi_rpc_protocol::arrow::{array::RecordBatch, schema::ArrowError};
+    /// use chrono::{DateTime, Utc};
+    /// use vgi_rpc_protocol::Record;
+    /// use vgi_rpc_protocol::client::Params;
     /// use vgi_rpc_protocol::service::Args;
-    /// use vgi_rpc_protocol::wire::error::RpcError;
+    /// use vgi_rpc_protocol::values::Record as _;
     ///
-    /// fn handle(args: &Args) -> Result<f64, RpcError> {
-    ///     let name: String = args.get("name")?;
-    ///     let weights: &[f64] = args.get("weights")?;
-    ///     let limit: Option<u32> = args.get("limit")?;
-    ///     Ok(weights.iter().take(limit.map_or(usize::MAX, |limit| limit as usize)).sum::<f64>() * name.len() as f64)
+    /// #[derive(Debug, PartialEq, Record)]
+    /// struct Point {
+    ///     x: f64,
     /// }
-    /// # let _ = handle;
+    ///
+    /// let (since, weights) = (DateTime::<Utc>::UNIX_EPOCH, vec![0.5, 1.0]);
+    /// let row = (("name", "a"), ("since", since), ("weights", weights), ("origin", Point { x: 1.0 }), ("limit", None::<u32>));
+    /// let args = Args::new(row.to_row()?.into_owned());
+    ///
+    /// let name: String = args.get("name")?;
+    /// let weights: Vec<f64> = args.get("weights")?;
+    /// let borrowed: &[f64] = args.get("weights")?;
+    /// let since: DateTime<Utc> = args.get("since")?;
+    /// let origin: Point = args.get("origin")?;
+    /// let limit: Option<u32> = args.get("limit")?;
+    /// assert_eq!((name.as_str(), origin, limit), ("a", Point { x: 1.0 }, None));
+    /// assert_eq!((since, &*weights), (DateTime::UNIX_EPOCH, borrowed));
+    /// # Ok::<(), vgi_rpc_protocol::wire::error::RpcError>(())
     /// ```
     ///
     /// # Errors

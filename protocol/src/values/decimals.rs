@@ -65,6 +65,7 @@ decimal! {
 
 #[cfg(feature = "uuid")]
 mod uuids {
+    use super::super::bytes::is_binary;
     use super::{ArrowType, ColumnBuilder, DataType, FromArrow, IntoArrow, ValueError, ValueRef};
     use uuid::Uuid;
 
@@ -74,8 +75,10 @@ mod uuids {
             DataType::FixedSizeBinary(16)
         }
         fn reads(data_type: &DataType) -> bool {
-            matches!(data_type, DataType::FixedSizeBinary(16) | DataType::Binary | DataType::LargeBinary)
-                || str::reads(data_type)
+            match data_type {
+                DataType::FixedSizeBinary(size) => *size == 16,
+                other => is_binary(other) || str::reads(other),
+            }
         }
         fn writes(data_type: &DataType) -> bool {
             Self::reads(data_type)

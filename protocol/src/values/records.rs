@@ -16,7 +16,7 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Fields, SchemaRef};
 
 /// A struct whose fields are columns. `#[derive(Record)]` implements it.
-#[diagnostic::on_unimplemented(message = "`{Self}` is no record", note = "derive `Record` for it")]
+#[diagnostic::on_unimplemented(message = "`{Self}` is not a record", note = "derive `Record` for it")]
 pub trait Record: Sized {
     /// A field for each column, in order. It is made once.
     fn schema() -> SchemaRef;

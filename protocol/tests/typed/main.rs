@@ -10,6 +10,7 @@
 
 mod costs;
 mod in_memory;
+mod matrix;
 mod refusals;
 mod services;
 mod values;

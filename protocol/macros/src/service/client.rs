@@ -1,7 +1,7 @@
 //! The client's side: a type with a method for each of the trait's, over anything that makes calls.
 
-use super::Protocol;
 use super::method::{Kind, Method, Param};
+use super::protocol::Protocol;
 use super::server::field;
 use crate::attributes::option;
 use proc_macro2::TokenStream;

@@ -4,39 +4,28 @@
 //
 // | file | subject |
 // | --- | --- |
+// | `protocol` | the protocol, as the attribute declares it |
 // | `method` | a method of the trait, as the attributes declare it |
 // | `server` | the protocol of an implementation |
 // | `client` | the client |
 
 mod client;
 mod method;
+mod protocol;
 mod server;
 
-use crate::attributes::{Argument, documentation};
+use crate::attributes::documentation;
 use method::Method;
 use proc_macro2::TokenStream;
+use protocol::Protocol;
 use quote::quote;
-use syn::parse::Parser;
-use syn::punctuated::Punctuated;
-use syn::{Error, Ident, ItemTrait, LitStr, Result, Token, TraitItem, Visibility};
-
-/// The protocol that a trait declares.
-struct Protocol {
-    visibility: Visibility,
-    /// The trait.
-    service: Ident,
-    documentation: String,
-    name: LitStr,
-    version: Option<LitStr>,
-    deprecated: Option<LitStr>,
-    methods: Vec<Method>,
-}
+use syn::{Error, Ident, ItemTrait, Result, TraitItem};
 
 pub fn expand(arguments: TokenStream, mut item: ItemTrait) -> Result<TokenStream> {
     if !item.generics.params.is_empty() {
         return Err(Error::new_spanned(&item.generics, "a protocol has no type or lifetime parameters"));
     }
-    let (name, version, deprecated) = parse_arguments(arguments, &item)?;
+    let (name, version, deprecated) = protocol::arguments(arguments, &item)?;
     let mut methods = Vec::new();
     let mut errors: Option<Error> = None;
     for member in &mut item.items {
@@ -84,26 +73,4 @@ pub fn expand(arguments: TokenStream, mut item: ItemTrait) -> Result<TokenStream
         #server
         #client
     })
-}
-
-type Arguments = (LitStr, Option<LitStr>, Option<LitStr>);
-
-fn parse_arguments(arguments: TokenStream, item: &ItemTrait) -> Result<Arguments> {
-    let (mut name, mut version, mut deprecated) = (None, None, None);
-    for argument in Punctuated::<Argument, Token![,]>::parse_terminated.parse2(arguments)? {
-        match argument.name.to_string().as_str() {
-            "name" => name = Some(argument.text()?),
-            "version" => version = Some(argument.text()?),
-            "deprecated" => deprecated = Some(argument.text()?),
-            _ => return Err(argument.unknown("`name`, `version` and `deprecated`")),
-        }
-    }
-    let name = name.ok_or_else(|| {
-        let text = format!(
-            "expected the name of the protocol, as in `#[service(name = \"acme.{}.v1\")]`",
-            item.ident
-        );
-        Error::new_spanned(&item.ident, text)
-    })?;
-    Ok((name, version, deprecated))
 }

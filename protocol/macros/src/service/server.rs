@@ -1,7 +1,7 @@
 //! The server's side: the protocol of an implementation of the trait.
 
-use super::Protocol;
 use super::method::{Argued, Kind, Method, Param};
+use super::protocol::Protocol;
 use crate::attributes::{data_type, option};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};

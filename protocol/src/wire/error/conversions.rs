@@ -18,6 +18,21 @@ impl From<std::io::Error> for RpcError {
 }
 
 /// The [`RpcError`] within, if there is one; otherwise a `RuntimeError` with its message and its causes.
+///
+/// ```
+/// use vgi_rpc_protocol::wire::error::RpcError;
+///
+/// fn parse(text: &str) -> anyhow::Result<i64> {
+///     Ok(text.parse()?)
+/// }
+///
+/// fn handle(text: &str) -> Result<i64, RpcError> {
+///     Ok(parse(text)? + 1)
+/// }
+///
+/// assert_eq!(handle("1"), Ok(2));
+/// assert_eq!(handle("one").unwrap_err().error_type(), "RuntimeError");
+/// ```
 #[cfg(feature = "anyhow")]
 impl From<anyhow::Error> for RpcError {
     fn from(error: anyhow::Error) -> Self {
