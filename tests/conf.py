@@ -5,6 +5,7 @@
     tests/conf.py run --transport pipe,subprocess   the pytest suite over these transports
     tests/conf.py run --transport 'http*'           the lanes of HTTP: the transport, and what is about HTTP itself
     tests/conf.py run --transport run_loop          the run loop of the core's documentation, as an example built it
+    tests/conf.py run --transport typed             typed services, as an example declares them, in both directions
     tests/conf.py run --transport all               every lane, then the command-line runners
     tests/conf.py run --client all                  our client against the reference's server, over each transport
     tests/conf.py run --client 'native_*'           our client against the reference's worker for native clients
@@ -58,6 +59,8 @@ def run(arguments) -> int:
     lanes = arguments.transport
     if "run_loop" in lanes and not arguments.no_build:
         environment.build_run_loop()
+    if "typed" in lanes and not arguments.no_build:
+        environment.build_typed()
     cases = list(runners.run_suite(worker, lanes, arguments.classes, options))
     expected = {} if filtered else {name: LANES[name] for name in lanes}
     if lanes == list(LANES) and not filtered and not arguments.no_cli:

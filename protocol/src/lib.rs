@@ -15,6 +15,8 @@
 //!           ├──────────────────────┬──────────────────────┤   describes
 //!           │ server::Connection   │ client::Connection   │   a service
 //!           ├──────────────────────┴──────────────────────┤
+//!           │ values  Rust values and Arrow columns       │
+//!           ├─────────────────────────────────────────────┤
 //!           │ wire    what metadata means: errors, logs   │
 //!           ├─────────────────────────────────────────────┤
 //!           │ ipc     Arrow IPC framing, batches          │
@@ -30,12 +32,15 @@
 //!
 //! # Features
 //!
-//! Both are on by default.
+//! The first three are on by default.
 //!
 //! | feature | with it |
 //! | --- | --- |
 //! | `http` | the module `http`, and what it alone depends on: HTTP types, encryption and signatures of tokens, gzip |
+//! | `macros` | `derive(Record)`, `derive(Enum)` and `#[service]`: typed services |
 //! | `zstd` | Arrow bodies may be compressed with zstd; with `http`, also the bodies of HTTP. Builds a C library |
+//! | `uuid` | UUIDs are [values](values) |
+//! | `anyhow` | `anyhow::Error` is an error of handlers |
 //!
 //! Without `zstd`, a body that is compressed with it is refused with [`ipc::MessageError::Inconsistent`], which names the
 //! feature. LZ4 is always read. HTTP endpoints and clients then offer and accept gzip alone. They also refuse tokens that
@@ -44,6 +49,59 @@
 //! With or without `http`, but without `zstd`, the crate builds for `wasm32-unknown-unknown`, and nothing has to be set.
 //! Arrow's hash tables take their keys when they are compiled there, since such a target has no source of randomness of its
 //! own. Set `CONST_RANDOM_SEED` while building to get the same keys each time.
+//!
+//! # Typed services
+//!
+//! A protocol may be declared as a trait: implement it to serve, and call it through the client that is made of it. With
+//! Arrow's crates as [`arrow`], a service needs no other dependency than this one and a driver.
+//!
+#![cfg_attr(feature = "macros", doc = "```")]
+#![cfg_attr(not(feature = "macros"), doc = "```ignore")]
+//! use vgi_rpc_protocol::client::Caller;
+//! use vgi_rpc_protocol::service::{Rows, Service};
+//! use vgi_rpc_protocol::{Record, service};
+//!
+//! #[derive(Record)]
+//! struct Square {
+//!     n: i64,
+//!     square: i64,
+//! }
+//!
+//! #[service(name = "demo.Squares.v1", version = "1.0.0")]
+//! trait Squares {
+//!     fn square(&self, n: i64) -> i64;
+//!
+//!     #[method(producer, output = Square)]
+//!     fn squares(&self, end: i64) -> Rows<Square>;
+//! }
+//!
+//! struct Worker;
+//!
+//! impl Squares for Worker {
+//!     fn square(&self, n: i64) -> i64 {
+//!         n * n
+//!     }
+//!
+//!     fn squares(&self, end: i64) -> Rows<Square> {
+//!         Rows::new((0..end).map(|n| Square { n, square: n * n }))
+//!     }
+//! }
+//!
+//! /// The client calls over whatever is a `Caller`, as the clients of the drivers are.
+//! fn total<C: Caller>(client: C) -> Result<i64, C::Error> {
+//!     let mut squares = SquaresClient::new(client);
+//!     let mut total = squares.square(3)?;
+//!     for row in squares.squares(10)? {
+//!         total += row?.square;
+//!     }
+//!     Ok(total)
+//! }
+//!
+//! let service = Service::builder("0123456789ab").protocol(SquaresProtocol::serve(Worker)).build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`values`] says which Rust types there are, and the attribute `service` of `vgi-rpc-macros` what a trait can declare.
 //!
 //! # The run loop
 //!
@@ -163,6 +221,8 @@ pub mod client;
 pub mod description;
 pub mod effect;
 mod error;
+#[doc(hidden)]
+pub mod expansion;
 #[cfg(feature = "http")]
 pub mod http;
 mod ids;
@@ -175,7 +235,19 @@ pub mod panics;
 pub mod reflection;
 pub mod server;
 pub mod service;
+pub mod values;
 pub mod wire;
+
+/// The Arrow crates whose types are in the interfaces here.
+pub mod arrow {
+    pub use arrow_array as array;
+    pub use arrow_schema as schema;
+}
+
+#[doc(hidden)]
+pub use expansion as __private;
+#[cfg(feature = "macros")]
+pub use vgi_rpc_macros::{Enum, Record, service};
 
 pub use error::{CommandError, ConnectionError};
 pub use ids::IdSource;

@@ -1,7 +1,7 @@
 """The lanes of the suite: how many cases each has, and which lane a case is in.
 
 conf.py reads LANES and CLIENT_LANES, and conftest.py the rest. A lane is a transport, the cases that are about HTTP itself, those of the
-documentation's run loop, or those of streams whose kind is decided for each call.
+documentation's run loop, those of streams whose kind is decided for each call, or those of typed services.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ LANES = {
     "http_round_robin": 4,
     "run_loop": 3,
     "stream_kinds": 15,
+    "typed": 10,
 }
 
 # The same for the lanes that judge our client. Their names begin so, and end with the transport's.
@@ -43,6 +44,7 @@ LANE_OF_FIXTURE = {
     "http_pair": "http_round_robin",
     "run_loop_example": "run_loop",
     "kinds_proxy": "stream_kinds",
+    "typed_example": "typed",
     # Above the storage, which this worker only names in its headers.
     "conformance_http_cors_port": "http_only",
     "conformance_bytestream_external_target": "external storage",

@@ -22,6 +22,8 @@ NATIVE_CLIENT_BINARY = "vgi-rpc-native-client-rust"
 REFERENCE_SERVER = "vgi-rpc-conformance"
 RUN_LOOP_PACKAGE = "vgi-rpc-protocol"
 RUN_LOOP_EXAMPLE = "run_loop"
+TYPED_PACKAGE = "vgi-rpc-stdio"
+TYPED_EXAMPLE = "typed"
 
 
 class SetupError(Exception):
@@ -89,6 +91,19 @@ def build_run_loop() -> None:
 def built_run_loop() -> Path:
     """Where cargo puts the run loop."""
     return _target_dir() / "debug" / "examples" / RUN_LOOP_EXAMPLE
+
+
+def build_typed() -> None:
+    """Build the example of typed services, in debug mode, which cargo test builds anyway."""
+    if shutil.which("cargo") is None:
+        raise SetupError("cargo is not on PATH: install Rust, or leave the lane typed out")
+    command = ["cargo", "build", "--package", TYPED_PACKAGE, "--example", TYPED_EXAMPLE]
+    _run(command, "the example of typed services does not build")
+
+
+def built_typed() -> Path:
+    """Where cargo puts the example of typed services."""
+    return _target_dir() / "debug" / "examples" / TYPED_EXAMPLE
 
 
 def _target_dir() -> Path:

@@ -19,6 +19,7 @@ from harness.environment import (
     TESTS,
     built_client_driver,
     built_run_loop,
+    built_typed,
     child_environment,
     venv_tool,
 )
@@ -28,14 +29,20 @@ JUNIT = RUN_DIR / "junit.xml"
 PYTEST_LOG = RUN_DIR / "pytest.log"
 SUITE = TESTS / "conformance" / "test_conformance.py"
 # Our own cases beside the shared suite's.
-OWN = [SUITE.with_name(name) for name in ("test_http_round_robin.py", "test_run_loop.py", "test_stream_kinds.py")]
+OWN = [
+    SUITE.with_name(f"test_{name}.py") for name in ("http_round_robin", "run_loop", "stream_kinds", "typed")
+]
 # Far above what a run takes: it ends one whose worker hangs where no case's own limit applies.
 LONGEST_RUN_SECONDS = 900
 
 
 def run_suite(worker: Path, lanes: list[str], classes: list[str], options: list[str]) -> Iterable[Case]:
     """Run the shared pytest suite and our own cases beside it, or the named classes of the suite."""
-    variables = {"VGI_CONF_WORKER": str(worker), "VGI_CONF_RUN_LOOP": str(built_run_loop())}
+    variables = {
+        "VGI_CONF_WORKER": str(worker),
+        "VGI_CONF_RUN_LOOP": str(built_run_loop()),
+        "VGI_CONF_TYPED": str(built_typed()),
+    }
     return _run_pytest([SUITE, *OWN], lanes, classes, options, variables)
 
 

@@ -3,11 +3,9 @@
 use super::exchanges::values_to_values;
 use super::producers::{numbered, numbered_rows};
 use super::types::{Int64, list};
-use super::values;
 use crate::cancel_probe::{self, Counts};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use vgi_rpc_protocol::service::{Args, CallContext, Exchange, Method, MethodSpec, Producer, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 
@@ -24,10 +22,9 @@ pub fn methods() -> Vec<MethodSpec> {
     ]
 }
 
-fn counters(_: &Args, _: &mut CallContext) -> Result<ArrayRef, RpcError> {
+fn counters(_: &Args, _: &mut CallContext) -> Result<Vec<i64>, RpcError> {
     let Counts { produce_calls, exchange_calls, on_cancel_calls } = cancel_probe::read()?;
-    let counts = Int64Array::from(vec![produce_calls, exchange_calls, on_cancel_calls]);
-    Ok(values::list(Arc::new(counts)))
+    Ok(vec![produce_calls, exchange_calls, on_cancel_calls])
 }
 
 fn count_cancellation() {

@@ -2,19 +2,16 @@
 
 use super::exchanges::{Scale, values_to_values};
 use super::producers::{Counter, numbered};
-use super::record_types::{conformance_header, rich_header};
+use super::record_types::{ConformanceHeader, Point, RichHeader, Status};
+use super::text;
 use super::types::{Boolean, Float64, Int64, Utf8, optional, schema};
-use super::values::{self, STATUSES, batch};
-use super::{text, types};
-use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
-    StringArray,
-};
-use arrow_buffer::OffsetBuffer;
+use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use vgi_rpc_protocol::service::{Method, MethodSpec, Producer, Stream, Turn};
+use vgi_rpc_protocol::values::Record;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
@@ -23,48 +20,48 @@ pub fn methods() -> Vec<MethodSpec> {
     vec![
         Method::new("produce_with_header")
             .param("count", Int64)
-            .header(conformance_header())
+            .header(ConformanceHeader::schema())
             .output(numbered())
             .producer(|args, _| {
                 let count: i64 = args.get("count")?;
-                let header = plain(count, format!("producing {count} batches"))?;
-                Ok(Stream::new(Counter::new(count, 1)).with_header(header))
+                let header = plain(count, format!("producing {count} batches"));
+                Stream::new(Counter::new(count, 1)).with_header_record(&header)
             }),
         Method::new("produce_with_header_and_logs")
             .param("count", Int64)
-            .header(conformance_header())
+            .header(ConformanceHeader::schema())
             .output(numbered())
             .producer(|args, context| {
                 let count: i64 = args.get("count")?;
                 context.log(LogMessage::info("stream init log"));
-                let header = plain(count, format!("producing {count} with logs"))?;
-                Ok(Stream::new(Counter::new(count, 1)).with_header(header))
+                let header = plain(count, format!("producing {count} with logs"));
+                Stream::new(Counter::new(count, 1)).with_header_record(&header)
             }),
         values_to_values("exchange_with_header")
             .param("factor", Float64)
-            .header(conformance_header())
+            .header(ConformanceHeader::schema())
             .exchange(|args, _| {
                 let factor: f64 = args.get("factor")?;
-                let header = plain(0, format!("scale by {}", text::float(factor)))?;
-                Ok(Stream::new(Scale { factor }).with_header(header))
+                let header = plain(0, format!("scale by {}", text::float(factor)));
+                Stream::new(Scale { factor }).with_header_record(&header)
             }),
         Method::new("produce_with_rich_header")
             .param("seed", Int64)
             .param("count", Int64)
-            .header(rich_header())
+            .header(RichHeader::schema())
             .output(numbered())
             .producer(|args, _| {
-                let header = rich(args.get("seed")?)?;
-                Ok(Stream::new(Counter::new(args.get("count")?, 1)).with_header(header))
+                let header = rich(args.get("seed")?);
+                Stream::new(Counter::new(args.get("count")?, 1)).with_header_record(&header)
             }),
         Method::new("produce_dynamic_schema")
             .param("seed", Int64)
             .param("count", Int64)
             .param("include_strings", Boolean)
             .param("include_floats", Boolean)
-            .header(rich_header())
+            .header(RichHeader::schema())
             .producer(|args, _| {
-                let header = rich(args.get("seed")?)?;
+                let header = rich(args.get("seed")?);
                 let state = Dynamic {
                     count: args.get("count")?,
                     include_strings: args.get("include_strings")?,
@@ -72,56 +69,52 @@ pub fn methods() -> Vec<MethodSpec> {
                     current: 0,
                 };
                 let output = state.schema();
-                Ok(Stream::new(state).with_output(output).with_header(header))
+                Stream::new(state).with_output(output).with_header_record(&header)
             }),
         values_to_values("exchange_with_rich_header")
             .param("seed", Int64)
             .param("factor", Float64)
-            .header(rich_header())
+            .header(RichHeader::schema())
             .exchange(|args, _| {
-                let header = rich(args.get("seed")?)?;
-                Ok(Stream::new(Scale { factor: args.get("factor")? }).with_header(header))
+                let header = rich(args.get("seed")?);
+                Stream::new(Scale { factor: args.get("factor")? }).with_header_record(&header)
             }),
     ]
 }
 
-fn plain(total_expected: i64, description: String) -> Result<RecordBatch, RpcError> {
-    let description = StringArray::from_iter_values([description]);
-    batch(conformance_header(), vec![ints([total_expected]), Arc::new(description)])
+fn plain(total_expected: i64, description: String) -> ConformanceHeader {
+    ConformanceHeader { total_expected, description }
 }
 
 /// The header that every implementation computes from this seed.
-fn rich(seed: i64) -> Result<RecordBatch, RpcError> {
+fn rich(seed: i64) -> RichHeader {
     let after = |steps: i64| seed.wrapping_add(steps);
     let (float, is_even) = (seed as f64, seed % 2 == 0);
     let byte = |steps| after(steps).rem_euclid(256) as u8;
-    let status = STATUSES[seed.rem_euclid(3) as usize];
-    let columns: Vec<ArrayRef> = vec![
-        texts([format!("seed-{seed}")]),
-        Arc::new(BinaryArray::from_iter_values([[byte(0), byte(1), byte(2)]])),
-        ints([seed.wrapping_mul(7)]),
-        Arc::new(Float64Array::from(vec![float * 1.5])),
-        Arc::new(BooleanArray::from(vec![is_even])),
-        values::list(ints([seed, after(1), after(2)])),
-        values::list(texts([format!("item-{seed}"), format!("item-{}", after(1))])),
-        values::map(["a", "b"], ints([seed, after(1)])),
-        values::dictionary([status]),
-        values::point(Some((float, float * 2.0))),
-        Arc::new(StringArray::from(vec![is_even.then(|| format!("opt-{seed}"))])),
-        Arc::new(Int64Array::from(vec![(!is_even).then(|| seed.wrapping_mul(3))])),
-        values::point((seed % 3 == 0).then_some((float, 0.0))),
-        values::list(values::point(Some((float, float + 1.0)))),
-        values::list(lists_of_two_and_one([seed, after(1), after(2)])),
-        Arc::new(Int32Array::from(vec![seed.rem_euclid(1000) as i32])),
-        Arc::new(Float32Array::from(vec![(float / 3.0) as f32])),
-        values::map(["key"], texts([format!("val-{seed}")])),
-    ];
-    batch(rich_header(), columns)
-}
-
-fn lists_of_two_and_one(numbers: [i64; 3]) -> ArrayRef {
-    let offsets = OffsetBuffer::from_lengths([2, 1]);
-    Arc::new(arrow_array::ListArray::new(types::list_item(Int64), offsets, ints(numbers), None))
+    RichHeader {
+        str_field: format!("seed-{seed}"),
+        bytes_field: vec![byte(0), byte(1), byte(2)],
+        int_field: seed.wrapping_mul(7),
+        float_field: float * 1.5,
+        bool_field: is_even,
+        list_of_int: vec![seed, after(1), after(2)],
+        list_of_str: vec![format!("item-{seed}"), format!("item-{}", after(1))],
+        dict_field: BTreeMap::from([("a".into(), seed), ("b".into(), after(1))]),
+        enum_field: match seed.rem_euclid(3) {
+            0 => Status::Pending,
+            1 => Status::Active,
+            _ => Status::Closed,
+        },
+        nested_point: Point { x: float, y: float * 2.0 },
+        optional_str: is_even.then(|| format!("opt-{seed}")),
+        optional_int: (!is_even).then(|| seed.wrapping_mul(3)),
+        optional_nested: (seed % 3 == 0).then_some(Point { x: float, y: 0.0 }),
+        list_of_nested: vec![Point { x: float, y: float + 1.0 }],
+        nested_list: vec![vec![seed, after(1)], vec![after(2)]],
+        annotated_int32: seed.rem_euclid(1000) as i32,
+        annotated_float32: (float / 3.0) as f32,
+        dict_str_str: BTreeMap::from([("key".into(), format!("val-{seed}"))]),
+    }
 }
 
 fn ints<const N: usize>(values: [i64; N]) -> ArrayRef {

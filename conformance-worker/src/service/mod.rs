@@ -6,10 +6,10 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `scalars`, `wide_types`, `containers` | echoes of plain values |
-//! | `records`, `record_types` | echoes of records; their schemas |
+//! | `records`, `record_types` | echoes of records; the records |
 //! | `parameters`, `large`, `errors`, `logs` | other unary methods |
 //! | `producers`, `exchanges`, `headers`, `cancel`, `sticky` | streams, and the unary methods about them |
-//! | `echo`, `types`, `values`, `text` | what the others are made of |
+//! | `echo`, `types`, `text` | what the others are made of |
 
 mod cancel;
 mod containers;
@@ -27,7 +27,6 @@ mod scalars;
 mod sticky;
 mod text;
 mod types;
-mod values;
 mod wide_types;
 
 use vgi_rpc_protocol::service::Protocol;

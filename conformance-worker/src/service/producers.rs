@@ -1,7 +1,7 @@
 //! Producer streams without a header.
 
 use super::types::{Int64, Utf8, optional, schema};
-use arrow_array::{ArrayRef, Int64Array, StringArray};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -151,7 +151,7 @@ impl Producer for Annotated {
         metadata.push("conformance.batch_total", self.count.to_string());
         metadata.push("conformance.emit_label", LABEL);
         turn.emit_with(
-            super::values::batch(turn.output_schema().clone(), vec![Arc::new(values)])?,
+            RecordBatch::try_new(turn.output_schema().clone(), vec![Arc::new(values)])?,
             metadata,
         )?;
         self.current += 1;

@@ -1,133 +1,156 @@
-//! Schemas of the records that travel in binary columns and as stream headers.
+//! The records that travel in binary columns and as stream headers, and the enumeration in them.
 
-use super::types::*;
-use arrow_schema::{DataType, SchemaRef};
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+use vgi_rpc_protocol::values::Decimal;
+use vgi_rpc_protocol::{Enum, Record};
+
+/// How far something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Enum)]
+#[arrow(rename_all = "UPPERCASE")]
+pub enum Status {
+    #[arrow(value = "pending")]
+    Pending,
+    #[arrow(value = "active")]
+    Active,
+    #[arrow(value = "closed")]
+    Closed,
+}
 
 /// A point in the plane.
-pub fn point_record() -> SchemaRef {
-    schema(vec![required("x", Float64), required("y", Float64)])
+#[derive(Clone, Debug, Record)]
+pub struct Point {
+    pub x: f64,
+    pub y: f64,
 }
 
 /// Two points with a name.
-pub fn bounding_box() -> SchemaRef {
-    schema(vec![required("top_left", point()), required("bottom_right", point()), required("label", Utf8)])
+#[derive(Debug, Record)]
+pub struct BoundingBox {
+    top_left: Point,
+    bottom_right: Point,
+    label: String,
 }
 
 /// Every shape of value that a record may have.
-pub fn all_types() -> SchemaRef {
-    schema(vec![
-        required("str_field", Utf8),
-        required("bytes_field", Binary),
-        required("int_field", Int64),
-        required("float_field", Float64),
-        required("bool_field", Boolean),
-        required("list_of_int", list(Int64)),
-        required("list_of_str", list(Utf8)),
-        required("dict_field", map(Int64)),
-        required("enum_field", status()),
-        required("nested_point", point()),
-        optional("optional_str", Utf8),
-        optional("optional_int", Int64),
-        optional("optional_nested", point()),
-        required("list_of_nested", list(point())),
-        required("annotated_int32", Int32),
-        required("annotated_float32", Float32),
-        required("nested_list", list(list(Int64))),
-        required("dict_str_str", map(Utf8)),
-    ])
+#[derive(Debug, Record)]
+pub struct AllTypes {
+    str_field: String,
+    bytes_field: Vec<u8>,
+    int_field: i64,
+    float_field: f64,
+    bool_field: bool,
+    list_of_int: Vec<i64>,
+    list_of_str: Vec<String>,
+    dict_field: BTreeMap<String, i64>,
+    enum_field: Status,
+    nested_point: Point,
+    optional_str: Option<String>,
+    optional_int: Option<i64>,
+    optional_nested: Option<Point>,
+    list_of_nested: Vec<Point>,
+    annotated_int32: i32,
+    annotated_float32: f32,
+    nested_list: Vec<Vec<i64>>,
+    dict_str_str: BTreeMap<String, String>,
 }
 
 /// Every width of value that a record may have.
-pub fn wide_types() -> SchemaRef {
-    schema(vec![
-        required("int8_field", Int8),
-        required("int16_field", Int16),
-        required("int32_field", Int32),
-        required("uint8_field", UInt8),
-        required("uint16_field", UInt16),
-        required("uint32_field", UInt32),
-        required("uint64_field", UInt64),
-        required("float32_field", Float32),
-        required("date_field", Date32),
-        required("timestamp_field", TIMESTAMP),
-        required("timestamp_utc_field", timestamp_utc()),
-        required("time_field", TIME),
-        required("duration_field", DURATION),
-        required("decimal_field", DECIMAL),
-        required("large_string_field", LargeUtf8),
-        required("large_binary_field", LargeBinary),
-        required("fixed_binary_field", DataType::FixedSizeBinary(8)),
-    ])
+#[derive(Debug, Record)]
+pub struct WideTypes {
+    int8_field: i8,
+    int16_field: i16,
+    int32_field: i32,
+    uint8_field: u8,
+    uint16_field: u16,
+    uint32_field: u32,
+    uint64_field: u64,
+    float32_field: f32,
+    date_field: NaiveDate,
+    timestamp_field: NaiveDateTime,
+    timestamp_utc_field: DateTime<Utc>,
+    time_field: NaiveTime,
+    duration_field: TimeDelta,
+    decimal_field: Decimal<20, 4>,
+    #[arrow(type = DataType::LargeUtf8)]
+    large_string_field: String,
+    #[arrow(type = DataType::LargeBinary)]
+    large_binary_field: Vec<u8>,
+    fixed_binary_field: [u8; 8],
 }
 
 /// Wide types inside containers.
-pub fn container_wide_types() -> SchemaRef {
-    schema(vec![
-        required("list_decimal", list(DECIMAL)),
-        required("list_date", list(Date32)),
-        required("list_timestamp", list(TIMESTAMP)),
-        optional("optional_date", Date32),
-        optional("optional_decimal", DECIMAL),
-        optional("optional_timestamp", TIMESTAMP),
-        required("dict_str_decimal", map(DECIMAL)),
-        required("frozenset_int", list(Int64)),
-        required("list_optional_int", list(Int64)),
-    ])
+#[derive(Debug, Record)]
+pub struct ContainerWideTypes {
+    list_decimal: Vec<Decimal<20, 4>>,
+    list_date: Vec<NaiveDate>,
+    list_timestamp: Vec<NaiveDateTime>,
+    optional_date: Option<NaiveDate>,
+    optional_decimal: Option<Decimal<20, 4>>,
+    optional_timestamp: Option<NaiveDateTime>,
+    dict_str_decimal: BTreeMap<String, Decimal<20, 4>>,
+    frozenset_int: BTreeSet<i64>,
+    list_optional_int: Vec<Option<i64>>,
 }
 
 /// Containers inside containers, and dictionary-encoded text.
-pub fn deep_nested() -> SchemaRef {
-    schema(vec![
-        required("list_of_lists_decimal", list(list(DECIMAL))),
-        optional("optional_list_date", list(Date32)),
-        required("dict_encoded_string", dictionary()),
-        required("list_of_dict_encoded", list(dictionary())),
-    ])
+#[derive(Debug, Record)]
+pub struct DeepNested {
+    list_of_lists_decimal: Vec<Vec<Decimal<20, 4>>>,
+    optional_list_date: Option<Vec<NaiveDate>>,
+    #[arrow(type = DataType::Dictionary(DataType::Int16.into(), DataType::Utf8.into()))]
+    dict_encoded_string: String,
+    #[arrow(type = DataType::new_list(DataType::Dictionary(DataType::Int16.into(), DataType::Utf8.into()), true))]
+    list_of_dict_encoded: Vec<String>,
 }
 
 /// A batch and a schema, each as bytes of Arrow IPC.
-pub fn embedded_arrow() -> SchemaRef {
-    schema(vec![required("batch", Binary), required("schema", Binary)])
+#[derive(Debug, Record)]
+pub struct EmbeddedArrow {
+    batch: RecordBatch,
+    schema: Schema,
 }
 
 /// Enumerations and records inside containers.
-pub fn nested_containers() -> SchemaRef {
-    schema(vec![
-        required("statuses", list(status())),
-        required("points", list(point())),
-        required("status_by_name", map(status())),
-        required("frozen_statuses", list(status())),
-        optional("tagged_status", status()),
-        optional("tagged_point", point()),
-        optional("tagged_batch", Binary),
-    ])
+#[derive(Debug, Record)]
+pub struct NestedContainers {
+    pub statuses: Vec<Status>,
+    pub points: Vec<Point>,
+    pub status_by_name: BTreeMap<String, Status>,
+    pub frozen_statuses: BTreeSet<Status>,
+    pub tagged_status: Option<Status>,
+    pub tagged_point: Option<Point>,
+    pub tagged_batch: Option<RecordBatch>,
 }
 
 /// The plain header of a stream.
-pub fn conformance_header() -> SchemaRef {
-    schema(vec![required("total_expected", Int64), required("description", Utf8)])
+#[derive(Debug, Record)]
+pub struct ConformanceHeader {
+    pub total_expected: i64,
+    pub description: String,
 }
 
 /// The header of a stream that has a value of every shape.
-pub fn rich_header() -> SchemaRef {
-    schema(vec![
-        required("str_field", Utf8),
-        required("bytes_field", Binary),
-        required("int_field", Int64),
-        required("float_field", Float64),
-        required("bool_field", Boolean),
-        required("list_of_int", list(Int64)),
-        required("list_of_str", list(Utf8)),
-        required("dict_field", map(Int64)),
-        required("enum_field", status()),
-        required("nested_point", point()),
-        optional("optional_str", Utf8),
-        optional("optional_int", Int64),
-        optional("optional_nested", point()),
-        required("list_of_nested", list(point())),
-        required("nested_list", list(list(Int64))),
-        required("annotated_int32", Int32),
-        required("annotated_float32", Float32),
-        required("dict_str_str", map(Utf8)),
-    ])
+#[derive(Debug, Record)]
+pub struct RichHeader {
+    pub str_field: String,
+    pub bytes_field: Vec<u8>,
+    pub int_field: i64,
+    pub float_field: f64,
+    pub bool_field: bool,
+    pub list_of_int: Vec<i64>,
+    pub list_of_str: Vec<String>,
+    pub dict_field: BTreeMap<String, i64>,
+    pub enum_field: Status,
+    pub nested_point: Point,
+    pub optional_str: Option<String>,
+    pub optional_int: Option<i64>,
+    pub optional_nested: Option<Point>,
+    pub list_of_nested: Vec<Point>,
+    pub nested_list: Vec<Vec<i64>>,
+    pub annotated_int32: i32,
+    pub annotated_float32: f32,
+    pub dict_str_str: BTreeMap<String, String>,
 }

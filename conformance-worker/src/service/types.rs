@@ -48,26 +48,6 @@ pub fn dictionary() -> DataType {
     DataType::Dictionary(Box::new(Int16), Box::new(Utf8))
 }
 
-/// One of [`STATUSES`](super::values::STATUSES), by its name.
-pub fn status() -> DataType {
-    dictionary()
-}
-
-/// The coordinates of a point.
-pub fn coordinates() -> Fields {
-    Fields::from(vec![Field::new("x", Float64, false), Field::new("y", Float64, false)])
-}
-
-/// A point inside another value.
-pub fn point() -> DataType {
-    DataType::Struct(coordinates())
-}
-
-/// A field that is never null.
-pub fn required(name: &str, data_type: DataType) -> Field {
-    Field::new(name, data_type, false)
-}
-
 /// A field that may be null.
 pub fn optional(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, true)

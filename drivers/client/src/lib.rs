@@ -14,6 +14,7 @@
 // | `stream` | streams: opening, turns, ending |
 // | `method` | what is called |
 // | `shape`, `kinds` | what kind a method is, and calls of another kind |
+// | `typed` | calls with Rust values |
 // | `reflection` | asking a server what it hosts |
 // | `uploads` | URLs to upload to |
 // | `retry_policy`, `retries` | making calls again that failed |
@@ -40,6 +41,7 @@ mod shape;
 mod stream;
 mod timeouts;
 mod transport;
+mod typed;
 mod uploads;
 
 pub use channel::Channel;

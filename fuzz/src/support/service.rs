@@ -133,7 +133,7 @@ fn unary_methods() -> Vec<MethodSpec> {
             .returns_optional(DataType::Utf8)
             .unary(|args, _| Ok(args.get::<Option<&str>>("value")?.map(str::to_owned))),
         Method::new("record").param("value", DataType::Binary).returns(DataType::Int64).unary(|args, _| {
-            let record = args.record("value")?;
+            let record = args.get::<RecordBatch>("value")?;
             Ok(record.num_rows() as i64)
         }),
         Method::new("log").param("value", DataType::Utf8).returns(DataType::Utf8).unary(|args, context| {

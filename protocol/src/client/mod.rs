@@ -1,7 +1,7 @@
 //! The client's side of a connection: calls in, frames out; bytes in, logs and results out.
 //!
-//! Lives here: the mirror image of [`crate::server`], one call at a time on one connection. Not here: waiting,
-//! retrying, reconnecting, or turning batches into values.
+//! Lives here: the mirror image of [`crate::server`], one call at a time on one connection. With it, what typed
+//! clients stand on: [`Caller`] and the streams that it opens. Not here: waiting, retrying, or reconnecting.
 //!
 //! ```text
 //!              call, send, tick, close, cancel
@@ -29,12 +29,18 @@
 // | `columns` | the columns of a stream's inputs |
 // | `resume_token` | what a stream is known again by |
 
+mod caller;
 mod columns;
 mod connection;
 mod event;
+pub(crate) mod params;
 mod resume_token;
 mod state;
+mod typed_stream;
 
+pub use caller::{Caller, CallerStream, RemoteMethod, RemoteProtocol};
 pub use connection::Connection;
 pub use event::{Call, CallKind, Event};
+pub use params::{Params, result};
 pub use resume_token::{ResumeToken, ResumeTokenError};
+pub use typed_stream::{StreamItem, TypedStream};

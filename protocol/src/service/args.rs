@@ -1,17 +1,9 @@
 //! The parameters of a call, and the values that handlers take from them. WIRE_PROTOCOL 4.
 
-use super::cast::is_null_at;
 use super::context::{Bounds, CallContext};
-use crate::ipc::{MessageError, ReadError, decode_batch_with};
+use crate::values::{FromArrow, ReadBounds, Record, ValueError, ValueRef, records};
 use crate::wire::error::RpcError;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
-};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::DataType;
-use bytes::Bytes;
+use arrow_array::{ArrayRef, RecordBatch};
 use std::sync::Arc;
 
 /// One row of parameters, checked against the method's schema.
@@ -48,156 +40,80 @@ impl Args {
             .ok_or_else(|| RpcError::type_error(format!("expected a parameter {name:?}, got none")))
     }
 
-    /// A parameter's value: a number, a `bool`, a `&str`, a `&[u8]`, or an `Option` of one of these. An enum, which is a
-    /// dictionary of texts, is read as a `&str`.
+    /// A parameter's value, of any type in the table of [`values`](crate::values): a number, a `&str`, a list, a record. Text
+    /// and bytes may be borrowed, and so may slices of numbers.
+    ///
+    /// ```
+    /// use chrono::{DateTime, Utc};
+    /// use vgi_rpc_protocol::Record;
+    /// use vgi_rpc_protocol::client::Params;
+    /// use vgi_rpc_protocol::service::Args;
+    /// use vgi_rpc_protocol::values::Record as _;
+    ///
+    /// #[derive(Debug, PartialEq, Record)]
+    /// struct Point {
+    ///     x: f64,
+    /// }
+    ///
+    /// let (since, weights) = (DateTime::<Utc>::UNIX_EPOCH, vec![0.5, 1.0]);
+    /// let row = (("name", "a"), ("since", since), ("weights", weights), ("origin", Point { x: 1.0 }), ("limit", None::<u32>));
+    /// let args = Args::new(row.to_row()?.into_owned());
+    ///
+    /// let name: String = args.get("name")?;
+    /// let weights: Vec<f64> = args.get("weights")?;
+    /// let borrowed: &[f64] = args.get("weights")?;
+    /// let since: DateTime<Utc> = args.get("since")?;
+    /// let origin: Point = args.get("origin")?;
+    /// let limit: Option<u32> = args.get("limit")?;
+    /// assert_eq!((name.as_str(), origin, limit), ("a", Point { x: 1.0 }, None));
+    /// assert_eq!((since, &*weights), (DateTime::UNIX_EPOCH, borrowed));
+    /// # Ok::<(), vgi_rpc_protocol::wire::error::RpcError>(())
+    /// ```
     ///
     /// # Errors
-    /// When there is no such parameter, its type is another, or it is null and `T` is no `Option`.
-    pub fn get<'a, T: FromArgument<'a>>(&'a self, name: &str) -> Result<T, RpcError> {
-        let column = self.column(name)?;
-        T::from_argument(column).ok_or_else(|| {
-            let null = if is_null(column) { "null" } else { "a value" };
-            RpcError::type_error(format!(
-                "expected parameter {name:?} to be a {}, got {null} of type {}",
-                T::NAME,
-                column.data_type()
-            ))
-        })
+    /// When there is no such parameter, its type is another, or it is null and `T` is no `Option`. A record that travels as
+    /// bytes has to be within the limits and the memory budget of the call.
+    pub fn get<'a, T: FromArrow<'a>>(&'a self, name: &str) -> Result<T, RpcError> {
+        self.read(self.column(name)?).map_err(|error| unreadable(name, error))
     }
 
-    /// A record parameter: the one-row batch that travels in a `binary` column as an IPC stream of its own.
+    /// The value of the parameter at this position, which is declared to have this name.
+    #[doc(hidden)]
+    pub fn get_at<'a, T: FromArrow<'a>>(&'a self, position: usize, name: &str) -> Result<T, RpcError> {
+        match self.row.columns().get(position) {
+            Some(column) => self.read(column).map_err(|error| unreadable(name, error)),
+            None => self.get(name),
+        }
+    }
+
+    /// All parameters as one record, whose fields have their names.
     ///
     /// # Errors
-    /// When there is no such parameter, it is not binary, or its bytes are no such stream within the call's limits and
-    /// memory budget.
-    pub fn record(&self, name: &str) -> Result<RecordBatch, RpcError> {
-        let Bounds { limits, account, .. } = &*self.bounds.clone().unwrap_or_default();
-        let value: &[u8] = self.get(name)?;
-        let bytes = match shared(self.column(name)?) {
-            Some(bytes) => bytes,
-            None => account.reserve(value.len())?.hold(value.to_vec()),
-        };
-        match decode_batch_with(bytes, limits, account) {
-            Ok((record, _)) => Ok(record),
-            Err(ReadError::Message(MessageError::OverBudget(error))) => Err(error.into()),
-            Err(error) => {
-                Err(RpcError::type_error(format!("expected parameter {name:?} to be a record: {error}")))
-            }
+    /// As for [`get`](Self::get).
+    pub fn to_record<R: Record>(&self) -> Result<R, RpcError> {
+        Ok(records::read_only_row(&self.row, self.bounds())?)
+    }
+
+    fn read<'a, T: FromArrow<'a>>(&'a self, column: &'a ArrayRef) -> Result<T, ValueError> {
+        ValueRef::within(column, 0, self.bounds()).and_then(T::read)
+    }
+
+    fn bounds(&self) -> ReadBounds<'_> {
+        match &self.bounds {
+            Some(bounds) => ReadBounds { limits: &bounds.limits, account: &bounds.account },
+            None => ReadBounds::unbudgeted(),
         }
     }
 }
 
-/// The first value of a binary column, sharing the column's memory; `None` for other types.
-fn shared(column: &ArrayRef) -> Option<Bytes> {
-    let (values, start, len) = match column.data_type() {
-        DataType::Binary => {
-            let column = column.as_binary::<i32>();
-            (column.values(), *column.value_offsets().first()? as usize, column.value(0).len())
-        }
-        DataType::LargeBinary => {
-            let column = column.as_binary::<i64>();
-            (column.values(), usize::try_from(*column.value_offsets().first()?).ok()?, column.value(0).len())
-        }
-        _ => return None,
-    };
-    Some(values.slice_with_length(start, len).into())
-}
-
-/// A value that can be read from a column of one row.
-pub trait FromArgument<'a>: Sized {
-    /// What a person calls the type.
-    const NAME: &'static str;
-    /// The first row's value; `None` when it is null or the column has another type.
-    fn from_argument(column: &'a ArrayRef) -> Option<Self>;
-}
-
-impl<'a, T: FromArgument<'a>> FromArgument<'a> for Option<T> {
-    const NAME: &'static str = T::NAME;
-    fn from_argument(column: &'a ArrayRef) -> Option<Self> {
-        if is_null(column) { Some(None) } else { T::from_argument(column).map(Some) }
-    }
-}
-
-impl<'a> FromArgument<'a> for bool {
-    const NAME: &'static str = "bool";
-    fn from_argument(column: &'a ArrayRef) -> Option<Self> {
-        let values = column.as_boolean_opt()?;
-        (!is_null(column)).then(|| values.value(0))
-    }
-}
-
-impl<'a> FromArgument<'a> for &'a str {
-    const NAME: &'static str = "string";
-    fn from_argument(column: &'a ArrayRef) -> Option<Self> {
-        if is_null(column) {
-            return None;
-        }
-        match column.data_type() {
-            DataType::Utf8 => Some(column.as_string::<i32>().value(0)),
-            DataType::LargeUtf8 => Some(column.as_string::<i64>().value(0)),
-            DataType::Utf8View => Some(column.as_string_view().value(0)),
-            DataType::Dictionary(_, _) => {
-                let dictionary = column.as_any_dictionary_opt()?;
-                let key = *dictionary.normalized_keys().first()?;
-                let values = dictionary.values().as_string_opt::<i32>()?;
-                (key < values.len()).then(|| values.value(key))
-            }
-            _ => None,
-        }
-    }
-}
-
-impl<'a> FromArgument<'a> for &'a [u8] {
-    const NAME: &'static str = "binary";
-    fn from_argument(column: &'a ArrayRef) -> Option<Self> {
-        if is_null(column) {
-            return None;
-        }
-        match column.data_type() {
-            DataType::Binary => Some(column.as_binary::<i32>().value(0)),
-            DataType::LargeBinary => Some(column.as_binary::<i64>().value(0)),
-            DataType::BinaryView => Some(column.as_binary_view().value(0)),
-            DataType::FixedSizeBinary(_) => Some(column.as_fixed_size_binary().value(0)),
-            _ => None,
-        }
-    }
-}
-
-macro_rules! numbers {
-    ($($native:ty, $arrow:ty, $name:literal;)*) => {$(
-        impl<'a> FromArgument<'a> for $native {
-            const NAME: &'static str = $name;
-            fn from_argument(column: &'a ArrayRef) -> Option<Self> {
-                let values = column.as_primitive_opt::<$arrow>()?;
-                (!is_null(column)).then(|| values.value(0))
-            }
-        }
-    )*};
-}
-
-numbers! {
-    i8, Int8Type, "int8";
-    i16, Int16Type, "int16";
-    i32, Int32Type, "int32";
-    i64, Int64Type, "int64";
-    u8, UInt8Type, "uint8";
-    u16, UInt16Type, "uint16";
-    u32, UInt32Type, "uint32";
-    u64, UInt64Type, "uint64";
-    f32, Float32Type, "float32";
-    f64, Float64Type, "float64";
-}
-
-/// Whether the first row is null; a key of a dictionary that refers to a null is.
-fn is_null(column: &ArrayRef) -> bool {
-    is_null_at(column, 0)
+fn unreadable(name: &str, error: ValueError) -> RpcError {
+    error.in_parameter(name).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use arrow_array::{DictionaryArray, Int8Array, Int32Array, Int64Array, NullArray, RunArray, StringArray};
-    use std::sync::Arc;
 
     fn args(column: ArrayRef) -> Args {
         Args::new(RecordBatch::try_from_iter_with_nullable([("value", column, true)]).unwrap())

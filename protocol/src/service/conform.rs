@@ -1,8 +1,9 @@
 //! Brings batches to the schema that a method declares: selects columns by name, then casts them. WIRE_PROTOCOL 9.
 
-use super::cast::{cast, cast_bytes, has_nulls, hold};
-use super::type_text::{Columns, REFUSAL};
+use super::cast::{cast, cast_bytes, hold};
 use crate::memory::{Account, OverBudget, Reservation};
+use crate::values::nulls::has_nulls;
+use crate::values::type_text::{Columns, REFUSAL};
 use crate::wire::error::RpcError;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Fields, Schema, SchemaRef};

@@ -9,6 +9,7 @@ use super::stream::Restore;
 use super::stream::{Exchange, Overrides, Producer, Saved, State, Stream, StreamState, exchange, producer};
 use crate::description::{Idempotency, MethodInfo, MethodKind, StreamKind};
 use crate::ipc::EncodedSchema;
+use crate::values::{ArrowType, IntoArrow, Record, records};
 use crate::wire::error::RpcError;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
@@ -53,6 +54,7 @@ impl Method {
             doc: String::new(),
             idempotency: Idempotency::Unknown,
             deprecated: None,
+            problem: None,
         }
     }
 
@@ -89,6 +91,8 @@ pub struct MethodBuilder {
     doc: String,
     idempotency: Idempotency,
     deprecated: Option<String>,
+    /// Why the method cannot be hosted.
+    problem: Option<String>,
 }
 
 /// A declared method that does not belong to a protocol yet.
@@ -168,6 +172,50 @@ impl MethodBuilder {
         self
     }
 
+    /// Adds a parameter of a Rust type, with the type and nullability that it has as a parameter.
+    pub fn typed_param<T: ArrowType>(self, name: &str) -> Self {
+        self.typed_param_as::<T>(Field::new(name, T::parameter_type(), T::NULLABLE))
+    }
+
+    /// Adds a parameter of a Rust type as an Arrow field.
+    #[doc(hidden)]
+    pub fn typed_param_as<T: ArrowType>(mut self, field: Field) -> Self {
+        self.problem = self.problem.or_else(|| records::problem::<T>(&field));
+        self.param_field(field)
+    }
+
+    /// Gives the parameter that was added last its default.
+    #[doc(hidden)]
+    pub fn typed_default<T: IntoArrow>(mut self, name: &str, default: T) -> Self {
+        let Some(field) = self.params.last() else { return self };
+        match default.into_column(field.data_type()) {
+            Ok(column) => self.defaults.push((name.into(), column)),
+            Err(error) => {
+                self.problem = self.problem.or_else(|| Some(format!("the default of {name:?}: {error}")));
+            }
+        }
+        self
+    }
+
+    /// Adds a parameter for each field of a record, which [`Args::to_record`] reads.
+    pub fn record_params<R: Record>(mut self) -> Self {
+        self.params.extend(R::schema().fields().iter().map(|field| field.as_ref().clone()));
+        self.problem = self.problem.or_else(R::field_problem);
+        self
+    }
+
+    /// Declares a return value of a Rust type, with the type and nullability that it has as a result.
+    pub fn typed_result<T: ArrowType>(self) -> Self {
+        self.typed_result_as::<T>(Field::new("result", T::parameter_type(), T::NULLABLE))
+    }
+
+    /// Declares a return value of a Rust type, which a client reads as that type, as an Arrow field.
+    #[doc(hidden)]
+    pub fn typed_result_as<T: ArrowType>(mut self, field: Field) -> Self {
+        self.problem = self.problem.or_else(|| records::problem::<T>(&field));
+        self.returns_field(field)
+    }
+
     /// Says what the method does, for people.
     pub fn doc(mut self, text: &str) -> Self {
         self.doc = text.into();
@@ -186,15 +234,18 @@ impl MethodBuilder {
         self
     }
 
-    /// Completes a method that is answered once.
+    /// Completes a method that is answered once. Whether what the handler returns fits the declared result is an error of
+    /// building the service.
     pub fn unary<A: IntoAnswer>(
         self,
         handler: impl Fn(&Args, &mut CallContext) -> Result<A, RpcError> + Send + Sync + 'static,
     ) -> MethodSpec {
+        let problem = A::problem(self.result.as_ref());
         let handler = move |args: &Args, context: &mut CallContext, schema: &SchemaRef| {
             handler(args, context)?.into_answer(schema)
         };
-        MethodSpec { builder: self, kind: MethodKind::Unary, handler: Handler::Unary(Box::new(handler)) }
+        let builder = Self { problem: self.problem.or(problem), ..self };
+        MethodSpec { builder, kind: MethodKind::Unary, handler: Handler::Unary(Box::new(handler)) }
     }
 
     /// Completes a method that opens a stream on which the server alone sends data.
@@ -204,6 +255,16 @@ impl MethodBuilder {
     ) -> MethodSpec {
         let restore = |saved: Saved<'_>, _: &mut CallContext| Ok(producer(saved.state::<S>()?));
         self.open_stream(StreamKind::Producer, open, producer, restore)
+    }
+
+    /// Completes a producer whose states live in memory only.
+    pub(crate) fn unresumable_producer<S: Producer>(
+        self,
+        open: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,
+    ) -> MethodSpec {
+        let restore =
+            |_: Saved<'_>, _: &mut CallContext| Err(RpcError::runtime_error("the stream was not saved"));
+        self.open_stream(StreamKind::Producer, open, |state| State::unresumable_producer(state).0, restore)
     }
 
     /// Completes a method that opens a stream on which each batch is answered with one.
@@ -324,6 +385,9 @@ impl MethodSpec {
     pub(crate) fn host(self, protocol: &Arc<str>, shared: Option<Shared>) -> Result<Method, ArrowError> {
         let Self { builder, kind, handler } = self;
         let encode = |schema: &SchemaRef| EncodedSchema::new(schema.clone());
+        if let Some(problem) = builder.problem {
+            return Err(ArrowError::SchemaError(problem));
+        }
         let mut names = std::collections::HashSet::new();
         if let Some(twice) = builder.params.iter().find(|field| !names.insert(field.name())) {
             return Err(ArrowError::SchemaError(format!("two parameters are named {:?}", twice.name())));

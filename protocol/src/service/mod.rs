@@ -12,7 +12,7 @@
 // | `method`, `protocol`, `host` | declaring methods, protocols and the service |
 // | `declaration` | a hosted method without its handler, as its calls see it |
 // | `service_error` | why they cannot be hosted as declared |
-// | `args`, `answer`, `stream`, `context`, `auth`, `session` | what handlers are given and give back |
+// | `args`, `answer`, `stream`, `rows`, `context`, `auth`, `session` | what handlers are given and give back |
 // | `resolve`, `refusals` | routing and its refusals, the version gate |
 // | `validate`, `same_type` | the parameter check |
 // | `call` | the machine of one call, which every carrier uses |
@@ -20,7 +20,6 @@
 // | `responder` | a byte stream's connection as a carrier of calls |
 // | `conform`, `cast` | bringing batches to a declared schema |
 // | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved; who admits it, and who is told |
-// | `type_text` | Arrow types in errors and records |
 
 pub(crate) mod answer;
 mod args;
@@ -40,19 +39,20 @@ mod record;
 pub(crate) mod refusals;
 pub(crate) mod resolve;
 mod responder;
+mod rows;
 mod same_type;
 mod service_error;
 pub(crate) mod session;
 mod stream;
-mod type_text;
+
 pub(crate) mod validate;
 pub(crate) mod work;
 
 pub use crate::description::{
     Idempotency, InvalidVersion, MethodInfo, MethodKind, ProtocolInfo, StreamKind, Version,
 };
-pub use answer::{IntoAnswer, IntoColumn};
-pub use args::{Args, FromArgument};
+pub use answer::IntoAnswer;
+pub use args::Args;
 pub use auth::AuthContext;
 pub use context::{CallContext, Credentials, LogSink, Peer, ResponseBudget, TransportKind};
 pub use hooks::{CallHook, CallScope, Stop};
@@ -61,6 +61,7 @@ pub use method::{Method, MethodBuilder, MethodSpec};
 pub use protocol::Protocol;
 pub use record::{CallRecord, CallStatistics, HttpRecord, SessionAction, Traffic};
 pub use responder::{Responder, WaitingFor};
+pub use rows::{OpensProducer, Rows};
 pub use service_error::ServiceError;
 pub use stream::{Exchange, Producer, Saved, State, Stream, Turn};
 pub use work::{Done, Work};

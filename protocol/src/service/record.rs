@@ -2,8 +2,8 @@
 
 use super::context::Peer;
 use super::logical_bytes;
-use super::type_text::TypeText;
 use crate::description::{MethodKind, ProtocolInfo};
+use crate::values::type_text::TypeText;
 use crate::wire::error::RpcError;
 use crate::wire::text::Limit;
 use arrow_array::RecordBatch;

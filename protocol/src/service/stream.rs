@@ -3,6 +3,7 @@
 use super::conform::conform;
 use super::context::CallContext;
 use crate::ipc::Metadata;
+use crate::values::Record;
 use crate::wire::error::RpcError;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
@@ -62,6 +63,14 @@ impl<S> Stream<S> {
     pub fn with_header(mut self, header: RecordBatch) -> Self {
         self.overrides.header = Some(header);
         self
+    }
+
+    /// Sends a record as the header. See [`with_header`](Self::with_header).
+    ///
+    /// # Errors
+    /// When a value does not fit its column.
+    pub fn with_header_record(self, header: &impl Record) -> Result<Self, RpcError> {
+        Ok(self.with_header(header.to_batch()?))
     }
 
     /// Keeps a value for the life of the stream, apart from its state: arguments and settings, which do not change.
@@ -155,6 +164,14 @@ impl Turn {
                 RpcError::value_error(format!("the columns do not fit the output schema: {error}"))
             })?;
         self.emit(batch)
+    }
+
+    /// Emits the turn's batch from records, a row for each.
+    ///
+    /// # Errors
+    /// When a value does not fit its column, and as for [`emit`](Self::emit).
+    pub fn emit_rows<R: Record>(&mut self, rows: &[R]) -> Result<(), RpcError> {
+        self.emit(R::rows_to_batch(rows)?)
     }
 
     /// Emits the turn's batch with metadata of its own. Columns beyond the output schema are dropped, and columns of

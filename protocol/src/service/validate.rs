@@ -1,11 +1,11 @@
 //! Whether a request's columns are the parameters that its method declares. WIRE_PROTOCOL 5 and 13.
 
 use super::args::Args;
-use super::cast::has_nulls;
 use super::conform::{conform, names_agree};
 use super::same_type::{same_field, same_schema};
-use super::type_text::{REFUSAL, TypeText};
 use crate::description::MethodInfo;
+use crate::values::nulls::has_nulls;
+use crate::values::type_text::{REFUSAL, TypeText};
 use crate::wire::error::RpcError;
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};

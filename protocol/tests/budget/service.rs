@@ -113,7 +113,7 @@ fn methods(runs: &Runs) -> Vec<MethodSpec> {
         }),
         Method::new("nothing").unary(|_, _| Ok(())),
         Method::new("record").param("value", DataType::Binary).returns(DataType::Int64).unary(|args, _| {
-            let record = args.record("value")?;
+            let record = args.get::<RecordBatch>("value")?;
             Ok(record.get_array_memory_size() as i64)
         }),
         echo("views", DataType::BinaryView),

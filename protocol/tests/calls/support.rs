@@ -116,7 +116,7 @@ fn methods() -> Vec<MethodSpec> {
         }),
         text("log_and_misfit").unary(|_, context| {
             context.log(LogMessage::info("0"));
-            Ok(1_i64)
+            Ok(arrow_array::new_null_array(&DataType::Int64, 1))
         }),
         Method::new("open").returns(DataType::Int64).unary(|_, context| {
             context.open_session(0_i64, None)?;

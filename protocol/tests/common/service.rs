@@ -114,8 +114,10 @@ fn unary_methods() -> Vec<MethodSpec> {
             context.log(LogMessage::trace("nothing follows"));
             Ok(())
         }),
-        Method::new("answer_of_wrong_type").returns(DataType::Utf8).unary(|_, _| Ok(1_i64)),
-        Method::new("null_answer").returns(DataType::Utf8).unary(|_, _| Ok(None::<String>)),
+        Method::new("answer_of_wrong_type").returns(DataType::Utf8).unary(|_, _| Ok(ints([1]))),
+        Method::new("null_answer")
+            .returns(DataType::Utf8)
+            .unary(|_, _| Ok(arrow_array::new_null_array(&DataType::Utf8, 1))),
         Method::new("two_answers").returns(DataType::Int64).unary(|_, _| Ok(ints([1, 2]))),
         Method::new("about").returns(DataType::Utf8).unary(|_, context| Ok(about(context))),
     ]

@@ -1,7 +1,7 @@
 //! Requests that are refused before a handler sees them, and what may follow them.
 
 use super::*;
-use arrow_array::{ArrayRef, DictionaryArray, Int8Array, StringArray};
+use arrow_array::{ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray};
 
 const MISMATCH: Option<&str> = Some("protocol_version_mismatch");
 
@@ -230,7 +230,7 @@ fn a_record_that_is_cut_short_is_named_as_that_and_not_as_the_end_of_the_connect
     let read = Method::new("read")
         .param("record", DataType::Binary)
         .returns(DataType::Int64)
-        .unary(|args, _| Ok(args.record("record")?.num_rows() as i64));
+        .unary(|args, _| Ok(args.get::<RecordBatch>("record")?.num_rows() as i64));
     let protocol = Protocol::new(MAIN).method(read);
     let service = Service::builder("record000000").protocol(protocol).build().unwrap();
     let peer = Peer::new(TransportKind::Pipe, "record000000");

@@ -62,7 +62,12 @@ fn sources_name_nothing_of_the_outside_world() {
             continue;
         }
         let source = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(impurities(&source), [], "{}", path.display());
+        let mut impurities = impurities(&source);
+        // A handler's I/O error becomes the error of its call there.
+        if path.ends_with("wire/error/conversions.rs") {
+            impurities.retain(|(_, name)| *name != "std::io::Error");
+        }
+        assert_eq!(impurities, [], "{}", path.display());
     }
 }
 

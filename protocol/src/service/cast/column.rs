@@ -2,11 +2,11 @@
 
 use super::by_arrow::by_arrow;
 use super::children::{Items, Spans, matched, rename, used_values};
-use super::nulls::has_nulls;
 use super::table::{Kind, is_supported};
 use super::texts::sized_texts;
 use super::{decimals, format, numbers, parse, times};
 use crate::service::same_type::same_type;
+use crate::values::nulls::has_nulls;
 use arrow_array::cast::AsArray;
 use arrow_array::{
     Array, ArrayRef, BooleanArray, FixedSizeListArray, GenericListArray, MapArray, NullArray,

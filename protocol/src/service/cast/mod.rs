@@ -15,7 +15,6 @@
 //! | `by_arrow` | what the `arrow-cast` crate casts as the reference does |
 //! | `bytes` | how much memory a cast takes |
 //! | `held` | the reservation of what a cast has made |
-//! | `nulls` | which rows are null |
 
 mod by_arrow;
 mod bytes;
@@ -26,7 +25,6 @@ mod format;
 mod held;
 #[cfg(test)]
 mod matrix;
-mod nulls;
 mod numbers;
 mod parse;
 mod table;
@@ -36,4 +34,3 @@ mod times;
 pub(crate) use bytes::cast_bytes;
 pub(crate) use column::cast;
 pub(crate) use held::hold;
-pub(crate) use nulls::{has_nulls, is_null_at};

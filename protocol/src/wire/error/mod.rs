@@ -8,8 +8,10 @@
 // | file | subject |
 // | --- | --- |
 // | `rpc_error` | the error: making one and reading one |
+// | `conversions` | errors of other crates as one |
 // | `metadata` | the metadata of the batch that carries it, there and back |
 
+mod conversions;
 mod metadata;
 mod rpc_error;
 

@@ -1,0 +1,185 @@
+//! `derive(Record)`: a struct as a row of columns.
+
+use crate::attributes::{Declared, DefaultValue};
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use std::collections::HashSet;
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Data, DeriveInput, Error, Fields, Ident, Result, Type};
+
+/// A field of the struct.
+struct Column {
+    member: Ident,
+    ty: Type,
+    name: String,
+    declared: Declared,
+}
+
+pub fn derive(input: DeriveInput) -> Result<TokenStream> {
+    let record = &input.ident;
+    if !input.generics.params.is_empty() {
+        let text = "a record owns its values: type and lifetime parameters are not supported";
+        return Err(Error::new_spanned(&input.generics, text));
+    }
+    let columns = columns(&input)?;
+    let (schema, problems, read, write) =
+        (schema(&columns), problems(&columns), read(&columns), write(&columns));
+    Ok(quote! {
+        #[automatically_derived]
+        impl ::vgi_rpc_protocol::values::Record for #record {
+            fn schema() -> ::vgi_rpc_protocol::__private::SchemaRef {
+                static SCHEMA: ::std::sync::OnceLock<::vgi_rpc_protocol::__private::SchemaRef> =
+                    ::std::sync::OnceLock::new();
+                ::core::clone::Clone::clone(SCHEMA.get_or_init(|| {
+                    ::vgi_rpc_protocol::__private::schema(::std::vec![#(#schema),*])
+                }))
+            }
+            fn field_problem() -> ::core::option::Option<::std::string::String> {
+                let schema = <Self as ::vgi_rpc_protocol::values::Record>::schema();
+                let mut fields = schema.fields().iter();
+                let problem = ::core::option::Option::None;
+                #(#problems)*
+                problem
+            }
+            fn read_fields(
+                fields: &mut ::vgi_rpc_protocol::values::FieldReader<'_>,
+            ) -> ::core::result::Result<Self, ::vgi_rpc_protocol::values::ValueError> {
+                let _ = &fields;
+                ::core::result::Result::Ok(Self { #(#read),* })
+            }
+            fn write_fields(
+                &self,
+                fields: &mut ::vgi_rpc_protocol::values::FieldWriter<'_>,
+            ) -> ::core::result::Result<(), ::vgi_rpc_protocol::values::ValueError> {
+                let _ = &fields;
+                #(#write)*
+                ::core::result::Result::Ok(())
+            }
+        }
+
+        #[automatically_derived]
+        impl ::vgi_rpc_protocol::values::ArrowType for #record {
+            fn data_type() -> ::vgi_rpc_protocol::__private::DataType {
+                ::vgi_rpc_protocol::__private::records::data_type::<Self>()
+            }
+            fn parameter_type() -> ::vgi_rpc_protocol::__private::DataType {
+                ::vgi_rpc_protocol::__private::DataType::Binary
+            }
+            fn reads(data_type: &::vgi_rpc_protocol::__private::DataType) -> bool {
+                ::vgi_rpc_protocol::__private::records::reads::<Self>(data_type)
+            }
+            fn writes(data_type: &::vgi_rpc_protocol::__private::DataType) -> bool {
+                ::vgi_rpc_protocol::__private::records::writes::<Self>(data_type)
+            }
+            fn problem() -> ::core::option::Option<::std::string::String> {
+                <Self as ::vgi_rpc_protocol::values::Record>::field_problem()
+            }
+        }
+
+        #[automatically_derived]
+        impl<'a> ::vgi_rpc_protocol::values::FromArrow<'a> for #record {
+            fn read(
+                value: ::vgi_rpc_protocol::values::ValueRef<'a>,
+            ) -> ::core::result::Result<Self, ::vgi_rpc_protocol::values::ValueError> {
+                ::vgi_rpc_protocol::__private::records::read(value)
+            }
+        }
+
+        #[automatically_derived]
+        impl ::vgi_rpc_protocol::values::IntoArrow for #record {
+            fn write(
+                &self,
+                column: &mut ::vgi_rpc_protocol::values::ColumnBuilder,
+            ) -> ::core::result::Result<(), ::vgi_rpc_protocol::values::ValueError> {
+                ::vgi_rpc_protocol::__private::records::write(self, column)
+            }
+            fn to_column(
+                &self,
+                data_type: &::vgi_rpc_protocol::__private::DataType,
+            ) -> ::core::result::Result<
+                ::vgi_rpc_protocol::__private::ArrayRef,
+                ::vgi_rpc_protocol::values::ValueError,
+            > {
+                ::vgi_rpc_protocol::__private::records::to_column(self, data_type)
+            }
+        }
+    })
+}
+
+fn columns(input: &DeriveInput) -> Result<Vec<Column>> {
+    let Data::Struct(data) = &input.data else {
+        return Err(Error::new_spanned(&input.ident, "a record is a struct; derive `Enum` for an enum"));
+    };
+    let Fields::Named(fields) = &data.fields else {
+        return Err(Error::new_spanned(&input.ident, "a record has named fields, which are its columns"));
+    };
+    let mut names = HashSet::new();
+    let mut columns = Vec::new();
+    for field in &fields.named {
+        let Some(member) = field.ident.clone() else { continue };
+        let declared = Declared::parse(&field.attrs)?;
+        let name = declared.rename.as_ref().map_or_else(|| member.unraw().to_string(), |name| name.value());
+        if let Some(skip) = &declared.skip
+            && (declared.rename.is_some() || declared.data_type.is_some() || declared.nullable.is_some())
+        {
+            return Err(Error::new(skip.span(), "a field that is skipped has no column to describe"));
+        }
+        if declared.skip.is_none() && !names.insert(name.clone()) {
+            return Err(Error::new_spanned(field, format!("two columns are named {name:?}")));
+        }
+        columns.push(Column { member, ty: field.ty.clone(), name, declared });
+    }
+    Ok(columns)
+}
+
+fn on_wire(columns: &[Column]) -> impl Iterator<Item = &Column> {
+    columns.iter().filter(|column| column.declared.skip.is_none())
+}
+
+/// The fields of the schema.
+fn schema(columns: &[Column]) -> Vec<TokenStream> {
+    let field = |Column { ty, name, declared, .. }: &Column| {
+        let (data_type, nullable) = (declared.data_type_tokens(), declared.nullable_tokens());
+        quote_spanned!(ty.span()=> ::vgi_rpc_protocol::__private::records::field::<#ty>(#name, #data_type, #nullable))
+    };
+    on_wire(columns).map(field).collect()
+}
+
+/// Whether each field's type fits its column.
+fn problems(columns: &[Column]) -> Vec<TokenStream> {
+    let problem = |Column { ty, .. }: &Column| {
+        quote_spanned! {ty.span()=>
+            let problem = ::core::option::Option::or_else(problem, || {
+                ::vgi_rpc_protocol::__private::records::problem::<#ty>(fields.next()?)
+            });
+        }
+    };
+    on_wire(columns).map(problem).collect()
+}
+
+fn read(columns: &[Column]) -> Vec<TokenStream> {
+    let read = |Column { member, ty, name, declared }: &Column| {
+        let default = match &declared.default {
+            Some(DefaultValue::Value(value)) => Some(quote!(|| #value)),
+            Some(DefaultValue::OfType) => Some(quote!(<#ty as ::core::default::Default>::default)),
+            None => None,
+        };
+        match (&declared.skip, default) {
+            (Some(_), Some(default)) => quote_spanned!(ty.span()=> #member: (#default)()),
+            (Some(_), None) => {
+                quote_spanned!(ty.span()=> #member: <#ty as ::core::default::Default>::default())
+            }
+            (None, Some(default)) => {
+                quote_spanned!(ty.span()=> #member: fields.read_or::<#ty>(#name, #default)?)
+            }
+            (None, None) => quote_spanned!(ty.span()=> #member: fields.read::<#ty>(#name)?),
+        }
+    };
+    columns.iter().map(read).collect()
+}
+
+fn write(columns: &[Column]) -> Vec<TokenStream> {
+    let write = |Column { member, ty, name, .. }: &Column| quote_spanned!(ty.span()=> fields.write::<#ty>(#name, &self.#member)?;);
+    on_wire(columns).map(write).collect()
+}

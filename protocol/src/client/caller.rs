@@ -1,0 +1,98 @@
+//! What typed clients stand on: anything that makes calls.
+
+use crate::values::ValueError;
+use arrow_array::RecordBatch;
+
+/// A protocol on the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteProtocol {
+    /// Its wire name.
+    pub name: &'static str,
+    /// The version that the client was written for.
+    pub version: Option<&'static str>,
+}
+
+/// A method of a protocol on the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteMethod {
+    /// The protocol.
+    pub protocol: RemoteProtocol,
+    /// The method's name.
+    pub name: &'static str,
+    /// Whether its stream begins with a header.
+    pub has_header: bool,
+    /// Whether repeating a call has the effect of one call.
+    pub is_idempotent: bool,
+}
+
+/// Makes calls, one at a time. The clients of the drivers are some; they wait for their answers.
+pub trait Caller {
+    /// Why a call gave no result, or an answer could not be read.
+    type Error: From<ValueError>;
+
+    /// A stream that was opened.
+    type Stream<'s>: CallerStream<Error = Self::Error>
+    where
+        Self: 's;
+
+    /// Makes a unary call with one row of parameters.
+    ///
+    /// # Errors
+    /// When the call fails.
+    fn unary(&mut self, method: &RemoteMethod, params: &RecordBatch) -> Result<RecordBatch, Self::Error>;
+
+    /// Opens a stream, and reads its header if the method has one.
+    ///
+    /// # Errors
+    /// When the call fails.
+    fn open(&mut self, method: &RemoteMethod, params: &RecordBatch) -> Result<Self::Stream<'_>, Self::Error>;
+}
+
+impl<C: Caller> Caller for &mut C {
+    type Error = C::Error;
+    type Stream<'s>
+        = C::Stream<'s>
+    where
+        Self: 's;
+
+    fn unary(&mut self, method: &RemoteMethod, params: &RecordBatch) -> Result<RecordBatch, Self::Error> {
+        (**self).unary(method, params)
+    }
+
+    fn open(&mut self, method: &RemoteMethod, params: &RecordBatch) -> Result<Self::Stream<'_>, Self::Error> {
+        (**self).open(method, params)
+    }
+}
+
+/// A stream that a [`Caller`] opened. Dropping it closes it.
+pub trait CallerStream {
+    /// Why a turn gave no batch.
+    type Error: From<ValueError>;
+
+    /// The header of one row, when the method has one.
+    fn header(&self) -> Option<&RecordBatch>;
+
+    /// Asks a producer for its next batch; `None` when it is done.
+    ///
+    /// # Errors
+    /// When the turn fails.
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, Self::Error>;
+
+    /// Sends one batch to an exchange and reads its answer.
+    ///
+    /// # Errors
+    /// When the turn fails.
+    fn exchange_batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Self::Error>;
+
+    /// Ends the stream in good order.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    fn end(self) -> Result<(), Self::Error>;
+
+    /// Gives the stream up: the server stops without another turn.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    fn give_up(self) -> Result<(), Self::Error>;
+}

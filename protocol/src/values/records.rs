@@ -1,0 +1,264 @@
+//! Records: Rust structs whose fields are columns, named and in order.
+//!
+//! A record is a row of a batch, a `Struct` inside of other types, and as a parameter or a result an IPC stream of one row
+//! in a `Binary` column, as Python's dataclasses are.
+
+use super::arrow_type::{ArrowType, can_read};
+use super::arrow_values::read_batch;
+use super::bytes::is_binary;
+use super::column::ColumnBuilder;
+use super::error::{ValueError, type_name};
+use super::traits::{FromArrow, IntoArrow};
+use super::value_ref::{ReadBounds, ValueRef};
+use crate::ipc::{self, Metadata};
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{DataType, Field, Fields, SchemaRef};
+
+/// A struct whose fields are columns. `#[derive(Record)]` implements it.
+#[diagnostic::on_unimplemented(message = "`{Self}` is not a record", note = "derive `Record` for it")]
+pub trait Record: Sized {
+    /// A field for each column, in order. It is made once.
+    fn schema() -> SchemaRef;
+
+    /// Why the record cannot be used: a field's declared type does not fit its Rust type.
+    fn field_problem() -> Option<String>;
+
+    /// Reads each field by its name.
+    ///
+    /// # Errors
+    /// When a field is missing or cannot be read.
+    fn read_fields(fields: &mut FieldReader<'_>) -> Result<Self, ValueError>;
+
+    /// Writes each field, in the order of the schema.
+    ///
+    /// # Errors
+    /// When a field cannot be written.
+    fn write_fields(&self, fields: &mut FieldWriter<'_>) -> Result<(), ValueError>;
+
+    /// The record as a batch of one row.
+    ///
+    /// # Errors
+    /// When a value does not fit its column.
+    fn to_batch(&self) -> Result<RecordBatch, ValueError> {
+        Self::rows_to_batch(std::slice::from_ref(self))
+    }
+
+    /// Records as the rows of a batch.
+    ///
+    /// # Errors
+    /// When a value does not fit its column.
+    fn rows_to_batch(rows: &[Self]) -> Result<RecordBatch, ValueError> {
+        let schema = Self::schema();
+        let builders = schema.fields().iter().map(|field| ColumnBuilder::new(field.data_type(), rows.len()));
+        let mut columns = builders.collect::<Result<Vec<_>, _>>()?;
+        for (index, row) in rows.iter().enumerate() {
+            row.write_fields(&mut FieldWriter { columns: columns.iter_mut() })
+                .map_err(|error| if rows.len() > 1 { error.in_row(index) } else { error })?;
+        }
+        let columns = columns.into_iter().map(ColumnBuilder::finish).collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+    }
+
+    /// The record in the only row of a batch. Further columns are ignored.
+    ///
+    /// # Errors
+    /// When there is no row or more than one, or a field is missing or cannot be read.
+    fn from_batch(batch: &RecordBatch) -> Result<Self, ValueError> {
+        read_only_row(batch, ReadBounds::unbudgeted())
+    }
+
+    /// The records in the rows of a batch. Further columns are ignored.
+    ///
+    /// # Errors
+    /// When a field is missing or cannot be read.
+    fn rows_from_batch(batch: &RecordBatch) -> Result<Vec<Self>, ValueError> {
+        let mut rows = Vec::with_capacity(batch.num_rows());
+        for row in 0..batch.num_rows() {
+            let record = Self::read_fields(&mut FieldReader::of_batch(batch, row, ReadBounds::unbudgeted()));
+            rows.push(record.map_err(|error| error.in_row(row))?);
+        }
+        Ok(rows)
+    }
+}
+
+/// The record in the only row of a batch.
+pub(crate) fn read_only_row<R: Record>(batch: &RecordBatch, bounds: ReadBounds<'_>) -> Result<R, ValueError> {
+    match batch.num_rows() {
+        1 => R::read_fields(&mut FieldReader::of_batch(batch, 0, bounds)),
+        rows => {
+            let error = ValueError::new("a batch of one row", format!("one of {rows} rows"));
+            Err(error.of_error_type("ValueError"))
+        }
+    }
+}
+
+/// Where a record's fields are read from: a row of a batch, or a struct.
+#[derive(Debug)]
+pub struct FieldReader<'a> {
+    fields: &'a Fields,
+    columns: &'a [ArrayRef],
+    row: usize,
+    bounds: ReadBounds<'a>,
+    /// The column that the next field is in, if the columns are in the order of the record.
+    next: usize,
+}
+
+impl<'a> FieldReader<'a> {
+    fn of_batch(batch: &'a RecordBatch, row: usize, bounds: ReadBounds<'a>) -> Self {
+        Self { fields: batch.schema_ref().fields(), columns: batch.columns(), row, bounds, next: 0 }
+    }
+
+    /// Reads a field.
+    ///
+    /// # Errors
+    /// When there is none of this name, or it cannot be read.
+    pub fn read<T: FromArrow<'a>>(&mut self, name: &str) -> Result<T, ValueError> {
+        match self.find(name) {
+            Some(column) => self.read_column(name, column),
+            None => {
+                let error = ValueError::new("the field", "none of this name").of_error_type("ValueError");
+                Err(error.in_field(name))
+            }
+        }
+    }
+
+    /// Reads a field that has a default, which stands in for one that is missing.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_or<T: FromArrow<'a>>(
+        &mut self,
+        name: &str,
+        default: impl FnOnce() -> T,
+    ) -> Result<T, ValueError> {
+        match self.find(name) {
+            Some(column) => self.read_column(name, column),
+            None => Ok(default()),
+        }
+    }
+
+    fn find(&mut self, name: &str) -> Option<&'a ArrayRef> {
+        let is_next = self.fields.get(self.next).is_some_and(|field| field.name() == name);
+        let index = if is_next { self.next } else { self.fields.find(name)?.0 };
+        self.next = index + 1;
+        self.columns.get(index)
+    }
+
+    fn read_column<T: FromArrow<'a>>(&self, name: &str, column: &'a ArrayRef) -> Result<T, ValueError> {
+        ValueRef::within(column, self.row, self.bounds)
+            .and_then(T::read)
+            .map_err(|error| error.in_field(name))
+    }
+}
+
+/// Where a record's fields are written to.
+#[derive(Debug)]
+pub struct FieldWriter<'a> {
+    columns: std::slice::IterMut<'a, ColumnBuilder>,
+}
+
+impl FieldWriter<'_> {
+    /// Writes the next field. The name is for errors.
+    ///
+    /// # Errors
+    /// When there is no further column, or it does not fit.
+    pub fn write<T: IntoArrow + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), ValueError> {
+        match self.columns.next() {
+            Some(column) => value.write(column).map_err(|error| error.in_field(name)),
+            None => Err(ValueError::new("a struct of fewer fields", "one more").in_field(name)),
+        }
+    }
+}
+
+/// How a field of a record is declared.
+pub fn field<T: ArrowType>(name: &str, data_type: Option<DataType>, nullable: Option<bool>) -> Field {
+    Field::new(name, data_type.unwrap_or_else(T::data_type), nullable.unwrap_or(T::NULLABLE))
+}
+
+/// Why a field that is declared so cannot hold a `T`.
+pub fn problem<T: ArrowType>(field: &Field) -> Option<String> {
+    let data_type = field.data_type();
+    if T::writes(data_type) && can_read::<T>(data_type) {
+        return T::problem();
+    }
+    Some(format!(
+        "{:?} is declared as {}, which does not hold its Rust type, that of {}",
+        field.name(),
+        type_name(data_type),
+        type_name(&T::data_type())
+    ))
+}
+
+/// The type of a record inside of others.
+pub fn data_type<R: Record>() -> DataType {
+    DataType::Struct(R::schema().fields().clone())
+}
+
+/// Whether records are read from columns of this type.
+pub fn reads<R: Record>(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Struct(_) => true,
+        other => is_binary(other),
+    }
+}
+
+/// Whether records are written to columns of this type.
+pub fn writes<R: Record>(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Struct(fields) => fields == R::schema().fields(),
+        other => is_binary(other),
+    }
+}
+
+/// Reads a record from a struct, or from the bytes of its IPC stream.
+///
+/// # Errors
+/// When it is null, or a field is missing or cannot be read.
+pub fn read<R: Record + ArrowType>(value: ValueRef<'_>) -> Result<R, ValueError> {
+    let bounds = value.bounds();
+    match value.data_type() {
+        DataType::Struct(fields) if !value.is_null() => {
+            let columns = value.column.as_struct().columns();
+            R::read_fields(&mut FieldReader { fields, columns, row: value.row, bounds, next: 0 })
+        }
+        data_type if is_binary(data_type) && !value.is_null() => read_only_row(&read_batch(value)?, bounds),
+        _ => match value.decoded() {
+            Some(value) => read(value),
+            None => Err(value.mismatch::<R>()),
+        },
+    }
+}
+
+/// Writes a record to a struct, or as the bytes of its IPC stream.
+///
+/// # Errors
+/// When a field cannot be written.
+pub fn write<R: Record + ArrowType>(record: &R, column: &mut ColumnBuilder) -> Result<(), ValueError> {
+    if is_binary(column.data_type()) {
+        return encode(record)?.write(column);
+    }
+    let mismatch = column.mismatch::<R>();
+    match column.next_struct() {
+        Some(columns) => record.write_fields(&mut FieldWriter { columns: columns.iter_mut() }),
+        None => Err(mismatch),
+    }
+}
+
+/// A record as a column of one row.
+///
+/// # Errors
+/// When a field cannot be written.
+pub fn to_column<R: Record + ArrowType>(record: &R, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+    if is_binary(data_type) {
+        return encode(record)?.into_column(data_type);
+    }
+    let mut column = ColumnBuilder::new(data_type, 1)?;
+    write(record, &mut column)?;
+    column.finish()
+}
+
+fn encode<R: Record>(record: &R) -> Result<bytes::Bytes, ValueError> {
+    Ok(ipc::encode_batch(&record.to_batch()?, &Metadata::new())?)
+}

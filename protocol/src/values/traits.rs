@@ -1,0 +1,142 @@
+//! Reading Rust values from columns, and writing them.
+
+use super::arrow_type::ArrowType;
+use super::column::ColumnBuilder;
+use super::error::{ValueError, type_name};
+use super::value_ref::ValueRef;
+use arrow_array::ArrayRef;
+use arrow_schema::DataType;
+
+/// A value that is read from a column. Text and bytes may borrow from it.
+///
+/// Lists, sets and maps copy what they read: of a column whose values share memory, as those of dictionaries and views
+/// do, read `&str` or `&[u8]` rather than owned ones.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a column",
+    note = "the table in `vgi_rpc_protocol::values` has the types that are; derive `Record` for a struct, `Enum` for an enum"
+)]
+pub trait FromArrow<'a>: ArrowType + Sized {
+    /// Reads one value.
+    ///
+    /// # Errors
+    /// When it is null and this is no `Option`, when the column has another type, or when the value has no counterpart in
+    /// Rust, such as a name that an enum does not have.
+    fn read(value: ValueRef<'a>) -> Result<Self, ValueError>;
+
+    /// Whether an `Option` reads this as `None`.
+    #[doc(hidden)]
+    fn is_absent(value: ValueRef<'a>) -> bool {
+        value.is_null()
+    }
+
+    /// Reads a list of these.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    #[doc(hidden)]
+    fn read_list(value: ValueRef<'a>) -> Result<Vec<Self>, ValueError> {
+        items(value, |items| items.collect())
+    }
+}
+
+/// The items of a list, with errors that say which one it was.
+pub(crate) fn items<'a, T: FromArrow<'a>, C>(
+    value: ValueRef<'a>,
+    collect: impl Fn(&mut dyn Iterator<Item = Result<T, ValueError>>) -> Result<C, ValueError>,
+) -> Result<C, ValueError> {
+    match (value.list(), value.decoded()) {
+        (Some((column, rows)), _) => {
+            let mut items = rows
+                .enumerate()
+                .map(|(index, row)| T::read(value.at(column, row)).map_err(|error| error.in_item(index)));
+            collect(&mut items)
+        }
+        (None, Some(value)) => items(value, collect),
+        (None, None) => Err(value.unexpected(type_name(&T::list_type()))),
+    }
+}
+
+/// A value that is written to a column.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be written to a column",
+    note = "the table in `vgi_rpc_protocol::values` has the types that are; derive `Record` for a struct, `Enum` for an enum"
+)]
+pub trait IntoArrow: ArrowType {
+    /// Appends the value.
+    ///
+    /// # Errors
+    /// When the column has another type, or has no room for the value.
+    fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError>;
+
+    /// Appends a list of these.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    #[doc(hidden)]
+    fn write_list(items: &[Self], column: &mut ColumnBuilder) -> Result<(), ValueError>
+    where
+        Self: Sized,
+    {
+        write_items(items.iter(), column)
+    }
+
+    /// Appends an array of these.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    #[doc(hidden)]
+    fn write_array(items: &[Self], column: &mut ColumnBuilder) -> Result<(), ValueError>
+    where
+        Self: Sized,
+    {
+        Self::write_list(items, column)
+    }
+
+    /// The value as a column of one row.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+        let mut column = ColumnBuilder::new(data_type, 1)?;
+        self.write(&mut column)?;
+        column.finish()
+    }
+
+    /// The value as a column of one row, which takes over the memory of large values.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn into_column(self, data_type: &DataType) -> Result<ArrayRef, ValueError>
+    where
+        Self: Sized,
+    {
+        self.to_column(data_type)
+    }
+
+    /// A list of these as a column of one row.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    #[doc(hidden)]
+    fn list_into_column(items: Vec<Self>, data_type: &DataType) -> Result<ArrayRef, ValueError>
+    where
+        Self: Sized,
+    {
+        let mut column = ColumnBuilder::new(data_type, 1)?;
+        Self::write_list(&items, &mut column)?;
+        column.finish()
+    }
+}
+
+/// Appends a list of these values.
+pub(crate) fn write_items<'v, T: IntoArrow + 'v>(
+    items: impl ExactSizeIterator<Item = &'v T>,
+    column: &mut ColumnBuilder,
+) -> Result<(), ValueError> {
+    column.append_list::<T>(items.len(), |column| {
+        for (index, item) in items.enumerate() {
+            item.write(column).map_err(|error| error.in_item(index))?;
+        }
+        Ok(())
+    })
+}

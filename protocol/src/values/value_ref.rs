@@ -1,0 +1,169 @@
+//! One value of a column, seen through whatever the column is encoded as.
+
+use super::arrow_type::ArrowType;
+use super::error::{ValueError, type_name};
+use super::nulls::is_null_at;
+use crate::Limits;
+use crate::memory::Account;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int16Type, Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, RunArray, downcast_dictionary_array};
+use arrow_schema::DataType;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// The bounds of records that are read outside of any call: the default limits, and no budget.
+static UNBUDGETED: LazyLock<(Limits, Account)> = LazyLock::new(Default::default);
+
+/// One value of a column, which may be null.
+#[derive(Clone, Copy)]
+pub struct ValueRef<'a> {
+    pub(crate) column: &'a dyn Array,
+    pub(crate) row: usize,
+    bounds: ReadBounds<'a>,
+}
+
+/// What records that travel as bytes may hold when they are decoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadBounds<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) account: &'a Account,
+}
+
+impl ReadBounds<'static> {
+    pub(crate) fn unbudgeted() -> Self {
+        let (limits, account) = &*UNBUDGETED;
+        Self { limits, account }
+    }
+}
+
+impl<'a> ValueRef<'a> {
+    /// The value in a row of a column. Records in it that travel as bytes are decoded within the default [`Limits`].
+    ///
+    /// # Errors
+    /// When there is no such row.
+    pub fn new(column: &'a ArrayRef, row: usize) -> Result<Self, ValueError> {
+        Self::within(column, row, ReadBounds::unbudgeted())
+    }
+
+    pub(crate) fn within(
+        column: &'a ArrayRef,
+        row: usize,
+        bounds: ReadBounds<'a>,
+    ) -> Result<Self, ValueError> {
+        if row >= column.len() {
+            let (expected, got) = (format!("a row {row}"), format!("a column of {} rows", column.len()));
+            return Err(ValueError::new(expected, got));
+        }
+        Ok(Self { column: column.as_ref(), row, bounds })
+    }
+
+    /// The column's type.
+    pub fn data_type(self) -> &'a DataType {
+        self.column.data_type()
+    }
+
+    /// Whether there is no value: the row is null, or refers to a null value of its dictionary or run.
+    pub fn is_null(self) -> bool {
+        is_null_at(self.column, self.row)
+    }
+
+    /// The error that this is no `T`.
+    pub fn mismatch<T: ArrowType + ?Sized>(self) -> ValueError {
+        self.unexpected(type_name(&T::data_type()))
+    }
+
+    /// The error that this is not what was expected.
+    pub(crate) fn unexpected(self, expected: impl Into<std::borrow::Cow<'static, str>>) -> ValueError {
+        let data_type = type_name(self.data_type());
+        let got = if self.is_null() { format!("null of type {data_type}") } else { data_type };
+        ValueError::new(expected, got)
+    }
+
+    pub(crate) fn bounds(self) -> ReadBounds<'a> {
+        self.bounds
+    }
+
+    /// The same row of another column, or another row of it. The caller makes sure that there is one.
+    pub(crate) fn at(self, column: &'a dyn Array, row: usize) -> Self {
+        Self { column, row, bounds: self.bounds }
+    }
+
+    /// The value of the dictionary or run that this row refers to; `None` if it is null or the column is neither.
+    pub(crate) fn decoded(self) -> Option<Self> {
+        let (column, row) = (self.column, self.row);
+        match column.data_type() {
+            DataType::Dictionary(..) => {
+                let key = downcast_dictionary_array!(column => column.key(row), _ => None)?;
+                let values = column.as_any_dictionary_opt()?.values();
+                (key < values.len()).then(|| self.at(values, key))
+            }
+            DataType::RunEndEncoded(ends, _) => {
+                let (values, row) = match ends.data_type() {
+                    DataType::Int16 => shown(column.as_run_opt::<Int16Type>()?, row),
+                    DataType::Int32 => shown(column.as_run_opt::<Int32Type>()?, row),
+                    DataType::Int64 => shown(column.as_run_opt::<Int64Type>()?, row),
+                    _ => return None,
+                };
+                (row < values.len()).then(|| self.at(values, row))
+            }
+            _ => None,
+        }
+    }
+
+    /// The values of a list, as a column and the rows of it that belong to this list; `None` if it is null or no list.
+    pub(crate) fn list(self) -> Option<(&'a ArrayRef, Range<usize>)> {
+        let (column, row) = (self.column, self.row);
+        if column.is_null(row) {
+            return None;
+        }
+        let (values, start, end) = match column.data_type() {
+            DataType::List(_) => {
+                let list = column.as_list_opt::<i32>()?;
+                let offsets = list.value_offsets();
+                (list.values(), index(*offsets.get(row)?)?, index(*offsets.get(row + 1)?)?)
+            }
+            DataType::LargeList(_) => {
+                let list = column.as_list_opt::<i64>()?;
+                let offsets = list.value_offsets();
+                (list.values(), index(*offsets.get(row)?)?, index(*offsets.get(row + 1)?)?)
+            }
+            DataType::FixedSizeList(..) => {
+                let list = column.as_fixed_size_list_opt()?;
+                let length = usize::try_from(list.value_length()).ok()?;
+                let start = list.value_offset_at(row);
+                (list.values(), start, start + length)
+            }
+            DataType::ListView(_) => {
+                let list = column.as_list_view_opt::<i32>()?;
+                let start = index(*list.offsets().get(row)?)?;
+                (list.values(), start, start + index(*list.sizes().get(row)?)?)
+            }
+            DataType::LargeListView(_) => {
+                let list = column.as_list_view_opt::<i64>()?;
+                let start = index(*list.offsets().get(row)?)?;
+                (list.values(), start, start + index(*list.sizes().get(row)?)?)
+            }
+            _ => return None,
+        };
+        (end <= values.len()).then_some((values, start..end))
+    }
+}
+
+/// The run that shows a row.
+fn shown<E: arrow_array::types::RunEndIndexType>(runs: &RunArray<E>, row: usize) -> (&ArrayRef, usize) {
+    (runs.values(), runs.get_physical_index(row))
+}
+
+fn index(offset: impl TryInto<usize>) -> Option<usize> {
+    offset.try_into().ok()
+}
+
+impl std::fmt::Debug for ValueRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ValueRef")
+            .field("data_type", self.data_type())
+            .field("row", &self.row)
+            .finish_non_exhaustive()
+    }
+}
