@@ -34,8 +34,8 @@
 //!
 //! | feature | with it |
 //! | --- | --- |
-//! | `http` | the module `http`, and what it alone depends on: HTTP types, encryption and signatures of tokens, gzip |
-//! | `zstd` | Arrow bodies may be compressed with zstd; with `http`, also the bodies of HTTP. Builds a C library |
+//! | `http` | the module `http`, and what it alone depends on: HTTP types, encryption and signatures of tokens |
+//! | `zstd` | Arrow bodies, external objects and the bodies of HTTP may be compressed with zstd. Builds a C library |
 //!
 //! Without `zstd`, a body that is compressed with it is refused with [`ipc::MessageError::Inconsistent`], which names the
 //! feature. LZ4 is always read. HTTP endpoints and clients then offer and accept gzip alone. They also refuse tokens that
@@ -160,6 +160,7 @@
 
 pub mod access_log;
 pub mod client;
+pub mod content_coding;
 pub mod description;
 pub mod effect;
 mod error;
@@ -173,6 +174,7 @@ mod next;
 mod one_line;
 pub mod panics;
 pub mod reflection;
+mod same_type;
 pub mod server;
 pub mod service;
 pub mod wire;

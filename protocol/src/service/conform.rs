@@ -1,9 +1,9 @@
 //! Brings batches to the schema that a method declares: selects columns by name, then casts them. WIRE_PROTOCOL 9.
 
 use super::cast::{cast, cast_bytes, has_nulls, hold};
-use super::type_text::{Columns, REFUSAL};
 use crate::memory::{Account, OverBudget, Reservation};
 use crate::wire::error::RpcError;
+use crate::wire::type_text::{Columns, REFUSAL};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Fields, Schema, SchemaRef};
 use std::collections::HashMap;

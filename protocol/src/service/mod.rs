@@ -14,13 +14,12 @@
 // | `service_error` | why they cannot be hosted as declared |
 // | `args`, `answer`, `stream`, `context`, `auth`, `session` | what handlers are given and give back |
 // | `resolve`, `refusals` | routing and its refusals, the version gate |
-// | `validate`, `same_type` | the parameter check |
+// | `validate` | the parameter check |
 // | `call` | the machine of one call, which every carrier uses |
 // | `work` | invoking handlers |
 // | `responder` | a byte stream's connection as a carrier of calls |
 // | `conform`, `cast` | bringing batches to a declared schema |
 // | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved; who admits it, and who is told |
-// | `type_text` | Arrow types in errors and records |
 
 pub(crate) mod answer;
 mod args;
@@ -40,11 +39,9 @@ mod record;
 pub(crate) mod refusals;
 pub(crate) mod resolve;
 mod responder;
-mod same_type;
 mod service_error;
 pub(crate) mod session;
 mod stream;
-mod type_text;
 pub(crate) mod validate;
 pub(crate) mod work;
 

@@ -2,10 +2,10 @@
 
 use super::context::Peer;
 use super::logical_bytes;
-use super::type_text::TypeText;
 use crate::description::{MethodKind, ProtocolInfo};
 use crate::wire::error::RpcError;
 use crate::wire::text::Limit;
+use crate::wire::type_text::TypeText;
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use std::sync::Arc;

@@ -3,10 +3,10 @@
 use super::args::Args;
 use super::cast::has_nulls;
 use super::conform::{conform, names_agree};
-use super::same_type::{same_field, same_schema};
-use super::type_text::{REFUSAL, TypeText};
 use crate::description::MethodInfo;
+use crate::same_type::{same_field, same_schema};
 use crate::wire::error::RpcError;
+use crate::wire::type_text::{REFUSAL, TypeText};
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
 use std::collections::HashSet;

@@ -11,4 +11,5 @@ pub mod keys;
 pub mod log;
 pub mod request;
 pub(crate) mod text;
+pub(crate) mod type_text;
 mod unreadable;

@@ -100,9 +100,10 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 15] = [
 
 /// The rooms of the core from the lowest up: each imports rooms of the lines above its own and no others. Its root file
 /// only gives them their names.
-const CORE: [&[&str]; 10] = [
-    &["ids", "limits", "next", "one_line", "panics"],
+const CORE: [&[&str]; 11] = [
+    &["ids", "limits", "next", "one_line", "panics", "same_type"],
     &["memory"],
+    &["content_coding"],
     &["effect", "ipc"],
     &["error"],
     &["wire"],

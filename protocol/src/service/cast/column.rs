@@ -6,7 +6,7 @@ use super::nulls::has_nulls;
 use super::table::{Kind, is_supported};
 use super::texts::sized_texts;
 use super::{decimals, format, numbers, parse, times};
-use crate::service::same_type::same_type;
+use crate::same_type::same_type;
 use arrow_array::cast::AsArray;
 use arrow_array::{
     Array, ArrayRef, BooleanArray, FixedSizeListArray, GenericListArray, MapArray, NullArray,
