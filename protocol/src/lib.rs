@@ -164,11 +164,13 @@ pub mod content_coding;
 pub mod description;
 pub mod effect;
 mod error;
+pub mod external;
 #[cfg(feature = "http")]
 pub mod http;
 mod ids;
 pub mod ipc;
 mod limits;
+pub mod location;
 pub mod memory;
 mod next;
 mod one_line;

@@ -103,11 +103,11 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 15] = [
 const CORE: [&[&str]; 11] = [
     &["ids", "limits", "next", "one_line", "panics", "same_type"],
     &["memory"],
-    &["content_coding"],
+    &["content_coding", "location"],
     &["effect", "ipc"],
     &["error"],
     &["wire"],
-    &["description"],
+    &["description", "external"],
     &["client", "reflection", "server"],
     &["service"],
     &["access_log", "http"],
