@@ -36,9 +36,9 @@
 //!
 //! | feature | with it |
 //! | --- | --- |
-//! | `http` | the module `http`, and what it alone depends on: HTTP types, encryption and signatures of tokens, gzip |
+//! | `http` | the module `http`, and what it alone depends on: HTTP types, encryption and signatures of tokens |
 //! | `macros` | `derive(Record)`, `derive(Enum)` and `#[service]`: typed services |
-//! | `zstd` | Arrow bodies may be compressed with zstd; with `http`, also the bodies of HTTP. Builds a C library |
+//! | `zstd` | Arrow bodies, external objects and the bodies of HTTP may be compressed with zstd. Builds a C library |
 //! | `uuid` | UUIDs are [values](values) |
 //! | `anyhow` | `anyhow::Error` is an error of handlers |
 //!
@@ -218,21 +218,25 @@
 
 pub mod access_log;
 pub mod client;
+pub mod content_coding;
 pub mod description;
 pub mod effect;
 mod error;
 #[doc(hidden)]
 pub mod expansion;
+pub mod external;
 #[cfg(feature = "http")]
 pub mod http;
 mod ids;
 pub mod ipc;
 mod limits;
+pub mod location;
 pub mod memory;
 mod next;
 mod one_line;
 pub mod panics;
 pub mod reflection;
+mod same_type;
 pub mod server;
 pub mod service;
 pub mod values;

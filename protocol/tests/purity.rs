@@ -68,7 +68,7 @@ fn no_dependency_reaches_outside() {
 
 /// What each feature brings, and nothing else does. `base64` is not among them: Arrow has it anyway.
 const OF_FEATURES: [(&str, &[&str]); 2] = [
-    ("http", &["chacha20poly1305", "flate2", "hmac", "http", "percent-encoding", "subtle"]),
+    ("http", &["chacha20poly1305", "hmac", "http", "percent-encoding", "subtle"]),
     ("zstd", &["zstd", "zstd-safe", "zstd-sys"]),
 ];
 

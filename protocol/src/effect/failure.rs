@@ -24,6 +24,8 @@ pub enum FailureReason {
     OverBudget,
     /// Nothing performs such effects here: the server is not set up for it.
     Unsupported,
+    /// A rule forbids it, such as a policy on URLs or a limit: trying again does not help.
+    Refused,
     /// Anything else.
     Failed,
 }

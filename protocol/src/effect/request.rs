@@ -2,7 +2,10 @@
 
 use super::answers::Question;
 use super::failure::Failure;
+use super::fetch::Fetch;
+use super::store::Store;
 use super::value::Value;
+use crate::location::Location;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -60,6 +63,10 @@ pub enum Request {
     Question(Question),
     /// So many URLs to upload to, as [`Completion::UploadUrls`]. WIRE_PROTOCOL 10, "Upload URL generation".
     UploadUrls(usize),
+    /// The bytes of an external object, in pieces. WIRE_PROTOCOL 12.
+    Fetch(Fetch),
+    /// A place for an external object, as [`Completion::Stored`]. WIRE_PROTOCOL 12.
+    Store(Store),
 }
 
 /// What completes an effect.
@@ -72,6 +79,8 @@ pub enum Completion {
     Value(Value),
     /// As many URLs as were asked for.
     UploadUrls(Vec<UploadUrl>),
+    /// Where the object can be fetched now.
+    Stored(Location),
     /// It could not be done.
     Failed(Failure),
 }

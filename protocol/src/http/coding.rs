@@ -1,21 +1,12 @@
-//! Content codings: their names, what a client offers and what a body carries. WIRE_PROTOCOL 10, "Content-encoding
-//! negotiation". How bodies are coded lives in [`codecs`](Codecs).
+//! What HTTP's headers say of content codings: what a client offers and what a body carries. WIRE_PROTOCOL 10,
+//! "Content-encoding negotiation". The codings themselves live in [`content_coding`](crate::content_coding), and can be
+//! named here too.
 
-mod codecs;
-mod content_coding;
-mod error;
-mod gzip;
 mod negotiation;
-mod output;
-mod pool;
 #[cfg(test)]
 mod tests;
-#[cfg(feature = "zstd")]
-mod zstandard;
 
-pub use codecs::{CodecSettings, Codecs};
-pub use content_coding::Coding;
-pub use error::DecodeError;
-pub use negotiation::{Unsupported, choose, of_request, of_response};
 #[cfg(feature = "zstd")]
-pub(crate) use pool::Pool;
+pub(crate) use crate::content_coding::Pool;
+pub use crate::content_coding::{CodecSettings, Codecs, Coding, DecodeError};
+pub use negotiation::{Unsupported, choose, of_request, of_response};

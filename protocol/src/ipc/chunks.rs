@@ -30,6 +30,7 @@ pub(crate) struct Chunks {
     /// Memory of the last large piece.
     spare: Spare,
     account: Account,
+    growth: Growth,
 }
 
 /// A piece that is being assembled in memory of its own.
@@ -48,6 +49,11 @@ impl Piece {
 impl Chunks {
     pub(crate) fn new(account: Account) -> Self {
         Self { account, ..Self::default() }
+    }
+
+    /// Changes how memory for large pieces grows.
+    pub(crate) fn grow_by(&mut self, growth: Growth) {
+        self.growth = growth;
     }
 
     /// True when all bytes that have arrived were consumed.
@@ -130,7 +136,7 @@ impl Chunks {
                 return Ok(None);
             }
             let spare = std::mem::take(&mut self.spare);
-            self.piece = Some(Piece { assembly: Assembly::new(&self.account, Growth::ARRIVAL, spare), len });
+            self.piece = Some(Piece { assembly: Assembly::new(&self.account, self.growth, spare), len });
         }
         let Some(piece) = &mut self.piece else { return Ok(None) };
         loop {

@@ -108,7 +108,6 @@ impl Outbox {
     }
 
     /// Takes all that waits, as a gather list with its reservation, which then lasts as long as its holder wants.
-    #[cfg(feature = "http")]
     pub(crate) fn take_segments(&mut self) -> (Vec<Bytes>, Reservation) {
         let rest = self.reservation.account().empty();
         let reservation = std::mem::replace(&mut self.reservation, rest);

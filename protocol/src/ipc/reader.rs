@@ -13,12 +13,14 @@ use super::metadata::Metadata;
 use super::relaid::Relayer;
 use super::schema::{ReceivedSchema, Shape};
 use crate::Limits;
-use crate::memory::{Account, Reservation};
+use crate::memory::{Account, Growth, Reservation};
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_ipc::MetadataVersion;
 use bytes::Bytes;
 use std::sync::Arc;
 
+/// What [`Limits::max_body_bytes`] bounds, in errors about a body as it arrives.
+pub(crate) const BODY_BYTES: &str = "body bytes";
 /// Schemas with longer headers are decoded every time.
 const MAX_CACHED_HEADER: usize = 4 << 10;
 /// What the arrays of one field node take beside their buffers.
@@ -93,6 +95,12 @@ impl Reader {
             error: None,
             passed_over: None,
         }
+    }
+
+    /// Grows the memory for large bodies so.
+    pub(crate) fn growing(mut self, growth: Growth) -> Self {
+        self.chunks().grow_by(growth);
+        self
     }
 
     /// Looks schemas up among those that other readers of the same limits have read, instead of in a cache of its own.
@@ -259,7 +267,7 @@ impl Reader {
     fn check_size(&self, envelope: &Envelope) -> Result<(), MessageError> {
         let got = envelope.body_len.saturating_add(self.stream.dictionaries.bytes());
         let limit = self.limits.max_body_bytes;
-        if got <= limit { Ok(()) } else { Err(MessageError::OverLimit { what: "body bytes", got, limit }) }
+        if got <= limit { Ok(()) } else { Err(MessageError::OverLimit { what: BODY_BYTES, got, limit }) }
     }
 
     fn item(&mut self, envelope: &Envelope, body: Bytes) -> Result<Option<Item>, MessageError> {

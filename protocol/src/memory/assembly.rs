@@ -10,9 +10,6 @@ use std::sync::Arc;
 const ALIGNMENT: usize = 64;
 /// Shorter memory is not worth keeping for later.
 const SMALL_BYTES: usize = 4 << 10;
-/// When the whole is no more than this many times what has arrived, memory grows to the whole: the last step is the
-/// costly one, because old and new memory are both there while it copies.
-const LAST_GROWTH: usize = 8;
 /// Where the budget has no room for more, memory grows by this part of what has arrived.
 const SMALL_STEP: usize = 4;
 /// A spare is used for memory of at least its size divided by this.
@@ -25,11 +22,23 @@ pub struct Growth {
     pub first: usize,
     /// Later memory is so many times what has arrived.
     pub factor: usize,
+    /// When the whole is no more than this many times what has arrived, memory grows to the whole: the last step is the
+    /// costly one, because old and new memory are both there while it copies. The steps before stop where it can be taken.
+    pub last_factor: usize,
 }
 
 impl Growth {
     /// For bodies that arrive from a peer: the first memory fits below the floor of an account.
-    pub const ARRIVAL: Self = Self { first: 64 << 10, factor: 4 };
+    pub const ARRIVAL: Self = Self { first: 64 << 10, factor: 4, last_factor: 8 };
+    /// For objects that may be most of what a process holds: old and new memory are never more than 17 sixteenths of the
+    /// object, and what has arrived is a sixteenth of its memory before all of that is taken.
+    pub const LARGE_OBJECT: Self = Self { last_factor: 16, ..Self::ARRIVAL };
+}
+
+impl Default for Growth {
+    fn default() -> Self {
+        Self::ARRIVAL
+    }
 }
 
 /// Bytes that have arrived, and room for more.
@@ -100,8 +109,11 @@ impl Assembly {
         if self.filled == 0 && self.take_spare(whole) {
             return Ok(());
         }
-        let is_last = whole <= self.filled.saturating_mul(LAST_GROWTH);
-        let grown = self.filled.saturating_mul(self.growth.factor).max(self.growth.first);
+        let Growth { first, factor, last_factor } = self.growth;
+        let is_last = whole <= self.filled.saturating_mul(last_factor);
+        // From here the whole is the next step.
+        let before_last = whole.div_ceil(last_factor.max(1)).max(first);
+        let grown = self.filled.saturating_mul(factor).max(first).min(before_last);
         let len = if is_last { whole } else { grown.min(whole) };
         // Old and new memory are both reserved while the one is copied to the other. A smaller step may fit.
         let small = whole.min(self.filled + self.filled / SMALL_STEP);
@@ -212,7 +224,7 @@ mod tests {
             let arrived = assembly.filled();
             assembly.make_room(whole).unwrap();
             let space = assembly.space();
-            assert!(space.len() <= first.max(arrived * LAST_GROWTH));
+            assert!(space.len() <= first.max(arrived * Growth::ARRIVAL.last_factor));
             let count = space.len().min(portion).min(len - arrived);
             space[..count].fill(7);
             assembly.advance(count);
@@ -242,6 +254,27 @@ mod tests {
         assert_eq!(account.held(), 0);
         assembly.make_room(1 << 40).unwrap();
         assert_eq!(account.held(), Growth::ARRIVAL.first);
+    }
+
+    #[test]
+    fn a_large_object_takes_little_more_than_its_size_while_memory_grows() {
+        let account = Budget::new(1 << 40).account();
+        for whole in [100_000, 5_000_000, 40_000_001] {
+            let mut assembly = Assembly::new(&account, Growth::LARGE_OBJECT, Spare::default());
+            let mut steps = Vec::new();
+            while assembly.filled() < whole {
+                let before = account.held();
+                assembly.make_room(whole).unwrap();
+                if account.held() > before {
+                    // Both are there while the one is copied to the other.
+                    steps.push(before + account.held());
+                }
+                let count = assembly.space().len().min(10_001);
+                assembly.advance(count);
+            }
+            let most = steps.iter().max().unwrap();
+            assert!(*most <= whole + whole / 16 + Growth::LARGE_OBJECT.first, "{whole}: {steps:?}");
+        }
     }
 
     #[test]

@@ -316,7 +316,6 @@ impl Reservation {
     }
 
     /// The account that it is part of.
-    #[cfg(feature = "http")]
     pub(crate) fn account(&self) -> &Account {
         &self.account
     }

@@ -28,8 +28,8 @@
 // | errors | their text (at most 64 KiB), charged | they are sent |
 // | `service::logs`, logs | what they take as values; left out beyond the limit and half of the budget | they are encoded |
 // | `server::response`, logs | their messages; left out beyond half of the budget | they are sent |
-// | `http::coding`, a body that is decoded | `Assembly`, and the decoder's window | the last array that shares it is dropped |
-// | `http::coding`, a body that is coded | as much as the body has | the response is handed to the driver |
+// | `content_coding`, a body that is decoded | `Assembly`, and the decoder's window | the last array that shares it is dropped |
+// | `content_coding`, a body that is coded | as much as the body has | the response is handed to the driver |
 // | `http::transaction`, states and tokens | three times the state's size | the response is handed to the driver |
 // | HTTP drivers, a body that arrives | `Assembly` | the last array that shares it is dropped |
 // | HTTP drivers, a response that waits | its size, charged | it is sent |

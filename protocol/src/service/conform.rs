@@ -3,8 +3,8 @@
 use super::cast::{cast, cast_bytes, hold};
 use crate::memory::{Account, OverBudget, Reservation};
 use crate::values::nulls::has_nulls;
-use crate::values::type_text::{Columns, REFUSAL};
 use crate::wire::error::RpcError;
+use crate::wire::type_text::{Columns, REFUSAL};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Fields, Schema, SchemaRef};
 use std::collections::HashMap;

@@ -14,7 +14,7 @@
 // | `service_error` | why they cannot be hosted as declared |
 // | `args`, `answer`, `stream`, `rows`, `context`, `auth`, `session` | what handlers are given and give back |
 // | `resolve`, `refusals` | routing and its refusals, the version gate |
-// | `validate`, `same_type` | the parameter check |
+// | `validate` | the parameter check |
 // | `call` | the machine of one call, which every carrier uses |
 // | `work` | invoking handlers |
 // | `responder` | a byte stream's connection as a carrier of calls |
@@ -40,7 +40,6 @@ pub(crate) mod refusals;
 pub(crate) mod resolve;
 mod responder;
 mod rows;
-mod same_type;
 mod service_error;
 pub(crate) mod session;
 mod stream;

@@ -3,9 +3,9 @@
 use super::context::Peer;
 use super::logical_bytes;
 use crate::description::{MethodKind, ProtocolInfo};
-use crate::values::type_text::TypeText;
 use crate::wire::error::RpcError;
 use crate::wire::text::Limit;
+use crate::wire::type_text::TypeText;
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use std::sync::Arc;

@@ -165,6 +165,12 @@ impl Responder {
         self.connection.receive_eof();
     }
 
+    /// Says that an attempt at an effect begins, whose response names this `Content-Encoding`: its data comes from the
+    /// beginning, and what an attempt before has given counts for nothing. A [`Fetch`](crate::effect::Fetch) has one at least.
+    pub fn begin_effect_attempt(&mut self, id: EffectId, content_encoding: Option<&str>) {
+        self.effects.begin_attempt(id, content_encoding);
+    }
+
     /// Takes a piece of an effect's data in, before the effect is [completed](Self::complete_effect).
     pub fn receive_effect_data(&mut self, id: EffectId, data: Bytes) {
         self.effects.receive(id, data, &self.bounds.account);

@@ -2,11 +2,11 @@
 
 use super::args::Args;
 use super::conform::{conform, names_agree};
-use super::same_type::{same_field, same_schema};
 use crate::description::MethodInfo;
+use crate::same_type::{same_field, same_schema};
 use crate::values::nulls::has_nulls;
-use crate::values::type_text::{REFUSAL, TypeText};
 use crate::wire::error::RpcError;
+use crate::wire::type_text::{REFUSAL, TypeText};
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
 use std::collections::HashSet;

@@ -1,8 +1,8 @@
 //! Why a value cannot be read from a column, or written to one.
 
-use super::type_text::TypeText;
 use crate::wire::error::RpcError;
 use crate::wire::text::Limit;
+use crate::wire::type_text::TypeText;
 use arrow_schema::{ArrowError, DataType};
 use std::borrow::Cow;
 use std::fmt;

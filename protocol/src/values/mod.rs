@@ -33,7 +33,7 @@
 // | `records`, `enums` | derived types |
 // | `arrow_values` | batches, schemas, typed arrays |
 // | `nulls` | which rows are null |
-// | `error`, `type_text` | what does not fit; Arrow types in errors |
+// | `error` | what does not fit |
 
 mod arrow_type;
 pub(crate) mod arrow_values;
@@ -54,7 +54,6 @@ pub mod records;
 mod text;
 mod times;
 mod traits;
-pub(crate) mod type_text;
 mod value_ref;
 
 pub use arrow_type::{ArrowType, can_read};

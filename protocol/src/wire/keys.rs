@@ -43,6 +43,10 @@ pub const CALL_STATE: &str = "vgi_rpc.call_state#b64";
 pub const LOCATION: &str = "vgi_rpc.location";
 /// SHA-256 of an externalised batch, in lowercase hex.
 pub const LOCATION_SHA256: &str = "vgi_rpc.location.sha256";
+/// How long an externalised batch took to fetch, in milliseconds. The reader adds it to the batch; never sent.
+pub const LOCATION_FETCH_MS: &str = "vgi_rpc.location.fetch_ms";
+/// The URL that an externalised batch was fetched from, in full: a credential. The reader adds it to the batch; never sent.
+pub const LOCATION_SOURCE: &str = "vgi_rpc.location.source";
 
 /// Byte offset of a batch in a shared segment.
 pub const SHM_OFFSET: &str = "vgi_rpc.shm_offset";

@@ -22,4 +22,5 @@ pub mod keys;
 pub mod log;
 pub mod request;
 pub(crate) mod text;
+pub(crate) mod type_text;
 mod unreadable;

@@ -23,7 +23,7 @@ impl From<Failure> for RpcError {
             FailureReason::Unavailable => Code::Unavailable,
             FailureReason::OverBudget => Code::ResourceExhausted,
             FailureReason::Unsupported => Code::Unimplemented,
-            FailureReason::Failed => Code::Unknown,
+            FailureReason::Refused | FailureReason::Failed => Code::Unknown,
         };
         Self::runtime_error(failure.message).with_code(code)
     }

@@ -1,6 +1,6 @@
 //! What headers say of content codings: what a client offers, and what a body carries.
 
-use super::content_coding::Coding;
+use crate::content_coding::Coding;
 use crate::http::headers;
 use crate::wire::text::Limit;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};

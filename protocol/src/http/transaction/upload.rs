@@ -68,7 +68,7 @@ pub(super) fn answer(endpoint: &Endpoint, request: &RequestContext, completion: 
     let urls = match completion {
         Completion::UploadUrls(urls) => Ok(urls),
         Completion::Failed(failure) => Err(failure.into()),
-        Completion::Done | Completion::Value(_) => {
+        Completion::Done | Completion::Value(_) | Completion::Stored(_) => {
             Err(RpcError::runtime_error("expected URLs to upload to, got something else"))
         }
     };

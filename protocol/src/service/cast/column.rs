@@ -5,7 +5,7 @@ use super::children::{Items, Spans, matched, rename, used_values};
 use super::table::{Kind, is_supported};
 use super::texts::sized_texts;
 use super::{decimals, format, numbers, parse, times};
-use crate::service::same_type::same_type;
+use crate::same_type::same_type;
 use crate::values::nulls::has_nulls;
 use arrow_array::cast::AsArray;
 use arrow_array::{

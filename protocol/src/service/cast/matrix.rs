@@ -1,7 +1,7 @@
 //! Replays what the reference casts, and to what values, as `tests/casts/capture.py` captured it.
 
 use super::{cast, cast_bytes};
-use crate::service::same_type::same_type;
+use crate::same_type::same_type;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ipc::reader::StreamReader;
 use arrow_schema::DataType;

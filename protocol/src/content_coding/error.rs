@@ -1,6 +1,6 @@
 //! Why a body cannot be decoded.
 
-use super::content_coding::Coding;
+use super::coding::Coding;
 use crate::memory::OverBudget;
 
 /// A body that cannot be decoded.

@@ -1,6 +1,6 @@
 //! Coding and decoding of whole bodies, with contexts that are used again.
 
-use super::content_coding::Coding;
+use super::coding::Coding;
 use super::error::DecodeError;
 use super::gzip::{self, Gzip};
 #[cfg(feature = "zstd")]

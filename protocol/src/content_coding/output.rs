@@ -36,14 +36,14 @@ impl Output {
             Some(size) => size.min(believed(coded)),
             None => coded.saturating_mul(GUESSED_RATIO).clamp(*GUESSED_BYTES.start(), *GUESSED_BYTES.end()),
         };
-        let growth = Growth { first, factor: GROWTH };
+        let growth = Growth { first, factor: GROWTH, ..Growth::ARRIVAL };
         Self { assembly: Assembly::new(account, growth, Spare::default()), max, most, announced }
     }
 
     /// For a body whose size is known, if its frames say the truth.
     #[cfg(feature = "zstd")]
     pub(super) fn exact(size: usize, account: &Account) -> Result<Self, OverBudget> {
-        let growth = Growth { first: size, factor: GROWTH };
+        let growth = Growth { first: size, factor: GROWTH, ..Growth::ARRIVAL };
         let mut assembly = Assembly::new(account, growth, Spare::default());
         assembly.make_room(size)?;
         Ok(Self { assembly, max: size as u64, most: size.saturating_add(1), announced: None })

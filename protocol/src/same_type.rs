@@ -3,20 +3,20 @@
 use arrow_schema::{DataType, Field, Fields, Schema};
 
 /// Two schemas that agree in all that Arrow compares but metadata.
-pub(super) fn same_schema(got: &Schema, declared: &Schema) -> bool {
+pub(crate) fn same_schema(got: &Schema, declared: &Schema) -> bool {
     got.fields().len() == declared.fields().len()
         && got.fields().iter().zip(declared.fields()).all(|(got, declared)| same_field(got, declared, true))
 }
 
 /// Two fields that agree so, in their names as well if they are `named`.
-pub(super) fn same_field(got: &Field, declared: &Field, named: bool) -> bool {
+pub(crate) fn same_field(got: &Field, declared: &Field, named: bool) -> bool {
     (!named || got.name() == declared.name())
         && got.is_nullable() == declared.is_nullable()
         && same_type(got.data_type(), declared.data_type())
 }
 
 /// Type equality as Arrow defines it: the names of a list's item and of a map's entries do not count.
-pub(super) fn same_type(got: &DataType, declared: &DataType) -> bool {
+pub(crate) fn same_type(got: &DataType, declared: &DataType) -> bool {
     use DataType::{Dictionary, FixedSizeList, LargeList, LargeListView, List, ListView, Map, Struct};
     match (got, declared) {
         (List(a), List(b)) | (LargeList(a), LargeList(b)) => same_field(a, b, false),

@@ -2,15 +2,18 @@
 
 use super::error::DecodeError;
 use super::output::Output;
+use super::pieces::Pieces;
 use super::pool::Pool;
-use crate::memory::Account;
+use crate::memory::{Account, OverBudget, Reservation};
 use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
-use std::io::{ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 
 /// Base-2 logarithm of the window: the largest, which every decoder knows.
 const WINDOW_BITS: u8 = 15;
+/// What a context for decoding takes: its window, tables, and a little.
+const DECODER_BYTES: usize = 64 << 10;
 
 /// Contexts for coding. Those for decoding are small, and flate2 cannot prepare one for another body.
 #[derive(Debug)]
@@ -67,10 +70,66 @@ pub(super) fn decode(body: &[u8], max: u64, account: &Account) -> Result<Bytes, 
         match decoder.read(output.space()?) {
             Ok(0) => return Ok(output.finish()),
             Ok(count) => output.advance(count)?,
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                return Err(DecodeError::corrupt_gzip("a member is cut short"));
-            }
-            Err(_) => return Err(DecodeError::corrupt_gzip("a member's header, data or checksum is wrong")),
+            Err(error) => return Err(corrupt(error.kind())),
         }
+    }
+}
+
+fn corrupt(error: ErrorKind) -> DecodeError {
+    DecodeError::corrupt_gzip(match error {
+        ErrorKind::UnexpectedEof => "a member is cut short",
+        _ => "a member's header, data or checksum is wrong",
+    })
+}
+
+/// Decodes a body that arrives in pieces.
+#[derive(Debug)]
+pub(super) struct Incremental {
+    decoder: MultiGzDecoder<Arrival>,
+    _memory: Reservation,
+}
+
+impl Incremental {
+    pub(super) fn new(account: &Account) -> Result<Self, OverBudget> {
+        let memory = account.reserve(DECODER_BYTES)?;
+        Ok(Self { decoder: MultiGzDecoder::new(Arrival::default()), _memory: memory })
+    }
+
+    pub(super) fn pieces(&mut self) -> &mut Pieces {
+        &mut self.decoder.get_mut().0
+    }
+
+    /// Decodes to `space`, which is not empty. 0 when more has to arrive, or at the end.
+    pub(super) fn read(&mut self, space: &mut [u8]) -> Result<usize, DecodeError> {
+        match self.decoder.read(space) {
+            Ok(count) => Ok(count),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            Err(error) => Err(corrupt(error.kind())),
+        }
+    }
+}
+
+/// Pieces as a reader that would block where the next one is missing.
+#[derive(Debug, Default)]
+struct Arrival(Pieces);
+
+impl Read for Arrival {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(space)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for Arrival {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self.0.first() {
+            [] if !self.0.has_ended() => Err(ErrorKind::WouldBlock.into()),
+            first => Ok(first),
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.0.consume(count);
     }
 }

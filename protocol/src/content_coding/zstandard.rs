@@ -2,8 +2,9 @@
 
 use super::error::DecodeError;
 use super::output::{Output, believed};
+use super::pieces::Pieces;
 use super::pool::Pool;
-use crate::memory::Account;
+use crate::memory::{Account, Reservation};
 use bytes::Bytes;
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd::zstd_safe::{
@@ -15,6 +16,12 @@ use zstd::zstd_safe::{
 const MAX_WINDOW_LOG: u32 = 23;
 /// Bytes of the largest block, of which a decoder in steps holds one as it came and one decoded.
 const MAX_BLOCK_BYTES: usize = 128 << 10;
+/// Bytes of a context for decoding, without buffers.
+const CONTEXT_BYTES: usize = 192 << 10;
+/// Bytes of the longest header of a frame. RFC 8878, section 3.1.1.1.
+const MAX_HEADER_BYTES: usize = 18;
+/// The first four bytes of a skippable frame, of which the last digit may be any. RFC 8878, section 3.1.2.
+const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
 /// Contexts that have grown beyond this are not kept.
 const MAX_KEPT_BYTES: usize = 10 << 20;
 
@@ -114,6 +121,33 @@ fn window_bytes(frame: &[u8]) -> usize {
     usize::try_from(window.min(1 << MAX_WINDOW_LOG)).unwrap_or_default()
 }
 
+/// Bytes of the window of any frame, as its header says, and no more than is accepted; `None` if the header is cut short.
+/// RFC 8878, section 3.1.1.1.
+fn window_of_frame(header: &[u8]) -> Option<usize> {
+    let (magic, rest) = header.split_first_chunk::<4>()?;
+    if u32::from_le_bytes(*magic) & !0xf == SKIPPABLE_MAGIC {
+        return Some(0);
+    }
+    let descriptor = *rest.first()?;
+    let is_single_segment = descriptor & 0b0010_0000 != 0;
+    let dictionary_id = match descriptor & 3 {
+        3 => 4,
+        len => usize::from(len),
+    };
+    let content_size = match descriptor >> 6 {
+        0 => usize::from(is_single_segment),
+        exponent => 1 << exponent,
+    };
+    let len = 1 + usize::from(!is_single_segment) + dictionary_id + content_size;
+    rest.get(..len)?;
+    if !is_single_segment {
+        return Some(window_bytes(header));
+    }
+    // Its window is its content.
+    let size = zstd_safe::get_frame_content_size(header).ok().flatten().unwrap_or_default();
+    usize::try_from(size.min(1 << MAX_WINDOW_LOG)).ok()
+}
+
 fn compress(context: &mut CCtx<'static>, segments: &[Bytes], total: usize) -> Option<Vec<u8>> {
     // Room for one byte less than the body: a frame that does not fit is not worth sending. Pages that are not
     // written cost nothing, and what is left over is given back.
@@ -181,6 +215,92 @@ fn decompress_in_steps(
         if input.pos() == read && written == 0 {
             return Err(DecodeError::corrupt_zstd("a frame is cut short"));
         }
+    }
+}
+
+/// Decodes a body that arrives in pieces.
+pub(super) struct Incremental {
+    context: DCtx<'static>,
+    pieces: Pieces,
+    progress: Progress,
+    memory: Reservation,
+}
+
+/// Where in the body the decoder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Before the first frame.
+    Beginning,
+    /// In a frame.
+    Inside,
+    /// Between two frames, or behind the last one.
+    Between,
+}
+
+impl std::fmt::Debug for Incremental {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Incremental").field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
+
+impl Incremental {
+    pub(super) fn new(account: &Account) -> Result<Self, DecodeError> {
+        let memory = account.reserve(CONTEXT_BYTES)?;
+        let mut context = DCtx::try_create()
+            .ok_or_else(|| DecodeError::corrupt_zstd("no memory is left for its decoder"))?;
+        context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(named)?;
+        Ok(Self { context, pieces: Pieces::default(), progress: Progress::Beginning, memory })
+    }
+
+    pub(super) fn pieces(&mut self) -> &mut Pieces {
+        &mut self.pieces
+    }
+
+    /// Decodes to `space`, which is not empty. 0 when more has to arrive, or at the end.
+    pub(super) fn read(&mut self, space: &mut [u8]) -> Result<usize, DecodeError> {
+        loop {
+            if self.progress != Progress::Inside && !self.reserve_for_frame()? {
+                return Ok(0);
+            }
+            let (read, written) = self.step(space)?;
+            if written > 0 {
+                return Ok(written);
+            }
+            if read == 0 {
+                let is_cut = self.pieces.has_ended() && self.progress != Progress::Between;
+                return if is_cut { Err(DecodeError::corrupt_zstd("a frame is cut short")) } else { Ok(0) };
+            }
+        }
+    }
+
+    /// Reserves the window of the frame that begins here. False until its header has arrived, or when there is no further
+    /// frame.
+    fn reserve_for_frame(&mut self) -> Result<bool, DecodeError> {
+        let mut header = [0; MAX_HEADER_BYTES];
+        let count = self.pieces.peek(&mut header);
+        match window_of_frame(header.get(..count).unwrap_or_default()) {
+            Some(window) => {
+                let bytes = CONTEXT_BYTES + window + 2 * MAX_BLOCK_BYTES;
+                self.memory.resize(self.memory.bytes().max(bytes))?;
+                Ok(true)
+            }
+            // What is too short for a frame is refused by the decoder.
+            None => Ok(self.pieces.has_ended() && (count > 0 || self.progress == Progress::Beginning)),
+        }
+    }
+
+    /// Has the decoder read of the first piece and write to `space`. Returns how much of both.
+    fn step(&mut self, space: &mut [u8]) -> Result<(usize, usize), DecodeError> {
+        let mut input = InBuffer::around(self.pieces.first());
+        let mut output = OutBuffer::around(space);
+        let left = self.context.decompress_stream(&mut output, &mut input).map_err(named)?;
+        let (read, written) = (input.pos(), output.pos());
+        self.pieces.consume(read);
+        if read > 0 || written > 0 {
+            // Zero is the end of a frame.
+            self.progress = if left == 0 { Progress::Between } else { Progress::Inside };
+        }
+        Ok((read, written))
     }
 }
 

@@ -1,0 +1,114 @@
+//! Decoding of a body that arrives in pieces, into memory that the caller lends.
+
+use super::coding::Coding;
+use super::error::DecodeError;
+use super::gzip;
+use super::pieces::Pieces;
+#[cfg(feature = "zstd")]
+use super::zstandard;
+use crate::memory::Account;
+use bytes::Bytes;
+
+/// Decodes one body as it arrives.
+///
+/// [`push`](Self::push) what has arrived, [`read`](Self::read) until it returns 0, and so on; call [`end`](Self::end) after the
+/// last piece, and `read` until 0 once more. Any split of the body gives the same bytes.
+///
+/// What is accepted is what [`Codecs::decode`](super::Codecs::decode) accepts. Memory is the coding's window, which is reserved
+/// in the account: 8 MiB at most.
+#[derive(Debug)]
+pub struct Decoder {
+    inner: Inner,
+    max: u64,
+    decoded: u64,
+    /// Why the body cannot be decoded. Every further read returns it.
+    error: Option<DecodeError>,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Identity(Pieces),
+    Gzip(Box<gzip::Incremental>),
+    #[cfg(feature = "zstd")]
+    Zstd(Box<zstandard::Incremental>),
+}
+
+impl Decoder {
+    /// A decoder of one body, which may have at most `max` bytes once decoded. Without a coding the bytes stay as they are.
+    ///
+    /// # Errors
+    /// When the account's budget has no room.
+    pub fn new(coding: Option<Coding>, max: u64, account: &Account) -> Result<Self, DecodeError> {
+        let inner = match coding {
+            None => Inner::Identity(Pieces::default()),
+            Some(Coding::Gzip) => Inner::Gzip(Box::new(gzip::Incremental::new(account)?)),
+            #[cfg(feature = "zstd")]
+            Some(Coding::Zstd) => Inner::Zstd(Box::new(zstandard::Incremental::new(account)?)),
+        };
+        Ok(Self { inner, max, decoded: 0, error: None })
+    }
+
+    /// Bytes that were decoded so far.
+    pub const fn decoded(&self) -> u64 {
+        self.decoded
+    }
+
+    /// Takes a piece of the body in, and shares it until it is read.
+    pub fn push(&mut self, piece: Bytes) {
+        match &mut self.inner {
+            Inner::Identity(pieces) => pieces.push(piece),
+            Inner::Gzip(gzip) => gzip.pieces().push(piece),
+            #[cfg(feature = "zstd")]
+            Inner::Zstd(zstd) => zstd.pieces().push(piece),
+        }
+    }
+
+    /// Says that the body has ended: what was pushed is all of it.
+    pub fn end(&mut self) {
+        match &mut self.inner {
+            Inner::Identity(pieces) => pieces.end(),
+            Inner::Gzip(gzip) => gzip.pieces().end(),
+            #[cfg(feature = "zstd")]
+            Inner::Zstd(zstd) => zstd.pieces().end(),
+        }
+    }
+
+    /// Writes decoded bytes to the front of `space`, and returns how many. 0 means that all that was pushed is decoded; after
+    /// [`end`](Self::end), that the body is whole. An empty `space` gives 0 too.
+    ///
+    /// # Errors
+    /// When the body is not what the coding says, is larger than allowed, or ends too early. The bytes that were returned
+    /// before are then part of nothing.
+    pub fn read(&mut self, space: &mut [u8]) -> Result<usize, DecodeError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        let result = self.read_next(space);
+        if let Err(error) = &result {
+            self.error = Some(error.clone());
+        }
+        result
+    }
+
+    fn read_next(&mut self, space: &mut [u8]) -> Result<usize, DecodeError> {
+        // One byte more than may be, so that a longer body shows itself.
+        let most = usize::try_from((self.max - self.decoded).saturating_add(1)).unwrap_or(usize::MAX);
+        let count = space.len().min(most);
+        let space = space.get_mut(..count).unwrap_or_default();
+        if space.is_empty() {
+            return Ok(0);
+        }
+        let written = match &mut self.inner {
+            Inner::Identity(pieces) => pieces.copy_to(space),
+            Inner::Gzip(gzip) => gzip.read(space)?,
+            #[cfg(feature = "zstd")]
+            Inner::Zstd(zstd) => zstd.read(space)?,
+        };
+        let decoded = self.decoded.saturating_add(written as u64);
+        if decoded > self.max {
+            return Err(DecodeError::TooLarge { max: self.max });
+        }
+        self.decoded = decoded;
+        Ok(written)
+    }
+}
