@@ -91,6 +91,8 @@ pub struct Stream<'a> {
     has_header: bool,
     header: Option<(RecordBatch, Metadata)>,
     open: bool,
+    /// How the stream is used, once that was found to be what the method is.
+    checked: Option<CallShape>,
     /// How many ticks may be sent ahead of the one whose batch is asked for.
     prefetch: usize,
     /// Ticks that were sent and whose batches were not read.
@@ -108,7 +110,17 @@ impl<'a> Stream<'a> {
         header: Option<(RecordBatch, Metadata)>,
     ) -> Self {
         let (remote, name) = (method.remote.clone(), method.name.to_owned());
-        Self { client, remote, name, has_header: method.header, header, open: true, prefetch: 0, ticks: 0 }
+        Self {
+            client,
+            remote,
+            name,
+            has_header: method.header,
+            header,
+            open: true,
+            checked: None,
+            prefetch: 0,
+            ticks: 0,
+        }
     }
 
     /// The header of one row, when the method has one.
@@ -225,12 +237,13 @@ impl<'a> Stream<'a> {
 
     /// Ends the stream if it is known to be of the other kind.
     fn expect_kind(&mut self, called: CallShape) -> Result<(), CallError> {
-        if !self.open {
+        if !self.open || self.checked == Some(called) {
             return Ok(());
         }
         let expected = self.client.expect_kind(&self.remote.method(&self.name), called);
-        if expected.is_err() {
-            self.end(|channel| channel.end())?;
+        match expected {
+            Ok(()) => self.checked = Some(called),
+            Err(_) => self.end(|channel| channel.end())?,
         }
         expected
     }
