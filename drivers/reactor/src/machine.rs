@@ -44,7 +44,8 @@ pub trait Acceptor: Send + Sync + 'static {
 ///
 /// 1. [`poll`](Self::poll), over and over. What it says decides what follows.
 /// 2. [`Step::Job`]: output that waits is sent as far as the peer takes it, the work is run, and
-///    [`complete`](Self::complete) takes what it gave, once. One work is out at a time, and nothing is received
+///    [`complete`](Self::complete) takes what it gave, once. While works are quick, a little output is held back for that
+///    of the next, for two milliseconds at most or so. One work is out at a time, and nothing is received
 ///    meanwhile. But the machine is not locked: while work is out, [`poll`](Self::poll) is called after a wake-up, and
 ///    returns [`Step::Waiting`], or [`Step::NeedDrain`] when output waits. The output is sent before the work ends.
 /// 3. [`Step::Waiting`]: output is sent as far as the peer takes it, and the connection rests until its waker is

@@ -45,6 +45,8 @@ pub(crate) struct Shared<A: Acceptor> {
     /// Where the supervisor waits.
     pub(crate) supervisor: Condvar,
     draining: AtomicBool,
+    /// Some connection holds output back.
+    held_back: AtomicBool,
     /// Threads that run work.
     running: AtomicUsize,
     /// Threads that can run at once.
@@ -165,6 +167,7 @@ impl<A: Acceptor> Shared<A> {
             workers: Condvar::new(),
             supervisor: Condvar::new(),
             draining: AtomicBool::new(false),
+            held_back: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             processors: thread::available_parallelism().map_or(1, |count| count.get()),
             started: Instant::now(),
@@ -175,6 +178,18 @@ impl<A: Acceptor> Shared<A> {
     /// Milliseconds since the server was made.
     pub(crate) fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Has the supervisor look whether output is held back for too long.
+    pub(crate) fn note_held_back(&self) {
+        if !self.held_back.load(Ordering::Relaxed) {
+            self.held_back.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether output was held back since the last look.
+    pub(crate) fn take_held_back(&self) -> bool {
+        self.held_back.load(Ordering::Relaxed) && self.held_back.swap(false, Ordering::Relaxed)
     }
 
     pub(crate) fn is_draining(&self) -> bool {

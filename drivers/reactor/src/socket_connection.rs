@@ -41,7 +41,19 @@ pub(crate) struct SocketConnection<M: Machine> {
     progress: AtomicU64,
     /// When what it waits for began; 0 when that is for the next wait to say.
     began: AtomicU64,
+    /// Whether output waits for that of the work that is out.
+    held_back: AtomicU8,
     driven: Mutex<Driven<M>>,
+}
+
+/// Whether output is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeldBack {
+    No,
+    /// The supervisor has not seen it.
+    Lately,
+    /// The supervisor has seen it, and no work has begun since.
+    Long,
 }
 
 /// What a connection that no thread has waits for.
@@ -114,6 +126,7 @@ impl<M: Machine> SocketConnection<M> {
             wait: AtomicU8::new(Wait::Fresh as u8),
             progress: AtomicU64::new(now),
             began: AtomicU64::new(now),
+            held_back: AtomicU8::new(HeldBack::No as u8),
             driven: Mutex::new(driven),
         }
     }

@@ -68,6 +68,7 @@ impl<A: Acceptor> Shared<A> {
                 break ended;
             }
             state = self.look_after_poll(state, &mut watch, &mut thread_state);
+            self.look_after_output(&mut state);
             let now = Instant::now();
             let mut wake = self.look_after_accept(&mut state, now);
             wake = earlier(wake, self.look_after_connections(&mut state, &mut watch, now));
@@ -109,6 +110,22 @@ impl<A: Acceptor> Shared<A> {
         watch.begun = state.begun;
         watch.waiting = state.waiting();
         state
+    }
+
+    /// Has output sent that is held back for a work which takes long.
+    fn look_after_output(&self, state: &mut State<A::Machine>) {
+        if !self.take_held_back() {
+            return;
+        }
+        let mut late = Vec::new();
+        for connection in state.connections.values() {
+            match connection.send_held_back() {
+                Some(true) => late.push(connection.clone()),
+                Some(false) => self.note_held_back(),
+                None => {}
+            }
+        }
+        late.into_iter().for_each(|connection| self.queue_from_outside(state, connection));
     }
 
     /// Accepts again after a pause, or when a connection may have become one that gives way. Says when to look again.

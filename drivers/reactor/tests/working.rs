@@ -47,6 +47,29 @@ fn output_arrives_before_the_work_ends() {
 }
 
 #[test]
+fn answers_of_quick_works_share_writes_and_do_not_wait_for_a_slow_one() {
+    const QUICK: usize = 30;
+    let running = Running::new(options(|_| {}));
+    let mut client = running.connect();
+    assert_eq!(client.ask("echo ready"), "ready\n");
+    let shared = (0..50).any(|_| {
+        let before = running.world.writes.load(Ordering::SeqCst);
+        client.send("echo quick\n".repeat(QUICK));
+        (0..QUICK).for_each(|_| assert_eq!(client.line(), "quick\n"));
+        // Where a work is slow, because the thread was not run for a while, the output of those before it is sent.
+        running.world.writes.load(Ordering::SeqCst) - before < QUICK / 3
+    });
+    assert!(shared, "each answer was written by itself");
+
+    client.send("echo quick\n".repeat(QUICK) + "wait\n");
+    running.world.gate.wait_for(1);
+    (0..QUICK).for_each(|_| assert_eq!(client.line(), "quick\n"));
+    client.expect_silence(Duration::from_millis(50));
+    running.world.gate.open();
+    assert_eq!(client.line(), "waited\n");
+}
+
+#[test]
 fn much_output_flows_as_its_peer_reads_it() {
     let running = Running::new(options(|_| {}));
     let mut client = running.connect();

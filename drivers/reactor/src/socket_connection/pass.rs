@@ -67,6 +67,8 @@ impl<M: Machine> SocketConnection<M> {
             match next {
                 Step::Job(work) if !may_run => {
                     driven.work = Some(work);
+                    // Output that was held back does not wait for a thread.
+                    self.flush(driven)?;
                     return Ok(Pass::NeedsThread);
                 }
                 Step::Job(work) => return self.begin_work(driven, shared, work),
@@ -106,6 +108,8 @@ impl<M: Machine> SocketConnection<M> {
                 Step::LingeringClose => driven.closing = true,
             }
         }
+        // Nor for others.
+        self.flush(driven)?;
         Ok(Pass::Yield)
     }
 

@@ -1,7 +1,7 @@
 //! Moving bytes between a connection's socket and its machine.
 
 use super::pass::{PASS_STEPS, Pass};
-use super::{Driven, SocketConnection, Waiting, flags};
+use super::{Driven, HeldBack, SocketConnection, Waiting, flags};
 use crate::machine::{Acceptor, Machine};
 use crate::shared::Shared;
 use crate::socket::SHORT_READ_DRAINS;
@@ -11,6 +11,7 @@ use bytes::Buf;
 use mio::Interest;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_transfer::retry;
@@ -87,6 +88,9 @@ impl<M: Machine> SocketConnection<M> {
         }
         if wrote {
             self.start_anew();
+        }
+        if self.held_back.load(Ordering::Relaxed) != HeldBack::No as u8 {
+            self.held_back.store(HeldBack::No as u8, Ordering::Relaxed);
         }
         Ok(true)
     }

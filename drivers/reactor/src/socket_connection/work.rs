@@ -5,11 +5,12 @@
 
 use super::flags::{self, Rest};
 use super::pass::{Ending, PASS_STEPS, Pass};
-use super::{Driven, SocketConnection};
+use super::{Driven, HeldBack, SocketConnection};
 use crate::machine::{Acceptor, Job, Machine, Step};
 use crate::panics::catch;
 use crate::shared::Shared;
 use crate::timeouts::Wait;
+use bytes::Buf;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +18,9 @@ use std::time::{Duration, Instant};
 
 /// A work that took this long may do so again: another thread takes over the loop before it is next run.
 const SLOW: Duration = Duration::from_micros(200);
+
+/// The most output that is held back for the next work's.
+const HELD_BACK: usize = 16 << 10;
 
 /// Work that was run.
 pub(super) struct Finished<D> {
@@ -44,8 +48,8 @@ impl<M: Machine> SocketConnection<M> {
     ) -> io::Result<Pass<M::Job>> {
         // This may take long, and others can be asked to give way.
         driven.answer_whether_it_gives_way(shared);
-        // Earlier answers do not wait for a work that may take long.
-        let wait = if self.flush(driven)? { Wait::Work } else { Wait::Output };
+        let is_sent = self.holds_back(driven, shared) || self.flush(driven)?;
+        let wait = if is_sent { Wait::Work } else { Wait::Output };
         self.watch(driven, shared, wait)?;
         if driven.slow {
             shared.ensure_poller();
@@ -60,6 +64,39 @@ impl<M: Machine> SocketConnection<M> {
             self.start_anew();
         }
         Ok(Pass::Work(work))
+    }
+
+    /// Whether the output waits for that of the next work, so that many small answers go out in one write. It does while
+    /// works are quick. The supervisor has it sent when the next one is not.
+    fn holds_back<A: Acceptor<Machine = M>>(&self, driven: &mut Driven<M>, shared: &Shared<A>) -> bool {
+        if driven.slow {
+            return false;
+        }
+        let bytes = driven.machine.poll_transmit().map_or(0, |output| output.remaining());
+        let holds_back = (1..=HELD_BACK).contains(&bytes);
+        if holds_back {
+            self.held_back.store(HeldBack::Lately as u8, Ordering::Relaxed);
+            shared.note_held_back();
+        }
+        holds_back
+    }
+
+    /// Has output sent that was held back before the supervisor last looked, and whose work is still out. True when the
+    /// connection is now the caller's to put into the queue; `None` when nothing is held back.
+    pub(crate) fn send_held_back(&self) -> Option<bool> {
+        match self.held_back.load(Ordering::Relaxed) {
+            held if held == HeldBack::No as u8 => None,
+            held if held == HeldBack::Lately as u8 => {
+                let (lately, long) = (HeldBack::Lately as u8, HeldBack::Long as u8);
+                // A work that begins this moment makes it late again.
+                let _ = self.held_back.compare_exchange(lately, long, Ordering::Relaxed, Ordering::Relaxed);
+                Some(false)
+            }
+            _ => {
+                self.held_back.store(HeldBack::No as u8, Ordering::Relaxed);
+                Some(self.claim())
+            }
+        }
     }
 
     /// Gives the machine what its work gave. True when the connection is the caller's again, to be served further.

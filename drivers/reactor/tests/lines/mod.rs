@@ -19,6 +19,8 @@ use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, Step};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A longer line is refused.
 const MAX_LINE: usize = 1 << 10;
+/// More output than this is sent before anything else.
+const MUCH_OUTPUT: usize = 64 << 10;
 /// Memory lent for the rest of a body at a time.
 const BODY_CHUNK: usize = 1 << 20;
 
@@ -37,6 +39,8 @@ pub struct World {
     pub waits: Waits,
     /// Machines panic when they are dropped.
     pub drops_panic: Arc<AtomicBool>,
+    /// Writes that took output.
+    pub writes: Arc<AtomicUsize>,
     /// Machines are woken as soon as there is a waker.
     pub wakes_at_once: Arc<AtomicBool>,
 }
@@ -60,7 +64,7 @@ impl Acceptor for World {
             line: Vec::new(),
             body: None,
             lent: Vec::new(),
-            output: Segments::default(),
+            output: Segments { bytes: VecDeque::new(), writes: self.writes.clone() },
             closes: None,
             drains: false,
         }
@@ -136,41 +140,45 @@ enum Closing {
 }
 
 /// Bytes to be sent.
-#[derive(Default)]
-pub struct Segments(VecDeque<Bytes>);
+pub struct Segments {
+    bytes: VecDeque<Bytes>,
+    /// How often some were taken.
+    writes: Arc<AtomicUsize>,
+}
 
 impl Segments {
     fn push(&mut self, bytes: impl Into<Bytes>) {
         let bytes = bytes.into();
         if !bytes.is_empty() {
-            self.0.push_back(bytes);
+            self.bytes.push_back(bytes);
         }
     }
 }
 
 impl Buf for Segments {
     fn remaining(&self) -> usize {
-        self.0.iter().map(Bytes::len).sum()
+        self.bytes.iter().map(Bytes::len).sum()
     }
 
     fn chunk(&self) -> &[u8] {
-        self.0.front().map(|first| &first[..]).unwrap_or_default()
+        self.bytes.front().map(|first| &first[..]).unwrap_or_default()
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let filled = slices.iter_mut().zip(&self.0);
+        let filled = slices.iter_mut().zip(&self.bytes);
         filled.map(|(slice, segment)| *slice = IoSlice::new(segment)).count()
     }
 
     fn advance(&mut self, mut count: usize) {
-        while let Some(first) = self.0.front_mut() {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        while let Some(first) = self.bytes.front_mut() {
             let taken = count.min(first.len());
             first.advance(taken);
             count -= taken;
             if !first.is_empty() {
                 break;
             }
-            self.0.pop_front();
+            self.bytes.pop_front();
         }
         assert_eq!(count, 0, "more was taken than there was");
     }
@@ -366,7 +374,7 @@ impl Machine for Lines {
             match self.closes {
                 Some(Closing::AtOnce) => return Step::Close,
                 Some(Closing::Lingering) => return Step::LingeringClose,
-                None if self.output.has_remaining() => return Step::NeedDrain,
+                None if self.output.remaining() > MUCH_OUTPUT => return Step::NeedDrain,
                 None => {}
             }
             if self.waits {
