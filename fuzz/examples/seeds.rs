@@ -27,6 +27,7 @@ fn main() -> Result<()> {
     golden(&root.join("../tests/golden"), root)?;
     conversations(root)?;
     metadata(root)?;
+    objects(&root.join("../tests/golden/objects"), root)?;
     for (n, seed) in [7_u64, 99, 12345].into_iter().enumerate() {
         let noise = noise(seed);
         for target in ["effects", "ipc_structured", "operations"] {
@@ -34,6 +35,31 @@ fn main() -> Result<()> {
                 write(root, target, &format!("noise{n}-{len}"), &noise[..len])?;
             }
         }
+    }
+    Ok(())
+}
+
+/// External objects that the reference has written, edits of a good one, and URLs.
+fn objects(golden: &Path, root: &Path) -> Result<()> {
+    for (name, manner) in [("turn", 0x00), ("turn_gzip", 0x01), ("turn_zstd", 0x02)] {
+        let object = fs::read(golden.join(format!("{name}.object.bin")))?;
+        write(root, "external_object", name, &[&[manner, 20], &object[..]].concat())?;
+    }
+    for coding in 0..3 {
+        for (name, manner) in [("edited", 0x10), ("verified", 0x50), ("capped", 0x58), ("damaged", 0x20)] {
+            for (n, edits) in [&b""[..], &[9, 0xa0, 1], &[200, 0xa1, 4, 3, 0x23, 9]].into_iter().enumerate() {
+                let bytes = [&[manner | coding, 40], edits].concat();
+                write(root, "external_object", &format!("{name}{n}-coding{coding}"), &bytes)?;
+            }
+        }
+    }
+    let urls = [
+        "https://user:password@storage.example:8443/bucket/key?signature=secret&expires=3600#part",
+        "http://0x7f.1/",
+        "https://[::ffff:10.0.0.1]/latest",
+    ];
+    for (n, url) in urls.into_iter().enumerate() {
+        write(root, "external_object", &format!("url{n}"), &[&[0x30, 0], url.as_bytes()].concat())?;
     }
     Ok(())
 }

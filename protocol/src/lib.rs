@@ -27,7 +27,8 @@
 //! A lower layer never names a higher one. [`server::Connection`] and [`client::Connection`] know the wire and
 //! nothing of methods, for those who bring their own dispatch. [`service::Responder`] is a server's connection
 //! plus a [`service::Service`], for everyone else. One machine runs a call on every carrier, byte streams and
-//! [HTTP] alike. What a call waits for in the outside world is an [`effect`]. A [`description`] says
+//! [HTTP] alike. What a call waits for in the outside world is an [`effect`], such as fetching a batch that lies in an
+//! [`external`] object. A [`description`] says
 //! what a protocol looks like to its clients: a service dispatches by it, and [`reflection`] sends it.
 //!
 //! # Features

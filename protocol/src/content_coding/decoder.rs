@@ -91,24 +91,30 @@ impl Decoder {
     }
 
     fn read_next(&mut self, space: &mut [u8]) -> Result<usize, DecodeError> {
-        // One byte more than may be, so that a longer body shows itself.
-        let most = usize::try_from((self.max - self.decoded).saturating_add(1)).unwrap_or(usize::MAX);
-        let count = space.len().min(most);
-        let space = space.get_mut(..count).unwrap_or_default();
         if space.is_empty() {
             return Ok(0);
         }
-        let written = match &mut self.inner {
-            Inner::Identity(pieces) => pieces.copy_to(space),
-            Inner::Gzip(gzip) => gzip.read(space)?,
-            #[cfg(feature = "zstd")]
-            Inner::Zstd(zstd) => zstd.read(space)?,
-        };
-        let decoded = self.decoded.saturating_add(written as u64);
-        if decoded > self.max {
-            return Err(DecodeError::TooLarge { max: self.max });
+        let left = usize::try_from(self.max - self.decoded).unwrap_or(usize::MAX);
+        if left == 0 {
+            // A longer body shows itself by its next byte.
+            let written = self.inner.read(&mut [0])?;
+            return if written == 0 { Ok(0) } else { Err(DecodeError::TooLarge { max: self.max }) };
         }
-        self.decoded = decoded;
+        let count = space.len().min(left);
+        let written = self.inner.read(space.get_mut(..count).unwrap_or_default())?;
+        self.decoded = self.decoded.saturating_add(written as u64);
         Ok(written)
+    }
+}
+
+impl Inner {
+    /// Writes to `space`, which is not empty.
+    fn read(&mut self, space: &mut [u8]) -> Result<usize, DecodeError> {
+        match self {
+            Self::Identity(pieces) => Ok(pieces.copy_to(space)),
+            Self::Gzip(gzip) => gzip.read(space),
+            #[cfg(feature = "zstd")]
+            Self::Zstd(zstd) => zstd.read(space),
+        }
     }
 }

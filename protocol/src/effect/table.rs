@@ -115,8 +115,8 @@ impl Effects {
     /// Says that an attempt begins: the data that came before counts for nothing.
     pub(crate) fn begin_attempt(&mut self, id: EffectId, content_encoding: Option<&str>) {
         let Some(out) = self.out.iter_mut().find(|out| out.id == id) else { return };
-        let shown = content_encoding.map(|name| name.get(..MAX_CODING_BYTES).unwrap_or(name));
-        out.attempt = Some(Attempt { content_encoding: shown.map(Into::into) });
+        let kept = content_encoding.and_then(|name| name.get(..name.floor_char_boundary(MAX_CODING_BYTES)));
+        out.attempt = Some(Attempt { content_encoding: kept.map(Into::into) });
         out.data = Vec::new();
         out.memory = None;
         out.over_budget = false;

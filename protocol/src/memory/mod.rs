@@ -29,6 +29,10 @@
 // | `service::logs`, logs | what they take as values; left out beyond the limit and half of the budget | they are encoded |
 // | `server::response`, logs | their messages; left out beyond half of the budget | they are sent |
 // | `content_coding`, a body that is decoded | `Assembly`, and the decoder's window | the last array that shares it is dropped |
+// | `content_coding`, a body that is decoded as it arrives | the decoder's context and window, before they are taken | the decoder is dropped |
+// | `external`, an object that arrives | as `ipc::chunks`, with 17 sixteenths of a body at most while its memory grows | the last array that shares it is dropped |
+// | `external`, logs in an object | their entries | they are given out and dropped |
+// | `external`, an object that is made | its body and headers; compressed, as much again until it is known to be smaller | it is stored |
 // | `content_coding`, a body that is coded | as much as the body has | the response is handed to the driver |
 // | `http::transaction`, states and tokens | three times the state's size | the response is handed to the driver |
 // | HTTP drivers, a body that arrives | `Assembly` | the last array that shares it is dropped |

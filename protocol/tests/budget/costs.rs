@@ -68,7 +68,7 @@ const ATTEMPTS: usize = 3;
 
 /// Four times the size takes at most ten times as long, once it takes time at all, and five times the allocations.
 #[track_caller]
-fn assert_linear(what: &str, first: usize, mut prepare: impl FnMut(usize) -> Box<dyn FnMut()>) {
+pub(super) fn assert_linear(what: &str, first: usize, mut prepare: impl FnMut(usize) -> Box<dyn FnMut()>) {
     let mut size = first;
     let mut work = prepare(size);
     while time(&mut work) < LEAST && size < first << 12 {

@@ -12,6 +12,7 @@
 mod common;
 
 mod costs;
+mod objects;
 #[cfg(feature = "http")]
 mod over_http;
 mod peaks;

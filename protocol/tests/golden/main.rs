@@ -12,6 +12,7 @@
 mod common;
 
 mod client_role;
+mod objects;
 mod server_role;
 mod told;
 

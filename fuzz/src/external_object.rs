@@ -1,0 +1,182 @@
+//! External objects: any bytes in any coding and any pieces are resolved or refused alike, within the caps and leaving nothing
+//! behind; and any text is a URL whose secrets are not shown, or none.
+//!
+//! The first byte of an input says what the rest is, and the second how it is cut and capped.
+
+use crate::support::{edits, limits};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use bytes::Bytes;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use vgi_rpc_protocol::content_coding::{Codecs, Coding};
+use vgi_rpc_protocol::external::{
+    Caps, Externalisation, Location, Pointer, Resolution, ResolveErrorKind, Resolved, UrlPolicy, scrub,
+};
+use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata, encode_batch};
+use vgi_rpc_protocol::memory::{Account, Budget};
+use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::wire::log::LogMessage;
+
+/// Shows nowhere.
+const SECRET: &str = "s3cr3t-of-the-url";
+
+/// An object of a turn with a log, and its pointer.
+struct Sample {
+    batch: RecordBatch,
+    object: Bytes,
+    pointer: Pointer,
+}
+
+static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..150));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter((0..150).map(|n| (n % 5 > 0).then(|| n.to_string()))));
+    let batch = RecordBatch::try_from_iter_with_nullable([("n", numbers, false), ("text", texts, true)]).unwrap();
+    let log = LogMessage::info("a log").to_metadata("server-1", None);
+    let metadata: Metadata = [("application", "x")].into_iter().collect();
+    let schema = EncodedSchema::new(batch.schema()).unwrap();
+    let (settings, codecs) = (Externalisation::default(), Codecs::default());
+    let parts = (&[log][..], &batch, &metadata);
+    let made = settings.externalise(parts, &schema, 0, &codecs, &Account::default()).unwrap();
+    let location = Location::parse(&format!("https://h.example/object?signature={SECRET}")).unwrap();
+    Sample { batch, object: made.store.segments.concat().into(), pointer: made.pointer(location) }
+});
+
+/// Resolves the object that `data` holds or describes, or parses the URL.
+pub fn run(data: &[u8]) {
+    let Some(([manner, cut], rest)) = data.split_first_chunk::<2>() else { return };
+    let coding = [None, Some(Coding::Gzip), Some(Coding::Zstd)][usize::from(manner & 3) % 3];
+    let caps = match manner >> 2 & 3 {
+        0 | 1 => Caps { max_fetch_bytes: 1 << 20, max_decompressed_bytes: 1 << 20 },
+        2 => Caps { max_fetch_bytes: 1 << 20, max_decompressed_bytes: u64::from(*cut) << 5 },
+        _ => Caps { max_fetch_bytes: u64::from(*cut) << 5, max_decompressed_bytes: 1 << 20 },
+    };
+    let sample = &*SAMPLE;
+    let has_digest = manner & 0x40 != 0;
+    let pointer = Pointer { sha256: sample.pointer.sha256.filter(|_| has_digest), ..sample.pointer.clone() };
+    match manner >> 4 & 3 {
+        0 => resolve_alike(&pointer, coding, caps, rest, *cut),
+        1 => {
+            let (object, is_damaged) = edits::apply(&sample.object, rest);
+            let object = coding.map_or(object.clone(), |coding| code(coding, &object));
+            let whole = resolve_alike_in(&pointer, coding, caps, &object, *cut);
+            if let Ok(resolved) = &whole {
+                assert!(!(has_digest && is_damaged), "what the digest does not cover was let through");
+                assert!(is_damaged || resolved.batch == sample.batch, "an object that is whole is the batch");
+            }
+        }
+        2 => {
+            let object = coding.map_or(sample.object.to_vec(), |coding| code(coding, &sample.object));
+            resolve_alike(&pointer, coding, caps, &edits::apply(&object, rest).0, *cut);
+        }
+        _ => url(rest),
+    }
+}
+
+fn code(coding: Coding, object: &[u8]) -> Vec<u8> {
+    let object = Bytes::copy_from_slice(object);
+    // Too short to be coded: the bytes stand for damage then.
+    Codecs::default().encode(coding, std::slice::from_ref(&object)).unwrap_or_else(|| object.to_vec())
+}
+
+fn resolve_alike(pointer: &Pointer, coding: Option<Coding>, caps: Caps, object: &[u8], cut: u8) {
+    drop(resolve_alike_in(pointer, coding, caps, object, cut));
+}
+
+/// Resolves an object whole, in pieces, and byte by byte if it is short, which must come to the same.
+fn resolve_alike_in(
+    pointer: &Pointer,
+    coding: Option<Coding>,
+    caps: Caps,
+    object: &[u8],
+    cut: u8,
+) -> Result<Resolved, ResolveErrorKind> {
+    let whole = resolve(pointer, coding, caps, object, usize::MAX);
+    let mut pieces = vec![usize::from(cut).max(2) * 7];
+    pieces.extend((object.len() < 2_000).then_some(1));
+    for piece in pieces {
+        match (&whole, resolve(pointer, coding, caps, object, piece)) {
+            (Ok(one), Ok(other)) => assert_eq!(
+                (&one.logs, &one.batch, &one.metadata),
+                (&other.logs, &other.batch, &other.metadata),
+                "pieces of {piece}"
+            ),
+            // A decoder finds damage later when it is fed less, and the cap on what arrives counts whole pieces.
+            (Err(one), Err(other)) => {
+                let is_capped = object.len() as u64 > caps.max_fetch_bytes;
+                assert!(coding.is_some() || is_capped || *one == other, "{one} or {other}, in pieces of {piece}");
+            }
+            (one, other) => panic!("{one:?} or {other:?}, in pieces of {piece}"),
+        }
+    }
+    whole
+}
+
+fn resolve(
+    pointer: &Pointer,
+    coding: Option<Coding>,
+    caps: Caps,
+    object: &[u8],
+    piece: usize,
+) -> Result<Resolved, ResolveErrorKind> {
+    let budget = Budget::new(256 << 20);
+    let account = budget.account();
+    let schema = SAMPLE.batch.schema();
+    let mut resolution = Resolution::new(pointer.clone(), schema.clone(), &limits(), &account, caps);
+    // What an attempt before has given leaves no trace.
+    let _ = resolution.begin(Some("gzip")).and_then(|()| resolution.receive(Bytes::copy_from_slice(&object[..object.len() / 2])));
+    let result = resolution.begin(coding.map(Coding::as_str)).and_then(|()| {
+        for piece in object.chunks(piece) {
+            resolution.receive(Bytes::copy_from_slice(piece))?;
+        }
+        resolution.finish(Duration::ZERO)
+    });
+    match &result {
+        Ok(resolved) => {
+            assert!(object.len() as u64 <= caps.max_fetch_bytes);
+            assert!(coding.is_some() || object.len() as u64 <= caps.max_decompressed_bytes);
+            for column in resolved.batch.columns() {
+                column.to_data().validate_full().expect("what is let through is valid");
+            }
+            encode_batch(&resolved.batch, &resolved.metadata).expect("what is let through can be sent on");
+        }
+        Err(error) => {
+            let texts = format!("{error} {error:?} {resolution:?} {:?}", RpcError::from(error.clone()));
+            assert!(!texts.contains(SECRET), "{texts}");
+            assert!(resolution.receive(Bytes::new()).is_err(), "an attempt that has failed goes on");
+            resolution.begin(None).expect("another attempt begins");
+        }
+    }
+    drop(resolution);
+    let resolved = result.map_err(|error| error.kind)?;
+    assert!(account.held() <= object.len() + (caps.max_decompressed_bytes as usize) * 2 + (1 << 20));
+    // The batch holds what it lies in, and nothing else is left.
+    let Resolved { batch, metadata, logs, .. } = &resolved;
+    let copy = (batch.clone(), metadata.clone(), logs.clone());
+    drop(copy);
+    Ok(resolved)
+}
+
+/// A text as a URL: what is displayed of it has no query, user or fragment, and a policy judges it or the other.
+fn url(text: &[u8]) {
+    let Ok(location) = Location::from_bytes(text) else { return };
+    let shown = location.to_string();
+    assert!(!shown.contains('\n') && shown.len() < 40_000, "one line of little text");
+    let url = location.url();
+    let rest = shown.strip_prefix(url.scheme()).and_then(|rest| rest.strip_prefix("://")).expect("scheme and host");
+    assert!(rest.starts_with(url.host_str().expect("a host")), "nothing stands before the host");
+    assert!(!shown.contains(['?', '#']), "{shown}");
+    let scrubbed = scrub(&format!("{} and {}", location.as_str(), url), &location);
+    for secret in [url.query(), url.fragment(), url.password()].into_iter().flatten() {
+        let is_public = secret.len() < 3 || shown.contains(secret) || "<redacted> and".contains(secret);
+        assert!(is_public || !scrubbed.contains(secret), "{scrubbed}");
+    }
+    for policy in [UrlPolicy::https_public(), UrlPolicy::https_or_http_loopback()] {
+        match policy.check(&location) {
+            Ok(()) => assert!(["http", "https"].contains(&url.scheme())),
+            Err(error) => assert!(error.to_string().starts_with("URL rejected: ")),
+        }
+    }
+    if let Ok(next) = location.join("/elsewhere") {
+        assert_eq!(next.url().host_str(), url.host_str());
+    }
+}

@@ -1,0 +1,116 @@
+//! External objects: resolving one takes little more memory than the object has once decoded, whatever the pieces; making one
+//! takes none for the batch; and both cost time in the bytes.
+
+use super::costs::assert_linear;
+use super::{KIB, MIB};
+use allocation_counter::measure;
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+use vgi_rpc_protocol::Limits;
+use vgi_rpc_protocol::content_coding::{Codecs, Coding};
+use vgi_rpc_protocol::external::{
+    Caps, Digest, Externalisation, Location, Pointer, Resolution, Resolved, total_buffer_size,
+};
+use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata, encode_batch};
+use vgi_rpc_protocol::memory::{Account, Budget};
+
+/// Scratch memory, headers, decoders in Rust.
+const SMALL: usize = 512 * KIB;
+
+/// A batch of two columns of about so many bytes, which shrink to about a half.
+fn batch(bytes: usize) -> RecordBatch {
+    let rows = bytes / 32;
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..rows as i64).map(|n| n * n)));
+    let texts = (0..rows).map(|n| format!("{:020}", n.wrapping_mul(0x9e37_79b9)));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+    RecordBatch::try_from_iter([("n", numbers), ("text", texts)]).unwrap()
+}
+
+struct Stored {
+    batch: RecordBatch,
+    coding: Option<Coding>,
+    /// Its size once decoded.
+    len: usize,
+    bytes: Bytes,
+    sha256: Digest,
+}
+
+fn stored(batch: RecordBatch, coding: Option<Coding>) -> Stored {
+    let object = encode_batch(&batch, &Metadata::new()).unwrap();
+    let sha256 = Digest(Sha256::digest(&object).into());
+    let (len, codecs) = (object.len(), Codecs::default());
+    let bytes = match coding {
+        Some(coding) => codecs.encode(coding, &[object]).unwrap().into(),
+        None => object,
+    };
+    Stored { batch, coding, len, bytes, sha256 }
+}
+
+/// Resolves an object that arrives in pieces. Each is a copy, as a driver reads it, and dropped with its use.
+fn resolve(stored: &Stored, piece: usize, account: &Account, sha256: Option<Digest>) -> Resolved {
+    let location = Location::parse("https://h.example/object").unwrap();
+    let (schema, pointer) = (stored.batch.schema(), Pointer { location, sha256 });
+    let mut resolution = Resolution::new(pointer, schema, &Limits::default(), account, Caps::default());
+    resolution.begin(stored.coding.map(Coding::as_str)).unwrap();
+    for piece in stored.bytes.chunks(piece) {
+        resolution.receive(Bytes::copy_from_slice(piece)).unwrap();
+    }
+    resolution.finish(Duration::ZERO).unwrap()
+}
+
+#[test]
+fn resolving_takes_little_more_than_the_decoded_object() {
+    let sizes = |coding: &Coding| if *coding == Coding::Gzip { 2 * MIB } else { 9 * MIB };
+    for (size, coding) in [(32 * MIB, None), (12 * MIB + 5, None)]
+        .into_iter()
+        .chain(Coding::ALL.iter().map(|coding| (sizes(coding), Some(*coding))))
+    {
+        let stored = stored(batch(size), coding);
+        let most = stored.len + stored.len / 10 + SMALL;
+        // What the library of zstd allocates is seen by the budget alone.
+        let window = if coding.is_some() { 9 * MIB } else { 0 };
+        for piece in [16 * KIB, 100_003] {
+            let account = Budget::new(most + window).account();
+            let taken =
+                measure(|| drop(resolve(&stored, piece, &account, Some(stored.sha256)))).bytes_max as usize;
+            println!("{size} bytes, {coding:?}, pieces of {piece}: {} of {}", taken, stored.len);
+            assert!(taken >= stored.len, "the object was there: {taken}");
+            assert!(taken <= most, "{size} bytes, {coding:?}, pieces of {piece}: {taken}, at most {most}");
+            assert_eq!(account.held(), 0);
+        }
+        let resolved = resolve(&stored, MIB, &Account::default(), Some(stored.sha256));
+        assert_eq!(resolved.batch, stored.batch);
+    }
+}
+
+#[test]
+fn resolving_costs_time_in_the_bytes_whatever_the_pieces() {
+    for (piece, first) in [(1, 8 * KIB), (1_000, 64 * KIB), (64 * KIB, 256 * KIB)] {
+        for coding in [None].into_iter().chain(Coding::ALL.iter().copied().map(Some)) {
+            assert_linear(&format!("resolving {coding:?} in pieces of {piece}"), first, move |size| {
+                let stored = stored(batch(size), coding);
+                Box::new(move || {
+                    let account = Budget::new(1 << 30).account();
+                    drop(resolve(&stored, piece, &account, Some(stored.sha256)));
+                })
+            });
+        }
+    }
+}
+
+#[test]
+fn an_object_that_is_not_compressed_takes_no_memory_for_its_batch() {
+    let batch = batch(16 * MIB);
+    let schema = EncodedSchema::new(batch.schema()).unwrap();
+    let (settings, codecs) = (Externalisation::default(), Codecs::default());
+    let account = Budget::new(32 * MIB).account();
+    let taken = measure(|| {
+        let parts = (&[][..], &batch, &Metadata::new());
+        let made = settings.externalise(parts, &schema, 0, &codecs, &account).unwrap();
+        assert!(made.bytes >= total_buffer_size(&batch));
+    });
+    assert!(taken.bytes_max < 64 * KIB as u64, "{taken:?}");
+}
