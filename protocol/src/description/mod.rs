@@ -1,8 +1,8 @@
 //! What describes a protocol: its name, its version, its methods with their kinds and schemas.
 //!
 //! Lives here: the descriptions that dispatch validates requests against, and that reflection sends and fingerprints.
-//! Not here: handlers and what is hosted (that is [`crate::service`]), and a description's form on the wire (that is
-//! [`crate::reflection`]).
+//! Not here: handlers and what is hosted (that is [`service`](mod@crate::service)), and a description's form on the
+//! wire (that is [`crate::reflection`]).
 
 // Where things are:
 //

@@ -1,7 +1,7 @@
 //! The server's side of a connection: bytes in, calls out; answers in, frames out. It knows no methods.
 //!
 //! Lives here: the order of streams and batches that WIRE_PROTOCOL 5, 6 and 9 prescribe. Not here: which methods
-//! exist and what they do (that is [`crate::service`]).
+//! exist and what they do (that is [`service`](mod@crate::service)).
 //!
 //! ```text
 //!                     Request                Input, Cancelled, InputEnded

@@ -9,7 +9,6 @@ use super::stream::Restore;
 use super::stream::{Exchange, Overrides, Producer, Saved, State, Stream, StreamState, exchange, producer};
 use crate::description::{Idempotency, MethodInfo, MethodKind, StreamKind};
 use crate::ipc::EncodedSchema;
-use crate::values::{ArrowType, IntoArrow, Record, records};
 use crate::wire::error::RpcError;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
@@ -82,8 +81,8 @@ impl fmt::Debug for Method {
 #[derive(Clone, Debug)]
 pub struct MethodBuilder {
     name: String,
-    params: Vec<Field>,
-    defaults: Vec<(String, ArrayRef)>,
+    pub(super) params: Vec<Field>,
+    pub(super) defaults: Vec<(String, ArrayRef)>,
     result: Option<Field>,
     header: Option<SchemaRef>,
     input: Option<SchemaRef>,
@@ -92,7 +91,7 @@ pub struct MethodBuilder {
     idempotency: Idempotency,
     deprecated: Option<String>,
     /// Why the method cannot be hosted.
-    problem: Option<String>,
+    pub(super) problem: Option<String>,
 }
 
 /// A declared method that does not belong to a protocol yet.
@@ -170,50 +169,6 @@ impl MethodBuilder {
     pub fn output(mut self, schema: SchemaRef) -> Self {
         self.output = Some(schema);
         self
-    }
-
-    /// Adds a parameter of a Rust type, with the type and nullability that it has as a parameter.
-    pub fn typed_param<T: ArrowType>(self, name: &str) -> Self {
-        self.typed_param_as::<T>(Field::new(name, T::parameter_type(), T::NULLABLE))
-    }
-
-    /// Adds a parameter of a Rust type as an Arrow field.
-    #[doc(hidden)]
-    pub fn typed_param_as<T: ArrowType>(mut self, field: Field) -> Self {
-        self.problem = self.problem.or_else(|| records::problem::<T>(&field));
-        self.param_field(field)
-    }
-
-    /// Gives the parameter that was added last its default.
-    #[doc(hidden)]
-    pub fn typed_default<T: IntoArrow>(mut self, name: &str, default: T) -> Self {
-        let Some(field) = self.params.last() else { return self };
-        match default.into_column(field.data_type()) {
-            Ok(column) => self.defaults.push((name.into(), column)),
-            Err(error) => {
-                self.problem = self.problem.or_else(|| Some(format!("the default of {name:?}: {error}")));
-            }
-        }
-        self
-    }
-
-    /// Adds a parameter for each field of a record, which [`Args::to_record`] reads.
-    pub fn record_params<R: Record>(mut self) -> Self {
-        self.params.extend(R::schema().fields().iter().map(|field| field.as_ref().clone()));
-        self.problem = self.problem.or_else(R::field_problem);
-        self
-    }
-
-    /// Declares a return value of a Rust type, with the type and nullability that it has as a result.
-    pub fn typed_result<T: ArrowType>(self) -> Self {
-        self.typed_result_as::<T>(Field::new("result", T::parameter_type(), T::NULLABLE))
-    }
-
-    /// Declares a return value of a Rust type, which a client reads as that type, as an Arrow field.
-    #[doc(hidden)]
-    pub fn typed_result_as<T: ArrowType>(mut self, field: Field) -> Self {
-        self.problem = self.problem.or_else(|| records::problem::<T>(&field));
-        self.returns_field(field)
     }
 
     /// Says what the method does, for people.

@@ -9,7 +9,7 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `method`, `protocol`, `host` | declaring methods, protocols and the service |
+// | `method`, `typed_method`, `protocol`, `host` | declaring methods, protocols and the service |
 // | `declaration` | a hosted method without its handler, as its calls see it |
 // | `service_error` | why they cannot be hosted as declared |
 // | `args`, `answer`, `stream`, `rows`, `context`, `auth`, `session` | what handlers are given and give back |
@@ -43,6 +43,7 @@ mod rows;
 mod service_error;
 pub(crate) mod session;
 mod stream;
+mod typed_method;
 
 pub(crate) mod validate;
 pub(crate) mod work;

@@ -3,7 +3,8 @@
 
 use super::rpc_error::RpcError;
 
-/// A failed system call, under the name that Python has for it. It has code [`Code::Unknown`], as other errors of handlers.
+/// A failed system call, under the name that Python has for it. Its code is
+/// [`Unknown`](crate::wire::code::Code::Unknown), as that of other errors of handlers.
 impl From<std::io::Error> for RpcError {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind::{NotFound, PermissionDenied, TimedOut};
