@@ -180,7 +180,9 @@ fn hooks_hear_of_every_call_and_harm_none() {
     let methods = [
         Method::new("good").unary(|_, _| Ok(())),
         Method::new("bad").unary(|_, _| Err::<(), _>(RpcError::value_error("as asked"))),
-        Method::new("unsendable").returns(DataType::Int64).unary(|_, _| Ok("text")),
+        Method::new("unsendable")
+            .returns(DataType::Int64)
+            .unary(|_, _| Ok(arrow_array::new_null_array(&DataType::Utf8, 1))),
     ];
     let service = Service::builder("hook00000000")
         .protocol(Protocol::new(common::service::MAIN).methods(methods))

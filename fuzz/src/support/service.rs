@@ -148,7 +148,9 @@ fn unary_methods() -> Vec<MethodSpec> {
             },
         ),
         Method::new("panic").unary(|_, _| -> Result<(), RpcError> { std::panic::panic_any(ON_PURPOSE) }),
-        Method::new("misfit").returns(DataType::Utf8).unary(|_, _| Ok(1_i64)),
+        Method::new("misfit")
+            .returns(DataType::Utf8)
+            .unary(|_, _| Ok(arrow_array::new_null_array(&DataType::Int64, 1))),
     ]
 }
 

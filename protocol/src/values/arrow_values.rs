@@ -37,7 +37,9 @@ pub(crate) fn read_batch(value: ValueRef<'_>) -> Result<RecordBatch, ValueError>
     match decode_batch_with(owned(value)?, bounds.limits, bounds.account) {
         Ok((batch, _)) => Ok(batch),
         Err(ReadError::Message(MessageError::OverBudget(error))) => Err(ValueError::failed(error)),
-        Err(error) => Err(ValueError::new("an Arrow IPC stream of one batch", error.to_string())),
+        Err(error) => {
+            Err(ValueError::new("an Arrow IPC stream of one batch", format!("other bytes: {error}")))
+        }
     }
 }
 
@@ -82,7 +84,7 @@ impl ArrowType for SchemaRef {
 impl<'a> FromArrow<'a> for SchemaRef {
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
         ipc::decode_schema(owned(value)?, value.bounds().limits)
-            .map_err(|error| ValueError::new("the IPC message of a schema", error.to_string()))
+            .map_err(|error| ValueError::new("the IPC message of a schema", format!("other bytes: {error}")))
     }
     fn is_absent(value: ValueRef<'a>) -> bool {
         value.is_null() || read(value).is_ok_and(<[u8]>::is_empty)

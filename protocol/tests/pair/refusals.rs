@@ -246,7 +246,8 @@ fn a_record_that_is_cut_short_is_named_as_that_and_not_as_the_end_of_the_connect
             continue;
         }
         let error = turn.told[0].error().unwrap();
-        let expected = "expected parameter \"record\" to be a record: the Arrow IPC stream is cut short";
+        let expected = "parameter \"record\": expected an Arrow IPC stream of one batch, got other bytes: the Arrow IPC \
+            stream is cut short";
         assert_eq!(
             (error.error_type(), error.message()),
             ("TypeError", format!("TypeError: {expected}").as_str())
