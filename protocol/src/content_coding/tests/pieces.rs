@@ -1,7 +1,9 @@
 //! Bodies that arrive in pieces decode as they do whole, and what is refused whole is refused in pieces.
 
 use super::*;
-use crate::memory::{Account, Budget};
+use crate::memory::Account;
+#[cfg(feature = "zstd")]
+use crate::memory::Budget;
 
 /// Decodes a body that arrives in pieces of `piece` bytes, into memory of `space` bytes at a time.
 fn decode(
