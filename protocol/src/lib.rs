@@ -53,8 +53,9 @@
 //!
 //! # Typed services
 //!
-//! A protocol may be declared as a trait: implement it to serve, and call it through the client that is made of it. With
-//! Arrow's crates as [`arrow`], a service needs no other dependency than this one and a driver.
+//! A protocol may be declared as a trait: implement it to serve, and call it through the client that is made of it. Arrow's
+//! crates are here as [`arrow`], so that a service depends on this crate and a driver; and on `serde` for the states of its
+//! streams, on `chrono` for times, and on `uuid` for UUIDs.
 //!
 #![cfg_attr(feature = "macros", doc = "```")]
 #![cfg_attr(not(feature = "macros"), doc = "```ignore")]

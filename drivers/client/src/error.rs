@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use vgi_rpc_protocol::values::ValueError;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{CommandError, ConnectionError, OneLine};
 
@@ -34,6 +35,10 @@ pub enum CallError {
     /// The method was called as another kind than it is. The client can go on.
     #[error(transparent)]
     WrongKind(#[from] Box<WrongKind>),
+    /// A value does not fit: a parameter or a row, of which nothing was sent, or a result that the server sent and that is no
+    /// value of the expected type. The client can go on.
+    #[error("{0}")]
+    Value(ValueError),
     /// The caller's batch does not fit, or the call cannot be made now.
     #[error(transparent)]
     Command(#[from] CommandError),

@@ -23,7 +23,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// See [`CallError`]. A value that does not fit its column, or a result that is no `T`, is a `TypeError`.
+    /// See [`CallError`]. A parameter that does not fit its column, and a result that is no `T`, are
+    /// [`CallError::Value`].
     pub fn call<T>(&mut self, method: &Method<'_>, params: impl Params) -> Result<T, CallError>
     where
         T: for<'a> FromArrow<'a>,
@@ -35,7 +36,7 @@ impl Client {
 
 impl From<ValueError> for CallError {
     fn from(error: ValueError) -> Self {
-        Self::Rpc(error.into())
+        Self::Value(error)
     }
 }
 

@@ -68,6 +68,8 @@ impl ConnectOptions {
                 Ok(vgi_rpc_stdio::spawn_with(command, self.timeouts.unwrap_or_default())?)
             }
             #[cfg(unix)]
+            Some(("unix", "")) => Err(ConnectError::Path),
+            #[cfg(unix)]
             Some(("unix", path)) => Ok(self.sockets().unix(path)?),
             Some(("tcp", address)) => Ok(self.sockets().tcp(address)?),
             #[cfg(feature = "http")]

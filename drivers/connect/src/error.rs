@@ -16,6 +16,9 @@ pub enum ConnectError {
     /// A command that cannot be split into words, or has none.
     #[error("expected cmd: and a program with its arguments, quoted as in a shell")]
     Command,
+    /// No path follows `unix:`.
+    #[error("expected a path after unix:")]
+    Path,
     /// Nobody listens, or the program cannot be started. The error names the path, the address or the program.
     #[error("cannot connect: {0}")]
     Io(io::Error),

@@ -73,6 +73,8 @@ fn what_cannot_be_connected_to_is_named() {
     for line in ["cmd:", "cmd:'open"] {
         assert!(matches!(error(line), ConnectError::Command), "{line}");
     }
+    #[cfg(unix)]
+    assert!(matches!(error("unix:"), ConnectError::Path));
     for address in ["", "9000", "ftp://host", "/run/socket"] {
         assert!(matches!(error(address), ConnectError::Scheme { .. }), "{address}");
     }

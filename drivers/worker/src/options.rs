@@ -21,7 +21,8 @@ use values::{seconds, tcp_address};
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
 
-/// The flags. Each flag that names a transport is in the group `vgi_rpc_transport`, so that there is at most one.
+// Without a doc comment, which clap would show as what the program does. Each flag that names a transport is in the group
+// `vgi_rpc_transport`, so that there is at most one.
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
 pub(crate) struct Flags {

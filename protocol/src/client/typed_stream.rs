@@ -44,16 +44,22 @@ impl<S: CallerStream, Input, Output: StreamItem, Header> TypedStream<S, Input, O
         Self { stream, rest: Vec::new().into_iter(), types: PhantomData }
     }
 
-    /// The stream of batches, such as to let its server work ahead.
+    /// Changes the stream of batches below. With the clients of the drivers, `.map_stream(|stream| stream.prefetch(16))` lets a
+    /// producer on a pipe or a socket work ahead.
     pub fn map_stream(self, map: impl FnOnce(S) -> S) -> Self {
         Self { stream: map(self.stream), ..self }
     }
 
-    /// Asks a producer for its next batch, of which nothing may have been taken one by one; `None` when it is done.
+    /// The rows of the batch that came last which were not taken one by one, or else of the producer's next batch; `None` when
+    /// it is done.
     ///
     /// # Errors
     /// When the turn fails, or a row cannot be read.
     pub fn next_rows(&mut self) -> Result<Option<Vec<Output>>, S::Error> {
+        let rest = std::mem::take(&mut self.rest);
+        if rest.len() > 0 {
+            return Ok(Some(rest.collect()));
+        }
         match self.stream.next_batch()? {
             Some(batch) => Ok(Some(Output::from_batch(batch)?)),
             None => Ok(None),

@@ -274,6 +274,11 @@ fn producers_are_iterators_over_records() {
     assert_eq!(numbers, [0, 1, 2, 3, 4]);
     let mut stream = client.numbers(5, false).unwrap();
     assert_eq!(stream.next_rows().unwrap().unwrap().len(), 2);
+    // Nothing is passed over by taking rows one by one in between.
+    assert_eq!(stream.next().unwrap().unwrap().n, 2);
+    assert_eq!(stream.next_rows().unwrap().unwrap(), [Number { n: 3 }]);
+    assert_eq!(stream.next_rows().unwrap().unwrap(), [Number { n: 4 }]);
+    assert!(stream.next_rows().unwrap().is_none());
     drop(stream);
     // The rows before an error come first.
     let numbers: Vec<_> =

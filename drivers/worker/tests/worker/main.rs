@@ -27,6 +27,8 @@ mod secrets;
 mod settings;
 mod support;
 mod transports;
+#[path = "../../examples/twelve.rs"]
+mod twelve;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,8 @@ const TESTS: &[(&str, fn())] = &[
     ("a worker serves on a TCP socket", transports::tcp),
     #[cfg(feature = "http")]
     ("a worker serves HTTP", transports::http),
+    #[cfg(all(unix, feature = "unix", feature = "http"))]
+    ("a typed service answers its client on every transport", transports::typed),
     #[cfg(all(unix, feature = "unix"))]
     ("stdout has one line, and what handlers print goes to stderr", transports::stdout),
     #[cfg(feature = "unix")]
@@ -75,6 +79,7 @@ const TESTS: &[(&str, fn())] = &[
 fn main() -> ExitCode {
     match support::role().as_deref() {
         Some("greeter") => greeter::main(),
+        Some("twelve") => twelve::main().unwrap_or_else(|error| panic!("{error}")),
         Some("unbuildable") => vgi_rpc_worker::run(|_| Err("there is no database")),
         #[cfg(all(unix, feature = "http"))]
         Some("debug") => secrets::print_debug(),

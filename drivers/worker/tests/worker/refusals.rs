@@ -103,6 +103,7 @@ pub fn help() {
     let output = output(&["--help"]);
     assert!(output.status.success() && output.stderr.is_empty());
     let help = text(&output.stdout);
+    assert_eq!(help.lines().next(), Some("Serves vgi-rpc protocols"));
     let mut expected = vec![
         "--pipe",
         "--server-id",

@@ -96,3 +96,43 @@ pub fn large() {
     let refused = greet(&address, &"x".repeat(5000)).unwrap_err();
     assert!(matches!(&refused, CallError::Rpc(error) if error.to_string().contains("4096")), "{refused}");
 }
+
+#[cfg(all(unix, feature = "unix", feature = "http"))]
+pub fn typed() {
+    const EXPECTED: &str = "TEXT Point { x: 2.0, y: 1.0 }
+1.5 High
+1970-01-02 00:00:00 UTC
+Hello, world! Hello, world?
+Some(1)
+true ValueError: not today
+log: noted
+log: 100000 of 1000000
+log: 200000 of 1000000
+log: 300000 of 1000000
+log: 400000 of 1000000
+log: 500000 of 1000000
+log: 600000 of 1000000
+log: 700000 of 1000000
+log: 800000 of 1000000
+log: 900000 of 1000000
+log: 1000000 of 1000000
+499999500000
+[Number { n: 3 }] [Number { n: 6 }]
+";
+    let serve = |flags: &[&str]| Listening::run(process("twelve", flags));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket").display().to_string();
+    let (unix, tcp, http) = (serve(&["--unix", &path]), serve(&["--tcp", "0"]), serve(&["--http"]));
+    let program = std::env::current_exe().unwrap();
+    let addresses = [
+        format!("cmd:env {}=twelve '{}'", crate::support::ROLE, program.display()),
+        format!("unix:{}", unix.place("UNIX:")),
+        format!("tcp:{}", tcp.place("TCP:")),
+        format!("http://127.0.0.1:{}", http.place("PORT:")),
+    ];
+    for address in addresses {
+        let called = process("twelve", &["call", &address]).output().unwrap();
+        assert!(called.status.success(), "{address}: {}", text(&called.stderr));
+        assert_eq!(text(&called.stdout), EXPECTED, "{address}");
+    }
+}

@@ -1,13 +1,14 @@
-//! Twelve methods and their client: `cargo run -p vgi-rpc-stdio --example twelve`.
+//! Twelve methods and their client. `cargo run -p vgi-rpc-worker --example twelve -- --tcp 9000` serves, on a transport that a
+//! flag chooses, and `cargo run -p vgi-rpc-worker --example twelve -- call tcp:9000` calls.
 
 use chrono::{DateTime, Days, Utc};
 use serde::{Deserialize, Serialize};
-use std::{error::Error, io, process::Command, sync::Arc};
+use std::{error::Error, io, process::ExitCode};
+use vgi_rpc_connect::connect;
 use vgi_rpc_protocol::arrow::array::RecordBatch;
-use vgi_rpc_protocol::service::{CallContext, Exchange, Producer, Service, Stream, Turn};
+use vgi_rpc_protocol::service::{CallContext, Exchange, Producer, Stream, Turn};
 use vgi_rpc_protocol::wire::{error::RpcError, log::LogMessage};
 use vgi_rpc_protocol::{Enum, Record, service, values::Record as _};
-use vgi_rpc_stdio::{serve_stdio, spawn};
 
 #[derive(Clone, Copy, Debug, PartialEq, Enum)]
 enum Level {
@@ -101,14 +102,16 @@ struct Worker;
 
 impl Twelve for Worker {}
 
-fn main() -> Result<(), Box<dyn Error>> {
-    if std::env::args().nth(1).as_deref() == Some("worker") {
-        let service = Service::builder("0123456789ab").protocol(TwelveProtocol::serve(Worker)).build()?;
-        return Ok(serve_stdio(Arc::new(service))?);
+/// Serves, or calls a server.
+pub fn main() -> Result<ExitCode, Box<dyn Error>> {
+    match &std::env::args().skip(1).collect::<Vec<_>>()[..] {
+        [word, address] if word == "call" => call(address).map(|()| ExitCode::SUCCESS),
+        _ => Ok(vgi_rpc_worker::run(|service| service.protocol(TwelveProtocol::serve(Worker)).build())),
     }
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("worker");
-    let mut twelve = TwelveClient::new(spawn(command)?.on_log(|log| println!("log: {}", log.message)));
+}
+
+fn call(address: &str) -> Result<(), Box<dyn Error>> {
+    let mut twelve = TwelveClient::new(connect(address)?.on_log(|log| println!("log: {}", log.message)));
     println!("{} {:?}", twelve.upper("text")?, twelve.mirror(Point { x: 1.0, y: 2.0 })?);
     println!("{} {:?}", twelve.sum(&[0.5, 1.0])?, twelve.raise(Level::Low)?);
     println!("{}", twelve.tomorrow(DateTime::UNIX_EPOCH)?);
