@@ -47,6 +47,8 @@ pub(crate) struct Shared<A: Acceptor> {
     draining: AtomicBool,
     /// Some connection holds output back.
     held_back: AtomicBool,
+    /// As [`State::supervisor_rests`], to be read without the lock.
+    pub(crate) rests: AtomicBool,
     /// Threads that run work.
     running: AtomicUsize,
     /// Threads that can run at once.
@@ -168,6 +170,7 @@ impl<A: Acceptor> Shared<A> {
             supervisor: Condvar::new(),
             draining: AtomicBool::new(false),
             held_back: AtomicBool::new(false),
+            rests: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             processors: thread::available_parallelism().map_or(1, |count| count.get()),
             started: Instant::now(),
@@ -182,14 +185,20 @@ impl<A: Acceptor> Shared<A> {
 
     /// Has the supervisor look whether output is held back for too long.
     pub(crate) fn note_held_back(&self) {
-        if !self.held_back.load(Ordering::Relaxed) {
-            self.held_back.store(true, Ordering::Relaxed);
+        // Full barriers on both sides: either the supervisor sees the connection, or this sees that it has looked.
+        if !self.held_back.swap(true, Ordering::SeqCst) && self.rests.load(Ordering::SeqCst) {
+            self.wake_supervisor(&mut crate::locks::lock(&self.state));
         }
     }
 
     /// Whether output was held back since the last look.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.held_back.load(Ordering::SeqCst)
+    }
+
+    /// The same. What is held back from now on calls for another look.
     pub(crate) fn take_held_back(&self) -> bool {
-        self.held_back.load(Ordering::Relaxed) && self.held_back.swap(false, Ordering::Relaxed)
+        self.held_back.load(Ordering::Relaxed) && self.held_back.swap(false, Ordering::SeqCst)
     }
 
     pub(crate) fn is_draining(&self) -> bool {

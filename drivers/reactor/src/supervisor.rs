@@ -12,6 +12,7 @@ use crate::timeouts::Wait;
 use crate::worker::ThreadState;
 use std::io::ErrorKind;
 use std::net::Shutdown;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -117,13 +118,16 @@ impl<A: Acceptor> Shared<A> {
         if !self.take_held_back() {
             return;
         }
-        let mut late = Vec::new();
+        let (mut late, mut again) = (Vec::new(), false);
         for connection in state.connections.values() {
             match connection.send_held_back() {
                 Some(true) => late.push(connection.clone()),
-                Some(false) => self.note_held_back(),
+                Some(false) => again = true,
                 None => {}
             }
+        }
+        if again {
+            self.note_held_back();
         }
         late.into_iter().for_each(|connection| self.queue_from_outside(state, connection));
     }
@@ -258,10 +262,16 @@ impl<A: Acceptor> Shared<A> {
         watch: &Watch,
         wake: Option<Instant>,
     ) -> MutexGuard<'a, State<A::Machine>> {
-        if watch.quiet < QUIET_TICKS {
+        if watch.quiet < QUIET_TICKS || self.is_held_back() {
             return self.supervisor.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.supervisor_rests = true;
+        self.rests.store(true, Ordering::SeqCst);
+        if self.is_held_back() {
+            state.supervisor_rests = false;
+            self.rests.store(false, Ordering::SeqCst);
+            return state;
+        }
         state = match wake {
             Some(wake) => {
                 let time = wake.saturating_duration_since(Instant::now()).max(TICK);
@@ -270,6 +280,7 @@ impl<A: Acceptor> Shared<A> {
             None => self.supervisor.wait(state).unwrap_or_else(PoisonError::into_inner),
         };
         state.supervisor_rests = false;
+        self.rests.store(false, Ordering::SeqCst);
         state
     }
 

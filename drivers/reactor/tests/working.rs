@@ -70,6 +70,36 @@ fn answers_of_quick_works_share_writes_and_do_not_wait_for_a_slow_one() {
 }
 
 #[test]
+fn held_back_answers_are_soon_sent_though_the_supervisor_rested() {
+    let running = Running::new(options(|_| {}));
+    let mut client = running.connect();
+    for _ in 0..3 {
+        // The first work is long enough for the supervisor to come to rest meanwhile.
+        client.send("sleep 150\necho quick\nsleep 2000\n");
+        assert_eq!(client.line(), "slept\n");
+        let began = Instant::now();
+        assert_eq!(client.line(), "quick\n");
+        assert!(began.elapsed() < Duration::from_millis(1500), "it came with the next answer");
+        let late = began.elapsed();
+        assert_eq!(client.line(), "slept\n");
+        if late < Duration::from_millis(100) {
+            return;
+        }
+    }
+    panic!("each time the answer was late");
+}
+
+#[test]
+fn answers_from_before_a_panic_are_sent() {
+    let running = Running::new(options(|_| {}));
+    for _ in 0..20 {
+        let mut client = running.connect();
+        client.send("echo first\npanic\n");
+        assert_eq!(client.rest(), "first\n");
+    }
+}
+
+#[test]
 fn much_output_flows_as_its_peer_reads_it() {
     let running = Running::new(options(|_| {}));
     let mut client = running.connect();

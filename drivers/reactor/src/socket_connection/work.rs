@@ -113,6 +113,8 @@ impl<M: Machine> SocketConnection<M> {
         self.wait.store(Wait::Work as u8, Ordering::Relaxed);
         self.start_anew();
         let Some(done) = finished.done else {
+            // Earlier answers may have been held back for that of this work.
+            let _ = self.flush(driven);
             self.end(driven, shared, Ending::BrokenOff);
             return false;
         };

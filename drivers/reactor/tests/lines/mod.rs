@@ -188,6 +188,8 @@ impl Buf for Segments {
 pub enum Task {
     Echo(String),
     Wait(Gate),
+    /// Takes so many milliseconds.
+    Sleep(u64),
     /// Tells something first.
     Tell(Told, String, Gate),
     Panic,
@@ -208,6 +210,10 @@ impl Job for Task {
                 gate.pass();
                 "done".into()
             }
+            Self::Sleep(millis) => {
+                std::thread::sleep(Duration::from_millis(millis));
+                "slept".into()
+            }
             Self::Panic => panic!("as asked"),
         }
     }
@@ -223,6 +229,7 @@ impl Lines {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "echo" => return Some(Task::Echo(rest.into())),
+            "sleep" => return Some(Task::Sleep(rest.parse().unwrap())),
             "wait" => return Some(Task::Wait(self.world.gate.clone())),
             "tell" => return Some(Task::Tell(self.told.clone(), rest.into(), self.world.gate.clone())),
             // So many bytes are told.
