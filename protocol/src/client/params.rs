@@ -1,6 +1,6 @@
 //! The row of parameters of a call, from Rust values.
 
-use crate::values::{FromArrow, IntoArrow, Record, ValueError, ValueRef};
+use crate::values::{FromArrow, IntoArrow, ReadBounds, ReadMeter, Record, ValueError, ValueRef};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema, SchemaRef};
 use std::borrow::Cow;
@@ -130,7 +130,9 @@ where
 {
     match answer.columns() {
         [column] if answer.num_rows() == 1 => {
-            let value = ValueRef::new(column, 0).and_then(T::read);
+            let meter = ReadMeter::default();
+            let bounds = ReadBounds::unbudgeted(answer, &meter);
+            let value = ValueRef::within(column, 0, bounds).and_then(T::read);
             value.map_err(|error| error.in_result().into())
         }
         columns => {

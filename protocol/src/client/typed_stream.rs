@@ -35,13 +35,14 @@ pub struct TypedStream<S, Input, Output, Header> {
     stream: S,
     /// What of the last batch was not taken.
     rest: std::vec::IntoIter<Output>,
+    has_failed: bool,
     types: PhantomData<fn(Input) -> Header>,
 }
 
 impl<S: CallerStream, Input, Output: StreamItem, Header> TypedStream<S, Input, Output, Header> {
     /// A stream of these types.
     pub fn new(stream: S) -> Self {
-        Self { stream, rest: Vec::new().into_iter(), types: PhantomData }
+        Self { stream, rest: Vec::new().into_iter(), has_failed: false, types: PhantomData }
     }
 
     /// Changes the stream of batches below. With the clients of the drivers, `.map_stream(|stream| stream.prefetch(16))` lets a
@@ -123,10 +124,16 @@ impl<S: CallerStream, Input, Output: StreamItem, Header> Iterator for TypedStrea
             if let Some(item) = self.rest.next() {
                 return Some(Ok(item));
             }
+            if self.has_failed {
+                return None;
+            }
             match self.next_rows() {
                 Ok(Some(rows)) => self.rest = rows.into_iter(),
                 Ok(None) => return None,
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    self.has_failed = true;
+                    return Some(Err(error));
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The parameters of a call, and the values that handlers take from them. WIRE_PROTOCOL 4.
 
 use super::context::{Bounds, CallContext};
-use crate::values::{FromArrow, ReadBounds, Record, ValueError, ValueRef, records};
+use crate::values::{FromArrow, ReadBounds, ReadMeter, Record, ValueError, ValueRef, records};
 use crate::wire::error::RpcError;
 use arrow_array::{ArrayRef, RecordBatch};
 use std::sync::Arc;
@@ -12,12 +12,14 @@ pub struct Args {
     row: RecordBatch,
     /// Those of records that parameters hold; `None` for the default ones.
     bounds: Option<Arc<Bounds>>,
+    /// What the values take that were read.
+    meter: ReadMeter,
 }
 
 impl Args {
     /// Wraps a row of parameters.
     pub fn new(row: RecordBatch) -> Self {
-        Self { row, bounds: None }
+        Self { row, bounds: None, meter: ReadMeter::default() }
     }
 
     /// Holds the records in the parameters to the bounds of their call.
@@ -100,8 +102,8 @@ impl Args {
 
     fn bounds(&self) -> ReadBounds<'_> {
         match &self.bounds {
-            Some(bounds) => ReadBounds { limits: &bounds.limits, account: &bounds.account },
-            None => ReadBounds::unbudgeted(),
+            Some(bounds) => ReadBounds::new(&bounds.limits, &bounds.account, &self.row, &self.meter),
+            None => ReadBounds::unbudgeted(&self.row, &self.meter),
         }
     }
 }

@@ -25,16 +25,22 @@ fn owned(value: ValueRef<'_>) -> Result<Bytes, ValueError> {
     let bytes = read(value)?;
     match shared(value) {
         Some(bytes) => Ok(bytes),
-        None => {
-            Ok(value.bounds().account.reserve(bytes.len()).map_err(ValueError::failed)?.hold(bytes.to_vec()))
-        }
+        None => Ok(value
+            .bounds()
+            .account()
+            .reserve(bytes.len())
+            .map_err(ValueError::failed)?
+            .hold(bytes.to_vec())),
     }
 }
 
 /// The batch that travels in bytes as an IPC stream of its own. It is decoded within the bounds of the value.
 pub(crate) fn read_batch(value: ValueRef<'_>) -> Result<RecordBatch, ValueError> {
     let bounds = value.bounds();
-    match decode_batch_with(owned(value)?, bounds.limits, bounds.account) {
+    let bytes = owned(value)?;
+    // The same bytes may be decoded for many values.
+    bounds.charge(bytes.len())?;
+    match decode_batch_with(bytes, bounds.limits(), bounds.account()) {
         Ok((batch, _)) => Ok(batch),
         Err(ReadError::Message(MessageError::OverBudget(error))) => Err(ValueError::failed(error)),
         Err(error) => {
@@ -83,7 +89,7 @@ impl ArrowType for SchemaRef {
 /// Is absent, to an `Option`, also when there are no bytes.
 impl<'a> FromArrow<'a> for SchemaRef {
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
-        ipc::decode_schema(owned(value)?, value.bounds().limits)
+        ipc::decode_schema(owned(value)?, value.bounds().limits())
             .map_err(|error| ValueError::new("the IPC message of a schema", format!("other bytes: {error}")))
     }
     fn is_absent(value: ValueRef<'a>) -> bool {

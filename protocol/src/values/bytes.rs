@@ -125,7 +125,13 @@ impl ArrowType for Bytes {
 impl<'a> FromArrow<'a> for Bytes {
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
         let bytes = read(value)?;
-        Ok(shared(value).unwrap_or_else(|| Self::copy_from_slice(bytes)))
+        match shared(value) {
+            Some(bytes) => Ok(bytes),
+            None => {
+                value.bounds().charge(bytes.len())?;
+                Ok(Self::copy_from_slice(bytes))
+            }
+        }
     }
 }
 

@@ -166,6 +166,7 @@ fn entries<'a, K: FromArrow<'a>, V: FromArrow<'a>, C>(
         |row| map.value_offsets().get(row).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
     let (keys, values) = (map.keys(), map.values());
     let rows = offset(row)..offset(row + 1).min(keys.len());
+    value.bounds().charge(size_of::<(K, V)>().saturating_mul(rows.len()))?;
     let mut pairs = rows.enumerate().map(|(index, row)| {
         let pair = K::read(value.at(keys, row)).and_then(|key| Ok((key, V::read(value.at(values, row))?)));
         pair.map_err(|error| error.in_item(index))

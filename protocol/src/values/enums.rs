@@ -5,6 +5,7 @@ use super::column::ColumnBuilder;
 use super::error::ValueError;
 use super::traits::{FromArrow, IntoArrow};
 use super::value_ref::ValueRef;
+use crate::wire::text::Limit;
 use arrow_schema::DataType;
 
 /// An enum whose variants have names on the wire. `#[derive(Enum)]` implements it.
@@ -39,7 +40,8 @@ pub fn reads(data_type: &DataType) -> bool {
 pub fn read<E: Enum + ArrowType>(value: ValueRef<'_>) -> Result<E, ValueError> {
     let name = <&str>::read(value).map_err(|_| value.mismatch::<E>())?;
     E::of_name(name).ok_or_else(|| {
-        ValueError::new(format!("one of {:?}", E::NAMES), format!("{name:?}")).of_error_type("KeyError")
+        ValueError::new(format!("one of {:?}", E::NAMES), format!("{:?}", Limit::bytes(200).shown(name)))
+            .of_error_type("KeyError")
     })
 }
 

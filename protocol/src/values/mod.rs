@@ -64,5 +64,5 @@ pub use error::ValueError;
 pub(crate) use error::type_name;
 pub use records::{FieldReader, FieldWriter, Record};
 pub use traits::{FromArrow, IntoArrow};
-pub(crate) use value_ref::ReadBounds;
 pub use value_ref::ValueRef;
+pub(crate) use value_ref::{ReadBounds, ReadMeter};

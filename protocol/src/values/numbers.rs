@@ -47,7 +47,10 @@ macro_rules! number {
                 number!(@read_list value, $type);
                 // Numbers that follow each other in memory are copied together.
                 match <&[$native]>::read(value) {
-                    Ok(numbers) => Ok(numbers.to_vec()),
+                    Ok(numbers) => {
+                        value.bounds().charge(size_of_val(numbers))?;
+                        Ok(numbers.to_vec())
+                    }
                     Err(_) => items(value, |items| items.collect()),
                 }
             }
@@ -95,6 +98,7 @@ macro_rules! number {
     (@bytes $type:ident) => {};
     (@read_list $value:ident, UInt8) => {
         if let Ok(bytes) = super::bytes::read($value) {
+            $value.bounds().charge(bytes.len())?;
             return Ok(bytes.to_vec());
         }
     };

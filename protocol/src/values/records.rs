@@ -9,7 +9,7 @@ use super::bytes::is_binary;
 use super::column::ColumnBuilder;
 use super::error::{ValueError, type_name};
 use super::traits::{FromArrow, IntoArrow};
-use super::value_ref::{ReadBounds, ValueRef};
+use super::value_ref::{ReadBounds, ReadMeter, ValueRef};
 use crate::ipc::{self, Metadata};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -66,7 +66,7 @@ pub trait Record: Sized {
     /// # Errors
     /// When there is no row or more than one, or a field is missing or cannot be read.
     fn from_batch(batch: &RecordBatch) -> Result<Self, ValueError> {
-        read_only_row(batch, ReadBounds::unbudgeted())
+        read_only_row(batch, ReadBounds::unbudgeted(batch, &ReadMeter::default()))
     }
 
     /// The records in the rows of a batch. Further columns are ignored.
@@ -74,9 +74,12 @@ pub trait Record: Sized {
     /// # Errors
     /// When a field is missing or cannot be read.
     fn rows_from_batch(batch: &RecordBatch) -> Result<Vec<Self>, ValueError> {
+        let meter = ReadMeter::default();
+        let bounds = ReadBounds::unbudgeted(batch, &meter);
+        bounds.charge(size_of::<Self>().saturating_mul(batch.num_rows()))?;
         let mut rows = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            let record = Self::read_fields(&mut FieldReader::of_batch(batch, row, ReadBounds::unbudgeted()));
+            let record = Self::read_fields(&mut FieldReader::of_batch(batch, row, bounds));
             rows.push(record.map_err(|error| error.in_row(row))?);
         }
         Ok(rows)
@@ -223,7 +226,9 @@ pub fn read<R: Record + ArrowType>(value: ValueRef<'_>) -> Result<R, ValueError>
             let columns = value.column.as_struct().columns();
             R::read_fields(&mut FieldReader { fields, columns, row: value.row, bounds, next: 0 })
         }
-        data_type if is_binary(data_type) && !value.is_null() => read_only_row(&read_batch(value)?, bounds),
+        data_type if is_binary(data_type) && !value.is_null() => {
+            read_only_row(&read_batch(value)?, bounds.deeper()?)
+        }
         _ => match value.decoded() {
             Some(value) => read(value),
             None => Err(value.mismatch::<R>()),

@@ -98,7 +98,9 @@ impl ArrowType for String {
 
 impl<'a> FromArrow<'a> for String {
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
-        <&str>::read(value).map(ToOwned::to_owned)
+        let text = <&str>::read(value)?;
+        value.bounds().charge(text.len())?;
+        Ok(text.to_owned())
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) fn items<'a, T: FromArrow<'a>, C>(
 ) -> Result<C, ValueError> {
     match (value.list(), value.decoded()) {
         (Some((column, rows)), _) => {
+            value.bounds().charge(size_of::<T>().saturating_mul(rows.len()))?;
             let mut items = rows
                 .enumerate()
                 .map(|(index, row)| T::read(value.at(column, row)).map_err(|error| error.in_item(index)));

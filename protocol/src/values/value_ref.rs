@@ -7,10 +7,19 @@ use crate::Limits;
 use crate::memory::Account;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int16Type, Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef, RunArray, downcast_dictionary_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, RunArray, downcast_dictionary_array};
 use arrow_schema::DataType;
 use std::ops::Range;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Records that travel as bytes in one another.
+const MAX_DEPTH: u8 = 32;
+/// Values that take this much may be made of any batch, and are looked at in steps of this.
+const METER_STEP: usize = 1 << 20;
+/// How many times as much as its columns the values of a batch may take. A short text of a dictionary whose keys are one byte
+/// takes about 40 times as much as a `String`.
+const MOST_TIMES: usize = 64;
 
 /// The bounds of records that are read outside of any call: the default limits, and no budget.
 static UNBUDGETED: LazyLock<(Limits, Account)> = LazyLock::new(Default::default);
@@ -23,17 +32,83 @@ pub struct ValueRef<'a> {
     bounds: ReadBounds<'a>,
 }
 
-/// What records that travel as bytes may hold when they are decoded.
+/// What may be made of a batch: how much values may take, and what records that travel as bytes may hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadBounds<'a> {
-    pub(crate) limits: &'a Limits,
-    pub(crate) account: &'a Account,
+    limits: &'a Limits,
+    account: &'a Account,
+    /// What is read from, and how much was made of it.
+    meter: Option<(&'a RecordBatch, &'a ReadMeter)>,
+    /// Records that this one is in, of those that travel as bytes.
+    depth: u8,
 }
 
-impl ReadBounds<'static> {
-    pub(crate) fn unbudgeted() -> Self {
+/// Bytes that the values take which were read from one batch. Columns may show a few bytes any number of times, or none: what
+/// is made of them is therefore bounded by what they take themselves.
+#[derive(Debug, Default)]
+pub(crate) struct ReadMeter(AtomicUsize);
+
+impl Clone for ReadMeter {
+    /// A copy of what is read from begins anew.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl<'a> ReadBounds<'a> {
+    pub(crate) fn new(
+        limits: &'a Limits,
+        account: &'a Account,
+        batch: &'a RecordBatch,
+        meter: &'a ReadMeter,
+    ) -> Self {
+        Self { limits, account, meter: Some((batch, meter)), depth: 0 }
+    }
+
+    /// The default limits, and no budget.
+    pub(crate) fn unbudgeted(batch: &'a RecordBatch, meter: &'a ReadMeter) -> Self {
         let (limits, account) = &*UNBUDGETED;
-        Self { limits, account }
+        Self::new(limits, account, batch, meter)
+    }
+
+    pub(crate) fn limits(self) -> &'a Limits {
+        self.limits
+    }
+
+    pub(crate) fn account(self) -> &'a Account {
+        self.account
+    }
+
+    /// The same for a record that travels as bytes in this one.
+    ///
+    /// # Errors
+    /// When it would be too deep.
+    pub(crate) fn deeper(self) -> Result<Self, ValueError> {
+        if self.depth == MAX_DEPTH {
+            let expected = format!("at most {MAX_DEPTH} records that are bytes in one another");
+            return Err(ValueError::new(expected, "one more"));
+        }
+        Ok(Self { depth: self.depth + 1, ..self })
+    }
+
+    /// Counts so many bytes that a value takes, before it is made.
+    ///
+    /// # Errors
+    /// When the values take too much for what they are read from, or there is no room for them in the budget.
+    pub(crate) fn charge(self, bytes: usize) -> Result<(), ValueError> {
+        let Some((batch, meter)) = self.meter else { return Ok(()) };
+        let before = meter.0.fetch_add(bytes, Ordering::Relaxed);
+        let spent = before.saturating_add(bytes);
+        if before / METER_STEP == spent / METER_STEP {
+            return Ok(());
+        }
+        let most = METER_STEP.saturating_add(batch.get_array_memory_size().saturating_mul(MOST_TIMES));
+        if spent > most {
+            let got = format!("{spent} from columns of {} bytes", batch.get_array_memory_size());
+            return Err(ValueError::new(format!("values of at most {most} bytes"), got));
+        }
+        // They are the application's, which has no budget: there has to be room when they are made.
+        self.account.reserve(spent).map(drop).map_err(ValueError::failed)
     }
 }
 
@@ -43,7 +118,8 @@ impl<'a> ValueRef<'a> {
     /// # Errors
     /// When there is no such row.
     pub fn new(column: &'a ArrayRef, row: usize) -> Result<Self, ValueError> {
-        Self::within(column, row, ReadBounds::unbudgeted())
+        let (limits, account) = &*UNBUDGETED;
+        Self::within(column, row, ReadBounds { limits, account, meter: None, depth: 0 })
     }
 
     pub(crate) fn within(

@@ -8,6 +8,7 @@
     reason = "tests, with handlers that do I/O"
 )]
 
+mod bombs;
 mod costs;
 mod in_memory;
 mod matrix;
