@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(1);
 /// Ticks without an event after which there is no more ticking.
 const QUIET_TICKS: u32 = 50;
+/// As [`TICK`], when the supervisor polls itself and nothing has happened for a while.
+const QUIET_TICK: Duration = Duration::from_millis(20);
 /// How often the connections' timeouts are looked at, while any can pass.
 const SWEEP: Duration = Duration::from_millis(250);
 /// How long an idle connection keeps memory for its next call, in milliseconds.
@@ -101,12 +103,15 @@ impl<A: Acceptor> Shared<A> {
         let is_alone = (stuck || behind) && !self.call_worker(&mut state);
         watch.stands_in = is_alone && !state.polling;
         if watch.stands_in {
-            state = self.turn(state, thread_state, Some(TICK), false);
+            // What happens wakes the poll. The rest, such as a worker that has become free, is looked for.
+            let tick = if watch.quiet < QUIET_TICKS { TICK } else { QUIET_TICK };
+            state = self.turn(state, thread_state, Some(tick), false);
         } else if is_alone {
             // The last free worker went to the poll before this thread left a job behind, and nothing else may come.
             self.wakeups.wake_poll();
         }
-        let is_quiet = state.begun == watch.begun && state.polling && state.waiting() == 0;
+        let is_polled = state.polling || watch.stands_in;
+        let is_quiet = state.begun == watch.begun && is_polled && state.waiting() == 0;
         watch.quiet = if is_quiet { watch.quiet.saturating_add(1) } else { 0 };
         watch.begun = state.begun;
         watch.waiting = state.waiting();
