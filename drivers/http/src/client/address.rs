@@ -17,6 +17,9 @@ pub enum UrlError {
     /// It has a user name: credentials belong into headers.
     #[error("expected a URL without user name and password")]
     UserInfo,
+    /// Its port is no number up to 65535.
+    #[error("expected a port from 0 to 65535")]
+    Port,
     /// It has a query, where there can be none.
     #[error("expected a URL without a query")]
     Query,
@@ -61,7 +64,11 @@ pub(crate) fn parse(url: &str) -> Result<(Address, Uri), UrlError> {
     if host.is_empty() {
         return Err(UrlError::Scheme);
     }
-    let port = authority.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    let port = match authority.as_str().strip_prefix(authority.host()).unwrap_or_default() {
+        "" | ":" if is_https => 443,
+        "" | ":" => 80,
+        _ => authority.port_u16().ok_or(UrlError::Port)?,
+    };
     let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| UrlError::Scheme)?;
     Ok((Address { is_https, host, port, authority }, uri))
 }
@@ -77,6 +84,10 @@ mod tests {
         assert_eq!(at("http://h:81/a/b"), Ok(("h".into(), 81, "/a/b".into())));
         assert_eq!(at("http://h"), Ok(("h".into(), 80, "/".into())));
         assert_eq!(at("http://[::1]:9/x?y=1"), Ok(("::1".into(), 9, "/x".into())));
+        assert_eq!(at("http://h:/x"), Ok(("h".into(), 80, "/x".into())));
+        for url in ["http://h:65536", "http://h:99999/", "http://h:0x1/", "http://[::1]:70000/"] {
+            assert!(matches!(at(url), Err(UrlError::Port | UrlError::Syntax(_))), "{url}");
+        }
         for (url, error) in
             [("/a", UrlError::Scheme), ("ftp://h", UrlError::Scheme), ("http://u:p@h", UrlError::UserInfo)]
         {

@@ -12,8 +12,9 @@ const DATE_FORMATS: [&str; 3] =
 /// What `Retry-After` says: seconds, or a date, which counts from the response's own `Date`. `None` if there is neither.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = text(headers, RETRY_AFTER)?;
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More seconds than the number holds are as good as for ever.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = date(text)?.signed_duration_since(date(self::text(headers, DATE)?)?);
     // A date that has passed asks for no wait.
@@ -55,7 +56,7 @@ mod tests {
             ("-1", None),
             ("1.5", None),
             ("soon", None),
-            ("99999999999999999999", None),
+            ("99999999999999999999", Some(u64::MAX)),
             ("Mon, 06 Nov 1994 08:50:00 GMT", None),
             ("", None),
         ] {
