@@ -177,7 +177,6 @@ mod tests {
             "https://0177.0.0.01/",
             "https://127.0.0.1./",
             "https://%31%32%37.0.0.1/",
-            "https://１２７.0.0.1/",
             "https://[::1]/",
             "https://[::ffff:127.0.0.1]/",
             "https://[64:ff9b::a00:1]/",
@@ -191,6 +190,9 @@ mod tests {
             let error = check(&policy, url).expect_err(url).to_string();
             assert!(error.starts_with("URL rejected: "), "{error}");
         }
+        // Where hosts may have other letters, which depends on how `url` is built, these digits are those of 127.0.0.1.
+        let wide = Location::parse("https://１２７.0.0.1/");
+        assert!(wide.is_err() || wide.is_ok_and(|location| policy.check(&location).is_err()));
     }
 
     #[test]
