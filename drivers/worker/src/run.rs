@@ -32,8 +32,9 @@ pub fn run<E: Display>(build: impl FnOnce(ServiceBuilder) -> Result<Service, E>)
 
 /// The command line's options. Ends the process if it is invalid, or asks for help.
 fn parse() -> WorkerOptions {
-    let command = Command::new("worker").about("Serves vgi-rpc protocols").bin_name(program());
-    let mut command = WorkerOptions::augment_args(command);
+    let command = WorkerOptions::augment_args(Command::new("worker").bin_name(program()));
+    // Said last: the groups of flags say of themselves what they are, in the same place.
+    let mut command = command.about("Serves vgi-rpc protocols").long_about(None);
     let mut matches = command.get_matches_mut();
     WorkerOptions::from_arg_matches_mut(&mut matches)
         .unwrap_or_else(|error| error.format(&mut command).exit())
