@@ -1,4 +1,4 @@
-//! What a path leads to, and opening it without waiting for anybody.
+//! What a path leads to, and opening it without blocking.
 
 use crate::system::{has_no_reader, open_options};
 use std::fs::File;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Options that open a path without waiting for anybody: `NONBLOCK` for FIFOs, `NOCTTY` so that a terminal does not
+/// Options that open a path without blocking: `NONBLOCK` for FIFOs, `NOCTTY` so that a terminal does not
 /// become the process's own.
 pub(crate) fn open_options() -> OpenOptions {
     let mut options = OpenOptions::new();

@@ -15,7 +15,7 @@ pub enum ServeError {
     /// Start-up work of a protocol failed; nothing was served.
     #[error("the service could not be started: {0}")]
     Start(RpcError),
-    /// The peer sent what is not the protocol. It has been told.
+    /// The peer broke the protocol. An error has been sent to it.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
     /// The machine refused the result of its own work, which is a defect of this library.

@@ -87,7 +87,7 @@ pub trait Channel: fmt::Debug + Send {
     /// Asks for URLs to upload to, between calls.
     ///
     /// # Errors
-    /// See [`CallError`]; by default there are none.
+    /// See [`CallError`]. The default never fails.
     fn upload_urls(&mut self, count: u8) -> Result<Vec<UploadUrl>, CallError> {
         let _ = count;
         Err(CommandError::Misuse { command: "upload_urls", when: "over HTTP" }.into())

@@ -187,7 +187,7 @@ impl<A: Acceptor> Shared<A> {
     pub(crate) fn note_held_back(&self) {
         // Full barriers on both sides: either the supervisor sees the connection, or this sees that it has looked.
         if !self.held_back.swap(true, Ordering::SeqCst) && self.rests.load(Ordering::SeqCst) {
-            self.wake_supervisor(&mut crate::locks::lock(&self.state));
+            self.wake_supervisor(&mut lock(&self.state));
         }
     }
 

@@ -227,7 +227,9 @@ pub fn read<R: Record + ArrowType>(value: ValueRef<'_>) -> Result<R, ValueError>
             R::read_fields(&mut FieldReader { fields, columns, row: value.row, bounds, next: 0 })
         }
         data_type if is_binary(data_type) && !value.is_null() => {
-            read_only_row(&read_batch(value)?, bounds.deeper()?)
+            // Before the bytes are decoded.
+            let bounds = bounds.deeper()?;
+            read_only_row(&read_batch(value)?, bounds)
         }
         _ => match value.decoded() {
             Some(value) => read(value),

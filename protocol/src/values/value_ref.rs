@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const MAX_DEPTH: u8 = 32;
 /// Values that take this much may be made of any batch, and are looked at in steps of this.
 const METER_STEP: usize = 1 << 20;
-/// How many times as much as its columns the values of a batch may take. A short text of a dictionary whose keys are one byte
-/// takes about 40 times as much as a `String`.
+/// How many times as much memory as its columns the values of a batch may take. A `String` of a few characters takes about 40
+/// times as much as the one-byte key of a dictionary that stands for it.
 const MOST_TIMES: usize = 64;
 
 /// The bounds of records that are read outside of any call: the default limits, and no budget.
@@ -102,9 +102,10 @@ impl<'a> ReadBounds<'a> {
         if before / METER_STEP == spent / METER_STEP {
             return Ok(());
         }
-        let most = METER_STEP.saturating_add(batch.get_array_memory_size().saturating_mul(MOST_TIMES));
+        let held = batch.get_array_memory_size();
+        let most = METER_STEP.saturating_add(held.saturating_mul(MOST_TIMES));
         if spent > most {
-            let got = format!("{spent} from columns of {} bytes", batch.get_array_memory_size());
+            let got = format!("{spent} from columns of {held} bytes");
             return Err(ValueError::new(format!("values of at most {most} bytes"), got));
         }
         // They are the application's, which has no budget: there has to be room when they are made.

@@ -25,7 +25,7 @@ use vgi_rpc_reactor::{Expiry, Origin, Phase, Step};
 /// Answers requests that are not the endpoint's.
 pub(crate) type Route = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
 
-/// Is told why the service does not start.
+/// Called with the error when the service does not start.
 pub(crate) type OnStartFailure = dyn Fn(&RpcError) + Send + Sync;
 
 /// A body of at most this many bytes is read before its head is looked at: the two are one step then, and it costs

@@ -8,7 +8,7 @@ use vgi_rpc_reactor::BindError;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum HttpServerError {
-    /// The address cannot be had.
+    /// The server cannot listen on the address.
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The system refused something else that a server needs.

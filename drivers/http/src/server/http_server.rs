@@ -235,7 +235,7 @@ impl BoundHttpServer {
         self.server.handle()
     }
 
-    /// Serves until it is told to end. Handlers that still run then are left to their threads, and cannot answer any more.
+    /// Serves until the server is stopped. Handlers that still run then keep their threads, but their answers are dropped.
     ///
     /// # Errors
     /// When the system refuses what the server cannot do without. What happens on one connection is no error.
