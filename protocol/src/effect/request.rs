@@ -3,7 +3,7 @@
 use super::answers::Question;
 use super::failure::Failure;
 use super::value::Value;
-use crate::external::{Fetch, ResolveError, Resolved, Store};
+use crate::external::{Fetch, ResolveError, Resolved, Store, Upload};
 use crate::location::Location;
 use crate::wire::error::RpcError;
 use std::any::Any;
@@ -67,13 +67,15 @@ pub enum Request {
     Fetch(Fetch),
     /// A place for an external object, as [`Completion::Stored`]. WIRE_PROTOCOL 12.
     Store(Store),
+    /// The upload of a client's request. WIRE_PROTOCOL 10, "Upload URL generation".
+    Upload(Upload),
 }
 
 /// What completes an effect.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Completion {
-    /// The data that was given in pieces is all there is.
+    /// It is done, and the data that was given in pieces is all there is.
     Done,
     /// The answer to a question.
     Value(Value),

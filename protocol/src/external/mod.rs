@@ -11,7 +11,7 @@
 // | `pointer` | pointer batches, read and written |
 // | `policy`, `addresses` | which URLs and addresses may be requested |
 // | `resolution` | the machine of one object: bytes in, batch and logs out |
-// | `fetch`, `store` | what is asked of a driver |
+// | `fetch`, `store`, `upload` | what is asked of a driver |
 // | `object` | the stream inside an object |
 // | `resolve_error` | why an object cannot be resolved |
 // | `externalisation` | a batch and its logs as an object |
@@ -29,6 +29,7 @@ mod resolve_error;
 mod store;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 pub use crate::location::{Digest, DigestError, Location, LocationError, scrub};
 pub use addresses::is_public;
@@ -40,3 +41,4 @@ pub use policy::{UrlCheck, UrlPolicy, UrlRejected};
 pub use resolution::{Caps, Resolution, Resolved};
 pub use resolve_error::{ResolveError, ResolveErrorKind};
 pub use store::{Object, Store};
+pub use upload::Upload;
