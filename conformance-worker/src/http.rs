@@ -36,8 +36,7 @@ pub fn endpoint(
         builder = builder.sticky(sticky);
     }
     if options.fake_storage.is_some() {
-        // The suite asks for the advertisement, and uploads nothing by it.
-        builder = builder.upload_urls(Some(MAX_UPLOAD_BYTES)).advertise_uploads(true);
+        builder = builder.upload_urls(Some(MAX_UPLOAD_BYTES));
     }
     authenticate(options, builder)
 }
