@@ -21,7 +21,12 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 16] = [
         &["lib.rs"],
         &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects"],
     ),
-    ("vgi_rpc_client", "drivers/client", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_transfer"]),
+    (
+        "vgi_rpc_client",
+        "drivers/client",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects"],
+    ),
     (
         "vgi_rpc_stdio",
         "drivers/stdio",
