@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use vgi_rpc_protocol::content_coding::{Codecs, Coding};
 use vgi_rpc_protocol::external::{
-    Caps, Externalisation, Location, Pointer, Resolution, ResolveErrorKind, Resolved, UrlPolicy, scrub,
+    Caps, Cycle, Externalisation, Location, Pointer, Resolution, ResolveErrorKind, Resolved, UrlPolicy, scrub,
 };
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata, encode_batch};
 use vgi_rpc_protocol::memory::{Account, Budget};
@@ -34,11 +34,11 @@ static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
     let log = LogMessage::info("a log").to_metadata("server-1", None);
     let metadata: Metadata = [("application", "x")].into_iter().collect();
     let schema = EncodedSchema::new(batch.schema()).unwrap();
-    let (settings, codecs) = (Externalisation::default(), Codecs::default());
-    let parts = (&[log][..], &batch, &metadata);
-    let made = settings.externalise(parts, &schema, 0, &codecs, &Account::default()).unwrap();
+    let cycle = Cycle { logs_before: &[log], batch: &batch, metadata: &metadata, logs_after: &[] };
+    let made = Externalisation::default();
+    let made = made.externalise(cycle, &schema, 0, &Arc::default(), &Account::default()).unwrap();
     let location = Location::parse(&format!("https://h.example/object?signature={SECRET}")).unwrap();
-    Sample { batch, object: made.store.segments.concat().into(), pointer: made.pointer(location) }
+    Sample { batch, object: made.object().segments.concat().into(), pointer: made.pointer(location) }
 });
 
 /// Resolves the object that `data` holds or describes, or parses the URL.

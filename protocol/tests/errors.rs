@@ -97,6 +97,7 @@ fn answer() -> RpcError {
     let mut server = server::Connection::new(Config {
         server_id: "errors000000".into(),
         include_tracebacks: true,
+        takes_pointers: false,
         limits: Limits::default(),
         account: Account::default(),
         request_ids: vgi_rpc_protocol::IdSource::seeded(1),

@@ -24,6 +24,7 @@ fn config() -> Config {
     Config {
         server_id: "kinds0000000".into(),
         include_tracebacks: false,
+        takes_pointers: false,
         limits: Default::default(),
         account: Default::default(),
         request_ids: vgi_rpc_protocol::IdSource::seeded(1),

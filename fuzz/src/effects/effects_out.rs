@@ -12,7 +12,6 @@ use vgi_rpc_protocol::service::Responder;
 
 /// A machine whose effects are completed.
 pub trait Machine {
-    fn begin(&mut self, id: EffectId, content_encoding: Option<&str>);
     fn receive(&mut self, id: EffectId, data: Bytes);
     fn complete(&mut self, id: EffectId, completion: Completion);
 }
@@ -20,9 +19,6 @@ pub trait Machine {
 macro_rules! machines {
     ($($machine:ty),*) => {$(
         impl Machine for $machine {
-            fn begin(&mut self, id: EffectId, content_encoding: Option<&str>) {
-                self.begin_effect_attempt(id, content_encoding);
-            }
             fn receive(&mut self, id: EffectId, data: Bytes) {
                 self.receive_effect_data(id, data);
             }
@@ -76,9 +72,6 @@ impl EffectsOut {
         let id = self.out[index].id;
         for _ in 0..u.int_in_range(0..=3_usize)?.saturating_sub(1) {
             machine.receive(id, data(u)?);
-            if u.ratio(1, 4)? {
-                machine.begin(id, *u.choose(&[None, Some("zstd"), Some("no coding, and more of it")])?);
-            }
         }
         if u.ratio(7, 8)? {
             let effect = self.out.swap_remove(index);
@@ -91,7 +84,6 @@ impl EffectsOut {
     /// Completes an effect that is not out any more, which changes nothing.
     pub fn repeat(&mut self, machine: &mut impl Machine, u: &mut Unstructured<'_>) -> Result<()> {
         if let Some(id) = self.over.last() {
-            machine.begin(*id, None);
             machine.receive(*id, data(u)?);
             machine.complete(*id, Completion::value("again"));
         }

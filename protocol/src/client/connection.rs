@@ -3,6 +3,8 @@
 use super::columns::expect_columns;
 use super::event::{Call, CallKind, Event};
 use super::state::{Input, Received, Report, State};
+use crate::effect::{Completion, EffectEvent, EffectId, Effects, Request};
+use crate::external::{Fetch, FetchOptions, Pointer, Resolved};
 use crate::ipc::{BatchEncoder, EncodedSchema, Item, MessageError, Metadata, Outbox, ReadError, Reader};
 use crate::memory::Account;
 use crate::wire::classify::{BatchKind, classify};
@@ -12,6 +14,8 @@ use crate::wire::log::LogMessage;
 use crate::{CommandError, ConnectionError, Limits, Next};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
+use std::collections::VecDeque;
+use std::time::Duration;
 
 /// One connection, from its first byte to its last. See the [module](super) for its use.
 ///
@@ -30,6 +34,14 @@ pub struct Connection {
     state: State,
     peer_closed: bool,
     error: Option<ConnectionError>,
+    account: Account,
+    /// How batches that lie elsewhere are fetched. If it is not set, their pointers are outputs.
+    fetch: Option<FetchOptions>,
+    effects: Effects,
+    /// The batch that is being fetched. What follows it waits.
+    fetching: Option<EffectId>,
+    /// Of an object that was fetched.
+    fetched: VecDeque<Event>,
 }
 
 /// Getters.
@@ -49,7 +61,19 @@ impl Connection {
             state: State::Idle,
             peer_closed: false,
             error: None,
+            account: account.clone(),
+            fetch: None,
+            effects: Effects::default(),
+            fetching: None,
+            fetched: VecDeque::new(),
         }
+    }
+
+    /// Has batches that lie elsewhere fetched, by an [effect](Self::poll_effect). Without it, their pointers are outputs.
+    /// WIRE_PROTOCOL 12.
+    pub fn fetch_external(mut self, options: FetchOptions) -> Self {
+        self.fetch = Some(options);
+        self
     }
 
     /// True when a call may be made.
@@ -81,6 +105,12 @@ impl Connection {
         self.reader.release_memory();
     }
 
+    /// Takes over the table of effects of the machine that this one reads for.
+    #[cfg(feature = "http")]
+    pub(crate) fn swap_effects(&mut self, effects: &mut Effects) {
+        std::mem::swap(&mut self.effects, effects);
+    }
+
     /// True within a stream, between two of its messages.
     #[cfg(feature = "http")]
     pub(crate) fn is_between_messages(&self) -> bool {
@@ -108,17 +138,7 @@ impl Connection {
     ) -> Result<(), CommandError> {
         self.expect_idle("call")?;
         schema.check(params)?;
-        let mut metadata = call.metadata.clone();
-        metadata.set(keys::METHOD, call.method);
-        metadata.set(keys::REQUEST_VERSION, keys::REQUEST_VERSION_VALUE);
-        metadata.set(keys::PROTOCOL, call.protocol);
-        if let Some(version) = call.protocol_version {
-            metadata.set(keys::PROTOCOL_VERSION, version);
-        }
-        if let Some(id) = call.request_id {
-            metadata.set(keys::REQUEST_ID, id);
-        }
-        self.send_request(call.kind, schema, params, &metadata)
+        self.send_request(call.kind, schema, params, &call.to_metadata())
     }
 
     /// Makes a call whose metadata is complete already, as an intermediary has it.
@@ -197,6 +217,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Completes an effect. Does nothing when it is not out any more.
+    pub fn complete_effect(&mut self, id: EffectId, completion: Completion) {
+        self.effects.complete(id, completion);
+    }
+
     /// Gives the stream up. The server stops without another turn. WIRE_PROTOCOL 9, "Client-initiated
     /// cancellation".
     ///
@@ -221,11 +246,20 @@ impl Connection {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        if self.state == State::Failed {
-            self.state = State::Idle;
-            return Ok(Next::Event(Event::Finished));
-        }
         loop {
+            if let Some(event) = self.fetched.pop_front() {
+                return Ok(Next::Event(event));
+            }
+            if let Some(id) = self.fetching {
+                let Some(completed) = self.effects.take(id) else { return Ok(Next::Waiting) };
+                self.fetching = None;
+                self.take_fetched(completed.completion)?;
+                continue;
+            }
+            if self.state == State::Failed {
+                self.state = State::Idle;
+                return Ok(Next::Event(Event::Finished));
+            }
             if self.state == State::Idle {
                 self.expect_nothing()?;
                 return Ok(if self.peer_closed { Next::Closed } else { Next::NeedCommand });
@@ -255,6 +289,11 @@ impl Connection {
                 Err(ReadError::Framing(error)) => return Err(self.error.insert(error.into()).clone()),
             }
         }
+    }
+
+    /// What is to be done with effects. Call it after [`poll_event`](Self::poll_event) until it returns `None`.
+    pub fn poll_effect(&mut self) -> Option<EffectEvent> {
+        self.effects.poll()
     }
 
     /// The output that waits, if any: send it with `write_vectored` and `advance`, or take segments out.
@@ -306,8 +345,55 @@ impl Connection {
                 self.reader.skip_stream();
                 return Ok(self.fail(Received::Error, RpcError::from_metadata(&metadata)));
             }
+            BatchKind::ExternalPointer if self.state.waits_for_batch() => {
+                match self.find(&batch, &metadata) {
+                    Ok(Some((fetch, time_limit))) => {
+                        let id = self.effects.request(Request::Fetch(fetch), time_limit, None);
+                        self.fetching = Some(id);
+                        return Ok(None);
+                    }
+                    Ok(None) => {}
+                    Err(error) => return Ok(self.fail(Received::Unacceptable, error)),
+                }
+            }
             _ => {}
         }
+        self.take_batch(batch, metadata)
+    }
+
+    /// The fetch of the batch that a pointer stands for, if such are fetched.
+    fn find(&self, batch: &RecordBatch, metadata: &Metadata) -> Result<Option<(Fetch, Duration)>, RpcError> {
+        let Some(options) = &self.fetch else { return Ok(None) };
+        let Some(pointer) = Pointer::recognise(batch.num_rows(), metadata)? else { return Ok(None) };
+        let fetch = Fetch::new(pointer, batch.schema(), &self.limits, &self.account, options)?;
+        Ok(Some((fetch, options.time_limit)))
+    }
+
+    /// Takes what has become of a fetch.
+    fn take_fetched(&mut self, completion: Completion) -> Result<(), ConnectionError> {
+        let resolved = match completion {
+            Completion::Resolved(resolved) => resolved.map_err(RpcError::from),
+            other => Err(other.into_error("what an object holds")),
+        };
+        let event = match resolved {
+            Ok(Resolved { logs, batch, metadata, .. }) => {
+                let logs = logs.iter().filter_map(|log| LogMessage::from_metadata(log).ok());
+                self.fetched.extend(logs.map(Event::Log));
+                self.take_batch(batch, metadata)?
+            }
+            Err(error) => self.fail(Received::Unacceptable, error),
+        };
+        self.fetched.extend(event);
+        Ok(())
+    }
+
+    /// Takes a batch that is no log and no error.
+    fn take_batch(
+        &mut self,
+        batch: RecordBatch,
+        metadata: Metadata,
+    ) -> Result<Option<Event>, ConnectionError> {
+        let kind = classify(batch.num_rows(), Some(&metadata));
         // Such as from a process that is no server, and sends back what it reads.
         if matches!(self.state, State::Result | State::Header(_)) && metadata.contains_key(keys::METHOD) {
             let (expected, got) = ("an answer", "a request");
@@ -341,6 +427,11 @@ impl Connection {
                 self.encoder.open(&EncodedSchema::empty(), &mut self.outbox);
             }
             self.encoder.close(&mut self.outbox);
+        }
+        if self.fetching.is_some() && !state.waits_for_batch() {
+            // What it would give is passed over.
+            self.effects.withdraw_all();
+            self.fetching = None;
         }
     }
 

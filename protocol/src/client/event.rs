@@ -2,6 +2,7 @@
 
 use crate::ipc::Metadata;
 use crate::wire::error::RpcError;
+use crate::wire::keys;
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
 
@@ -20,6 +21,23 @@ pub struct Call<'a> {
     pub kind: CallKind,
     /// Further metadata of the request; the keys above win over it.
     pub metadata: Metadata,
+}
+
+impl Call<'_> {
+    /// The metadata of the request.
+    pub(crate) fn to_metadata(&self) -> Metadata {
+        let mut metadata = self.metadata.clone();
+        metadata.set(keys::METHOD, self.method);
+        metadata.set(keys::REQUEST_VERSION, keys::REQUEST_VERSION_VALUE);
+        metadata.set(keys::PROTOCOL, self.protocol);
+        if let Some(version) = self.protocol_version {
+            metadata.set(keys::PROTOCOL_VERSION, version);
+        }
+        if let Some(id) = self.request_id {
+            metadata.set(keys::REQUEST_ID, id);
+        }
+        metadata
+    }
 }
 
 /// What answers a call. It must be what the server declares the method to be: see
@@ -44,7 +62,8 @@ pub enum Event {
     Header(RecordBatch, Metadata),
     /// The result of a unary call, or one batch of a stream.
     ///
-    /// A batch without rows may be a pointer to where its data is: see [`crate::wire::classify`].
+    /// A batch without rows may be a pointer to where its data is, unless the connection has such data
+    /// [fetched](super::Connection::fetch_external): see [`crate::wire::classify`].
     Output(RecordBatch, Metadata),
     /// The call failed, on the server or because its answer was not acceptable. It is over for the caller.
     Failed(RpcError),

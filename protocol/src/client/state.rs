@@ -110,6 +110,11 @@ impl State {
         }
     }
 
+    /// Whether a batch that comes next is for the caller.
+    pub(super) const fn waits_for_batch(self) -> bool {
+        matches!(self, Self::Result | Self::Header(_) | Self::Outputs(_))
+    }
+
     /// What becomes of a call that the caller gives up.
     pub(super) const fn given_up(self) -> Self {
         match self {

@@ -1,5 +1,7 @@
 //! Why an effect could not be performed.
 
+use crate::wire::code::Code;
+use crate::wire::error::RpcError;
 use thiserror::Error;
 
 /// Why an effect could not be performed. The message may reach the client.
@@ -39,5 +41,18 @@ impl Failure {
     /// The failure of an effect that no driver performs.
     pub fn unsupported() -> Self {
         Self::new(FailureReason::Unsupported, "the server is not set up to ask the outside world")
+    }
+}
+
+impl From<Failure> for RpcError {
+    fn from(failure: Failure) -> Self {
+        let code = match failure.reason {
+            FailureReason::TimedOut => Code::DeadlineExceeded,
+            FailureReason::Unavailable => Code::Unavailable,
+            FailureReason::OverBudget => Code::ResourceExhausted,
+            FailureReason::Unsupported => Code::Unimplemented,
+            FailureReason::Refused | FailureReason::Failed => Code::Unknown,
+        };
+        Self::runtime_error(failure.message).with_code(code)
     }
 }

@@ -5,9 +5,8 @@
 //! was completed before, or whose machine is gone, does nothing. An effect whose call has ended is withdrawn
 //! ([`EffectEvent::Withdrawn`]): its completion would not be used.
 //!
-//! The data of an effect comes in pieces before its completion. A [`Fetch`] may take several attempts: the driver says when
-//! one begins, with the content coding of its response, and the pieces after that are the object from its beginning. The
-//! machine takes the pieces of a fetch as they come, so that no more of the object waits in the table than one piece.
+//! The data of an effect may come in pieces before its completion. A [`Fetch`](crate::external::Fetch) gives none: its driver
+//! feeds a machine of its own with what arrives, and completes the effect with what that has read.
 //!
 //! Lives here: what effects and their completions are, and the table in which a machine keeps those that are out. Not
 //! here: what they are for, which is the matter of the machines; and performing them, which is the drivers'.
@@ -17,7 +16,6 @@
 // | file | subject |
 // | --- | --- |
 // | `request` | effects, what they ask for, and what completes them |
-// | `fetch`, `store` | what is asked for about external objects |
 // | `failure` | why an effect could not be performed |
 // | `answers` | asking a question in the middle of a function that cannot wait |
 // | `value` | values of the application's in both |
@@ -25,16 +23,12 @@
 
 mod answers;
 mod failure;
-mod fetch;
 mod request;
-mod store;
 mod table;
 mod value;
 
 pub use answers::{Answer, Answers, Ask, Question};
 pub use failure::{Failure, FailureReason};
-pub use fetch::Fetch;
 pub use request::{Completion, Effect, EffectEvent, EffectId, Request, UploadUrl};
-pub use store::Store;
-pub(crate) use table::{Attempt, Completed, Effects};
+pub(crate) use table::Effects;
 pub use value::Value;

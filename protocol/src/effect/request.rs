@@ -2,10 +2,10 @@
 
 use super::answers::Question;
 use super::failure::Failure;
-use super::fetch::Fetch;
-use super::store::Store;
 use super::value::Value;
+use crate::external::{Fetch, ResolveError, Resolved, Store, Upload};
 use crate::location::Location;
+use crate::wire::error::RpcError;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -63,22 +63,26 @@ pub enum Request {
     Question(Question),
     /// So many URLs to upload to, as [`Completion::UploadUrls`]. WIRE_PROTOCOL 10, "Upload URL generation".
     UploadUrls(usize),
-    /// The bytes of an external object, in pieces. WIRE_PROTOCOL 12.
+    /// What an external object holds, as [`Completion::Resolved`]. WIRE_PROTOCOL 12.
     Fetch(Fetch),
     /// A place for an external object, as [`Completion::Stored`]. WIRE_PROTOCOL 12.
     Store(Store),
+    /// The upload of a client's request. WIRE_PROTOCOL 10, "Upload URL generation".
+    Upload(Upload),
 }
 
 /// What completes an effect.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Completion {
-    /// The data that was given in pieces is all there is.
+    /// It is done, and the data that was given in pieces is all there is.
     Done,
     /// The answer to a question.
     Value(Value),
     /// As many URLs as were asked for.
     UploadUrls(Vec<UploadUrl>),
+    /// What the object holds, or what is wrong with it.
+    Resolved(Result<Resolved, ResolveError>),
     /// Where the object can be fetched now.
     Stored(Location),
     /// It could not be done.
@@ -89,6 +93,20 @@ impl Completion {
     /// Completes a question with a value.
     pub fn value(value: impl Any + Send + Sync) -> Self {
         Self::Value(Value::new(value))
+    }
+
+    /// The error of a call that needs something else, which `expected` names.
+    pub(crate) fn into_error(self, expected: &str) -> RpcError {
+        match self {
+            Self::Failed(failure) => failure.into(),
+            _ => RpcError::runtime_error(format!("expected {expected}, got something else")),
+        }
+    }
+}
+
+impl From<Result<Resolved, ResolveError>> for Completion {
+    fn from(resolved: Result<Resolved, ResolveError>) -> Self {
+        Self::Resolved(resolved)
     }
 }
 

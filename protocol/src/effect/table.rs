@@ -9,9 +9,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most bytes that are kept of a content coding's name. Those that are known are shorter.
-const MAX_CODING_BYTES: usize = 256;
-
 /// The effects of one machine. Empty it takes no memory of the heap.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
@@ -25,29 +22,9 @@ pub(crate) struct Effects {
 #[derive(Debug)]
 struct Out {
     id: EffectId,
-    /// The content coding that the attempt names which has begun, if that was not taken yet.
-    attempt: Option<Attempt>,
     data: Vec<Bytes>,
     memory: Option<Reservation>,
     over_budget: bool,
-}
-
-/// An attempt to perform an effect whose data comes in pieces.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Attempt {
-    /// The content coding of the data, as the response names it.
-    pub(crate) content_encoding: Option<Box<str>>,
-}
-
-/// What has arrived of an effect since it was taken last.
-#[derive(Debug)]
-pub(crate) struct Arrived {
-    /// An attempt has begun: what came before it counts for nothing.
-    pub(crate) attempt: Option<Attempt>,
-    /// Pieces of the data, in order.
-    pub(crate) data: Vec<Bytes>,
-    /// For the data.
-    _memory: Option<Reservation>,
 }
 
 /// An effect that was completed, with the data that came before.
@@ -55,8 +32,6 @@ pub(crate) struct Arrived {
 pub(crate) struct Completed {
     pub(crate) id: EffectId,
     pub(crate) completion: Completion,
-    /// An attempt that has begun since what had arrived was taken last.
-    pub(crate) attempt: Option<Attempt>,
     pub(crate) data: Vec<Bytes>,
     /// For the data.
     memory: Option<Reservation>,
@@ -69,9 +44,10 @@ impl Completed {
         match completion {
             Completion::Value(value) => Ok(Answer { value: Some(value), data, memory }),
             Completion::Failed(failure) => Err(failure),
-            Completion::Done | Completion::UploadUrls(_) | Completion::Stored(_) => {
-                Ok(Answer { value: None, data, memory })
-            }
+            Completion::Done
+            | Completion::UploadUrls(_)
+            | Completion::Resolved(_)
+            | Completion::Stored(_) => Ok(Answer { value: None, data, memory }),
         }
     }
 }
@@ -93,7 +69,7 @@ impl Effects {
     ) -> EffectId {
         let id = EffectId(self.made);
         self.made += 1;
-        self.out.push(Out { id, attempt: None, data: Vec::new(), memory: None, over_budget: false });
+        self.out.push(Out { id, data: Vec::new(), memory: None, over_budget: false });
         self.events.push_back(EffectEvent::Requested(Effect { id, request, time_limit, shared_key }));
         id
     }
@@ -112,44 +88,17 @@ impl Effects {
         }
     }
 
-    /// Says that an attempt begins: the data that came before counts for nothing.
-    pub(crate) fn begin_attempt(&mut self, id: EffectId, content_encoding: Option<&str>) {
-        let Some(out) = self.out.iter_mut().find(|out| out.id == id) else { return };
-        let kept = content_encoding.and_then(|name| name.get(..name.floor_char_boundary(MAX_CODING_BYTES)));
-        out.attempt = Some(Attempt { content_encoding: kept.map(Into::into) });
-        out.data = Vec::new();
-        out.memory = None;
-        out.over_budget = false;
-    }
-
-    /// Takes out what has arrived of an effect that is still out, so that it does not wait for the rest; `None` if the effect
-    /// is not out, or has been given more than the budget has room for.
-    pub(crate) fn take_arrived(&mut self, id: EffectId) -> Option<Arrived> {
-        let out = self.out.iter_mut().find(|out| out.id == id && !out.over_budget)?;
-        let (attempt, data) = (out.attempt.take(), std::mem::take(&mut out.data));
-        Some(Arrived { attempt, data, _memory: out.memory.take() })
-    }
-
-    /// Withdraws one effect: its completion would not be used.
-    pub(crate) fn withdraw_one(&mut self, id: EffectId) {
-        self.completed.retain(|completed| completed.id != id);
-        if let Some(index) = self.out.iter().position(|out| out.id == id) {
-            self.out.swap_remove(index);
-            self.take_back(id);
-        }
-    }
-
     /// Takes a completion in. Does nothing when the effect is not out.
     pub(crate) fn complete(&mut self, id: EffectId, completion: Completion) {
         let Some(index) = self.out.iter().position(|out| out.id == id) else { return };
-        let Out { attempt, data, memory, over_budget, .. } = self.out.swap_remove(index);
+        let Out { data, memory, over_budget, .. } = self.out.swap_remove(index);
         let completion = if over_budget {
             let text = "the data of an effect takes more memory than the budget has left";
             Failure::new(FailureReason::OverBudget, text).into()
         } else {
             completion
         };
-        self.completed.push(Completed { id, completion, attempt, data, memory });
+        self.completed.push(Completed { id, completion, data, memory });
     }
 
     /// Takes the completion of an effect out, if it is there.
@@ -238,50 +187,6 @@ mod tests {
         assert!(effects.poll().is_none());
         effects.complete(yielded, Completion::Done);
         assert!(effects.take(yielded).is_none());
-    }
-
-    #[test]
-    fn an_attempt_that_begins_anew_forgets_the_one_before() {
-        let budget = Budget::new(1000);
-        let account = budget.account();
-        let mut effects = Effects::default();
-        let id = asked(&mut effects, "a");
-        effects.begin_attempt(id, Some("zstd"));
-        effects.receive(id, Bytes::from_static(b"ab"), &account);
-        let arrived = effects.take_arrived(id).unwrap();
-        assert_eq!(arrived.attempt.as_ref().unwrap().content_encoding.as_deref(), Some("zstd"));
-        assert_eq!((&arrived.data[..], account.held()), (&[Bytes::from_static(b"ab")][..], 2));
-        drop(arrived);
-        effects.receive(id, Bytes::from_static(b"c"), &account);
-        effects.begin_attempt(id, None);
-        effects.receive(id, vec![0; Budget::FLOOR_BYTES + 2000].into(), &account);
-        assert!(effects.take_arrived(id).is_none(), "more than the budget has room for");
-        effects.begin_attempt(id, None);
-        effects.receive(id, Bytes::from_static(b"d"), &account);
-        let arrived = effects.take_arrived(id).map(|arrived| (arrived.attempt, arrived.data));
-        assert_eq!(arrived, Some((Some(Attempt::default()), vec![Bytes::from_static(b"d")])));
-        assert!(effects.take_arrived(id).unwrap().attempt.is_none());
-        effects.complete(id, Completion::Done);
-        assert!(effects.take_arrived(id).is_none());
-        assert!(effects.take(id).is_some());
-        assert_eq!(account.held(), 0);
-    }
-
-    #[test]
-    fn one_effect_is_withdrawn_and_the_others_stay() {
-        let mut effects = Effects::default();
-        let (first, second) = (asked(&mut effects, "a"), asked(&mut effects, "b"));
-        assert_eq!(requested(&mut effects), [first, second]);
-        let never_seen = asked(&mut effects, "c");
-        effects.withdraw_one(first);
-        effects.withdraw_one(never_seen);
-        effects.withdraw_one(first);
-        assert!(matches!(effects.poll(), Some(EffectEvent::Withdrawn(id)) if id == first));
-        assert!(effects.poll().is_none());
-        effects.begin_attempt(first, None);
-        effects.complete(first, Completion::Done);
-        effects.complete(second, Completion::Done);
-        assert!(effects.take(first).is_none() && effects.take(second).is_some());
     }
 
     #[test]

@@ -2,19 +2,16 @@
 //! "Externalization (writing)".
 
 use super::buffer_size::total_buffer_size;
-use super::pointer::Pointer;
+use super::store::Store;
 use crate::content_coding::{Codecs, Coding};
-use crate::effect::Store;
 use crate::ipc::{BatchEncoder, EncodeError, EncodedSchema, Metadata, Outbox};
-use crate::location::{Digest, Location};
 use crate::memory::{Account, OverBudget};
 use crate::wire::code::Code;
 use crate::wire::error::RpcError;
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
-use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 
 /// Which batches are externalised, and how.
@@ -27,12 +24,32 @@ pub struct Externalisation {
     pub coding: Option<Coding>,
     /// Most bytes that one response may externalise, before compression. No limit by default.
     pub max_externalized_response_bytes: Option<u64>,
+    /// How long it may take to store an object. 60 seconds by default.
+    pub time_limit: Duration,
 }
 
 impl Default for Externalisation {
     fn default() -> Self {
-        Self { threshold: 1 << 20, coding: None, max_externalized_response_bytes: None }
+        Self {
+            threshold: 1 << 20,
+            coding: None,
+            max_externalized_response_bytes: None,
+            time_limit: Duration::from_secs(60),
+        }
     }
+}
+
+/// What one object holds: a batch with its own metadata, which on HTTP has the cursor, and the metadata of the logs around it.
+#[derive(Clone, Copy, Debug)]
+pub struct Cycle<'a> {
+    /// Logs that come first.
+    pub logs_before: &'a [Metadata],
+    /// The batch.
+    pub batch: &'a RecordBatch,
+    /// Its metadata.
+    pub metadata: &'a Metadata,
+    /// Logs that come last.
+    pub logs_after: &'a [Metadata],
 }
 
 /// A batch that cannot be externalised. Nothing was stored.
@@ -87,8 +104,7 @@ impl Externalisation {
         batch.num_rows() > 0 && total_buffer_size(batch) >= self.threshold
     }
 
-    /// Makes an object of a turn: its logs, whose metadata these are, and its batch with its own metadata, which on HTTP has
-    /// the cursor. `before` is how many bytes the response has externalised already.
+    /// Makes an object of a batch and its logs. `before` is how many bytes the response has externalised already.
     ///
     /// The object shares the buffers of the batch, unless it is compressed.
     ///
@@ -97,58 +113,27 @@ impl Externalisation {
     /// schema; and when the budget has no room.
     pub fn externalise(
         &self,
-        (logs, batch, metadata): (&[Metadata], &RecordBatch, &Metadata),
+        cycle: Cycle<'_>,
         schema: &EncodedSchema,
         before: u64,
-        codecs: &Codecs,
+        codecs: &Arc<Codecs>,
         account: &Account,
-    ) -> Result<Externalised, ExternaliseError> {
-        self.check_cap(before, total_buffer_size(batch))?;
+    ) -> Result<Store, ExternaliseError> {
+        self.check_cap(before, total_buffer_size(cycle.batch))?;
         let mut outbox = Outbox::with_account(account);
         let mut encoder = BatchEncoder::default();
         encoder.open(schema, &mut outbox);
-        for log in logs {
+        for log in cycle.logs_before {
             encoder.write_empty(log, &mut outbox)?;
         }
-        encoder.write(batch, metadata, &mut outbox)?;
+        encoder.write(cycle.batch, cycle.metadata, &mut outbox)?;
+        for log in cycle.logs_after {
+            encoder.write_empty(log, &mut outbox)?;
+        }
         encoder.close(&mut outbox);
-        let (segments, memory) = outbox.take_segments();
-        let bytes = segments.iter().map(|segment| segment.len() as u64).sum();
-        self.check_cap(before, bytes)?;
-        let mut hash = Sha256::new();
-        segments.iter().for_each(|segment| hash.update(segment));
-        let store = Store {
-            segments: segments.into(),
-            len: bytes,
-            coding: None,
-            sha256: Digest(hash.finalize().into()),
-            memory: Arc::new(memory),
-        };
-        let store = self.compressed(&store, codecs, account)?.unwrap_or(store);
-        Ok(Externalised { store, bytes })
-    }
-
-    /// The object compressed; `None` if it stays as it is.
-    fn compressed(
-        &self,
-        store: &Store,
-        codecs: &Codecs,
-        account: &Account,
-    ) -> Result<Option<Store>, ExternaliseError> {
-        let Some(coding) = self.coding else { return Ok(None) };
-        // What is not smaller than the object is not kept.
-        let mut memory = account.reserve_u64(store.len)?;
-        let Some(coded) = codecs.encode(coding, &store.segments) else { return Ok(None) };
-        let len = coded.len();
-        // Shrinking cannot fail.
-        let _ = memory.resize(len.min(memory.bytes()));
-        Ok(Some(Store {
-            segments: [Bytes::from(coded)].into(),
-            len: len as u64,
-            coding: Some(coding),
-            sha256: store.sha256,
-            memory: Arc::new(memory),
-        }))
+        let store = Store::new(outbox.take_segments(), self.coding, codecs.clone(), account.clone());
+        self.check_cap(before, store.uncompressed_len())?;
+        Ok(store)
     }
 
     fn check_cap(&self, before: u64, more: u64) -> Result<(), ExternaliseError> {
@@ -157,21 +142,5 @@ impl Externalisation {
             Some(max) if got > max => Err(ExternaliseError::OverCap { got, max }),
             _ => Ok(()),
         }
-    }
-}
-
-/// An object to be stored.
-#[derive(Clone, Debug)]
-pub struct Externalised {
-    /// What is to be stored.
-    pub store: Store,
-    /// Bytes of the object before compression, which count toward the cap.
-    pub bytes: u64,
-}
-
-impl Externalised {
-    /// The pointer that takes the object's place, once it is stored there.
-    pub const fn pointer(&self, location: Location) -> Pointer {
-        Pointer { location, sha256: Some(self.store.sha256) }
     }
 }

@@ -16,6 +16,7 @@ use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What an error repeats of a coding's name.
@@ -87,7 +88,8 @@ enum State {
     Failed(ResolveError),
 }
 
-/// What a pointer stands for, verified.
+/// What a pointer stands for, verified. Clones share its memory.
+#[derive(Clone)]
 pub struct Resolved {
     /// The metadata of the logs, in order: [`LogMessage::from_metadata`](crate::wire::log::LogMessage::from_metadata) reads it.
     pub logs: Vec<Metadata>,
@@ -97,7 +99,7 @@ pub struct Resolved {
     /// URL: a credential. Nothing of the pointer's.
     pub metadata: Metadata,
     /// For the logs.
-    memory: Reservation,
+    memory: Arc<Reservation>,
 }
 
 impl fmt::Debug for Resolved {
@@ -162,7 +164,7 @@ impl Resolution {
                 metadata.remove(keys::LOCATION_SHA256);
                 metadata.set(keys::LOCATION_FETCH_MS, format!("{:.1}", elapsed.as_secs_f64() * 1000.0));
                 metadata.set(keys::LOCATION_SOURCE, self.pointer.location.as_str());
-                Ok(Resolved { logs, batch, metadata, memory })
+                Ok(Resolved { logs, batch, metadata, memory: Arc::new(memory) })
             }
             Err(error) => {
                 self.state = State::Failed(error.clone());

@@ -91,13 +91,6 @@ pub fn too_large(method: &str, actual: u64, limit: u64) -> RpcError {
     RpcError::new(TOO_LARGE_TYPE, message).with_code(Code::ResourceExhausted)
 }
 
-/// What takes the place of a response that put `actual` bytes into external storage over `limit`.
-pub fn too_much_externalized(method: &str, actual: u64, limit: u64) -> RpcError {
-    RpcError::runtime_error(format!(
-        "the response of method {method:?} exceeds max_externalized_response_bytes ({actual} > {limit})"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

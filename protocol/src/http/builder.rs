@@ -307,10 +307,14 @@ impl EndpointBuilder {
             sessions = Some(Sessions::new(max_sessions, max_waiting));
             sticky_capability = Some(StickyCapability { default_ttl: Some(lifetime), echo_headers: names });
         }
+        let externalisation = service.externalisation();
         let mut capabilities = Capabilities {
             max_request_bytes: settings.max_request_bytes,
             max_response_bytes: settings.max_response_bytes,
-            max_externalized_response_bytes: self.max_externalized,
+            max_externalized_response_bytes: self
+                .max_externalized
+                .or_else(|| externalisation.and_then(|settings| settings.max_externalized_response_bytes)),
+            externalization: externalisation.is_some(),
             proxy_proof_required: self.proxy_proof_required,
             sticky: sticky_capability,
             upload: self

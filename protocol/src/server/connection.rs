@@ -27,6 +27,9 @@ pub struct Config {
     pub account: Account,
     /// Gives an id to requests that come without one.
     pub request_ids: IdSource,
+    /// Whether requests whose batch lies elsewhere are yielded, for the caller to fetch it. Otherwise they are refused.
+    /// WIRE_PROTOCOL 12.
+    pub takes_pointers: bool,
 }
 
 /// One connection, from its first byte to its last. See the [module](super) for its states.
@@ -169,6 +172,11 @@ impl Connection {
         self.response.leave_out(count);
     }
 
+    /// The metadata that a log of the current call has as a batch.
+    pub(crate) fn log_metadata(&self, message: &LogMessage) -> Metadata {
+        self.response.log_metadata(message)
+    }
+
     /// Sends a log at once while a unary call is being answered: its response begins with it, so that `schema` must be the
     /// one that [`respond`](Self::respond) is given. Does nothing when no request waits for its answer.
     pub fn log_now(&mut self, schema: &EncodedSchema, message: &LogMessage) {
@@ -222,9 +230,14 @@ impl Connection {
     ///
     /// # Errors
     /// When no request waits for its answer, or the batch is not of the schema's types.
-    pub fn send_header(&mut self, schema: &EncodedSchema, batch: &RecordBatch) -> Result<(), CommandError> {
+    pub fn send_header(
+        &mut self,
+        schema: &EncodedSchema,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), CommandError> {
         self.expect_answering("send_header")?;
-        Ok(self.response.whole_stream(schema, batch, &Metadata::new())?)
+        Ok(self.response.whole_stream(schema, batch, metadata)?)
     }
 
     /// Accepts a stream call: opens the output stream and begins to read input. WIRE_PROTOCOL 9, phase 2.

@@ -88,7 +88,7 @@ impl ResponseWriter {
 
     /// Writes a log on the open stream, or keeps it for the next one.
     pub(crate) fn log(&mut self, message: &LogMessage) {
-        let metadata = message.to_metadata(&self.server_id, self.request_id());
+        let metadata = self.log_metadata(message);
         if self.is_open() {
             return self.write_log(&metadata);
         }
@@ -97,6 +97,11 @@ impl ResponseWriter {
             self.waiting_log_bytes += bytes;
             self.logs.push(metadata);
         }
+    }
+
+    /// The metadata that a log has as a batch.
+    pub(crate) fn log_metadata(&self, message: &LogMessage) -> Metadata {
+        message.to_metadata(&self.server_id, self.request_id())
     }
 
     /// So many logs were left out before they came here.

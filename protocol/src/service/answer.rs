@@ -1,5 +1,6 @@
 //! What unary handlers return, as the one row of a response. WIRE_PROTOCOL 4 and 6.
 
+use crate::external::Pointer;
 use crate::values::{IntoArrow, type_name};
 use crate::wire::error::RpcError;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -66,7 +67,43 @@ pub trait IntoAnswer {
     ///
     /// # Errors
     /// A `TypeError` that says what does not fit.
-    fn into_answer(self, schema: &SchemaRef) -> Result<RecordBatch, RpcError>;
+    fn into_answer(self, schema: &SchemaRef) -> Result<Answer, RpcError>;
+}
+
+/// The answer to a unary call.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Answer {
+    /// One row of the result's schema; none for a void method.
+    Batch(RecordBatch),
+    /// An object that holds it, which was stored before the call. WIRE_PROTOCOL 12, "Pre-published references".
+    Published(Pointer),
+}
+
+/// A value, or an object that holds it and was stored before the call. A method that is declared to return a `T` may return
+/// this: clients see no difference. WIRE_PROTOCOL 12, "Pre-published references".
+///
+/// The object is an Arrow IPC stream of the result's schema with one row. It need not be stored by this server, and nothing
+/// checks it here: clients do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published<T> {
+    /// The value itself.
+    Value(T),
+    /// Where it lies.
+    At(Pointer),
+}
+
+impl<T: IntoArrow> IntoAnswer for Published<T> {
+    fn problem(result: Option<&Field>) -> Option<String> {
+        <T as IntoAnswer>::problem(result)
+    }
+
+    fn into_answer(self, schema: &SchemaRef) -> Result<Answer, RpcError> {
+        match self {
+            Self::Value(value) => value.into_answer(schema),
+            Self::At(pointer) => Ok(Answer::Published(pointer)),
+        }
+    }
 }
 
 impl<T: IntoArrow> IntoAnswer for T {
@@ -92,7 +129,7 @@ impl<T: IntoArrow> IntoAnswer for T {
         T::problem()
     }
 
-    fn into_answer(self, schema: &SchemaRef) -> Result<RecordBatch, RpcError> {
+    fn into_answer(self, schema: &SchemaRef) -> Result<Answer, RpcError> {
         let [field] = &schema.fields()[..] else {
             return Err(RpcError::type_error("expected no return value of a void method, got one"));
         };
@@ -107,7 +144,7 @@ impl IntoAnswer for ArrayRef {
         result.is_none().then(|| "the handler of a void method returns a column".into())
     }
 
-    fn into_answer(self, schema: &SchemaRef) -> Result<RecordBatch, RpcError> {
+    fn into_answer(self, schema: &SchemaRef) -> Result<Answer, RpcError> {
         one_row(schema, self)
     }
 }
@@ -118,16 +155,17 @@ impl IntoAnswer for () {
         Some(format!("the handler returns no value for a result of type {}", type_name(field.data_type())))
     }
 
-    fn into_answer(self, schema: &SchemaRef) -> Result<RecordBatch, RpcError> {
+    fn into_answer(self, schema: &SchemaRef) -> Result<Answer, RpcError> {
         if schema.fields().is_empty() {
-            return Ok(VOID.clone());
+            return Ok(Answer::Batch(VOID.clone()));
         }
         Err(RpcError::type_error("expected a return value, got none"))
     }
 }
 
-fn one_row(schema: &SchemaRef, column: ArrayRef) -> Result<RecordBatch, RpcError> {
+fn one_row(schema: &SchemaRef, column: ArrayRef) -> Result<Answer, RpcError> {
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     RecordBatch::try_new_with_options(schema.clone(), vec![column], &options)
+        .map(Answer::Batch)
         .map_err(|error| RpcError::type_error(format!("the return value does not fit its type: {error}")))
 }

@@ -8,8 +8,10 @@ use super::protocol::{Hosted, Protocol};
 use super::refusals::not_supported;
 use super::service_error::ServiceError;
 use super::work::guard;
+use crate::content_coding::{CodecSettings, Codecs};
 use crate::description::{MethodInfo, ProtocolInfo};
 use crate::effect::Answers;
+use crate::external::{Externalisation, FetchOptions};
 use crate::reflection::{self, ProtocolList};
 use crate::wire::error::RpcError;
 use arrow_schema::DataType;
@@ -17,11 +19,19 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How objects are compressed, as the canonical implementation does it: they are written once and may be read often.
+const OBJECT_CODECS: CodecSettings = CodecSettings { zstd_level: 3, gzip_level: 6 };
+
 /// Everything that a server hosts. Built once, shared by its connections, never changed.
 pub struct Service {
     pub(crate) protocols: Vec<Hosted>,
     pub(crate) hooks: Vec<Box<dyn CallHook>>,
     pub(crate) admission: Option<Box<Admission>>,
+    /// How batches that lie elsewhere are fetched; not at all if it is not set.
+    pub(crate) fetch: Option<FetchOptions>,
+    /// Which outputs are stored elsewhere.
+    pub(crate) externalisation: Option<Externalisation>,
+    pub(crate) codecs: Arc<Codecs>,
     /// The transports that serving was started on, a bit for each.
     started: AtomicU8,
     /// Held while start-up work runs.
@@ -47,6 +57,8 @@ pub struct ServiceBuilder {
     protocols: Vec<Protocol>,
     hooks: Vec<Box<dyn CallHook>>,
     admission: Option<Box<Admission>>,
+    fetch: Option<FetchOptions>,
+    externalisation: Option<Externalisation>,
     server_id: String,
     server_version: String,
     include_tracebacks: bool,
@@ -61,6 +73,8 @@ impl Service {
             protocols: Vec::new(),
             hooks: Vec::new(),
             admission: None,
+            fetch: None,
+            externalisation: None,
             server_id: server_id.into(),
             server_version: String::new(),
             include_tracebacks: true,
@@ -91,6 +105,11 @@ impl Service {
     /// Whether the start-up work is done for this transport, so that [`start`](Self::start) returns at once.
     pub fn is_started(&self, transport: TransportKind) -> bool {
         self.started.load(Ordering::Acquire) & bit(transport) != 0
+    }
+
+    /// Which outputs are stored elsewhere, if any.
+    pub const fn externalisation(&self) -> Option<&Externalisation> {
+        self.externalisation.as_ref()
     }
 
     /// Whether listeners are attached, so that the times of calls are of use.
@@ -174,6 +193,25 @@ impl ServiceBuilder {
         self
     }
 
+    /// Has requests and inputs whose batch lies elsewhere fetched. Without it they are refused. WIRE_PROTOCOL 12.
+    ///
+    /// The server requests URLs that its clients name: keep the [policy](FetchOptions::policy) as narrow as they allow. The
+    /// driver performs the [fetch](crate::effect::Request::Fetch).
+    pub fn fetch_external(mut self, options: FetchOptions) -> Self {
+        self.fetch = Some(options);
+        self
+    }
+
+    /// Has large outputs stored elsewhere, with a pointer in their place: results, headers, and batches of streams with their
+    /// logs. By default all are sent as they are. WIRE_PROTOCOL 12.
+    ///
+    /// Over HTTP a smaller output is stored too if only that keeps the response within its limit. The driver performs the
+    /// [store](crate::effect::Request::Store).
+    pub fn externalise(mut self, settings: Externalisation) -> Self {
+        self.externalisation = Some(settings);
+        self
+    }
+
     /// The build version that reflection reports.
     pub fn server_version(mut self, version: impl Into<String>) -> Self {
         self.server_version = version.into();
@@ -216,6 +254,9 @@ impl ServiceBuilder {
             protocols,
             hooks: self.hooks,
             admission: self.admission,
+            fetch: self.fetch,
+            externalisation: self.externalisation,
+            codecs: Arc::new(Codecs::new(OBJECT_CODECS)),
             started: AtomicU8::new(0),
             starting: Mutex::new(()),
             server_id: self.server_id.into(),

@@ -1,6 +1,6 @@
 //! One method: its signature, built step by step, and its handler.
 
-use super::answer::IntoAnswer;
+use super::answer::{Answer, IntoAnswer};
 use super::args::Args;
 use super::context::CallContext;
 use super::declaration::{Declaration, Shared};
@@ -17,8 +17,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
 
-type UnaryHandler =
-    dyn Fn(&Args, &mut CallContext, &SchemaRef) -> Result<RecordBatch, RpcError> + Send + Sync;
+type UnaryHandler = dyn Fn(&Args, &mut CallContext, &SchemaRef) -> Result<Answer, RpcError> + Send + Sync;
 type StreamHandler =
     dyn Fn(&Args, &mut CallContext) -> Result<(Box<dyn StreamState>, Overrides), RpcError> + Send + Sync;
 

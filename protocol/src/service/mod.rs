@@ -51,7 +51,7 @@ pub(crate) mod work;
 pub use crate::description::{
     Idempotency, InvalidVersion, MethodInfo, MethodKind, ProtocolInfo, StreamKind, Version,
 };
-pub use answer::IntoAnswer;
+pub use answer::{Answer, IntoAnswer, Published};
 pub use args::Args;
 pub use auth::AuthContext;
 pub use context::{CallContext, Credentials, LogSink, Peer, ResponseBudget, TransportKind};

@@ -81,6 +81,7 @@ impl Responder {
             limits: Limits::clone(&limits),
             account: Account::default(),
             request_ids,
+            takes_pointers: service.fetch.is_some(),
         };
         Self {
             connection: Connection::new(config),
@@ -120,7 +121,7 @@ impl Responder {
     pub fn waiting_for(&self) -> WaitingFor {
         match &self.call {
             Some(call) if call.is_running() => WaitingFor::Work,
-            Some(call) if call.is_admitting() => WaitingFor::Effect,
+            Some(call) if call.is_waiting() => WaitingFor::Effect,
             _ if self.connection.is_mid_message() => WaitingFor::Message,
             Some(call) if call.is_between() => WaitingFor::Input,
             _ if self.connection.is_idle() => WaitingFor::Call,
@@ -165,12 +166,6 @@ impl Responder {
         self.connection.receive_eof();
     }
 
-    /// Says that an attempt at an effect begins, whose response names this `Content-Encoding`: its data comes from the
-    /// beginning, and what an attempt before has given counts for nothing. A [`Fetch`](crate::effect::Fetch) has one at least.
-    pub fn begin_effect_attempt(&mut self, id: EffectId, content_encoding: Option<&str>) {
-        self.effects.begin_attempt(id, content_encoding);
-    }
-
     /// Takes a piece of an effect's data in, before the effect is [completed](Self::complete_effect).
     pub fn receive_effect_data(&mut self, id: EffectId, data: Bytes) {
         self.effects.receive(id, data, &self.bounds.account);
@@ -195,8 +190,8 @@ impl Responder {
     /// # Errors
     /// As there.
     pub fn abandon(&mut self, error: RpcError) -> Result<(), CommandError> {
-        if let Some(call) = self.call.as_mut().filter(|call| call.is_admitting()) {
-            call.refuse_admission(error, &mut self.connection);
+        if let Some(call) = self.call.as_mut().filter(|call| call.is_waiting()) {
+            call.refuse_waiting(error, &mut self.connection);
             self.end_call();
             return Ok(());
         }
@@ -234,7 +229,7 @@ impl Responder {
             return Err(misuse);
         };
         call.complete(done, &mut self.connection);
-        if !call.is_between() {
+        if call.is_over() {
             self.end_call();
         }
         Ok(())
@@ -457,8 +452,17 @@ impl Carrier for Connection {
         self.leave_out_logs(count);
     }
 
-    fn result(&mut self, schema: &EncodedSchema, batch: &RecordBatch) -> Result<(), RpcError> {
-        self.respond(schema, batch, &Metadata::new()).map_err(|error| unsendable("the result", error))
+    fn log_metadata(&self, log: &LogMessage) -> Metadata {
+        Self::log_metadata(self, log)
+    }
+
+    fn result(
+        &mut self,
+        schema: &EncodedSchema,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), RpcError> {
+        self.respond(schema, batch, metadata).map_err(|error| unsendable("the result", error))
     }
 
     fn refuse(&mut self, _: Blame, schema: &EncodedSchema, input: InputStream, error: &RpcError) {
@@ -466,8 +470,13 @@ impl Carrier for Connection {
         debug_assert!(refused.is_ok(), "a request waits for its answer");
     }
 
-    fn header(&mut self, schema: &EncodedSchema, header: &RecordBatch) -> Result<(), RpcError> {
-        self.send_header(schema, header).map_err(|error| unsendable("the header", error))
+    fn header(
+        &mut self,
+        schema: &EncodedSchema,
+        header: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), RpcError> {
+        self.send_header(schema, header, metadata).map_err(|error| unsendable("the header", error))
     }
 
     fn open(&mut self, stream: &OpenStream) -> Result<(), RpcError> {

@@ -1,5 +1,6 @@
 //! One invocation of a handler, apart from the connection that it answers: it may run on any thread.
 
+use super::answer::Answer;
 use super::args::Args;
 use super::conform::{InputError, conform_input};
 use super::context::{CallContext, LogSink};
@@ -138,7 +139,7 @@ pub struct Done {
 }
 
 pub(crate) enum Outcome {
-    Answered(RecordBatch),
+    Answered(Answer),
     /// The request does not fit the method. The handler did not see it.
     Invalid(RpcError),
     Refused(RpcError),
@@ -153,6 +154,8 @@ pub(crate) enum Outcome {
         data: Emission,
     },
     Finished {
+        /// Of the stream's outputs.
+        schema: EncodedSchema,
         data: Option<Emission>,
     },
     Failed {
@@ -311,7 +314,7 @@ fn turn(
     let data = data.map(|(batch, metadata)| Emission { batch, metadata, logs_before });
     let outcome = match (result, data) {
         (Err(error), _) => Outcome::Failed { error },
-        (Ok(()), data) if finished => Outcome::Finished { data },
+        (Ok(()), data) if finished => Outcome::Finished { schema: stream.output.clone(), data },
         (Ok(()), Some(data)) => Outcome::Emitted { stream, data },
         (Ok(()), None) => {
             let error = RpcError::runtime_error("expected one data batch per turn, got none");

@@ -1,6 +1,6 @@
 //! The request batch: which method of which protocol, and whether it may be dispatched at all. WIRE_PROTOCOL 5, 13.
 
-use super::classify::refuse_pointer;
+use super::classify::{BatchKind, classify, refuse_pointer};
 use super::error::RpcError;
 use super::keys;
 use crate::ipc::Metadata;
@@ -18,6 +18,18 @@ pub struct Request {
     pub metadata: Metadata,
 }
 
+/// The parameters of a call are one row.
+pub(crate) fn check_rows(batch: &RecordBatch) -> Result<(), RpcError> {
+    let (columns, rows) = (batch.num_columns(), batch.num_rows());
+    if columns > 0 && rows != 1 {
+        return Err(RpcError::new(
+            "RpcError",
+            format!("expected 1 row in the request batch, got {rows}: each parameter is a column, not a row"),
+        ));
+    }
+    Ok(())
+}
+
 impl Request {
     /// Checks what must hold of every request, whatever its method. WIRE_PROTOCOL 13, "Version checking".
     ///
@@ -25,6 +37,23 @@ impl Request {
     /// The error to answer with, on the empty schema: no method or framing version, another framing version,
     /// a method name that is not UTF-8, or a row count that is not one.
     pub fn validate(&self) -> Result<(), RpcError> {
+        self.validate_metadata()?;
+        refuse_pointer(self.batch.num_rows(), &self.metadata)?;
+        check_rows(&self.batch)
+    }
+
+    /// As [`validate`](Self::validate), for a request whose batch may lie elsewhere: it has no rows here then.
+    ///
+    /// # Errors
+    /// As there, but not for an [external pointer](BatchKind::ExternalPointer).
+    pub fn validate_or_pointer(&self) -> Result<(), RpcError> {
+        match classify(self.batch.num_rows(), Some(&self.metadata)) {
+            BatchKind::ExternalPointer => self.validate_metadata(),
+            _ => self.validate(),
+        }
+    }
+
+    fn validate_metadata(&self) -> Result<(), RpcError> {
         let protocol_error = |text: String| Err(RpcError::new("RpcError", text));
         let version_error = |text: String| Err(RpcError::new("VersionError", text));
         let Some(method) = self.metadata.get(keys::METHOD) else {
@@ -53,13 +82,6 @@ impl Request {
         }
         if std::str::from_utf8(method).is_err() {
             return protocol_error(format!("expected {:?} to be valid UTF-8", keys::METHOD));
-        }
-        let (columns, rows) = (self.batch.num_columns(), self.batch.num_rows());
-        refuse_pointer(rows, &self.metadata)?;
-        if columns > 0 && rows != 1 {
-            return protocol_error(format!(
-                "expected 1 row in the request batch, got {rows}: each parameter is a column, not a row"
-            ));
         }
         Ok(())
     }

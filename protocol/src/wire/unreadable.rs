@@ -1,8 +1,7 @@
-//! The error of a call whose bytes could not be read, or that lacks something from outside, as its client sees it.
+//! The error of a call whose bytes could not be read, as its client sees it.
 
 use super::code::Code;
 use super::error::RpcError;
-use crate::effect::{Failure, FailureReason};
 use crate::ipc::{EncodeError, FramingError, MessageError, ReadError};
 use crate::memory::OverBudget;
 
@@ -13,19 +12,6 @@ impl From<OverBudget> for RpcError {
     /// Nothing says when to try again: that depends on what others hold.
     fn from(error: OverBudget) -> Self {
         Self::status(Code::ResourceExhausted, error.to_string())
-    }
-}
-
-impl From<Failure> for RpcError {
-    fn from(failure: Failure) -> Self {
-        let code = match failure.reason {
-            FailureReason::TimedOut => Code::DeadlineExceeded,
-            FailureReason::Unavailable => Code::Unavailable,
-            FailureReason::OverBudget => Code::ResourceExhausted,
-            FailureReason::Unsupported => Code::Unimplemented,
-            FailureReason::Refused | FailureReason::Failed => Code::Unknown,
-        };
-        Self::runtime_error(failure.message).with_code(code)
     }
 }
 

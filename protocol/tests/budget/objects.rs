@@ -12,7 +12,7 @@ use std::time::Duration;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::content_coding::{Codecs, Coding};
 use vgi_rpc_protocol::external::{
-    Caps, Digest, Externalisation, Location, Pointer, Resolution, Resolved, total_buffer_size,
+    Caps, Cycle, Digest, Externalisation, Location, Pointer, Resolution, Resolved, total_buffer_size,
 };
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata, encode_batch};
 use vgi_rpc_protocol::memory::{Account, Budget};
@@ -105,12 +105,12 @@ fn resolving_costs_time_in_the_bytes_whatever_the_pieces() {
 fn an_object_that_is_not_compressed_takes_no_memory_for_its_batch() {
     let batch = batch(16 * MIB);
     let schema = EncodedSchema::new(batch.schema()).unwrap();
-    let (settings, codecs) = (Externalisation::default(), Codecs::default());
+    let (settings, codecs) = (Externalisation::default(), Arc::new(Codecs::default()));
     let account = Budget::new(32 * MIB).account();
     let taken = measure(|| {
-        let parts = (&[][..], &batch, &Metadata::new());
-        let made = settings.externalise(parts, &schema, 0, &codecs, &account).unwrap();
-        assert!(made.bytes >= total_buffer_size(&batch));
+        let cycle = Cycle { logs_before: &[], batch: &batch, metadata: &Metadata::new(), logs_after: &[] };
+        let store = settings.externalise(cycle, &schema, 0, &codecs, &account).unwrap();
+        assert!(store.object().len >= total_buffer_size(&batch));
     });
     assert!(taken.bytes_max < 64 * KIB as u64, "{taken:?}");
 }

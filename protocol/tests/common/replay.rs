@@ -84,6 +84,7 @@ pub fn config(limits: Limits) -> server::Config {
     server::Config {
         server_id: SERVER_ID.into(),
         include_tracebacks: true,
+        takes_pointers: false,
         limits,
         account: Account::default(),
         request_ids: IdSource::seeded(7),

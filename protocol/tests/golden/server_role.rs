@@ -114,7 +114,7 @@ impl<'a> Server<'a> {
                         } else {
                             if header {
                                 let (batch, _) = answer.next(connection).unwrap();
-                                connection.send_header(&answer.schema, &batch).unwrap();
+                                connection.send_header(&answer.schema, &batch, &Metadata::new()).unwrap();
                                 answer = self.answers.pop_front().unwrap();
                             }
                             connection.open_stream(&answer.schema).unwrap();

@@ -45,7 +45,7 @@ fn assert_refuses(connection: &mut server::Connection, commands: &[&str]) {
         assert_misuse(match *command {
             "respond" => connection.respond(&empty, &nothing(), &Metadata::new()),
             "refuse" => connection.refuse(&empty, &error, InputStream::None),
-            "send_header" => connection.send_header(&empty, &nothing()),
+            "send_header" => connection.send_header(&empty, &nothing(), &Metadata::new()),
             "open_stream" => connection.open_stream(&empty),
             "emit" => connection.emit(&nothing(), &Metadata::new()),
             "fail" => connection.fail(&error),
@@ -120,7 +120,7 @@ fn a_server_refuses_a_batch_that_does_not_fit_and_goes_on() {
     let (mut connection, _) = server_after(a_request());
     let misfit = connection.respond(&numbers, &row([("n", text("x"))]), &Metadata::new());
     assert!(matches!(misfit, Err(CommandError::Encode(_))));
-    let misfit = connection.send_header(&numbers, &row([("n", text("x"))]));
+    let misfit = connection.send_header(&numbers, &row([("n", text("x"))]), &Metadata::new());
     assert!(matches!(misfit, Err(CommandError::Encode(_))));
     assert!(connection.poll_transmit().is_none());
     connection.open_stream(&numbers).unwrap();

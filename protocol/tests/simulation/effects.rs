@@ -27,8 +27,6 @@ struct Out {
     asked: Asked,
     /// Data that is still to be given.
     pieces: VecDeque<Bytes>,
-    /// Bytes that were given in this attempt.
-    given: usize,
     due: Time,
 }
 
@@ -70,7 +68,7 @@ impl InHand {
                         _ => draws.pick(&[0, 0, 30, 2500, 9000]),
                     };
                     let pieces = cut(asked.data().into(), draws);
-                    self.out.push(Out { id: effect.id, asked, pieces, given: 0, due: now + delay });
+                    self.out.push(Out { id: effect.id, asked, pieces, due: now + delay });
                     due.push(now + delay);
                 }
                 EffectEvent::Withdrawn(id) => {
@@ -103,11 +101,7 @@ impl InHand {
             server.abandon(error).map_err(|error| format!("a call that waits is not given up: {error}"))?;
             return Ok(Performed::Overdue);
         }
-        if draws.once_in(4) {
-            out.begin_anew(server, draws);
-        }
         while let Some(piece) = out.pieces.pop_front() {
-            out.given += piece.len();
             server.receive_effect_data(out.id, piece);
             if draws.once_in(3) {
                 out.due = now + draws.pick(&[0, 40, 2000]);
@@ -126,7 +120,6 @@ impl InHand {
         if let Some(id) = self.over
             && draws.once_in(2)
         {
-            server.begin_effect_attempt(id, Some("too late"));
             server.receive_effect_data(id, Bytes::from_static(b"too late"));
             server.complete_effect(id, Completion::value("too late"));
         }
@@ -164,16 +157,6 @@ impl InHand {
 }
 
 impl Out {
-    /// Begins another attempt, which gives all of the data from its beginning, unless some of it is lost.
-    fn begin_anew(&mut self, server: &mut Responder, draws: &mut Draws) {
-        let data = Bytes::from(self.asked.data());
-        if self.given + self.pieces.iter().map(Bytes::len).sum::<usize>() == data.len() {
-            let coding = draws.pick(&[None, Some("zstd")]);
-            server.begin_effect_attempt(self.id, coding);
-            (self.pieces, self.given) = (cut(data, draws), 0);
-        }
-    }
-
     fn completion(&self) -> Completion {
         match self.asked.fate {
             Fate::Failed => self.asked.failure().into(),

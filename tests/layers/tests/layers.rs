@@ -107,15 +107,16 @@ const CORE_CRATE: (&str, &str, &[&str], &[&str]) =
 
 /// The rooms of the core from the lowest up: each imports rooms of the lines above its own and no others. Its root file
 /// only gives them their names.
-const CORE: [&[&str]; 12] = [
+const CORE: [&[&str]; 13] = [
     &["ids", "limits", "next", "one_line", "panics", "same_type"],
     &["memory"],
     &["content_coding", "location"],
-    &["effect", "ipc"],
+    &["ipc"],
     &["error"],
     &["wire"],
     &["values"],
     &["description", "external"],
+    &["effect"],
     &["client", "reflection", "server"],
     &["service"],
     &["access_log", "expansion", "http"],

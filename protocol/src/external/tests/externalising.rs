@@ -8,15 +8,13 @@ fn externalised(
     rows: usize,
     before: u64,
     account: &Account,
-) -> Result<Externalised, ExternaliseError> {
+) -> Result<Store, ExternaliseError> {
     let schema = EncodedSchema::new(schema()).unwrap();
     let (logs, batch) = ([log("one"), log("two")], batch(rows));
-    let codecs = Codecs::new(CodecSettings { zstd_level: 3, ..CodecSettings::default() });
-    settings.externalise((&logs, &batch, &own_metadata()), &schema, before, &codecs, account)
-}
-
-fn bytes_of(externalised: &Externalised) -> Bytes {
-    externalised.store.segments.concat().into()
+    let codecs = Arc::new(Codecs::new(CodecSettings { zstd_level: 3, ..CodecSettings::default() }));
+    let metadata = own_metadata();
+    let cycle = Cycle { logs_before: &logs[..1], batch: &batch, metadata: &metadata, logs_after: &logs[1..] };
+    settings.externalise(cycle, &schema, before, &codecs, account)
 }
 
 #[test]
@@ -63,11 +61,13 @@ fn an_object_is_resolved_to_what_it_was_made_of() {
         let account = budget.account();
         let settings = Externalisation { coding, ..Externalisation::default() };
         let made = externalised(settings, 5_000, 0, &account).unwrap();
-        assert_eq!(made.store.coding, coding);
-        let stored = bytes_of(&made);
-        assert_eq!(made.store.len, stored.len() as u64);
-        assert_eq!(coding.is_some(), made.store.len < made.bytes);
-        assert!(account.held() >= stored.len(), "what waits to be stored is reserved");
+        let object = made.object();
+        assert_eq!(object.coding, coding);
+        let stored = Bytes::from(object.segments.concat());
+        assert_eq!(object.len, stored.len() as u64);
+        assert_eq!(coding.is_some(), object.len < made.uncompressed_len());
+        // The end marker has no reservation of its own.
+        assert!(account.held() + 8 >= stored.len(), "what waits to be stored is reserved");
         let pointer = made.pointer(Location::parse(URL).unwrap());
         let mut resolution = resolution(pointer, &account, Caps::default());
         let resolved = resolve(&mut resolution, coding.map(Coding::as_str), &stored, 3_000).unwrap();
@@ -83,10 +83,10 @@ fn an_object_shares_the_buffers_of_its_batch() {
     let schema = EncodedSchema::new(schema()).unwrap();
     let batch = batch(10_000);
     let (settings, account) = (Externalisation::default(), Account::default());
-    let parts = (&[][..], &batch, &Metadata::new());
-    let made = settings.externalise(parts, &schema, 0, &Codecs::default(), &account).unwrap();
+    let cycle = Cycle { logs_before: &[], batch: &batch, metadata: &Metadata::new(), logs_after: &[] };
+    let made = settings.externalise(cycle, &schema, 0, &Arc::default(), &account).unwrap();
     let numbers = batch.column(0).to_data().buffers()[0].as_ptr();
-    assert!(made.store.segments.iter().any(|segment| segment.as_ptr() == numbers));
+    assert!(made.object().segments.iter().any(|segment| segment.as_ptr() == numbers));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn the_cap_is_checked_before_anything_is_stored() {
     let account = Account::default();
     let with =
         |max| Externalisation { max_externalized_response_bytes: Some(max), ..Externalisation::default() };
-    let bytes = externalised(Externalisation::default(), 1_000, 0, &account).unwrap().bytes;
+    let bytes = externalised(Externalisation::default(), 1_000, 0, &account).unwrap().uncompressed_len();
     assert!(externalised(with(bytes), 1_000, 0, &account).is_ok());
     assert!(externalised(with(bytes + 10), 1_000, 10, &account).is_ok());
     for (max, before) in [(bytes - 1, 0), (bytes + 10, 11), (100, 0), (0, u64::MAX)] {

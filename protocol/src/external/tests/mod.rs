@@ -1,7 +1,6 @@
 //! Pointers, objects and their resolution, in memory.
 
 mod externalising;
-mod fetching;
 mod pointers;
 mod resolving;
 mod wrong_objects;

@@ -1,7 +1,9 @@
 //! The client's state machine over HTTP.
 
+mod elsewhere;
 mod turns;
 
+use self::elsewhere::{ReadingTurn, Uploading};
 use super::error::ResponseError;
 use super::request::{request, uri};
 use super::response;
@@ -9,8 +11,8 @@ use super::session::Session;
 use super::settings::{Settings, SettingsError};
 use super::shared::Shared;
 use super::turn::{Purpose, StreamPath, Turn};
-use super::upload;
-use crate::client::{Call, CallKind, Connection, Event, ResumeToken};
+use crate::client::{Call, CallKind, Event, ResumeToken};
+use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::http::capabilities::Capabilities;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::wire::keys;
@@ -38,6 +40,7 @@ pub struct ClientMachine {
     state: State,
     request_id: Option<HeaderValue>,
     events: VecDeque<Event>,
+    effects: Effects,
     idle_turns: usize,
     retry_after: Option<Duration>,
 }
@@ -53,6 +56,9 @@ pub struct ClientMachine {
 /// | `Open` | `cancel` | `Idle` |
 /// | `Open` | `close` | `Idle` at once |
 ///
+/// `Reading` comes between a response with a batch that lies elsewhere and what follows it. A turn that is too large goes through
+/// a request for a URL and `Uploading` before it is sent again.
+///
 /// A response that is no answer, and `abandon`, lead to `Idle` from everywhere.
 #[derive(Debug)]
 enum State {
@@ -62,12 +68,21 @@ enum State {
     Open(OpenStream),
     /// A request is to be sent, or was sent and has no response yet.
     Requesting { request: Pending, sent: Option<Sent> },
+    /// A response has come, and a batch of it is being fetched.
+    Reading(Box<ReadingTurn>),
+    /// A turn is being uploaded.
+    Uploading(Box<Uploading>),
 }
 
 #[derive(Debug)]
 enum Pending {
     Discovery,
     Turn(Box<Turn>),
+    /// A URL, to upload the other turn to.
+    UploadUrl {
+        asking: Box<Turn>,
+        turn: Box<Turn>,
+    },
     EndSession(Uri),
 }
 
@@ -76,6 +91,7 @@ enum Pending {
 enum Sent {
     Discovery,
     Turn { coded: bool },
+    UploadUrl,
     EndSession,
 }
 
@@ -113,6 +129,7 @@ impl ClientMachine {
             state: State::Idle,
             request_id: None,
             events: VecDeque::new(),
+            effects: Effects::default(),
             idle_turns: 0,
             retry_after: None,
         }
@@ -178,8 +195,22 @@ impl ClientMachine {
 
     /// Forgets the call under way: its request could not be sent, or its response did not come.
     pub fn abandon(&mut self) {
+        self.take_back_effects();
+        self.effects.withdraw_all();
         self.state = State::Idle;
         self.events.clear();
+    }
+
+    /// Completes an effect. Does nothing when it is not out any more.
+    ///
+    /// # Errors
+    /// The response is no answer. The call is over then, and the next one can be made.
+    pub fn complete_effect(&mut self, id: EffectId, completion: Completion) -> Result<(), ResponseError> {
+        let completed = self.take_completion(id, completion);
+        if completed.is_err() {
+            self.abandon();
+        }
+        completed
     }
 }
 
@@ -215,10 +246,10 @@ impl ClientMachine {
                 (Purpose::Init, path(&["init"])?, Some(stream))
             }
         };
-        let mut reader = Connection::new(settings.limits.clone());
-        reader.call(call, schema, params)?;
+        let (kind, metadata) = (call.kind, call.to_metadata());
+        let turn = Turn::new((purpose, kind), (uri, stream), &settings.limits, (schema, params), &metadata)?;
         self.request_id = call.request_id.and_then(|id| HeaderValue::from_str(id).ok());
-        self.request(Pending::Turn(Turn::new(purpose, uri, stream, reader).into()));
+        self.begin_turn(turn.into());
         Ok(())
     }
 
@@ -309,14 +340,9 @@ impl ClientMachine {
     /// When a call is under way.
     pub fn request_upload_urls(&mut self, count: u8) -> Result<(), CommandError> {
         self.expect_idle("request_upload_urls")?;
-        let settings = &self.shared.settings;
-        let (schema, params, metadata) = upload::request(count)?;
-        let uri = uri(settings, &upload::PATH)?;
-        let mut reader = Connection::new(settings.limits.clone());
-        // A result has one row, and these are a row each.
-        reader.send_request(CallKind::Stream { header: false }, &schema, &params, &metadata)?;
+        let turn = self.asking_for_urls(count)?;
         self.request_id = None;
-        self.request(Pending::Turn(Turn::new(Purpose::Unary, uri, None, reader).into()));
+        self.request(Pending::Turn(turn));
         Ok(())
     }
 
@@ -341,9 +367,22 @@ impl ClientMachine {
     pub fn poll_event(&mut self) -> Next<Event> {
         match self.events.pop_front() {
             Some(event) => Next::Event(event),
-            None if matches!(self.state, State::Requesting { .. }) => Next::NeedInput,
-            None => Next::NeedCommand,
+            None => match self.state {
+                State::Requesting { .. } => Next::NeedInput,
+                State::Reading(_) | State::Uploading(_) => Next::Waiting,
+                State::Idle | State::Open(_) => Next::NeedCommand,
+            },
         }
+    }
+
+    /// What is to be done with effects. Call it after [`receive`](Self::receive), after
+    /// [`complete_effect`](Self::complete_effect) and after commands, until it returns `None`.
+    pub fn poll_effect(&mut self) -> Option<EffectEvent> {
+        // Those that were withdrawn come first.
+        self.effects.poll().or_else(|| match &mut self.state {
+            State::Reading(reading) => reading.poll_effect(),
+            _ => None,
+        })
     }
 
     /// The next request to send, if any. Its URI is a path. Its response is to be given to [`Self::receive`] before
@@ -357,6 +396,7 @@ impl ClientMachine {
                 (self.discovery()?, Sent::Discovery)
             }
             Pending::Turn(turn) => self.turn_request(turn),
+            Pending::UploadUrl { asking, .. } => (self.turn_request(asking).0, Sent::UploadUrl),
             Pending::EndSession(uri) => {
                 let session = self.session.as_ref();
                 (request(settings, Method::DELETE, uri.clone(), session), Sent::EndSession)

@@ -37,6 +37,18 @@ impl Shared {
         known.coding.filter(|_| self.settings.compress_requests && !known.refuses_codings)
     }
 
+    /// Whether the server is known to refuse a body of so many bytes, and to say where it may be uploaded to.
+    pub(super) fn wants_upload(&self, bytes: u64) -> bool {
+        self.known().capabilities.as_ref().is_some_and(|known| {
+            known.upload.is_some() && known.max_request_bytes.is_some_and(|max| bytes > max)
+        })
+    }
+
+    /// Whether the server is known to say where a request may be uploaded to.
+    pub(super) fn takes_uploads(&self) -> bool {
+        self.known().capabilities.as_ref().is_some_and(|known| known.upload.is_some())
+    }
+
     /// Sends no coded requests any more.
     pub(super) fn refuse_codings(&self) {
         self.known().refuses_codings = true;

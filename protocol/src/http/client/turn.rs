@@ -3,8 +3,11 @@
 use super::error::ResponseError;
 use crate::Next;
 use crate::client::{CallKind, Connection, Event};
-use crate::ipc::{END_OF_STREAM, EncodedSchema, Metadata};
+use crate::effect::{Completion, EffectEvent, EffectId, Effects};
+use crate::external::{FetchOptions, Location, Pointer};
+use crate::ipc::{BatchEncoder, END_OF_STREAM, EncodedSchema, Metadata, Outbox};
 use crate::wire::classify::{BatchKind, classify};
+use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::{CommandError, ConnectionError, Limits};
 use arrow_array::RecordBatch;
@@ -36,8 +39,13 @@ pub(super) struct Turn {
     stream: Option<StreamPath>,
     /// The Arrow stream to send.
     pub(super) body: Vec<Bytes>,
+    /// What it has, beside rows.
+    pub(super) schema: EncodedSchema,
+    pub(super) metadata: Metadata,
+    /// It points to where the rows were uploaded to.
+    pub(super) is_pointer: bool,
     /// Reads the answer as it would on a byte stream.
-    pub(super) reader: Connection,
+    reader: Connection,
 }
 
 /// Where the turns of a stream go to.
@@ -63,6 +71,27 @@ pub(super) struct TurnAnswer {
     pub(super) failed: bool,
 }
 
+impl TurnAnswer {
+    /// Nothing yet.
+    const fn to(purpose: Purpose, stream: Option<StreamPath>) -> Self {
+        Self {
+            purpose,
+            stream,
+            events: VecDeque::new(),
+            cursor: None,
+            call_token: None,
+            outputs: 0,
+            failed: false,
+        }
+    }
+
+    /// The turn has failed here.
+    pub(super) fn failure(purpose: Purpose, error: RpcError) -> Self {
+        let events = [Event::Failed(error)].into();
+        Self { events, failed: true, ..Self::to(purpose, None) }
+    }
+}
+
 impl Turn {
     /// A turn of an open stream: one batch with the tokens in its metadata.
     pub(super) fn of_stream(
@@ -72,83 +101,144 @@ impl Turn {
         (schema, batch): (&EncodedSchema, &RecordBatch),
         metadata: &Metadata,
     ) -> Result<Self, CommandError> {
-        let mut reader = Connection::new(limits.clone());
-        reader.send_request(CallKind::Stream { header: false }, schema, batch, metadata)?;
-        Ok(Self::new(purpose, stream.uri.clone(), Some(stream), reader))
+        let kind = CallKind::Stream { header: false };
+        Self::new((purpose, kind), (stream.uri.clone(), Some(stream)), limits, (schema, batch), metadata)
     }
 
-    /// A turn whose request was given to `reader`, which reads the answer.
+    /// A turn whose answer is read as that of a call of this kind on a byte stream.
     pub(super) fn new(
-        purpose: Purpose,
-        uri: Uri,
-        stream: Option<StreamPath>,
-        mut reader: Connection,
-    ) -> Self {
+        (purpose, kind): (Purpose, CallKind),
+        (uri, stream): (Uri, Option<StreamPath>),
+        limits: &Limits,
+        (schema, batch): (&EncodedSchema, &RecordBatch),
+        metadata: &Metadata,
+    ) -> Result<Self, CommandError> {
+        let mut reader = Connection::new(limits.clone());
+        reader.send_request(kind, schema, batch, metadata)?;
         let body = match reader.poll_transmit() {
             Some(outbox) => std::iter::from_fn(|| outbox.pop_segment()).collect(),
             None => Vec::new(),
         };
-        Self { purpose, uri, stream, body, reader }
+        let (schema, metadata) = (schema.clone(), metadata.clone());
+        Ok(Self { purpose, uri, stream, body, schema, metadata, is_pointer: false, reader })
     }
 
-    /// Reads the answer. Tokens are taken out of the metadata, which is for the application.
-    ///
-    /// Arrow's format lets a stream end without its end marker, where its transport ends. `is_whole` says that HTTP's
-    /// own framing proves this end; without it a body may have been cut between two messages.
-    ///
-    /// # Errors
-    /// The answer is not whole, or not the streams that answer this turn. Then nothing of it counts.
-    pub(super) fn read(mut self, body: Bytes, is_whole: bool) -> Result<TurnAnswer, ResponseError> {
-        let mut answered = TurnAnswer {
-            purpose: self.purpose.clone(),
-            stream: self.stream.take(),
-            events: VecDeque::new(),
-            cursor: None,
-            call_token: None,
-            outputs: 0,
-            failed: false,
-        };
-        self.reader.receive(body);
-        self.take_events(&mut answered)?;
-        if self.reader.is_between_messages() {
-            if !is_whole {
-                let (expected, got) = ("the stream's end marker", "the end of a body of unknown length");
-                return Err(ConnectionError::Protocol { expected, got }.into());
-            }
-            self.reader.receive(Bytes::from_static(&END_OF_STREAM));
+    /// Puts a pointer in the place of what is sent.
+    pub(super) fn point_to(&mut self, location: Location) -> Result<(), CommandError> {
+        let mut metadata = self.metadata.clone();
+        for (key, value) in (Pointer { location, sha256: None }).to_metadata().iter() {
+            metadata.set(key, value);
         }
-        self.reader.receive_eof();
-        self.take_events(&mut answered)?;
-        Ok(answered)
-    }
-
-    fn take_events(&mut self, answered: &mut TurnAnswer) -> Result<(), ResponseError> {
-        while let Next::Event(event) = self.reader.poll_event()? {
-            match event {
-                Event::Finished => {}
-                Event::Output(batch, metadata) => self.output(batch, metadata, answered),
-                Event::Failed(error) => {
-                    answered.failed = true;
-                    answered.events.push_back(Event::Failed(error));
-                }
-                event => answered.events.push_back(event),
-            }
-        }
+        let batch = RecordBatch::new_empty(self.schema.schema().clone());
+        let (mut encoder, mut outbox) = (BatchEncoder::default(), Outbox::default());
+        encoder.open(&self.schema, &mut outbox);
+        encoder.write(&batch, &metadata, &mut outbox)?;
+        encoder.close(&mut outbox);
+        self.body = std::iter::from_fn(|| outbox.pop_segment()).collect();
+        self.is_pointer = true;
         Ok(())
     }
 
-    fn output(&self, batch: RecordBatch, mut metadata: Metadata, answered: &mut TurnAnswer) {
+    /// Begins to read the answer.
+    ///
+    /// Arrow's format lets a stream end without its end marker, where its transport ends. `is_whole` says that HTTP's
+    /// own framing proves this end; without it a body may have been cut between two messages.
+    pub(super) fn reading(mut self, body: Bytes, is_whole: bool, fetch: Option<&FetchOptions>) -> Reading {
+        if let Some(options) = fetch {
+            self.reader = self.reader.fetch_external(options.clone());
+        }
+        self.reader.receive(body);
+        let answer = TurnAnswer::to(self.purpose.clone(), self.stream.take());
+        Reading { turn: self, answer, is_whole, has_ended: false }
+    }
+}
+
+/// An answer that is being read: it may have to wait for a batch that lies elsewhere.
+#[derive(Debug)]
+pub(super) struct Reading {
+    turn: Turn,
+    answer: TurnAnswer,
+    is_whole: bool,
+    /// The reader knows that nothing follows.
+    has_ended: bool,
+}
+
+impl Reading {
+    /// Exchanges the table of effects of the machine that reads the answer.
+    pub(super) fn swap_effects(&mut self, effects: &mut Effects) {
+        self.turn.reader.swap_effects(effects);
+    }
+
+    /// What is to be done with effects.
+    pub(super) fn poll_effect(&mut self) -> Option<EffectEvent> {
+        self.turn.reader.poll_effect()
+    }
+
+    /// Completes an effect.
+    pub(super) fn complete_effect(&mut self, id: EffectId, completion: Completion) {
+        self.turn.reader.complete_effect(id, completion);
+    }
+
+    /// Reads on. True when all is read. Tokens are taken out of the metadata, which is for the application.
+    ///
+    /// # Errors
+    /// The answer is not whole, or not the streams that answer this turn. Then nothing of it counts.
+    pub(super) fn read(&mut self) -> Result<bool, ResponseError> {
+        loop {
+            if !self.take_events()? {
+                return Ok(false);
+            }
+            if self.has_ended {
+                return Ok(true);
+            }
+            self.has_ended = true;
+            let reader = &mut self.turn.reader;
+            if reader.is_between_messages() {
+                if !self.is_whole {
+                    let (expected, got) = ("the stream's end marker", "the end of a body of unknown length");
+                    return Err(ConnectionError::Protocol { expected, got }.into());
+                }
+                reader.receive(Bytes::from_static(&END_OF_STREAM));
+            }
+            reader.receive_eof();
+        }
+    }
+
+    /// What the answer came to.
+    pub(super) fn into_answer(self) -> TurnAnswer {
+        self.answer
+    }
+
+    /// False when a batch that lies elsewhere has to be waited for.
+    fn take_events(&mut self) -> Result<bool, ResponseError> {
+        loop {
+            match self.turn.reader.poll_event()? {
+                Next::Event(Event::Finished) => {}
+                Next::Event(Event::Output(batch, metadata)) => self.output(batch, metadata),
+                Next::Event(Event::Failed(error)) => {
+                    self.answer.failed = true;
+                    self.answer.events.push_back(Event::Failed(error));
+                }
+                Next::Event(event) => self.answer.events.push_back(event),
+                Next::Waiting => return Ok(false),
+                _ => return Ok(true),
+            }
+        }
+    }
+
+    fn output(&mut self, batch: RecordBatch, mut metadata: Metadata) {
+        let (purpose, answer) = (&self.turn.purpose, &mut self.answer);
         // An exchange's answer carries the token itself, and may have no rows. Elsewhere a batch without rows that
         // carries one is there for the token's sake.
-        let is_answer = self.purpose == Purpose::Exchange && answered.outputs == 0;
+        let is_answer = *purpose == Purpose::Exchange && answer.outputs == 0;
         let is_token = classify(batch.num_rows(), Some(&metadata)) == BatchKind::StateToken;
-        if self.purpose != Purpose::Unary {
-            take(&mut metadata, keys::STREAM_STATE, &mut answered.cursor);
-            take(&mut metadata, keys::CALL_STATE, &mut answered.call_token);
+        if *purpose != Purpose::Unary {
+            take(&mut metadata, keys::STREAM_STATE, &mut answer.cursor);
+            take(&mut metadata, keys::CALL_STATE, &mut answer.call_token);
         }
-        if !is_token || is_answer || self.purpose == Purpose::Unary {
-            answered.outputs += 1;
-            answered.events.push_back(Event::Output(batch, metadata));
+        if !is_token || is_answer || *purpose == Purpose::Unary {
+            answer.outputs += 1;
+            answer.events.push_back(Event::Output(batch, metadata));
         }
     }
 }

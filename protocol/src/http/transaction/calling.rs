@@ -201,7 +201,11 @@ impl Calling {
         kind: MethodKind,
     ) -> Result<Opened, Refused> {
         let request = Request { batch, metadata };
-        request.validate().map_err(bad_request)?;
+        let validated = match self.endpoint.service().fetch {
+            Some(_) => request.validate_or_pointer(),
+            None => request.validate(),
+        };
+        validated.map_err(bad_request)?;
         self.check_carriage(hosted, &request.metadata).map_err(bad_request)?;
         let Request { batch, metadata } = request;
         let mut response = self.response(hosted);

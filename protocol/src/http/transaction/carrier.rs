@@ -9,7 +9,7 @@ use crate::http::endpoint::{DEFAULT_BODY_BYTES, Endpoint, ResolvedCall};
 use crate::http::refusal::{Refusal, bad_request};
 use crate::http::response_draft::ResponseDraft;
 use crate::http::token::{Binding, CallToken, Cursor, SealError};
-use crate::ipc::{EncodedSchema, Metadata};
+use crate::ipc::{BatchEncoder, EncodedSchema, Metadata, Outbox};
 use crate::memory::Account;
 use crate::server::{InputStream, ResponseWriter};
 use crate::service::call::{Blame, Carrier};
@@ -22,6 +22,9 @@ use arrow_array::RecordBatch;
 use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Room for what a batch of tokens has beside them, in bytes.
+const TOKEN_BATCH_BYTES: usize = 1024;
 
 /// What of a response's body there is so far.
 pub(super) struct ResponseBody {
@@ -159,16 +162,22 @@ impl ResponseBody {
         self.token_bytes = None;
     }
 
-    /// Writes the output of a stream that has taken all of its turns.
-    fn write_gathered(&mut self) -> Result<(), RpcError> {
-        let (Some(gathered), Some(stream)) = (self.gathered.take(), &self.stream) else { return Ok(()) };
-        if let Some((batch, metadata)) = gathered.into_batch(&stream.output, &self.account)? {
-            self.ensure_open();
-            self.writer
-                .write(&batch, &metadata)
-                .map_err(|error| RpcError::unsendable("the output of the stream", error))?;
+    /// What was gathered of a stream, as one batch.
+    fn take_gathered(&mut self) -> Result<Option<(RecordBatch, Metadata)>, RpcError> {
+        match (self.gathered.take(), &self.stream) {
+            (Some(gathered), Some(stream)) => gathered.into_batch(&stream.output, &self.account),
+            _ => Ok(None),
         }
-        Ok(())
+    }
+
+    /// Bytes of the token batch that follows the next batch of a producer.
+    fn token_batch_bytes(&self) -> u64 {
+        let Some(stream) = &self.stream else { return 0 };
+        let bytes = |token: &Option<String>| token.as_ref().map_or(0, String::len);
+        match bytes(&stream.cursor) + bytes(&stream.call_token) {
+            0 => 0,
+            tokens => (tokens + TOKEN_BATCH_BYTES) as u64,
+        }
     }
 
     /// Opens the output stream unless it is open: that of a call that goes on opens with its first output.
@@ -230,13 +239,34 @@ impl Carrier for ResponseBody {
         self.writer.leave_out(count);
     }
 
-    fn result(&mut self, schema: &EncodedSchema, batch: &RecordBatch) -> Result<(), RpcError> {
+    fn log_metadata(&self, log: &LogMessage) -> Metadata {
+        self.writer.log_metadata(log)
+    }
+
+    fn overflows(&self, schema: &EncodedSchema, batch: &RecordBatch, metadata: &Metadata) -> bool {
+        let Some(limit) = self.budget.limit else { return false };
+        let mut outbox = Outbox::default();
+        let mut encoder = BatchEncoder::default();
+        encoder.open(schema, &mut outbox);
+        // What cannot be encoded fails where it is written.
+        let encoded = encoder.write(batch, metadata, &mut outbox).is_ok();
+        encoder.close(&mut outbox);
+        let written = (self.writer.outbox.len() + outbox.len()) as u64;
+        encoded && written + self.token_batch_bytes() > limit
+    }
+
+    fn result(
+        &mut self,
+        schema: &EncodedSchema,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), RpcError> {
         let unsendable = |error| RpcError::unsendable("the result", error);
-        self.writer.whole_stream(schema, batch, &Metadata::new()).map_err(unsendable)?;
+        self.writer.whole_stream(schema, batch, metadata).map_err(unsendable)?;
         let (name, bytes) = (&self.method.info().name, self.writer.outbox.len() as u64);
         // Logs are no reason to lose the result.
         if budget::check(self.budget, name, bytes).is_err() && self.writer.take_back_logs() {
-            self.writer.whole_stream(schema, batch, &Metadata::new()).map_err(unsendable)?;
+            self.writer.whole_stream(schema, batch, metadata).map_err(unsendable)?;
         }
         Ok(())
     }
@@ -260,9 +290,14 @@ impl Carrier for ResponseBody {
         self.mint_call(stream)
     }
 
-    fn header(&mut self, schema: &EncodedSchema, header: &RecordBatch) -> Result<(), RpcError> {
+    fn header(
+        &mut self,
+        schema: &EncodedSchema,
+        header: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), RpcError> {
         self.writer
-            .whole_stream(schema, header, &Metadata::new())
+            .whole_stream(schema, header, metadata)
             .map_err(|error| RpcError::unsendable("the header", error))
     }
 
@@ -293,23 +328,31 @@ impl Carrier for ResponseBody {
         Ok(())
     }
 
+    /// An exchange's cursor travels on its batch, a producer's on one of its own.
+    fn stamp(&mut self, metadata: &mut Metadata) {
+        if let Some(stream) = &mut self.stream
+            && !stream.is_producer
+            && let Some(cursor) = stream.cursor.take()
+        {
+            metadata.set(keys::STREAM_STATE, &cursor);
+            self.note_tokens(cursor.len());
+        }
+    }
+
+    fn is_gathering(&self) -> bool {
+        self.gathered.is_some()
+    }
+
+    fn gathered(&mut self) -> Result<Option<(RecordBatch, Metadata)>, RpcError> {
+        self.take_gathered()
+    }
+
     fn emit(&mut self, batch: &RecordBatch, metadata: &Metadata) -> Result<(), RpcError> {
         if let Some(gathered) = &mut self.gathered {
             return gathered.push(batch, metadata, &self.account);
         }
         self.ensure_open();
-        let unsendable = |error| RpcError::unsendable("the emitted batch", error);
-        // An exchange's cursor travels on its batch, a producer's on one of its own.
-        match &mut self.stream {
-            Some(stream) if !stream.is_producer && stream.cursor.is_some() => {
-                let cursor = stream.cursor.take().unwrap_or_default();
-                let mut metadata = metadata.clone();
-                metadata.set(keys::STREAM_STATE, &cursor);
-                self.note_tokens(cursor.len());
-                self.writer.write(batch, &metadata).map_err(unsendable)
-            }
-            _ => self.writer.write(batch, metadata).map_err(unsendable),
-        }
+        self.writer.write(batch, metadata).map_err(|error| RpcError::unsendable("the emitted batch", error))
     }
 
     fn turn_ended(&mut self) {
@@ -336,7 +379,9 @@ impl Carrier for ResponseBody {
             Blame::Memory => self.refused = Some((StatusCode::SERVICE_UNAVAILABLE, error.clone())),
             Blame::Handler => {
                 // What was emitted before stays. Where it cannot be written, the first error is the one that counts.
-                let _ = self.write_gathered();
+                if let Ok(Some((batch, metadata))) = self.take_gathered() {
+                    let _ = self.emit(&batch, &metadata);
+                }
                 self.ensure_open();
                 self.writer.error_stream(&self.error_schema, error);
                 self.failed = true;
@@ -345,13 +390,8 @@ impl Carrier for ResponseBody {
     }
 
     fn end(&mut self) {
-        match self.write_gathered() {
-            Ok(()) => {
-                self.ensure_open();
-                self.writer.close();
-            }
-            Err(error) => self.fail(Blame::Handler, &error),
-        }
+        self.ensure_open();
+        self.writer.close();
     }
 }
 

@@ -64,7 +64,6 @@ pub(super) enum Stage {
 }
 
 pub(super) enum Arrived {
-    Attempt(EffectId, Option<Box<str>>),
     Data(EffectId, Bytes),
     Completed(EffectId, Completion),
 }
@@ -166,12 +165,6 @@ impl Transaction {
         }
         self.body = Some(body);
         Ok(())
-    }
-
-    /// Says that an attempt at an effect begins, whose response names this `Content-Encoding`: its data comes from the
-    /// beginning, and what an attempt before has given counts for nothing. A [`Fetch`](crate::effect::Fetch) has one at least.
-    pub fn begin_effect_attempt(&mut self, id: EffectId, content_encoding: Option<&str>) {
-        self.arrive(Arrived::Attempt(id, content_encoding.map(Into::into)));
     }
 
     /// Takes a piece of an effect's data in, before the effect is [completed](Self::complete_effect).

@@ -144,9 +144,6 @@ impl Transaction {
         match arrived {
             arrived if matches!(self.stage, Stage::Running) => self.arrived.push(arrived),
             Arrived::Completed(id, completion) => self.effects.complete(id, completion),
-            Arrived::Attempt(id, content_encoding) => {
-                self.effects.begin_attempt(id, content_encoding.as_deref());
-            }
             Arrived::Data(id, data) => {
                 let account = match (&self.request, &self.stage) {
                     (Some(request), _) => &request.account,

@@ -67,10 +67,7 @@ pub(super) fn ask(effects: &mut Effects, count: usize) -> EffectId {
 pub(super) fn answer(endpoint: &Endpoint, request: &RequestContext, completion: Completion) -> ResponseDraft {
     let urls = match completion {
         Completion::UploadUrls(urls) => Ok(urls),
-        Completion::Failed(failure) => Err(failure.into()),
-        Completion::Done | Completion::Value(_) | Completion::Stored(_) => {
-            Err(RpcError::runtime_error("expected URLs to upload to, got something else"))
-        }
+        other => Err(other.into_error("URLs to upload to")),
     };
     match urls.and_then(|urls| encode(endpoint, request, &urls)) {
         Ok(body) => ResponseDraft::arrow(StatusCode::OK, body),

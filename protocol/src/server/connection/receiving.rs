@@ -78,7 +78,11 @@ impl Connection {
             None => self.config.request_ids.next_into(&mut self.response.request_id),
         }
         self.state = State::Answering;
-        if let Err(error) = request.validate() {
+        let validated = match self.config.takes_pointers {
+            true => request.validate_or_pointer(),
+            false => request.validate(),
+        };
+        if let Err(error) = validated {
             let named = request.metadata.contains_key(keys::METHOD);
             return Some(
                 self.refuse_request(error, if named { InputStream::Possible } else { InputStream::None }),

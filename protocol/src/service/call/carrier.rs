@@ -32,8 +32,21 @@ pub(crate) trait Carrier {
     /// So many logs were left out, which is said ahead of whatever follows the logs that were not.
     fn leave_out(&mut self, count: u64);
 
+    /// The metadata that a log has as a batch.
+    fn log_metadata(&self, log: &LogMessage) -> Metadata;
+
+    /// Whether a batch, if it were given next, would make the output larger than the client takes.
+    fn overflows(&self, _schema: &EncodedSchema, _batch: &RecordBatch, _metadata: &Metadata) -> bool {
+        false
+    }
+
     /// Takes the answer to a unary call, which is over.
-    fn result(&mut self, schema: &EncodedSchema, batch: &RecordBatch) -> Result<(), RpcError>;
+    fn result(
+        &mut self,
+        schema: &EncodedSchema,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), RpcError>;
 
     /// Answers a call with an error, in place of a result, a header or a stream.
     fn refuse(&mut self, blame: Blame, schema: &EncodedSchema, input: InputStream, error: &RpcError);
@@ -44,7 +57,12 @@ pub(crate) trait Carrier {
     }
 
     /// Takes the header of a stream.
-    fn header(&mut self, schema: &EncodedSchema, header: &RecordBatch) -> Result<(), RpcError>;
+    fn header(
+        &mut self,
+        schema: &EncodedSchema,
+        header: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<(), RpcError>;
 
     /// Opens a stream.
     fn open(&mut self, stream: &OpenStream) -> Result<(), RpcError>;
@@ -52,6 +70,19 @@ pub(crate) trait Carrier {
     /// A turn is about to be answered after which the stream goes on.
     fn save(&mut self, _stream: &OpenStream) -> Result<(), RpcError> {
         Ok(())
+    }
+
+    /// Adds to the metadata of the batch that is about to be given, which may be stored elsewhere before it is.
+    fn stamp(&mut self, _metadata: &mut Metadata) {}
+
+    /// Whether the batches of the open stream are gathered, and given as one at its end.
+    fn is_gathering(&self) -> bool {
+        false
+    }
+
+    /// Takes out what was gathered of the open stream, which has given its last batch.
+    fn gathered(&mut self) -> Result<Option<(RecordBatch, Metadata)>, RpcError> {
+        Ok(None)
     }
 
     /// Takes one batch of the open stream.

@@ -5,22 +5,26 @@
 //! statuses, which are the carriers' matter.
 //!
 //! ```text
-//!   open ──► Admitting ──► Ready ──► Running ──► Between ──► (input) ──► Ready ...
-//!                │ ask       ▲          │ complete   │
-//!                ▼           │          ▼            ▼
-//!             (waiting) ─────┘        Over ◄──── input_ended
+//!   open ──► Admitting ──► Fetching ──► Ready ──► Running ──► Storing ──► Between ──► (input) ──► Fetching ...
+//!                │                                                │            │
+//!                └── refused ────────────────────────────────────►└──► Over ◄──┘ input_ended
 //! ```
+//!
+//! It waits in `Admitting` for what was asked, in `Fetching` for a batch that lies elsewhere, and in `Storing` for an output to
+//! be stored, and passes each by when there is nothing to wait for.
 //!
 //! It borrows nothing. It can be parked for any time, moved between threads, and dropped at any step, which ends the
 //! call for its listeners and gives back its sticky session.
 
 mod carrier;
+mod elsewhere;
 mod scope;
 
 pub(crate) use carrier::{Blame, Carrier};
 pub(crate) use scope::{Scope, given_up};
 
-use super::answer::VOID;
+use self::elsewhere::{Fetching, Output, Place, Storing, log_all};
+use super::answer::{Answer, VOID};
 use super::context::CallContext;
 use super::declaration::Declaration;
 use super::hooks::Stop;
@@ -31,12 +35,11 @@ use super::resolve::gate_version;
 use super::session::SessionAccess;
 #[cfg(feature = "http")]
 use super::work::SavedStream;
-use super::work::{Done, Emission, OpenStream, Outcome, Task, Turning, Work, guard, split_logs};
+use super::work::{Done, Emission, OpenStream, Outcome, Task, Turning, Work, guard};
 use crate::description::MethodKind;
 use crate::effect::{Answers, EffectId, Effects};
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::server::InputStream;
-use crate::wire::classify::refuse_pointer;
 use crate::wire::error::RpcError;
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
@@ -51,15 +54,19 @@ pub(crate) struct Call {
     session: Option<Box<dyn SessionAccess>>,
     /// The context of the call that is over: its memory is of use to the next.
     spare: Option<Box<CallContext>>,
+    /// Bytes of the objects that were stored in place of outputs.
+    externalised: u64,
     state: State,
 }
 
 enum State {
-    /// The request was refused before anything was asked.
-    Refused(RpcError),
+    /// The request was refused before its handler was invoked.
+    Refused(Blame, RpcError),
     Admitting(Box<Admitting>),
+    Fetching(Box<Fetching>),
     Ready(Work),
     Running,
+    Storing(Box<Storing>),
     /// A stream is open, and its next input is to come.
     Between(Turning, Box<CallContext>),
     Over,
@@ -99,15 +106,25 @@ impl Call {
         let is_admitted = service.admission.is_none();
         let declaration = context.method.clone();
         let scopes = scope.scopes();
-        let call = |state| Self { scope, service, method: declaration, session: None, spare: None, state };
+        let call = |state| Self {
+            scope,
+            service,
+            method: declaration,
+            session: None,
+            spare: None,
+            externalised: 0,
+            state,
+        };
         if let Some(error) = refused {
-            let mut call = call(State::Refused(error));
+            let mut call = call(State::Refused(Blame::Request, error));
             call.take_session(context);
             return (call, None);
         }
         let work = Work { task: Task::Call(method, batch), context, scopes };
         if is_admitted {
-            return (call(State::Running), Some(work));
+            let mut call = call(State::Running);
+            let work = call.begin_call(work);
+            return (call, work);
         }
         let admitting = Admitting { work, answers: Answers::none(), asked: None };
         (call(State::Admitting(Box::new(admitting))), None)
@@ -124,7 +141,7 @@ impl Call {
     ) -> Self {
         let declaration = context.method.clone();
         let state = State::Between(Turning::Saved(method, stream), context);
-        Self { scope, service, method: declaration, session: None, spare: None, state }
+        Self { scope, service, method: declaration, session: None, spare: None, externalised: 0, state }
     }
 }
 
@@ -144,9 +161,14 @@ impl Call {
         matches!(self.state, State::Running)
     }
 
-    /// True while effects are waited for.
-    pub(crate) fn is_admitting(&self) -> bool {
-        matches!(self.state, State::Admitting(_))
+    /// True while effects are waited for, or are about to be requested.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Admitting(_) | State::Fetching(_) | State::Storing(_))
+    }
+
+    /// True when nothing is left to do.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
     }
 
     /// Takes the memory of the context of a call that is over.
@@ -168,14 +190,7 @@ impl Call {
     /// Takes the next input of the open stream.
     pub(crate) fn input(&mut self, batch: RecordBatch, metadata: Metadata, carrier: &mut impl Carrier) {
         let Some((stream, context)) = self.take_stream() else { return };
-        if let Err(error) = refuse_pointer(batch.num_rows(), &metadata) {
-            self.take_session(context);
-            return self.fail(Blame::Handler, error, carrier);
-        }
-        if batch.num_columns() > 0 && !stream.is_producer() {
-            self.scope.note_input(&batch);
-        }
-        self.run(Task::Turn(stream, batch, metadata), context);
+        self.begin_turn(stream, batch, metadata, context, carrier);
     }
 
     /// The client gave the open stream up.
@@ -200,15 +215,20 @@ impl Call {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Between(_, context) | State::Ready(Work { context, .. }) => self.take_session(context),
             State::Admitting(admitting) => self.take_session(admitting.work.context),
-            State::Refused(_) | State::Running | State::Over => {}
+            State::Fetching(fetching) => self.take_session(fetching.into_context()),
+            State::Storing(storing) => self.take_session(storing.into_context()),
+            State::Refused(..) | State::Running | State::Over => {}
         }
     }
 
-    /// Answers a call that is still being admitted with an error.
-    pub(crate) fn refuse_admission(&mut self, error: RpcError, carrier: &mut impl Carrier) {
-        if let State::Admitting(admitting) = std::mem::replace(&mut self.state, State::Over) {
-            self.take_session(admitting.work.context);
-            self.refuse(Blame::Handler, error, carrier);
+    /// Answers a call that waits for an effect with an error.
+    pub(crate) fn refuse_waiting(&mut self, error: RpcError, carrier: &mut impl Carrier) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Admitting(admitting) => {
+                self.take_session(admitting.work.context);
+                self.refuse(Blame::Handler, error, carrier);
+            }
+            state => self.refuse_elsewhere(state, error, carrier),
         }
     }
 
@@ -233,13 +253,15 @@ impl Call {
         carrier.leave_out(left_out);
         self.state = State::Over;
         match outcome {
-            Outcome::Answered(batch) => {
-                log_all(&logs, carrier);
-                match carrier.result(&context.method.result, &batch) {
-                    Ok(()) => self.scope.note_output(&batch),
-                    Err(error) => self.refuse(Blame::Handler, error, carrier),
+            Outcome::Answered(answer) => {
+                let (place, metadata, logs_before) = (Place::Result, Metadata::new(), logs.len());
+                let output = |batch| Output { place, batch, metadata, logs, logs_before };
+                match answer {
+                    Answer::Batch(batch) => self.give(output(batch), context, carrier),
+                    Answer::Published(pointer) => {
+                        self.deliver(output(VOID.clone()), Some(&pointer), context, carrier);
+                    }
                 }
-                self.spare = Some(context);
             }
             Outcome::Invalid(error) => {
                 log_all(&logs, carrier);
@@ -254,18 +276,14 @@ impl Call {
                 self.opened(stream, header, context, carrier);
             }
             Outcome::Emitted { stream, data } => {
-                if self.emit(&logs, &data, Some(&stream), carrier) {
-                    self.go_on(stream, context, carrier);
-                }
+                self.give(data.output(Place::Turn(stream), logs), context, carrier);
             }
-            Outcome::Finished { data: Some(data) } => {
-                if self.emit(&logs, &data, None, carrier) {
-                    carrier.end();
-                }
+            Outcome::Finished { schema, data: Some(data) } => {
+                self.give(data.output(Place::Last(schema), logs), context, carrier);
             }
-            Outcome::Finished { data: None } => {
+            Outcome::Finished { schema, data: None } => {
                 log_all(&logs, carrier);
-                carrier.end();
+                self.finish(schema, context, carrier);
             }
             Outcome::Cancelled => {
                 log_all(&logs, carrier);
@@ -287,9 +305,19 @@ impl Call {
     pub(crate) fn poll(&mut self, carrier: &mut impl Carrier, effects: &mut Effects) -> Step {
         loop {
             match std::mem::replace(&mut self.state, State::Over) {
-                State::Refused(error) => self.refuse(Blame::Request, error, carrier),
+                State::Refused(blame, error) => self.refuse(blame, error, carrier),
                 State::Admitting(admitting) => {
                     if let Some(step) = self.admit(admitting, carrier, effects) {
+                        return step;
+                    }
+                }
+                State::Fetching(fetching) => {
+                    if let Some(step) = self.poll_fetching(fetching, carrier, effects) {
+                        return step;
+                    }
+                }
+                State::Storing(storing) => {
+                    if let Some(step) = self.poll_storing(storing, carrier, effects) {
                         return step;
                     }
                 }
@@ -337,7 +365,11 @@ impl Call {
             None => Ok(()),
         };
         match decided {
-            Ok(()) => self.state = State::Ready(admitting.work),
+            Ok(()) => {
+                if let Some(work) = self.begin_call(admitting.work) {
+                    self.state = State::Ready(work);
+                }
+            }
             Err(Stop::Ask(ask)) if may_ask => {
                 admitting.asked = Some((effects.ask(&ask), ask.key));
                 self.state = State::Admitting(admitting);
@@ -362,15 +394,23 @@ impl Call {
         if let Err(error) = carrier.prepare(&stream) {
             return self.refuse(Blame::Handler, error, carrier);
         }
-        if let (Some(schema), Some(header)) = (&context.method.header, header) {
-            match carrier.header(schema, &header) {
-                Ok(()) => self.scope.note_output(&header),
-                Err(error) => {
-                    carrier.refuse(Blame::Handler, schema, InputStream::Possible, &error);
-                    return self.scope.note_error(&error);
-                }
+        match header.filter(|_| context.method.header.is_some()) {
+            Some(batch) => {
+                let (place, metadata) = (Place::Header(stream), Metadata::new());
+                let output = Output { place, batch, metadata, logs: Vec::new(), logs_before: 0 };
+                self.give(output, context, carrier);
             }
+            None => self.open_stream(stream, context, carrier),
         }
+    }
+
+    /// Opens a stream whose header, if it has one, was given.
+    fn open_stream<C: Carrier>(
+        &mut self,
+        stream: Box<OpenStream>,
+        context: Box<CallContext>,
+        carrier: &mut C,
+    ) {
         if let Err(error) = carrier.open(&stream) {
             return self.fail(Blame::Handler, error, carrier);
         }
@@ -412,32 +452,6 @@ impl Call {
         self.state = State::Ready(Work { task, context, scopes: self.scope.scopes() });
     }
 
-    /// Gives a turn's logs and batch, after which the stream goes on if it is given. False when the batch could not be sent,
-    /// which has ended the stream.
-    fn emit(
-        &mut self,
-        logs: &[LogMessage],
-        data: &Emission,
-        stream: Option<&OpenStream>,
-        carrier: &mut impl Carrier,
-    ) -> bool {
-        let (before, after) = split_logs(logs, data.logs_before);
-        log_all(before, carrier);
-        // Saved first: data that the client cannot go on from would be lost on it.
-        let saved = stream.map_or(Ok(()), |stream| carrier.save(stream));
-        match saved.and_then(|()| carrier.emit(&data.batch, &data.metadata)) {
-            Ok(()) => {
-                self.scope.note_output(&data.batch);
-                log_all(after, carrier);
-                true
-            }
-            Err(error) => {
-                self.fail(Blame::Handler, error, carrier);
-                false
-            }
-        }
-    }
-
     /// Answers the call with an error, and notes it.
     fn refuse(&mut self, blame: Blame, error: RpcError, carrier: &mut impl Carrier) {
         match self.method.info.kind {
@@ -447,6 +461,18 @@ impl Call {
             }
         }
         self.scope.note_error(&error);
+    }
+
+    /// Answers the call with an error on a schema of its own, and notes it.
+    fn refuse_on(
+        &mut self,
+        blame: Blame,
+        schema: &EncodedSchema,
+        error: &RpcError,
+        carrier: &mut impl Carrier,
+    ) {
+        carrier.refuse(blame, schema, InputStream::Possible, error);
+        self.scope.note_error(error);
     }
 
     /// Ends the open stream with an error, and notes it.
@@ -472,6 +498,10 @@ impl Call {
     }
 }
 
-fn log_all(logs: &[LogMessage], carrier: &mut impl Carrier) {
-    logs.iter().for_each(|log| carrier.log(log));
+impl Emission {
+    /// The batch of a turn, with the logs of the turn.
+    fn output(self, place: Place, logs: Vec<LogMessage>) -> Output {
+        let Self { batch, metadata, logs_before } = self;
+        Output { place, batch, metadata, logs, logs_before }
+    }
 }

@@ -1,5 +1,6 @@
 //! What a caller does with a turn: the request it becomes, and the answer it gets.
 
+use super::elsewhere::ReadingTurn;
 use super::{ClientMachine, MAX_IDLE_TURNS, OpenStream, Pending, Sent, State};
 use crate::CommandError;
 use crate::client::{Event, ResumeToken};
@@ -61,8 +62,9 @@ impl ClientMachine {
                     Pending::Turn(_) if !shared.heeds_limits() => {
                         return Err(ResponseError::LimitUnsupported { status: parts.status });
                     }
-                    turn @ Pending::Turn(_) => self.request(turn),
-                    Pending::Discovery | Pending::EndSession(_) => {}
+                    // What the server takes is known now.
+                    Pending::Turn(turn) => self.begin_turn(turn),
+                    Pending::Discovery | Pending::EndSession(_) | Pending::UploadUrl { .. } => {}
                 }
                 Ok(())
             }
@@ -85,13 +87,28 @@ impl ClientMachine {
                 if let Some(session) = &mut self.session {
                     session.read(&parts.headers);
                 }
+                if parts.status == StatusCode::PAYLOAD_TOO_LARGE
+                    && !turn.is_pointer
+                    && shared.settings.external.is_some()
+                {
+                    return self.upload(turn);
+                }
                 let is_whole = response::is_proven_whole(&parts, &body);
                 let streams = response::streams(&shared.settings, &shared.codecs, &parts, body)?;
-                let answered = turn.read(streams, is_whole)?;
-                if answered.failed {
-                    self.retry_after = retry_after::refusal(parts.status, &parts.headers);
-                }
-                self.take_answer(answered)
+                let reading = turn.reading(streams, is_whole, shared.settings.external.as_ref());
+                let retry_after = retry_after::refusal(parts.status, &parts.headers);
+                self.read(ReadingTurn::new(reading, retry_after))
+            }
+            State::Requesting {
+                request: Pending::UploadUrl { asking, turn },
+                sent: Some(Sent::UploadUrl),
+            } => {
+                let is_whole = response::is_proven_whole(&parts, &body);
+                let streams = response::streams(&shared.settings, &shared.codecs, &parts, body)?;
+                let mut reading = asking.reading(streams, is_whole, None);
+                // It has nothing that lies elsewhere.
+                reading.read()?;
+                self.upload_to(turn, reading.into_answer())
             }
             state => {
                 self.state = state;
@@ -100,7 +117,7 @@ impl ClientMachine {
         }
     }
 
-    fn take_answer(&mut self, answered: TurnAnswer) -> Result<(), ResponseError> {
+    pub(super) fn take_answer(&mut self, answered: TurnAnswer) -> Result<(), ResponseError> {
         let TurnAnswer { purpose, stream, mut events, cursor, call_token, outputs, failed } = answered;
         if purpose == Purpose::Cancel {
             events.retain(|event| matches!(event, Event::Log(_)));
@@ -155,7 +172,7 @@ impl ClientMachine {
         }
         let stream = StreamPath { uri: uri.clone(), call_token: token.call.clone() };
         let turn = Turn::of_stream(purpose, stream, &self.shared.settings.limits, input, &metadata)?;
-        self.request(Pending::Turn(turn.into()));
+        self.begin_turn(turn.into());
         Ok(())
     }
 
@@ -175,7 +192,7 @@ impl ClientMachine {
         match self.state {
             State::Open(_) => return Ok(()),
             State::Idle if !self.events.is_empty() => return Ok(()),
-            State::Idle | State::Requesting { .. } => {}
+            State::Idle | State::Requesting { .. } | State::Reading(_) | State::Uploading(_) => {}
         }
         Err(CommandError::Misuse { command, when: "on a stream that is open, between its turns" })
     }

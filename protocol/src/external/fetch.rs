@@ -1,0 +1,90 @@
+//! The effect that fetches the object of a pointer. WIRE_PROTOCOL 12, "Fetch safety".
+
+use super::pointer::Pointer;
+use super::policy::UrlPolicy;
+use super::resolution::{Caps, Resolution};
+use super::resolve_error::ResolveError;
+use crate::Limits;
+use crate::location::Location;
+use crate::memory::Account;
+use arrow_schema::SchemaRef;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How pointers are resolved.
+#[derive(Clone, Debug)]
+pub struct FetchOptions {
+    /// How large an object may be.
+    pub caps: Caps,
+    /// Which URLs may be requested: that of the pointer, and the target of every redirect. Public hosts over HTTPS by default.
+    pub policy: UrlPolicy,
+    /// How long a fetch may take, with all of its attempts. 60 seconds by default, like the canonical implementation.
+    pub time_limit: Duration,
+}
+
+impl Default for FetchOptions {
+    fn default() -> Self {
+        Self { caps: Caps::default(), policy: UrlPolicy::https_public(), time_limit: Duration::from_secs(60) }
+    }
+}
+
+/// Fetch the object of a pointer, and complete the effect with what it holds:
+/// [`Completion::Resolved`](crate::effect::Completion::Resolved).
+///
+/// The driver feeds a [`resolution`](Self::resolution) on its own thread, so that the object is decoded where it is read and
+/// no more of it is held than what is decoded. Each attempt [begins](Resolution::begin) the resolution anew.
+///
+/// Before each request, the driver applies the [policy](FetchOptions::policy) to the URL, to the target of every redirect, and
+/// to each address that it connects to. The URL of the pointer was checked before the effect was yielded.
+#[derive(Clone)]
+pub struct Fetch(Arc<Inner>);
+
+struct Inner {
+    pointer: Pointer,
+    schema: SchemaRef,
+    limits: Limits,
+    account: Account,
+    options: FetchOptions,
+}
+
+impl Fetch {
+    /// A fetch of the object of a pointer, whose batch has this schema.
+    ///
+    /// # Errors
+    /// When the policy refuses the URL.
+    pub fn new(
+        pointer: Pointer,
+        schema: SchemaRef,
+        limits: &Limits,
+        account: &Account,
+        options: &FetchOptions,
+    ) -> Result<Self, ResolveError> {
+        let checked = options.policy.check(&pointer.location);
+        checked.map_err(|error| ResolveError::new(&pointer.location, error))?;
+        let (limits, account, options) = (limits.clone(), account.clone(), options.clone());
+        Ok(Self(Arc::new(Inner { pointer, schema, limits, account, options })))
+    }
+
+    /// Where the object lies. `Debug` shows no more of it than its path.
+    pub fn location(&self) -> &Location {
+        &self.0.pointer.location
+    }
+
+    /// How the object may be fetched.
+    pub fn options(&self) -> &FetchOptions {
+        &self.0.options
+    }
+
+    /// What reads the object.
+    pub fn resolution(&self) -> Resolution {
+        let Inner { pointer, schema, limits, account, options } = &*self.0;
+        Resolution::new(pointer.clone(), schema.clone(), limits, account, options.caps)
+    }
+}
+
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetch").field("location", self.location()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,196 @@
+//! What a caller waits for beside responses: batches of a response that lie elsewhere, and the upload of a turn that is too large
+//! for a request. WIRE_PROTOCOL 12, and 10, "Upload URL generation".
+
+use super::{ClientMachine, Pending, State};
+use crate::CommandError;
+use crate::client::{CallKind, Event};
+use crate::effect::{Completion, EffectEvent, EffectId, Request};
+use crate::external::{FetchOptions, Location, ResolveError, Upload};
+use crate::http::client::error::ResponseError;
+use crate::http::client::request::uri;
+use crate::http::client::turn::{Purpose, Reading, Turn, TurnAnswer};
+use crate::http::client::upload::{self, upload_urls};
+use crate::wire::error::RpcError;
+use std::time::Duration;
+
+/// A response that is being read.
+#[derive(Debug)]
+pub(super) struct ReadingTurn {
+    reading: Reading,
+    /// When the call may be made again, if it has failed.
+    retry_after: Option<Duration>,
+}
+
+/// A turn that is being uploaded.
+#[derive(Debug)]
+pub(super) struct Uploading {
+    id: EffectId,
+    turn: Box<Turn>,
+    /// Where the server finds it.
+    download: Location,
+}
+
+impl ReadingTurn {
+    pub(super) const fn new(reading: Reading, retry_after: Option<Duration>) -> Self {
+        Self { reading, retry_after }
+    }
+
+    pub(super) fn poll_effect(&mut self) -> Option<EffectEvent> {
+        self.reading.poll_effect()
+    }
+}
+
+/// Responses.
+impl ClientMachine {
+    /// Begins to read a response.
+    pub(super) fn read(&mut self, mut turn: ReadingTurn) -> Result<(), ResponseError> {
+        turn.reading.swap_effects(&mut self.effects);
+        self.go_on_reading(turn.into())
+    }
+
+    fn go_on_reading(&mut self, mut turn: Box<ReadingTurn>) -> Result<(), ResponseError> {
+        let read = turn.reading.read();
+        if let Ok(false) = read {
+            self.state = State::Reading(turn);
+            return Ok(());
+        }
+        turn.reading.swap_effects(&mut self.effects);
+        read?;
+        let ReadingTurn { reading, retry_after } = *turn;
+        let answer = reading.into_answer();
+        if answer.failed {
+            self.retry_after = retry_after;
+        }
+        self.take_answer(answer)
+    }
+
+    /// Takes the table of effects back, which a response has that is being read.
+    pub(super) fn take_back_effects(&mut self) {
+        if let State::Reading(turn) = &mut self.state {
+            turn.reading.swap_effects(&mut self.effects);
+        }
+    }
+
+    pub(super) fn take_completion(
+        &mut self,
+        id: EffectId,
+        completion: Completion,
+    ) -> Result<(), ResponseError> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Reading(mut turn) => {
+                turn.reading.complete_effect(id, completion);
+                self.go_on_reading(turn)
+            }
+            State::Uploading(uploading) if uploading.id == id => {
+                self.effects.complete(id, completion);
+                match self.effects.take(id) {
+                    Some(completed) => self.uploaded(*uploading, completed.completion),
+                    None => Ok(()),
+                }
+            }
+            state => {
+                self.state = state;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Uploads.
+impl ClientMachine {
+    /// Has a turn sent, or uploaded if it is known to be too large.
+    pub(super) fn begin_turn(&mut self, turn: Box<Turn>) {
+        let bytes = turn.body.iter().map(|segment| segment.len() as u64).sum();
+        let is_too_large = self.shared.settings.external.is_some() && self.shared.wants_upload(bytes);
+        match is_too_large.then(|| self.asking_for_urls(1)) {
+            Some(Ok(asking)) => self.request(Pending::UploadUrl { asking, turn }),
+            _ => self.request(Pending::Turn(turn)),
+        }
+    }
+
+    /// The server has refused a turn as too large.
+    pub(super) fn upload(&mut self, turn: Box<Turn>) -> Result<(), ResponseError> {
+        if !self.shared.takes_uploads() {
+            let text =
+                "the request exceeds max_request_bytes, and the server does not say where to upload it";
+            return self.fail_turn(&turn, RpcError::new("RequestTooLarge", text));
+        }
+        match self.asking_for_urls(1) {
+            Ok(asking) => {
+                self.request(Pending::UploadUrl { asking, turn });
+                Ok(())
+            }
+            Err(error) => self.fail_turn(&turn, RpcError::runtime_error(error.to_string())),
+        }
+    }
+
+    /// The server has said where a turn may be uploaded to, or why not.
+    pub(super) fn upload_to(&mut self, turn: Box<Turn>, answer: TurnAnswer) -> Result<(), ResponseError> {
+        let Some(options) = self.shared.settings.external.clone() else { return Err(ResponseError::Unasked) };
+        match urls_of(answer, &options) {
+            Ok((url, download)) => {
+                let time_limit = options.time_limit;
+                let upload = Upload::new(url, turn.body.clone(), options);
+                let id = self.effects.request(Request::Upload(upload), time_limit, None);
+                self.state = State::Uploading(Box::new(Uploading { id, turn, download }));
+                Ok(())
+            }
+            Err(error) => self.fail_turn(&turn, error),
+        }
+    }
+
+    fn uploaded(&mut self, uploading: Uploading, completion: Completion) -> Result<(), ResponseError> {
+        let Uploading { mut turn, download, .. } = uploading;
+        match completion {
+            Completion::Done => match turn.point_to(download) {
+                Ok(()) => {
+                    self.request(Pending::Turn(turn));
+                    Ok(())
+                }
+                Err(error) => self.fail_turn(&turn, RpcError::runtime_error(error.to_string())),
+            },
+            other => {
+                let error = other.into_error("an upload");
+                let text = format!("the request could not be uploaded: {}", error.message());
+                self.fail_turn(&turn, RpcError::new("ExternalUploadFailed", text))
+            }
+        }
+    }
+
+    fn fail_turn(&mut self, turn: &Turn, error: RpcError) -> Result<(), ResponseError> {
+        self.take_answer(TurnAnswer::failure(turn.purpose.clone(), error))
+    }
+
+    /// A request for URLs to upload to.
+    pub(super) fn asking_for_urls(&self, count: u8) -> Result<Box<Turn>, CommandError> {
+        let settings = &self.shared.settings;
+        let (schema, params, metadata) = upload::request(count)?;
+        let uri = uri(settings, &upload::PATH)?;
+        // A result has one row, and these are a row each.
+        let kind = CallKind::Stream { header: false };
+        let turn =
+            Turn::new((Purpose::Unary, kind), (uri, None), &settings.limits, (&schema, &params), &metadata);
+        Ok(turn?.into())
+    }
+}
+
+/// The pair of URLs in an answer: where to upload to, and where the server finds it.
+fn urls_of(answer: TurnAnswer, options: &FetchOptions) -> Result<(Location, Location), RpcError> {
+    let mut pair = None;
+    for event in answer.events {
+        match event {
+            Event::Failed(error) => return Err(error),
+            Event::Output(batch, _) => pair = upload_urls(&batch)?.into_iter().next(),
+            _ => {}
+        }
+    }
+    let no_pair = || RpcError::new("ProtocolError", "expected a URL to upload to, got none");
+    let pair = pair.ok_or_else(no_pair)?;
+    let checked = |url: &str| {
+        let location = Location::parse(url)
+            .map_err(|error| RpcError::new("ProtocolError", format!("invalid upload URL: {error}")))?;
+        options.policy.check(&location).map_err(|error| ResolveError::new(&location, error))?;
+        Ok::<_, RpcError>(location)
+    };
+    Ok((checked(&pair.upload_url)?, checked(&pair.download_url)?))
+}

@@ -1,0 +1,414 @@
+//! Batches of a call that lie elsewhere: an input that is fetched before its handler sees it, an output that is stored before
+//! its client gets a pointer to it. WIRE_PROTOCOL 12.
+
+use super::carrier::{Blame, Carrier};
+use super::{Call, State, Step};
+use crate::effect::{Completion, EffectId, Effects, Request};
+use crate::external::{Cycle, Fetch, Pointer, Resolved, Store};
+use crate::ipc::{EncodedSchema, Metadata};
+use crate::service::context::CallContext;
+use crate::service::work::{OpenStream, Task, Turning, Work, split_logs};
+use crate::wire::classify::refuse_pointer;
+use crate::wire::error::RpcError;
+use crate::wire::log::LogMessage;
+use crate::wire::request::check_rows;
+use arrow_array::RecordBatch;
+
+/// A pointer whose object is being fetched.
+pub(super) struct Fetching {
+    /// Not set until the effect is requested.
+    id: Option<EffectId>,
+    fetch: Fetch,
+    waiting: FetchedFor,
+}
+
+/// What waits for a batch that lies elsewhere.
+enum FetchedFor {
+    /// The invocation of a method's handler.
+    Call(Work),
+    /// A turn of a stream.
+    Turn(Turning, Box<CallContext>),
+}
+
+/// An object that is being stored.
+pub(super) struct Storing {
+    /// Not set until the effect is requested.
+    id: Option<EffectId>,
+    store: Store,
+    output: Output,
+    context: Box<CallContext>,
+}
+
+/// A batch that a handler gave, with all that is sent with it.
+pub(super) struct Output {
+    pub(super) place: Place,
+    pub(super) batch: RecordBatch,
+    pub(super) metadata: Metadata,
+    pub(super) logs: Vec<LogMessage>,
+    /// How many of the logs come before the batch.
+    pub(super) logs_before: usize,
+}
+
+/// Where a batch goes.
+pub(super) enum Place {
+    /// It answers a unary call.
+    Result,
+    /// It comes before the stream that is about to be opened.
+    Header(Box<OpenStream>),
+    /// It is one of the open stream, which goes on.
+    Turn(Box<OpenStream>),
+    /// It is the last one of the open stream, which has this schema.
+    Last(EncodedSchema),
+    /// It holds all of the open stream's outputs, which were noted when they were given.
+    Gathered(EncodedSchema),
+}
+
+impl Output {
+    fn schema<'a>(&'a self, context: &'a CallContext) -> &'a EncodedSchema {
+        match &self.place {
+            Place::Result => &context.method.result,
+            Place::Header(_) => context.method.header.as_ref().unwrap_or(&context.method.result),
+            Place::Turn(stream) => &stream.output,
+            Place::Last(schema) | Place::Gathered(schema) => schema,
+        }
+    }
+
+    fn logs(&self) -> (&[LogMessage], &[LogMessage]) {
+        split_logs(&self.logs, self.logs_before)
+    }
+}
+
+/// Inputs.
+impl Call {
+    /// A request, whose batch may lie elsewhere. The work, if it can run now.
+    pub(super) fn begin_call(&mut self, work: Work) -> Option<Work> {
+        let Work { task: Task::Call(_, batch), context, .. } = &work else { return Some(work) };
+        // Without rows it may be a pointer, or have no columns.
+        if batch.num_rows() > 0 {
+            return Some(work);
+        }
+        match self.find(batch, &context.metadata, context) {
+            Ok(None) => return Some(work),
+            Ok(Some(fetch)) => self.wait_for(fetch, FetchedFor::Call(work)),
+            Err(error) => {
+                self.take_session(work.context);
+                self.state = State::Refused(Blame::Handler, error);
+            }
+        }
+        None
+    }
+
+    /// The input of a turn, which may lie elsewhere.
+    pub(super) fn begin_turn(
+        &mut self,
+        stream: Turning,
+        batch: RecordBatch,
+        metadata: Metadata,
+        context: Box<CallContext>,
+        carrier: &mut impl Carrier,
+    ) {
+        match self.find(&batch, &metadata, &context) {
+            Ok(None) => self.take_turn(stream, batch, metadata, context),
+            Ok(Some(fetch)) => self.wait_for(fetch, FetchedFor::Turn(stream, context)),
+            Err(error) => {
+                self.take_session(context);
+                self.fail(Blame::Handler, error, carrier);
+            }
+        }
+    }
+
+    fn take_turn(
+        &mut self,
+        stream: Turning,
+        batch: RecordBatch,
+        metadata: Metadata,
+        context: Box<CallContext>,
+    ) {
+        if batch.num_columns() > 0 && !stream.is_producer() {
+            self.scope.note_input(&batch);
+        }
+        self.run(Task::Turn(stream, batch, metadata), context);
+    }
+
+    /// The fetch of the batch, if it lies elsewhere.
+    fn find(
+        &self,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+        context: &CallContext,
+    ) -> Result<Option<Fetch>, RpcError> {
+        let Some(options) = &self.service.fetch else {
+            return refuse_pointer(batch.num_rows(), metadata).map(|()| None);
+        };
+        let Some(pointer) = Pointer::recognise(batch.num_rows(), metadata)? else {
+            // What points into shared memory.
+            return refuse_pointer(batch.num_rows(), metadata).map(|()| None);
+        };
+        let (limits, account) = (&context.bounds.limits, &context.bounds.account);
+        Ok(Some(Fetch::new(pointer, batch.schema(), limits, account, options)?))
+    }
+
+    fn wait_for(&mut self, fetch: Fetch, waiting: FetchedFor) {
+        self.state = State::Fetching(Box::new(Fetching { id: None, fetch, waiting }));
+    }
+
+    /// Goes on with a fetched batch. The step is `Waiting` until it has come.
+    pub(super) fn poll_fetching(
+        &mut self,
+        mut fetching: Box<Fetching>,
+        carrier: &mut impl Carrier,
+        effects: &mut Effects,
+    ) -> Option<Step> {
+        let Some(id) = fetching.id else {
+            let time_limit = fetching.fetch.options().time_limit;
+            let request = Request::Fetch(fetching.fetch.clone());
+            fetching.id = Some(effects.request(request, time_limit, None));
+            self.state = State::Fetching(fetching);
+            return Some(Step::Waiting);
+        };
+        let Some(completed) = effects.take(id) else {
+            self.state = State::Fetching(fetching);
+            return Some(Step::Waiting);
+        };
+        let resolved = match completed.completion {
+            Completion::Resolved(resolved) => resolved.map_err(RpcError::from),
+            other => Err(other.into_error("what an object holds")),
+        };
+        match resolved {
+            Ok(resolved) => self.go_on_with(fetching.waiting, resolved, carrier),
+            Err(error) => self.refuse_fetched(fetching.waiting, Blame::Handler, error, carrier),
+        }
+        None
+    }
+
+    fn go_on_with(&mut self, waiting: FetchedFor, resolved: Resolved, carrier: &mut impl Carrier) {
+        let Resolved { batch, metadata, .. } = resolved;
+        match waiting {
+            FetchedFor::Call(mut work) => match check_rows(&batch) {
+                Ok(()) => {
+                    if let Task::Call(_, row) = &mut work.task {
+                        *row = batch;
+                    }
+                    self.state = State::Ready(work);
+                }
+                Err(error) => self.refuse_fetched(FetchedFor::Call(work), Blame::Request, error, carrier),
+            },
+            FetchedFor::Turn(stream, context) => self.take_turn(stream, batch, metadata, context),
+        }
+    }
+
+    fn refuse_fetched(
+        &mut self,
+        waiting: FetchedFor,
+        blame: Blame,
+        error: RpcError,
+        carrier: &mut impl Carrier,
+    ) {
+        match waiting {
+            FetchedFor::Call(work) => {
+                self.take_session(work.context);
+                self.refuse(blame, error, carrier);
+            }
+            FetchedFor::Turn(_, context) => {
+                self.take_session(context);
+                self.fail(blame, error, carrier);
+            }
+        }
+    }
+}
+
+/// Outputs.
+impl Call {
+    /// Gives a batch to the carrier, or has it stored first.
+    pub(super) fn give(&mut self, mut output: Output, context: Box<CallContext>, carrier: &mut impl Carrier) {
+        // Saved first: data that the client cannot go on from would be lost on it.
+        let saved = match &output.place {
+            Place::Turn(stream) => carrier.save(stream),
+            _ => Ok(()),
+        };
+        if let Err(error) = saved {
+            log_all(output.logs().0, carrier);
+            return self.lose(&output.place, context, error, carrier);
+        }
+        carrier.stamp(&mut output.metadata);
+        match self.externalise(&output, &context, carrier) {
+            Ok(None) => self.deliver(output, None, context, carrier),
+            Ok(Some(store)) => {
+                self.externalised = self.externalised.saturating_add(store.uncompressed_len());
+                self.state = State::Storing(Box::new(Storing { id: None, store, output, context }));
+            }
+            Err(error) => {
+                log_all(output.logs().0, carrier);
+                self.lose(&output.place, context, error, carrier);
+            }
+        }
+    }
+
+    /// Makes an object of an output that is to be stored.
+    fn externalise(
+        &self,
+        output: &Output,
+        context: &CallContext,
+        carrier: &impl Carrier,
+    ) -> Result<Option<Store>, RpcError> {
+        let Some(externalisation) = &self.service.externalisation else { return Ok(None) };
+        let Output { batch, metadata, .. } = output;
+        let schema = output.schema(context);
+        if batch.num_rows() == 0 || carrier.is_gathering() {
+            return Ok(None);
+        }
+        if !externalisation.wants(batch) && !carrier.overflows(schema, batch, metadata) {
+            return Ok(None);
+        }
+        let of_carrier = |log: &LogMessage| carrier.log_metadata(log);
+        // A result follows logs that may have been sent already.
+        let (before, after) =
+            if let Place::Result = output.place { (&[][..], &[][..]) } else { output.logs() };
+        let logs_before: Vec<_> = before.iter().map(of_carrier).collect();
+        let logs_after: Vec<_> = after.iter().map(of_carrier).collect();
+        let cycle = Cycle { logs_before: &logs_before, batch, metadata, logs_after: &logs_after };
+        let (codecs, account) = (&self.service.codecs, &context.bounds.account);
+        Ok(Some(externalisation.externalise(cycle, schema, self.externalised, codecs, account)?))
+    }
+
+    /// Goes on with a stored object. The step is `Waiting` until it is.
+    pub(super) fn poll_storing(
+        &mut self,
+        mut storing: Box<Storing>,
+        carrier: &mut impl Carrier,
+        effects: &mut Effects,
+    ) -> Option<Step> {
+        let Some(id) = storing.id else {
+            let time_limit = self.service.externalisation.map(|settings| settings.time_limit);
+            let request = Request::Store(storing.store.clone());
+            storing.id = Some(effects.request(request, time_limit.unwrap_or_default(), None));
+            self.state = State::Storing(storing);
+            return Some(Step::Waiting);
+        };
+        let Some(completed) = effects.take(id) else {
+            self.state = State::Storing(storing);
+            return Some(Step::Waiting);
+        };
+        let Storing { store, mut output, context, .. } = *storing;
+        match completed.completion {
+            Completion::Stored(location) => {
+                if !matches!(output.place, Place::Result) {
+                    // They are in the object.
+                    output.logs.clear();
+                }
+                self.deliver(output, Some(&store.pointer(location)), context, carrier);
+            }
+            other => {
+                log_all(output.logs().0, carrier);
+                self.lose(&output.place, context, other.into_error("where an object is stored"), carrier);
+            }
+        }
+        None
+    }
+
+    /// Gives an output to the carrier, or a pointer in its place.
+    pub(super) fn deliver(
+        &mut self,
+        output: Output,
+        pointer: Option<&Pointer>,
+        context: Box<CallContext>,
+        carrier: &mut impl Carrier,
+    ) {
+        let (before, after) = output.logs();
+        log_all(before, carrier);
+        let stand_in = pointer.map(|pointer| {
+            let schema = output.schema(&context).schema();
+            (RecordBatch::new_empty(schema.clone()), pointer.to_metadata())
+        });
+        let (batch, metadata) = match &stand_in {
+            Some((batch, metadata)) => (batch, metadata),
+            None => (&output.batch, &output.metadata),
+        };
+        let given = match (&output.place, &context.method.header) {
+            (Place::Header(_), Some(schema)) => carrier.header(schema, batch, metadata),
+            (Place::Result | Place::Header(_), _) => carrier.result(&context.method.result, batch, metadata),
+            _ => carrier.emit(batch, metadata),
+        };
+        if let Err(error) = given {
+            return self.lose(&output.place, context, error, carrier);
+        }
+        if !matches!(output.place, Place::Gathered(_)) {
+            self.scope.note_output(&output.batch);
+        }
+        log_all(after, carrier);
+        match output.place {
+            Place::Result => self.spare = Some(context),
+            Place::Header(stream) => self.open_stream(stream, context, carrier),
+            Place::Turn(stream) => self.go_on(stream, context, carrier),
+            Place::Last(schema) => self.finish(schema, context, carrier),
+            Place::Gathered(_) => carrier.end(),
+        }
+    }
+
+    /// The stream has given its last output.
+    pub(super) fn finish(
+        &mut self,
+        schema: EncodedSchema,
+        context: Box<CallContext>,
+        carrier: &mut impl Carrier,
+    ) {
+        match carrier.gathered() {
+            Ok(None) => carrier.end(),
+            Ok(Some((batch, metadata))) => {
+                let place = Place::Gathered(schema);
+                let output = Output { place, batch, metadata, logs: Vec::new(), logs_before: 0 };
+                self.give(output, context, carrier);
+            }
+            Err(error) => self.fail(Blame::Handler, error, carrier),
+        }
+    }
+
+    /// An output cannot be given: its error takes its place.
+    fn lose(
+        &mut self,
+        place: &Place,
+        context: Box<CallContext>,
+        error: RpcError,
+        carrier: &mut impl Carrier,
+    ) {
+        match (place, &context.method.header) {
+            (Place::Result, _) | (Place::Header(_), None) => self.refuse(Blame::Handler, error, carrier),
+            (Place::Header(_), Some(schema)) => self.refuse_on(Blame::Handler, schema, &error, carrier),
+            _ => self.fail(Blame::Handler, error, carrier),
+        }
+        self.take_session(context);
+    }
+}
+
+/// Ends.
+impl Call {
+    /// Ends a call that waits for an object with an error.
+    pub(super) fn refuse_elsewhere(&mut self, state: State, error: RpcError, carrier: &mut impl Carrier) {
+        match state {
+            State::Fetching(fetching) => {
+                self.refuse_fetched(fetching.waiting, Blame::Handler, error, carrier);
+            }
+            State::Storing(storing) => self.lose(&storing.output.place, storing.context, error, carrier),
+            other => self.state = other,
+        }
+    }
+}
+
+impl Fetching {
+    pub(super) fn into_context(self) -> Box<CallContext> {
+        match self.waiting {
+            FetchedFor::Call(work) => work.context,
+            FetchedFor::Turn(_, context) => context,
+        }
+    }
+}
+
+impl Storing {
+    pub(super) fn into_context(self) -> Box<CallContext> {
+        self.context
+    }
+}
+
+pub(super) fn log_all(logs: &[LogMessage], carrier: &mut impl Carrier) {
+    logs.iter().for_each(|log| carrier.log(log));
+}
