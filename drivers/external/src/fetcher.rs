@@ -7,8 +7,8 @@ use crate::error::{TransferError, TransferErrorKind, Waiting};
 use crate::exchange::{Http, Question};
 use crate::options::HttpOptions;
 use crate::pool::Pool;
+use crate::put::Put;
 use crate::tls::{Tls, TlsError};
-use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use std::fmt;
@@ -19,7 +19,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
-use vgi_rpc_protocol::content_coding::Coding;
 use vgi_rpc_protocol::external::{Location, Resolution, Resolved, UrlPolicy};
 
 /// Threads that move bytes. Objects are decoded on the callers' threads.
@@ -44,28 +43,6 @@ struct Inner {
 
 /// A runtime that is dropped without waiting for what runs on it, which a thread of another runtime could not do.
 struct Background(Option<Runtime>);
-
-/// What is to be stored.
-#[derive(Clone, Default)]
-pub struct Upload {
-    /// The object as it is stored, as a gather list, which is sent without being copied.
-    pub segments: Vec<Bytes>,
-    /// Its `Content-Type`.
-    pub content_type: Option<HeaderValue>,
-    /// Its `Content-Encoding`.
-    pub coding: Option<Coding>,
-}
-
-impl fmt::Debug for Upload {
-    /// Leaves the content out.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload")
-            .field("segments", &self.segments.len())
-            .field("content_type", &self.content_type)
-            .field("coding", &self.coding)
-            .finish_non_exhaustive()
-    }
-}
 
 impl fmt::Debug for HttpFetcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,18 +105,17 @@ impl HttpFetcher {
     pub fn put(
         &self,
         location: &Location,
-        upload: &Upload,
+        put: &Put,
         policy: &UrlPolicy,
         time_limit: Duration,
     ) -> Result<(), TransferError> {
         let mut headers = HeaderMap::new();
-        headers.extend(upload.content_type.clone().map(|value| (CONTENT_TYPE, value)));
-        headers.extend(
-            upload.coding.map(|coding| (CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()))),
-        );
+        headers.extend(put.content_type.clone().map(|value| (CONTENT_TYPE, value)));
+        headers
+            .extend(put.coding.map(|coding| (CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()))));
         self.attempts(location, time_limit, |deadline, _| {
             let (location, policy, http) = (location.clone(), policy.clone(), self.0.http.clone());
-            let (headers, segments) = (headers.clone(), upload.segments.clone());
+            let (headers, segments) = (headers.clone(), put.segments.clone());
             let task = self.spawn(deadline, async move {
                 let question = Question { method: Method::PUT, headers, segments: &segments };
                 let answer = http.send(&location, &policy, &question).await?;

@@ -1,8 +1,8 @@
 //! External objects of vgi-rpc over HTTP and HTTPS: fetched within limits, and stored. WIRE_PROTOCOL 12, "Fetch safety".
 //!
-//! [`HttpFetcher`] performs what a machine asks for with [`Request::Fetch`](vgi_rpc_protocol::effect::Request::Fetch), and does
-//! the `PUT` of whatever performs [`Request::Store`](vgi_rpc_protocol::effect::Request::Store). It blocks the calling thread,
-//! which decodes the object while more of it arrives: what is not decoded yet is not read.
+//! [`HttpFetcher`] performs [`Request::Fetch`] and [`Request::Upload`], and does the `PUT` for whatever performs [`Request::Store`],
+//! which knows where objects go. It blocks the calling thread, which decodes the object while more of it arrives: what is not
+//! decoded yet is not read.
 //!
 //! - The [`UrlPolicy`](vgi_rpc_protocol::external::UrlPolicy) is applied to each URL before it is requested, redirects included,
 //!   and to each address before it is connected to. A name is resolved once, and the address that was checked is the one
@@ -14,27 +14,44 @@
 //!   object.
 //!
 //! ```no_run
-//! use bytes::Bytes;
-//! use std::time::Duration;
-//! use vgi_rpc_external::{HttpFetcher, HttpOptions, Upload};
-//! use vgi_rpc_protocol::external::{Location, Resolution, Resolved, UrlPolicy};
+//! use vgi_rpc_external::{HttpFetcher, HttpOptions, Put};
+//! use vgi_rpc_protocol::effect::{Completion, Failure, Request};
+//! use vgi_rpc_protocol::external::{FetchOptions, Location};
 //!
-//! fn round_trip(object: Vec<Bytes>, resolution: Resolution) -> Result<Resolved, Box<dyn std::error::Error>> {
-//!     let fetcher = HttpFetcher::new(HttpOptions::default())?;
-//!     let (policy, time_limit) = (UrlPolicy::https_public(), Duration::from_secs(60));
-//!     let url = Location::parse("https://storage.example/key?signature=x")?;
-//!     let upload = Upload { segments: object, ..Upload::default() };
-//!     fetcher.put(&url, &upload, &policy, time_limit)?;
-//!     Ok(fetcher.resolve(resolution, &policy, time_limit)?)
+//! let fetcher = HttpFetcher::new(HttpOptions::default())?;
+//! let options = FetchOptions::default();
+//! let perform = move |request: &Request| match request {
+//!     Request::Fetch(fetch) => fetcher.fetch(fetch),
+//!     Request::Upload(upload) => fetcher.upload(upload),
+//!     Request::Store(store) => {
+//!         let (upload_url, download_url) = new_object();
+//!         match fetcher.put(&upload_url, &Put::from(store.object()), &options.policy, options.time_limit) {
+//!             Ok(()) => Completion::Stored(download_url),
+//!             Err(error) => Failure::from(error).into(),
+//!         }
+//!     }
+//!     _ => Failure::unsupported().into(),
+//! };
+//! # let _: Box<dyn Fn(&Request) -> Completion + Send + Sync> = Box::new(perform);
+//!
+//! /// Signs a pair of URLs.
+//! fn new_object() -> (Location, Location) {
+//!     # unimplemented!()
 //! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`Request::Fetch`]: vgi_rpc_protocol::effect::Request::Fetch
+//! [`Request::Upload`]: vgi_rpc_protocol::effect::Request::Upload
+//! [`Request::Store`]: vgi_rpc_protocol::effect::Request::Store
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `fetcher` | the public methods: attempts, and what they block on |
-// | `options`, `tls` | settings |
+// | `effects` | what machines ask for |
+// | `fetcher` | one transfer: attempts, and what they block on |
+// | `options`, `tls`, `put` | settings, and what is stored |
 // | `error` | why a transfer failed, and whether another attempt may do better |
 // | `target` | a URL as it is requested |
 // | `connect` | names, addresses, TCP, TLS |
@@ -50,17 +67,20 @@ mod arrivals;
 mod block;
 mod connect;
 mod download;
+mod effects;
 mod error;
 mod exchange;
 mod fetcher;
 mod gather;
 mod options;
 mod pool;
+mod put;
 mod ranges;
 mod target;
 mod tls;
 
 pub use error::{TransferError, TransferErrorKind, Waiting};
-pub use fetcher::{HttpFetcher, Upload};
+pub use fetcher::HttpFetcher;
 pub use options::{HttpOptions, Lookup};
+pub use put::Put;
 pub use tls::{Tls, TlsError};

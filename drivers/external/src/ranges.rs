@@ -162,11 +162,11 @@ struct Requests {
     next: u64,
     running: JoinSet<()>,
     /// What they give, in order.
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Requested>,
 }
 
 /// A range that was requested.
-struct Waiting {
+struct Requested {
     /// Bytes that were not forwarded yet.
     left: u64,
     pieces: UnboundedReceiver<Piece>,
@@ -181,7 +181,7 @@ impl Requests {
             self.next = range.end;
             // Bounded by its permits.
             let (sender, pieces) = mpsc::unbounded_channel();
-            self.waiting.push_back(Waiting { left: range.end - range.start, pieces });
+            self.waiting.push_back(Requested { left: range.end - range.start, pieces });
             let (http, location) = (self.http.clone(), self.location.clone());
             let (policy, ranges) = (self.policy.clone(), self.ranges.clone());
             self.running.spawn(async move {

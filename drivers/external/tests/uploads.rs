@@ -15,20 +15,20 @@ use common::{LIMIT, SECRET, failure, fetcher, impatient, loopback, options};
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use vgi_rpc_external::{HttpFetcher, TransferError, TransferErrorKind, Upload, Waiting};
+use vgi_rpc_external::{HttpFetcher, Put, TransferError, TransferErrorKind, Waiting};
 use vgi_rpc_protocol::content_coding::Coding;
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 
-fn upload(segments: &[usize]) -> Upload {
+fn upload(segments: &[usize]) -> Put {
     let segments = segments.iter().enumerate();
-    Upload {
+    Put {
         segments: segments.map(|(n, len)| Bytes::from(vec![b'a' + n as u8; *len])).collect(),
         content_type: Some("application/vnd.apache.arrow.stream".parse().unwrap()),
         coding: Some(Coding::Gzip),
     }
 }
 
-fn put(fetcher: &HttpFetcher, server: &Server, upload: &Upload) -> Result<(), TransferError> {
+fn put(fetcher: &HttpFetcher, server: &Server, upload: &Put) -> Result<(), TransferError> {
     let location = Location::parse(&server.url("/key")).unwrap();
     fetcher.put(&location, upload, &loopback(), LIMIT)
 }
@@ -66,7 +66,7 @@ fn a_plain_upload_names_no_type_and_no_coding() {
         request.body(connection);
         respond(connection, 204, &[], b"")
     });
-    let upload = Upload { segments: vec![Bytes::from_static(b"x")], ..Upload::default() };
+    let upload = Put { segments: vec![Bytes::from_static(b"x")], ..Put::default() };
     put(&fetcher(), &server, &upload).unwrap();
     let request = &server.requests()[0];
     assert_eq!((request.header("content-type"), request.header("content-encoding")), (None, None));
