@@ -22,8 +22,8 @@ const ENTRY_BYTES: usize = 16;
 pub(super) struct Object {
     reader: Reader,
     expected: SchemaRef,
-    /// The cap on decoded bytes, if it is what bounds a body.
-    body_cap: Option<u64>,
+    /// The cap on decoded bytes.
+    max: u64,
     contents: Contents,
     has_ended: bool,
 }
@@ -39,14 +39,14 @@ pub(super) struct Contents {
 }
 
 impl Object {
-    /// An object of which nothing has arrived, with at most `max` bytes.
+    /// An object of which nothing has arrived, with at most `max` bytes. That bounds its bodies too: how large a body may be on
+    /// the connection says nothing of objects, which are there for batches that are larger.
     pub(super) fn new(expected: SchemaRef, limits: &Limits, max: u64, account: &Account) -> Self {
         let mut limits = limits.clone();
-        let body_cap = (max <= limits.max_body_bytes).then_some(max);
-        limits.max_body_bytes = limits.max_body_bytes.min(max);
+        limits.max_body_bytes = max;
         let reader = Reader::with_account(limits, account.clone()).growing(Growth::LARGE_OBJECT);
         let contents = Contents { logs: Vec::new(), memory: account.empty(), data: None, error: None };
-        Self { reader, expected, body_cap, contents, has_ended: false }
+        Self { reader, expected, max, contents, has_ended: false }
     }
 
     /// Memory for bytes of the object, never empty.
@@ -79,11 +79,11 @@ impl Object {
 
     /// A body that is larger than all of the object may be is refused before it arrives.
     fn refusal(&self, error: ReadError) -> ResolveErrorKind {
-        match (error, self.body_cap) {
-            (ReadError::Message(MessageError::OverLimit { what: BODY_BYTES, .. }), Some(max)) => {
-                ResolveErrorKind::DecodedTooLarge { max }
+        match error {
+            ReadError::Message(MessageError::OverLimit { what: BODY_BYTES, .. }) => {
+                ResolveErrorKind::DecodedTooLarge { max: self.max }
             }
-            (error, _) => error.into(),
+            error => error.into(),
         }
     }
 }
