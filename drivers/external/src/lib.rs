@@ -49,7 +49,7 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `effects` | what machines ask for |
+// | `effects`, `perform` | what machines ask for |
 // | `fetcher` | one transfer: attempts, and what they block on |
 // | `options`, `tls`, `put` | settings, and what is stored |
 // | `error` | why a transfer failed, and whether another attempt may do better |
@@ -73,6 +73,7 @@ mod exchange;
 mod fetcher;
 mod gather;
 mod options;
+mod perform;
 mod pool;
 mod put;
 mod ranges;

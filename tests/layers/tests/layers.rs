@@ -14,7 +14,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 17] = [
     ("vgi_rpc_memory", "drivers/memory", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_access_log", "drivers/access-log", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_effects", "drivers/effects", &["lib.rs"], &["vgi_rpc_protocol"]),
-    ("vgi_rpc_external", "drivers/external", &["lib.rs"], &["vgi_rpc_protocol"]),
+    ("vgi_rpc_external", "drivers/external", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects"]),
     ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),
     (
         "vgi_rpc_blocking",
@@ -97,6 +97,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 17] = [
         &[
             "vgi_rpc_protocol",
             "vgi_rpc_effects",
+            "vgi_rpc_external",
             "vgi_rpc_stdio",
             "vgi_rpc_unix",
             "vgi_rpc_http",
