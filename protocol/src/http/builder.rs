@@ -265,8 +265,9 @@ impl EndpointBuilder {
         self
     }
 
-    /// Advertises that there are upload URLs. Default false: a client that reads it uploads a large request and sends a
-    /// pointer to it, which the endpoint does not resolve, so that the handler has to.
+    /// Advertises that there are upload URLs. A client that reads it uploads a request that is larger than the endpoint takes,
+    /// and sends a pointer to it, which the service has to [fetch](crate::service::ServiceBuilder::fetch_external). Default
+    /// false.
     pub fn advertise_uploads(mut self, advertise: bool) -> Self {
         self.advertise_uploads = advertise;
         self
