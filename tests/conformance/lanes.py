@@ -98,7 +98,8 @@ def names_reached(item) -> tuple[set[str], set[str]]:
     names, used = set(item.fixturenames), set()
     todo, read = [item.function], set()
     while todo:
-        function = todo.pop()
+        # Such as what a context manager is made of.
+        function = inspect.unwrap(todo.pop())
         if function in read:
             continue
         read.add(function)
