@@ -104,8 +104,7 @@ pub fn endpoint(cached_calls: usize) -> Arc<Endpoint> {
         .authenticate(authenticator())
         .challenge("Bearer realm=\"fuzz\"")
         .sticky(sticky)
-        .upload_urls(Some(1 << 20))
-        .advertise_uploads(true);
+        .upload_urls(Some(1 << 20));
     endpoint.build().expect("it is well configured")
 }
 

@@ -39,11 +39,10 @@ pub(super) struct Contents {
 }
 
 impl Object {
-    /// An object of which nothing has arrived, with at most `max` bytes. That bounds its bodies too: how large a body may be on
-    /// the connection says nothing of objects, which are there for batches that are larger.
+    /// An object of which nothing has arrived, with at most `max` bytes.
     pub(super) fn new(expected: SchemaRef, limits: &Limits, max: u64, account: &Account) -> Self {
-        let mut limits = limits.clone();
-        limits.max_body_bytes = max;
+        // An object may be larger than what its connection carries: that is what it is for.
+        let limits = Limits { max_body_bytes: max, ..limits.clone() };
         let reader = Reader::with_account(limits, account.clone()).growing(Growth::LARGE_OBJECT);
         let contents = Contents { logs: Vec::new(), memory: account.empty(), data: None, error: None };
         Self { reader, expected, max, contents, has_ended: false }

@@ -55,7 +55,6 @@ pub struct EndpointBuilder {
     sticky: Option<Sticky>,
     /// Whether there are URLs to upload to, and of how many bytes at most each.
     uploads: Option<Option<u64>>,
-    advertise_uploads: bool,
     max_externalized: Option<u64>,
 }
 
@@ -136,7 +135,6 @@ impl Endpoint {
             proxy_proof_required: false,
             sticky: None,
             uploads: None,
-            advertise_uploads: false,
             max_externalized: None,
         }
     }
@@ -259,17 +257,12 @@ impl EndpointBuilder {
     }
 
     /// Vends URLs to upload large inputs to, of at most so many bytes each. Making them is an
-    /// [effect](crate::effect::Request::UploadUrls). Default: none. See [`Self::advertise_uploads`].
+    /// [effect](crate::effect::Request::UploadUrls). Default: none.
+    ///
+    /// This is advertised if the service [fetches](crate::service::ServiceBuilder::fetch_external) what lies elsewhere: a client
+    /// that reads it uploads a large request and sends a pointer to it.
     pub fn upload_urls(mut self, max_bytes: Option<u64>) -> Self {
         self.uploads = Some(max_bytes);
-        self
-    }
-
-    /// Advertises that there are upload URLs. A client that reads it uploads a request that is larger than the endpoint takes,
-    /// and sends a pointer to it, which the service has to [fetch](crate::service::ServiceBuilder::fetch_external). Default
-    /// false.
-    pub fn advertise_uploads(mut self, advertise: bool) -> Self {
-        self.advertise_uploads = advertise;
         self
     }
 
@@ -320,7 +313,7 @@ impl EndpointBuilder {
             sticky: sticky_capability,
             upload: self
                 .uploads
-                .filter(|_| self.advertise_uploads)
+                .filter(|_| service.fetch.is_some())
                 .map(|max_bytes| UploadCapability { max_bytes }),
             ..Capabilities::default()
         };

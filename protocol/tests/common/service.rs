@@ -10,7 +10,7 @@ use std::time::Duration;
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::{
     Args, CallContext, Exchange, Method, MethodBuilder, MethodSpec, Peer, Producer, Protocol, Responder,
-    Service, Stream, TransportKind, Turn,
+    Service, ServiceBuilder, Stream, TransportKind, Turn,
 };
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::detail::RetryInfo;
@@ -42,11 +42,12 @@ fn count_cancel_hook() {
 
 /// The one service of all tests: it has no state.
 pub fn service() -> Arc<Service> {
-    static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(build);
+    static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(|| service_with(|builder| builder));
     SERVICE.clone()
 }
 
-fn build() -> Arc<Service> {
+/// The same with other settings.
+pub fn service_with(set: impl FnOnce(ServiceBuilder) -> ServiceBuilder) -> Arc<Service> {
     let main = Protocol::new(MAIN).methods(unary_methods()).methods(producers()).methods(exchanges());
     let versioned = Protocol::new(VERSIONED)
         .version(VERSION)
@@ -54,7 +55,7 @@ fn build() -> Arc<Service> {
         .method(echo("echo", DataType::Utf8))
         .method(Method::new("count").param("count", DataType::Int64).output(numbers()).producer(count));
     let service = Service::builder(SERVER_ID).server_version("0.1").protocol(main).protocol(versioned);
-    Arc::new(service.build().unwrap())
+    Arc::new(set(service).build().unwrap())
 }
 
 /// A responder of [`service`] that gives requests without an id the ids that [`IdSource`] makes of a fixed seed.

@@ -2,6 +2,7 @@
 
 use crate::ask::*;
 use crate::common::batches::*;
+use crate::common::service::service_with;
 use crate::common::streams::stream_of;
 use crate::serve::*;
 use arrow_array::RecordBatch;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use http::Request;
 use std::time::Duration;
 use vgi_rpc_protocol::effect::{self, Completion, Effect, Failure, FailureReason, UploadUrl};
+use vgi_rpc_protocol::external::FetchOptions;
 use vgi_rpc_protocol::ipc::Item;
 
 /// Makes numbered URLs.
@@ -80,16 +82,17 @@ fn each_is_a_pair_with_an_end() {
 }
 
 #[test]
-fn they_are_advertised_only_where_that_is_asked_for() {
+fn they_are_advertised_only_where_what_is_uploaded_is_fetched() {
     let told = |server: Server| {
         let answered = server.send(ask("HEAD", "/vgi/health"));
         let header = |name| answered.header(name).map(str::to_owned);
         (header("vgi-upload-url-support"), header("vgi-max-upload-bytes"))
     };
     assert_eq!(told(server()), (None, None), "pointers to what was uploaded are not resolved");
-    let advertised = serve_main(|builder| builder.upload_urls(Some(7)).advertise_uploads(true));
+    let fetching = service_with(|builder| builder.fetch_external(FetchOptions::default()));
+    let advertised = serve(fetching.clone(), |builder| builder.upload_urls(Some(7)));
     assert_eq!(told(advertised), (Some("true".into()), Some("7".into())));
-    assert_eq!(told(serve_main(|builder| builder.advertise_uploads(true))), (None, None), "there are none");
+    assert_eq!(told(serve(fetching, |builder| builder)), (None, None), "there are none");
 }
 
 #[test]

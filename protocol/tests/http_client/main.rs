@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[allow(dead_code, reason = "another test uses the rest of it")]
 mod pair;
 
 mod foreign;

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::{Call, CallKind, Event};
-use vgi_rpc_protocol::effect::{Completion, Effect, Failure};
+use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, Failure};
 use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError, Settings};
 use vgi_rpc_protocol::http::headers::{ARROW_STREAM, RPC_ERROR};
 use vgi_rpc_protocol::http::token::{KeyRing, TokenKey};
 use vgi_rpc_protocol::http::{Body, Endpoint, EndpointBuilder, RequestOrigin};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::service::Service;
 
 /// What was sent and answered, without the bodies' bytes.
 #[derive(Debug)]
@@ -40,14 +41,21 @@ pub struct Pair {
     pub between: Box<Between>,
     /// Added to every request by the driver.
     pub credential: Option<&'static str>,
-    /// Performs the endpoints' effects.
-    pub perform: fn(&Effect) -> Completion,
+    /// Performs effects, of the endpoints and of the caller.
+    pub perform: Box<dyn Fn(&Effect) -> Completion>,
 }
 
 pub fn endpoint(set: impl FnOnce(EndpointBuilder) -> EndpointBuilder) -> Arc<Endpoint> {
+    endpoint_of(service(), set)
+}
+
+pub fn endpoint_of(
+    service: Arc<Service>,
+    set: impl FnOnce(EndpointBuilder) -> EndpointBuilder,
+) -> Arc<Endpoint> {
     let keys = KeyRing::new(TokenKey::new([7; 32]), []);
     let entropy = std::sync::atomic::AtomicU64::new(1);
-    let builder = Endpoint::builder(service(), move |bytes| {
+    let builder = Endpoint::builder(service, move |bytes| {
         for chunk in bytes.chunks_mut(8) {
             let next = entropy.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             chunk.copy_from_slice(&next.to_le_bytes()[..chunk.len()]);
@@ -84,18 +92,34 @@ impl Pair {
             exchanged: Vec::new(),
             between,
             credential: None,
-            perform: |_| Failure::unsupported().into(),
+            perform: Box::new(|_| Failure::unsupported().into()),
         }
     }
 
-    /// Sends what is to be sent, as often as there is something.
+    /// Sends what is to be sent and performs what is to be done, as often as there is something.
     pub fn go(&mut self) -> Result<(), ResponseError> {
-        while let Some(request) = self.caller.poll_request() {
-            assert!(self.caller.poll_request().is_none(), "one request at a time");
-            let response = self.answer(request);
-            self.caller.receive(response)?;
+        loop {
+            if let Some(request) = self.caller.poll_request() {
+                assert!(self.caller.poll_request().is_none(), "one request at a time");
+                let response = self.answer(request);
+                self.caller.receive(response)?;
+            } else if let Some(event) = self.caller.poll_effect() {
+                if let EffectEvent::Requested(effect) = event {
+                    self.caller.complete_effect(effect.id, (self.perform)(&effect))?;
+                }
+            } else {
+                return Ok(());
+            }
         }
-        Ok(())
+    }
+
+    /// The events that wait.
+    pub fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| match self.caller.poll_event() {
+            Next::Event(event) => Some(event),
+            _ => None,
+        })
+        .collect()
     }
 
     /// The events that wait, as text.
@@ -158,7 +182,7 @@ impl Pair {
         let endpoint = &self.endpoints[self.exchanged.len() % self.endpoints.len()];
         let now = Duration::from_secs(1_000_000);
         let transaction = endpoint.begin(head, RequestOrigin { now, ..RequestOrigin::default() });
-        let answer = inline::run(transaction, (now, now), |_| Body::Whole(body), self.perform);
+        let answer = inline::run(transaction, (now, now), |_| Body::Whole(body), &self.perform);
         let response = answer.response.map(|body| Bytes::from(body.concat()));
         let response = if method == Method::HEAD { response.map(|_| Bytes::new()) } else { response };
         let response = (self.between)(&method, response);

@@ -21,7 +21,7 @@ fn make_urls(effect: &Effect) -> Completion {
 #[test]
 fn urls_come_as_a_batch() {
     let mut pair = Pair::new(unlimited(), vec![endpoint(|builder| builder.upload_urls(Some(1 << 30)))]);
-    pair.perform = make_urls;
+    pair.perform = Box::new(make_urls);
     pair.caller.request_upload_urls(3).unwrap();
     pair.go().unwrap();
     assert_eq!(pair.last().path, "/vgi/__upload_url__/init");

@@ -1,0 +1,16 @@
+//! Calls whose batches lie elsewhere, in memory: both roles, byte streams and HTTP, an object store with faults.
+#![cfg(feature = "http")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[allow(dead_code, reason = "another test uses the rest of it")]
+#[path = "../http_client/pair.rs"]
+mod pair;
+
+mod bytes;
+mod faults;
+mod http;
+mod inputs;
+mod store;
+mod uploads;
