@@ -27,7 +27,7 @@ pub struct HttpOptions {
     pub ranges_from: Option<u64>,
     /// Bytes of a range. Default 8 MiB.
     pub range_bytes: u64,
-    /// Most ranges that are requested at a time. Default 4. Each holds at most 4 MiB while it waits for its turn.
+    /// Most ranges that are requested at a time. Default 4. Each holds at most 2 MiB while it waits for its turn.
     pub parallel_ranges: usize,
     /// Most connections that are kept without a request, for 30 s at most. Default 16.
     pub idle_connections: usize,

@@ -5,7 +5,7 @@ use crate::arrivals::{Arrival, coding, forward, headers};
 use crate::error::TransferErrorKind;
 use crate::exchange::{Answer, Http};
 use crate::options::HttpOptions;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use std::collections::VecDeque;
@@ -17,7 +17,9 @@ use tokio::task::JoinSet;
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 
 /// Most bytes of a range that wait for its turn; its server waits with the rest.
-const WAITING_BYTES: usize = 4 << 20;
+const WAITING_BYTES: usize = 2 << 20;
+/// Bytes of a piece that waits, or more.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// An object that is read in ranges.
 #[derive(Clone)]
@@ -205,20 +207,51 @@ impl Ranges {
     ) -> Result<(), TransferErrorKind> {
         let mut answer = http.get(location, policy, self.headers(&range)?).await?;
         self.check(&answer, &range)?;
-        let room = Arc::new(Semaphore::new(WAITING_BYTES));
+        let mut queue =
+            Queue { pieces, room: Arc::new(Semaphore::new(WAITING_BYTES)), small: BytesMut::new() };
         let mut left = range.end - range.start;
         while let Some(piece) = answer.piece().await? {
             left = left.checked_sub(piece.len() as u64).ok_or(TransferErrorKind::Changed)?;
-            let bytes = u32::try_from(piece.len().min(WAITING_BYTES)).unwrap_or(u32::MAX);
-            let Ok(permit) = room.clone().acquire_many_owned(bytes).await else { return Ok(()) };
-            if pieces.send(Ok((piece, permit))).is_err() {
+            if !queue.push(piece).await {
                 return Ok(());
             }
         }
         if left > 0 {
             return Err(TransferErrorKind::Changed);
         }
-        answer.release(&http.pool).await;
+        if queue.flush().await {
+            answer.release(&http.pool).await;
+        }
         Ok(())
+    }
+}
+
+/// What waits of a range. Small pieces are put together: each would keep the whole memory that it was read into.
+struct Queue<'a> {
+    pieces: &'a UnboundedSender<Piece>,
+    room: Arc<Semaphore>,
+    small: BytesMut,
+}
+
+impl Queue<'_> {
+    /// Adds a piece, once there is room for it. False if nothing receives it.
+    async fn push(&mut self, piece: Bytes) -> bool {
+        if piece.len() >= PIECE_BYTES {
+            return self.flush().await && self.send(piece).await;
+        }
+        self.small.reserve(PIECE_BYTES);
+        self.small.extend_from_slice(&piece);
+        self.small.len() < PIECE_BYTES || self.flush().await
+    }
+
+    async fn flush(&mut self) -> bool {
+        let small = std::mem::take(&mut self.small).freeze();
+        small.is_empty() || self.send(small).await
+    }
+
+    async fn send(&self, piece: Bytes) -> bool {
+        let bytes = u32::try_from(piece.len().min(WAITING_BYTES)).unwrap_or(u32::MAX);
+        let permit = self.room.clone().acquire_many_owned(bytes).await;
+        permit.is_ok_and(|permit| self.pieces.send(Ok((piece, permit))).is_ok())
     }
 }

@@ -9,8 +9,8 @@
 
 mod common;
 
-use common::objects::{batch, object, resolution, resolution_with, zstd};
-use common::server::{Connection, Request, Server, Then, respond};
+use common::objects::{batch, object, object_of, resolution, resolution_with, zstd};
+use common::server::{Connection, Request, Server, Then, head, respond, write};
 use common::{LIMIT, failure, loopback, options};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -92,6 +92,20 @@ fn ranges_are_those_of_the_coded_object() {
 }
 
 #[test]
+fn ranges_may_come_in_any_number_of_chunks() {
+    in_one_attempt(20_000, |object, request, connection| {
+        let Some((start, end)) = request.range() else { return store(object, request, connection) };
+        let text = format!("bytes {start}-{}/{}", end - 1, object.len());
+        let headers = [("Content-Range", &*text), ("ETag", ETAG), ("Transfer-Encoding", "chunked")];
+        let chunks = object[start..end].chunks(1 + start / STEP % 3);
+        let chunks =
+            chunks.map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+        let body: Vec<u8> = chunks.flatten().chain(*b"0\r\n\r\n").collect();
+        write(connection, &[(head(206, &headers) + "\r\n").as_bytes(), &body].concat())
+    });
+}
+
+#[test]
 fn at_most_four_requests_are_under_way_and_several_are() {
     let bytes = object(20_000);
     let (running, most) = (Arc::new((Mutex::new(0), Condvar::new())), Arc::new(AtomicUsize::new(0)));
@@ -170,31 +184,30 @@ fn a_server_that_does_not_give_ranges_after_all_gives_the_object_at_once() {
     });
     in_one_attempt(20_000, |object, request, connection| match request.range() {
         None => store(object, request, connection),
-        Some((start, end)) => part(object, start..end, "\"v2\"", connection),
+        Some((start, end)) => part(&vec![0; object.len()], start..end, "\"v2\"", connection),
     });
 }
 
 #[test]
 fn an_object_that_changes_between_ranges_is_read_again_without_them() {
-    let (old, new) = (object(20_000), object(15_000));
-    let has_changed = AtomicUsize::new(0);
-    let server = Server::start(move |request, connection| match request.range() {
-        None if request.index == 0 => store(&old, request, connection),
-        Some((start, _)) if start < 5 * STEP => store(&old, request, connection),
-        Some((start, end)) => {
-            // Once as a server that checks the version, and once as one that does not.
-            match has_changed.fetch_add(1, Ordering::SeqCst) {
-                0 => respond(connection, 412, &[], b""),
-                _ => part(&new, start..end.min(new.len()), "\"v2\"", connection),
-            }
-        }
-        None => respond(connection, 200, &[("Accept-Ranges", "bytes"), ("ETag", "\"v2\"")], &new),
-    });
-    let resolved = fetcher().resolve(resolution(&server.url("/")), &loopback(), LIMIT).unwrap();
-    assert_eq!((resolved.batch, resolved.logs.len()), (batch(15_000), 1));
-    let plain: Vec<_> = server.requests().into_iter().filter(|request| request.range().is_none()).collect();
-    assert_eq!(plain.len(), 2);
-    assert_eq!(plain[1].index + 1, server.count(), "the second attempt requests no ranges");
+    // A server that checks the version, and one that does not.
+    for checks in [true, false] {
+        let (old, new) = (object(20_000), object_of(&batch(20_001).slice(1, 20_000)));
+        assert_eq!(old.len(), new.len());
+        let server = Server::start(move |request, connection| match request.range() {
+            None if request.index == 0 => store(&old, request, connection),
+            Some((start, _)) if start < 5 * STEP => store(&old, request, connection),
+            Some(_) if checks => respond(connection, 412, &[], b""),
+            Some((start, end)) => part(&new, start..end, "\"v2\"", connection),
+            None => respond(connection, 200, &[("Accept-Ranges", "bytes"), ("ETag", "\"v2\"")], &new),
+        });
+        let resolved = fetcher().resolve(resolution(&server.url("/")), &loopback(), LIMIT).unwrap();
+        assert_eq!((resolved.batch, resolved.logs.len()), (batch(20_001).slice(1, 20_000), 1));
+        let requests = server.requests().into_iter();
+        let plain: Vec<_> = requests.filter(|request| request.range().is_none()).collect();
+        assert_eq!(plain.len(), 2);
+        assert_eq!(plain[1].index + 1, server.count(), "the second attempt requests no ranges");
+    }
 }
 
 #[test]
