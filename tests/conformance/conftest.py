@@ -96,7 +96,7 @@ def pytest_collection_modifyitems(config, items):
         # that the suite gives them.
         slow = lane == "http_only" or JUDGES_CLIENT
         if slow and item.get_closest_marker("timeout").args[0] < SECONDS_FOR_SLOW:
-            item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW))
+            item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW), append=False)
     left_out = [item for item in items if lanes[item] not in SELECTED]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if lanes[item] in SELECTED]
