@@ -1,17 +1,19 @@
 //! Which protocols the worker hosts. Their order is what reflection must list.
 
 use crate::options::{Hosted, HostedOrder, Options};
+use crate::storage::Storage;
 use crate::{secondary, service, stream_kinds};
 use arrow_schema::DataType;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vgi_rpc_protocol::service::{Method, Protocol, Service, ServiceError};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// The service that the command line asks for.
-pub fn service(options: &Options) -> Result<Service, ServiceError> {
+/// The service that the command line asks for. With a store, it puts large outputs there and resolves pointers.
+pub fn service(options: &Options, store: Option<&Arc<Storage>>) -> Result<Service, ServiceError> {
     let protocols = match options.hosted() {
         Hosted::Conformance(HostedOrder::Conformance) => {
-            let primary = service::protocol();
+            let primary = service::protocol(store);
             let primary = if options.fail_serve_start_once { failing_once(primary) } else { primary };
             vec![primary, secondary::protocol()]
         }
@@ -21,7 +23,12 @@ pub fn service(options: &Options) -> Result<Service, ServiceError> {
         Hosted::TransportKindProbe => vec![transport_kind_probe()],
         Hosted::StreamKinds => vec![stream_kinds::protocol()],
     };
-    let builder = options.worker.service().server_version(env!("CARGO_PKG_VERSION"));
+    let mut builder = options.worker.service().server_version(env!("CARGO_PKG_VERSION"));
+    if let Some(store) = store {
+        builder = builder
+            .fetch_external(options.storage.fetch_options())
+            .externalise(store.externalisation());
+    }
     protocols.into_iter().fold(builder, |builder, protocol| builder.protocol(protocol)).build()
 }
 
@@ -54,7 +61,7 @@ mod tests {
 
     fn hosted(flags: &[&str]) -> Vec<(String, String)> {
         let options = Options::try_parse_from([&["worker"], flags].concat()).unwrap();
-        let service = service(&options).unwrap();
+        let service = service(&options, None).unwrap();
         service.protocols().map(|info| (info.name.clone(), info.hash.clone())).collect()
     }
 

@@ -1,6 +1,6 @@
 //! The worker on HTTP: what the suite's own flags change of the endpoint, and what it wants beside it.
 
-use crate::options::{HttpOptions, ProofMode};
+use crate::options::{HttpOptions, ProofMode, StorageOptions};
 use crate::storage::MAX_UPLOAD_BYTES;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -19,6 +19,8 @@ const DRAIN: &str = "/__test_drain__";
 /// Sets an endpoint as the suite's own flags ask.
 pub fn endpoint(
     options: &HttpOptions,
+    storage: &StorageOptions,
+    max_request_bytes: Option<u64>,
     mut builder: EndpointBuilder,
 ) -> Result<EndpointBuilder, Box<dyn Error + Send + Sync>> {
     if options.no_call_state_cache {
@@ -35,8 +37,11 @@ pub fn endpoint(
         }
         builder = builder.sticky(sticky);
     }
-    if options.fake_storage.is_some() {
-        builder = builder.upload_urls(Some(MAX_UPLOAD_BYTES));
+    if storage.fake_storage.is_some() {
+        // What is larger is uploaded.
+        let max_request_bytes = max_request_bytes.unwrap_or(storage.externalize_threshold);
+        builder =
+            builder.max_request_bytes(Some(max_request_bytes)).upload_urls(Some(MAX_UPLOAD_BYTES));
     }
     authenticate(options, builder)
 }

@@ -13,7 +13,7 @@ use clap::Parser;
 use options::Options;
 use std::error::Error;
 use std::process::ExitCode;
-use storage::Storage;
+use storage::{Performing, Storage};
 use vgi_rpc_effects::Performer;
 
 fn main() -> ExitCode {
@@ -29,18 +29,20 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    let service = hosting::service(&options)?;
-    let Options { worker, http, .. } = options;
+    let store = Storage::of(&options.storage, options.worker.externalisation())?;
+    let service = hosting::service(&options, store.as_ref())?;
+    let Options { worker, http, storage, .. } = options;
+    let max_request_bytes = worker.max_request_bytes();
     let mut worker = worker.worker(service);
-    if let Some(url) = &http.fake_storage {
-        worker = worker.effects(Performer::new(Storage::new(url)));
+    if let Some(store) = store {
+        worker = worker.effects(Performer::new(Performing(store)));
     }
     let has_drain_route = !http.no_sticky;
-    let worker = worker.endpoint(move |builder| http::endpoint(&http, builder)).http_server(
-        move |server, endpoint| match has_drain_route {
+    let worker = worker
+        .endpoint(move |builder| http::endpoint(&http, &storage, max_request_bytes, builder))
+        .http_server(move |server, endpoint| match has_drain_route {
             true => server.route(http::drain_route(endpoint.clone())),
             false => server,
-        },
-    );
+        });
     Ok(worker.serve()?)
 }

@@ -1,9 +1,11 @@
 //! The command line: the flags of every worker, and those that the suite alone needs. FIXTURES 2.2.
 
 mod http;
+mod storage;
 
 use clap::{Parser, ValueEnum};
 pub use http::{HttpOptions, ProofMode};
+pub use storage::StorageOptions;
 use vgi_rpc_worker::WorkerOptions;
 
 /// Hosts ConformanceService and conformance.Secondary.v1 for the conformance suite of vgi-rpc.
@@ -15,6 +17,9 @@ pub struct Options {
 
     #[command(flatten)]
     pub http: HttpOptions,
+
+    #[command(flatten)]
+    pub storage: StorageOptions,
 
     /// Host a protocol that reports its calls' transport, and nothing else
     #[arg(long, conflicts_with = "hosted_order")]
@@ -87,7 +92,8 @@ mod tests {
     fn flags_of_the_suite_stand_beside_any_transport() {
         for transport in [&["--pipe"][..], &["--tcp", "0"], &["--http", "--port", "0", "--describe"]] {
             let flags = [transport, &["--fake-storage", "http://127.0.0.1:1", "--no-sticky"]].concat();
-            assert!(parse(&flags).unwrap().http.no_sticky, "{transport:?}");
+            let options = parse(&flags).unwrap();
+            assert!(options.http.no_sticky && options.storage.fake_storage.is_some(), "{transport:?}");
         }
     }
 }

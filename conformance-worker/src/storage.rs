@@ -1,23 +1,36 @@
-//! The suite's object store, as far as the worker vends its URLs: clients upload there, and it never looks.
+//! The suite's object store: where this worker stores large batches, and fetches those that clients uploaded. FIXTURES 2.4.
 
-use http::{Method, Request};
+use crate::options::StorageOptions;
+use arrow_array::RecordBatch;
+use http::{HeaderValue, Method, Request};
 use serde::Deserialize;
+use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_effects::Perform;
+use vgi_rpc_external::{HttpFetcher, HttpOptions, Put};
 use vgi_rpc_http::Bytes;
-use vgi_rpc_http::client::{FetchOptions, fetch};
+use vgi_rpc_http::client::{FetchOptions as AllocationOptions, fetch};
+use vgi_rpc_protocol::content_coding::{CodecSettings, Codecs, Coding};
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request as EffectRequest, UploadUrl};
+use vgi_rpc_protocol::external::{Cycle, Externalisation, Location, Pointer, UrlPolicy};
+use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::memory::Account;
 
 /// The most that one upload may have.
 pub const MAX_UPLOAD_BYTES: u64 = 64 << 20;
 /// How long the store keeps a URL open.
 const LIFETIME: Duration = Duration::from_secs(3600);
+/// How long it may take to store an object.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// The store at a URL.
+/// The store at a URL, and what this worker keeps there.
 #[derive(Debug)]
 pub struct Storage {
     /// Without a slash at its end.
     url: String,
+    fetcher: HttpFetcher,
+    externalisation: Externalisation,
 }
 
 /// What the store says of an object that is to come.
@@ -28,13 +41,66 @@ struct Allocation {
 }
 
 impl Storage {
-    /// The store at this URL.
-    pub fn new(url: &str) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned() }
+    /// The store that the flags name, if they name one.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn of(options: &StorageOptions, worker: Externalisation) -> Result<Option<Arc<Self>>, Box<dyn Error>> {
+        let Some(url) = &options.fake_storage else { return Ok(None) };
+        Ok(Some(Arc::new(Self {
+            url: url.trim_end_matches('/').to_owned(),
+            fetcher: HttpFetcher::new(HttpOptions::default())?,
+            externalisation: options.externalisation(worker),
+        })))
     }
 
-    fn allocate(&self) -> Result<Allocation, Box<dyn std::error::Error>> {
-        let mut options = FetchOptions::default();
+    /// How outputs are stored.
+    pub fn externalisation(&self) -> Externalisation {
+        self.externalisation
+    }
+
+    /// Stores a result, and returns the pointer to it.
+    ///
+    /// # Errors
+    /// When the store does not take it.
+    pub fn publish(&self, batch: &RecordBatch, with_digest: bool) -> Result<Pointer, Box<dyn Error>> {
+        let schema = EncodedSchema::new(batch.schema())?;
+        let metadata = Metadata::new();
+        let cycle = Cycle { logs_before: &[], batch, metadata: &metadata, logs_after: &[] };
+        let codecs = Arc::new(Codecs::new(CodecSettings::default()));
+        // What is published counts toward no response.
+        let settings =
+            Externalisation { max_externalized_response_bytes: None, coding: None, ..self.externalisation };
+        let store = settings.externalise(cycle, &schema, 0, &codecs, &Account::default())?;
+        let mut put = Put::from(store.object());
+        if let Some(coding @ Coding::Zstd) = self.externalisation.coding {
+            // However short it is, which the suite looks for.
+            put.segments = vec![zstd::encode_all(&*put.segments.concat(), zstd::DEFAULT_COMPRESSION_LEVEL)?.into()];
+            put.coding = Some(coding);
+        }
+        let mut pointer = store.pointer(self.store(put)?);
+        pointer.sha256 = pointer.sha256.filter(|_| with_digest);
+        Ok(pointer)
+    }
+
+    /// Stores an object, and returns where it can be fetched.
+    fn store(&self, mut put: Put) -> Result<Location, Box<dyn Error>> {
+        let Allocation { upload_url, download_url } = self.allocate()?;
+        put.content_type = Some(HeaderValue::from_static("application/octet-stream"));
+        let upload = Location::parse(&upload_url)?;
+        self.fetcher.put(&upload, &put, &UrlPolicy::https_or_http_loopback(), TIME_LIMIT)?;
+        Ok(Location::parse(&download_url)?)
+    }
+
+    fn upload_urls(&self, count: usize) -> Result<Vec<UploadUrl>, Box<dyn Error>> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let expires_at = now.saturating_add(LIFETIME);
+        let url = |Allocation { upload_url, download_url }| UploadUrl { upload_url, download_url, expires_at };
+        (0..count).map(|_| self.allocate().map(url)).collect()
+    }
+
+    fn allocate(&self) -> Result<Allocation, Box<dyn Error>> {
+        let mut options = AllocationOptions::default();
         options.max_body_bytes = 64 << 10;
         options.timeout = Some(Duration::from_secs(10));
         let request = Request::builder()
@@ -49,19 +115,19 @@ impl Storage {
     }
 }
 
-impl Perform for Storage {
+/// Performs the effects of this worker's calls.
+pub struct Performing(pub Arc<Storage>);
+
+impl Perform for Performing {
     fn perform(&self, request: &EffectRequest, _: &mut dyn FnMut(Bytes)) -> Completion {
-        let EffectRequest::UploadUrls(count) = request else { return Failure::unsupported().into() };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let urls = (0..*count).map(|_| {
-            let Allocation { upload_url, download_url } = self.allocate()?;
-            Ok(UploadUrl { upload_url, download_url, expires_at: now.saturating_add(LIFETIME) })
-        });
-        match urls.collect::<Result<_, Box<dyn std::error::Error>>>() {
-            Ok(urls) => Completion::UploadUrls(urls),
-            Err(error) => {
-                Failure::new(FailureReason::Unavailable, format!("the store gave no URL: {error}")).into()
-            }
-        }
+        let done = match request {
+            EffectRequest::Fetch(fetch) => Ok(self.0.fetcher.fetch(fetch)),
+            EffectRequest::Store(store) => self.0.store(store.object().into()).map(Completion::Stored),
+            EffectRequest::UploadUrls(count) => self.0.upload_urls(*count).map(Completion::UploadUrls),
+            _ => Ok(Failure::unsupported().into()),
+        };
+        done.unwrap_or_else(|error| {
+            Failure::new(FailureReason::Unavailable, format!("the object store failed: {error}")).into()
+        })
     }
 }

@@ -12,8 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from conformance.transports import Transport
-from conformance.workers import http_worker, listening
+from conformance.transports import EXTERNALIZE_ALWAYS, Transport, resolving
+from conformance.workers import fake_storage, http_worker, listening
 
 # Reflection is hosted on request only.
 REFLECTION = "--describe"
@@ -99,6 +99,18 @@ def reference_http(*flags):
     return http_worker([sys.executable, REFERENCE_HTTP], *flags)
 
 
+@contextlib.contextmanager
+def http_externalize_always(_server):
+    """Every answer is a pointer into a store."""
+    with (
+        fake_storage() as storage,
+        reference_http("--fake-storage", storage.url, *EXTERNALIZE_ALWAYS) as started,
+    ):
+        yield lambda protocol, on_log=None: driver(protocol).connect(
+            "http", started.url, on_log, external_config=resolving()
+        )
+
+
 CLIENT_TRANSPORTS = {
     # 190 by connection, 2 by reflection; and the pipe lane reports the kind of each transport. The raw cases write bytes
     # of their own, and judge a server only.
@@ -109,6 +121,7 @@ CLIENT_TRANSPORTS = {
     "unix_launcher": Transport(unix_launcher, 192, byte_stream=False),
     "tcp": Transport(tcp, 192, byte_stream=False),
     "http": Transport(http, 192, byte_stream=False),
+    "http_externalize_always": Transport(http_externalize_always, 192, byte_stream=False),
 }
 
 

@@ -1,9 +1,9 @@
 """The fixtures of the transport axis, every one of them pointed at the worker that conf.py names; what is collected.
 
-The fixtures' contract is the suite's own; `transports.py` holds the transports and `http_fixtures.py` what is only
-about HTTP. conf.py sets two variables: VGI_CONF_WORKER, the worker's path, and VGI_CONF_LANES, the selected lanes
-with commas between them. With a third, VGI_CLIENT_DRIVER, the run judges our client: the driver of that path makes
-the calls, and the worker is the reference's.
+The fixtures' contract is the suite's own; `transports.py` holds the transports, `http_fixtures.py` what is only
+about HTTP, and `external_fixtures.py` what is about external storage. conf.py sets two variables: VGI_CONF_WORKER, the
+worker's path, and VGI_CONF_LANES, the selected lanes with commas between them. With a third, VGI_CLIENT_DRIVER, the run
+judges our client: the driver of that path makes the calls, and the worker is the reference's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vgi_rpc.conformance import ConformanceService
 from vgi_rpc.introspect import describe_protocol, list_protocols
 from vgi_rpc.rpc import RpcServer
 
-pytest_plugins = ["conformance.http_fixtures"]
+pytest_plugins = ["conformance.external_fixtures", "conformance.http_fixtures"]
 
 WORKER = os.environ["VGI_CONF_WORKER"]
 SELECTED = os.environ["VGI_CONF_LANES"].split(",")
@@ -96,7 +96,7 @@ def pytest_collection_modifyitems(config, items):
         # that the suite gives them.
         slow = lane == "http_only" or JUDGES_CLIENT
         if slow and item.get_closest_marker("timeout").args[0] < SECONDS_FOR_SLOW:
-            item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW))
+            item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW), append=False)
     left_out = [item for item in items if lanes[item] not in SELECTED]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if lanes[item] in SELECTED]

@@ -10,7 +10,7 @@ import os
 
 import pytest
 from conformance.client_transports import driver, judges_client, reference_http
-from conformance.workers import fake_storage, http_worker
+from conformance.workers import http_worker
 from vgi_rpc.conformance import ConformanceService
 from vgi_rpc.conformance._resource_soak_pytest import ResourceSoakLimits, ResourceSoakTarget
 from vgi_rpc.conformance.proof_harness import ProofWorker
@@ -75,11 +75,10 @@ def conformance_http_access_log(tmp_path_factory):
 
 
 @pytest.fixture(scope="class")
-def conformance_http_cors_port():
+def conformance_http_cors_port(conformance_fake_storage):
     """Has storage, so that the headers which only such a worker sends are among those it must expose."""
-    with fake_storage() as storage:
-        with http_worker(WORKER, "--cors-origin", CORS_ORIGIN, "--fake-storage", storage.url) as server:
-            yield server.port
+    with http_worker(WORKER, "--cors-origin", CORS_ORIGIN, "--fake-storage", conformance_fake_storage) as server:
+        yield server.port
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,16 @@ import socket
 import falcon
 import waitress
 from vgi_rpc.conformance import ConformanceService, ConformanceServiceImpl
+from vgi_rpc.conformance.fake_storage import FakeStorageBackend
 from vgi_rpc.conformance.identity_fixture import PRINCIPAL_HEADER
 from vgi_rpc.conformance.secondary import conformance_extra_protocols
+from vgi_rpc.external import Compression, ExternalLocationConfig
 from vgi_rpc.http import drain_handle, make_wsgi_app
 from vgi_rpc.rpc import AuthContext, RpcServer, _configure_access_log
 
 # The header that the cases expect every request of a session to repeat.
 ECHO_HEADERS = {"x-vgi-conformance-echo": "conformance-fixed-marker"}
+MAX_UPLOAD_BYTES = 64 * 1024 * 1024
 
 
 class Drain:
@@ -48,6 +51,10 @@ def options():
     parser.add_argument("--http", action="store_true")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--access-log")
+    parser.add_argument("--compression", choices=("none", "zstd"), default="none")
+    parser.add_argument("--externalize-threshold", type=int, default=4096)
+    parser.add_argument("--fake-storage")
+    parser.add_argument("--max-request-bytes", type=int)
     parser.add_argument("--max-response-bytes", type=int)
     parser.add_argument("--max-externalized-response-bytes", type=int)
     parser.add_argument("--no-call-state-cache", action="store_true")
@@ -57,12 +64,27 @@ def options():
     return parser.parse_args()
 
 
+def storing(arguments):
+    """Where large answers are stored, and what the server itself fetches."""
+    if not arguments.fake_storage:
+        return None
+    return ExternalLocationConfig(
+        storage=FakeStorageBackend(arguments.fake_storage),
+        externalize_threshold_bytes=arguments.externalize_threshold,
+        compression=Compression() if arguments.compression == "zstd" else None,
+        url_validator=None,
+    )
+
+
 def main():
     arguments = options()
+    external = storing(arguments)
+    storage, compression = (external.storage, external.compression) if external else (None, None)
     server = RpcServer(
         ConformanceService,
-        ConformanceServiceImpl(),
+        ConformanceServiceImpl(external_storage=storage, external_compression=compression),
         enable_describe=True,
+        external_location=external,
         extra_protocols=conformance_extra_protocols(),
     )
     if arguments.access_log:
@@ -77,6 +99,10 @@ def main():
     app = make_wsgi_app(
         server,
         token_key=arguments.token_key,
+        upload_url_provider=storage,
+        # With a store, what is larger is uploaded.
+        max_request_bytes=arguments.max_request_bytes or (arguments.externalize_threshold if storage else None),
+        max_upload_bytes=MAX_UPLOAD_BYTES if storage else None,
         max_response_bytes=arguments.max_response_bytes,
         max_externalized_response_bytes=arguments.max_externalized_response_bytes,
         authenticate=principal_of if arguments.sticky_auth else None,

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from conformance.workers import http_worker, listening
+from conformance.workers import fake_storage, http_worker, listening
 
 # A worker waits while the cases of other lanes have their turn: longer than conf.py lets a run take, so that none
 # ends before it, and a worker that was left behind ends after it.
@@ -92,6 +92,32 @@ def http(worker):
         yield lambda protocol, on_log=None: http_connect(protocol, server.url, on_log=on_log)
 
 
+# Flags of a worker that stores every batch with rows, and takes requests as they are.
+EXTERNALIZE_ALWAYS = ("--externalize-threshold", "1", "--max-request-bytes", str(1024 * 1024))
+
+
+def resolving():
+    """What a client of a store without TLS resolves pointers by."""
+    from vgi_rpc.external import ExternalLocationConfig
+
+    return ExternalLocationConfig(url_validator=None)
+
+
+@contextlib.contextmanager
+def http_externalize_always(worker):
+    """Every answer is a pointer into a store."""
+    from vgi_rpc.http import http_connect
+
+    with (
+        fake_storage() as storage,
+        http_worker(worker, "--fake-storage", storage.url, *EXTERNALIZE_ALWAYS) as server,
+    ):
+        config = resolving()
+        yield lambda protocol, on_log=None: http_connect(
+            protocol, server.url, on_log=on_log, external_location=config
+        )
+
+
 class Transport(NamedTuple):
     """How to reach the worker, and the cases that an unfiltered run must collect for this lane."""
 
@@ -110,4 +136,5 @@ TRANSPORTS = {
     "tcp": Transport(tcp, 205),
     # No raw cases, which write to a byte stream.
     "http": Transport(http, 192, byte_stream=False),
+    "http_externalize_always": Transport(http_externalize_always, 192, byte_stream=False),
 }

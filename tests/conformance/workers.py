@@ -79,9 +79,9 @@ def wait_for(server: Listening) -> None:
             time.sleep(0.02)
 
 
-def fake_storage() -> contextlib.AbstractContextManager[Listening]:
+def fake_storage(python=sys.executable) -> contextlib.AbstractContextManager[Listening]:
     """The reference's object store, in a process of its own so that no case competes with it for the interpreter."""
-    return listening(sys.executable, "-m", "vgi_rpc.conformance.fake_storage", "--port", "0")
+    return listening(python, "-m", "vgi_rpc.conformance.fake_storage", "--port", "0")
 
 
 def _address(child: subprocess.Popen, command: list[str]) -> str:

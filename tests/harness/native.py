@@ -33,10 +33,11 @@ NATIVE_LANES = {
     "native_stdio": NativeLane("bytes", ("--stdio",), 16),
     "native_unix": NativeLane("bytes", ("--unix",), 16),
     "native_tcp": NativeLane("bytes", ("--tcp", "127.0.0.1:0"), 16),
-    "native_http": NativeLane("http", HTTP, 17),
-    "native_http_root": NativeLane("http", ("--http", "0"), 17),
+    "native_http": NativeLane("http", HTTP, 15),
+    "native_http_root": NativeLane("http", ("--http", "0"), 15),
     "native_buffered": NativeLane("buffered", (*HTTP, "--producer-turn-bytes", str(TURN_BYTES)), 8),
     "native_sticky": NativeLane("sticky", (*HTTP, "--sticky"), 5),
+    "native_external": NativeLane("external", (*HTTP, "--external", "--external-threshold", "4096"), 4),
 }
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from conformance.workers import http_worker, listening
+from conformance.workers import fake_storage, http_worker, listening
 from harness.environment import (
     REFERENCE_SERVER,
     RUN_DIR,
@@ -88,6 +88,7 @@ class Runner(NamedTuple):
     report: str
     read: Callable[[Path, str], Iterable[Case]]
     cases: int
+    storage: bool = False
 
 
 def _suite(transport: str) -> Runner:
@@ -108,15 +109,15 @@ def _suite(transport: str) -> Runner:
     return Runner("vgi-rpc-test", transport, flags, arguments, "json", read, cases=114)
 
 
-def _response_caps() -> Runner:
-    """The reference's cases of the response caps, on a worker that has caps. Its others would meet them too."""
+def _response_caps(max_bytes: int, max_stored_bytes: int, cases: list[str], storage: bool = False) -> Runner:
+    """Those of the reference's cases of the response caps, on a worker that has caps. Its others would meet them too."""
 
     def arguments(report: Path) -> list[str]:
-        return ["--format", "json", "--output", str(report), "--filter", "http_response_cap*"]
+        wanted = ",".join(f"http_response_cap.{case}" for case in cases)
+        return ["--format", "json", "--output", str(report), "--filter", wanted]
 
-    mebibyte = str(1024 * 1024)
-    flags = ["--max-response-bytes", mebibyte, "--max-externalized-response-bytes", mebibyte]
-    return Runner("vgi-rpc-test", "http", flags, arguments, "json", read_vgi_rpc_test, cases=6)
+    flags = ["--max-response-bytes", str(max_bytes), "--max-externalized-response-bytes", str(max_stored_bytes)]
+    return Runner("vgi-rpc-test", "http", flags, arguments, "json", read_vgi_rpc_test, len(cases), storage)
 
 
 def _hosted(transport: str, order: str, expect: str) -> Runner:
@@ -126,6 +127,7 @@ def _hosted(transport: str, order: str, expect: str) -> Runner:
     return Runner("vgi-rpc-test-hosted", transport, ["--hosted-order", order], arguments, "xml", read_junit, cases=41)
 
 
+MEBIBYTE = 1024 * 1024
 CONFORMANCE = "ConformanceService,conformance.Secondary.v1"
 # An order that no sort gives: a listing sorted by name passes everything else.
 REVERSE = "zeta.Primary.v1,conformance.Secondary.v1,alpha.Extra.v1"
@@ -134,7 +136,16 @@ RUNNERS = {
     "cli-unix": _suite("unix"),
     "cli-tcp": _suite("tcp"),
     "cli-http": _suite("http"),
-    "http-caps": _response_caps(),
+    # What is too large for a response is an error without a store, and stored with one.
+    "http-caps": _response_caps(
+        *(MEBIBYTE, MEBIBYTE),
+        ["unary_strict_fail", "exchange_strict_fail", "producer_lockstep", "producer_strict_fail"],
+    ),
+    "http-external-caps": _response_caps(
+        *(8 * MEBIBYTE, 64 * 1024),
+        ["producer_lockstep", "producer_external_strict_fail", "externalized_strict_fail"],
+        storage=True,
+    ),
     "hosted-conformance": _hosted("pipe", "conformance", CONFORMANCE),
     "hosted-reverse": _hosted("pipe", "reverse", REVERSE),
     "hosted-unix": _hosted("unix", "conformance", CONFORMANCE),
@@ -149,7 +160,11 @@ def run_cli(worker: Path, lane: str) -> Iterable[Case]:
     report, log = RUN_DIR / f"{lane}.{runner.report}", RUN_DIR / f"{lane}.log"
     for left in (report, RUN_DIR / f"{lane}.access.jsonl"):
         left.unlink(missing_ok=True)
-    with _target(worker, runner) as target:
+    with contextlib.ExitStack() as running:
+        if runner.storage:
+            storage = running.enter_context(fake_storage(venv_tool("python")))
+            runner = runner._replace(worker_flags=[*runner.worker_flags, "--fake-storage", storage.url])
+        target = running.enter_context(_target(worker, runner))
         _run(lane, [venv_tool(runner.program), *target, *runner.arguments(report)], log, child_environment())
     return _read(report, lane, log, partial(runner.read, lane=lane))
 

@@ -7,10 +7,12 @@ use ::http::{HeaderName, HeaderValue};
 use std::error::Error;
 use std::process::Command;
 use std::time::Duration;
+use vgi_rpc_external::{HttpFetcher, HttpOptions as FetcherOptions};
 use vgi_rpc_http::client::HttpOptions;
 use vgi_rpc_protocol::Limits;
+use vgi_rpc_protocol::external::{FetchOptions, UrlPolicy};
 use vgi_rpc_protocol::http::coding::CodecSettings;
-use vgi_rpc_stdio::{Child, Client, Remote};
+use vgi_rpc_stdio::{Child, Client, External, Remote};
 
 /// How long a child may take to end: less than the five seconds after which the harness kills this process.
 const GRACE: Duration = Duration::from_secs(3);
@@ -29,9 +31,7 @@ impl ConnectedTarget {
     /// # Errors
     /// Why that is not possible.
     pub fn open(connect: Connect, logs: &SharedLogs) -> Result<Self, Box<dyn Error>> {
-        if connect.external {
-            return Err("this client does not resolve external locations".into());
-        }
+        let external = connect.external.then(external).transpose()?;
         let mut http = None;
         let client = match &connect.target {
             Target::Stdio(argv) => spawn(argv)?,
@@ -42,12 +42,15 @@ impl ConnectedTarget {
             Target::Http(url) => {
                 let server = options(&connect)?.build(url)?;
                 let client = server.client();
-                http = Some(Http::new(server, logs.clone()));
+                http = Some(Http::new(server, logs.clone(), external.clone()));
                 client
             }
         };
         let logs = logs.clone();
-        let client = client.on_log(move |log| logs.push(log));
+        let mut client = client.on_log(move |log| logs.push(log));
+        if let Some(external) = external {
+            client.set_external(external);
+        }
         Ok(Self { remote: Remote::new(connect.protocol), client, http })
     }
 
@@ -80,6 +83,13 @@ fn spawn(argv: &[String]) -> Result<Client, Box<dyn Error>> {
     let mut child = Child::spawn(command)?;
     child.set_grace(GRACE);
     Ok(Client::new(child, Limits::default()))
+}
+
+/// What fetches objects: the suite's store is on this machine, without TLS.
+fn external() -> Result<External, Box<dyn Error>> {
+    let policy = UrlPolicy::https_or_http_loopback();
+    let options = FetchOptions { policy, ..FetchOptions::default() };
+    Ok(External::new(options, HttpFetcher::new(FetcherOptions::default())?))
 }
 
 fn options(connect: &Connect) -> Result<HttpOptions, Box<dyn Error>> {

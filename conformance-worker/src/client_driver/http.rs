@@ -3,7 +3,7 @@
 use crate::instruction::Instruction;
 use crate::reply::{Reply, SharedLogs};
 use serde_json::{Map, Value, json};
-use vgi_rpc_http::client::{Client, HttpClient, Session, SessionState};
+use vgi_rpc_http::client::{Client, External, HttpClient, Session, SessionState};
 use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::http::capabilities::Capabilities;
 
@@ -13,11 +13,13 @@ pub struct Http {
     /// Innermost last.
     sessions: Vec<Session>,
     logs: SharedLogs,
+    /// What fetches objects, if that is asked for.
+    external: Option<External>,
 }
 
 impl Http {
-    pub fn new(server: HttpClient, logs: SharedLogs) -> Self {
-        Self { server, sessions: Vec::new(), logs }
+    pub fn new(server: HttpClient, logs: SharedLogs, external: Option<External>) -> Self {
+        Self { server, sessions: Vec::new(), logs, external }
     }
 
     /// The client of the innermost session.
@@ -72,7 +74,7 @@ impl Http {
                 let state = SessionState::from_token(&token);
                 let state =
                     state.map_err(|error| Reply::refused(format!("not a session's token: {error}")))?;
-                self.logged(self.server.resume(state))
+                self.prepared(self.server.resume(state))
             }
             None => self.another(),
         };
@@ -82,12 +84,15 @@ impl Http {
 
     /// A session that no call has opened yet.
     fn another(&self) -> Session {
-        self.logged(self.server.session())
+        self.prepared(self.server.session())
     }
 
-    fn logged(&self, mut session: Session) -> Session {
+    fn prepared(&self, mut session: Session) -> Session {
         let logs = self.logs.clone();
         session.set_on_log(move |log| logs.push(log));
+        if let Some(external) = &self.external {
+            session.set_external(external.clone());
+        }
         session
     }
 

@@ -130,7 +130,8 @@ fn echo_bytes(client: &mut Client, service: &Remote) -> Outcome {
     Ok(())
 }
 
-fn large_response(client: &mut Client, service: &Remote) -> Outcome {
+/// Gets 32 KiB of a pattern.
+pub fn large_response(client: &mut Client, service: &Remote) -> Outcome {
     let expected: Vec<u8> = (0..32768_u32).map(|i| u8::try_from(i % 251)).collect::<Result<_, _>>()?;
     let bytes = call(client, service, "large_response", &params([("size", number(32768))])?)?;
     let bytes = bytes.as_binary_opt::<i32>().map(|bytes| bytes.value(0));

@@ -14,9 +14,11 @@
 // | `producers`, `exchange` | streams |
 // | `typed` | the batches of the exchange |
 // | `sessions` | sticky sessions |
+// | `external` | external storage |
 
 mod calls;
 mod exchange;
+mod external;
 mod producers;
 mod report;
 mod sessions;
@@ -47,6 +49,8 @@ enum Lane {
     Buffered,
     /// HTTP with sticky sessions.
     Sticky,
+    /// HTTP with external storage.
+    External,
 }
 
 fn main() -> ExitCode {
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
     let mut report = Report::default();
     match arguments.lane {
         Lane::Sticky => sessions::run(&arguments.address, &mut report),
+        Lane::External => external::run(&arguments.address, &mut report),
         lane => run_calls(lane, &arguments.address, &mut report),
     }
     if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -82,8 +87,6 @@ fn run_calls(lane: Lane, address: &str, report: &mut Report) {
         run(report, &mut client, &calls::BYTES);
         report.skip("shared_memory", "this client does not use shared memory yet");
     } else {
-        report.skip("external_response", "this client does not resolve external locations yet");
-        report.skip("external_request", "this client does not externalise requests yet");
         report.skip("tls", "the worker's certificate is its own authority, which rustls refuses");
     }
     report.add("close", client.close().map_err(Into::into));

@@ -12,10 +12,6 @@ pub struct HttpOptions {
     #[arg(long)]
     pub no_call_state_cache: bool,
 
-    /// Vend upload URLs of the object store at this URL
-    #[arg(long, value_name = "URL")]
-    pub fake_storage: Option<String>,
-
     /// Keep no sticky sessions
     #[arg(long)]
     pub no_sticky: bool,

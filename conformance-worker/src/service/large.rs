@@ -1,7 +1,14 @@
 //! Results that are large, or that lie in external storage.
 
+use crate::storage::Storage;
+use arrow_array::{RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+use vgi_rpc_protocol::external::Pointer;
 use vgi_rpc_protocol::service;
-use vgi_rpc_protocol::service::MethodSpec;
+use vgi_rpc_protocol::service::{Method, MethodSpec};
 use vgi_rpc_protocol::wire::error::RpcError;
 
 /// The methods of this theme.
@@ -20,21 +27,60 @@ pub trait Large {
             }
         }
     }
-
-    /// Answers with a pointer into the worker's storage, of which it has none.
-    fn published_string(&self, value: &str, include_sha256: bool) -> Result<String, RpcError> {
-        let _ = (value, include_sha256);
-        Err(RpcError::runtime_error("published_string requires external storage"))
-    }
 }
 
 struct Worker;
 
 impl Large for Worker {}
 
+/// Answers with pointers to strings, each of which is stored once.
+#[derive(Debug)]
+struct Published {
+    store: Arc<Storage>,
+    pointers: Mutex<HashMap<(String, bool), Pointer>>,
+}
+
+impl Published {
+    fn string(&self, value: &str, with_digest: bool) -> Result<Pointer, RpcError> {
+        // A map is whole, whatever panics.
+        let mut pointers = self.pointers.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (value.to_owned(), with_digest);
+        if let Some(pointer) = pointers.get(&key) {
+            return Ok(pointer.clone());
+        }
+        let schema = Schema::new(vec![Field::new("result", DataType::Utf8, false)]);
+        let column = Arc::new(StringArray::from(vec![value]));
+        let batch = RecordBatch::try_new(schema.into(), vec![column]).map_err(failed)?;
+        let pointer = self.store.publish(&batch, with_digest).map_err(failed)?;
+        pointers.insert(key, pointer.clone());
+        Ok(pointer)
+    }
+}
+
+fn failed(error: impl Display) -> RpcError {
+    RpcError::runtime_error(format!("the string cannot be published: {error}"))
+}
+
+/// A string that was stored before it is answered, and a pointer to it.
+fn published_string(store: Option<&Arc<Storage>>) -> MethodSpec {
+    let published = store.map(|store| Published { store: store.clone(), pointers: Mutex::default() });
+    Method::new("published_string")
+        .param("value", DataType::Utf8)
+        .param("include_sha256", DataType::Boolean)
+        .returns(DataType::Utf8)
+        .unary(move |args, _| {
+            let error = || RpcError::runtime_error("published_string requires external storage");
+            let published = published.as_ref().ok_or_else(error)?;
+            let pointer = published.string(args.get("value")?, args.get("include_sha256")?)?;
+            Ok(service::Published::<String>::At(pointer))
+        })
+}
+
 /// The methods of this theme.
-pub fn methods() -> Vec<MethodSpec> {
-    LargeProtocol::methods(Worker)
+pub fn methods(store: Option<&Arc<Storage>>) -> Vec<MethodSpec> {
+    let mut methods = LargeProtocol::methods(Worker);
+    methods.push(published_string(store));
+    methods
 }
 
 #[cfg(test)]

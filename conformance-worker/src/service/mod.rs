@@ -29,10 +29,12 @@ mod text;
 mod types;
 mod wide_types;
 
+use crate::storage::Storage;
+use std::sync::Arc;
 use vgi_rpc_protocol::service::Protocol;
 
-/// The protocol.
-pub fn protocol() -> Protocol {
+/// The protocol. One method publishes in the store, and fails without it.
+pub fn protocol(store: Option<&Arc<Storage>>) -> Protocol {
     Protocol::new("ConformanceService")
         .version("2.0.0")
         .methods(scalars::methods())
@@ -40,7 +42,7 @@ pub fn protocol() -> Protocol {
         .methods(containers::methods())
         .methods(records::methods())
         .methods(parameters::methods())
-        .methods(large::methods())
+        .methods(large::methods(store))
         .methods(errors::methods())
         .methods(logs::methods())
         .methods(producers::methods())

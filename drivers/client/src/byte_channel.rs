@@ -2,6 +2,7 @@
 
 use crate::channel::Channel;
 use crate::error::{CallError, TransportError};
+use crate::external::External;
 use crate::transport::Transport;
 use arrow_array::RecordBatch;
 use bytes::Buf;
@@ -9,6 +10,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use vgi_rpc_protocol::client::{Call, Connection, Event};
+use vgi_rpc_protocol::effect::EffectEvent;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::{CommandError, Limits, Next};
 use vgi_rpc_transfer::{is_gone, retry, send};
@@ -17,6 +19,8 @@ use vgi_rpc_transfer::{is_gone, retry, send};
 pub(crate) struct ByteChannel<T> {
     transport: T,
     connection: Connection,
+    /// What fetches batches that lie elsewhere.
+    external: Option<External>,
     /// Some of the current call's request was handed to the transport.
     sent: bool,
     /// Why the server is gone, once that was seen.
@@ -33,7 +37,8 @@ impl<T> fmt::Debug for ByteChannel<T> {
 
 impl<T: Transport> ByteChannel<T> {
     pub(crate) fn new(transport: T, limits: Limits) -> Self {
-        Self { transport, connection: Connection::new(limits), sent: false, gone: None, failure: None }
+        let connection = Connection::new(limits);
+        Self { transport, connection, external: None, sent: false, gone: None, failure: None }
     }
 
     fn check_gone(&self) -> Result<(), CallError> {
@@ -82,7 +87,27 @@ impl<T: Transport> ByteChannel<T> {
     }
 }
 
+impl<T> ByteChannel<T> {
+    /// Performs the effects that the connection waits for. False if there are none.
+    fn perform(&mut self) -> bool {
+        let Self { connection, external: Some(external), .. } = self else { return false };
+        let mut performed = false;
+        while let Some(event) = connection.poll_effect() {
+            if let EffectEvent::Requested(effect) = event {
+                connection.complete_effect(effect.id, external.perform(&effect));
+                performed = true;
+            }
+        }
+        performed
+    }
+}
+
 impl<T: Transport + Send> Channel for ByteChannel<T> {
+    fn set_external(&mut self, external: External) {
+        self.connection.fetch_external(external.options().clone());
+        self.external = Some(external);
+    }
+
     fn call(
         &mut self,
         call: &Call<'_>,
@@ -125,6 +150,7 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
             match self.connection.poll_event() {
                 Ok(Next::Event(event)) => return Ok(event),
                 Ok(Next::NeedInput | Next::NeedDrain) => self.receive()?,
+                Ok(Next::Waiting) if self.perform() => {}
                 Ok(Next::NeedCommand | Next::Waiting | Next::Closed) => {
                     let (command, when) = ("next_event", "while an answer is due");
                     return Err(CommandError::Misuse { command, when }.into());

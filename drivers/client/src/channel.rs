@@ -1,6 +1,7 @@
 //! What a client stands on: anything that carries one call at a time.
 
 use crate::error::{CallError, TransportError};
+use crate::external::External;
 use arrow_array::RecordBatch;
 use std::fmt;
 use std::io;
@@ -17,6 +18,12 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 /// nothing but logs comes before the [`Event::Finished`] then. A call that a method here failed with anything but
 /// [`CallError::Command`] is over, and so is its stream.
 pub trait Channel: fmt::Debug + Send {
+    /// Has batches that lie elsewhere fetched, from the next call on, while events are waited for. Without it, and by
+    /// default, their pointers are outputs.
+    fn set_external(&mut self, external: External) {
+        let _ = external;
+    }
+
     /// Makes a call with one row of parameters.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use crate::byte_channel::ByteChannel;
 use crate::channel::Channel;
 use crate::error::CallError;
+use crate::external::External;
 use crate::method::Method;
 use crate::pointer::refuse_pointer;
 use crate::retry_policy::RetryPolicy;
@@ -80,6 +81,20 @@ impl Client {
     pub fn retry(mut self, policy: impl Into<Option<RetryPolicy>>) -> Self {
         self.retries = policy.into();
         self
+    }
+
+    /// Fetches batches that lie elsewhere: results, headers, and batches of streams. Default: they are not fetched, and a
+    /// call that is answered with a pointer to one fails with [`CallError::Pointer`]. WIRE_PROTOCOL 12.
+    ///
+    /// Over HTTP, a request that is larger than its server takes is then uploaded where the server says, if it does.
+    pub fn external(mut self, external: External) -> Self {
+        self.set_external(external);
+        self
+    }
+
+    /// Does the same as [`Self::external`] to a client that is in use, such as that of a sticky session.
+    pub fn set_external(&mut self, external: External) {
+        self.channel.set_external(external);
     }
 
     /// Has the server's logs given to `callback`, each during the call that it belongs to.

@@ -42,7 +42,8 @@ pub enum CallError {
     /// The caller's batch does not fit, or the call cannot be made now.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The server answered with a pointer to data elsewhere, which this client was not set up to fetch.
+    /// The server answered with a pointer to data elsewhere, which this client was not set up to fetch: see
+    /// [`Client::external`](crate::Client::external).
     #[error("the answer is a pointer to data that this client was not set up to fetch")]
     Pointer,
 }

@@ -18,7 +18,8 @@
 // | `reflection` | asking a server what it hosts |
 // | `uploads` | URLs to upload to |
 // | `retry_policy`, `retries` | making calls again that failed |
-// | `pointer` | answers that are elsewhere |
+// | `external` | fetching batches that lie elsewhere |
+// | `pointer` | answers that are elsewhere, and are not fetched |
 // | `error` | why a call gave no result |
 // | `channel`, `byte_channel` | what carries calls: anything, or a connection of bytes |
 // | `transport` | what moves a connection's bytes |
@@ -29,6 +30,7 @@ mod byte_channel;
 mod channel;
 mod client;
 mod error;
+mod external;
 mod kinds;
 mod method;
 #[cfg(unix)]
@@ -47,6 +49,7 @@ mod uploads;
 pub use channel::Channel;
 pub use client::Client;
 pub use error::{CallError, ServerGone, TransportError};
+pub use external::External;
 pub use method::{Method, Remote};
 pub use retry_policy::RetryPolicy;
 pub use shape::{CallShape, WrongKind};

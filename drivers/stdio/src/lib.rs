@@ -46,5 +46,5 @@ pub use child::{Child, WorkerEnded, spawn, spawn_with};
 pub use error::ServeError;
 pub use serve::{StdioServer, serve, serve_stdio};
 pub use vgi_rpc_client::{
-    CallError, Client, Method, Remote, RetryPolicy, Stream, Timeouts, Transport, TransportError,
+    CallError, Client, External, Method, Remote, RetryPolicy, Stream, Timeouts, Transport, TransportError,
 };

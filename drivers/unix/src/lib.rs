@@ -48,7 +48,7 @@ pub use client::connect_unix;
 pub use client::{ConnectOptions, connect_tcp};
 pub use server::{BoundSocketServer, SocketServer, SocketServerError};
 pub use vgi_rpc_client::{
-    CallError, CallShape, Client, Method, Remote, RetryPolicy, ServerGone, Stream, Timeouts, Transport,
+    CallError, CallShape, Client, External, Method, Remote, RetryPolicy, ServerGone, Stream, Timeouts, Transport,
     TransportError, WrongKind,
 };
 #[cfg(unix)]

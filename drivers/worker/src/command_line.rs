@@ -6,7 +6,10 @@ use crate::options::Flags;
 use crate::options::HttpFlags;
 use crate::worker::Worker;
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
+#[cfg(feature = "http")]
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use vgi_rpc_protocol::external::Externalisation;
 use vgi_rpc_protocol::service::{Service, ServiceBuilder};
 
 /// The flags that every worker has: a [`clap::Args`], to flatten into a parser.
@@ -48,6 +51,24 @@ impl WorkerOptions {
     /// Begins a service that has this instance's id, and hosts reflection unless `--no-describe` was given.
     pub fn service(&self) -> ServiceBuilder {
         Service::builder(self.server_id()).reflection(self.flags.reflection)
+    }
+
+    /// How outputs are externalised: as by default, and within the limit that `--max-externalized-response-bytes` sets. For
+    /// [`ServiceBuilder::externalise`].
+    pub fn externalisation(&self) -> Externalisation {
+        let settings = Externalisation::default();
+        #[cfg(feature = "http")]
+        let settings = Externalisation {
+            max_externalized_response_bytes: self.flags.http_flags.max_externalized_response_bytes(),
+            ..settings
+        };
+        settings
+    }
+
+    /// The limit of HTTP request bodies in bytes, if the command line or the environment sets it.
+    #[cfg(feature = "http")]
+    pub fn max_request_bytes(&self) -> Option<u64> {
+        self.flags.http_flags.max_request_bytes.map(NonZeroU64::get)
     }
 
     /// Serves until the end: the client's on pipes, otherwise `--idle-timeout`, SIGTERM or SIGINT.

@@ -71,9 +71,8 @@ impl Connection {
 
     /// Has batches that lie elsewhere fetched, by an [effect](Self::poll_effect). Without it, their pointers are outputs.
     /// WIRE_PROTOCOL 12.
-    pub fn fetch_external(mut self, options: FetchOptions) -> Self {
+    pub fn fetch_external(&mut self, options: FetchOptions) {
         self.fetch = Some(options);
-        self
     }
 
     /// True when a call may be made.

@@ -30,7 +30,7 @@ pub struct Caps {
     /// Bytes of the object as it is stored, whatever a store announces. 256 MiB by default, like the canonical
     /// implementation.
     pub max_fetch_bytes: u64,
-    /// Bytes of the object once its coding is undone. 16 times as much by default.
+    /// Bytes of the object once its coding is undone, in place of [`Limits::max_body_bytes`]. 16 times as much by default.
     pub max_decompressed_bytes: u64,
 }
 

@@ -22,7 +22,7 @@ struct Inner {
 
 impl Upload {
     /// An upload to a URL, which the policy has been asked about.
-    pub(crate) fn new(url: Location, segments: Vec<Bytes>, options: FetchOptions) -> Self {
+    pub fn new(url: Location, segments: Vec<Bytes>, options: FetchOptions) -> Self {
         Self(Arc::new(Inner { url, segments, options }))
     }
 

@@ -29,7 +29,8 @@ impl Wire {
         let peer = Peer::new(TransportKind::Pipe, SERVER_ID);
         let mut server = Responder::new(service.clone(), peer, Limits::default(), IdSource::seeded(7));
         server.record_calls();
-        let client = client::Connection::new(Limits::default()).fetch_external(options());
+        let mut client = client::Connection::new(Limits::default());
+        client.fetch_external(options());
         Self { client, server, store, sent: 0 }
     }
 

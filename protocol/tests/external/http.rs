@@ -19,10 +19,9 @@ pub fn pair_of(
     store: &Store,
     set: impl Fn(EndpointBuilder) -> EndpointBuilder,
 ) -> Pair {
-    let mut settings = unlimited();
-    settings.external = Some(options());
     let endpoints = (0..2).map(|_| endpoint_of(service.clone(), &set)).collect();
-    let mut pair = Pair::new(settings, endpoints);
+    let mut pair = Pair::new(unlimited(), endpoints);
+    pair.caller.fetch_external(options());
     let store = store.clone();
     pair.perform = Box::new(move |effect| store.perform(effect));
     pair

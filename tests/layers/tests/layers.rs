@@ -7,13 +7,14 @@ use vgi_rpc_layers::{Crate, Import, circles, imports};
 
 /// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
 /// above its own line only.
-const CRATES: [(&str, &str, &[&str], &[&str]); 16] = [
+const CRATES: [(&str, &str, &[&str], &[&str]); 17] = [
     ("vgi_rpc_macros", "protocol/macros", &["lib.rs"], &[]),
     CORE_CRATE,
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
     ("vgi_rpc_memory", "drivers/memory", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_access_log", "drivers/access-log", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_effects", "drivers/effects", &["lib.rs"], &["vgi_rpc_protocol"]),
+    ("vgi_rpc_external", "drivers/external", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects"]),
     ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),
     (
         "vgi_rpc_blocking",
@@ -21,7 +22,12 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 16] = [
         &["lib.rs"],
         &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects"],
     ),
-    ("vgi_rpc_client", "drivers/client", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_transfer"]),
+    (
+        "vgi_rpc_client",
+        "drivers/client",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects"],
+    ),
     (
         "vgi_rpc_stdio",
         "drivers/stdio",
@@ -91,6 +97,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 16] = [
         &[
             "vgi_rpc_protocol",
             "vgi_rpc_effects",
+            "vgi_rpc_external",
             "vgi_rpc_stdio",
             "vgi_rpc_unix",
             "vgi_rpc_http",

@@ -5,7 +5,7 @@ use arrow_array::RecordBatch;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use vgi_rpc_client::{CallError, Channel, Client, TransportError};
+use vgi_rpc_client::{CallError, Channel, Client, External, TransportError};
 use vgi_rpc_protocol::client::{Call, Event, ResumeToken};
 use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError, Session, upload_urls};
@@ -20,6 +20,8 @@ pub(super) type SharedSession = Arc<Mutex<Session>>;
 pub(super) struct HttpChannel {
     http: HttpClient,
     caller: ClientMachine,
+    /// What fetches batches that lie elsewhere, and uploads.
+    external: Option<External>,
     session: Option<SharedSession>,
 }
 
@@ -32,11 +34,11 @@ impl HttpClient {
 
 impl HttpChannel {
     pub(super) fn new(http: HttpClient, caller: ClientMachine, session: Option<SharedSession>) -> Self {
-        Self { http, caller, session }
+        Self { http, caller, external: None, session }
     }
 
     fn run(&mut self) -> Result<(), CallError> {
-        let ran = self.http.run(&mut self.caller, self.http.deadline());
+        let ran = self.http.run(&mut self.caller, self.external.as_ref(), self.http.deadline());
         if let (Some(shared), Some(session)) = (&self.session, self.caller.session()) {
             // A copy of what is known is whole, whatever panics.
             shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(session);
@@ -46,6 +48,11 @@ impl HttpChannel {
 }
 
 impl Channel for HttpChannel {
+    fn set_external(&mut self, external: External) {
+        self.caller.fetch_external(external.options().clone());
+        self.external = Some(external);
+    }
+
     fn call(
         &mut self,
         call: &Call<'_>,

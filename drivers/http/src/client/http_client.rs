@@ -11,7 +11,8 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
-use vgi_rpc_client::{CallError, TransportError};
+use vgi_rpc_client::{CallError, External, TransportError};
+use vgi_rpc_protocol::effect::EffectEvent;
 use vgi_rpc_protocol::http::capabilities::Capabilities;
 use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError};
 
@@ -48,7 +49,7 @@ impl HttpClient {
     pub fn capabilities(&self) -> Result<Arc<Capabilities>, CallError> {
         let mut caller = self.another_caller();
         caller.discover()?;
-        self.run(&mut caller, self.deadline())?;
+        self.run(&mut caller, None, self.deadline())?;
         Ok(caller.capabilities().unwrap_or_default())
     }
 
@@ -62,12 +63,19 @@ impl HttpClient {
         self.0.caller.another()
     }
 
-    /// Sends what a caller has to send, and gives it the responses.
-    pub(super) fn run(&self, caller: &mut ClientMachine, deadline: Deadline) -> Result<(), CallError> {
+    /// Sends what a caller has to send, and gives it the responses. Effects that it waits for are performed meanwhile.
+    pub(super) fn run(
+        &self,
+        caller: &mut ClientMachine,
+        external: Option<&External>,
+        deadline: Deadline,
+    ) -> Result<(), CallError> {
         let max_body_bytes = caller.max_body_bytes();
-        while let Some(request) = caller.poll_request() {
+        loop {
+            perform_effects(caller, external)?;
+            let Some(request) = caller.poll_request() else { return Ok(()) };
             let is_call = request.method() == Method::POST;
-            match self.perform(request, max_body_bytes, deadline) {
+            match self.send(request, max_body_bytes, deadline) {
                 // What was asked before the call is no part of it.
                 Ok(response) => caller.receive(response).map_err(|error| no_answer(error).sent(is_call))?,
                 Err(error) => {
@@ -84,10 +92,9 @@ impl HttpClient {
                 }
             }
         }
-        Ok(())
     }
 
-    fn perform(
+    fn send(
         &self,
         mut request: Request<Vec<Bytes>>,
         max_body_bytes: u64,
@@ -106,6 +113,16 @@ impl HttpClient {
         }
         self.0.sender.send(request, max_body_bytes, deadline)
     }
+}
+
+/// Performs the effects that a caller waits for, one after the other.
+fn perform_effects(caller: &mut ClientMachine, external: Option<&External>) -> Result<(), CallError> {
+    while let Some(event) = caller.poll_effect() {
+        if let (EffectEvent::Requested(effect), Some(external)) = (event, external) {
+            caller.complete_effect(effect.id, external.perform(&effect)).map_err(no_answer)?;
+        }
+    }
+    Ok(())
 }
 
 /// A request that got no response. Each has a connection of its own choice, so that the client can go on.

@@ -68,7 +68,7 @@ pub use session::Session;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
 pub use vgi_rpc_client::{
-    CallError, CallShape, Client, Method, Remote, RetryPolicy, Stream, TransportError, WrongKind,
+    CallError, CallShape, Client, External, Method, Remote, RetryPolicy, Stream, TransportError, WrongKind,
 };
 pub use vgi_rpc_protocol::client::ResumeToken;
 pub use vgi_rpc_protocol::http::client::{ResponseError, Session as SessionState};

@@ -76,7 +76,7 @@ impl Session {
         let state = std::mem::take(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner));
         let mut caller = self.http.caller_of(state);
         caller.end_session()?;
-        self.http.run(&mut caller, deadline)
+        self.http.run(&mut caller, None, deadline)
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct HttpFlags {
     )]
     max_response_bytes: Option<u64>,
 
-    /// Advertise a limit on the bytes that one response puts into external storage, 0 for no limit
+    /// Limit the bytes that one response puts into external storage, 0 for no limit
     #[arg(long, value_name = "BYTES", env = "VGI_RPC_MAX_EXTERNALIZED_RESPONSE_BYTES")]
     max_externalized_response_bytes: Option<u64>,
 
@@ -81,7 +81,7 @@ impl HttpFlags {
         self.max_response_bytes.filter(|bytes| *bytes > 0)
     }
 
-    /// The advertised limit of what a response puts into external storage.
+    /// The limit of what a response puts into external storage.
     pub(crate) fn max_externalized_response_bytes(&self) -> Option<u64> {
         self.max_externalized_response_bytes.filter(|bytes| *bytes > 0)
     }

@@ -13,6 +13,7 @@ use super::shared::Shared;
 use super::turn::{Purpose, StreamPath, Turn};
 use crate::client::{Call, CallKind, Event, ResumeToken};
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
+use crate::external::FetchOptions;
 use crate::http::capabilities::Capabilities;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::wire::keys;
@@ -40,6 +41,8 @@ pub struct ClientMachine {
     state: State,
     request_id: Option<HeaderValue>,
     events: VecDeque<Event>,
+    /// How batches that lie elsewhere are fetched. If it is not set, their pointers are outputs.
+    external: Option<FetchOptions>,
     effects: Effects,
     idle_turns: usize,
     retry_after: Option<Duration>,
@@ -111,7 +114,7 @@ impl ClientMachine {
         Ok(Self::of(Arc::new(Shared::new(settings.checked()?))))
     }
 
-    /// Another caller to the same server, which knows what this one knows of it. It has no session.
+    /// Another caller to the same server, which knows what this one knows of it. It has no session, and fetches nothing.
     pub fn another(&self) -> Self {
         Self::of(self.shared.clone())
     }
@@ -122,6 +125,15 @@ impl ClientMachine {
         self
     }
 
+    /// Has batches that lie elsewhere fetched from the next call on, by [effects](Self::poll_effect). Without it, pointers
+    /// are outputs.
+    ///
+    /// A request that is larger than the server takes is then uploaded where the server says, if it does, and the server
+    /// is sent a pointer to it: the same policy checks both URLs. WIRE_PROTOCOL 12, and 10, "Upload URL generation".
+    pub fn fetch_external(&mut self, options: FetchOptions) {
+        self.external = Some(options);
+    }
+
     fn of(shared: Arc<Shared>) -> Self {
         Self {
             shared,
@@ -129,6 +141,7 @@ impl ClientMachine {
             state: State::Idle,
             request_id: None,
             events: VecDeque::new(),
+            external: None,
             effects: Effects::default(),
             idle_turns: 0,
             retry_after: None,

@@ -1,7 +1,6 @@
 //! What a client is told about the server, and what it accepts.
 
 use crate::Limits;
-use crate::external::FetchOptions;
 use crate::http::budget::ACCEPTED_LIMITS;
 use crate::http::coding::{CodecSettings, Coding};
 use http::HeaderMap;
@@ -27,10 +26,6 @@ pub struct Settings {
     pub compress_requests: bool,
     /// How much effort compressing a request takes. Default as for servers.
     pub codec: CodecSettings,
-    /// How batches that lie elsewhere are fetched. If it is set, a request that is larger than its server takes is uploaded where
-    /// the server says, if it does, and the server is sent a pointer to it: both URLs are checked by the same policy. If it is
-    /// not, pointers are outputs. Default: not set. WIRE_PROTOCOL 12, and 10, "Upload URL generation".
-    pub external: Option<FetchOptions>,
     /// Headers of every request, such as those that a gateway wants. They do not replace the protocol's own.
     pub headers: HeaderMap,
 }
@@ -44,7 +39,6 @@ impl Default for Settings {
             codings: Coding::ALL.to_vec(),
             compress_requests: true,
             codec: CodecSettings::default(),
-            external: None,
             headers: HeaderMap::new(),
         }
     }
@@ -60,7 +54,6 @@ impl fmt::Debug for Settings {
             .field("codings", &self.codings)
             .field("compress_requests", &self.compress_requests)
             .field("codec", &self.codec)
-            .field("external", &self.external)
             .field("headers", &headers)
             .finish_non_exhaustive()
     }

@@ -145,7 +145,7 @@ impl Turn {
     /// own framing proves this end; without it a body may have been cut between two messages.
     pub(super) fn reading(mut self, body: Bytes, is_whole: bool, fetch: Option<&FetchOptions>) -> Reading {
         if let Some(options) = fetch {
-            self.reader = self.reader.fetch_external(options.clone());
+            self.reader.fetch_external(options.clone());
         }
         self.reader.receive(body);
         let answer = TurnAnswer::to(self.purpose.clone(), self.stream.take());

@@ -101,7 +101,7 @@ impl ClientMachine {
     /// Has a turn sent, or uploaded if it is known to be too large.
     pub(super) fn begin_turn(&mut self, turn: Box<Turn>) {
         let bytes = turn.body.iter().map(|segment| segment.len() as u64).sum();
-        let is_too_large = self.shared.settings.external.is_some() && self.shared.wants_upload(bytes);
+        let is_too_large = self.external.is_some() && self.shared.wants_upload(bytes);
         match is_too_large.then(|| self.asking_for_urls(1)) {
             Some(Ok(asking)) => self.request(Pending::UploadUrl { asking, turn }),
             _ => self.request(Pending::Turn(turn)),
@@ -126,7 +126,7 @@ impl ClientMachine {
 
     /// The server has said where a turn may be uploaded to, or why not.
     pub(super) fn upload_to(&mut self, turn: Box<Turn>, answer: TurnAnswer) -> Result<(), ResponseError> {
-        let Some(options) = self.shared.settings.external.clone() else { return Err(ResponseError::Unasked) };
+        let Some(options) = self.external.clone() else { return Err(ResponseError::Unasked) };
         match urls_of(answer, &options) {
             Ok((url, download)) => {
                 let time_limit = options.time_limit;

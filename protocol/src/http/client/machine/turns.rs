@@ -89,13 +89,13 @@ impl ClientMachine {
                 }
                 if parts.status == StatusCode::PAYLOAD_TOO_LARGE
                     && !turn.is_pointer
-                    && shared.settings.external.is_some()
+                    && self.external.is_some()
                 {
                     return self.upload(turn);
                 }
                 let is_whole = response::is_proven_whole(&parts, &body);
                 let streams = response::streams(&shared.settings, &shared.codecs, &parts, body)?;
-                let reading = turn.reading(streams, is_whole, shared.settings.external.as_ref());
+                let reading = turn.reading(streams, is_whole, self.external.as_ref());
                 let retry_after = retry_after::refusal(parts.status, &parts.headers);
                 self.read(ReadingTurn::new(reading, retry_after))
             }

@@ -1,0 +1,69 @@
+//! The flags of external storage. FIXTURES 2.2.
+
+use clap::{Args, ValueEnum};
+use vgi_rpc_protocol::content_coding::Coding;
+use vgi_rpc_protocol::external::{Caps, Externalisation, FetchOptions, UrlPolicy};
+
+/// Where large batches are stored, and what is fetched.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "External storage, on every transport")]
+pub struct StorageOptions {
+    /// Store large batches at this URL, resolve pointers, and vend upload URLs
+    #[arg(long, value_name = "URL")]
+    pub fake_storage: Option<String>,
+
+    /// Store batches of at least so many bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    pub externalize_threshold: u64,
+
+    /// Compress what is stored
+    #[arg(long, value_enum, default_value_t = Compression::None)]
+    compression: Compression,
+
+    /// Fetch objects of at most so many bytes, as they are stored
+    #[arg(long, value_name = "BYTES", default_value_t = Caps::default().max_fetch_bytes)]
+    max_fetch_bytes: u64,
+
+    /// Fetch objects of at most so many bytes after decompression [default: 16 times the other limit]
+    #[arg(long, value_name = "BYTES")]
+    max_decompressed_fetch_bytes: Option<u64>,
+
+    /// Fetch from the host 127.0.0.1 only, and not by its name
+    #[arg(long)]
+    reject_localhost_redirects: bool,
+}
+
+/// How stored objects are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Compression {
+    /// Not at all.
+    None,
+    /// With zstd.
+    Zstd,
+}
+
+impl StorageOptions {
+    /// How outputs are stored, beside what the flags of every worker say.
+    pub fn externalisation(&self, worker: Externalisation) -> Externalisation {
+        let coding = match self.compression {
+            Compression::None => None,
+            Compression::Zstd => Some(Coding::Zstd),
+        };
+        Externalisation { threshold: self.externalize_threshold, coding, ..worker }
+    }
+
+    /// How pointers are resolved. The store is on this machine.
+    pub fn fetch_options(&self) -> FetchOptions {
+        let mut policy = UrlPolicy::https_or_http_loopback();
+        if self.reject_localhost_redirects {
+            policy = policy.with_check(|url| match url.host_str() {
+                Some("127.0.0.1") => Ok(()),
+                _ => Err("its host is not 127.0.0.1".to_owned()),
+            });
+        }
+        let max_fetch_bytes = self.max_fetch_bytes;
+        let max_decompressed_bytes =
+            self.max_decompressed_fetch_bytes.unwrap_or_else(|| max_fetch_bytes.saturating_mul(16));
+        FetchOptions { caps: Caps { max_fetch_bytes, max_decompressed_bytes }, policy, ..FetchOptions::default() }
+    }
+}

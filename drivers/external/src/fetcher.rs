@@ -1,0 +1,212 @@
+//! Fetching and storing objects: attempts, within one time limit, on the calling thread.
+
+use crate::arrivals::Arrival;
+use crate::block::block_on;
+use crate::download::Download;
+use crate::error::{TransferError, TransferErrorKind, Waiting};
+use crate::exchange::{Http, Question};
+use crate::options::HttpOptions;
+use crate::pool::Pool;
+use crate::put::Put;
+use crate::tls::{Tls, TlsError};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout_at;
+use vgi_rpc_protocol::external::{Location, Resolution, Resolved, UrlPolicy};
+
+/// Threads that move bytes. Objects are decoded on the callers' threads.
+const THREADS: usize = 2;
+/// Names that can be looked up at a time.
+const LOOKUP_THREADS: usize = 16;
+/// Pieces of an object that wait until the ones before them are decoded.
+const WAITING_PIECES: usize = 8;
+/// A time limit beyond what clocks can express.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Fetches and stores objects. Clones share the connections and two threads, which start with the first transfer.
+///
+/// Its methods block, and may be called on any number of threads at a time.
+#[derive(Clone)]
+pub struct HttpFetcher(Arc<Inner>);
+
+struct Inner {
+    http: Arc<Http>,
+    runtime: OnceLock<Result<Background, String>>,
+}
+
+/// A runtime that is dropped without waiting for what runs on it, which a thread of another runtime could not do.
+struct Background(Option<Runtime>);
+
+impl fmt::Debug for HttpFetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpFetcher").field("options", &self.0.http.options).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl HttpFetcher {
+    /// A fetcher without connections.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(options: HttpOptions) -> Result<Self, TlsError> {
+        let tls = match &options.tls {
+            Some(tls) => tls.config(),
+            None => Tls::with_web_roots()?.config(),
+        };
+        let pool = Pool::new(options.idle_connections);
+        let http = Arc::new(Http { options, tls, pool });
+        Ok(Self(Arc::new(Inner { http, runtime: OnceLock::new() })))
+    }
+
+    /// Fetches the object of a pointer and resolves it. `time_limit` holds for all attempts together.
+    ///
+    /// # Errors
+    /// When the object cannot be fetched, or is not what the pointer says.
+    pub fn resolve(
+        &self,
+        mut resolution: Resolution,
+        policy: &UrlPolicy,
+        time_limit: Duration,
+    ) -> Result<Resolved, TransferError> {
+        let location = resolution.pointer().location.clone();
+        let started = Instant::now();
+        self.attempts(&location, time_limit, |deadline, attempt| {
+            let download = Download {
+                location: location.clone(),
+                policy: policy.clone(),
+                max_bytes: resolution.caps().max_fetch_bytes,
+                // What has failed in ranges may work without.
+                by_ranges: attempt == 1,
+            };
+            self.receive(download, &mut resolution, deadline)?;
+            Ok(resolution.finish(started.elapsed())?)
+        })
+    }
+
+    /// Stores an object at a URL with `PUT`. Redirects are not followed. `time_limit` holds for all attempts together.
+    ///
+    /// # Errors
+    /// When the server does not answer that it has stored the object.
+    pub fn put(
+        &self,
+        location: &Location,
+        put: &Put,
+        policy: &UrlPolicy,
+        time_limit: Duration,
+    ) -> Result<(), TransferError> {
+        let mut headers = HeaderMap::new();
+        headers.extend(put.content_type.clone().map(|value| (CONTENT_TYPE, value)));
+        headers
+            .extend(put.coding.map(|coding| (CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()))));
+        self.attempts(location, time_limit, |deadline, _| {
+            let (location, policy, http) = (location.clone(), policy.clone(), self.0.http.clone());
+            let (headers, segments) = (headers.clone(), put.segments.clone());
+            let task = self.spawn(deadline, async move {
+                let question = Question { method: Method::PUT, headers, segments: &segments };
+                let answer = http.send(&location, &policy, &question).await?;
+                let status = answer.status();
+                answer.discard(&http.pool).await;
+                if status.is_success() { Ok(()) } else { Err(TransferErrorKind::Status(status.as_u16())) }
+            })?;
+            task.wait()
+        })
+    }
+
+    /// Makes attempts, until one succeeds, none would do better, or there is no time for another one.
+    fn attempts<T>(
+        &self,
+        location: &Location,
+        time_limit: Duration,
+        mut attempt: impl FnMut(Instant, u32) -> Result<T, TransferErrorKind>,
+    ) -> Result<T, TransferError> {
+        let options = &self.0.http.options;
+        let deadline = Instant::now() + time_limit.min(A_YEAR);
+        let mut made = 1;
+        loop {
+            let kind = match attempt(deadline, made) {
+                Ok(value) => return Ok(value),
+                Err(kind) => kind,
+            };
+            let is_late = deadline.saturating_duration_since(Instant::now()) <= options.retry_delay;
+            if made > options.retries || is_late || !kind.is_retryable() {
+                return Err(TransferError::new(location, kind, made));
+            }
+            thread::sleep(options.retry_delay);
+            made += 1;
+        }
+    }
+
+    /// Gives what arrives to a resolution, until all has.
+    fn receive(
+        &self,
+        download: Download,
+        resolution: &mut Resolution,
+        deadline: Instant,
+    ) -> Result<(), TransferErrorKind> {
+        let (sender, mut arrivals) = mpsc::channel(WAITING_PIECES);
+        let task = self.spawn(deadline, download.run(self.0.http.clone(), sender))?;
+        while let Some(arrival) = block_on(arrivals.recv()) {
+            match arrival {
+                Arrival::Begin(coding) => resolution.begin(coding.as_deref())?,
+                Arrival::Piece(piece) => resolution.receive(piece)?,
+            }
+        }
+        task.wait()
+    }
+
+    /// Runs a transfer on the threads of the fetcher.
+    fn spawn(
+        &self,
+        deadline: Instant,
+        transfer: impl Future<Output = Result<(), TransferErrorKind>> + Send + 'static,
+    ) -> Result<Task, TransferErrorKind> {
+        let runtime = match self.0.runtime.get_or_init(start) {
+            Ok(Background(Some(runtime))) => runtime,
+            Ok(Background(None)) => return Err(TransferErrorKind::Internal("it was shut down".to_owned())),
+            Err(text) => return Err(TransferErrorKind::Internal(text.clone())),
+        };
+        let late = |_| TransferErrorKind::TimedOut(Waiting::Overall);
+        let limited = async move { timeout_at(deadline.into(), transfer).await.map_err(late)? };
+        Ok(Task(runtime.spawn(limited)))
+    }
+}
+
+fn start() -> Result<Background, String> {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(THREADS).max_blocking_threads(LOOKUP_THREADS).thread_name("vgi-rpc-external");
+    let runtime = builder.enable_io().enable_time().build();
+    runtime.map(|runtime| Background(Some(runtime))).map_err(|error| error.to_string())
+}
+
+/// A transfer that is under way. Dropping it ends the transfer.
+struct Task(JoinHandle<Result<(), TransferErrorKind>>);
+
+impl Task {
+    fn wait(mut self) -> Result<(), TransferErrorKind> {
+        block_on(&mut self.0).unwrap_or_else(|_| {
+            // An application's check or look-up, most likely.
+            Err(TransferErrorKind::Internal("it panicked".to_owned()))
+        })
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

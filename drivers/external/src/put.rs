@@ -1,0 +1,36 @@
+//! What a `PUT` stores.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use std::fmt;
+use vgi_rpc_protocol::content_coding::Coding;
+use vgi_rpc_protocol::external::Object;
+
+/// What is to be stored.
+#[derive(Clone, Default)]
+pub struct Put {
+    /// The object as it is stored, as a gather list, which is sent without being copied.
+    pub segments: Vec<Bytes>,
+    /// Its `Content-Type`. A URL that was signed for one takes no other.
+    pub content_type: Option<HeaderValue>,
+    /// Its `Content-Encoding`.
+    pub coding: Option<Coding>,
+}
+
+impl From<&Object> for Put {
+    /// Without a content type.
+    fn from(object: &Object) -> Self {
+        Self { segments: object.segments.clone(), content_type: None, coding: object.coding }
+    }
+}
+
+impl fmt::Debug for Put {
+    /// Leaves the content out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Put")
+            .field("segments", &self.segments.len())
+            .field("content_type", &self.content_type)
+            .field("coding", &self.coding)
+            .finish_non_exhaustive()
+    }
+}

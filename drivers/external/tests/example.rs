@@ -1,0 +1,38 @@
+//! The example's calls succeed, and what is large of them goes through its store, once each way.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+#[allow(dead_code, reason = "its main function prints")]
+#[path = "../examples/object_store.rs"]
+mod example;
+
+/// A line without the size of an object, which has to be at least so many bytes.
+fn sized(line: &str, least: usize) -> String {
+    let Some((text, size)) = line.rsplit_once(": ") else { return line.to_owned() };
+    let bytes: usize = size.strip_suffix(" bytes").unwrap().parse().unwrap();
+    assert!((least..least + 2000).contains(&bytes), "{line}");
+    text.to_owned()
+}
+
+#[test]
+fn what_is_large_goes_through_the_store() {
+    let lines = example::run().unwrap();
+    let expected = [
+        ("draw(100) returned 100 bytes", 0),
+        ("draw(100000) returned 100000 bytes", 0),
+        ("  the store took object 0", 100_000),
+        ("  the store gave object 0", 0),
+        ("sum of 100000 bytes returned 100000", 0),
+        ("  the store took object 1", 100_000),
+        ("  the store gave object 1", 0),
+        ("play(10000) sent 3 frames", 0),
+        ("  the store took object 2", 10_000),
+        ("  the store gave object 2", 0),
+        ("  the store took object 3", 10_000),
+        ("  the store gave object 3", 0),
+        ("  the store took object 4", 10_000),
+        ("  the store gave object 4", 0),
+    ];
+    let least = |index: usize| expected.get(index).map_or(0, |(_, least)| *least);
+    let found: Vec<_> = lines.iter().enumerate().map(|(index, line)| sized(line, least(index))).collect();
+    assert_eq!(found, expected.map(|(line, _)| line));
+}
