@@ -25,9 +25,8 @@ pub fn service(options: &Options, store: Option<&Arc<Storage>>) -> Result<Servic
     };
     let mut builder = options.worker.service().server_version(env!("CARGO_PKG_VERSION"));
     if let Some(store) = store {
-        builder = builder
-            .fetch_external(options.storage.fetch_options())
-            .externalise(store.externalisation());
+        builder =
+            builder.fetch_external(options.storage.fetch_options()).externalise(store.externalisation());
     }
     protocols.into_iter().fold(builder, |builder, protocol| builder.protocol(protocol)).build()
 }

@@ -40,8 +40,7 @@ pub fn endpoint(
     if storage.fake_storage.is_some() {
         // What is larger is uploaded.
         let max_request_bytes = max_request_bytes.unwrap_or(storage.externalize_threshold);
-        builder =
-            builder.max_request_bytes(Some(max_request_bytes)).upload_urls(Some(MAX_UPLOAD_BYTES));
+        builder = builder.max_request_bytes(Some(max_request_bytes)).upload_urls(Some(MAX_UPLOAD_BYTES));
     }
     authenticate(options, builder)
 }

@@ -45,7 +45,10 @@ impl Storage {
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn of(options: &StorageOptions, worker: Externalisation) -> Result<Option<Arc<Self>>, Box<dyn Error>> {
+    pub fn of(
+        options: &StorageOptions,
+        worker: Externalisation,
+    ) -> Result<Option<Arc<Self>>, Box<dyn Error>> {
         let Some(url) = &options.fake_storage else { return Ok(None) };
         Ok(Some(Arc::new(Self {
             url: url.trim_end_matches('/').to_owned(),
@@ -75,7 +78,8 @@ impl Storage {
         let mut put = Put::from(store.object());
         if let Some(coding @ Coding::Zstd) = self.externalisation.coding {
             // However short it is, which the suite looks for.
-            put.segments = vec![zstd::encode_all(&*put.segments.concat(), zstd::DEFAULT_COMPRESSION_LEVEL)?.into()];
+            put.segments =
+                vec![zstd::encode_all(&*put.segments.concat(), zstd::DEFAULT_COMPRESSION_LEVEL)?.into()];
             put.coding = Some(coding);
         }
         let mut pointer = store.pointer(self.store(put)?);
@@ -95,7 +99,8 @@ impl Storage {
     fn upload_urls(&self, count: usize) -> Result<Vec<UploadUrl>, Box<dyn Error>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let expires_at = now.saturating_add(LIFETIME);
-        let url = |Allocation { upload_url, download_url }| UploadUrl { upload_url, download_url, expires_at };
+        let url =
+            |Allocation { upload_url, download_url }| UploadUrl { upload_url, download_url, expires_at };
         (0..count).map(|_| self.allocate().map(url)).collect()
     }
 

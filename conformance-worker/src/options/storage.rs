@@ -64,6 +64,10 @@ impl StorageOptions {
         let max_fetch_bytes = self.max_fetch_bytes;
         let max_decompressed_bytes =
             self.max_decompressed_fetch_bytes.unwrap_or_else(|| max_fetch_bytes.saturating_mul(16));
-        FetchOptions { caps: Caps { max_fetch_bytes, max_decompressed_bytes }, policy, ..FetchOptions::default() }
+        FetchOptions {
+            caps: Caps { max_fetch_bytes, max_decompressed_bytes },
+            policy,
+            ..FetchOptions::default()
+        }
     }
 }

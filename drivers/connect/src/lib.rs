@@ -26,5 +26,6 @@ mod error;
 pub use connect::{ConnectOptions, connect};
 pub use error::ConnectError;
 pub use vgi_rpc_client::{
-    CallError, CallShape, Client, External, Method, Remote, RetryPolicy, Stream, Timeouts, TransportError, WrongKind,
+    CallError, CallShape, Client, External, Method, Remote, RetryPolicy, Stream, Timeouts, TransportError,
+    WrongKind,
 };

@@ -183,7 +183,8 @@ fn http() {
     use vgi_rpc_protocol::http::Endpoint;
     let store = Store::default();
     let endpoint = Endpoint::builder(service(), |bytes| bytes.fill(7)).build().unwrap();
-    let bound = vgi_rpc_http::HttpServer::new(endpoint).effects(performer(&store)).bind_tcp("127.0.0.1:0").unwrap();
+    let bound =
+        vgi_rpc_http::HttpServer::new(endpoint).effects(performer(&store)).bind_tcp("127.0.0.1:0").unwrap();
     let (address, handle) = (bound.address().to_string(), bound.handle());
     let serving = thread::spawn(|| bound.run().unwrap());
     call_all(address.trim_end_matches('/'), &store);

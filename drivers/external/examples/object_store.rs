@@ -75,7 +75,8 @@ pub fn run() -> Result<Vec<String>, Box<dyn Error>> {
     let picture = vec![1; 100_000];
     let picture = row("picture", Arc::new(BinaryArray::from(vec![&*picture])))?;
     let sum = client.unary(&pictures.method("sum"), &picture)?;
-    lines.push(format!("sum of 100000 bytes returned {}", sum.column(0).as_primitive::<Int64Type>().value(0)));
+    lines
+        .push(format!("sum of 100000 bytes returned {}", sum.column(0).as_primitive::<Int64Type>().value(0)));
     lines.extend(store.take_log());
 
     let frames = client.stream(&pictures.method("play"), &size(10_000)?)?.collect::<Result<Vec<_>, _>>()?;
@@ -119,16 +120,19 @@ fn service() -> Result<Service, Box<dyn Error>> {
         .param("pixels", DataType::Int64)
         .returns(DataType::Binary)
         .unary(|args, _| Ok(vec![0_u8; pixels(args.get("pixels")?)?]));
-    let sum = Method::new("sum").param("picture", DataType::Binary).returns(DataType::Int64).unary(
-        |args, _| Ok(args.get::<&[u8]>("picture")?.iter().map(|pixel| i64::from(*pixel)).sum::<i64>()),
-    );
+    let sum =
+        Method::new("sum").param("picture", DataType::Binary).returns(DataType::Int64).unary(|args, _| {
+            Ok(args.get::<&[u8]>("picture")?.iter().map(|pixel| i64::from(*pixel)).sum::<i64>())
+        });
     let frame = Arc::new(Schema::new(vec![Field::new("frame", DataType::Binary, false)]));
-    let play = Method::new("play").param("pixels", DataType::Int64).output(frame).producer(|args, _| {
-        Ok(Stream::new(Play { pixels: pixels(args.get("pixels")?)?, left: 3 }))
-    });
+    let play = Method::new("play")
+        .param("pixels", DataType::Int64)
+        .output(frame)
+        .producer(|args, _| Ok(Stream::new(Play { pixels: pixels(args.get("pixels")?)?, left: 3 })));
     let protocol = Protocol::new("demo.Pictures.v1").methods([draw, sum, play]);
     let externalisation = Externalisation { threshold: THRESHOLD, ..Externalisation::default() };
-    let builder = Service::builder("0123456789ab").fetch_external(fetch_options()).externalise(externalisation);
+    let builder =
+        Service::builder("0123456789ab").fetch_external(fetch_options()).externalise(externalisation);
     Ok(builder.protocol(protocol).build()?)
 }
 

@@ -48,8 +48,8 @@ pub use client::connect_unix;
 pub use client::{ConnectOptions, connect_tcp};
 pub use server::{BoundSocketServer, SocketServer, SocketServerError};
 pub use vgi_rpc_client::{
-    CallError, CallShape, Client, External, Method, Remote, RetryPolicy, ServerGone, Stream, Timeouts, Transport,
-    TransportError, WrongKind,
+    CallError, CallShape, Client, External, Method, Remote, RetryPolicy, ServerGone, Stream, Timeouts,
+    Transport, TransportError, WrongKind,
 };
 #[cfg(unix)]
 pub use vgi_rpc_reactor::SocketFileError;
