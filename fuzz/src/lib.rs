@@ -18,6 +18,7 @@ macro_rules! targets {
 targets! {
     client_connection,
     effects,
+    external_calls,
     external_object,
     http1_client,
     http1_server,

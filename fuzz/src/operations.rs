@@ -5,7 +5,8 @@
 //! call is without its end, no state is left, and both sides are idle.
 
 use crate::support::feed::drain;
-use crate::support::service::{MAIN, responder, states_alive, text, values};
+use crate::support::service::{MAIN, externalising_responder, responder, states_alive, text, values};
+use crate::support::elsewhere::{Elsewhere, FAULTS, Fault};
 use crate::support::told::Rest;
 use crate::support::{limits, panics};
 use arbitrary::{Result, Unstructured};
@@ -15,6 +16,8 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use bytes::Bytes;
 use std::sync::Arc;
 use vgi_rpc_protocol::client::{self, Call, CallKind, Event};
+use vgi_rpc_protocol::effect::EffectEvent;
+use vgi_rpc_protocol::external::FetchOptions;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::service::{Done, Responder, Work};
 use vgi_rpc_protocol::{CommandError, Next};
@@ -24,8 +27,17 @@ const OPERATIONS: usize = 400;
 
 /// Does what `data` says.
 pub fn run(data: &[u8]) {
+    run_on(data, Pair::new(responder(limits()), client::Connection::new(limits()), None));
+}
+
+/// The same, where all batches of the server lie elsewhere and the effects of both sides are performed, or fail, at any time.
+pub fn run_elsewhere(data: &[u8]) {
+    let client = client::Connection::new(limits()).fetch_external(FetchOptions::default());
+    run_on(data, Pair::new(externalising_responder(limits()), client, Some(Elsewhere::default())));
+}
+
+fn run_on(data: &[u8], mut pair: Pair) {
     panics::watch();
-    let mut pair = Pair::new();
     let mut u = Unstructured::new(data);
     for _ in 0..OPERATIONS {
         if u.is_empty() || pair.operate(&mut u).is_err() {
@@ -57,13 +69,15 @@ struct Pair {
     calls: u64,
     finished: u64,
     course: Option<Course>,
+    elsewhere: Option<Elsewhere>,
 }
 
 impl Pair {
-    fn new() -> Self {
+    fn new(server: Responder, client: client::Connection, elsewhere: Option<Elsewhere>) -> Self {
         Self {
-            client: client::Connection::new(limits()),
-            server: responder(limits()),
+            client,
+            server,
+            elsewhere,
             up: Vec::new(),
             down: Vec::new(),
             work: None,
@@ -75,7 +89,11 @@ impl Pair {
     }
 
     fn operate(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        match u.int_in_range(0..=15)? {
+        self.take_up_effects();
+        let last = if self.elsewhere.is_some() { 19 } else { 15 };
+        match u.int_in_range(0..=last)? {
+            16..=18 => self.perform(*u.choose(&FAULTS)?),
+            19 => self.perform(Fault::None),
             0 | 1 => self.call(u)?,
             2 => self.input(false),
             3 => self.input(true),
@@ -196,7 +214,7 @@ impl Pair {
             }
             Next::NeedDrain => drain(self.server.poll_transmit(), &mut self.down),
             Next::NeedInput | Next::NeedCommand => {}
-            Next::Waiting => panic!("the service asks for no effect"),
+            Next::Waiting => assert!(self.elsewhere.is_some(), "the service asks for no effect"),
             Next::Closed => panic!("nobody closed the connection"),
         }
     }
@@ -218,6 +236,7 @@ impl Pair {
         let event = match Rest::or_event(self.client.poll_event()) {
             Ok(event) => event,
             Err(Rest::NeedInput | Rest::NeedCommand) => return false,
+            Err(Rest::Waiting) if self.elsewhere.is_some() => return false,
             Err(rest) => panic!("{rest:?} from an honest server"),
         };
         let course = self.course.as_mut().expect("events belong to a call");
@@ -237,8 +256,9 @@ impl Pair {
             }
             Event::Failed(error) => {
                 assert!(!course.failed);
-                // A server that could not tell the call would leave the id out.
-                assert_eq!(error.request_id(), course.number.to_string(), "an error of this call: {error}");
+                // A server that could not tell the call would leave the id out, and what the client could not fetch has none.
+                let is_own = self.elsewhere.is_some() && error.request_id().is_empty();
+                assert!(is_own || error.request_id() == course.number.to_string(), "an error of this call: {error}");
                 course.failed = true;
             }
             Event::Finished => {
@@ -269,6 +289,11 @@ impl Pair {
             while self.listen() {
                 moved = true;
             }
+            self.take_up_effects();
+            while self.elsewhere.as_ref().is_some_and(|elsewhere| !elsewhere.out.is_empty()) {
+                self.perform(Fault::None);
+                moved = true;
+            }
             if !moved && self.course.is_some() && !gave_up {
                 gave_up = true;
                 self.client.cancel().expect("a call that waits for its caller can be given up");
@@ -283,6 +308,35 @@ impl Pair {
         assert!(matches!(self.server.poll_work(), Ok(Next::Closed)));
         self.client.receive_eof();
         assert!(matches!(self.client.poll_event(), Ok(Next::Closed)));
+    }
+}
+
+impl Pair {
+    fn take_up_effects(&mut self) {
+        let Some(elsewhere) = &mut self.elsewhere else { return };
+        let (server, client) = (&mut self.server, &mut self.client);
+        let of_server = std::iter::from_fn(|| Some((true, server.poll_effect()?)));
+        let of_client = std::iter::from_fn(|| Some((false, client.poll_effect()?)));
+        for (side, event) in of_server.chain(of_client) {
+            match event {
+                EffectEvent::Requested(effect) => elsewhere.out.push((side, effect)),
+                EffectEvent::Withdrawn(id) => elsewhere.out.retain(|(other, out)| (*other, out.id) != (side, id)),
+            }
+        }
+    }
+
+    /// Completes the effect that has been out for longest.
+    fn perform(&mut self, fault: Fault) {
+        let Some(elsewhere) = &mut self.elsewhere else { return };
+        if elsewhere.out.is_empty() || matches!(fault, Fault::Late) {
+            return;
+        }
+        let (of_server, effect) = elsewhere.out.remove(0);
+        let completion = elsewhere.perform(&effect, fault);
+        match of_server {
+            true => self.server.complete_effect(effect.id, completion),
+            false => self.client.complete_effect(effect.id, completion),
+        }
     }
 }
 

@@ -170,7 +170,7 @@ fn check(response: Response<Vec<Bytes>>) -> Answered {
     assert_eq!(headers.get_all(headers::REQUEST_ID).iter().count(), 1, "{headers:?}");
     let told = Capabilities::from_headers(&headers);
     assert_eq!((told.max_request_bytes, told.max_response_bytes), (Some(1 << 20), Some(MAX_RESPONSE_BYTES)));
-    assert!(told.sticky.is_some() && told.upload.is_some() && told.accept_max_response_bytes);
+    assert!(told.sticky.is_some() && told.upload.is_none() && told.accept_max_response_bytes);
     match status {
         StatusCode::UNAUTHORIZED => assert!(headers.contains_key(headers::AUTH_REASON)),
         StatusCode::METHOD_NOT_ALLOWED => assert!(headers.contains_key(ALLOW)),

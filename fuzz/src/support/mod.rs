@@ -2,6 +2,7 @@
 //! counted. Not here: anything that one target alone needs.
 
 pub mod edits;
+pub mod elsewhere;
 pub mod feed;
 pub mod http1;
 pub mod http_service;

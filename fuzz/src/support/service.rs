@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+use vgi_rpc_protocol::external::{Externalisation, FetchOptions};
 use vgi_rpc_protocol::service::{
-    Args, CallContext, Exchange, Method, MethodSpec, Peer, Producer, Protocol, Responder, Service, Stream,
-    TransportKind, Turn,
+    Args, CallContext, Exchange, Method, MethodSpec, Peer, Producer, Protocol, Responder, Service,
+    ServiceBuilder, Stream, TransportKind, Turn,
 };
 use vgi_rpc_protocol::wire::detail::RetryInfo;
 use vgi_rpc_protocol::wire::error::RpcError;
@@ -30,9 +31,22 @@ pub const SERVER_ID: &str = "0123456789ab";
 
 /// A responder of the one service there is.
 pub fn responder(limits: Limits) -> Responder {
-    static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(build);
+    static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(|| build(|builder| builder));
+    responder_of(&SERVICE, limits)
+}
+
+/// The same, which stores every batch elsewhere.
+pub fn externalising_responder(limits: Limits) -> Responder {
+    static SERVICE: LazyLock<Arc<Service>> = LazyLock::new(|| {
+        let settings = Externalisation { threshold: 1, ..Externalisation::default() };
+        build(|builder| builder.fetch_external(FetchOptions::default()).externalise(settings))
+    });
+    responder_of(&SERVICE, limits)
+}
+
+fn responder_of(service: &Arc<Service>, limits: Limits) -> Responder {
     let peer = Peer::new(TransportKind::Pipe, SERVER_ID);
-    Responder::new(SERVICE.clone(), peer, limits, IdSource::seeded(7))
+    Responder::new(service.clone(), peer, limits, IdSource::seeded(7))
 }
 
 /// What it hosts.
@@ -45,10 +59,10 @@ pub fn protocols() -> [Protocol; 2] {
     [main, versioned]
 }
 
-fn build() -> Arc<Service> {
+fn build(set: impl FnOnce(ServiceBuilder) -> ServiceBuilder) -> Arc<Service> {
     let service = Service::builder(SERVER_ID).server_version("0.1");
     let service = protocols().into_iter().fold(service, |service, protocol| service.protocol(protocol));
-    Arc::new(service.build().expect("the service is well-formed"))
+    Arc::new(set(service).build().expect("the service is well-formed"))
 }
 
 thread_local! {

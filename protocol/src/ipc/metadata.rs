@@ -145,9 +145,16 @@ impl PartialEq for Metadata {
 
 impl Eq for Metadata {}
 
+/// Keys whose values are credentials: URLs that are signed, and tokens.
+const CREDENTIALS: [&str; 4] =
+    ["vgi_rpc.location", "vgi_rpc.location.source", "vgi_rpc.stream_state#b64", "vgi_rpc.call_state#b64"];
+
 impl fmt::Debug for Metadata {
+    /// Leaves out the values that are credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(k, v)| (Text(k), Text(v)))).finish()
+        let is_credential = |key: &[u8]| CREDENTIALS.iter().any(|name| name.as_bytes() == key);
+        let shown = |key, value| if is_credential(key) { Text(b"(not shown)") } else { Text(value) };
+        f.debug_map().entries(self.iter().map(|(key, value)| (Text(key), shown(key, value)))).finish()
     }
 }
 

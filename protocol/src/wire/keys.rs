@@ -108,3 +108,18 @@ pub(crate) const TRANSPORT_KEYS: [(&str, Owner, Direction); 9] = [
 pub(crate) fn input_keys_of_transport() -> impl Iterator<Item = &'static str> {
     TRANSPORT_KEYS.iter().map(|(key, ..)| *key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ipc::Metadata;
+
+    #[test]
+    fn no_debug_output_shows_a_credential() {
+        for key in [LOCATION, LOCATION_SOURCE, STREAM_STATE, CALL_STATE] {
+            let metadata: Metadata = [(key, "s3cr3t"), ("application", "shown")].into_iter().collect();
+            let text = format!("{metadata:?}");
+            assert!(!text.contains("s3cr3t") && text.contains(key) && text.contains("shown"), "{text}");
+        }
+    }
+}

@@ -8,9 +8,13 @@ mod common;
 #[path = "../http_client/pair.rs"]
 mod pair;
 
+#[path = "../simulation/draws.rs"]
+mod draws;
+
 mod bytes;
 mod faults;
 mod http;
 mod inputs;
+mod simulation;
 mod store;
 mod uploads;

@@ -221,6 +221,12 @@ impl Call {
 impl Call {
     /// Gives a batch to the carrier, or has it stored first.
     pub(super) fn give(&mut self, mut output: Output, context: Box<CallContext>, carrier: &mut impl Carrier) {
+        if carrier.is_gathering() {
+            // Saving takes back what is too much, and these with it.
+            log_all(output.logs().0, carrier);
+            output.logs.drain(..output.logs_before.min(output.logs.len()));
+            output.logs_before = 0;
+        }
         // Saved first: data that the client cannot go on from would be lost on it.
         let saved = match &output.place {
             Place::Turn(stream) => carrier.save(stream),
