@@ -2,8 +2,9 @@
 
 mod elsewhere;
 mod turns;
+mod waiting;
 
-use self::elsewhere::{ReadingTurn, Uploading};
+use self::waiting::{ReadingTurn, Uploading};
 use super::error::ResponseError;
 use super::request::{request, uri};
 use super::response;
