@@ -2,9 +2,8 @@
 
 mod elsewhere;
 mod turns;
-mod waiting;
 
-use self::waiting::{ReadingTurn, Uploading};
+use self::elsewhere::{ReadingTurn, Uploading};
 use super::error::ResponseError;
 use super::request::{request, uri};
 use super::response;

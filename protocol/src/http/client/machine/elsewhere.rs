@@ -1,17 +1,44 @@
 //! What a caller waits for beside responses: batches of a response that lie elsewhere, and the upload of a turn that is too large
 //! for a request. WIRE_PROTOCOL 12, and 10, "Upload URL generation".
 
-use super::waiting::{ReadingTurn, Uploading};
 use super::{ClientMachine, Pending, State};
 use crate::CommandError;
 use crate::client::{CallKind, Event};
-use crate::effect::{Completion, EffectId, Request};
+use crate::effect::{Completion, EffectEvent, EffectId, Request};
 use crate::external::{FetchOptions, Location, ResolveError, Upload};
 use crate::http::client::error::ResponseError;
 use crate::http::client::request::uri;
-use crate::http::client::turn::{Purpose, Turn, TurnAnswer};
+use crate::http::client::turn::{Purpose, Reading, Turn, TurnAnswer};
 use crate::http::client::upload::{self, upload_urls};
 use crate::wire::error::RpcError;
+use std::time::Duration;
+
+/// A response that is being read.
+#[derive(Debug)]
+pub(super) struct ReadingTurn {
+    reading: Reading,
+    /// When the call may be made again, if it has failed.
+    retry_after: Option<Duration>,
+}
+
+/// A turn that is being uploaded.
+#[derive(Debug)]
+pub(super) struct Uploading {
+    id: EffectId,
+    turn: Box<Turn>,
+    /// Where the server finds it.
+    download: Location,
+}
+
+impl ReadingTurn {
+    pub(super) const fn new(reading: Reading, retry_after: Option<Duration>) -> Self {
+        Self { reading, retry_after }
+    }
+
+    pub(super) fn poll_effect(&mut self) -> Option<EffectEvent> {
+        self.reading.poll_effect()
+    }
+}
 
 /// Responses.
 impl ClientMachine {

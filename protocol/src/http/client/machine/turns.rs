@@ -1,6 +1,6 @@
 //! What a caller does with a turn: the request it becomes, and the answer it gets.
 
-use super::waiting::ReadingTurn;
+use super::elsewhere::ReadingTurn;
 use super::{ClientMachine, MAX_IDLE_TURNS, OpenStream, Pending, Sent, State};
 use crate::CommandError;
 use crate::client::{Event, ResumeToken};
