@@ -32,7 +32,8 @@ pub fn run(data: &[u8]) {
 
 /// The same, where all batches of the server lie elsewhere and the effects of both sides are performed, or fail, at any time.
 pub fn run_elsewhere(data: &[u8]) {
-    let client = client::Connection::new(limits()).fetch_external(FetchOptions::default());
+    let mut client = client::Connection::new(limits());
+    client.fetch_external(FetchOptions::default());
     run_on(data, Pair::new(externalising_responder(limits()), client, Some(Elsewhere::default())));
 }
 

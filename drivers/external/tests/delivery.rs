@@ -78,7 +78,9 @@ fn a_connection_is_used_again_and_its_end_costs_no_attempt() {
         }
         respond(connection, 200, &[], &object(10))
     });
-    let fetcher = fetcher();
+    let mut once = options();
+    once.retries = 0;
+    let fetcher = HttpFetcher::new(once).unwrap();
     for connections in [1, 1, 2] {
         let resolved = fetcher.resolve(resolution(&server.url("/")), &loopback(), LIMIT).unwrap();
         assert_eq!((resolved.batch, server.connections()), (batch(10), connections));

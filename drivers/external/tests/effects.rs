@@ -41,7 +41,7 @@ fn hides_secrets(what: &dyn Debug) {
 }
 
 #[test]
-fn faults_of_the_object_and_of_the_way_to_it_are_told_apart() {
+fn faults_of_the_object_and_of_the_way_to_it_are_distinguished() {
     let server = Server::start(|request, connection| match &*request.path {
         "/object" => respond(connection, 200, &[], &object(10)),
         "/loop" => respond(connection, 302, &[("Location", &format!("/loop?{SECRET}"))], b""),

@@ -119,8 +119,8 @@ fn at_most_four_requests_are_under_way_and_several_are() {
         *now += 1;
         maximum.fetch_max(*now, Ordering::SeqCst);
         changed.notify_all();
-        // Waits for another one, which comes only if they are requested at the same time. The last ones are alone.
-        now = changed.wait_timeout_while(now, Duration::from_millis(200), |now| *now < 3).unwrap().0;
+        // Waits for others, which come only if they are requested at the same time, and for one too many.
+        now = changed.wait_timeout_while(now, Duration::from_millis(300), |now| *now < 4).unwrap().0;
         *now -= 1;
         drop(now);
         store(&bytes, request, connection)

@@ -218,7 +218,7 @@ fn certificates_are_checked_with_their_names() {
     let (server, certificate) =
         Server::start_tls(&names, |_, connection| respond(connection, 200, &[], &object(10)));
     let url = server.url("/").replace("http:", "https:");
-    // Nobody has signed it but itself.
+    // It is signed by itself alone.
     let error = failure(fetch(&fetcher(), &url, &loopback()));
     assert!(matches!(error.kind, TransferErrorKind::Tls(_)), "{error:?}");
     assert_eq!(error.attempts, 1);
@@ -228,7 +228,7 @@ fn certificates_are_checked_with_their_names() {
     options.lookup = Arc::new(|_| Ok(vec![Ipv4Addr::LOCALHOST.into()]));
     let trusting = HttpFetcher::new(options).unwrap();
     assert_eq!(fetch(&trusting, &url, &loopback()).unwrap().batch, batch(10));
-    // It is that of somebody else.
+    // It is the certificate of another name.
     let error = failure(fetch(&trusting, &named(&server, "https"), &loopback()));
     assert!(matches!(error.kind, TransferErrorKind::Tls(_)), "{error:?}");
     assert_eq!(server.count(), 1);
@@ -240,7 +240,7 @@ fn certificates_are_checked_with_their_names() {
 }
 
 #[test]
-fn trust_that_is_none_is_refused() {
+fn invalid_trust_is_refused() {
     assert!(matches!(Tls::with_roots_pem(b""), Err(TlsError::NoCertificate)));
     let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(Tls::with_roots_pem(broken), Err(TlsError::Rustls(_))));

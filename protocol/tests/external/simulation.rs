@@ -68,8 +68,10 @@ impl Run {
         let (limits, account) = (Limits::default(), Budget::new(64 << 20).account());
         let peer = Peer::new(TransportKind::Pipe, SERVER_ID);
         let server = Responder::new(service.clone(), peer, limits.clone(), IdSource::seeded(7));
+        let mut client = client::Connection::with_account(limits, &account);
+        client.fetch_external(options());
         Self {
-            client: client::Connection::with_account(limits, &account).fetch_external(options()),
+            client,
             server: server.with_account(account.clone()),
             store: Store::default(),
             draws: Draws::seeded(seed),

@@ -3,14 +3,13 @@
 mod elsewhere;
 mod turns;
 
-use self::elsewhere::{ReadingTurn, Uploading};
 use super::error::ResponseError;
 use super::request::{request, uri};
 use super::response;
 use super::session::Session;
 use super::settings::{Settings, SettingsError};
 use super::shared::Shared;
-use super::turn::{Purpose, StreamPath, Turn};
+use super::turn::{Purpose, Reading, StreamPath, Turn, Uploading};
 use crate::client::{Call, CallKind, Event, ResumeToken};
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::external::FetchOptions;
@@ -72,7 +71,7 @@ enum State {
     /// A request is to be sent, or was sent and has no response yet.
     Requesting { request: Pending, sent: Option<Sent> },
     /// A response has come, and a batch of it is being fetched.
-    Reading(Box<ReadingTurn>),
+    Reading(Box<Reading>),
     /// A turn is being uploaded.
     Uploading(Box<Uploading>),
 }

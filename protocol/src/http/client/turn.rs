@@ -14,6 +14,7 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use http::Uri;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// What a turn is for.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,13 +150,24 @@ impl Turn {
         }
         self.reader.receive(body);
         let answer = TurnAnswer::to(self.purpose.clone(), self.stream.take());
-        Reading { turn: self, answer, is_whole, has_ended: false }
+        Reading { retry_after: None, turn: self, answer, is_whole, has_ended: false }
     }
+}
+
+/// A turn that is being uploaded.
+#[derive(Debug)]
+pub(super) struct Uploading {
+    pub(super) id: EffectId,
+    pub(super) turn: Box<Turn>,
+    /// Where the server finds it.
+    pub(super) download: Location,
 }
 
 /// An answer that is being read: it may have to wait for a batch that lies elsewhere.
 #[derive(Debug)]
 pub(super) struct Reading {
+    /// When the call may be made again, if it has failed.
+    pub(super) retry_after: Option<Duration>,
     turn: Turn,
     answer: TurnAnswer,
     is_whole: bool,

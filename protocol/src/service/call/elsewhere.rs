@@ -2,81 +2,18 @@
 //! its client gets a pointer to it. WIRE_PROTOCOL 12.
 
 use super::carrier::{Blame, Carrier};
+use super::waiting::{FetchedFor, Fetching, Output, Place, Storing, log_all};
 use super::{Call, State, Step};
-use crate::effect::{Completion, EffectId, Effects, Request};
+use crate::effect::{Completion, Effects, Request};
 use crate::external::{Cycle, Fetch, Pointer, Resolved, Store};
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::service::context::CallContext;
-use crate::service::work::{OpenStream, Task, Turning, Work, split_logs};
+use crate::service::work::{Task, Turning, Work};
 use crate::wire::classify::refuse_pointer;
 use crate::wire::error::RpcError;
 use crate::wire::log::LogMessage;
 use crate::wire::request::check_rows;
 use arrow_array::RecordBatch;
-
-/// A pointer whose object is being fetched.
-pub(super) struct Fetching {
-    /// Not set until the effect is requested.
-    id: Option<EffectId>,
-    fetch: Fetch,
-    waiting: FetchedFor,
-}
-
-/// What waits for a batch that lies elsewhere.
-enum FetchedFor {
-    /// The invocation of a method's handler.
-    Call(Work),
-    /// A turn of a stream.
-    Turn(Turning, Box<CallContext>),
-}
-
-/// An object that is being stored.
-pub(super) struct Storing {
-    /// Not set until the effect is requested.
-    id: Option<EffectId>,
-    store: Store,
-    output: Output,
-    context: Box<CallContext>,
-}
-
-/// A batch that a handler gave, with all that is sent with it.
-pub(super) struct Output {
-    pub(super) place: Place,
-    pub(super) batch: RecordBatch,
-    pub(super) metadata: Metadata,
-    pub(super) logs: Vec<LogMessage>,
-    /// How many of the logs come before the batch.
-    pub(super) logs_before: usize,
-}
-
-/// Where a batch goes.
-pub(super) enum Place {
-    /// It answers a unary call.
-    Result,
-    /// It comes before the stream that is about to be opened.
-    Header(Box<OpenStream>),
-    /// It is one of the open stream, which goes on.
-    Turn(Box<OpenStream>),
-    /// It is the last one of the open stream, which has this schema.
-    Last(EncodedSchema),
-    /// It holds all of the open stream's outputs, which were noted when they were given.
-    Gathered(EncodedSchema),
-}
-
-impl Output {
-    fn schema<'a>(&'a self, context: &'a CallContext) -> &'a EncodedSchema {
-        match &self.place {
-            Place::Result => &context.method.result,
-            Place::Header(_) => context.method.header.as_ref().unwrap_or(&context.method.result),
-            Place::Turn(stream) => &stream.output,
-            Place::Last(schema) | Place::Gathered(schema) => schema,
-        }
-    }
-
-    fn logs(&self) -> (&[LogMessage], &[LogMessage]) {
-        split_logs(&self.logs, self.logs_before)
-    }
-}
 
 /// Inputs.
 impl Call {
@@ -398,23 +335,4 @@ impl Call {
             other => self.state = other,
         }
     }
-}
-
-impl Fetching {
-    pub(super) fn into_context(self) -> Box<CallContext> {
-        match self.waiting {
-            FetchedFor::Call(work) => work.context,
-            FetchedFor::Turn(_, context) => context,
-        }
-    }
-}
-
-impl Storing {
-    pub(super) fn into_context(self) -> Box<CallContext> {
-        self.context
-    }
-}
-
-pub(super) fn log_all(logs: &[LogMessage], carrier: &mut impl Carrier) {
-    logs.iter().for_each(|log| carrier.log(log));
 }

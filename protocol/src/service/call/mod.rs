@@ -19,11 +19,12 @@
 mod carrier;
 mod elsewhere;
 mod scope;
+mod waiting;
 
 pub(crate) use carrier::{Blame, Carrier};
 pub(crate) use scope::{Scope, given_up};
 
-use self::elsewhere::{Fetching, Output, Place, Storing, log_all};
+use self::waiting::{Fetching, Output, Place, Storing, log_all};
 use super::answer::{Answer, VOID};
 use super::context::CallContext;
 use super::declaration::Declaration;

@@ -4,59 +4,31 @@
 use super::{ClientMachine, Pending, State};
 use crate::CommandError;
 use crate::client::{CallKind, Event};
-use crate::effect::{Completion, EffectEvent, EffectId, Request};
+use crate::effect::{Completion, EffectId, Request};
 use crate::external::{FetchOptions, Location, ResolveError, Upload};
 use crate::http::client::error::ResponseError;
 use crate::http::client::request::uri;
-use crate::http::client::turn::{Purpose, Reading, Turn, TurnAnswer};
+use crate::http::client::turn::{Purpose, Reading, Turn, TurnAnswer, Uploading};
 use crate::http::client::upload::{self, upload_urls};
 use crate::wire::error::RpcError;
-use std::time::Duration;
-
-/// A response that is being read.
-#[derive(Debug)]
-pub(super) struct ReadingTurn {
-    reading: Reading,
-    /// When the call may be made again, if it has failed.
-    retry_after: Option<Duration>,
-}
-
-/// A turn that is being uploaded.
-#[derive(Debug)]
-pub(super) struct Uploading {
-    id: EffectId,
-    turn: Box<Turn>,
-    /// Where the server finds it.
-    download: Location,
-}
-
-impl ReadingTurn {
-    pub(super) const fn new(reading: Reading, retry_after: Option<Duration>) -> Self {
-        Self { reading, retry_after }
-    }
-
-    pub(super) fn poll_effect(&mut self) -> Option<EffectEvent> {
-        self.reading.poll_effect()
-    }
-}
 
 /// Responses.
 impl ClientMachine {
     /// Begins to read a response.
-    pub(super) fn read(&mut self, mut turn: ReadingTurn) -> Result<(), ResponseError> {
-        turn.reading.swap_effects(&mut self.effects);
-        self.go_on_reading(turn.into())
+    pub(super) fn read(&mut self, mut reading: Box<Reading>) -> Result<(), ResponseError> {
+        reading.swap_effects(&mut self.effects);
+        self.go_on_reading(reading)
     }
 
-    fn go_on_reading(&mut self, mut turn: Box<ReadingTurn>) -> Result<(), ResponseError> {
-        let read = turn.reading.read();
+    fn go_on_reading(&mut self, mut reading: Box<Reading>) -> Result<(), ResponseError> {
+        let read = reading.read();
         if let Ok(false) = read {
-            self.state = State::Reading(turn);
+            self.state = State::Reading(reading);
             return Ok(());
         }
-        turn.reading.swap_effects(&mut self.effects);
+        reading.swap_effects(&mut self.effects);
         read?;
-        let ReadingTurn { reading, retry_after } = *turn;
+        let retry_after = reading.retry_after;
         let answer = reading.into_answer();
         if answer.failed {
             self.retry_after = retry_after;
@@ -66,8 +38,8 @@ impl ClientMachine {
 
     /// Takes the table of effects back, which a response has that is being read.
     pub(super) fn take_back_effects(&mut self) {
-        if let State::Reading(turn) = &mut self.state {
-            turn.reading.swap_effects(&mut self.effects);
+        if let State::Reading(reading) = &mut self.state {
+            reading.swap_effects(&mut self.effects);
         }
     }
 
@@ -77,9 +49,9 @@ impl ClientMachine {
         completion: Completion,
     ) -> Result<(), ResponseError> {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::Reading(mut turn) => {
-                turn.reading.complete_effect(id, completion);
-                self.go_on_reading(turn)
+            State::Reading(mut reading) => {
+                reading.complete_effect(id, completion);
+                self.go_on_reading(reading)
             }
             State::Uploading(uploading) if uploading.id == id => {
                 self.effects.complete(id, completion);

@@ -1,6 +1,5 @@
 //! What a caller does with a turn: the request it becomes, and the answer it gets.
 
-use super::elsewhere::ReadingTurn;
 use super::{ClientMachine, MAX_IDLE_TURNS, OpenStream, Pending, Sent, State};
 use crate::CommandError;
 use crate::client::{Event, ResumeToken};
@@ -95,9 +94,9 @@ impl ClientMachine {
                 }
                 let is_whole = response::is_proven_whole(&parts, &body);
                 let streams = response::streams(&shared.settings, &shared.codecs, &parts, body)?;
-                let reading = turn.reading(streams, is_whole, self.external.as_ref());
-                let retry_after = retry_after::refusal(parts.status, &parts.headers);
-                self.read(ReadingTurn::new(reading, retry_after))
+                let mut reading = turn.reading(streams, is_whole, self.external.as_ref());
+                reading.retry_after = retry_after::refusal(parts.status, &parts.headers);
+                self.read(reading.into())
             }
             State::Requesting {
                 request: Pending::UploadUrl { asking, turn },
