@@ -71,3 +71,41 @@ impl StorageOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::options::Options;
+    use clap::Parser;
+    use vgi_rpc_protocol::content_coding::Coding;
+    use vgi_rpc_protocol::external::{Externalisation, Location};
+
+    fn parse(flags: &[&str]) -> super::StorageOptions {
+        Options::try_parse_from([&["worker"], flags].concat()).unwrap().storage
+    }
+
+    #[test]
+    fn the_flags_are_settings_of_the_core() {
+        let cap = Externalisation { max_externalized_response_bytes: Some(7), ..Externalisation::default() };
+        let default = Externalisation { threshold: 4096, ..cap };
+        assert_eq!(parse(&[]).externalisation(cap), default);
+        let flags = parse(&["--externalize-threshold", "1", "--compression", "zstd"]);
+        let set = Externalisation { threshold: 1, coding: Some(Coding::Zstd), ..cap };
+        assert_eq!(flags.externalisation(cap), set);
+        let caps = |flags: &[&str]| {
+            let caps = parse(flags).fetch_options().caps;
+            (caps.max_fetch_bytes, caps.max_decompressed_bytes)
+        };
+        assert_eq!(caps(&[]), (256 << 20, 4096 << 20));
+        assert_eq!(caps(&["--max-fetch-bytes", "10"]), (10, 160));
+        assert_eq!(caps(&["--max-fetch-bytes", "10", "--max-decompressed-fetch-bytes", "20"]), (10, 20));
+    }
+
+    #[test]
+    fn this_machine_by_its_name_can_be_refused() {
+        let localhost = Location::parse("http://localhost:1/object").unwrap();
+        let loopback = Location::parse("http://127.0.0.1:1/object").unwrap();
+        assert!(parse(&[]).fetch_options().policy.check(&localhost).is_ok());
+        let strict = parse(&["--reject-localhost-redirects"]).fetch_options().policy;
+        assert!(strict.check(&localhost).is_err() && strict.check(&loopback).is_ok());
+    }
+}

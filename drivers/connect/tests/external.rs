@@ -122,13 +122,23 @@ fn call_all(address: &str, store: &Store) {
     assert!(matches!(refused, Err(CallError::Pointer)), "{refused:?}");
     assert_eq!(store.len(), before + 1, "one result");
 
+    // What performs effects may panic: the call fails, and the client goes on.
+    let panicking = |_: &Request| -> Completion { panic!("as the test asks") };
+    client.set_external(External::new(FetchOptions::default(), panicking));
+    let failed = client.unary(&remote.method("answer"), &nothing()).unwrap_err();
+    assert!(failed.to_string().contains("panicked"), "{failed}");
+
     let (fetching, logs) = (store.clone(), Arc::<Mutex<Vec<String>>>::default());
     let external = External::new(FetchOptions::default(), move |request: &Request| fetching.perform(request));
     let logged = logs.clone();
     let client = client.external(external).on_log(move |log| logged.lock().unwrap().push(log.message));
     call_each(client, &remote);
     assert_eq!(*logs.lock().unwrap(), ["counted to 1", "counted to 2"]);
-    assert!(store.len() > before + 5, "a result, a header, two outputs and an answer");
+    assert_eq!(
+        store.len(),
+        before + 2 + 6,
+        "after two results: two more, a header, two outputs and an answer"
+    );
 }
 
 fn call_each(mut client: Client, remote: &Remote) {

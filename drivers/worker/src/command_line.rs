@@ -247,6 +247,21 @@ mod tests {
         assert_eq!(flags(&[]).limits(), vgi_rpc_protocol::Limits::default());
     }
 
+    #[cfg(feature = "http")]
+    #[test]
+    fn what_a_response_externalises_is_limited_by_the_flag() {
+        let limited = ["--http", "--max-externalized-response-bytes", "7", "--max-request-bytes", "9"];
+        let worker = parse(&limited).unwrap();
+        let settings =
+            Externalisation { max_externalized_response_bytes: Some(7), ..Externalisation::default() };
+        assert_eq!((worker.externalisation(), worker.max_request_bytes()), (settings, Some(9)));
+        let worker = parse(&["--http"]).unwrap();
+        assert_eq!(
+            (worker.externalisation(), worker.max_request_bytes()),
+            (Externalisation::default(), None)
+        );
+    }
+
     #[test]
     fn invalid_flags_are_refused_with_status_2() {
         let error = parse(&["--no-such-flag"]).unwrap_err();
