@@ -9,7 +9,6 @@ use std::process::Command;
 use std::sync::Arc;
 use vgi_rpc_protocol::arrow::array::RecordBatch;
 use vgi_rpc_protocol::service::{CallContext, Exchange, Rows, Service, Stream, Turn};
-use vgi_rpc_protocol::values::Record as _;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{Record, service};

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 macro_rules! list_of {
     ($item:ty) => {
+        const NO_RECORD_CONTAINS_ITSELF: () = <$item>::NO_RECORD_CONTAINS_ITSELF;
         fn data_type() -> DataType {
             <$item>::list_type()
         }
@@ -59,6 +60,7 @@ impl<T: IntoArrow> IntoArrow for Vec<T> {
 }
 
 impl<T: ArrowType, const N: usize> ArrowType for [T; N] {
+    const NO_RECORD_CONTAINS_ITSELF: () = T::NO_RECORD_CONTAINS_ITSELF;
     fn data_type() -> DataType {
         // No array is longer than an `i32` counts: it would not fit into a column.
         T::array_type(i32::try_from(N).unwrap_or(i32::MAX))
@@ -100,6 +102,7 @@ impl<T: IntoArrow, const N: usize> IntoArrow for [T; N] {
 macro_rules! set {
     ([$($generics:tt)*] $set:ty) => {
         impl<T: ArrowType, $($generics)*> ArrowType for $set {
+            const NO_RECORD_CONTAINS_ITSELF: () = T::NO_RECORD_CONTAINS_ITSELF;
             fn data_type() -> DataType {
                 DataType::List(super::arrow_type::item_field::<T>())
             }
@@ -177,6 +180,10 @@ fn entries<'a, K: FromArrow<'a>, V: FromArrow<'a>, C>(
 macro_rules! map {
     ([$($generics:tt)*] $map:ty) => {
         impl<K: ArrowType, V: ArrowType, $($generics)*> ArrowType for $map {
+            const NO_RECORD_CONTAINS_ITSELF: () = {
+                let () = K::NO_RECORD_CONTAINS_ITSELF;
+                V::NO_RECORD_CONTAINS_ITSELF
+            };
             fn data_type() -> DataType {
                 map_type::<K, V>()
             }

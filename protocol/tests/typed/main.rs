@@ -9,9 +9,11 @@
 )]
 
 mod bombs;
+mod chains;
 mod costs;
 mod in_memory;
 mod matrix;
 mod refusals;
 mod services;
+mod turns;
 mod values;

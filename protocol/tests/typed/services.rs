@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use vgi_rpc_protocol::client::Caller;
 use vgi_rpc_protocol::description::{Idempotency, MethodKind, StreamKind};
 use vgi_rpc_protocol::service::{CallContext, Exchange, Producer, Rows, Saved, State, Stream, Turn};
-use vgi_rpc_protocol::values::Record as _;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{Enum, Record, service};
@@ -373,6 +372,7 @@ fn a_record_may_be_all_parameters() {
     let sum = RemoteMethod {
         protocol: RemoteProtocol { name: "test.Rows.v1", version: None },
         name: "sum",
+        kind: MethodKind::Unary,
         has_header: false,
         is_idempotent: false,
     };

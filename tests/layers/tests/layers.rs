@@ -117,7 +117,7 @@ const CORE: [&[&str]; 12] = [
     &["description", "external"],
     &["client", "reflection", "server"],
     &["service"],
-    &["access_log", "expansion", "http"],
+    &["access_log", "expansion", "http", "prelude"],
     &["lib"],
 ];
 
