@@ -8,6 +8,7 @@
     reason = "tests, with handlers that do I/O"
 )]
 
+mod batches;
 mod bombs;
 mod chains;
 mod costs;
