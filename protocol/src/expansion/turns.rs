@@ -1,9 +1,14 @@
 //! What is done around the functions of a trait that take the turns of its streams.
 
-use crate::service::Turn;
+use crate::service::{Stream, Turn};
 use crate::values::Record;
 use crate::wire::error::RpcError;
 use arrow_array::RecordBatch;
+
+/// A stream of this state, from the state alone or from a stream that has more to say.
+pub fn opened<S, T: Into<Stream<S>>>(opened: T) -> Stream<S> {
+    opened.into()
+}
 
 /// Emits the rows of a producer's turn; no rows end the stream.
 pub fn produce_rows<R: Record>(rows: &[R], turn: &mut Turn) -> Result<(), RpcError> {

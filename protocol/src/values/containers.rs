@@ -38,6 +38,9 @@ impl<T: IntoArrow> IntoArrow for [T] {
     fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError> {
         T::write_list(self, column)
     }
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+        T::list_to_column(self, data_type)
+    }
 }
 
 impl<T: ArrowType> ArrowType for Vec<T> {
@@ -53,6 +56,9 @@ impl<'a, T: FromArrow<'a>> FromArrow<'a> for Vec<T> {
 impl<T: IntoArrow> IntoArrow for Vec<T> {
     fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError> {
         T::write_list(self, column)
+    }
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+        T::list_to_column(self, data_type)
     }
     fn into_column(self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
         T::list_into_column(self, data_type)

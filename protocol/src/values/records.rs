@@ -142,6 +142,7 @@ impl<'a> FieldReader<'a> {
         }
     }
 
+    #[inline]
     fn find(&mut self, name: &str) -> Option<&'a ArrayRef> {
         let is_next = self.fields.get(self.next).is_some_and(|field| field.name() == name);
         let index = if is_next { self.next } else { self.fields.find(name)?.0 };
@@ -149,6 +150,7 @@ impl<'a> FieldReader<'a> {
         self.columns.get(index)
     }
 
+    #[inline]
     fn read_column<T: FromArrow<'a>>(&self, name: &str, column: &'a ArrayRef) -> Result<T, ValueError> {
         ValueRef::within(column, self.row, self.bounds)
             .and_then(T::read)

@@ -91,7 +91,7 @@ fn they_are_rows_of_streams() {
     for column in columns() {
         let batch = batch(column);
         let mut stream = client.exchange(batch.schema()).unwrap();
-        assert_eq!(stream.send_batch(&batch).unwrap(), [batch.clone()]);
+        assert_eq!(stream.send_batch(&batch).unwrap().first(), Some(&batch));
         assert_eq!(stream.send_batch(&batch.slice(1, 0)).unwrap()[0].num_rows(), 0);
     }
 }

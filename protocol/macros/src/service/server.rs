@@ -158,8 +158,7 @@ fn expand_handler(service: &Ident, method: &Method) -> TokenStream {
     let answer = match &method.turns {
         Some(Turns { state, .. }) => {
             let state = outside(state, service);
-            let stream = quote_spanned!(span=> ::vgi_rpc_protocol::service::Stream<#state>);
-            quote_spanned!(span=> #answer.map(<_ as ::core::convert::Into<#stream>>::into))
+            quote_spanned!(span=> #answer.map(::vgi_rpc_protocol::__private::opened::<#state, _>))
         }
         None => answer,
     };
