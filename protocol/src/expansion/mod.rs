@@ -1,6 +1,6 @@
 //! What the macros of `vgi-rpc-macros` expand to. Nothing here is for people.
 //!
-//! The traits of [`roles`] have no supertraits, and one blanket implementation each that the compiler does not recommend. So
+//! The traits of `roles` have no supertraits, and one blanket implementation each that the compiler does not recommend. So
 //! a type that cannot take a role gives one error, whatever it lacks, with the role's own message. A macro names the type
 //! itself wherever it uses one, and the compiler shows equal errors at one place once.
 
