@@ -1,30 +1,42 @@
 //! Streams that clients cancel, and what they observed of it.
 
-use super::exchanges::values_to_values;
-use super::producers::{numbered, numbered_rows};
-use super::types::{Int64, list};
+use super::exchanges::Value;
+use super::producers::Numbered;
 use crate::cancel_probe::{self, Counts};
-use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
-use vgi_rpc_protocol::service::{Args, CallContext, Exchange, Method, MethodSpec, Producer, Stream, Turn};
-use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::prelude::*;
+use vgi_rpc_protocol::service::MethodSpec;
+
+/// The methods of this theme.
+#[service(name = "ConformanceService")]
+pub trait Cancellations {
+    #[method(producer, output = Numbered)]
+    fn cancellable_producer(&self) -> Stream<CancellableProducer> {
+        CancellableProducer { current: 0 }.into()
+    }
+
+    #[method(exchange, input = Value, output = Value)]
+    fn cancellable_exchange(&self) -> Stream<CancellableExchange> {
+        CancellableExchange.into()
+    }
+
+    fn cancel_probe_counters(&self) -> Result<Vec<i64>, RpcError> {
+        let Counts { produce_calls, exchange_calls, on_cancel_calls } = cancel_probe::read()?;
+        Ok(vec![produce_calls, exchange_calls, on_cancel_calls])
+    }
+
+    fn reset_cancel_probe(&self) -> Result<(), RpcError> {
+        cancel_probe::change(|counts| *counts = Counts::default())
+    }
+}
+
+struct Worker;
+
+impl Cancellations for Worker {}
 
 /// The methods of this theme.
 pub fn methods() -> Vec<MethodSpec> {
-    vec![
-        Method::new("cancellable_producer")
-            .output(numbered())
-            .producer(|_, _| Ok(Stream::new(CancellableProducer { current: 0 }))),
-        values_to_values("cancellable_exchange").exchange(|_, _| Ok(Stream::new(CancellableExchange))),
-        Method::new("cancel_probe_counters").returns(list(Int64)).unary(counters),
-        Method::new("reset_cancel_probe")
-            .unary(|_, _| cancel_probe::change(|counts| *counts = Counts::default())),
-    ]
-}
-
-fn counters(_: &Args, _: &mut CallContext) -> Result<Vec<i64>, RpcError> {
-    let Counts { produce_calls, exchange_calls, on_cancel_calls } = cancel_probe::read()?;
-    Ok(vec![produce_calls, exchange_calls, on_cancel_calls])
+    CancellationsProtocol::methods(Worker)
 }
 
 fn count_cancellation() {
@@ -34,14 +46,14 @@ fn count_cancellation() {
 
 /// Never finishes.
 #[derive(Serialize, Deserialize)]
-struct CancellableProducer {
+pub struct CancellableProducer {
     current: i64,
 }
 
 impl Producer for CancellableProducer {
     fn produce(&mut self, turn: &mut Turn) -> Result<(), RpcError> {
         cancel_probe::change(|counts| counts.produce_calls += 1)?;
-        turn.emit_columns(numbered_rows(self.current..self.current + 1))?;
+        turn.emit_rows(&[Numbered::new(self.current)])?;
         self.current += 1;
         Ok(())
     }
@@ -53,7 +65,7 @@ impl Producer for CancellableProducer {
 
 /// Answers with what it is sent.
 #[derive(Serialize, Deserialize)]
-struct CancellableExchange;
+pub struct CancellableExchange;
 
 impl Exchange for CancellableExchange {
     fn exchange(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {

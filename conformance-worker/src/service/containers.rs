@@ -5,7 +5,6 @@ use super::record_types::{NestedContainers, Point, Status};
 use super::types::*;
 use std::collections::BTreeMap;
 use vgi_rpc_protocol::service::MethodSpec;
-use vgi_rpc_protocol::values::Record as _;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{Record, service};
 

@@ -1,158 +1,134 @@
 //! Exchange streams without a header.
 
-use super::producers::{numbered, numbered_rows};
-use super::types::{Float64, Int64, Utf8, optional, schema};
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow_schema::{Schema, SchemaRef};
-use serde::{Deserialize, Serialize};
-use std::sync::Arc;
-use vgi_rpc_protocol::service::{Exchange, Method, MethodBuilder, MethodSpec, Stream, Turn};
-use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_protocol::wire::log::LogMessage;
+use super::producers::Numbered;
+use arrow_array::RecordBatch;
+use vgi_rpc_protocol::prelude::*;
+use vgi_rpc_protocol::service::MethodSpec;
 
-/// The methods of this theme.
-pub fn methods() -> Vec<MethodSpec> {
-    let nothing = Arc::new(Schema::empty());
-    vec![
-        values_to_values("exchange_scale")
-            .param("factor", Float64)
-            .exchange(|args, _| Ok(Stream::new(Scale { factor: args.get("factor")? }))),
-        values_to_values("exchange_cast_compatible").exchange(|_, _| Ok(Stream::new(Scale { factor: 1.0 }))),
-        values_to_values("exchange_with_logs").exchange(|_, _| Ok(Stream::new(Logging))),
-        values_to_values("exchange_error_on_nth").param("fail_on", Int64).exchange(|args, _| {
-            Ok(Stream::new(FailOnNth { fail_on: args.get("fail_on")?, exchange_count: 0 }))
-        }),
-        values_to_values("exchange_error_on_init")
-            .exchange::<Scale>(|_, _| Err(RpcError::runtime_error("intentional exchange init error"))),
-        Method::new("exchange_accumulate")
-            .input(values())
-            .output(schema(vec![optional("running_sum", Float64), optional("exchange_count", Int64)]))
-            .exchange(|_, _| Ok(Stream::new(Accumulating { running_sum: 0.0, exchange_count: 0 }))),
-        Method::new("exchange_input_metadata")
-            .input(values())
-            .output(schema(vec![optional("seen", Utf8), optional("keys", Utf8)]))
-            .exchange(|_, _| Ok(Stream::new(InputMetadata))),
-        Method::new("exchange_oversized")
-            .param("rows_per_batch", Int64)
-            .input(values())
-            .output(numbered())
-            .exchange(|args, _| Ok(Stream::new(Oversized { rows_per_batch: args.get("rows_per_batch")? }))),
-        Method::new("exchange_zero_columns")
-            .input(nothing.clone())
-            .output(nothing)
-            .exchange(|_, _| Ok(Stream::new(ZeroColumns))),
-    ]
-}
-
-/// One column of floats, named `value`.
-fn values() -> SchemaRef {
-    schema(vec![optional("value", Float64)])
-}
-
-/// Begins an exchange that has such a column as input and as output.
-pub fn values_to_values(method: &str) -> MethodBuilder {
-    Method::new(method).input(values()).output(values())
+/// What most exchanges are sent and answer with.
+#[derive(Record)]
+pub struct Value {
+    value: Option<f64>,
 }
 
 /// Multiplies each value.
-#[derive(Serialize, Deserialize)]
-pub struct Scale {
-    /// By this.
-    pub factor: f64,
+pub fn scale(factor: f64, values: Vec<Value>) -> Vec<Value> {
+    values.into_iter().map(|Value { value }| Value { value: value.map(|value| value * factor) }).collect()
 }
 
-impl Exchange for Scale {
-    fn exchange(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
-        let scaled: Float64Array =
-            input.column(0).as_primitive::<Float64Type>().unary(|value| value * self.factor);
-        turn.emit_columns(vec![Arc::new(scaled)])
+/// All values so far.
+#[derive(Record)]
+pub struct Sum {
+    running_sum: Option<f64>,
+    exchange_count: Option<i64>,
+}
+
+/// One value of an input's metadata, and all keys.
+#[derive(Record)]
+pub struct Seen {
+    seen: Option<String>,
+    keys: Option<String>,
+}
+
+/// A batch without columns.
+#[derive(Record)]
+pub struct Nothing {}
+
+/// The methods of this theme.
+#[service(name = "ConformanceService")]
+pub trait Exchanges {
+    #[method(exchange, turn = scale)]
+    fn exchange_scale(&self, factor: f64) -> f64 {
+        factor
     }
-}
 
-/// Sums up all values so far.
-#[derive(Serialize, Deserialize)]
-struct Accumulating {
-    running_sum: f64,
-    exchange_count: i64,
-}
-
-impl Exchange for Accumulating {
-    fn exchange(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
-        self.running_sum += input.column(0).as_primitive::<Float64Type>().iter().flatten().sum::<f64>();
-        self.exchange_count += 1;
-        turn.emit_columns(vec![
-            Arc::new(Float64Array::from(vec![self.running_sum])),
-            Arc::new(Int64Array::from(vec![self.exchange_count])),
-        ])
+    #[method(exchange, turn = scale)]
+    fn exchange_cast_compatible(&self) -> f64 {
+        1.0
     }
-}
 
-/// Logs twice before each answer.
-#[derive(Serialize, Deserialize)]
-struct Logging;
+    #[method(exchange, turn = scale)]
+    fn exchange_error_on_init(&self) -> Result<f64, RpcError> {
+        Err(RpcError::runtime_error("intentional exchange init error"))
+    }
 
-impl Exchange for Logging {
-    fn exchange(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
+    fn scale(&self, factor: &mut f64, values: Vec<Value>) -> Vec<Value> {
+        scale(*factor, values)
+    }
+
+    #[method(exchange, turn = log_twice)]
+    fn exchange_with_logs(&self) {}
+
+    fn log_twice(&self, _: &mut (), values: Vec<Value>, turn: &mut Turn) -> Vec<Value> {
         turn.log(LogMessage::info("exchange processing"));
         turn.log(LogMessage::debug("exchange debug"));
-        turn.emit(input.clone())
+        values
     }
-}
 
-/// Answers with what it is sent, but fails from the nth time on.
-#[derive(Serialize, Deserialize)]
-struct FailOnNth {
-    fail_on: i64,
-    exchange_count: i64,
-}
+    /// Answers with what it is sent, but fails from the nth time on.
+    #[method(exchange, turn = fail_on_nth)]
+    fn exchange_error_on_nth(&self, fail_on: i64) -> (i64, i64) {
+        (fail_on, 0)
+    }
 
-impl Exchange for FailOnNth {
-    fn exchange(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
-        self.exchange_count += 1;
-        if self.exchange_count >= self.fail_on {
-            let count = self.exchange_count;
+    fn fail_on_nth(
+        &self,
+        (fail_on, count): &mut (i64, i64),
+        values: Vec<Value>,
+    ) -> Result<Vec<Value>, RpcError> {
+        *count += 1;
+        if *count >= *fail_on {
             return Err(RpcError::runtime_error(format!("intentional error on exchange {count}")));
         }
-        turn.emit(input.clone())
+        Ok(values)
     }
-}
 
-/// Reports one value of each input's metadata, and all keys.
-#[derive(Serialize, Deserialize)]
-struct InputMetadata;
+    #[method(exchange, turn = accumulate)]
+    fn exchange_accumulate(&self) -> (f64, i64) {
+        (0.0, 0)
+    }
 
-impl Exchange for InputMetadata {
-    fn exchange(&mut self, _: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
+    fn accumulate(&self, (sum, count): &mut (f64, i64), values: Vec<Value>) -> Vec<Sum> {
+        *sum += values.iter().filter_map(|row| row.value).sum::<f64>();
+        *count += 1;
+        vec![Sum { running_sum: Some(*sum), exchange_count: Some(*count) }]
+    }
+
+    #[method(exchange, turn = report_metadata)]
+    fn exchange_input_metadata(&self) {}
+
+    fn report_metadata(&self, _: &mut (), _: Vec<Value>, turn: &mut Turn) -> Vec<Seen> {
         let metadata = turn.input_metadata();
         let seen = metadata.get("vgi.conformance.input").unwrap_or_default();
-        let seen = StringArray::from_iter_values([String::from_utf8_lossy(seen)]);
         let mut keys: Vec<_> = metadata.iter().map(|(key, _)| String::from_utf8_lossy(key)).collect();
         keys.sort_unstable();
-        let keys = StringArray::from_iter_values([keys.join(",")]);
-        turn.emit_columns(vec![Arc::new(seen), Arc::new(keys)])
+        vec![Seen { seen: Some(String::from_utf8_lossy(seen).into()), keys: Some(keys.join(",")) }]
     }
-}
 
-/// Answers every input with so many rows.
-#[derive(Serialize, Deserialize)]
-struct Oversized {
-    rows_per_batch: i64,
-}
-
-impl Exchange for Oversized {
-    fn exchange(&mut self, _: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
-        turn.emit_columns(numbered_rows(0..self.rows_per_batch))
+    /// Answers every input with so many rows.
+    #[method(exchange, turn = answer_with_many)]
+    fn exchange_oversized(&self, rows_per_batch: i64) -> i64 {
+        rows_per_batch
     }
-}
 
-/// Answers a batch without columns with another.
-#[derive(Serialize, Deserialize)]
-struct ZeroColumns;
+    fn answer_with_many(&self, rows: &mut i64, _: Vec<Value>) -> Vec<Numbered> {
+        (0..*rows).map(Numbered::new).collect()
+    }
 
-impl Exchange for ZeroColumns {
-    fn exchange(&mut self, _: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
+    /// Answers a batch without columns with another.
+    #[method(exchange, input = Nothing, output = Nothing, turn = answer_with_nothing)]
+    fn exchange_zero_columns(&self) {}
+
+    fn answer_with_nothing(&self, _: &mut (), _: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
         turn.emit(RecordBatch::new_empty(turn.output_schema().clone()))
     }
+}
+
+struct Worker;
+
+impl Exchanges for Worker {}
+
+/// The methods of this theme.
+pub fn methods() -> Vec<MethodSpec> {
+    ExchangesProtocol::methods(Worker)
 }

@@ -1,85 +1,79 @@
 //! Streams with a header: a plain one, and one that has a value of every shape, computed from a seed.
 
-use super::exchanges::{Scale, values_to_values};
-use super::producers::{Counter, numbered};
+use super::exchanges::{Value, scale};
+use super::producers::{Counter, Numbered};
 use super::record_types::{ConformanceHeader, Point, RichHeader, Status};
 use super::text;
-use super::types::{Boolean, Float64, Int64, Utf8, optional, schema};
+use super::types::{Float64, Int64, Utf8, optional, schema};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use vgi_rpc_protocol::service::{Method, MethodSpec, Producer, Stream, Turn};
-use vgi_rpc_protocol::values::Record;
-use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_protocol::wire::log::LogMessage;
+use vgi_rpc_protocol::prelude::*;
+use vgi_rpc_protocol::service::MethodSpec;
+
+/// The methods of this theme.
+#[service(name = "ConformanceService")]
+pub trait Headers {
+    #[method(producer, output = Numbered, header = ConformanceHeader)]
+    fn produce_with_header(&self, count: i64) -> Result<Stream<Counter>, RpcError> {
+        let header = plain(count, format!("producing {count} batches"));
+        Stream::new(Counter::new(count, 1)).with_header_record(&header)
+    }
+
+    #[method(producer, output = Numbered, header = ConformanceHeader)]
+    fn produce_with_header_and_logs(
+        &self,
+        count: i64,
+        context: &mut CallContext,
+    ) -> Result<Stream<Counter>, RpcError> {
+        context.log(LogMessage::info("stream init log"));
+        let header = plain(count, format!("producing {count} with logs"));
+        Stream::new(Counter::new(count, 1)).with_header_record(&header)
+    }
+
+    #[method(exchange, header = ConformanceHeader, turn = scale)]
+    fn exchange_with_header(&self, factor: f64) -> Result<Stream<f64>, RpcError> {
+        let header = plain(0, format!("scale by {}", text::float(factor)));
+        Stream::new(factor).with_header_record(&header)
+    }
+
+    fn scale(&self, factor: &mut f64, values: Vec<Value>) -> Vec<Value> {
+        scale(*factor, values)
+    }
+
+    #[method(producer, output = Numbered, header = RichHeader)]
+    fn produce_with_rich_header(&self, seed: i64, count: i64) -> Result<Stream<Counter>, RpcError> {
+        Stream::new(Counter::new(count, 1)).with_header_record(&rich(seed))
+    }
+
+    #[method(producer, header = RichHeader)]
+    fn produce_dynamic_schema(
+        &self,
+        seed: i64,
+        count: i64,
+        include_strings: bool,
+        include_floats: bool,
+    ) -> Result<Stream<Dynamic>, RpcError> {
+        let state = Dynamic { count, include_strings, include_floats, current: 0 };
+        let output = state.schema();
+        Stream::new(state).with_output(output).with_header_record(&rich(seed))
+    }
+
+    #[method(exchange, header = RichHeader, turn = scale)]
+    fn exchange_with_rich_header(&self, seed: i64, factor: f64) -> Result<Stream<f64>, RpcError> {
+        Stream::new(factor).with_header_record(&rich(seed))
+    }
+}
+
+struct Worker;
+
+impl Headers for Worker {}
 
 /// The methods of this theme.
 pub fn methods() -> Vec<MethodSpec> {
-    vec![
-        Method::new("produce_with_header")
-            .param("count", Int64)
-            .header(ConformanceHeader::schema())
-            .output(numbered())
-            .producer(|args, _| {
-                let count: i64 = args.get("count")?;
-                let header = plain(count, format!("producing {count} batches"));
-                Stream::new(Counter::new(count, 1)).with_header_record(&header)
-            }),
-        Method::new("produce_with_header_and_logs")
-            .param("count", Int64)
-            .header(ConformanceHeader::schema())
-            .output(numbered())
-            .producer(|args, context| {
-                let count: i64 = args.get("count")?;
-                context.log(LogMessage::info("stream init log"));
-                let header = plain(count, format!("producing {count} with logs"));
-                Stream::new(Counter::new(count, 1)).with_header_record(&header)
-            }),
-        values_to_values("exchange_with_header")
-            .param("factor", Float64)
-            .header(ConformanceHeader::schema())
-            .exchange(|args, _| {
-                let factor: f64 = args.get("factor")?;
-                let header = plain(0, format!("scale by {}", text::float(factor)));
-                Stream::new(Scale { factor }).with_header_record(&header)
-            }),
-        Method::new("produce_with_rich_header")
-            .param("seed", Int64)
-            .param("count", Int64)
-            .header(RichHeader::schema())
-            .output(numbered())
-            .producer(|args, _| {
-                let header = rich(args.get("seed")?);
-                Stream::new(Counter::new(args.get("count")?, 1)).with_header_record(&header)
-            }),
-        Method::new("produce_dynamic_schema")
-            .param("seed", Int64)
-            .param("count", Int64)
-            .param("include_strings", Boolean)
-            .param("include_floats", Boolean)
-            .header(RichHeader::schema())
-            .producer(|args, _| {
-                let header = rich(args.get("seed")?);
-                let state = Dynamic {
-                    count: args.get("count")?,
-                    include_strings: args.get("include_strings")?,
-                    include_floats: args.get("include_floats")?,
-                    current: 0,
-                };
-                let output = state.schema();
-                Stream::new(state).with_output(output).with_header_record(&header)
-            }),
-        values_to_values("exchange_with_rich_header")
-            .param("seed", Int64)
-            .param("factor", Float64)
-            .header(RichHeader::schema())
-            .exchange(|args, _| {
-                let header = rich(args.get("seed")?);
-                Stream::new(Scale { factor: args.get("factor")? }).with_header_record(&header)
-            }),
-    ]
+    HeadersProtocol::methods(Worker)
 }
 
 fn plain(total_expected: i64, description: String) -> ConformanceHeader {
@@ -127,7 +121,7 @@ fn texts<const N: usize>(values: [String; N]) -> ArrayRef {
 
 /// Rows whose columns the caller chose.
 #[derive(Serialize, Deserialize)]
-struct Dynamic {
+pub struct Dynamic {
     count: i64,
     include_strings: bool,
     include_floats: bool,

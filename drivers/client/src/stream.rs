@@ -21,7 +21,17 @@ impl Client {
     /// # Errors
     /// See [`CallError`]. An error that the server raises before the first batch may come with that batch only.
     pub fn stream(&mut self, method: &Method<'_>, params: &RecordBatch) -> Result<Stream<'_>, CallError> {
-        let shape = CallShape::stream(StreamKind::Unknown, method.header);
+        self.open(method, StreamKind::Unknown, params)
+    }
+
+    /// Opens a stream of a known kind, or one that may be of either.
+    pub(crate) fn open(
+        &mut self,
+        method: &Method<'_>,
+        kind: StreamKind,
+        params: &RecordBatch,
+    ) -> Result<Stream<'_>, CallError> {
+        let shape = CallShape::stream(kind, method.header);
         self.expect_kind(method, shape)?;
         match self.with_retries(method, |client| client.open_stream(method, params)) {
             Ok(header) => Ok(Stream::new(self, method, header)),

@@ -7,6 +7,7 @@ use crate::stream::Stream;
 use arrow_array::RecordBatch;
 use vgi_rpc_protocol::client::{Caller, CallerStream, Params, RemoteMethod, result};
 use vgi_rpc_protocol::ipc::Metadata;
+use vgi_rpc_protocol::service::{MethodKind, StreamKind};
 use vgi_rpc_protocol::values::{FromArrow, ValueError};
 
 impl Client {
@@ -66,7 +67,11 @@ impl Caller for Client {
     }
 
     fn open(&mut self, method: &RemoteMethod, params: &RecordBatch) -> Result<Stream<'_>, CallError> {
-        with_method(method, |method| self.stream(method, params))
+        let kind = match method.kind {
+            MethodKind::Stream(kind) => kind,
+            MethodKind::Unary => StreamKind::Unknown,
+        };
+        with_method(method, |method| self.open(method, kind, params))
     }
 }
 

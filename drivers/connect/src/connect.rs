@@ -17,6 +17,14 @@ const SCHEMES: &str = match (cfg!(unix), cfg!(feature = "http"), cfg!(feature = 
     (false, false, _) => "cmd: or tcp:",
 };
 
+/// Whether an address of TCP is a port, or ends with one.
+fn has_port(address: &str) -> bool {
+    match address.rsplit_once(':') {
+        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok(),
+        None => address.parse::<u16>().is_ok(),
+    }
+}
+
 /// Connects to an address with default options. Over HTTP nothing is sent before the first call.
 ///
 /// # Errors
@@ -71,6 +79,7 @@ impl ConnectOptions {
             Some(("unix", "")) => Err(ConnectError::Path),
             #[cfg(unix)]
             Some(("unix", path)) => Ok(self.sockets().unix(path)?),
+            Some(("tcp", address)) if !has_port(address) => Err(ConnectError::Port),
             Some(("tcp", address)) => Ok(self.sockets().tcp(address)?),
             #[cfg(feature = "http")]
             Some(("http" | "https", _)) => {
@@ -83,6 +92,10 @@ impl ConnectOptions {
                 }
                 Ok(options.build(address)?.client())
             }
+            #[cfg(not(feature = "http"))]
+            Some(("http", _)) => Err(ConnectError::Feature { scheme: "http://", feature: "http" }),
+            #[cfg(not(feature = "http"))]
+            Some(("https", _)) => Err(ConnectError::Feature { scheme: "https://", feature: "tls" }),
             _ => Err(ConnectError::Scheme { expected: SCHEMES }),
         }
     }

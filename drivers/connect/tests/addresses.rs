@@ -78,6 +78,25 @@ fn what_cannot_be_connected_to_is_named() {
     for address in ["", "9000", "ftp://host", "/run/socket"] {
         assert!(matches!(error(address), ConnectError::Scheme { .. }), "{address}");
     }
+    for address in ["tcp:", "tcp:host", "tcp:host:", "tcp:host:port", "tcp::9000", "tcp:70000"] {
+        assert!(matches!(error(address), ConnectError::Port), "{address}");
+    }
+    // A port that was free a moment ago.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let refused = error(&format!("tcp:{taken}")).to_string();
+    assert!(refused.starts_with(&format!("cannot connect: 127.0.0.1:{taken}: ")), "{refused}");
+    #[cfg(not(feature = "tls"))]
+    assert_eq!(
+        error("https://host").to_string(),
+        "an address that begins with https:// needs the feature \"tls\" of vgi-rpc-connect"
+    );
+    #[cfg(not(feature = "http"))]
+    assert!(matches!(error("http://host"), ConnectError::Feature { feature: "http", .. }));
+    #[cfg(feature = "http")]
+    for address in ["http:", "http://", "http:///path", "http://:80"] {
+        let text = "expected a URL that begins with http:// or https:// and names a host";
+        assert_eq!(error(address).to_string(), text, "{address}");
+    }
     #[cfg(feature = "http")]
     assert!(matches!(error("http://user:secret@host"), ConnectError::Http(_)));
 }

@@ -4,12 +4,10 @@
 //! unary method, a producer, an exchange.
 
 use serde::{Deserialize, Serialize};
-use std::error::Error;
 use std::process::Command;
 use std::sync::Arc;
 use vgi_rpc_protocol::arrow::array::RecordBatch;
 use vgi_rpc_protocol::service::{CallContext, Exchange, Rows, Service, Stream, Turn};
-use vgi_rpc_protocol::values::Record as _;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{Record, service};
@@ -35,7 +33,7 @@ struct Number {
     x: f64,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("worker") => {
             let service = Service::builder("0123456789ab").protocol(HelloProtocol::serve(Worker)).build()?;
@@ -83,7 +81,7 @@ impl Exchange for Scale {
 
 // ---- the client -------------------------------------------------------------------------------------------------
 
-fn client() -> Result<(), Box<dyn Error>> {
+fn client() -> anyhow::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("worker");
     let client = spawn(command)?.on_log(|log| println!("   log   [{}] {}", log.level, log.message));

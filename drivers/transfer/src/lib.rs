@@ -8,7 +8,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 /// Slices given to one vectored write; more wait for the next.
 const SLICES: usize = 64;
 /// Host of an address that names a port alone.
-const DEFAULT_HOST: &str = "127.0.0.1";
+pub const DEFAULT_HOST: &str = "127.0.0.1";
 
 /// Sends everything that waits by calling `write`, which sends some bytes and returns how many.
 ///

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 use vgi_rpc_client::{Client, Direction, Patience, Timeouts, Transport};
 use vgi_rpc_protocol::{Limits, OneLine};
-use vgi_rpc_transfer::resolve;
+use vgi_rpc_transfer::{DEFAULT_HOST, resolve};
 
 /// Output that the kernel is asked to hold per unix connection; it may give less.
 #[cfg(unix)]
@@ -106,10 +106,13 @@ impl ConnectOptions {
     /// Connects to `[HOST:]PORT`; the host is 127.0.0.1 when left out.
     ///
     /// # Errors
-    /// When the name cannot be resolved, or no address of it accepts within the timeout. The error names the address as it
-    /// was given.
+    /// When the name cannot be resolved, or no address of it accepts within the timeout. The error names the host and
+    /// the port.
     pub fn tcp(&self, address: &str) -> io::Result<Client> {
-        self.connect_tcp(address).map_err(|error| named(address, &error))
+        self.connect_tcp(address).map_err(|error| match address.parse::<u16>() {
+            Ok(port) => named(format_args!("{DEFAULT_HOST}:{port}"), &error),
+            Err(_) => named(address, &error),
+        })
     }
 
     fn connect_tcp(&self, address: &str) -> io::Result<Client> {

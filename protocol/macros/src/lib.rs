@@ -34,7 +34,6 @@ use syn::{DeriveInput, ItemTrait, parse_macro_input};
 ///
 /// ```
 /// use vgi_rpc_protocol::Record;
-/// use vgi_rpc_protocol::values::Record as _;
 ///
 /// #[derive(Debug, PartialEq, Record)]
 /// struct Point {
@@ -74,8 +73,7 @@ pub fn derive_enum(input: TokenStream) -> TokenStream {
 /// A method takes `&self`, parameters of types that have an Arrow type, and anywhere among them `&mut CallContext` if it
 /// asks for the context of its call. It returns a `Result` of any error that is `Into<RpcError>`. Its documentation and that of
 /// its parameters are shown to clients. On a parameter, `#[arrow(...)]` takes `rename`, `type`, `nullable` and `default`;
-/// the client then takes an `impl Into<Option<_>>` and puts the default in for `None`. A parameter that is an `Option` itself is
-/// taken as it is, and its default is only shown.
+/// the client then takes an `impl Into<Option<_>>` and puts the default in for `None`. See [Defaults](#defaults).
 ///
 /// On a method, `#[method(...)]` takes
 ///
@@ -86,12 +84,103 @@ pub fn derive_enum(input: TokenStream) -> TokenStream {
 /// | `deprecated = "what to use instead"` | says that callers should migrate |
 /// | `type = DataType::LargeUtf8`, `nullable = true` | the Arrow type and nullability of the result |
 /// | `producer`, `exchange` | the method returns a `Stream` of a state, or the `Rows` of a producer |
+/// | `turn = function` | the method returns the state of a producer or an exchange, and `function` names the method of the trait that takes its turns |
 /// | `stream`, `restore = function` | the method returns a `Stream<State>`, whose kind it decides for each call; `restore` names the method of the trait that brings a saved state back |
 /// | `input = Row`, `output = Row`, `header = Row` | the records that travel on the stream, and its header |
 ///
-/// A stream without an `output` has a schema of its own for each call, and its client reads batches.
+/// `Rows<Row>` and the signature of a `turn` function say what the rows are, and need no `input` and `output`. Any other
+/// stream without an `output`, or with `output = RecordBatch`, has a schema of its own for each call, and its client reads
+/// batches. Any other exchange has an `input`; it is sent batches where that is `RecordBatch`.
+///
+/// # Turns
+///
+/// A state that implements `Producer` or `Exchange` takes its turns itself, and has only what is saved with it. A `turn`
+/// function has `&self`, the state by `&mut`, the rows that an exchange was sent, as a `Vec` or as a `&RecordBatch`, and
+/// `&mut Turn` if it asks for it. It returns the rows that are emitted; a producer that returns none has ended. Without a
+/// result it emits by the `Turn`. The state is any type that is `serde`'s `Serialize` and `Deserialize`.
+///
+/// ```
+/// use std::ops::Range;
+/// use vgi_rpc_protocol::prelude::*;
+///
+/// #[derive(Record)]
+/// struct Number {
+///     n: i64,
+/// }
+///
+/// #[service(name = "demo.Numbers.v1")]
+/// trait Numbers {
+///     #[method(producer, turn = next_numbers)]
+///     fn count(&self, end: i64) -> Range<i64> {
+///         0..end
+///     }
+///     fn next_numbers(&self, left: &mut Range<i64>) -> Vec<Number> {
+///         left.take(1000).map(|n| Number { n }).collect()
+///     }
+///
+///     #[method(exchange, turn = add)]
+///     fn sum(&self) -> i64 {
+///         0
+///     }
+///     fn add(&self, sum: &mut i64, numbers: Vec<Number>) -> Vec<Number> {
+///         *sum += numbers.iter().map(|number| number.n).sum::<i64>();
+///         vec![Number { n: *sum }]
+///     }
+/// }
+/// ```
+///
+/// # Defaults
+///
+/// A default is applied by the client, never by the server. That of a parameter that is an `Option` is shown to clients, but
+/// not applied: `None` is then a value of its own, which is sent as null. Where a caller who says nothing should have the
+/// default, take the type without `Option`.
+///
+/// # A trait in a library
+///
+/// Worker and client are often programs of their own, which share a crate with the trait. What the trait names has to be
+/// there too, as have the states of its streams, which only the worker needs. An associated type leaves them to the worker:
+///
+/// ```
+/// # use vgi_rpc_protocol::prelude::*;
+/// # #[derive(Record)]
+/// # pub struct Row { n: i64 }
+/// /// In the library.
+/// #[service(name = "demo.Tables.v1")]
+/// pub trait Tables {
+///     type Scan: Producer + serde::Serialize + serde::de::DeserializeOwned;
+///
+///     #[method(producer, output = Row)]
+///     fn scan(&self, table: &str) -> Result<Stream<Self::Scan>, RpcError>;
+/// }
+///
+/// /// In the worker.
+/// struct Worker;
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Scan;
+///
+/// impl Tables for Worker {
+///     type Scan = Scan;
+///
+///     fn scan(&self, table: &str) -> Result<Stream<Scan>, RpcError> {
+///         Ok(Stream::new(Scan))
+///     }
+/// }
+///
+/// impl Producer for Scan {
+///     fn produce(&mut self, turn: &mut Turn) -> Result<(), RpcError> {
+///         turn.finish()
+///     }
+/// }
+///
+/// /// In the client.
+/// fn rows<C: vgi_rpc_protocol::client::Caller>(caller: C) -> Result<usize, C::Error> {
+///     Ok(TablesClient::new(caller).scan("people")?.count())
+/// }
+/// # TablesProtocol::serve(Worker);
+/// ```
 #[proc_macro_attribute]
 pub fn service(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as ItemTrait);
-    service::expand(arguments.into(), item).unwrap_or_else(syn::Error::into_compile_error).into()
+    service::expand(arguments.into(), item).into()
 }

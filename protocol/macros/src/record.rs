@@ -1,12 +1,13 @@
 //! `derive(Record)`: a struct as a row of columns.
 
 use crate::attributes::{Declared, DefaultValue};
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use std::collections::HashSet;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Fields, Ident, Result, Type};
+use syn::visit::{self, Visit};
+use syn::{Data, DeriveInput, Error, Fields, Ident, Result, Type, TypePath};
 
 /// A field of the struct.
 struct Column {
@@ -14,6 +15,7 @@ struct Column {
     ty: Type,
     name: String,
     declared: Declared,
+    contains_itself: bool,
 }
 
 pub fn derive(input: DeriveInput) -> Result<TokenStream> {
@@ -25,6 +27,7 @@ pub fn derive(input: DeriveInput) -> Result<TokenStream> {
     let columns = columns(&input)?;
     let (schema, problems, read, write) =
         (schema(&columns), problems(&columns), read(&columns), write(&columns));
+    let finite = finite(&columns);
     Ok(quote! {
         #[automatically_derived]
         impl ::vgi_rpc_protocol::values::Record for #record {
@@ -60,6 +63,9 @@ pub fn derive(input: DeriveInput) -> Result<TokenStream> {
 
         #[automatically_derived]
         impl ::vgi_rpc_protocol::values::ArrowType for #record {
+            const NO_RECORD_CONTAINS_ITSELF: () = {
+                #(#finite)*
+            };
             fn data_type() -> ::vgi_rpc_protocol::__private::DataType {
                 ::vgi_rpc_protocol::__private::records::data_type::<Self>()
             }
@@ -76,6 +82,8 @@ pub fn derive(input: DeriveInput) -> Result<TokenStream> {
                 <Self as ::vgi_rpc_protocol::values::Record>::field_problem()
             }
         }
+
+        const _: () = <#record as ::vgi_rpc_protocol::values::ArrowType>::NO_RECORD_CONTAINS_ITSELF;
 
         #[automatically_derived]
         impl<'a> ::vgi_rpc_protocol::values::FromArrow<'a> for #record {
@@ -125,12 +133,40 @@ fn columns(input: &DeriveInput) -> Result<Vec<Column>> {
         {
             return Err(Error::new(skip.span(), "a field that is skipped has no column to describe"));
         }
+        let itself = mention(&field.ty, &input.ident);
+        if declared.skip.is_none()
+            && declared.data_type.is_none()
+            && let Some(itself) = itself
+        {
+            let text = "a record that contains itself has no Arrow type, unless the one within is encoded: \
+                 `#[arrow(type = DataType::Binary)]`";
+            return Err(Error::new(itself, text));
+        }
         if declared.skip.is_none() && !names.insert(name.clone()) {
             return Err(Error::new_spanned(field, format!("two columns are named {name:?}")));
         }
-        columns.push(Column { member, ty: field.ty.clone(), name, declared });
+        let contains_itself = itself.is_some();
+        columns.push(Column { member, ty: field.ty.clone(), name, declared, contains_itself });
     }
     Ok(columns)
+}
+
+/// Where a type names the record itself. One that contains itself by way of another record is found by the compiler.
+fn mention(ty: &Type, record: &Ident) -> Option<Span> {
+    struct Mentions<'a>(&'a Ident, Option<Span>);
+
+    impl<'ast> Visit<'ast> for Mentions<'_> {
+        fn visit_type_path(&mut self, path: &'ast TypePath) {
+            if path.path.is_ident(self.0) || path.path.is_ident("Self") {
+                self.1 = self.1.or_else(|| Some(path.span()));
+            }
+            visit::visit_type_path(self, path);
+        }
+    }
+
+    let mut mentions = Mentions(record, None);
+    mentions.visit_type(ty);
+    mentions.1
 }
 
 fn on_wire(columns: &[Column]) -> impl Iterator<Item = &Column> {
@@ -141,17 +177,32 @@ fn on_wire(columns: &[Column]) -> impl Iterator<Item = &Column> {
 fn schema(columns: &[Column]) -> Vec<TokenStream> {
     let field = |Column { ty, name, declared, .. }: &Column| {
         let (data_type, nullable) = (declared.data_type_tokens(), declared.nullable_tokens());
-        quote_spanned!(ty.span()=> ::vgi_rpc_protocol::__private::records::field::<#ty>(#name, #data_type, #nullable))
+        quote_spanned! {ty.span()=>
+            <#ty as ::vgi_rpc_protocol::__private::RecordField>::field(#name, #data_type, #nullable)
+        }
     };
     on_wire(columns).map(field).collect()
 }
 
+/// Evaluates whether each field's type is finite.
+fn finite(columns: &[Column]) -> Vec<TokenStream> {
+    let finite = |Column { ty, .. }: &Column| {
+        quote_spanned! {ty.span()=>
+            let () = <#ty as ::vgi_rpc_protocol::__private::RecordField>::NO_RECORD_CONTAINS_ITSELF;
+        }
+    };
+    // One that contains the record itself has a declared type.
+    on_wire(columns).filter(|column| !column.contains_itself).map(finite).collect()
+}
+
 /// Whether each field's type fits its column.
 fn problems(columns: &[Column]) -> Vec<TokenStream> {
-    let problem = |Column { ty, .. }: &Column| {
+    let problem = |Column { ty, contains_itself, .. }: &Column| {
+        // The record's own problems are those that are being looked for.
+        let problem = if *contains_itself { quote!(misfit) } else { quote!(problem) };
         quote_spanned! {ty.span()=>
             let problem = ::core::option::Option::or_else(problem, || {
-                ::vgi_rpc_protocol::__private::records::problem::<#ty>(fields.next()?)
+                <#ty as ::vgi_rpc_protocol::__private::RecordField>::#problem(fields.next()?)
             });
         }
     };
@@ -159,7 +210,7 @@ fn problems(columns: &[Column]) -> Vec<TokenStream> {
 }
 
 fn read(columns: &[Column]) -> Vec<TokenStream> {
-    let read = |Column { member, ty, name, declared }: &Column| {
+    let read = |Column { member, ty, name, declared, .. }: &Column| {
         let default = match &declared.default {
             Some(DefaultValue::Value(value)) => Some(quote!(|| #value)),
             Some(DefaultValue::OfType) => Some(quote!(<#ty as ::core::default::Default>::default)),
@@ -171,15 +222,23 @@ fn read(columns: &[Column]) -> Vec<TokenStream> {
                 quote_spanned!(ty.span()=> #member: <#ty as ::core::default::Default>::default())
             }
             (None, Some(default)) => {
-                quote_spanned!(ty.span()=> #member: fields.read_or::<#ty>(#name, #default)?)
+                quote_spanned! {ty.span()=>
+                    #member: <#ty as ::vgi_rpc_protocol::__private::RecordField>::read_or(fields, #name, #default)?
+                }
             }
-            (None, None) => quote_spanned!(ty.span()=> #member: fields.read::<#ty>(#name)?),
+            (None, None) => quote_spanned! {ty.span()=>
+                #member: <#ty as ::vgi_rpc_protocol::__private::RecordField>::read(fields, #name)?
+            },
         }
     };
     columns.iter().map(read).collect()
 }
 
 fn write(columns: &[Column]) -> Vec<TokenStream> {
-    let write = |Column { member, ty, name, .. }: &Column| quote_spanned!(ty.span()=> fields.write::<#ty>(#name, &self.#member)?;);
+    let write = |Column { member, ty, name, .. }: &Column| {
+        quote_spanned! {ty.span()=>
+            <#ty as ::vgi_rpc_protocol::__private::RecordField>::write(&self.#member, fields, #name)?;
+        }
+    };
     on_wire(columns).map(write).collect()
 }

@@ -1,5 +1,6 @@
 //! What typed clients stand on: anything that makes calls.
 
+use crate::description::MethodKind;
 use crate::values::ValueError;
 use arrow_array::RecordBatch;
 
@@ -19,6 +20,8 @@ pub struct RemoteMethod {
     pub protocol: RemoteProtocol,
     /// The method's name.
     pub name: &'static str,
+    /// Unary, or which kind of stream.
+    pub kind: MethodKind,
     /// Whether its stream begins with a header.
     pub has_header: bool,
     /// Whether repeating a call has the effect of one call.

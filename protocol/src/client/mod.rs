@@ -27,6 +27,7 @@
 // | `connection`, `state` | the machine, and its states as a table |
 // | `event` | calls, and what comes of them |
 // | `columns` | the columns of a stream's inputs |
+// | `caller`, `params`, `typed_stream` | what typed clients stand on |
 // | `resume_token` | what a stream is known again by |
 
 mod caller;
@@ -43,4 +44,6 @@ pub use connection::Connection;
 pub use event::{Call, CallKind, Event};
 pub use params::{Params, result};
 pub use resume_token::{ResumeToken, ResumeTokenError};
-pub use typed_stream::{StreamItem, TypedStream};
+pub use typed_stream::{
+    DecidesPerCall, Exchanges, MAX_EMPTY_BATCHES, MayExchange, MayProduce, Produces, StreamItem, TypedStream,
+};

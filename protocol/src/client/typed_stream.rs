@@ -6,6 +6,12 @@ use arrow_array::RecordBatch;
 use std::fmt;
 use std::marker::PhantomData;
 
+/// How many batches without rows in a row the iterator of a typed producer passes over.
+///
+/// 10,000: a producer that has nothing yet for a minute and says so every 10 ms sends 6,000. Who waits longer takes batches
+/// by [`TypedStream::next_rows`].
+pub const MAX_EMPTY_BATCHES: usize = 10_000;
+
 /// What a stream carries: records, a row each, or batches as they are.
 pub trait StreamItem: Sized {
     /// What a batch holds.
@@ -27,19 +33,63 @@ impl StreamItem for RecordBatch {
     }
 }
 
-/// A stream that a typed client opened: an iterator over what a producer gives, one by one, however they are batched. To an
-/// exchange, records are [sent](Self::send), and each batch of them is answered with one.
+/// The kind of a typed stream on which the server alone sends.
+#[derive(Clone, Copy, Debug)]
+pub enum Produces {}
+
+/// The kind of a typed stream on which each batch is answered with one. `Input` is what is sent: records, or batches.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchanges<Input>(PhantomData<fn(Input)>);
+
+/// The kind of a typed stream whose method decides for each call which of the two it opens.
+#[derive(Clone, Copy, Debug)]
+pub struct DecidesPerCall<Input>(PhantomData<fn(Input)>);
+
+/// The kinds of streams that give batches unasked: producers, and streams whose kind is decided for each call.
+#[diagnostic::on_unimplemented(
+    message = "this stream is an exchange, which gives no batches by itself",
+    label = "an exchange",
+    note = "send it records with `send`, or a batch with `send_batch`"
+)]
+pub trait MayProduce {}
+
+/// The kinds of streams that answer batches: exchanges, and streams whose kind is decided for each call.
+#[diagnostic::on_unimplemented(
+    message = "this stream is a producer, which takes no input",
+    label = "a producer",
+    note = "iterate over it, or take its batches with `next_rows`"
+)]
+pub trait MayExchange {
+    /// What is sent.
+    type Input;
+}
+
+impl MayProduce for Produces {}
+
+impl<Input> MayProduce for DecidesPerCall<Input> {}
+
+impl<Input> MayExchange for Exchanges<Input> {
+    type Input = Input;
+}
+
+impl<Input> MayExchange for DecidesPerCall<Input> {
+    type Input = Input;
+}
+
+/// A stream that a typed client opened. A producer's is an iterator over what it gives, one by one, however they are
+/// batched. To an exchange, records are [sent](Self::send), and each batch of them is answered with one. What a method is
+/// not declared to be does not compile.
 ///
 /// Dropping it closes it, so that the client can make the next call.
-pub struct TypedStream<S, Input, Output, Header> {
+pub struct TypedStream<S, Kind, Output, Header> {
     stream: S,
     /// What of the last batch was not taken.
     rest: std::vec::IntoIter<Output>,
     has_failed: bool,
-    types: PhantomData<fn(Input) -> Header>,
+    types: PhantomData<fn(Kind) -> Header>,
 }
 
-impl<S: CallerStream, Input, Output: StreamItem, Header> TypedStream<S, Input, Output, Header> {
+impl<S, Kind, Output, Header> TypedStream<S, Kind, Output, Header> {
     /// A stream of these types.
     pub fn new(stream: S) -> Self {
         Self { stream, rest: Vec::new().into_iter(), has_failed: false, types: PhantomData }
@@ -50,31 +100,9 @@ impl<S: CallerStream, Input, Output: StreamItem, Header> TypedStream<S, Input, O
     pub fn map_stream(self, map: impl FnOnce(S) -> S) -> Self {
         Self { stream: map(self.stream), ..self }
     }
+}
 
-    /// The rows of the batch that came last which were not taken one by one, or else of the producer's next batch; `None` when
-    /// it is done.
-    ///
-    /// # Errors
-    /// When the turn fails, or a row cannot be read.
-    pub fn next_rows(&mut self) -> Result<Option<Vec<Output>>, S::Error> {
-        let rest = std::mem::take(&mut self.rest);
-        if rest.len() > 0 {
-            return Ok(Some(rest.collect()));
-        }
-        match self.stream.next_batch()? {
-            Some(batch) => Ok(Some(Output::from_batch(batch)?)),
-            None => Ok(None),
-        }
-    }
-
-    /// Sends one batch to an exchange and reads its answer.
-    ///
-    /// # Errors
-    /// When the turn fails, or a row cannot be read.
-    pub fn send_batch(&mut self, batch: &RecordBatch) -> Result<Vec<Output>, S::Error> {
-        Ok(Output::from_batch(self.stream.exchange_batch(batch)?)?)
-    }
-
+impl<S: CallerStream, Kind, Output, Header> TypedStream<S, Kind, Output, Header> {
     /// Ends the stream in good order.
     ///
     /// # Errors
@@ -92,17 +120,46 @@ impl<S: CallerStream, Input, Output: StreamItem, Header> TypedStream<S, Input, O
     }
 }
 
-impl<S: CallerStream, Input: Record, Output: StreamItem, Header> TypedStream<S, Input, Output, Header> {
+impl<S: CallerStream, Kind: MayProduce, Output: StreamItem, Header> TypedStream<S, Kind, Output, Header> {
+    /// The rows of the batch that came last which were not taken one by one, or else of the producer's next batch; `None` when
+    /// it is done. A batch without rows is an empty list.
+    ///
+    /// # Errors
+    /// When the turn fails, or a row cannot be read.
+    pub fn next_rows(&mut self) -> Result<Option<Vec<Output>>, S::Error> {
+        let rest = std::mem::take(&mut self.rest);
+        if rest.len() > 0 {
+            return Ok(Some(rest.collect()));
+        }
+        match self.stream.next_batch()? {
+            Some(batch) => Ok(Some(Output::from_batch(batch)?)),
+            None => Ok(None),
+        }
+    }
+}
+
+impl<S: CallerStream, Kind: MayExchange, Output: StreamItem, Header> TypedStream<S, Kind, Output, Header> {
+    /// Sends one batch to an exchange and reads its answer.
+    ///
+    /// # Errors
+    /// When the turn fails, or a row cannot be read.
+    pub fn send_batch(&mut self, batch: &RecordBatch) -> Result<Vec<Output>, S::Error> {
+        Ok(Output::from_batch(self.stream.exchange_batch(batch)?)?)
+    }
+
     /// Sends records to an exchange as one batch, and reads the records that answer them.
     ///
     /// # Errors
     /// When the turn fails, or a row cannot be written or read.
-    pub fn send(&mut self, rows: &[Input]) -> Result<Vec<Output>, S::Error> {
-        self.send_batch(&Input::rows_to_batch(rows)?)
+    pub fn send(&mut self, rows: &[Kind::Input]) -> Result<Vec<Output>, S::Error>
+    where
+        Kind::Input: Record,
+    {
+        self.send_batch(&Kind::Input::rows_to_batch(rows)?)
     }
 }
 
-impl<S: CallerStream, Input, Output, Header: Record> TypedStream<S, Input, Output, Header> {
+impl<S: CallerStream, Kind, Output, Header: Record> TypedStream<S, Kind, Output, Header> {
     /// The header.
     ///
     /// # Errors
@@ -115,31 +172,38 @@ impl<S: CallerStream, Input, Output, Header: Record> TypedStream<S, Input, Outpu
     }
 }
 
-/// What a producer gives. After an error there is nothing more.
-impl<S: CallerStream, Input, Output: StreamItem, Header> Iterator for TypedStream<S, Input, Output, Header> {
+/// What a producer gives. After an error there is nothing more. Batches without rows are passed over, but not without end:
+/// after [`MAX_EMPTY_BATCHES`] of them in a row it is an error, since a server could keep the caller here for ever.
+impl<S: CallerStream, Kind: MayProduce, Output: StreamItem, Header> Iterator
+    for TypedStream<S, Kind, Output, Header>
+{
     type Item = Result<Output, S::Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(item) = self.rest.next() {
-                return Some(Ok(item));
-            }
-            if self.has_failed {
-                return None;
-            }
-            match self.next_rows() {
-                Ok(Some(rows)) => self.rest = rows.into_iter(),
-                Ok(None) => return None,
-                Err(error) => {
-                    self.has_failed = true;
-                    return Some(Err(error));
+        if let Some(item) = self.rest.next() {
+            return Some(Ok(item));
+        }
+        if self.has_failed {
+            return None;
+        }
+        let mut next = || {
+            for _ in 0..MAX_EMPTY_BATCHES {
+                let Some(rows) = self.next_rows()? else { return Ok(None) };
+                self.rest = rows.into_iter();
+                if let Some(item) = self.rest.next() {
+                    return Ok(Some(item));
                 }
             }
-        }
+            let got = format!("{MAX_EMPTY_BATCHES} batches without rows");
+            Err(ValueError::new("rows, or the end of the stream", got).into())
+        };
+        let next = next();
+        self.has_failed = next.is_err();
+        next.transpose()
     }
 }
 
-impl<S, Input, Output, Header> fmt::Debug for TypedStream<S, Input, Output, Header> {
+impl<S, Kind, Output, Header> fmt::Debug for TypedStream<S, Kind, Output, Header> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TypedStream").finish_non_exhaustive()
     }

@@ -38,7 +38,8 @@ pub struct Method {
 
 impl Method {
     /// Begins the declaration of a method. It ends with [`MethodBuilder::unary`], [`MethodBuilder::producer`],
-    /// [`MethodBuilder::exchange`] or [`MethodBuilder::stream`].
+    /// [`MethodBuilder::exchange`] or [`MethodBuilder::stream`], or [`MethodBuilder::producer_with`] or
+    /// [`MethodBuilder::exchange_with`].
     #[expect(clippy::new_ret_no_self, reason = "reads as what it begins")]
     pub fn new(name: impl Into<String>) -> MethodBuilder {
         MethodBuilder {
@@ -304,7 +305,7 @@ impl MethodBuilder {
         self.open_stream(StreamKind::Unknown, open, |State(state)| state, restore)
     }
 
-    fn open_stream<S>(
+    pub(super) fn open_stream<S>(
         self,
         kind: StreamKind,
         open: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,

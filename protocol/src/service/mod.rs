@@ -12,7 +12,7 @@
 // | `method`, `typed_method`, `protocol`, `host` | declaring methods, protocols and the service |
 // | `declaration` | a hosted method without its handler, as its calls see it |
 // | `service_error` | why they cannot be hosted as declared |
-// | `args`, `answer`, `stream`, `rows`, `context`, `auth`, `session` | what handlers are given and give back |
+// | `args`, `answer`, `stream`, `turns`, `rows`, `context`, `auth`, `session` | what handlers are given and give back |
 // | `resolve`, `refusals` | routing and its refusals, the version gate |
 // | `validate` | the parameter check |
 // | `call` | the machine of one call, which every carrier uses |
@@ -43,6 +43,7 @@ mod rows;
 mod service_error;
 pub(crate) mod session;
 mod stream;
+mod turns;
 mod typed_method;
 
 pub(crate) mod validate;

@@ -91,6 +91,12 @@ impl<R: Record + Send + 'static> Producer for Producing<R> {
 }
 
 /// What the handler of a producer may return: a [`Stream`] of a state that is saved between turns, or [`Rows`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not open a producer",
+    label = "not a `Stream` of a producer's state, nor `Rows` of records",
+    note = "return a `Stream` of a state that implements `Producer` and serde's `Serialize` and `Deserialize`, `Rows` of \
+            records, or a state whose turns a function of the trait takes: `#[method(producer, turn = function)]`"
+)]
 pub trait OpensProducer: Sized {
     /// Completes the method.
     fn complete(

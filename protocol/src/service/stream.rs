@@ -53,6 +53,13 @@ pub(crate) struct Overrides {
     pub(crate) call_state: Option<Bytes>,
 }
 
+/// A stream of the declared schemas.
+impl<S> From<S> for Stream<S> {
+    fn from(state: S) -> Self {
+        Self::new(state)
+    }
+}
+
 impl<S> Stream<S> {
     /// A stream of the declared schemas.
     pub fn new(state: S) -> Self {

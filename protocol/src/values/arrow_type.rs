@@ -12,6 +12,11 @@ pub trait ArrowType {
     /// Whether a field of this type may be null: true for `Option`.
     const NULLABLE: bool = false;
 
+    /// Whether a record contains itself is found where this is evaluated, by the compiler: it reports a cycle. A record like
+    /// that has no finite Arrow type. A type that contains others of any type evaluates theirs.
+    #[doc(hidden)]
+    const NO_RECORD_CONTAINS_ITSELF: () = ();
+
     /// The Arrow type, inside of other types and in the rows of streams.
     fn data_type() -> DataType;
 

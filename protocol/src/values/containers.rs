@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 macro_rules! list_of {
     ($item:ty) => {
+        const NO_RECORD_CONTAINS_ITSELF: () = <$item>::NO_RECORD_CONTAINS_ITSELF;
         fn data_type() -> DataType {
             <$item>::list_type()
         }
@@ -37,6 +38,9 @@ impl<T: IntoArrow> IntoArrow for [T] {
     fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError> {
         T::write_list(self, column)
     }
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+        T::list_to_column(self, data_type)
+    }
 }
 
 impl<T: ArrowType> ArrowType for Vec<T> {
@@ -53,12 +57,16 @@ impl<T: IntoArrow> IntoArrow for Vec<T> {
     fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError> {
         T::write_list(self, column)
     }
+    fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
+        T::list_to_column(self, data_type)
+    }
     fn into_column(self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
         T::list_into_column(self, data_type)
     }
 }
 
 impl<T: ArrowType, const N: usize> ArrowType for [T; N] {
+    const NO_RECORD_CONTAINS_ITSELF: () = T::NO_RECORD_CONTAINS_ITSELF;
     fn data_type() -> DataType {
         // No array is longer than an `i32` counts: it would not fit into a column.
         T::array_type(i32::try_from(N).unwrap_or(i32::MAX))
@@ -100,6 +108,7 @@ impl<T: IntoArrow, const N: usize> IntoArrow for [T; N] {
 macro_rules! set {
     ([$($generics:tt)*] $set:ty) => {
         impl<T: ArrowType, $($generics)*> ArrowType for $set {
+            const NO_RECORD_CONTAINS_ITSELF: () = T::NO_RECORD_CONTAINS_ITSELF;
             fn data_type() -> DataType {
                 DataType::List(super::arrow_type::item_field::<T>())
             }
@@ -177,6 +186,10 @@ fn entries<'a, K: FromArrow<'a>, V: FromArrow<'a>, C>(
 macro_rules! map {
     ([$($generics:tt)*] $map:ty) => {
         impl<K: ArrowType, V: ArrowType, $($generics)*> ArrowType for $map {
+            const NO_RECORD_CONTAINS_ITSELF: () = {
+                let () = K::NO_RECORD_CONTAINS_ITSELF;
+                V::NO_RECORD_CONTAINS_ITSELF
+            };
             fn data_type() -> DataType {
                 map_type::<K, V>()
             }

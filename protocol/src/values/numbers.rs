@@ -6,7 +6,7 @@
 use super::arrow_type::ArrowType;
 use super::column::{ColumnBuilder, Values};
 use super::error::ValueError;
-use super::traits::{FromArrow, IntoArrow, items};
+use super::traits::{FromArrow, IntoArrow, append_items, items};
 use super::value_ref::ValueRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -34,6 +34,7 @@ macro_rules! number {
         }
 
         impl<'a> FromArrow<'a> for $native {
+            #[inline]
             fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
                 match value.column.as_primitive_opt::<$arrow>() {
                     Some(numbers) if numbers.is_valid(value.row) => Ok(numbers.value(value.row)),
@@ -57,6 +58,7 @@ macro_rules! number {
         }
 
         impl IntoArrow for $native {
+            #[inline]
             fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError> {
                 match &mut column.values {
                     Values::$type(values) => values.push(*self),
@@ -112,6 +114,19 @@ macro_rules! number {
         }
     };
     (@write_list $native:ty, $arrow:ty, $type:ident) => {
+        fn write_list(items: &[Self], column: &mut ColumnBuilder) -> Result<(), ValueError> {
+            column.append_list::<Self>(items.len(), |column| match &mut column.values {
+                Values::$type(values) => {
+                    values.extend_from_slice(items);
+                    column.nulls.append_n_non_nulls(items.len());
+                    Ok(())
+                }
+                _ => append_items(items.iter(), column),
+            })
+        }
+        fn list_to_column(items: &[Self], data_type: &DataType) -> Result<ArrayRef, ValueError> {
+            Self::list_into_column(items.to_vec(), data_type)
+        }
         fn list_into_column(items: Vec<Self>, data_type: &DataType) -> Result<ArrayRef, ValueError> {
             match data_type {
                 DataType::List(item) if *item.data_type() == DataType::$type && i32::try_from(items.len()).is_ok() => {

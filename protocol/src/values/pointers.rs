@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 macro_rules! same_type_as {
     ($inner:ty) => {
+        const NO_RECORD_CONTAINS_ITSELF: () = <$inner>::NO_RECORD_CONTAINS_ITSELF;
         fn data_type() -> DataType {
             <$inner>::data_type()
         }

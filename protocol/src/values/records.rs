@@ -142,6 +142,7 @@ impl<'a> FieldReader<'a> {
         }
     }
 
+    #[inline]
     fn find(&mut self, name: &str) -> Option<&'a ArrayRef> {
         let is_next = self.fields.get(self.next).is_some_and(|field| field.name() == name);
         let index = if is_next { self.next } else { self.fields.find(name)?.0 };
@@ -149,6 +150,7 @@ impl<'a> FieldReader<'a> {
         self.columns.get(index)
     }
 
+    #[inline]
     fn read_column<T: FromArrow<'a>>(&self, name: &str, column: &'a ArrayRef) -> Result<T, ValueError> {
         ValueRef::within(column, self.row, self.bounds)
             .and_then(T::read)
@@ -180,18 +182,23 @@ pub fn field<T: ArrowType>(name: &str, data_type: Option<DataType>, nullable: Op
     Field::new(name, data_type.unwrap_or_else(T::data_type), nullable.unwrap_or(T::NULLABLE))
 }
 
-/// Why a field that is declared so cannot hold a `T`.
+/// Why a field that is declared so cannot hold a `T`, or why `T` cannot be used at all.
 pub fn problem<T: ArrowType>(field: &Field) -> Option<String> {
+    misfit::<T>(field).or_else(T::problem)
+}
+
+/// Why a field that is declared so cannot hold a `T`.
+pub fn misfit<T: ArrowType>(field: &Field) -> Option<String> {
     let data_type = field.data_type();
-    if T::writes(data_type) && can_read::<T>(data_type) {
-        return T::problem();
-    }
-    Some(format!(
-        "{:?} is declared as {}, which does not hold its Rust type, that of {}",
-        field.name(),
-        type_name(data_type),
-        type_name(&T::data_type())
-    ))
+    let fits = T::writes(data_type) && can_read::<T>(data_type);
+    (!fits).then(|| {
+        format!(
+            "{:?} is declared as {}, which does not hold its Rust type, that of {}",
+            field.name(),
+            type_name(data_type),
+            type_name(&T::data_type())
+        )
+    })
 }
 
 /// The type of a record inside of others.

@@ -119,13 +119,25 @@ pub trait IntoArrow: ArrowType {
     /// # Errors
     /// As [`write`](Self::write).
     #[doc(hidden)]
-    fn list_into_column(items: Vec<Self>, data_type: &DataType) -> Result<ArrayRef, ValueError>
+    fn list_to_column(items: &[Self], data_type: &DataType) -> Result<ArrayRef, ValueError>
     where
         Self: Sized,
     {
         let mut column = ColumnBuilder::new(data_type, 1)?;
-        Self::write_list(&items, &mut column)?;
+        Self::write_list(items, &mut column)?;
         column.finish()
+    }
+
+    /// A list of these as a column of one row, which takes over the memory of the list where it can.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    #[doc(hidden)]
+    fn list_into_column(items: Vec<Self>, data_type: &DataType) -> Result<ArrayRef, ValueError>
+    where
+        Self: Sized,
+    {
+        Self::list_to_column(&items, data_type)
     }
 }
 
@@ -134,10 +146,16 @@ pub(crate) fn write_items<'v, T: IntoArrow + 'v>(
     items: impl ExactSizeIterator<Item = &'v T>,
     column: &mut ColumnBuilder,
 ) -> Result<(), ValueError> {
-    column.append_list::<T>(items.len(), |column| {
-        for (index, item) in items.enumerate() {
-            item.write(column).map_err(|error| error.in_item(index))?;
-        }
-        Ok(())
-    })
+    column.append_list::<T>(items.len(), |column| append_items(items, column))
+}
+
+/// Appends these values, one by one.
+pub(crate) fn append_items<'v, T: IntoArrow + 'v>(
+    items: impl Iterator<Item = &'v T>,
+    column: &mut ColumnBuilder,
+) -> Result<(), ValueError> {
+    for (index, item) in items.enumerate() {
+        item.write(column).map_err(|error| error.in_item(index))?;
+    }
+    Ok(())
 }

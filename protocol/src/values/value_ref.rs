@@ -113,6 +113,11 @@ impl<'a> ReadBounds<'a> {
     }
 }
 
+#[cold]
+fn beyond(row: usize, rows: usize) -> ValueError {
+    ValueError::new(format!("a row {row}"), format!("a column of {rows} rows"))
+}
+
 impl<'a> ValueRef<'a> {
     /// The value in a row of a column. Records in it that travel as bytes are decoded within the default [`Limits`].
     ///
@@ -123,14 +128,14 @@ impl<'a> ValueRef<'a> {
         Self::within(column, row, ReadBounds { limits, account, meter: None, depth: 0 })
     }
 
+    #[inline]
     pub(crate) fn within(
         column: &'a ArrayRef,
         row: usize,
         bounds: ReadBounds<'a>,
     ) -> Result<Self, ValueError> {
         if row >= column.len() {
-            let (expected, got) = (format!("a row {row}"), format!("a column of {} rows", column.len()));
-            return Err(ValueError::new(expected, got));
+            return Err(beyond(row, column.len()));
         }
         Ok(Self { column: column.as_ref(), row, bounds })
     }

@@ -12,7 +12,7 @@ use vgi_rpc_protocol::Record;
 use vgi_rpc_protocol::client::result;
 use vgi_rpc_protocol::ipc::{Metadata, encode_batch};
 use vgi_rpc_protocol::service::Args;
-use vgi_rpc_protocol::values::{Record as _, ValueError};
+use vgi_rpc_protocol::values::ValueError;
 
 #[derive(Debug, PartialEq, Record)]
 struct Numbers {

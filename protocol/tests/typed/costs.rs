@@ -5,7 +5,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::{Arc, LazyLock};
 use vgi_rpc_protocol::client::Caller;
 use vgi_rpc_protocol::service::{Method, Protocol};
-use vgi_rpc_protocol::values::{IntoArrow, Record as _};
+use vgi_rpc_protocol::values::IntoArrow;
 use vgi_rpc_protocol::{Record, service};
 
 use super::in_memory::InMemory;
@@ -79,12 +79,7 @@ fn a_call_of_a_declared_method_takes_as_many_allocations_as_one_by_hand() {
         Field::new("text", DataType::Utf8, false),
         Field::new("times", DataType::Int64, false),
     ]));
-    let method = vgi_rpc_protocol::client::RemoteMethod {
-        protocol: vgi_rpc_protocol::client::RemoteProtocol { name: "test.Costs.v1", version: None },
-        name: "repeat",
-        has_header: false,
-        is_idempotent: false,
-    };
+    let method = super::services::unary("test.Costs.v1", "repeat");
     let mut call_by_hand = || {
         let columns = vec![
             Arc::new(StringArray::from_iter_values(["ab"])) as _,

@@ -8,10 +8,13 @@
     reason = "tests, with handlers that do I/O"
 )]
 
+mod batches;
 mod bombs;
+mod chains;
 mod costs;
 mod in_memory;
 mod matrix;
 mod refusals;
 mod services;
+mod turns;
 mod values;

@@ -10,9 +10,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::HashMap;
 use std::sync::Arc;
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
-use vgi_rpc_protocol::values::{
-    ArrowType, ColumnBuilder, Decimal, FromArrow, IntoArrow, Record, ValueRef, can_read,
-};
+use vgi_rpc_protocol::values::{ArrowType, ColumnBuilder, Decimal, FromArrow, IntoArrow, ValueRef, can_read};
 use vgi_rpc_protocol::{Record, service};
 
 fn refusal<T: for<'a> FromArrow<'a> + std::fmt::Debug>(column: impl Array + 'static) -> String {

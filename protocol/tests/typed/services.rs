@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use vgi_rpc_protocol::client::Caller;
+use vgi_rpc_protocol::client::{Caller, RemoteMethod, RemoteProtocol};
 use vgi_rpc_protocol::description::{Idempotency, MethodKind, StreamKind};
 use vgi_rpc_protocol::service::{CallContext, Exchange, Producer, Rows, Saved, State, Stream, Turn};
-use vgi_rpc_protocol::values::Record as _;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{Enum, Record, service};
@@ -361,21 +360,27 @@ fn a_client_may_borrow_what_it_calls_over() {
     assert_eq!(first(pair).unwrap(), 0);
 }
 
+/// A unary method on the other side.
+pub fn unary(protocol: &'static str, name: &'static str) -> RemoteMethod {
+    RemoteMethod {
+        protocol: RemoteProtocol { name: protocol, version: None },
+        name,
+        kind: MethodKind::Unary,
+        has_header: false,
+        is_idempotent: false,
+    }
+}
+
 #[test]
 fn a_record_may_be_all_parameters() {
-    use vgi_rpc_protocol::client::{Params, RemoteMethod, RemoteProtocol};
+    use vgi_rpc_protocol::client::Params;
     use vgi_rpc_protocol::service::{Method, Protocol};
     let method = Method::new("sum").record_params::<Point>().typed_result::<f64>().unary(|args, _| {
         let Point { x, y } = args.to_record()?;
         Ok(x + y)
     });
     let mut pair = InMemory::new(Protocol::new("test.Rows.v1").method(method));
-    let sum = RemoteMethod {
-        protocol: RemoteProtocol { name: "test.Rows.v1", version: None },
-        name: "sum",
-        has_header: false,
-        is_idempotent: false,
-    };
+    let sum = unary("test.Rows.v1", "sum");
     for row in [(&Point { x: 1.0, y: 2.0 }).to_row().unwrap(), (("x", 1.0), ("y", 2.0)).to_row().unwrap()] {
         let answer = pair.unary(&sum, &row).unwrap();
         assert_eq!(vgi_rpc_protocol::client::result::<f64, Failed>(&answer).unwrap(), 3.0);

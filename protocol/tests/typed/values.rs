@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
-use vgi_rpc_protocol::values::{ArrowType, Decimal, FromArrow, IntoArrow, Record, ValueRef, WideDecimal};
+use vgi_rpc_protocol::values::{ArrowType, Decimal, FromArrow, IntoArrow, ValueRef, WideDecimal};
 use vgi_rpc_protocol::{Enum, Record};
 
 /// The value in the only row of a column.

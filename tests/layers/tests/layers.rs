@@ -125,7 +125,7 @@ const CORE: [&[&str]; 13] = [
     &["effect"],
     &["client", "reflection", "server"],
     &["service"],
-    &["access_log", "expansion", "http"],
+    &["access_log", "expansion", "http", "prelude"],
     &["lib"],
 ];
 

@@ -47,6 +47,12 @@ impl fmt::Debug for Address {
 
 /// Splits a URL into where it leads and the rest of it.
 pub(crate) fn parse(url: &str) -> Result<(Address, Uri), UrlError> {
+    let (scheme, rest) = url.split_once(':').ok_or(UrlError::Scheme)?;
+    let names_host =
+        rest.strip_prefix("//").is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
+    if !names_host || !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err(UrlError::Scheme);
+    }
     let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| UrlError::Syntax(error.to_string()))?;
     let is_https = match uri.scheme_str() {
         Some("http") => false,
@@ -92,6 +98,9 @@ mod tests {
             [("/a", UrlError::Scheme), ("ftp://h", UrlError::Scheme), ("http://u:p@h", UrlError::UserInfo)]
         {
             assert_eq!(at(url), Err(error), "{url}");
+        }
+        for url in ["http:", "http://", "http:///a", "http://?a", "http://:80/a"] {
+            assert_eq!(at(url), Err(UrlError::Scheme), "{url}");
         }
         assert!(matches!(at("http://a b"), Err(UrlError::Syntax(_))));
         let https =

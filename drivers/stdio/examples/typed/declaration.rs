@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 use vgi_rpc_protocol::arrow::schema::Schema;
 use vgi_rpc_protocol::service::{Exchange, Producer, Stream, Turn};
-use vgi_rpc_protocol::values::{Decimal, Record as _, WideDecimal};
+use vgi_rpc_protocol::values::{Decimal, WideDecimal};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{Enum, Record, service};
 

@@ -100,24 +100,24 @@ pub fn large() {
 #[cfg(all(unix, feature = "unix", feature = "http"))]
 pub fn typed() {
     const EXPECTED: &str = "TEXT Point { x: 2.0, y: 1.0 }
-1.5 High
-1970-01-02 00:00:00 UTC
+1.5 Some(1)
+High 1970-01-02 00:00:00 UTC
 Hello, world! Hello, world?
-Some(1)
 true ValueError: not today
 log: noted
-log: 100000 of 1000000
-log: 200000 of 1000000
-log: 300000 of 1000000
-log: 400000 of 1000000
-log: 500000 of 1000000
-log: 600000 of 1000000
-log: 700000 of 1000000
-log: 800000 of 1000000
-log: 900000 of 1000000
-log: 1000000 of 1000000
-499999500000
-[Number { n: 3 }] [Number { n: 6 }]
+log: 1000000 points to go
+log: 900000 points to go
+log: 800000 points to go
+log: 700000 points to go
+log: 600000 points to go
+log: 500000 points to go
+log: 400000 points to go
+log: 300000 points to go
+log: 200000 points to go
+log: 100000 points to go
+log: 0 points to go
+1000000
+[Point { x: 1.0, y: 0.5 }] [Point { x: 3.0, y: 1.0 }]
 ";
     let serve = |flags: &[&str]| Listening::run(process("twelve", flags));
     let folder = tempfile::tempdir().unwrap();

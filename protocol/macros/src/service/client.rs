@@ -71,13 +71,23 @@ fn expand_method(method: &Method) -> TokenStream {
     let values = params.iter().map(|param| {
         let Param { ident, ty, .. } = param;
         match param.applied_default() {
-            Some(default) => quote_spanned! {ty.span()=>
-                __row.push(::core::convert::Into::<::core::option::Option<#ty>>::into(#ident).unwrap_or_else(|| #default))?;
-            },
-            None => quote_spanned!(ty.span()=> __row.push(#ident)?;),
+            Some(default) => {
+                let given = quote_spanned! {ty.span()=>
+                    ::core::convert::Into::<::core::option::Option<#ty>>::into(#ident).unwrap_or_else(#default)
+                };
+                push(ty, &given)
+            }
+            None => push(ty, &quote!(#ident)),
         }
     });
     let (has_header, is_idempotent) = (method.header.is_some(), method.idempotency.is_some());
+    let kind = match &method.kind {
+        Kind::Unary => quote!(Unary),
+        Kind::Producer => quote!(Stream(::vgi_rpc_protocol::description::StreamKind::Producer)),
+        Kind::Exchange => quote!(Stream(::vgi_rpc_protocol::description::StreamKind::Exchange)),
+        Kind::Stream => quote!(Stream(::vgi_rpc_protocol::description::StreamKind::Unknown)),
+    };
+    let kind = quote!(::vgi_rpc_protocol::description::MethodKind::#kind);
     let (returns, call) = expand_call(method);
     let deprecated = method.deprecated.as_ref().map(|note| quote!(#[deprecated = #note]));
     let documentation =
@@ -98,6 +108,7 @@ fn expand_method(method: &Method) -> TokenStream {
             let __method = ::vgi_rpc_protocol::client::RemoteMethod {
                 protocol: Self::PROTOCOL,
                 name: #name,
+                kind: #kind,
                 has_header: #has_header,
                 is_idempotent: #is_idempotent,
             };
@@ -106,12 +117,19 @@ fn expand_method(method: &Method) -> TokenStream {
     }
 }
 
+/// Adds the value of a parameter to the row.
+fn push(ty: &Type, value: &TokenStream) -> TokenStream {
+    quote_spanned! {ty.span()=>
+        <#ty as ::vgi_rpc_protocol::__private::Parameter<'_>>::push(#value, &mut __row)?;
+    }
+}
+
 /// What the method returns, and the call.
 fn expand_call(method: &Method) -> (TokenStream, TokenStream) {
     match (&method.kind, &method.result) {
         (Kind::Unary, Some(result)) => {
             let read = quote_spanned! {result.span()=>
-                ::vgi_rpc_protocol::__private::result::<#result, C::Error>(&__batch)
+                <#result as ::vgi_rpc_protocol::__private::Returned>::read::<C::Error>(&__batch)
             };
             let call = quote! {
                 let __batch = self.caller.unary(&__method, &__row.finish()?)?;
@@ -126,15 +144,16 @@ fn expand_call(method: &Method) -> (TokenStream, TokenStream) {
             let batch: Type = syn::parse_quote!(::vgi_rpc_protocol::arrow::array::RecordBatch);
             let unit: Type = syn::parse_quote!(());
             let output = method.output.as_ref().unwrap_or(&batch);
-            let input = match kind {
-                Kind::Producer => &unit,
-                _ => method.input.as_ref().unwrap_or(&batch),
+            let input = method.input.as_ref().unwrap_or(&batch);
+            let kind = match kind {
+                Kind::Exchange => quote!(::vgi_rpc_protocol::client::Exchanges<#input>),
+                Kind::Stream => quote!(::vgi_rpc_protocol::client::DecidesPerCall<#input>),
+                _ => quote!(::vgi_rpc_protocol::client::Produces),
             };
             let header = method.header.as_ref().unwrap_or(&unit);
             let stream = quote!(::vgi_rpc_protocol::client::TypedStream);
-            let span = method.output.as_ref().map_or_else(|| method.ident.span(), Spanned::span);
-            let call = quote_spanned!(span=> self.caller.open(&__method, &__row.finish()?).map(#stream::new));
-            (quote!(#stream<C::Stream<'_>, #input, #output, #header>), call)
+            let call = quote!(self.caller.open(&__method, &__row.finish()?).map(#stream::new));
+            (quote!(#stream<C::Stream<'_>, #kind, #output, #header>), call)
         }
     }
 }

@@ -1,8 +1,10 @@
 //! A method of the trait, as its signature and its attributes declare it.
 
+use super::types::last_segment;
 use crate::attributes::{Argument, Declared, DefaultValue, arguments, documentation};
 use proc_macro2::Span;
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::{
     Attribute, Error, Expr, FnArg, GenericArgument, Ident, LitBool, LitStr, Pat, PathArguments, ReceiverKind,
     Result, ReturnType, TraitItemFn, Type,
@@ -31,7 +33,15 @@ pub struct Method {
     pub output: Option<Type>,
     pub header: Option<Type>,
     pub restore: Option<Ident>,
-    receiver: Option<Error>,
+    /// The name of the function that takes the turns, and the function.
+    pub turn: Option<Ident>,
+    pub turns: Option<Turns>,
+    /// Types of rows that are both in the signature and in the attribute.
+    pub same: Vec<(Type, Type)>,
+    /// Why it is refused as a method; a function that takes turns has no names on the wire.
+    pub pattern: Option<Error>,
+    /// Why it is refused whatever it is.
+    pub receiver: Option<Error>,
 }
 
 /// What a function takes.
@@ -42,6 +52,21 @@ pub enum Argued {
     Context,
     /// What a stream was saved as.
     Saved,
+    /// The turn of a stream.
+    Turn,
+}
+
+/// A function that takes the turns of a stream, as its signature declares it.
+pub struct Turns {
+    pub ident: Ident,
+    pub state: Type,
+    pub arguments: Vec<Argued>,
+    /// The records that it takes. An exchange without them takes a batch.
+    pub input: Option<Type>,
+    /// The records that it returns. Without them it emits what it has by itself.
+    pub output: Option<Type>,
+    pub is_fallible: bool,
+    pub error: Option<Type>,
 }
 
 pub struct Param {
@@ -94,6 +119,10 @@ impl Method {
             output: None,
             header: None,
             restore: None,
+            turn: None,
+            turns: None,
+            same: Vec::new(),
+            pattern: None,
             receiver: None,
         };
         for argument in arguments(&function.attrs, "method")? {
@@ -127,7 +156,7 @@ impl Method {
     /// An argument of `#[method(...)]`.
     fn take(&mut self, argument: Argument) -> Result<()> {
         const KNOWN: &str = "`rename`, `idempotent`, `no_side_effects`, `deprecated`, `type`, `nullable`, `producer`, \
-             `exchange`, `stream`, `restore`, `input`, `output` and `header`";
+             `exchange`, `stream`, `turn`, `restore`, `input`, `output` and `header`";
         let span = argument.name.span();
         match argument.name.to_string().as_str() {
             "rename" => self.name = argument.text()?.value(),
@@ -139,6 +168,7 @@ impl Method {
             "producer" => self.set_kind(Kind::Producer, span)?,
             "exchange" => self.set_kind(Kind::Exchange, span)?,
             "stream" => self.set_kind(Kind::Stream, span)?,
+            "turn" => self.turn = Some(name_of(argument.value()?)?),
             "restore" => self.restore = Some(name_of(argument.value()?)?),
             "input" => self.input = Some(type_of(argument.value()?)?),
             "output" => self.output = Some(type_of(argument.value()?)?),
@@ -159,20 +189,24 @@ impl Method {
     fn argument(&mut self, argument: &syn::PatType) -> Result<()> {
         let ty = &*argument.ty;
         if let Type::Reference(reference) = ty
-            && last_segment(&reference.elem).is_some_and(|segment| segment.ident == "CallContext")
+            && let Some(segment) = last_segment(&reference.elem)
+            && (segment.ident == "CallContext" || segment.ident == "Turn")
         {
-            self.arguments.push(Argued::Context);
+            let is_turn = segment.ident == "Turn";
+            self.arguments.push(if is_turn { Argued::Turn } else { Argued::Context });
             return Ok(());
         }
         if last_segment(ty).is_some_and(|segment| segment.ident == "Saved") {
             self.arguments.push(Argued::Saved);
             return Ok(());
         }
-        let Pat::Ident(pattern) = &*argument.pat else {
-            return Err(Error::new_spanned(
-                &argument.pat,
-                "a parameter has a name, which it has on the wire too",
-            ));
+        let ident = match &*argument.pat {
+            Pat::Ident(pattern) => pattern.ident.clone(),
+            pattern => {
+                let text = "a parameter has a name, which it has on the wire too";
+                self.pattern = self.pattern.take().or_else(|| Some(Error::new_spanned(pattern, text)));
+                Ident::new("pattern", pattern.span())
+            }
         };
         let declared = Declared::parse(&argument.attrs)?;
         if let Some(skip) = &declared.skip {
@@ -181,90 +215,10 @@ impl Method {
                 "a parameter is not skipped: every call has a column for it",
             ));
         }
-        let ident = pattern.ident.clone();
         let name = declared.rename.as_ref().map_or_else(|| ident.unraw().to_string(), LitStr::value);
         self.arguments.push(Argued::Param(self.params.len()));
         let documentation = documentation(&argument.attrs);
         self.params.push(Param { ident, ty: ty.clone(), name, documentation, declared });
-        Ok(())
-    }
-
-    /// What can be said of a method that is called.
-    pub fn check(&self) -> Result<()> {
-        if let Some(error) = &self.receiver {
-            return Err(error.clone());
-        }
-        if let Some(argument) = self.arguments.iter().find(|argument| matches!(argument, Argued::Saved)) {
-            let _ = argument;
-            return Err(Error::new_spanned(
-                &self.ident,
-                "only a function that is named by `restore` takes `Saved`",
-            ));
-        }
-        if let Some(position) = self.params.iter().enumerate().find_map(|(index, param)| {
-            self.params.iter().take(index).any(|other| other.name == param.name).then_some(index)
-        }) && let Some(param) = self.params.get(position)
-        {
-            return Err(Error::new_spanned(
-                &param.ident,
-                format!("two parameters are named {:?}", param.name),
-            ));
-        }
-        if ["new", "caller", "into_caller"].iter().any(|name| self.ident == name) {
-            let text = "the client has a method of this name: take another, and this one on the wire with \
-                 `#[method(rename = \"...\")]`";
-            return Err(Error::new_spanned(&self.ident, text));
-        }
-        if let Some(result @ Type::Reference(_)) = &self.result {
-            return Err(Error::new_spanned(
-                result,
-                "the result is read by the client too, which owns it: return an owned type",
-            ));
-        }
-        let opens = self.result.as_ref().and_then(last_segment).map(|segment| segment.ident.to_string());
-        let opens = opens.as_deref();
-        match (&self.kind, &self.result) {
-            (Kind::Unary, Some(result)) if opens == Some("Stream") || opens == Some("Rows") => {
-                let text = "a method that opens a stream says which kind: `#[method(producer)]`, `#[method(exchange)]` or \
-                     `#[method(stream)]`";
-                return Err(Error::new_spanned(result, text));
-            }
-            (Kind::Unary, _) => {
-                for (ty, what) in [(&self.input, "input"), (&self.output, "output"), (&self.header, "header")]
-                {
-                    if let Some(ty) = ty {
-                        return Err(Error::new_spanned(ty, format!("a unary method has no {what}")));
-                    }
-                }
-            }
-            (_, None) => {
-                return Err(Error::new_spanned(
-                    &self.ident,
-                    "a method that opens a stream returns a `Stream`",
-                ));
-            }
-            (Kind::Producer, _) => {
-                if let Some(input) = &self.input {
-                    return Err(Error::new_spanned(input, "a producer has no input"));
-                }
-            }
-            (Kind::Stream, _) if self.restore.is_none() => {
-                let text = "a method whose kind is decided for each call names the function that brings its states back: \
-                     `#[method(stream, restore = function)]`";
-                return Err(Error::new_spanned(&self.ident, text));
-            }
-            _ => {}
-        }
-        if self.kind != Kind::Stream
-            && let Some(restore) = &self.restore
-        {
-            return Err(Error::new_spanned(restore, "`restore` belongs to `#[method(stream)]`"));
-        }
-        if self.kind != Kind::Unary
-            && let Some(result_type) = &self.result_type
-        {
-            return Err(Error::new_spanned(result_type, "a stream has no result: declare its `output`"));
-        }
         Ok(())
     }
 
@@ -288,17 +242,16 @@ impl Method {
 }
 
 impl Param {
-    /// The default, if there is one.
+    /// A closure that gives the default, if there is one.
     pub fn default(&self) -> Option<proc_macro2::TokenStream> {
         let ty = &self.ty;
-        match self.declared.default.as_ref()? {
-            DefaultValue::Value(value) => Some(quote::quote!(#value)),
-            DefaultValue::OfType => Some(quote::quote!(<#ty as ::core::default::Default>::default())),
-        }
+        let value = match self.declared.default.as_ref()? {
+            DefaultValue::Value(value) => quote::quote!(#value),
+            DefaultValue::OfType => quote::quote!(<#ty as ::core::default::Default>::default()),
+        };
+        Some(quote::quote_spanned!(ty.span()=> || -> #ty { #value }))
     }
-}
 
-impl Param {
     /// The default that the client puts in where its caller gives `None`. A caller of an optional parameter gives `None`
     /// for null.
     pub fn applied_default(&self) -> Option<proc_macro2::TokenStream> {
@@ -338,13 +291,6 @@ fn outcome(ty: &Type) -> (bool, Type, Option<Type>) {
 
 fn is_unit(ty: &Type) -> bool {
     matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
-}
-
-fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
-    match ty {
-        Type::Path(path) => path.path.segments.last(),
-        _ => None,
-    }
 }
 
 fn name_of(expression: Expr) -> Result<Ident> {

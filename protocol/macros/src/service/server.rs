@@ -1,10 +1,12 @@
 //! The server's side: the protocol of an implementation of the trait.
 
-use super::method::{Argued, Kind, Method, Param};
+use super::method::{Argued, Kind, Method, Param, Turns};
 use super::protocol::Protocol;
+use super::types::{argument_of, convert, is_batch, outside};
 use crate::attributes::{data_type, option};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
+use syn::Ident;
 use syn::spanned::Spanned;
 
 pub fn expand(protocol: &Protocol) -> TokenStream {
@@ -54,7 +56,7 @@ pub fn expand(protocol: &Protocol) -> TokenStream {
 }
 
 /// The method with its handler.
-fn expand_method(service: &syn::Ident, method: &Method) -> TokenStream {
+fn expand_method(service: &Ident, method: &Method) -> TokenStream {
     let name = &method.name;
     let params = method.params.iter().map(expand_param);
     let documentation = method.full_documentation();
@@ -66,13 +68,14 @@ fn expand_method(service: &syn::Ident, method: &Method) -> TokenStream {
     let deprecated = method.deprecated.as_ref().map(|deprecated| quote!(.deprecated(#deprecated)));
     let schemas = expand_schemas(method);
     let complete = expand_handler(service, method);
+    let same = method.same.iter().map(|(said, declared)| {
+        quote_spanned!(said.span()=> <#said as ::vgi_rpc_protocol::__private::SameRow<#declared>>::check();)
+    });
     quote! {{
-        let builder = ::vgi_rpc_protocol::service::Method::new(#name)
-            #(#params)*
-            #documented
-            #idempotency
-            #deprecated
-            #schemas;
+        #(#same)*
+        let builder = ::vgi_rpc_protocol::service::Method::new(#name) #documented #idempotency #deprecated;
+        #(#params)*
+        #schemas
         #complete
     }}
 }
@@ -82,50 +85,58 @@ pub fn field(param: &Param) -> TokenStream {
     let Param { ty, name, declared, .. } = param;
     let (data_type, nullable) = (declared.data_type_tokens(), declared.nullable_tokens());
     quote_spanned! {ty.span()=>
-        ::vgi_rpc_protocol::__private::parameter::<#ty>(#name, #data_type, #nullable)
+        <#ty as ::vgi_rpc_protocol::__private::Parameter<'_>>::field(#name, #data_type, #nullable)
     }
 }
 
+/// Adds a parameter to the builder.
 fn expand_param(param: &Param) -> TokenStream {
-    let (ty, field) = (&param.ty, field(param));
+    let (Param { ty, name, .. }, field) = (param, field(param));
+    let parameter = quote_spanned!(ty.span()=> <#ty as ::vgi_rpc_protocol::__private::Parameter<'_>>);
     let default = param.default().map(|default| {
-        let name = &param.name;
-        quote_spanned!(ty.span()=> .typed_default::<#ty>(#name, #default))
+        quote_spanned!(ty.span()=> let builder = #parameter::declare_default(builder, #name, #default);)
     });
-    quote_spanned!(ty.span()=> .typed_param_as::<#ty>(#field) #default)
+    quote_spanned! {ty.span()=>
+        let builder = #parameter::declare(builder, #field);
+        #default
+    }
 }
 
-/// The result, or the schemas of a stream.
+/// Declares the result, or the schemas of a stream.
 fn expand_schemas(method: &Method) -> TokenStream {
-    let record =
-        |ty: &syn::Type| quote_spanned!(ty.span()=> ::vgi_rpc_protocol::__private::record_schema::<#ty>());
     match (&method.kind, &method.result) {
         (Kind::Unary, Some(result)) => {
             let result_type = option(method.result_type.as_ref().map(data_type));
             let nullable = option(method.result_nullable.as_ref().map(|nullable| quote!(#nullable)));
+            let returned =
+                quote_spanned!(result.span()=> <#result as ::vgi_rpc_protocol::__private::Returned>);
             quote_spanned! {result.span()=>
-                .typed_result_as::<#result>(::vgi_rpc_protocol::__private::parameter::<#result>("result", #result_type, #nullable))
+                let builder = #returned::declare(builder, #returned::field(#result_type, #nullable));
             }
         }
         (Kind::Unary, None) => quote!(),
         _ => {
-            let header = method.header.as_ref().map(|ty| (record(ty), ty.span()));
-            let header = header.map(|(schema, span)| quote_spanned!(span=> .header(#schema)));
-            let input = method.input.as_ref().map(|ty| (record(ty), ty.span()));
-            let input = input.map(|(schema, span)| quote_spanned!(span=> .input(#schema)));
-            let output = method.output.as_ref().map(|ty| (record(ty), ty.span()));
-            let output = output.map(|(schema, span)| quote_spanned!(span=> .output(#schema)));
-            quote!(#header #input #output)
+            let rows = [(&method.header, "header"), (&method.input, "input"), (&method.output, "output")];
+            let declared = rows.into_iter().filter_map(|(ty, which)| {
+                let ty = ty.as_ref().filter(|ty| !is_batch(ty))?;
+                let which = format_ident!("{which}");
+                Some(quote_spanned! {ty.span()=>
+                    let builder = builder.#which(<#ty as ::vgi_rpc_protocol::__private::Row>::row_schema());
+                })
+            });
+            quote!(#(#declared)*)
         }
     }
 }
 
 /// Reads the parameters, and calls the implementation.
-fn expand_handler(service: &syn::Ident, method: &Method) -> TokenStream {
+fn expand_handler(service: &Ident, method: &Method) -> TokenStream {
     let values: Vec<_> = (0..method.params.len()).map(|index| format_ident!("parameter_{index}")).collect();
     let reads = method.params.iter().zip(&values).enumerate().map(|(index, (param, value))| {
         let Param { ty, name, .. } = param;
-        quote_spanned!(ty.span()=> let #value = args.get_at::<#ty>(#index, #name)?;)
+        quote_spanned! {ty.span()=>
+            let #value = <#ty as ::vgi_rpc_protocol::__private::Parameter<'_>>::take(args, #index, #name)?;
+        }
     });
     let arguments = method.arguments.iter().map(|argument| match argument {
         Argued::Param(index) => {
@@ -133,18 +144,23 @@ fn expand_handler(service: &syn::Ident, method: &Method) -> TokenStream {
             quote!(#value)
         }
         Argued::Context => quote!(context),
-        Argued::Saved => quote!(saved),
+        Argued::Saved | Argued::Turn => quote!(saved),
     });
     let function = &method.ident;
     let call = quote!(#service::#function(&*implementation, #(#arguments),*));
     let span = method.result.as_ref().map_or_else(|| method.ident.span(), Spanned::span);
     let answer = if method.is_fallible {
-        let span = method.error.as_ref().map_or(span, Spanned::span);
-        let into =
-            quote_spanned!(span=> ::core::convert::Into::<::vgi_rpc_protocol::wire::error::RpcError>::into);
-        quote!(#call.map_err(#into))
+        let error = method.error.as_ref().map(|error| outside(error, service));
+        convert(error.as_ref(), &call)
     } else {
         quote!(::core::result::Result::Ok(#call))
+    };
+    let answer = match &method.turns {
+        Some(Turns { state, .. }) => {
+            let state = outside(state, service);
+            quote_spanned!(span=> #answer.map(::vgi_rpc_protocol::__private::opened::<#state, _>))
+        }
+        None => answer,
     };
     let handler = quote! {{
         let implementation = ::std::sync::Arc::clone(&implementation);
@@ -154,12 +170,38 @@ fn expand_handler(service: &syn::Ident, method: &Method) -> TokenStream {
             #answer
         }
     }};
+    if let Some(turns) = &method.turns {
+        return turns.complete(service, &method.kind, &handler);
+    }
+    let private = quote!(::vgi_rpc_protocol::__private);
+    let of = |name| {
+        let argument = method.result.as_ref().and_then(|result| argument_of(result, name))?;
+        Some(outside(&argument, service))
+    };
     match &method.kind {
-        Kind::Unary => quote_spanned!(span=> builder.unary(#handler)),
-        Kind::Producer => {
-            quote_spanned!(span=> ::vgi_rpc_protocol::service::OpensProducer::complete(builder, #handler))
-        }
-        Kind::Exchange => quote_spanned!(span=> builder.exchange(#handler)),
+        Kind::Unary => match &method.result {
+            Some(result) => {
+                quote_spanned!(result.span()=> <#result as #private::Returned>::complete(builder, #handler))
+            }
+            None => quote!(builder.unary(#handler)),
+        },
+        Kind::Producer => match (of("Rows"), of("Stream")) {
+            (Some(row), _) => {
+                quote_spanned!(row.span()=> <#row as #private::Row>::complete_rows(builder, #handler))
+            }
+            (None, Some(state)) => {
+                quote_spanned!(state.span()=> <#state as #private::ProducerState>::complete(builder, #handler))
+            }
+            (None, None) => {
+                quote_spanned!(span=> ::vgi_rpc_protocol::service::OpensProducer::complete(builder, #handler))
+            }
+        },
+        Kind::Exchange => match of("Stream") {
+            Some(state) => {
+                quote_spanned!(state.span()=> <#state as #private::ExchangeState>::complete(builder, #handler))
+            }
+            None => quote_spanned!(span=> builder.exchange(#handler)),
+        },
         Kind::Stream => {
             let restore = &method.restore;
             quote! {

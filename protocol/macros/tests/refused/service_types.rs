@@ -1,5 +1,4 @@
-use vgi_rpc_protocol::service;
-use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::prelude::*;
 
 struct Handle;
 
@@ -8,6 +7,11 @@ struct Failure;
 #[service(name = "test.Parameter.v1")]
 trait Parameter {
     fn close(&self, handle: Handle) -> Result<(), RpcError>;
+}
+
+#[service(name = "test.Machine.v1")]
+trait Machine {
+    fn seek(&self, offset: usize, since: std::time::SystemTime) -> Option<std::path::PathBuf>;
 }
 
 #[service(name = "test.Answer.v1")]
@@ -20,10 +24,15 @@ trait Error {
     fn open(&self, name: &str) -> Result<i64, Failure>;
 }
 
+#[service(name = "test.Default.v1")]
+trait Default {
+    fn repeat(&self, #[arrow(default = "once")] times: u32);
+}
+
 #[service(name = "test.Output.v1")]
 trait Output {
-    #[method(producer, output = Handle)]
-    fn open(&self) -> vgi_rpc_protocol::service::Rows<Handle>;
+    #[method(producer)]
+    fn open(&self) -> Rows<Handle>;
 }
 
 fn main() {}

@@ -209,7 +209,9 @@ impl RpcError {
         &self.inner.error_type
     }
 
-    /// The text. On a received error it usually begins with the type: it is `vgi_rpc.log_message` as it came.
+    /// The text. On a received error it is `vgi_rpc.log_message` as it came, which servers begin with the type, as in
+    /// `ValueError: expected a name`: WIRE_PROTOCOL 8 defines it so, and other clients show it so. What an error displays
+    /// has the type once. To tell errors apart, compare their type, [code](Self::code) or [kind](Self::kind).
     pub fn message(&self) -> &str {
         &self.inner.message
     }
