@@ -100,7 +100,10 @@ fn answer(server: &mut Responder, request: &Bytes, answered: Answered) -> Result
                     Answered::Here => server.complete_effect(effect.id, perform(&effect)),
                     Answered::ByAThread => {
                         let completed = completed.clone();
-                        thread::spawn(move || completed.send((effect.id, perform(&effect))));
+                        thread::spawn(move || {
+                            // Nothing waits for it if the conversation is over.
+                            let _ = completed.send((effect.id, perform(&effect)));
+                        });
                     }
                 }
             }

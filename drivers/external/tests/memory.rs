@@ -1,5 +1,12 @@
 //! The peak memory of a process that fetches or stores a large object: that of its decoded batch, and little more. Each case runs
 //! in a process of its own, which is this same program, so the usual test harness is off and a few lines stand in for it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test"
+)]
 
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
