@@ -157,6 +157,9 @@ fn fields(record: &CallRecord, now: Duration, dropped: u64) -> Map<String, Value
         put(&format!("{side}_rows"), moved.rows.into());
         put(&format!("{side}_bytes"), moved.bytes.into());
     }
+    if record.externalized_bytes > 0 {
+        put("externalized_bytes", record.externalized_bytes.into());
+    }
     if dropped > 0 {
         put("dropped_records", dropped.into());
     }

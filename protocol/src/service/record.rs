@@ -55,6 +55,8 @@ pub struct CallRecord {
     pub cancelled: bool,
     /// What went in and out.
     pub statistics: CallStatistics,
+    /// Bytes that were stored elsewhere in place of outputs, as they are stored. WIRE_PROTOCOL 12.
+    pub externalized_bytes: u64,
     /// When the request had been read, by the clock of [`Responder::tell_time`](super::Responder::tell_time).
     pub started: Duration,
     /// When the call was over, by the same clock.
@@ -161,12 +163,20 @@ impl CallRecord {
             http: None,
             error: None,
             cancelled: false,
+            externalized_bytes: 0,
             statistics: CallStatistics::default(),
             started: now,
             ended: now,
         };
         record.statistics.input.add(request);
         record
+    }
+
+    /// Counts this batch in place of the pointer that came for it.
+    pub(crate) fn resolve_request(&mut self, request: &RecordBatch) {
+        self.request_rows = request.num_rows();
+        self.statistics.input = Traffic::default();
+        self.statistics.input.add(request);
     }
 }
 

@@ -8,6 +8,8 @@ use crate::common::service::{SERVER_ID, service, service_with};
 use crate::common::told::Told;
 use crate::store::*;
 use std::sync::Arc;
+use std::time::Duration;
+use vgi_rpc_protocol::access_log;
 use vgi_rpc_protocol::content_coding::Coding;
 use vgi_rpc_protocol::effect::{EffectEvent, FailureReason};
 use vgi_rpc_protocol::external::Externalisation;
@@ -106,6 +108,13 @@ fn a_batch_below_the_threshold_is_sent_as_it_is() {
     assert_eq!(told, [format!("output result={long}"), "finished".into()]);
     assert_eq!((store.objects(), store.fetched()), (1, 1));
     assert!(wire.sent - before < 2000, "a pointer is short");
+    let records: Vec<_> = std::iter::from_fn(|| wire.server.poll_record()).collect();
+    let stored: Vec<_> = records.iter().map(|record| record.externalized_bytes).collect();
+    assert_eq!(stored, [0, store.object(0).bytes.len() as u64]);
+    let logged: Vec<_> = records.iter().map(|record| access_log::line(record, Duration::ZERO, 0)).collect();
+    assert!(!logged[0].contains("externalized_bytes"), "{logged:?}");
+    assert!(logged[1].contains(&format!("\"externalized_bytes\":{}", stored[1])), "{logged:?}");
+    assert!(records[1].statistics.output.bytes >= 100_000, "what the application gave is counted");
 }
 
 #[test]

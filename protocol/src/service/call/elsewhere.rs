@@ -123,6 +123,9 @@ impl Call {
         match waiting {
             FetchedFor::Call(mut work) => match check_rows(&batch) {
                 Ok(()) => {
+                    if let Some(record) = self.scope.record_mut() {
+                        record.resolve_request(&batch);
+                    }
                     if let Task::Call(_, row) = &mut work.task {
                         *row = batch;
                     }
@@ -235,6 +238,9 @@ impl Call {
         let Storing { store, mut output, context, .. } = *storing;
         match completed.completion {
             Completion::Stored(location) => {
+                if let Some(record) = self.scope.record_mut() {
+                    record.externalized_bytes += store.object().len;
+                }
                 if !matches!(output.place, Place::Result) {
                     // They are in the object.
                     output.logs.clear();
