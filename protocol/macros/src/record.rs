@@ -25,8 +25,8 @@ pub fn derive(input: DeriveInput) -> Result<TokenStream> {
         return Err(Error::new_spanned(&input.generics, text));
     }
     let columns = columns(&input)?;
-    let (schema, problems, read, write) =
-        (schema(&columns), problems(&columns), read(&columns), write(&columns));
+    let (schema, problems, read) = (schema(&columns), problems(&columns), read(&columns));
+    let (write, write_rows) = (write(&columns), write_rows(&columns));
     let finite = finite(&columns);
     Ok(quote! {
         #[automatically_derived]
@@ -57,6 +57,14 @@ pub fn derive(input: DeriveInput) -> Result<TokenStream> {
             ) -> ::core::result::Result<(), ::vgi_rpc_protocol::values::ValueError> {
                 let _ = &fields;
                 #(#write)*
+                ::core::result::Result::Ok(())
+            }
+            fn write_rows(
+                rows: &[Self],
+                fields: &mut ::vgi_rpc_protocol::values::FieldWriter<'_>,
+            ) -> ::core::result::Result<(), ::vgi_rpc_protocol::values::ValueError> {
+                let _ = (&rows, &fields);
+                #(#write_rows)*
                 ::core::result::Result::Ok(())
             }
         }
@@ -238,6 +246,19 @@ fn write(columns: &[Column]) -> Vec<TokenStream> {
     let write = |Column { member, ty, name, .. }: &Column| {
         quote_spanned! {ty.span()=>
             <#ty as ::vgi_rpc_protocol::__private::RecordField>::write(&self.#member, fields, #name)?;
+        }
+    };
+    on_wire(columns).map(write).collect()
+}
+
+fn write_rows(columns: &[Column]) -> Vec<TokenStream> {
+    let write = |Column { member, ty, name, .. }: &Column| {
+        quote_spanned! {ty.span()=>
+            <#ty as ::vgi_rpc_protocol::__private::RecordField>::write_rows(
+                rows.iter().map(|row| &row.#member),
+                fields,
+                #name,
+            )?;
         }
     };
     on_wire(columns).map(write).collect()

@@ -38,6 +38,13 @@ pub trait RecordField: Sized {
         default: impl FnOnce() -> Self,
     ) -> Result<Self, ValueError>;
     fn write(&self, fields: &mut FieldWriter<'_>, name: &str) -> Result<(), ValueError>;
+    fn write_rows<'v>(
+        values: impl ExactSizeIterator<Item = &'v Self>,
+        fields: &mut FieldWriter<'_>,
+        name: &str,
+    ) -> Result<(), ValueError>
+    where
+        Self: 'v;
 }
 
 #[diagnostic::do_not_recommend]
@@ -64,6 +71,16 @@ impl<T: IntoArrow + for<'a> FromArrow<'a>> RecordField for T {
     }
     fn write(&self, fields: &mut FieldWriter<'_>, name: &str) -> Result<(), ValueError> {
         fields.write(name, self)
+    }
+    fn write_rows<'v>(
+        values: impl ExactSizeIterator<Item = &'v Self>,
+        fields: &mut FieldWriter<'_>,
+        name: &str,
+    ) -> Result<(), ValueError>
+    where
+        Self: 'v,
+    {
+        fields.write_each(name, values)
     }
 }
 

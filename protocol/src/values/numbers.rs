@@ -6,7 +6,7 @@
 use super::arrow_type::ArrowType;
 use super::column::{ColumnBuilder, Values};
 use super::error::ValueError;
-use super::traits::{FromArrow, IntoArrow, append_items, items};
+use super::traits::{FromArrow, IntoArrow, append_items, items, write_one_by_one};
 use super::value_ref::ValueRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -66,6 +66,17 @@ macro_rules! number {
                     _ => return Err(column.mismatch::<Self>()),
                 }
                 column.nulls.append_non_null();
+                Ok(())
+            }
+            fn write_each<'v>(
+                values: impl ExactSizeIterator<Item = &'v Self>,
+                column: &mut ColumnBuilder,
+            ) -> Result<(), (usize, ValueError)> {
+                let Values::$type(slots) = &mut column.values else {
+                    return write_one_by_one(values, column);
+                };
+                column.nulls.append_n_non_nulls(values.len());
+                slots.extend(values.copied());
                 Ok(())
             }
             fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {

@@ -36,6 +36,12 @@ pub trait Record: Sized {
     /// When a field cannot be written.
     fn write_fields(&self, fields: &mut FieldWriter<'_>) -> Result<(), ValueError>;
 
+    /// Writes each field of all rows, in the order of the schema.
+    ///
+    /// # Errors
+    /// When a field cannot be written.
+    fn write_rows(rows: &[Self], fields: &mut FieldWriter<'_>) -> Result<(), ValueError>;
+
     /// The record as a batch of one row.
     ///
     /// # Errors
@@ -52,10 +58,7 @@ pub trait Record: Sized {
         let schema = Self::schema();
         let builders = schema.fields().iter().map(|field| ColumnBuilder::new(field.data_type(), rows.len()));
         let mut columns = builders.collect::<Result<Vec<_>, _>>()?;
-        for (index, row) in rows.iter().enumerate() {
-            row.write_fields(&mut FieldWriter { columns: columns.iter_mut() })
-                .map_err(|error| if rows.len() > 1 { error.in_row(index) } else { error })?;
-        }
+        Self::write_rows(rows, &mut FieldWriter { columns: columns.iter_mut() })?;
         let columns = columns.into_iter().map(ColumnBuilder::finish).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
@@ -170,10 +173,28 @@ impl FieldWriter<'_> {
     /// # Errors
     /// When there is no further column, or it does not fit.
     pub fn write<T: IntoArrow + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), ValueError> {
-        match self.columns.next() {
-            Some(column) => value.write(column).map_err(|error| error.in_field(name)),
-            None => Err(ValueError::new("a struct of fewer fields", "one more").in_field(name)),
-        }
+        value.write(self.next(name)?).map_err(|error| error.in_field(name))
+    }
+
+    /// Writes the next field of several rows. The name is for errors.
+    ///
+    /// # Errors
+    /// When there is no further column, or a value does not fit.
+    pub fn write_each<'v, T: IntoArrow + 'v>(
+        &mut self,
+        name: &str,
+        values: impl ExactSizeIterator<Item = &'v T>,
+    ) -> Result<(), ValueError> {
+        let count = values.len();
+        T::write_each(values, self.next(name)?).map_err(|(row, error)| {
+            let error = error.in_field(name);
+            if count > 1 { error.in_row(row) } else { error }
+        })
+    }
+
+    fn next(&mut self, name: &str) -> Result<&mut ColumnBuilder, ValueError> {
+        let none = || ValueError::new("a struct of fewer fields", "one more").in_field(name);
+        self.columns.next().ok_or_else(none)
     }
 }
 

@@ -57,6 +57,17 @@ pub(crate) fn items<'a, T: FromArrow<'a>, C>(
     }
 }
 
+/// Appends each of these, by itself.
+pub(crate) fn write_one_by_one<'v, T: IntoArrow + 'v>(
+    values: impl Iterator<Item = &'v T>,
+    column: &mut ColumnBuilder,
+) -> Result<(), (usize, ValueError)> {
+    for (index, value) in values.enumerate() {
+        value.write(column).map_err(|error| (index, error))?;
+    }
+    Ok(())
+}
+
 /// A value that is written to a column.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be written to a column",
@@ -68,6 +79,21 @@ pub trait IntoArrow: ArrowType {
     /// # Errors
     /// When the column has another type, or has no room for the value.
     fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError>;
+
+    /// Appends each of these.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), with the number of the value that it is about.
+    #[doc(hidden)]
+    fn write_each<'v>(
+        values: impl ExactSizeIterator<Item = &'v Self>,
+        column: &mut ColumnBuilder,
+    ) -> Result<(), (usize, ValueError)>
+    where
+        Self: Sized + 'v,
+    {
+        write_one_by_one(values, column)
+    }
 
     /// Appends a list of these.
     ///

@@ -48,7 +48,10 @@ fn a_request_is_resolved_before_its_handler_sees_it() {
     assert_eq!(told, ["output result=from the store", "finished"]);
     assert_eq!(store.fetched(), 1);
     let record = wire.server.poll_record().unwrap();
-    assert_eq!((record.request_rows, record.statistics.input.rows, record.statistics.input.batches), (1, 1, 1));
+    assert_eq!(
+        (record.request_rows, record.statistics.input.rows, record.statistics.input.batches),
+        (1, 1, 1)
+    );
     // The metadata of the call is that of the request, not that of the object.
     let about = row_of_about();
     let mut own = routing("about");
