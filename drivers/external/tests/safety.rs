@@ -208,7 +208,8 @@ fn a_look_up_or_a_check_that_panics_fails_its_transfer_alone() {
     assert!(matches!(error.kind, TransferErrorKind::Lookup(_)), "{error:?}");
     let panics = loopback().with_check(|_| panic!("a test of panics"));
     let error = failure(fetch(&fetcher, &server.url("/"), &panics));
-    assert!(matches!(error.kind, TransferErrorKind::Internal(_)), "{error:?}");
+    assert!(matches!(error.kind, TransferErrorKind::UrlRejected(_)), "{error:?}");
+    assert_eq!(error.attempts, 1);
     assert_eq!(fetch(&fetcher, &server.url("/"), &loopback()).unwrap().batch, batch(10));
 }
 

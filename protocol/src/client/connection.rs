@@ -8,6 +8,7 @@ use crate::external::{Fetch, FetchOptions, Pointer, Resolved};
 use crate::ipc::{BatchEncoder, EncodedSchema, Item, MessageError, Metadata, Outbox, ReadError, Reader};
 use crate::memory::Account;
 use crate::wire::classify::{BatchKind, classify};
+use crate::wire::code::Code;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
@@ -372,7 +373,8 @@ impl Connection {
     fn take_fetched(&mut self, completion: Completion) -> Result<(), ConnectionError> {
         let resolved = match completion {
             Completion::Resolved(resolved) => resolved.map_err(RpcError::from),
-            other => Err(other.into_error("what an object holds")),
+            // What the store cannot do now, the server can: its class is not that of an error of the call.
+            other => Err(other.into_error("what an object holds").with_code(Code::Unknown)),
         };
         let event = match resolved {
             Ok(Resolved { logs, batch, metadata, .. }) => {
@@ -426,6 +428,10 @@ impl Connection {
                 self.encoder.open(&EncodedSchema::empty(), &mut self.outbox);
             }
             self.encoder.close(&mut self.outbox);
+        }
+        if before.input().is_some() && state.input().is_none() {
+            // Of what was fetched for a stream that was given up, the logs are left.
+            self.fetched.retain(|event| matches!(event, Event::Log(_)));
         }
         if self.fetching.is_some() && !state.waits_for_batch() {
             // What it would give is passed over.

@@ -2,12 +2,23 @@
 
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
+use std::fmt;
 
 /// Pieces that have arrived and were not decoded.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Pieces {
     pieces: VecDeque<Bytes>,
     has_ended: bool,
+}
+
+impl fmt::Debug for Pieces {
+    /// Leaves out the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pieces")
+            .field("pieces", &self.pieces.len())
+            .field("has_ended", &self.has_ended)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Pieces {

@@ -3,7 +3,7 @@
 
 use super::resolve_error::ResolveErrorKind;
 use crate::Limits;
-use crate::ipc::{BODY_BYTES, Item, MessageError, Metadata, ReadError, Reader};
+use crate::ipc::{BODY_BYTES, FramingError, Item, MessageError, Metadata, ReadError, Reader};
 use crate::memory::{Account, Growth, OverBudget, Reservation};
 use crate::same_type::{same_field, same_schema};
 use crate::wire::classify::{BatchKind, classify};
@@ -68,9 +68,14 @@ impl Object {
     }
 
     /// What the object holds, which has arrived whole.
-    pub(super) fn finish(mut self) -> Result<Contents, ResolveErrorKind> {
+    /// `is_verified` says that no byte is missing.
+    pub(super) fn finish(mut self, is_verified: bool) -> Result<Contents, ResolveErrorKind> {
         if !self.has_ended {
-            // Arrow's format lets a stream end without a marker.
+            // Arrow's format lets a stream end without a marker, and one that was cut between two messages looks like that.
+            if !is_verified {
+                let error = FramingError::CutShort { what: "the stream of an object without a digest" };
+                return Err(ReadError::from(error).into());
+            }
             self.reader.end_of_input().map_err(ReadError::from)?;
         }
         Ok(self.contents)

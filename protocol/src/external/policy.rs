@@ -4,6 +4,7 @@
 use super::addresses::{is_loopback, is_public};
 use crate::OneLine;
 use crate::location::{Location, scrub};
+use crate::panics;
 use core::net::IpAddr;
 use std::fmt;
 use std::sync::Arc;
@@ -75,7 +76,10 @@ impl UrlPolicy {
         let url = location.url();
         let checked = self.check_scheme(url).and_then(|()| self.check_host(url)).map_err(ToOwned::to_owned);
         let checked = checked.and_then(|()| match &self.check {
-            Some(check) => check(url).map_err(|reason| scrub(&reason, location)),
+            // A panic in it is about one URL, and no reason to lose what asks.
+            Some(check) => panics::catch(|| check(url))
+                .unwrap_or_else(|| Err("its check panicked".to_owned()))
+                .map_err(|reason| scrub(&reason, location)),
             None => Ok(()),
         });
         checked.map_err(|reason| rejected(location, reason))
@@ -230,6 +234,13 @@ mod tests {
         assert!(address(&loopback, "http://localhost/", "::1"));
         assert!(!address(&loopback, "http://localhost/", "1.1.1.1"), "somebody else's localhost");
         assert!(!address(&loopback, "https://h.example/", "192.168.0.1"));
+    }
+
+    #[test]
+    fn a_check_that_panics_refuses() {
+        let policy = UrlPolicy::https_public().with_check(|_| std::panic::panic_any("s3cr3t"));
+        let error = check(&policy, "https://h.example/").unwrap_err();
+        assert!(error.to_string().contains("its check panicked"), "{error}");
     }
 
     #[test]

@@ -23,6 +23,8 @@ use std::time::Duration;
 const SHOWN: Limit = Limit::bytes(64);
 /// Memory for bytes that are hashed and not read any more.
 const SCRATCH_BYTES: usize = 16 << 10;
+/// Most bytes that are hashed behind what cannot be read.
+const MAX_HASHED_BYTES: usize = 64 << 20;
 
 /// How large an object may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,8 +237,9 @@ struct Attempt {
 #[derive(Debug)]
 enum Content {
     Reading(Box<Object>),
-    /// The stream is wrong. If that is because the bytes are, the digest says so better: the rest of them is hashed.
-    Wrong(ResolveErrorKind, Vec<u8>),
+    /// The stream is wrong. If that is because the bytes are, the digest says so better: the rest of them is hashed, unless that
+    /// is more than this many bytes.
+    Wrong(ResolveErrorKind, Vec<u8>, usize),
 }
 
 type Verified = (Vec<Metadata>, RecordBatch, Metadata, Reservation);
@@ -262,7 +265,7 @@ impl Attempt {
         loop {
             let space = match &mut self.content {
                 Content::Reading(object) => object.read_buf(),
-                Content::Wrong(_, scratch) => scratch,
+                Content::Wrong(_, scratch, _) => scratch,
             };
             let count = self.decoder.read(space)?;
             if count == 0 {
@@ -271,14 +274,19 @@ impl Attempt {
             if digest.is_some() {
                 self.hash.update(space.get(..count).unwrap_or_default());
             }
-            if let Content::Reading(object) = &mut self.content
-                && let Err(kind) = object.advance(count)
-            {
-                // What the budget has stopped, no digest explains.
-                if digest.is_none() || matches!(kind, ResolveErrorKind::OverBudget(_)) {
-                    return Err(kind);
+            match &mut self.content {
+                Content::Reading(object) => {
+                    let Err(kind) = object.advance(count) else { continue };
+                    // What the budget has stopped, no digest explains.
+                    if digest.is_none() || matches!(kind, ResolveErrorKind::OverBudget(_)) {
+                        return Err(kind);
+                    }
+                    self.content = Content::Wrong(kind, vec![0; SCRATCH_BYTES], MAX_HASHED_BYTES);
                 }
-                self.content = Content::Wrong(kind, vec![0; SCRATCH_BYTES]);
+                Content::Wrong(kind, _, left) => match left.checked_sub(count) {
+                    Some(rest) => *left = rest,
+                    None => return Err(kind.clone()),
+                },
             }
         }
     }
@@ -293,8 +301,9 @@ impl Attempt {
             }
         }
         let mut contents = match self.content {
-            Content::Reading(object) => object.finish()?,
-            Content::Wrong(kind, _) => return Err(kind),
+            Content::Reading(object) => object.finish(digest.is_some())?,
+            // These are the bytes that the pointer was written for: no other attempt gives others.
+            Content::Wrong(kind, ..) => return Err(ResolveErrorKind::Unreadable(Box::new(kind))),
         };
         let (batch, metadata) = contents.take_data()?;
         Ok((contents.logs, batch, metadata, contents.memory))

@@ -65,6 +65,9 @@ pub enum ResolveErrorKind {
     /// The object is not an Arrow IPC stream.
     #[error("the object cannot be read: {0}")]
     Stream(ReadError),
+    /// The object cannot be read, though its digest is the pointer's.
+    #[error("{0}")]
+    Unreadable(Box<ResolveErrorKind>),
     /// The object's schema is not that of the pointer batch.
     #[error("Schema mismatch: {}", OneLine(.0))]
     Schema(String),
@@ -146,6 +149,9 @@ impl From<ResolveError> for RpcError {
     /// As the canonical implementation: an error of the call that is in the object is the error of the call.
     fn from(error: ResolveError) -> Self {
         match error.kind {
+            ResolveErrorKind::Unreadable(kind) => {
+                Self::from(ResolveError { kind: *kind, location: error.location })
+            }
             ResolveErrorKind::Remote(error) => *error,
             ResolveErrorKind::OverBudget(error) => error.into(),
             ResolveErrorKind::UrlRejected(_) | ResolveErrorKind::Schema(_) => {

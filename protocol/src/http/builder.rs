@@ -199,7 +199,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Advertises a bound of what one response puts into external storage. Default: none.
+    /// Advertises a bound of what one response puts into external storage, for a service that puts nothing there. That of a
+    /// service which [does](crate::service::ServiceBuilder::externalise) is advertised in any case, and enforced. Default: none.
     pub fn max_externalized_response_bytes(mut self, bytes: Option<u64>) -> Self {
         self.max_externalized = bytes;
         self
@@ -305,9 +306,10 @@ impl EndpointBuilder {
         let mut capabilities = Capabilities {
             max_request_bytes: settings.max_request_bytes,
             max_response_bytes: settings.max_response_bytes,
-            max_externalized_response_bytes: self
-                .max_externalized
-                .or_else(|| externalisation.and_then(|settings| settings.max_externalized_response_bytes)),
+            max_externalized_response_bytes: match externalisation {
+                Some(settings) => settings.max_externalized_response_bytes,
+                None => self.max_externalized,
+            },
             externalization: externalisation.is_some(),
             proxy_proof_required: self.proxy_proof_required,
             sticky: sticky_capability,

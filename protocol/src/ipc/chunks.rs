@@ -7,6 +7,7 @@
 use crate::memory::{Account, Assembly, Growth, OverBudget, Spare};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::Range;
 
 /// Pieces at least this long are read in place, shorter ones by way of the scratch buffer.
@@ -15,7 +16,7 @@ const DIRECT_READ_BYTES: usize = 16 << 10;
 const SCRATCH_BYTES: Range<usize> = 4 << 10..64 << 10;
 
 /// Unconsumed input.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Chunks {
     /// The chunk being consumed.
     front: Bytes,
@@ -38,6 +39,17 @@ pub(crate) struct Chunks {
 struct Piece {
     assembly: Assembly,
     len: usize,
+}
+
+impl fmt::Debug for Chunks {
+    /// Leaves out the bytes: URLs and tokens may be among them, also in memory that was read into before.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunks")
+            .field("front_bytes", &self.front.len())
+            .field("rest", &self.rest.len())
+            .field("piece", &self.piece)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Piece {

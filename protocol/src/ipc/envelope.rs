@@ -6,6 +6,7 @@
 use super::error::{FramingError, MessageError};
 use super::metadata::Metadata;
 use bytes::Bytes;
+use std::fmt;
 
 /// Slots of the `Message` table, in the order of the format's `Message.fbs`.
 mod slot {
@@ -46,7 +47,7 @@ impl MessageType {
 }
 
 /// A message header whose outer fields have been read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Envelope {
     bytes: Bytes,
     pub(crate) version: i16,
@@ -54,6 +55,17 @@ pub(crate) struct Envelope {
     pub(crate) body_len: u64,
     header_at: usize,
     metadata_at: Option<usize>,
+}
+
+impl fmt::Debug for Envelope {
+    /// Leaves out the bytes, in which credentials may be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("message_type", &self.message_type)
+            .field("header_bytes", &self.bytes.len())
+            .field("body_len", &self.body_len)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Envelope {

@@ -17,6 +17,7 @@ use crate::memory::{Account, Growth, Reservation};
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_ipc::MetadataVersion;
 use bytes::Bytes;
+use std::fmt;
 use std::sync::Arc;
 
 /// What [`Limits::max_body_bytes`] bounds, in errors about a body as it arrives.
@@ -46,7 +47,6 @@ pub enum Item {
 }
 
 /// Reads IPC streams from bytes, one after another.
-#[derive(Debug)]
 pub struct Reader {
     limits: Limits,
     frames: Frames,
@@ -62,6 +62,17 @@ pub struct Reader {
     account: Account,
     error: Option<FramingError>,
     passed_over: Option<Metadata>,
+}
+
+impl fmt::Debug for Reader {
+    /// Leaves out the bytes, in which credentials may be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("frames", &self.frames)
+            .field("pending", &self.pending)
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The stream being read.

@@ -104,6 +104,12 @@ impl ResponseWriter {
         message.to_metadata(&self.server_id, self.request_id())
     }
 
+    /// About what the logs take that wait for a stream to open.
+    #[cfg(feature = "http")]
+    pub(crate) fn waiting_log_bytes(&self) -> usize {
+        self.waiting_log_bytes
+    }
+
     /// So many logs were left out before they came here.
     pub(crate) fn leave_out(&mut self, count: u64) {
         self.left_out += count;

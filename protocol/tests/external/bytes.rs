@@ -150,6 +150,44 @@ fn more_than_a_response_may_externalise_is_refused_before_it_is_stored() {
 }
 
 #[test]
+fn the_cap_is_that_of_one_answer() {
+    let store = Store::default();
+    let cap = Externalisation { max_externalized_response_bytes: Some(1000), ..always() };
+    let mut wire = Wire::new(&service_with(externalising(cap)), store.clone());
+    wire.play(&scenarios::count(9));
+    for turn in 0..9 {
+        assert_eq!(seen(&wire.play(&scenarios::tick())).1, [format!("output n={turn}")]);
+    }
+    assert_eq!(store.objects(), 9);
+}
+
+#[test]
+fn no_debug_output_of_a_machine_shows_a_url() {
+    let store = Store::default();
+    let mut wire = Wire::new(&service_with(externalising(always())), store.clone());
+    wire.play(&echo("x"));
+    echo("y").issue(&mut wire.client).unwrap();
+    let (mut up, mut down, mut told) = (Vec::new(), Vec::new(), Vec::new());
+    drain(wire.client.poll_transmit(), usize::MAX, &mut up);
+    wire.server.receive(up.into());
+    serve(&mut wire.server, usize::MAX, &mut down);
+    let Some(EffectEvent::Requested(effect)) = wire.server.poll_effect() else { panic!("an effect") };
+    wire.server.complete_effect(effect.id, store.perform(&effect));
+    assert!(!format!("{:?} {effect:?}", wire.server).contains(SECRET));
+    serve(&mut wire.server, usize::MAX, &mut down);
+    assert!(down.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()));
+    // Read into the memory that the machine lends, and in the middle of the message.
+    for piece in down.chunks(100) {
+        wire.client.read_buf()[..piece.len()].copy_from_slice(piece);
+        wire.client.advance(piece.len());
+        listen(&mut wire.client, &mut told);
+        let shown = format!("{:?}", wire.client);
+        let digits = format!("{:?}", SECRET.as_bytes());
+        assert!(!shown.contains(SECRET) && !shown.contains(digits.trim_matches(['[', ']'])), "{shown}");
+    }
+}
+
+#[test]
 fn a_call_that_is_given_up_while_it_is_stored_takes_its_effect_back() {
     let mut wire = Wire::new(&service_with(externalising(always())), Store::default());
     echo("x").issue(&mut wire.client).unwrap();

@@ -130,6 +130,18 @@ fn a_batch_below_the_threshold_is_stored_if_only_that_keeps_the_response_within_
 }
 
 #[test]
+fn an_answer_that_not_even_a_pointer_keeps_within_its_limit_stores_nothing() {
+    let store = Store::default();
+    let service = service_with(externalising(always()));
+    let limited = |builder: EndpointBuilder| builder.max_response_bytes(Some(64 << 10));
+    let mut pair = pair_of(&service, &store, limited);
+    let told = play(&mut pair, "wide", STREAM, &row([("columns", int(1500))]));
+    let error = told.iter().find_map(Told::error).expect("a schema of 1,500 columns is too large");
+    assert!(error.message().contains("max_response_bytes"), "{error}");
+    assert_eq!(store.objects(), 0, "no refused answer leaves an object behind");
+}
+
+#[test]
 fn the_cap_on_what_is_externalised_is_checked_before_anything_is_stored() {
     let store = Store::default();
     let cap = Externalisation { max_externalized_response_bytes: Some(2000), ..always() };

@@ -78,10 +78,13 @@ fn an_attempt_begins_anew_and_repeats_nothing() {
 }
 
 #[test]
-fn a_stream_may_end_without_its_marker() {
+fn a_stream_may_end_without_its_marker_if_its_digest_says_that_nothing_is_missing() {
     let whole = stream(&schema(), &[(batch(3), own_metadata())], false);
-    let mut resolution = resolution(pointer(None), &Account::default(), Caps::default());
-    assert_eq!(resolve(&mut resolution, None, &whole, 7).unwrap().batch, batch(3));
+    let mut verified = resolution(pointer(Some(&whole)), &Account::default(), Caps::default());
+    assert_eq!(resolve(&mut verified, None, &whole, 7).unwrap().batch, batch(3));
+    let mut unverified = resolution(pointer(None), &Account::default(), Caps::default());
+    let error = resolve(&mut unverified, None, &whole, 7).unwrap_err();
+    assert!(error.to_string().contains("without a digest") && error.is_retryable(), "{error}");
 }
 
 #[test]

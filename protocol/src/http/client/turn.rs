@@ -14,6 +14,7 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use http::Uri;
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 /// What a turn is for.
@@ -32,7 +33,6 @@ pub(super) enum Purpose {
 }
 
 /// A turn that waits to be sent or answered.
-#[derive(Debug)]
 pub(super) struct Turn {
     pub(super) purpose: Purpose,
     pub(super) uri: Uri,
@@ -49,16 +49,34 @@ pub(super) struct Turn {
     reader: Connection,
 }
 
+impl fmt::Debug for Turn {
+    /// Leaves out what is sent, in which credentials may be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn")
+            .field("purpose", &self.purpose)
+            .field("uri", &self.uri)
+            .field("segments", &self.body.len())
+            .field("metadata", &self.metadata)
+            .field("is_pointer", &self.is_pointer)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Where the turns of a stream go to.
-#[derive(Debug)]
 pub(super) struct StreamPath {
     pub(super) uri: Uri,
     /// The token of the whole stream, once the stream is open.
     pub(super) call_token: Option<Vec<u8>>,
 }
 
+impl fmt::Debug for StreamPath {
+    /// Leaves out the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamPath").field("uri", &self.uri).finish_non_exhaustive()
+    }
+}
+
 /// What an answer came to.
-#[derive(Debug)]
 pub(super) struct TurnAnswer {
     pub(super) purpose: Purpose,
     pub(super) stream: Option<StreamPath>,
@@ -70,6 +88,17 @@ pub(super) struct TurnAnswer {
     /// Batches for the application.
     pub(super) outputs: usize,
     pub(super) failed: bool,
+}
+
+impl fmt::Debug for TurnAnswer {
+    /// Leaves out the tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnAnswer")
+            .field("purpose", &self.purpose)
+            .field("events", &self.events)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TurnAnswer {
@@ -127,6 +156,10 @@ impl Turn {
     /// Puts a pointer in the place of what is sent.
     pub(super) fn point_to(&mut self, location: Location) -> Result<(), CommandError> {
         let mut metadata = self.metadata.clone();
+        // Of what the caller has passed on of a pointer that it has read.
+        for key in [keys::LOCATION_SHA256, keys::LOCATION_FETCH_MS, keys::LOCATION_SOURCE] {
+            metadata.remove(key);
+        }
         for (key, value) in (Pointer { location, sha256: None }).to_metadata().iter() {
             metadata.set(key, value);
         }

@@ -243,15 +243,22 @@ impl Carrier for ResponseBody {
         self.writer.log_metadata(log)
     }
 
-    fn overflows(&self, schema: &EncodedSchema, batch: &RecordBatch, metadata: &Metadata) -> bool {
+    fn overflows<'l>(
+        &self,
+        (schema, batch, metadata): (&EncodedSchema, &RecordBatch, &Metadata),
+        logs: impl Iterator<Item = &'l LogMessage>,
+    ) -> bool {
         let Some(limit) = self.budget.limit else { return false };
         let mut outbox = Outbox::default();
         let mut encoder = BatchEncoder::default();
         encoder.open(schema, &mut outbox);
-        // What cannot be encoded fails where it is written.
+        for log in logs {
+            // What cannot be encoded fails where it is written.
+            let _ = encoder.write_empty(&self.writer.log_metadata(log), &mut outbox);
+        }
         let encoded = encoder.write(batch, metadata, &mut outbox).is_ok();
         encoder.close(&mut outbox);
-        let written = (self.writer.outbox.len() + outbox.len()) as u64;
+        let written = (self.writer.outbox.len() + self.writer.waiting_log_bytes() + outbox.len()) as u64;
         encoded && written + self.token_batch_bytes() > limit
     }
 

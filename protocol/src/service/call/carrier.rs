@@ -35,8 +35,12 @@ pub(crate) trait Carrier {
     /// The metadata that a log has as a batch.
     fn log_metadata(&self, log: &LogMessage) -> Metadata;
 
-    /// Whether a batch, if it were given next, would make the output larger than the client takes.
-    fn overflows(&self, _schema: &EncodedSchema, _batch: &RecordBatch, _metadata: &Metadata) -> bool {
+    /// Whether a batch and logs, if they were given next, would make the output larger than the client takes.
+    fn overflows<'l>(
+        &self,
+        _batch: (&EncodedSchema, &RecordBatch, &Metadata),
+        _logs: impl Iterator<Item = &'l LogMessage>,
+    ) -> bool {
         false
     }
 

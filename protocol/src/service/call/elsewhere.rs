@@ -11,9 +11,19 @@ use crate::service::context::CallContext;
 use crate::service::work::{Task, Turning, Work};
 use crate::wire::classify::refuse_pointer;
 use crate::wire::error::RpcError;
+use crate::wire::keys;
 use crate::wire::log::LogMessage;
 use crate::wire::request::check_rows;
 use arrow_array::RecordBatch;
+use std::sync::LazyLock;
+
+/// The metadata of a pointer with a long URL.
+static LONG_POINTER: LazyLock<Metadata> = LazyLock::new(|| {
+    let mut metadata = Metadata::new();
+    metadata.push(keys::LOCATION, [b'x'; 2048]);
+    metadata.push(keys::LOCATION_SHA256, [b'0'; 64]);
+    metadata
+});
 
 /// Inputs.
 impl Call {
@@ -126,6 +136,9 @@ impl Call {
                     if let Some(record) = self.scope.record_mut() {
                         record.resolve_request(&batch);
                     }
+                    for key in [keys::LOCATION, keys::LOCATION_SHA256] {
+                        work.context.metadata.remove(key);
+                    }
                     if let Task::Call(_, row) = &mut work.task {
                         *row = batch;
                     }
@@ -203,13 +216,20 @@ impl Call {
         if batch.num_rows() == 0 || carrier.is_gathering() {
             return Ok(None);
         }
-        if !externalisation.wants(batch) && !carrier.overflows(schema, batch, metadata) {
+        let (before, after) = output.logs();
+        let logs = before.iter().chain(after);
+        if !externalisation.wants(batch) && !carrier.overflows((schema, batch, metadata), logs) {
+            return Ok(None);
+        }
+        // What is stored for an answer that is refused then would be left behind.
+        let empty = RecordBatch::new_empty(schema.schema().clone());
+        if carrier.overflows((schema, &empty, &LONG_POINTER), std::iter::empty()) {
             return Ok(None);
         }
         let of_carrier = |log: &LogMessage| carrier.log_metadata(log);
         // A result follows logs that may have been sent already.
         let (before, after) =
-            if let Place::Result = output.place { (&[][..], &[][..]) } else { output.logs() };
+            if let Place::Result = output.place { (&[][..], &[][..]) } else { (before, after) };
         let logs_before: Vec<_> = before.iter().map(of_carrier).collect();
         let logs_after: Vec<_> = after.iter().map(of_carrier).collect();
         let cycle = Cycle { logs_before: &logs_before, batch, metadata, logs_after: &logs_after };
@@ -337,7 +357,10 @@ impl Call {
             State::Fetching(fetching) => {
                 self.refuse_fetched(fetching.waiting, Blame::Handler, error, carrier);
             }
-            State::Storing(storing) => self.lose(&storing.output.place, storing.context, error, carrier),
+            State::Storing(storing) => {
+                log_all(storing.output.logs().0, carrier);
+                self.lose(&storing.output.place, storing.context, error, carrier);
+            }
             other => self.state = other,
         }
     }

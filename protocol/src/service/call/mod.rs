@@ -191,6 +191,8 @@ impl Call {
     /// Takes the next input of the open stream.
     pub(crate) fn input(&mut self, batch: RecordBatch, metadata: Metadata, carrier: &mut impl Carrier) {
         let Some((stream, context)) = self.take_stream() else { return };
+        // The cap is that of one answer.
+        self.externalised = 0;
         self.begin_turn(stream, batch, metadata, context, carrier);
     }
 
