@@ -60,7 +60,7 @@ fn the_commands_in_the_readme_name_examples_that_exist() {
         assert!(root().join(folder).join(format!("examples/{example}.rs")).is_file(), "{example}");
         found += 1;
     }
-    assert_eq!(found, 5);
+    assert_eq!(found, 6);
 }
 
 /// The sources of a crate's public modules: the root, and what it and they declare with `pub mod`.
