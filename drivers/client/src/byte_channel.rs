@@ -88,7 +88,7 @@ impl<T: Transport> ByteChannel<T> {
 }
 
 impl<T> ByteChannel<T> {
-    /// Performs the effects that the connection waits for. False if there are none.
+    /// Performs the effects that the connection waits for. Returns false if there are none.
     fn perform(&mut self) -> bool {
         let Self { connection, external: Some(external), .. } = self else { return false };
         let mut performed = false;

@@ -1,4 +1,4 @@
-//! Every transport's client fetches batches that lie elsewhere, if it is told how; otherwise a pointer is an error, not data.
+//! Every transport's client fetches batches that lie elsewhere, if it is set up to; otherwise a pointer is an error, not data.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use arrow_array::cast::AsArray;

@@ -4,7 +4,7 @@ use super::columns::expect_columns;
 use super::event::{Call, CallKind, Event};
 use super::state::{Input, Received, Report, State};
 use crate::effect::{Completion, EffectEvent, EffectId, Effects, Request};
-use crate::external::{Fetch, FetchOptions, Pointer, Resolved};
+use crate::external::{Fetch, FetchOptions, Resolved};
 use crate::ipc::{BatchEncoder, EncodedSchema, Item, MessageError, Metadata, Outbox, ReadError, Reader};
 use crate::memory::Account;
 use crate::wire::classify::{BatchKind, classify};
@@ -16,7 +16,6 @@ use crate::{CommandError, ConnectionError, Limits, Next};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::collections::VecDeque;
-use std::time::Duration;
 
 /// One connection, from its first byte to its last. See the [module](super) for its use.
 ///
@@ -346,10 +345,13 @@ impl Connection {
                 return Ok(self.fail(Received::Error, RpcError::from_metadata(&metadata)));
             }
             BatchKind::ExternalPointer if self.state.waits_for_batch() => {
-                match self.find(&batch, &metadata) {
-                    Ok(Some((fetch, time_limit))) => {
-                        let id = self.effects.request(Request::Fetch(fetch), time_limit, None);
-                        self.fetching = Some(id);
+                let found = self.fetch.as_ref().map_or(Ok(None), |options| {
+                    Fetch::of_batch(&batch, &metadata, &self.limits, &self.account, options)
+                });
+                match found {
+                    Ok(Some(fetch)) => {
+                        let time_limit = fetch.options().time_limit;
+                        self.fetching = Some(self.effects.request(Request::Fetch(fetch), time_limit, None));
                         return Ok(None);
                     }
                     Ok(None) => {}
@@ -359,14 +361,6 @@ impl Connection {
             _ => {}
         }
         self.take_batch(batch, metadata)
-    }
-
-    /// The fetch of the batch that a pointer stands for, if such are fetched.
-    fn find(&self, batch: &RecordBatch, metadata: &Metadata) -> Result<Option<(Fetch, Duration)>, RpcError> {
-        let Some(options) = &self.fetch else { return Ok(None) };
-        let Some(pointer) = Pointer::recognise(batch.num_rows(), metadata)? else { return Ok(None) };
-        let fetch = Fetch::new(pointer, batch.schema(), &self.limits, &self.account, options)?;
-        Ok(Some((fetch, options.time_limit)))
     }
 
     /// Takes what has become of a fetch.

@@ -173,7 +173,7 @@ impl<S: CallerStream, Kind, Output, Header: Record> TypedStream<S, Kind, Output,
 }
 
 /// What a producer gives. After an error there is nothing more. Batches without rows are passed over, but not without end:
-/// after [`MAX_EMPTY_BATCHES`] of them in a row it is an error, since a server could keep the caller here for ever.
+/// after [`MAX_EMPTY_BATCHES`] of them in a row it is an error, since a server could otherwise keep the caller waiting forever.
 impl<S: CallerStream, Kind: MayProduce, Output: StreamItem, Header> Iterator
     for TypedStream<S, Kind, Output, Header>
 {

@@ -5,8 +5,11 @@ use super::policy::UrlPolicy;
 use super::resolution::{Caps, Resolution};
 use super::resolve_error::ResolveError;
 use crate::Limits;
+use crate::ipc::Metadata;
 use crate::location::Location;
 use crate::memory::Account;
+use crate::wire::error::RpcError;
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use std::fmt;
 use std::sync::Arc;
@@ -64,6 +67,21 @@ impl Fetch {
         checked.map_err(|error| ResolveError::new(&pointer.location, error))?;
         let (limits, account, options) = (limits.clone(), account.clone(), options.clone());
         Ok(Self(Arc::new(Inner { pointer, schema, limits, account, options })))
+    }
+
+    /// The fetch of the batch that a pointer stands for; `None` for a batch that is not a pointer.
+    ///
+    /// # Errors
+    /// When the pointer breaks the rules, or the policy refuses its URL.
+    pub(crate) fn of_batch(
+        batch: &RecordBatch,
+        metadata: &Metadata,
+        limits: &Limits,
+        account: &Account,
+        options: &FetchOptions,
+    ) -> Result<Option<Self>, RpcError> {
+        let Some(pointer) = Pointer::recognise(batch.num_rows(), metadata)? else { return Ok(None) };
+        Ok(Some(Self::new(pointer, batch.schema(), limits, account, options)?))
     }
 
     /// Where the object lies. `Debug` shows no more of it than its path.

@@ -46,8 +46,8 @@ where
 
 /// Streams whose states do not take their turns themselves.
 impl MethodBuilder {
-    /// Completes a method that opens a stream on which the server alone sends data, whose turns a function takes. What it has
-    /// to do is said at [`Producer::produce`].
+    /// Completes a method that opens a stream on which the server alone sends data, whose turns a function takes.
+    /// [`Producer::produce`] describes what it has to do.
     ///
     /// ```
     /// use std::ops::Range;
@@ -78,8 +78,8 @@ impl MethodBuilder {
         self.open_stream(StreamKind::Producer, open, with_turns, restore)
     }
 
-    /// Completes a method that opens a stream on which each batch is answered with one, whose turns a function takes. What it
-    /// has to do is said at [`Exchange::exchange`].
+    /// Completes a method that opens a stream on which each batch is answered with one, whose turns a function takes.
+    /// [`Exchange::exchange`] describes what it has to do.
     pub fn exchange_with<S: Serialize + DeserializeOwned + Send + 'static>(
         self,
         open: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,

@@ -7,7 +7,7 @@ use super::{Call, State, Step};
 use crate::effect::{Completion, Effects, Request};
 use crate::external::{Cycle, Fetch, Pointer, Resolved, Store};
 use crate::ipc::{EncodedSchema, Metadata};
-use crate::service::context::CallContext;
+use crate::service::context::{Bounds, CallContext};
 use crate::service::work::{Task, Turning, Work};
 use crate::wire::classify::refuse_pointer;
 use crate::wire::error::RpcError;
@@ -84,15 +84,17 @@ impl Call {
         metadata: &Metadata,
         context: &CallContext,
     ) -> Result<Option<Fetch>, RpcError> {
-        let Some(options) = &self.service.fetch else {
-            return refuse_pointer(batch.num_rows(), metadata).map(|()| None);
-        };
-        let Some(pointer) = Pointer::recognise(batch.num_rows(), metadata)? else {
-            // What points into shared memory.
-            return refuse_pointer(batch.num_rows(), metadata).map(|()| None);
-        };
-        let (limits, account) = (&context.bounds.limits, &context.bounds.account);
-        Ok(Some(Fetch::new(pointer, batch.schema(), limits, account, options)?))
+        let Bounds { limits, account, .. } = &*context.bounds;
+        let found = self
+            .service
+            .fetch
+            .as_ref()
+            .map_or(Ok(None), |options| Fetch::of_batch(batch, metadata, limits, account, options))?;
+        if found.is_none() {
+            // What points into shared memory, or elsewhere where nothing is fetched.
+            refuse_pointer(batch.num_rows(), metadata)?;
+        }
+        Ok(found)
     }
 
     fn wait_for(&mut self, fetch: Fetch, waiting: FetchedFor) {
