@@ -38,6 +38,7 @@ impl<'ast> Visit<'ast> for Names {
             syn::Item::Struct(item) => drop(self.0.insert(item.ident.to_string())),
             syn::Item::Enum(item) => drop(self.0.insert(item.ident.to_string())),
             syn::Item::Trait(item) => drop(self.0.insert(item.ident.to_string())),
+            syn::Item::Type(item) => drop(self.0.insert(item.ident.to_string())),
             _ => {}
         }
         visit::visit_item(self, item);
