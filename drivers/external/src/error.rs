@@ -57,6 +57,12 @@ pub enum TransferErrorKind {
     /// The object became another one while its ranges were read.
     #[error("the object changed while it was read")]
     Changed,
+    /// The body of the response is longer than it may be.
+    #[error("the response has more than {max} bytes")]
+    LongResponse {
+        /// The limit.
+        max: u64,
+    },
     /// The server did not do that in time.
     #[error("timed out {0}")]
     TimedOut(Waiting),
@@ -118,11 +124,13 @@ impl TransferErrorKind {
             | Self::RedirectTarget
             | Self::Tls(_)
             | Self::Malformed(_)
+            | Self::LongResponse { .. }
             | Self::Internal(_) => false,
         }
     }
 
-    const fn reason(&self) -> FailureReason {
+    /// Which class of failures an effect that ends with this belongs to.
+    pub const fn reason(&self) -> FailureReason {
         match self {
             Self::TimedOut(_) => FailureReason::TimedOut,
             Self::Lookup(_) | Self::Connect(_) | Self::Broken(_) | Self::Changed => {

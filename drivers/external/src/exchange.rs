@@ -144,7 +144,7 @@ fn fill(head: &mut Parts, target: &Target, question: &Question<'_>, len: u64) {
     if let Some(authorization) = &target.authorization {
         head.headers.insert(AUTHORIZATION, authorization.clone());
     }
-    if question.method == Method::PUT {
+    if question.method == Method::PUT || question.method == Method::POST {
         head.headers.insert(CONTENT_LENGTH, len.into());
     }
 }

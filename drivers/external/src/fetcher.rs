@@ -8,7 +8,9 @@ use crate::exchange::{Http, Question};
 use crate::options::HttpOptions;
 use crate::pool::Pool;
 use crate::put::Put;
+use crate::request::{HttpRequest, HttpResponse};
 use crate::tls::{Tls, TlsError};
+use bytes::BytesMut;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use std::fmt;
@@ -127,6 +129,41 @@ impl HttpFetcher {
         })
     }
 
+    /// Sends one request and reads its whole response, whatever the status is. It is not tried again: what it does to try it
+    /// twice depends on the caller, who signs each attempt anew. Redirects are not followed.
+    ///
+    /// # Errors
+    /// When there is no whole response within `time_limit`, or its body is longer than the request allows.
+    pub fn exchange(
+        &self,
+        location: &Location,
+        request: &HttpRequest,
+        policy: &UrlPolicy,
+        time_limit: Duration,
+    ) -> Result<HttpResponse, TransferError> {
+        let deadline = Instant::now() + time_limit.min(A_YEAR);
+        let (url, policy, http, request) =
+            (location.clone(), policy.clone(), self.0.http.clone(), request.clone());
+        let exchange = async move {
+            let max = request.max_response_bytes();
+            let HttpRequest { method, headers, body, .. } = request;
+            let question = Question { method, headers, segments: &body };
+            let mut answer = http.send(&url, &policy, &question).await?;
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            let mut body = BytesMut::new();
+            while let Some(piece) = answer.piece().await? {
+                if (body.len() as u64).saturating_add(piece.len() as u64) > max {
+                    return Err(TransferErrorKind::LongResponse { max });
+                }
+                body.extend_from_slice(&piece);
+            }
+            answer.release(&http.pool).await;
+            Ok(HttpResponse { status, headers, body: body.freeze() })
+        };
+        let response = self.spawn(deadline, exchange).and_then(Task::wait);
+        response.map_err(|kind| TransferError::new(location, kind, 1))
+    }
+
     /// Makes attempts, until one succeeds, none would do better, or there is no time for another one.
     fn attempts<T>(
         &self,
@@ -170,11 +207,11 @@ impl HttpFetcher {
     }
 
     /// Runs a transfer on the threads of the fetcher.
-    fn spawn(
+    fn spawn<T: Send + 'static>(
         &self,
         deadline: Instant,
-        transfer: impl Future<Output = Result<(), TransferErrorKind>> + Send + 'static,
-    ) -> Result<Task, TransferErrorKind> {
+        transfer: impl Future<Output = Result<T, TransferErrorKind>> + Send + 'static,
+    ) -> Result<Task<T>, TransferErrorKind> {
         let runtime = match self.0.runtime.get_or_init(start) {
             Ok(Background(Some(runtime))) => runtime,
             Ok(Background(None)) => return Err(TransferErrorKind::Internal("it was shut down".to_owned())),
@@ -194,10 +231,10 @@ fn start() -> Result<Background, String> {
 }
 
 /// A transfer that is under way. Dropping it ends the transfer.
-struct Task(JoinHandle<Result<(), TransferErrorKind>>);
+struct Task<T>(JoinHandle<Result<T, TransferErrorKind>>);
 
-impl Task {
-    fn wait(mut self) -> Result<(), TransferErrorKind> {
+impl<T> Task<T> {
+    fn wait(mut self) -> Result<T, TransferErrorKind> {
         block_on(&mut self.0).unwrap_or_else(|_| {
             // An application's check or look-up, most likely.
             Err(TransferErrorKind::Internal("it panicked".to_owned()))
@@ -205,7 +242,7 @@ impl Task {
     }
 }
 
-impl Drop for Task {
+impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -10,6 +10,8 @@
 //! - No proxy is used, whatever the environment says: behind one, no address could be checked.
 //! - Content codings are undone by the [`Resolution`](vgi_rpc_protocol::external::Resolution), and not here.
 //! - Errors show scheme, host, port and path of a URL. Nothing is logged.
+//! - Stores of objects ([`ObjectStorage`]) that sign their requests send them by [`HttpFetcher::exchange`]. [`ObjectNames`] and
+//!   [`Backoff`] are what they have in common.
 //! - A large object is read in several ranges at a time, if its server says that it can do that, and names the version of the
 //!   object.
 //!
@@ -52,6 +54,10 @@
 // | `effects`, `perform` | what machines ask for |
 // | `fetcher` | one transfer: attempts, and what they block on |
 // | `options`, `tls`, `put` | settings, and what is stored |
+// | `request` | a request of an application's own, and its response |
+// | `storage` | what object stores have in common, and how their effects are performed |
+// | `names` | the names of objects in a bucket |
+// | `backoff` | how long to wait before another attempt |
 // | `error` | why a transfer failed, and whether another attempt may do better |
 // | `target` | a URL as it is requested |
 // | `connect` | names, addresses, TCP, TLS |
@@ -64,6 +70,7 @@
 // | `block` | waiting for a future on a thread |
 
 mod arrivals;
+mod backoff;
 mod block;
 mod connect;
 mod download;
@@ -72,16 +79,23 @@ mod error;
 mod exchange;
 mod fetcher;
 mod gather;
+mod names;
 mod options;
 mod perform;
 mod pool;
 mod put;
 mod ranges;
+mod request;
+mod storage;
 mod target;
 mod tls;
 
+pub use backoff::{Backoff, date, retry_after, unix_time};
 pub use error::{TransferError, TransferErrorKind, Waiting};
 pub use fetcher::HttpFetcher;
+pub use names::{DEFAULT_PREFIX, NameError, ObjectNames};
 pub use options::{HttpOptions, Lookup};
 pub use put::Put;
+pub use request::{HttpRequest, HttpResponse};
+pub use storage::{ObjectStorage, StorageEffects};
 pub use tls::{Tls, TlsError};

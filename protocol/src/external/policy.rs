@@ -26,6 +26,7 @@ enum Base {
     #[default]
     HttpsPublic,
     HttpsOrHttpLoopback,
+    Unrestricted,
 }
 
 /// A URL that may not be requested. Trying again does not help.
@@ -57,6 +58,12 @@ impl UrlPolicy {
     /// have requests made to any service of this machine.
     pub const fn https_or_http_loopback() -> Self {
         Self { base: Base::HttpsOrHttpLoopback, check: None }
+    }
+
+    /// `https` and `http` to any address. Only for URLs that the operator of this process has chosen, such as that of a store in
+    /// a private network; for a peer's URLs only with a [check](Self::with_check) that allows no other host.
+    pub const fn unrestricted() -> Self {
+        Self { base: Base::Unrestricted, check: None }
     }
 
     /// Also applies a check, which may refuse more.
@@ -95,9 +102,11 @@ impl UrlPolicy {
 
     fn check_scheme(&self, url: &Url) -> Result<(), &'static str> {
         match (url.scheme(), self.base) {
-            ("https", _) | ("http", Base::HttpsOrHttpLoopback) => Ok(()),
+            ("https", _) | ("http", Base::HttpsOrHttpLoopback | Base::Unrestricted) => Ok(()),
             (_, Base::HttpsPublic) => Err("its scheme is not https"),
-            (_, Base::HttpsOrHttpLoopback) => Err("its scheme is neither https nor http"),
+            (_, Base::HttpsOrHttpLoopback | Base::Unrestricted) => {
+                Err("its scheme is neither https nor http")
+            }
         }
     }
 
@@ -112,6 +121,9 @@ impl UrlPolicy {
     }
 
     fn check_name(&self, url: &Url, name: &str) -> Result<(), &'static str> {
+        if self.base == Base::Unrestricted {
+            return Ok(());
+        }
         let name = name.trim_end_matches('.');
         let last = name.rsplit('.').next().unwrap_or_default();
         let is = |other: &str| last.eq_ignore_ascii_case(other);
@@ -130,7 +142,7 @@ impl UrlPolicy {
     }
 
     fn allow(&self, url: &Url, address: IpAddr) -> Result<(), &'static str> {
-        if self.base == Base::HttpsOrHttpLoopback && is_loopback(address) {
+        if self.base == Base::Unrestricted || self.base == Base::HttpsOrHttpLoopback && is_loopback(address) {
             return Ok(());
         }
         if url.scheme() == "http" {
@@ -220,6 +232,24 @@ mod tests {
         ] {
             assert!(check(&policy, url).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn without_restrictions_only_the_scheme_and_the_check_count() {
+        let policy = UrlPolicy::unrestricted();
+        let private =
+            ["http://169.254.169.254/", "http://minio.internal:9000/", "https://10.0.0.1/", "http://[::1]/"];
+        for url in private {
+            assert_eq!(check(&policy, url), Ok(()), "{url}");
+            let address = "10.0.0.1".parse().unwrap();
+            assert_eq!(policy.check_address(&Location::parse(url).unwrap(), address), Ok(()));
+        }
+        assert!(check(&policy, "ftp://h.example/").is_err());
+        let one = policy.with_check(|url| match url.host_str() {
+            Some("minio.internal") => Ok(()),
+            _ => Err("its host is another one".to_owned()),
+        });
+        assert_eq!(private.map(|url| check(&one, url).is_ok()), [false, true, false, false]);
     }
 
     #[test]
