@@ -49,13 +49,15 @@ fn code(body: &[u8]) -> Option<&str> {
     };
     let (_, rest) = text.split_once("<Code>")?;
     let (code, _) = rest.split_once("</Code>")?;
-    let is_code = (1..=MAX_CODE_BYTES).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_code =
+        (1..=MAX_CODE_BYTES).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_code.then_some(code)
 }
 
 /// Seconds by which the server's clock is ahead, if they are many.
 fn skew(response: &HttpResponse, now: Duration) -> Option<i64> {
-    let (server, now) = (i64::try_from(date(&response.headers, DATE)?.as_secs()).ok()?, i64::try_from(now.as_secs()).ok()?);
+    let (server, now) =
+        (i64::try_from(date(&response.headers, DATE)?.as_secs()).ok()?, i64::try_from(now.as_secs()).ok()?);
     let skew = server.saturating_sub(now);
     (skew.unsigned_abs() > MAX_SKEW_SECONDS).then_some(skew)
 }
@@ -71,7 +73,9 @@ mod tests {
         assert_eq!(code(&error.as_bytes()[..error.len() - 20]), Some("SignatureDoesNotMatch"));
         let long = format!("<Code>{}</Code>", "A".repeat(65));
         let late = format!("{}<Code>A</Code>", "é".repeat(2048));
-        for text in ["", "<Code></Code>", "<Code>a b</Code>", "<Code>\u{1b}[2J</Code>", "<Code>A", &long, &late] {
+        for text in
+            ["", "<Code></Code>", "<Code>a b</Code>", "<Code>\u{1b}[2J</Code>", "<Code>A", &long, &late]
+        {
             assert_eq!(code(text.as_bytes()), None, "{text}");
         }
         assert_eq!(code(b"\xff<Code>A</Code>"), None);

@@ -26,7 +26,7 @@
 //!
 //! let storage = GcsStorage::builder("my-bucket")
 //!     .names(ObjectNames::random("results/")?)
-//!     .credentials(HmacKey::new("GOOG1EXAMPLE", "the secret")?)
+//!     .credentials(HmacKey::new("GOOG1EXAMPLE", "its-secret")?)
 //!     .expiry(Duration::from_secs(600))
 //!     .build()?;
 //! assert_eq!(storage.to_string(), "gs://my-bucket/results/");

@@ -48,14 +48,14 @@ impl GcsBuilder {
     pub(crate) fn from_url(text: &str) -> Result<Self, GcsSettingsError> {
         let rest = text.strip_prefix("gs://").ok_or(GcsSettingsError::Url)?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        if bucket.is_empty() || rest.contains(['?', '#', '@', ':', '%']) {
+        if bucket.is_empty() || prefix.starts_with('/') || rest.contains(['?', '#', '@', ':', '%']) {
             return Err(GcsSettingsError::Url);
         }
         let builder = Self::new(bucket.to_owned());
-        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         if prefix.is_empty() {
             return Ok(builder);
         }
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         Ok(builder.names(ObjectNames::random(format!("{prefix}/")).map_err(GcsSettingsError::Prefix)?))
     }
 
@@ -173,7 +173,8 @@ fn emulator(value: String) -> String {
 
 /// Whether a text can be a bucket's name. The server knows further rules.
 fn is_bucket(name: &str) -> bool {
-    let is_end = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let is_end =
+        |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     (3..=222).contains(&name.len())
         && name.bytes().all(|byte| is_end(Some(byte)) || b".-_".contains(&byte))
         && is_end(name.bytes().next())
@@ -213,14 +214,21 @@ mod tests {
         ] {
             assert_eq!(GcsBuilder::from_url(url).unwrap().prefix(), prefix, "{url}");
         }
-        for url in
-            ["my.bucket", "s3://bucket", "gs://", "gs:///a", "gs://id:s3cr3t@bucket", "gs://bucket/a?s3cr3t", "gs://bucket:80/"]
-        {
+        for url in [
+            "my.bucket",
+            "s3://bucket",
+            "gs://",
+            "gs:///a",
+            "gs://id:s3cr3t@bucket",
+            "gs://bucket/a?s3cr3t",
+            "gs://bucket:80/",
+            "gs://bucket//",
+        ] {
             let error = GcsBuilder::from_url(url).unwrap_err();
             assert!(matches!(error, GcsSettingsError::Url), "{url}: {error}");
             assert!(!format!("{error} {error:?}").contains("s3cr3t"));
         }
-        for url in ["gs://bucket/a//b", "gs://bucket//", "gs://bucket/../b"] {
+        for url in ["gs://bucket/a//b", "gs://bucket/a//", "gs://bucket/../b"] {
             assert!(matches!(GcsBuilder::from_url(url).unwrap_err(), GcsSettingsError::Prefix(_)), "{url}");
         }
     }
@@ -243,7 +251,9 @@ mod tests {
         ] {
             assert_eq!(build(bucket("bucket").expiry(expiry)).is_ok(), is_valid, "{expiry:?}");
         }
-        for endpoint in ["", "gcs", "ftp://gcs", "http://user:s3cr3t@gcs/", "http://gcs/?x=s3cr3t", "http://gcs/storage"] {
+        for endpoint in
+            ["", "gcs", "ftp://gcs", "http://user:s3cr3t@gcs/", "http://gcs/?x=s3cr3t", "http://gcs/storage"]
+        {
             let error = build(bucket("bucket").endpoint(endpoint)).unwrap_err();
             assert!(matches!(error, GcsSettingsError::Endpoint(_)), "{endpoint}");
             assert!(!format!("{error} {error:?}").contains("s3cr3t"));

@@ -12,7 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use vgi_rpc_external::{
-    Backoff, HttpFetcher, HttpRequest, HttpResponse, NameError, ObjectNames, ObjectStorage, TransferErrorKind, Waiting, date,
+    Backoff, HttpFetcher, HttpRequest, HttpResponse, NameError, ObjectNames, ObjectStorage,
+    TransferErrorKind, Waiting, date,
 };
 use vgi_rpc_protocol::effect::{Completion, Failure, UploadUrl};
 use vgi_rpc_protocol::external::{Location, Object, Store, UrlPolicy};
@@ -139,7 +140,11 @@ impl GcsStorage {
         let get = get.map_err(|kind| self.error("sign URL", kind, 0))?;
         // The fraction of a second of the time is not signed.
         let expires_at = Duration::from_secs(now.as_secs()) + settings.expiry;
-        Ok(UploadUrl { upload_url: put.as_str().to_owned(), download_url: get.as_str().to_owned(), expires_at })
+        Ok(UploadUrl {
+            upload_url: put.as_str().to_owned(),
+            download_url: get.as_str().to_owned(),
+            expires_at,
+        })
     }
 
     fn download_url(&self, name: &str) -> Result<Location, GcsError> {
@@ -211,7 +216,11 @@ impl GcsStorage {
         // The operator has chosen the server. Redirects are not followed.
         let response = settings.fetcher.exchange(url, request, &UrlPolicy::unrestricted(), left);
         let response = response.map_err(|error| failed(error.kind))?;
-        if response.status.is_success() { Ok(response) } else { Err(Fault::read(&response, (settings.clock)())) }
+        if response.status.is_success() {
+            Ok(response)
+        } else {
+            Err(Fault::read(&response, (settings.clock)()))
+        }
     }
 
     fn sign(

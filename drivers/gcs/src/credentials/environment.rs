@@ -1,9 +1,9 @@
 //! Credentials from the environment of the process.
 
+use super::Credentials;
 use super::error::CredentialsError;
 use super::hmac_key::HmacKey;
 use super::service_account::ServiceAccountKey;
-use super::Credentials;
 use std::ffi::OsString;
 
 /// The path of a key file, as Google's own tools read it.

@@ -38,7 +38,10 @@ pub enum CredentialsError {
         field: &'static str,
     },
     /// The file has credentials of another kind, such as those of a user or of workload identity federation.
-    #[error("expected a key file of type service_account, which has a private key, got type {}", OneLine(got))]
+    #[error(
+        "expected a key file of type service_account, which has a private key, got type {}",
+        OneLine(got)
+    )]
     Type {
         /// The first 40 characters of its type.
         got: String,

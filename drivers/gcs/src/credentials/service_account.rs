@@ -65,10 +65,8 @@ impl ServiceAccountKey {
     /// When it is not that of a service account.
     pub fn from_json(json: &[u8]) -> Result<Self, CredentialsError> {
         // The parser's own text may repeat a value.
-        let invalid = |error: serde_json::Error| CredentialsError::Json {
-            line: error.line(),
-            column: error.column(),
-        };
+        let invalid =
+            |error: serde_json::Error| CredentialsError::Json { line: error.line(), column: error.column() };
         let file: KeyFile = serde_json::from_slice(json).map_err(invalid)?;
         let kind = file.kind.ok_or(CredentialsError::Missing { field: "type" })?;
         if kind != TYPE {
@@ -91,8 +89,8 @@ impl ServiceAccountKey {
         if email.is_empty() || email.chars().any(char::is_control) {
             return Err(CredentialsError::Email);
         }
-        let mut der = PrivateKeyDer::from_pem_slice(private_key_pem.as_bytes())
-            .map_err(|_| CredentialsError::Pem)?;
+        let mut der =
+            PrivateKeyDer::from_pem_slice(private_key_pem.as_bytes()).map_err(|_| CredentialsError::Pem)?;
         let key = match &der {
             PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()),
             PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()),

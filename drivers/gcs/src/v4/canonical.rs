@@ -49,19 +49,15 @@ impl Canonical {
             ("X-Goog-Expires", &seconds),
             ("X-Goog-SignedHeaders", &signed_headers),
         ];
-        let mut pairs: Vec<_> = parameters
-            .iter()
-            .chain(url.query)
-            .map(|(name, value)| (query(name), query(value)))
-            .collect();
+        let mut pairs: Vec<_> =
+            parameters.iter().chain(url.query).map(|(name, value)| (query(name), query(value))).collect();
         pairs.sort_unstable();
         let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         let (path, query) = (checked_path(url)?, pairs.join("&"));
 
         let payload = headers.get(CONTENT_SHA256).map_or(UNSIGNED_PAYLOAD, String::as_str);
         let headers: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let request =
-            format!("{}\n{path}\n{query}\n{headers}\n{signed_headers}\n{payload}", url.method);
+        let request = format!("{}\n{path}\n{query}\n{headers}\n{signed_headers}\n{payload}", url.method);
         let digest = hex(&Sha256::digest(request));
         let string_to_sign = format!("{algorithm}\n{}\n{scope}\n{digest}", time.whole);
         Ok(Self { server: url.endpoint.to_string(), path, query, string_to_sign, date: time.date })

@@ -17,7 +17,9 @@ pub struct Endpoint {
 
 /// A text that is not an endpoint. Nothing of the text is repeated, because it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("expected an endpoint such as https://storage.googleapis.com: http or https and a host, without user, path and query")]
+#[error(
+    "expected an endpoint such as https://storage.googleapis.com: http or https and a host, without user, path and query"
+)]
 pub struct EndpointError;
 
 impl Endpoint {
@@ -45,7 +47,9 @@ impl Endpoint {
     /// # Errors
     /// When that is not a domain.
     pub fn of_universe(domain: &str) -> Result<Self, EndpointError> {
-        Self::parse(&format!("https://storage.{domain}"))
+        let endpoint = Self::parse(&format!("https://storage.{domain}"))?;
+        let is_domain = endpoint.port.is_none() && !domain.is_empty() && !domain.starts_with('.');
+        if is_domain { Ok(endpoint) } else { Err(EndpointError) }
     }
 
     /// `http` or `https`.
@@ -111,7 +115,7 @@ mod tests {
             assert_eq!(Endpoint::parse(text), Err(EndpointError), "{text}");
         }
         assert_eq!(Endpoint::of_universe("googleapis.com"), Ok(Endpoint::default()));
-        for domain in ["", "a/b", "u@h.example", "a.example?x", "a b"] {
+        for domain in ["", ".", ".example", "a.example:1", "a/b", "u@h.example", "a.example?x", "a b"] {
             assert_eq!(Endpoint::of_universe(domain), Err(EndpointError), "{domain}");
         }
     }

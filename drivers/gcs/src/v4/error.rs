@@ -22,10 +22,14 @@ pub enum SignError {
     #[error("expected a method in capital letters, such as GET")]
     Method,
     /// The path cannot be requested as it is.
-    #[error("expected a path that begins with a slash, without control characters and parts that are only dots")]
+    #[error(
+        "expected a path that begins with a slash, without control characters and parts that are only dots"
+    )]
     Path,
     /// A header cannot be sent, or is `Host`.
-    #[error("expected headers other than Host, with valid names and without control characters in their values")]
+    #[error(
+        "expected headers other than Host, with valid names and without control characters in their values"
+    )]
     Header,
     /// The URL is not valid.
     #[error("the signed URL is invalid: {0}")]

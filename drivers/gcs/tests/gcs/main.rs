@@ -1,5 +1,11 @@
 //! Google Cloud Storage: Google's own vectors of signatures, keys, and a server that checks signatures by itself.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test"
+)]
 
 mod keys;
 mod objects;

@@ -106,7 +106,11 @@ impl Server {
             }
             let len = answer.body.len();
             // The answer to HEAD has the head of one to GET.
-            let length = if answer.head.contains("Content-Length") { String::new() } else { format!("Content-Length: {len}\r\n") };
+            let length = if answer.head.contains("Content-Length") {
+                String::new()
+            } else {
+                format!("Content-Length: {len}\r\n")
+            };
             let head = format!("HTTP/1.1 {} Status\r\n{}{length}\r\n", answer.status, answer.head);
             let stream = connection.get_mut();
             if stream.write_all(&[head.as_bytes(), &answer.body].concat()).is_err() {
@@ -122,11 +126,16 @@ impl Server {
 
     fn answer(&self, request: &Request) -> Answer {
         let now = self.now();
-        let date = |time: u64| chrono::DateTime::from_timestamp(time as i64, 0).unwrap().format("%a, %d %b %Y %H:%M:%S GMT");
+        let date = |time: u64| {
+            chrono::DateTime::from_timestamp(time as i64, 0).unwrap().format("%a, %d %b %Y %H:%M:%S GMT")
+        };
         let head = format!("Date: {}\r\n", date(now));
         let refuse = |(status, code): (u16, &str)| {
             // As Cloud Storage's own, it repeats what was signed.
-            let body = format!("<?xml version='1.0'?><Error><Code>{code}</Code><Details>{}</Details></Error>", request.query);
+            let body = format!(
+                "<?xml version='1.0'?><Error><Code>{code}</Code><Details>{}</Details></Error>",
+                request.query
+            );
             Answer { status, head: head.clone(), body: body.into_bytes() }
         };
         if let Err(error) = request.check(now) {
@@ -147,7 +156,8 @@ impl Server {
             }
             (_, None) => refuse((404, "NoSuchKey")),
             (method, Some(stored)) => {
-                let coding = stored.coding.map(|coding| format!("Content-Encoding: {coding}\r\n")).unwrap_or_default();
+                let coding =
+                    stored.coding.map(|coding| format!("Content-Encoding: {coding}\r\n")).unwrap_or_default();
                 let len = stored.body.len();
                 let head = format!("{head}Last-Modified: {}\r\nContent-Length: {len}\r\n{coding}", date(now));
                 Answer { status: 200, head, body: if method == "HEAD" { Vec::new() } else { stored.body } }
@@ -185,7 +195,10 @@ impl Request {
         let denied = |code| (403, code);
         let pairs: Vec<&str> = self.query.split('&').collect();
         let find = |name: &str| {
-            pairs.iter().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).ok_or((400, "AuthenticationRequired"))
+            pairs
+                .iter()
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+                .ok_or((400, "AuthenticationRequired"))
         };
         let signed_headers = decode(find("X-Goog-SignedHeaders")?);
         let mut headers = String::new();
@@ -221,7 +234,8 @@ impl Request {
         if !verify(algorithm, signer, &time[..8], text.as_bytes(), &signature) {
             return Err(denied("SignatureDoesNotMatch"));
         }
-        let signed_at = chrono::NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%SZ").unwrap().and_utc().timestamp();
+        let signed_at =
+            chrono::NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%SZ").unwrap().and_utc().timestamp();
         let (signed_at, lifetime) = (signed_at as u64, find("X-Goog-Expires")?.parse::<u64>().unwrap());
         if lifetime > 604_800 || signed_at > now + 15 * 60 {
             return Err((400, "InvalidArgument"));
@@ -257,7 +271,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }
 
 fn decode(text: &str) -> String {

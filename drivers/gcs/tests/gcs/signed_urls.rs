@@ -124,7 +124,11 @@ fn what_cannot_be_requested_is_not_signed() {
         let expected = if is_valid { Ok(()) } else { Err(SignError::Lifetime { got: lifetime }) };
         assert_eq!(with(&|url| url.lifetime = lifetime), expected);
     }
-    for time in [UNIX_EPOCH - second, UNIX_EPOCH + 253_402_300_800 * second, UNIX_EPOCH + Duration::from_secs(1 << 62)] {
+    for time in [
+        UNIX_EPOCH - second,
+        UNIX_EPOCH + Duration::from_secs(253_402_300_800),
+        UNIX_EPOCH + Duration::from_secs(1 << 62),
+    ] {
         assert_eq!(with(&|url| url.signed_at = time), Err(SignError::Time), "{time:?}");
     }
     for path in ["", "object", "/b/../object", "/b/./o", "/b/..", "/b/%2e%2e/o/..", "/b/a\nb", "/b/\0"] {
@@ -134,8 +138,20 @@ fn what_cannot_be_requested_is_not_signed() {
     for method in ["", "get", "GET /", "GET\n"] {
         assert_eq!(with(&|url| url.method = method), Err(SignError::Method), "{method}");
     }
-    for header in [("", "x"), ("a:b", "x"), ("a b", "x"), ("a\n", "x"), ("é", "x"), ("Host", "x"), ("a", "x\r\ny"), ("a", "\0")] {
-        assert_eq!(with(&|url| url.headers = &[header][..]).err(), Some(SignError::Header), "{header:?}");
+    for header in [
+        ("", "x"),
+        ("a:b", "x"),
+        ("a b", "x"),
+        ("a\n", "x"),
+        ("é", "x"),
+        ("Host", "x"),
+        ("a", "x\r\ny"),
+        ("a", "\0"),
+    ] {
+        let mut url = UrlToSign::new("GET", &endpoint, BUCKET, "object");
+        let headers = [header];
+        url.headers = &headers;
+        assert_eq!(credentials.sign(&url).err(), Some(SignError::Header), "{header:?}");
     }
     let long = format!("/{}", "x".repeat(20_000));
     assert!(matches!(with(&|url| url.path = long.clone()), Err(SignError::Location(_))));

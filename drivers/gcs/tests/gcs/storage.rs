@@ -6,6 +6,7 @@ use crate::server::Server;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 use vgi_rpc_effects::Perform;
 use vgi_rpc_external::{
@@ -20,17 +21,21 @@ use vgi_rpc_protocol::memory::Budget;
 
 pub const BUCKET: &str = "test-bucket";
 
-/// Does not wait long for a server, nor between attempts.
+/// What sends all requests of the tests.
 pub fn fetcher() -> HttpFetcher {
-    let mut options = HttpOptions::default();
-    options.read_timeout = Duration::from_millis(500);
-    options.retry_delay = Duration::from_millis(5);
-    HttpFetcher::new(options).unwrap()
+    static FETCHER: LazyLock<HttpFetcher> =
+        LazyLock::new(|| HttpFetcher::new(HttpOptions::default()).unwrap());
+    FETCHER.clone()
 }
 
+/// Between its attempts it does not wait long.
 pub fn builder(server: &Server) -> GcsBuilder {
     let backoff = Backoff { retries: 3, first: Duration::from_millis(4), longest: Duration::from_millis(20) };
-    GcsStorage::builder(BUCKET).endpoint(&server.url).credentials(hmac_key()).backoff(backoff).fetcher(fetcher())
+    GcsStorage::builder(BUCKET)
+        .endpoint(&server.url)
+        .credentials(hmac_key())
+        .backoff(backoff)
+        .fetcher(fetcher())
 }
 
 /// Sends a request to a URL. Returns the status and the body.
@@ -39,7 +44,7 @@ pub fn request(url: &str, method: Method, headers: HeaderMap, body: &str) -> (u1
     (request.headers, request.body) = (headers, vec![Bytes::copy_from_slice(body.as_bytes())]);
     let policy = vgi_rpc_protocol::external::UrlPolicy::https_or_http_loopback();
     let location = Location::parse(url).unwrap();
-    let response = fetcher().exchange(&location, &request, &policy, Duration::from_secs(10)).unwrap();
+    let response = fetcher().exchange(&location, &request, &policy, Duration::from_secs(60)).unwrap();
     (response.status.as_u16(), response.body)
 }
 
@@ -90,7 +95,11 @@ fn objects_are_stored_and_fetched_by_both_keys_in_each_coding() {
 fn a_pair_of_urls_takes_any_content_type_and_gives_the_object_back() {
     let server = Server::start();
     server.state().may_replace = true;
-    let storage = builder(&server).credentials(service_account()).expiry(Duration::from_millis(90_900)).build().unwrap();
+    let storage = builder(&server)
+        .credentials(service_account())
+        .expiry(Duration::from_millis(90_900))
+        .build()
+        .unwrap();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let Completion::UploadUrls(urls) = storage.upload_urls(3) else { panic!("no URLs") };
     assert_eq!(urls.len(), 3);
@@ -102,7 +111,8 @@ fn a_pair_of_urls_takes_any_content_type_and_gives_the_object_back() {
         // The canonical implementation's clients send the first; its own URLs are signed for the second.
         let types = [Some("application/vnd.apache.arrow.stream"), Some("application/octet-stream"), None];
         for content_type in types {
-            let headers = content_type.map(|value| (CONTENT_TYPE, value.parse().unwrap())).into_iter().collect();
+            let headers =
+                content_type.map(|value| (CONTENT_TYPE, value.parse().unwrap())).into_iter().collect();
             assert_eq!(request(upload_url, Method::PUT, headers, "a request").0, 200, "{content_type:?}");
         }
         let got = request(download_url, Method::GET, HeaderMap::new(), "");
@@ -114,7 +124,17 @@ fn a_pair_of_urls_takes_any_content_type_and_gives_the_object_back() {
 #[test]
 fn odd_prefixes_are_requested_as_they_are_signed() {
     let server = Server::start();
-    for prefix in ["", "a b/", "ü/日本/", "a&b=c+d;e,f@g:h!$'()*/", "100%/%41%2f/", "q?x#y/", "~_.-/", "a\"<>`{|}^[]/", "..a/.b./"] {
+    for prefix in [
+        "",
+        "a b/",
+        "ü/日本/",
+        "a&b=c+d;e,f@g:h!$'()*/",
+        "100%/%41%2f/",
+        "q?x#y/",
+        "~_.-/",
+        "a\"<>`{|}^[]/",
+        "..a/.b./",
+    ] {
         let names = ObjectNames::random(prefix).unwrap();
         let storage = builder(&server).credentials(service_account()).names(names).build().unwrap();
         let store = store(10, None);
@@ -135,7 +155,8 @@ fn equal_objects_are_stored_once_until_they_are_old() {
         builder(&server).names(names).store_again_after(Duration::from_secs(age)).build().unwrap()
     };
     let (one, equal, other) = (store(10, None), store(10, None), store(11, None));
-    let put = |store: &Store, age: u64| storage(age).put(store.object()).map(|url| url.url().path().to_owned());
+    let put =
+        |store: &Store, age: u64| storage(age).put(store.object()).map(|url| url.url().path().to_owned());
     let path = put(&one, 3600).unwrap();
     assert_eq!(path, format!("/test-bucket/equal/sha256-{}-{}.arrow", one.object().sha256, one.object().len));
     assert_eq!(put(&equal, 3600).unwrap(), path);
@@ -163,7 +184,10 @@ fn a_key_is_replaced_in_all_clones() {
     let put = |object: &Object| clone.put(object);
     let error = put(store.object()).unwrap_err();
     hides_keys(&error, &error.to_string());
-    assert_eq!(error.to_string(), "PUT object failed: not allowed (SignatureDoesNotMatch) (bucket test-bucket)");
+    assert_eq!(
+        error.to_string(),
+        "PUT object failed: not allowed (SignatureDoesNotMatch) (bucket test-bucket)"
+    );
     storage.replace_credentials(service_account());
     assert!(put(store.object()).is_ok());
     hides_keys(&clone, &clone.to_string());
@@ -176,10 +200,12 @@ fn only_the_server_of_the_bucket_may_be_fetched_from() {
     let policy = builder(&server).build().unwrap().fetch_policy();
     let check = |url: &str| policy.check(&Location::parse(url).unwrap()).is_ok();
     assert!(check(&format!("{}/test-bucket/object?x", server.url)));
-    for other in ["http://127.0.0.1/", "http://127.0.0.1:1/", "http://169.254.169.254/", "https://h.example/"] {
+    for other in ["http://127.0.0.1/", "http://127.0.0.1:1/", "http://169.254.169.254/", "https://h.example/"]
+    {
         assert!(!check(other), "{other}");
     }
-    let google = GcsStorage::builder(BUCKET).endpoint("https://storage.googleapis.com").credentials(hmac_key());
+    let google =
+        GcsStorage::builder(BUCKET).endpoint("https://storage.googleapis.com").credentials(hmac_key());
     let policy = google.build().unwrap().fetch_policy();
     let check = |url: &str| policy.check(&Location::parse(url).unwrap()).is_ok();
     assert!(check("https://storage.googleapis.com/test-bucket/object?x"));

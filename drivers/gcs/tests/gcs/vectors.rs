@@ -23,7 +23,7 @@ struct Vector {
     method: String,
     expiration: u64,
     timestamp: String,
-    scheme: String,
+    scheme: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     #[serde(default)]
@@ -48,7 +48,8 @@ impl Vector {
             Some("BUCKET_BOUND_HOSTNAME") => (self.bucket_bound_hostname.clone().unwrap(), object),
             Some(other) => panic!("unknown style {other}"),
         };
-        (Endpoint::parse(&format!("{}://{host}", self.scheme)).unwrap(), path)
+        let scheme = self.scheme.as_deref().unwrap_or("https");
+        (Endpoint::parse(&format!("{scheme}://{host}")).unwrap(), path)
     }
 
     fn signed_at(&self) -> SystemTime {
