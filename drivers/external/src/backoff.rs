@@ -87,8 +87,7 @@ mod tests {
             HeaderMap::from_iter(fields)
         };
         assert_eq!(retry_after(&headers(&[(RETRY_AFTER, "7")])), Some(Duration::from_secs(7)));
-        let dates =
-            [(RETRY_AFTER, "Sun, 06 Nov 1994 08:49:37 GMT"), (DATE, "Sun, 06 Nov 1994 08:49:30 GMT")];
+        let dates = [(RETRY_AFTER, "Sun, 06 Nov 1994 08:49:37 GMT"), (DATE, "Sun, 06 Nov 1994 08:49:30 GMT")];
         assert_eq!(retry_after(&headers(&dates)), Some(Duration::from_secs(7)));
         assert_eq!(retry_after(&headers(&dates[..1])), Some(Duration::ZERO), "it has passed");
         assert_eq!(retry_after(&headers(&[(RETRY_AFTER, "soon")])), None);

@@ -63,7 +63,7 @@ impl ObjectNames {
     fn new(prefix: String, by_content: bool) -> Result<Self, NameError> {
         let is_valid = prefix.len() <= MAX_PREFIX_BYTES
             && !prefix.contains(|letter: char| letter.is_control() || letter == '\\')
-            && are_segments(prefix.strip_suffix('/').unwrap_or(&prefix));
+            && (prefix.is_empty() || are_segments(prefix.strip_suffix('/').unwrap_or(&prefix)));
         if is_valid { Ok(Self { prefix, by_content }) } else { Err(NameError::Prefix(prefix)) }
     }
 
@@ -111,9 +111,9 @@ impl ObjectNames {
     }
 }
 
-/// Whether a path, which may be empty, has no segment that a parser of URLs would change.
+/// Whether no segment of a path is empty, or one that a parser of URLs would change.
 fn are_segments(path: &str) -> bool {
-    path.is_empty() || path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+    path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::fetcher::HttpFetcher;
 use bytes::Bytes;
+use std::fmt::Debug;
 use std::sync::Arc;
 use vgi_rpc_effects::Perform;
 use vgi_rpc_protocol::effect::{Completion, Failure, Request};
@@ -10,7 +11,7 @@ use vgi_rpc_protocol::external::{Store, UrlPolicy};
 /// A store of objects: it stores a server's large outputs, and gives clients URLs to upload to.
 ///
 /// Its methods block, and may be called on any number of threads at a time.
-pub trait ObjectStorage: Send + Sync + 'static {
+pub trait ObjectStorage: Debug + Send + Sync + 'static {
     /// Performs [`Request::Store`](vgi_rpc_protocol::effect::Request::Store): completes it with the URL under which the object can
     /// be fetched, or with the failure.
     fn store(&self, store: &Store) -> Completion;

@@ -4,12 +4,22 @@ use crate::error::WorkerError;
 use crate::options::Flags;
 #[cfg(feature = "http")]
 use crate::options::HttpFlags;
+#[cfg(feature = "storage")]
+use crate::options::StorageFlags;
+#[cfg(feature = "storage")]
+use crate::storage::Effects;
 use crate::worker::Worker;
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 #[cfg(feature = "http")]
 use std::num::NonZeroU64;
 use std::sync::Arc;
+#[cfg(feature = "storage")]
+use vgi_rpc_effects::Performer;
+#[cfg(feature = "storage")]
+use vgi_rpc_external::{ObjectStorage, StorageEffects};
 use vgi_rpc_protocol::external::Externalisation;
+#[cfg(feature = "storage")]
+use vgi_rpc_protocol::external::FetchOptions;
 use vgi_rpc_protocol::service::{Service, ServiceBuilder};
 
 /// The flags that every worker has: a [`clap::Args`], to flatten into a parser.
@@ -39,6 +49,8 @@ use vgi_rpc_protocol::service::{Service, ServiceBuilder};
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
     flags: Flags,
+    #[cfg(feature = "storage")]
+    storage: Option<Effects>,
 }
 
 impl WorkerOptions {
@@ -48,14 +60,31 @@ impl WorkerOptions {
         self.flags.server_id()
     }
 
-    /// Begins a service that has this instance's id, and hosts reflection unless `--no-describe` was given.
+    /// Begins a service that has this instance's id, and hosts reflection unless `--no-describe` was given. With `--storage` it
+    /// stores large outputs there, and fetches what clients have stored.
     pub fn service(&self) -> ServiceBuilder {
-        Service::builder(self.server_id()).reflection(self.flags.reflection)
+        let service = Service::builder(self.server_id()).reflection(self.flags.reflection);
+        #[cfg(feature = "storage")]
+        if let Some(effects) = &self.storage {
+            let options = FetchOptions { policy: effects.storage.fetch_policy(), ..FetchOptions::default() };
+            return service.externalise(self.externalisation()).fetch_external(options);
+        }
+        service
     }
 
-    /// How outputs are externalised: as by default, and within the limit that `--max-externalized-response-bytes` sets. For
-    /// [`ServiceBuilder::externalise`].
+    /// What performs the effects that concern the store of `--storage`. [`worker`](Self::worker) has them performed, unless
+    /// [`Worker::effects`] replaces that: an application that performs others as well leaves the rest to this.
+    #[cfg(feature = "storage")]
+    pub fn storage(&self) -> Option<StorageEffects<Arc<dyn ObjectStorage>>> {
+        self.storage.clone()
+    }
+
+    /// How outputs are externalised: as the flags of storage say, and within the limit that `--max-externalized-response-bytes`
+    /// sets; otherwise as by default. For [`ServiceBuilder::externalise`].
     pub fn externalisation(&self) -> Externalisation {
+        #[cfg(feature = "storage")]
+        let settings = self.flags.storage_flags.externalisation();
+        #[cfg(not(feature = "storage"))]
         let settings = Externalisation::default();
         #[cfg(feature = "http")]
         let settings = Externalisation {
@@ -81,7 +110,12 @@ impl WorkerOptions {
 
     /// A worker that is to serve as the flags say. It takes settings that no flag has.
     pub fn worker(self, service: impl Into<Arc<Service>>) -> Worker {
-        Worker::new(self.flags, service.into())
+        let worker = Worker::new(self.flags, service.into());
+        #[cfg(feature = "storage")]
+        if let Some(effects) = self.storage {
+            return worker.effects(Performer::new(effects));
+        }
+        worker
     }
 }
 
@@ -102,7 +136,14 @@ impl FromArgMatches for WorkerOptions {
 
     fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, Error> {
         check(matches)?;
-        Ok(Self { flags: Flags::from_arg_matches_mut(matches)? })
+        #[cfg(feature = "storage")]
+        check_storage(matches)?;
+        let flags = Flags::from_arg_matches_mut(matches)?;
+        Ok(Self {
+            #[cfg(feature = "storage")]
+            storage: open_storage(&flags)?,
+            flags,
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -111,7 +152,12 @@ impl FromArgMatches for WorkerOptions {
 
     fn update_from_arg_matches_mut(&mut self, matches: &mut ArgMatches) -> Result<(), Error> {
         // Not checked: the transport may have been named before.
-        self.flags.update_from_arg_matches_mut(matches)
+        self.flags.update_from_arg_matches_mut(matches)?;
+        #[cfg(feature = "storage")]
+        {
+            self.storage = open_storage(&self.flags)?;
+        }
+        Ok(())
     }
 }
 
@@ -144,6 +190,34 @@ fn check(matches: &ArgMatches) -> Result<(), Error> {
 #[cfg(not(feature = "http"))]
 fn check(_: &ArgMatches) -> Result<(), Error> {
     Ok(())
+}
+
+/// The store that the flags name.
+#[cfg(feature = "storage")]
+fn open_storage(flags: &Flags) -> Result<Option<Effects>, Error> {
+    flags.storage_flags.effects().map_err(|error| {
+        Error::raw(clap::error::ErrorKind::ValueValidation, format!("invalid value for '--storage': {error}"))
+    })
+}
+
+/// Refuses flags of storage where there is none.
+#[cfg(feature = "storage")]
+fn check_storage(matches: &ArgMatches) -> Result<(), Error> {
+    use clap::parser::ValueSource;
+
+    if matches.contains_id("storage") {
+        return Ok(());
+    }
+    let flags = StorageFlags::augment_args(Command::new("storage"));
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    match flags.get_arguments().find(|flag| given(flag.get_id().as_str())) {
+        Some(flag) => {
+            let name = flag.get_long().unwrap_or_default();
+            let message = format!("the argument '--{name}' cannot be used without '--storage'");
+            Err(Error::raw(clap::error::ErrorKind::ArgumentConflict, message))
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -84,6 +84,11 @@ fn endpoint(
         .max_externalized_response_bytes(http.max_externalized_response_bytes())
         .compress(!http.no_compression)
         .cors(http.cors());
+    #[cfg(feature = "storage")]
+    let endpoint = match flags.storage_flags.storage {
+        Some(_) => endpoint.upload_urls(None),
+        None => endpoint,
+    };
     Ok(match token_keys::read(http.token_key_file.as_deref())? {
         Some(keys) => endpoint.token_keys(keys),
         None => endpoint,

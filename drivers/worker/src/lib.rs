@@ -61,7 +61,14 @@
 //!
 //! No flag takes a secret, since any user of the machine can read a process's arguments. The keys that seal the tokens of
 //! HTTP come from a file (`--token-key-file`) or from the environment variable `VGI_RPC_TOKEN_KEYS`, which child
-//! processes inherit.
+//! processes inherit. Credentials of storage come from the environment, and what it names.
+//!
+//! # Storage
+//!
+//! With the feature `s3`, `--storage s3://BUCKET/PREFIX` has large outputs stored in a bucket, on every transport. Region, endpoint
+//! and credentials come from the environment, as for AWS's own tools. Over HTTP clients are given URLs to upload to; they do so
+//! with requests that are larger than `--max-request-bytes`. An application that performs effects of its own calls
+//! `WorkerOptions::storage`.
 //!
 //! The features `http`, `unix` and `zstd` are on by default; stdin and stdout are always there.
 
@@ -73,6 +80,7 @@
 // | `command_line` | how they are parsed, and which of them are refused |
 // | `server_id` | the default of `--server-id` |
 // | `token_keys` | the keys of HTTP's tokens, from a file or the environment |
+// | `storage` | the store that `--storage` names |
 // | `run` | a whole `main` |
 // | `worker` | serving |
 // | `http` | serving over HTTP |
@@ -88,6 +96,8 @@ mod http;
 mod options;
 mod run;
 mod server_id;
+#[cfg(feature = "storage")]
+mod storage;
 #[cfg(feature = "http")]
 mod token_keys;
 mod worker;

@@ -3,6 +3,8 @@
 mod access_log;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "storage")]
+mod storage;
 #[cfg(any(feature = "unix", feature = "http"))]
 mod values;
 
@@ -16,6 +18,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 #[cfg(feature = "unix")]
 use std::time::Duration;
+#[cfg(feature = "storage")]
+pub(crate) use storage::StorageFlags;
 #[cfg(feature = "unix")]
 use values::{seconds, tcp_address};
 use vgi_rpc_protocol::Limits;
@@ -88,6 +92,10 @@ pub(crate) struct Flags {
     #[cfg(feature = "http")]
     #[command(flatten)]
     pub(crate) http_flags: HttpFlags,
+
+    #[cfg(feature = "storage")]
+    #[command(flatten)]
+    pub(crate) storage_flags: StorageFlags,
 
     #[command(flatten)]
     pub(crate) access_log: AccessLogFlags,

@@ -104,7 +104,9 @@ impl UrlPolicy {
         match (url.scheme(), self.base) {
             ("https", _) | ("http", Base::HttpsOrHttpLoopback | Base::Unrestricted) => Ok(()),
             (_, Base::HttpsPublic) => Err("its scheme is not https"),
-            (_, Base::HttpsOrHttpLoopback | Base::Unrestricted) => Err("its scheme is neither https nor http"),
+            (_, Base::HttpsOrHttpLoopback | Base::Unrestricted) => {
+                Err("its scheme is neither https nor http")
+            }
         }
     }
 
@@ -235,7 +237,8 @@ mod tests {
     #[test]
     fn without_restrictions_only_the_scheme_and_the_check_count() {
         let policy = UrlPolicy::unrestricted();
-        let private = ["http://169.254.169.254/", "http://minio.internal:9000/", "https://10.0.0.1/", "http://[::1]/"];
+        let private =
+            ["http://169.254.169.254/", "http://minio.internal:9000/", "https://10.0.0.1/", "http://[::1]/"];
         for url in private {
             assert_eq!(check(&policy, url), Ok(()), "{url}");
             let address = "10.0.0.1".parse().unwrap();

@@ -1,0 +1,203 @@
+//! An S3 server on this machine that checks signatures, dates and expiry, behind a front that logs requests and may answer them
+//! itself.
+
+use async_trait::async_trait;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, HttpError, S3Result, s3_error};
+use std::collections::HashMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+/// The bucket that the server has.
+pub const BUCKET: &str = "test-bucket";
+
+/// A request that came.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    pub headers: HashMap<String, String>,
+    /// Which of the server's requests it is, from 0.
+    pub index: usize,
+}
+
+/// What the front answers in the server's place: a status, headers and a body.
+pub type Answer = (u16, Vec<(&'static str, String)>, String);
+
+type Front = dyn Fn(&Asked) -> Option<Answer> + Send + Sync;
+
+/// The keys that the server knows: the secret of each id, and the token that goes with it.
+type Keys = HashMap<String, (String, Option<String>)>;
+
+#[derive(Default)]
+struct Shared {
+    keys: Mutex<Keys>,
+    front: Mutex<Option<Arc<Front>>>,
+    log: Mutex<Vec<Asked>>,
+}
+
+/// Serves until it is dropped.
+pub struct Server {
+    pub port: u16,
+    shared: Arc<Shared>,
+    folder: TempDir,
+    _runtime: Runtime,
+}
+
+impl Asked {
+    /// A parameter of the query, as it is written there.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// What is done, as S3 names it.
+    pub fn operation(&self) -> &'static str {
+        let has = |name: &str| self.parameter(name).is_some();
+        match &*self.method {
+            "HEAD" => "HeadObject",
+            "GET" => "GetObject",
+            "PUT" if has("partNumber") => "UploadPart",
+            "PUT" => "PutObject",
+            "POST" if has("uploads") => "CreateMultipartUpload",
+            "POST" if has("uploadId") => "CompleteMultipartUpload",
+            "DELETE" if has("uploadId") => "AbortMultipartUpload",
+            _ => "another",
+        }
+    }
+}
+
+impl Server {
+    /// A server with one bucket, which knows these keys.
+    pub fn start(id: &str, secret: &str) -> Result<Self, Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        std::fs::create_dir(folder.path().join(BUCKET))?;
+        let shared = Arc::new(Shared::default());
+        let files = s3s_fs::FileSystem::new(folder.path()).map_err(|error| format!("{error:?}"))?;
+        let mut service = S3ServiceBuilder::new(files);
+        service.set_auth(Known(shared.clone()));
+        let service = service.build();
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let port = listener.local_addr()?.port();
+        runtime.spawn(accept(listener, service, shared.clone()));
+        let server = Self { port, shared, folder, _runtime: runtime };
+        server.add_key(id, secret, None);
+        Ok(server)
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Lets requests be signed with this key as well, and with this token if it has one.
+    pub fn add_key(&self, id: &str, secret: &str, token: Option<&str>) {
+        lock(&self.shared.keys).insert(id.to_owned(), (secret.to_owned(), token.map(ToOwned::to_owned)));
+    }
+
+    /// Refuses this key from now on.
+    pub fn remove_key(&self, id: &str) {
+        lock(&self.shared.keys).remove(id);
+    }
+
+    /// Has each request shown to this function first, which may answer it.
+    pub fn set_front(&self, front: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) {
+        *lock(&self.shared.front) = Some(Arc::new(front));
+    }
+
+    /// The requests since this was called last.
+    pub fn take_log(&self) -> Vec<Asked> {
+        std::mem::take(&mut *lock(&self.shared.log))
+    }
+
+    /// Where the server keeps the objects of the bucket.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join(BUCKET)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The keys of the server, as `s3s` asks for them.
+struct Known(Arc<Shared>);
+
+#[async_trait]
+impl S3Auth for Known {
+    async fn get_secret_key(&self, id: &str) -> S3Result<SecretKey> {
+        match lock(&self.0.keys).get(id) {
+            Some((secret, _)) => Ok(SecretKey::from(secret.clone())),
+            None => Err(s3_error!(InvalidAccessKeyId)),
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, service: S3Service, shared: Arc<Shared>) {
+    loop {
+        let Ok((socket, _)) = listener.accept().await else { continue };
+        // It cannot fail on a connected socket.
+        let _ = socket.set_nodelay(true);
+        let (service, shared) = (service.clone(), shared.clone());
+        tokio::spawn(async move {
+            let answer = service_fn(move |request| answer(service.clone(), shared.clone(), request));
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
+        });
+    }
+}
+
+async fn answer(
+    service: S3Service,
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, HttpError> {
+    let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let mut asked = Asked {
+        method: request.method().to_string(),
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        headers: request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        index: 0,
+    };
+    {
+        let mut log = lock(&shared.log);
+        asked.index = log.len();
+        log.push(asked.clone());
+    }
+    let front = lock(&shared.front).clone();
+    let own = front.and_then(|front| front(&asked)).or_else(|| check_token(&shared, &asked));
+    match own {
+        Some((status, headers, body)) => {
+            let mut response = Response::builder().status(status);
+            for (name, value) in headers {
+                response = response.header(name, value);
+            }
+            response.body(Body::from(body)).map_err(|error| HttpError::new(Box::new(error)))
+        }
+        None => service.call(request.map(Body::from)).await,
+    }
+}
+
+/// The token of temporary keys, which `s3s` does not check.
+fn check_token(shared: &Shared, asked: &Asked) -> Option<Answer> {
+    let id = asked.parameter("X-Amz-Credential")?.split("%2F").next()?;
+    let (_, token) = lock(&shared.keys).get(id).cloned()?;
+    (asked.parameter("X-Amz-Security-Token").map(ToOwned::to_owned) != token)
+        .then(|| error(400, "ExpiredToken", ""))
+}
+
+/// An error as S3 sends it, with further elements.
+pub fn error(status: u16, code: &str, more: &str) -> Answer {
+    let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>m</Message>{more}</Error>");
+    (status, vec![("content-type", "application/xml".to_owned())], text)
+}

@@ -1,0 +1,193 @@
+//! Credentials that are refreshed before they expire, by one thread at a time.
+
+use super::error::CredentialsError;
+use super::provide::{Credentials, ProvideCredentials};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Credentials with less time left are refreshed, while they are still used.
+const REFRESH: Duration = Duration::from_secs(15 * 60);
+/// Credentials with less time left are not used any more.
+const LEAST: Duration = Duration::from_secs(60);
+/// How long no other refresh is tried while the credentials can still be used: a metadata service gives the same ones until
+/// shortly before they expire.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// The credentials of a provider.
+pub(crate) struct Cache {
+    provider: Box<dyn ProvideCredentials>,
+    current: Mutex<Current>,
+    /// Held while the provider is asked. It has how that ended last.
+    flight: Mutex<Option<Ended>>,
+}
+
+#[derive(Default)]
+struct Current {
+    credentials: Option<Arc<Credentials>>,
+    /// When a refresh was tried last.
+    tried: Option<Instant>,
+}
+
+/// How a refresh ended.
+struct Ended {
+    at: Instant,
+    result: Result<Arc<Credentials>, CredentialsError>,
+}
+
+impl Cache {
+    pub(crate) fn new(provider: Box<dyn ProvideCredentials>) -> Self {
+        Self { provider, current: Mutex::default(), flight: Mutex::new(None) }
+    }
+
+    /// Credentials that can be used at this time, since the Unix epoch.
+    pub(crate) fn get(&self, now: Duration) -> Result<Arc<Credentials>, CredentialsError> {
+        let mut current = lock(&self.current);
+        let Some(credentials) = current.credentials.clone() else {
+            drop(current);
+            return self.refresh();
+        };
+        match credentials.left(now) {
+            Some(left) if left < LEAST => {
+                drop(current);
+                self.refresh()
+            }
+            Some(left) if left < REFRESH && current.tried.is_none_or(|tried| tried.elapsed() >= PAUSE) => {
+                // This thread tries, and the others go on with what there is.
+                current.tried = Some(Instant::now());
+                drop(current);
+                Ok(self.refresh().unwrap_or(credentials))
+            }
+            _ => Ok(credentials),
+        }
+    }
+
+    /// Forgets credentials that S3 has refused. Others that have come since stay.
+    pub(crate) fn forget(&self, refused: &Arc<Credentials>) {
+        let mut current = lock(&self.current);
+        if current.credentials.as_ref().is_some_and(|credentials| Arc::ptr_eq(credentials, refused)) {
+            current.credentials = None;
+        }
+    }
+
+    /// Asks the provider, or waits for the thread that is asking it.
+    fn refresh(&self) -> Result<Arc<Credentials>, CredentialsError> {
+        let asked = Instant::now();
+        let mut flight = lock(&self.flight);
+        if let Some(ended) = flight.as_ref().filter(|ended| ended.at >= asked) {
+            return ended.result.clone();
+        }
+        let result = self.provider.provide().map(Arc::new);
+        if let Ok(credentials) = &result {
+            let mut current = lock(&self.current);
+            current.credentials = Some(credentials.clone());
+        }
+        *flight = Some(Ended { at: Instant::now(), result: result.clone() });
+        result
+    }
+}
+
+/// A provider that panicked has left nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::Secret;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::thread;
+
+    fn hours(hours: u64) -> Duration {
+        Duration::from_secs(hours * 3600)
+    }
+
+    /// Gives credentials `1`, `2` and so on, each of which expires an hour after the one before it.
+    fn counting(asked: Arc<AtomicU64>) -> Cache {
+        Cache::new(Box::new(move || {
+            let count = asked.fetch_add(1, Ordering::SeqCst) + 1;
+            let mut credentials = Credentials::new(count.to_string(), Secret::new("s3cr3t"));
+            credentials.expires_at = Some(hours(count));
+            Ok(credentials)
+        }))
+    }
+
+    #[test]
+    fn credentials_are_kept_until_shortly_before_they_expire() {
+        let asked = Arc::new(AtomicU64::new(0));
+        let cache = counting(asked.clone());
+        let minutes = |minutes| Duration::from_secs(minutes * 60);
+        let id = |now| cache.get(now).unwrap().access_key_id.clone();
+        assert_eq!((id(minutes(0)), id(minutes(44))), ("1".into(), "1".into()));
+        assert_eq!((id(minutes(50)), id(minutes(50))), ("2".into(), "2".into()));
+        assert_eq!(id(minutes(200)), "3", "what has expired is asked for, whenever that was tried last");
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn threads_that_wait_share_one_answer() {
+        for fails in [false, true] {
+            let asked = Arc::new(AtomicU64::new(0));
+            let (count, barrier) = (asked.clone(), Arc::new(Barrier::new(8)));
+            let cache = Arc::new(Cache::new(Box::new(move || {
+                count.fetch_add(1, Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(200));
+                if fails {
+                    return Err(CredentialsError::NoSource(Vec::new()));
+                }
+                Ok(Credentials::new("1", Secret::new("s3cr3t")))
+            })));
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    let (cache, barrier) = (cache.clone(), barrier.clone());
+                    thread::spawn(move || {
+                        barrier.wait();
+                        cache.get(Duration::ZERO).is_err()
+                    })
+                })
+                .collect();
+            assert!(threads.into_iter().all(|thread| thread.join().unwrap() == fails));
+            assert_eq!(asked.load(Ordering::SeqCst), 1);
+        }
+    }
+
+    #[test]
+    fn a_refresh_that_fails_leaves_what_can_still_be_used() {
+        let asked = Arc::new(AtomicU64::new(0));
+        let count = asked.clone();
+        let cache = Cache::new(Box::new(move || {
+            if count.fetch_add(1, Ordering::SeqCst) > 0 {
+                return Err(CredentialsError::NoSource(Vec::new()));
+            }
+            let mut credentials = Credentials::new("1", Secret::new("s3cr3t"));
+            credentials.expires_at = Some(hours(1));
+            Ok(credentials)
+        }));
+        let ten_before = hours(1) - Duration::from_secs(600);
+        for now in [Duration::ZERO, ten_before, ten_before] {
+            assert_eq!(cache.get(now).unwrap().access_key_id, "1");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 2, "not at each call");
+        assert!(cache.get(hours(1)).is_err());
+    }
+
+    #[test]
+    fn refused_credentials_are_replaced_once() {
+        let asked = Arc::new(AtomicU64::new(0));
+        let cache = counting(asked.clone());
+        let first = cache.get(Duration::ZERO).unwrap();
+        cache.forget(&first);
+        let second = cache.get(Duration::ZERO).unwrap();
+        cache.forget(&first);
+        assert!(Arc::ptr_eq(&second, &cache.get(Duration::ZERO).unwrap()));
+        assert_eq!((&*second.access_key_id, asked.load(Ordering::SeqCst)), ("2", 2));
+    }
+}

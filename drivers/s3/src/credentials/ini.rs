@@ -1,0 +1,70 @@
+//! The format of the shared files: sections of settings.
+
+use super::secret::Secret;
+use std::collections::HashMap;
+
+/// The settings of each section. Values may be secrets.
+pub(super) struct Ini(HashMap<String, HashMap<String, Secret>>);
+
+impl Ini {
+    /// Reads a file. What is neither a section nor a setting is left out, as are the nested settings of other services, which are
+    /// indented. A setting that comes twice has its last value.
+    pub(super) fn parse(text: &str) -> Self {
+        let mut sections: HashMap<String, HashMap<String, Secret>> = HashMap::new();
+        let mut section = None;
+        for line in text.lines() {
+            let is_nested = line.starts_with([' ', '\t']);
+            let line = line.trim();
+            if line.is_empty() || line.starts_with(['#', ';']) {
+                continue;
+            }
+            if let Some(rest) = line.strip_prefix('[') {
+                section = rest.split_once(']').map(|(name, _)| {
+                    sections.entry(name.split_whitespace().collect::<Vec<_>>().join(" ")).or_default()
+                });
+                continue;
+            }
+            if let (Some(section), Some((name, value)), false) =
+                (section.as_mut(), line.split_once('='), is_nested)
+            {
+                // A comment begins after white space.
+                let value = value.split([' ', '\t']).scan(false, |is_comment, word| {
+                    *is_comment |= word.starts_with(['#', ';']);
+                    (!*is_comment).then_some(word)
+                });
+                let value = value.collect::<Vec<_>>().join(" ").trim().to_owned();
+                section.insert(name.trim().to_lowercase(), Secret::new(value));
+            }
+        }
+        Self(sections)
+    }
+
+    /// Whether there is a section of this name.
+    pub(super) fn has(&self, section: &str) -> bool {
+        self.0.contains_key(section)
+    }
+
+    /// A setting that is not empty.
+    pub(super) fn get(&self, section: &str, setting: &str) -> Option<&Secret> {
+        self.0.get(section)?.get(setting).filter(|value| !value.reveal().is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_have_settings() {
+        let text = "\u{feff}lost = 1\n[default]\nregion=eu-west-1 # here\n\n; no\nREGION_2 = a=b/c+d==\n\
+                    s3 =\n  region = nested\n[ profile   other ] ; yes\r\nregion = us-east-2\r\nregion = us-west-2\n[broken\nx = 1\n";
+        let ini = Ini::parse(text);
+        let get = |section: &str, name: &str| ini.get(section, name).map(|value| value.reveal().to_owned());
+        assert_eq!(get("default", "region").as_deref(), Some("eu-west-1"));
+        assert_eq!(get("default", "region_2").as_deref(), Some("a=b/c+d=="));
+        assert_eq!(get("default", "s3"), None, "empty");
+        assert_eq!(get("profile other", "region").as_deref(), Some("us-west-2"));
+        assert!(ini.has("profile other") && !ini.has("other") && !ini.has("broken"));
+        assert_eq!(get("profile other", "x"), None);
+    }
+}

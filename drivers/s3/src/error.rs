@@ -1,0 +1,172 @@
+//! Why an object could not be stored, or a URL not signed. No text and no `Debug` shows what is secret.
+
+use crate::credentials::CredentialsError;
+use std::fmt;
+use thiserror::Error;
+use vgi_rpc_external::{NameError, TransferErrorKind};
+use vgi_rpc_protocol::effect::{Failure, FailureReason};
+
+/// Why S3 did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[error("{operation} failed{}: {kind} (bucket {bucket})", After(*.attempts))]
+pub struct S3Error {
+    /// What was asked, by its name in S3's interface, such as `PutObject`.
+    pub operation: &'static str,
+    /// The bucket.
+    pub bucket: String,
+    /// What was wrong with the last attempt.
+    pub kind: S3ErrorKind,
+    /// Attempts that were made. 0 if no request was sent.
+    pub attempts: u32,
+}
+
+/// What was wrong with an attempt.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum S3ErrorKind {
+    /// There are no credentials.
+    #[error("no credentials: {0}")]
+    Credentials(CredentialsError),
+    /// The credentials have expired, or are not valid any more, and so are those that were asked for instead.
+    #[error("the credentials are refused ({code})")]
+    CredentialsRefused {
+        /// The code of S3's error.
+        code: String,
+    },
+    /// The credentials do not allow it, or a URL that was signed for it has expired.
+    #[error("not allowed ({code})")]
+    Denied {
+        /// The code of S3's error.
+        code: String,
+    },
+    /// The bucket is in another region than the one that requests are signed for.
+    #[error("the bucket is not in region {used}{}", InRegion(.named.as_deref()))]
+    WrongRegion {
+        /// The region that the request was signed for.
+        used: String,
+        /// The region that S3 named, if it named one.
+        named: Option<String>,
+    },
+    /// This machine's clock is wrong, and the time that S3 gave did not help.
+    #[error("the clock differs by {seconds} s from that of S3")]
+    ClockSkew {
+        /// Seconds by which S3's clock is ahead.
+        seconds: i64,
+    },
+    /// There is no such bucket.
+    #[error("there is no such bucket")]
+    NoSuchBucket,
+    /// S3 asks for fewer requests, and still did after the last attempt.
+    #[error("S3 asks for fewer requests ({status}, {code})")]
+    Throttled {
+        /// The status of the response.
+        status: u16,
+        /// The code of S3's error.
+        code: String,
+    },
+    /// Another error of S3's.
+    #[error("S3 answered with status {status} ({code})")]
+    Service {
+        /// The status of the response.
+        status: u16,
+        /// The code of S3's error; `none` if it has none.
+        code: String,
+    },
+    /// S3's answer cannot be read.
+    #[error("expected {expected} in the answer of S3")]
+    Malformed {
+        /// What is missing.
+        expected: &'static str,
+    },
+    /// The object is larger than S3 takes.
+    #[error("the object has {len} bytes, more than S3 takes ({max})")]
+    TooLarge {
+        /// Bytes of the object.
+        len: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// There is no response.
+    #[error("{0}")]
+    Transfer(TransferErrorKind),
+    /// The object cannot be named.
+    #[error("{0}")]
+    Name(NameError),
+    /// The URL that was signed is too long, or otherwise cannot be used.
+    #[error("the signed URL cannot be used")]
+    Url,
+}
+
+impl S3ErrorKind {
+    /// Which class of failures an effect that ends with this belongs to.
+    pub fn reason(&self) -> FailureReason {
+        match self {
+            Self::Transfer(kind) => kind.reason(),
+            Self::Throttled { .. } => FailureReason::Unavailable,
+            Self::Service { status: 500..=599, .. } => FailureReason::Unavailable,
+            Self::Credentials(error) if error.is_retryable() => FailureReason::Unavailable,
+            _ => FailureReason::Failed,
+        }
+    }
+}
+
+impl From<S3Error> for Failure {
+    fn from(error: S3Error) -> Self {
+        Self::new(error.kind.reason(), error.to_string())
+    }
+}
+
+struct After(u32);
+
+impl fmt::Display for After {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 > 1 { write!(f, " after {} attempts", self.0) } else { Ok(()) }
+    }
+}
+
+struct InRegion<'a>(Option<&'a str>);
+
+impl fmt::Display for InRegion<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(region) => write!(f, ", but in {region}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Settings that are invalid, or lack something.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum S3SettingsError {
+    /// The text is not the URL of a bucket.
+    #[error("expected s3://BUCKET or s3://BUCKET/PREFIX, got {0:?}")]
+    Url(String),
+    /// The name of the bucket is invalid.
+    #[error("expected a bucket's name of 3 to 63 letters, digits, dots, hyphens and underscores, got {0:?}")]
+    Bucket(String),
+    /// No region is set.
+    #[error("expected a region: by the builder, AWS_REGION, AWS_DEFAULT_REGION or the profile")]
+    NoRegion,
+    /// The region is invalid.
+    #[error("expected a region such as eu-west-1, got {0:?}")]
+    Region(String),
+    /// The endpoint is invalid. It is not repeated, because it may have a password.
+    #[error("expected an endpoint of http or https, with a host and without user, query and fragment")]
+    Endpoint,
+    /// A URL may be used from a second up to 7 days.
+    #[error("expected an expiry of 1 s to 7 days, got {0:?}")]
+    Expiry(std::time::Duration),
+    /// Parts have 5 MiB to 5 GiB.
+    #[error("expected parts of 5 MiB to 5 GiB, got {0} bytes")]
+    PartBytes(u64),
+    /// A single request stores 5 GiB at most.
+    #[error("expected a multipart threshold of at most 5 GiB, got {0} bytes")]
+    MultipartFrom(u64),
+    /// The prefix of names is invalid.
+    #[error("{0}")]
+    Prefix(NameError),
+    /// TLS cannot be set up.
+    #[error("{0}")]
+    Tls(String),
+}

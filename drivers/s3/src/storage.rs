@@ -1,0 +1,143 @@
+//! A bucket as a store of objects.
+
+use crate::bucket::Action;
+use crate::error::{S3Error, S3ErrorKind};
+use crate::multipart::{Division, content_length};
+use crate::operation::{Client, Content};
+use crate::parts::MAX_OBJECT_BYTES;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LAST_MODIFIED};
+use http::{HeaderMap, HeaderValue};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use vgi_rpc_external::{NameError, ObjectNames, ObjectStorage, date};
+use vgi_rpc_protocol::effect::{Completion, Failure, UploadUrl};
+use vgi_rpc_protocol::external::{Location, Object, Store, UrlPolicy};
+
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// A time limit beyond what clocks can express.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Stores objects in a bucket, and signs the URLs under which they are fetched and uploaded. Clones share connections and
+/// credentials.
+///
+/// Its methods block, and may be called on any number of threads at a time.
+#[derive(Clone, Debug)]
+pub struct S3Storage(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    settings: Settings,
+}
+
+/// How objects are stored.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) names: ObjectNames,
+    pub(crate) expiry: Duration,
+    pub(crate) time_limit: Duration,
+    pub(crate) multipart_from: u64,
+    pub(crate) division: Division,
+    pub(crate) store_again_after: Duration,
+}
+
+impl S3Storage {
+    pub(crate) fn with(client: Client, settings: Settings) -> Self {
+        Self(Arc::new(Inner { client, settings }))
+    }
+
+    /// The region that requests are signed for: the one that was set, until S3 names another one.
+    pub fn region(&self) -> String {
+        self.0.client.bucket().region().to_owned()
+    }
+
+    /// Stores an object. Returns the URL under which it can be fetched.
+    ///
+    /// # Errors
+    /// When S3 does not take it within the time limit, or there are no credentials.
+    pub fn put(&self, object: &Object) -> Result<Location, S3Error> {
+        let Inner { client, settings } = &*self.0;
+        let deadline = Instant::now() + settings.time_limit.min(A_YEAR);
+        let failed = |kind| client.error(Action::Put, kind, 0);
+        if object.len > MAX_OBJECT_BYTES {
+            return Err(failed(S3ErrorKind::TooLarge { len: object.len, max: MAX_OBJECT_BYTES }));
+        }
+        let name = settings.names.of_object(object).map_err(|error| failed(S3ErrorKind::Name(error)))?;
+        if !settings.names.are_by_content() || !self.is_stored(&name, object.len, deadline)? {
+            let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, OCTETS)]);
+            let coding = object.coding.map(|coding| HeaderValue::from_static(coding.as_str()));
+            headers.extend(coding.map(|coding| (CONTENT_ENCODING, coding)));
+            let content = Content { headers, body: object.segments.clone() };
+            // An upload has one part at least.
+            if object.len >= settings.multipart_from && object.len > 0 {
+                client.put_parts(&name, content, object.len, settings.division, deadline)?;
+            } else {
+                client.run(Action::Put, &name, &content, deadline)?;
+            }
+        }
+        Ok(client.presign(Action::Get, &name, settings.expiry)?.0)
+    }
+
+    /// Whether an object of this name and length is there, and will be for a while.
+    fn is_stored(&self, name: &str, len: u64, deadline: Instant) -> Result<bool, S3Error> {
+        let Inner { client, settings } = &*self.0;
+        match client.run(Action::Head, name, &Content::default(), deadline) {
+            Ok(response) => {
+                let stored = date(&response.headers, LAST_MODIFIED);
+                let is_young = stored.is_some_and(|stored| {
+                    client.clock.now().saturating_sub(stored) < settings.store_again_after
+                });
+                Ok(is_young && content_length(&response) == Some(len))
+            }
+            // Without the permission to list, S3 does not say that an object is not there.
+            Err(S3Error { kind: S3ErrorKind::Denied { .. }, .. }) => Ok(false),
+            Err(S3Error { kind: S3ErrorKind::Service { status: 404, .. }, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A pair of URLs for an object that a client is to upload: one for `PUT`, with any content type, and one for `GET`.
+    ///
+    /// # Errors
+    /// When there are no credentials, or no name.
+    pub fn upload_url(&self) -> Result<UploadUrl, S3Error> {
+        let Inner { client, settings } = &*self.0;
+        let failed = |error: NameError| client.error(Action::Put, S3ErrorKind::Name(error), 0);
+        let name = settings.names.of_upload().map_err(failed)?;
+        let (put, until) = client.presign(Action::Put, &name, settings.expiry)?;
+        let (get, get_until) = client.presign(Action::Get, &name, settings.expiry)?;
+        Ok(UploadUrl {
+            upload_url: put.as_str().to_owned(),
+            download_url: get.as_str().to_owned(),
+            expires_at: until.min(get_until),
+        })
+    }
+}
+
+impl ObjectStorage for S3Storage {
+    fn store(&self, store: &Store) -> Completion {
+        match self.put(store.object()) {
+            Ok(location) => Completion::Stored(location),
+            Err(error) => Failure::from(error).into(),
+        }
+    }
+
+    fn upload_urls(&self, count: usize) -> Completion {
+        match (0..count).map(|_| self.upload_url()).collect() {
+            Ok(urls) => Completion::UploadUrls(urls),
+            Err(error) => Failure::from(error).into(),
+        }
+    }
+
+    fn fetch_policy(&self) -> UrlPolicy {
+        self.0.client.bucket().fetch_policy()
+    }
+}
+
+impl fmt::Display for S3Storage {
+    /// The URL of bucket and prefix.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.0.client.bucket().name(), self.0.settings.names.prefix())
+    }
+}

@@ -1,0 +1,128 @@
+//! Credentials that are replaced while objects are stored.
+
+use crate::support::{
+    ID, SECRET, batch, builder, credentials, failure, hides_secrets, server, store, stored,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+use vgi_rpc_external::unix_time;
+use vgi_rpc_s3::{Credentials, CredentialsError, S3ErrorKind, Secret};
+
+/// Gives the credentials of the current generation, `KEY0`, `KEY1` and so on, and counts how often it is asked.
+fn provider(
+    generation: &Arc<AtomicUsize>,
+    asked: &Arc<AtomicUsize>,
+    lifetime: Option<Duration>,
+) -> impl Fn() -> Result<Credentials, CredentialsError> + Send + Sync + 'static {
+    let (generation, asked) = (generation.clone(), asked.clone());
+    move || {
+        asked.fetch_add(1, Ordering::SeqCst);
+        let id = format!("KEY{}", generation.load(Ordering::SeqCst));
+        let mut credentials = credentials(&id, Some(&format!("token of {id}")));
+        credentials.expires_at = lifetime.map(|lifetime| unix_time() + lifetime);
+        Ok(credentials)
+    }
+}
+
+#[test]
+fn no_store_fails_while_credentials_are_replaced() {
+    let server = server();
+    let (generation, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    server.add_key("KEY0", SECRET, Some("token of KEY0"));
+    let storage = builder(&server).credentials(provider(&generation, &asked, None)).build().unwrap();
+    let (has_ended, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let threads: Vec<_> = (0..4)
+        .map(|seed| {
+            let (storage, has_ended, count) = (storage.clone(), has_ended.clone(), count.clone());
+            thread::spawn(move || {
+                let store = store(&batch(100, seed), None);
+                while !has_ended.load(Ordering::SeqCst) {
+                    stored(&storage, &store);
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    let more = |stores: usize| {
+        let target = count.load(Ordering::SeqCst) + stores;
+        while count.load(Ordering::SeqCst) < target && !threads.iter().any(thread::JoinHandle::is_finished) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
+    for next in 1..=3 {
+        more(8);
+        let (id, before) = (format!("KEY{next}"), format!("KEY{}", next - 1));
+        server.add_key(&id, SECRET, Some(&format!("token of {id}")));
+        generation.store(next, Ordering::SeqCst);
+        // The second time the key stays, and its token expires.
+        if next == 2 {
+            server.add_key(&before, SECRET, Some("another token"));
+        } else {
+            server.remove_key(&before);
+        }
+        more(8);
+    }
+    has_ended.store(true, Ordering::SeqCst);
+    for thread in threads {
+        thread.join().expect("each store succeeds");
+    }
+    // Once at first, and once for each replacement: threads that are refused at the same time ask once, except for those that
+    // were refused before and noticed later.
+    let asked = asked.load(Ordering::SeqCst);
+    assert!((4..=7).contains(&asked), "{asked}");
+}
+
+#[test]
+fn credentials_are_replaced_before_they_expire() {
+    let server = server();
+    let (generation, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    for id in ["KEY0", "KEY1"] {
+        server.add_key(id, SECRET, Some(&format!("token of {id}")));
+    }
+    let lifetime = Some(Duration::from_secs(600));
+    let storage = builder(&server).credentials(provider(&generation, &asked, lifetime)).build().unwrap();
+    let store = store(&batch(10, 0), None);
+    stored(&storage, &store);
+    generation.store(1, Ordering::SeqCst);
+    stored(&storage, &store);
+    let ids: Vec<_> = server
+        .take_log()
+        .iter()
+        .map(|asked| asked.parameter("X-Amz-Credential").unwrap().split('%').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids.len(), 2, "no request was refused");
+    assert_eq!(ids.last().unwrap(), "KEY1");
+}
+
+#[test]
+fn credentials_that_are_refused_again_are_an_error() {
+    let server = server();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let provider = provider(&Arc::default(), &asked, None);
+    let storage = builder(&server).credentials(provider).build().unwrap();
+    let error = failure(&storage);
+    let kind = S3ErrorKind::CredentialsRefused { code: "InvalidAccessKeyId".to_owned() };
+    assert_eq!((error.kind, error.attempts, asked.load(Ordering::SeqCst)), (kind, 2, 2));
+}
+
+#[test]
+fn a_provider_that_fails_is_an_error_without_a_request() {
+    let server = server();
+    let failing = || Err(CredentialsError::Refused { source_name: "vault", status: 403, code: None });
+    let storage = builder(&server).credentials(failing).build().unwrap();
+    let error = failure(&storage);
+    assert!(matches!(error.kind, S3ErrorKind::Credentials(CredentialsError::Refused { .. })), "{error:?}");
+    assert_eq!((error.attempts, server.take_log().len()), (0, 0));
+}
+
+#[test]
+fn keys_are_wiped_and_never_shown() {
+    fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
+    is_wiped::<Secret>();
+    let credentials = credentials(ID, Some(SECRET));
+    hides_secrets(&credentials, &"");
+    hides_secrets(&credentials.secret_access_key, &"");
+    assert_eq!(credentials.secret_access_key.reveal(), SECRET);
+}

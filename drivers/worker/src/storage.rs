@@ -1,0 +1,87 @@
+//! Which store the flag `--storage` names. A further kind of store is a variant of [`StorageUrl`], and an arm of its methods.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use vgi_rpc_external::{HttpFetcher, HttpOptions, ObjectStorage, StorageEffects};
+
+/// A store and the effects that need it.
+pub(crate) type Effects = StorageEffects<Arc<dyn ObjectStorage>>;
+
+/// The settings of a store that have flags of their own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StorageSettings {
+    /// How long URLs may be used.
+    pub(crate) url_expiry: Duration,
+    /// Whether equal objects have the same name.
+    pub(crate) by_content: bool,
+}
+
+/// The URL of a bucket and a prefix, by its scheme.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum StorageUrl {
+    /// `s3://BUCKET[/PREFIX]`.
+    #[cfg(feature = "s3")]
+    S3(String),
+}
+
+impl StorageUrl {
+    /// Reads the value of the flag.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (scheme, _) = text.split_once("://").unwrap_or_default();
+        match scheme {
+            #[cfg(feature = "s3")]
+            "s3" => match vgi_rpc_s3::S3Storage::from_url(text) {
+                Ok(_) => Ok(Self::S3(text.to_owned())),
+                Err(error) => Err(error.to_string()),
+            },
+            _ => Err(format!("expected a URL that begins with {}", SCHEMES.join(" or "))),
+        }
+    }
+
+    /// The store, and what fetches from it. No request is sent.
+    ///
+    /// # Errors
+    /// When the environment lacks a setting of the store, or one is invalid.
+    pub(crate) fn effects(
+        &self,
+        settings: &StorageSettings,
+    ) -> Result<Effects, Box<dyn Error + Send + Sync>> {
+        let storage = self.open(settings)?;
+        Ok(StorageEffects { storage, fetcher: HttpFetcher::new(HttpOptions::default())? })
+    }
+
+    fn open(
+        &self,
+        settings: &StorageSettings,
+    ) -> Result<Arc<dyn ObjectStorage>, Box<dyn Error + Send + Sync>> {
+        // Of a value, and not of a reference: without any store there is none.
+        match *self {
+            #[cfg(feature = "s3")]
+            Self::S3(ref url) => {
+                let mut builder = vgi_rpc_s3::S3Storage::from_url(url)?.expiry(settings.url_expiry);
+                if settings.by_content {
+                    let names = vgi_rpc_external::ObjectNames::by_content(builder.prefix())?;
+                    builder = builder.names(names);
+                }
+                Ok(Arc::new(builder.build()?))
+            }
+        }
+    }
+}
+
+/// How the URLs of stores begin.
+const SCHEMES: &[&str] = &[
+    #[cfg(feature = "s3")]
+    "s3://",
+];
+
+impl fmt::Debug for StorageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            #[cfg(feature = "s3")]
+            Self::S3(ref url) => f.write_str(url),
+        }
+    }
+}
