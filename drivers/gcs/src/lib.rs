@@ -33,7 +33,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`SignedGcsStorage`] holds no credentials: it stores objects at URLs that a function of the application's has signed.
+//! [`SignedGcsStorage`] holds no credentials: it stores objects at URLs that a function of the application's has signed, for no
+//! headers but `host`. It is the [`PresignedStorage`](vgi_rpc_external::PresignedStorage) of every kind of store.
 //!
 //! # Credentials
 //!
@@ -115,3 +116,5 @@ pub use credentials::{Credentials, CredentialsError, HmacKey, ServiceAccountKey}
 pub use error::{GcsError, GcsErrorKind, GcsSettingsError};
 pub use settings::GcsBuilder;
 pub use storage::GcsStorage;
+pub use vgi_rpc_external::PresignedStorage as SignedGcsStorage;
+pub use vgi_rpc_external::{Presign, PresignedError, PresignedUrls, Purpose};

@@ -7,8 +7,10 @@
     reason = "a test"
 )]
 
+mod example;
 mod keys;
 mod objects;
+mod presigned;
 mod server;
 mod signed_urls;
 mod storage;

@@ -9,7 +9,7 @@ use vgi_rpc_external::{Backoff, HttpFetcher, HttpOptions, ObjectStorage, Transfe
 use vgi_rpc_gcs::{GcsBuilder, GcsErrorKind};
 use vgi_rpc_protocol::effect::{Completion, FailureReason};
 
-fn answer(status: u16, code: &str) -> Trouble {
+pub fn answer(status: u16, code: &str) -> Trouble {
     // Errors of Cloud Storage repeat what was signed.
     let body =
         format!("<?xml version='1.0'?><Error><Code>{code}</Code><StringToSign>s3cr3t</StringToSign></Error>");
