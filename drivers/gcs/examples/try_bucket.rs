@@ -5,6 +5,7 @@
 
 use arrow_array::{Int64Array, RecordBatch};
 use std::error::Error;
+use std::process::ExitCode;
 use std::sync::Arc;
 use vgi_rpc_external::{HttpFetcher, HttpOptions, ObjectStorage};
 use vgi_rpc_gcs::{GcsBuilder, GcsStorage};
@@ -16,13 +17,21 @@ use vgi_rpc_protocol::external::{
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::memory::Budget;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let url =
-        std::env::args().nth(1).ok_or("expected the URL of a bucket: gs://BUCKET or gs://BUCKET/PREFIX")?;
-    for line in run(GcsStorage::from_url(&url)?)? {
-        println!("{line}");
+fn main() -> ExitCode {
+    let lines = match std::env::args().nth(1) {
+        Some(url) => GcsStorage::from_url(&url).map_err(Into::into).and_then(run),
+        None => Err("expected the URL of a bucket: gs://BUCKET or gs://BUCKET/PREFIX".into()),
+    };
+    match lines {
+        Ok(lines) => {
+            println!("{}", lines.join("\n"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
     }
-    Ok(())
 }
 
 /// Tries the bucket. Returns what was done.

@@ -106,3 +106,21 @@ impl fmt::Debug for StorageUrl {
         }
     }
 }
+
+#[cfg(all(test, feature = "gcs", feature = "s3"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_says_which_store_it_is() {
+        for url in ["gs://bucket", "gs://bucket/a/prefix", "s3://bucket", "s3://bucket/a/prefix/"] {
+            assert_eq!(format!("{:?}", StorageUrl::parse(url).unwrap()), url);
+        }
+        for url in ["", "bucket", "gs:/bucket", "az://bucket", "GS://bucket"] {
+            let error = StorageUrl::parse(url).unwrap_err();
+            assert_eq!(error, "expected a URL that begins with gs:// or s3://", "{url}");
+        }
+        let error = StorageUrl::parse("gs://id:s3cr3t@bucket").unwrap_err();
+        assert!(error.starts_with("expected gs://BUCKET") && !error.contains("s3cr3t"), "{error}");
+    }
+}
