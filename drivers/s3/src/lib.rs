@@ -51,7 +51,7 @@
 //! longer or use keys that do not expire.
 //!
 //! Keys and tokens are in no error, no log and no `Debug`, and the keys that this crate holds are wiped when they are dropped.
-//! What the system, TLS and the libraries below have copied of an answer or a file on its way here is not.
+//! What the system, TLS and the libraries below have copied on the way is not, nor are URLs, each of which has the token in it.
 //!
 //! # Permissions
 //!

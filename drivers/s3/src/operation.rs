@@ -2,7 +2,7 @@
 
 use crate::bucket::{Action, Bucket};
 use crate::clock::{Clock, skew};
-use crate::credentials::{Cache, Credentials};
+use crate::credentials::{Cache, Credentials, CredentialsError};
 use crate::error::{S3Error, S3ErrorKind};
 use crate::fault::Fault;
 use bytes::Bytes;
@@ -78,6 +78,9 @@ impl Client {
         let credentials =
             self.credentials.get(now).map_err(|error| failed(S3ErrorKind::Credentials(error)))?;
         let expiry = credentials.left(now).map_or(expiry, |left| left.min(expiry));
+        if expiry < Duration::from_secs(1) {
+            return Err(failed(S3ErrorKind::Credentials(CredentialsError::Expired)));
+        }
         let url = self.bucket().sign(action, object, &credentials, now, expiry);
         Ok((url.ok_or_else(|| failed(S3ErrorKind::Url))?, now + expiry))
     }
@@ -194,8 +197,8 @@ impl Client {
     fn judge_region(&self, fault: &Fault, bucket: &Bucket, done: &mut Done) -> Option<Next> {
         let is_redirect = matches!(fault.status.as_u16(), 301 | 307 | 308);
         let codes = [
-            "AuthorizationHeaderMalformed",
             "AuthorizationQueryParametersError",
+            "AuthorizationHeaderMalformed",
             "PermanentRedirect",
             "TemporaryRedirect",
             "IllegalLocationConstraintException",
@@ -216,7 +219,10 @@ impl Client {
                 *self.bucket.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(moved);
                 Some(Next::Now)
             }
-            None if is_redirect || fault.is(&codes[..1]) || fault.is(&codes[1..2]) => Some(wrong(None)),
+            // The first code has other reasons too. An answer that names the region which was used is about something else.
+            None if is_redirect || fault.region.is_none() && fault.is(codes.get(1..).unwrap_or_default()) => {
+                Some(wrong(None))
+            }
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 //! itself.
 
 use async_trait::async_trait;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -12,7 +12,9 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpError, S3Result, s3_error};
 use std::collections::HashMap;
 use std::error::Error;
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -178,6 +180,9 @@ async fn answer(
     let own = front.and_then(|front| front(&asked)).or_else(|| check_token(&shared, &asked));
     match own {
         Some((status, headers, body)) => {
+            // A connection that is closed before all has been read may lose the response.
+            let mut rest = request.into_body();
+            while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut rest).poll_frame(context)).await {}
             let mut response = Response::builder().status(status);
             for (name, value) in headers {
                 response = response.header(name, value);

@@ -20,6 +20,9 @@ pub enum CredentialsError {
     /// No source of a chain is set up.
     #[error("no source of credentials is set up ({})", .0.join("; "))]
     NoSource(Vec<String>),
+    /// The credentials have expired, and their source gives no others.
+    #[error("the credentials have expired, and their source gives no others")]
+    Expired,
     /// A setting goes with another one that is missing.
     #[error("expected {expected} beside {given}, got none")]
     Incomplete {

@@ -2,6 +2,7 @@
 
 use super::secret::Secret;
 use std::collections::HashMap;
+use zeroize::Zeroizing;
 
 /// The settings of each section. Values may be secrets.
 pub(super) struct Ini(HashMap<String, HashMap<String, Secret>>);
@@ -32,8 +33,8 @@ impl Ini {
                     *is_comment |= word.starts_with(['#', ';']);
                     (!*is_comment).then_some(word)
                 });
-                let value = value.collect::<Vec<_>>().join(" ").trim().to_owned();
-                section.insert(name.trim().to_lowercase(), Secret::new(value));
+                let value = Zeroizing::new(value.collect::<Vec<_>>().join(" "));
+                section.insert(name.trim().to_lowercase(), Secret::new(value.trim()));
             }
         }
         Self(sections)

@@ -118,6 +118,14 @@ fn a_provider_that_fails_is_an_error_without_a_request() {
 }
 
 #[test]
+fn no_url_is_signed_with_credentials_that_have_expired() {
+    let server = server();
+    let provider = provider(&Arc::default(), &Arc::default(), Some(Duration::ZERO));
+    let error = builder(&server).credentials(provider).build().unwrap().upload_url().unwrap_err();
+    assert_eq!(error.kind, S3ErrorKind::Credentials(CredentialsError::Expired));
+}
+
+#[test]
 fn keys_are_wiped_and_never_shown() {
     fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
     is_wiped::<Secret>();
