@@ -47,7 +47,15 @@ fn the_dependencies_in_the_readme_exist() {
 #[test]
 fn the_commands_in_the_readme_name_examples_that_exist() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let folders = ["drivers/stdio", "drivers/http", "drivers/worker", "drivers/external", "drivers/s3", "drivers/gcs", "protocol"];
+    let folders = [
+        "drivers/stdio",
+        "drivers/http",
+        "drivers/worker",
+        "drivers/external",
+        "drivers/s3",
+        "drivers/gcs",
+        "protocol",
+    ];
     let manifest = |folder: &str| fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
     let mut found = 0;
     for rest in readme.split("cargo run -p ").skip(1) {
