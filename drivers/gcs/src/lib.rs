@@ -51,7 +51,7 @@
 //! Keys are in no error, no log and no `Debug`. The texts of keys that this crate holds are wiped when they are dropped; an RSA
 //! key that is ready to sign belongs to *ring*, which does not wipe it.
 //!
-//! The clock must be right to a few minutes: the server refuses URLs of the future and those that have expired.
+//! The clock must be right to a few minutes: the server refuses URLs that seem to be signed in the future or to have expired.
 //!
 //! # Permissions
 //!
@@ -68,6 +68,9 @@
 //!
 //! A client that uploads twice to one URL replaces its own object, for which the account needs `storage.objects.delete`; clients
 //! of vgi-rpc do so only if the answer to their first attempt was lost.
+//!
+//! A URL to upload limits neither the size of the object nor its content: that would take headers which clients do not send. Give
+//! such URLs only to callers whom you trust with the bucket.
 //!
 //! # How objects expire
 //!

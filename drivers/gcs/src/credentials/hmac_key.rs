@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 const ALGORITHM: &str = "GOOG4-HMAC-SHA256";
 
-/// An HMAC key. The secret, and what is derived of it, are wiped from memory when they are dropped.
+/// An HMAC key. The secret, and the keys that are derived from it, are wiped from memory when they are dropped.
 pub struct HmacKey {
     access_id: String,
     secret: Secret,
