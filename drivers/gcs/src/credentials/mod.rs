@@ -28,11 +28,12 @@ use vgi_rpc_protocol::external::Location;
 /// login) cannot sign here, since that takes a call of the IAM API's `signBlob` for each URL. Sign with that elsewhere, and
 /// give the URLs to a [`SignedGcsStorage`](crate::SignedGcsStorage).
 #[derive(Clone)]
-pub struct Credentials(Arc<Kind>);
+pub struct Credentials(Kind);
 
+#[derive(Clone)]
 enum Kind {
-    ServiceAccount(ServiceAccountKey),
-    Hmac(HmacKey),
+    ServiceAccount(Arc<ServiceAccountKey>),
+    Hmac(Arc<HmacKey>),
 }
 
 impl Credentials {
@@ -50,7 +51,7 @@ impl Credentials {
     /// # Errors
     /// When the URL cannot be signed as it is.
     pub fn sign(&self, url: &UrlToSign<'_>) -> Result<Location, SignError> {
-        match &*self.0 {
+        match &self.0 {
             Kind::ServiceAccount(key) => key.sign(url),
             Kind::Hmac(key) => key.sign(url),
         }
@@ -58,7 +59,7 @@ impl Credentials {
 
     /// Where Cloud Storage is for this key, unless something else is said.
     pub fn endpoint(&self) -> Endpoint {
-        match &*self.0 {
+        match &self.0 {
             Kind::ServiceAccount(key) => key.endpoint(),
             Kind::Hmac(_) => Endpoint::default(),
         }
@@ -67,19 +68,19 @@ impl Credentials {
 
 impl From<ServiceAccountKey> for Credentials {
     fn from(key: ServiceAccountKey) -> Self {
-        Self(Arc::new(Kind::ServiceAccount(key)))
+        Self(Kind::ServiceAccount(Arc::new(key)))
     }
 }
 
 impl From<HmacKey> for Credentials {
     fn from(key: HmacKey) -> Self {
-        Self(Arc::new(Kind::Hmac(key)))
+        Self(Kind::Hmac(Arc::new(key)))
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
+        match &self.0 {
             Kind::ServiceAccount(key) => f.debug_tuple("Credentials").field(key).finish(),
             Kind::Hmac(key) => f.debug_tuple("Credentials").field(key).finish(),
         }
