@@ -2,7 +2,7 @@
 
 use crate::credentials::Credentials;
 use crate::error::GcsSettingsError;
-use crate::storage::{GcsStorage, Settings};
+use crate::storage::{GcsStorage, Now, Settings};
 use crate::v4::{Endpoint, MAX_LIFETIME};
 use std::env;
 use std::fmt;
@@ -11,9 +11,6 @@ use vgi_rpc_external::{Backoff, HttpFetcher, HttpOptions, ObjectNames, unix_time
 
 /// Where an emulator is, as Google's own clients read it: a URL, or a host and a port that speak HTTP.
 const EMULATOR: &str = "STORAGE_EMULATOR_HOST";
-
-/// The time since the Unix epoch.
-pub(crate) type Now = dyn Fn() -> Duration + Send + Sync;
 
 /// The settings of a [`GcsStorage`]. Made by [`GcsStorage::builder`].
 pub struct GcsBuilder {
@@ -27,6 +24,30 @@ pub struct GcsBuilder {
     backoff: Backoff,
     clock: Box<Now>,
     fetcher: Option<HttpFetcher>,
+}
+
+impl GcsStorage {
+    /// A bucket whose credentials are those of the environment.
+    ///
+    /// # Errors
+    /// When the name is invalid, or there are no credentials.
+    pub fn new(bucket: impl Into<String>) -> Result<Self, GcsSettingsError> {
+        Self::builder(bucket).build()
+    }
+
+    /// The settings of a bucket, of which each has a default.
+    pub fn builder(bucket: impl Into<String>) -> GcsBuilder {
+        GcsBuilder::new(bucket.into())
+    }
+
+    /// The settings of a bucket and a prefix, `gs://BUCKET/PREFIX`. The prefix is a folder, also without a slash at its end;
+    /// without one it is `vgi-rpc/`.
+    ///
+    /// # Errors
+    /// When it is no such URL.
+    pub fn from_url(url: &str) -> Result<GcsBuilder, GcsSettingsError> {
+        GcsBuilder::from_url(url)
+    }
 }
 
 impl GcsBuilder {

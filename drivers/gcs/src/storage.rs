@@ -1,9 +1,8 @@
 //! A bucket as a store of objects.
 
 use crate::credentials::Credentials;
-use crate::error::{GcsError, GcsErrorKind, GcsSettingsError};
+use crate::error::{GcsError, GcsErrorKind};
 use crate::fault::Fault;
-use crate::settings::{GcsBuilder, Now};
 use crate::v4::{Endpoint, UrlToSign};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, Method};
@@ -38,6 +37,9 @@ struct Inner {
     credentials: RwLock<Credentials>,
 }
 
+/// The time since the Unix epoch.
+pub(crate) type Now = dyn Fn() -> Duration + Send + Sync;
+
 /// How objects are stored.
 pub(crate) struct Settings {
     pub(crate) bucket: String,
@@ -58,28 +60,6 @@ struct Attempt {
 }
 
 impl GcsStorage {
-    /// A bucket whose credentials are those of the environment.
-    ///
-    /// # Errors
-    /// When the name is invalid, or there are no credentials.
-    pub fn new(bucket: impl Into<String>) -> Result<Self, GcsSettingsError> {
-        Self::builder(bucket).build()
-    }
-
-    /// The settings of a bucket, of which each has a default.
-    pub fn builder(bucket: impl Into<String>) -> GcsBuilder {
-        GcsBuilder::new(bucket.into())
-    }
-
-    /// The settings of a bucket and a prefix, `gs://BUCKET/PREFIX`. The prefix is a folder, also without a slash at its end;
-    /// without one it is `vgi-rpc/`.
-    ///
-    /// # Errors
-    /// When it is no such URL.
-    pub fn from_url(url: &str) -> Result<GcsBuilder, GcsSettingsError> {
-        GcsBuilder::from_url(url)
-    }
-
     pub(crate) fn new_with(settings: Settings, credentials: Credentials) -> Self {
         Self(Arc::new(Inner { settings, credentials: RwLock::new(credentials) }))
     }

@@ -1,9 +1,9 @@
 //! Credentials from the environment of the process.
 
-use super::Credentials;
 use super::error::CredentialsError;
 use super::hmac_key::HmacKey;
 use super::service_account::ServiceAccountKey;
+use super::signer::Credentials;
 use std::ffi::OsString;
 
 /// The path of a key file, as Google's own tools read it.
@@ -12,8 +12,19 @@ const KEY_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 const ACCESS_ID: &str = "GS_ACCESS_KEY_ID";
 const SECRET: &str = "GS_SECRET_ACCESS_KEY";
 
+impl Credentials {
+    /// The key that the environment names: the HMAC key in `GS_ACCESS_KEY_ID` and `GS_SECRET_ACCESS_KEY`, or else the key of
+    /// the service account in the file whose path is in `GOOGLE_APPLICATION_CREDENTIALS`.
+    ///
+    /// # Errors
+    /// When neither is set, one variable of an HMAC key lacks the other, or what they name is not a key.
+    pub fn from_env() -> Result<Self, CredentialsError> {
+        read(|name| std::env::var_os(name))
+    }
+}
+
 /// Reads credentials from variables, which a function looks up. Empty ones count as not set.
-pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Credentials, CredentialsError> {
+fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Credentials, CredentialsError> {
     let variable = |name| variable(name).filter(|value| !value.is_empty());
     let text = |variable: &'static str, value: Option<OsString>| {
         value.and_then(|value| value.into_string().ok()).ok_or(CredentialsError::Variable { variable })
