@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_clock_is_set_to_the_servers_time() {
-        let minutes = |minutes| Duration::from_secs(60 * minutes);
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         let clock = Clock::new(move || minutes(100));
         let by = |server| skew(clock.now(), minutes(server));
         assert_eq!((by(103), by(97), by(105), by(90)), (None, None, Some(300), Some(-600)));

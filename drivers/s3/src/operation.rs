@@ -52,6 +52,8 @@ struct Done {
 /// How an operation goes on.
 enum Next {
     Now,
+    /// With other credentials than these.
+    WithOthers(Arc<Credentials>),
     AfterPause(S3ErrorKind, Option<Duration>),
     End(S3ErrorKind),
 }
@@ -94,9 +96,13 @@ impl Client {
         deadline: Instant,
     ) -> Result<HttpResponse, S3Error> {
         let (mut attempts, mut failures, mut done) = (0, 0, Done::default());
+        let mut refused = None;
         loop {
             let now = self.clock.now();
-            let credentials = self.credentials.get(now);
+            let credentials = match refused.take() {
+                Some(refused) => self.credentials.replace(&refused),
+                None => self.credentials.get(now),
+            };
             let credentials =
                 credentials.map_err(|error| self.error(action, S3ErrorKind::Credentials(error), attempts))?;
             let bucket = self.bucket();
@@ -116,6 +122,10 @@ impl Client {
             };
             let (kind, retry_after) = match next {
                 Next::Now => continue,
+                Next::WithOthers(credentials) => {
+                    refused = Some(credentials);
+                    continue;
+                }
                 Next::AfterPause(kind, retry_after) => (kind, retry_after),
                 Next::End(kind) => return Err(self.error(action, kind, attempts)),
             };
@@ -175,8 +185,7 @@ impl Client {
             if std::mem::replace(&mut done.credentials, true) {
                 return Next::End(S3ErrorKind::CredentialsRefused { code: code() });
             }
-            self.credentials.forget(signed.credentials);
-            return Next::Now;
+            return Next::WithOthers(signed.credentials.clone());
         }
         if fault.is_temporary() {
             let kind = if status == 429 || status == 503 || fault.is(&["SlowDown"]) {

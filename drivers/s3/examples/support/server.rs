@@ -15,6 +15,7 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -47,6 +48,7 @@ struct Shared {
     keys: Mutex<Keys>,
     front: Mutex<Option<Arc<Front>>>,
     log: Mutex<Vec<Asked>>,
+    count: AtomicUsize,
 }
 
 /// Serves until it is dropped.
@@ -173,7 +175,7 @@ async fn answer(
     };
     {
         let mut log = lock(&shared.log);
-        asked.index = log.len();
+        asked.index = shared.count.fetch_add(1, Ordering::SeqCst);
         log.push(asked.clone());
     }
     let front = lock(&shared.front).clone();

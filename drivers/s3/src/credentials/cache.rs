@@ -45,36 +45,44 @@ impl Cache {
         let mut current = lock(&self.current);
         let Some(credentials) = current.credentials.clone() else {
             drop(current);
-            return self.refresh();
+            return self.refresh(None);
         };
         match credentials.left(now) {
             Some(left) if left < LEAST => {
                 drop(current);
-                self.refresh()
+                self.refresh(None)
             }
             Some(left) if left < REFRESH && current.tried.is_none_or(|tried| tried.elapsed() >= PAUSE) => {
                 // This thread tries, and the others go on with what there is.
                 current.tried = Some(Instant::now());
                 drop(current);
-                Ok(self.refresh().unwrap_or(credentials))
+                Ok(self.refresh(None).unwrap_or(credentials))
             }
             _ => Ok(credentials),
         }
     }
 
-    /// Forgets credentials that S3 has refused. Others that have come since stay.
-    pub(crate) fn forget(&self, refused: &Arc<Credentials>) {
+    /// Credentials in the place of those that S3 has refused: others that have come since, or else newer ones.
+    pub(crate) fn replace(&self, refused: &Arc<Credentials>) -> Result<Arc<Credentials>, CredentialsError> {
         let mut current = lock(&self.current);
-        if current.credentials.as_ref().is_some_and(|credentials| Arc::ptr_eq(credentials, refused)) {
-            current.credentials = None;
+        match current.credentials.clone() {
+            Some(credentials) if credentials != *refused => Ok(credentials),
+            _ => {
+                current.credentials = None;
+                drop(current);
+                self.refresh(Some(refused))
+            }
         }
     }
 
-    /// Asks the provider, or waits for the thread that is asking it.
-    fn refresh(&self) -> Result<Arc<Credentials>, CredentialsError> {
+    /// Asks the provider, or waits for the thread that is asking it. That one may have been given what was refused since: then
+    /// the provider is asked once more.
+    fn refresh(&self, refused: Option<&Arc<Credentials>>) -> Result<Arc<Credentials>, CredentialsError> {
         let asked = Instant::now();
         let mut flight = lock(&self.flight);
-        if let Some(ended) = flight.as_ref().filter(|ended| ended.at >= asked) {
+        let was_refused = |result: &Result<Arc<Credentials>, _>| matches!((result, refused), (Ok(credentials), Some(refused)) if credentials == refused);
+        if let Some(ended) = flight.as_ref().filter(|ended| ended.at >= asked && !was_refused(&ended.result))
+        {
             return ended.result.clone();
         }
         let result = self.provider.provide().map(Arc::new);
@@ -124,7 +132,7 @@ mod tests {
     fn credentials_are_kept_until_shortly_before_they_expire() {
         let asked = Arc::new(AtomicU64::new(0));
         let cache = counting(asked.clone());
-        let minutes = |minutes| Duration::from_secs(minutes * 60);
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         let id = |now| cache.get(now).unwrap().access_key_id.clone();
         assert_eq!((id(minutes(0)), id(minutes(44))), ("1".into(), "1".into()));
         assert_eq!((id(minutes(50)), id(minutes(50))), ("2".into(), "2".into()));
@@ -180,14 +188,36 @@ mod tests {
     }
 
     #[test]
+    fn what_another_thread_was_given_before_the_refusal_is_not_used() {
+        let asked = Arc::new(AtomicU64::new(0));
+        let (count, begun) = (asked.clone(), Arc::new(Barrier::new(2)));
+        let barrier = begun.clone();
+        let cache = Arc::new(Cache::new(Box::new(move || {
+            let count = count.fetch_add(1, Ordering::SeqCst);
+            if count == 1 {
+                barrier.wait();
+                thread::sleep(Duration::from_millis(100));
+            }
+            // The second answer is still the first one, as from a service that is a moment late.
+            Ok(Credentials::new(if count < 2 { "old" } else { "new" }, Secret::new("s3cr3t")))
+        })));
+        let old = cache.get(Duration::ZERO).unwrap();
+        let (other, refused) = (cache.clone(), old.clone());
+        let late = thread::spawn(move || other.replace(&refused).unwrap());
+        begun.wait();
+        assert_eq!(cache.replace(&old).unwrap().access_key_id, "new");
+        assert_eq!((&*late.join().unwrap().access_key_id, asked.load(Ordering::SeqCst)), ("old", 3));
+    }
+
+    #[test]
     fn refused_credentials_are_replaced_once() {
         let asked = Arc::new(AtomicU64::new(0));
         let cache = counting(asked.clone());
         let first = cache.get(Duration::ZERO).unwrap();
-        cache.forget(&first);
-        let second = cache.get(Duration::ZERO).unwrap();
-        cache.forget(&first);
-        assert!(Arc::ptr_eq(&second, &cache.get(Duration::ZERO).unwrap()));
+        let second = cache.replace(&first).unwrap();
+        for again in [cache.replace(&first), cache.get(Duration::ZERO)] {
+            assert!(Arc::ptr_eq(&second, &again.unwrap()));
+        }
         assert_eq!((&*second.access_key_id, asked.load(Ordering::SeqCst)), ("2", 2));
     }
 }

@@ -20,7 +20,7 @@ fn provider(
     move || {
         asked.fetch_add(1, Ordering::SeqCst);
         let id = format!("KEY{}", generation.load(Ordering::SeqCst));
-        let mut credentials = credentials(&id, Some(&format!("token of {id}")));
+        let mut credentials = credentials(&id, Some(&format!("token-of-{id}")));
         credentials.expires_at = lifetime.map(|lifetime| unix_time() + lifetime);
         Ok(credentials)
     }
@@ -30,7 +30,7 @@ fn provider(
 fn no_store_fails_while_credentials_are_replaced() {
     let server = server();
     let (generation, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    server.add_key("KEY0", SECRET, Some("token of KEY0"));
+    server.add_key("KEY0", SECRET, Some("token-of-KEY0"));
     let storage = builder(&server).credentials(provider(&generation, &asked, None)).build().unwrap();
     let (has_ended, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let threads: Vec<_> = (0..4)
@@ -54,11 +54,11 @@ fn no_store_fails_while_credentials_are_replaced() {
     for next in 1..=3 {
         more(8);
         let (id, before) = (format!("KEY{next}"), format!("KEY{}", next - 1));
-        server.add_key(&id, SECRET, Some(&format!("token of {id}")));
+        server.add_key(&id, SECRET, Some(&format!("token-of-{id}")));
         generation.store(next, Ordering::SeqCst);
         // The second time the key stays, and its token expires.
         if next == 2 {
-            server.add_key(&before, SECRET, Some("another token"));
+            server.add_key(&before, SECRET, Some("another"));
         } else {
             server.remove_key(&before);
         }
@@ -79,9 +79,10 @@ fn credentials_are_replaced_before_they_expire() {
     let server = server();
     let (generation, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     for id in ["KEY0", "KEY1"] {
-        server.add_key(id, SECRET, Some(&format!("token of {id}")));
+        server.add_key(id, SECRET, Some(&format!("token-of-{id}")));
     }
-    let lifetime = Some(Duration::from_secs(600));
+    // So little that they are asked for anew each time.
+    let lifetime = Some(Duration::from_secs(30));
     let storage = builder(&server).credentials(provider(&generation, &asked, lifetime)).build().unwrap();
     let store = store(&batch(10, 0), None);
     stored(&storage, &store);
