@@ -56,6 +56,7 @@
 // | `options`, `tls`, `put` | settings, and what is stored |
 // | `request` | a request of an application's own, and its response |
 // | `storage` | what object stores have in common, and how their effects are performed |
+// | `presigned` | a store whose URLs others sign |
 // | `names` | the names of objects in a bucket |
 // | `backoff` | how long to wait before another attempt |
 // | `error` | why a transfer failed, and whether another attempt may do better |
@@ -83,6 +84,7 @@ mod names;
 mod options;
 mod perform;
 mod pool;
+mod presigned;
 mod put;
 mod ranges;
 mod request;
@@ -95,6 +97,7 @@ pub use error::{TransferError, TransferErrorKind, Waiting};
 pub use fetcher::HttpFetcher;
 pub use names::{DEFAULT_PREFIX, NameError, ObjectNames};
 pub use options::{HttpOptions, Lookup};
+pub use presigned::{Presign, PresignedError, PresignedStorage, PresignedUrls, Purpose};
 pub use put::Put;
 pub use request::{HttpRequest, HttpResponse};
 pub use storage::{ObjectStorage, StorageEffects};

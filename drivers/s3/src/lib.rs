@@ -95,7 +95,6 @@
 // | --- | --- |
 // | `storage` | the bucket as a store of objects |
 // | `settings` | its builder |
-// | `presigned` | a store whose URLs others sign |
 // | `credentials` | where keys come from, and how they are kept fresh |
 // | `bucket` | where the bucket is, and URLs that are signed |
 // | `operation` | one operation: attempts, and what is corrected between them |
@@ -112,12 +111,12 @@ mod fault;
 mod multipart;
 mod operation;
 mod parts;
-mod presigned;
 mod settings;
 mod storage;
 
 pub use credentials::{Chain, Credentials, CredentialsError, Environment, ProvideCredentials, Secret};
 pub use error::{S3Error, S3ErrorKind, S3SettingsError};
-pub use presigned::{Presign, PresignedError, PresignedS3Storage, PresignedUrls, Purpose};
 pub use settings::S3Builder;
 pub use storage::S3Storage;
+pub use vgi_rpc_external::PresignedStorage as PresignedS3Storage;
+pub use vgi_rpc_external::{Presign, PresignedError, PresignedUrls, Purpose};

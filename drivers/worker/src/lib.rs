@@ -65,8 +65,9 @@
 //!
 //! # Storage
 //!
-//! With the feature `s3`, `--storage s3://BUCKET/PREFIX` has large outputs stored in a bucket, on every transport. Region, endpoint
-//! and credentials come from the environment, as for AWS's own tools. Over HTTP clients are given URLs to upload to; they do so
+//! With the feature `s3`, `--storage s3://BUCKET/PREFIX` has large outputs stored in a bucket of S3, on every transport; with the
+//! feature `gcs`, `--storage gs://BUCKET/PREFIX` in one of Google Cloud Storage. Region, endpoint and credentials come from the
+//! environment, as for the providers' own tools. Over HTTP clients are given URLs to upload to; they do so
 //! with requests that are larger than `--max-request-bytes`. An application that performs effects of its own calls
 //! `WorkerOptions::storage`.
 //!

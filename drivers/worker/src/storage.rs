@@ -21,6 +21,9 @@ pub(crate) struct StorageSettings {
 /// The URL of a bucket and a prefix, by its scheme.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum StorageUrl {
+    /// `gs://BUCKET[/PREFIX]`.
+    #[cfg(feature = "gcs")]
+    Gcs(String),
     /// `s3://BUCKET[/PREFIX]`.
     #[cfg(feature = "s3")]
     S3(String),
@@ -31,6 +34,11 @@ impl StorageUrl {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (scheme, _) = text.split_once("://").unwrap_or_default();
         match scheme {
+            #[cfg(feature = "gcs")]
+            "gs" => match vgi_rpc_gcs::GcsStorage::from_url(text) {
+                Ok(_) => Ok(Self::Gcs(text.to_owned())),
+                Err(error) => Err(error.to_string()),
+            },
             #[cfg(feature = "s3")]
             "s3" => match vgi_rpc_s3::S3Storage::from_url(text) {
                 Ok(_) => Ok(Self::S3(text.to_owned())),
@@ -58,6 +66,15 @@ impl StorageUrl {
     ) -> Result<Arc<dyn ObjectStorage>, Box<dyn Error + Send + Sync>> {
         // Of a value, and not of a reference: without any store there is none.
         match *self {
+            #[cfg(feature = "gcs")]
+            Self::Gcs(ref url) => {
+                let mut builder = vgi_rpc_gcs::GcsStorage::from_url(url)?.expiry(settings.url_expiry);
+                if settings.by_content {
+                    let names = vgi_rpc_external::ObjectNames::by_content(builder.prefix())?;
+                    builder = builder.names(names);
+                }
+                Ok(Arc::new(builder.build()?))
+            }
             #[cfg(feature = "s3")]
             Self::S3(ref url) => {
                 let mut builder = vgi_rpc_s3::S3Storage::from_url(url)?.expiry(settings.url_expiry);
@@ -73,6 +90,8 @@ impl StorageUrl {
 
 /// How the URLs of stores begin.
 const SCHEMES: &[&str] = &[
+    #[cfg(feature = "gcs")]
+    "gs://",
     #[cfg(feature = "s3")]
     "s3://",
 ];
@@ -80,8 +99,28 @@ const SCHEMES: &[&str] = &[
 impl fmt::Debug for StorageUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            #[cfg(feature = "gcs")]
+            Self::Gcs(ref url) => f.write_str(url),
             #[cfg(feature = "s3")]
             Self::S3(ref url) => f.write_str(url),
         }
+    }
+}
+
+#[cfg(all(test, feature = "gcs", feature = "s3"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_says_which_store_it_is() {
+        for url in ["gs://bucket", "gs://bucket/a/prefix", "s3://bucket", "s3://bucket/a/prefix/"] {
+            assert_eq!(format!("{:?}", StorageUrl::parse(url).unwrap()), url);
+        }
+        for url in ["", "bucket", "gs:/bucket", "az://bucket", "GS://bucket"] {
+            let error = StorageUrl::parse(url).unwrap_err();
+            assert_eq!(error, "expected a URL that begins with gs:// or s3://", "{url}");
+        }
+        let error = StorageUrl::parse("gs://id:s3cr3t@bucket").unwrap_err();
+        assert!(error.starts_with("expected gs://BUCKET") && !error.contains("s3cr3t"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use vgi_rpc_layers::{Crate, Import, circles, imports};
 
 /// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
 /// above its own line only.
-const CRATES: [(&str, &str, &[&str], &[&str]); 18] = [
+const CRATES: [(&str, &str, &[&str], &[&str]); 19] = [
     ("vgi_rpc_macros", "protocol/macros", &["lib.rs"], &[]),
     CORE_CRATE,
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
@@ -15,6 +15,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 18] = [
     ("vgi_rpc_access_log", "drivers/access-log", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_effects", "drivers/effects", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_external", "drivers/external", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects"]),
+    ("vgi_rpc_gcs", "drivers/gcs", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_external"]),
     ("vgi_rpc_s3", "drivers/s3", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_external"]),
     ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),
     (
@@ -86,6 +87,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 18] = [
             "vgi_rpc_access_log",
             "vgi_rpc_effects",
             "vgi_rpc_external",
+            "vgi_rpc_gcs",
             "vgi_rpc_s3",
             "vgi_rpc_stdio",
             "vgi_rpc_unix",

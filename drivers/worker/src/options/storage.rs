@@ -17,7 +17,8 @@ pub(crate) struct StorageFlags {
     /// Store large outputs in this bucket, fetch what clients have stored there, and over HTTP give them URLs to upload to
     ///
     /// Region, endpoint and credentials come from the environment, as for the tools of the bucket's provider: for s3://, from
-    /// AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, AWS_PROFILE and the other variables of AWS.
+    /// AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, AWS_PROFILE and the other variables of AWS; for gs://, from
+    /// GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS, and STORAGE_EMULATOR_HOST.
     #[arg(long, value_name = "SCHEME://BUCKET[/PREFIX]", env = "VGI_RPC_STORAGE", value_parser = StorageUrl::parse)]
     pub(crate) storage: Option<StorageUrl>,
 

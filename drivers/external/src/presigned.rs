@@ -1,5 +1,10 @@
 //! A store whose URLs somebody else signs: it holds no credentials.
 
+use crate::error::{TransferError, TransferErrorKind};
+use crate::fetcher::HttpFetcher;
+use crate::put::Put;
+use crate::request::HttpRequest;
+use crate::storage::ObjectStorage;
 use http::header::RANGE;
 use http::{HeaderValue, Method};
 use std::error::Error;
@@ -7,7 +12,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use vgi_rpc_external::{HttpFetcher, HttpRequest, ObjectStorage, Put, TransferError, TransferErrorKind};
 use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::content_coding::Coding;
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, UploadUrl};
@@ -50,9 +54,9 @@ pub type Presign = dyn Fn(Purpose) -> Result<PresignedUrls, Box<dyn Error + Send
 
 /// Stores objects at URLs that a function of the application's signs.
 ///
-/// It suits any store that takes `PUT` and gives `GET`, not S3 alone.
+/// It suits any store that takes `PUT` and gives `GET`.
 #[derive(Clone)]
-pub struct PresignedS3Storage {
+pub struct PresignedStorage {
     presign: Arc<Presign>,
     fetcher: HttpFetcher,
     policy: UrlPolicy,
@@ -86,7 +90,7 @@ impl From<PresignedError> for Failure {
     }
 }
 
-impl PresignedS3Storage {
+impl PresignedStorage {
     /// A store at the URLs that this function signs, whose requests this fetcher sends.
     pub fn new<E: Into<Box<dyn Error + Send + Sync>>>(
         fetcher: HttpFetcher,
@@ -170,7 +174,7 @@ impl PresignedS3Storage {
     }
 }
 
-impl ObjectStorage for PresignedS3Storage {
+impl ObjectStorage for PresignedStorage {
     fn store(&self, store: &Store) -> Completion {
         match self.put(store.object()) {
             Ok(location) => Completion::Stored(location),
@@ -195,9 +199,9 @@ impl ObjectStorage for PresignedS3Storage {
     }
 }
 
-impl fmt::Debug for PresignedS3Storage {
+impl fmt::Debug for PresignedStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PresignedS3Storage")
+        f.debug_struct("PresignedStorage")
             .field("policy", &self.policy)
             .field("time_limit", &self.time_limit)
             .finish_non_exhaustive()

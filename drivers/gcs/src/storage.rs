@@ -1,0 +1,282 @@
+//! A bucket as a store of objects.
+
+use crate::credentials::Credentials;
+use crate::error::{GcsError, GcsErrorKind};
+use crate::fault::Fault;
+use crate::v4::{Endpoint, UrlToSign};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LAST_MODIFIED};
+use http::{HeaderMap, HeaderValue, Method};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+use vgi_rpc_external::{
+    Backoff, HttpFetcher, HttpRequest, HttpResponse, NameError, ObjectNames, ObjectStorage,
+    TransferErrorKind, Waiting, date,
+};
+use vgi_rpc_protocol::effect::{Completion, Failure, UploadUrl};
+use vgi_rpc_protocol::external::{Location, Object, Store, UrlPolicy};
+
+/// How long the URL of a request of this process may be used.
+const EXPIRY: Duration = Duration::from_secs(15 * 60);
+/// A time limit beyond what clocks can express.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// Bytes of an object as it is stored, where `Content-Length` is that of an object whose coding the server undoes.
+const STORED_LENGTH: &str = "x-goog-stored-content-length";
+
+/// Stores objects in a bucket, and signs the URLs under which they are fetched and uploaded. Clones share connections and
+/// credentials.
+///
+/// Its methods block, and may be called on any number of threads at a time.
+#[derive(Clone)]
+pub struct GcsStorage(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    credentials: RwLock<Credentials>,
+}
+
+/// The time since the Unix epoch.
+pub(crate) type Now = dyn Fn() -> Duration + Send + Sync;
+
+/// How objects are stored.
+pub(crate) struct Settings {
+    pub(crate) bucket: String,
+    pub(crate) names: ObjectNames,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) expiry: Duration,
+    pub(crate) time_limit: Duration,
+    pub(crate) store_again_after: Duration,
+    pub(crate) backoff: Backoff,
+    pub(crate) clock: Box<Now>,
+    pub(crate) fetcher: HttpFetcher,
+}
+
+/// What an attempt sends.
+struct Attempt {
+    name: String,
+    request: HttpRequest,
+}
+
+impl GcsStorage {
+    pub(crate) fn new_with(settings: Settings, credentials: Credentials) -> Self {
+        Self(Arc::new(Inner { settings, credentials: RwLock::new(credentials) }))
+    }
+
+    /// Where Cloud Storage is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0.settings.endpoint
+    }
+
+    /// Signs with another key from now on, in all clones: of a key that is replaced before it is deleted. URLs that the former one
+    /// has signed hold until they expire or that key is deleted.
+    pub fn replace_credentials(&self, credentials: impl Into<Credentials>) {
+        *self.0.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials.into();
+    }
+
+    /// Stores an object. Returns the URL under which it can be fetched.
+    ///
+    /// The object is sent in one request. One that breaks off is sent again from its start: the time limit must suffice for it.
+    ///
+    /// # Errors
+    /// When Cloud Storage does not take it within the time limit.
+    pub fn put(&self, object: &Object) -> Result<Location, GcsError> {
+        let settings = &self.0.settings;
+        let deadline = Instant::now() + settings.time_limit.min(A_YEAR);
+        let named = || settings.names.of_object(object);
+        if settings.names.are_by_content() {
+            let name = named().map_err(|error| self.error("PUT object", error.into(), 0))?;
+            if self.is_stored(&name, object.len, deadline)? {
+                return self.download_url(&name);
+            }
+        }
+        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, OCTETS)]);
+        let coding = object.coding.map(|coding| HeaderValue::from_static(coding.as_str()));
+        headers.extend(coding.map(|coding| (CONTENT_ENCODING, coding)));
+        // A random name is another one in each attempt: what an attempt has stored whose answer was lost is not replaced, which
+        // would take the permission to delete.
+        let attempt = || {
+            let mut request = HttpRequest::new(Method::PUT);
+            (request.headers, request.body) = (headers.clone(), object.segments.clone());
+            Ok(Attempt { name: named()?, request })
+        };
+        let (name, _) = self.run("PUT object", attempt, deadline)?;
+        self.download_url(&name)
+    }
+
+    /// A pair of URLs for an object that a client is to upload: one for `PUT`, with any content type, and one for `GET`.
+    ///
+    /// # Errors
+    /// When the URLs cannot be signed, or there is no name.
+    pub fn upload_url(&self) -> Result<UploadUrl, GcsError> {
+        let settings = &self.0.settings;
+        let name = settings.names.of_upload();
+        let name = name.map_err(|error| self.error("sign URL", error.into(), 0))?;
+        let now = (settings.clock)();
+        let put = self.sign(&Method::PUT, &name, now, settings.expiry);
+        let put = put.map_err(|kind| self.error("sign URL", kind, 0))?;
+        let get = self.sign(&Method::GET, &name, now, settings.expiry);
+        let get = get.map_err(|kind| self.error("sign URL", kind, 0))?;
+        // The fraction of a second of the time is not signed.
+        let expires_at = Duration::from_secs(now.as_secs()) + settings.expiry;
+        Ok(UploadUrl {
+            upload_url: put.as_str().to_owned(),
+            download_url: get.as_str().to_owned(),
+            expires_at,
+        })
+    }
+
+    fn download_url(&self, name: &str) -> Result<Location, GcsError> {
+        let settings = &self.0.settings;
+        let url = self.sign(&Method::GET, name, (settings.clock)(), settings.expiry);
+        url.map_err(|kind| self.error("sign URL", kind, 0))
+    }
+
+    /// Whether an object of this name and length is there, and will be for a while.
+    fn is_stored(&self, name: &str, len: u64, deadline: Instant) -> Result<bool, GcsError> {
+        let attempt = || {
+            let mut request = HttpRequest::new(Method::HEAD);
+            // Otherwise the server may undo gzip, and tell another length.
+            request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+            Ok(Attempt { name: name.to_owned(), request })
+        };
+        match self.run("HEAD object", attempt, deadline) {
+            Ok((_, response)) => {
+                let stored = date(&response.headers, LAST_MODIFIED);
+                let now = (self.0.settings.clock)();
+                let is_young = stored
+                    .is_some_and(|stored| now.saturating_sub(stored) < self.0.settings.store_again_after);
+                Ok(is_young && stored_length(&response.headers) == Some(len))
+            }
+            Err(GcsError { kind: GcsErrorKind::Service { status: 404, .. }, .. }) => Ok(false),
+            // Whoever may not read may store all the same.
+            Err(GcsError { kind: GcsErrorKind::Denied { .. }, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes attempts, each signed anew, until one succeeds, none would do better, or there is no time for another one.
+    fn run(
+        &self,
+        operation: &'static str,
+        attempt: impl Fn() -> Result<Attempt, NameError>,
+        deadline: Instant,
+    ) -> Result<(String, HttpResponse), GcsError> {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let mut made = 0;
+        loop {
+            let Attempt { name, request } =
+                attempt().map_err(|error| self.error(operation, error.into(), made))?;
+            let url = self.sign(&request.method, &name, (self.0.settings.clock)(), EXPIRY);
+            let url = url.map_err(|kind| self.error(operation, kind, made))?;
+            made += 1;
+            let fault = match self.exchange(&url, &request, left()) {
+                Ok(response) => return Ok((name, response)),
+                Err(fault) => fault,
+            };
+            let delay = self.0.settings.backoff.delay(made, fault.retry_after);
+            match delay.filter(|delay| fault.is_temporary && *delay < left()) {
+                Some(delay) => thread::sleep(delay),
+                None => return Err(self.error(operation, fault.kind, made)),
+            }
+        }
+    }
+
+    fn exchange(&self, url: &Location, request: &HttpRequest, left: Duration) -> Result<HttpResponse, Fault> {
+        let failed = |kind: TransferErrorKind| Fault {
+            is_temporary: kind.is_retryable(),
+            kind: GcsErrorKind::Transfer(kind),
+            retry_after: None,
+        };
+        if left.is_zero() {
+            return Err(failed(TransferErrorKind::TimedOut(Waiting::Overall)));
+        }
+        let settings = &self.0.settings;
+        // The operator has chosen the server. Redirects are not followed.
+        let response = settings.fetcher.exchange(url, request, &UrlPolicy::unrestricted(), left);
+        let response = response.map_err(|error| failed(error.kind))?;
+        if response.status.is_success() {
+            Ok(response)
+        } else {
+            Err(Fault::read(&response, (settings.clock)()))
+        }
+    }
+
+    fn sign(
+        &self,
+        method: &Method,
+        name: &str,
+        now: Duration,
+        lifetime: Duration,
+    ) -> Result<Location, GcsErrorKind> {
+        let settings = &self.0.settings;
+        let mut url = UrlToSign::new(method.as_str(), &settings.endpoint, &settings.bucket, name);
+        url.signed_at = UNIX_EPOCH.checked_add(now).ok_or(crate::v4::SignError::Time)?;
+        url.lifetime = lifetime;
+        let credentials = self.0.credentials.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(credentials.sign(&url)?)
+    }
+
+    fn error(&self, operation: &'static str, kind: GcsErrorKind, attempts: u32) -> GcsError {
+        GcsError { operation, bucket: self.0.settings.bucket.clone(), kind, attempts }
+    }
+}
+
+/// Bytes of an object as it is stored.
+fn stored_length(headers: &HeaderMap) -> Option<u64> {
+    let number = |value: &HeaderValue| value.to_str().ok()?.parse().ok();
+    headers.get(STORED_LENGTH).or_else(|| headers.get(CONTENT_LENGTH)).and_then(number)
+}
+
+impl ObjectStorage for GcsStorage {
+    fn store(&self, store: &Store) -> Completion {
+        match self.put(store.object()) {
+            Ok(location) => Completion::Stored(location),
+            Err(error) => Failure::from(error).into(),
+        }
+    }
+
+    fn upload_urls(&self, count: usize) -> Completion {
+        match (0..count).map(|_| self.upload_url()).collect() {
+            Ok(urls) => Completion::UploadUrls(urls),
+            Err(error) => Failure::from(error).into(),
+        }
+    }
+
+    /// Any public server over HTTPS; where the endpoint is another one than Google's own, that server alone, wherever it is.
+    fn fetch_policy(&self) -> UrlPolicy {
+        let endpoint = self.endpoint();
+        if *endpoint == Endpoint::default() {
+            return UrlPolicy::https_public();
+        }
+        let endpoint = endpoint.clone();
+        UrlPolicy::unrestricted().with_check(move |url| {
+            let is_same = url.scheme() == endpoint.scheme()
+                && url.host_str() == Some(endpoint.host())
+                && url.port() == endpoint.port();
+            if is_same { Ok(()) } else { Err("it is not at the endpoint of the bucket".to_owned()) }
+        })
+    }
+}
+
+impl fmt::Debug for GcsStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settings { bucket, names, endpoint, expiry, time_limit, .. } = &self.0.settings;
+        f.debug_struct("GcsStorage")
+            .field("bucket", bucket)
+            .field("names", names)
+            .field("endpoint", endpoint)
+            .field("expiry", expiry)
+            .field("time_limit", time_limit)
+            .field("credentials", &*self.0.credentials.read().unwrap_or_else(PoisonError::into_inner))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for GcsStorage {
+    /// The URL of bucket and prefix.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gs://{}/{}", self.0.settings.bucket, self.0.settings.names.prefix())
+    }
+}

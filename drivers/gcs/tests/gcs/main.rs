@@ -1,0 +1,18 @@
+//! Google Cloud Storage: Google's own vectors of signatures, keys, and a server that checks signatures by itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test"
+)]
+
+mod example;
+mod keys;
+mod objects;
+mod presigned;
+mod server;
+mod signed_urls;
+mod storage;
+mod troubles;
+mod vectors;
