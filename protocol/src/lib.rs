@@ -229,6 +229,7 @@ pub mod expansion;
 pub mod external;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod identity;
 mod ids;
 pub mod ipc;
 mod limits;

@@ -3,13 +3,17 @@
 use crate::error::WorkerError;
 use crate::options::Flags;
 #[cfg(feature = "http")]
-use crate::options::HttpFlags;
+use crate::options::{HttpFlags, Transport};
 use crate::worker::Worker;
+#[cfg(feature = "http")]
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 #[cfg(feature = "http")]
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use vgi_rpc_protocol::external::Externalisation;
+#[cfg(feature = "http")]
+use vgi_rpc_protocol::identity::{Identity, grants::GrantKeys};
 use vgi_rpc_protocol::service::{Service, ServiceBuilder};
 
 /// The flags that every worker has: a [`clap::Args`], to flatten into a parser.
@@ -39,6 +43,9 @@ use vgi_rpc_protocol::service::{Service, ServiceBuilder};
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
     flags: Flags,
+    /// The grant keys of the environment.
+    #[cfg(feature = "http")]
+    grant_keys: Option<GrantKeys>,
 }
 
 impl WorkerOptions {
@@ -48,9 +55,20 @@ impl WorkerOptions {
         self.flags.server_id()
     }
 
-    /// Begins a service that has this instance's id, and hosts reflection unless `--no-describe` was given.
+    /// Begins a service that has this instance's id, and hosts reflection unless `--no-describe` was given. Where HTTP is
+    /// served and the environment has grant keys, it [hosts](Identity::host) an identity that seals grants.
     pub fn service(&self) -> ServiceBuilder {
-        Service::builder(self.server_id()).reflection(self.flags.reflection)
+        let service = Service::builder(self.server_id()).reflection(self.flags.reflection);
+        #[cfg(feature = "http")]
+        if let (Some(keys), Transport::Http(_)) = (&self.grant_keys, self.flags.transport()) {
+            // Only a resolver could make this fail.
+            let identity =
+                Identity::builder().sealed_grants(keys.clone(), vgi_rpc_http::system_entropy).build();
+            if let Ok(identity) = identity {
+                return identity.host(service);
+            }
+        }
+        service
     }
 
     /// How outputs are externalised: as by default, and within the limit that `--max-externalized-response-bytes` sets. For
@@ -102,7 +120,12 @@ impl FromArgMatches for WorkerOptions {
 
     fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, Error> {
         check(matches)?;
-        Ok(Self { flags: Flags::from_arg_matches_mut(matches)? })
+        Ok(Self {
+            flags: Flags::from_arg_matches_mut(matches)?,
+            #[cfg(feature = "http")]
+            grant_keys: crate::grant_keys::read()
+                .map_err(|error| Error::raw(ErrorKind::ValueValidation, format!("{error}\n")))?,
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -118,7 +141,6 @@ impl FromArgMatches for WorkerOptions {
 /// Refuses flags that have no effect beside the others. The flags themselves say which transports exclude one another.
 #[cfg(feature = "http")]
 fn check(matches: &ArgMatches) -> Result<(), Error> {
-    use clap::error::ErrorKind;
     use clap::parser::ValueSource;
 
     let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
@@ -149,8 +171,10 @@ fn check(_: &ArgMatches) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(not(feature = "http"))]
     use crate::options::Transport;
     use clap::Parser;
+    #[cfg(not(feature = "http"))]
     use clap::error::ErrorKind;
     use vgi_rpc_protocol::service::Protocol;
 

@@ -63,6 +63,10 @@
 //! HTTP come from a file (`--token-key-file`) or from the environment variable `VGI_RPC_TOKEN_KEYS`, which child
 //! processes inherit.
 //!
+//! With grant keys in `VGI_RPC_GRANT_KEYS` (base64 of 32 bytes each, with commas between them), a worker that serves HTTP seals
+//! [grants](vgi_rpc_protocol::identity) with the first one and accepts those of all. `VGI_RPC_GRANT_AUDIENCE` and
+//! `VGI_RPC_GRANT_MAX_TTL_SECONDS` belong to it. A worker does not start if one of them is invalid.
+//!
 //! The features `http`, `unix` and `zstd` are on by default; stdin and stdout are always there.
 
 // Where things are:
@@ -73,6 +77,7 @@
 // | `command_line` | how they are parsed, and which of them are refused |
 // | `server_id` | the default of `--server-id` |
 // | `token_keys` | the keys of HTTP's tokens, from a file or the environment |
+// | `grant_keys` | the keys of sealed grants, from the environment |
 // | `run` | a whole `main` |
 // | `worker` | serving |
 // | `http` | serving over HTTP |
@@ -83,6 +88,8 @@ mod command_line;
 #[cfg(any(feature = "unix", feature = "http"))]
 mod discovery;
 mod error;
+#[cfg(feature = "http")]
+mod grant_keys;
 #[cfg(feature = "http")]
 mod http;
 mod options;
