@@ -124,7 +124,7 @@ impl FromArgMatches for WorkerOptions {
             flags: Flags::from_arg_matches_mut(matches)?,
             #[cfg(feature = "http")]
             grant_keys: crate::grant_keys::read()
-                .map_err(|error| Error::raw(ErrorKind::ValueValidation, format!("{error}\n")))?,
+                .map_err(|error| Error::raw(ErrorKind::ValueValidation, error.to_string()))?,
         })
     }
 
