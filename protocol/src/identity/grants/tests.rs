@@ -157,7 +157,7 @@ fn what_cannot_be_minted_is_refused() {
     let seal = |purpose: &str| {
         keys().seal(&GrantClaims { purpose: purpose.to_owned(), ..super::tests::claims() }, [0; 24])
     };
-    let longest = (0..MAX_GRANT_BYTES).rev().find_map(|length| seal(&"x".repeat(length)).ok()).unwrap();
+    let longest = (2900..3100).rev().find_map(|length| seal(&"x".repeat(length)).ok()).unwrap();
     assert!(longest.len() > MAX_GRANT_BYTES - 4, "{}", longest.len());
     assert!(keys().verify(&longest, NOW).is_ok());
     for length in [MAX_GRANT_BYTES, usize::from(u16::MAX), usize::from(u16::MAX) + 1] {
