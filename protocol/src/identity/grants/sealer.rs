@@ -8,29 +8,22 @@ use chrono::DateTime;
 use std::time::Duration;
 
 /// Mints grants of its keys.
-pub(in crate::identity) struct GrantSealer {
+pub(crate) struct GrantSealer {
     keys: GrantKeys,
     /// Fills memory with bytes that nobody can guess.
     entropy: Box<dyn Fn(&mut [u8]) + Send + Sync>,
 }
 
 impl GrantSealer {
-    pub(in crate::identity) fn new(
-        keys: GrantKeys,
-        entropy: impl Fn(&mut [u8]) + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn new(keys: GrantKeys, entropy: impl Fn(&mut [u8]) + Send + Sync + 'static) -> Self {
         Self { keys, entropy: Box::new(entropy) }
     }
 
-    pub(in crate::identity) fn keys(&self) -> &GrantKeys {
+    pub(crate) fn keys(&self) -> &GrantKeys {
         &self.keys
     }
 
-    pub(in crate::identity) fn mint(
-        &self,
-        request: &GrantRequest<'_>,
-        now: Duration,
-    ) -> Result<IssuedGrant, MintError> {
+    pub(crate) fn mint(&self, request: &GrantRequest<'_>, now: Duration) -> Result<IssuedGrant, MintError> {
         // 32 lowercase hex digits.
         let id = format!("{:032x}", u128::from_be_bytes(self.random()));
         let claims = self.keys.claims(request, id, now).map_err(refused)?;
