@@ -7,11 +7,13 @@ use crate::identity::records::IssuedGrant;
 use chrono::DateTime;
 use std::time::Duration;
 
+type Entropy = dyn Fn(&mut [u8]) + Send + Sync;
+
 /// Mints grants of its keys.
 pub(crate) struct GrantSealer {
     keys: GrantKeys,
     /// Fills memory with bytes that nobody can guess.
-    entropy: Box<dyn Fn(&mut [u8]) + Send + Sync>,
+    entropy: Box<Entropy>,
 }
 
 impl GrantSealer {
