@@ -1,17 +1,18 @@
 //! Which protocols the worker hosts. Their order is what reflection must list.
 
-use crate::options::{Hosted, HostedOrder, Options};
+use crate::options::{Hosted, HostedIdentity, HostedOrder, Options};
 use crate::storage::Storage;
-use crate::{secondary, service, stream_kinds};
+use crate::{identity, secondary, service, stream_kinds, whoami};
 use arrow_schema::DataType;
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use vgi_rpc_protocol::service::{Method, Protocol, Service, ServiceError};
+use vgi_rpc_protocol::service::{Method, Protocol, Service};
 use vgi_rpc_protocol::wire::error::RpcError;
 
 /// The service that the command line asks for. With a store, it puts large outputs there and resolves pointers.
-pub fn service(options: &Options, store: Option<&Arc<Storage>>) -> Result<Service, ServiceError> {
-    let protocols = match options.hosted() {
+pub fn service(options: &Options, store: Option<&Arc<Storage>>) -> Result<Service, Box<dyn Error>> {
+    let mut protocols = match options.hosted() {
         Hosted::Conformance(HostedOrder::Conformance) => {
             let primary = service::protocol(store);
             let primary = if options.fail_serve_start_once { failing_once(primary) } else { primary };
@@ -23,12 +24,20 @@ pub fn service(options: &Options, store: Option<&Arc<Storage>>) -> Result<Servic
         Hosted::TransportKindProbe => vec![transport_kind_probe()],
         Hosted::StreamKinds => vec![stream_kinds::protocol()],
     };
+    if options.identity.identity == HostedIdentity::Grants {
+        protocols.push(whoami::protocol());
+    }
     let mut builder = options.worker.service().server_version(env!("CARGO_PKG_VERSION"));
     if let Some(store) = store {
         builder =
             builder.fetch_external(options.storage.fetch_options()).externalise(store.externalisation());
     }
-    protocols.into_iter().fold(builder, |builder, protocol| builder.protocol(protocol)).build()
+    let builder = protocols.into_iter().fold(builder, |builder, protocol| builder.protocol(protocol));
+    Ok(match identity::identity(&options.identity)? {
+        Some(identity) => identity.host(builder),
+        None => builder,
+    }
+    .build()?)
 }
 
 /// A protocol whose start-up work fails the first time.
@@ -78,6 +87,24 @@ mod tests {
         for ((name, hash), (expected_name, expected_hash)) in hosted.iter().zip(expected) {
             assert_eq!((name.as_str(), hash.as_str()), (expected_name, expected_hash));
         }
+    }
+
+    #[test]
+    fn identity_has_the_surface_of_the_reference_and_is_listed_last() {
+        for (mode, hash) in [
+            ("both", "145267755ff90d5c3313d79c7ff771306f2530626380d01cb0e57a951d0f9ec3"),
+            ("introspect-only", "4039fbf6db3e64ae234e0be605b977477150ace892f10b6c691920eaf925e7ac"),
+            ("grants", "145267755ff90d5c3313d79c7ff771306f2530626380d01cb0e57a951d0f9ec3"),
+        ] {
+            let hosted = hosted(&["--http", "--identity", mode]);
+            let last: Vec<_> = hosted.iter().rev().take(2).map(|(name, _)| name.as_str()).collect();
+            assert_eq!(last, ["vgi_rpc.Identity.v2", "vgi_rpc.Reflection.v1"], "{mode}");
+            assert_eq!(hosted.last().unwrap().1, hash, "{mode}");
+        }
+        let grants = hosted(&["--http", "--identity", "grants"]);
+        let whoami = grants.iter().find(|(name, _)| name == "conformance.Whoami.v1").unwrap();
+        assert_eq!(whoami.1, "a280333ba72432020e162cab388a78355969a30aa74f0665ad9d2932d7a10b8f");
+        assert!(!names(&["--http"]).contains(&"vgi_rpc.Identity.v2".to_owned()), "absent unless asked for");
     }
 
     #[test]

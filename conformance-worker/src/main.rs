@@ -3,11 +3,13 @@
 mod cancel_probe;
 mod hosting;
 mod http;
+mod identity;
 mod options;
 mod secondary;
 mod service;
 mod storage;
 mod stream_kinds;
+mod whoami;
 
 use clap::Parser;
 use options::Options;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let store = Storage::of(&options.storage, options.worker.externalisation())?;
     let service = hosting::service(&options, store.as_ref())?;
+    let takes_principal = options.identity.is_hosted();
     let Options { worker, http, storage, .. } = options;
     let max_request_bytes = worker.max_request_bytes();
     let mut worker = worker.worker(service);
@@ -39,7 +42,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     }
     let has_drain_route = !http.no_sticky;
     let worker = worker
-        .endpoint(move |builder| http::endpoint(&http, &storage, max_request_bytes, builder))
+        .endpoint(move |builder| http::endpoint(&http, &storage, max_request_bytes, takes_principal, builder))
         .http_server(move |server, endpoint| match has_drain_route {
             true => server.route(http::drain_route(endpoint.clone())),
             false => server,

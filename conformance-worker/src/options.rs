@@ -1,10 +1,12 @@
 //! The command line: the flags of every worker, and those that the suite alone needs. FIXTURES 2.2.
 
 mod http;
+mod identity;
 mod storage;
 
 use clap::{Parser, ValueEnum};
 pub use http::{HttpOptions, ProofMode};
+pub use identity::{HostedIdentity, IdentityOptions};
 pub use storage::StorageOptions;
 use vgi_rpc_worker::WorkerOptions;
 
@@ -20,6 +22,9 @@ pub struct Options {
 
     #[command(flatten)]
     pub storage: StorageOptions,
+
+    #[command(flatten)]
+    pub identity: IdentityOptions,
 
     /// Host a protocol that reports its calls' transport, and nothing else
     #[arg(long, conflicts_with = "hosted_order")]
@@ -86,6 +91,19 @@ mod tests {
         assert_eq!(reverse.hosted(), Hosted::Conformance(HostedOrder::Reverse));
         assert_eq!(parse(&["--transport-kind-probe"]).unwrap().hosted(), Hosted::TransportKindProbe);
         assert!(parse(&["--transport-kind-probe", "--hosted-order", "reverse"]).is_err());
+    }
+
+    #[test]
+    fn identity_is_for_http_alone() {
+        use HostedIdentity::{Both, Grants, IntrospectOnly, Off};
+        for (name, hosted) in
+            [("both", Both), ("introspect-only", IntrospectOnly), ("grants", Grants), ("off", Off)]
+        {
+            assert_eq!(parse(&["--http", "--identity", name]).unwrap().identity.identity, hosted);
+        }
+        assert!(!parse(&[]).unwrap().identity.is_hosted());
+        assert!(parse(&["--identity", "both"]).is_err(), "only HTTP authenticates callers");
+        assert!(parse(&["--http", "--grant-key", "AA"]).is_err(), "keys are for grants");
     }
 
     #[test]

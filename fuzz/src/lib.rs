@@ -20,6 +20,7 @@ targets! {
     effects,
     external_calls,
     external_object,
+    grant_tokens,
     http1_client,
     http1_server,
     http_client,

@@ -29,7 +29,8 @@
 //! plus a [`service::Service`], for everyone else. One machine runs a call on every carrier, byte streams and
 //! [HTTP] alike. What a call waits for in the outside world is an [`effect`], such as fetching a batch that lies in an
 //! [`external`] object. A [`description`] says
-//! what a protocol looks like to its clients: a service dispatches by it, and [`reflection`] sends it.
+//! what a protocol looks like to its clients: a service dispatches by it, and [`reflection`] sends it. An [`identity`] is a
+//! protocol of the framework's that a service may host: whose credential a token is, and grants.
 //!
 //! # Features
 //!
@@ -229,6 +230,7 @@ pub mod expansion;
 pub mod external;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod identity;
 mod ids;
 pub mod ipc;
 mod limits;

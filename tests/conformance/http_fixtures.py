@@ -48,6 +48,9 @@ conformance_http_cold_call_cache_port = port_of_worker("--no-call-state-cache")
 # The case uses its session twice within this time, then outwaits it: short, yet no race on a busy machine.
 conformance_http_sticky_short_ttl_port = port_of_worker("--sticky-ttl", "3")
 conformance_http_sticky_auth_port = port_of_worker("--sticky-auth")
+conformance_http_identity_port = port_of_worker("--identity", "both", scope="session")
+conformance_http_identity_introspect_only_port = port_of_worker("--identity", "introspect-only", scope="session")
+conformance_http_grant_port = port_of_worker("--identity", "grants", scope="session")
 conformance_http_serve_start_fail_once_port = port_of_worker("--fail-serve-start-once")
 conformance_http_strict_cap_port = port_of_worker(
     "--max-response-bytes", str(MEBIBYTE), "--max-externalized-response-bytes", str(MEBIBYTE)

@@ -1,8 +1,8 @@
 """The lanes of the suite: how many cases each has, and which lane a case is in.
 
 conf.py reads LANES and CLIENT_LANES, and conftest.py the rest. A lane is a transport, the cases that are about HTTP
-itself, those about external storage, those of the documentation's run loop, those of streams whose kind is decided for
-each call, or those of typed services.
+itself, those about external storage, those about identity, those about grants, those of the documentation's run loop,
+those of streams whose kind is decided for each call, or those of typed services.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ LANES = {
     "http_only": 140,
     # External storage: 33 over HTTP, 13 over a byte stream.
     "external": 46,
+    # What an identity that is hosted does, apart from one case on a worker without it; sealed grants.
+    "identity": 81,
+    "grants": 18,
     "http_round_robin": 4,
     "run_loop": 3,
     "stream_kinds": 15,
@@ -49,7 +52,6 @@ CLIENT_FUNCTION_LANES = {"external", "http_only"}
 
 AXES = ("conformance_conn", "conformance_raw_conn", "conformance_describe")
 # The lane of a case that is on no transport axis: that of the first row here whose start one of its fixtures has.
-# "identity" is not in LANES yet, so its cases are left out.
 LANE_OF_FIXTURE = {
     "conformance_transport_kind_probes": "pipe",
     "http_pair": "http_round_robin",
@@ -63,7 +65,7 @@ LANE_OF_FIXTURE = {
     "conformance_http_external": "external",
     "conformance_http_with_": "external",
     "conformance_http_identity_": "identity",
-    "conformance_http_grant_port": "identity",
+    "conformance_http_grant_port": "grants",
     "conformance_http_": "http_only",
     "conformance_resource_soak_target": "http_only",
     "proof_worker_factory": "http_only",

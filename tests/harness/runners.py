@@ -121,10 +121,14 @@ def _response_caps(max_bytes: int, max_stored_bytes: int, cases: list[str], stor
 
 
 def _hosted(transport: str, order: str, expect: str) -> Runner:
-    def arguments(report: Path) -> list[str]:
-        return ["--expect", expect, "--", f"--junitxml={report}"]
+    # Only HTTP hosts identity, with cases of its own.
+    flags, hosts, cases = (["--identity", "both"], ["--identity"], 118) if transport == "http" else ([], [], 41)
 
-    return Runner("vgi-rpc-test-hosted", transport, ["--hosted-order", order], arguments, "xml", read_junit, cases=41)
+    def arguments(report: Path) -> list[str]:
+        return ["--expect", expect, *hosts, "--", f"--junitxml={report}"]
+
+    flags = ["--hosted-order", order, *flags]
+    return Runner("vgi-rpc-test-hosted", transport, flags, arguments, "xml", read_junit, cases)
 
 
 MEBIBYTE = 1024 * 1024

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
+use vgi_rpc_protocol::effect::{Failure, Request};
 
 /// The threads that perform the effects of all connections of a process. Clones share them.
 ///
@@ -29,6 +30,17 @@ impl Performer {
     /// [`Failure::unsupported`](vgi_rpc_protocol::effect::Failure::unsupported). No thread is ever started.
     pub fn none() -> Self {
         Self(None)
+    }
+
+    /// Whether it performs nothing, as [`none`](Self::none).
+    pub fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Performs the questions that [bring their answer](vgi_rpc_protocol::effect::Question::answered_by). All other effects
+    /// fail with [`Failure::unsupported`](vgi_rpc_protocol::effect::Failure::unsupported).
+    pub fn own_answers() -> Self {
+        Self::new(|_: &Request| Failure::unsupported().into())
     }
 
     /// Sets how many effects are performed at the same time, each on a thread of its own. At least 1; 8 by default.

@@ -170,6 +170,9 @@ impl Pool {
 
     fn perform_task(&self, task: TaskId, request: Request) {
         let perform = || {
+            if let Some(completion) = request.own_answer() {
+                return completion;
+            }
             self.perform.perform(&request, &mut |piece| {
                 let mailboxes = self.lock().tasks.give(task, &piece);
                 wake(mailboxes);

@@ -3,12 +3,14 @@
 use crate::error::WorkerError;
 use crate::options::Flags;
 #[cfg(feature = "http")]
-use crate::options::HttpFlags;
+use crate::options::{HttpFlags, Transport};
 #[cfg(feature = "storage")]
 use crate::options::StorageFlags;
 #[cfg(feature = "storage")]
 use crate::storage::Effects;
 use crate::worker::Worker;
+#[cfg(feature = "http")]
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 #[cfg(feature = "http")]
 use std::num::NonZeroU64;
@@ -20,6 +22,8 @@ use vgi_rpc_external::{ObjectStorage, StorageEffects};
 use vgi_rpc_protocol::external::Externalisation;
 #[cfg(feature = "storage")]
 use vgi_rpc_protocol::external::FetchOptions;
+#[cfg(feature = "http")]
+use vgi_rpc_protocol::identity::{Identity, grants::GrantKeys};
 use vgi_rpc_protocol::service::{Service, ServiceBuilder};
 
 /// The flags that every worker has: a [`clap::Args`], to flatten into a parser.
@@ -51,6 +55,9 @@ pub struct WorkerOptions {
     flags: Flags,
     #[cfg(feature = "storage")]
     storage: Option<Effects>,
+    /// The grant keys of the environment.
+    #[cfg(feature = "http")]
+    grant_keys: Option<GrantKeys>,
 }
 
 impl WorkerOptions {
@@ -61,13 +68,27 @@ impl WorkerOptions {
     }
 
     /// Begins a service that has this instance's id, and hosts reflection unless `--no-describe` was given. With `--storage` it
-    /// stores large outputs there, and fetches what clients have stored.
+    /// stores large outputs there, and fetches what clients have stored. Where HTTP is served and the environment has grant
+    /// keys, it [hosts](Identity::host) an identity that seals grants.
     pub fn service(&self) -> ServiceBuilder {
         let service = Service::builder(self.server_id()).reflection(self.flags.reflection);
         #[cfg(feature = "storage")]
-        if let Some(effects) = &self.storage {
-            let options = FetchOptions { policy: effects.storage.fetch_policy(), ..FetchOptions::default() };
-            return service.externalise(self.externalisation()).fetch_external(options);
+        let service = match &self.storage {
+            Some(effects) => {
+                let options =
+                    FetchOptions { policy: effects.storage.fetch_policy(), ..FetchOptions::default() };
+                service.externalise(self.externalisation()).fetch_external(options)
+            }
+            None => service,
+        };
+        #[cfg(feature = "http")]
+        if let (Some(keys), Transport::Http(_)) = (&self.grant_keys, self.flags.transport()) {
+            // Only a resolver could make this fail.
+            let identity =
+                Identity::builder().sealed_grants(keys.clone(), vgi_rpc_http::system_entropy).build();
+            if let Ok(identity) = identity {
+                return identity.host(service);
+            }
         }
         service
     }
@@ -143,6 +164,9 @@ impl FromArgMatches for WorkerOptions {
             #[cfg(feature = "storage")]
             storage: open_storage(&flags)?,
             flags,
+            #[cfg(feature = "http")]
+            grant_keys: crate::grant_keys::read()
+                .map_err(|error| Error::raw(ErrorKind::ValueValidation, error.to_string()))?,
         })
     }
 
@@ -164,7 +188,6 @@ impl FromArgMatches for WorkerOptions {
 /// Refuses flags that have no effect beside the others. The flags themselves say which transports exclude one another.
 #[cfg(feature = "http")]
 fn check(matches: &ArgMatches) -> Result<(), Error> {
-    use clap::error::ErrorKind;
     use clap::parser::ValueSource;
 
     let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
@@ -223,8 +246,10 @@ fn check_storage(matches: &ArgMatches) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(not(feature = "http"))]
     use crate::options::Transport;
     use clap::Parser;
+    #[cfg(not(feature = "http"))]
     use clap::error::ErrorKind;
     use vgi_rpc_protocol::service::Protocol;
 

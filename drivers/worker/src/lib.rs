@@ -71,6 +71,10 @@
 //! with requests that are larger than `--max-request-bytes`. An application that performs effects of its own calls
 //! `WorkerOptions::storage`.
 //!
+//! With grant keys in `VGI_RPC_GRANT_KEYS` (base64 of 32 bytes each, with commas between them), a worker that serves HTTP seals
+//! [grants](vgi_rpc_protocol::identity) with the first one and accepts those of all. `VGI_RPC_GRANT_AUDIENCE` and
+//! `VGI_RPC_GRANT_MAX_TTL_SECONDS` belong to it. A worker does not start if one of them is invalid.
+//!
 //! The features `http`, `unix` and `zstd` are on by default; stdin and stdout are always there.
 
 // Where things are:
@@ -82,6 +86,7 @@
 // | `server_id` | the default of `--server-id` |
 // | `token_keys` | the keys of HTTP's tokens, from a file or the environment |
 // | `storage` | the store that `--storage` names |
+// | `grant_keys` | the keys of sealed grants, from the environment |
 // | `run` | a whole `main` |
 // | `worker` | serving |
 // | `http` | serving over HTTP |
@@ -92,6 +97,8 @@ mod command_line;
 #[cfg(any(feature = "unix", feature = "http"))]
 mod discovery;
 mod error;
+#[cfg(feature = "http")]
+mod grant_keys;
 #[cfg(feature = "http")]
 mod http;
 mod options;

@@ -18,11 +18,13 @@
 // | `request` | effects, what they ask for, and what completes them |
 // | `failure` | why an effect could not be performed |
 // | `answers` | asking a question in the middle of a function that cannot wait |
+// | `own_answer` | questions that bring the function which answers them |
 // | `value` | values of the application's in both |
 // | `table` | the effects of one machine |
 
 mod answers;
 mod failure;
+mod own_answer;
 mod request;
 mod table;
 mod value;

@@ -1,6 +1,6 @@
 //! Setting an endpoint up.
 
-use super::auth::{AuthError, Authenticator};
+use super::auth::{AuthError, Authenticator, accepts_bearers, with_identity_bearers};
 use super::budget::tighter;
 use super::capabilities::{Capabilities, StickyCapability, UploadCapability};
 use super::coding::{CodecSettings, Codecs, Coding};
@@ -11,6 +11,7 @@ use super::session::echo_header;
 use super::sticky::{DEFAULT_MAX_PER_PRINCIPAL, DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
 use super::token::{CallCache, KeyRing, TokenKey};
 use super::unauthorized::Refuser;
+use crate::identity::{Identity, Resolver};
 use crate::service::Service;
 use crate::{IdSource, Limits};
 use http::HeaderName;
@@ -38,6 +39,16 @@ pub enum EndpointError {
         /// What is wrong with it.
         error: http::Error,
     },
+    /// The service's identity has bearer tokens of its own, and callers are authenticated by what a proxy adds: as
+    /// alternatives to it, the tokens would get past the proxy.
+    #[error(
+        "the service's identity accepts bearer tokens, which would let callers past the proxy that authentication depends on \
+         ({0}); compose both with `require_all` and `chain`, and turn `identity_bearers` off"
+    )]
+    IdentityBesideProxy(
+        /// The headers that the proxy adds, with commas between them.
+        String,
+    ),
 }
 
 /// An endpoint being set up. Every setting says its default.
@@ -48,6 +59,7 @@ pub struct EndpointBuilder {
     keys: Option<KeyRing>,
     cached_calls: usize,
     authenticator: Option<Box<dyn Authenticator>>,
+    identity_bearers: bool,
     on_auth_failure: Option<Box<OnAuthFailure>>,
     proxy_headers: Vec<String>,
     challenge: Option<String>,
@@ -129,6 +141,7 @@ impl Endpoint {
             keys: None,
             cached_calls: 4096,
             authenticator: None,
+            identity_bearers: true,
             on_auth_failure: None,
             proxy_headers: Vec::new(),
             challenge: None,
@@ -222,6 +235,16 @@ impl EndpointBuilder {
     /// Has every request authenticated, health checks and preflights excepted. Default: everybody may call.
     pub fn authenticate(mut self, authenticator: impl Authenticator + 'static) -> Self {
         self.authenticator = Some(Box::new(authenticator));
+        self
+    }
+
+    /// Sets whether the bearer tokens of the [identity](crate::identity) that the service hosts are accepted, behind those of
+    /// the [authenticator](Self::authenticate): the grants that it seals, and then the tokens that it resolves. Default true.
+    ///
+    /// Turn it off to compose [`sealed_grants`](super::auth::sealed_grants) and
+    /// [`resolved_tokens`](super::auth::resolved_tokens) yourself, such as behind a precondition.
+    pub fn identity_bearers(mut self, accept: bool) -> Self {
+        self.identity_bearers = accept;
         self
     }
 
@@ -324,6 +347,16 @@ impl EndpointBuilder {
         if let Some(authenticator) = &authenticator {
             proxy_headers.extend(authenticator.proxy_headers());
         }
+        let authenticates = authenticator.is_some();
+        let bearers = Identity::hosted_by(&service).filter(|_| self.identity_bearers);
+        let mut authenticator = authenticator;
+        if let Some(identity) = bearers.filter(|identity| accepts_bearers(identity)) {
+            if !proxy_headers.is_empty() {
+                return Err(EndpointError::IdentityBesideProxy(proxy_headers.join(", ")));
+            }
+            authenticator = with_identity_bearers(authenticator, identity);
+        }
+        let asks_itself = bearers.and_then(Identity::resolver).is_some_and(Resolver::may_wait);
         let challenge = self.challenge.map(|text| {
             HeaderValue::from_str(&text).map_err(|error| EndpointError::Header {
                 name: "WWW-Authenticate".into(),
@@ -349,6 +382,8 @@ impl EndpointBuilder {
             schemas: Arc::default(),
             sessions,
             authenticator,
+            authenticates,
+            asks_itself,
             on_auth_failure: self.on_auth_failure,
             refuser: Refuser::new(proxy_headers, challenge.transpose()?),
             vends_upload_urls: self.uploads.is_some(),

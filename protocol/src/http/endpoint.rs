@@ -63,6 +63,10 @@ pub struct Endpoint {
     pub(super) schemas: Arc<KnownSchemas>,
     pub(super) sessions: Option<Sessions>,
     pub(super) authenticator: Option<Box<dyn Authenticator>>,
+    /// The deployment has an authenticator, apart from the service's identity.
+    pub(super) authenticates: bool,
+    /// Authentication asks questions that bring their answer.
+    pub(super) asks_itself: bool,
     pub(super) on_auth_failure: Option<Box<OnAuthFailure>>,
     pub(super) refuser: Refuser,
     /// Whether clients may ask for URLs to upload to.
@@ -140,9 +144,16 @@ impl Endpoint {
         self.settings.max_request_bytes.unwrap_or(DEFAULT_BODY_BYTES)
     }
 
-    /// Whether callers are authenticated. An authenticator may still let anonymous ones in.
+    /// Whether callers are authenticated. An authenticator may still let anonymous ones in. Where the bearer tokens of the
+    /// service's identity alone are accepted, this is false: callers without one are served.
     pub fn authenticates(&self) -> bool {
-        self.authenticator.is_some()
+        self.authenticates
+    }
+
+    /// Whether requests have effects that [bring their answer](crate::effect::Request::own_answer), which a driver performs even
+    /// if the application performs none.
+    pub fn asks_itself(&self) -> bool {
+        self.asks_itself
     }
 
     /// Sticky sessions that are open now.

@@ -110,6 +110,8 @@ pub struct CallContext {
     /// The id that the server made, when the request came without one.
     pub(crate) made_id: Option<RequestId>,
     pub(crate) metadata: Metadata,
+    /// The time since the Unix epoch, on transports that tell it: HTTP does.
+    pub(crate) now: Option<Duration>,
     pub(crate) logs: Vec<LogMessage>,
     /// Room that is taken for them.
     pub(crate) logs_held: usize,
@@ -213,6 +215,7 @@ impl CallContext {
             peer,
             made_id,
             metadata,
+            now: None,
             logs: Vec::new(),
             logs_held: 0,
             left_out: 0,
@@ -227,6 +230,7 @@ impl CallContext {
     pub(crate) fn clear(&mut self) {
         self.made_id = None;
         self.metadata = Metadata::new();
+        self.now = None;
         self.logs.clear();
         (self.logs_held, self.left_out) = (0, 0);
         self.live_logs = None;
@@ -266,6 +270,11 @@ impl CallContext {
     /// The connection that carries the call.
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// The time since the Unix epoch when the handler began, on transports that tell it.
+    pub(crate) fn now(&self) -> Option<Duration> {
+        self.now
     }
 
     /// The server instance that answers.

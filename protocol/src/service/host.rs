@@ -55,6 +55,8 @@ impl fmt::Debug for ServiceBuilder {
 /// A service being put together.
 pub struct ServiceBuilder {
     protocols: Vec<Protocol>,
+    /// The framework's own, apart from reflection.
+    framework: Vec<Protocol>,
     hooks: Vec<Box<dyn CallHook>>,
     admission: Option<Box<Admission>>,
     fetch: Option<FetchOptions>,
@@ -71,6 +73,7 @@ impl Service {
     pub fn builder(server_id: impl Into<String>) -> ServiceBuilder {
         ServiceBuilder {
             protocols: Vec::new(),
+            framework: Vec::new(),
             hooks: Vec::new(),
             admission: None,
             fetch: None,
@@ -147,6 +150,19 @@ impl ServiceBuilder {
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocols.push(protocol);
         self
+    }
+
+    /// Hosts a protocol of the framework's own, listed after reflection. It replaces one of the same name.
+    pub(crate) fn framework_protocol(mut self, protocol: Protocol) -> Self {
+        self.framework.retain(|other| other.name() != protocol.name());
+        self.framework.push(protocol);
+        self
+    }
+
+    /// What a protocol of the framework's own, apart from reflection, [shares](Protocol::share), if it is a `T`.
+    #[cfg(feature = "http")]
+    pub(crate) fn shared_by_framework<T: std::any::Any>(&self, name: &str) -> Option<&T> {
+        self.framework.iter().find(|protocol| protocol.name() == name)?.shared()
     }
 
     /// Attaches a listener to every call.
@@ -246,10 +262,14 @@ impl ServiceBuilder {
             }
             protocols.push(hosted);
         }
+        let framework: Vec<Hosted> =
+            self.framework.into_iter().map(|protocol| protocol.host(true)).collect::<Result<_, _>>()?;
         if self.reflection {
             let applications = protocols.iter().map(|hosted| hosted.info.clone()).collect();
-            protocols.push(host_reflection(applications, &self.server_id, &self.server_version)?);
+            let others = framework.iter().map(|hosted| hosted.info.clone());
+            protocols.push(host_reflection(applications, others, &self.server_id, &self.server_version)?);
         }
+        protocols.extend(framework);
         Ok(Service {
             protocols,
             hooks: self.hooks,
@@ -275,9 +295,10 @@ fn bit(transport: TransportKind) -> u8 {
     }
 }
 
-/// Hosts reflection over the given protocols and itself.
+/// Hosts reflection over the given protocols and itself, which is listed between the applications and the others.
 fn host_reflection(
     mut hosted: Vec<ProtocolInfo>,
+    others: impl Iterator<Item = ProtocolInfo>,
     server_id: &str,
     server_version: &str,
 ) -> Result<Hosted, ServiceError> {
@@ -294,6 +315,7 @@ fn host_reflection(
         )?,
     };
     hosted.push(own);
+    hosted.extend(others);
     let list = ProtocolList {
         server_id: server_id.into(),
         server_version: server_version.into(),

@@ -92,6 +92,15 @@ impl Protocol {
         self
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn shared<T: Any>(&self) -> Option<&T> {
+        self.shared.as_deref()?.downcast_ref()
+    }
+
     pub(crate) fn host(self, reserved: bool) -> Result<Hosted, ServiceError> {
         check_name(&self.name, reserved)?;
         let version = match &self.version {

@@ -43,7 +43,8 @@ pub fn run(
                 let mut performed = false;
                 while let Some(event) = transaction.poll_effect() {
                     if let EffectEvent::Requested(effect) = event {
-                        transaction.complete_effect(effect.id, perform(&effect));
+                        let completion = effect.request.own_answer().unwrap_or_else(|| perform(&effect));
+                        transaction.complete_effect(effect.id, completion);
                         performed = true;
                     }
                 }

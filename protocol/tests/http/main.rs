@@ -16,6 +16,7 @@ mod cache;
 mod codings;
 mod cors;
 mod exchanges;
+mod identity;
 mod misuse;
 mod pages;
 mod producers;

@@ -118,7 +118,7 @@ const CORE_CRATE: (&str, &str, &[&str], &[&str]) =
 
 /// The rooms of the core from the lowest up: each imports rooms of the lines above its own and no others. Its root file
 /// only gives them their names.
-const CORE: [&[&str]; 13] = [
+const CORE: [&[&str]; 14] = [
     &["ids", "limits", "next", "one_line", "panics", "same_type"],
     &["memory"],
     &["content_coding", "location"],
@@ -130,6 +130,7 @@ const CORE: [&[&str]; 13] = [
     &["effect"],
     &["client", "reflection", "server"],
     &["service"],
+    &["identity"],
     &["access_log", "expansion", "http", "prelude"],
     &["lib"],
 ];

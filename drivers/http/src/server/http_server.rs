@@ -200,7 +200,7 @@ impl HttpServer {
             limits: self.limits.clone(),
             budget: self.budget.clone(),
             access_log: self.access_log.clone(),
-            performer: self.performer.clone(),
+            performer: self.performer_of_endpoint(),
             on_start_failure: self.on_start_failure.clone(),
             route: self.route.clone(),
             hosts: Arc::new(hosts),
@@ -208,6 +208,16 @@ impl HttpServer {
         };
         let server = vgi_rpc_reactor::Reactor::new(listener, acceptor, self.options.clone())?;
         Ok(BoundHttpServer { address: Address::of(server.address())?, server })
+    }
+}
+
+impl HttpServer {
+    /// What performs effects. An endpoint that brings the answers to its own questions needs threads in any case.
+    fn performer_of_endpoint(&self) -> Performer {
+        match self.performer.is_none() && self.endpoint.asks_itself() {
+            true => Performer::own_answers(),
+            false => self.performer.clone(),
+        }
     }
 }
 

@@ -18,6 +18,8 @@
 mod access_log;
 #[cfg(unix)]
 mod ends;
+#[cfg(all(unix, feature = "http"))]
+mod grants;
 #[path = "../../examples/greeter.rs"]
 mod greeter;
 mod refusals;
@@ -70,6 +72,10 @@ const TESTS: &[(&str, fn())] = &[
     ("workers with the same token keys go on with each other's streams", secrets::shared),
     #[cfg(all(unix, feature = "http"))]
     ("no token key is shown in help, debug output or errors", secrets::hidden),
+    #[cfg(all(unix, feature = "http"))]
+    ("a worker with grant keys hosts identity over HTTP", grants::hosted_with_keys),
+    #[cfg(all(unix, feature = "http"))]
+    ("a worker with invalid grant keys does not start, and shows none", grants::invalid_keys),
     #[cfg(all(feature = "unix", feature = "http"))]
     ("settings that no flag has hold on sockets", settings::sockets),
     #[cfg(all(feature = "unix", feature = "http"))]

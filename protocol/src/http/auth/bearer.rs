@@ -30,7 +30,8 @@ where
     }
 }
 
-fn bearer_token<'a>(request: &AuthRequest<'a>) -> Result<&'a str, AuthError> {
+/// The bearer token of a request, which is not empty.
+pub(super) fn bearer_token<'a>(request: &AuthRequest<'a>) -> Result<&'a str, AuthError> {
     let Some(value) = request.non_empty_header("authorization")? else {
         return Err(AuthError::refused(Reason::MissingCredential, "Missing Authorization header"));
     };

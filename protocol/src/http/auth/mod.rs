@@ -10,6 +10,8 @@
 //! | a bearer token out of a list | [`bearer_static`] |
 //! | a bearer token that something else judges | [`bearer`] |
 //! | a header that a trusted proxy sets | [`header`] |
+//! | a grant that this deployment has sealed | [`sealed_grants`] |
+//! | an opaque bearer token that a resolver knows | [`resolved_tokens`] |
 //!
 //! A precondition, such as the [proxy proof](super::proof), is no credential: in a chain any later member
 //! would bypass it. It is of another type for that reason, and [`chain`] does not take it:
@@ -41,17 +43,25 @@
 // | `failure` | why it refuses, and how that is answered |
 // | `combine` | the traits, OR and AND |
 // | `bearer`, `header` | ready-made authenticators |
+// | `sealed_grants`, `resolved_tokens` | those of an identity |
+// | `identity_bearers` | these two behind a deployment's own |
 
 mod bearer;
 mod combine;
 mod failure;
 mod header;
+mod identity_bearers;
 mod request;
+mod resolved_tokens;
+mod sealed_grants;
 
 pub use crate::service::AuthContext;
 pub use bearer::{Bearer, StaticBearer, bearer, bearer_static};
 pub use combine::{Authenticator, Chain, Precondition, RequireAll, chain, require_all};
 pub use failure::{AuthError, AuthFailure, HeaderFault, Reason};
 pub use header::{HeaderPrincipal, header};
+pub(crate) use identity_bearers::{accepts_bearers, with_identity_bearers};
 pub use request::AuthRequest;
 pub(crate) use request::Found;
+pub use resolved_tokens::{ResolvedTokens, resolved_tokens};
+pub use sealed_grants::{SealedGrants, sealed_grants};

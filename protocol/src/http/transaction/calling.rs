@@ -144,6 +144,7 @@ impl Calling {
                 Step::Work(_) if self.request.bounds.is_client_gone() => return,
                 Step::Work(mut work) => {
                     // The call may have been parked since its request came.
+                    work.context.now = Some(response.now);
                     if let Some(session) = &mut work.context.session {
                         session.tell_time(response.now);
                     }

@@ -1,0 +1,37 @@
+//! The flags of `vgi_rpc.Identity.v2`. IDENTITY_CONFORMANCE_FIXTURE 1 and 10.
+
+use clap::{Args, ValueEnum};
+
+/// Whether the worker hosts `vgi_rpc.Identity.v2`.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The suite's identity")]
+pub struct IdentityOptions {
+    /// Host vgi_rpc.Identity.v2, and take the caller's name from X-Conformance-Principal
+    #[arg(long, value_enum, default_value_t = HostedIdentity::Off, requires = "http")]
+    pub identity: HostedIdentity,
+
+    /// Seal grants with this key of 32 bytes in base64; can be repeated, the first one seals [default: the suite's two]
+    // For tests alone: any user of the machine can read a process's arguments.
+    #[arg(long, value_name = "BASE64", requires = "identity")]
+    pub grant_key: Vec<String>,
+}
+
+/// What of `vgi_rpc.Identity.v2` is hosted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HostedIdentity {
+    /// Nothing.
+    Off,
+    /// Both methods, with the suite's hooks.
+    Both,
+    /// `introspect_token` alone.
+    IntrospectOnly,
+    /// `introspect_token` with the suite's hook, and `issue_grant` with sealed grants; and conformance.Whoami.v1.
+    Grants,
+}
+
+impl IdentityOptions {
+    /// Whether it is hosted at all.
+    pub fn is_hosted(&self) -> bool {
+        self.identity != HostedIdentity::Off
+    }
+}

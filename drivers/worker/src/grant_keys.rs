@@ -1,0 +1,40 @@
+//! The keys of sealed grants, from the environment. Nothing here repeats what it has read. IDENTITY_V2_SPEC 9.1.
+
+use std::env::{self, VarError};
+use thiserror::Error;
+use vgi_rpc_protocol::identity::grants::{GrantKeys, GrantKeysError};
+
+/// Keys of 32 bytes in base64 with commas between them, the one that seals first. Without it grants are off.
+const KEYS: &str = "VGI_RPC_GRANT_KEYS";
+/// What is bound into each grant.
+const AUDIENCE: &str = "VGI_RPC_GRANT_AUDIENCE";
+/// How long a grant may last at most.
+const MAX_TTL_SECONDS: &str = "VGI_RPC_GRANT_MAX_TTL_SECONDS";
+
+/// The environment's settings of grants are invalid.
+#[derive(Debug, Error)]
+pub(crate) enum GrantSettingsError {
+    /// A variable is not text.
+    #[error("the environment variable {0} is not UTF-8")]
+    NotText(&'static str),
+    /// A value is invalid.
+    #[error("in the environment variables {KEYS}, {AUDIENCE} and {MAX_TTL_SECONDS}: {0}")]
+    Invalid(#[from] GrantKeysError),
+}
+
+/// The grant keys, if the environment has some.
+///
+/// # Errors
+/// When a variable is invalid.
+pub(crate) fn read() -> Result<Option<GrantKeys>, GrantSettingsError> {
+    Ok(GrantKeys::from_settings(&text(KEYS)?, &text(AUDIENCE)?, &text(MAX_TTL_SECONDS)?)?)
+}
+
+/// The value of a variable; empty if it is not set.
+fn text(name: &'static str) -> Result<String, GrantSettingsError> {
+    match env::var(name) {
+        Ok(text) => Ok(text),
+        Err(VarError::NotPresent) => Ok(String::new()),
+        Err(VarError::NotUnicode(_)) => Err(GrantSettingsError::NotText(name)),
+    }
+}

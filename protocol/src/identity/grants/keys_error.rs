@@ -1,0 +1,52 @@
+//! Why grant keys cannot be used. No error repeats any part of a key.
+
+use thiserror::Error;
+
+/// Grant keys that cannot be used so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum GrantKeysError {
+    /// There is no key.
+    #[error("expected at least one grant key, got none")]
+    Missing,
+    /// A key is invalid.
+    #[error("grant key {number}: {error}")]
+    Invalid {
+        /// Which one, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        error: InvalidGrantKey,
+    },
+    /// A key is there twice.
+    #[error("grant key {number} is one that was given before")]
+    Duplicate {
+        /// Which one, counted from 1.
+        number: usize,
+    },
+    /// The longest lifetime is not a positive number.
+    #[error("expected the longest lifetime of grants as a positive whole number of seconds")]
+    MaxTtl,
+    /// The audience is too long.
+    #[error("expected an audience of grants of at most 65535 bytes, got {got}")]
+    Audience {
+        /// Its length in bytes.
+        got: usize,
+    },
+}
+
+/// Text that is not a grant key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidGrantKey {
+    /// The text has another length than 32 bytes have in base64.
+    #[error(
+        "expected 32 bytes in base64, which are 43 characters, or 44 with padding; got {got} bytes of text"
+    )]
+    Length {
+        /// Length of the text in bytes.
+        got: usize,
+    },
+    /// It is not base64.
+    #[error("expected 32 bytes in standard base64, got something else")]
+    NotBase64,
+}

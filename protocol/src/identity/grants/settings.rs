@@ -1,0 +1,70 @@
+//! Grant keys from text, as operators configure them. No error repeats any part of a key.
+
+use super::keys::{GrantKeys, KEY_BYTES};
+use super::keys_error::{GrantKeysError, InvalidGrantKey};
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+/// Standard base64, with or without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Characters of a key in base64, without and with padding.
+const KEY_CHARACTERS: std::ops::RangeInclusive<usize> = 43..=44;
+
+impl GrantKeys {
+    /// Reads keys from texts of standard base64, the one that seals first. White space around a text does not count.
+    ///
+    /// # Errors
+    /// When a text is not a key, there is none, or one is there twice.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, GrantKeysError> {
+        let mut secrets = Vec::new();
+        for (index, text) in texts.into_iter().enumerate() {
+            let number = index.saturating_add(1);
+            let secret = decode(text.trim()).map_err(|error| GrantKeysError::Invalid { number, error })?;
+            secrets.push(secret);
+        }
+        Self::new(secrets.iter().map(|secret| **secret))
+    }
+
+    /// Reads the values of `VGI_RPC_GRANT_KEYS`, whose keys have commas between them, `VGI_RPC_GRANT_AUDIENCE` and
+    /// `VGI_RPC_GRANT_MAX_TTL_SECONDS`. An empty value counts as not set. `None` without keys: grants are off then, and the
+    /// other two have no effect.
+    ///
+    /// # Errors
+    /// When a value is invalid.
+    pub fn from_settings(
+        keys: &str,
+        audience: &str,
+        max_ttl_seconds: &str,
+    ) -> Result<Option<Self>, GrantKeysError> {
+        if keys.trim().is_empty() {
+            return Ok(None);
+        }
+        let keys = Self::parse(keys.split(',').filter(|text| !text.trim().is_empty()))?.audience(audience)?;
+        match max_ttl_seconds.trim() {
+            "" => Ok(Some(keys)),
+            text => {
+                let seconds = text.parse().map_err(|_| GrantKeysError::MaxTtl)?;
+                keys.max_ttl_seconds(seconds).map(Some)
+            }
+        }
+    }
+}
+
+fn decode(text: &str) -> Result<Zeroizing<[u8; KEY_BYTES]>, InvalidGrantKey> {
+    if !KEY_CHARACTERS.contains(&text.len()) {
+        return Err(InvalidGrantKey::Length { got: text.len() });
+    }
+    // 44 characters without padding are 33 bytes.
+    let mut decoded = Zeroizing::new([0; KEY_BYTES + 1]);
+    let length = BASE64.decode_slice(text, decoded.as_mut_slice()).map_err(|_| InvalidGrantKey::NotBase64)?;
+    match decoded.split_first_chunk() {
+        Some((secret, _)) if length == KEY_BYTES => Ok(Zeroizing::new(*secret)),
+        _ => Err(InvalidGrantKey::Length { got: text.len() }),
+    }
+}
