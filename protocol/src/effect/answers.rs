@@ -80,6 +80,13 @@ impl Answer {
     }
 }
 
+#[cfg(all(test, feature = "jwt"))]
+impl Answer {
+    pub(crate) fn of_data(data: &[u8]) -> Self {
+        Self { value: None, data: vec![Bytes::copy_from_slice(data)], memory: None }
+    }
+}
+
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.memory.as_ref().map_or(0, Reservation::bytes);
@@ -127,6 +134,12 @@ impl Answers {
             Some((_, answer)) => Ok(answer.as_ref()),
             None => Err(Ask { key: key.into(), question: question() }),
         }
+    }
+
+    /// Whether the question of this key has an answer, or failed.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        self.0.iter().any(|(asked, _)| **asked == *key)
     }
 
     /// Adds an answer. False when the step has asked as much as it may.

@@ -9,6 +9,7 @@
 //! | this must hold, whatever the credential (AND) | [`require_all`] with a [`Precondition`] |
 //! | a bearer token out of a list | [`bearer_static`] |
 //! | a bearer token that something else judges | [`bearer`] |
+//! | a JSON Web Token of an issuer (feature `jwt`) | `jwt` |
 //! | a header that a trusted proxy sets | [`header`] |
 //! | a grant that this deployment has sealed | [`sealed_grants`] |
 //! | an opaque bearer token that a resolver knows | [`resolved_tokens`] |
@@ -43,6 +44,7 @@
 // | `failure` | why it refuses, and how that is answered |
 // | `combine` | the traits, OR and AND |
 // | `bearer`, `header` | ready-made authenticators |
+// | `jwt` | JSON Web Tokens |
 // | `sealed_grants`, `resolved_tokens` | those of an identity |
 // | `identity_bearers` | these two behind a deployment's own |
 
@@ -51,6 +53,8 @@ mod combine;
 mod failure;
 mod header;
 mod identity_bearers;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod request;
 mod resolved_tokens;
 mod sealed_grants;
@@ -61,6 +65,8 @@ pub use combine::{Authenticator, Chain, Precondition, RequireAll, chain, require
 pub use failure::{AuthError, AuthFailure, HeaderFault, Reason};
 pub use header::{HeaderPrincipal, header};
 pub(crate) use identity_bearers::{accepts_bearers, with_identity_bearers};
+#[cfg(feature = "jwt")]
+pub use jwt::{Jwt, JwtError, JwtIssuer, LoadDocument, jwt};
 pub use request::AuthRequest;
 pub(crate) use request::Found;
 pub use resolved_tokens::{ResolvedTokens, resolved_tokens};

@@ -77,6 +77,12 @@ impl<'a> AuthRequest<'a> {
         })
     }
 
+    /// Whether the question of this key was asked, and has an answer or none for good.
+    #[cfg(feature = "jwt")]
+    pub(super) fn is_answered(&self, key: &str) -> bool {
+        self.found.is_some_and(|found| found.answers.contains(key))
+    }
+
     /// What a precondition gave that was asked before.
     pub(super) fn held(&self, asker: usize) -> Option<Map<String, Value>> {
         let held = self.found?.held.borrow();

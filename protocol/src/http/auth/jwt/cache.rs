@@ -1,0 +1,124 @@
+//! When an issuer's keys are loaded, and for how long they are used.
+
+use super::key_set::KeySet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The least time between two loads of an issuer's keys, whatever tokens come.
+const MIN_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a load may take. One that was given up is forgotten after it.
+pub(super) const LOAD_TIME: Duration = Duration::from_secs(10);
+
+/// The keys of one issuer.
+pub(super) struct Cache {
+    refresh_after: Duration,
+    max_age: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    keys: Option<Loaded>,
+    attempt: Option<Attempt>,
+}
+
+struct Loaded {
+    keys: Arc<KeySet>,
+    at: Duration,
+}
+
+#[derive(Clone, Copy)]
+struct Attempt {
+    at: Duration,
+    has_ended: bool,
+}
+
+/// Whether a set has a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lookup {
+    Found,
+    Unknown,
+}
+
+/// How to go on with a token.
+pub(super) enum Plan {
+    /// These keys have the token's.
+    Use(Arc<KeySet>),
+    /// The keys are loaded first.
+    Load,
+    /// They cannot be loaded before so many seconds have passed.
+    Later { retry_after: u32 },
+}
+
+impl Cache {
+    pub(super) fn new(refresh_after: Duration, max_age: Duration) -> Self {
+        Self { refresh_after: refresh_after.min(max_age), max_age, state: Mutex::default() }
+    }
+
+    /// Decides how to go on with a token that names this key.
+    ///
+    /// A key that is not known may be new, so that the keys are loaded at once, unless they just were: then the caller is asked
+    /// to come again. So a stream of made-up ids causes one load in five seconds, and a new key is accepted within as many.
+    pub(super) fn plan(&self, key_id: Option<&str>, now: Duration) -> Plan {
+        let mut state = self.lock();
+        let known = state.keys.as_ref().filter(|loaded| loaded.keys.has(key_id) == Lookup::Found);
+        let age = known.and_then(|loaded| Some((now.checked_sub(loaded.at)?, loaded.keys.clone())));
+        match (age, state.attempt) {
+            (Some((age, keys)), _) if age < self.refresh_after => Plan::Use(keys),
+            // One call loads them, and the others go on with what there is.
+            (Some((age, keys)), Some(attempt)) if age < self.max_age && !attempt.allows_another(now) => {
+                Plan::Use(keys)
+            }
+            // All calls wait for the one load.
+            (_, Some(attempt)) if attempt.is_under_way(now) => Plan::Load,
+            (_, Some(attempt)) if !attempt.allows_another(now) => {
+                Plan::Later { retry_after: attempt.left(now) }
+            }
+            _ => {
+                state.attempt = Some(Attempt { at: now, has_ended: false });
+                Plan::Load
+            }
+        }
+    }
+
+    /// Takes keys that were loaded.
+    pub(super) fn loaded(&self, keys: KeySet, now: Duration) -> Arc<KeySet> {
+        let keys = Arc::new(keys);
+        let mut state = self.lock();
+        state.keys = Some(Loaded { keys: keys.clone(), at: now });
+        state.attempt = Some(Attempt { at: now, has_ended: true });
+        keys
+    }
+
+    /// Notes that keys could not be loaded, and gives those that were loaded before, if they have this one and are not too old.
+    pub(super) fn failed(&self, key_id: Option<&str>, now: Duration) -> Option<Arc<KeySet>> {
+        let mut state = self.lock();
+        state.attempt = Some(Attempt { at: now, has_ended: true });
+        let loaded = state.keys.as_ref()?;
+        let age = now.checked_sub(loaded.at)?;
+        (age < self.max_age && loaded.keys.has(key_id) == Lookup::Found).then(|| loaded.keys.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt {
+    fn is_under_way(self, now: Duration) -> bool {
+        !self.has_ended && now.checked_sub(self.at).is_some_and(|passed| passed < LOAD_TIME)
+    }
+
+    /// Whether another load may begin. A clock that was set back does not keep it waiting.
+    fn allows_another(self, now: Duration) -> bool {
+        let wait = if self.has_ended { MIN_INTERVAL } else { LOAD_TIME };
+        now.checked_sub(self.at).is_none_or(|passed| passed >= wait)
+    }
+
+    /// Seconds until another load may begin, at least one.
+    fn left(self, now: Duration) -> u32 {
+        let left = (self.at + MIN_INTERVAL).saturating_sub(now).as_millis().div_ceil(1000);
+        u32::try_from(left).unwrap_or(u32::MAX).max(1)
+    }
+}

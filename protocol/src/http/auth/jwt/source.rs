@@ -1,0 +1,102 @@
+//! Where an issuer's keys lie, and how the driver is asked for them.
+
+use super::super::{AuthError, AuthRequest};
+use super::cache::LOAD_TIME;
+use super::key_set::KeySet;
+use crate::effect::{Answer, Question};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// The most bytes of a document that are read.
+const MAX_DOCUMENT: usize = 256 << 10;
+
+/// What a driver is asked: the JSON document at a URL, as the data of the answer.
+///
+/// The request has no credentials. Redirects should not be followed, nor anything but HTTPS requested: whoever answers decides who
+/// is let in. A failure is [`FailureReason::Unavailable`](crate::effect::FailureReason::Unavailable).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadDocument {
+    /// Where the document is.
+    pub url: String,
+    /// The most bytes that it may have. A longer one is a failure.
+    pub max_bytes: usize,
+}
+
+/// Where the keys of an issuer lie.
+pub(super) struct Source {
+    /// The document that says where they are, unless that is known.
+    discovery_url: Option<String>,
+    key_set_url: Option<String>,
+}
+
+/// What a provider says of itself. OpenID Connect Discovery 1.0, section 3.
+#[derive(Deserialize)]
+struct Provider {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl Source {
+    pub(super) fn new(issuer: &str, key_set_url: Option<String>) -> Self {
+        let discovery_url = key_set_url
+            .is_none()
+            .then(|| format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')));
+        Self { discovery_url, key_set_url }
+    }
+
+    /// Whether the first document that this request asked for has come, or could not be loaded.
+    pub(super) fn is_answered(&self, request: &AuthRequest<'_>) -> bool {
+        let first = self.discovery_url.as_ref().or(self.key_set_url.as_ref());
+        first.is_some_and(|url| request.is_answered(&key(url)))
+    }
+
+    /// The keys, once the driver has brought them.
+    pub(super) fn load(&self, issuer: &str, request: &AuthRequest<'_>) -> Result<KeySet, AuthError> {
+        let url = match (&self.key_set_url, &self.discovery_url) {
+            (Some(url), _) => Cow::Borrowed(url),
+            (None, Some(url)) => Cow::Owned(discover(issuer, &document(url, request)?)?),
+            (None, None) => return Err(AuthError::Failed("the issuer's keys have no place".into())),
+        };
+        KeySet::parse(&document(&url, request)?).map_err(|detail| unusable(&url, &detail))
+    }
+}
+
+/// The URL of the keys, as the issuer says.
+fn discover(issuer: &str, document: &[u8]) -> Result<String, AuthError> {
+    let provider: Provider = serde_json::from_slice(document).map_err(|error| {
+        unusable(issuer, &format!("expected the metadata of an OpenID provider: {error}"))
+    })?;
+    if provider.issuer != issuer {
+        let detail = format!("expected the metadata of this issuer, got those of {:?}", provider.issuer);
+        return Err(unusable(issuer, &detail));
+    }
+    Ok(provider.jwks_uri)
+}
+
+fn unusable(place: &str, detail: &str) -> AuthError {
+    let detail = crate::OneLine(format_args!("{place}: {detail}")).to_string();
+    AuthError::Unavailable { retry_after: 5, detail }
+}
+
+fn key(url: &str) -> String {
+    format!("vgi_rpc.jwt {url}")
+}
+
+fn document<'a>(url: &str, request: &AuthRequest<'a>) -> Result<Cow<'a, [u8]>, AuthError> {
+    let key = key(url);
+    let question = || {
+        Question::new(LoadDocument { url: url.to_owned(), max_bytes: MAX_DOCUMENT })
+            .shared_as(&*key)
+            .time_limit(LOAD_TIME)
+    };
+    let pieces = request.ask(&key, question).map(Answer::data)?;
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    if length > MAX_DOCUMENT {
+        return Err(unusable(url, &format!("expected at most {MAX_DOCUMENT} bytes, got {length}")));
+    }
+    Ok(match pieces {
+        [piece] => Cow::Borrowed(piece),
+        pieces => Cow::Owned(pieces.concat()),
+    })
+}

@@ -1,0 +1,143 @@
+//! When keys are asked for: rotation, outages, made-up ids, and age.
+
+use super::*;
+
+/// How often a token at a time makes the keys be asked for, and whether it is accepted.
+fn at(jwt: &Jwt, time: u64, number: u8, documents: &Documents) -> (usize, Result<AuthContext, AuthError>) {
+    let token = token(number, &claims_with(json!({"exp": time + 60})));
+    let (result, asked) = judge(jwt, &token, time, documents);
+    (asked.len(), result)
+}
+
+#[test]
+fn keys_are_asked_for_once_and_again_when_they_are_old() {
+    let jwt = jwt([issuer()]).unwrap();
+    let keys = |_: &str| Ok(published(&[1]));
+    let times = [(0, 1), (1, 0), (599, 0), (600, 1), (601, 0), (1199, 0), (1200, 1)];
+    for (after, asked) in times {
+        let (count, result) = at(&jwt, NOW + after, 1, &keys);
+        assert!(result.is_ok() && count == asked, "{after} s: asked {count} times, {result:?}");
+    }
+}
+
+#[test]
+fn a_new_key_is_accepted_at_once_and_a_removed_one_no_longer() {
+    let jwt = jwt([issuer()]).unwrap();
+    assert!(at(&jwt, NOW, 1, &|_| Ok(published(&[1]))).1.is_ok());
+    let rotated = |_: &str| Ok(published(&[2]));
+    let (asked, result) = at(&jwt, NOW + 5, 2, &rotated);
+    assert_eq!((asked, result.unwrap().principal.as_str()), (1, "ann"));
+    // That load has shown that the old one is gone.
+    let (asked, result) = at(&jwt, NOW + 20, 1, &rotated);
+    assert_eq!((asked, refusal(result).1), (1, "the issuer has no such key"));
+}
+
+#[test]
+fn made_up_ids_cause_one_load_in_five_seconds_and_do_not_keep_good_tokens_out() {
+    let jwt = jwt([issuer()]).unwrap();
+    let keys = |_: &str| Ok(published(&[1]));
+    assert_eq!(at(&jwt, NOW, 1, &keys).0, 1);
+    let mut asked = 0;
+    for second in 0..60 {
+        for number in 10..20 {
+            let (count, result) = at(&jwt, NOW + second, number, &keys);
+            asked += count;
+            match result {
+                Err(AuthError::Refused(_)) => assert_eq!(count, 1, "refused once the keys were looked at"),
+                // Whether the id is made up is not known.
+                Err(AuthError::Unavailable { retry_after, .. }) => assert!((1..=5).contains(&retry_after)),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(at(&jwt, NOW + second, 1, &keys).0, 0);
+    }
+    assert_eq!(asked, 11);
+}
+
+#[test]
+fn an_outage_is_no_refusal_and_old_keys_are_used_for_an_hour() {
+    let jwt = jwt([issuer()]).unwrap();
+    let unavailable =
+        |result: Result<AuthContext, AuthError>| matches!(result, Err(AuthError::Unavailable { .. }));
+    let (asked, result) = at(&jwt, NOW, 1, &down);
+    assert!(asked == 1 && unavailable(result));
+    let (asked, result) = at(&jwt, NOW + 4, 1, &down);
+    assert!(asked == 0 && unavailable(result), "not asked for again within 5 s");
+    let loaded = NOW + 5;
+    assert!(at(&jwt, loaded, 1, &|_| Ok(published(&[1]))).1.is_ok());
+    // A failed refresh leaves what there is.
+    let (asked, result) = at(&jwt, loaded + 3000, 1, &down);
+    assert!(asked == 1 && result.is_ok());
+    assert!(unavailable(at(&jwt, loaded + 3010, 2, &down).1), "an unknown key may be a new one");
+    assert!(at(&jwt, loaded + 3599, 1, &down).1.is_ok());
+    assert!(unavailable(at(&jwt, loaded + 3600, 1, &down).1), "too old");
+    assert!(at(&jwt, loaded + 3605, 1, &|_| Ok(published(&[1]))).1.is_ok());
+}
+
+#[test]
+fn calls_that_come_while_keys_are_loaded_wait_for_the_same_load() {
+    let jwt = jwt([issuer()]).unwrap();
+    let parts = head(&[("authorization", &format!("Bearer {}", token(1, &claims())))]);
+    let ask = |at: u64| match jwt.authenticate(&AuthRequest::new(&parts, None, Duration::from_secs(at))) {
+        Err(AuthError::Ask(ask)) => format!("{} {:?}", ask.key, ask.question),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(ask(NOW), ask(NOW + 9), "the driver tells them by the key that they share");
+    // A load that nobody brought to an end is given up.
+    assert_eq!(ask(NOW), ask(NOW + 10));
+}
+
+#[test]
+fn a_stale_set_is_refreshed_by_one_call_while_others_go_on() {
+    let jwt = jwt([issuer()]).unwrap();
+    assert!(at(&jwt, NOW, 1, &|_| Ok(published(&[1]))).1.is_ok());
+    let token = token(1, &claims_with(json!({"exp": NOW + 10_000})));
+    let parts = head(&[("authorization", &format!("Bearer {token}"))]);
+    let request = AuthRequest::new(&parts, None, Duration::from_secs(NOW + 700));
+    assert!(matches!(jwt.authenticate(&request), Err(AuthError::Ask(_))));
+    assert!(jwt.authenticate(&request).is_ok(), "the second does not wait");
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_nobody_out() {
+    let jwt = jwt([issuer()]).unwrap();
+    let keys = |_: &str| Ok(published(&[1]));
+    assert!(at(&jwt, NOW, 1, &keys).1.is_ok());
+    let (asked, result) = at(&jwt, NOW - 1000, 1, &keys);
+    assert!(asked == 1 && result.is_ok());
+}
+
+#[test]
+fn the_keys_are_found_by_discovery_below_the_issuer() {
+    let at_discovery = |provider: Value, keys: Value| {
+        let discovered = jwt([JwtIssuer::new(ISSUER, ["tables"])]).unwrap();
+        let documents = move |url: &str| {
+            Ok(if url.ends_with("/.well-known/openid-configuration") {
+                provider.clone()
+            } else {
+                keys.clone()
+            })
+        };
+        judge(&discovered, &token(1, &claims()), NOW, &documents)
+    };
+    let provider = json!({"issuer": ISSUER, "jwks_uri": "https://keys.example/set"});
+    let (result, asked) = at_discovery(provider, published(&[1]));
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(asked, ["https://login.example/.well-known/openid-configuration", "https://keys.example/set"]);
+    for provider in [
+        json!({"issuer": "https://evil.example", "jwks_uri": "https://keys.example/set"}),
+        json!({"issuer": ISSUER}),
+        json!("other"),
+    ] {
+        let (result, asked) = at_discovery(provider, published(&[1]));
+        assert!(matches!(result, Err(AuthError::Unavailable { .. })), "{result:?}");
+        assert_eq!(asked.len(), 1);
+    }
+}
+
+#[test]
+fn a_server_without_a_driver_for_documents_says_so() {
+    let jwt = jwt([issuer()]).unwrap();
+    let unsupported = |_: &str| Err(Failure::unsupported());
+    assert!(matches!(at(&jwt, NOW, 1, &unsupported).1, Err(AuthError::Failed(_))));
+}

@@ -1,0 +1,59 @@
+//! A token in its compact form: header, claims and signature. RFC 7515, section 3.1.
+
+use super::super::AuthError;
+use super::invalid;
+use super::key::Algorithm;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// The most characters of a token that is looked at. Heads of requests are bounded too, but not so low.
+const MAX_TOKEN: usize = 16 << 10;
+
+/// A token whose signature was not verified.
+pub(super) struct Token<'a> {
+    pub(super) algorithm: Algorithm,
+    pub(super) key_id: Option<String>,
+    pub(super) claims: Map<String, Value>,
+    /// What is signed.
+    pub(super) signed: &'a str,
+    pub(super) signature: Vec<u8>,
+}
+
+/// The members of the header that mean something here. Keys, and URLs of keys, in the header are not among them: they would be
+/// the word of whoever made the token.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    #[serde(default)]
+    kid: Option<String>,
+    /// Extensions that must be understood, of which none is.
+    #[serde(default)]
+    crit: Option<Value>,
+}
+
+impl<'a> Token<'a> {
+    /// Reads a token, without any judgement of what it says.
+    pub(super) fn parse(text: &'a str) -> Result<Self, AuthError> {
+        if text.len() > MAX_TOKEN {
+            return Err(invalid("longer than 16384 characters"));
+        }
+        let (signed, signature) = text.rsplit_once('.').ok_or_else(|| invalid("no JWT"))?;
+        let (header, claims) = signed.split_once('.').ok_or_else(|| invalid("no JWT"))?;
+        let header: Header =
+            serde_json::from_slice(&decode(header)?).map_err(|_| invalid("the header cannot be read"))?;
+        if header.crit.is_some() {
+            return Err(invalid("extensions that are not understood"));
+        }
+        let algorithm =
+            Algorithm::parse(&header.alg).ok_or_else(|| invalid("an algorithm that is not accepted"))?;
+        let claims =
+            serde_json::from_slice(&decode(claims)?).map_err(|_| invalid("the claims cannot be read"))?;
+        Ok(Self { algorithm, key_id: header.kid, claims, signed, signature: decode(signature)? })
+    }
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, AuthError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| invalid("no unpadded base64url"))
+}
