@@ -2,10 +2,10 @@
 
 use crate::error::WorkerError;
 use crate::options::Flags;
-#[cfg(feature = "http")]
-use crate::options::{HttpFlags, Transport};
 #[cfg(feature = "storage")]
 use crate::options::StorageFlags;
+#[cfg(feature = "http")]
+use crate::options::{HttpFlags, Transport};
 #[cfg(feature = "storage")]
 use crate::storage::Effects;
 use crate::worker::Worker;
