@@ -34,11 +34,18 @@ pub trait Record: Sized {
     /// When a field is missing or cannot be read.
     fn read_fields(fields: &mut FieldReader<'_>) -> Result<Self, ValueError>;
 
-    /// Reads each field of all rows by its name, and appends the records.
+    /// Reads each field of all rows by its name, and appends the records. By default one row after another; a derived record reads
+    /// one column after another.
     ///
     /// # Errors
     /// When a field is missing or cannot be read.
-    fn read_rows(fields: &mut FieldReader<'_>, records: &mut Vec<Self>) -> Result<(), ValueError>;
+    fn read_rows(fields: &mut FieldReader<'_>, records: &mut Vec<Self>) -> Result<(), ValueError> {
+        for row in fields.row..fields.row + fields.rows {
+            let mut fields = FieldReader { row, rows: 1, next: 0, ..*fields };
+            records.push(Self::read_fields(&mut fields).map_err(|error| error.in_row(row))?);
+        }
+        Ok(())
+    }
 
     /// Writes each field, in the order of the schema.
     ///

@@ -15,6 +15,12 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 19] = [
     ("vgi_rpc_access_log", "drivers/access-log", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_effects", "drivers/effects", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_external", "drivers/external", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects"]),
+    (
+        "vgi_rpc_documents",
+        "drivers/documents",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_external"],
+    ),
     ("vgi_rpc_gcs", "drivers/gcs", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_external"]),
     ("vgi_rpc_s3", "drivers/s3", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_external"]),
     ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),

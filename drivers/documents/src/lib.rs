@@ -1,0 +1,92 @@
+//! Loads the JSON documents that decide who calls a vgi-rpc server, such as the key sets of JSON Web Tokens, over HTTPS.
+//!
+//! A [`DocumentLoader`] answers the questions of [`auth::jwt`](vgi_rpc_protocol::http::auth::jwt). Whoever answers them decides who
+//! is let in, so that only HTTPS to public addresses is requested unless another [`UrlPolicy`] is set, redirects are not followed,
+//! and anything but status 200 is a failure. One document is loaded at a time for all calls that wait for it.
+//!
+//! ```no_run
+//! use vgi_rpc_documents::DocumentLoader;
+//! use vgi_rpc_effects::Performer;
+//! use vgi_rpc_protocol::http::Endpoint;
+//! use vgi_rpc_protocol::http::auth::{JwtIssuer, jwt};
+//! # use std::sync::Arc;
+//! # use vgi_rpc_protocol::service::Service;
+//! # fn serve(service: Arc<Service>, entropy: impl Fn(&mut [u8]) + Send + Sync + 'static) -> Result<(), Box<dyn std::error::Error>> {
+//! let callers = jwt([JwtIssuer::new("https://login.example", ["tables"])])?;
+//! let endpoint = Endpoint::builder(service, entropy).authenticate(callers);
+//! let performer = Performer::new(DocumentLoader::new()?);
+//! # let _ = (endpoint, performer);
+//! # Ok(())
+//! # }
+//! ```
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use std::time::Duration;
+use vgi_rpc_effects::Perform;
+use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, TlsError};
+use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
+use vgi_rpc_protocol::external::{Location, UrlPolicy};
+use vgi_rpc_protocol::http::auth::LoadDocument;
+
+/// How long a document may take, from the look-up of the name to its last byte.
+const TIME_LIMIT: Duration = Duration::from_secs(8);
+
+/// Loads documents. A clone shares its connections.
+#[derive(Clone, Debug)]
+pub struct DocumentLoader {
+    fetcher: HttpFetcher,
+    policy: UrlPolicy,
+}
+
+impl DocumentLoader {
+    /// Loads over HTTPS from public addresses, and trusts the web's authorities.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new() -> Result<Self, TlsError> {
+        Ok(Self::with(HttpFetcher::new(HttpOptions::default())?, UrlPolicy::https_public()))
+    }
+
+    /// Loads by this HTTP client what this policy allows, such as the documents of an issuer in a private network.
+    pub const fn with(fetcher: HttpFetcher, policy: UrlPolicy) -> Self {
+        Self { fetcher, policy }
+    }
+
+    /// Loads a document, and gives it to `data`. It blocks. The completion of a failure names the URL, for the operator.
+    pub fn load(&self, document: &LoadDocument, data: &mut dyn FnMut(Bytes)) -> Completion {
+        match self.body(document) {
+            Ok(body) => {
+                data(body);
+                Completion::Done
+            }
+            Err(message) => Failure::new(FailureReason::Unavailable, message).into(),
+        }
+    }
+
+    fn body(&self, document: &LoadDocument) -> Result<Bytes, String> {
+        let location = Location::parse(&document.url).map_err(|error| error.to_string())?;
+        let request = HttpRequest {
+            max_response_bytes: Some(document.max_bytes as u64),
+            ..HttpRequest::new(Method::GET)
+        };
+        let response = self.fetcher.exchange(&location, &request, &self.policy, TIME_LIMIT);
+        let response = response.map_err(|error| error.to_string())?;
+        match response.status {
+            StatusCode::OK => Ok(response.body),
+            status => Err(format!("expected a document at {location}, got status {status}")),
+        }
+    }
+}
+
+/// Answers the questions for documents. Other effects fail: a closure performs those, and leaves these to
+/// [`load`](DocumentLoader::load).
+impl Perform for DocumentLoader {
+    fn perform(&self, request: &Request, data: &mut dyn FnMut(Bytes)) -> Completion {
+        let document = match request {
+            Request::Question(question) => question.payload::<LoadDocument>(),
+            _ => None,
+        };
+        document.map_or_else(|| Failure::unsupported().into(), |document| self.load(document, data))
+    }
+}
