@@ -1,6 +1,8 @@
 //! Producer streams without a header.
 
+use arrow_array::Int64Array;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::prelude::*;
 use vgi_rpc_protocol::service::MethodSpec;
@@ -50,9 +52,13 @@ impl Producer for Counter {
         }
         let first = self.current.wrapping_mul(self.rows_per_batch);
         let numbers = first..first.wrapping_add(self.rows_per_batch);
-        turn.emit_rows(&numbers.map(Numbered::new).collect::<Vec<_>>())?;
         self.current += 1;
-        Ok(())
+        // As columns, since the batches are large.
+        let tens = numbers.clone().map(|number| number.wrapping_mul(10));
+        turn.emit_columns(vec![
+            Arc::new(Int64Array::from_iter_values(numbers)),
+            Arc::new(Int64Array::from_iter_values(tens)),
+        ])
     }
 }
 

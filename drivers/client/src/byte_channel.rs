@@ -15,6 +15,9 @@ use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::{CommandError, Limits, Next};
 use vgi_rpc_transfer::{is_gone, retry, send};
 
+/// What a tick without metadata takes on the wire.
+const TICK_BYTES: usize = 72;
+
 /// A connection of bytes, in both directions.
 pub(crate) struct ByteChannel<T> {
     transport: T,
@@ -180,8 +183,9 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
         Ok(())
     }
 
-    fn can_tick_ahead(&self) -> bool {
-        true
+    fn max_ticks_ahead(&self) -> usize {
+        // One more is asked for, and the end of the stream may follow them all.
+        (self.transport.unread_capacity() / TICK_BYTES).saturating_sub(2)
     }
 
     fn close(&mut self) -> io::Result<()> {

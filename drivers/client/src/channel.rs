@@ -118,9 +118,9 @@ pub trait Channel: fmt::Debug + Send {
         None
     }
 
-    /// Whether several ticks may be sent before the first is answered, as on a connection of bytes. Default false.
-    fn can_tick_ahead(&self) -> bool {
-        false
+    /// Returns how many ticks may be sent ahead of the one whose batch is read next. Default 0: each waits for its answer.
+    fn max_ticks_ahead(&self) -> usize {
+        0
     }
 
     /// Closes the channel. A process is waited for.

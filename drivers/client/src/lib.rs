@@ -55,4 +55,4 @@ pub use retry_policy::RetryPolicy;
 pub use shape::{CallShape, WrongKind};
 pub use stream::Stream;
 pub use timeouts::{Direction, Patience, Timeouts};
-pub use transport::Transport;
+pub use transport::{DEFAULT_UNREAD_CAPACITY, Transport};

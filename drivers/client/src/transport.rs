@@ -4,6 +4,9 @@ use crate::error::ServerGone;
 use std::error::Error;
 use std::io::{self, IoSlice};
 
+/// The default of [`Transport::unread_capacity`], in bytes.
+pub const DEFAULT_UNREAD_CAPACITY: usize = 4096;
+
 /// Moves a connection's bytes.
 pub trait Transport {
     /// Reads some bytes; 0 when the peer has closed its side.
@@ -25,6 +28,12 @@ pub trait Transport {
     /// When the transport fails.
     fn is_quiet(&mut self) -> io::Result<bool> {
         Ok(true)
+    }
+
+    /// Returns how many bytes the transport takes while the peer reads none, such that a write of them does not wait. As many
+    /// bytes of ticks are [sent ahead](crate::Stream::prefetch) at most. The default is 4096 bytes, which every pipe and socket takes.
+    fn unread_capacity(&self) -> usize {
+        DEFAULT_UNREAD_CAPACITY
     }
 
     /// Called when a read found the end: closes the transport, and returns the error that the call under way fails with.

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::process::{self, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-use vgi_rpc_client::{Client, Direction, Patience, Timeouts, Transport};
+use vgi_rpc_client::{Client, DEFAULT_UNREAD_CAPACITY, Direction, Patience, Timeouts, Transport};
 use vgi_rpc_protocol::{Limits, OneLine};
 
 /// How long a child may take to end after its input was closed.
@@ -138,6 +138,10 @@ impl Transport for Child {
             Some(input) => input.write_vectored(&mut self.patience, slices),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         }
+    }
+
+    fn unread_capacity(&self) -> usize {
+        self.input.as_ref().and_then(Input::unread_capacity).unwrap_or(DEFAULT_UNREAD_CAPACITY)
     }
 
     fn is_quiet(&mut self) -> io::Result<bool> {

@@ -17,6 +17,11 @@ impl Input {
         Ok(Self(pipe))
     }
 
+    /// How many bytes the pipe takes while the child reads none, where that is known.
+    pub(crate) fn unread_capacity(&self) -> Option<usize> {
+        pipe::unread_capacity(&self.0)
+    }
+
     pub(crate) fn write_vectored(
         &mut self,
         patience: &mut Patience,

@@ -31,6 +31,11 @@ impl Input {
         Ok(Self { pieces, written })
     }
 
+    /// How many bytes the pipe takes while the child reads none, which is not known here.
+    pub(crate) fn unread_capacity(&self) -> Option<usize> {
+        None
+    }
+
     pub(crate) fn write_vectored(
         &mut self,
         patience: &mut Patience,

@@ -17,6 +17,17 @@ pub(crate) fn enlarge(fd: impl AsFd) {
     let _ = fd;
 }
 
+/// Returns how many bytes a pipe takes while none are read. Half of its size, since a page of it may be filled in part.
+pub(crate) fn unread_capacity(fd: impl AsFd) -> Option<usize> {
+    #[cfg(target_os = "linux")]
+    return rustix::pipe::fcntl_getpipe_size(fd).ok().map(|size| size / 2);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = fd;
+        None
+    }
+}
+
 /// Reads and writes that wait even if the descriptor is non-blocking. Event loops leave it so in the processes that they
 /// start, and the flag is not cleared: it belongs to the open file, which such a process still uses.
 #[derive(Debug)]

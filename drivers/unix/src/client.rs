@@ -8,13 +8,16 @@ use std::os::unix::net::UnixStream;
 #[cfg(unix)]
 use std::path::Path;
 use std::time::Duration;
-use vgi_rpc_client::{Client, Direction, Patience, Timeouts, Transport};
+use vgi_rpc_client::{Client, DEFAULT_UNREAD_CAPACITY, Direction, Patience, Timeouts, Transport};
 use vgi_rpc_protocol::{Limits, OneLine};
 use vgi_rpc_transfer::{DEFAULT_HOST, resolve};
 
 /// Output that the kernel is asked to hold per unix connection; it may give less.
 #[cfg(unix)]
 const SEND_BYTES: usize = 1 << 20;
+
+/// The most bytes that are sent without the peer reading, whatever the socket would take.
+const MAX_UNREAD: usize = 64 << 10;
 
 /// How long connecting may take, unless set.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -176,6 +179,24 @@ impl Socket {
         Ok(matches!(received, Err(rustix::io::Errno::AGAIN)))
     }
 
+    /// How many bytes a write takes while the peer reads none, where that is known. The system counts in the buffer's size what
+    /// it keeps beside the bytes, and on Linux says twice what was set.
+    #[cfg(unix)]
+    fn unread_capacity(&self) -> Option<usize> {
+        use rustix::net::sockopt::socket_send_buffer_size;
+        let size = match self {
+            Self::Unix(socket) => socket_send_buffer_size(socket),
+            Self::Tcp(socket) => socket_send_buffer_size(socket),
+        };
+        size.ok().map(|size| size / 4)
+    }
+
+    /// How many bytes a write takes while the peer reads none, which is not known here.
+    #[cfg(windows)]
+    fn unread_capacity(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether a read would find nothing now: neither bytes nor the end.
     #[cfg(windows)]
     fn is_quiet(&self) -> io::Result<bool> {
@@ -228,6 +249,11 @@ impl Transport for SocketTransport {
             Socket::Tcp(socket) => socket.write_vectored(slices),
         };
         written.map_err(|error| timed_out(error, "sending"))
+    }
+
+    fn unread_capacity(&self) -> usize {
+        let capacity = self.socket.unread_capacity().unwrap_or(DEFAULT_UNREAD_CAPACITY);
+        capacity.clamp(DEFAULT_UNREAD_CAPACITY, MAX_UNREAD)
     }
 
     fn is_quiet(&mut self) -> io::Result<bool> {

@@ -157,7 +157,7 @@ fn batches_logs_and_errors_come_in_order_however_many_ticks_are_ahead() {
 fn a_stream_that_ends_early_has_run_no_more_turns_than_were_ahead() {
     on_every_carrier(2, |mut client, counts| {
         let (remote, counts) = (remote(), (counts, &COUNTS[counts]));
-        for ahead in [0, 1, 7, 55] {
+        for ahead in [0, 1, 7, 50] {
             for way in ["close", "cancel", "drop"] {
                 let before =
                     (counts.1.turns.load(Ordering::Acquire), counts.1.cancelled.load(Ordering::Acquire));
@@ -206,8 +206,8 @@ fn metadata_is_not_sent_among_ticks_that_are_ahead() {
 fn large_batches_do_not_stop_a_client_that_is_far_ahead() {
     on_every_carrier(6, |mut client, counts| {
         let remote = remote();
-        let stream = client.stream(&remote.method("numbered"), &params(counts, 120, 200_000, -1)).unwrap();
-        let numbers: Vec<_> = stream.prefetch(55).map(|batch| first(&batch.unwrap())).collect();
-        assert_eq!(numbers, (0..120).collect::<Vec<_>>());
+        let stream = client.stream(&remote.method("numbered"), &params(counts, 1500, 20_000, -1)).unwrap();
+        let numbers: Vec<_> = stream.prefetch(1000).map(|batch| first(&batch.unwrap())).collect();
+        assert_eq!(numbers, (0..1500).collect::<Vec<_>>());
     });
 }

@@ -2,7 +2,7 @@
 
 use crate::attributes::{Declared, DefaultValue};
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use std::collections::HashSet;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -26,6 +26,8 @@ pub fn derive(input: DeriveInput) -> Result<TokenStream> {
     }
     let columns = columns(&input)?;
     let (schema, problems, read) = (schema(&columns), problems(&columns), read(&columns));
+    let RowsRead { read_columns, next_values, values } = read_rows(&columns);
+    let members = columns.iter().map(|column| &column.member);
     let (write, write_rows) = (write(&columns), write_rows(&columns));
     let finite = finite(&columns);
     Ok(quote! {
@@ -50,6 +52,17 @@ pub fn derive(input: DeriveInput) -> Result<TokenStream> {
             ) -> ::core::result::Result<Self, ::vgi_rpc_protocol::values::ValueError> {
                 let _ = &fields;
                 ::core::result::Result::Ok(Self { #(#read),* })
+            }
+            fn read_rows(
+                fields: &mut ::vgi_rpc_protocol::values::FieldReader<'_>,
+                records: &mut ::std::vec::Vec<Self>,
+            ) -> ::core::result::Result<(), ::vgi_rpc_protocol::values::ValueError> {
+                #(#read_columns)*
+                for _ in 0..fields.rows() {
+                    #(#next_values)*
+                    records.push(Self { #(#members: #values),* });
+                }
+                ::core::result::Result::Ok(())
             }
             fn write_fields(
                 &self,
@@ -217,18 +230,32 @@ fn problems(columns: &[Column]) -> Vec<TokenStream> {
     on_wire(columns).map(problem).collect()
 }
 
-fn read(columns: &[Column]) -> Vec<TokenStream> {
-    let read = |Column { member, ty, name, declared, .. }: &Column| {
-        let default = match &declared.default {
+impl Column {
+    /// A function that makes the value of a field that is missing, if the field may be.
+    fn default(&self) -> Option<TokenStream> {
+        let ty = &self.ty;
+        match &self.declared.default {
             Some(DefaultValue::Value(value)) => Some(quote!(|| #value)),
             Some(DefaultValue::OfType) => Some(quote!(<#ty as ::core::default::Default>::default)),
             None => None,
-        };
-        match (&declared.skip, default) {
-            (Some(_), Some(default)) => quote_spanned!(ty.span()=> #member: (#default)()),
-            (Some(_), None) => {
-                quote_spanned!(ty.span()=> #member: <#ty as ::core::default::Default>::default())
-            }
+        }
+    }
+
+    /// The value of a field that has no column.
+    fn skipped(&self) -> Option<TokenStream> {
+        let ty = &self.ty;
+        self.declared.skip.as_ref().map(|_| match self.default() {
+            Some(default) => quote_spanned!(ty.span()=> (#default)()),
+            None => quote_spanned!(ty.span()=> <#ty as ::core::default::Default>::default()),
+        })
+    }
+}
+
+fn read(columns: &[Column]) -> Vec<TokenStream> {
+    let read = |column: &Column| {
+        let Column { member, ty, name, .. } = column;
+        match (column.skipped(), column.default()) {
+            (Some(skipped), _) => quote!(#member: #skipped),
             (None, Some(default)) => {
                 quote_spanned! {ty.span()=>
                     #member: <#ty as ::vgi_rpc_protocol::__private::RecordField>::read_or(fields, #name, #default)?
@@ -240,6 +267,40 @@ fn read(columns: &[Column]) -> Vec<TokenStream> {
         }
     };
     columns.iter().map(read).collect()
+}
+
+/// How several rows are read.
+struct RowsRead {
+    /// Reads the values of each column.
+    read_columns: Vec<TokenStream>,
+    /// Takes the next value of each.
+    next_values: Vec<TokenStream>,
+    /// The value of each field of the record.
+    values: Vec<TokenStream>,
+}
+
+fn read_rows(columns: &[Column]) -> RowsRead {
+    let mut rows = RowsRead { read_columns: Vec::new(), next_values: Vec::new(), values: Vec::new() };
+    for (index, column) in columns.iter().enumerate() {
+        if let Some(skipped) = column.skipped() {
+            rows.values.push(skipped);
+            continue;
+        }
+        let Column { ty, name, .. } = column;
+        let (values, value) = (format_ident!("column_{index}"), format_ident!("value_{index}"));
+        let read = match column.default() {
+            Some(default) => quote!(read_rows_or(fields, #name, #default)?),
+            None => quote!(read_rows(fields, #name)?),
+        };
+        rows.read_columns.push(quote_spanned! {ty.span()=>
+            let mut #values = <#ty as ::vgi_rpc_protocol::__private::RecordField>::#read;
+        });
+        rows.next_values.push(quote! {
+            let ::core::option::Option::Some(#value) = #values.next() else { break };
+        });
+        rows.values.push(quote!(#value));
+    }
+    rows
 }
 
 fn write(columns: &[Column]) -> Vec<TokenStream> {

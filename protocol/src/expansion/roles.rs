@@ -37,6 +37,12 @@ pub trait RecordField: Sized {
         name: &str,
         default: impl FnOnce() -> Self,
     ) -> Result<Self, ValueError>;
+    fn read_rows(fields: &mut FieldReader<'_>, name: &str) -> Result<std::vec::IntoIter<Self>, ValueError>;
+    fn read_rows_or(
+        fields: &mut FieldReader<'_>,
+        name: &str,
+        default: impl FnMut() -> Self,
+    ) -> Result<std::vec::IntoIter<Self>, ValueError>;
     fn write(&self, fields: &mut FieldWriter<'_>, name: &str) -> Result<(), ValueError>;
     fn write_rows<'v>(
         values: impl ExactSizeIterator<Item = &'v Self>,
@@ -68,6 +74,16 @@ impl<T: IntoArrow + for<'a> FromArrow<'a>> RecordField for T {
         default: impl FnOnce() -> Self,
     ) -> Result<Self, ValueError> {
         fields.read_or(name, default)
+    }
+    fn read_rows(fields: &mut FieldReader<'_>, name: &str) -> Result<std::vec::IntoIter<Self>, ValueError> {
+        fields.read_each(name)
+    }
+    fn read_rows_or(
+        fields: &mut FieldReader<'_>,
+        name: &str,
+        default: impl FnMut() -> Self,
+    ) -> Result<std::vec::IntoIter<Self>, ValueError> {
+        fields.read_each_or(name, default)
     }
     fn write(&self, fields: &mut FieldWriter<'_>, name: &str) -> Result<(), ValueError> {
         fields.write(name, self)

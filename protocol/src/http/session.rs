@@ -10,6 +10,7 @@ use crate::panics;
 use crate::service::SessionAction;
 use crate::service::session::SessionAccess;
 use crate::wire::code::Code;
+use crate::wire::detail::RetryInfo;
 use crate::wire::error::{RpcError, kind};
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::any::Any;
@@ -47,13 +48,17 @@ impl fmt::Debug for CallSession {
 fn not_opened(error: OpenError) -> RpcError {
     let text = error.to_string();
     match error {
-        OpenError::Draining => RpcError::of_kind(kind::SERVER_DRAINING, "ServerDrainingError", text),
+        OpenError::Draining => RpcError::of_kind(kind::SERVER_DRAINING, "ServerDrainingError", text)
+            .with_detail(RetryInfo::after(ELSEWHERE)),
         OpenError::TooMany { .. } | OpenError::QuotaReached { .. } => {
             RpcError::runtime_error(text).with_code(Code::ResourceExhausted)
         }
         _ => RpcError::runtime_error(text),
     }
 }
+
+/// How long a client waits before it asks again, as the reference has it: another server is found meanwhile.
+const ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// The error of a call that cannot resume its session.
 pub(super) fn not_resumed(error: TakeError) -> RpcError {

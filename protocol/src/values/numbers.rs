@@ -6,7 +6,7 @@
 use super::arrow_type::ArrowType;
 use super::column::{ColumnBuilder, Values};
 use super::error::ValueError;
-use super::traits::{FromArrow, IntoArrow, append_items, items, write_one_by_one};
+use super::traits::{FromArrow, IntoArrow, append_items, items, read_one_by_one, write_one_by_one};
 use super::value_ref::ValueRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -43,6 +43,19 @@ macro_rules! number {
                         None => Err(value.mismatch::<Self>()),
                     },
                 }
+            }
+            fn read_each(
+                first: ValueRef<'a>,
+                count: usize,
+                values: &mut Vec<Self>,
+            ) -> Result<(), (usize, ValueError)> {
+                let numbers = first.column.as_primitive_opt::<$arrow>();
+                let present = numbers.filter(|numbers| numbers.null_count() == 0);
+                match present.and_then(|numbers| numbers.values().get(first.row..first.row + count)) {
+                    Some(numbers) => values.extend_from_slice(numbers),
+                    None => read_one_by_one(first, count, values)?,
+                }
+                Ok(())
             }
             fn read_list(value: ValueRef<'a>) -> Result<Vec<Self>, ValueError> {
                 number!(@read_list value, $type);

@@ -3,7 +3,7 @@
 use super::arrow_type::ArrowType;
 use super::column::ColumnBuilder;
 use super::error::ValueError;
-use super::traits::{FromArrow, IntoArrow};
+use super::traits::{FromArrow, IntoArrow, read_one_by_one};
 use super::value_ref::ValueRef;
 use arrow_array::{ArrayRef, new_null_array};
 use arrow_schema::DataType;
@@ -40,6 +40,21 @@ impl<'a, T: FromArrow<'a>> FromArrow<'a> for Option<T> {
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
         if T::is_absent(value) { Ok(None) } else { T::read(value).map(Some) }
     }
+    fn read_each(
+        first: ValueRef<'a>,
+        count: usize,
+        values: &mut Vec<Self>,
+    ) -> Result<(), (usize, ValueError)> {
+        // Of other types, the values of a dictionary, a run or a union may be null where no row is.
+        let is_plain = first.data_type().is_primitive() || *first.data_type() == DataType::Utf8;
+        if !is_plain || first.column.null_count() > 0 {
+            return read_one_by_one(first, count, values);
+        }
+        let mut present = Vec::with_capacity(count);
+        T::read_each(first, count, &mut present)?;
+        values.extend(present.into_iter().map(Some));
+        Ok(())
+    }
 }
 
 impl<T: IntoArrow> IntoArrow for Option<T> {
@@ -51,6 +66,27 @@ impl<T: IntoArrow> IntoArrow for Option<T> {
                 Ok(())
             }
         }
+    }
+    fn write_each<'v>(
+        values: impl ExactSizeIterator<Item = &'v Self>,
+        column: &mut ColumnBuilder,
+    ) -> Result<(), (usize, ValueError)>
+    where
+        T: 'v,
+    {
+        // Those between two nulls are written together.
+        let mut present = Vec::with_capacity(values.len());
+        let mut written = 0;
+        for value in values {
+            match value {
+                Some(value) => present.push(value),
+                None => {
+                    written += write_present(&mut present, written, column)? + 1;
+                    column.append_null();
+                }
+            }
+        }
+        write_present(&mut present, written, column).map(drop)
     }
     fn to_column(&self, data_type: &DataType) -> Result<ArrayRef, ValueError> {
         match self {
@@ -64,6 +100,17 @@ impl<T: IntoArrow> IntoArrow for Option<T> {
             None => Ok(new_null_array(data_type, 1)),
         }
     }
+}
+
+/// Writes values that are present, after so many others, and returns how many they were.
+fn write_present<T: IntoArrow>(
+    present: &mut Vec<&T>,
+    written: usize,
+    column: &mut ColumnBuilder,
+) -> Result<usize, (usize, ValueError)> {
+    let count = present.len();
+    T::write_each(present.drain(..), column).map_err(|(index, error)| (written + index, error))?;
+    Ok(count)
 }
 
 macro_rules! pointers {

@@ -15,6 +15,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Fields, SchemaRef};
 
+/// Rows are read by columns, so many at once: a column's values are copied in one go, and those that wait for the other columns
+/// take little memory.
+const ROWS_AT_ONCE: usize = 256;
+
 /// A struct whose fields are columns. `#[derive(Record)]` implements it.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a record", note = "derive `Record` for it")]
 pub trait Record: Sized {
@@ -29,6 +33,12 @@ pub trait Record: Sized {
     /// # Errors
     /// When a field is missing or cannot be read.
     fn read_fields(fields: &mut FieldReader<'_>) -> Result<Self, ValueError>;
+
+    /// Reads each field of all rows by its name, and appends the records.
+    ///
+    /// # Errors
+    /// When a field is missing or cannot be read.
+    fn read_rows(fields: &mut FieldReader<'_>, records: &mut Vec<Self>) -> Result<(), ValueError>;
 
     /// Writes each field, in the order of the schema.
     ///
@@ -80,12 +90,13 @@ pub trait Record: Sized {
         let meter = ReadMeter::default();
         let bounds = ReadBounds::unbudgeted(batch, &meter);
         bounds.charge(size_of::<Self>().saturating_mul(batch.num_rows()))?;
-        let mut rows = Vec::with_capacity(batch.num_rows());
-        for row in 0..batch.num_rows() {
-            let record = Self::read_fields(&mut FieldReader::of_batch(batch, row, bounds));
-            rows.push(record.map_err(|error| error.in_row(row))?);
+        let mut records = Vec::with_capacity(batch.num_rows());
+        for row in (0..batch.num_rows()).step_by(ROWS_AT_ONCE) {
+            let mut fields = FieldReader::of_batch(batch, row, bounds);
+            fields.rows = ROWS_AT_ONCE.min(batch.num_rows() - row);
+            Self::read_rows(&mut fields, &mut records)?;
         }
-        Ok(rows)
+        Ok(records)
     }
 }
 
@@ -100,12 +111,14 @@ pub(crate) fn read_only_row<R: Record>(batch: &RecordBatch, bounds: ReadBounds<'
     }
 }
 
-/// Where a record's fields are read from: a row of a batch, or a struct.
+/// Where the fields of records are read from: rows of a batch, or a struct.
 #[derive(Debug)]
 pub struct FieldReader<'a> {
     fields: &'a Fields,
     columns: &'a [ArrayRef],
     row: usize,
+    /// How many rows are read at once, from that one on.
+    rows: usize,
     bounds: ReadBounds<'a>,
     /// The column that the next field is in, if the columns are in the order of the record.
     next: usize,
@@ -113,7 +126,12 @@ pub struct FieldReader<'a> {
 
 impl<'a> FieldReader<'a> {
     fn of_batch(batch: &'a RecordBatch, row: usize, bounds: ReadBounds<'a>) -> Self {
-        Self { fields: batch.schema_ref().fields(), columns: batch.columns(), row, bounds, next: 0 }
+        Self { fields: batch.schema_ref().fields(), columns: batch.columns(), row, rows: 1, bounds, next: 0 }
+    }
+
+    /// How many rows [`read_each`](Self::read_each) reads.
+    pub fn rows(&self) -> usize {
+        self.rows
     }
 
     /// Reads a field.
@@ -123,10 +141,7 @@ impl<'a> FieldReader<'a> {
     pub fn read<T: FromArrow<'a>>(&mut self, name: &str) -> Result<T, ValueError> {
         match self.find(name) {
             Some(column) => self.read_column(name, column),
-            None => {
-                let error = ValueError::new("the field", "none of this name").of_error_type("ValueError");
-                Err(error.in_field(name))
-            }
+            None => Err(missing(name)),
         }
     }
 
@@ -145,6 +160,32 @@ impl<'a> FieldReader<'a> {
         }
     }
 
+    /// Reads a field of each row.
+    ///
+    /// # Errors
+    /// When there is none of this name, or it cannot be read.
+    pub fn read_each<T: FromArrow<'a>>(&mut self, name: &str) -> Result<std::vec::IntoIter<T>, ValueError> {
+        match self.find(name) {
+            Some(column) => self.read_rows_of(name, column),
+            None => Err(missing(name)),
+        }
+    }
+
+    /// Reads a field of each row that has a default, which stands in for one that is missing.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_each_or<T: FromArrow<'a>>(
+        &mut self,
+        name: &str,
+        default: impl FnMut() -> T,
+    ) -> Result<std::vec::IntoIter<T>, ValueError> {
+        match self.find(name) {
+            Some(column) => self.read_rows_of(name, column),
+            None => Ok(std::iter::repeat_with(default).take(self.rows).collect::<Vec<_>>().into_iter()),
+        }
+    }
+
     #[inline]
     fn find(&mut self, name: &str) -> Option<&'a ArrayRef> {
         let is_next = self.fields.get(self.next).is_some_and(|field| field.name() == name);
@@ -159,6 +200,27 @@ impl<'a> FieldReader<'a> {
             .and_then(T::read)
             .map_err(|error| error.in_field(name))
     }
+
+    fn read_rows_of<T: FromArrow<'a>>(
+        &self,
+        name: &str,
+        column: &'a ArrayRef,
+    ) -> Result<std::vec::IntoIter<T>, ValueError> {
+        let in_field = |error: ValueError| error.in_field(name);
+        let mut values = Vec::with_capacity(self.rows);
+        if let Some(last) = self.rows.checked_sub(1) {
+            ValueRef::within(column, self.row + last, self.bounds).map_err(in_field)?;
+            let first = ValueRef::within(column, self.row, self.bounds).map_err(in_field)?;
+            T::read_each(first, self.rows, &mut values)
+                .map_err(|(index, error)| in_field(error).in_row(self.row + index))?;
+        }
+        Ok(values.into_iter())
+    }
+}
+
+#[cold]
+fn missing(name: &str) -> ValueError {
+    ValueError::new("the field", "none of this name").of_error_type("ValueError").in_field(name)
 }
 
 /// Where a record's fields are written to.
@@ -252,7 +314,7 @@ pub fn read<R: Record + ArrowType>(value: ValueRef<'_>) -> Result<R, ValueError>
     match value.data_type() {
         DataType::Struct(fields) if !value.is_null() => {
             let columns = value.column.as_struct().columns();
-            R::read_fields(&mut FieldReader { fields, columns, row: value.row, bounds, next: 0 })
+            R::read_fields(&mut FieldReader { fields, columns, row: value.row, rows: 1, bounds, next: 0 })
         }
         data_type if is_binary(data_type) && !value.is_null() => {
             // Before the bytes are decoded.

@@ -3,10 +3,10 @@
 use super::arrow_type::ArrowType;
 use super::column::{ColumnBuilder, Values};
 use super::error::ValueError;
-use super::traits::{FromArrow, IntoArrow};
+use super::traits::{FromArrow, IntoArrow, read_one_by_one};
 use super::value_ref::ValueRef;
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, LargeStringArray, StringArray};
+use arrow_array::{Array, ArrayRef, LargeStringArray, StringArray};
 use arrow_schema::DataType;
 use std::sync::Arc;
 
@@ -47,6 +47,19 @@ impl<'a> FromArrow<'a> for &'a str {
         match value.decoded() {
             Some(value) => Self::read(value),
             None => Err(value.mismatch::<str>()),
+        }
+    }
+    fn read_each(
+        first: ValueRef<'a>,
+        count: usize,
+        values: &mut Vec<Self>,
+    ) -> Result<(), (usize, ValueError)> {
+        match first.column.as_string_opt::<i32>() {
+            Some(texts) if texts.null_count() == 0 => {
+                values.extend((first.row..first.row + count).map(|row| texts.value(row)));
+                Ok(())
+            }
+            _ => read_one_by_one(first, count, values),
         }
     }
 }
@@ -101,6 +114,19 @@ impl<'a> FromArrow<'a> for String {
         let text = <&str>::read(value)?;
         value.bounds().charge(text.len())?;
         Ok(text.to_owned())
+    }
+    fn read_each(
+        first: ValueRef<'a>,
+        count: usize,
+        values: &mut Vec<Self>,
+    ) -> Result<(), (usize, ValueError)> {
+        let mut texts = Vec::with_capacity(count);
+        <&str>::read_each(first, count, &mut texts)?;
+        for (index, text) in texts.into_iter().enumerate() {
+            first.bounds().charge(text.len()).map_err(|error| (index, error))?;
+            values.push(text.to_owned());
+        }
+        Ok(())
     }
 }
 

@@ -29,6 +29,19 @@ pub trait FromArrow<'a>: ArrowType + Sized {
         value.is_null()
     }
 
+    /// Appends what so many rows hold, all of which are there.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), with the number of the value that it is about.
+    #[doc(hidden)]
+    fn read_each(
+        first: ValueRef<'a>,
+        count: usize,
+        values: &mut Vec<Self>,
+    ) -> Result<(), (usize, ValueError)> {
+        read_one_by_one(first, count, values)
+    }
+
     /// Reads a list of these.
     ///
     /// # Errors
@@ -55,6 +68,19 @@ pub(crate) fn items<'a, T: FromArrow<'a>, C>(
         (None, Some(value)) => items(value, collect),
         (None, None) => Err(value.unexpected(type_name(&T::list_type()))),
     }
+}
+
+/// Appends what so many rows hold, each read by itself.
+pub(crate) fn read_one_by_one<'a, T: FromArrow<'a>>(
+    first: ValueRef<'a>,
+    count: usize,
+    values: &mut Vec<T>,
+) -> Result<(), (usize, ValueError)> {
+    for index in 0..count {
+        let value = first.at(first.column, first.row + index);
+        values.push(T::read(value).map_err(|error| (index, error))?);
+    }
+    Ok(())
 }
 
 /// Appends each of these, by itself.

@@ -14,6 +14,7 @@ use vgi_rpc_protocol::http::auth::{AuthContext, bearer_static};
 use vgi_rpc_protocol::http::{EndpointBuilder, Sticky};
 use vgi_rpc_protocol::service::Service;
 use vgi_rpc_protocol::wire::code::Code;
+use vgi_rpc_protocol::wire::detail::RetryInfo;
 use vgi_rpc_protocol::wire::error::{RpcError, kind};
 
 fn sticky(change: impl FnOnce(&mut Sticky)) -> Sticky {
@@ -231,7 +232,9 @@ fn a_server_that_drains_opens_none_and_serves_those_open() {
     let token = token(&server.send(open(1, None)));
     server.endpoint.set_draining(true);
     let refused = server.send(open(2, None));
-    assert!(refused.is_marked() && refused.error().is_kind(kind::SERVER_DRAINING), "{:?}", refused.error());
+    let error = refused.error();
+    assert!(refused.is_marked() && error.is_kind(kind::SERVER_DRAINING), "{error:?}");
+    assert_eq!(error.detail::<RetryInfo>().map(|info| info.retry_delay_seconds), Some(1.0));
     assert_eq!(server.send(within(&token, "increment")).integer(), 2);
     server.endpoint.set_draining(false);
     assert_eq!(server.send(open(3, None)).integer(), 3);

@@ -271,6 +271,91 @@ fn records_are_rows_of_batches() {
     assert_eq!(Shape::rows_from_batch(&Shape::rows_to_batch(&[]).unwrap()).unwrap(), []);
 }
 
+#[derive(Clone, Debug, PartialEq, Record)]
+struct Mixed {
+    number: i64,
+    maybe: Option<i64>,
+    text: String,
+    note: Option<String>,
+    flag: bool,
+    point: Option<Point>,
+    #[arrow(skip, default = 7)]
+    skipped: u8,
+}
+
+/// The same with fewer values that may be absent.
+#[derive(Debug, Record)]
+struct Strict {
+    #[arrow(default = -1)]
+    further: i64,
+    maybe: i64,
+    text: String,
+}
+
+/// More rows than are read at once.
+fn mixed(rows: i64) -> Vec<Mixed> {
+    let mixed = |number: i64| Mixed {
+        number,
+        maybe: (number % 3 != 0).then_some(number),
+        text: format!("{number}"),
+        note: (number % 7 != 0).then(|| format!("note {number}")),
+        flag: number % 2 == 0,
+        point: (number % 5 != 0).then_some(Point { x: number as f64, y: 0.0 }),
+        skipped: 7,
+    };
+    (0..rows).map(mixed).collect()
+}
+
+#[test]
+fn rows_with_and_without_nulls_are_those_that_were_written() {
+    let rows = mixed(1000);
+    let batch = Mixed::rows_to_batch(&rows).unwrap();
+    assert_eq!(batch.column(1).null_count(), 334);
+    assert_eq!(Mixed::rows_from_batch(&batch).unwrap(), rows);
+    for (from, count) in [(0, 1), (1, 2), (255, 2), (256, 1), (300, 511), (999, 1)] {
+        let read = Mixed::rows_from_batch(&batch.slice(from, count)).unwrap();
+        assert_eq!(read, rows[from..from + count], "{count} from {from}");
+    }
+    let all: Vec<_> = rows.into_iter().filter(|row| row.maybe.is_some() && row.note.is_some()).collect();
+    let batch = Mixed::rows_to_batch(&all).unwrap();
+    assert_eq!((batch.column(1).null_count(), batch.column(3).null_count()), (0, 0));
+    assert_eq!(Mixed::rows_from_batch(&batch).unwrap(), all);
+}
+
+#[test]
+fn a_null_that_no_field_takes_is_named_by_its_row() {
+    let mut rows: Vec<_> = mixed(1000).into_iter().filter(|row| row.maybe.is_some()).collect();
+    rows[600].maybe = None;
+    let batch = Mixed::rows_to_batch(&rows).unwrap();
+    let error = Strict::rows_from_batch(&batch).unwrap_err();
+    assert_eq!(error.to_string(), "field \"maybe\", row 600: expected Int64, got null of type Int64");
+    let error = Strict::rows_from_batch(&batch.slice(590, 20)).unwrap_err();
+    assert_eq!((error.field(), error.row()), ("maybe", Some(10)));
+    let read = Strict::rows_from_batch(&batch.slice(0, 600)).unwrap();
+    assert!(read.iter().zip(&rows).all(|(read, row)| Some(read.maybe) == row.maybe && read.text == row.text));
+    assert!(
+        read.iter().all(|read| read.further == -1),
+        "a default stands in for each row of a missing field"
+    );
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_named_by_its_row() {
+    #[derive(Record)]
+    struct Priced {
+        #[arrow(type = DataType::FixedSizeBinary(3))]
+        code: Option<Vec<u8>>,
+    }
+    let codes = (0..10).map(|row| match row {
+        2 | 5 => None,
+        7 => Some(vec![1; 4]),
+        _ => Some(vec![1; 3]),
+    });
+    let rows: Vec<_> = codes.map(|code| Priced { code }).collect();
+    let error = Priced::rows_to_batch(&rows).unwrap_err();
+    assert_eq!((error.field(), error.row()), ("code", Some(7)), "{error}");
+}
+
 #[test]
 fn a_null_struct_hides_fields_that_are_never_null() {
     let rows = vec![Some(Point { x: 1.0, y: 2.0 }), None, Some(Point { x: 3.0, y: 4.0 })];
