@@ -69,8 +69,8 @@ impl GcsStorage {
         &self.0.settings.endpoint
     }
 
-    /// Signs with another key from now on, in all clones: of a key that is replaced before it is deleted. URLs that the former one
-    /// has signed hold until they expire or that key is deleted.
+    /// Has this storage and its clones sign with another key from now on. URLs that the former key has signed stay valid until they
+    /// expire or that key is deleted.
     pub fn replace_credentials(&self, credentials: impl Into<Credentials>) {
         *self.0.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials.into();
     }
@@ -94,8 +94,8 @@ impl GcsStorage {
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, OCTETS)]);
         let coding = object.coding.map(|coding| HeaderValue::from_static(coding.as_str()));
         headers.extend(coding.map(|coding| (CONTENT_ENCODING, coding)));
-        // A random name is another one in each attempt: what an attempt has stored whose answer was lost is not replaced, which
-        // would take the permission to delete.
+        // Each attempt has a new random name. If the answer to an attempt was lost, its object may be there, and replacing it would
+        // take the permission to delete.
         let attempt = || {
             let mut request = HttpRequest::new(Method::PUT);
             (request.headers, request.body) = (headers.clone(), object.segments.clone());
