@@ -6,7 +6,7 @@
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "support/server.rs"]
-mod server;
+pub(crate) mod server;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Int64Array, RecordBatch};

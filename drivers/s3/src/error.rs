@@ -26,7 +26,7 @@ pub struct S3Error {
 pub enum S3ErrorKind {
     /// There are no credentials.
     #[error("no credentials: {0}")]
-    Credentials(CredentialsError),
+    Credentials(Box<CredentialsError>),
     /// The credentials have expired, or are not valid any more, and so are those that were asked for instead.
     #[error("the credentials are refused ({code})")]
     CredentialsRefused {
@@ -107,6 +107,12 @@ impl S3ErrorKind {
             Self::Credentials(error) if error.is_retryable() => FailureReason::Unavailable,
             _ => FailureReason::Failed,
         }
+    }
+}
+
+impl From<CredentialsError> for S3ErrorKind {
+    fn from(error: CredentialsError) -> Self {
+        Self::Credentials(Box::new(error))
     }
 }
 

@@ -77,11 +77,10 @@ impl Client {
     ) -> Result<(Location, Duration), S3Error> {
         let now = self.clock.now();
         let failed = |kind| self.error(action, kind, 0);
-        let credentials =
-            self.credentials.get(now).map_err(|error| failed(S3ErrorKind::Credentials(error)))?;
+        let credentials = self.credentials.get(now).map_err(|error| failed(error.into()))?;
         let expiry = credentials.left(now).map_or(expiry, |left| left.min(expiry));
         if expiry < Duration::from_secs(1) {
-            return Err(failed(S3ErrorKind::Credentials(CredentialsError::Expired)));
+            return Err(failed(CredentialsError::Expired.into()));
         }
         let url = self.bucket().sign(action, object, &credentials, now, expiry);
         Ok((url.ok_or_else(|| failed(S3ErrorKind::Url))?, now + expiry))
@@ -103,8 +102,7 @@ impl Client {
                 Some(refused) => self.credentials.replace(&refused),
                 None => self.credentials.get(now),
             };
-            let credentials =
-                credentials.map_err(|error| self.error(action, S3ErrorKind::Credentials(error), attempts))?;
+            let credentials = credentials.map_err(|error| self.error(action, error.into(), attempts))?;
             let bucket = self.bucket();
             let url = bucket.sign(action, object, &credentials, now, EXPIRY);
             let url = url.ok_or_else(|| self.error(action, S3ErrorKind::Url, attempts))?;

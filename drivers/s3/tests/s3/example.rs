@@ -1,8 +1,6 @@
 //! The example: a large result goes through the bucket.
 
-#[allow(dead_code, reason = "its main function prints")]
-#[path = "../../examples/bucket.rs"]
-mod bucket;
+use crate::bucket;
 
 #[test]
 fn a_large_result_goes_through_the_bucket() {

@@ -7,14 +7,16 @@
     reason = "a test"
 )]
 
+#[allow(dead_code, reason = "its main function prints")]
+#[path = "../../examples/bucket.rs"]
+mod bucket;
 mod example;
 mod presigned;
 mod rotation;
-#[allow(dead_code, reason = "the example uses less of it")]
-#[path = "../../examples/support/server.rs"]
-mod server;
 mod sources;
 mod support;
 mod transfers;
 mod troubles;
 mod worker;
+
+use bucket::server;
