@@ -133,7 +133,8 @@ impl HttpFetcher {
     /// twice depends on the caller, who signs each attempt anew. Redirects are not followed.
     ///
     /// # Errors
-    /// When there is no whole response within `time_limit`, or its body is longer than the request allows.
+    /// When there is no whole response within `time_limit`, or its body is longer than the request allows. Of a response without
+    /// success, a body that is longer is cut off.
     pub fn exchange(
         &self,
         location: &Location,
@@ -152,10 +153,16 @@ impl HttpFetcher {
             let (status, headers) = (answer.status(), answer.headers().clone());
             let mut body = BytesMut::new();
             while let Some(piece) = answer.piece().await? {
-                if (body.len() as u64).saturating_add(piece.len() as u64) > max {
+                let left = usize::try_from(max).unwrap_or(usize::MAX).saturating_sub(body.len());
+                if piece.len() <= left {
+                    body.extend_from_slice(&piece);
+                } else if status.is_success() {
                     return Err(TransferErrorKind::LongResponse { max });
+                } else {
+                    // What the status says is of use, and so is the beginning of the text.
+                    body.extend_from_slice(piece.get(..left).unwrap_or(&piece));
+                    return Ok(HttpResponse { status, headers, body: body.freeze() });
                 }
-                body.extend_from_slice(&piece);
             }
             answer.release(&http.pool).await;
             Ok(HttpResponse { status, headers, body: body.freeze() })

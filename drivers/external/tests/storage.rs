@@ -80,6 +80,16 @@ fn a_long_response_is_not_read_to_its_end() {
 }
 
 #[test]
+fn the_status_of_a_failure_is_told_however_long_its_text_is() {
+    let server =
+        Server::start(|_, connection| respond(connection, 503, &[("retry-after", "7")], &[b'x'; 100_000]));
+    let request = HttpRequest { max_response_bytes: Some(1000), ..HttpRequest::default() };
+    let response = fetcher().exchange(&location(&server, "/x"), &request, &loopback(), LIMIT).unwrap();
+    assert_eq!((response.status.as_u16(), response.body), (503, Bytes::from(vec![b'x'; 1000])));
+    assert_eq!(response.headers["retry-after"], "7");
+}
+
+#[test]
 fn a_request_keeps_to_its_policy() {
     let server = Server::start(|_, connection| respond(connection, 200, &[], b""));
     let exchange = |policy: &UrlPolicy| {

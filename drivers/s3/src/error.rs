@@ -145,9 +145,9 @@ impl fmt::Display for InRegion<'_> {
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum S3SettingsError {
-    /// The text is not the URL of a bucket.
-    #[error("expected s3://BUCKET or s3://BUCKET/PREFIX, got {0:?}")]
-    Url(String),
+    /// The text is not the URL of a bucket. It is not repeated, since it may hold credentials.
+    #[error("expected s3://BUCKET or s3://BUCKET/PREFIX, got another text")]
+    Url,
     /// The name of the bucket is invalid.
     #[error("expected a bucket's name of 3 to 63 letters, digits, dots, hyphens and underscores, got {0:?}")]
     Bucket(String),

@@ -88,7 +88,7 @@ impl S3Builder {
     /// Of the bucket and prefix in a URL, `s3://BUCKET` or `s3://BUCKET/PREFIX`. The prefix is a folder: a slash is added at its
     /// end. Without one it is that of [`ObjectNames`].
     fn from_url(text: &str) -> Result<Self, S3SettingsError> {
-        let wrong = || S3SettingsError::Url(text.to_owned());
+        let wrong = || S3SettingsError::Url;
         let rest = text.strip_prefix("s3://").ok_or_else(wrong)?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_end_matches('/');
@@ -336,7 +336,7 @@ mod tests {
             "s3://bucket/a?b",
             "s3://bucket:80/",
         ] {
-            assert_eq!(error(S3Builder::from_url(url)), S3SettingsError::Url(url.to_owned()), "{url}");
+            assert_eq!(error(S3Builder::from_url(url)), S3SettingsError::Url, "{url}");
         }
         assert!(matches!(error(S3Builder::from_url("s3://bucket/a//b")), S3SettingsError::Prefix(_)));
         assert!(matches!(error(S3Builder::from_url("s3://b")), S3SettingsError::Bucket(_)));

@@ -53,7 +53,12 @@ impl ProvideCredentials for ContainerCredentials {
     fn provide(&self) -> Result<Credentials, CredentialsError> {
         let relative = self.environment.get(RELATIVE);
         let url = match (relative, self.environment.get(FULL)) {
-            (Some(path), _) => format!("{HOST}{path}"),
+            // Another beginning could name another host, which would get the token.
+            (Some(path), _) if path.starts_with('/') => format!("{HOST}{path}"),
+            (Some(_), _) => {
+                let expected = "a path that begins with a slash";
+                return Err(CredentialsError::Invalid { setting: RELATIVE.to_owned(), expected });
+            }
             (None, Some(url)) if is_trusted(&url) => url,
             (None, Some(_)) => {
                 let expected = "an https URL, or an http URL of this machine or of a container service";

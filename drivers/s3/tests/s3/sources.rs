@@ -201,6 +201,11 @@ fn container() {
     let elsewhere = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://h.example/creds")];
     let invalid = error(&ContainerCredentials::new(environment(&elsewhere)));
     assert!(matches!(invalid, CredentialsError::Invalid { .. }), "no token is sent there");
+    for path in ["@h.example/creds", ".h.example/creds", "creds"] {
+        let relative = [("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", path)];
+        let invalid = error(&ContainerCredentials::new(environment(&relative)));
+        assert!(matches!(invalid, CredentialsError::Invalid { .. }), "{path}");
+    }
     is_missing(&ContainerCredentials::new(environment(&[])));
     for text in ["no JSON", "{\"AccessKeyId\":\"x\"}", "{\"Code\":\"Failed\"}"] {
         server.set_front(move |_| Some(plain(200, text)));
