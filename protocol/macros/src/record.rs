@@ -48,35 +48,35 @@ pub fn derive(input: DeriveInput) -> Result<TokenStream> {
                 problem
             }
             fn read_fields(
-                fields: &mut ::vgi_rpc_protocol::values::FieldReader<'_>,
+                __fields: &mut ::vgi_rpc_protocol::values::FieldReader<'_>,
             ) -> ::core::result::Result<Self, ::vgi_rpc_protocol::values::ValueError> {
-                let _ = &fields;
+                let _ = &__fields;
                 ::core::result::Result::Ok(Self { #(#read),* })
             }
             fn read_rows(
-                fields: &mut ::vgi_rpc_protocol::values::FieldReader<'_>,
-                records: &mut ::std::vec::Vec<Self>,
+                __fields: &mut ::vgi_rpc_protocol::values::FieldReader<'_>,
+                __records: &mut ::std::vec::Vec<Self>,
             ) -> ::core::result::Result<(), ::vgi_rpc_protocol::values::ValueError> {
                 #(#read_columns)*
-                for _ in 0..fields.rows() {
+                for _ in 0..__fields.rows() {
                     #(#next_values)*
-                    records.push(Self { #(#members: #values),* });
+                    __records.push(Self { #(#members: #values),* });
                 }
                 ::core::result::Result::Ok(())
             }
             fn write_fields(
                 &self,
-                fields: &mut ::vgi_rpc_protocol::values::FieldWriter<'_>,
+                __fields: &mut ::vgi_rpc_protocol::values::FieldWriter<'_>,
             ) -> ::core::result::Result<(), ::vgi_rpc_protocol::values::ValueError> {
-                let _ = &fields;
+                let _ = &__fields;
                 #(#write)*
                 ::core::result::Result::Ok(())
             }
             fn write_rows(
                 rows: &[Self],
-                fields: &mut ::vgi_rpc_protocol::values::FieldWriter<'_>,
+                __fields: &mut ::vgi_rpc_protocol::values::FieldWriter<'_>,
             ) -> ::core::result::Result<(), ::vgi_rpc_protocol::values::ValueError> {
-                let _ = (&rows, &fields);
+                let _ = (&rows, &__fields);
                 #(#write_rows)*
                 ::core::result::Result::Ok(())
             }
@@ -258,11 +258,11 @@ fn read(columns: &[Column]) -> Vec<TokenStream> {
             (Some(skipped), _) => quote!(#member: #skipped),
             (None, Some(default)) => {
                 quote_spanned! {ty.span()=>
-                    #member: <#ty as ::vgi_rpc_protocol::__private::RecordField>::read_or(fields, #name, #default)?
+                    #member: <#ty as ::vgi_rpc_protocol::__private::RecordField>::read_or(__fields, #name, #default)?
                 }
             }
             (None, None) => quote_spanned! {ty.span()=>
-                #member: <#ty as ::vgi_rpc_protocol::__private::RecordField>::read(fields, #name)?
+                #member: <#ty as ::vgi_rpc_protocol::__private::RecordField>::read(__fields, #name)?
             },
         }
     };
@@ -287,10 +287,10 @@ fn read_rows(columns: &[Column]) -> RowsRead {
             continue;
         }
         let Column { ty, name, .. } = column;
-        let (values, value) = (format_ident!("column_{index}"), format_ident!("value_{index}"));
+        let (values, value) = (format_ident!("__column_{index}"), format_ident!("__value_{index}"));
         let read = match column.default() {
-            Some(default) => quote!(read_rows_or(fields, #name, #default)?),
-            None => quote!(read_rows(fields, #name)?),
+            Some(default) => quote!(read_rows_or(__fields, #name, #default)?),
+            None => quote!(read_rows(__fields, #name)?),
         };
         rows.read_columns.push(quote_spanned! {ty.span()=>
             let mut #values = <#ty as ::vgi_rpc_protocol::__private::RecordField>::#read;
@@ -306,7 +306,7 @@ fn read_rows(columns: &[Column]) -> RowsRead {
 fn write(columns: &[Column]) -> Vec<TokenStream> {
     let write = |Column { member, ty, name, .. }: &Column| {
         quote_spanned! {ty.span()=>
-            <#ty as ::vgi_rpc_protocol::__private::RecordField>::write(&self.#member, fields, #name)?;
+            <#ty as ::vgi_rpc_protocol::__private::RecordField>::write(&self.#member, __fields, #name)?;
         }
     };
     on_wire(columns).map(write).collect()
@@ -317,7 +317,7 @@ fn write_rows(columns: &[Column]) -> Vec<TokenStream> {
         quote_spanned! {ty.span()=>
             <#ty as ::vgi_rpc_protocol::__private::RecordField>::write_rows(
                 rows.iter().map(|row| &row.#member),
-                fields,
+                __fields,
                 #name,
             )?;
         }

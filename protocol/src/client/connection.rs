@@ -40,7 +40,7 @@ pub struct Connection {
     effects: Effects,
     /// The batch that is being fetched. What follows it waits.
     fetching: Option<EffectId>,
-    /// Of an object that was fetched.
+    /// Of an object that was fetched, or of what came before an input was sent.
     fetched: VecDeque<Event>,
 }
 
@@ -175,6 +175,8 @@ impl Connection {
         batch: &RecordBatch,
         metadata: &Metadata,
     ) -> Result<(), CommandError> {
+        open_input(&mut self.state, "send")?;
+        self.expect_no_output();
         let Self { encoder, outbox, state, .. } = self;
         let input = open_input(state, "send")?;
         match (*input, encoder.schema()) {
@@ -276,16 +278,11 @@ impl Connection {
                 }
                 Ok(None) if self.state.waits_for_caller() => return Ok(Next::NeedCommand),
                 Ok(None) => return Ok(Next::NeedInput),
-                Err(ReadError::Message(error)) => {
-                    let error = match error {
-                        MessageError::OverBudget(error) => error.into(),
-                        error => RpcError::new("ProtocolError", error.to_string()),
-                    };
-                    if let Some(event) = self.fail(Received::Unacceptable, error) {
+                Err(error) => {
+                    if let Some(event) = self.take_unreadable(error)? {
                         return Ok(Next::Event(event));
                     }
                 }
-                Err(ReadError::Framing(error)) => return Err(self.error.insert(error.into()).clone()),
             }
         }
     }
@@ -322,6 +319,34 @@ impl Connection {
         }
         let (expected, got) = ("nothing while no call is under way", "bytes");
         Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone())
+    }
+
+    /// Fails for good if an output has come while every input is answered: it would be taken for the answer to the next one. What
+    /// else has come becomes events.
+    fn expect_no_output(&mut self) {
+        while self.error.is_none() && self.fetching.is_none() && self.state.waits_for_caller() {
+            let taken = match self.reader.next_item() {
+                Ok(None) => return,
+                Ok(Some(Item::Batch(batch, metadata))) if is_output(&batch, &metadata) => {
+                    let (expected, got) = ("one batch for each input", "another");
+                    self.error = Some(ConnectionError::Protocol { expected, got });
+                    return;
+                }
+                Ok(Some(item)) => self.take_item(item),
+                Err(error) => self.take_unreadable(error),
+            };
+            // An error is kept for whoever polls.
+            self.fetched.extend(taken.ok().flatten());
+        }
+    }
+
+    fn take_unreadable(&mut self, error: ReadError) -> Result<Option<Event>, ConnectionError> {
+        let error = match error {
+            ReadError::Message(MessageError::OverBudget(error)) => error.into(),
+            ReadError::Message(error) => RpcError::new("ProtocolError", error.to_string()),
+            ReadError::Framing(error) => return Err(self.error.insert(error.into()).clone()),
+        };
+        Ok(self.fail(Received::Unacceptable, error))
     }
 
     fn take_item(&mut self, item: Item) -> Result<Option<Event>, ConnectionError> {
@@ -477,6 +502,10 @@ impl Connection {
 }
 
 /// The input of a stream that still takes some.
+fn is_output(batch: &RecordBatch, metadata: &Metadata) -> bool {
+    !matches!(classify(batch.num_rows(), Some(metadata)), BatchKind::Log | BatchKind::Error)
+}
+
 fn open_input<'a>(state: &'a mut State, command: &'static str) -> Result<&'a mut Input, CommandError> {
     state.input_mut().ok_or(CommandError::Misuse { command, when: "on a stream that is open for input" })
 }

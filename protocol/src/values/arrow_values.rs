@@ -89,7 +89,10 @@ impl ArrowType for SchemaRef {
 /// Is absent, to an `Option`, also when there are no bytes.
 impl<'a> FromArrow<'a> for SchemaRef {
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
-        ipc::decode_schema(owned(value)?, value.bounds().limits())
+        let bytes = owned(value)?;
+        // The same bytes may be decoded for many values.
+        value.bounds().charge(bytes.len())?;
+        ipc::decode_schema(bytes, value.bounds().limits())
             .map_err(|error| ValueError::new("the IPC message of a schema", format!("other bytes: {error}")))
     }
     fn is_absent(value: ValueRef<'a>) -> bool {

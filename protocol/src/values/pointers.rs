@@ -168,7 +168,9 @@ impl ArrowType for Arc<str> {
 
 impl<'a> FromArrow<'a> for Arc<str> {
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
-        <&str>::read(value).map(Self::from)
+        let text = <&str>::read(value)?;
+        value.bounds().charge(text.len())?;
+        Ok(Self::from(text))
     }
 }
 

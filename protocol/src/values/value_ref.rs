@@ -8,17 +8,22 @@ use crate::memory::Account;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int16Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, RunArray, downcast_dictionary_array};
+use arrow_data::ArrayData;
 use arrow_schema::DataType;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Records that travel as bytes in one another.
 const MAX_DEPTH: u8 = 32;
-/// Values that take this much may be made of any batch, and are looked at in steps of this.
+/// What values take is looked at in steps of this.
 const METER_STEP: usize = 1 << 20;
-/// How many times as much memory as its columns the values of a batch may take. A `String` of a few characters takes about 40
-/// times as much as the one-byte key of a dictionary that stands for it.
+/// Values that take this much may be made of any batch, such as records with defaults of a column of bytes, or one run of many
+/// rows. It is as much as a cast may add.
+const ALWAYS: usize = 64 << 20;
+/// How many times as much memory as its columns the values of a batch may take beyond that. A `String` of a few characters takes
+/// about 40 times as much as the one-byte key of a dictionary that stands for it.
 const MOST_TIMES: usize = 64;
 
 /// The bounds of records that are read outside of any call: the default limits, and no budget.
@@ -102,8 +107,8 @@ impl<'a> ReadBounds<'a> {
         if before / METER_STEP == spent / METER_STEP {
             return Ok(());
         }
-        let held = batch.get_array_memory_size();
-        let most = METER_STEP.saturating_add(held.saturating_mul(MOST_TIMES));
+        let held = held(batch);
+        let most = ALWAYS.saturating_add(held.saturating_mul(MOST_TIMES));
         if spent > most {
             let got = format!("{spent} from columns of {held} bytes");
             return Err(ValueError::new(format!("values of at most {most} bytes"), got));
@@ -111,6 +116,20 @@ impl<'a> ReadBounds<'a> {
         // They are the application's, which has no budget: there has to be room when they are made.
         self.account.reserve(spent).map(drop).map_err(ValueError::failed)
     }
+}
+
+/// What the columns take. Memory that several share, as those of a message share its body, counts once.
+fn held(batch: &RecordBatch) -> usize {
+    fn add(data: &ArrayData, seen: &mut HashSet<usize>) -> usize {
+        let nulls = data.nulls().map(|nulls| nulls.buffer());
+        let own = data.buffers().iter().chain(nulls).map(|buffer| {
+            if seen.insert(buffer.data_ptr().as_ptr() as usize) { buffer.capacity() } else { 0 }
+        });
+        let own: usize = own.sum();
+        data.child_data().iter().fold(own, |sum, child| sum.saturating_add(add(child, seen)))
+    }
+    let mut seen = HashSet::new();
+    batch.columns().iter().fold(0, |sum, column| sum.saturating_add(add(&column.to_data(), &mut seen)))
 }
 
 #[cold]

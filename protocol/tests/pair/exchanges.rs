@@ -2,8 +2,10 @@
 
 use super::*;
 use arrow_array::{ArrayRef, Float64Array, Int32Array, RunArray, TimestampSecondArray};
+use bytes::Buf;
 use std::sync::Arc;
-use vgi_rpc_protocol::client::{Call, CallKind, Connection};
+use vgi_rpc_protocol::client::{Call, CallKind, Connection, Event};
+use vgi_rpc_protocol::ipc::{BatchEncoder, Outbox};
 
 #[test]
 fn each_input_is_answered_until_the_client_ends_the_stream() {
@@ -191,4 +193,34 @@ fn a_later_input_of_other_columns_is_refused_by_the_client() {
         assert!(error.contains("(\"a\": Float64, \"b\": Float64)"), "{error}");
     }
     send(pairs(["a", "b"])).unwrap();
+}
+
+#[test]
+fn a_second_batch_is_not_the_answer_to_the_next_input() {
+    let number = |n: f64| {
+        RecordBatch::try_from_iter([("n", Arc::new(Float64Array::from(vec![n])) as ArrayRef)]).unwrap()
+    };
+    let schema = EncodedSchema::new(number(0.0).schema()).unwrap();
+    let (mut encoder, mut outbox) = (BatchEncoder::default(), Outbox::default());
+    encoder.open(&schema, &mut outbox);
+    for n in [1.0, 666.0] {
+        encoder.write(&number(n), &Metadata::new(), &mut outbox).unwrap();
+    }
+    let kind = CallKind::Stream { header: false };
+    let metadata = Metadata::new();
+    let call =
+        Call { protocol: "x.Y.v1", method: "swap", protocol_version: None, request_id: None, kind, metadata };
+    let mut client = Connection::new(Limits::default());
+    client.call(&call, &schema, &number(0.0)).unwrap();
+    client.send(&schema, &number(10.0), &Metadata::new()).unwrap();
+    client.receive(outbox.copy_to_bytes(outbox.len()));
+    assert!(matches!(client.poll_event(), Ok(Next::Event(Event::Output(..)))));
+    // Both came before this was sent.
+    client.send(&schema, &number(20.0), &Metadata::new()).unwrap();
+    let error = client.poll_event().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the peer broke the protocol: expected one batch for each input, got another"
+    );
+    assert_eq!(client.poll_event().unwrap_err().to_string(), error.to_string());
 }

@@ -1,9 +1,10 @@
 //! Columns of which far more is read than they take themselves.
 
+use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int32Type};
 use arrow_array::{
-    ArrayRef, DictionaryArray, FixedSizeListArray, Int8Array, Int32Array, ListArray, NullArray, RecordBatch,
-    RecordBatchOptions, RunArray, StringArray, UInt8Array,
+    ArrayRef, DictionaryArray, FixedSizeBinaryArray, FixedSizeListArray, Int8Array, Int32Array, ListArray,
+    NullArray, RecordBatch, RecordBatchOptions, RunArray, StringArray, UInt8Array,
 };
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field, Schema};
@@ -12,7 +13,7 @@ use vgi_rpc_protocol::Record;
 use vgi_rpc_protocol::client::result;
 use vgi_rpc_protocol::ipc::{Metadata, encode_batch};
 use vgi_rpc_protocol::service::Args;
-use vgi_rpc_protocol::values::ValueError;
+use vgi_rpc_protocol::values::{ArrowType, IntoArrow, ValueError};
 
 #[derive(Debug, PartialEq, Record)]
 struct Numbers {
@@ -101,6 +102,66 @@ fn texts_that_share_memory_are_bounded() {
     let names = StringArray::from(vec!["a name of twenty-four b."]);
     let dictionary = DictionaryArray::<Int8Type>::new(Int8Array::from(vec![0; 1_000_000]), Arc::new(names));
     assert_eq!(Texts::from_batch(&row("v", list(Arc::new(dictionary)))).unwrap().v.len(), 1_000_000);
+}
+
+#[derive(Debug, PartialEq, Record)]
+struct Shared {
+    v: Vec<Arc<str>>,
+}
+
+#[test]
+fn shared_texts_and_schemas_are_bounded() {
+    let texts = StringArray::from(vec!["x".repeat(1 << 20)]);
+    let dictionary = DictionaryArray::<Int8Type>::new(Int8Array::from(vec![0; 4000]), Arc::new(texts));
+    assert_too_much(Shared::from_batch(&row("v", list(Arc::new(dictionary)))));
+    let fields: Vec<_> = (0..2000).map(|n| Field::new(format!("field {n}"), DataType::Int64, true)).collect();
+    let schema = vec![Schema::new(fields)].into_column(&Vec::<Schema>::data_type()).unwrap();
+    let message = schema.as_list::<i32>().values().clone();
+    let many = DictionaryArray::<Int8Type>::new(Int8Array::from(vec![0; 20_000]), message);
+    assert_too_much(result::<Vec<Schema>, ValueError>(&row("result", list(Arc::new(many)))));
+}
+
+#[test]
+fn columns_that_share_memory_or_have_none_allow_no_more() {
+    let texts = StringArray::from(vec!["x".repeat(1 << 16)]);
+    let dictionary =
+        Arc::new(DictionaryArray::<Int8Type>::new(Int8Array::from(vec![0; 4000]), Arc::new(texts)));
+    let body = arrow_buffer::Buffer::from(vec![0_u8; 1 << 20]);
+    let read = |further: usize| {
+        let nothing = |_| {
+            let nothing = body.slice_with_length(0, 0);
+            Arc::new(FixedSizeBinaryArray::try_new_with_len(0, nothing, None, 4000).unwrap()) as ArrayRef
+        };
+        let further = (0..further).map(nothing).enumerate().map(|(n, column)| (format!("c{n}"), column));
+        let columns = further.chain([("text".to_owned(), dictionary.clone() as ArrayRef)]);
+        Text::rows_from_batch(&RecordBatch::try_from_iter(columns).unwrap())
+    };
+    assert_too_much(read(0));
+    assert_too_much(read(100));
+}
+
+#[derive(Debug, PartialEq, Record)]
+struct Text {
+    text: String,
+}
+
+#[test]
+fn honest_rows_are_read_however_little_they_took() {
+    #[derive(Debug, PartialEq, Record)]
+    struct Wide {
+        small: u8,
+        #[arrow(default)]
+        one: String,
+        #[arrow(default)]
+        other: String,
+        #[arrow(default)]
+        third: String,
+    }
+    let small = row("small", Arc::new(UInt8Array::from(vec![1; 100_000])));
+    assert_eq!(Wide::rows_from_batch(&small).unwrap().len(), 100_000);
+    let labels = StringArray::from(vec!["a label of a hundred characters ".repeat(3)]);
+    let labels = DictionaryArray::<Int8Type>::new(Int8Array::from(vec![0; 100_000]), Arc::new(labels));
+    assert_eq!(Text::rows_from_batch(&row("text", Arc::new(labels))).unwrap().len(), 100_000);
 }
 
 #[test]

@@ -395,3 +395,45 @@ fn typed_arrays_cross_as_lists() {
     let shared: arrow_array::PrimitiveArray<Int64Type> = read(&column);
     assert_eq!(shared.values().as_ptr(), numbers.values().as_ptr());
 }
+
+/// Functions of the user's, which have the names of what a derived record has within.
+mod names_of_the_user {
+    use vgi_rpc_protocol::Record;
+
+    fn records() -> Vec<String> {
+        vec!["records".into()]
+    }
+
+    fn fields() -> i64 {
+        1
+    }
+
+    fn column_0() -> i64 {
+        2
+    }
+
+    fn value_0() -> i64 {
+        3
+    }
+
+    #[derive(Debug, PartialEq, Record)]
+    pub struct Named {
+        pub n: i64,
+        #[arrow(default = records())]
+        pub names: Vec<String>,
+        #[arrow(default = fields())]
+        pub one: i64,
+        #[arrow(default = column_0())]
+        pub two: i64,
+        #[arrow(skip, default = value_0())]
+        pub three: i64,
+    }
+}
+
+#[test]
+fn defaults_are_what_the_user_names() {
+    let batch = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![0])) as ArrayRef)]).unwrap();
+    let expected = names_of_the_user::Named { n: 0, names: vec!["records".into()], one: 1, two: 2, three: 3 };
+    assert_eq!(names_of_the_user::Named::from_batch(&batch).unwrap(), expected);
+    assert_eq!(names_of_the_user::Named::rows_from_batch(&batch).unwrap(), [expected]);
+}
