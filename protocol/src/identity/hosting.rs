@@ -88,7 +88,7 @@ impl IdentityBuilder {
     }
 
     /// Mints grants: hosts `issue_grant`. The function is called as handlers are, on a thread that may block. Default: no
-    /// grant is minted, unless grants are [sealed](Self::sealed_grants).
+    /// grant is minted, unless grants are sealed (`sealed_grants`).
     ///
     /// What is minted here is accepted only if something in the endpoint accepts it, such as the resolver.
     pub fn mint_grants(
