@@ -22,14 +22,17 @@ const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Question {
     payload: Value,
+    /// The payload's type, for the key.
+    type_name: &'static str,
     pub(super) time_limit: Duration,
     pub(super) shared_key: Option<Arc<str>>,
 }
 
 impl Question {
     /// A question that must be answered within 30 s.
-    pub fn new(payload: impl Any + Send + Sync) -> Self {
-        Self { payload: Value::new(payload), time_limit: DEFAULT_TIME_LIMIT, shared_key: None }
+    pub fn new<T: Any + Send + Sync>(payload: T) -> Self {
+        let type_name = std::any::type_name::<T>();
+        Self { payload: Value::new(payload), type_name, time_limit: DEFAULT_TIME_LIMIT, shared_key: None }
     }
 
     /// Sets how long the answer may take.
@@ -38,13 +41,14 @@ impl Question {
         self
     }
 
-    /// Says that all questions of this key have the same answer, whoever asks them: the driver may ask once for all that
-    /// wait at the same time.
+    /// Says that all questions of this key and of the same type of payload have the same answer, whoever asks them: the driver may
+    /// ask once for all that wait at the same time.
     ///
     /// The key holds for everything that shares a driver's threads: other calls, callers, steps and services. An answer that
     /// depends on the caller needs the caller in its key, or one caller gets another's.
-    pub fn shared_as(mut self, key: impl Into<Arc<str>>) -> Self {
-        self.shared_key = Some(key.into());
+    pub fn shared_as(mut self, key: impl AsRef<str>) -> Self {
+        // The text may be a caller's: it must not lead to what somebody else asks.
+        self.shared_key = Some(format!("{} {}", self.type_name, key.as_ref()).into());
         self
     }
 

@@ -89,6 +89,14 @@ pub struct Resolver {
 }
 
 impl Resolver {
+    /// Tells this resolver from all others that there are at the same time. A clone has the same number.
+    #[cfg(feature = "http")]
+    pub(crate) fn number(&self) -> usize {
+        Arc::as_ptr(&self.resolve).addr()
+    }
+}
+
+impl Resolver {
     /// A resolver that decides from what is in memory. It must not wait: for a bearer token it is called on a thread that
     /// serves other requests too.
     pub fn from_memory(resolve: impl Fn(&str) -> Resolution + Send + Sync + 'static) -> Self {

@@ -2,6 +2,7 @@
 
 use super::{AuthContext, AuthError, AuthFailure, AuthRequest, Reason};
 use serde_json::{Map, Value};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Decides who makes a request.
 ///
@@ -98,6 +99,8 @@ fn combine(failures: &[AuthFailure]) -> AuthFailure {
 
 /// A precondition and the credential behind it; made by [`require_all`].
 pub struct RequireAll<P> {
+    /// Tells it from all others, also from one that was at the same address before.
+    number: u64,
     gate: P,
     inner: Option<Box<dyn Authenticator>>,
 }
@@ -108,7 +111,8 @@ pub struct RequireAll<P> {
 /// with the gate's answer among the claims. Without an `inner` the caller is anonymous: a precondition
 /// identifies nobody, the claim says that it holds.
 pub fn require_all<P: Precondition>(gate: P, inner: Option<Box<dyn Authenticator>>) -> RequireAll<P> {
-    RequireAll { gate, inner }
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    RequireAll { number: MADE.fetch_add(1, Ordering::Relaxed), gate, inner }
 }
 
 impl<P> RequireAll<P> {
@@ -120,15 +124,14 @@ impl<P> RequireAll<P> {
 
 impl<P: Precondition> Authenticator for RequireAll<P> {
     fn authenticate(&self, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
-        let asker = std::ptr::from_ref(self).addr();
-        let claims = match request.held(asker) {
+        let claims = match request.held(self.number) {
             Some(claims) => claims,
             None => {
                 let claims = self.gate.check(request).map_err(|error| match error {
                     AuthError::Refused(failure) => AuthError::Denied(failure),
                     other => other,
                 })?;
-                request.keep(asker, &claims);
+                request.keep(self.number, &claims);
                 claims
             }
         };
@@ -304,5 +307,17 @@ mod tests {
         let both = require_all(Arc::new(Door(Ok(()))), Some(Box::new(chain(vec![Box::new(NeedsProxy)]))));
         assert_eq!(chain(vec![Box::new(both)]).proxy_headers(), ["x-door", "x-certificate"]);
         assert!(fixed(Ok(AuthContext::anonymous())).proxy_headers().is_empty());
+    }
+
+    #[test]
+    fn what_holds_of_one_precondition_holds_of_no_other() {
+        use crate::http::auth::Found;
+        let (parts, found) = (head(&[]), Found::default());
+        let request = request(&parts).with_found(&found);
+        // The second is where the first one was.
+        let run = |door: Door| require_all(door, None).authenticate(&request);
+        assert!(run(Door(Ok(()))).is_ok());
+        let closed = AuthError::refused(Reason::ProxyRequired, "closed");
+        assert!(matches!(run(Door(Err(closed))), Err(AuthError::Denied(_))));
     }
 }

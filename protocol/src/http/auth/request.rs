@@ -24,9 +24,9 @@ pub struct AuthRequest<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) answers: Answers,
-    /// What preconditions gave that hold, each by the address of who asked it. They are not asked again: a proof of
+    /// What preconditions gave that hold, each by the number of who asked it. They are not asked again: a proof of
     /// which each may be used once would not hold a second time.
-    held: RefCell<Vec<(usize, Map<String, Value>)>>,
+    held: RefCell<Vec<(u64, Map<String, Value>)>>,
 }
 
 impl<'a> AuthRequest<'a> {
@@ -84,13 +84,13 @@ impl<'a> AuthRequest<'a> {
     }
 
     /// What a precondition gave that was asked before.
-    pub(super) fn held(&self, asker: usize) -> Option<Map<String, Value>> {
+    pub(super) fn held(&self, asker: u64) -> Option<Map<String, Value>> {
         let held = self.found?.held.borrow();
         held.iter().find(|(who, _)| *who == asker).map(|(_, claims)| claims.clone())
     }
 
     /// Keeps what a precondition gave.
-    pub(super) fn keep(&self, asker: usize, claims: &Map<String, Value>) {
+    pub(super) fn keep(&self, asker: u64, claims: &Map<String, Value>) {
         if let Some(found) = self.found {
             found.held.borrow_mut().push((asker, claims.clone()));
         }

@@ -55,6 +55,17 @@ impl Cache {
         Self { refresh_after: refresh_after.min(max_age), max_age, state: Mutex::default() }
     }
 
+    /// Whether the keys may be loaded now for a signature that is of none of them, since a new key may have an old id, or none.
+    /// The load has begun then.
+    pub(super) fn may_load_again(&self, now: Duration) -> bool {
+        let mut state = self.lock();
+        let may = state.attempt.is_none_or(|attempt| attempt.allows_another(now));
+        if may {
+            state.attempt = Some(Attempt { at: now, has_ended: false });
+        }
+        may
+    }
+
     /// Decides how to go on with a token that names this key.
     ///
     /// A key that is not known may be new, so that the keys are loaded at once, unless they just were: then the caller is asked
@@ -62,7 +73,7 @@ impl Cache {
     pub(super) fn plan(&self, key_id: Option<&str>, now: Duration) -> Plan {
         let mut state = self.lock();
         let known = state.keys.as_ref().filter(|loaded| loaded.keys.has(key_id) == Lookup::Found);
-        let age = known.and_then(|loaded| Some((now.checked_sub(loaded.at)?, loaded.keys.clone())));
+        let age = known.and_then(|loaded| Some((age(loaded.at, now)?, loaded.keys.clone())));
         match (age, state.attempt) {
             (Some((age, keys)), _) if age < self.refresh_after => Plan::Use(keys),
             // One call loads them, and the others go on with what there is.
@@ -95,7 +106,7 @@ impl Cache {
         let mut state = self.lock();
         state.attempt = Some(Attempt { at: now, has_ended: true });
         let loaded = state.keys.as_ref()?;
-        let age = now.checked_sub(loaded.at)?;
+        let age = age(loaded.at, now)?;
         (age < self.max_age && loaded.keys.has(key_id) == Lookup::Found).then(|| loaded.keys.clone())
     }
 
@@ -107,13 +118,13 @@ impl Cache {
 
 impl Attempt {
     fn is_under_way(self, now: Duration) -> bool {
-        !self.has_ended && now.checked_sub(self.at).is_some_and(|passed| passed < LOAD_TIME)
+        !self.has_ended && age(self.at, now).is_some_and(|passed| passed < LOAD_TIME)
     }
 
     /// Whether another load may begin. A clock that was set back does not keep it waiting.
     fn allows_another(self, now: Duration) -> bool {
         let wait = if self.has_ended { MIN_INTERVAL } else { LOAD_TIME };
-        now.checked_sub(self.at).is_none_or(|passed| passed >= wait)
+        age(self.at, now).is_none_or(|passed| passed >= wait)
     }
 
     /// Seconds until another load may begin, at least one.
@@ -121,4 +132,11 @@ impl Attempt {
         let left = (self.at + MIN_INTERVAL).saturating_sub(now).as_millis().div_ceil(1000);
         u32::try_from(left).unwrap_or(u32::MAX).max(1)
     }
+}
+
+/// How long ago a time was. Threads may tell the time in another order than they come here, and clocks are set back by a little:
+/// what is a minute ahead is now, and what is further ahead says nothing.
+fn age(then: Duration, now: Duration) -> Option<Duration> {
+    const A_LITTLE: Duration = Duration::from_secs(60);
+    now.checked_sub(then).or_else(|| (then.saturating_sub(now) <= A_LITTLE).then_some(Duration::ZERO))
 }

@@ -2,6 +2,7 @@
 
 use super::cache::Cache;
 use super::source::Source;
+use crate::location::Location;
 use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +10,11 @@ use thiserror::Error;
 
 /// The most that clocks may be allowed to differ.
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
+/// What the ages of keys are held to: with less, each key would be asked for all the time, and with more, one that the issuer
+/// has removed would be accepted for days.
+const MIN_KEY_AGE: Duration = Duration::from_secs(10);
+const MAX_KEY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An issuer of tokens, and which of its tokens are accepted.
 #[derive(Clone, Debug)]
@@ -65,10 +71,11 @@ impl JwtIssuer {
     }
 
     /// Sets how old keys may be before they are loaded again, and before they are no longer used. Default 10 minutes and an
-    /// hour. In between, calls go on with them while one of the calls loads them, and also when they cannot be loaded.
+    /// hour; both are at least 10 s and at most a day. In between, calls go on with them while one of the calls loads them, and
+    /// also when they cannot be loaded.
     pub fn key_ages(mut self, refresh_after: Duration, max_age: Duration) -> Self {
-        self.refresh_after = refresh_after;
-        self.max_key_age = max_age;
+        self.max_key_age = max_age.clamp(MIN_KEY_AGE, MAX_KEY_AGE);
+        self.refresh_after = refresh_after.clamp(MIN_KEY_AGE, self.max_key_age);
         self
     }
 }
@@ -90,6 +97,12 @@ pub enum JwtError {
         issuer: String,
         /// What there is in place of one.
         got: &'static str,
+    },
+    /// The issuer's keys cannot be where they are said to be. It is not repeated, since a URL may have a password in it.
+    #[error("expected a URL of http or https for the keys of {issuer:?}, got another text")]
+    Url {
+        /// The issuer.
+        issuer: String,
     },
     /// Two issuers have one name.
     #[error("expected issuers of different names, got two of {issuer:?}")]
@@ -162,6 +175,19 @@ pub(super) fn checked(issuers: Vec<JwtIssuer>) -> Result<Vec<Issuer>, JwtError> 
         if !domains.insert(&issuer.domain) {
             return Err(JwtError::SameDomain { domain: issuer.domain.clone() });
         }
+        let is_url = match &issuer.key_set_url {
+            Some(url) => is_http(url),
+            // The path of discovery is added to it.
+            None => is_http(&issuer.name) && !issuer.name.contains(['?', '#']),
+        };
+        if !is_url {
+            return Err(JwtError::Url { issuer: name() });
+        }
     }
     Ok(issuers.into_iter().map(Issuer::from).collect())
+}
+
+fn is_http(text: &str) -> bool {
+    let begins = |with: &str| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    (begins("https://") || begins("http://")) && Location::parse(text).is_ok()
 }

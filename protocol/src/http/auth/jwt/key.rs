@@ -88,10 +88,14 @@ impl Key {
         Some(Self { id: jwk.kid, algorithm, material })
     }
 
+    /// Whether it is used with this algorithm.
+    pub(super) fn is_of(&self, algorithm: Algorithm) -> bool {
+        self.algorithm.is_none_or(|own| own == algorithm)
+    }
+
     /// Whether the signature of this algorithm over these bytes is this key's. Never, where the key is not of the algorithm's type.
     pub(super) fn verify(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
-        self.algorithm.is_none_or(|own| own == algorithm)
-            && self.material.verify(algorithm, signed, signature)
+        self.is_of(algorithm) && self.material.verify(algorithm, signed, signature)
     }
 }
 

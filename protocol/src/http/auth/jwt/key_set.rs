@@ -49,6 +49,7 @@ impl KeySet {
     pub(super) fn verify(&self, token: &Token<'_>) -> bool {
         let signed = token.signed.as_bytes();
         self.of_id(token.key_id.as_deref())
+            .filter(|key| key.is_of(token.algorithm))
             .take(MAX_TRIES)
             .any(|key| key.verify(token.algorithm, signed, &token.signature))
     }

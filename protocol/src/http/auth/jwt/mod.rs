@@ -77,7 +77,7 @@ impl Authenticator for Jwt {
         let issuer = self.issuers.iter().find(|issuer| named == Some(&*issuer.name));
         let issuer = issuer.ok_or_else(|| invalid("of another issuer"))?;
         let keys = keys(issuer, &token, request)?;
-        if !keys.verify(&token) {
+        if !keys.verify(&token) && !new_keys(issuer, request)?.is_some_and(|keys| keys.verify(&token)) {
             return Err(invalid("the signature is not of the key"));
         }
         claims::check(issuer, token.claims, request.now)
@@ -110,6 +110,16 @@ fn keys(issuer: &Issuer, token: &Token<'_>, request: &AuthRequest<'_>) -> Result
         // What was loaded before may do.
         Err(error) => issuer.cache.failed(token.key_id.as_deref(), now).ok_or(error),
     }
+}
+
+/// The keys that the issuer has by now, if they may be loaded for a signature that is of none that there were.
+fn new_keys(issuer: &Issuer, request: &AuthRequest<'_>) -> Result<Option<Arc<KeySet>>, AuthError> {
+    let has_loaded = issuer.source.is_answered(request);
+    if has_loaded || !issuer.cache.may_load_again(request.now) {
+        return Ok(None);
+    }
+    // Asks, and the next run has them from the beginning.
+    issuer.source.load(&issuer.name, request).map(|keys| Some(issuer.cache.loaded(keys, request.now)))
 }
 
 /// The refusal of a token. Why is for the operator alone.

@@ -71,6 +71,9 @@ fn discover(issuer: &str, document: &[u8]) -> Result<String, AuthError> {
         let detail = format!("expected the metadata of this issuer, got those of {:?}", provider.issuer);
         return Err(unusable(issuer, &detail));
     }
+    if issuer.starts_with("https:") && !provider.jwks_uri.starts_with("https:") {
+        return Err(unusable(issuer, "expected an https URL of the keys, got another"));
+    }
     Ok(provider.jwks_uri)
 }
 

@@ -5,7 +5,8 @@ use super::invalid;
 use super::key::Algorithm;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// The most characters of a token that is looked at. Heads of requests are bounded too, but not so low.
@@ -28,9 +29,9 @@ struct Header {
     alg: String,
     #[serde(default)]
     kid: Option<String>,
-    /// Extensions that must be understood, of which none is.
-    #[serde(default)]
-    crit: Option<Value>,
+    /// Whether there are extensions that must be understood. None is, whatever their value.
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
 }
 
 impl<'a> Token<'a> {
@@ -43,7 +44,7 @@ impl<'a> Token<'a> {
         let (header, claims) = signed.split_once('.').ok_or_else(|| invalid("no JWT"))?;
         let header: Header =
             serde_json::from_slice(&decode(header)?).map_err(|_| invalid("the header cannot be read"))?;
-        if header.crit.is_some() {
+        if header.crit {
             return Err(invalid("extensions that are not understood"));
         }
         let algorithm =
@@ -52,6 +53,10 @@ impl<'a> Token<'a> {
             serde_json::from_slice(&decode(claims)?).map_err(|_| invalid("the claims cannot be read"))?;
         Ok(Self { algorithm, key_id: header.kid, claims, signed, signature: decode(signature)? })
     }
+}
+
+fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, AuthError> {

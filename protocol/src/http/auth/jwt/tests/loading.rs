@@ -132,6 +132,7 @@ fn the_keys_are_found_by_discovery_below_the_issuer() {
     for provider in [
         json!({"issuer": "https://evil.example", "jwks_uri": "https://keys.example/set"}),
         json!({"issuer": ISSUER}),
+        json!({"issuer": ISSUER, "jwks_uri": "http://keys.example/set"}),
         json!("other"),
     ] {
         let (result, asked) = at_discovery(provider, published(&[1]));
@@ -145,4 +146,50 @@ fn a_server_without_a_driver_for_documents_says_so() {
     let jwt = jwt([issuer()]).unwrap();
     let unsupported = |_: &str| Err(Failure::unsupported());
     assert!(matches!(at(&jwt, NOW, 1, &unsupported).1, Err(AuthError::Failed(_))));
+}
+
+#[test]
+fn a_clock_that_is_behind_by_a_little_asks_for_nothing() {
+    let jwt = jwt([issuer()]).unwrap();
+    assert!(at(&jwt, NOW, 1, &|_| Ok(published(&[1]))).1.is_ok());
+    // As that of another thread, which came first and goes on later.
+    let (asked, result) = at(&jwt, NOW - 1, 1, &down);
+    assert!(asked == 0 && result.is_ok(), "{result:?}");
+}
+
+#[test]
+fn a_new_key_of_an_old_id_is_accepted_at_once() {
+    let jwt = jwt([issuer()]).unwrap();
+    let with_old_id = |number: u8| {
+        let mut keys = published(&[number]);
+        keys["keys"][0]["kid"] = json!("one");
+        keys
+    };
+    let token = |number: u8, time: u64| {
+        let claims = claims_with(json!({"exp": time + 60}));
+        sign(number, &json!({"alg": "EdDSA", "kid": "one"}), &claims)
+    };
+    let (result, _) = judge(&jwt, &token(1, NOW), NOW, &move |_| Ok(with_old_id(1)));
+    assert!(result.is_ok());
+    let rotated = move |_: &str| Ok(with_old_id(2));
+    let (result, asked) = judge(&jwt, &token(2, NOW + 5), NOW + 5, &rotated);
+    assert!(result.is_ok() && asked.len() == 1, "{result:?}");
+    // One that nobody signed is refused, and the keys are not asked for again within 5 s.
+    for (second, loads) in [(6, 0), (9, 0), (10, 1), (11, 0)] {
+        let (result, asked) = judge(&jwt, &token(3, NOW + second), NOW + second, &rotated);
+        assert_eq!(refusal(result).1, "the signature is not of the key");
+        assert_eq!(asked.len(), loads, "{second} s");
+    }
+}
+
+#[test]
+fn the_ages_of_keys_are_held_to_bounds() {
+    let day = 24 * 60 * 60;
+    let forever = jwt([issuer().key_ages(Duration::MAX, Duration::MAX)]).unwrap();
+    assert!(at(&forever, NOW, 1, &|_| Ok(published(&[1]))).1.is_ok());
+    assert_eq!(at(&forever, NOW + day - 1, 1, &down).0, 0);
+    assert!(matches!(at(&forever, NOW + day, 1, &down).1, Err(AuthError::Unavailable { .. })));
+    let never = jwt([issuer().key_ages(Duration::ZERO, Duration::ZERO)]).unwrap();
+    assert!(at(&never, NOW, 1, &|_| Ok(published(&[1]))).1.is_ok());
+    assert_eq!(at(&never, NOW + 9, 1, &down).0, 0);
 }

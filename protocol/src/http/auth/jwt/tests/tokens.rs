@@ -101,6 +101,7 @@ fn what_is_no_token_is_refused_before_any_key_is_asked_for() {
             header(json!({"alg": "EdDSA", "crit": ["b64"], "b64": false})),
             "extensions that are not understood",
         ),
+        (header(json!({"alg": "EdDSA", "crit": null})), "extensions that are not understood"),
         (header(json!({"alg": "eddsa"})), "an algorithm that is not accepted"),
         (header(json!({"alg": 7})), "the header cannot be read"),
         (sign(1, &json!({"alg": "EdDSA"}), &json!([])), "the claims cannot be read"),
@@ -161,10 +162,24 @@ fn what_would_accept_too_much_is_refused_at_once() {
     );
     let empty = jwt([JwtIssuer::new("a", ["b", ""])]).unwrap_err();
     assert_eq!(empty.to_string(), "expected an audience of the tokens of \"a\", got an empty one");
-    let same = jwt([JwtIssuer::new("a", ["b"]), JwtIssuer::new("a", ["c"]).domain("c")]).unwrap_err();
-    assert_eq!(same, JwtError::SameIssuer { issuer: "a".into() });
-    let same = jwt([JwtIssuer::new("a", ["b"]), JwtIssuer::new("b", ["b"])]).unwrap_err();
+    let same = [JwtIssuer::new("https://a", ["b"]), JwtIssuer::new("https://a", ["c"]).domain("c")];
+    assert_eq!(jwt(same).unwrap_err(), JwtError::SameIssuer { issuer: "https://a".into() });
+    let same = jwt([JwtIssuer::new("https://a", ["b"]), JwtIssuer::new("https://b", ["b"])]).unwrap_err();
     assert_eq!(same, JwtError::SameDomain { domain: "jwt".into() });
+    for (name, url) in [
+        ("a", None),
+        ("https://a?b", None),
+        ("https://a#b", None),
+        ("https://", None),
+        ("a", Some("keys")),
+        ("a", Some("file:///keys")),
+        ("a", Some("https://")),
+    ] {
+        let issuer = JwtIssuer::new(name, ["b"]);
+        let issuer = url.map_or(issuer.clone(), |url| issuer.key_set_url(url));
+        assert_eq!(jwt([issuer]).unwrap_err(), JwtError::Url { issuer: name.into() }, "{url:?}");
+    }
+    assert!(jwt([JwtIssuer::new("a", ["b"]).key_set_url("HTTPS://keys.example/set")]).is_ok());
 }
 
 #[test]
