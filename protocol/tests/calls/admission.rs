@@ -125,7 +125,7 @@ fn a_question_is_the_applications_own_and_its_answer_decides() {
             let Request::Question(question) = &effect.request else { panic!("{effect:?}") };
             assert_eq!(question.payload::<&str>(), Some(&"may I?"));
             assert_eq!(question.payload::<String>(), None);
-            assert_eq!(effect.shared_key.as_deref(), Some("policy"));
+            assert_eq!(effect.shared_key.as_deref(), Some("&str policy"));
             assert_eq!(effect.time_limit, Duration::from_secs(30));
             call.done(effect.id, Completion::value(verdict));
         };

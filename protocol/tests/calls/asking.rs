@@ -61,7 +61,8 @@ fn who() -> Request<Bytes> {
 fn asked(visit: &mut Visit, key: &str) -> vgi_rpc_protocol::effect::EffectId {
     let effect = visit.asked();
     assert!(!visit.body_was_read(), "strangers have no body read");
-    assert_eq!(effect.shared_key.as_deref(), Some(key));
+    let shared = format!("{} {key}", std::any::type_name::<WhoHas>());
+    assert_eq!(effect.shared_key.as_deref(), Some(&*shared));
     let EffectRequest::Question(question) = effect.request else { panic!("{effect:?}") };
     assert_eq!(question.payload::<WhoHas>().unwrap().0, "abc");
     effect.id

@@ -33,13 +33,6 @@ struct Attempt {
     has_ended: bool,
 }
 
-/// Whether a set has a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lookup {
-    Found,
-    Unknown,
-}
-
 /// How to go on with a token.
 pub(super) enum Plan {
     /// These keys have the token's.
@@ -72,7 +65,7 @@ impl Cache {
     /// to come again. So a stream of made-up ids causes one load in five seconds, and a new key is accepted within as many.
     pub(super) fn plan(&self, key_id: Option<&str>, now: Duration) -> Plan {
         let mut state = self.lock();
-        let known = state.keys.as_ref().filter(|loaded| loaded.keys.has(key_id) == Lookup::Found);
+        let known = state.keys.as_ref().filter(|loaded| loaded.keys.has(key_id));
         let age = known.and_then(|loaded| Some((age(loaded.at, now)?, loaded.keys.clone())));
         match (age, state.attempt) {
             (Some((age, keys)), _) if age < self.refresh_after => Plan::Use(keys),
@@ -107,7 +100,7 @@ impl Cache {
         state.attempt = Some(Attempt { at: now, has_ended: true });
         let loaded = state.keys.as_ref()?;
         let age = age(loaded.at, now)?;
-        (age < self.max_age && loaded.keys.has(key_id) == Lookup::Found).then(|| loaded.keys.clone())
+        (age < self.max_age && loaded.keys.has(key_id)).then(|| loaded.keys.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -2,7 +2,7 @@
 
 use super::super::{AuthContext, AuthError, Reason};
 use super::issuer::Issuer;
-use super::{invalid, refused};
+use super::refusal::{invalid, refused};
 use serde_json::{Map, Value};
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! The keys that an issuer publishes. RFC 7517, section 5.
 
-use super::cache::Lookup;
 use super::key::{Jwk, Key};
 use super::token::Token;
 use serde::Deserialize;
@@ -35,14 +34,10 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// Whether there is a key of this id. A token without one needs a set of a single key.
-    pub(super) fn has(&self, id: Option<&str>) -> Lookup {
-        let found = match id {
-            Some(_) => self.of_id(id).next().is_some(),
-            // A token without an id is refused below if there are several keys, and loading them again does not help.
-            None => true,
-        };
-        if found { Lookup::Found } else { Lookup::Unknown }
+    /// Whether there is a key of this id. A token without one may have been signed with any: if there are several keys it is
+    /// refused, and loading them again does not help.
+    pub(super) fn has(&self, id: Option<&str>) -> bool {
+        id.is_none() || self.of_id(id).next().is_some()
     }
 
     /// Whether the token is signed with one of the keys that its header names.

@@ -31,12 +31,14 @@
 // | `cache` | when keys are loaded and for how long they are used |
 // | `source` | where keys lie, and how they are asked for |
 // | `claims` | what a token must say |
+// | `refusal` | why a token is refused |
 
 mod cache;
 mod claims;
 mod issuer;
 mod key;
 mod key_set;
+mod refusal;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -46,10 +48,11 @@ pub use issuer::{JwtError, JwtIssuer};
 pub use source::LoadDocument;
 
 use super::bearer::bearer_token;
-use super::{AuthContext, AuthError, AuthFailure, AuthRequest, Authenticator, Reason};
-use cache::{Lookup, Plan};
+use super::{AuthContext, AuthError, AuthRequest, Authenticator};
+use cache::Plan;
 use issuer::Issuer;
 use key_set::KeySet;
+use refusal::invalid;
 use std::fmt;
 use std::sync::Arc;
 use token::Token;
@@ -101,9 +104,10 @@ fn keys(issuer: &Issuer, token: &Token<'_>, request: &AuthRequest<'_>) -> Result
     match issuer.source.load(&issuer.name, request) {
         Ok(keys) => {
             let keys = issuer.cache.loaded(keys, now);
-            match keys.has(token.key_id.as_deref()) {
-                Lookup::Found => Ok(keys),
-                Lookup::Unknown => Err(invalid("the issuer has no such key")),
+            if keys.has(token.key_id.as_deref()) {
+                Ok(keys)
+            } else {
+                Err(invalid("the issuer has no such key"))
             }
         }
         Err(error @ (AuthError::Ask(_) | AuthError::Failed(_))) => Err(error),
@@ -120,15 +124,6 @@ fn new_keys(issuer: &Issuer, request: &AuthRequest<'_>) -> Result<Option<Arc<Key
     }
     // Asks, and the next run has them from the beginning.
     issuer.source.load(&issuer.name, request).map(|keys| Some(issuer.cache.loaded(keys, request.now)))
-}
-
-/// The refusal of a token. Why is for the operator alone.
-fn invalid(diagnosis: &'static str) -> AuthError {
-    refused(Reason::InvalidCredential, "the bearer token is not valid", diagnosis)
-}
-
-fn refused(reason: Reason, detail: &str, diagnosis: &'static str) -> AuthError {
-    AuthError::Refused(AuthFailure::new(reason, detail).with_diagnosis(diagnosis))
 }
 
 impl fmt::Debug for Jwt {

@@ -1,8 +1,8 @@
 //! A token in its compact form: header, claims and signature. RFC 7515, section 3.1.
 
 use super::super::AuthError;
-use super::invalid;
 use super::key::Algorithm;
+use super::refusal::invalid;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::IgnoredAny;

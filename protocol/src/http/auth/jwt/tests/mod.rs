@@ -7,7 +7,7 @@ mod tokens;
 use super::super::request::tests::head;
 use super::*;
 use crate::effect::{Answer, Failure, FailureReason};
-use crate::http::auth::Found;
+use crate::http::auth::{Found, Reason};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{Ed25519KeyPair, KeyPair};
