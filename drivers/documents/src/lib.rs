@@ -22,7 +22,10 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use vgi_rpc_effects::Perform;
 use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, TlsError};
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
@@ -32,11 +35,24 @@ use vgi_rpc_protocol::http::auth::LoadDocument;
 /// How long a document may take, from the look-up of the name to its last byte.
 const TIME_LIMIT: Duration = Duration::from_secs(8);
 
-/// Loads documents. A clone shares its connections.
-#[derive(Clone, Debug)]
+/// For how long a document, or the failure to load it, answers further questions for it. A server asks again after as long; before
+/// that it only does so when callers go away while they wait.
+const KEPT: Duration = Duration::from_secs(5);
+/// The most documents that are kept.
+const MAX_KEPT: usize = 64;
+
+/// Loads documents. A clone shares its connections, and what was loaded in the last 5 s.
+#[derive(Clone)]
 pub struct DocumentLoader {
     fetcher: HttpFetcher,
     policy: UrlPolicy,
+    kept: Arc<Mutex<HashMap<String, Kept>>>,
+}
+
+/// What was loaded, and when.
+struct Kept {
+    at: Instant,
+    body: Result<Bytes, String>,
 }
 
 impl DocumentLoader {
@@ -49,18 +65,37 @@ impl DocumentLoader {
     }
 
     /// Loads by this HTTP client what this policy allows, such as the documents of an issuer in a private network.
-    pub const fn with(fetcher: HttpFetcher, policy: UrlPolicy) -> Self {
-        Self { fetcher, policy }
+    pub fn with(fetcher: HttpFetcher, policy: UrlPolicy) -> Self {
+        Self { fetcher, policy, kept: Arc::default() }
     }
 
     /// Loads a document, and gives it to `data`. It blocks. The completion of a failure names the URL, for the operator.
     pub fn load(&self, document: &LoadDocument, data: &mut dyn FnMut(Bytes)) -> Completion {
-        match self.body(document) {
+        let body = self.kept(&document.url).unwrap_or_else(|| {
+            let body = self.body(document);
+            self.keep(&document.url, body.clone());
+            body
+        });
+        match body {
             Ok(body) => {
                 data(body);
                 Completion::Done
             }
             Err(message) => Failure::new(FailureReason::Unavailable, message).into(),
+        }
+    }
+
+    /// What was loaded from there a moment ago.
+    fn kept(&self, url: &str) -> Option<Result<Bytes, String>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(url).filter(|kept| kept.at.elapsed() < KEPT).map(|kept| kept.body.clone())
+    }
+
+    fn keep(&self, url: &str, body: Result<Bytes, String>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, kept| kept.at.elapsed() < KEPT);
+        if kept.len() < MAX_KEPT {
+            kept.insert(url.to_owned(), Kept { at: Instant::now(), body });
         }
     }
 
@@ -76,6 +111,12 @@ impl DocumentLoader {
             StatusCode::OK => Ok(response.body),
             status => Err(format!("expected a document at {location}, got status {status}")),
         }
+    }
+}
+
+impl fmt::Debug for DocumentLoader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DocumentLoader").field("policy", &self.policy).finish_non_exhaustive()
     }
 }
 

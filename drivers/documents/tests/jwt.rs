@@ -257,6 +257,21 @@ fn an_issuer_that_lies_stalls_or_is_gone_is_an_outage() {
 }
 
 #[test]
+fn callers_who_go_away_cause_no_further_load() {
+    let issuer = Issuer::new(Behaviour::Publish(vec![1], Duration::from_millis(200)));
+    let running = Running::new(&issuer);
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(running.address).unwrap();
+        let head = "POST /test.Jwt.v1/who HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n";
+        stream.write_all(format!("{head}Authorization: Bearer {}\r\n\r\n", token(1)).as_bytes()).unwrap();
+        thread::sleep(Duration::from_millis(100));
+        drop(stream);
+        thread::sleep(Duration::from_millis(300));
+    }
+    assert_eq!((running.status(&token(1)), issuer.requests()), (LET_IN, 1));
+}
+
+#[test]
 fn plain_http_is_refused_by_default() {
     let issuer = Issuer::publishing(&[1]);
     let running = Running::with(&issuer, DocumentLoader::new().unwrap());
