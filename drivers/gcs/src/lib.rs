@@ -69,8 +69,8 @@
 //! A client that uploads twice to one URL replaces its own object, for which the account needs `storage.objects.delete`; clients
 //! of vgi-rpc do so only if the answer to their first attempt was lost.
 //!
-//! A URL to upload limits neither the size of the object nor its content: that would take headers which clients do not send. Give
-//! such URLs only to callers whom you trust with the bucket.
+//! A URL to upload limits neither the size of the object nor its content: that would take headers which clients do not send. It
+//! can be used again until it expires. Give such URLs only to callers whom you trust with the bucket.
 //!
 //! # How objects expire
 //!
@@ -88,6 +88,10 @@
 //! old, so that their days begin anew: see [`GcsBuilder::store_again_after`], which must be less than the days of the rule minus
 //! the expiry of URLs. New buckets keep deleted objects for seven more days ("soft delete"), which costs storage:
 //! `--clear-soft-delete` turns that off.
+//!
+//! In a bucket with object versioning, to delete a live object only makes it noncurrent: it still costs storage until the
+//! noncurrent version is deleted as well. The rule above matches noncurrent versions too. Do not limit it by `isLive`, or add a rule
+//! with `daysSinceNoncurrentTime`.
 //!
 //! # What goes wrong
 //!

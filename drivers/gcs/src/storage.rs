@@ -244,18 +244,22 @@ impl ObjectStorage for GcsStorage {
         }
     }
 
-    /// Any public server over HTTPS; where the endpoint is another one than Google's own, that server alone, wherever it is.
+    /// Any public server over HTTPS; where the endpoint is another one than Google's own, the bucket at that server alone, wherever it is.
     fn fetch_policy(&self) -> UrlPolicy {
         let endpoint = self.endpoint();
         if *endpoint == Endpoint::default() {
             return UrlPolicy::https_public();
         }
         let endpoint = endpoint.clone();
+        let folder = format!("/{}/", self.0.settings.bucket);
         UrlPolicy::unrestricted().with_check(move |url| {
             let is_same = url.scheme() == endpoint.scheme()
                 && url.host_str() == Some(endpoint.host())
-                && url.port() == endpoint.port();
-            if is_same { Ok(()) } else { Err("it is not at the endpoint of the bucket".to_owned()) }
+                && url.port() == endpoint.port()
+                && url.path().starts_with(&folder)
+                && url.username().is_empty()
+                && url.password().is_none();
+            if is_same { Ok(()) } else { Err("it is not in the bucket at its endpoint".to_owned()) }
         })
     }
 }

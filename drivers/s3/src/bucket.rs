@@ -135,7 +135,7 @@ impl Bucket {
         CompleteMultipartUpload::new(&self.bucket, None, "", "", etags).body()
     }
 
-    /// Which URLs are fetched: at an endpoint of the operator's that one alone, wherever it is; otherwise any public one.
+    /// Which URLs are fetched: at an endpoint of the operator's those of the bucket alone, wherever it is; otherwise any public one.
     pub(crate) fn fetch_policy(&self) -> UrlPolicy {
         if self.endpoint.is_none() {
             return UrlPolicy::https_public();
@@ -144,8 +144,11 @@ impl Bucket {
         UrlPolicy::unrestricted().with_check(move |url| {
             let is_same = url.scheme() == base.scheme()
                 && url.host() == base.host()
-                && url.port_or_known_default() == base.port_or_known_default();
-            if is_same { Ok(()) } else { Err("it is not at the endpoint of the bucket".to_owned()) }
+                && url.port_or_known_default() == base.port_or_known_default()
+                && url.path().starts_with(base.path())
+                && url.username().is_empty()
+                && url.password().is_none();
+            if is_same { Ok(()) } else { Err("it is not in the bucket at its endpoint".to_owned()) }
         })
     }
 }
@@ -216,8 +219,23 @@ mod tests {
             "https://minio.internal:9000/",
             "http://169.254.169.254:9000/",
             "https://h.example/",
+            "http://minio.internal:9000/",
+            "http://minio.internal:9000/other/test.txt",
+            "http://minio.internal:9000/bucket2/test.txt",
+            "http://minio.internal:9000/bucket/../other/test.txt",
+            "http://minio.internal:9000/bucket/%2e%2e/other/test.txt",
+            "http://user@minio.internal:9000/bucket/test.txt",
+            "http://:password@minio.internal:9000/bucket/test.txt",
         ] {
             assert!(policy.check(&Location::parse(other).unwrap()).is_err(), "{other}");
+        }
+        // Below a path of the endpoint, and in its subdomain.
+        for (endpoint, in_path) in
+            [("http://minio.internal:9000/s3/", true), ("http://minio.internal", false)]
+        {
+            let endpoint = Url::parse(endpoint).unwrap();
+            let bucket = Bucket::new("bucket", "us-east-1", Some(endpoint), in_path).unwrap();
+            assert!(bucket.fetch_policy().check(&signed(&bucket, None)).is_ok());
         }
     }
 }

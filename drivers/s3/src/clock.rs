@@ -29,24 +29,43 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Duration {
-        let offset = self.offset.load(Ordering::Relaxed);
-        let by = Duration::from_secs(offset.unsigned_abs());
-        let base = (self.base)();
-        if offset < 0 { base.saturating_sub(by) } else { base.saturating_add(by) }
+        self.at(self.offset())
+    }
+
+    /// Seconds that are added now.
+    pub(crate) fn offset(&self) -> i64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    /// The time now, with so many seconds added.
+    pub(crate) fn at(&self, offset: i64) -> Duration {
+        shifted((self.base)(), offset)
     }
 
     /// Sets the clock to the server's time, unless another thread has.
     pub(crate) fn correct(&self, server: Duration) {
-        if let Some(skew) = skew(self.now(), server) {
-            self.offset.fetch_add(skew, Ordering::Relaxed);
+        let base = (self.base)();
+        if skew(shifted(base, self.offset()), server).is_some() {
+            // Stored and not added: threads that correct the clock at the same time store the same.
+            self.offset.store(difference(base, server), Ordering::Relaxed);
         }
     }
 }
 
+fn shifted(time: Duration, by: i64) -> Duration {
+    let seconds = Duration::from_secs(by.unsigned_abs());
+    if by < 0 { time.saturating_sub(seconds) } else { time.saturating_add(seconds) }
+}
+
+/// Seconds by which the server is ahead of a time.
+fn difference(time: Duration, server: Duration) -> i64 {
+    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    seconds(server).saturating_sub(seconds(time))
+}
+
 /// Seconds by which the server is ahead of a time, if they are too many.
 pub(crate) fn skew(now: Duration, server: Duration) -> Option<i64> {
-    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    let skew = seconds(server).saturating_sub(seconds(now));
+    let skew = difference(now, server);
     (skew.saturating_abs() > TOLERATED).then_some(skew)
 }
 
@@ -72,5 +91,23 @@ mod tests {
         }
         clock.correct(minutes(103));
         assert_eq!(clock.now(), minutes(100));
+    }
+
+    #[test]
+    fn two_corrections_at_a_time_are_one() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        // While the first correction reads the time, another thread completes one.
+        let slot = Arc::new(std::sync::Mutex::new(None::<Clock>));
+        let other = slot.clone();
+        let clock = Clock::new(move || {
+            let other = other.lock().unwrap().take();
+            if let Some(clock) = other {
+                clock.correct(minutes(160));
+            }
+            minutes(100)
+        });
+        *slot.lock().unwrap() = Some(clock.clone());
+        clock.correct(minutes(160));
+        assert_eq!(clock.now(), minutes(160));
     }
 }

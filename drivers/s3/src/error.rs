@@ -116,9 +116,14 @@ impl From<CredentialsError> for S3ErrorKind {
     }
 }
 
+/// A failure reaches clients. What is wrong with the server's credentials is for its operator alone, and stays in the error.
 impl From<S3Error> for Failure {
     fn from(error: S3Error) -> Self {
-        Self::new(error.kind.reason(), error.to_string())
+        let message = match &error.kind {
+            S3ErrorKind::Credentials(_) => "the server has no credentials for its store now".to_owned(),
+            _ => error.to_string(),
+        };
+        Self::new(error.kind.reason(), message)
     }
 }
 
@@ -146,7 +151,7 @@ impl fmt::Display for InRegion<'_> {
 #[non_exhaustive]
 pub enum S3SettingsError {
     /// The text is not the URL of a bucket. It is not repeated, since it may hold credentials.
-    #[error("expected s3://BUCKET or s3://BUCKET/PREFIX, got another text")]
+    #[error("expected s3://BUCKET or s3://BUCKET/PREFIX")]
     Url,
     /// The name of the bucket is invalid.
     #[error("expected a bucket's name of 3 to 63 letters, digits, dots, hyphens and underscores, got {0:?}")]

@@ -1,4 +1,4 @@
-//! The external objects of vgi-rpc in S3, or in a store that speaks its protocol. WIRE_PROTOCOL 12.
+//! The external objects of vgi-rpc in S3, or in a store with the same interface. WIRE_PROTOCOL 12.
 //!
 //! [`S3Storage`] performs the effects of a server that concern storage: it puts large outputs into a bucket, and gives clients
 //! URLs to upload to. Beside an [`HttpFetcher`](vgi_rpc_external::HttpFetcher), which fetches what clients have uploaded, that is
@@ -39,19 +39,35 @@
 //!
 //! # Credentials
 //!
-//! By default they come from the first of these that is set up: environment variables; a web identity; a profile of the shared
-//! files; the container's service; the instance's service. [`Chain`] makes another order, and [`ProvideCredentials`] is
-//! implemented for what has its own. They are refreshed from 15 minutes before they expire on, by one thread, while the others
-//! use those that are there; and once for an operation that S3 refuses because of them, so that a file or a variable may be
-//! changed while the process runs.
+//! By default these sources are asked in this order, and the first one that is set up is used:
 //!
-//! A signed URL does not outlive temporary credentials: S3 refuses it once the token that it was signed with has expired. So it
-//! is signed for what is left of them, if that is less than [`expiry`](S3Builder::expiry), and what is told of its expiry is
-//! that time. For URLs that are to hold for longer than the session of a role, which is an hour by default, make its sessions
-//! longer or use keys that do not expire.
+//! | source | settings that are read |
+//! | --- | --- |
+//! | environment | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_CREDENTIAL_EXPIRATION` |
+//! | web identity | `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ROLE_ARN`, `AWS_ROLE_SESSION_NAME`; `AWS_ENDPOINT_URL_STS` |
+//! | shared files | `AWS_PROFILE`, `AWS_SHARED_CREDENTIALS_FILE`, `AWS_CONFIG_FILE`; in the profile its keys, or `web_identity_token_file` and `role_arn` |
+//! | container | `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or `AWS_CONTAINER_CREDENTIALS_FULL_URI`, with `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE` or `AWS_CONTAINER_AUTHORIZATION_TOKEN` |
+//! | EC2 instance | `AWS_EC2_METADATA_DISABLED`, `AWS_EC2_METADATA_SERVICE_ENDPOINT` |
 //!
-//! Keys and tokens are in no error, no log and no `Debug`, and the keys that this crate holds are wiped when they are dropped.
-//! What the system, TLS and the libraries below have copied on the way is not, nor are URLs, each of which has the token in it.
+//! If `AWS_PROFILE` is set, the shared files come before the web identity. A source that is set up but fails is an error: no other
+//! identity is used in its place. That holds for a profile with `role_arn` and `source_profile`, with `credential_process`, or
+//! with single sign-on, none of which is supported; and for an `AWS_PROFILE` that names no profile. To use other sources or
+//! another order, build a [`Chain`] or implement [`ProvideCredentials`].
+//!
+//! Credentials are refreshed when they have less than 15 minutes left. One thread does it, and the others go on with the old ones
+//! meanwhile. They are also read again when S3 refuses them, once for each operation, so a file or a variable may be changed
+//! while the process runs.
+//!
+//! A URL that is signed with temporary credentials ends when they expire. If they have less time left than
+//! [`expiry`](S3Builder::expiry), the URL is signed for that time, and clients are told so. A role's session lasts for an hour by
+//! default; for URLs that last longer, set a longer session or use keys that do not expire. For a session token in
+//! `AWS_SESSION_TOKEN` without `AWS_CREDENTIAL_EXPIRATION`, or in a file, the time is not known: URLs are signed for the whole
+//! expiry, and may end before it.
+//!
+//! Keys and tokens are never part of an error, a log or a `Debug` text, and this crate wipes its copies of keys when it drops
+//! them. Copies made by the system, TLS or other libraries are not wiped, and neither are signed URLs, which contain the token.
+//!
+//! Clients are told only that the server has no credentials now. An [`S3Error`] says why.
 //!
 //! # Permissions
 //!
@@ -64,6 +80,10 @@
 //! Whoever has a signed URL acts with these permissions on that one object until the URL expires. Clients need none. A bucket
 //! whose objects are encrypted with a key of KMS also takes `kms:GenerateDataKey` and `kms:Decrypt` for that key.
 //!
+//! A URL to upload limits neither the size of the object nor its content: that would take headers which clients do not send. It
+//! can be used again until it expires, and then replaces the object. Give such URLs only to callers whom you trust with the
+//! bucket.
+//!
 //! # How objects expire
 //!
 //! Nothing here deletes objects. A rule of the bucket does, for the prefix: it removes objects a day or more after they were
@@ -73,6 +93,7 @@
 //! {"Rules": [{
 //!   "ID": "vgi-rpc", "Status": "Enabled", "Filter": {"Prefix": "vgi-rpc/"},
 //!   "Expiration": {"Days": 1},
+//!   "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
 //!   "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}
 //! }]}
 //! ```
@@ -80,7 +101,9 @@
 //! An object must live for as long as the URLs to it: with an expiry of more than a day, the rule needs more days. Where objects
 //! are named [by content](vgi_rpc_external::ObjectNames::by_content), one that was stored long ago is stored again, so that its
 //! days begin anew: see [`S3Builder::store_again_after`], which must be less than the days of the rule minus the expiry of URLs.
-//! In a bucket with versions, a rule for noncurrent versions removes what these replace.
+//!
+//! In a bucket with versioning, `Expiration` only adds delete markers, and the objects stay as noncurrent versions:
+//! `NoncurrentVersionExpiration` removes these. It has no effect in a bucket without versioning.
 //!
 //! # What goes wrong
 //!

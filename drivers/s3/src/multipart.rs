@@ -117,8 +117,9 @@ impl Upload<'_> {
         let content = Content { headers: HeaderMap::new(), body: vec![body] };
         match self.client.run(action, self.object, &content, self.deadline) {
             Ok(_) => Ok(()),
-            // The answer to an attempt that succeeded may have been lost.
-            Err(error) if error.attempts > 1 && is_unknown(&error.kind) && self.is_stored(len) => Ok(()),
+            // The answer to an attempt that succeeded may have been lost. That may be the first one as well: a request is sent
+            // again if the server closes a connection that was in use before.
+            Err(error) if is_unknown(&error.kind) && self.is_stored(len) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -36,7 +36,8 @@ pub(crate) struct Content {
 
 /// What a request was signed with.
 struct Signed<'a> {
-    now: Duration,
+    /// What was added to the clock.
+    offset: i64,
     bucket: &'a Bucket,
     credentials: &'a Arc<Credentials>,
 }
@@ -97,7 +98,8 @@ impl Client {
         let (mut attempts, mut failures, mut done) = (0, 0, Done::default());
         let mut refused = None;
         loop {
-            let now = self.clock.now();
+            let offset = self.clock.offset();
+            let now = self.clock.at(offset);
             let credentials = match refused.take() {
                 Some(refused) => self.credentials.replace(&refused),
                 None => self.credentials.get(now),
@@ -115,7 +117,8 @@ impl Client {
                 }
                 Err(Failed::Transfer(kind)) => Next::End(S3ErrorKind::Transfer(kind)),
                 Err(Failed::Fault(fault)) => {
-                    self.judge(&fault, &Signed { now, bucket: &bucket, credentials: &credentials }, &mut done)
+                    let signed = Signed { offset, bucket: &bucket, credentials: &credentials };
+                    self.judge(&fault, &signed, &mut done)
                 }
             };
             let (kind, retry_after) = match next {
@@ -164,7 +167,8 @@ impl Client {
         // Errors about time have several codes, and the answer to HEAD none: the server's clock decides.
         if matches!(status, 400 | 401 | 403)
             && let Some(server) = fault.date
-            && let Some(seconds) = skew(signed.now, server)
+            // The request may have taken long, and another thread may have corrected the clock since.
+            && let Some(seconds) = skew(self.clock.at(signed.offset), server)
         {
             if std::mem::replace(&mut done.clock, true) {
                 return Next::End(S3ErrorKind::ClockSkew { seconds });

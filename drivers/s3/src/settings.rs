@@ -120,8 +120,8 @@ impl S3Builder {
         self
     }
 
-    /// Sets where S3 is: an `https` URL, or an `http` URL inside a trusted network. Default: `AWS_ENDPOINT_URL_S3`,
-    /// `AWS_ENDPOINT_URL`, or else AWS's own of the region.
+    /// Sets the endpoint: an `https` URL, or an `http` URL inside a trusted network. Default: `AWS_ENDPOINT_URL_S3`,
+    /// `AWS_ENDPOINT_URL`, or else AWS's endpoint of the region.
     ///
     /// Whoever fetches objects must be able to reach it, and to allow it:
     /// [`fetch_policy`](vgi_rpc_external::ObjectStorage::fetch_policy) does.
@@ -164,7 +164,7 @@ impl S3Builder {
         self
     }
 
-    /// Sets from how many bytes on an object is stored in parts. Default 16 MiB; 5 GiB at most.
+    /// Sets the size, in bytes, from which objects are stored in parts. Default 16 MiB; 5 GiB at most.
     pub fn multipart_from(mut self, bytes: u64) -> Self {
         self.multipart_from = bytes;
         self
@@ -184,15 +184,15 @@ impl S3Builder {
         self
     }
 
-    /// Sets from what age on an object is stored again, although one of its name is there. Default 12 hours. It has meaning for
-    /// names [by content](ObjectNames::by_content) alone: storing an object again begins the time after which a rule of the
-    /// bucket removes it.
+    /// Sets the age at which an object is stored again although it is there. Default 12 hours. Storing an object again restarts
+    /// the time after which a lifecycle rule of the bucket removes it. This matters only for names
+    /// [by content](ObjectNames::by_content).
     pub fn store_again_after(mut self, age: Duration) -> Self {
         self.store_again_after = age;
         self
     }
 
-    /// Sets how requests are tried again that S3 is too busy for, or that did not reach it.
+    /// Sets how requests are retried when S3 is too busy or cannot be reached.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self

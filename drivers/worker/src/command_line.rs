@@ -2,10 +2,10 @@
 
 use crate::error::WorkerError;
 use crate::options::Flags;
-#[cfg(feature = "storage")]
-use crate::options::StorageFlags;
 #[cfg(feature = "http")]
 use crate::options::{HttpFlags, Transport};
+#[cfg(feature = "storage")]
+use crate::options::{StorageFlags, StorageValue};
 #[cfg(feature = "storage")]
 use crate::storage::Effects;
 use crate::worker::Worker;
@@ -228,7 +228,7 @@ fn open_storage(flags: &Flags) -> Result<Option<Effects>, Error> {
 fn check_storage(matches: &ArgMatches) -> Result<(), Error> {
     use clap::parser::ValueSource;
 
-    if matches.contains_id("storage") {
+    if matches.get_one::<StorageValue>("storage").is_some_and(|value| value.url().is_some()) {
         return Ok(());
     }
     let flags = StorageFlags::augment_args(Command::new("storage"));

@@ -85,7 +85,7 @@ fn endpoint(
         .compress(!http.no_compression)
         .cors(http.cors());
     #[cfg(feature = "storage")]
-    let endpoint = match flags.storage_flags.storage {
+    let endpoint = match flags.storage_flags.url() {
         Some(_) => endpoint.upload_urls(None),
         None => endpoint,
     };

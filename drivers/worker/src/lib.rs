@@ -67,9 +67,9 @@
 //!
 //! With the feature `s3`, `--storage s3://BUCKET/PREFIX` has large outputs stored in a bucket of S3, on every transport; with the
 //! feature `gcs`, `--storage gs://BUCKET/PREFIX` in one of Google Cloud Storage. Region, endpoint and credentials come from the
-//! environment, as for the providers' own tools. Over HTTP clients are given URLs to upload to; they do so
-//! with requests that are larger than `--max-request-bytes`. An application that performs effects of its own calls
-//! `WorkerOptions::storage`.
+//! environment: `--help` lists the variables, as do the crates `vgi-rpc-s3` and `vgi-rpc-gcs`. Over HTTP clients are given URLs to
+//! upload to; they do so with requests that are larger than `--max-request-bytes`. An application that performs effects of its
+//! own calls `WorkerOptions::storage`.
 //!
 //! With grant keys in `VGI_RPC_GRANT_KEYS` (base64 of 32 bytes each, with commas between them), a worker that serves HTTP seals
 //! [grants](vgi_rpc_protocol::identity) with the first one and accepts those of all. `VGI_RPC_GRANT_AUDIENCE` and

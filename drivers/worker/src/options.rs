@@ -19,7 +19,7 @@ use std::path::PathBuf;
 #[cfg(feature = "unix")]
 use std::time::Duration;
 #[cfg(feature = "storage")]
-pub(crate) use storage::StorageFlags;
+pub(crate) use storage::{StorageFlags, StorageValue};
 #[cfg(feature = "unix")]
 use values::{seconds, tcp_address};
 use vgi_rpc_protocol::Limits;

@@ -204,6 +204,13 @@ fn only_the_server_of_the_bucket_may_be_fetched_from() {
     {
         assert!(!check(other), "{other}");
     }
+    for path in
+        ["/", "/test-bucket2/object", "/test-bucket/../other/object", "/test-bucket/%2e%2e/other/object"]
+    {
+        assert!(!check(&format!("{}{path}", server.url)), "{path}");
+    }
+    let with_user = server.url.replace("http://", "http://user@") + "/test-bucket/object";
+    assert!(!check(&with_user));
     let google =
         GcsStorage::builder(BUCKET).endpoint("https://storage.googleapis.com").credentials(hmac_key());
     let policy = google.build().unwrap().fetch_policy();

@@ -20,8 +20,7 @@ impl Chain {
         Self(Vec::new())
     }
 
-    /// The sources that AWS's own tools have, in their order: variables, web identity, the shared files, the container's service
-    /// and the instance's.
+    /// In this order: variables, web identity, the shared files, the container's service and the instance's.
     ///
     /// If `AWS_PROFILE` is set, the shared files come before web identity.
     pub fn standard(environment: &Environment) -> Self {

@@ -2,6 +2,7 @@
 
 use super::environment::Environment;
 use super::error::CredentialsError;
+use super::file;
 use super::json;
 use super::provide::{Credentials, ProvideCredentials};
 use super::requests::Requests;
@@ -42,10 +43,7 @@ impl ContainerCredentials {
             return Ok(self.environment.get(TOKEN).map(Zeroizing::new));
         };
         // Read each time: it is replaced while the container runs.
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(Zeroizing::new(text))),
-            Err(error) => Err(CredentialsError::File { path, error: error.to_string() }),
-        }
+        file::read(&path).map(Some).map_err(|error| file::error(&path, &error))
     }
 }
 
@@ -78,7 +76,21 @@ impl ProvideCredentials for ContainerCredentials {
             value.set_sensitive(true);
             request.headers.insert(AUTHORIZATION, value);
         }
-        json::read(SOURCE, &self.requests.send(SOURCE, &url, &request)?)
+        let response =
+            self.requests.send(SOURCE, &url, &request).map_err(|error| without_path(error, &url))?;
+        json::read(SOURCE, &response)
+    }
+}
+
+/// The error, with the server alone in the place of its URL: the path is what entitles to the credentials on ECS.
+fn without_path(error: CredentialsError, url: &str) -> CredentialsError {
+    match error {
+        CredentialsError::Transfer { source_name, mut error } => {
+            let server = Url::parse(url).map(|url| url.origin().ascii_serialization());
+            error.location = server.unwrap_or_else(|_| SOURCE.to_owned());
+            CredentialsError::Transfer { source_name, error }
+        }
+        other => other,
     }
 }
 

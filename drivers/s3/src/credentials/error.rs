@@ -24,7 +24,7 @@ pub enum CredentialsError {
     #[error("the credentials have expired, and their source gives no others")]
     Expired,
     /// A setting goes with another one that is missing.
-    #[error("expected {expected} beside {given}, got none")]
+    #[error("{given} is set, but {expected} is not")]
     Incomplete {
         /// The setting that is there.
         given: String,
@@ -46,6 +46,12 @@ pub enum CredentialsError {
         path: PathBuf,
         /// What the system says.
         error: String,
+    },
+    /// The shared files have no profile of the name that was given.
+    #[error("there is no profile {profile:?} in the shared files")]
+    NoProfile {
+        /// The profile.
+        profile: String,
     },
     /// A profile asks for something that this crate does not do.
     #[error("profile {profile:?}: {setting} is not supported")]

@@ -2,14 +2,20 @@
 
 use super::environment::Environment;
 use super::error::CredentialsError;
+use super::json::time;
 use super::provide::{Credentials, ProvideCredentials};
 use super::secret::Secret;
 
 const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const TOKEN: &str = "AWS_SESSION_TOKEN";
+const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 
-/// Credentials in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, with temporary ones, `AWS_SESSION_TOKEN`.
+/// Credentials in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, with temporary ones, `AWS_SESSION_TOKEN` and
+/// `AWS_CREDENTIAL_EXPIRATION`.
+///
+/// The last one is a time of RFC 3339. Without it, or if it is another text, it is not known when the credentials expire: they
+/// are used until S3 refuses them, and URLs that were signed with them may end before their expiry.
 #[derive(Clone, Debug, Default)]
 pub struct EnvironmentCredentials(Environment);
 
@@ -30,6 +36,7 @@ impl ProvideCredentials for EnvironmentCredentials {
         };
         let secret_access_key = Secret::new(self.0.beside(KEY, KEY_ID)?);
         let session_token = self.0.get(TOKEN).map(Secret::new);
-        Ok(Credentials { access_key_id, secret_access_key, session_token, expires_at: None })
+        let expires_at = self.0.get(EXPIRATION).and_then(|text| time(&text));
+        Ok(Credentials { access_key_id, secret_access_key, session_token, expires_at })
     }
 }

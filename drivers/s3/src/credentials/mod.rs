@@ -9,6 +9,7 @@
 // | `error` | why there are none |
 // | `environment` | the variables that settings come from |
 // | `keys` | credentials in variables |
+// | `file` | files that hold credentials, read with limits |
 // | `ini`, `profile` | the shared files |
 // | `json` | credentials in the answers of metadata services |
 // | `requests` | requests to those services |
@@ -21,6 +22,7 @@ mod chain;
 mod container;
 mod environment;
 mod error;
+mod file;
 mod ini;
 mod instance;
 mod json;

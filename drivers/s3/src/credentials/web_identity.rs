@@ -2,6 +2,7 @@
 
 use super::environment::Environment;
 use super::error::CredentialsError;
+use super::file;
 use super::json::time;
 use super::provide::{Credentials, ProvideCredentials};
 use super::requests::Requests;
@@ -69,11 +70,7 @@ pub(super) fn assume(
     environment: &Environment,
     role: &Role,
 ) -> Result<Credentials, CredentialsError> {
-    let token = std::fs::read_to_string(&role.token_file).map(Zeroizing::new);
-    let token = token.map_err(|error| CredentialsError::File {
-        path: role.token_file.clone(),
-        error: error.to_string(),
-    })?;
+    let token = file::read(&role.token_file).map_err(|error| file::error(&role.token_file, &error))?;
     let session = role.session.clone().unwrap_or_else(|| format!("vgi-rpc-{}", unix_time().as_secs()));
     let mut body = Zeroizing::new(String::from("Action=AssumeRoleWithWebIdentity&Version=2011-06-15"));
     for (name, value) in

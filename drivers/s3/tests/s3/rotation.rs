@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
-use vgi_rpc_external::unix_time;
+use vgi_rpc_external::{ObjectStorage, unix_time};
+use vgi_rpc_protocol::effect::Completion;
 use vgi_rpc_s3::{Credentials, CredentialsError, S3ErrorKind, Secret};
 
 /// Gives the credentials of the current generation, `KEY0`, `KEY1` and so on, and counts how often it is asked.
@@ -117,6 +118,20 @@ fn a_provider_that_fails_is_an_error_without_a_request() {
     let refused = CredentialsError::Refused { source_name: "vault", status: 403, code: None };
     assert_eq!(error.kind, refused.into());
     assert_eq!((error.attempts, server.take_log().len()), (0, 0));
+}
+
+#[test]
+fn clients_are_not_told_what_is_wrong_with_the_credentials() {
+    let server = server();
+    let failing = || Err(CredentialsError::NoProfile { profile: "the-operators".to_owned() });
+    let storage = builder(&server).credentials(failing).build().unwrap();
+    let error = failure(&storage);
+    assert!(error.to_string().contains("the-operators"), "the operator is told: {error}");
+    let failures = [storage.store(&store(&batch(10, 0), None)), storage.upload_urls(1)];
+    for completion in failures {
+        let Completion::Failed(failure) = &completion else { panic!("{completion:?}") };
+        assert_eq!(failure.message, "the server has no credentials for its store now");
+    }
 }
 
 #[test]

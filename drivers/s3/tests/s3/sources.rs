@@ -69,8 +69,12 @@ fn variables() {
         ("AWS_ACCESS_KEY_ID", "VARIABLE"),
         ("AWS_SECRET_ACCESS_KEY", SECRET),
         ("AWS_SESSION_TOKEN", "token"),
+        ("AWS_CREDENTIAL_EXPIRATION", END_TEXT),
     ];
     let source = |count: usize| EnvironmentCredentials::new(environment(&keys[..count]));
+    assert_eq!(provided(&source(4)), all("VARIABLE"));
+    let invalid = [keys[0], keys[1], keys[2], ("AWS_CREDENTIAL_EXPIRATION", "soon")];
+    assert_eq!(provided(&EnvironmentCredentials::new(environment(&invalid))).2, None);
     assert_eq!(provided(&source(3)), ("VARIABLE".into(), Some("token".into()), None));
     assert_eq!(provided(&source(2)), ("VARIABLE".into(), None, None));
     assert!(matches!(error(&source(1)), CredentialsError::Incomplete { .. }));
@@ -94,9 +98,12 @@ fn shared_files() {
     fs::write(path("credentials"), credentials).unwrap();
     let config = format!(
         "[profile other]\n{}[default]\n{}[profile sso]\nsso_session = x\n[profile chained]\nrole_arn = a\n\
-         source_profile = work\n[profile empty]\nregion = eu-west-1\n",
+         source_profile = work\n[profile empty]\nregion = eu-west-1\n[profile work]\nregion = eu-west-1\n\
+         [profile role]\nrole_arn = a\n{}[profile process]\n{}credential_process = x\n",
         keys("OTHER"),
-        keys("CONFIG")
+        keys("CONFIG"),
+        keys("ROLE"),
+        keys("PROCESS")
     );
     fs::write(path("config"), config).unwrap();
     let source =
@@ -105,10 +112,17 @@ fn shared_files() {
     assert_eq!(provided(&source("work")), ("WORK".into(), Some("token".into()), None));
     assert_eq!(provided(&source("other")).0, "OTHER");
     assert_eq!(provided(&source("other").profile("work")).0, "WORK");
-    is_missing(&source("absent"));
+    let absent = CredentialsError::NoProfile { profile: "absent".to_owned() };
+    assert_eq!(error(&source("absent")), absent, "no other identity is used");
     is_missing(&source("empty"));
     assert!(matches!(error(&source("half")), CredentialsError::Incomplete { .. }));
-    for (profile, setting) in [("sso", "sso_session"), ("chained", "source_profile")] {
+    let unsupported = [
+        ("sso", "sso_session"),
+        ("chained", "source_profile"),
+        ("role", "role_arn"),
+        ("process", "credential_process"),
+    ];
+    for (profile, setting) in unsupported {
         let profile_name = profile.to_owned();
         let expected = CredentialsError::Unsupported { profile: profile_name, setting };
         assert_eq!(error(&source(profile)), expected);
@@ -121,11 +135,18 @@ fn shared_files() {
     fs::write(&elsewhere, format!("[default]\n{}", keys("ELSEWHERE"))).unwrap();
     let variables = [("HOME", home), ("AWS_SHARED_CREDENTIALS_FILE", elsewhere.to_str().unwrap())];
     assert_eq!(provided(&ProfileCredentials::new(environment(&variables))).0, "ELSEWHERE");
-    let is_folder = [("AWS_SHARED_CREDENTIALS_FILE", home)];
-    assert!(matches!(
-        error(&ProfileCredentials::new(environment(&is_folder))),
-        CredentialsError::File { .. }
-    ));
+    let absent = folder.path().join("absent");
+    for variable in ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"] {
+        for path in [home, absent.to_str().unwrap()] {
+            let source = ProfileCredentials::new(environment(&[("HOME", home), (variable, path)]));
+            assert!(matches!(error(&source), CredentialsError::File { .. }), "{variable}={path}");
+        }
+    }
+    let nothing = [("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"), ("AWS_CONFIG_FILE", "/dev/null")];
+    is_missing(&ProfileCredentials::new(environment(&nothing)));
+    // A home that is no folder has no such files.
+    let no_folder = elsewhere.to_str().unwrap();
+    is_missing(&ProfileCredentials::new(environment(&[("HOME", no_folder)])));
 }
 
 fn assumed(id: &str) -> String {
@@ -196,8 +217,15 @@ fn container() {
     assert_eq!(provided(&source(("AWS_CONTAINER_AUTHORIZATION_TOKEN", &*bearer))), all("CONTAINER"));
     let refused = error(&source(("AWS_CONTAINER_AUTHORIZATION_TOKEN", "x")));
     assert!(matches!(refused, CredentialsError::Refused { status: 401, .. }));
-    let file = source(("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/no/such/file"));
-    assert!(matches!(error(&file), CredentialsError::File { .. }));
+    for path in ["/no/such/file", folder.path().to_str().unwrap()] {
+        let file = source(("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", path));
+        assert!(matches!(error(&file), CredentialsError::File { .. }), "{path}");
+    }
+    // The path is what entitles to the credentials.
+    let nowhere = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/v2/credentials/id")];
+    let found = error(&ContainerCredentials::new(environment(&nowhere)));
+    assert!(found.to_string().contains("http://127.0.0.1:1"), "{found}");
+    assert!(!format!("{found} {found:?}").contains("credentials/id"), "{found:?}");
     let elsewhere = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://h.example/creds")];
     let invalid = error(&ContainerCredentials::new(environment(&elsewhere)));
     assert!(matches!(invalid, CredentialsError::Invalid { .. }), "no token is sent there");

@@ -158,6 +158,6 @@ fn only_the_endpoint_is_fetched_from() {
     let server = server();
     let storage = builder(&server).build().unwrap();
     let policy: UrlPolicy = storage.fetch_policy();
-    assert!(policy.check(&Location::parse(&format!("{}/x", server.endpoint())).unwrap()).is_ok());
+    assert!(policy.check(&Location::parse(&format!("{}/test-bucket/x", server.endpoint())).unwrap()).is_ok());
     assert!(policy.check(&Location::parse("http://127.0.0.1:1/x").unwrap()).is_err());
 }

@@ -1,7 +1,7 @@
 //! A worker whose operator names a bucket by `--storage`.
 
 use crate::server::BUCKET;
-use crate::support::{ID, SECRET, server};
+use crate::support::{ID, SECRET, hides_secrets, server};
 use arrow_array::cast::AsArray;
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::DataType;
@@ -88,6 +88,30 @@ fn a_worker_stores_large_outputs_in_the_bucket_that_its_flag_names() {
 }
 
 #[test]
+fn the_variable_of_storage_is_not_repeated_and_may_be_empty() {
+    let run = |flags: &str, value: &str| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "worker::process", "--nocapture"]);
+        command.env(FLAGS, flags).env("VGI_RPC_STORAGE", value).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(!said.contains("s3cr3t") && !said.contains("ID:"), "{said}");
+        (output.status.success(), said)
+    };
+    // The flags are not those of a program: the test fails with what the parser says.
+    for (flags, says) in [("--pipe", "VGI_RPC_STORAGE: expected s3://"), ("--help", "[env: VGI_RPC_STORAGE]")]
+    {
+        let (is_success, said) = run(flags, "s3://ID:s3cr3t@bucket");
+        assert!(!is_success && said.contains(says), "{said}");
+    }
+    let (is_success, said) = run("--pipe", "");
+    assert!(is_success, "{said}");
+    let (is_success, said) = run("--storage-by-content", "");
+    assert!(!is_success && said.contains("without '--storage'"), "{said}");
+}
+
+#[test]
 fn the_flags_of_storage_are_checked() {
     let refused = |flags: &[&str], says: &[&str]| {
         let error = parse(flags).unwrap_err();
@@ -97,7 +121,15 @@ fn the_flags_of_storage_are_checked() {
     };
     refused(&["--storage", "bucket"], &["--storage", "s3://"]);
     refused(&["--storage", "ftp://bucket/"], &["--storage", "s3://"]);
+    refused(&["--storage", ""], &["--storage", "s3://"]);
     refused(&["--storage", "s3://user@bucket/"], &["--storage", "s3://BUCKET/PREFIX"]);
+    let error = parse(&["--storage", "s3://ID:s3cr3t@bucket"]).unwrap_err();
+    let expected = "error: invalid value for '--storage' or VGI_RPC_STORAGE: expected s3://BUCKET or s3://BUCKET/PREFIX\n";
+    assert_eq!(error.to_string(), expected);
+    for value in ["s3://bucket/a?key=s3cr3t", "https://ID:s3cr3t@bucket", "s3cr3t"] {
+        let error = parse(&["--storage", value]).unwrap_err();
+        hides_secrets(&error, &error);
+    }
     refused(&["--storage-threshold", "1"], &["'--storage-threshold' cannot be used without '--storage'"]);
     refused(&["--storage-by-content"], &["'--storage-by-content' cannot be used without '--storage'"]);
     refused(&["--storage", "s3://my-bucket", "--storage-url-expiry", "604801"], &["--storage-url-expiry"]);

@@ -1,9 +1,12 @@
 //! The flags of external storage.
 
 use crate::storage::{Effects, StorageSettings, StorageUrl};
-use clap::builder::BoolishValueParser;
-use clap::{Args, ValueEnum};
+use clap::builder::{BoolishValueParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, Args, Command, ValueEnum};
 use std::error::Error;
+use std::ffi::OsStr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 use vgi_rpc_protocol::content_coding::Coding;
@@ -16,11 +19,19 @@ use vgi_rpc_protocol::external::Externalisation;
 pub(crate) struct StorageFlags {
     /// Store large outputs in this bucket, fetch what clients have stored there, and over HTTP give them URLs to upload to
     ///
-    /// Region, endpoint and credentials come from the environment, as for the tools of the bucket's provider: for s3://, from
-    /// AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, AWS_PROFILE and the other variables of AWS; for gs://, from
-    /// GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS, and STORAGE_EMULATOR_HOST.
-    #[arg(long, value_name = "SCHEME://BUCKET[/PREFIX]", env = "VGI_RPC_STORAGE", value_parser = StorageUrl::parse)]
-    pub(crate) storage: Option<StorageUrl>,
+    /// Region, endpoint and credentials come from the environment. For s3:// these are AWS_REGION or AWS_DEFAULT_REGION;
+    /// AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and
+    /// AWS_CREDENTIAL_EXPIRATION; AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN; region, keys or web identity of AWS_PROFILE in the
+    /// shared files; and the credentials services of containers and of EC2. For gs:// they are GS_ACCESS_KEY_ID and
+    /// GS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS with a service account's key, and STORAGE_EMULATOR_HOST.
+    #[arg(
+        long,
+        value_name = "SCHEME://BUCKET[/PREFIX]",
+        env = "VGI_RPC_STORAGE",
+        hide_env_values = true,
+        value_parser = StorageParser
+    )]
+    storage: Option<StorageValue>,
 
     /// Store outputs of at least this size
     #[arg(
@@ -44,6 +55,53 @@ pub(crate) struct StorageFlags {
     storage_by_content: bool,
 }
 
+/// The value of `--storage`. That of a variable may be empty, which counts as not set.
+#[derive(Clone, Debug)]
+pub(crate) struct StorageValue(Option<StorageUrl>);
+
+impl StorageValue {
+    /// The store, if the value names one.
+    pub(crate) const fn url(&self) -> Option<&StorageUrl> {
+        self.0.as_ref()
+    }
+}
+
+/// Reads the value of `--storage`. Its errors do not repeat the value, which may have credentials in it by mistake, as clap's own
+/// would.
+#[derive(Clone, Copy)]
+struct StorageParser;
+
+impl TypedValueParser for StorageParser {
+    type Value = StorageValue;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<StorageValue, clap::Error> {
+        self.parse_ref_(command, arg, value, ValueSource::CommandLine)
+    }
+
+    fn parse_ref_(
+        &self,
+        command: &Command,
+        _: Option<&Arg>,
+        value: &OsStr,
+        source: ValueSource,
+    ) -> Result<StorageValue, clap::Error> {
+        if source == ValueSource::EnvVariable && value.is_empty() {
+            return Ok(StorageValue(None));
+        }
+        // Text that is not UTF-8 begins with no scheme either.
+        let url = StorageUrl::parse(value.to_str().unwrap_or_default());
+        url.map(|url| StorageValue(Some(url))).map_err(|problem| {
+            let message = format!("invalid value for '--storage' or VGI_RPC_STORAGE: {problem}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
+    }
+}
+
 /// How stored objects are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Compression {
@@ -57,6 +115,11 @@ enum Compression {
 }
 
 impl StorageFlags {
+    /// The store, if the flags name one.
+    pub(crate) fn url(&self) -> Option<&StorageUrl> {
+        self.storage.as_ref().and_then(StorageValue::url)
+    }
+
     /// How outputs are stored.
     pub(crate) fn externalisation(&self) -> Externalisation {
         let coding = match self.storage_compression {
@@ -77,6 +140,6 @@ impl StorageFlags {
             url_expiry: Duration::from_secs(self.storage_url_expiry),
             by_content: self.storage_by_content,
         };
-        self.storage.as_ref().map(|url| url.effects(&settings)).transpose()
+        self.url().map(|url| url.effects(&settings)).transpose()
     }
 }
