@@ -69,18 +69,15 @@ impl DocumentLoader {
         Self { fetcher, policy, kept: Arc::default() }
     }
 
-    /// Loads a document, and gives it to `data`. It blocks. The completion of a failure names the URL, for the operator.
-    pub fn load(&self, document: &LoadDocument, data: &mut dyn FnMut(Bytes)) -> Completion {
+    /// Loads a document. It blocks. The completion of a failure names the URL, for the operator.
+    pub fn load(&self, document: &LoadDocument) -> Completion {
         let body = self.kept(&document.url).unwrap_or_else(|| {
             let body = self.body(document);
             self.keep(&document.url, body.clone());
             body
         });
         match body {
-            Ok(body) => {
-                data(body);
-                Completion::Done
-            }
+            Ok(body) => Completion::value(body),
             Err(message) => Failure::new(FailureReason::Unavailable, message).into(),
         }
     }
@@ -123,11 +120,11 @@ impl fmt::Debug for DocumentLoader {
 /// Answers the questions for documents. Other effects fail: a closure performs those, and leaves these to
 /// [`load`](DocumentLoader::load).
 impl Perform for DocumentLoader {
-    fn perform(&self, request: &Request, data: &mut dyn FnMut(Bytes)) -> Completion {
+    fn perform(&self, request: &Request, _: &mut dyn FnMut(Bytes)) -> Completion {
         let document = match request {
             Request::Question(question) => question.payload::<LoadDocument>(),
             _ => None,
         };
-        document.map_or_else(|| Failure::unsupported().into(), |document| self.load(document, data))
+        document.map_or_else(|| Failure::unsupported().into(), |document| self.load(document))
     }
 }

@@ -3,14 +3,16 @@
 use super::super::{AuthError, AuthRequest};
 use super::cache::LOAD_TIME;
 use super::key_set::KeySet;
-use crate::effect::{Answer, Question};
+use crate::effect::Question;
+use bytes::Bytes;
 use serde::Deserialize;
 use std::borrow::Cow;
 
 /// The most bytes of a document that are read.
 const MAX_DOCUMENT: usize = 256 << 10;
 
-/// What a driver is asked: the JSON document at a URL, as the data of the answer.
+/// What a driver is asked: the JSON document at a URL. It completes the question with the document as a value of
+/// [`Bytes`], or gives it as data.
 ///
 /// The request has no credentials. Redirects should not be followed, nor anything but HTTPS requested: whoever answers decides who
 /// is let in. A failure is [`FailureReason::Unavailable`](crate::effect::FailureReason::Unavailable).
@@ -93,7 +95,8 @@ fn document<'a>(url: &str, request: &AuthRequest<'a>) -> Result<Cow<'a, [u8]>, A
             .shared_as(&*key)
             .time_limit(LOAD_TIME)
     };
-    let pieces = request.ask(&key, question).map(Answer::data)?;
+    let answer = request.ask(&key, question)?;
+    let pieces = answer.value::<Bytes>().map_or_else(|| answer.data(), std::slice::from_ref);
     let length: usize = pieces.iter().map(|piece| piece.len()).sum();
     if length > MAX_DOCUMENT {
         return Err(unusable(url, &format!("expected at most {MAX_DOCUMENT} bytes, got {length}")));
