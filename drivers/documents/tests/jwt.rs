@@ -198,7 +198,7 @@ fn made_up_ids_and_a_rotation() {
     let issuer = Issuer::publishing(&[1]);
     let running = Running::new(&issuer);
     assert_eq!(running.status(&token(1)), LET_IN);
-    // For as long as the keys have just been loaded, nobody knows whether an id is new or made up.
+    // Right after a load, the server cannot tell a new id from one that is made up.
     let flood = |ids: std::ops::Range<u32>| {
         thread::scope(|scope| {
             let calls: Vec<_> = ids

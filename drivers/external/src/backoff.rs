@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use http::HeaderMap;
 use http::header::{AsHeaderName, DATE, RETRY_AFTER};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// When attempts follow one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,12 @@ pub fn date(headers: &HeaderMap, name: impl AsHeaderName) -> Option<Duration> {
     let text = headers.get(name)?.to_str().ok()?;
     let date = DateTime::parse_from_rfc2822(text.trim()).ok()?;
     u64::try_from(date.timestamp()).ok().map(Duration::from_secs)
+}
+
+/// The end of a time limit that begins now. A limit beyond what clocks can express is a year.
+pub fn deadline(time_limit: Duration) -> Instant {
+    const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    Instant::now() + time_limit.min(A_YEAR)
 }
 
 /// The time since the Unix epoch by this machine's clock.

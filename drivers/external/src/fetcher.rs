@@ -1,6 +1,7 @@
 //! Fetching and storing objects: attempts, within one time limit, on the calling thread.
 
 use crate::arrivals::Arrival;
+use crate::backoff::deadline;
 use crate::block::block_on;
 use crate::download::Download;
 use crate::error::{TransferError, TransferErrorKind, Waiting};
@@ -29,8 +30,6 @@ const THREADS: usize = 2;
 const LOOKUP_THREADS: usize = 16;
 /// Pieces of an object that wait until the ones before them are decoded.
 const WAITING_PIECES: usize = 8;
-/// A time limit beyond what clocks can express.
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Fetches and stores objects. Clones share the connections and two threads, which start with the first transfer.
 ///
@@ -142,7 +141,7 @@ impl HttpFetcher {
         policy: &UrlPolicy,
         time_limit: Duration,
     ) -> Result<HttpResponse, TransferError> {
-        let deadline = Instant::now() + time_limit.min(A_YEAR);
+        let deadline = deadline(time_limit);
         let (url, policy, http, request) =
             (location.clone(), policy.clone(), self.0.http.clone(), request.clone());
         let exchange = async move {
@@ -179,7 +178,7 @@ impl HttpFetcher {
         mut attempt: impl FnMut(Instant, u32) -> Result<T, TransferErrorKind>,
     ) -> Result<T, TransferError> {
         let options = &self.0.http.options;
-        let deadline = Instant::now() + time_limit.min(A_YEAR);
+        let deadline = deadline(time_limit);
         let mut made = 1;
         loop {
             let kind = match attempt(deadline, made) {

@@ -92,7 +92,7 @@ mod storage;
 mod target;
 mod tls;
 
-pub use backoff::{Backoff, date, retry_after, unix_time};
+pub use backoff::{Backoff, date, deadline, retry_after, unix_time};
 pub use error::{TransferError, TransferErrorKind, Waiting};
 pub use fetcher::HttpFetcher;
 pub use names::{DEFAULT_PREFIX, NameError, ObjectNames};

@@ -1,4 +1,4 @@
-//! A store whose URLs somebody else signs: it holds no credentials.
+//! A store at URLs that the application signs. It holds no credentials.
 
 use crate::error::{TransferError, TransferErrorKind};
 use crate::fetcher::HttpFetcher;
@@ -176,10 +176,7 @@ impl PresignedStorage {
 
 impl ObjectStorage for PresignedStorage {
     fn store(&self, store: &Store) -> Completion {
-        match self.put(store.object()) {
-            Ok(location) => Completion::Stored(location),
-            Err(error) => Failure::from(error).into(),
-        }
+        self.put(store.object()).into()
     }
 
     fn upload_urls(&self, count: usize) -> Completion {
@@ -188,10 +185,7 @@ impl ObjectStorage for PresignedStorage {
             download_url: urls.get.as_str().to_owned(),
             expires_at: urls.expires_at,
         };
-        match (0..count).map(|_| self.sign(Purpose::Upload).map(url)).collect() {
-            Ok(urls) => Completion::UploadUrls(urls),
-            Err(error) => Failure::from(error).into(),
-        }
+        (0..count).map(|_| self.sign(Purpose::Upload).map(url)).collect::<Result<Vec<_>, _>>().into()
     }
 
     fn fetch_policy(&self) -> UrlPolicy {

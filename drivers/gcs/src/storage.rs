@@ -12,15 +12,13 @@ use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use vgi_rpc_external::{
     Backoff, HttpFetcher, HttpRequest, HttpResponse, NameError, ObjectNames, ObjectStorage,
-    TransferErrorKind, Waiting, date,
+    TransferErrorKind, Waiting, date, deadline,
 };
-use vgi_rpc_protocol::effect::{Completion, Failure, UploadUrl};
+use vgi_rpc_protocol::effect::{Completion, UploadUrl};
 use vgi_rpc_protocol::external::{Location, Object, Store, UrlPolicy};
 
 /// How long the URL of a request of this process may be used.
 const EXPIRY: Duration = Duration::from_secs(15 * 60);
-/// A time limit beyond what clocks can express.
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// Bytes of an object as it is stored, where `Content-Length` is that of an object whose coding the server undoes.
 const STORED_LENGTH: &str = "x-goog-stored-content-length";
@@ -83,7 +81,7 @@ impl GcsStorage {
     /// When Cloud Storage does not take it within the time limit.
     pub fn put(&self, object: &Object) -> Result<Location, GcsError> {
         let settings = &self.0.settings;
-        let deadline = Instant::now() + settings.time_limit.min(A_YEAR);
+        let deadline = deadline(settings.time_limit);
         let named = || settings.names.of_object(object);
         if settings.names.are_by_content() {
             let name = named().map_err(|error| self.error("PUT object", error.into(), 0))?;
@@ -231,17 +229,11 @@ fn stored_length(headers: &HeaderMap) -> Option<u64> {
 
 impl ObjectStorage for GcsStorage {
     fn store(&self, store: &Store) -> Completion {
-        match self.put(store.object()) {
-            Ok(location) => Completion::Stored(location),
-            Err(error) => Failure::from(error).into(),
-        }
+        self.put(store.object()).into()
     }
 
     fn upload_urls(&self, count: usize) -> Completion {
-        match (0..count).map(|_| self.upload_url()).collect() {
-            Ok(urls) => Completion::UploadUrls(urls),
-            Err(error) => Failure::from(error).into(),
-        }
+        (0..count).map(|_| self.upload_url()).collect::<Result<Vec<_>, _>>().into()
     }
 
     /// Any public server over HTTPS; where the endpoint is another one than Google's own, the bucket at that server alone, wherever it is.

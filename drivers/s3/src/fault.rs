@@ -5,7 +5,7 @@ use http::header::DATE;
 use std::time::Duration;
 use vgi_rpc_external::{HttpResponse, date, retry_after};
 
-/// Longer codes are none.
+/// A longer text is not a code.
 const MAX_CODE_BYTES: usize = 64;
 
 /// A response that is an error.

@@ -10,13 +10,11 @@ use http::{HeaderMap, HeaderValue};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vgi_rpc_external::{NameError, ObjectNames, ObjectStorage, date};
-use vgi_rpc_protocol::effect::{Completion, Failure, UploadUrl};
+use vgi_rpc_external::{NameError, ObjectNames, ObjectStorage, date, deadline};
+use vgi_rpc_protocol::effect::{Completion, UploadUrl};
 use vgi_rpc_protocol::external::{Location, Object, Store, UrlPolicy};
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
-/// A time limit beyond what clocks can express.
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Stores objects in a bucket, and signs the URLs under which they are fetched and uploaded. Clones share connections and
 /// credentials.
@@ -58,7 +56,7 @@ impl S3Storage {
     /// When S3 does not take it within the time limit, or there are no credentials.
     pub fn put(&self, object: &Object) -> Result<Location, S3Error> {
         let Inner { client, settings } = &*self.0;
-        let deadline = Instant::now() + settings.time_limit.min(A_YEAR);
+        let deadline = deadline(settings.time_limit);
         let failed = |kind| client.error(Action::Put, kind, 0);
         if object.len > MAX_OBJECT_BYTES {
             return Err(failed(S3ErrorKind::TooLarge { len: object.len, max: MAX_OBJECT_BYTES }));
@@ -117,17 +115,11 @@ impl S3Storage {
 
 impl ObjectStorage for S3Storage {
     fn store(&self, store: &Store) -> Completion {
-        match self.put(store.object()) {
-            Ok(location) => Completion::Stored(location),
-            Err(error) => Failure::from(error).into(),
-        }
+        self.put(store.object()).into()
     }
 
     fn upload_urls(&self, count: usize) -> Completion {
-        match (0..count).map(|_| self.upload_url()).collect() {
-            Ok(urls) => Completion::UploadUrls(urls),
-            Err(error) => Failure::from(error).into(),
-        }
+        (0..count).map(|_| self.upload_url()).collect::<Result<Vec<_>, _>>().into()
     }
 
     fn fetch_policy(&self) -> UrlPolicy {

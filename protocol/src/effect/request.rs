@@ -110,6 +110,20 @@ impl From<Result<Resolved, ResolveError>> for Completion {
     }
 }
 
+impl<E: Into<Failure>> From<Result<Location, E>> for Completion {
+    /// Completes a [`Store`].
+    fn from(stored: Result<Location, E>) -> Self {
+        stored.map_or_else(|error| Self::Failed(error.into()), Self::Stored)
+    }
+}
+
+impl<E: Into<Failure>> From<Result<Vec<UploadUrl>, E>> for Completion {
+    /// Completes [`Request::UploadUrls`].
+    fn from(urls: Result<Vec<UploadUrl>, E>) -> Self {
+        urls.map_or_else(|error| Self::Failed(error.into()), Self::UploadUrls)
+    }
+}
+
 impl From<Failure> for Completion {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)

@@ -33,7 +33,7 @@ impl Credentials {
         }
     }
 
-    /// Where Cloud Storage is for this key, unless something else is said.
+    /// The default endpoint of Cloud Storage for this key.
     pub fn endpoint(&self) -> Endpoint {
         match &self.0 {
             Kind::ServiceAccount(key) => key.endpoint(),

@@ -27,7 +27,7 @@ pub(crate) struct Canonical {
 }
 
 impl Canonical {
-    /// Prepares a URL that somebody signs by an algorithm.
+    /// Prepares a URL for a signature by this algorithm.
     pub(crate) fn new(url: &UrlToSign<'_>, algorithm: &str, signer: &str) -> Result<Self, SignError> {
         let lifetime = url.lifetime.as_secs();
         if lifetime == 0 || url.lifetime > MAX_LIFETIME {

@@ -131,7 +131,7 @@ fn a_server_that_stalls_is_left() {
 fn endless_errors_are_not_read() {
     let server = with([Trouble::Answer(403, String::new(), vec![b'x'; 8 << 20])]);
     let (kind, attempts) = put(&server, builder(&server)).unwrap_err();
-    assert!(!matches!(kind, GcsErrorKind::Transfer(_)), "the status is told: {kind:?}");
+    assert!(!matches!(kind, GcsErrorKind::Transfer(_)), "expected an error with the status: {kind:?}");
     assert_eq!(attempts, 1);
 }
 

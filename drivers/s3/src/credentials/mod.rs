@@ -6,7 +6,7 @@
 // | --- | --- |
 // | `secret` | texts that nothing shows |
 // | `provide` | credentials, and the trait of what gives them |
-// | `error` | why there are none |
+// | `error` | why a provider has no credentials |
 // | `environment` | the variables that settings come from |
 // | `keys` | credentials in variables |
 // | `file` | files that hold credentials, read with limits |

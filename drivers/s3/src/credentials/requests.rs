@@ -5,7 +5,7 @@ use std::time::Duration;
 use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, HttpResponse, TransferErrorKind};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 
-/// How long one request may take. Connecting takes a second at most: a metadata service is near, or there is none.
+/// How long one request may take. A metadata service is on the same network, so that connecting to it is quick.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 

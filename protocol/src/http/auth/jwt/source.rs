@@ -26,10 +26,11 @@ pub struct LoadDocument {
 }
 
 /// Where the keys of an issuer lie.
-pub(super) struct Source {
-    /// The document that says where they are, unless that is known.
-    discovery_url: Option<String>,
-    key_set_url: Option<String>,
+pub(super) enum Source {
+    /// In the document at this URL.
+    KeySet(String),
+    /// Where the document at this URL says.
+    Discovery(String),
 }
 
 /// What a provider says of itself. OpenID Connect Discovery 1.0, section 3.
@@ -41,24 +42,21 @@ struct Provider {
 
 impl Source {
     pub(super) fn new(issuer: &str, key_set_url: Option<String>) -> Self {
-        let discovery_url = key_set_url
-            .is_none()
-            .then(|| format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')));
-        Self { discovery_url, key_set_url }
+        let discovery = || format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        key_set_url.map_or_else(|| Self::Discovery(discovery()), Self::KeySet)
     }
 
     /// Whether the first document that this request asked for has come, or could not be loaded.
     pub(super) fn is_answered(&self, request: &AuthRequest<'_>) -> bool {
-        let first = self.discovery_url.as_ref().or(self.key_set_url.as_ref());
-        first.is_some_and(|url| request.is_answered(&key(url)))
+        let (Self::KeySet(first) | Self::Discovery(first)) = self;
+        request.is_answered(&key(first))
     }
 
     /// The keys, once the driver has brought them.
     pub(super) fn load(&self, issuer: &str, request: &AuthRequest<'_>) -> Result<KeySet, AuthError> {
-        let url = match (&self.key_set_url, &self.discovery_url) {
-            (Some(url), _) => Cow::Borrowed(url),
-            (None, Some(url)) => Cow::Owned(discover(issuer, &document(url, request)?)?),
-            (None, None) => return Err(AuthError::Failed("the issuer's keys have no place".into())),
+        let url = match self {
+            Self::KeySet(url) => Cow::Borrowed(url),
+            Self::Discovery(url) => Cow::Owned(discover(issuer, &document(url, request)?)?),
         };
         KeySet::parse(&document(&url, request)?).map_err(|detail| unusable(&url, &detail))
     }
