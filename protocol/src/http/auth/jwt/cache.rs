@@ -96,8 +96,9 @@ impl Cache {
     pub(super) fn loaded_since(&self, asked: Duration, key_id: Option<&str>) -> Option<Arc<KeySet>> {
         let state = self.lock();
         // What seems to have come long after was loaded before the clock was set back.
-        let is_of_it =
-            |loaded: &&Loaded| loaded.came >= asked && age(loaded.came, asked).is_some() && loaded.keys.has(key_id);
+        let is_of_it = |loaded: &&Loaded| {
+            loaded.came >= asked && age(loaded.came, asked).is_some() && loaded.keys.has(key_id)
+        };
         state.keys.as_ref().filter(is_of_it).map(|loaded| loaded.keys.clone())
     }
 
@@ -131,7 +132,8 @@ impl State {
     /// Ends the attempt that is under way, if what was asked for at this time is of it, or of one after it.
     fn ends_attempt(&mut self, asked: Duration, now: Duration) -> bool {
         // A clock that was set back does not keep what is loaded from now on out.
-        let is_of_it = self.attempt.is_none_or(|attempt| asked >= attempt.at || age(attempt.at, asked).is_none());
+        let is_of_it =
+            self.attempt.is_none_or(|attempt| asked >= attempt.at || age(attempt.at, asked).is_none());
         if is_of_it {
             self.attempt = Some(Attempt { at: now, has_ended: true });
         }

@@ -80,7 +80,8 @@ impl Authenticator for Jwt {
         let issuer = self.issuers.iter().find(|issuer| named == Some(&*issuer.name));
         let issuer = issuer.ok_or_else(|| invalid("of another issuer"))?;
         let keys = keys(issuer, &token, request)?;
-        if !keys.verify(&token) && !new_keys(issuer, &token, request)?.is_some_and(|keys| keys.verify(&token)) {
+        if !keys.verify(&token) && !new_keys(issuer, &token, request)?.is_some_and(|keys| keys.verify(&token))
+        {
             return Err(invalid("the signature is not of the key"));
         }
         claims::check(issuer, token.claims, request.now)

@@ -166,6 +166,14 @@ fn what_would_accept_too_much_is_refused_at_once() {
     assert_eq!(jwt(same).unwrap_err(), JwtError::SameIssuer { issuer: "https://a".into() });
     let same = jwt([JwtIssuer::new("https://a", ["b"]), JwtIssuer::new("https://b", ["b"])]).unwrap_err();
     assert_eq!(same, JwtError::SameDomain { domain: "jwt".into() });
+    for (domain, of) in [
+        ("", "anonymous"),
+        ("grant", "holders of grants"),
+        ("token", "holders of tokens that a resolver knows"),
+    ] {
+        let error = jwt([issuer().domain(domain)]).unwrap_err().to_string();
+        assert!(error.contains(of), "{error}");
+    }
     for (name, url) in [
         ("a", None),
         ("https://a?b", None),
