@@ -199,3 +199,21 @@ fn neither_errors_nor_debug_show_tokens() {
     let shown = format!("{result:?} {refused:?} {authenticator:?}");
     assert!(!shown.contains(token.rsplit_once('.').unwrap().1) && !shown.contains(&token[..40]), "{shown}");
 }
+
+#[test]
+fn the_tokens_of_rfc_7519_prove_nothing_to_a_server() {
+    // Sections 3.1 and 6.1: by a secret that both sides know, and unsecured.
+    let claims =
+        "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    let by_secret = format!(
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{claims}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    );
+    let secret = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+    let keys = json!({"keys": [{"kty": "oct", "k": secret}, published(&[1])["keys"][0]]});
+    for token in [by_secret, format!("eyJhbGciOiJub25lIn0.{claims}.")] {
+        let joe = jwt([JwtIssuer::new("joe", ["tables"]).key_set_url(KEYS_URL)]).unwrap();
+        let keys = keys.clone();
+        let (result, _) = judge(&joe, &token, 1_300_819_000, &move |_| Ok(keys.clone()));
+        assert_eq!(refusal(result), (INVALID, "an algorithm that is not accepted"));
+    }
+}
