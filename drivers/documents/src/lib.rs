@@ -1,6 +1,8 @@
-//! Loads the JSON documents that decide who calls a vgi-rpc server, such as the key sets of JSON Web Tokens, over HTTPS.
+//! Loads the JSON documents that decide who calls a vgi-rpc server, such as the key sets of JSON Web Tokens, and sends the forms that
+//! belong to signing in, over HTTPS.
 //!
-//! A [`DocumentLoader`] answers the questions of [`auth::jwt`](vgi_rpc_protocol::http::auth::jwt). Whoever answers them decides who
+//! A [`DocumentLoader`] answers the questions of [`auth::jwt`](vgi_rpc_protocol::http::auth::jwt) and of
+//! [`BrowserLogin`](vgi_rpc_protocol::http::oauth::BrowserLogin). Whoever answers them decides who
 //! is let in, so that only HTTPS to public addresses is requested unless another [`UrlPolicy`] is set, redirects are not followed,
 //! and anything but status 200 is a failure. One document is loaded at a time for all calls that wait for it.
 //!
@@ -21,16 +23,17 @@
 //! ```
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use vgi_rpc_effects::Perform;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, TlsError, TransferErrorKind};
+use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, HttpResponse, TlsError, TransferErrorKind};
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
-use vgi_rpc_protocol::http::auth::LoadDocument;
+use vgi_rpc_protocol::http::documents::{FormAnswer, LoadDocument, PostForm};
 
 /// How long a document may take, from the look-up of the name to its last byte.
 const TIME_LIMIT: Duration = Duration::from_secs(8);
@@ -82,6 +85,30 @@ impl DocumentLoader {
         }
     }
 
+    /// Sends a form, and gives the answer whatever its status. It blocks. Nothing of it is kept.
+    pub fn post(&self, form: &PostForm) -> Completion {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let request = HttpRequest {
+            headers,
+            body: vec![Bytes::copy_from_slice(form.form.as_bytes())],
+            max_response_bytes: Some(form.max_bytes as u64),
+            ..HttpRequest::new(Method::POST)
+        };
+        match self.exchange(&form.url, &request) {
+            Ok(response) => {
+                let content_type = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                Completion::value(FormAnswer {
+                    status: response.status.as_u16(),
+                    content_type: content_type.map(str::to_owned),
+                    body: response.body,
+                })
+            }
+            Err(failure) => failure.into(),
+        }
+    }
+
     /// What was loaded from there a moment ago.
     fn kept(&self, url: &str) -> Option<Result<Bytes, Failure>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,23 +124,30 @@ impl DocumentLoader {
     }
 
     fn body(&self, document: &LoadDocument) -> Result<Bytes, Failure> {
-        // What the policy or the URL forbids, no other attempt changes; all else may be an outage.
-        let refused = |text: String| Failure::new(FailureReason::Refused, text);
-        let unavailable = |text: String| Failure::new(FailureReason::Unavailable, text);
-        let location = Location::parse(&document.url).map_err(|error| refused(error.to_string()))?;
         let request = HttpRequest {
             max_response_bytes: Some(document.max_bytes as u64),
             ..HttpRequest::new(Method::GET)
         };
-        let response = self.fetcher.exchange(&location, &request, &self.policy, TIME_LIMIT);
-        let response = response.map_err(|error| match error.kind {
-            TransferErrorKind::UrlRejected(_) | TransferErrorKind::Url => refused(error.to_string()),
-            _ => unavailable(error.to_string()),
-        })?;
+        let response = self.exchange(&document.url, &request)?;
         match response.status {
             StatusCode::OK => Ok(response.body),
-            status => Err(unavailable(format!("expected a document at {location}, got status {status}"))),
+            status => {
+                let place = Location::parse(&document.url).map(|place| place.to_string()).unwrap_or_default();
+                let text = format!("expected a document at {place}, got status {status}");
+                Err(Failure::new(FailureReason::Unavailable, text))
+            }
         }
+    }
+
+    fn exchange(&self, url: &str, request: &HttpRequest) -> Result<HttpResponse, Failure> {
+        // What the policy or the URL forbids, no other attempt changes; all else may be an outage.
+        let refused = |text: String| Failure::new(FailureReason::Refused, text);
+        let location = Location::parse(url).map_err(|error| refused(error.to_string()))?;
+        let response = self.fetcher.exchange(&location, request, &self.policy, TIME_LIMIT);
+        response.map_err(|error| match error.kind {
+            TransferErrorKind::UrlRejected(_) | TransferErrorKind::Url => refused(error.to_string()),
+            _ => Failure::new(FailureReason::Unavailable, error.to_string()),
+        })
     }
 }
 
@@ -123,14 +157,15 @@ impl fmt::Debug for DocumentLoader {
     }
 }
 
-/// Answers the questions for documents. Other effects fail: a closure performs those, and leaves these to
-/// [`load`](DocumentLoader::load).
+/// Answers the questions for documents and forms. Other effects fail: a closure performs those, and leaves these to
+/// [`load`](DocumentLoader::load) and [`post`](DocumentLoader::post).
 impl Perform for DocumentLoader {
     fn perform(&self, request: &Request, _: &mut dyn FnMut(Bytes)) -> Completion {
-        let document = match request {
-            Request::Question(question) => question.payload::<LoadDocument>(),
-            _ => None,
-        };
-        document.map_or_else(|| Failure::unsupported().into(), |document| self.load(document))
+        let Request::Question(question) = request else { return Failure::unsupported().into() };
+        match (question.payload::<LoadDocument>(), question.payload::<PostForm>()) {
+            (Some(document), _) => self.load(document),
+            (None, Some(form)) => self.post(form),
+            (None, None) => Failure::unsupported().into(),
+        }
     }
 }

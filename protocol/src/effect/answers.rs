@@ -52,6 +52,12 @@ impl Question {
         self
     }
 
+    /// How long the answer may take.
+    #[cfg(feature = "oauth-pkce")]
+    pub(crate) fn time_limit_of(&self) -> Duration {
+        self.time_limit
+    }
+
     /// What is asked, if it is a `T`.
     pub fn payload<T: Any>(&self) -> Option<&T> {
         self.payload.downcast_ref()

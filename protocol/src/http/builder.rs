@@ -6,6 +6,9 @@ use super::capabilities::{Capabilities, StickyCapability, UploadCapability};
 use super::coding::{CodecSettings, Codecs, Coding};
 use super::cors::Cors;
 use super::endpoint::{DEFAULT_BODY_BYTES, Endpoint, Entropy, OnAuthFailure, SessionQuotas, Settings};
+use super::oauth::ProtectedResource;
+#[cfg(feature = "oauth-pkce")]
+use super::oauth::{BrowserLogin, Login, LoginError, WithCookie};
 use super::pages::Pages;
 use super::session::echo_header;
 use super::sticky::{DEFAULT_MAX_PER_PRINCIPAL, DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
@@ -39,6 +42,10 @@ pub enum EndpointError {
         /// What is wrong with it.
         error: http::Error,
     },
+    /// Browsers cannot sign in as it is set up.
+    #[cfg(feature = "oauth-pkce")]
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// The service's identity has bearer tokens of its own, and callers are authenticated by what a proxy adds: as
     /// alternatives to it, the tokens would get past the proxy.
     #[error(
@@ -63,6 +70,9 @@ pub struct EndpointBuilder {
     on_auth_failure: Option<Box<OnAuthFailure>>,
     proxy_headers: Vec<String>,
     challenge: Option<String>,
+    resource: Option<ProtectedResource>,
+    #[cfg(feature = "oauth-pkce")]
+    login: Option<BrowserLogin>,
     proxy_proof_required: bool,
     sticky: Option<Sticky>,
     /// Whether there are URLs to upload to, and of how many bytes at most each.
@@ -145,6 +155,9 @@ impl Endpoint {
             on_auth_failure: None,
             proxy_headers: Vec::new(),
             challenge: None,
+            resource: None,
+            #[cfg(feature = "oauth-pkce")]
+            login: None,
             proxy_proof_required: false,
             sticky: None,
             uploads: None,
@@ -262,9 +275,25 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets what `WWW-Authenticate` says on a 401. Default: nothing.
+    /// Sets what `WWW-Authenticate` says on a 401. Default: where the metadata of the [resource](Self::protected_resource) are, if
+    /// there are some.
     pub fn challenge(mut self, challenge: impl Into<String>) -> Self {
         self.challenge = Some(challenge.into());
+        self
+    }
+
+    /// Publishes where callers sign in: at `/.well-known/oauth-protected-resource`, with and without the prefix behind it, open to
+    /// everybody. Every 401 says so. Default: nothing is published.
+    pub fn protected_resource(mut self, resource: impl Into<Option<ProtectedResource>>) -> Self {
+        self.resource = resource.into();
+        self
+    }
+
+    /// Has browsers that would be refused sign in at the authorization server of the [resource](Self::protected_resource). Default:
+    /// they are refused.
+    #[cfg(feature = "oauth-pkce")]
+    pub fn browser_login(mut self, login: impl Into<Option<BrowserLogin>>) -> Self {
+        self.login = login.into();
         self
     }
 
@@ -357,7 +386,25 @@ impl EndpointBuilder {
             authenticator = with_identity_bearers(authenticator, identity);
         }
         let asks_itself = authenticator.as_ref().is_some_and(|authenticator| authenticator.asks_itself());
-        let challenge = self.challenge.map(|text| {
+        #[cfg(feature = "oauth-pkce")]
+        let login = match self.login {
+            Some(login) => {
+                let authenticates = authenticator.is_some();
+                Some(Login::new(login, self.resource.as_ref(), &settings.prefix, authenticates)?)
+            }
+            None => None,
+        };
+        #[cfg(feature = "oauth-pkce")]
+        if login.is_some() {
+            authenticator = authenticator.map(|own| -> Box<dyn Authenticator> { Box::new(WithCookie(own)) });
+        }
+        #[cfg(feature = "oauth-pkce")]
+        let token_endpoint = login.as_ref().and_then(Login::token_endpoint);
+        #[cfg(not(feature = "oauth-pkce"))]
+        let token_endpoint = None::<String>;
+        let metadata = self.resource.as_ref().map(|resource| resource.document(token_endpoint.as_deref()));
+        let challenge = self.challenge.or_else(|| Some(self.resource.as_ref()?.challenge(&settings.prefix)));
+        let challenge = challenge.map(|text| {
             HeaderValue::from_str(&text).map_err(|error| EndpointError::Header {
                 name: "WWW-Authenticate".into(),
                 error: error.into(),
@@ -391,6 +438,9 @@ impl EndpointBuilder {
             capabilities: capabilities.to_headers(),
             pages,
             request_ids: Mutex::new(IdSource::seeded(u64::from_le_bytes(seed))),
+            resource_metadata: metadata.map(Into::into),
+            #[cfg(feature = "oauth-pkce")]
+            login,
             service,
             entropy,
             settings,

@@ -4,6 +4,8 @@ use super::auth::{AuthError, Authenticator};
 use super::coding::{self, Codecs, Coding, DecodeError};
 use super::cors::Cors;
 use super::headers;
+#[cfg(feature = "oauth-pkce")]
+use super::oauth::Login;
 use super::pages::Pages;
 use super::refusal::Refusal;
 use super::request_context::RequestContext;
@@ -75,6 +77,10 @@ pub struct Endpoint {
     /// Headers of every answer.
     pub(super) capabilities: Vec<(HeaderName, HeaderValue)>,
     pub(super) pages: Pages,
+    /// What clients are told of how to sign in.
+    pub(super) resource_metadata: Option<Bytes>,
+    #[cfg(feature = "oauth-pkce")]
+    pub(super) login: Option<Login>,
 }
 
 /// What a builder was told, and nothing derived from it.

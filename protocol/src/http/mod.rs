@@ -21,6 +21,8 @@
 // | `session`, `sticky` | sticky sessions |
 // | `auth`, `proof`, `unauthorized` | who a request is from, and how it is refused |
 // | `coding`, `budget`, `capabilities`, `cors` | what client and server agree on by header |
+// | `oauth`, `pkce` | what clients are told of how to sign in, and signing in with a browser |
+// | `documents` | what drivers are asked for, of other servers |
 // | `pages` | pages for people |
 // | `client` | the client's side of all this |
 
@@ -31,9 +33,14 @@ pub mod capabilities;
 pub mod client;
 pub mod coding;
 pub mod cors;
+#[cfg(any(feature = "jwt", feature = "oauth-pkce"))]
+pub mod documents;
 mod endpoint;
 pub mod headers;
+pub mod oauth;
 mod pages;
+#[cfg(feature = "oauth-pkce")]
+pub mod pkce;
 pub mod proof;
 mod refusal;
 mod request_context;

@@ -26,6 +26,8 @@ pub(crate) struct Pages {
     landing: Bytes,
     describe: Bytes,
     not_found: Bytes,
+    #[cfg(feature = "oauth-pkce")]
+    server_id: String,
     policy: HeaderValue,
 }
 
@@ -38,6 +40,8 @@ impl Pages {
             landing: landing(site).into(),
             describe: describe(site).into(),
             not_found: not_found(site).into(),
+            #[cfg(feature = "oauth-pkce")]
+            server_id: service.server_id().to_string(),
             policy: security_policy(),
         }
     }
@@ -55,6 +59,21 @@ impl Pages {
     /// Any path where there is nothing.
     pub(crate) fn not_found(&self) -> ResponseDraft {
         self.reply(StatusCode::NOT_FOUND, &self.not_found)
+    }
+
+    /// A few words, and a link from there. All of it is text.
+    #[cfg(feature = "oauth-pkce")]
+    pub(crate) fn message(
+        &self,
+        status: StatusCode,
+        title: &str,
+        text: &str,
+        (href, label): (&str, &str),
+    ) -> ResponseDraft {
+        let (heading, text) = (Escaped(title), Escaped(text));
+        let link = format!("<p><a href=\"{}\">{}</a></p>", Escaped(href), Escaped(label));
+        let body = format!("<h1>{heading}</h1>\n<p>{text}</p>\n{link}");
+        self.reply(status, &page(title, &body, &self.server_id).into())
     }
 
     fn reply(&self, status: StatusCode, page: &Bytes) -> ResponseDraft {

@@ -3,6 +3,7 @@
 //! `OPTIONS`, 405 and 404 follow from the table, and so does which requests need no authentication.
 
 use super::endpoint::Endpoint;
+use super::oauth::WELL_KNOWN_PATH;
 use http::Method;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -42,6 +43,13 @@ pub(super) enum Action {
     Landing,
     Describe,
     Health,
+    ResourceMetadata,
+    #[cfg(feature = "oauth-pkce")]
+    LoginCallback,
+    #[cfg(feature = "oauth-pkce")]
+    LogOut,
+    #[cfg(feature = "oauth-pkce")]
+    ExchangeCode,
     EndSession,
     UploadUrls,
     /// A server without upload URLs says so to clients that ask for some.
@@ -64,13 +72,29 @@ use Segment::{Protocol, Reserved, Text};
 const SESSION: &str = "__session__";
 const READ: &[Method] = &[Method::GET, Method::HEAD];
 const POST: &[Method] = &[Method::POST];
+#[cfg(feature = "oauth-pkce")]
+const GET: &[Method] = &[Method::GET];
+#[cfg(feature = "oauth-pkce")]
+const OAUTH: Segment = Text("_oauth");
 
 /// The first row that a path fits is its own.
-static ROUTES: [Route; 11] = [
+static ROUTES: &[Route] = &[
     Route::new(&[], READ, Access::Authenticated, Action::Landing, has_pages),
     Route::new(&[Text("")], READ, Access::Authenticated, Action::Landing, has_pages),
     Route::new(&[Text("describe")], READ, Access::Authenticated, Action::Describe, has_pages),
     Route::new(&[Text("health")], READ, Access::Open, Action::Health, |_| true),
+    #[cfg(feature = "oauth-pkce")]
+    Route::new(&[OAUTH, Text("callback")], GET, Access::Open, Action::LoginCallback, |endpoint| {
+        endpoint.login.is_some()
+    }),
+    #[cfg(feature = "oauth-pkce")]
+    Route::new(&[OAUTH, Text("logout")], GET, Access::Open, Action::LogOut, |endpoint| {
+        endpoint.login.is_some()
+    }),
+    #[cfg(feature = "oauth-pkce")]
+    Route::new(&[OAUTH, Text("token")], POST, Access::Open, Action::ExchangeCode, |endpoint| {
+        endpoint.login.as_ref().is_some_and(|login| login.has_token_endpoint())
+    }),
     Route::new(&[Text(SESSION)], &[Method::DELETE], Access::Authenticated, Action::EndSession, |endpoint| {
         endpoint.sessions.is_some()
     }),
@@ -108,8 +132,16 @@ static ROUTES: [Route; 11] = [
     ),
 ];
 
-/// What is below it is open to everybody, whatever the prefix is. Nothing is there yet.
+/// What is below it is open to everybody, whatever the prefix is.
 const WELL_KNOWN: &str = "/.well-known/";
+
+/// The rows below it: each is there by itself, and with the prefix behind it.
+static WELL_KNOWN_ROUTES: &[(&str, Route)] = &[(
+    WELL_KNOWN_PATH,
+    Route::new(&[], READ, Access::Open, Action::ResourceMetadata, |endpoint| {
+        endpoint.resource_metadata.is_some()
+    }),
+)];
 
 fn has_pages(endpoint: &Endpoint) -> bool {
     endpoint.settings.human_pages
@@ -152,6 +184,11 @@ impl Route {
         Self { path, methods, access, action, is_there }
     }
 
+    fn found<'a>(&self, names: Names<'a>) -> Found<'a> {
+        let Self { action, methods, access, .. } = *self;
+        Found::Row { action, methods, is_open: access == Access::Open, names }
+    }
+
     /// The names in a path, if it fits.
     fn fits<'a>(&self, segments: &[&'a str]) -> Option<Names<'a>> {
         if segments.len() != self.path.len() {
@@ -190,7 +227,12 @@ impl Endpoint {
             return Found::Server;
         }
         if path.starts_with(WELL_KNOWN) {
-            return Found::NothingOpen;
+            let is_at = |start: &str| {
+                path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest == self.settings.prefix)
+            };
+            let mut rows = WELL_KNOWN_ROUTES.iter();
+            let row = rows.find(|(start, route)| is_at(start) && (route.is_there)(self));
+            return row.map_or(Found::NothingOpen, |(_, route)| route.found(Names::default()));
         }
         let Some(rest) = path.strip_prefix(&self.settings.prefix) else { return Found::Nothing };
         let rest = match rest.strip_prefix('/') {
@@ -209,8 +251,7 @@ impl Endpoint {
         fitting
             .find_map(|route| {
                 let names = route.fits(segments)?;
-                let Route { action, methods, access, .. } = *route;
-                Some(Found::Row { action, methods, is_open: access == Access::Open, names })
+                Some(route.found(names))
             })
             .unwrap_or(Found::Nothing)
     }

@@ -18,6 +18,7 @@ mod cors;
 mod exchanges;
 mod identity;
 mod misuse;
+mod oauth;
 mod pages;
 mod producers;
 mod proof;

@@ -59,6 +59,8 @@ mod request;
 mod resolved_tokens;
 mod sealed_grants;
 
+#[cfg(any(feature = "jwt", feature = "oauth-pkce"))]
+pub use super::documents::LoadDocument;
 pub use crate::service::AuthContext;
 pub use bearer::{Bearer, StaticBearer, bearer, bearer_static};
 pub use combine::{Authenticator, Chain, Precondition, RequireAll, chain, require_all};
@@ -66,7 +68,7 @@ pub use failure::{AuthError, AuthFailure, HeaderFault, Reason};
 pub use header::{HeaderPrincipal, header};
 pub(crate) use identity_bearers::{accepts_bearers, with_identity_bearers};
 #[cfg(feature = "jwt")]
-pub use jwt::{Jwt, JwtError, JwtIssuer, LoadDocument, jwt};
+pub use jwt::{Jwt, JwtError, JwtIssuer, jwt};
 pub use request::AuthRequest;
 pub(crate) use request::Found;
 pub use resolved_tokens::{ResolvedTokens, resolved_tokens};

@@ -41,6 +41,15 @@ impl<'a> AuthRequest<'a> {
         Self { parts, remote_address, now, found: None }
     }
 
+    /// The same, with another head, such as with a credential that was found elsewhere. What was found out stays.
+    #[cfg(feature = "oauth-pkce")]
+    pub(crate) const fn with_parts<'b>(self, parts: &'b http::request::Parts) -> AuthRequest<'b>
+    where
+        'a: 'b,
+    {
+        AuthRequest { parts, remote_address: self.remote_address, now: self.now, found: self.found }
+    }
+
     /// The same, with what was found out of it.
     pub(crate) const fn with_found(self, found: &'a Found) -> Self {
         Self { found: Some(found), ..self }

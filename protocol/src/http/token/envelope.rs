@@ -54,6 +54,15 @@ pub(super) const SESSION: Kind = Kind {
     base64: &URL_SAFE_NO_PAD,
 };
 
+/// The state of a browser that signs in.
+#[cfg(feature = "oauth-pkce")]
+pub(super) const LOGIN: Kind = Kind {
+    version: 1,
+    prefix: b"vgi_rpc.login.v1\0",
+    prefix_with_peer_evidence: b"vgi_rpc.login.v2\0",
+    base64: &URL_SAFE_NO_PAD,
+};
+
 impl Kind {
     fn authenticated_data(&self, binding: &Binding) -> Vec<u8> {
         let prefix = if binding.has_peer_evidence() { self.prefix_with_peer_evidence } else { self.prefix };

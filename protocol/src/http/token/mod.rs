@@ -1,6 +1,6 @@
 //! Sealed tokens: what a stateless server hands to its client and gets back with the next request.
 //!
-//! Lives here: keys, what a token is bound to, the sealed envelope, and the contents of the three kinds of
+//! Lives here: keys, what a token is bound to, the sealed envelope, and the contents of the kinds of
 //! token. Not here: headers and metadata keys that carry tokens, the live sessions that a session token names
 //! ([`sticky`](super::sticky)), and any source of time or randomness: `now` and nonces are parameters.
 //!
@@ -9,6 +9,7 @@
 //! | [`Cursor`] | one turn of a stream | the state that advances | base64, padded |
 //! | [`CallToken`] | one stream | what its initialisation fixed | base64, padded |
 //! | [`SessionToken`] | one sticky session | which session, on which server | base64url, unpadded |
+//! | `LoginState` (feature `oauth-pkce`) | 10 min | a browser that is away to sign in | base64url, unpadded |
 //!
 //! On the wire a token is opaque to everyone but the server that minted it (WIRE_PROTOCOL 10, "State token
 //! binary format"; sticky-sessions-spec 3). Inside it is
@@ -28,7 +29,7 @@
 // | file | subject |
 // | --- | --- |
 // | `envelope` | the sealed envelope that all kinds share |
-// | `cursor`, `call`, `session` | the three kinds |
+// | `cursor`, `call`, `session`, `login` | the kinds |
 // | `binding` | whom and what a token is for |
 // | `fields`, `codec`, `compression` | the contents |
 // | `key` | keys and their rotation |
@@ -46,6 +47,8 @@ mod envelope;
 mod error;
 mod fields;
 mod key;
+#[cfg(feature = "oauth-pkce")]
+mod login;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -57,4 +60,6 @@ pub use cursor::Cursor;
 pub use envelope::MAX_CONTENTS_BYTES;
 pub use error::{SealError, TokenError};
 pub use key::{InvalidKey, KeyRing, NONCE_BYTES, TokenKey};
+#[cfg(feature = "oauth-pkce")]
+pub use login::LoginState;
 pub use session::SessionToken;

@@ -4,6 +4,8 @@
 use crate::effect::Ask;
 use crate::http::auth::{AuthError, AuthRequest, Found};
 use crate::http::endpoint::{Endpoint, Settings};
+#[cfg(feature = "oauth-pkce")]
+use crate::http::oauth::{ProviderUrls, Surroundings};
 use crate::http::request_context::RequestContext;
 use crate::http::response_draft::ResponseDraft;
 use crate::http::routes::{Action, Found as Path, Names, Part};
@@ -15,6 +17,8 @@ use crate::service::{AuthContext, Method as ServiceMethod};
 use crate::wire::error::RpcError;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, HeaderValue};
 use http::{Method, StatusCode};
+#[cfg(feature = "oauth-pkce")]
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// What a request with a body or a session is for.
@@ -24,6 +28,16 @@ pub(super) enum Target {
     UploadUrls,
     /// There is no body to this.
     EndSession,
+    /// The code of a page of another origin.
+    #[cfg(feature = "oauth-pkce")]
+    ExchangeCode(Arc<ProviderUrls>),
+}
+
+impl Target {
+    /// Whether it is a call, or the end of what calls share.
+    pub(super) fn may_have_session(&self) -> bool {
+        matches!(self, Self::Method(..) | Self::EndSession)
+    }
 }
 
 /// What a head comes to.
@@ -59,7 +73,7 @@ impl Endpoint {
             match self.authenticate(request, found) {
                 Ok(()) => {}
                 Err(AuthError::Ask(ask)) if may_ask => return Admitted::Ask(ask),
-                Err(error) => return self.unauthenticated(request, error).into(),
+                Err(error) => return self.turned_away(request, found, may_ask, error),
             }
         }
         let Path::Row { action, methods, names, .. } = &place else { return self.pages.not_found().into() };
@@ -71,7 +85,83 @@ impl Endpoint {
             }
             .into();
         }
+        #[cfg(feature = "oauth-pkce")]
+        if let Some(admitted) = self.act_for_login(request, found, may_ask, *action) {
+            return admitted;
+        }
         self.act(request, *action, names)
+    }
+
+    /// What a request is for that was not let in: a person may sign in.
+    #[cfg_attr(not(feature = "oauth-pkce"), expect(unused_variables, reason = "nobody signs in"))]
+    fn turned_away(
+        &self,
+        request: &RequestContext,
+        found: &Found,
+        may_ask: bool,
+        error: AuthError,
+    ) -> Admitted {
+        #[cfg(feature = "oauth-pkce")]
+        if let (Some(login), AuthError::Refused(_) | AuthError::Denied(_)) = (&self.login, &error) {
+            let around = self.surroundings(request, found);
+            if login.helps(&around.request) {
+                match login.begin(&around) {
+                    Ok(draft) => return draft.into(),
+                    Err(AuthError::Ask(ask)) if may_ask => return Admitted::Ask(ask),
+                    // Without the authorization server a refusal stays one, and the operator is told of both.
+                    Err(failed) => self.report(&failed),
+                }
+            }
+        }
+        self.unauthenticated(request, error).into()
+    }
+
+    #[cfg(feature = "oauth-pkce")]
+    fn surroundings<'a>(&'a self, request: &'a RequestContext, found: &'a Found) -> Surroundings<'a> {
+        let remote_address = request.peer.remote_address.as_deref();
+        let auth = AuthRequest::new(&request.head, remote_address, request.now).with_found(found);
+        Surroundings { request: auth, keys: &self.keys, pages: &self.pages, entropy: &*self.entropy }
+    }
+
+    /// The requests of a login; `None` for all others.
+    #[cfg(feature = "oauth-pkce")]
+    fn act_for_login(
+        &self,
+        request: &RequestContext,
+        found: &Found,
+        may_ask: bool,
+        action: Action,
+    ) -> Option<Admitted> {
+        let login = self.login.as_ref()?;
+        let around = self.surroundings(request, found);
+        let asked = match action {
+            Action::LoginCallback => {
+                login.callback(&around, |request| self.judge(request)).map(Admitted::Draft)
+            }
+            Action::LogOut => Ok(login.log_out(&self.pages).into()),
+            Action::ExchangeCode => login.admit_exchange(&around.request).map(|admitted| match admitted {
+                ControlFlow::Continue(urls) => Admitted::Target(Target::ExchangeCode(urls)),
+                ControlFlow::Break(draft) => self.exposed(request, draft).into(),
+            }),
+            Action::Landing | Action::Describe => {
+                return login.back_to_page(&around.request).map(Admitted::Draft);
+            }
+            _ => return None,
+        };
+        Some(match asked {
+            Ok(admitted) => admitted,
+            Err(AuthError::Ask(ask)) if may_ask => Admitted::Ask(ask),
+            Err(error) => self.unauthenticated(request, error).into(),
+        })
+    }
+
+    /// An answer to a page of another origin that exchanges a code.
+    #[cfg(feature = "oauth-pkce")]
+    pub(super) fn exposed(&self, request: &RequestContext, mut draft: ResponseDraft) -> ResponseDraft {
+        if let Some(login) = &self.login {
+            login.expose_exchange(&request.head.headers, &mut draft.headers);
+        }
+        draft
     }
 
     fn act(&self, request: &mut RequestContext, action: Action, names: &Names<'_>) -> Admitted {
@@ -81,6 +171,9 @@ impl Endpoint {
             Action::Landing => self.page(self.pages.landing()).into(),
             Action::Describe => self.page(self.pages.describe()).into(),
             Action::Health => self.health().into(),
+            Action::ResourceMetadata => self.resource_metadata().into(),
+            #[cfg(feature = "oauth-pkce")]
+            Action::LoginCallback | Action::LogOut | Action::ExchangeCode => self.pages.not_found().into(),
             Action::EndSession => Admitted::Target(Target::EndSession),
             Action::UploadUrls => match self.check_request(request) {
                 Ok(()) => Admitted::Target(Target::UploadUrls),
@@ -140,23 +233,32 @@ impl Endpoint {
     }
 
     fn authenticate(&self, request: &mut RequestContext, found: &Found) -> Result<(), AuthError> {
-        let Some(authenticator) = &self.authenticator else { return Ok(()) };
         let remote_address = request.peer.remote_address.as_deref();
-        let credentials = AuthRequest::new(&request.head, remote_address, request.now).with_found(found);
-        // A panic is an authenticator's failure like any other.
-        let asked = panics::catch(|| authenticator.authenticate(&credentials));
-        let auth = asked.unwrap_or_else(|| Err(AuthError::Failed("the authenticator panicked".into())))?;
+        let auth =
+            self.judge(&AuthRequest::new(&request.head, remote_address, request.now).with_found(found))?;
         if auth != AuthContext::anonymous() {
             Arc::make_mut(&mut request.peer).auth = auth;
         }
         Ok(())
     }
 
-    fn unauthenticated(&self, request: &RequestContext, error: AuthError) -> ResponseDraft {
+    /// Who a request is from.
+    fn judge(&self, credentials: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
+        let Some(authenticator) = &self.authenticator else { return Ok(AuthContext::anonymous()) };
+        // A panic is an authenticator's failure like any other.
+        let asked = panics::catch(|| authenticator.authenticate(credentials));
+        asked.unwrap_or_else(|| Err(AuthError::Failed("the authenticator panicked".into())))
+    }
+
+    fn report(&self, error: &AuthError) {
         if let Some(report) = &self.on_auth_failure {
             // What goes wrong in it is not the client's matter.
-            panics::catch(|| report(&error));
+            panics::catch(|| report(error));
         }
+    }
+
+    fn unauthenticated(&self, request: &RequestContext, error: AuthError) -> ResponseDraft {
+        self.report(&error);
         match error {
             AuthError::Refused(failure) | AuthError::Denied(failure) => {
                 self.refuser.refuse(&failure, &request.head.headers).into()
@@ -179,6 +281,10 @@ impl Endpoint {
         if let Some(cors) = &self.settings.cors {
             cors.preflight(&request.head.headers, &allow, &mut draft.headers);
         }
+        #[cfg(feature = "oauth-pkce")]
+        if let (Path::Row { action: Action::ExchangeCode, .. }, Some(login)) = (place, &self.login) {
+            login.preflight_exchange(&request.head.headers, &mut draft.headers);
+        }
         draft.with(ALLOW, allow)
     }
 
@@ -197,6 +303,13 @@ impl Endpoint {
             Some(_) => page.with(CACHE_CONTROL, HeaderValue::from_static("no-store")),
             None => page,
         }
+    }
+
+    /// What clients are told of how to sign in. It changes with the server's settings only.
+    fn resource_metadata(&self) -> ResponseDraft {
+        let document = self.resource_metadata.clone().unwrap_or_default();
+        let draft = ResponseDraft::new(StatusCode::OK, "application/json", document);
+        draft.with(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"))
     }
 
     fn health(&self) -> ResponseDraft {

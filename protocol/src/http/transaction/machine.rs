@@ -8,6 +8,8 @@ use crate::CommandError;
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::http::auth::Found;
 use crate::http::endpoint::{Endpoint, RequestOrigin};
+#[cfg(feature = "oauth-pkce")]
+use crate::http::oauth::MAX_FORM_BYTES;
 use crate::http::request_context::RequestContext;
 use crate::http::response_draft::ResponseDraft;
 use crate::http::session::{CallSession, Waiting};
@@ -54,6 +56,9 @@ pub(super) enum Stage {
     /// The body is to come.
     Body(Target, Option<Box<CallSession>>),
     Vending(EffectId),
+    /// The authorization server is asked for a page of another origin.
+    #[cfg(feature = "oauth-pkce")]
+    Exchanging(EffectId),
     /// The next step of the call is to be run.
     Ready(Box<Calling>),
     Running,
@@ -95,6 +100,8 @@ impl fmt::Debug for Transaction {
             Stage::Waiting(..) => "waiting for the session",
             Stage::Body(..) => "waiting for the body",
             Stage::Vending(_) => "vending URLs",
+            #[cfg(feature = "oauth-pkce")]
+            Stage::Exchanging(_) => "exchanging a code",
             Stage::Ready(_) => "ready",
             Stage::Running => "running",
             Stage::Parked(_) => "parked",
@@ -144,6 +151,8 @@ impl Transaction {
     pub fn max_body_bytes(&self) -> u64 {
         match self.stage {
             Stage::Body(Target::EndSession, _) => 0,
+            #[cfg(feature = "oauth-pkce")]
+            Stage::Body(Target::ExchangeCode(_), _) => MAX_FORM_BYTES,
             _ => self.endpoint.max_body_bytes(),
         }
     }
@@ -285,6 +294,12 @@ impl Transaction {
                 },
                 Stage::Vending(id) => {
                     if !self.vend(id) {
+                        return RequestStep::Waiting;
+                    }
+                }
+                #[cfg(feature = "oauth-pkce")]
+                Stage::Exchanging(id) => {
+                    if !self.exchange(id) {
                         return RequestStep::Waiting;
                     }
                 }

@@ -6,7 +6,11 @@ use super::calling::Calling;
 use super::machine::{Arrived, Stage, Transaction};
 use super::upload;
 use crate::effect::EffectId;
+#[cfg(feature = "oauth-pkce")]
+use crate::effect::Request as EffectRequest;
 use crate::http::auth::Found;
+#[cfg(feature = "oauth-pkce")]
+use crate::http::oauth::proxied;
 use crate::http::response_draft::ResponseDraft;
 use crate::http::session::{CallSession, Resumed, Waiting, not_resumed};
 use crate::http::sticky::TakeError;
@@ -46,7 +50,7 @@ impl Transaction {
     /// those who wait for a session would hold their bodies meanwhile.
     pub(super) fn take_session(&mut self, target: Target, waker: &Waker) {
         let Some(request) = &self.request else { return };
-        if let Target::UploadUrls = target {
+        if !target.may_have_session() {
             self.stage = Stage::Body(target, None);
             return;
         }
@@ -107,6 +111,26 @@ impl Transaction {
                 let calling = Calling::new(self.endpoint.clone(), request, method, part, session, body);
                 self.stage = Stage::Ready(Box::new(calling));
             }
+            #[cfg(feature = "oauth-pkce")]
+            (Ok(body), Target::ExchangeCode(urls)) => {
+                let question = match &self.endpoint.login {
+                    Some(login) => login.exchange_of(&urls, &body),
+                    None => Err(Box::new(ResponseDraft::empty(StatusCode::NOT_FOUND))),
+                };
+                match question {
+                    Ok(question) => {
+                        let time_limit = question.time_limit_of();
+                        let id = self.effects.request(EffectRequest::Question(question), time_limit, None);
+                        self.stage = Stage::Exchanging(id);
+                        self.request = Some(request);
+                    }
+                    Err(draft) => {
+                        let draft = self.endpoint.exposed(&request, *draft);
+                        self.request = Some(request);
+                        self.answer(draft);
+                    }
+                }
+            }
             (Ok(body), Target::UploadUrls | Target::EndSession) => {
                 match upload::requested(&self.endpoint, &request, body) {
                     Ok(count) => self.stage = Stage::Vending(upload::ask(&mut self.effects, count)),
@@ -129,6 +153,20 @@ impl Transaction {
         };
         if let Some(request) = &self.request {
             let draft = upload::answer(&self.endpoint, request, completed.completion);
+            self.answer(draft);
+        }
+        true
+    }
+
+    /// False while the authorization server is asked.
+    #[cfg(feature = "oauth-pkce")]
+    pub(super) fn exchange(&mut self, id: EffectId) -> bool {
+        let Some(completed) = self.effects.take(id) else {
+            self.stage = Stage::Exchanging(id);
+            return false;
+        };
+        if let Some(request) = &self.request {
+            let draft = self.endpoint.exposed(request, proxied(&completed.completion));
             self.answer(draft);
         }
         true

@@ -1,7 +1,7 @@
 //! JSON Web Tokens as bearer tokens, verified with the keys that their issuers publish. RFC 7515, 7517, 7519 and 8725.
 //!
 //! [`jwt`] makes an [`Authenticator`] of one [`JwtIssuer`] or several. It decides from memory. When it needs an issuer's keys, it
-//! asks the driver for the document that they are in ([`LoadDocument`]), once for all calls that wait for it.
+//! asks the driver for the document that they are in ([`LoadDocument`](super::LoadDocument)), once for all calls that wait for it.
 //!
 //! ```
 //! use vgi_rpc_protocol::http::auth::{JwtError, JwtIssuer, jwt};
@@ -45,7 +45,6 @@ mod tests;
 mod token;
 
 pub use issuer::{JwtError, JwtIssuer};
-pub use source::LoadDocument;
 
 use super::bearer::bearer_token;
 use super::{AuthContext, AuthError, AuthRequest, Authenticator};

@@ -4,27 +4,13 @@ use super::super::{AuthError, AuthRequest};
 use super::cache::DOCUMENT_TIME;
 use super::key_set::KeySet;
 use crate::effect::Question;
-use bytes::Bytes;
+use crate::http::documents::{LoadDocument, whole};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::time::Duration;
 
 /// The most bytes of a document that are read.
 const MAX_DOCUMENT: usize = 256 << 10;
-
-/// What a driver is asked: the JSON document at a URL. It completes the question with the document as a value of
-/// [`Bytes`], or gives it as data.
-///
-/// The request has no credentials. Redirects should not be followed, nor anything but HTTPS requested: whoever answers decides who
-/// is let in. A failure is [`FailureReason::Unavailable`](crate::effect::FailureReason::Unavailable).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LoadDocument {
-    /// Where the document is.
-    pub url: String,
-    /// The most bytes that it may have. A longer one is a failure.
-    pub max_bytes: usize,
-}
 
 /// Where the keys of an issuer lie.
 pub(super) enum Source {
@@ -95,13 +81,5 @@ fn document<'a>(url: &str, request: &AuthRequest<'a>) -> Result<Cow<'a, [u8]>, A
             .time_limit(DOCUMENT_TIME)
     };
     let answer = request.ask(&key, question)?;
-    let pieces = answer.value::<Bytes>().map_or_else(|| answer.data(), std::slice::from_ref);
-    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-    if length > MAX_DOCUMENT {
-        return Err(unusable(url, &format!("expected at most {MAX_DOCUMENT} bytes, got {length}")));
-    }
-    Ok(match pieces {
-        [piece] => Cow::Borrowed(piece),
-        pieces => Cow::Owned(pieces.concat()),
-    })
+    whole(answer, MAX_DOCUMENT).map_err(|text| unusable(url, &text))
 }

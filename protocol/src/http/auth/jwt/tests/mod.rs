@@ -7,7 +7,7 @@ mod tokens;
 use super::super::request::tests::head;
 use super::*;
 use crate::effect::{Answer, Failure, FailureReason};
-use crate::http::auth::{Found, Reason};
+use crate::http::auth::{Found, LoadDocument, Reason};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{Ed25519KeyPair, KeyPair};

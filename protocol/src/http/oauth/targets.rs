@@ -1,0 +1,116 @@
+//! Where a browser may be sent after it has signed in: back into this server, or to a page of an origin that was named.
+
+use super::resource::origin;
+use crate::location::Location;
+
+/// The longest URL that is kept while a browser signs in.
+const MAX_URL: usize = 1024;
+
+/// The path and query that a browser asked for, if it may be sent there: they lie below the prefix, and no browser and no proxy
+/// takes them for those of another host. Otherwise the prefix itself.
+pub(super) fn local<'a>(target: &'a str, prefix: &'a str) -> &'a str {
+    if is_local(target, prefix) { target } else { home(prefix) }
+}
+
+/// The first page of the server.
+pub(super) fn home(prefix: &str) -> &str {
+    if prefix.is_empty() { "/" } else { prefix }
+}
+
+fn is_local(target: &str, prefix: &str) -> bool {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let below = path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    // Browsers take a backslash for a slash, and two slashes for the beginning of a host's name. What decodes slashes before a
+    // browser sees them, such as a proxy that redirects, must not find any either.
+    let encoded = |code: &str| path.to_ascii_lowercase().contains(code);
+    target.len() <= MAX_URL
+        && path.starts_with('/')
+        && below
+        && !path.contains("//")
+        && !path.split('/').any(|segment| segment == "." || segment == "..")
+        && !target.contains('\\')
+        && target.bytes().all(|byte| byte.is_ascii_graphic())
+        && !["%2f", "%5c", "%2e"].into_iter().any(encoded)
+}
+
+/// The page of another origin that a browser asked to be sent back to, if that origin is one of these. It has no fragment.
+pub(super) fn external(url: &str, origins: &[String]) -> Option<Location> {
+    let is_text =
+        url.len() <= MAX_URL && !url.contains('\\') && url.bytes().all(|byte| byte.is_ascii_graphic());
+    let own = is_text.then(|| origin(url)).flatten()?;
+    origins.contains(&own).then(|| Location::parse(url).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_sent_back_into_the_server_only() {
+        for (target, prefix) in [
+            ("/", ""),
+            ("/describe?a=%2F%2Fb#c", ""),
+            ("/vgi", "/vgi"),
+            ("/vgi?x", "/vgi"),
+            ("/vgi/describe?return=https://evil.example", "/vgi"),
+        ] {
+            assert_eq!(local(target, prefix), target);
+        }
+        for target in [
+            "",
+            "describe",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/%2f%2fevil.example",
+            "/%2Fevil.example",
+            "/%5Cevil.example",
+            "/a//evil.example",
+            "/./evil",
+            "/..//evil.example",
+            "/%2e%2e/evil",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/a\r\nSet-Cookie: b",
+            "/a b",
+            "/ä",
+            "/a\\..\\b",
+        ] {
+            assert_eq!(local(target, ""), "/", "{target:?}");
+            assert_eq!(local(target, "/vgi"), "/vgi", "{target:?}");
+        }
+        for target in ["/", "/other", "/vgix", "/vgi.evil", "/vgi@evil.example", "/VGI/"] {
+            assert_eq!(local(target, "/vgi"), "/vgi", "{target:?}");
+        }
+        assert_eq!(local(&format!("/{}", "a".repeat(3000)), ""), "/");
+    }
+
+    #[test]
+    fn pages_of_named_origins_alone_are_sent_a_token() {
+        let origins = ["https://app.example".to_owned(), "http://localhost:3000".to_owned()];
+        let allowed = |url: &str| external(url, &origins).map(|location| location.as_str().to_owned());
+        for url in ["https://app.example/", "https://app.example/a?b=c", "http://localhost:3000/x"] {
+            assert_eq!(allowed(url).as_deref(), Some(url));
+        }
+        assert!(allowed("https://APP.example:443/").is_some(), "spelled in another way");
+        for url in [
+            "",
+            "https://app.example.evil.example/",
+            "https://evil.example/https://app.example",
+            "https://app.example@evil.example/",
+            "https://user@app.example/",
+            "http://app.example/",
+            "https://app.example:8443/",
+            "http://localhost/",
+            "http://localhost:3001/",
+            "//app.example/",
+            "/\\app.example",
+            "https:\\\\app.example",
+            "https://app.example/#a",
+            "javascript://app.example/%0aalert(1)",
+        ] {
+            assert_eq!(allowed(url), None, "{url}");
+        }
+    }
+}
