@@ -51,6 +51,10 @@ pub struct MethodInfo {
     pub result: Option<SchemaRef>,
     /// Schema of the stream header, when the method has one.
     pub header: Option<SchemaRef>,
+    /// Schema of what an exchange takes, as the method declares it; a call may have another. Reflection does not carry it.
+    pub input: Option<SchemaRef>,
+    /// The same, of what a stream gives.
+    pub output: Option<SchemaRef>,
     /// One row with a column for each parameter that has a default. A typed client applies them; reflection does not
     /// carry them.
     pub defaults: Option<RecordBatch>,

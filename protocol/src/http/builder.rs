@@ -417,7 +417,8 @@ impl EndpointBuilder {
             entropy(&mut key);
             KeyRing::new(TokenKey::new(key), [])
         });
-        let pages = Pages::new(&service, &settings.prefix);
+        let origin = self.resource.as_ref().map(ProtectedResource::origin);
+        let pages = Pages::new(&service, &settings.prefix, origin);
         // What a body may have holds for what Arrow unfolds of it as well.
         let max_body_bytes = settings.max_request_bytes.unwrap_or(DEFAULT_BODY_BYTES);
         let limits = Arc::make_mut(&mut settings.limits);

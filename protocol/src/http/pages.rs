@@ -5,6 +5,7 @@
 
 mod describe;
 mod page;
+mod snippets;
 
 use describe::describe;
 use page::{Escaped, STYLE, Site, Version, page};
@@ -32,10 +33,12 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// `prefix` is where the server is mounted: empty, or beginning with a slash and not ending with one.
-    pub(crate) fn new(service: &Service, prefix: &str) -> Self {
+    /// `prefix` is where the server is mounted: empty, or beginning with a slash and not ending with one. `origin` is how clients
+    /// reach it, if that is known.
+    pub(crate) fn new(service: &Service, prefix: &str, origin: Option<&str>) -> Self {
+        let url = format!("{}{prefix}", origin.unwrap_or("https://HOST"));
         let protocols: Vec<&ProtocolInfo> = service.protocols().collect();
-        let site = Site { server_id: service.server_id(), prefix, protocols: &protocols };
+        let site = Site { server_id: service.server_id(), prefix, url: &url, protocols: &protocols };
         Self {
             landing: landing(site).into(),
             describe: describe(site).into(),

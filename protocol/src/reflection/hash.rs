@@ -137,6 +137,8 @@ mod tests {
             params: Arc::new(params),
             result: result.map(Arc::new),
             header: None,
+            input: None,
+            output: None,
             defaults: None,
             doc: String::new(),
             idempotency: Idempotency::Unknown,

@@ -42,6 +42,8 @@ pub fn methods() -> Vec<MethodInfo> {
         params,
         result: Some(result.clone()),
         header: None,
+        input: None,
+        output: None,
         defaults: None,
         doc: doc.to_owned(),
         // Calling twice would do no harm, but every implementation describes a protocol in the same words, and

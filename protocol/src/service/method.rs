@@ -378,6 +378,8 @@ impl MethodSpec {
                 params,
                 result,
                 header: builder.header,
+                input: builder.input,
+                output: builder.output,
                 defaults,
                 doc: builder.doc,
                 idempotency: builder.idempotency,

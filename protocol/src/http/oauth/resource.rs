@@ -154,8 +154,7 @@ impl ProtectedResource {
 /// For the endpoint.
 impl ProtectedResource {
     /// Scheme, host and port of the resource.
-    #[cfg(feature = "oauth-pkce")]
-    pub(super) fn origin(&self) -> &str {
+    pub(crate) fn origin(&self) -> &str {
         &self.origin
     }
 

@@ -1,6 +1,7 @@
 //! The page that describes the hosted protocols: what reflection tells programs, for people.
 
 use super::page::{Escaped, Site, Version, page};
+use super::snippets::snippets;
 use crate::reflection::type_token;
 use crate::service::{Idempotency, MethodInfo, MethodKind, ProtocolInfo, StreamKind};
 use crate::wire::text::Limit;
@@ -20,12 +21,12 @@ pub(super) fn describe(site: Site<'_>) -> String {
     }
     body += "</ul>\n";
     for protocol in site.protocols {
-        describe_protocol(&mut body, protocol);
+        describe_protocol(&mut body, site.url, protocol);
     }
     page("Hosted protocols", &body, site.server_id)
 }
 
-fn describe_protocol(body: &mut String, protocol: &ProtocolInfo) {
+fn describe_protocol(body: &mut String, url: &str, protocol: &ProtocolInfo) {
     let name = Escaped(&protocol.name);
     *body += &format!(
         "<section id=\"{name}\">\n<h2>{name}</h2>\n<p>Version {}. Hash <code>{}</code>.</p>\n",
@@ -34,15 +35,15 @@ fn describe_protocol(body: &mut String, protocol: &ProtocolInfo) {
     );
     note_deprecation(body, protocol.deprecated.as_deref());
     for method in &protocol.methods {
-        describe_method(body, &protocol.name, method);
+        describe_method(body, url, protocol, method);
     }
     *body += "</section>\n";
 }
 
-fn describe_method(body: &mut String, protocol: &str, method: &MethodInfo) {
-    let (protocol, name) = (Escaped(protocol), Escaped(&method.name));
+fn describe_method(body: &mut String, url: &str, protocol: &ProtocolInfo, method: &MethodInfo) {
+    let (owner, name) = (Escaped(&protocol.name), Escaped(&method.name));
     *body += &format!(
-        "<article id=\"{protocol}/{name}\">\n<h3>{name}</h3>\n<p>{}{}</p>\n",
+        "<article id=\"{owner}/{name}\">\n<h3><a href=\"#{owner}/{name}\">{name}</a></h3>\n<p>{}{}</p>\n",
         kind(method.kind),
         idempotency(method.idempotency)
     );
@@ -50,31 +51,51 @@ fn describe_method(body: &mut String, protocol: &str, method: &MethodInfo) {
     if !method.doc.is_empty() {
         *body += &format!("<p class=\"doc\">{}</p>\n", Escaped(&method.doc));
     }
-    describe_schema(body, "Parameters", &method.params, method.defaults.as_ref());
-    if let Some(result) = &method.result {
-        describe_schema(body, "Result", result, None);
+    let tables = [
+        ("Parameter", Some(&method.params)),
+        ("Result", method.result.as_ref()),
+        ("Stream header", method.header.as_ref()),
+        ("Stream input", method.input.as_ref()),
+        ("Stream output", method.output.as_ref()),
+    ];
+    for (title, schema) in tables {
+        let defaults = method.defaults.as_ref().filter(|_| title == "Parameter");
+        schema.iter().for_each(|schema| describe_schema(body, title, schema, defaults));
     }
-    if let Some(header) = &method.header {
-        describe_schema(body, "Stream header", header, None);
-    }
+    describe_calls(body, url, protocol, method);
     *body += "</article>\n";
 }
 
+/// A table of fields. It has a column of defaults only if there are any.
 fn describe_schema(body: &mut String, title: &str, schema: &Schema, defaults: Option<&RecordBatch>) {
     if schema.fields().is_empty() {
         return;
     }
-    *body += &format!("<table>\n<tr><th>{title}</th><th>Type</th><th>Default</th></tr>\n");
+    let heading = if defaults.is_some() { "<th>Default</th>" } else { "" };
+    *body += &format!("<table>\n<tr><th>{title}</th><th>Type</th>{heading}</tr>\n");
     for field in schema.fields() {
+        let default = match defaults {
+            Some(_) => format!("<td>{}</td>", default(field, defaults)),
+            None => String::new(),
+        };
         *body += &format!(
-            "<tr><td><code>{}</code></td><td><code>{}</code>{}</td><td>{}</td></tr>\n",
+            "<tr><td><code>{}</code></td><td><code>{}</code>{}</td>{default}</tr>\n",
             Escaped(field.name()),
             Escaped(&type_name(field)),
             if field.is_nullable() { ", or null" } else { "" },
-            default(field, defaults)
         );
     }
     *body += "</table>\n";
+}
+
+/// A call to be copied, folded away.
+fn describe_calls(body: &mut String, url: &str, protocol: &ProtocolInfo, method: &MethodInfo) {
+    let Some(snippets) = snippets(url, protocol, method) else { return };
+    *body += "<details>\n<summary>Call it</summary>\n";
+    for (language, text) in snippets {
+        *body += &format!("<h4>{language}</h4>\n<pre>{}</pre>\n", Escaped(text.trim_end()));
+    }
+    *body += "</details>\n";
 }
 
 /// The type as the protocol's hash spells it, or, without a token, as Arrow does.

@@ -8,10 +8,15 @@ pub(super) const STYLE: &str = "\
 :root{color-scheme:light dark}\
 body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}\
 h1,h2,h3{line-height:1.2;overflow-wrap:anywhere}\
-h3{margin-top:2rem;font-family:ui-monospace,monospace}\
+h3{margin-top:2.5rem;font-family:ui-monospace,monospace}\
+h3 a{color:inherit;text-decoration:none}\
+h4{margin:.75rem 0 .25rem;font-size:.9rem}\
 code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}\
-table{border-collapse:collapse;width:100%}\
-th,td{text-align:left;vertical-align:top;padding:.2rem 1rem .2rem 0;border-bottom:1px solid #8886}\
+table{border-collapse:collapse;width:100%;table-layout:fixed;margin-top:1rem}\
+th,td{text-align:left;vertical-align:top;padding:.25rem 1rem .25rem 0;border-bottom:1px solid #8886;overflow-wrap:anywhere}\
+th:first-child{width:34%}\
+summary{cursor:pointer;margin-top:1rem}\
+pre{margin:0;padding:.75rem;overflow-x:auto;border:1px solid #8886;border-radius:.3rem;font:.85rem/1.45 ui-monospace,monospace;user-select:all}\
 .doc{white-space:pre-line}\
 .note{border-left:.25rem solid #c80;padding-left:.75rem}\
 footer{margin-top:3rem;opacity:.7}";
@@ -21,6 +26,8 @@ footer{margin-top:3rem;opacity:.7}";
 pub(super) struct Site<'a> {
     pub(super) server_id: &'a str,
     pub(super) prefix: &'a str,
+    /// Where clients reach it, with the prefix.
+    pub(super) url: &'a str,
     /// The primary protocol first.
     pub(super) protocols: &'a [&'a ProtocolInfo],
 }

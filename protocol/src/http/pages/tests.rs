@@ -23,6 +23,8 @@ fn method(name: &str) -> MethodInfo {
         ]),
         result: None,
         header: Some(schema(vec![Field::new("total", DataType::UInt32, false)])),
+        input: Some(schema(vec![Field::new("value", DataType::Float64, false)])),
+        output: Some(schema(vec![Field::new("sum", DataType::Float64, true)])),
         defaults: Some(RecordBatch::try_from_iter([("label", value)]).unwrap()),
         doc: format!("Adds up.\n{HOSTILE}"),
         idempotency: Idempotency::Idempotent,
@@ -47,7 +49,8 @@ fn pages(site: Site<'_>) -> [String; 3] {
 #[test]
 fn the_description_tells_everything() {
     let protocol = protocol();
-    let page = describe(Site { server_id: "5e7", prefix: "/vgi", protocols: &[&protocol] });
+    let page =
+        describe(Site { server_id: "5e7", prefix: "/vgi", url: "https://HOST/vgi", protocols: &[&protocol] });
     for told in [
         "example.Sums.v1",
         "2.0.7",
@@ -58,7 +61,13 @@ fn the_description_tells_everything() {
         "Adds up.\n",
         "<code>start</code></td><td><code>int64</code></td><td></td>",
         "<code>label</code></td><td><code>utf8</code>, or null</td><td><code>&lt;script&gt;",
-        "<code>total</code></td><td><code>uint32</code>",
+        "<code>total</code></td><td><code>uint32</code></td></tr>",
+        "<th>Stream input</th><th>Type</th></tr>\n<tr><td><code>value</code>",
+        "<th>Stream output</th><th>Type</th></tr>\n<tr><td><code>sum</code></td><td><code>float64</code>, or null</td></tr>",
+        "<th>Parameter</th><th>Type</th><th>Default</th>",
+        "vgi_rpc_connect::connect(&quot;https://HOST/vgi&quot;)?",
+        "with http_connect(Service, &quot;https://HOST/vgi&quot;) as service:",
+        "&#39;https://HOST/vgi/example.Sums.v1/add_up/init&#39;",
         "5e7",
     ] {
         assert!(page.contains(told), "{told}\n{page}");
@@ -68,7 +77,8 @@ fn the_description_tells_everything() {
 #[test]
 fn the_landing_page_leads_to_the_descriptions() {
     let protocol = protocol();
-    let page = landing(Site { server_id: "5e7", prefix: "/vgi", protocols: &[&protocol] });
+    let page =
+        landing(Site { server_id: "5e7", prefix: "/vgi", url: "https://HOST/vgi", protocols: &[&protocol] });
     assert!(page.contains("href=\"/vgi/describe#example.Sums.v1\""), "{page}");
     assert!(page.contains("<td>2.0.7</td><td>1</td>"), "{page}");
 }
@@ -79,7 +89,7 @@ fn pages_are_answers_with_a_policy() {
     let echo = Method::new("echo").param("value", DataType::Int64).returns(DataType::Int64);
     let echo = echo.unary(|args, _| args.get::<i64>("value"));
     let service = Service::builder("5e7").protocol(Protocol::new("Echo").method(echo)).build().unwrap();
-    let pages = Pages::new(&service, "/vgi");
+    let pages = Pages::new(&service, "/vgi", None);
     let statuses = [pages.landing(), pages.describe(), pages.not_found()].map(|reply| {
         assert_eq!(reply.headers[CONTENT_SECURITY_POLICY], security_policy());
         assert_eq!(reply.headers[http::header::CONTENT_TYPE], HTML);
@@ -87,7 +97,9 @@ fn pages_are_answers_with_a_policy() {
         reply.status.as_u16()
     });
     assert_eq!(statuses, [200, 200, 404]);
-    assert!(describe(Site { server_id: "", prefix: "", protocols: &[] }).contains("</html>"));
+    assert!(
+        describe(Site { server_id: "", prefix: "", url: "https://HOST", protocols: &[] }).contains("</html>")
+    );
 }
 
 #[test]
@@ -99,7 +111,7 @@ fn nothing_foreign_becomes_markup() {
         methods: vec![method(HOSTILE)],
         hash: HOSTILE.into(),
     };
-    for page in pages(Site { server_id: HOSTILE, prefix: HOSTILE, protocols: &[&hostile] }) {
+    for page in pages(Site { server_id: HOSTILE, prefix: HOSTILE, url: HOSTILE, protocols: &[&hostile] }) {
         assert!(!page.contains("<script"), "{page}");
         assert!(!page.contains("alert('"), "{page}");
         assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;"));
@@ -110,8 +122,8 @@ fn nothing_foreign_becomes_markup() {
 fn pages_load_nothing_and_their_style_is_the_one_that_the_policy_allows() {
     let protocol = protocol();
     let policy = security_policy();
-    for page in pages(Site { server_id: "5e7", prefix: "", protocols: &[&protocol] }) {
-        for loader in ["src=", "<link", "url(", "@import", "http:", "https:", "style=", "onclick"] {
+    for page in pages(Site { server_id: "5e7", prefix: "", url: "https://HOST", protocols: &[&protocol] }) {
+        for loader in ["src=", "<link", "url(", "@import", "href=\"http", "style=", "onclick"] {
             assert!(!page.contains(loader), "{loader}");
         }
         let (_, rest) = page.split_once("<style>").unwrap();
