@@ -49,7 +49,7 @@ const MAX_KEPT: usize = 64;
 pub struct DocumentLoader {
     fetcher: HttpFetcher,
     policy: UrlPolicy,
-    kept: Arc<Mutex<HashMap<String, Kept>>>,
+    kept: Arc<Mutex<HashMap<(String, usize), Kept>>>,
 }
 
 /// What was loaded, and when.
@@ -74,9 +74,9 @@ impl DocumentLoader {
 
     /// Loads a document. It blocks. The completion of a failure names the URL, for the operator.
     pub fn load(&self, document: &LoadDocument) -> Completion {
-        let body = self.kept(&document.url).unwrap_or_else(|| {
+        let body = self.kept(document).unwrap_or_else(|| {
             let body = self.body(document);
-            self.keep(&document.url, body.clone());
+            self.keep(document, body.clone());
             body
         });
         match body {
@@ -110,16 +110,16 @@ impl DocumentLoader {
     }
 
     /// What was loaded from there a moment ago.
-    fn kept(&self, url: &str) -> Option<Result<Bytes, Failure>> {
+    fn kept(&self, document: &LoadDocument) -> Option<Result<Bytes, Failure>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(url).filter(|kept| kept.at.elapsed() < KEPT).map(|kept| kept.body.clone())
+        kept.get(&key(document)).filter(|kept| kept.at.elapsed() < KEPT).map(|kept| kept.body.clone())
     }
 
-    fn keep(&self, url: &str, body: Result<Bytes, Failure>) {
+    fn keep(&self, document: &LoadDocument, body: Result<Bytes, Failure>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.at.elapsed() < KEPT);
         if kept.len() < MAX_KEPT {
-            kept.insert(url.to_owned(), Kept { at: Instant::now(), body });
+            kept.insert(key(document), Kept { at: Instant::now(), body });
         }
     }
 
@@ -149,6 +149,11 @@ impl DocumentLoader {
             _ => Failure::new(FailureReason::Unavailable, error.to_string()),
         })
     }
+}
+
+/// What may be read of a document decides whether it can be loaded.
+fn key(document: &LoadDocument) -> (String, usize) {
+    (document.url.clone(), document.max_bytes)
 }
 
 impl fmt::Debug for DocumentLoader {

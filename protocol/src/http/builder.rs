@@ -42,6 +42,14 @@ pub enum EndpointError {
         /// What is wrong with it.
         error: http::Error,
     },
+    /// The metadata are of another resource.
+    #[error("expected the URL of a resource at the root or at the prefix {prefix:?}, got {url:?}")]
+    Resource {
+        /// The URL of the resource.
+        url: String,
+        /// The endpoint's prefix.
+        prefix: String,
+    },
     /// Browsers cannot sign in as it is set up.
     #[cfg(feature = "oauth-pkce")]
     #[error(transparent)]
@@ -386,24 +394,27 @@ impl EndpointBuilder {
             authenticator = with_identity_bearers(authenticator, identity);
         }
         let asks_itself = authenticator.as_ref().is_some_and(|authenticator| authenticator.asks_itself());
+        if let Some(elsewhere) = self.resource.as_ref().filter(|resource| !resource.is_at(&settings.prefix)) {
+            return Err(EndpointError::Resource { url: elsewhere.url().into(), prefix: settings.prefix });
+        }
         #[cfg(feature = "oauth-pkce")]
         let login = match self.login {
-            Some(login) => {
-                let authenticates = authenticator.is_some();
-                Some(Login::new(login, self.resource.as_ref(), &settings.prefix, authenticates)?)
-            }
+            Some(login) => Some(Login::new(login, self.resource.as_ref(), &settings.prefix, authenticates)?),
             None => None,
         };
         #[cfg(feature = "oauth-pkce")]
-        if login.is_some() {
-            authenticator = authenticator.map(|own| -> Box<dyn Authenticator> { Box::new(WithCookie(own)) });
+        if let Some(login) = &login {
+            let with_cookie = |inner| -> Box<dyn Authenticator> {
+                Box::new(WithCookie { inner, name: login.cookie_name() })
+            };
+            authenticator = authenticator.map(with_cookie);
         }
         #[cfg(feature = "oauth-pkce")]
         let token_endpoint = login.as_ref().and_then(Login::token_endpoint);
         #[cfg(not(feature = "oauth-pkce"))]
         let token_endpoint = None::<String>;
         let metadata = self.resource.as_ref().map(|resource| resource.document(token_endpoint.as_deref()));
-        let challenge = self.challenge.or_else(|| Some(self.resource.as_ref()?.challenge(&settings.prefix)));
+        let challenge = self.challenge.or_else(|| Some(self.resource.as_ref()?.challenge()));
         let challenge = challenge.map(|text| {
             HeaderValue::from_str(&text).map_err(|error| EndpointError::Header {
                 name: "WWW-Authenticate".into(),

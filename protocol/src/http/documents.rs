@@ -29,9 +29,9 @@ pub struct LoadDocument {
 pub struct PostForm {
     /// Where it is sent.
     pub url: String,
-    /// The form. It is erased when it is dropped.
+    /// The form. This copy of it is erased when it is dropped.
     pub form: zeroize::Zeroizing<String>,
-    /// The most bytes that the answer may have. A longer one is a failure.
+    /// The most bytes that the answer may have. A longer one is a failure, or is cut if its status is one.
     pub max_bytes: usize,
 }
 

@@ -49,7 +49,7 @@ pub fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }
 
-/// A cookie's value with this state, which only servers with the same keys can read. `nonce` must be random, and new each time.
+/// A cookie's value with this state, which only servers with the same keys can read. `nonce` must be freshly drawn at random for each cookie.
 ///
 /// # Errors
 /// When the state has more than 64 MiB.

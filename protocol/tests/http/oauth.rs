@@ -152,6 +152,7 @@ fn sent_away(server: &Server, provider: &Provider, path: &str) -> Away {
     let query = pairs(query);
     let challenge = query["code_challenge"].clone();
     provider.codes.lock().unwrap().insert("code 1".into(), challenge);
+    *provider.nonce.lock().unwrap() = Some(query["nonce"].clone());
     let cookie = answer.header("set-cookie").unwrap().to_owned();
     Away { query, cookie }
 }
@@ -196,6 +197,7 @@ fn check_page(answer: &Answered, status: u16, text: &str) {
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert!(answer.header("content-security-policy").is_some());
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
     assert!(cookies(answer).iter().all(|cookie| cookie.contains("Max-Age=0")), "{:?}", cookies(answer));
     assert!(!body(answer).contains(SECRET) && !body(answer).contains(TOKEN));
 }
@@ -221,7 +223,7 @@ fn metadata_are_open_and_every_refusal_leads_there() {
         assert_eq!(server.send(ask("GET", path)).status, 404);
     }
     let refused = server.send(local::local("who"));
-    let expected = "Bearer resource_metadata=\"https://reports.example/.well-known/oauth-protected-resource/vgi\", \
+    let expected = "Bearer resource_metadata=\"https://reports.example/.well-known/oauth-protected-resource\", \
                     client_id=\"web\"";
     assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some(expected)));
     assert_eq!(server.send(browse("/vgi/describe")).status, 401, "nobody signs in here");
@@ -248,9 +250,9 @@ fn a_browser_signs_in_reads_a_page_and_signs_out() {
         assert_eq!(away.query[name], value, "{name}");
     }
     assert!(away.query["state"].len() >= 43 && away.query["nonce"].len() >= 43);
-    assert!(away.cookie.starts_with("_vgi_oauth_session="));
+    assert!(away.cookie.starts_with("__Host-vgi_login="));
     assert!(
-        away.cookie.ends_with("; Path=/vgi/_oauth/; Max-Age=600; SameSite=Lax; Secure; HttpOnly"),
+        away.cookie.ends_with("; Path=/; Max-Age=600; SameSite=Lax; Secure; HttpOnly"),
         "{}",
         away.cookie
     );
@@ -261,7 +263,7 @@ fn a_browser_signs_in_reads_a_page_and_signs_out() {
         cookies(&back),
         [
             "_vgi_auth=a.good~token; Path=/vgi; Max-Age=900; SameSite=Lax; Secure; HttpOnly",
-            "_vgi_oauth_session=; Path=/vgi/_oauth/; Max-Age=0; SameSite=Lax; Secure; HttpOnly",
+            "__Host-vgi_login=; Path=/; Max-Age=0; SameSite=Lax; Secure; HttpOnly",
         ]
     );
     let form = provider.forms.lock().unwrap().pop().unwrap();
@@ -319,7 +321,7 @@ fn a_login_is_finished_by_the_browser_that_began_it() {
     let (mut head, body) = without.into_parts();
     head.headers.remove("cookie");
     check_page(&server.send(Request::from_parts(head, body)), 400, "did not begin to sign in");
-    let forged = Away { cookie: "_vgi_oauth_session=AAAA".into(), query: away.query.clone() };
+    let forged = Away { cookie: "__Host-vgi_login=AAAA".into(), query: away.query.clone() };
     check_page(&server.send(forged.back(&[])), 400, "not from this server");
     check_page(&server.after(Duration::from_secs(601)).send(away.back(&[])), 400, "ten minutes");
     check_page(
@@ -333,6 +335,18 @@ fn a_login_is_finished_by_the_browser_that_began_it() {
     // Twice in the query is neither.
     let twice = browse(&format!("/vgi/_oauth/callback?code=a&state={0}&state={0}", away.query["state"]));
     check_page(&server.send(twice.with("cookie", pair_of(&away.cookie))), 400, "another login");
+    let (mut head, body) = away.back(&[]).into_parts();
+    let twice = format!("{0}; {0}", pair_of(&away.cookie));
+    head.headers.insert("cookie", twice.parse().unwrap());
+    check_page(&server.send(Request::from_parts(head, body)), 400, "two cookies");
+    for name in ["code", "iss", "error"] {
+        let path = away.back(&[("iss", ISSUER)]).uri().to_string();
+        let twice = browse(&format!("{path}&{name}=x&{name}=y")).with("cookie", pair_of(&away.cookie));
+        check_page(&server.send(twice), 400, "twice");
+    }
+    // The login of this browser can still be finished.
+    let other_state = server.send(away.back(&[("state", &state)]));
+    assert!(cookies(&other_state).is_empty(), "{:?}", cookies(&other_state));
 }
 
 #[test]
@@ -345,13 +359,15 @@ fn what_the_authorization_server_refuses_ends_the_login() {
     assert_eq!(server.send(away.back(&[])).status, 302);
     // A code is good once.
     check_page(&server.send(away.back(&[])), 502, "status 400");
+    let (server, provider) = serving(login().scopes(["read"]));
+    let away = sent_away(&server, &provider, "/vgi");
     let says = |answer: FormAnswer| *provider.says.lock().unwrap() = Some(answer);
     for (body, text) in [
         (json!({}), "no token"),
         (json!({"access_token": ""}), "no token"),
         (json!([]), "other than tokens"),
         (json!({"access_token": 7}), "other than tokens"),
-        (json!({"access_token": "a\nb"}), "a token that is none"),
+        (json!({"access_token": "a\nb"}), "an invalid token"),
     ] {
         says(answer(200, &body));
         check_page(&server.send(away.back(&[])), 502, text);
@@ -370,8 +386,15 @@ fn an_id_token_is_of_its_own_login() {
     *provider.nonce.lock().unwrap() = Some("another".into());
     check_page(&server.send(away.back(&[])), 502, "another login");
     let away = sent_away(&server, &provider, "/vgi");
-    *provider.nonce.lock().unwrap() = Some(away.query["nonce"].clone());
+    *provider.nonce.lock().unwrap() = None;
+    check_page(&server.send(away.back(&[])), 502, "no id token");
+    let away = sent_away(&server, &provider, "/vgi");
     assert_eq!(server.send(away.back(&[])).status, 302);
+    // Where nobody asks who the caller is, there may be none.
+    let (server, provider) = serving(login().scopes(["read"]));
+    let away = sent_away(&server, &provider, "/vgi");
+    *provider.nonce.lock().unwrap() = None;
+    assert_eq!((&*away.query["scope"], server.send(away.back(&[])).status), ("read", 302));
 }
 
 #[test]
@@ -387,6 +410,10 @@ fn an_authorization_server_that_is_down_is_asked_again() {
     let away = sent_away(&server, &provider, "/vgi/describe");
     *provider.is_down.lock().unwrap() = true;
     check_page(&server.send(away.back(&[])), 502, "could not be asked");
+    // What it said of itself is used for a day, and asked for again meanwhile.
+    let later = server.after(Duration::from_secs(86_399));
+    assert_eq!(later.send(browse("/vgi/describe")).status, 302);
+    assert_eq!(server.after(Duration::from_secs(86_400)).send(browse("/vgi/describe")).status, 401);
 }
 
 #[test]
@@ -407,25 +434,32 @@ fn a_browser_is_sent_nowhere_else() {
     }
 }
 
+const PAGE: &str = "https://app.example/page";
+
 #[test]
-fn pages_of_known_origins_are_sent_the_token() {
-    let origin = "https://app.example";
-    let (server, provider) = serving(login().return_origin(origin));
+fn known_pages_are_sent_the_token() {
+    let (server, provider) = serving(login().return_page(PAGE));
     let asked = "/vgi?_vgi_return_to=https%3A%2F%2Fapp.example%2Fpage%3Fx%3D1";
     let away = sent_away(&server, &provider, asked);
     assert!(!away.query.contains_key("prompt"));
     let back = server.send(away.back(&[]));
-    let expected = "https://app.example/page?x=1#token=a.good%7Etoken&client_id=web&token_endpoint=https%3A%2F%2Freports.example%2Fvgi%2F_oauth%2Ftoken";
+    let expected = "https://app.example/page?x=1#token=a.good%7Etoken&client_id=web&\
+                    token_endpoint=https%3A%2F%2Freports.example%2Fvgi%2F_oauth%2Ftoken";
     assert_eq!((back.status, back.header("location")), (302, Some(expected)));
+    assert!(!format!("{:?}", back.headers).contains("good"), "the token shows in no log of headers");
     assert!(cookies(&back).iter().all(|cookie| cookie.contains("Max-Age=0")));
-    // Who is signed in already is sent back at once.
-    let again = server.send(browse(asked).with("cookie", &format!("_vgi_auth={TOKEN}")));
-    assert_eq!((again.status, again.header("location")), (302, Some(expected)));
-    let other =
-        browse("/vgi?_vgi_return_to=https://evil.example/").with("cookie", &format!("_vgi_auth={TOKEN}"));
-    assert_eq!(server.send(other).status, 200);
+    // Who is signed in already signs in again, which the authorization server may do without a word: no cookie is handed on.
+    let signed_in = browse(asked).with("cookie", &format!("_vgi_auth={TOKEN}"));
+    assert!(server.send(signed_in).header("location").unwrap().starts_with(ISSUER));
+    for other in
+        ["https://evil.example/", "https://app.example/go?https://evil.example", "https://app.example/"]
+    {
+        let request =
+            browse(&format!("/vgi?_vgi_return_to={other}")).with("cookie", &format!("_vgi_auth={TOKEN}"));
+        assert_eq!(server.send(request).status, 200, "{other}");
+    }
 
-    let (server, provider) = serving(login().return_origin(origin).refresh_tokens_for_pages());
+    let (server, provider) = serving(login().return_page(PAGE).refresh_tokens_for_pages());
     let away = sent_away(&server, &provider, asked);
     assert_eq!((&*away.query["prompt"], &*away.query["access_type"]), ("consent", "offline"));
     let back = server.send(away.back(&[]));
@@ -443,8 +477,8 @@ fn exchange(form: &str) -> Request<Bytes> {
 }
 
 #[test]
-fn codes_are_exchanged_for_pages_of_known_origins() {
-    let (server, provider) = serving(login().return_origin("https://app.example"));
+fn codes_are_exchanged_for_known_pages() {
+    let (server, provider) = serving(login().return_page(PAGE).refresh_tokens_for_pages());
     let error = |answer: &Answered| {
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         (answer.status, body["error"].as_str().unwrap_or_default().to_owned())
@@ -455,6 +489,19 @@ fn codes_are_exchanged_for_pages_of_known_origins() {
         ("grant_type=client_credentials", (400, "unsupported_grant_type")),
         ("grant_type=password&username=a", (400, "unsupported_grant_type")),
         ("grant_type=refresh_token&grant_type=password", (400, "invalid_request")),
+        ("grant_type=authorization_code&code=a&code_verifier=b", (400, "invalid_request")),
+        (
+            "grant_type=authorization_code&code=a&redirect_uri=https://app.example/page",
+            (400, "invalid_request"),
+        ),
+        (
+            "grant_type=authorization_code&code=a&code_verifier=b&redirect_uri=https://reports.example/vgi/_oauth/callback",
+            (400, "invalid_request"),
+        ),
+        (
+            "grant_type=authorization_code&code=a&code_verifier=b&redirect_uri=https://app.example/other",
+            (400, "invalid_request"),
+        ),
         ("grant_type=refresh_token&client_id=other", (400, "invalid_client")),
     ] {
         let answer = server.send(exchange(form));
@@ -481,10 +528,26 @@ fn codes_are_exchanged_for_pages_of_known_origins() {
     assert_eq!(names, ["client_id", "client_secret", "grant_type", "refresh_token"]);
     assert_eq!(form["client_secret"], SECRET);
 
-    let refused = server.send(exchange("grant_type=authorization_code&code=none&code_verifier=a"));
+    let refused = server.send(exchange(
+        "grant_type=authorization_code&code=none&code_verifier=a&redirect_uri=https://app.example/page",
+    ));
     assert_eq!(error(&refused), (400, "invalid_grant".into()), "the answer of the authorization server");
-    *provider.says.lock().unwrap() = Some(answer(302, &json!({})));
-    assert_eq!(error(&server.send(exchange("grant_type=refresh_token"))), (502, "server_error".into()));
+    for status in [302, 401] {
+        *provider.says.lock().unwrap() = Some(answer(status, &json!({})));
+        assert_eq!(error(&server.send(exchange("grant_type=refresh_token"))), (502, "server_error".into()));
+    }
+    // Without the setting no page has a refresh token, nor may it use one.
+    let (short, provider_of_short) = serving(login().return_page(PAGE));
+    let away = sent_away(&short, &provider_of_short, "/vgi");
+    drop(away);
+    assert_eq!(
+        error(&short.send(exchange("grant_type=refresh_token"))),
+        (400, "unsupported_grant_type".into())
+    );
+    *provider_of_short.says.lock().unwrap() =
+        Some(answer(200, &json!({"access_token": "a", "refresh_token": "b"})));
+    let code = "grant_type=authorization_code&code=1&code_verifier=a&redirect_uri=https://app.example/page";
+    assert_eq!(body(&short.send(exchange(code))), r#"{"access_token":"a"}"#);
     *provider.is_down.lock().unwrap() = true;
     assert_eq!(error(&server.send(exchange("grant_type=refresh_token"))), (502, "server_error".into()));
 
@@ -518,13 +581,13 @@ fn a_token_that_fits_in_no_cookie_is_an_error() {
     let performs = provider.clone();
     let known = bearer_static([(long.clone(), AuthContext::new("test", "ann"))]);
     let set = |builder: EndpointBuilder| {
-        builder.authenticate(known).protected_resource(resource()).browser_login(login())
+        builder.authenticate(known).protected_resource(resource()).browser_login(login().scopes(["read"]))
     };
     let server = serve(local::service().0, set).performing(move |effect| performs.perform(effect));
     let away = sent_away(&server, &provider, "/vgi");
     *provider.says.lock().unwrap() = Some(answer(200, &json!({"access_token": long})));
     // Browsers would drop it without a word.
-    check_page(&server.send(away.back(&[])), 502, "fits in no cookie");
+    check_page(&server.send(away.back(&[])), 502, "too long for a cookie");
 }
 
 #[test]
@@ -549,13 +612,112 @@ fn a_login_that_cannot_be_set_up_is_refused() {
         with_tokens(builder).protected_resource(other.clone()).browser_login(login())
     };
     assert_eq!(build(&named), LoginError::Issuer("login".into()));
-    for origin in
-        ["https://app.example/", "app.example", "https://APP.example", "https://app.example:443", "null", "*"]
-    {
+    for origin in [
+        "app.example",
+        "http://app.example/",
+        "https://a@app.example/",
+        "https://app.example/#a",
+        "null",
+        "*",
+    ] {
         let paged = |builder: EndpointBuilder| {
-            with_tokens(builder).protected_resource(resource()).browser_login(login().return_origin(origin))
+            with_tokens(builder).protected_resource(resource()).browser_login(login().return_page(origin))
         };
-        assert_eq!(build(&paged), LoginError::Origin(origin.into()));
+        assert_eq!(build(&paged), LoginError::Page(origin.into()));
     }
     assert!(!format!("{:?}", login()).contains(SECRET));
+    let open = ProtectedResource::new("http://reports.example", [ISSUER]).unwrap().client_id("a").unwrap();
+    let in_the_clear = |builder: EndpointBuilder| {
+        with_tokens(builder).protected_resource(open.clone()).browser_login(login())
+    };
+    assert_eq!(build(&in_the_clear), LoginError::InTheClear("http://reports.example".into()));
+    let elsewhere = ProtectedResource::new("https://reports.example/other", [ISSUER]).unwrap();
+    let builder = Endpoint::builder(service.clone(), |memory: &mut [u8]| memory.fill(7)).prefix("/vgi");
+    assert!(matches!(
+        builder.protected_resource(elsewhere).build(),
+        Err(EndpointError::Resource { prefix, .. }) if prefix == "/vgi"
+    ));
+}
+
+#[test]
+fn a_browser_is_not_sent_round_in_circles() {
+    let (server, _) = serving(login());
+    for request in [
+        // Whatever adds it stays in the way of the cookie.
+        browse("/vgi/describe").with("authorization", "Basic YTpi"),
+        browse("/vgi/describe").with("authorization", ""),
+        browse("/vgi/describe").with("cookie", "_vgi_auth=a; _vgi_auth=b"),
+        browse("/vgi/describe").with("sec-fetch-mode", "no-cors"),
+    ] {
+        let answer = server.send(request);
+        assert_eq!((answer.status, answer.header("location")), (401, None));
+    }
+    assert_eq!(server.send(browse("/vgi/describe").with("sec-fetch-mode", "navigate")).status, 302);
+    assert_eq!(server.send(ask("GET", "/vgi").with("accept", "TEXT/HTML")).status, 302);
+}
+
+#[test]
+fn what_must_hold_of_every_request_holds_of_a_login() {
+    use vgi_rpc_protocol::http::auth::require_all;
+    use vgi_rpc_protocol::http::proof::{Gate, GateConfig, Secrets};
+    let secrets = Secrets::parse(&format!("edge:{}", "11".repeat(32))).unwrap();
+    let gate = Gate::new(GateConfig::new("here", secrets)).unwrap();
+    let tokens = bearer_static([(TOKEN, AuthContext::new("test", "ann"))]);
+    let set = |builder: EndpointBuilder| {
+        let behind = require_all(gate, Some(Box::new(tokens)));
+        builder.authenticate(behind).protected_resource(resource()).browser_login(login().return_page(PAGE))
+    };
+    let server = serve(local::service().0, set);
+    let form = "grant_type=authorization_code&code=1&code_verifier=a&redirect_uri=https://app.example/page";
+    for request in [browse("/vgi"), browse("/vgi/_oauth/callback?code=a&state=b"), exchange(form)] {
+        let answer = server.send(request);
+        assert_eq!((answer.status, answer.header("location")), (401, None));
+        assert_eq!(answer.header("vgi-auth-reason"), Some("proxy_required"));
+    }
+}
+
+#[test]
+fn the_operator_learns_what_the_browser_does_not() {
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let (kept, provider) = (reports.clone(), Arc::new(Provider::default()));
+    let performs = provider.clone();
+    let set = move |builder: EndpointBuilder| {
+        with_tokens(builder)
+            .protected_resource(resource())
+            .browser_login(login())
+            .on_auth_failure(move |error| kept.lock().unwrap().push(error.to_string()))
+    };
+    let server = serve(local::service().0, set).performing(move |effect| performs.perform(effect));
+    let reported = || std::mem::take(&mut *reports.lock().unwrap());
+    let away = sent_away(&server, &provider, "/vgi");
+    assert!(reported().is_empty(), "a browser that comes for the first time");
+    *provider.says.lock().unwrap() = Some(answer(401, &json!({"error": "invalid_client"})));
+    check_page(&server.send(away.back(&[])), 502, "status 401");
+    assert!(reported().concat().contains("status 401 invalid_client"));
+    *provider.is_down.lock().unwrap() = true;
+    check_page(&server.send(away.back(&[])), 502, "could not be asked");
+    assert!(reported().concat().contains("down"));
+    *provider.is_down.lock().unwrap() = false;
+    // A token that is refused does not become quiet by asking for a page.
+    let guess = browse("/vgi").with("cookie", "_vgi_auth=guess");
+    assert_eq!(server.send(guess).status, 302);
+    assert_eq!(reported().len(), 1);
+}
+
+#[test]
+fn at_the_root_of_an_origin_no_other_host_can_set_the_cookies() {
+    let provider = Arc::new(Provider::default());
+    let performs = provider.clone();
+    let set = |builder: EndpointBuilder| {
+        with_tokens(builder).prefix("").protected_resource(resource()).browser_login(login())
+    };
+    let server = serve(local::service().0, set).performing(move |effect| performs.perform(effect));
+    let away = sent_away(&server, &provider, "/describe");
+    let path = away.back(&[]).uri().to_string().replace("/vgi/", "/");
+    let back = server.send(browse(&path).with("cookie", pair_of(&away.cookie)));
+    assert_eq!(back.header("location"), Some("/describe"));
+    let kept = cookies(&back)[0].to_owned();
+    assert_eq!(kept, format!("__Host-vgi_auth={TOKEN}; Path=/; Max-Age=900; SameSite=Lax; Secure; HttpOnly"));
+    assert_eq!(server.send(browse("/describe").with("cookie", pair_of(&kept))).status, 200);
+    assert_eq!(server.send(browse("/describe").with("cookie", &format!("_vgi_auth={TOKEN}"))).status, 302);
 }

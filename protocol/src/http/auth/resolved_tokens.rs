@@ -5,6 +5,9 @@ use super::{AuthContext, AuthError, AuthRequest, Authenticator, Reason};
 use crate::effect::{Completion, Question};
 use crate::identity::grants::is_grant;
 use crate::identity::{HookError, MintError, Resolution, Resolver, is_resolvable, trim};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// The domain of callers whose token was resolved.
@@ -38,8 +41,10 @@ impl ResolvedTokens {
             let (resolver, token) = (self.resolver.clone(), Zeroizing::new(token.to_owned()));
             Question::answered_by(move || Completion::value(resolver.resolve(&token)))
         };
-        // Another resolver of the same chain has an answer of its own.
-        let key = format!("vgi_rpc.resolve_token {}", self.resolver.number());
+        // Another resolver of the same chain has an answer of its own, and so has another token.
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        let key =
+            format!("vgi_rpc.resolve_token {} {}", self.resolver.number(), URL_SAFE_NO_PAD.encode(digest));
         let answer = request.ask(&key, question)?;
         answer
             .value::<Resolution>()

@@ -1,34 +1,39 @@
 //! The token in a browser's cookie as a credential.
 
-use super::cookies::{self, AUTH_COOKIE};
+use super::cookies::{self, Found};
 use crate::http::auth::{AuthContext, AuthError, AuthRequest, Authenticator};
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 
 /// An authenticator that also looks at the cookie of a login.
-pub(crate) struct WithCookie(pub(crate) Box<dyn Authenticator>);
+pub(crate) struct WithCookie {
+    pub(crate) inner: Box<dyn Authenticator>,
+    /// The cookie's name.
+    pub(crate) name: &'static str,
+}
 
 impl Authenticator for WithCookie {
-    /// Looks at the cookie only if the request has no credential of its own: one that is presented and refused stays so.
+    /// Looks at the cookie only if the request has no credential of its own: a credential that was refused is not replaced by the
+    /// cookie.
     fn authenticate(&self, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
         let headers = &request.parts.headers;
-        let token = match headers.contains_key(AUTHORIZATION) {
-            true => None,
-            false => cookies::value(headers, AUTH_COOKIE),
+        let parts = match (headers.contains_key(AUTHORIZATION), cookies::find(headers, self.name)) {
+            (false, Found::One(token)) => with_bearer(request.parts, token),
+            _ => None,
         };
-        match token.and_then(|token| with_bearer(request.parts, token)) {
-            Some(parts) => self.0.authenticate(&request.with_parts(&parts)),
-            None => self.0.authenticate(request),
+        match parts {
+            Some(parts) => self.inner.authenticate(&request.with_parts(&parts)),
+            None => self.inner.authenticate(request),
         }
     }
 
     fn proxy_headers(&self) -> Vec<String> {
-        self.0.proxy_headers()
+        self.inner.proxy_headers()
     }
 
     fn asks_itself(&self) -> bool {
-        self.0.asks_itself()
+        self.inner.asks_itself()
     }
 }
 

@@ -4,19 +4,29 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 
-/// Has the token of a browser that is signed in.
-pub(super) const AUTH_COOKIE: &str = "_vgi_auth";
-
-/// The most bytes of a cookie that browsers keep. They drop a longer one without a word. RFC 6265, section 6.1.
+/// The most bytes of a cookie, attributes included, that browsers keep. They drop a longer one silently. RFC 6265, section 6.1.
 pub(super) const MAX_COOKIE_BYTES: usize = 4096;
 
-/// The value of a cookie, if there is exactly one of this name that is not empty: of two, either may be somebody else's.
-pub(super) fn value<'a>(request: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// What a request has of one cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// Nothing, or an empty value.
+    None,
+    One(&'a str),
+    /// If there are two, another site may have set one of them, such as a sibling subdomain.
+    Several,
+}
+
+/// Looks for a cookie.
+pub(super) fn find<'a>(request: &'a HeaderMap, name: &str) -> Found<'a> {
     let lines = request.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
     let mut values = pairs.filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim());
-    let value = values.next().filter(|value| !value.is_empty())?;
-    values.next().is_none().then_some(value)
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Found::Several,
+        (Some(value), None) if !value.is_empty() => Found::One(value),
+        _ => Found::None,
+    }
 }
 
 /// How a cookie is kept.
@@ -34,7 +44,7 @@ impl Cookie<'_> {
     /// Sets it for a time. `None` if browsers would not keep it, or the value is none that a cookie may have.
     pub(super) fn set(self, value: &str, lifetime: Duration) -> Option<HeaderValue> {
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte);
-        if self.name.len() + value.len() > MAX_COOKIE_BYTES || !value.bytes().all(is_plain) {
+        if !value.bytes().all(is_plain) {
             return None;
         }
         let Self { name, path, secure, http_only } = self;
@@ -43,6 +53,9 @@ impl Cookie<'_> {
             if is_set {
                 text += attribute;
             }
+        }
+        if text.len() > MAX_COOKIE_BYTES {
+            return None;
         }
         let mut value = HeaderValue::try_from(text).ok()?;
         value.set_sensitive(true);
@@ -65,12 +78,19 @@ mod tests {
 
     #[test]
     fn a_cookie_is_there_once_or_not_at_all() {
-        assert_eq!(value(&request(&["a=1; b=2;c = 3 "]), "a"), Some("1"));
-        assert_eq!(value(&request(&["a=1; b=2;c = 3 "]), "c"), Some("3"));
-        assert_eq!(value(&request(&["x=1", "a=b=c"]), "a"), Some("b=c"));
-        for lines in [&["a=1; a=2"][..], &["a=1", "a=1"], &["a="], &["b=1"], &["A=1"], &["xa=1"], &["a"], &[]]
-        {
-            assert_eq!(value(&request(lines), "a"), None, "{lines:?}");
+        let found = |lines: &[&'static str], name: &str| match find(&request(lines), name) {
+            Found::One(value) => Ok(value.to_owned()),
+            Found::None => Err(0),
+            Found::Several => Err(2),
+        };
+        assert_eq!(found(&["a=1; b=2;c = 3 "], "a"), Ok("1".into()));
+        assert_eq!(found(&["a=1; b=2;c = 3 "], "c"), Ok("3".into()));
+        assert_eq!(found(&["x=1", "a=b=c"], "a"), Ok("b=c".into()));
+        for lines in [&["a=1; a=2"][..], &["a=1", "a=1"], &["a=; a=1"]] {
+            assert_eq!(found(lines, "a"), Err(2), "{lines:?}");
+        }
+        for lines in [&["a="][..], &["b=1"], &["A=1"], &["xa=1"], &["a"], &[]] {
+            assert_eq!(found(lines, "a"), Err(0), "{lines:?}");
         }
     }
 
@@ -85,7 +105,8 @@ mod tests {
         for value in ["a;b", "a b", "a,b", "a\"b", "a\\b", "a\r\nb", "ä"] {
             assert_eq!(cookie.set(value, Duration::ZERO), None, "{value:?}");
         }
-        assert!(cookie.set(&"x".repeat(4095), Duration::ZERO).is_some());
-        assert_eq!(cookie.set(&"x".repeat(4096), Duration::ZERO), None);
+        let attributes = cookie.set("", Duration::ZERO).unwrap().len();
+        assert!(cookie.set(&"x".repeat(4096 - attributes), Duration::ZERO).is_some());
+        assert_eq!(cookie.set(&"x".repeat(4097 - attributes), Duration::ZERO), None);
     }
 }

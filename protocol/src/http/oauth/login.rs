@@ -2,7 +2,11 @@
 
 use super::provider::Provider;
 use super::resource::{ProtectedResource, origin};
+use super::targets;
+use crate::location::Location;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -10,17 +14,22 @@ use zeroize::Zeroizing;
 ///
 /// It needs a [client id](ProtectedResource::client_id), an authenticator that accepts the tokens of the authorization server, and a
 /// driver that [loads documents](crate::http::auth::LoadDocument) and [sends forms](crate::http::documents::PostForm). The
-/// authorization server must know the URL of the resource, with the prefix and `/_oauth/callback`, as the one that browsers come back
-/// to.
+/// authorization server must have the origin of the resource, followed by the prefix and `/_oauth/callback`, registered as a redirect
+/// URI.
 ///
-/// The token is kept in the cookie `_vgi_auth`, which scripts do not see and other sites do not send. A request that has an
-/// `Authorization` header is judged by that alone.
+/// The token is kept in a cookie, which scripts do not see, and which is not sent with requests of other sites but for top-level
+/// navigations; sibling subdomains count as the same site. Its name is `__Host-vgi_auth` if the server is at the root of an https
+/// origin, so that no subdomain can set it, and `_vgi_auth` otherwise. A request that has an `Authorization` header is judged by that
+/// alone. `Strict-Transport-Security` is for whatever speaks TLS in front of the server.
+///
+/// Whoever asks for a login makes this server ask the authorization server: give it a
+/// [`Performer`](https://docs.rs/vgi-rpc-effects) of its own if strangers can reach it.
 #[derive(Clone)]
 pub struct BrowserLogin {
     client_secret: Option<Zeroizing<String>>,
     scopes: Vec<String>,
     is_readable: bool,
-    return_origins: Vec<String>,
+    return_pages: Vec<String>,
     gives_refresh_tokens: bool,
 }
 
@@ -40,9 +49,14 @@ pub enum LoginError {
     /// The issuer has no URL.
     #[error("expected an http or https URL of the authorization server, got {0:?}")]
     Issuer(String),
-    /// No origin is spelled so.
-    #[error("expected an origin such as https://app.example, got {0:?}")]
-    Origin(String),
+    /// No page may be sent a token there.
+    #[error(
+        "expected the https URL of a page such as https://app.example/, without a user and a fragment, got {0:?}"
+    )]
+    Page(String),
+    /// Tokens would cross a network in the clear.
+    #[error("expected an https URL, or http on this machine, for a browser login, got {0:?}")]
+    InTheClear(String),
 }
 
 impl Default for BrowserLogin {
@@ -52,7 +66,7 @@ impl Default for BrowserLogin {
             client_secret: None,
             scopes,
             is_readable: false,
-            return_origins: Vec::new(),
+            return_pages: Vec::new(),
             gives_refresh_tokens: false,
         }
     }
@@ -85,12 +99,16 @@ impl BrowserLogin {
         self
     }
 
-    /// Lets pages of this origin sign people in by this server. Such a page sends a browser here with its own URL in the parameter
-    /// `_vgi_return_to`, is sent the token in the fragment of that URL, and exchanges codes at `/_oauth/token`. Whoever serves
-    /// the origin acts for everybody who signs in. Default: none.
+    /// Lets a page of another origin sign people in by this server: one at this URL, with any query. It sends a browser here with its
+    /// own URL in the parameter `_vgi_return_to`, is sent the token in the fragment of that URL, and exchanges codes at
+    /// `/_oauth/token`. Whoever serves the page acts for everybody who signs in. It must keep a state of its own in its query:
+    /// anybody can send a browser to it with a token in the fragment. Default: none.
+    ///
+    /// Such an exchange adds the client's secret. From then on the secret does not show that a request to the authorization server is
+    /// this server's: PKCE does.
     #[must_use]
-    pub fn return_origin(mut self, origin: impl Into<String>) -> Self {
-        self.return_origins.push(origin.into());
+    pub fn return_page(mut self, url: impl Into<String>) -> Self {
+        self.return_pages.push(url.into());
         self
     }
 
@@ -107,7 +125,7 @@ impl fmt::Debug for BrowserLogin {
         f.debug_struct("BrowserLogin")
             .field("scopes", &self.scopes)
             .field("is_readable", &self.is_readable)
-            .field("return_origins", &self.return_origins)
+            .field("return_pages", &self.return_pages)
             .finish_non_exhaustive()
     }
 }
@@ -120,12 +138,19 @@ pub(crate) struct Login {
     pub(super) scope: String,
     pub(super) uses_id_token: bool,
     pub(super) prefix: String,
-    /// The path that the requests of a login have.
-    pub(super) path: String,
+    pub(super) is_secure: bool,
+    /// The name of the cookie that has the token. One that begins with `__Host-` cannot be set by another host.
+    pub(super) auth_cookie: &'static str,
+    /// The name of the cookie that has the state of a login that is under way.
+    pub(super) state_cookie: &'static str,
     /// The origin of this server, as browsers see it.
     pub(super) origin: String,
     pub(super) is_readable: bool,
-    pub(super) return_origins: Vec<String>,
+    pub(super) return_pages: Vec<Location>,
+    /// The origins of these, as browsers spell them.
+    pub(super) page_origins: Vec<String>,
+    /// The exchanges of codes for such pages that are under way.
+    pub(super) exchanges: Arc<AtomicUsize>,
     pub(super) gives_refresh_tokens: bool,
 }
 
@@ -145,11 +170,19 @@ impl Login {
         if origin(issuer).is_none() {
             return Err(LoginError::Issuer(issuer.into()));
         }
-        let BrowserLogin { client_secret, scopes, is_readable, return_origins, gives_refresh_tokens } =
-            settings;
-        if let Some(wrong) = return_origins.iter().find(|text| origin(text).as_ref() != Some(text)) {
-            return Err(LoginError::Origin(wrong.clone()));
+        if let Some(open) = [resource.url(), issuer].into_iter().find(|url| targets::page(url).is_none()) {
+            return Err(LoginError::InTheClear(open.into()));
         }
+        let BrowserLogin { client_secret, scopes, is_readable, return_pages, gives_refresh_tokens } =
+            settings;
+        let page = |url: &String| targets::page(url).ok_or_else(|| LoginError::Page(url.clone()));
+        let return_pages = return_pages.iter().map(page).collect::<Result<Vec<_>, _>>()?;
+        let is_secure = resource.origin().starts_with("https:");
+        let (auth_cookie, state_cookie) = match (is_secure, prefix.is_empty()) {
+            (true, true) => ("__Host-vgi_auth", "__Host-vgi_login"),
+            (true, false) => ("_vgi_auth", "__Host-vgi_login"),
+            (false, _) => ("_vgi_auth", "_vgi_login"),
+        };
         Ok(Self {
             provider: Provider::new(issuer),
             client_id,
@@ -157,12 +190,21 @@ impl Login {
             scope: scopes.join(" "),
             uses_id_token: resource.uses_id_token(),
             prefix: prefix.to_owned(),
-            path: format!("{prefix}/_oauth/"),
+            is_secure,
+            auth_cookie,
+            state_cookie,
             origin: resource.origin().to_owned(),
             is_readable,
-            return_origins,
+            page_origins: return_pages.iter().map(|page| page.url().origin().ascii_serialization()).collect(),
+            return_pages,
+            exchanges: Arc::default(),
             gives_refresh_tokens,
         })
+    }
+
+    /// The name of the cookie that has the token.
+    pub(crate) fn cookie_name(&self) -> &'static str {
+        self.auth_cookie
     }
 
     /// Where browsers come back to.
@@ -176,6 +218,6 @@ impl Login {
     }
 
     pub(crate) fn has_token_endpoint(&self) -> bool {
-        !self.return_origins.is_empty()
+        !self.return_pages.is_empty()
     }
 }

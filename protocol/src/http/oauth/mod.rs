@@ -4,7 +4,7 @@
 //! the feature `oauth-pkce`, [`BrowserLogin`] makes a browser that is refused sign in at the authorization server and come back:
 //!
 //! ```text
-//!   browser ── GET /describe ──► 401, sent on to the authorization server; its state is sealed in a cookie
+//!   browser ── GET /describe ──► 302 in place of 401, to the authorization server; the state is sealed in a cookie
 //!   browser ◄── signs in ──────► authorization server
 //!   browser ── GET /_oauth/callback?code&state ──► the code is exchanged for a token (an effect), which becomes a cookie
 //!   browser ── GET /describe ──► 200: the cookie is looked at as a bearer token is
@@ -52,4 +52,4 @@ pub(super) use provider::ProviderUrls;
 pub(super) use resource::WELL_KNOWN_PATH;
 pub use resource::{ProtectedResource, ResourceError};
 #[cfg(feature = "oauth-pkce")]
-pub(super) use token_proxy::{MAX_FORM_BYTES, proxied};
+pub(super) use token_proxy::{Exchange, MAX_FORM_BYTES, form_too_large};

@@ -16,6 +16,8 @@ const MAX_ANSWER: usize = 64 << 10;
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// For how long what it says of itself is used. What it failed to say is asked for again at once.
 const KEPT: Duration = Duration::from_secs(600);
+/// For how long it is used while it cannot be asked again.
+const KEPT_IN_OUTAGES: Duration = Duration::from_secs(24 * 3600);
 
 /// The authorization server of a login.
 pub(super) struct Provider {
@@ -51,8 +53,9 @@ impl Provider {
     /// Where it is asked. Asks it for that, if it was not asked a while ago.
     pub(super) fn urls(&self, request: &AuthRequest<'_>) -> Result<Arc<ProviderUrls>, AuthError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((urls, at)) = &*known
-            && request.now.checked_sub(*at).is_some_and(|age| age < KEPT)
+        let kept = known.as_ref().map(|(urls, at)| (urls.clone(), request.now.saturating_sub(*at)));
+        if let Some((urls, age)) = &kept
+            && *age < KEPT
         {
             return Ok(urls.clone());
         }
@@ -63,11 +66,18 @@ impl Provider {
                 .shared_as(&key)
                 .time_limit(TIME_LIMIT)
         };
-        let document =
-            whole(request.ask(&key, question)?, MAX_ANSWER).map_err(|text| self.unusable(&text))?;
-        let urls = Arc::new(self.read(&document)?);
-        *known = Some((urls.clone(), request.now));
-        Ok(urls)
+        let loaded = request.ask(&key, question).and_then(|answer| {
+            let document = whole(answer, MAX_ANSWER).map_err(|text| self.unusable(&text))?;
+            self.read(&document).map(Arc::new)
+        });
+        match (loaded, kept) {
+            (Ok(urls), _) => {
+                *known = Some((urls.clone(), request.now));
+                Ok(urls)
+            }
+            (Err(AuthError::Unavailable { .. }), Some((urls, age))) if age < KEPT_IN_OUTAGES => Ok(urls),
+            (Err(error), _) => Err(error),
+        }
     }
 
     fn read(&self, document: &[u8]) -> Result<ProviderUrls, AuthError> {

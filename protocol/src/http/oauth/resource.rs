@@ -26,6 +26,8 @@ pub struct ProtectedResource {
     url: String,
     /// Scheme, host and port.
     origin: String,
+    /// The path, without a slash at its end.
+    path: String,
     authorization_servers: Vec<String>,
     members: Map<String, Value>,
 }
@@ -60,7 +62,9 @@ impl ProtectedResource {
         if authorization_servers.is_empty() {
             return Err(ResourceError::NoAuthorizationServer);
         }
-        Ok(Self { url, origin, authorization_servers, members: Map::new() })
+        let path = Location::parse(&url).map(|url| url.url().path().trim_end_matches('/').to_owned());
+        let path = path.unwrap_or_default();
+        Ok(Self { url, origin, path, authorization_servers, members: Map::new() })
     }
 
     /// Sets the name that people are shown.
@@ -153,6 +157,11 @@ impl ProtectedResource {
 
 /// For the endpoint.
 impl ProtectedResource {
+    /// Whether a server with this prefix may be the resource. Clients compare the two: RFC 9728, section 3.3.
+    pub(crate) fn is_at(&self, prefix: &str) -> bool {
+        self.path == prefix || self.path.is_empty()
+    }
+
     /// Scheme, host and port of the resource.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
@@ -181,8 +190,9 @@ impl ProtectedResource {
     }
 
     /// What `WWW-Authenticate` says. RFC 9728, section 5.1.
-    pub(crate) fn challenge(&self, prefix: &str) -> String {
-        let mut challenge = format!("Bearer resource_metadata=\"{}{WELL_KNOWN_PATH}{prefix}\"", self.origin);
+    pub(crate) fn challenge(&self) -> String {
+        let mut challenge =
+            format!("Bearer resource_metadata=\"{}{WELL_KNOWN_PATH}{}\"", self.origin, self.path);
         for name in ["client_id", "device_code_client_id"] {
             if let Some(value) = self.text(name) {
                 challenge += &format!(", {name}=\"{value}\"");
@@ -251,14 +261,14 @@ mod tests {
     #[test]
     fn the_challenge_leads_to_the_document() {
         assert_eq!(
-            resource().challenge("/vgi"),
+            resource().challenge(),
             "Bearer resource_metadata=\"https://reports.example/.well-known/oauth-protected-resource/vgi\""
         );
         let full =
             resource().client_id("a").unwrap().device_code_client_id("b").unwrap().id_token_as_bearer();
         assert_eq!(
-            full.challenge(""),
-            "Bearer resource_metadata=\"https://reports.example/.well-known/oauth-protected-resource\", \
+            full.challenge(),
+            "Bearer resource_metadata=\"https://reports.example/.well-known/oauth-protected-resource/vgi\", \
              client_id=\"a\", device_code_client_id=\"b\", use_id_token_as_bearer=\"true\""
         );
     }

@@ -1,4 +1,4 @@
-//! Where a browser may be sent after it has signed in: back into this server, or to a page of an origin that was named.
+//! Where a browser may be sent after it has signed in: back into this server, or to a page that was named.
 
 use super::resource::origin;
 use crate::location::Location;
@@ -33,12 +33,33 @@ fn is_local(target: &str, prefix: &str) -> bool {
         && !["%2f", "%5c", "%2e"].into_iter().any(encoded)
 }
 
-/// The page of another origin that a browser asked to be sent back to, if that origin is one of these. It has no fragment.
-pub(super) fn external(url: &str, origins: &[String]) -> Option<Location> {
+/// The page of another origin that a browser asked to be sent back to, if it is one of these, whatever its query. A URL with a
+/// fragment is refused.
+pub(super) fn external(url: &str, pages: &[Location]) -> Option<Location> {
     let is_text =
         url.len() <= MAX_URL && !url.contains('\\') && url.bytes().all(|byte| byte.is_ascii_graphic());
-    let own = is_text.then(|| origin(url)).flatten()?;
-    origins.contains(&own).then(|| Location::parse(url).ok()).flatten()
+    let asked = is_text.then(|| page(url)).flatten()?;
+    let is_same = |known: &Location| {
+        known.url().origin() == asked.url().origin() && known.url().path() == asked.url().path()
+    };
+    pages.iter().any(is_same).then_some(asked)
+}
+
+/// A page that may be sent a token: over HTTPS, or on this machine.
+pub(super) fn page(url: &str) -> Option<Location> {
+    origin(url)?;
+    let page = Location::parse(url).ok()?;
+    (page.url().scheme() == "https" || is_loopback(&page)).then_some(page)
+}
+
+/// Whether a URL leads to this machine, so that nobody reads what is sent in the clear.
+pub(super) fn is_loopback(location: &Location) -> bool {
+    match location.url().host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -87,30 +108,45 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_named_origins_alone_are_sent_a_token() {
-        let origins = ["https://app.example".to_owned(), "http://localhost:3000".to_owned()];
-        let allowed = |url: &str| external(url, &origins).map(|location| location.as_str().to_owned());
-        for url in ["https://app.example/", "https://app.example/a?b=c", "http://localhost:3000/x"] {
+    fn named_pages_alone_are_sent_a_token() {
+        let pages = ["https://app.example/page", "http://localhost:3000/"].map(|url| page(url).unwrap());
+        let allowed = |url: &str| external(url, &pages).map(|location| location.as_str().to_owned());
+        for url in ["https://app.example/page", "https://app.example/page?b=c", "http://localhost:3000/?x"] {
             assert_eq!(allowed(url).as_deref(), Some(url));
         }
-        assert!(allowed("https://APP.example:443/").is_some(), "spelled in another way");
+        assert!(allowed("https://APP.example:443/page").is_some(), "spelled in another way");
+        assert!(allowed("https://app.example/x/../page").is_some(), "spelled in another way");
         for url in [
             "",
-            "https://app.example.evil.example/",
-            "https://evil.example/https://app.example",
-            "https://app.example@evil.example/",
-            "https://user@app.example/",
-            "http://app.example/",
-            "https://app.example:8443/",
+            "https://app.example/",
+            "https://app.example/page/",
+            "https://app.example/page/../go",
+            "https://app.example/Page",
+            "https://app.example.evil.example/page",
+            "https://evil.example/https://app.example/page",
+            "https://app.example@evil.example/page",
+            "https://user@app.example/page",
+            "http://app.example/page",
+            "https://app.example:8443/page",
             "http://localhost/",
             "http://localhost:3001/",
-            "//app.example/",
-            "/\\app.example",
-            "https:\\\\app.example",
-            "https://app.example/#a",
-            "javascript://app.example/%0aalert(1)",
+            "//app.example/page",
+            "/\\app.example/page",
+            "https:\\\\app.example\\page",
+            "https://app.example/page#a",
+            "javascript://app.example/page%0aalert(1)",
         ] {
             assert_eq!(allowed(url), None, "{url}");
         }
+        for url in [
+            "http://app.example/",
+            "ftp://app.example/",
+            "app.example",
+            "https://a@app.example/",
+            "https://a/#b",
+        ] {
+            assert!(page(url).is_none(), "{url}");
+        }
+        assert!(page("http://127.0.0.1:3000/").is_some() && page("http://[::1]/").is_some());
     }
 }

@@ -2,26 +2,29 @@
 
 use super::login::Login;
 use super::provider::ProviderUrls;
+use super::targets;
 use crate::effect::{Completion, Question};
 use crate::http::auth::{AuthError, AuthRequest};
 use crate::http::documents::FormAnswer;
 use crate::http::headers::{is_media_type, vary};
 use crate::http::response_draft::ResponseDraft;
+use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE, ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, ORIGIN, RETRY_AFTER,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use url::form_urlencoded;
 
 /// The most bytes of a form.
 pub(crate) const MAX_FORM_BYTES: u64 = 16 << 10;
 
-/// What a page may ask for. Anything else would let it act as the client itself.
-const GRANT_TYPES: [&str; 2] = ["authorization_code", "refresh_token"];
+/// The most exchanges at a time. More are refused: each makes the authorization server work.
+const MAX_EXCHANGES: usize = 8;
 /// The members of a form that are passed on.
 const PASSED_ON: [&str; 5] = ["code", "code_verifier", "redirect_uri", "refresh_token", "scope"];
 
@@ -68,12 +71,12 @@ impl Login {
     pub(crate) fn exchange_of(
         &self,
         urls: &ProviderUrls,
+        headers: &HeaderMap,
         form: &[u8],
-    ) -> Result<Question, Box<ResponseDraft>> {
+    ) -> Result<(Question, Exchange), Box<ResponseDraft>> {
         let bad = |kind, text: &str| Box::new(error(StatusCode::BAD_REQUEST, kind, text));
         if form.len() as u64 > MAX_FORM_BYTES {
-            let text = "expected a form of at most 16384 bytes";
-            return Err(Box::new(error(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", text)));
+            return Err(Box::new(form_too_large()));
         }
         let pairs: Vec<_> = form_urlencoded::parse(form).collect();
         let once = |name: &str| {
@@ -84,10 +87,28 @@ impl Login {
                 Some(_) => Err(bad("invalid_request", "a parameter is there twice")),
             }
         };
-        let grant_type = once("grant_type")?.unwrap_or_default();
-        if !GRANT_TYPES.contains(&grant_type) {
-            let text = "expected the grant type authorization_code or refresh_token";
-            return Err(bad("unsupported_grant_type", text));
+        // Anything else would let a page act as the client itself.
+        let grant_type = match once("grant_type")? {
+            Some("authorization_code") => "authorization_code",
+            Some("refresh_token") if self.gives_refresh_tokens => "refresh_token",
+            _ => {
+                let text = "expected the grant type authorization_code, or refresh_token where pages are given these";
+                return Err(bad("unsupported_grant_type", text));
+            }
+        };
+        if grant_type == "authorization_code" {
+            // The code of another page, or of this server's own login, is none of this page's.
+            let page = once("redirect_uri")?.and_then(|url| targets::external(url, &self.return_pages));
+            let origin = page.map(|page| page.url().origin().ascii_serialization());
+            if origin.as_deref().map(str::as_bytes) != headers.get(ORIGIN).map(HeaderValue::as_bytes) {
+                return Err(bad(
+                    "invalid_request",
+                    "expected the redirect_uri of a known page of this origin",
+                ));
+            }
+            if once("code_verifier")?.is_none() {
+                return Err(bad("invalid_request", "expected a code_verifier"));
+            }
         }
         if once("client_id")?.is_some_and(|id| id != self.client_id) {
             return Err(bad("invalid_client", "expected the client id of this server"));
@@ -97,7 +118,12 @@ impl Login {
         for name in PASSED_ON {
             members.extend(once(name)?.map(|value| (name, value)));
         }
-        Ok(urls.exchange(&members))
+        let exchange = Exchange::begin(&self.exchanges).ok_or_else(|| {
+            let text = "too many exchanges are under way";
+            let draft = error(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text);
+            Box::new(draft.with(RETRY_AFTER, HeaderValue::from_static("1")))
+        })?;
+        Ok((urls.exchange(&members), exchange))
     }
 
     /// Adds to an answer that the page of a known origin may read it.
@@ -120,33 +146,69 @@ impl Login {
 
     fn granted_origin<'a>(&self, request: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let origin = request.get(ORIGIN)?;
-        self.return_origins.iter().any(|known| known.as_bytes() == origin.as_bytes()).then_some(origin)
+        self.page_origins.iter().any(|known| known.as_bytes() == origin.as_bytes()).then_some(origin)
     }
 }
 
-/// The answer to an exchange: that of the authorization server, as it is.
-pub(crate) fn proxied(completion: &Completion) -> ResponseDraft {
-    let answer = match completion {
-        Completion::Value(value) => value.downcast_ref::<FormAnswer>(),
-        _ => None,
-    };
-    let answer = answer.and_then(|answer| {
-        let status = StatusCode::from_u16(answer.status).ok()?;
-        // A redirect, or the beginning of an answer, is none of this server's.
-        let is_answer = status.is_success() || status.is_client_error() || status.is_server_error();
-        is_answer.then_some((status, answer))
-    });
-    let Some((status, answer)) = answer else { return unreachable() };
-    let mut draft = ResponseDraft::new(status, "application/json", answer.body.clone());
-    // Of another type only if it says so: nothing but JSON is to be rendered as a page of this origin.
-    if answer
-        .content_type
-        .as_deref()
-        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
-    {
-        draft.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+/// One exchange that is under way.
+pub(crate) struct Exchange(Arc<AtomicUsize>);
+
+impl Exchange {
+    fn begin(under_way: &Arc<AtomicUsize>) -> Option<Self> {
+        let more = |count: usize| (count < MAX_EXCHANGES).then_some(count + 1);
+        let begun = under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        begun.is_ok().then(|| Self(under_way.clone()))
     }
-    draft.with(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Login {
+    /// The answer to an exchange: that of the authorization server.
+    pub(crate) fn exchanged(&self, completion: &Completion, report: &dyn Fn(&AuthError)) -> ResponseDraft {
+        let answer = match completion {
+            Completion::Value(value) => value.downcast_ref::<FormAnswer>(),
+            _ => None,
+        };
+        // A redirect is none of this server's, and a 401 says that the secret of this server is wrong.
+        let is_passed_on = |status: &StatusCode| {
+            status.is_success()
+                || (status.is_client_error() && *status != StatusCode::UNAUTHORIZED)
+                || status.is_server_error()
+        };
+        let passed_on = answer.and_then(|answer| {
+            let status = StatusCode::from_u16(answer.status).ok().filter(is_passed_on)?;
+            Some((status, self.tokens_of_page(status, &answer.body)?))
+        });
+        let Some((status, body)) = passed_on else {
+            let status = answer.map_or_else(|| "none".to_owned(), |answer| answer.status.to_string());
+            let text =
+                format!("the authorization server did not exchange the code of a page: status {status}");
+            report(&AuthError::Failed(text));
+            return unreachable();
+        };
+        let draft = ResponseDraft::new(status, "application/json", body);
+        draft.with(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
+    /// What a page is given of an answer. `None` if that cannot be read.
+    fn tokens_of_page(&self, status: StatusCode, body: &Bytes) -> Option<Bytes> {
+        if self.gives_refresh_tokens || !status.is_success() {
+            return Some(body.clone());
+        }
+        let mut tokens: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        tokens.remove("refresh_token");
+        Some(Value::from(tokens).to_string().into())
+    }
+}
+
+/// The answer to a form that is too long.
+pub(crate) fn form_too_large() -> ResponseDraft {
+    error(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "expected a form of at most 16384 bytes")
 }
 
 fn unreachable() -> ResponseDraft {

@@ -103,28 +103,29 @@ impl Call<'_> {
              let method = remote.method(\"{name}\"){header};\n"
         );
         let rest = match self.method.kind {
-            MethodKind::Unary => {
-                let result = match self.result {
-                    Some((field, spelling)) if field.is_nullable() => format!("Option<{}>", spelling.rust),
-                    Some((_, spelling)) => spelling.rust.to_owned(),
-                    None => "()".to_owned(),
-                };
-                format!("let result: {result} = client.call(&method, {params})?;\n")
-            }
+            MethodKind::Unary => match self.result {
+                Some((field, spelling)) => {
+                    let result = match field.is_nullable() {
+                        true => format!("Option<{}>", spelling.rust),
+                        false => spelling.rust.to_owned(),
+                    };
+                    return format!("{begin}let result: {result} = client.call(&method, {params})?;\n");
+                }
+                None => format!("client.unary(&method, {params}.to_row()?.as_ref())?;\n"),
+            },
             MethodKind::Stream(kind) => {
                 let open = format!("client.stream(&method, {params}.to_row()?.as_ref())?");
-                let used = match kind {
+                match kind {
                     StreamKind::Exchange => {
                         format!(
                             "let mut stream = {open};\nlet answer = stream.exchange(&batch)?; // a batch of the input\n"
                         )
                     }
                     _ => format!("for batch in {open} {{\n    println!(\"{{:?}}\", batch?);\n}}\n"),
-                };
-                return format!("use vgi_rpc_protocol::client::Params;\n\n{begin}{used}");
+                }
             }
         };
-        begin + &rest
+        format!("use vgi_rpc_protocol::client::Params;\n\n{begin}{rest}")
     }
 
     fn python(&self) -> String {

@@ -2,6 +2,10 @@
 //! wrong with a head is answered here.
 
 use crate::effect::Ask;
+#[cfg(feature = "oauth-pkce")]
+use crate::effect::Completion;
+#[cfg(feature = "oauth-pkce")]
+use crate::http::auth::Reason;
 use crate::http::auth::{AuthError, AuthRequest, Found};
 use crate::http::endpoint::{Endpoint, Settings};
 #[cfg(feature = "oauth-pkce")]
@@ -102,11 +106,19 @@ impl Endpoint {
         error: AuthError,
     ) -> Admitted {
         #[cfg(feature = "oauth-pkce")]
-        if let (Some(login), AuthError::Refused(_) | AuthError::Denied(_)) = (&self.login, &error) {
-            let around = self.surroundings(request, found);
-            if login.helps(&around.request) {
+        if let (Some(login), AuthError::Refused(failure) | AuthError::Denied(failure)) = (&self.login, &error)
+        {
+            let report = |error: &AuthError| self.report(error);
+            let around = self.surroundings(request, found, &report);
+            if login.helps(&around.request, failure.reason) {
                 match login.begin(&around) {
-                    Ok(draft) => return draft.into(),
+                    Ok(draft) => {
+                        // A browser that has no token yet is nothing that an operator wants to know of.
+                        if failure.reason != Reason::MissingCredential {
+                            self.report(&error);
+                        }
+                        return draft.into();
+                    }
                     Err(AuthError::Ask(ask)) if may_ask => return Admitted::Ask(ask),
                     // Without the authorization server a refusal stays one, and the operator is told of both.
                     Err(failed) => self.report(&failed),
@@ -117,10 +129,15 @@ impl Endpoint {
     }
 
     #[cfg(feature = "oauth-pkce")]
-    fn surroundings<'a>(&'a self, request: &'a RequestContext, found: &'a Found) -> Surroundings<'a> {
+    fn surroundings<'a>(
+        &'a self,
+        request: &'a RequestContext,
+        found: &'a Found,
+        report: &'a dyn Fn(&AuthError),
+    ) -> Surroundings<'a> {
         let remote_address = request.peer.remote_address.as_deref();
         let auth = AuthRequest::new(&request.head, remote_address, request.now).with_found(found);
-        Surroundings { request: auth, keys: &self.keys, pages: &self.pages, entropy: &*self.entropy }
+        Surroundings { request: auth, keys: &self.keys, pages: &self.pages, entropy: &*self.entropy, report }
     }
 
     /// The requests of a login; `None` for all others.
@@ -133,7 +150,18 @@ impl Endpoint {
         action: Action,
     ) -> Option<Admitted> {
         let login = self.login.as_ref()?;
-        let around = self.surroundings(request, found);
+        let report = |error: &AuthError| self.report(error);
+        let around = self.surroundings(request, found, &report);
+        let is_login = matches!(action, Action::LoginCallback | Action::LogOut | Action::ExchangeCode);
+        if is_login
+            && let Err(error @ (AuthError::Denied(_) | AuthError::Ask(_))) = self.judge(&around.request)
+        {
+            // Nobody has to be known for these, but what must hold of every request holds of them, such as a proxy's proof.
+            return Some(match error {
+                AuthError::Ask(ask) if may_ask => Admitted::Ask(ask),
+                error => self.unauthenticated(request, error).into(),
+            });
+        }
         let asked = match action {
             Action::LoginCallback => {
                 login.callback(&around, |request| self.judge(request)).map(Admitted::Draft)
@@ -143,8 +171,8 @@ impl Endpoint {
                 ControlFlow::Continue(urls) => Admitted::Target(Target::ExchangeCode(urls)),
                 ControlFlow::Break(draft) => self.exposed(request, draft).into(),
             }),
-            Action::Landing | Action::Describe => {
-                return login.back_to_page(&around.request).map(Admitted::Draft);
+            Action::Landing | Action::Describe if login.is_for_page(&around.request) => {
+                login.begin(&around).map(Admitted::Draft)
             }
             _ => return None,
         };
@@ -153,6 +181,15 @@ impl Endpoint {
             Err(AuthError::Ask(ask)) if may_ask => Admitted::Ask(ask),
             Err(error) => self.unauthenticated(request, error).into(),
         })
+    }
+
+    /// The answer to the exchange of a code for a page of another origin.
+    #[cfg(feature = "oauth-pkce")]
+    pub(super) fn exchanged(&self, request: &RequestContext, completion: &Completion) -> ResponseDraft {
+        match &self.login {
+            Some(login) => self.exposed(request, login.exchanged(completion, &|error| self.report(error))),
+            None => self.pages.not_found(),
+        }
     }
 
     /// An answer to a page of another origin that exchanges a code.

@@ -9,7 +9,7 @@ use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::http::auth::Found;
 use crate::http::endpoint::{Endpoint, RequestOrigin};
 #[cfg(feature = "oauth-pkce")]
-use crate::http::oauth::MAX_FORM_BYTES;
+use crate::http::oauth::{Exchange, MAX_FORM_BYTES};
 use crate::http::request_context::RequestContext;
 use crate::http::response_draft::ResponseDraft;
 use crate::http::session::{CallSession, Waiting};
@@ -58,7 +58,7 @@ pub(super) enum Stage {
     Vending(EffectId),
     /// The authorization server is asked for a page of another origin.
     #[cfg(feature = "oauth-pkce")]
-    Exchanging(EffectId),
+    Exchanging(EffectId, Exchange),
     /// The next step of the call is to be run.
     Ready(Box<Calling>),
     Running,
@@ -101,7 +101,7 @@ impl fmt::Debug for Transaction {
             Stage::Body(..) => "waiting for the body",
             Stage::Vending(_) => "vending URLs",
             #[cfg(feature = "oauth-pkce")]
-            Stage::Exchanging(_) => "exchanging a code",
+            Stage::Exchanging(..) => "exchanging a code",
             Stage::Ready(_) => "ready",
             Stage::Running => "running",
             Stage::Parked(_) => "parked",
@@ -298,8 +298,8 @@ impl Transaction {
                     }
                 }
                 #[cfg(feature = "oauth-pkce")]
-                Stage::Exchanging(id) => {
-                    if !self.exchange(id) {
+                Stage::Exchanging(id, exchange) => {
+                    if !self.exchange(id, exchange) {
                         return RequestStep::Waiting;
                     }
                 }

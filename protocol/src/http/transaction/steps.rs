@@ -10,7 +10,7 @@ use crate::effect::EffectId;
 use crate::effect::Request as EffectRequest;
 use crate::http::auth::Found;
 #[cfg(feature = "oauth-pkce")]
-use crate::http::oauth::proxied;
+use crate::http::oauth::{Exchange, form_too_large};
 use crate::http::response_draft::ResponseDraft;
 use crate::http::session::{CallSession, Resumed, Waiting, not_resumed};
 use crate::http::sticky::TakeError;
@@ -98,6 +98,10 @@ impl Transaction {
         let Some(mut request) = self.request.take() else { return };
         let body = match body {
             Body::Whole(body) if body.len() as u64 <= self.endpoint.max_body_bytes() => Ok(body),
+            #[cfg(feature = "oauth-pkce")]
+            Body::TooLarge if matches!(target, Target::ExchangeCode(_)) => {
+                Err(self.endpoint.exposed(&request, form_too_large()))
+            }
             Body::Whole(_) | Body::TooLarge => Err(self.endpoint.too_large(&request)),
             Body::OverBudget(error) => Err(self.endpoint.over_budget(&request, error)),
         };
@@ -114,14 +118,14 @@ impl Transaction {
             #[cfg(feature = "oauth-pkce")]
             (Ok(body), Target::ExchangeCode(urls)) => {
                 let question = match &self.endpoint.login {
-                    Some(login) => login.exchange_of(&urls, &body),
+                    Some(login) => login.exchange_of(&urls, &request.head.headers, &body),
                     None => Err(Box::new(ResponseDraft::empty(StatusCode::NOT_FOUND))),
                 };
                 match question {
-                    Ok(question) => {
+                    Ok((question, exchange)) => {
                         let time_limit = question.time_limit_of();
                         let id = self.effects.request(EffectRequest::Question(question), time_limit, None);
-                        self.stage = Stage::Exchanging(id);
+                        self.stage = Stage::Exchanging(id, exchange);
                         self.request = Some(request);
                     }
                     Err(draft) => {
@@ -160,13 +164,13 @@ impl Transaction {
 
     /// False while the authorization server is asked.
     #[cfg(feature = "oauth-pkce")]
-    pub(super) fn exchange(&mut self, id: EffectId) -> bool {
+    pub(super) fn exchange(&mut self, id: EffectId, exchange: Exchange) -> bool {
         let Some(completed) = self.effects.take(id) else {
-            self.stage = Stage::Exchanging(id);
+            self.stage = Stage::Exchanging(id, exchange);
             return false;
         };
         if let Some(request) = &self.request {
-            let draft = self.endpoint.exposed(request, proxied(&completed.completion));
+            let draft = self.endpoint.exchanged(request, &completed.completion);
             self.answer(draft);
         }
         true

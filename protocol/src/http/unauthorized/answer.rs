@@ -89,7 +89,7 @@ fn plain(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Respo
 }
 
 /// The specification wants a search for the text and no negotiation: only browsers ask for `text/html`.
-fn wants_page(request: &HeaderMap) -> bool {
+pub(crate) fn wants_page(request: &HeaderMap) -> bool {
     const PAGE: &[u8] = b"text/html";
     request
         .get_all(ACCEPT)

@@ -21,6 +21,8 @@ mod note;
 mod page;
 mod parse;
 
+#[cfg(feature = "oauth-pkce")]
+pub(crate) use answer::wants_page;
 pub use answer::{Refuser, unavailable};
 pub use note::ProxyNote;
 pub use parse::Unauthorized;
