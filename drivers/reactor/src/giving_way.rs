@@ -9,7 +9,9 @@ use std::time::Instant;
 /// The order among the candidates of one holder: the least gives way first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
-    /// It has never sent a byte; since when it is there, in the server's milliseconds.
+    /// What comes before the protocol has not all come; since when it is there, in the server's milliseconds.
+    Preamble(u64),
+    /// It has never sent a byte; since when it is there.
     Silent(u64),
     /// It waits for its next request; since when.
     Idle(u64),
@@ -102,7 +104,9 @@ mod tests {
 
     #[test]
     fn the_largest_holder_loses_first_and_silent_connections_before_idle_ones() {
-        use Rank::{Idle, Silent};
+        use Rank::{Idle, Preamble, Silent};
+        let both = [(10, 1, Silent(1)), (11, 1, Preamble(2)), (12, 1, Preamble(1))];
+        assert_eq!(order(&both, &[(1, 3)]), [12, 11, 10]);
         let candidates = [
             (10, 1, Silent(500)),
             (11, 1, Idle(1)),

@@ -185,6 +185,12 @@ pub enum Expiry {
 /// What a [`Machine`] that waits is in the middle of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
+    /// What comes before the protocol, such as a proxy's header, of which some or nothing has come. A machine that
+    /// begins with this is in it from the moment it is made. A server that drains closes the connection, and one that
+    /// is full may close it for [another](crate::GiveWay), neither of which the machine is told.
+    Preamble,
+    /// As [`Idle`](Self::Idle), after a [`Preamble`](Self::Preamble) and before the first byte of the protocol.
+    Fresh,
     /// Nothing: whatever was received is answered, and nothing of a further request has come. A server that drains
     /// closes the connection, one that is full may close it for [another](crate::GiveWay), and the machine's memory
     /// is released.

@@ -17,7 +17,7 @@ mod work;
 pub(crate) use flags::Flags;
 
 use crate::holder::Holder;
-use crate::machine::Machine;
+use crate::machine::{Machine, Phase};
 use crate::panics::catch;
 use crate::socket::Socket;
 use crate::timeouts::Wait;
@@ -100,8 +100,18 @@ struct Driven<M: Machine> {
 }
 
 impl<M: Machine> SocketConnection<M> {
-    /// A connection that the caller owns.
-    pub(crate) fn new(flags: Arc<Flags>, socket: Socket, holder: Holder, machine: M, now: u64) -> Self {
+    /// A connection that the caller owns, whose machine begins in this phase.
+    pub(crate) fn new(
+        flags: Arc<Flags>,
+        socket: Socket,
+        holder: Holder,
+        (machine, phase): (M, Phase),
+        now: u64,
+    ) -> Self {
+        let wait = match phase {
+            Phase::Preamble => Wait::Preamble,
+            _ => Wait::Fresh,
+        };
         let driven = Driven {
             machine,
             work: None,
@@ -123,7 +133,7 @@ impl<M: Machine> SocketConnection<M> {
             socket,
             holder,
             flags,
-            wait: AtomicU8::new(Wait::Fresh as u8),
+            wait: AtomicU8::new(wait as u8),
             progress: AtomicU64::new(now),
             began: AtomicU64::new(now),
             held_back: AtomicU8::new(HeldBack::No as u8),

@@ -45,6 +45,8 @@ impl Timeout {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
+    /// In [`Phase::Preamble`], from when the connection was accepted. Default: 1 s in all.
+    pub preamble: Timeout,
     /// Until the peer has sent its first byte, in which [`idle`](Self::idle) holds as well. Default: 30 s in all.
     pub fresh: Timeout,
     /// In [`Phase::Idle`]. Default: never.
@@ -71,6 +73,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {
+            preamble: Timeout { no_progress: None, whole: Some(seconds(1)) },
             fresh: Timeout { no_progress: None, whole: Some(seconds(30)) },
             idle: Timeout::NEVER,
             head: Timeout { no_progress: None, whole: Some(seconds(30)) },
@@ -86,6 +89,7 @@ impl Default for Timeouts {
 impl Timeouts {
     pub(crate) fn of(&self, wait: Wait) -> Timeout {
         match wait {
+            Wait::Preamble => self.preamble,
             Wait::Fresh => self.fresh.and(self.idle),
             Wait::Idle | Wait::Released => self.idle,
             Wait::Head => self.head,
@@ -103,6 +107,8 @@ impl Timeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Wait {
+    /// The rest of what comes before the protocol.
+    Preamble,
     /// The first byte.
     Fresh,
     /// The next request, with memory kept for it.
@@ -123,7 +129,8 @@ pub(crate) enum Wait {
 }
 
 impl Wait {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
+        Self::Preamble,
         Self::Fresh,
         Self::Idle,
         Self::Released,
@@ -143,6 +150,7 @@ impl Wait {
     /// The machine's own name for it, if it is the machine that waits.
     pub(crate) fn phase(self) -> Option<Phase> {
         match self {
+            Self::Preamble => Some(Phase::Preamble),
             Self::Fresh | Self::Idle | Self::Released => Some(Phase::Idle),
             Self::Head => Some(Phase::Head),
             Self::Body => Some(Phase::Body),
@@ -156,6 +164,8 @@ impl Wait {
 impl From<Phase> for Wait {
     fn from(phase: Phase) -> Self {
         match phase {
+            Phase::Preamble => Self::Preamble,
+            Phase::Fresh => Self::Fresh,
             Phase::Idle => Self::Idle,
             Phase::Head => Self::Head,
             Phase::Body => Self::Body,

@@ -71,9 +71,9 @@ impl<A: Acceptor> Shared<A> {
     pub(crate) fn gives_way(&self, wait: Wait) -> bool {
         match self.options.give_way {
             GiveWay::Never => false,
-            GiveWay::Silent => wait == Wait::Fresh,
+            GiveWay::Silent => matches!(wait, Wait::Preamble | Wait::Fresh),
             GiveWay::Idle => {
-                matches!(wait, Wait::Fresh | Wait::Idle | Wait::Released | Wait::Head | Wait::Body)
+                matches!(wait, Wait::Preamble | Wait::Fresh | Wait::Idle | Wait::Released | Wait::Head | Wait::Body)
             }
         }
     }
@@ -83,6 +83,7 @@ impl<A: Acceptor> Shared<A> {
         let Waiting { wait, progress, began, .. } = connection.waiting()?;
         let may_go = self.gives_way(wait);
         match wait {
+            Wait::Preamble => may_go.then_some(Rank::Preamble(began)),
             Wait::Fresh => may_go.then_some(Rank::Silent(began)),
             _ if !may_go || progress.saturating_add(IDLE_GRACE) > self.now() => None,
             Wait::Head | Wait::Body => Some(Rank::Stalled(progress)),

@@ -322,7 +322,7 @@ impl vgi_rpc_reactor::Machine for Conversation {
 
     fn expire(&mut self, phase: Phase, reason: Expiry) {
         let status = match (reason, phase) {
-            (_, Phase::Idle | Phase::Stream) => return,
+            (_, Phase::Preamble | Phase::Fresh | Phase::Idle | Phase::Stream) => return,
             (Expiry::Timeout, Phase::Head | Phase::Body) => StatusCode::REQUEST_TIMEOUT,
             (Expiry::Timeout, Phase::Waiting) | (Expiry::Memory, _) => StatusCode::SERVICE_UNAVAILABLE,
         };

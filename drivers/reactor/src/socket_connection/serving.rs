@@ -103,7 +103,7 @@ impl<M: Machine> SocketConnection<M> {
                 Pass::Blocked(wait) => {
                     self.note(wait, shared.now());
                     let had_nothing_to_say = self.flags.is_quiet() && driven.received == received;
-                    if matches!(wait, Wait::Fresh | Wait::Idle) && shared.is_draining() {
+                    if matches!(wait, Wait::Preamble | Wait::Fresh | Wait::Idle) && shared.is_draining() {
                         Some(Ending::Orderly)
                     } else if driven.is_asked && had_nothing_to_say && shared.gives_way(wait) {
                         let is_mid_message = matches!(wait, Wait::Head | Wait::Body);

@@ -177,7 +177,7 @@ impl Machine for Conversation {
 
     fn expire(&mut self, phase: Phase, reason: Expiry) {
         let error = match (reason, phase) {
-            (Expiry::Timeout, Phase::Idle) => return,
+            (Expiry::Timeout, Phase::Preamble | Phase::Fresh | Phase::Idle) => return,
             (Expiry::Timeout, Phase::Waiting) => {
                 let text = "the call waited too long for what the server needs from outside";
                 RpcError::status(Code::DeadlineExceeded, text)
