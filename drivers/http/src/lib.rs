@@ -11,6 +11,7 @@ mod server;
 
 pub use bytes::Bytes;
 pub use server::{Address, AllowedHosts, BoundHttpServer, HttpServer, HttpServerError};
+pub use vgi_rpc_proxy_protocol::{ProxyProtocol, ProxyProtocolError};
 pub use vgi_rpc_reactor::{Ended, Handle};
 
 /// The system's entropy, for [`Endpoint::builder`](vgi_rpc_protocol::http::Endpoint::builder).

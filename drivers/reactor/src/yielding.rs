@@ -73,7 +73,10 @@ impl<A: Acceptor> Shared<A> {
             GiveWay::Never => false,
             GiveWay::Silent => matches!(wait, Wait::Preamble | Wait::Fresh),
             GiveWay::Idle => {
-                matches!(wait, Wait::Preamble | Wait::Fresh | Wait::Idle | Wait::Released | Wait::Head | Wait::Body)
+                matches!(
+                    wait,
+                    Wait::Preamble | Wait::Fresh | Wait::Idle | Wait::Released | Wait::Head | Wait::Body
+                )
             }
         }
     }

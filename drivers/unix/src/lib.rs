@@ -51,6 +51,7 @@ pub use vgi_rpc_client::{
     CallError, CallShape, Client, External, Method, Remote, RetryPolicy, ServerGone, Stream, Timeouts,
     Transport, TransportError, WrongKind,
 };
+pub use vgi_rpc_proxy_protocol::{ProxyProtocol, ProxyProtocolError};
 #[cfg(unix)]
 pub use vgi_rpc_reactor::SocketFileError;
 pub use vgi_rpc_reactor::{Address, Ended, Handle};

@@ -3,6 +3,7 @@
 use super::auth::AuthContext;
 use super::declaration::Declaration;
 use super::logs::LogRoom;
+use super::proxy_peer::ProxyPeer;
 use super::session::SessionAccess;
 use crate::Limits;
 use crate::ipc::Metadata;
@@ -58,10 +59,13 @@ pub struct Peer {
     pub transport: TransportKind,
     /// The server instance that answers.
     pub server_id: Arc<str>,
-    /// Where the client is, as `IP:PORT`; `None` on transports that have no addresses.
+    /// Where the client is, as `IP:PORT`; `None` on transports that have no addresses. Behind a [`proxy`](Self::proxy) this is
+    /// what the proxy says.
     pub remote_address: Option<String>,
     /// The client process, on transports that know it.
     pub credentials: Option<Credentials>,
+    /// What a proxy says that forwards the connection; `None` where there is none, or it says nothing.
+    pub proxy: Option<Arc<ProxyPeer>>,
     /// Who the client is, on transports that authenticate it; nobody elsewhere.
     pub auth: AuthContext,
 }
@@ -81,7 +85,8 @@ impl Peer {
     /// A connection over this transport to this server.
     pub fn new(transport: TransportKind, server_id: impl Into<Arc<str>>) -> Self {
         let auth = AuthContext::anonymous();
-        Self { transport, server_id: server_id.into(), remote_address: None, credentials: None, auth }
+        let (remote_address, credentials, proxy) = (None, None, None);
+        Self { transport, server_id: server_id.into(), remote_address, credentials, proxy, auth }
     }
 
     /// Says where the client is.
@@ -93,6 +98,12 @@ impl Peer {
     /// Says which process the client is.
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
+        self
+    }
+
+    /// Says what a proxy says that forwards the connection.
+    pub fn with_proxy(mut self, proxy: impl Into<Arc<ProxyPeer>>) -> Self {
+        self.proxy = Some(proxy.into());
         self
     }
 

@@ -11,6 +11,7 @@
 // | --- | --- |
 // | `method`, `typed_method`, `protocol`, `host` | declaring methods, protocols and the service |
 // | `declaration` | a hosted method without its handler, as its calls see it |
+// | `proxy_peer` | what a proxy in front of the server says of the client |
 // | `service_error` | why they cannot be hosted as declared |
 // | `args`, `answer`, `stream`, `turns`, `rows`, `context`, `auth`, `session` | what handlers are given and give back |
 // | `resolve`, `refusals` | routing and its refusals, the version gate |
@@ -35,6 +36,7 @@ pub(crate) mod logical_bytes;
 mod logs;
 pub(crate) mod method;
 pub(crate) mod protocol;
+mod proxy_peer;
 mod record;
 pub(crate) mod refusals;
 pub(crate) mod resolve;
@@ -60,6 +62,7 @@ pub use hooks::{CallHook, CallScope, Stop};
 pub use host::{Service, ServiceBuilder};
 pub use method::{Method, MethodBuilder, MethodSpec};
 pub use protocol::Protocol;
+pub use proxy_peer::ProxyPeer;
 pub use record::{CallRecord, CallStatistics, HttpRecord, SessionAction, Traffic};
 pub use responder::{Responder, WaitingFor};
 pub use rows::{OpensProducer, Rows};

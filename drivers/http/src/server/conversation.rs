@@ -17,9 +17,10 @@ use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::{Inbox, Performer};
 use vgi_rpc_protocol::http::{Body, Endpoint, RequestOrigin, RequestStep as Needs, Transaction};
 use vgi_rpc_protocol::memory::{Account, Budget};
-use vgi_rpc_protocol::service::CallRecord;
+use vgi_rpc_protocol::service::{CallRecord, ProxyPeer};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_proxy_protocol::proxy_peer;
 use vgi_rpc_reactor::{Expiry, Origin, Phase, Step};
 
 /// Answers requests that are not the endpoint's.
@@ -60,6 +61,8 @@ pub(crate) struct Conversation {
     /// What the client makes this server hold is reserved in it.
     account: Account,
     remote_address: Option<String>,
+    /// What a proxy says of the client.
+    proxy: Option<Arc<ProxyPeer>>,
     waker: Waker,
     request: Request,
     /// The body of the request is being read, since the transaction needs it.
@@ -85,16 +88,15 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
     type Machine = Conversation;
 
     fn accept(&self, origin: &Origin, _seed: u64, waker: Waker) -> Conversation {
-        let remote_address = match origin {
-            Origin::Tcp(Some(address)) => Some(address.to_string()),
-            _ => None,
-        };
+        let remote_address = origin.address().map(|address| address.to_string());
+        let proxy = origin.proxied().map(|proxied| Arc::new(proxy_peer(proxied)));
         let account = self.budget.account();
         Conversation {
             shared: self.clone(),
             machine: Machine::new(self.limits.clone()).with_account(account.clone()),
             account,
             remote_address,
+            proxy,
             waker,
             request: Request::None,
             reads_body: false,
@@ -154,6 +156,7 @@ impl Conversation {
         let arrival = RequestOrigin {
             now: now(),
             remote_address: self.remote_address.clone(),
+            proxy: self.proxy.clone(),
             account: self.account.clone(),
         };
         let mut transaction = self.shared.endpoint.begin(head, arrival);

@@ -17,7 +17,8 @@ use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_reactor::{Ended, GiveWay, Handle, Listener, Options};
+use vgi_rpc_proxy_protocol::{ProxyAcceptor, ProxyProtocol};
+use vgi_rpc_reactor::{Ended, GiveWay, Handle, Listener, Options, Timeout};
 
 /// How an endpoint is served over HTTP/1.1.
 ///
@@ -32,6 +33,7 @@ pub struct HttpServer {
     on_start_failure: Option<Arc<OnStartFailure>>,
     route: Option<Arc<Route>>,
     allowed_hosts: AllowedHosts,
+    proxy_protocol: Option<ProxyProtocol>,
     options: Options,
 }
 
@@ -57,6 +59,7 @@ impl HttpServer {
             on_start_failure: None,
             route: None,
             allowed_hosts: AllowedHosts::Default,
+            proxy_protocol: None,
             options,
         }
     }
@@ -110,6 +113,18 @@ impl HttpServer {
     /// before anything else is done with it, whatever its path. Default: [`AllowedHosts::Default`].
     pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
         self.allowed_hosts = hosts;
+        self
+    }
+
+    /// Requires of every connection that it comes from a trusted proxy and begins with a header of the PROXY protocol, version
+    /// 2, which says where the client is: that becomes the client's
+    /// [address](vgi_rpc_protocol::service::Peer::remote_address), and the proxy's own is beside it. A connection that does not
+    /// is closed without an answer. Default: connections have no such header.
+    ///
+    /// A proxy that forwards bytes does not change what the client says in HTTP. So headers that only a proxy may set are to be
+    /// trusted by the client's address here, never because the connection came through a proxy.
+    pub fn proxy_protocol(mut self, setting: impl Into<Option<ProxyProtocol>>) -> Self {
+        self.proxy_protocol = setting.into();
         self
     }
 
@@ -206,7 +221,12 @@ impl HttpServer {
             hosts: Arc::new(hosts),
             date: Arc::new(Date::default()),
         };
-        let server = vgi_rpc_reactor::Reactor::new(listener, acceptor, self.options.clone())?;
+        let mut options = self.options.clone();
+        if let Some(setting) = &self.proxy_protocol {
+            options.timeouts.preamble = Timeout { no_progress: None, whole: Some(setting.timeout()) };
+        }
+        let acceptor = ProxyAcceptor::new(acceptor, self.proxy_protocol.clone());
+        let server = vgi_rpc_reactor::Reactor::new(listener, acceptor, options)?;
         Ok(BoundHttpServer { address: Address::of(server.address())?, server })
     }
 }
@@ -225,7 +245,7 @@ impl HttpServer {
 #[derive(Debug)]
 pub struct BoundHttpServer {
     address: Address,
-    server: vgi_rpc_reactor::Reactor<Acceptor>,
+    server: vgi_rpc_reactor::Reactor<ProxyAcceptor<Acceptor>>,
 }
 
 impl BoundHttpServer {
@@ -236,7 +256,7 @@ impl BoundHttpServer {
 
     /// How much memory clients may make the process hold, and how much of it they do.
     pub fn budget(&self) -> &Budget {
-        &self.server.acceptor().budget
+        &self.server.acceptor().inner().budget
     }
 
     /// Ends it from another thread: at once, or in good order. The endpoint's sticky sessions are not its matter:

@@ -15,6 +15,7 @@ use vgi_rpc_protocol::service::{self, Done, Peer, Responder, TransportKind, Wait
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{IdSource, Next as Polled};
+use vgi_rpc_proxy_protocol::proxy_peer;
 use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, Step};
 
 /// A responder on a socket.
@@ -80,16 +81,16 @@ impl Acceptor for ServiceAcceptor {
 
 /// What calls may know of the client.
 fn peer(origin: &Origin, service: &service::Service) -> Peer {
-    let peer = |transport| Peer::new(transport, service.server_id().clone());
-    match origin {
-        Origin::Tcp(Some(address)) => peer(TransportKind::Tcp).with_remote_address(address.to_string()),
-        Origin::Tcp(None) => peer(TransportKind::Tcp),
-        Origin::Unix(Some(found)) => {
-            let (pid, uid, gid) = (found.pid, found.uid, found.gid);
-            peer(TransportKind::Unix).with_credentials(service::Credentials { pid, uid, gid })
-        }
-        _ => peer(TransportKind::Unix),
-    }
+    let transport = if origin.is_unix() { TransportKind::Unix } else { TransportKind::Tcp };
+    let mut peer = Peer::new(transport, service.server_id().clone());
+    peer.remote_address = origin.address().map(|address| address.to_string());
+    peer.credentials = origin.credentials().map(|found| service::Credentials {
+        pid: found.pid,
+        uid: found.uid,
+        gid: found.gid,
+    });
+    peer.proxy = origin.proxied().map(|proxied| Arc::new(proxy_peer(proxied)));
+    peer
 }
 
 impl Conversation {

@@ -20,6 +20,7 @@ use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Service, TransportKind};
 use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_proxy_protocol::{ProxyAcceptor, ProxyProtocol};
 #[cfg(unix)]
 use vgi_rpc_reactor::SocketFileError;
 use vgi_rpc_reactor::{Address, BindError, Ended, GiveWay, Handle, Listener, Options, Timeout};
@@ -40,6 +41,9 @@ pub enum SocketServerError {
         /// Why.
         error: io::Error,
     },
+    /// The PROXY protocol is required on a unix socket, whose peers have no addresses to trust.
+    #[error("expected a TCP address with the PROXY protocol, got a unix socket")]
+    ProxyOnUnix,
     /// Start-up work of a protocol failed; nothing was served.
     #[error("the service could not be started: {0}")]
     Start(RpcError),
@@ -85,6 +89,7 @@ pub struct SocketServer {
     budget: Budget,
     access_log: Option<AccessLog>,
     performer: Performer,
+    proxy_protocol: Option<ProxyProtocol>,
     options: Options,
     threaded: bool,
     /// As it was set.
@@ -100,6 +105,7 @@ impl SocketServer {
             budget: vgi_rpc_memory::default_budget(),
             access_log: None,
             performer: Performer::none(),
+            proxy_protocol: None,
             options: Options::default(),
             threaded: true,
             first_byte_timeout: None,
@@ -130,6 +136,15 @@ impl SocketServer {
     /// effect fails.
     pub fn effects(mut self, performer: Performer) -> Self {
         self.performer = performer;
+        self
+    }
+
+    /// Requires of every connection that it comes from a trusted proxy and begins with a header of the PROXY protocol, version
+    /// 2, which says where the client is: that becomes the client's
+    /// [address](vgi_rpc_protocol::service::Peer::remote_address), and the proxy's own is beside it. A connection that does not
+    /// is closed without an answer. Only on TCP. Default: connections have no such header.
+    pub fn proxy_protocol(mut self, setting: impl Into<Option<ProxyProtocol>>) -> Self {
+        self.proxy_protocol = setting.into();
         self
     }
 
@@ -235,9 +250,13 @@ impl SocketServer {
     /// once. Only on Unix.
     ///
     /// # Errors
-    /// When something else has the name, another server listens there, or the system refuses, be it a first thread.
+    /// When something else has the name, another server listens there, or the system refuses, be it a first thread; or the
+    /// [PROXY protocol](Self::proxy_protocol) is required.
     #[cfg(unix)]
     pub fn bind_unix(&self, path: impl AsRef<Path>) -> Result<BoundSocketServer, SocketServerError> {
+        if self.proxy_protocol.is_some() {
+            return Err(SocketServerError::ProxyOnUnix);
+        }
         self.bind(Listener::unix(path)?)
     }
 
@@ -261,6 +280,9 @@ impl SocketServer {
         if let Some(timeout) = self.first_byte_timeout {
             options.timeouts.fresh.whole = timeout;
         }
+        if let Some(setting) = &self.proxy_protocol {
+            options.timeouts.preamble = Timeout { no_progress: None, whole: Some(setting.timeout()) };
+        }
         let acceptor = ServiceAcceptor {
             service: self.service.clone(),
             limits: self.limits.clone(),
@@ -269,6 +291,7 @@ impl SocketServer {
             performer: self.performer.clone(),
             started: Instant::now(),
         };
+        let acceptor = ProxyAcceptor::new(acceptor, self.proxy_protocol.clone());
         Ok(BoundSocketServer { server: vgi_rpc_reactor::Reactor::new(listener, acceptor, options)? })
     }
 }
@@ -278,7 +301,7 @@ impl SocketServer {
 /// Dropping it closes the listener and removes a unix socket's file.
 #[derive(Debug)]
 pub struct BoundSocketServer {
-    server: vgi_rpc_reactor::Reactor<ServiceAcceptor>,
+    server: vgi_rpc_reactor::Reactor<ProxyAcceptor<ServiceAcceptor>>,
 }
 
 impl BoundSocketServer {
@@ -289,7 +312,7 @@ impl BoundSocketServer {
 
     /// How much memory clients may make the process hold, and how much of it they do.
     pub fn budget(&self) -> &Budget {
-        &self.server.acceptor().budget
+        &self.server.acceptor().inner().budget
     }
 
     /// Ends it from another thread.
@@ -307,7 +330,7 @@ impl BoundSocketServer {
             Address::Tcp(_) => TransportKind::Tcp,
             _ => TransportKind::Unix,
         };
-        self.server.acceptor().service.start(transport).map_err(SocketServerError::Start)?;
+        self.server.acceptor().inner().service.start(transport).map_err(SocketServerError::Start)?;
         Ok(self.server.run()?)
     }
 }
