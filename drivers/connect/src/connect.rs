@@ -6,6 +6,7 @@ use std::time::Duration;
 use vgi_rpc_client::{Client, Timeouts};
 #[cfg(feature = "http")]
 use vgi_rpc_http::client::HttpOptions;
+use vgi_rpc_unix::SocksProxy;
 
 /// How the addresses begin that this build knows.
 const SCHEMES: &str = match (cfg!(unix), cfg!(feature = "http"), cfg!(feature = "tls")) {
@@ -38,6 +39,7 @@ pub fn connect(address: &str) -> Result<Client, ConnectError> {
 pub struct ConnectOptions {
     timeouts: Option<Timeouts>,
     connect_timeout: Option<Option<Duration>>,
+    socks_proxy: Option<SocksProxy>,
     #[cfg(feature = "http")]
     http: HttpOptions,
 }
@@ -55,7 +57,14 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets what HTTP alone has, such as credentials. Timeouts that are set on this type win over those in `options`.
+    /// Connects through a SOCKS5 proxy over TCP and HTTP. The proxy resolves host names. Default: directly.
+    pub fn socks_proxy(mut self, proxy: SocksProxy) -> Self {
+        self.socks_proxy = Some(proxy);
+        self
+    }
+
+    /// Sets what HTTP alone has, such as credentials. Timeouts and a proxy that are set on this type win over those in
+    /// `options`.
     #[cfg(feature = "http")]
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.http = options;
@@ -90,6 +99,9 @@ impl ConnectOptions {
                 if let Some(timeout) = self.connect_timeout {
                     options = options.connect_timeout(timeout);
                 }
+                if let Some(proxy) = &self.socks_proxy {
+                    options = options.socks_proxy(proxy.clone());
+                }
                 Ok(options.build(address)?.client())
             }
             #[cfg(not(feature = "http"))]
@@ -104,6 +116,7 @@ impl ConnectOptions {
         let timeouts = self.timeouts.unwrap_or_default();
         let options =
             vgi_rpc_unix::ConnectOptions::default().read_timeout(timeouts.read).call_timeout(timeouts.call);
+        let options = options.socks_proxy(self.socks_proxy.clone());
         match self.connect_timeout {
             Some(timeout) => options.connect_timeout(timeout),
             None => options,

@@ -29,3 +29,4 @@ pub use vgi_rpc_client::{
     CallError, CallShape, Client, External, Method, Remote, RetryPolicy, Stream, Timeouts, TransportError,
     WrongKind,
 };
+pub use vgi_rpc_unix::SocksProxy;

@@ -42,6 +42,13 @@ pub enum Reason {
     },
 }
 
+impl Refusal {
+    /// A connection from this peer that was closed for this reason.
+    pub const fn new(peer: Option<SocketAddr>, reason: Reason) -> Self {
+        Self { peer, reason }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.peer {

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 use vgi_rpc_client::{Client, DEFAULT_UNREAD_CAPACITY, Direction, Patience, Timeouts, Transport};
 use vgi_rpc_protocol::{Limits, OneLine};
+use vgi_rpc_socks::SocksProxy;
 use vgi_rpc_transfer::{DEFAULT_HOST, resolve};
 
 /// Output that the kernel is asked to hold per unix connection; it may give less.
@@ -45,11 +46,17 @@ pub struct ConnectOptions {
     limits: Limits,
     connect_timeout: Option<Duration>,
     timeouts: Timeouts,
+    socks_proxy: Option<SocksProxy>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), connect_timeout: Some(CONNECT), timeouts: Timeouts::default() }
+        Self {
+            limits: Limits::default(),
+            connect_timeout: Some(CONNECT),
+            timeouts: Timeouts::default(),
+            socks_proxy: None,
+        }
     }
 }
 
@@ -61,7 +68,8 @@ impl ConnectOptions {
     }
 
     /// Sets how long connecting may take, to each address that a host name stands for; `None` for as long as the
-    /// system allows. Default 10 s. The system resolves the name, which takes its own time.
+    /// system allows. Default 10 s. The system resolves the name, which takes its own time. Through a
+    /// [proxy](Self::socks_proxy) it holds for connecting to the proxy and all that this says.
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = timeout.into();
         self
@@ -78,6 +86,12 @@ impl ConnectOptions {
     /// On a stream it bounds each turn. Default `None`: see [`Timeouts::call`].
     pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeouts = self.timeouts.call(timeout);
+        self
+    }
+
+    /// Connects to TCP addresses through a SOCKS5 proxy, which resolves host names; never without it. Default: directly.
+    pub fn socks_proxy(mut self, proxy: impl Into<Option<SocksProxy>>) -> Self {
+        self.socks_proxy = proxy.into();
         self
     }
 
@@ -110,8 +124,12 @@ impl ConnectOptions {
     ///
     /// # Errors
     /// When the name cannot be resolved, or no address of it accepts within the timeout. The error names the host and
-    /// the port.
+    /// the port. Through a [proxy](Self::socks_proxy) its [`get_ref`](io::Error::get_ref) is a
+    /// [`SocksError`](vgi_rpc_socks::SocksError).
     pub fn tcp(&self, address: &str) -> io::Result<Client> {
+        if let Some(proxy) = &self.socks_proxy {
+            return self.connect_by(proxy, address);
+        }
         self.connect_tcp(address).map_err(|error| match address.parse::<u16>() {
             Ok(port) => named(format_args!("{DEFAULT_HOST}:{port}"), &error),
             Err(_) => named(address, &error),
@@ -135,6 +153,17 @@ impl ConnectOptions {
             }
         }
         Err(last)
+    }
+
+    fn connect_by(&self, proxy: &SocksProxy, address: &str) -> io::Result<Client> {
+        let (host, port) = host_and_port(address).ok_or_else(|| {
+            let text = "expected [HOST:]PORT, with a port from 1 to 65535";
+            named(address, &io::Error::new(ErrorKind::InvalidInput, text))
+        })?;
+        let connected = proxy.connect(host, port, self.connect_timeout);
+        let socket = connected
+            .map_err(|error| error.with_target(OneLine(format_args!("{host}:{port}")).to_string()))?;
+        self.client(Socket::Tcp(socket))
     }
 
     fn client(&self, socket: Socket) -> io::Result<Client> {
@@ -276,6 +305,13 @@ impl Transport for SocketTransport {
 /// An error that says what could not be connected to.
 fn named(address: impl Display, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", OneLine(address)))
+}
+
+/// The host and the port of `[HOST:]PORT`, the host without brackets.
+fn host_and_port(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':').unwrap_or((DEFAULT_HOST, address));
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    Some((inner.unwrap_or(host), port.parse().ok()?))
 }
 
 /// A socket's timeout cannot be zero, which would stand for none.

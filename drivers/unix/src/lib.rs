@@ -55,3 +55,4 @@ pub use vgi_rpc_proxy_protocol::{ProxyProtocol, ProxyProtocolError};
 #[cfg(unix)]
 pub use vgi_rpc_reactor::SocketFileError;
 pub use vgi_rpc_reactor::{Address, Ended, Handle};
+pub use vgi_rpc_socks::SocksProxy;

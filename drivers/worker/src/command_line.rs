@@ -157,6 +157,8 @@ impl FromArgMatches for WorkerOptions {
 
     fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, Error> {
         check(matches)?;
+        #[cfg(any(feature = "unix", feature = "http"))]
+        check_proxies(matches)?;
         #[cfg(feature = "storage")]
         check_storage(matches)?;
         let flags = Flags::from_arg_matches_mut(matches)?;
@@ -213,6 +215,21 @@ fn check(matches: &ArgMatches) -> Result<(), Error> {
 #[cfg(not(feature = "http"))]
 fn check(_: &ArgMatches) -> Result<(), Error> {
     Ok(())
+}
+
+/// Refuses trusted proxies where there are no addresses to trust.
+#[cfg(any(feature = "unix", feature = "http"))]
+fn check_proxies(matches: &ArgMatches) -> Result<(), Error> {
+    use clap::parser::ValueSource;
+
+    let is_given = |id: &str| {
+        matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    if !is_given("proxy_protocol") || is_given("tcp") || is_given("http") {
+        return Ok(());
+    }
+    let message = "the argument '--proxy-protocol' cannot be used without '--tcp' or '--http'";
+    Err(Error::raw(clap::error::ErrorKind::ArgumentConflict, message))
 }
 
 /// The store that the flags name.

@@ -47,6 +47,7 @@ impl HttpSettings {
             .allowed_hosts(flags.http_flags.allowed_hosts.clone().unwrap_or_default())
             .access_log(log)
             .effects(performer)
+            .proxy_protocol(flags.connections.proxy_protocol())
             .on_start_failure(|error| {
                 let _ = writeln!(std::io::stderr(), "the service could not be started: {}", OneLine(error));
             })

@@ -20,10 +20,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 #[cfg(feature = "storage")]
 pub(crate) use storage::{StorageFlags, StorageValue};
+#[cfg(any(feature = "unix", feature = "http"))]
+use values::proxies;
 #[cfg(feature = "unix")]
 use values::{seconds, tcp_address};
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
+#[cfg(any(feature = "unix", feature = "http"))]
+use vgi_rpc_proxy_protocol::ProxyProtocol;
 
 // Without a doc comment, which clap would show as what the program does. Each flag that names a transport is in the group
 // `vgi_rpc_transport`, so that there is at most one.
@@ -116,6 +120,14 @@ pub(crate) struct ConnectionFlags {
     /// Limit the number of threads that run handlers [default: 1024 on sockets, 64 for HTTP]
     #[arg(long, value_name = "N", env = "VGI_RPC_THREADS")]
     threads: Option<NonZeroUsize>,
+
+    /// Require every connection to come from a proxy with one of these IP addresses, and to begin with its PROXY protocol
+    /// header of version 2, which says where the client is
+    ///
+    /// With --tcp and --http. All other connections are closed. Strangers must not be able to connect from these addresses:
+    /// whoever can is believed to be any client.
+    #[arg(long, value_name = "ADDRESS,...", value_parser = proxies)]
+    proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// What unix and TCP sockets alone have.
@@ -196,6 +208,12 @@ impl ConnectionFlags {
     /// How many threads run handlers, if the command line says so.
     pub(crate) fn threads(&self) -> Option<usize> {
         self.threads.map(NonZeroUsize::get)
+    }
+
+    /// Which proxies connections must come through, if the command line says so. Refused connections are reported on stderr.
+    pub(crate) fn proxy_protocol(&self) -> Option<ProxyProtocol> {
+        let report = crate::refused::Report::default();
+        self.proxy_protocol.clone().map(|setting| setting.on_refusal(move |refusal| report.refused(refusal)))
     }
 }
 

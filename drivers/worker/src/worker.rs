@@ -156,6 +156,7 @@ impl Worker {
             .idle_timeout(self.flags.sockets.idle_timeout())
             .access_log(log)
             .effects(self.performer)
+            .proxy_protocol(self.flags.connections.proxy_protocol())
             .end_on_signals(true);
         let server = match self.flags.connections.threads() {
             Some(threads) => server.threads(threads),

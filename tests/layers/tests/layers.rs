@@ -7,10 +7,11 @@ use vgi_rpc_layers::{Crate, Import, circles, imports};
 
 /// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
 /// above its own line only.
-const CRATES: [(&str, &str, &[&str], &[&str]); 21] = [
+const CRATES: [(&str, &str, &[&str], &[&str]); 23] = [
     ("vgi_rpc_macros", "protocol/macros", &["lib.rs"], &[]),
     CORE_CRATE,
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
+    ("vgi_rpc_socks", "drivers/socks", &["lib.rs"], &["vgi_rpc_transfer"]),
     ("vgi_rpc_memory", "drivers/memory", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_access_log", "drivers/access-log", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_effects", "drivers/effects", &["lib.rs"], &["vgi_rpc_protocol"]),
@@ -62,6 +63,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 21] = [
         &[
             "vgi_rpc_protocol",
             "vgi_rpc_transfer",
+            "vgi_rpc_socks",
             "vgi_rpc_memory",
             "vgi_rpc_access_log",
             "vgi_rpc_effects",
@@ -77,6 +79,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 21] = [
         &[
             "vgi_rpc_protocol",
             "vgi_rpc_transfer",
+            "vgi_rpc_socks",
             "vgi_rpc_memory",
             "vgi_rpc_access_log",
             "vgi_rpc_effects",
@@ -85,6 +88,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 21] = [
             "vgi_rpc_proxy_protocol",
         ],
     ),
+    ("vgi_rpc_tailscale", "drivers/tailscale", &["lib.rs"], &["vgi_rpc_transfer", "vgi_rpc_http"]),
     (
         "vgi_rpc_connect",
         "drivers/connect",
@@ -104,6 +108,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 21] = [
             "vgi_rpc_gcs",
             "vgi_rpc_s3",
             "vgi_rpc_stdio",
+            "vgi_rpc_proxy_protocol",
             "vgi_rpc_unix",
             "vgi_rpc_http",
         ],

@@ -17,6 +17,7 @@ use vgi_rpc_client::Timeouts;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::http::client::{ClientMachine, Settings, SettingsError};
 use vgi_rpc_protocol::http::coding::{CodecSettings, Coding};
+use vgi_rpc_socks::SocksProxy;
 
 /// A client that cannot be set up.
 #[derive(Debug, Error)]
@@ -108,6 +109,16 @@ impl HttpOptions {
     /// for is asked of the system, which takes its own time.
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.dialer.connect_timeout = timeout.into();
+        self
+    }
+
+    /// Connects through a SOCKS5 proxy, which resolves host names; never without it. [`connect_timeout`](Self::connect_timeout)
+    /// holds for connecting to the proxy, all that it says, and TLS together. Default: directly.
+    ///
+    /// An error of the proxy is a [`SocksError`](vgi_rpc_socks::SocksError) within the [`io::Error`] of
+    /// [`FetchError::Connect`](super::FetchError::Connect).
+    pub fn socks_proxy(mut self, proxy: impl Into<Option<SocksProxy>>) -> Self {
+        self.dialer.socks_proxy = proxy.into();
         self
     }
 

@@ -58,6 +58,10 @@ const TESTS: &[(&str, fn())] = &[
     ("an invalid command line is refused with status 2, on stderr", refusals::command_line),
     #[cfg(all(unix, feature = "http"))]
     ("flags of HTTP are refused where it is not served", refusals::http_flags),
+    #[cfg(all(unix, feature = "unix", feature = "http"))]
+    ("trusted proxies are IP addresses, of transports that have them", refusals::proxies),
+    #[cfg(all(unix, feature = "unix", feature = "http"))]
+    ("a worker behind a proxy serves what comes through it, and nothing else", transports::proxied),
     #[cfg(feature = "unix")]
     ("a worker that cannot serve ends with status 1 and says why", refusals::serving),
     ("a service that cannot be built ends the worker with status 1", refusals::building),
