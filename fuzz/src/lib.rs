@@ -30,7 +30,9 @@ targets! {
     ipc_structured,
     metadata_detail,
     operations,
+    proxy_header,
     proxy_proof,
     server_session,
+    socks_replies,
     tokens,
 }

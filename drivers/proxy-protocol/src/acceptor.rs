@@ -37,7 +37,7 @@ impl<A: Acceptor> Acceptor for ProxyAcceptor<A> {
     fn accept(&self, origin: &Origin, seed: u64, waker: Waker) -> ProxyMachine<A> {
         let Some(setting) = &self.setting else {
             let machine = self.inner.accept(origin, seed, waker);
-            return ProxyMachine(State::Protocol { machine, is_fresh: false });
+            return ProxyMachine(State::Protocol { machine, origin: None, is_fresh: false });
         };
         let peer = match origin {
             Origin::Tcp(address) => *address,
@@ -79,6 +79,8 @@ enum State<A: Acceptor> {
     /// The header has come, or there is none.
     Protocol {
         machine: A::Machine,
+        /// What the header said.
+        origin: Option<Origin>,
         /// A header has come, and not a byte after it.
         is_fresh: bool,
     },
@@ -118,7 +120,7 @@ impl<A: Acceptor> Beginning<A> {
                 if self.drains {
                     machine.drain();
                 }
-                State::Protocol { machine, is_fresh: true }
+                State::Protocol { machine, origin: Some(origin), is_fresh: true }
             }
             Err(error) => {
                 self.refuse(error.into());
@@ -162,10 +164,17 @@ impl<A: Acceptor> Machine for ProxyMachine<A> {
     fn phase(&self) -> Phase {
         match &self.0 {
             State::Header(_) | State::Closed => Phase::Preamble,
-            State::Protocol { machine, is_fresh } => match machine.phase() {
+            State::Protocol { machine, is_fresh, .. } => match machine.phase() {
                 Phase::Idle if *is_fresh => Phase::Fresh,
                 phase => phase,
             },
+        }
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        match &self.0 {
+            State::Protocol { machine, origin, .. } => machine.origin().or_else(|| origin.clone()),
+            State::Header(_) | State::Closed => None,
         }
     }
 
@@ -186,7 +195,7 @@ impl<A: Acceptor> Machine for ProxyMachine<A> {
     }
 
     fn advance(&mut self, count: usize) {
-        if let State::Protocol { machine, is_fresh } = &mut self.0 {
+        if let State::Protocol { machine, is_fresh, .. } = &mut self.0 {
             *is_fresh = false;
             machine.advance(count);
         } else if let State::Header(mut beginning) = std::mem::replace(&mut self.0, State::Closed) {
@@ -197,7 +206,7 @@ impl<A: Acceptor> Machine for ProxyMachine<A> {
 
     fn receive(&mut self, bytes: &[u8]) {
         // While the header comes, memory is always lent for it.
-        if let State::Protocol { machine, is_fresh } = &mut self.0 {
+        if let State::Protocol { machine, is_fresh, .. } = &mut self.0 {
             *is_fresh = false;
             machine.receive(bytes);
         }

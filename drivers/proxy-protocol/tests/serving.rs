@@ -345,6 +345,28 @@ fn a_silent_client_behind_a_header_gives_way_and_one_that_spoke_does_not() {
 }
 
 #[test]
+fn each_client_of_a_proxy_loses_connections_of_its_own() {
+    let mut options = Options::default();
+    options.max_connections = 3;
+    options.timeouts.fresh = Timeout::NEVER;
+    let server = Running::with(|setting| setting.header_timeout(LONG), options);
+    let silent = |last_byte: u8| {
+        let mut header = HEADER.to_vec();
+        header[19] = last_byte;
+        let mut socket = server.connect();
+        socket.write_all(&header).unwrap();
+        expect(&mut socket, &CLIENT.replace("0.2.10", &format!("0.2.{last_byte}")));
+        socket
+    };
+    // The oldest is the only one of its client, and stays.
+    let (mut alone, first, _second) = (silent(1), silent(2), silent(2));
+    let _third = silent(2);
+    assert_eq!(rest(first), "");
+    alone.write_all(b"x").unwrap();
+    expect(&mut alone, "x");
+}
+
+#[test]
 fn a_drain_closes_connections_that_have_no_header_yet() {
     let server = Running::with(|setting| setting.header_timeout(LONG), Options::default());
     let mut half = server.connect();

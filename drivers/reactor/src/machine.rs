@@ -76,6 +76,12 @@ pub trait Machine: Send + 'static {
     /// [`Step::Waiting`] is not asked.
     fn phase(&self) -> Phase;
 
+    /// Where the client is, on machines that learn it in [`Phase::Preamble`]. When a server is full, each client loses
+    /// connections of its own, not all clients of one proxy.
+    fn origin(&self) -> Option<Origin> {
+        None
+    }
+
     /// Bytes that the machine holds for its peer, of a message that has come in part or of answers that are not sent.
     /// When memory is short, connections that hold more than they move are closed.
     fn held_bytes(&self) -> usize {

@@ -98,7 +98,7 @@ impl<A: Acceptor> Shared<A> {
         let mut held = HashMap::new();
         let mut candidates = Vec::new();
         for connection in state.connections.values() {
-            let holder = connection.holder;
+            let holder = connection.holder();
             *held.entry(holder).or_default() += 1;
             let rank = self.candidate(connection);
             candidates.extend(rank.map(|rank| Candidate { token: connection.token, holder, rank }));

@@ -10,6 +10,9 @@ use vgi_rpc_socks::{NegotiationError, Reply, SocksErrorKind, SocksProxy, TargetE
 /// Long enough for anything that is to happen at all.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Bytes to read, and what is said then.
+type Script = &'static [(usize, &'static [u8])];
+
 /// A proxy for one client. It reads so many bytes, then says something, and so on; then it is done with `end`.
 struct Proxy {
     address: SocketAddr,
@@ -17,7 +20,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn new(script: &'static [(usize, &'static [u8])], end: impl FnOnce(TcpStream) + Send + 'static) -> Self {
+    fn new(script: Script, end: impl FnOnce(TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let thread = thread::spawn(move || {
@@ -48,7 +51,7 @@ impl Proxy {
 }
 
 fn wait_for_end(mut socket: TcpStream) {
-    let _ = socket.read(&mut [0]);
+    while socket.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
 }
 
 fn kind(result: Result<TcpStream, vgi_rpc_socks::SocksError>) -> SocksErrorKind {
@@ -67,7 +70,7 @@ fn kind(result: Result<TcpStream, vgi_rpc_socks::SocksError>) -> SocksErrorKind 
 #[test]
 fn a_name_goes_to_the_proxy_and_the_targets_bytes_stay_in_the_socket() {
     // The target speaks in the same write as the proxy.
-    let script: &[(usize, &[u8])] = &[(3, b"\x05\0"), (7 + 23, b"\x05\0\0\x03\x01x\0\0hello")];
+    let script: Script = &[(3, b"\x05\0"), (7 + 24, b"\x05\0\0\x03\x01x\0\0hello")];
     let proxy = Proxy::new(script, |mut socket| socket.write_all(b", you").unwrap());
     let mut socket = proxy.at("").connect("must-not-resolve.invalid", 0x1234, Some(PATIENCE)).unwrap();
     assert_eq!((socket.read_timeout().unwrap(), socket.write_timeout().unwrap()), (None, None));
@@ -80,11 +83,11 @@ fn a_name_goes_to_the_proxy_and_the_targets_bytes_stay_in_the_socket() {
 
 #[test]
 fn credentials_are_sent_if_they_are_asked_for() {
-    let script: &[(usize, &[u8])] = &[(4, b"\x05\x02"), (12, b"\x01\0"), (10, b"\x05\0\0\x01\0\0\0\0\0\0")];
+    let script: Script = &[(4, b"\x05\x02"), (12, b"\x01\0"), (10, b"\x05\0\0\x01\0\0\0\0\0\0")];
     let proxy = Proxy::new(script, drop);
     proxy.at("me:hunter2@").connect("192.0.2.1", 80, None).unwrap();
     assert_eq!(proxy.heard(), *b"\x05\x02\0\x02\x01\x02me\x07hunter2\x05\x01\0\x01\xc0\0\x02\x01\0\x50");
-    let script: &[(usize, &[u8])] = &[(4, b"\x05\x02"), (12, b"\x01\x01")];
+    let script: Script = &[(4, b"\x05\x02"), (12, b"\x01\x01")];
     let proxy = Proxy::new(script, wait_for_end);
     let error = kind(proxy.at("me:hunter2@").connect("192.0.2.1", 80, Some(PATIENCE)));
     assert!(matches!(error, SocksErrorKind::Negotiation(NegotiationError::Credentials(1))), "{error}");
@@ -93,7 +96,7 @@ fn credentials_are_sent_if_they_are_asked_for() {
 
 #[test]
 fn a_refusal_is_an_error_of_its_class_and_the_socket_is_closed() {
-    let script: &[(usize, &[u8])] = &[(3, b"\x05\0"), (10, b"\x05\x05\0\x01")];
+    let script: Script = &[(3, b"\x05\0"), (10, b"\x05\x05\0\x01")];
     // It ends only when the client has closed.
     let proxy = Proxy::new(script, wait_for_end);
     let error =
@@ -111,7 +114,7 @@ fn a_refusal_is_an_error_of_its_class_and_the_socket_is_closed() {
 
 #[test]
 fn a_proxy_that_closes_early_is_no_connection() {
-    let cases: [(&'static [(usize, &'static [u8])], usize); 3] = [
+    let cases: [(Script, usize); 3] = [
         (&[(3, b"")], 2),
         (&[(3, b"\x05\0"), (10, b"\x05\0")], 2),
         (&[(3, b"\x05\0"), (10, b"\x05\0\0\x01\x7f")], 5),
@@ -127,7 +130,7 @@ fn a_proxy_that_closes_early_is_no_connection() {
 #[test]
 fn one_time_limit_holds_for_all_of_it() {
     // A byte of a long name now and then, always in time for a limit of each read.
-    let script: &[(usize, &[u8])] = &[(3, b"\x05\0"), (10, b"\x05\0\0\x03\xff")];
+    let script: Script = &[(3, b"\x05\0"), (10, b"\x05\0\0\x03\xff")];
     let proxy = Proxy::new(script, |mut socket| {
         while socket.write_all(b"x").is_ok() {
             thread::sleep(Duration::from_millis(20));
