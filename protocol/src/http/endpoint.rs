@@ -13,6 +13,7 @@ use super::token::{Binding, CallCache, KeyRing};
 use super::unauthorized::Refuser;
 use crate::ipc::{EncodedSchema, KnownSchemas};
 use crate::memory::{Account, OverBudget, Reservation};
+use crate::peer_identity::PeerAuthentication;
 use crate::server::ResponseWriter;
 use crate::service::context::{Bounds, RequestId};
 use crate::service::{Peer, ResponseBudget, Service, TransportKind};
@@ -63,7 +64,8 @@ pub struct Endpoint {
     pub(super) schemas: Arc<KnownSchemas>,
     pub(super) sessions: Option<Sessions>,
     pub(super) authenticator: Option<Box<dyn Authenticator>>,
-    /// The deployment has an authenticator, apart from the service's identity.
+    pub(super) peers: Option<PeerAuthentication>,
+    /// The deployment authenticates callers, apart from the service's identity.
     pub(super) authenticates: bool,
     /// Authentication asks questions that bring their answer.
     pub(super) asks_itself: bool,
