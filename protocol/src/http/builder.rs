@@ -11,7 +11,7 @@ use super::session::echo_header;
 use super::sticky::{DEFAULT_MAX_PER_PRINCIPAL, DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
 use super::token::{CallCache, KeyRing, TokenKey};
 use super::unauthorized::Refuser;
-use crate::identity::{Identity, Resolver};
+use crate::identity::Identity;
 use crate::peer_identity::PeerAuthentication;
 use crate::service::Service;
 use crate::{IdSource, Limits};
@@ -374,7 +374,7 @@ impl EndpointBuilder {
         }
         // Of peers, evidence is demanded beside every credential: no token gets past the proxy.
         proxy_headers.extend(peers.iter().flat_map(PeerAuthentication::proxy_headers));
-        let asks_itself = bearers.and_then(Identity::resolver).is_some_and(Resolver::may_wait);
+        let asks_itself = authenticator.as_ref().is_some_and(|authenticator| authenticator.asks_itself());
         let challenge = self.challenge.map(|text| {
             HeaderValue::from_str(&text).map_err(|error| EndpointError::Header {
                 name: "WWW-Authenticate".into(),
