@@ -4,6 +4,7 @@ use super::auth::AuthContext;
 use super::declaration::Declaration;
 use super::logs::LogRoom;
 use super::session::SessionAccess;
+use super::tls_peer::TlsPeer;
 use crate::Limits;
 use crate::ipc::Metadata;
 use crate::memory::Account;
@@ -62,6 +63,8 @@ pub struct Peer {
     pub remote_address: Option<String>,
     /// The client process, on transports that know it.
     pub credentials: Option<Credentials>,
+    /// What the TLS handshake says of the client; `None` on connections without TLS.
+    pub tls: Option<Arc<TlsPeer>>,
     /// Who the client is, on transports that authenticate it; nobody elsewhere.
     pub auth: AuthContext,
 }
@@ -81,7 +84,8 @@ impl Peer {
     /// A connection over this transport to this server.
     pub fn new(transport: TransportKind, server_id: impl Into<Arc<str>>) -> Self {
         let auth = AuthContext::anonymous();
-        Self { transport, server_id: server_id.into(), remote_address: None, credentials: None, auth }
+        let (remote_address, credentials, tls) = (None, None, None);
+        Self { transport, server_id: server_id.into(), remote_address, credentials, tls, auth }
     }
 
     /// Says where the client is.
@@ -93,6 +97,12 @@ impl Peer {
     /// Says which process the client is.
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
+        self
+    }
+
+    /// Says what the TLS handshake of the connection says of the client.
+    pub fn with_tls(mut self, tls: impl Into<Arc<TlsPeer>>) -> Self {
+        self.tls = Some(tls.into());
         self
     }
 
