@@ -26,6 +26,7 @@ impl Holder {
                 address => address,
             }),
             Origin::Unix(None) | Origin::Tcp(None) => Self::Unknown,
+            Origin::Tls(tls) => Self::of(&tls.below),
         }
     }
 }

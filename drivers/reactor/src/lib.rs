@@ -143,7 +143,7 @@ mod wakeups;
 mod worker;
 mod yielding;
 
-pub use address::{Address, Credentials, Origin};
+pub use address::{Address, Credentials, Origin, TlsOrigin};
 pub use error::BindError;
 pub use listener::Listener;
 pub use machine::{Acceptor, Expiry, Job, Machine, Phase, Step};

@@ -16,7 +16,7 @@ use crate::memory::{Account, OverBudget, Reservation};
 use crate::peer_identity::PeerAuthentication;
 use crate::server::ResponseWriter;
 use crate::service::context::{Bounds, RequestId};
-use crate::service::{Peer, ResponseBudget, Service, TransportKind};
+use crate::service::{Peer, ResponseBudget, Service, TlsPeer, TransportKind};
 use crate::wire::error::RpcError;
 use crate::{IdSource, Limits};
 use bytes::Bytes;
@@ -121,6 +121,8 @@ pub struct RequestOrigin {
     pub now: Duration,
     /// The client's address, as `IP:PORT`.
     pub remote_address: Option<String>,
+    /// What the TLS handshake of the connection says of the client; `None` on connections without TLS.
+    pub tls: Option<Arc<TlsPeer>>,
     /// What the request makes the process hold is reserved in it. The default reserves nothing.
     pub account: Account,
 }
@@ -227,9 +229,10 @@ impl Endpoint {
 impl Endpoint {
     /// What is known of a request from its head.
     pub(super) fn request_context(&self, head: Parts, origin: RequestOrigin) -> RequestContext {
-        let RequestOrigin { now, remote_address, account } = origin;
+        let RequestOrigin { now, remote_address, tls, account } = origin;
         let mut peer = Peer::new(TransportKind::Http, self.service.server_id().clone());
         peer.remote_address = remote_address;
+        peer.tls = tls;
         let mut request = RequestContext {
             now,
             request_id: RequestId::default(),

@@ -3,6 +3,7 @@
 use super::declaration::Declaration;
 use super::logs::LogRoom;
 use super::session::SessionAccess;
+use super::tls_peer::TlsPeer;
 use crate::Limits;
 use crate::auth_context::AuthContext;
 use crate::ipc::Metadata;
@@ -63,6 +64,8 @@ pub struct Peer {
     pub remote_address: Option<String>,
     /// The client process, on transports that know it.
     pub credentials: Option<Credentials>,
+    /// What the TLS handshake says of the client; `None` on connections without TLS.
+    pub tls: Option<Arc<TlsPeer>>,
     /// Who the client is, on transports that authenticate it; nobody elsewhere.
     pub auth: AuthContext,
     /// The evidence of who the client is that
@@ -79,6 +82,7 @@ impl Peer {
             server_id: server_id.into(),
             remote_address: None,
             credentials: None,
+            tls: None,
             auth: AuthContext::anonymous(),
             evidence: PeerEvidence::empty(),
         }
@@ -93,6 +97,12 @@ impl Peer {
     /// Says which process the client is.
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
+        self
+    }
+
+    /// Says what the TLS handshake of the connection says of the client.
+    pub fn with_tls(mut self, tls: impl Into<Arc<TlsPeer>>) -> Self {
+        self.tls = Some(tls.into());
         self
     }
 

@@ -11,6 +11,7 @@
 // | --- | --- |
 // | `method`, `typed_method`, `protocol`, `host` | declaring methods, protocols and the service |
 // | `declaration` | a hosted method without its handler, as its calls see it |
+// | `tls_peer` | what a TLS handshake says of the client |
 // | `service_error` | why they cannot be hosted as declared |
 // | `args`, `answer`, `stream`, `turns`, `rows`, `context`, `session` | what handlers are given and give back |
 // | `resolve`, `refusals` | routing and its refusals, the version gate |
@@ -44,6 +45,7 @@ mod rows;
 mod service_error;
 pub(crate) mod session;
 mod stream;
+mod tls_peer;
 mod turns;
 mod typed_method;
 
@@ -67,4 +69,5 @@ pub use responder::{Responder, WaitingFor};
 pub use rows::{OpensProducer, Rows};
 pub use service_error::ServiceError;
 pub use stream::{Exchange, Producer, Saved, State, Stream, Turn};
+pub use tls_peer::TlsPeer;
 pub use work::{Done, Work};

@@ -85,10 +85,7 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
     type Machine = Conversation;
 
     fn accept(&self, origin: &Origin, _seed: u64, waker: Waker) -> Conversation {
-        let remote_address = match origin {
-            Origin::Tcp(Some(address)) => Some(address.to_string()),
-            _ => None,
-        };
+        let remote_address = origin.address().map(|address| address.to_string());
         let account = self.budget.account();
         Conversation {
             shared: self.clone(),
@@ -155,6 +152,7 @@ impl Conversation {
             now: now(),
             remote_address: self.remote_address.clone(),
             account: self.account.clone(),
+            ..RequestOrigin::default()
         };
         let mut transaction = self.shared.endpoint.begin(head, arrival);
         if let Some(body) = body {

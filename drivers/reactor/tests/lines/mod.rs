@@ -59,7 +59,7 @@ impl Acceptor for World {
             spins: false,
             is_at_work: false,
             world: self.clone(),
-            origin: *origin,
+            origin: origin.clone(),
             seed,
             line: Vec::new(),
             body: None,

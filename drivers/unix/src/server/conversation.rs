@@ -80,16 +80,15 @@ impl Acceptor for ServiceAcceptor {
 
 /// What calls may know of the client.
 fn peer(origin: &Origin, service: &service::Service) -> Peer {
-    let peer = |transport| Peer::new(transport, service.server_id().clone());
-    match origin {
-        Origin::Tcp(Some(address)) => peer(TransportKind::Tcp).with_remote_address(address.to_string()),
-        Origin::Tcp(None) => peer(TransportKind::Tcp),
-        Origin::Unix(Some(found)) => {
-            let (pid, uid, gid) = (found.pid, found.uid, found.gid);
-            peer(TransportKind::Unix).with_credentials(service::Credentials { pid, uid, gid })
-        }
-        _ => peer(TransportKind::Unix),
-    }
+    let transport = if origin.is_unix() { TransportKind::Unix } else { TransportKind::Tcp };
+    let mut peer = Peer::new(transport, service.server_id().clone());
+    peer.remote_address = origin.address().map(|address| address.to_string());
+    peer.credentials = origin.credentials().map(|found| service::Credentials {
+        pid: found.pid,
+        uid: found.uid,
+        gid: found.gid,
+    });
+    peer
 }
 
 impl Conversation {
