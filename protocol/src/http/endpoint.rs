@@ -16,7 +16,7 @@ use crate::memory::{Account, OverBudget, Reservation};
 use crate::peer_identity::PeerAuthentication;
 use crate::server::ResponseWriter;
 use crate::service::context::{Bounds, RequestId};
-use crate::service::{Peer, ResponseBudget, Service, TlsPeer, TransportKind};
+use crate::service::{Peer, ProxyPeer, ResponseBudget, Service, TlsPeer, TransportKind};
 use crate::wire::error::RpcError;
 use crate::{IdSource, Limits};
 use bytes::Bytes;
@@ -119,10 +119,12 @@ pub(super) struct ResolvedCall {
 pub struct RequestOrigin {
     /// The time since the Unix epoch.
     pub now: Duration,
-    /// The client's address, as `IP:PORT`.
+    /// The client's address, as `IP:PORT`. Behind a [`proxy`](Self::proxy) this is what the proxy says.
     pub remote_address: Option<String>,
     /// What the TLS handshake of the connection says of the client; `None` on connections without TLS.
     pub tls: Option<Arc<TlsPeer>>,
+    /// What a proxy says that forwards the connection, by the PROXY protocol; `None` where it says nothing so.
+    pub proxy: Option<Arc<ProxyPeer>>,
     /// What the request makes the process hold is reserved in it. The default reserves nothing.
     pub account: Account,
 }
@@ -229,10 +231,11 @@ impl Endpoint {
 impl Endpoint {
     /// What is known of a request from its head.
     pub(super) fn request_context(&self, head: Parts, origin: RequestOrigin) -> RequestContext {
-        let RequestOrigin { now, remote_address, tls, account } = origin;
+        let RequestOrigin { now, remote_address, tls, proxy, account } = origin;
         let mut peer = Peer::new(TransportKind::Http, self.service.server_id().clone());
         peer.remote_address = remote_address;
         peer.tls = tls;
+        peer.proxy = proxy;
         let mut request = RequestContext {
             now,
             request_id: RequestId::default(),

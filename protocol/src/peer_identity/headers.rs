@@ -120,7 +120,7 @@ fn xfcc(
     let attributes = JsonObject::new(attributes).ok()?;
     let (source, assurance) = ("envoy_xfcc_sanitize_set", Assurance::ConfiguredProxy);
     let identity = domains.workload(uri, source, assurance, query.transport, attributes).ok()?;
-    Some(identity.with_addresses(query.asserted_source, Some(proxy)))
+    Some(identity.with_addresses(None, Some(proxy)))
 }
 
 /// The SPIFFE ID in the headers of a Google Cloud load balancer that verifies client certificates. Its custom headers map
@@ -143,7 +143,7 @@ pub fn gcp_load_balancer(domains: TrustDomains, proxies: TrustedProxies) -> Prov
                 let (source, assurance) = ("gcp_load_balancer_mtls", Assurance::ConfiguredProxy);
                 let identity = domains.workload(id, source, assurance, query.transport, attributes(flags));
                 available_or_invalid(
-                    identity.map(|identity| identity.with_addresses(query.asserted_source, Some(proxy))),
+                    identity.map(|identity| identity.with_addresses(None, Some(proxy))),
                 )
             }
             _ => ProviderResult::without(ProviderStatus::Invalid),

@@ -75,9 +75,10 @@ impl<'a> PeerQuery<'a> {
         Self { answers: Some(answers), ..self }
     }
 
-    /// The IP address that is connected. One of IPv4 within IPv6 is one of IPv4.
-    pub fn immediate_peer(&self) -> Option<IpAddr> {
-        let source = self.source?;
+    /// The IP address that sends the request's headers: that of the connected socket or, behind a proxy that forwards whole
+    /// connections, the one that the proxy says. One of IPv4 within IPv6 is one of IPv4.
+    pub fn sender(&self) -> Option<IpAddr> {
+        let source = self.best_source()?;
         let address = source.parse::<SocketAddr>().map(|address| address.ip());
         address.or_else(|_| source.parse()).ok().map(|address: IpAddr| address.to_canonical())
     }

@@ -76,10 +76,10 @@ impl TrustedProxies {
         self.addresses.contains(&address.to_canonical())
     }
 
-    /// The proxy that is connected, as text, if it is trusted.
+    /// The address that sends the request's headers, as text, if it is that of a trusted proxy.
     #[cfg(feature = "http")]
     pub(super) fn sender(&self, query: &PeerQuery<'_>) -> Option<String> {
-        query.immediate_peer().filter(|address| self.contains(*address)).map(|address| address.to_string())
+        query.sender().filter(|address| self.contains(*address)).map(|address| address.to_string())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::declaration::Declaration;
 use super::logs::LogRoom;
+use super::proxy_peer::ProxyPeer;
 use super::session::SessionAccess;
 use super::tls_peer::TlsPeer;
 use crate::Limits;
@@ -60,12 +61,15 @@ pub struct Peer {
     pub transport: TransportKind,
     /// The server instance that answers.
     pub server_id: Arc<str>,
-    /// Where the client is, as `IP:PORT`; `None` on transports that have no addresses.
+    /// Where the client is, as `IP:PORT`; `None` on transports that have no addresses. Behind a [`proxy`](Self::proxy) this is
+    /// what the proxy says.
     pub remote_address: Option<String>,
     /// The client process, on transports that know it.
     pub credentials: Option<Credentials>,
     /// What the TLS handshake says of the client; `None` on connections without TLS.
     pub tls: Option<Arc<TlsPeer>>,
+    /// What a proxy says that forwards the connection; `None` where there is none, or it says nothing.
+    pub proxy: Option<Arc<ProxyPeer>>,
     /// Who the client is, on transports that authenticate it; nobody elsewhere.
     pub auth: AuthContext,
     /// The evidence of who the client is that
@@ -83,6 +87,7 @@ impl Peer {
             remote_address: None,
             credentials: None,
             tls: None,
+            proxy: None,
             auth: AuthContext::anonymous(),
             evidence: PeerEvidence::empty(),
         }
@@ -103,6 +108,12 @@ impl Peer {
     /// Says what the TLS handshake of the connection says of the client.
     pub fn with_tls(mut self, tls: impl Into<Arc<TlsPeer>>) -> Self {
         self.tls = Some(tls.into());
+        self
+    }
+
+    /// Says what a proxy says that forwards the connection.
+    pub fn with_proxy(mut self, proxy: impl Into<Arc<ProxyPeer>>) -> Self {
+        self.proxy = Some(proxy.into());
         self
     }
 

@@ -97,7 +97,7 @@ impl Identification {
             };
             asking.may_ask = asking.answers.insert(key, completed.into_answer());
         }
-        let query = query(peer).with_answers(&asking.answers);
+        let query = peer_query(peer).with_answers(&asking.answers);
         let identified = match peers {
             Some(peers) => peers.identify(query, peer.auth.clone()),
             None => Ok((peer.evidence.clone(), peer.auth.clone())),
@@ -126,10 +126,20 @@ impl Identification {
     }
 }
 
-fn query(peer: &Peer) -> PeerQuery<'_> {
+/// What a connection says of its peer.
+pub(crate) fn peer_query(peer: &Peer) -> PeerQuery<'_> {
     let mut query = PeerQuery::new(peer.transport.as_str());
-    query.source = peer.remote_address.as_deref();
+    let address = peer.remote_address.as_deref();
+    match &peer.proxy {
+        Some(proxy) => {
+            (query.source, query.asserted_source) = (Some(&proxy.address), address);
+            query.destination = proxy.destination.as_deref();
+            query.iroh_endpoint = proxy.iroh_endpoint;
+        }
+        None => query.source = address,
+    }
     query.credentials = peer.credentials;
+    query.certificate = peer.tls.as_ref().and_then(|tls| tls.certificates.first()).map(AsRef::as_ref);
     query
 }
 

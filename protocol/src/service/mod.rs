@@ -12,6 +12,7 @@
 // | `method`, `typed_method`, `protocol`, `host` | declaring methods, protocols and the service |
 // | `declaration` | a hosted method without its handler, as its calls see it |
 // | `tls_peer` | what a TLS handshake says of the client |
+// | `proxy_peer` | what a proxy in front of the server says of the client |
 // | `service_error` | why they cannot be hosted as declared |
 // | `args`, `answer`, `stream`, `turns`, `rows`, `context`, `session` | what handlers are given and give back |
 // | `resolve`, `refusals` | routing and its refusals, the version gate |
@@ -32,11 +33,12 @@ pub(crate) mod context;
 mod declaration;
 pub(crate) mod hooks;
 mod host;
-mod identification;
+pub(crate) mod identification;
 pub(crate) mod logical_bytes;
 mod logs;
 pub(crate) mod method;
 pub(crate) mod protocol;
+mod proxy_peer;
 mod record;
 pub(crate) mod refusals;
 pub(crate) mod resolve;
@@ -64,6 +66,7 @@ pub use hooks::{CallHook, CallScope, Stop};
 pub use host::{Service, ServiceBuilder};
 pub use method::{Method, MethodBuilder, MethodSpec};
 pub use protocol::Protocol;
+pub use proxy_peer::ProxyPeer;
 pub use record::{CallRecord, CallStatistics, HttpRecord, SessionAction, Traffic};
 pub use responder::{Responder, WaitingFor};
 pub use rows::{OpensProducer, Rows};

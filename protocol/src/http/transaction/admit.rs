@@ -9,7 +9,8 @@ use crate::http::response_draft::ResponseDraft;
 use crate::http::routes::{Action, Found as Path, Names, Part};
 use crate::http::{budget, coding, headers};
 use crate::panics;
-use crate::peer_identity::{PeerAuthentication, PeerQuery, PolicyError, ProviderStatus, Undecided};
+use crate::peer_identity::{PeerAuthentication, PolicyError, ProviderStatus, Undecided};
+use crate::service::identification::peer_query;
 use crate::service::refusals::not_implemented;
 use crate::service::resolve::{built_in, find};
 use crate::service::{AuthContext, Method as ServiceMethod};
@@ -164,7 +165,8 @@ impl Endpoint {
             }
         }
         if let Some(peers) = &self.peers {
-            let query = peer_query(request).with_answers(&found.answers);
+            let mut query = peer_query(&request.peer).with_answers(&found.answers);
+            (query.now, query.headers) = (Some(request.now), Some(&request.head.headers));
             let (evidence, caller) = peers.identify(query, auth).map_err(not_identified)?;
             if let Some(failure) = missing.filter(|_| !caller.authenticated) {
                 return Err(AuthError::Refused(failure));
@@ -235,16 +237,6 @@ impl Endpoint {
         });
         ResponseDraft::new(StatusCode::OK, "application/json", body.to_string())
     }
-}
-
-/// What a request says of its peer.
-fn peer_query(request: &RequestContext) -> PeerQuery<'_> {
-    let mut query = PeerQuery::new(request.peer.transport.as_str());
-    query.source = request.peer.remote_address.as_deref();
-    query.credentials = request.peer.credentials;
-    query.now = Some(request.now);
-    query.headers = Some(&request.head.headers);
-    query
 }
 
 /// Why a peer is not let in, as authentication tells of it. The caller is told the stage, and the log the finding.

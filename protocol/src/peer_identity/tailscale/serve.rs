@@ -65,7 +65,7 @@ fn identity(
     let mut attributes = Map::new();
     let mut identity =
         PeerIdentity::new(TAILSCALE, "serve_proxy", Assurance::ConfiguredProxy, issuer, query.transport)
-            .with_addresses(query.asserted_source, Some(proxy));
+            .with_addresses(None, Some(proxy));
     if let Some(login) = login {
         let key = format!("login:{login}");
         identity = identity.with_subject(Subject::verified(SubjectKind::User, key, Stability::Login));
