@@ -30,7 +30,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from conformance.lanes import CLIENT_LANES, LANES  # noqa: E402
+from conformance.lanes import CLIENT_LANES, LANES, OURS, SUITE_CASES  # noqa: E402
 from harness import environment, results, runners  # noqa: E402
 from harness.native import NATIVE_LANES, run_native  # noqa: E402
 
@@ -63,6 +63,9 @@ def run(arguments) -> int:
         environment.build_typed()
     cases = list(runners.run_suite(worker, lanes, arguments.classes, options))
     expected = {} if filtered else {name: LANES[name] for name in lanes}
+    if lanes == list(LANES) and not filtered:
+        passed = sum(case.outcome == "passed" for case in cases if case.lane not in OURS)
+        print(f"the suite: {passed} of {SUITE_CASES} cases passed")
     if lanes == list(LANES) and not filtered and not arguments.no_cli:
         return finish(cases + cli_cases(worker, runners.RUNNERS), {**expected, **cli_expected(runners.RUNNERS)})
     return finish(cases, expected)

@@ -26,13 +26,15 @@ const KEYS: [u8; 2] = [0x10, 0x30];
 
 /// The identity that the command line asks for.
 pub fn identity(options: &IdentityOptions) -> Result<Option<Identity>, Box<dyn Error>> {
+    // A key that cannot be used is a mistake, also where none is.
+    let keys = grant_keys(options)?;
     // It waits for nothing, and is asked as one that does: bearer tokens take the longer way then.
     let identity = Identity::builder().resolve_tokens([INTROSPECTOR], Resolver::waiting(resolve));
     let identity = match options.identity {
         HostedIdentity::Off => return Ok(None),
         HostedIdentity::Both => identity.mint_grants(mint),
         HostedIdentity::IntrospectOnly => identity,
-        HostedIdentity::Grants => identity.sealed_grants(grant_keys(options)?, vgi_rpc_http::system_entropy),
+        HostedIdentity::Grants => identity.sealed_grants(keys, vgi_rpc_http::system_entropy),
     };
     Ok(Some(identity.build()?))
 }

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use vgi_rpc_fuzz::jwt_tokens::{claims, key_set, sign};
 use vgi_rpc_fuzz::support::http_service::{NOW, SESSIONS, stream_of};
 use vgi_rpc_fuzz::support::service::{MAIN, VERSIONED, text};
 use vgi_rpc_protocol::http::coding::{Codecs, Coding};
@@ -28,6 +29,7 @@ fn main() -> Result<()> {
     endpoint()?;
     client()?;
     tokens()?;
+    jwt()?;
     proofs()?;
     codings()
 }
@@ -281,6 +283,27 @@ fn tokens() -> Result<()> {
         write("tokens", &format!("bytes-{kind}"), &[&[0x40 | kind], &[[5, 1, 1][usize::from(kind)]; 90]])?;
     }
     Ok(())
+}
+
+fn jwt() -> Result<()> {
+    let (set, claims) = (key_set(), claims());
+    let token = sign(&claims);
+    let metadata = |keys: &str| format!(r#"{{"issuer":"https://login.example","jwks_uri":"{keys}"}}"#);
+    let (secret, open) = (metadata("https://keys.example/set"), metadata("http://keys.example/set"));
+    let seeds: [(&str, u8, &[u8]); 11] = [
+        ("token", 0, token.as_bytes()),
+        ("token-unsigned", 0, b"eyJhbGciOiJub25lIn0.e30."),
+        ("token-opaque", 0, b"opaque"),
+        ("edit-none", 1, &[]),
+        ("edit-some", 1, &[40, 0xa0, 1]),
+        ("claims", 2, &claims),
+        ("claims-of-others", 2, br#"{"iss":"https://login.example","aud":["a"],"sub":"b","exp":1,"nbf":2}"#),
+        ("keys", 3, &set),
+        ("keys-unusable", 3, br#"{"keys":[{"kty":"RSA","n":"AQ","e":"AQAB"},{"kty":"EC","crv":"P-256"}]}"#),
+        ("metadata", 4, secret.as_bytes()),
+        ("metadata-in-the-clear", 4, open.as_bytes()),
+    ];
+    seeds.iter().try_for_each(|(name, manner, rest)| write("jwt_tokens", name, &[&[*manner], rest]))
 }
 
 fn proofs() -> Result<()> {

@@ -28,6 +28,7 @@ targets! {
     http_endpoint,
     ipc_raw,
     ipc_structured,
+    jwt_tokens,
     metadata_detail,
     operations,
     proxy_header,

@@ -12,15 +12,16 @@ import contextlib
 import functools
 import os
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from conformance import transport_kinds
 from conformance.client_transports import CLIENT_TRANSPORTS, driver, judges_client
 from conformance.lanes import SERVER_ONLY, axis_lane, lane_of
 from conformance.transports import TRANSPORTS
-from vgi_rpc.conformance import ConformanceService
+from vgi_rpc.conformance import ConformanceService, _pytest_suite
 from vgi_rpc.introspect import describe_protocol, list_protocols
-from vgi_rpc.rpc import RpcServer
+from vgi_rpc.rpc import RpcServer, SubprocessTransport
 
 pytest_plugins = ["conformance.external_fixtures", "conformance.http_fixtures"]
 
@@ -70,6 +71,19 @@ def conformance_protocol_connector(connect_over):
 @pytest.fixture(scope="session")
 def conformance_transport_kind_probes(tmp_path_factory):
     return transport_kinds.probes(WORKER, tmp_path_factory.mktemp("probe"))
+
+
+@pytest.fixture
+def described_worker(monkeypatch):
+    """Has the case that describes a server of its own making, over a pipe, describe the worker."""
+    child = SubprocessTransport([WORKER, "--pipe"])
+    monkeypatch.setattr(_pytest_suite, "make_pipe_pair", lambda: (child, None))
+    monkeypatch.setattr(_pytest_suite, "RpcServer", lambda *_, **__: SimpleNamespace(serve=lambda _: None))
+
+
+def pytest_itemcollected(item):
+    if item.name == "test_describe_unchanged":
+        item.fixturenames.append("described_worker")
 
 
 def pytest_configure(config):

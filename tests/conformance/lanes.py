@@ -21,11 +21,15 @@ LANES = {
     # What an identity that is hosted does, apart from one case on a worker without it; sealed grants.
     "identity": 81,
     "grants": 18,
+    # The rest are not of the suite, but of this folder.
     "http_round_robin": 4,
     "run_loop": 3,
     "stream_kinds": 15,
     "typed": 10,
 }
+OURS = {"http_round_robin", "run_loop", "stream_kinds", "typed"}
+# How many cases the suite has.
+SUITE_CASES = 1901
 
 # The same for the lanes that judge our client. Their names begin so, and end with the transport's.
 CLIENT = "client_"
@@ -54,6 +58,7 @@ AXES = ("conformance_conn", "conformance_raw_conn", "conformance_describe")
 # The lane of a case that is on no transport axis: that of the first row here whose start one of its fixtures has.
 LANE_OF_FIXTURE = {
     "conformance_transport_kind_probes": "pipe",
+    "described_worker": "pipe",
     "http_pair": "http_round_robin",
     "run_loop_example": "run_loop",
     "kinds_proxy": "stream_kinds",

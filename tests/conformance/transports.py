@@ -127,8 +127,9 @@ class Transport(NamedTuple):
 
 
 TRANSPORTS = {
-    # 190 by connection, 13 raw, 2 by reflection; and the pipe lane asks the worker for its transport kind.
-    "pipe": Transport(pipe, 206),
+    # 190 by connection, 13 raw, 2 by reflection; and the pipe lane asks the worker for its transport kind, and for what it
+    # says of methods with sessions.
+    "pipe": Transport(pipe, 207),
     "subprocess": Transport(subprocess, 205),
     "unix": Transport(unix, 205),
     "unix_threaded": Transport(unix_threaded, 205),

@@ -15,14 +15,11 @@ RUN_DIR = ROOT / ".test-run"
 VENV = RUN_DIR / "venv"
 REQUIREMENTS = TESTS / "requirements.txt"
 OLDEST_PYTHON = (3, 13)
-WORKER_PACKAGE = "vgi-rpc-conformance-worker"
 WORKER_BINARY = "vgi-rpc-conformance-rust"
 CLIENT_DRIVER_BINARY = "vgi-rpc-client-driver-rust"
 NATIVE_CLIENT_BINARY = "vgi-rpc-native-client-rust"
 REFERENCE_SERVER = "vgi-rpc-conformance"
-RUN_LOOP_PACKAGE = "vgi-rpc-protocol"
 RUN_LOOP_EXAMPLE = "run_loop"
-TYPED_PACKAGE = "vgi-rpc-stdio"
 TYPED_EXAMPLE = "typed"
 
 
@@ -51,23 +48,18 @@ def prepare_venv() -> None:
 
 
 def build_worker() -> None:
-    """Build the worker in release mode."""
-    if shutil.which("cargo") is None:
-        raise SetupError("cargo is not on PATH: install Rust, or name a built worker with --worker")
-    _run(["cargo", "build", "--release", "--package", WORKER_PACKAGE], "the worker does not build")
+    """Build the worker."""
+    _build("--bin", WORKER_BINARY)
 
 
 def built_worker() -> Path:
     """Where cargo puts the worker."""
-    return _target_dir() / "release" / WORKER_BINARY
+    return _target_dir() / "debug" / WORKER_BINARY
 
 
 def build_clients() -> None:
-    """Build the client driver and the native client, in debug mode, which cargo test builds anyway."""
-    if shutil.which("cargo") is None:
-        raise SetupError("cargo is not on PATH: install Rust, or leave --client out")
-    binaries = ["--bin", CLIENT_DRIVER_BINARY, "--bin", NATIVE_CLIENT_BINARY]
-    _run(["cargo", "build", "--package", WORKER_PACKAGE, *binaries], "the clients do not build")
+    """Build the client driver and the native client."""
+    _build("--bin", CLIENT_DRIVER_BINARY, "--bin", NATIVE_CLIENT_BINARY)
 
 
 def built_client_driver() -> Path:
@@ -81,11 +73,8 @@ def built_native_client() -> Path:
 
 
 def build_run_loop() -> None:
-    """Build the run loop of the core's documentation, in debug mode, which cargo test builds anyway."""
-    if shutil.which("cargo") is None:
-        raise SetupError("cargo is not on PATH: install Rust, or leave the lane run_loop out")
-    command = ["cargo", "build", "--package", RUN_LOOP_PACKAGE, "--example", RUN_LOOP_EXAMPLE]
-    _run(command, "the documentation's run loop does not build")
+    """Build the run loop of the core's documentation."""
+    _build("--example", RUN_LOOP_EXAMPLE)
 
 
 def built_run_loop() -> Path:
@@ -94,16 +83,20 @@ def built_run_loop() -> Path:
 
 
 def build_typed() -> None:
-    """Build the example of typed services, in debug mode, which cargo test builds anyway."""
-    if shutil.which("cargo") is None:
-        raise SetupError("cargo is not on PATH: install Rust, or leave the lane typed out")
-    command = ["cargo", "build", "--package", TYPED_PACKAGE, "--example", TYPED_EXAMPLE]
-    _run(command, "the example of typed services does not build")
+    """Build the example of typed services."""
+    _build("--example", TYPED_EXAMPLE)
 
 
 def built_typed() -> Path:
     """Where cargo puts the example of typed services."""
     return _target_dir() / "debug" / "examples" / TYPED_EXAMPLE
+
+
+def _build(*programs: str) -> None:
+    """Build programs in debug mode, with the features that cargo test builds them with, so that none is built twice."""
+    if shutil.which("cargo") is None:
+        raise SetupError("cargo is not on PATH: install Rust, or say what to run with --worker and --no-build")
+    _run(["cargo", "build", "--workspace", "--all-features", *programs], f"{' '.join(programs)} does not build")
 
 
 def _target_dir() -> Path:

@@ -1,9 +1,10 @@
 //! The flags of `vgi_rpc.Identity.v2`. IDENTITY_CONFORMANCE_FIXTURE 1 and 10.
 
 use clap::{Args, ValueEnum};
+use std::fmt;
 
 /// Whether the worker hosts `vgi_rpc.Identity.v2`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 #[command(next_help_heading = "The suite's identity")]
 pub struct IdentityOptions {
     /// Host vgi_rpc.Identity.v2, and take the caller's name from X-Conformance-Principal
@@ -27,6 +28,16 @@ pub enum HostedIdentity {
     IntrospectOnly,
     /// `introspect_token` with the suite's hook, and `issue_grant` with sealed grants; and conformance.Whoami.v1.
     Grants,
+}
+
+impl fmt::Debug for IdentityOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.grant_key.len();
+        f.debug_struct("IdentityOptions")
+            .field("identity", &self.identity)
+            .field("grant_keys", &keys)
+            .finish()
+    }
 }
 
 impl IdentityOptions {

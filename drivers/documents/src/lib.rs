@@ -27,7 +27,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use vgi_rpc_effects::Perform;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, TlsError};
+use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, TlsError, TransferErrorKind};
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 use vgi_rpc_protocol::http::auth::LoadDocument;
@@ -52,7 +52,7 @@ pub struct DocumentLoader {
 /// What was loaded, and when.
 struct Kept {
     at: Instant,
-    body: Result<Bytes, String>,
+    body: Result<Bytes, Failure>,
 }
 
 impl DocumentLoader {
@@ -78,17 +78,17 @@ impl DocumentLoader {
         });
         match body {
             Ok(body) => Completion::value(body),
-            Err(message) => Failure::new(FailureReason::Unavailable, message).into(),
+            Err(failure) => failure.into(),
         }
     }
 
     /// What was loaded from there a moment ago.
-    fn kept(&self, url: &str) -> Option<Result<Bytes, String>> {
+    fn kept(&self, url: &str) -> Option<Result<Bytes, Failure>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(url).filter(|kept| kept.at.elapsed() < KEPT).map(|kept| kept.body.clone())
     }
 
-    fn keep(&self, url: &str, body: Result<Bytes, String>) {
+    fn keep(&self, url: &str, body: Result<Bytes, Failure>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.at.elapsed() < KEPT);
         if kept.len() < MAX_KEPT {
@@ -96,17 +96,23 @@ impl DocumentLoader {
         }
     }
 
-    fn body(&self, document: &LoadDocument) -> Result<Bytes, String> {
-        let location = Location::parse(&document.url).map_err(|error| error.to_string())?;
+    fn body(&self, document: &LoadDocument) -> Result<Bytes, Failure> {
+        // What the policy or the URL forbids, no other attempt changes; all else may be an outage.
+        let refused = |text: String| Failure::new(FailureReason::Refused, text);
+        let unavailable = |text: String| Failure::new(FailureReason::Unavailable, text);
+        let location = Location::parse(&document.url).map_err(|error| refused(error.to_string()))?;
         let request = HttpRequest {
             max_response_bytes: Some(document.max_bytes as u64),
             ..HttpRequest::new(Method::GET)
         };
         let response = self.fetcher.exchange(&location, &request, &self.policy, TIME_LIMIT);
-        let response = response.map_err(|error| error.to_string())?;
+        let response = response.map_err(|error| match error.kind {
+            TransferErrorKind::UrlRejected(_) | TransferErrorKind::Url => refused(error.to_string()),
+            _ => unavailable(error.to_string()),
+        })?;
         match response.status {
             StatusCode::OK => Ok(response.body),
-            status => Err(format!("expected a document at {location}, got status {status}")),
+            status => Err(unavailable(format!("expected a document at {location}, got status {status}"))),
         }
     }
 }

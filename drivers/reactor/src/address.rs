@@ -1,5 +1,6 @@
 //! Where a server listens, and where its connections come from.
 
+use bytes::Bytes;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,6 +39,9 @@ pub enum Origin {
     /// A client of a proxy, which has said where the client is. The event loop itself never says this: a machine that
     /// reads what proxies say does, to the [`Acceptor`](crate::Acceptor) of what is spoken after that.
     Proxied(Arc<ProxiedOrigin>),
+    /// A connection that carries TLS, whose handshake is done. The event loop itself never says this: a machine that
+    /// speaks TLS does, to the [`Acceptor`](crate::Acceptor) of what is spoken inside.
+    Tls(Arc<TlsOrigin>),
 }
 
 impl Origin {
@@ -50,6 +54,7 @@ impl Origin {
                 ProxiedClient::Tcp { source, .. } => Some(source),
                 ProxiedClient::Iroh { .. } => None,
             },
+            Self::Tls(tls) => tls.below.address(),
         }
     }
 
@@ -59,6 +64,7 @@ impl Origin {
             Self::Unix(credentials) => *credentials,
             Self::Tcp(_) => None,
             Self::Proxied(proxied) => proxied.below.credentials(),
+            Self::Tls(tls) => tls.below.credentials(),
         }
     }
 
@@ -68,6 +74,7 @@ impl Origin {
             Self::Unix(_) => true,
             Self::Tcp(_) => false,
             Self::Proxied(proxied) => proxied.below.is_unix(),
+            Self::Tls(tls) => tls.below.is_unix(),
         }
     }
 
@@ -76,6 +83,16 @@ impl Origin {
         match self {
             Self::Unix(_) | Self::Tcp(_) => None,
             Self::Proxied(proxied) => Some(proxied),
+            Self::Tls(tls) => tls.below.proxied(),
+        }
+    }
+
+    /// What the TLS handshake says of the peer, on connections that carry TLS.
+    pub fn tls(&self) -> Option<&Arc<TlsOrigin>> {
+        match self {
+            Self::Unix(_) | Self::Tcp(_) => None,
+            Self::Proxied(proxied) => proxied.below.tls(),
+            Self::Tls(tls) => Some(tls),
         }
     }
 }
@@ -105,6 +122,34 @@ pub enum ProxiedClient {
         /// The client's endpoint id: its public key, which the bridge has verified.
         endpoint: [u8; 32],
     },
+}
+
+/// What a TLS handshake says of the peer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsOrigin {
+    /// Where the connection comes from that carries TLS.
+    pub below: Origin,
+    /// The version as the protocol writes it: `0x0303` for TLS 1.2, `0x0304` for TLS 1.3.
+    pub version: u16,
+    /// The certificates that the peer presented and that were verified, in DER, its own first. Empty if it presented
+    /// none.
+    pub certificates: Vec<Bytes>,
+    /// The application protocol that both sides agreed on, if they negotiated one.
+    pub alpn: Option<Bytes>,
+    /// The host name that the peer asked for, if it named one.
+    pub server_name: Option<String>,
+}
+
+impl fmt::Debug for TlsOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsOrigin")
+            .field("below", &self.below)
+            .field("version", &format_args!("{:#06x}", self.version))
+            .field("certificates", &self.certificates.len())
+            .field("alpn", &self.alpn)
+            .field("server_name", &self.server_name)
+            .finish()
+    }
 }
 
 /// The process at the other end of a unix socket, as the kernel vouches for it.

@@ -30,6 +30,7 @@ impl Holder {
                 Some(address) => Self::of(&Origin::Tcp(Some(address))),
                 None => Self::of(&proxied.below),
             },
+            Origin::Tls(tls) => Self::of(&tls.below),
         }
     }
 }

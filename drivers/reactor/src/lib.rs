@@ -143,7 +143,7 @@ mod wakeups;
 mod worker;
 mod yielding;
 
-pub use address::{Address, Credentials, Origin, ProxiedClient, ProxiedOrigin};
+pub use address::{Address, Credentials, Origin, ProxiedClient, ProxiedOrigin, TlsOrigin};
 pub use error::BindError;
 pub use listener::Listener;
 pub use machine::{Acceptor, Expiry, Job, Machine, Phase, Step};

@@ -3,6 +3,7 @@
 use std::env::{self, VarError};
 use thiserror::Error;
 use vgi_rpc_protocol::identity::grants::{GrantKeys, GrantKeysError};
+use zeroize::Zeroizing;
 
 /// Keys of 32 bytes in base64 with commas between them, the one that seals first. Without it grants are off.
 const KEYS: &str = "VGI_RPC_GRANT_KEYS";
@@ -31,10 +32,10 @@ pub(crate) fn read() -> Result<Option<GrantKeys>, GrantSettingsError> {
 }
 
 /// The value of a variable; empty if it is not set.
-fn text(name: &'static str) -> Result<String, GrantSettingsError> {
+fn text(name: &'static str) -> Result<Zeroizing<String>, GrantSettingsError> {
     match env::var(name) {
-        Ok(text) => Ok(text),
-        Err(VarError::NotPresent) => Ok(String::new()),
+        Ok(text) => Ok(Zeroizing::new(text)),
+        Err(VarError::NotPresent) => Ok(Zeroizing::default()),
         Err(VarError::NotUnicode(_)) => Err(GrantSettingsError::NotText(name)),
     }
 }

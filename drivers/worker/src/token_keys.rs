@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::http::token::{InvalidKey, KeyRing, TokenKey};
+use zeroize::Zeroizing;
 
 /// The variable that holds the keys themselves.
 pub(crate) const VARIABLE: &str = "VGI_RPC_TOKEN_KEYS";
@@ -44,11 +45,11 @@ pub enum TokenKeysError {
 /// When there is a file or a variable without a key, or an invalid one.
 pub(crate) fn read(file: Option<&Path>) -> Result<Option<KeyRing>, TokenKeysError> {
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| TokenKeysError::Read { path: path.to_owned(), error })?;
+        let text = std::fs::read_to_string(path).map(Zeroizing::new);
+        let text = text.map_err(|error| TokenKeysError::Read { path: path.to_owned(), error })?;
         return parse(text.lines(), &OneLine(path.display()).to_string()).map(Some);
     }
-    match env::var(VARIABLE) {
+    match env::var(VARIABLE).map(Zeroizing::new) {
         Ok(text) => parse(text.split(','), VARIABLE).map(Some),
         Err(VarError::NotPresent) => Ok(None),
         // The variable's value is not text, and so none of its parts is a key.

@@ -69,7 +69,7 @@ pub(super) fn check_freshness(
     now: Option<Duration>,
     max_age: Duration,
 ) -> Result<Duration, RpcError> {
-    if !auth.authenticated || auth.principal.is_empty() {
+    if !auth.authenticated || auth.principal.trim().is_empty() {
         return Err(stale_auth("caller is not authenticated"));
     }
     let claim = auth.claims.get(AUTH_TIME).filter(|claim| !claim.is_null()).ok_or_else(|| {
@@ -84,7 +84,7 @@ pub(super) fn check_freshness(
     let max_age = max_age.as_secs_f64();
     if age > max_age {
         let message = format!(
-            "the last authentication was {age:.0} s ago, and a grant needs one of the last {max_age:.0} s; authenticate again"
+            "the last authentication was {age:.0} s ago, more than the {max_age:.0} s that a grant allows; authenticate again"
         );
         return Err(stale_auth(&message));
     }

@@ -80,7 +80,7 @@ pub type Resolution = Result<Option<TokenIdentity>, HookError>;
 /// Says whose credential a token is. Clones share the function.
 ///
 /// It is called with the token as it was sent, which has at most 4096 bytes, is not blank, and is not shaped like a JWS. An
-/// unknown token is `Ok(None)`, and so is one that has expired or was revoked. An empty principal, and a panic, are failures
+/// unknown token is `Ok(None)`, and so is one that has expired or was revoked. A blank principal, and a panic, are failures
 /// of the resolver.
 #[derive(Clone)]
 pub struct Resolver {
@@ -119,8 +119,8 @@ impl Resolver {
         let resolved = panics::catch(|| (self.resolve)(token))
             .unwrap_or_else(|| Err(HookError::Failed("the resolver of tokens panicked".into())))?;
         match resolved {
-            Some(identity) if identity.principal.is_empty() => {
-                Err(HookError::Failed("the resolver of tokens returned an empty principal".into()))
+            Some(identity) if identity.principal.trim().is_empty() => {
+                Err(HookError::Failed("the resolver of tokens returned a blank principal".into()))
             }
             resolved => Ok(resolved),
         }

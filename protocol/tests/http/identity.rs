@@ -391,6 +391,39 @@ fn a_resolver_that_may_wait_is_called_by_the_driver() {
     check_resolved(waiting());
     let asks = |resolver| serve(service(&grants(resolver)), |builder| builder).endpoint.asks_itself();
     assert!(asks(waiting().0) && !asks(from_memory().0));
+    // However it came to be a part of the authenticator.
+    let composed = |resolver| {
+        let gate =
+            Gate::new(GateConfig::new("here", Secrets::parse(&format!("a:{}", "11".repeat(32))).unwrap()));
+        let both = require_all(gate.unwrap(), Some(Box::new(resolved_tokens(resolver))));
+        let all = chain(vec![Box::new(sealed_grants(keys())), Box::new(both)]);
+        serve(local::service().0, |builder| builder.authenticate(all)).endpoint.asks_itself()
+    };
+    assert!(composed(waiting().0) && !composed(from_memory().0));
+}
+
+#[test]
+fn each_resolver_of_a_chain_gives_its_own_answer() {
+    let knows = |name: &'static str| {
+        Resolver::waiting(move |token| Ok((token == name).then(|| TokenIdentity::new(format!("by {name}")))))
+    };
+    let alternatives =
+        ["first", "second"].map(|name| -> Box<dyn vgi_rpc_protocol::http::auth::Authenticator> {
+            Box::new(resolved_tokens(knows(name)))
+        });
+    let server = serve(local::service().0, |builder| builder.authenticate(chain(alternatives.into())));
+    assert_eq!(who(&server, "first").text(), "token/by first true");
+    assert_eq!(who(&server, "second").text(), "token/by second true");
+    assert_eq!(who(&server, "third").status, 401);
+}
+
+#[test]
+fn nobody_has_a_blank_name() {
+    for resolver in [Resolver::from_memory, Resolver::waiting] as [fn(Resolve) -> Resolver; 2] {
+        let blank = resolver(Box::new(|_: &str| Ok(Some(TokenIdentity::new(" \t")))));
+        let server = serve(local::service().0, |builder| builder.authenticate(resolved_tokens(blank)));
+        assert_eq!(who(&server, "any").status, 500);
+    }
 }
 
 #[test]

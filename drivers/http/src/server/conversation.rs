@@ -158,6 +158,7 @@ impl Conversation {
             remote_address: self.remote_address.clone(),
             proxy: self.proxy.clone(),
             account: self.account.clone(),
+            ..RequestOrigin::default()
         };
         let mut transaction = self.shared.endpoint.begin(head, arrival);
         if let Some(body) = body {

@@ -20,9 +20,15 @@ pub trait Authenticator: Send + Sync {
     fn authenticate(&self, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError>;
 
     /// The headers that a reverse proxy must set for this to succeed; none by default. They make the note on
-    /// every 401 of the service (`unauthorized-spec.md` 5).
+    /// every 401 of the service (`unauthorized-spec.md` 5). What wraps another authenticator gives that one's.
     fn proxy_headers(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Whether it asks questions that [bring their answer](crate::effect::Question::answered_by), for which a driver has threads
+    /// even if the application performs nothing; not by default. What wraps another authenticator gives that one's.
+    fn asks_itself(&self) -> bool {
+        false
     }
 }
 
@@ -54,6 +60,11 @@ pub trait Precondition: Send + Sync {
     fn proxy_headers(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// As [`Authenticator::asks_itself`].
+    fn asks_itself(&self) -> bool {
+        false
+    }
 }
 
 /// Alternatives, tried in order; made by [`chain`].
@@ -84,6 +95,10 @@ impl Authenticator for Chain {
 
     fn proxy_headers(&self) -> Vec<String> {
         self.alternatives.iter().flat_map(|alternative| alternative.proxy_headers()).collect()
+    }
+
+    fn asks_itself(&self) -> bool {
+        self.alternatives.iter().any(|alternative| alternative.asks_itself())
     }
 }
 
@@ -147,6 +162,10 @@ impl<P: Precondition> Authenticator for RequireAll<P> {
         headers.extend(self.inner.iter().flat_map(|inner| inner.proxy_headers()));
         headers
     }
+
+    fn asks_itself(&self) -> bool {
+        self.gate.asks_itself() || self.inner.as_ref().is_some_and(|inner| inner.asks_itself())
+    }
 }
 
 impl<P: Precondition> Precondition for std::sync::Arc<P> {
@@ -160,6 +179,10 @@ impl<P: Precondition> Precondition for std::sync::Arc<P> {
 
     fn proxy_headers(&self) -> Vec<String> {
         (**self).proxy_headers()
+    }
+
+    fn asks_itself(&self) -> bool {
+        (**self).asks_itself()
     }
 }
 

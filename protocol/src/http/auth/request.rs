@@ -27,6 +27,8 @@ pub(crate) struct Found {
     /// What preconditions gave that hold, each by the number of who asked it. They are not asked again: a proof of
     /// which each may be used once would not hold a second time.
     held: RefCell<Vec<(u64, Map<String, Value>)>>,
+    /// When each question was asked, by its key. The authenticator may run several times after the answer has come.
+    asked: RefCell<Vec<(Box<str>, Duration)>>,
 }
 
 impl<'a> AuthRequest<'a> {
@@ -70,17 +72,25 @@ impl<'a> AuthRequest<'a> {
     pub fn ask(&self, key: &str, question: impl FnOnce() -> Question) -> Result<&'a Answer, AuthError> {
         const NONE: &Answers = &Answers::none();
         let answers = self.found.map_or(NONE, |found| &found.answers);
-        answers.ask(key, question)?.map_err(|failure| match failure.reason {
+        let answer = answers.ask(key, question).inspect_err(|_| self.note_asked(key))?;
+        answer.map_err(|failure| match failure.reason {
             // To try again would not help.
-            FailureReason::Unsupported => AuthError::Failed(failure.message.clone()),
+            FailureReason::Unsupported | FailureReason::Refused => AuthError::Failed(failure.message.clone()),
             _ => AuthError::Unavailable { retry_after: 1, detail: failure.message.clone() },
         })
     }
 
-    /// Whether the question of this key was asked, and has an answer or none for good.
+    fn note_asked(&self, key: &str) {
+        if let Some(found) = self.found {
+            found.asked.borrow_mut().push((key.into(), self.now));
+        }
+    }
+
+    /// When the question of this key was asked, if it has an answer by now, or none for good.
     #[cfg(feature = "jwt")]
-    pub(super) fn is_answered(&self, key: &str) -> bool {
-        self.found.is_some_and(|found| found.answers.contains(key))
+    pub(super) fn answered_since(&self, key: &str) -> Option<Duration> {
+        let found = self.found.filter(|found| found.answers.contains(key))?;
+        found.asked.borrow().iter().find(|(asked, _)| **asked == *key).map(|(_, at)| *at)
     }
 
     /// What a precondition gave that was asked before.

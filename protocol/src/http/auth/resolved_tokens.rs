@@ -8,7 +8,7 @@ use crate::identity::{HookError, MintError, Resolution, Resolver, is_resolvable,
 use zeroize::Zeroizing;
 
 /// The domain of callers whose token was resolved.
-const DOMAIN: &str = "token";
+pub(super) const DOMAIN: &str = "token";
 
 /// Accepts bearer tokens that a resolver knows; made by [`resolved_tokens`].
 #[derive(Clone, Debug)]
@@ -64,6 +64,10 @@ impl Authenticator for ResolvedTokens {
             }
             None => Err(AuthError::refused(Reason::InvalidCredential, "the bearer token is unknown")),
         }
+    }
+
+    fn asks_itself(&self) -> bool {
+        self.resolver.may_wait()
     }
 }
 

@@ -5,7 +5,7 @@ use super::{AuthContext, AuthError, AuthFailure, AuthRequest, Authenticator, Rea
 use crate::identity::grants::{GrantClaims, GrantKeys, InvalidGrant, is_grant};
 
 /// The domain of callers who present a grant.
-const DOMAIN: &str = "grant";
+pub(super) const DOMAIN: &str = "grant";
 
 /// Accepts sealed grants; made by [`sealed_grants`].
 #[derive(Clone, Debug)]

@@ -5,21 +5,24 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 const DERIVATION: &[u8] = b"vgi.proxy.proof.v1/";
 
 /// The block of SHA-256: a shorter HMAC key is filled up to it with zeros (RFC 2104 2).
 const BLOCK: usize = 64;
 
-/// 32 bytes that one proxy and one worker share. `Debug` does not show them.
+/// 32 bytes that one proxy and one worker share. `Debug` does not show them, and they are erased on drop.
 #[derive(Clone)]
-pub struct Secret([u8; 32]);
+// Shared, and never moved: what a move leaves behind is not erased.
+pub struct Secret(Arc<Zeroizing<[u8; 32]>>);
 
 impl Secret {
     /// A secret of these bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        Self(Arc::new(Zeroizing::new(bytes)))
     }
 
     /// A secret of exactly 64 hexadecimal digits, in either case; `None` for any other text.
@@ -28,22 +31,22 @@ impl Secret {
         if digits.len() != 64 {
             return None;
         }
-        let mut bytes = [0; 32];
+        let mut bytes = Zeroizing::new([0; 32]);
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
             let [high, low] = pair else { return None };
             let value = char::from(*high).to_digit(16)? << 4 | char::from(*low).to_digit(16)?;
             *byte = u8::try_from(value).ok()?;
         }
-        Some(Self(bytes))
+        Some(Self(Arc::new(bytes)))
     }
 
     /// HMAC-SHA256 keyed with this secret.
     pub(super) fn mac(&self) -> Hmac<Sha256> {
-        let mut key = [0; BLOCK];
-        for (slot, byte) in key.iter_mut().zip(self.0) {
-            *slot = byte;
+        let mut key = Zeroizing::new([0; BLOCK]);
+        for (slot, byte) in key.iter_mut().zip(self.0.iter()) {
+            *slot = *byte;
         }
-        Hmac::new(&key.into())
+        Hmac::new((&*key).into())
     }
 }
 
@@ -72,7 +75,7 @@ pub fn derive_secret(base_key: &Secret, proxy_id: &str, origin_id: &str) -> Resu
     for part in [DERIVATION, proxy_id.as_bytes(), &[0], origin_id.as_bytes()] {
         mac.update(part);
     }
-    Ok(Secret(mac.finalize().into_bytes().into()))
+    Ok(Secret::new(mac.finalize().into_bytes().into()))
 }
 
 /// A configuration that a worker must not start with. No message repeats any of the configuration's text: a
@@ -223,9 +226,9 @@ mod tests {
     fn derives_what_the_reference_derives() {
         let ascending = Secret::new(std::array::from_fn(|index| index as u8));
         let derived = derive_secret(&ascending, "proxy/use1:a", "worker.example.com:8443/x").unwrap();
-        assert_eq!(hex(&derived.0), "a4c370ce30bab7b63357946f6f8d30b3a0240e21ea9b5ab91e5b8d74efe862ef");
+        assert_eq!(hex(&**derived.0), "a4c370ce30bab7b63357946f6f8d30b3a0240e21ea9b5ab91e5b8d74efe862ef");
         let derived = derive_secret(&Secret::new([0xff; 32]), "a", "b").unwrap();
-        assert_eq!(hex(&derived.0), "9f7b38791bf6ba1b38991676d439737117b8c6403df58180d002be83b095abba");
+        assert_eq!(hex(&**derived.0), "9f7b38791bf6ba1b38991676d439737117b8c6403df58180d002be83b095abba");
     }
 
     #[test]
@@ -241,8 +244,8 @@ mod tests {
         let secrets = Secrets::parse(&text).unwrap();
         assert_eq!(secrets.key_ids().collect::<Vec<_>>(), ["one", "two_2-"]);
         let one = secrets.get("one").unwrap();
-        assert_eq!((one.key_id, one.secret.0, one.label), ("one", [0xab; 32], "one"));
-        assert_eq!(secrets.get("two_2-").unwrap().secret.0, [0xab; 32]);
+        assert_eq!((one.key_id, **one.secret.0, one.label), ("one", [0xab; 32], "one"));
+        assert_eq!(**secrets.get("two_2-").unwrap().secret.0, [0xab; 32]);
         assert!(secrets.get("three").is_none());
     }
 

@@ -4,7 +4,9 @@ use super::error::TokenError;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
 use std::fmt;
+use std::sync::Arc;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// Length in bytes of the nonce that sealing takes. Draw it anew, at random, for every token.
 pub const NONCE_BYTES: usize = 24;
@@ -19,14 +21,18 @@ pub(super) const TAG_BYTES: usize = 16;
 #[derive(Clone)]
 pub struct TokenKey {
     // The cipher is the key, made ready; it also erases the key when dropped (with the `zeroize` feature of
-    // its crate).
-    cipher: XChaCha20Poly1305,
+    // its crate). It is shared, and never moved: what a move leaves behind is not erased.
+    cipher: Arc<XChaCha20Poly1305>,
 }
 
 impl TokenKey {
     /// Takes 32 bytes drawn at random.
     pub fn new(secret: [u8; 32]) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&Key::from(secret)) }
+        Self::from_secret(&Zeroizing::new(secret))
+    }
+
+    fn from_secret(secret: &[u8; 32]) -> Self {
+        Self { cipher: Arc::new(XChaCha20Poly1305::new(<&Key>::from(secret))) }
     }
 
     /// Reads a key from text, as operators configure it.
@@ -36,14 +42,14 @@ impl TokenKey {
     /// If the text is not exactly 64 hexadecimal digits. The error does not contain the text.
     pub fn from_hex(text: &str) -> Result<Self, InvalidKey> {
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let mut secret = [0; 32];
+        let mut secret = Zeroizing::new([0; 32]);
         if pairs.len() != secret.len() || !rest.is_empty() {
             return Err(InvalidKey::Length { got: text.len() });
         }
         for (byte, [high, low]) in secret.iter_mut().zip(pairs) {
             *byte = digit(*high)? << 4 | digit(*low)?;
         }
-        Ok(Self::new(secret))
+        Ok(Self::from_secret(&secret))
     }
 }
 

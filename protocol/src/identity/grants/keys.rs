@@ -24,16 +24,17 @@ const AUTHENTICATED_DATA_LABEL: &[u8] = b"vgi_rpc.grant.v1\0";
 /// A key that is made ready to seal. Its bytes cannot be read back, and are erased when it is dropped.
 pub(super) struct GrantKey {
     pub(super) id: [u8; KEY_ID_BYTES],
-    // The cipher erases the key when it is dropped, which the feature `zeroize` of its crate does.
-    pub(super) cipher: XChaCha20Poly1305,
+    // The cipher erases the key when it is dropped, which the feature `zeroize` of its crate does. It lies where it is not moved:
+    // what a move leaves behind is not erased.
+    pub(super) cipher: Box<XChaCha20Poly1305>,
 }
 
 impl GrantKey {
-    fn new(secret: &[u8; KEY_BYTES]) -> Self {
+    pub(super) fn new(secret: &[u8; KEY_BYTES]) -> Self {
         let digest: [u8; 32] =
             Sha256::new().chain_update(KEY_ID_LABEL).chain_update(secret).finalize().into();
         let id = digest.first_chunk().copied().unwrap_or_default();
-        Self { id, cipher: XChaCha20Poly1305::new(&Key::from(*secret)) }
+        Self { id, cipher: Box::new(XChaCha20Poly1305::new(<&Key>::from(secret))) }
     }
 }
 
@@ -56,10 +57,15 @@ impl GrantKeys {
     /// # Errors
     /// When there is no key, or the same one twice.
     pub fn new(secrets: impl IntoIterator<Item = [u8; KEY_BYTES]>) -> Result<Self, GrantKeysError> {
+        Self::from_keys(secrets.into_iter().map(|secret| Ok(GrantKey::new(&Zeroizing::new(secret)))))
+    }
+
+    pub(super) fn from_keys(
+        made: impl Iterator<Item = Result<GrantKey, GrantKeysError>>,
+    ) -> Result<Self, GrantKeysError> {
         let mut keys: Vec<GrantKey> = Vec::new();
-        for secret in secrets {
-            let secret = Zeroizing::new(secret);
-            let key = GrantKey::new(&secret);
+        for key in made {
+            let key = key?;
             if keys.iter().any(|other| other.id == key.id) {
                 return Err(GrantKeysError::Duplicate { number: keys.len().saturating_add(1) });
             }

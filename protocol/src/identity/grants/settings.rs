@@ -1,6 +1,6 @@
 //! Grant keys from text, as operators configure them. No error repeats any part of a key.
 
-use super::keys::{GrantKeys, KEY_BYTES};
+use super::keys::{GrantKey, GrantKeys, KEY_BYTES};
 use super::keys_error::{GrantKeysError, InvalidGrantKey};
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -22,13 +22,10 @@ impl GrantKeys {
     /// # Errors
     /// When a text is not a key, there is none, or one is there twice.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, GrantKeysError> {
-        let mut secrets = Vec::new();
-        for (index, text) in texts.into_iter().enumerate() {
-            let number = index.saturating_add(1);
-            let secret = decode(text.trim()).map_err(|error| GrantKeysError::Invalid { number, error })?;
-            secrets.push(secret);
-        }
-        Self::new(secrets.iter().map(|secret| **secret))
+        Self::from_keys(texts.into_iter().zip(1..).map(|(text, number)| match decode(text.trim()) {
+            Ok(secret) => Ok(GrantKey::new(&secret)),
+            Err(error) => Err(GrantKeysError::Invalid { number, error }),
+        }))
     }
 
     /// Reads the values of `VGI_RPC_GRANT_KEYS`, whose keys have commas between them, `VGI_RPC_GRANT_AUDIENCE` and

@@ -5,9 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The least time between two loads of an issuer's keys, whatever tokens come.
-const MIN_INTERVAL: Duration = Duration::from_secs(5);
+const MIN_INTERVAL: Duration = Duration::from_secs(MIN_INTERVAL_SECONDS as u64);
+/// The same in seconds, for those who are to come again.
+pub(super) const MIN_INTERVAL_SECONDS: u32 = 5;
+/// How long each of the two documents of a load may take.
+pub(super) const DOCUMENT_TIME: Duration = Duration::from_secs(10);
 /// How long a load may take. One that was given up is forgotten after it.
-pub(super) const LOAD_TIME: Duration = Duration::from_secs(10);
+const LOAD_TIME: Duration = Duration::from_secs(2 * DOCUMENT_TIME.as_secs());
 
 /// The keys of one issuer.
 pub(super) struct Cache {
@@ -24,7 +28,10 @@ struct State {
 
 struct Loaded {
     keys: Arc<KeySet>,
+    /// When they were asked for. Their age counts from then.
     at: Duration,
+    /// When they came.
+    came: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -85,19 +92,31 @@ impl Cache {
         }
     }
 
-    /// Takes keys that were loaded.
-    pub(super) fn loaded(&self, keys: KeySet, now: Duration) -> Arc<KeySet> {
+    /// The keys that came after this time, if they have this one: whoever waited for the same load has read them already.
+    pub(super) fn loaded_since(&self, asked: Duration, key_id: Option<&str>) -> Option<Arc<KeySet>> {
+        let state = self.lock();
+        // What seems to have come long after was loaded before the clock was set back.
+        let is_of_it = |loaded: &&Loaded| {
+            loaded.came >= asked && age(loaded.came, asked).is_some() && loaded.keys.has(key_id)
+        };
+        state.keys.as_ref().filter(is_of_it).map(|loaded| loaded.keys.clone())
+    }
+
+    /// Takes keys that were asked for at this time. If newer ones are there, they stay.
+    pub(super) fn loaded(&self, keys: KeySet, asked: Duration, now: Duration) -> Arc<KeySet> {
         let keys = Arc::new(keys);
         let mut state = self.lock();
-        state.keys = Some(Loaded { keys: keys.clone(), at: now });
-        state.attempt = Some(Attempt { at: now, has_ended: true });
+        if state.ends_attempt(asked, now) {
+            state.keys = Some(Loaded { keys: keys.clone(), at: asked, came: now });
+        }
         keys
     }
 
-    /// Notes that keys could not be loaded, and gives those that were loaded before, if they have this one and are not too old.
-    pub(super) fn failed(&self, key_id: Option<&str>, now: Duration) -> Option<Arc<KeySet>> {
+    /// Notes that keys could not be loaded which were asked for at this time, and gives those that were loaded before, if they
+    /// have this one and are not too old.
+    pub(super) fn failed(&self, key_id: Option<&str>, asked: Duration, now: Duration) -> Option<Arc<KeySet>> {
         let mut state = self.lock();
-        state.attempt = Some(Attempt { at: now, has_ended: true });
+        state.ends_attempt(asked, now);
         let loaded = state.keys.as_ref()?;
         let age = age(loaded.at, now)?;
         (age < self.max_age && loaded.keys.has(key_id)).then(|| loaded.keys.clone())
@@ -106,6 +125,19 @@ impl Cache {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing is left half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Ends the attempt that is under way, if what was asked for at this time is of it, or of one after it.
+    fn ends_attempt(&mut self, asked: Duration, now: Duration) -> bool {
+        // A clock that was set back does not keep what is loaded from now on out.
+        let is_of_it =
+            self.attempt.is_none_or(|attempt| asked >= attempt.at || age(attempt.at, asked).is_none());
+        if is_of_it {
+            self.attempt = Some(Attempt { at: now, has_ended: true });
+        }
+        is_of_it
     }
 }
 

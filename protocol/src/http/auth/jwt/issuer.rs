@@ -58,7 +58,8 @@ impl JwtIssuer {
         self
     }
 
-    /// Sets the domain of the callers. Default `jwt`. Two issuers need two domains: the same name stands for another caller with each.
+    /// Sets the domain of the callers. Default `jwt`. Two issuers need two domains: the same name stands for another caller with
+    /// each. For that reason the issuers of a service belong in one [`jwt`](super::jwt), which compares them.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = domain.into();
         self
@@ -109,6 +110,16 @@ pub enum JwtError {
     SameIssuer {
         /// The issuer.
         issuer: String,
+    },
+    /// The callers of an issuer could not be told from those of the service itself.
+    #[error("expected a domain for the callers of {issuer:?}, got {domain:?}, which says that they are {of}")]
+    ReservedDomain {
+        /// The issuer.
+        issuer: String,
+        /// The domain.
+        domain: String,
+        /// Whose domain it is.
+        of: &'static str,
     },
     /// The callers of two issuers could not be told apart.
     #[error("expected a domain for each issuer, got {domain:?} for two")]
@@ -172,6 +183,9 @@ pub(super) fn checked(issuers: Vec<JwtIssuer>) -> Result<Vec<Issuer>, JwtError> 
         if !names.insert(&issuer.name) {
             return Err(JwtError::SameIssuer { issuer: name() });
         }
+        if let Some(of) = reserved(&issuer.domain) {
+            return Err(JwtError::ReservedDomain { issuer: name(), domain: issuer.domain.clone(), of });
+        }
         if !domains.insert(&issuer.domain) {
             return Err(JwtError::SameDomain { domain: issuer.domain.clone() });
         }
@@ -185,6 +199,16 @@ pub(super) fn checked(issuers: Vec<JwtIssuer>) -> Result<Vec<Issuer>, JwtError> 
         }
     }
     Ok(issuers.into_iter().map(Issuer::from).collect())
+}
+
+/// Whose domain it is, if it is one that callers have by other credentials.
+fn reserved(domain: &str) -> Option<&'static str> {
+    match domain {
+        "" => Some("anonymous"),
+        super::super::sealed_grants::DOMAIN => Some("holders of grants"),
+        super::super::resolved_tokens::DOMAIN => Some("holders of tokens that a resolver knows"),
+        _ => None,
+    }
 }
 
 fn is_http(text: &str) -> bool {

@@ -49,7 +49,7 @@ pub use source::LoadDocument;
 
 use super::bearer::bearer_token;
 use super::{AuthContext, AuthError, AuthRequest, Authenticator};
-use cache::Plan;
+use cache::{MIN_INTERVAL_SECONDS, Plan};
 use issuer::Issuer;
 use key_set::KeySet;
 use refusal::invalid;
@@ -80,7 +80,8 @@ impl Authenticator for Jwt {
         let issuer = self.issuers.iter().find(|issuer| named == Some(&*issuer.name));
         let issuer = issuer.ok_or_else(|| invalid("of another issuer"))?;
         let keys = keys(issuer, &token, request)?;
-        if !keys.verify(&token) && !new_keys(issuer, request)?.is_some_and(|keys| keys.verify(&token)) {
+        if !keys.verify(&token) && !new_keys(issuer, &token, request)?.is_some_and(|keys| keys.verify(&token))
+        {
             return Err(invalid("the signature is not of the key"));
         }
         claims::check(issuer, token.claims, request.now)
@@ -89,9 +90,9 @@ impl Authenticator for Jwt {
 
 /// The keys that the token may be signed with. One of them has its id.
 fn keys(issuer: &Issuer, token: &Token<'_>, request: &AuthRequest<'_>) -> Result<Arc<KeySet>, AuthError> {
-    let now = request.now;
-    if !issuer.source.is_answered(request) {
-        match issuer.cache.plan(token.key_id.as_deref(), now) {
+    let key_id = token.key_id.as_deref();
+    if issuer.source.answered_since(request).is_none() {
+        match issuer.cache.plan(key_id, request.now) {
             Plan::Use(keys) => return Ok(keys),
             Plan::Later { retry_after } => {
                 let detail =
@@ -101,29 +102,43 @@ fn keys(issuer: &Issuer, token: &Token<'_>, request: &AuthRequest<'_>) -> Result
             Plan::Load => {}
         }
     }
-    match issuer.source.load(&issuer.name, request) {
-        Ok(keys) => {
-            let keys = issuer.cache.loaded(keys, now);
-            if keys.has(token.key_id.as_deref()) {
-                Ok(keys)
-            } else {
-                Err(invalid("the issuer has no such key"))
-            }
-        }
-        Err(error @ (AuthError::Ask(_) | AuthError::Failed(_))) => Err(error),
-        // What was loaded before may do.
-        Err(error) => issuer.cache.failed(token.key_id.as_deref(), now).ok_or(error),
-    }
+    let keys = load(issuer, token, request)?;
+    if keys.has(key_id) { Ok(keys) } else { Err(invalid("the issuer has no such key")) }
 }
 
 /// The keys that the issuer has by now, if they may be loaded for a signature that is of none that there were.
-fn new_keys(issuer: &Issuer, request: &AuthRequest<'_>) -> Result<Option<Arc<KeySet>>, AuthError> {
-    let has_loaded = issuer.source.is_answered(request);
+fn new_keys(
+    issuer: &Issuer,
+    token: &Token<'_>,
+    request: &AuthRequest<'_>,
+) -> Result<Option<Arc<KeySet>>, AuthError> {
+    let has_loaded = issuer.source.answered_since(request).is_some();
     if has_loaded || !issuer.cache.may_load_again(request.now) {
         return Ok(None);
     }
     // Asks, and the next run has them from the beginning.
-    issuer.source.load(&issuer.name, request).map(|keys| Some(issuer.cache.loaded(keys, request.now)))
+    load(issuer, token, request).map(Some)
+}
+
+/// What the issuer publishes, once the driver has brought it. While it cannot be had, what was loaded before may do.
+fn load(issuer: &Issuer, token: &Token<'_>, request: &AuthRequest<'_>) -> Result<Arc<KeySet>, AuthError> {
+    let key_id = token.key_id.as_deref();
+    // Another part of the authenticator may have waited since: the time that the answer is of is when it was asked for.
+    let answered = issuer.source.answered_since(request);
+    if let Some(keys) = answered.and_then(|asked| issuer.cache.loaded_since(asked, key_id)) {
+        return Ok(keys);
+    }
+    let asked = answered.unwrap_or(request.now);
+    match issuer.source.load(&issuer.name, request) {
+        Ok(keys) => Ok(issuer.cache.loaded(keys, asked, request.now)),
+        Err(error @ (AuthError::Ask(_) | AuthError::Failed(_))) => Err(error),
+        Err(error) => issuer.cache.failed(key_id, asked, request.now).ok_or(match error {
+            AuthError::Unavailable { detail, .. } => {
+                AuthError::Unavailable { retry_after: MIN_INTERVAL_SECONDS, detail }
+            }
+            error => error,
+        }),
+    }
 }
 
 impl fmt::Debug for Jwt {

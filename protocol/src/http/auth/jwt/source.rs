@@ -1,12 +1,13 @@
 //! Where an issuer's keys lie, and how the driver is asked for them.
 
 use super::super::{AuthError, AuthRequest};
-use super::cache::LOAD_TIME;
+use super::cache::DOCUMENT_TIME;
 use super::key_set::KeySet;
 use crate::effect::Question;
 use bytes::Bytes;
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// The most bytes of a document that are read.
 const MAX_DOCUMENT: usize = 256 << 10;
@@ -46,10 +47,10 @@ impl Source {
         key_set_url.map_or_else(|| Self::Discovery(discovery()), Self::KeySet)
     }
 
-    /// Whether the first document that this request asked for has come, or could not be loaded.
-    pub(super) fn is_answered(&self, request: &AuthRequest<'_>) -> bool {
+    /// When this request asked for the first document, if that has come by now, or could not be loaded.
+    pub(super) fn answered_since(&self, request: &AuthRequest<'_>) -> Option<Duration> {
         let (Self::KeySet(first) | Self::Discovery(first)) = self;
-        request.is_answered(&key(first))
+        request.answered_since(&key(first))
     }
 
     /// The keys, once the driver has brought them.
@@ -91,7 +92,7 @@ fn document<'a>(url: &str, request: &AuthRequest<'a>) -> Result<Cow<'a, [u8]>, A
     let question = || {
         Question::new(LoadDocument { url: url.to_owned(), max_bytes: MAX_DOCUMENT })
             .shared_as(&*key)
-            .time_limit(LOAD_TIME)
+            .time_limit(DOCUMENT_TIME)
     };
     let answer = request.ask(&key, question)?;
     let pieces = answer.value::<Bytes>().map_or_else(|| answer.data(), std::slice::from_ref);

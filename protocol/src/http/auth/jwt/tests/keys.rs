@@ -100,3 +100,29 @@ fn documents_that_are_no_sets_are_outages_and_not_refusals() {
     ]);
     assert!(by_keys(&token(1, &claims()), &mixed).is_ok());
 }
+
+#[test]
+fn rfc_7515_appendix_a_2() {
+    let key = key(json!({
+        "kty": "RSA", "e": "AQAB",
+        "n": "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS\
+            -pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2Cap\
+            Hg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4F\
+            RWyuXpoQ"
+    }))
+    .unwrap();
+    let signed = "eyJhbGciOiJSUzI1NiJ9.\
+        eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    let signature = URL_SAFE_NO_PAD
+        .decode(
+            "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t\
+             1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jz\
+             DwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77\
+             Rw",
+        )
+        .unwrap();
+    assert!(key.verify(Algorithm::Rs256, signed.as_bytes(), &signature));
+    assert!(!key.verify(Algorithm::Rs512, signed.as_bytes(), &signature));
+    assert!(!key.verify(Algorithm::Ps256, signed.as_bytes(), &signature));
+    assert!(!key.verify(Algorithm::Rs256, &signed.as_bytes()[1..], &signature));
+}

@@ -83,9 +83,9 @@ fn calls_that_come_while_keys_are_loaded_wait_for_the_same_load() {
         Err(AuthError::Ask(ask)) => format!("{} {:?}", ask.key, ask.question),
         other => panic!("{other:?}"),
     };
-    assert_eq!(ask(NOW), ask(NOW + 9), "the driver tells them by the key that they share");
+    assert_eq!(ask(NOW), ask(NOW + 19), "the driver tells them by the key that they share");
     // A load that nobody brought to an end is given up.
-    assert_eq!(ask(NOW), ask(NOW + 10));
+    assert_eq!(ask(NOW), ask(NOW + 20));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_stale_set_is_refreshed_by_one_call_while_others_go_on() {
     assert!(matches!(jwt.authenticate(&request), Err(AuthError::Ask(_))));
     assert!(jwt.authenticate(&request).is_ok(), "the second does not wait");
     // Nor when the first was given up, and another has begun.
-    let request = AuthRequest::new(&parts, None, Duration::from_secs(NOW + 710));
+    let request = AuthRequest::new(&parts, None, Duration::from_secs(NOW + 720));
     assert!(matches!(jwt.authenticate(&request), Err(AuthError::Ask(_))));
     assert!(jwt.authenticate(&request).is_ok());
 }
@@ -192,4 +192,87 @@ fn the_ages_of_keys_are_held_to_bounds() {
     let never = jwt([issuer().key_ages(Duration::ZERO, Duration::ZERO)]).unwrap();
     assert!(at(&never, NOW, 1, &|_| Ok(published(&[1]))).1.is_ok());
     assert_eq!(at(&never, NOW + 9, 1, &down).0, 0);
+}
+
+/// A request that another part of its authenticator keeps waiting after its keys have come.
+struct Kept {
+    parts: http::request::Parts,
+    found: Found,
+}
+
+impl Kept {
+    fn new(number: u8) -> Self {
+        let claims = claims_with(json!({"exp": NOW + 10_000}));
+        let parts = head(&[("authorization", &format!("Bearer {}", token(number, &claims)))]);
+        Self { parts, found: Found::default() }
+    }
+
+    fn run(&self, jwt: &Jwt, at: u64) -> Result<AuthContext, AuthError> {
+        let request = AuthRequest::new(&self.parts, None, Duration::from_secs(at));
+        jwt.authenticate(&request.with_found(&self.found))
+    }
+
+    fn answer(&mut self, jwt: &Jwt, at: u64, answer: Result<Value, Failure>) {
+        let Err(AuthError::Ask(ask)) = self.run(jwt, at) else { panic!("it asks for keys") };
+        let answer = answer.map(|json| Answer::of_data(json.to_string().as_bytes()));
+        assert!(self.found.answers.insert(ask.key, answer));
+    }
+}
+
+#[test]
+fn an_old_answer_replaces_no_newer_keys() {
+    let jwt = jwt([issuer()]).unwrap();
+    let mut kept = Kept::new(1);
+    kept.answer(&jwt, NOW, Ok(published(&[1])));
+    assert!(kept.run(&jwt, NOW + 1).is_ok());
+    // The issuer has removed that key since.
+    assert!(at(&jwt, NOW + 30, 2, &|_| Ok(published(&[2]))).1.is_ok());
+    // What the request was told still holds for it, and for no other.
+    assert!(kept.run(&jwt, NOW + 31).is_ok());
+    assert_eq!(refusal(at(&jwt, NOW + 40, 1, &|_| Ok(published(&[2]))).1).1, "the issuer has no such key");
+}
+
+#[test]
+fn keys_are_as_old_as_the_question_for_them() {
+    let jwt = jwt([issuer()]).unwrap();
+    let mut kept = Kept::new(1);
+    kept.answer(&jwt, NOW, Ok(published(&[1])));
+    for after in [3, 300, 590] {
+        assert!(kept.run(&jwt, NOW + after).is_ok());
+    }
+    assert_eq!(at(&jwt, NOW + 599, 1, &|_| Ok(published(&[1]))).0, 0);
+    assert_eq!(at(&jwt, NOW + 600, 1, &|_| Ok(published(&[1]))).0, 1);
+}
+
+#[test]
+fn an_old_failure_puts_off_no_load() {
+    let jwt = jwt([issuer()]).unwrap();
+    let mut kept = Kept::new(1);
+    kept.answer(&jwt, NOW, down(""));
+    for after in [1, 4] {
+        assert!(matches!(kept.run(&jwt, NOW + after), Err(AuthError::Unavailable { retry_after: 5, .. })));
+    }
+    assert!(at(&jwt, NOW + 6, 1, &|_| Ok(published(&[1]))).1.is_ok());
+}
+
+#[test]
+fn those_who_wait_for_one_load_have_the_same_keys() {
+    let jwt = jwt([issuer()]).unwrap();
+    let mut waiting: Vec<_> = (0..3).map(|_| Kept::new(1)).collect();
+    for (second, request) in waiting.iter_mut().enumerate() {
+        request.answer(&jwt, NOW + second as u64, Ok(published(&[1])));
+    }
+    assert!(waiting.iter().all(|request| request.run(&jwt, NOW + 4).is_ok()));
+    let issuer = &jwt.issuers[0];
+    let keys = issuer.cache.loaded_since(Duration::from_secs(NOW + 2), None).unwrap();
+    // The two here are the cache's and this one: none was parsed again.
+    assert_eq!(Arc::strong_count(&keys), 2);
+    assert_eq!(at(&jwt, NOW + 600, 1, &|_| Ok(published(&[1]))).0, 1, "as old as the first question");
+}
+
+#[test]
+fn what_the_driver_refuses_is_a_mistake_of_the_server() {
+    let jwt = jwt([issuer()]).unwrap();
+    let refused = |_: &str| Err(Failure::new(FailureReason::Refused, "no such addresses"));
+    assert!(matches!(at(&jwt, NOW, 1, &refused).1, Err(AuthError::Failed(_))));
 }

@@ -38,8 +38,8 @@ fn judge(
     at: u64,
     documents: &Documents,
 ) -> (Result<AuthContext, AuthError>, Vec<String>) {
-    let parts = head(&[("authorization", &format!("Bearer {token}"))]);
     let (mut found, mut asked) = (Found::default(), Vec::new());
+    let parts = head(&[("authorization", &format!("Bearer {token}"))]);
     loop {
         let request = AuthRequest::new(&parts, None, Duration::from_secs(at));
         match jwt.authenticate(&request.with_found(&found)) {

@@ -166,6 +166,14 @@ fn what_would_accept_too_much_is_refused_at_once() {
     assert_eq!(jwt(same).unwrap_err(), JwtError::SameIssuer { issuer: "https://a".into() });
     let same = jwt([JwtIssuer::new("https://a", ["b"]), JwtIssuer::new("https://b", ["b"])]).unwrap_err();
     assert_eq!(same, JwtError::SameDomain { domain: "jwt".into() });
+    for (domain, of) in [
+        ("", "anonymous"),
+        ("grant", "holders of grants"),
+        ("token", "holders of tokens that a resolver knows"),
+    ] {
+        let error = jwt([issuer().domain(domain)]).unwrap_err().to_string();
+        assert!(error.contains(of), "{error}");
+    }
     for (name, url) in [
         ("a", None),
         ("https://a?b", None),
@@ -190,4 +198,22 @@ fn neither_errors_nor_debug_show_tokens() {
     let (refused, _) = judge(&authenticator, &format!("{token}A"), NOW, &|_| Ok(published(&[1, 2])));
     let shown = format!("{result:?} {refused:?} {authenticator:?}");
     assert!(!shown.contains(token.rsplit_once('.').unwrap().1) && !shown.contains(&token[..40]), "{shown}");
+}
+
+#[test]
+fn the_tokens_of_rfc_7519_prove_nothing_to_a_server() {
+    // Sections 3.1 and 6.1: by a secret that both sides know, and unsecured.
+    let claims =
+        "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    let by_secret = format!(
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{claims}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    );
+    let secret = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+    let keys = json!({"keys": [{"kty": "oct", "k": secret}, published(&[1])["keys"][0]]});
+    for token in [by_secret, format!("eyJhbGciOiJub25lIn0.{claims}.")] {
+        let joe = jwt([JwtIssuer::new("joe", ["tables"]).key_set_url(KEYS_URL)]).unwrap();
+        let keys = keys.clone();
+        let (result, _) = judge(&joe, &token, 1_300_819_000, &move |_| Ok(keys.clone()));
+        assert_eq!(refusal(result), (INVALID, "an algorithm that is not accepted"));
+    }
 }
