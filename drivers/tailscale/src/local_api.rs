@@ -14,11 +14,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use vgi_rpc_http::http1::client::{ClientCodec, Event};
 use vgi_rpc_http::http1::{Limits, Next};
+use vgi_rpc_protocol::peer_identity::WhoIs;
 use vgi_rpc_transfer::send;
 use zeroize::Zeroizing;
 
-/// The value of `Host`, by which the daemon tells its callers from pages in a browser.
-const DAEMON: &str = "local-tailscaled.sock";
 /// How long one request may take in all, unless set.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// The most bytes of a response's head.
@@ -130,7 +129,7 @@ impl LocalApi {
         }
         let mut request = Request::get(target).body(Vec::new()).map_err(|_| LocalApiError::Target)?;
         let headers = request.headers_mut();
-        headers.insert(HOST, HeaderValue::from_static(DAEMON));
+        headers.insert(HOST, HeaderValue::from_static(WhoIs::HOST));
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         if let Some(password) = self.password() {
             let encoded = Zeroizing::new(STANDARD.encode(Zeroizing::new(format!(":{password}")).as_bytes()));

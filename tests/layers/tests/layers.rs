@@ -88,7 +88,12 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 23] = [
             "vgi_rpc_proxy_protocol",
         ],
     ),
-    ("vgi_rpc_tailscale", "drivers/tailscale", &["lib.rs"], &["vgi_rpc_transfer", "vgi_rpc_http"]),
+    (
+        "vgi_rpc_tailscale",
+        "drivers/tailscale",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects", "vgi_rpc_http"],
+    ),
     (
         "vgi_rpc_connect",
         "drivers/connect",

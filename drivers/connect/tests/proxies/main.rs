@@ -39,6 +39,7 @@ const TESTS: &[Test] = &[
     ("nginx: the client's certificate comes in headers", Some("nginx"), nginx::certificates),
     ("socks: both clients call through a proxy that resolves names", None, socks::calls),
     ("socks: TLS goes to the target", None, socks::tls),
+    ("socks: both clients call through microsocks", Some("microsocks"), socks::microsocks),
     ("socks: a proxy's refusal is the client's error", None, socks::refusals),
 ];
 

@@ -1,6 +1,6 @@
 //! Clients that go through a SOCKS5 proxy, which resolves names and nothing else does.
 
-use crate::program::PATIENCE;
+use crate::program::{PATIENCE, Running, free_ports};
 use crate::service::{Served, caller, endpoint, service, words};
 use bytes::Bytes;
 use http::Request;
@@ -144,6 +144,29 @@ pub fn tls() {
     let response = fetch(&format!("https://worker.invalid:{port}/"), request, &options).unwrap();
     assert_eq!(response.body(), "hi");
     server.join().unwrap();
+}
+
+pub fn microsocks() {
+    let [port, unused] = free_ports();
+    let (port_text, credentials) = (port.to_string(), ["-u", "me", "-P", "secret"]);
+    let arguments = [&["-i", "127.0.0.1", "-p", &port_text][..], &credentials].concat();
+    let _microsocks = Running::start("microsocks", &arguments, &[port]);
+    let at = |credentials| format!("socks5h://{credentials}@127.0.0.1:{port}").parse().unwrap();
+    let options = ConnectOptions::default().socks_proxy(at("me:secret"));
+    let tcp = Served::tcp(&SocketServer::new(service()));
+    let http = Served::http(&HttpServer::new(endpoint().build().unwrap()));
+    for address in [format!("tcp:localhost:{}", tcp.port), format!("http://localhost:{}", http.port)] {
+        let mut client = options.connect(&address).unwrap();
+        assert!(words(&caller(&mut client).unwrap())[0].starts_with("127.0.0.1:"), "{address}");
+    }
+    let refused = |options: &ConnectOptions, port| match options.connect(&format!("tcp:127.0.0.1:{port}")) {
+        Err(ConnectError::Io(error)) => refusal(socks_error(&error)),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it is connected"),
+    };
+    assert_eq!(refused(&options, unused), NegotiationError::Refused(Reply::ConnectionRefused));
+    let options = ConnectOptions::default().socks_proxy(at("me:wrong"));
+    assert!(matches!(refused(&options, tcp.port), NegotiationError::Credentials(_)));
 }
 
 /// The error of the proxy within one of the system's.

@@ -44,6 +44,11 @@ pub struct WhoIs {
 impl WhoIs {
     /// The value of the header `Host`, by which the daemon tells its callers from pages in a browser.
     pub const HOST: &'static str = "local-tailscaled.sock";
+
+    /// A question of this path and query.
+    pub fn new(target: impl Into<String>) -> Self {
+        Self { target: target.into(), max_bytes: MAX_BODY }
+    }
 }
 
 /// What the daemon answered.
@@ -117,7 +122,7 @@ fn question<'a>(source: &str, query: &PeerQuery<'a>) -> Option<(WhoIs, Target<'a
     } else {
         Target::Node
     };
-    Some((WhoIs { target: path, max_bytes: MAX_BODY }, target))
+    Some((WhoIs::new(path), target))
 }
 
 /// What the daemon's response says of the peer.
