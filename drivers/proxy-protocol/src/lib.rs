@@ -36,20 +36,17 @@
 // | `checksum` | the checksum that a header may have |
 // | `settings` | which proxies are trusted, and how long they have |
 // | `acceptor` | what is put in front of a protocol |
-// | `peer` | what calls may know of the proxy |
 // | `refusal` | why a connection was closed |
 
 mod acceptor;
 mod checksum;
 mod header;
 mod header_error;
-mod peer;
 mod refusal;
 mod settings;
 
 pub use acceptor::{ProxyAcceptor, ProxyMachine};
 pub use header::{Progress, Rules, parse};
 pub use header_error::{HeaderError, IrohError};
-pub use peer::proxy_peer;
 pub use refusal::{Reason, Refusal};
 pub use settings::{ProxyProtocol, ProxyProtocolError};

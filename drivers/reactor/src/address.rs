@@ -106,6 +106,24 @@ pub struct ProxiedOrigin {
     pub client: ProxiedClient,
 }
 
+impl ProxiedOrigin {
+    /// The address that the client has connected to, if it has one.
+    pub fn destination(&self) -> Option<SocketAddr> {
+        match self.client {
+            ProxiedClient::Tcp { destination, .. } => Some(destination),
+            ProxiedClient::Iroh { .. } => None,
+        }
+    }
+
+    /// The endpoint id of a client over Iroh.
+    pub fn iroh_endpoint(&self) -> Option<[u8; 32]> {
+        match self.client {
+            ProxiedClient::Tcp { .. } => None,
+            ProxiedClient::Iroh { endpoint } => Some(endpoint),
+        }
+    }
+}
+
 /// Where the client of a proxy is, as the proxy says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

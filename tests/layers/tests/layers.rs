@@ -25,12 +25,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 23] = [
     ("vgi_rpc_gcs", "drivers/gcs", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_external"]),
     ("vgi_rpc_s3", "drivers/s3", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_external"]),
     ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),
-    (
-        "vgi_rpc_proxy_protocol",
-        "drivers/proxy-protocol",
-        &["lib.rs"],
-        &["vgi_rpc_protocol", "vgi_rpc_reactor"],
-    ),
+    ("vgi_rpc_proxy_protocol", "drivers/proxy-protocol", &["lib.rs"], &["vgi_rpc_reactor"]),
     (
         "vgi_rpc_blocking",
         "drivers/blocking",

@@ -2,7 +2,7 @@
 
 use crate::program::{Files, Running, free_ports};
 use crate::service::{By, Served, caller_request, caller_response, endpoint, words};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -22,6 +22,8 @@ struct Leaf {
 fn authority() -> (String, impl Fn(&[&str], &str) -> Leaf) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Of another name than the leaves, which would look as if they had signed themselves.
+    params.distinguished_name.push(DnType::CommonName, "authority");
     let key = KeyPair::generate().unwrap();
     let pem = params.self_signed(&key).unwrap().pem();
     let issuer = Issuer::new(params, key);

@@ -97,13 +97,17 @@ impl Served {
     pub fn tcp(server: &SocketServer) -> Self {
         let bound = server.bind_tcp("127.0.0.1:0").unwrap();
         let vgi_rpc_unix::Address::Tcp(address) = *bound.address() else { panic!("{bound:?}") };
-        Self::new(address, bound.handle(), move || drop(bound.run().unwrap()))
+        Self::new(address, bound.handle(), move || {
+            bound.run().unwrap();
+        })
     }
 
     pub fn http(server: &HttpServer) -> Self {
         let bound = server.bind_tcp("127.0.0.1:0").unwrap();
         let vgi_rpc_http::Address::Tcp(address) = *bound.address() else { panic!("{bound:?}") };
-        Self::new(address, bound.handle(), move || drop(bound.run().unwrap()))
+        Self::new(address, bound.handle(), move || {
+            bound.run().unwrap();
+        })
     }
 
     fn new(address: SocketAddr, handle: Handle, run: impl FnOnce() + Send + 'static) -> Self {

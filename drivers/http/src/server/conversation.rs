@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use std::any::Any;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
 use vgi_rpc_access_log::AccessLog;
@@ -20,8 +21,7 @@ use vgi_rpc_protocol::memory::{Account, Budget};
 use vgi_rpc_protocol::service::{CallRecord, ProxyPeer};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_proxy_protocol::proxy_peer;
-use vgi_rpc_reactor::{Expiry, Origin, Phase, Step};
+use vgi_rpc_reactor::{Expiry, Origin, Phase, ProxiedOrigin, Step};
 
 /// Answers requests that are not the endpoint's.
 pub(crate) type Route = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
@@ -112,6 +112,14 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
     fn watch_memory(&self, waker: Waker) -> Option<Box<dyn Any + Send>> {
         Some(Box::new(self.budget.on_refusal(waker)))
     }
+}
+
+/// What calls may know of a proxy.
+fn proxy_peer(proxied: &ProxiedOrigin) -> ProxyPeer {
+    let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
+    let mut peer = ProxyPeer::new(text(proxied.below.address()).unwrap_or_default());
+    (peer.destination, peer.iroh_endpoint) = (text(proxied.destination()), proxied.iroh_endpoint());
+    peer
 }
 
 impl Conversation {

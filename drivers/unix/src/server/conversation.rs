@@ -4,6 +4,7 @@
 use super::ServiceAcceptor;
 use super::live_logs::LiveLogs;
 use std::any::Any;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -11,12 +12,11 @@ use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::{Arrival, Inbox};
 use vgi_rpc_protocol::ipc::Outbox;
 use vgi_rpc_protocol::memory::Account;
-use vgi_rpc_protocol::service::{self, Done, Peer, Responder, TransportKind, WaitingFor};
+use vgi_rpc_protocol::service::{self, Done, Peer, ProxyPeer, Responder, TransportKind, WaitingFor};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{IdSource, Next as Polled};
-use vgi_rpc_proxy_protocol::proxy_peer;
-use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, Step};
+use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, ProxiedOrigin, Step};
 
 /// A responder on a socket.
 #[derive(Debug)]
@@ -90,6 +90,14 @@ fn peer(origin: &Origin, service: &service::Service) -> Peer {
         gid: found.gid,
     });
     peer.proxy = origin.proxied().map(|proxied| Arc::new(proxy_peer(proxied)));
+    peer
+}
+
+/// What calls may know of a proxy.
+fn proxy_peer(proxied: &ProxiedOrigin) -> ProxyPeer {
+    let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
+    let mut peer = ProxyPeer::new(text(proxied.below.address()).unwrap_or_default());
+    (peer.destination, peer.iroh_endpoint) = (text(proxied.destination()), proxied.iroh_endpoint());
     peer
 }
 
