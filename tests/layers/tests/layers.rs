@@ -113,19 +113,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 23] = [
             "vgi_rpc_http",
         ],
     ),
-    (
-        "vgi_rpc_fuzz",
-        "fuzz",
-        &["lib.rs"],
-        &[
-            "vgi_rpc_protocol",
-            "vgi_rpc_effects",
-            "vgi_rpc_reactor",
-            "vgi_rpc_proxy_protocol",
-            "vgi_rpc_socks",
-            "vgi_rpc_http",
-        ],
-    ),
+    ("vgi_rpc_fuzz", "fuzz", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_http"]),
     (
         "vgi_rpc_conformance_worker",
         "conformance-worker",
