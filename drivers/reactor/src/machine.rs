@@ -189,6 +189,12 @@ pub enum Phase {
     /// closes the connection, one that is full may close it for [another](crate::GiveWay), and the machine's memory
     /// is released.
     Idle,
+    /// What comes before the protocol itself, such as a TLS handshake, of which some has come. In a server that is full,
+    /// a connection that has been in it for a second gives way.
+    Handshake,
+    /// The first byte of the protocol, after what came before it. To the loop this is a connection that has never sent a
+    /// byte.
+    Fresh,
     /// The head of a request, of which some has come.
     Head,
     /// The rest of a request or of a message.

@@ -45,8 +45,10 @@ impl Timeout {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// Until the peer has sent its first byte, in which [`idle`](Self::idle) holds as well. Default: 30 s in all.
+    /// Until the peer has sent its first byte, and in [`Phase::Fresh`], in which [`idle`](Self::idle) holds as well. Default: 30 s in all.
     pub fresh: Timeout,
+    /// In [`Phase::Handshake`]. Default: 10 s in all, in which a handshake of TLS takes a slow line several times over.
+    pub handshake: Timeout,
     /// In [`Phase::Idle`]. Default: never.
     pub idle: Timeout,
     /// In [`Phase::Head`]. Default: 30 s in all.
@@ -72,6 +74,7 @@ impl Default for Timeouts {
         let seconds = Duration::from_secs;
         Self {
             fresh: Timeout { no_progress: None, whole: Some(seconds(30)) },
+            handshake: Timeout { no_progress: None, whole: Some(seconds(10)) },
             idle: Timeout::NEVER,
             head: Timeout { no_progress: None, whole: Some(seconds(30)) },
             body: Timeout::new(seconds(30), seconds(15 * 60)),
@@ -87,6 +90,7 @@ impl Timeouts {
     pub(crate) fn of(&self, wait: Wait) -> Timeout {
         match wait {
             Wait::Fresh => self.fresh.and(self.idle),
+            Wait::Handshake => self.handshake,
             Wait::Idle | Wait::Released => self.idle,
             Wait::Head => self.head,
             Wait::Body => self.body,
@@ -105,6 +109,7 @@ impl Timeouts {
 pub(crate) enum Wait {
     /// The first byte.
     Fresh,
+    Handshake,
     /// The next request, with memory kept for it.
     Idle,
     /// The next request, without.
@@ -123,8 +128,9 @@ pub(crate) enum Wait {
 }
 
 impl Wait {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Fresh,
+        Self::Handshake,
         Self::Idle,
         Self::Released,
         Self::Head,
@@ -144,6 +150,7 @@ impl Wait {
     pub(crate) fn phase(self) -> Option<Phase> {
         match self {
             Self::Fresh | Self::Idle | Self::Released => Some(Phase::Idle),
+            Self::Handshake => Some(Phase::Handshake),
             Self::Head => Some(Phase::Head),
             Self::Body => Some(Phase::Body),
             Self::Stream => Some(Phase::Stream),
@@ -157,6 +164,8 @@ impl From<Phase> for Wait {
     fn from(phase: Phase) -> Self {
         match phase {
             Phase::Idle => Self::Idle,
+            Phase::Handshake => Self::Handshake,
+            Phase::Fresh => Self::Fresh,
             Phase::Head => Self::Head,
             Phase::Body => Self::Body,
             Phase::Stream => Self::Stream,

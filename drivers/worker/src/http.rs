@@ -59,7 +59,7 @@ impl HttpSettings {
         }
         let bound = server.bind_tcp(address)?;
         let port = match bound.address() {
-            Address::Tcp(address) => address.port().to_string(),
+            Address::Tcp(address) | Address::Tls(address) => address.port().to_string(),
             other => other.to_string(),
         };
         announce("PORT", port.as_ref()).map_err(WorkerError::Announce)?;

@@ -17,7 +17,7 @@ use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::{Inbox, Performer};
 use vgi_rpc_protocol::http::{Body, Endpoint, RequestOrigin, RequestStep as Needs, Transaction};
 use vgi_rpc_protocol::memory::{Account, Budget};
-use vgi_rpc_protocol::service::CallRecord;
+use vgi_rpc_protocol::service::{CallRecord, TlsPeer};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_reactor::{Expiry, Origin, Phase, Step};
@@ -60,6 +60,7 @@ pub(crate) struct Conversation {
     /// What the client makes this server hold is reserved in it.
     account: Account,
     remote_address: Option<String>,
+    tls: Option<Arc<TlsPeer>>,
     waker: Waker,
     request: Request,
     /// The body of the request is being read, since the transaction needs it.
@@ -92,6 +93,7 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
             machine: Machine::new(self.limits.clone()).with_account(account.clone()),
             account,
             remote_address,
+            tls: tls_peer(origin),
             waker,
             request: Request::None,
             reads_body: false,
@@ -107,6 +109,15 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
     fn watch_memory(&self, waker: Waker) -> Option<Box<dyn Any + Send>> {
         Some(Box::new(self.budget.on_refusal(waker)))
     }
+}
+
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::tls_peer;
+
+/// What the TLS handshake of a connection says: no connection carries TLS.
+#[cfg(not(feature = "tls"))]
+fn tls_peer(_: &Origin) -> Option<Arc<TlsPeer>> {
+    None
 }
 
 impl Conversation {
@@ -151,8 +162,8 @@ impl Conversation {
         let arrival = RequestOrigin {
             now: now(),
             remote_address: self.remote_address.clone(),
+            tls: self.tls.clone(),
             account: self.account.clone(),
-            ..RequestOrigin::default()
         };
         let mut transaction = self.shared.endpoint.begin(head, arrival);
         if let Some(body) = body {
@@ -320,7 +331,7 @@ impl vgi_rpc_reactor::Machine for Conversation {
 
     fn expire(&mut self, phase: Phase, reason: Expiry) {
         let status = match (reason, phase) {
-            (_, Phase::Idle | Phase::Stream) => return,
+            (_, Phase::Idle | Phase::Handshake | Phase::Fresh | Phase::Stream) => return,
             (Expiry::Timeout, Phase::Head | Phase::Body) => StatusCode::REQUEST_TIMEOUT,
             (Expiry::Timeout, Phase::Waiting) | (Expiry::Memory, _) => StatusCode::SERVICE_UNAVAILABLE,
         };

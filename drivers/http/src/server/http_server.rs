@@ -17,11 +17,14 @@ use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_reactor::{Ended, GiveWay, Handle, Listener, Options};
+use vgi_rpc_reactor::{AnyReactor, Ended, GiveWay, Handle, Listener, Options, Reactor};
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
 /// How an endpoint is served over HTTP/1.1.
 ///
-/// There is no encryption on this transport: put it behind a proxy that has it, or on a loopback address.
+/// Connections are not encrypted unless TLS is [set](Self::tls), with the feature `tls`: without it, put the server behind a
+/// proxy that has it, or on a loopback address.
 #[derive(Clone)]
 pub struct HttpServer {
     endpoint: Arc<Endpoint>,
@@ -33,6 +36,8 @@ pub struct HttpServer {
     route: Option<Arc<Route>>,
     allowed_hosts: AllowedHosts,
     options: Options,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
 }
 
 impl fmt::Debug for HttpServer {
@@ -58,7 +63,25 @@ impl HttpServer {
             route: None,
             allowed_hosts: AllowedHosts::Default,
             options,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
+    }
+
+    /// Has every connection carry TLS, with `http/1.1` as the application protocol unless the settings name others.
+    /// Clients that present a certificate are told of in [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls). Keep a clone
+    /// of the settings to [load them anew](ServerTls::reload). Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: impl Into<Option<ServerTls>>) -> Self {
+        self.tls = tls.into();
+        self
+    }
+
+    /// Sets how long a TLS handshake may take, from its first byte. Default 10 s.
+    #[cfg(feature = "tls")]
+    pub fn handshake_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.handshake.whole = timeout;
+        self
     }
 
     /// Sets the bounds of a request's head. Those of its body are the endpoint's.
@@ -206,8 +229,23 @@ impl HttpServer {
             hosts: Arc::new(hosts),
             date: Arc::new(Date::default()),
         };
-        let server = vgi_rpc_reactor::Reactor::new(listener, acceptor, self.options.clone())?;
-        Ok(BoundHttpServer { address: Address::of(server.address())?, server })
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let acceptor = TlsAcceptor::new(acceptor, tls.clone(), self.budget.clone(), &[b"http/1.1"]);
+            return self.serve(listener, acceptor, true);
+        }
+        self.serve(listener, acceptor, false)
+    }
+
+    fn serve<A: vgi_rpc_reactor::Acceptor>(
+        &self,
+        listener: Listener,
+        acceptor: A,
+        is_tls: bool,
+    ) -> Result<BoundHttpServer, HttpServerError> {
+        let server = AnyReactor::from(Reactor::new(listener, acceptor, self.options.clone())?);
+        let address = Address::of(server.address(), is_tls)?;
+        Ok(BoundHttpServer { address, budget: self.budget.clone(), server })
     }
 }
 
@@ -225,7 +263,8 @@ impl HttpServer {
 #[derive(Debug)]
 pub struct BoundHttpServer {
     address: Address,
-    server: vgi_rpc_reactor::Reactor<Acceptor>,
+    budget: Budget,
+    server: AnyReactor,
 }
 
 impl BoundHttpServer {
@@ -236,7 +275,7 @@ impl BoundHttpServer {
 
     /// How much memory clients may make the process hold, and how much of it they do.
     pub fn budget(&self) -> &Budget {
-        &self.server.acceptor().budget
+        &self.budget
     }
 
     /// Ends it from another thread: at once, or in good order. The endpoint's sticky sessions are not its matter:

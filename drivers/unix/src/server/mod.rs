@@ -22,7 +22,11 @@ use vgi_rpc_protocol::service::{Service, TransportKind};
 use vgi_rpc_protocol::wire::error::RpcError;
 #[cfg(unix)]
 use vgi_rpc_reactor::SocketFileError;
-use vgi_rpc_reactor::{Address, BindError, Ended, GiveWay, Handle, Listener, Options, Timeout};
+use vgi_rpc_reactor::{
+    Address, AnyReactor, BindError, Ended, GiveWay, Handle, Listener, Options, Reactor, Timeout,
+};
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
 /// A server could not be bound, or could not go on.
 #[derive(Debug, Error)]
@@ -87,6 +91,8 @@ pub struct SocketServer {
     performer: Performer,
     options: Options,
     threaded: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
     /// As it was set.
     first_byte_timeout: Option<Option<Duration>>,
 }
@@ -102,6 +108,8 @@ impl SocketServer {
             performer: Performer::none(),
             options: Options::default(),
             threaded: true,
+            #[cfg(feature = "tls")]
+            tls: None,
             first_byte_timeout: None,
         }
     }
@@ -169,6 +177,23 @@ impl SocketServer {
     /// is longer. Default: never.
     pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.idle_timeout = timeout;
+        self
+    }
+
+    /// Has every connection on TCP carry TLS; on unix sockets, which do not leave the machine, none does. Clients that present
+    /// a certificate are told of in [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls). Keep a clone of the settings to [load
+    /// them anew](ServerTls::reload). Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: impl Into<Option<ServerTls>>) -> Self {
+        self.tls = tls.into();
+        self
+    }
+
+    /// Sets how long a TLS handshake may take, from its first byte. Default 10 s. A client that says nothing after it has
+    /// the [`first_byte_timeout`](Self::first_byte_timeout) to begin.
+    #[cfg(feature = "tls")]
+    pub fn handshake_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.handshake.whole = timeout;
         self
     }
 
@@ -243,7 +268,7 @@ impl SocketServer {
 
     /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
     ///
-    /// There is neither encryption nor authentication on this transport.
+    /// There is neither encryption nor authentication on this transport, unless TLS is set, with the feature `tls`.
     ///
     /// # Errors
     /// When the address cannot be resolved or bound, or the system refuses a first thread.
@@ -269,7 +294,15 @@ impl SocketServer {
             performer: self.performer.clone(),
             started: Instant::now(),
         };
-        Ok(BoundSocketServer { server: vgi_rpc_reactor::Reactor::new(listener, acceptor, options)? })
+        let bound = |server| {
+            Ok(BoundSocketServer { server, service: self.service.clone(), budget: self.budget.clone() })
+        };
+        #[cfg(feature = "tls")]
+        if let (Some(tls), Address::Tcp(_)) = (&self.tls, listener.address()) {
+            let acceptor = TlsAcceptor::new(acceptor, tls.clone(), self.budget.clone(), &[]);
+            return bound(Reactor::new(listener, acceptor, options)?.into());
+        }
+        bound(Reactor::new(listener, acceptor, options)?.into())
     }
 }
 
@@ -278,7 +311,9 @@ impl SocketServer {
 /// Dropping it closes the listener and removes a unix socket's file.
 #[derive(Debug)]
 pub struct BoundSocketServer {
-    server: vgi_rpc_reactor::Reactor<ServiceAcceptor>,
+    server: AnyReactor,
+    service: Arc<Service>,
+    budget: Budget,
 }
 
 impl BoundSocketServer {
@@ -289,7 +324,7 @@ impl BoundSocketServer {
 
     /// How much memory clients may make the process hold, and how much of it they do.
     pub fn budget(&self) -> &Budget {
-        &self.server.acceptor().budget
+        &self.budget
     }
 
     /// Ends it from another thread.
@@ -307,7 +342,7 @@ impl BoundSocketServer {
             Address::Tcp(_) => TransportKind::Tcp,
             _ => TransportKind::Unix,
         };
-        self.server.acceptor().service.start(transport).map_err(SocketServerError::Start)?;
+        self.service.start(transport).map_err(SocketServerError::Start)?;
         Ok(self.server.run()?)
     }
 }
