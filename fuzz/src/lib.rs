@@ -32,5 +32,6 @@ targets! {
     operations,
     proxy_proof,
     server_session,
+    tls,
     tokens,
 }

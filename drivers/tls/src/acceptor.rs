@@ -17,27 +17,22 @@ use vgi_rpc_reactor::{Acceptor, Origin};
 /// waker of the connection.
 #[derive(Debug)]
 pub struct TlsAcceptor<A> {
-    inner: Arc<A>,
-    tls: ServerTls,
+    shared: Arc<Shared<A>>,
     budget: Budget,
+}
+
+/// What the connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared<A> {
+    /// The acceptor of what is spoken inside.
+    pub(crate) inner: A,
+    tls: ServerTls,
     alpn: Vec<Vec<u8>>,
 }
 
-impl<A: Acceptor> TlsAcceptor<A> {
-    /// Carries `inner` inside TLS. What TLS itself holds for a connection is reserved in `budget`, in an account of its
-    /// own. `alpn` are the application protocols of `inner`, for settings that name none.
-    pub fn new(inner: A, tls: ServerTls, budget: Budget, alpn: &[&[u8]]) -> Self {
-        let alpn = alpn.iter().map(|name| name.to_vec()).collect();
-        Self { inner: Arc::new(inner), tls, budget, alpn }
-    }
-
-    /// The acceptor of what is spoken inside.
-    pub fn inner(&self) -> &A {
-        &self.inner
-    }
-
-    /// The settings of one connection.
-    fn config(&self, name: &Arc<OnceLock<String>>) -> Arc<ServerConfig> {
+impl<A> Shared<A> {
+    /// The settings of one connection, which notes the host that its client asks for.
+    pub(crate) fn config(&self, name: &Arc<OnceLock<String>>) -> Arc<ServerConfig> {
         let mut config = (*self.tls.config()).clone();
         config.cert_resolver = Arc::new(NotesName::new(config.cert_resolver, name.clone()));
         if config.alpn_protocols.is_empty() {
@@ -47,21 +42,33 @@ impl<A: Acceptor> TlsAcceptor<A> {
     }
 }
 
+impl<A: Acceptor> TlsAcceptor<A> {
+    /// Carries `inner` inside TLS. What TLS itself holds for a connection is reserved in `budget`, in an account of its
+    /// own. `alpn` are the application protocols of `inner`, for settings that name none.
+    pub fn new(inner: A, tls: ServerTls, budget: Budget, alpn: &[&[u8]]) -> Self {
+        let alpn = alpn.iter().map(|name| name.to_vec()).collect();
+        Self { shared: Arc::new(Shared { inner, tls, alpn }), budget }
+    }
+
+    /// The acceptor of what is spoken inside.
+    pub fn inner(&self) -> &A {
+        &self.shared.inner
+    }
+}
+
 impl<A: Acceptor> Acceptor for TlsAcceptor<A> {
     type Machine = TlsMachine<A>;
 
     fn accept(&self, origin: &Origin, seed: u64, waker: Waker) -> TlsMachine<A> {
-        let name = Arc::new(OnceLock::new());
-        let config = self.config(&name);
-        let pending = Pending { acceptor: self.inner.clone(), origin: origin.clone(), seed, waker, name };
-        TlsMachine::new(config, pending, &self.budget.account())
+        let pending = Pending { shared: self.shared.clone(), origin: origin.clone(), seed, waker };
+        TlsMachine::new(pending, &self.budget.account())
     }
 
     fn memory_refusals(&self) -> u64 {
-        self.inner.memory_refusals()
+        self.shared.inner.memory_refusals()
     }
 
     fn watch_memory(&self, waker: Waker) -> Option<Box<dyn Any + Send>> {
-        self.inner.watch_memory(waker)
+        self.shared.inner.watch_memory(waker)
     }
 }

@@ -4,11 +4,11 @@
 //! there waits in [`Plaintext`]. Nothing more is read before the machine inside has taken all of it. Its output is
 //! encrypted as it is sent, a few records at a time.
 
+use crate::acceptor::Shared;
 use crate::incoming::{Incoming, NoRoom};
 use crate::outgoing::{Outgoing, RECORD_OVERHEAD, RECORD_PAYLOAD};
 use crate::plaintext::Plaintext;
 use bytes::{Buf, BufMut, Bytes};
-use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
 use std::fmt;
@@ -25,8 +25,10 @@ const FEEDS: u32 = 32;
 /// An end of the input without TLS's own notice is not told to the machine inside, which could take it for the end of
 /// what its peer had to say: what came whole before is answered, and then the connection has broken off.
 pub struct TlsMachine<A: Acceptor> {
-    /// `None` when the settings were of no use to rustls.
+    /// `None` before anything has come, and when the connection has failed.
     connection: Option<Box<UnbufferedServerConnection>>,
+    /// The host that the client asks for.
+    server_name: Arc<OnceLock<String>>,
     state: State<A>,
     account: Account,
     incoming: Incoming,
@@ -53,12 +55,10 @@ enum State<A: Acceptor> {
 
 /// What makes the machine inside, once the handshake is done.
 pub(crate) struct Pending<A> {
-    pub(crate) acceptor: Arc<A>,
+    pub(crate) shared: Arc<Shared<A>>,
     pub(crate) origin: Origin,
     pub(crate) seed: u64,
     pub(crate) waker: Waker,
-    /// The host that the client asks for.
-    pub(crate) name: Arc<OnceLock<String>>,
 }
 
 /// How far the connection is on its way to its end.
@@ -101,11 +101,10 @@ impl<A: Acceptor> fmt::Debug for TlsMachine<A> {
 }
 
 impl<A: Acceptor> TlsMachine<A> {
-    pub(crate) fn new(config: Arc<ServerConfig>, pending: Pending<A>, account: &Account) -> Self {
-        let connection = UnbufferedServerConnection::new(config).ok().map(Box::new);
-        let closing = if connection.is_some() { Closing::No } else { Closing::Failed { lingers: false } };
+    pub(crate) fn new(pending: Pending<A>, account: &Account) -> Self {
         Self {
-            connection,
+            connection: None,
+            server_name: Arc::default(),
             state: State::Handshake(Box::new(pending)),
             account: account.clone(),
             incoming: Incoming::new(account),
@@ -115,13 +114,24 @@ impl<A: Acceptor> TlsMachine<A> {
             is_used: false,
             peer_closed: false,
             is_told: false,
-            closing,
+            closing: Closing::No,
+        }
+    }
+
+    /// Begins the handshake, when the first bytes come: a connection that says nothing costs little.
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.is_begun, true)
+            && let State::Handshake(pending) = &self.state
+        {
+            let config = pending.shared.config(&self.server_name);
+            // It fails for settings that this crate does not make.
+            self.connection = UnbufferedServerConnection::new(config).ok().map(Box::new);
         }
     }
 
     /// Processes the records that have come whole.
     fn process(&mut self) {
-        self.is_begun = true;
+        self.begin();
         loop {
             let stop = self.process_records();
             match stop {
@@ -221,10 +231,11 @@ impl<A: Acceptor> TlsMachine<A> {
             version: connection.protocol_version().map_or(0, u16::from),
             certificates: certificates.iter().map(|der| Bytes::copy_from_slice(der)).collect(),
             alpn: connection.alpn_protocol().map(Bytes::copy_from_slice),
-            server_name: pending.name.get().cloned(),
+            server_name: self.server_name.get().cloned(),
         };
         let origin = Origin::Tls(Arc::new(origin));
-        self.state = State::Open(pending.acceptor.accept(&origin, pending.seed, pending.waker));
+        self.state = State::Open(pending.shared.inner.accept(&origin, pending.seed, pending.waker));
+        self.incoming.release();
     }
 
     /// The connection cannot go on. What rustls has to say of it is sent.
@@ -450,7 +461,7 @@ impl<A: Acceptor> Machine for TlsMachine<A> {
     }
 
     fn receive(&mut self, bytes: &[u8]) {
-        if self.connection.is_some() {
+        if !matches!(self.closing, Closing::Failed { .. }) {
             self.incoming.copy(bytes);
             self.process();
         }

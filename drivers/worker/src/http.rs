@@ -54,6 +54,10 @@ impl HttpSettings {
         if let Some(threads) = flags.connections.threads() {
             server = server.threads(threads);
         }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = flags.tls()? {
+            server = server.tls(tls);
+        }
         if let Some(change) = self.server {
             server = change(server, &endpoint);
         }

@@ -102,6 +102,8 @@ mod grant_keys;
 #[cfg(feature = "http")]
 mod http;
 mod options;
+#[cfg(feature = "tls")]
+mod reload;
 mod run;
 mod server_id;
 #[cfg(feature = "storage")]

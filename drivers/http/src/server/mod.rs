@@ -22,5 +22,3 @@ pub use address::Address;
 pub use error::HttpServerError;
 pub use hosts::AllowedHosts;
 pub use http_server::{BoundHttpServer, HttpServer};
-#[cfg(feature = "tls")]
-pub use vgi_rpc_tls::{ClientCertificates, Pem, ServerTls, ServerTlsBuilder, TlsConfigError};
