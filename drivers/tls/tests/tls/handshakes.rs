@@ -3,7 +3,7 @@
 use crate::authority::{Authority, Issued, Pair};
 use crate::conversation::request;
 use crate::link::{Driven, End, Link, try_both};
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, Error, HandshakeKind, InvalidMessage};
 use std::sync::{Arc, Mutex};
 use vgi_rpc_reactor::{Machine, Origin, Phase, TlsOrigin};
 use vgi_rpc_tls::ClientCertificates::{Optional, Required};
@@ -79,6 +79,16 @@ fn clients_without_a_certificate_are_let_in_only_where_it_is_optional() {
             let error = refusal(&pair, &server, None);
             assert_eq!(error, Error::AlertReceived(AlertDescription::CertificateRequired));
         }
+    }
+}
+
+#[test]
+fn no_session_is_resumed_so_that_each_connection_verifies_its_client() {
+    let (pair, clients) = (Pair::new(), Authority::new("clients"));
+    let (client, server) = (pair.client_with(&clients.issue("client")), pair.mutual(&clients, Required));
+    for _ in 0..3 {
+        let link = try_both(&client, &server).map_err(|(error, _)| error).unwrap();
+        assert_eq!(link.client.handshake_kind(), Some(HandshakeKind::Full));
     }
 }
 
