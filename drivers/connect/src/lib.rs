@@ -26,9 +26,9 @@ mod error;
 
 pub use connect::{ConnectOptions, connect};
 pub use error::ConnectError;
-#[cfg(feature = "tls")]
-pub use vgi_rpc_tls::{ClientTls, ClientTlsBuilder, Pem, TlsConfigError};
 pub use vgi_rpc_client::{
     CallError, CallShape, Client, External, Method, Remote, RetryPolicy, Stream, Timeouts, TransportError,
     WrongKind,
 };
+#[cfg(feature = "tls")]
+pub use vgi_rpc_tls::{ClientTls, ClientTlsBuilder, Pem, TlsConfigError};

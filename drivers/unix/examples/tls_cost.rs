@@ -29,7 +29,8 @@ fn measure(name: &str, server: Option<ServerTls>, client: Option<ClientTls>) -> 
         .param("data", DataType::Binary)
         .returns(DataType::Binary)
         .unary(|args, _| Ok(args.column("data")?.clone()));
-    let service = Service::builder("0123456789ab").protocol(Protocol::new("demo.Echo.v1").method(echo)).build()?;
+    let service =
+        Service::builder("0123456789ab").protocol(Protocol::new("demo.Echo.v1").method(echo)).build()?;
     let bound = SocketServer::new(Arc::new(service)).tls(server).bind_tcp("0")?;
     let Address::Tcp(address) = bound.address().clone() else { return Err("expected a TCP address".into()) };
     let handle = bound.handle();

@@ -8,7 +8,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Int64Array, StringArray};
 use arrow_schema::DataType;
 use common::*;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -30,6 +30,8 @@ impl Files {
         std::fs::create_dir_all(&folder).unwrap();
         let files = Self(folder);
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Another name than that of the certificates, which would look like signed by themselves.
+        params.distinguished_name.push(DnType::CommonName, files.0.display().to_string());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         files.put("ca.pem", &params.self_signed(&key).unwrap().pem());
@@ -148,8 +150,7 @@ fn calls_know_the_certificate_of_the_client() {
 fn large_batches_pass_both_ways_within_the_budget() {
     let files = Files::new();
     let budget = Budget::new(512 << 20);
-    let server =
-        SocketServer::new(service(&Gate::default())).tls(files.server(None)).budget(budget.clone());
+    let server = SocketServer::new(service(&Gate::default())).tls(files.server(None)).budget(budget.clone());
     let server = Running::tcp(&server);
     let mut client = connect(&server, files.client(false));
     let data: Vec<u8> = (0..64_u32 << 20).map(|at| (at >> 3) as u8).collect();

@@ -250,8 +250,10 @@ fn check_storage(matches: &ArgMatches) -> Result<(), Error> {
 fn check_tls(matches: &ArgMatches) -> Result<(), Error> {
     use clap::parser::ValueSource;
 
-    let is_given =
-        |id: &str| matches!(matches.try_contains_id(id), Ok(true)) && matches.value_source(id) == Some(ValueSource::CommandLine);
+    let is_given = |id: &str| {
+        matches!(matches.try_contains_id(id), Ok(true))
+            && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
     if is_given("tcp") || is_given("http") {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! This crate's server over TLS, with its own client and with curl.
 
 use crate::serving::*;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -16,6 +16,8 @@ impl Files {
         let files = Self(std::env::temp_dir().join(format!("vgi-rpc-http-{name}-{}", std::process::id())));
         std::fs::create_dir_all(&files.0).unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Another name than that of the certificates, which would look like signed by themselves.
+        params.distinguished_name.push(DnType::CommonName, "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         files.put("ca.pem", &params.self_signed(&key).unwrap().pem());
@@ -100,10 +102,8 @@ fn what_calls_may_know_of_the_client_has_its_certificate() {
     );
     let protocol = vgi_rpc_protocol::service::Protocol::new("test.Main.v1").method(who);
     let service = vgi_rpc_protocol::service::Service::builder("server-2").protocol(protocol).build().unwrap();
-    let endpoint = vgi_rpc_protocol::http::Endpoint::builder(
-        std::sync::Arc::new(service),
-        vgi_rpc_http::system_entropy,
-    );
+    let endpoint =
+        vgi_rpc_protocol::http::Endpoint::builder(std::sync::Arc::new(service), vgi_rpc_http::system_entropy);
     let tls = files.server(ClientCertificates::Optional);
     let bound = vgi_rpc_http::HttpServer::new(endpoint.build().unwrap()).tls(tls).bind_tcp("0").unwrap();
     let (url, handle) = (bound.address().to_string(), bound.handle());
@@ -139,7 +139,8 @@ fn curl_is_served_with_a_certificate_and_refused_without() {
     let server = serve_with(|endpoint| endpoint, |server| server.tls(tls));
     let (certificate, key) = (files.path("client.pem"), files.path("client.key"));
     for version in [&["--tlsv1.3"][..], &["--tls-max", "1.2"]] {
-        let known = [version, &["--cert", &certificate, "--key", &key, "--write-out", " %{http_code}"]].concat();
+        let known =
+            [version, &["--cert", &certificate, "--key", &key, "--write-out", " %{http_code}"]].concat();
         let Some(output) = curl(&files, &server.url, &known) else { return };
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && said.ends_with(" 200"), "{said} {output:?}");

@@ -1,7 +1,7 @@
 //! A worker over TLS: its flags, certificates of clients, and files that are read anew on SIGHUP.
 
 use crate::support::{Listening, greet_by, output, text};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ impl Files {
     /// Writes a new authority and new certificates.
     fn issue(&self) {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Another name than that of the certificates, which would look like signed by themselves.
+        params.distinguished_name.push(DnType::CommonName, "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         std::fs::write(self.path("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
