@@ -35,5 +35,6 @@ targets! {
     proxy_proof,
     server_session,
     socks_replies,
+    tls,
     tokens,
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 use vgi_rpc_client::{Client, Timeouts};
 #[cfg(feature = "http")]
 use vgi_rpc_http::client::HttpOptions;
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::ClientTls;
 use vgi_rpc_unix::SocksProxy;
 
 /// How the addresses begin that this build knows.
 const SCHEMES: &str = match (cfg!(unix), cfg!(feature = "http"), cfg!(feature = "tls")) {
-    (true, true, true) => "cmd:, unix:, tcp:, http:// or https://",
+    (true, true, true) => "cmd:, unix:, tcp:, tls:, http:// or https://",
     (true, true, false) => "cmd:, unix:, tcp: or http://",
     (true, false, _) => "cmd:, unix: or tcp:",
-    (false, true, true) => "cmd:, tcp:, http:// or https://",
+    (false, true, true) => "cmd:, tcp:, tls:, http:// or https://",
     (false, true, false) => "cmd:, tcp: or http://",
     (false, false, _) => "cmd: or tcp:",
 };
@@ -42,6 +44,8 @@ pub struct ConnectOptions {
     socks_proxy: Option<SocksProxy>,
     #[cfg(feature = "http")]
     http: HttpOptions,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
 }
 
 impl ConnectOptions {
@@ -71,6 +75,14 @@ impl ConnectOptions {
         self
     }
 
+    /// Sets whom to trust with `tls:` and `https://`, and which certificate to present there. Default: the web's authorities,
+    /// and none. It wins over that of [`http`](Self::http).
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Connects to an address. Over HTTP nothing is sent before the first call.
     ///
     /// # Errors
@@ -90,9 +102,25 @@ impl ConnectOptions {
             Some(("unix", path)) => Ok(self.sockets().unix(path)?),
             Some(("tcp", address)) if !has_port(address) => Err(ConnectError::Port),
             Some(("tcp", address)) => Ok(self.sockets().tcp(address)?),
+            #[cfg(feature = "tls")]
+            Some(("tls", address)) if !has_port(address) => Err(ConnectError::TlsPort),
+            #[cfg(feature = "tls")]
+            Some(("tls", address)) => {
+                let tls = match &self.tls {
+                    Some(tls) => tls.clone(),
+                    None => ClientTls::with_web_roots()?,
+                };
+                Ok(self.sockets().tls(tls).tcp(address)?)
+            }
+            #[cfg(not(feature = "tls"))]
+            Some(("tls", _)) => Err(ConnectError::Feature { scheme: "tls:", feature: "tls" }),
             #[cfg(feature = "http")]
             Some(("http" | "https", _)) => {
                 let mut options = self.http.clone();
+                #[cfg(feature = "tls")]
+                if let Some(tls) = &self.tls {
+                    options = options.tls(tls.clone());
+                }
                 if let Some(timeouts) = self.timeouts {
                     options = options.read_timeout(timeouts.read).call_timeout(timeouts.call);
                 }

@@ -9,25 +9,20 @@ use std::sync::Arc;
 use std::task::Waker;
 use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, ProxiedOrigin, Step};
 
-/// Makes the machines of a protocol that a proxy's header comes before, or of one that has none before it.
+/// Makes the machines of a protocol that a proxy's header comes before.
 #[derive(Debug)]
 pub struct ProxyAcceptor<A> {
     inner: Arc<A>,
-    setting: Option<Arc<ProxyProtocol>>,
+    setting: Arc<ProxyProtocol>,
 }
 
 impl<A: Acceptor> ProxyAcceptor<A> {
-    /// Puts the header in front of `inner`. Without a setting there is no header, and connections are those of `inner`.
+    /// Puts the header in front of what `inner` makes, which may be TLS with a protocol inside.
     ///
     /// The server's [timeout](vgi_rpc_reactor::Timeouts::preamble) of a preamble is to be that of the
     /// [setting](ProxyProtocol::timeout).
-    pub fn new(inner: A, setting: Option<ProxyProtocol>) -> Self {
-        Self { inner: inner.into(), setting: setting.map(Arc::new) }
-    }
-
-    /// What makes the protocol's machines.
-    pub fn inner(&self) -> &A {
-        &self.inner
+    pub fn new(inner: A, setting: ProxyProtocol) -> Self {
+        Self { inner: inner.into(), setting: setting.into() }
     }
 }
 
@@ -35,10 +30,7 @@ impl<A: Acceptor> Acceptor for ProxyAcceptor<A> {
     type Machine = ProxyMachine<A>;
 
     fn accept(&self, origin: &Origin, seed: u64, waker: Waker) -> ProxyMachine<A> {
-        let Some(setting) = &self.setting else {
-            let machine = self.inner.accept(origin, seed, waker);
-            return ProxyMachine(State::Protocol { machine, origin: None, is_fresh: false });
-        };
+        let setting = &self.setting;
         let peer = match origin {
             Origin::Tcp(address) => *address,
             _ => None,
@@ -76,12 +68,12 @@ pub struct ProxyMachine<A: Acceptor>(State<A>);
 enum State<A: Acceptor> {
     /// The header is coming.
     Header(Beginning<A>),
-    /// The header has come, or there is none.
+    /// The header has come.
     Protocol {
         machine: A::Machine,
         /// What the header said.
-        origin: Option<Origin>,
-        /// A header has come, and not a byte after it.
+        origin: Origin,
+        /// Not a byte has come after the header.
         is_fresh: bool,
     },
     /// The connection is refused, or was closed within the header.
@@ -120,7 +112,7 @@ impl<A: Acceptor> Beginning<A> {
                 if self.drains {
                     machine.drain();
                 }
-                State::Protocol { machine, origin: Some(origin), is_fresh: true }
+                State::Protocol { machine, origin, is_fresh: true }
             }
             Err(error) => {
                 self.refuse(error.into());
@@ -173,7 +165,7 @@ impl<A: Acceptor> Machine for ProxyMachine<A> {
 
     fn origin(&self) -> Option<Origin> {
         match &self.0 {
-            State::Protocol { machine, origin, .. } => machine.origin().or_else(|| origin.clone()),
+            State::Protocol { machine, origin, .. } => machine.origin().or_else(|| Some(origin.clone())),
             State::Header(_) | State::Closed => None,
         }
     }

@@ -1,7 +1,7 @@
 //! Headers in front of a protocol, on real sockets: who is let in, what the protocol gets, and how long a header may take.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -94,7 +94,7 @@ impl Running {
         let list = refusals.clone();
         let setting = setting.on_refusal(move |refusal| list.lock().unwrap().push(*refusal));
         options.timeouts.preamble = Timeout { no_progress: None, whole: Some(setting.timeout()) };
-        let acceptor = ProxyAcceptor::new(Echo, Some(setting));
+        let acceptor = ProxyAcceptor::new(Echo, setting);
         let bound = Reactor::new(Listener::tcp("0").unwrap(), acceptor, options).unwrap();
         let handle = bound.handle();
         let Address::Tcp(address) = *bound.address() else { panic!("not TCP: {bound:?}") };
@@ -374,14 +374,4 @@ fn a_drain_closes_connections_that_have_no_header_yet() {
     until("it is accepted", || server.handle.connections() == 1);
     server.handle.drain(LONG);
     assert_eq!(rest(half), "");
-}
-
-#[test]
-fn without_the_setting_connections_are_the_protocols_own() {
-    let acceptor = ProxyAcceptor::new(Echo, None);
-    let mut machine = acceptor.accept(&Origin::Tcp(None), 0, Waker::noop().clone());
-    assert_eq!(machine.phase(), Phase::Idle);
-    machine.receive(HEADER);
-    let output = machine.poll_transmit().unwrap();
-    assert_eq!(output.split().freeze(), Bytes::from([b"None None|", HEADER].concat()));
 }

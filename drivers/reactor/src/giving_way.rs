@@ -13,6 +13,10 @@ pub(crate) enum Rank {
     Preamble(u64),
     /// It has never sent a byte; since when it is there.
     Silent(u64),
+    /// It has not ended its handshake; since when it waits for the rest.
+    Handshake(u64),
+    /// It was sent its last, and has not closed; since when.
+    Closing(u64),
     /// It waits for its next request; since when.
     Idle(u64),
     /// It has stopped in the middle of a request; since when.

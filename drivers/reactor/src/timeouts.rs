@@ -47,8 +47,10 @@ impl Timeout {
 pub struct Timeouts {
     /// In [`Phase::Preamble`], from when the connection was accepted. Default: 1 s in all.
     pub preamble: Timeout,
-    /// Until the peer has sent its first byte, in which [`idle`](Self::idle) holds as well. Default: 30 s in all.
+    /// Until the peer has sent its first byte, and in [`Phase::Fresh`], in which [`idle`](Self::idle) holds as well. Default: 30 s in all.
     pub fresh: Timeout,
+    /// In [`Phase::Handshake`]. Default: 10 s in all, in which a handshake of TLS takes a slow line several times over.
+    pub handshake: Timeout,
     /// In [`Phase::Idle`]. Default: never.
     pub idle: Timeout,
     /// In [`Phase::Head`]. Default: 30 s in all.
@@ -75,6 +77,7 @@ impl Default for Timeouts {
         Self {
             preamble: Timeout { no_progress: None, whole: Some(seconds(1)) },
             fresh: Timeout { no_progress: None, whole: Some(seconds(30)) },
+            handshake: Timeout { no_progress: None, whole: Some(seconds(10)) },
             idle: Timeout::NEVER,
             head: Timeout { no_progress: None, whole: Some(seconds(30)) },
             body: Timeout::new(seconds(30), seconds(15 * 60)),
@@ -91,6 +94,7 @@ impl Timeouts {
         match wait {
             Wait::Preamble => self.preamble,
             Wait::Fresh => self.fresh.and(self.idle),
+            Wait::Handshake => self.handshake,
             Wait::Idle | Wait::Released => self.idle,
             Wait::Head => self.head,
             Wait::Body => self.body,
@@ -111,6 +115,7 @@ pub(crate) enum Wait {
     Preamble,
     /// The first byte.
     Fresh,
+    Handshake,
     /// The next request, with memory kept for it.
     Idle,
     /// The next request, without.
@@ -129,9 +134,10 @@ pub(crate) enum Wait {
 }
 
 impl Wait {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Preamble,
         Self::Fresh,
+        Self::Handshake,
         Self::Idle,
         Self::Released,
         Self::Head,
@@ -152,6 +158,7 @@ impl Wait {
         match self {
             Self::Preamble => Some(Phase::Preamble),
             Self::Fresh | Self::Idle | Self::Released => Some(Phase::Idle),
+            Self::Handshake => Some(Phase::Handshake),
             Self::Head => Some(Phase::Head),
             Self::Body => Some(Phase::Body),
             Self::Stream => Some(Phase::Stream),
@@ -165,8 +172,9 @@ impl From<Phase> for Wait {
     fn from(phase: Phase) -> Self {
         match phase {
             Phase::Preamble => Self::Preamble,
-            Phase::Fresh => Self::Fresh,
             Phase::Idle => Self::Idle,
+            Phase::Handshake => Self::Handshake,
+            Phase::Fresh => Self::Fresh,
             Phase::Head => Self::Head,
             Phase::Body => Self::Body,
             Phase::Stream => Self::Stream,

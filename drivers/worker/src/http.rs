@@ -55,12 +55,16 @@ impl HttpSettings {
         if let Some(threads) = flags.connections.threads() {
             server = server.threads(threads);
         }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = flags.tls()? {
+            server = server.tls(tls);
+        }
         if let Some(change) = self.server {
             server = change(server, &endpoint);
         }
         let bound = server.bind_tcp(address)?;
         let port = match bound.address() {
-            Address::Tcp(address) => address.port().to_string(),
+            Address::Tcp(address) | Address::Tls(address) => address.port().to_string(),
             other => other.to_string(),
         };
         announce("PORT", port.as_ref()).map_err(WorkerError::Announce)?;

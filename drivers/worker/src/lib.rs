@@ -105,6 +105,8 @@ mod http;
 mod options;
 #[cfg(any(feature = "unix", feature = "http"))]
 mod refused;
+#[cfg(feature = "tls")]
+mod reload;
 mod run;
 mod server_id;
 #[cfg(feature = "storage")]

@@ -5,6 +5,8 @@ mod access_log;
 mod http;
 #[cfg(feature = "storage")]
 mod storage;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(any(feature = "unix", feature = "http"))]
 mod values;
 
@@ -20,6 +22,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 #[cfg(feature = "storage")]
 pub(crate) use storage::{StorageFlags, StorageValue};
+#[cfg(feature = "tls")]
+pub(crate) use tls::TlsFlags;
 #[cfg(any(feature = "unix", feature = "http"))]
 use values::proxies;
 #[cfg(feature = "unix")]
@@ -45,7 +49,7 @@ pub(crate) struct Flags {
 
     /// Listen on a TCP socket, on 127.0.0.1 unless a host is given; prints TCP:HOST:PORT
     ///
-    /// There is neither encryption nor authentication on this transport. Port 0 lets the system choose.
+    /// There is neither encryption nor authentication on this transport without TLS. Port 0 lets the system choose.
     #[cfg(feature = "unix")]
     #[arg(long, value_name = "[HOST:]PORT", group = "vgi_rpc_transport", value_parser = tcp_address)]
     tcp: Option<String>,
@@ -92,6 +96,10 @@ pub(crate) struct Flags {
     #[cfg(feature = "unix")]
     #[command(flatten)]
     pub(crate) sockets: SocketFlags,
+
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    pub(crate) tls_flags: TlsFlags,
 
     #[cfg(feature = "http")]
     #[command(flatten)]
@@ -188,6 +196,21 @@ impl Flags {
     /// The id of this instance.
     pub(crate) fn server_id(&self) -> &str {
         self.server_id.as_deref().unwrap_or(&self.generated_id)
+    }
+
+    /// The settings of TLS, which are loaded anew on SIGHUP; `None` if TLS is not served.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(&self) -> Result<Option<vgi_rpc_tls::ServerTls>, crate::WorkerError> {
+        let tls = match self.transport() {
+            Transport::Tcp(_) => self.tls_flags.load()?,
+            #[cfg(feature = "http")]
+            Transport::Http(_) => self.tls_flags.load()?,
+            _ => None,
+        };
+        if let Some(tls) = &tls {
+            crate::reload::reload_on_hangup(tls.clone()).map_err(crate::WorkerError::Reload)?;
+        }
+        Ok(tls)
     }
 
     /// How much memory clients may make this process hold.

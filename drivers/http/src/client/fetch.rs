@@ -6,13 +6,13 @@ use super::error::FetchError;
 use super::pool::Pool;
 use super::sender::Sender;
 use super::socket::Dialer;
-#[cfg(feature = "tls")]
-use super::tls::Tls;
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Uri};
 use std::time::Duration;
 use vgi_rpc_socks::SocksProxy;
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::ClientTls;
 
 /// What a fetch may take.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub struct FetchOptions {
     pub socks_proxy: Option<SocksProxy>,
     /// Whom to trust; `None` for the web's authorities. Default `None`.
     #[cfg(feature = "tls")]
-    pub tls: Option<Tls>,
+    pub tls: Option<ClientTls>,
 }
 
 impl Default for FetchOptions {

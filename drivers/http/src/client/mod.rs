@@ -66,11 +66,11 @@ pub use fetch::{FetchOptions, fetch};
 pub use http_client::HttpClient;
 pub use options::{HttpOptions, SetupError};
 pub use session::Session;
-#[cfg(feature = "tls")]
-pub use tls::{Tls, TlsError};
 pub use vgi_rpc_client::{
     CallError, CallShape, Client, External, Method, Remote, RetryPolicy, Stream, TransportError, WrongKind,
 };
 pub use vgi_rpc_protocol::client::ResumeToken;
 pub use vgi_rpc_protocol::http::client::{ResponseError, Session as SessionState};
 pub use vgi_rpc_socks::SocksProxy;
+#[cfg(feature = "tls")]
+pub use vgi_rpc_tls::{ClientTls, ClientTlsBuilder, Pem, TlsConfigError};

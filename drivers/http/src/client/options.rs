@@ -5,8 +5,6 @@ use super::http_client::{Bearer, HttpClient, Inner};
 use super::pool::Pool;
 use super::sender::Sender;
 use super::socket::Dialer;
-#[cfg(feature = "tls")]
-use super::tls::Tls;
 use http::header::{HeaderName, HeaderValue};
 use std::fmt;
 use std::io;
@@ -18,6 +16,8 @@ use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::http::client::{ClientMachine, Settings, SettingsError};
 use vgi_rpc_protocol::http::coding::{CodecSettings, Coding};
 use vgi_rpc_socks::SocksProxy;
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::ClientTls;
 
 /// A client that cannot be set up.
 #[derive(Debug, Error)]
@@ -148,9 +148,10 @@ impl HttpOptions {
         self
     }
 
-    /// Sets whom to trust with `https`. Default: the web's authorities.
+    /// Sets whom to trust with `https`, and which certificate to present to servers that ask for one. Default: the web's
+    /// authorities, and none.
     #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: Tls) -> Self {
+    pub fn tls(mut self, tls: ClientTls) -> Self {
         self.dialer.tls = Some(tls);
         self
     }

@@ -4,7 +4,7 @@ use super::address::Address;
 use super::deadline::Deadline;
 use super::socket_timeouts::{limit, timed_out};
 #[cfg(feature = "tls")]
-use super::tls::{Tls, TlsStream};
+use super::tls::{self, TlsStream};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(crate) struct Dialer {
     /// What connections go through.
     pub(crate) socks_proxy: Option<SocksProxy>,
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<vgi_rpc_tls::ClientTls>,
 }
 
 impl Dialer {
@@ -75,8 +75,8 @@ impl Dialer {
         }
         #[cfg(feature = "tls")]
         {
-            let tls = self.tls.clone().map_or_else(Tls::web, Ok)?;
-            Ok(Socket::Tls(tls.handshake(&address.host, socket, deadline)?.into()))
+            let tls = self.tls.clone().map_or_else(tls::web, Ok)?;
+            Ok(Socket::Tls(tls::handshake(&tls, &address.host, socket, deadline)?.into()))
         }
         #[cfg(not(feature = "tls"))]
         {

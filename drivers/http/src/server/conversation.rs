@@ -18,7 +18,7 @@ use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::{Inbox, Performer};
 use vgi_rpc_protocol::http::{Body, Endpoint, RequestOrigin, RequestStep as Needs, Transaction};
 use vgi_rpc_protocol::memory::{Account, Budget};
-use vgi_rpc_protocol::service::{CallRecord, ProxyPeer};
+use vgi_rpc_protocol::service::{CallRecord, ProxyPeer, TlsPeer};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_reactor::{Expiry, Origin, Phase, ProxiedOrigin, Step};
@@ -63,6 +63,7 @@ pub(crate) struct Conversation {
     remote_address: Option<String>,
     /// What a proxy says of the client.
     proxy: Option<Arc<ProxyPeer>>,
+    tls: Option<Arc<TlsPeer>>,
     waker: Waker,
     request: Request,
     /// The body of the request is being read, since the transaction needs it.
@@ -97,6 +98,7 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
             account,
             remote_address,
             proxy,
+            tls: tls_peer(origin),
             waker,
             request: Request::None,
             reads_body: false,
@@ -120,6 +122,15 @@ fn proxy_peer(proxied: &ProxiedOrigin) -> ProxyPeer {
     let mut peer = ProxyPeer::new(text(proxied.below.address()).unwrap_or_default());
     (peer.destination, peer.iroh_endpoint) = (text(proxied.destination()), proxied.iroh_endpoint());
     peer
+}
+
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::tls_peer;
+
+/// What the TLS handshake of a connection says: no connection carries TLS.
+#[cfg(not(feature = "tls"))]
+fn tls_peer(_: &Origin) -> Option<Arc<TlsPeer>> {
+    None
 }
 
 impl Conversation {
@@ -165,8 +176,8 @@ impl Conversation {
             now: now(),
             remote_address: self.remote_address.clone(),
             proxy: self.proxy.clone(),
+            tls: self.tls.clone(),
             account: self.account.clone(),
-            ..RequestOrigin::default()
         };
         let mut transaction = self.shared.endpoint.begin(head, arrival);
         if let Some(body) = body {
@@ -334,7 +345,7 @@ impl vgi_rpc_reactor::Machine for Conversation {
 
     fn expire(&mut self, phase: Phase, reason: Expiry) {
         let status = match (reason, phase) {
-            (_, Phase::Preamble | Phase::Fresh | Phase::Idle | Phase::Stream) => return,
+            (_, Phase::Preamble | Phase::Handshake | Phase::Fresh | Phase::Idle | Phase::Stream) => return,
             (Expiry::Timeout, Phase::Head | Phase::Body) => StatusCode::REQUEST_TIMEOUT,
             (Expiry::Timeout, Phase::Waiting) | (Expiry::Memory, _) => StatusCode::SERVICE_UNAVAILABLE,
         };

@@ -18,11 +18,14 @@ use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_proxy_protocol::{ProxyAcceptor, ProxyProtocol};
-use vgi_rpc_reactor::{Ended, GiveWay, Handle, Listener, Options, Timeout};
+use vgi_rpc_reactor::{AnyReactor, Ended, GiveWay, Handle, Listener, Options, Reactor, Timeout};
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
 /// How an endpoint is served over HTTP/1.1.
 ///
-/// There is no encryption on this transport: put it behind a proxy that has it, or on a loopback address.
+/// Connections are not encrypted unless TLS is [set](Self::tls), with the feature `tls`: without it, put the server behind a
+/// proxy that has it, or on a loopback address.
 #[derive(Clone)]
 pub struct HttpServer {
     endpoint: Arc<Endpoint>,
@@ -35,6 +38,8 @@ pub struct HttpServer {
     allowed_hosts: AllowedHosts,
     proxy_protocol: Option<ProxyProtocol>,
     options: Options,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
 }
 
 impl fmt::Debug for HttpServer {
@@ -61,7 +66,25 @@ impl HttpServer {
             allowed_hosts: AllowedHosts::Default,
             proxy_protocol: None,
             options,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
+    }
+
+    /// Has every connection carry TLS, with `http/1.1` as the application protocol unless the settings name others.
+    /// Clients that present a certificate are told of in [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls). Keep a clone
+    /// of the settings to [load them anew](ServerTls::reload). Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: impl Into<Option<ServerTls>>) -> Self {
+        self.tls = tls.into();
+        self
+    }
+
+    /// Sets how long a TLS handshake may take, from its first byte. Default 10 s.
+    #[cfg(feature = "tls")]
+    pub fn handshake_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.handshake.whole = timeout;
+        self
     }
 
     /// Sets the bounds of a request's head. Those of its body are the endpoint's.
@@ -221,13 +244,30 @@ impl HttpServer {
             hosts: Arc::new(hosts),
             date: Arc::new(Date::default()),
         };
-        let mut options = self.options.clone();
-        if let Some(setting) = &self.proxy_protocol {
-            options.timeouts.preamble = Timeout { no_progress: None, whole: Some(setting.timeout()) };
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let acceptor = TlsAcceptor::new(acceptor, tls.clone(), self.budget.clone(), &[b"http/1.1"]);
+            return self.serve(listener, acceptor, true);
         }
-        let acceptor = ProxyAcceptor::new(acceptor, self.proxy_protocol.clone());
-        let server = vgi_rpc_reactor::Reactor::new(listener, acceptor, options)?;
-        Ok(BoundHttpServer { address: Address::of(server.address())?, server })
+        self.serve(listener, acceptor, false)
+    }
+
+    fn serve<A: vgi_rpc_reactor::Acceptor>(
+        &self,
+        listener: Listener,
+        acceptor: A,
+        is_tls: bool,
+    ) -> Result<BoundHttpServer, HttpServerError> {
+        let mut options = self.options.clone();
+        let server: AnyReactor = match self.proxy_protocol.clone() {
+            Some(setting) => {
+                options.timeouts.preamble = Timeout { no_progress: None, whole: Some(setting.timeout()) };
+                Reactor::new(listener, ProxyAcceptor::new(acceptor, setting), options)?.into()
+            }
+            None => Reactor::new(listener, acceptor, options)?.into(),
+        };
+        let address = Address::of(server.address(), is_tls)?;
+        Ok(BoundHttpServer { address, budget: self.budget.clone(), server })
     }
 }
 
@@ -245,7 +285,8 @@ impl HttpServer {
 #[derive(Debug)]
 pub struct BoundHttpServer {
     address: Address,
-    server: vgi_rpc_reactor::Reactor<ProxyAcceptor<Acceptor>>,
+    budget: Budget,
+    server: AnyReactor,
 }
 
 impl BoundHttpServer {
@@ -256,7 +297,7 @@ impl BoundHttpServer {
 
     /// How much memory clients may make the process hold, and how much of it they do.
     pub fn budget(&self) -> &Budget {
-        &self.server.acceptor().inner().budget
+        &self.budget
     }
 
     /// Ends it from another thread: at once, or in good order. The endpoint's sticky sessions are not its matter:

@@ -79,10 +79,20 @@ impl Acceptor for ServiceAcceptor {
     }
 }
 
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::tls_peer;
+
+/// What the TLS handshake of a connection says: no connection carries TLS.
+#[cfg(not(feature = "tls"))]
+fn tls_peer(_: &Origin) -> Option<Arc<service::TlsPeer>> {
+    None
+}
+
 /// What calls may know of the client.
 fn peer(origin: &Origin, service: &service::Service) -> Peer {
     let transport = if origin.is_unix() { TransportKind::Unix } else { TransportKind::Tcp };
     let mut peer = Peer::new(transport, service.server_id().clone());
+    peer.tls = tls_peer(origin);
     peer.remote_address = origin.address().map(|address| address.to_string());
     peer.credentials = origin.credentials().map(|found| service::Credentials {
         pid: found.pid,
@@ -186,7 +196,7 @@ impl Machine for Conversation {
 
     fn expire(&mut self, phase: Phase, reason: Expiry) {
         let error = match (reason, phase) {
-            (Expiry::Timeout, Phase::Preamble | Phase::Fresh | Phase::Idle) => return,
+            (Expiry::Timeout, Phase::Preamble | Phase::Handshake | Phase::Fresh | Phase::Idle) => return,
             (Expiry::Timeout, Phase::Waiting) => {
                 let text = "the call waited too long for what the server needs from outside";
                 RpcError::status(Code::DeadlineExceeded, text)

@@ -23,7 +23,11 @@ use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_proxy_protocol::{ProxyAcceptor, ProxyProtocol};
 #[cfg(unix)]
 use vgi_rpc_reactor::SocketFileError;
-use vgi_rpc_reactor::{Address, BindError, Ended, GiveWay, Handle, Listener, Options, Timeout};
+use vgi_rpc_reactor::{
+    Address, AnyReactor, BindError, Ended, GiveWay, Handle, Listener, Options, Reactor, Timeout,
+};
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
 /// A server could not be bound, or could not go on.
 #[derive(Debug, Error)]
@@ -92,6 +96,8 @@ pub struct SocketServer {
     proxy_protocol: Option<ProxyProtocol>,
     options: Options,
     threaded: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
     /// As it was set.
     first_byte_timeout: Option<Option<Duration>>,
 }
@@ -108,6 +114,8 @@ impl SocketServer {
             proxy_protocol: None,
             options: Options::default(),
             threaded: true,
+            #[cfg(feature = "tls")]
+            tls: None,
             first_byte_timeout: None,
         }
     }
@@ -187,6 +195,23 @@ impl SocketServer {
         self
     }
 
+    /// Has every connection on TCP carry TLS; on unix sockets, which do not leave the machine, none does. Clients that present
+    /// a certificate are told of in [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls). Keep a clone of the settings to [load
+    /// them anew](ServerTls::reload). Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: impl Into<Option<ServerTls>>) -> Self {
+        self.tls = tls.into();
+        self
+    }
+
+    /// Sets how long a TLS handshake may take, from its first byte. Default 10 s. A client that says nothing after it has
+    /// the [`first_byte_timeout`](Self::first_byte_timeout) to begin.
+    #[cfg(feature = "tls")]
+    pub fn handshake_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.handshake.whole = timeout;
+        self
+    }
+
     /// Sets how long a new connection may send nothing at all. Default 30 s, and never where connections are
     /// [served one after another](Self::threaded).
     pub fn first_byte_timeout(mut self, timeout: Option<Duration>) -> Self {
@@ -262,7 +287,7 @@ impl SocketServer {
 
     /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
     ///
-    /// There is neither encryption nor authentication on this transport.
+    /// There is neither encryption nor authentication on this transport, unless TLS is set, with the feature `tls`.
     ///
     /// # Errors
     /// When the address cannot be resolved or bound, or the system refuses a first thread.
@@ -291,8 +316,26 @@ impl SocketServer {
             performer: self.performer.clone(),
             started: Instant::now(),
         };
-        let acceptor = ProxyAcceptor::new(acceptor, self.proxy_protocol.clone());
-        Ok(BoundSocketServer { server: vgi_rpc_reactor::Reactor::new(listener, acceptor, options)? })
+        #[cfg(feature = "tls")]
+        if let (Some(tls), Address::Tcp(_)) = (&self.tls, listener.address()) {
+            let acceptor = TlsAcceptor::new(acceptor, tls.clone(), self.budget.clone(), &[]);
+            return self.serve(listener, acceptor, options);
+        }
+        self.serve(listener, acceptor, options)
+    }
+
+    fn serve<A: vgi_rpc_reactor::Acceptor>(
+        &self,
+        listener: Listener,
+        acceptor: A,
+        options: Options,
+    ) -> Result<BoundSocketServer, SocketServerError> {
+        let server: AnyReactor = match self.proxy_protocol.clone() {
+            Some(setting) => Reactor::new(listener, ProxyAcceptor::new(acceptor, setting), options)?.into(),
+            None => Reactor::new(listener, acceptor, options)?.into(),
+        };
+        let (service, budget) = (self.service.clone(), self.budget.clone());
+        Ok(BoundSocketServer { server, service, budget })
     }
 }
 
@@ -301,7 +344,9 @@ impl SocketServer {
 /// Dropping it closes the listener and removes a unix socket's file.
 #[derive(Debug)]
 pub struct BoundSocketServer {
-    server: vgi_rpc_reactor::Reactor<ProxyAcceptor<ServiceAcceptor>>,
+    server: AnyReactor,
+    service: Arc<Service>,
+    budget: Budget,
 }
 
 impl BoundSocketServer {
@@ -312,7 +357,7 @@ impl BoundSocketServer {
 
     /// How much memory clients may make the process hold, and how much of it they do.
     pub fn budget(&self) -> &Budget {
-        &self.server.acceptor().inner().budget
+        &self.budget
     }
 
     /// Ends it from another thread.
@@ -330,7 +375,7 @@ impl BoundSocketServer {
             Address::Tcp(_) => TransportKind::Tcp,
             _ => TransportKind::Unix,
         };
-        self.server.acceptor().inner().service.start(transport).map_err(SocketServerError::Start)?;
+        self.service.start(transport).map_err(SocketServerError::Start)?;
         Ok(self.server.run()?)
     }
 }

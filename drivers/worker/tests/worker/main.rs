@@ -28,6 +28,8 @@ mod secrets;
 #[cfg(all(feature = "unix", feature = "http"))]
 mod settings;
 mod support;
+#[cfg(all(unix, feature = "http", feature = "tls"))]
+mod tls;
 mod transports;
 #[path = "../../examples/twelve.rs"]
 mod twelve;
@@ -84,6 +86,12 @@ const TESTS: &[(&str, fn())] = &[
     ("settings that no flag has hold on sockets", settings::sockets),
     #[cfg(all(feature = "unix", feature = "http"))]
     ("settings that no flag has hold over HTTP", settings::http),
+    #[cfg(all(unix, feature = "http", feature = "tls"))]
+    ("a worker serves over TLS, and knows its clients by their certificates", tls::served),
+    #[cfg(all(unix, feature = "http", feature = "tls"))]
+    ("the files of TLS are read anew on SIGHUP", tls::reloaded),
+    #[cfg(all(unix, feature = "http", feature = "tls"))]
+    ("flags and files of TLS that cannot be used are refused", tls::refused),
 ];
 
 fn main() -> ExitCode {
