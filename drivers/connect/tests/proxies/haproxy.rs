@@ -1,13 +1,14 @@
 //! haproxy in front of both servers, which sends the PROXY protocol.
 
+use crate::authority::authority;
 use crate::program::{Files, Running, free_ports, until};
 use crate::service::{Served, caller, endpoint, service, trusting, words};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use vgi_rpc_connect::connect;
+use vgi_rpc_connect::{ClientTls, ConnectOptions, Pem, connect};
 use vgi_rpc_http::{AllowedHosts, HttpServer};
 use vgi_rpc_proxy_protocol::{HeaderError, Reason};
-use vgi_rpc_unix::SocketServer;
+use vgi_rpc_unix::{ServerTls, SocketServer};
 
 /// Where haproxy connects from, so that it is not where clients do.
 const PROXY: &str = "127.0.0.3";
@@ -74,6 +75,31 @@ pub fn http() {
     assert!(refusals.lock().unwrap().is_empty(), "{refusals:?}");
     assert!(caller(&mut connect(&format!("http://127.0.0.1:{}", server.port)).unwrap()).is_err());
     until("the direct client is refused", || !refusals.lock().unwrap().is_empty());
+}
+
+pub fn tls() {
+    let (ca, sign) = authority();
+    let own = sign(&["localhost"], "");
+    let setting =
+        || ServerTls::builder(Pem::bytes(own.certificate.clone()), Pem::bytes(own.key.clone())).build();
+    let (proxy, refusals) = trusting(PROXY);
+    let tcp = SocketServer::new(service()).tls(setting().unwrap()).proxy_protocol(proxy.clone());
+    let http = HttpServer::new(endpoint().build().unwrap()).allowed_hosts(AllowedHosts::Any);
+    let http = Served::http(&http.tls(setting().unwrap()).proxy_protocol(proxy));
+    let tcp = Served::tcp(&tcp);
+    let (files, [for_tcp, for_http]) = (Files::new(), free_ports());
+    let ways = [(for_tcp, tcp.port, "send-proxy-v2"), (for_http, http.port, "send-proxy-v2")];
+    let _haproxy = start(&files, &ways);
+    let trust = ClientTls::with_roots_pem(ca.as_bytes()).unwrap();
+    let options = ConnectOptions::default().tls(trust);
+    for (address, port) in
+        [(format!("tls:localhost:{for_tcp}"), for_tcp), (format!("https://localhost:{for_http}"), for_http)]
+    {
+        let mut client = options.connect(&address).unwrap();
+        assert_known(&caller(&mut client).unwrap(), port);
+        assert_known(&caller(&mut client).unwrap(), port);
+    }
+    assert!(refusals.lock().unwrap().is_empty(), "{refusals:?}");
 }
 
 pub fn refused() {

@@ -16,6 +16,8 @@
 )]
 
 #[cfg(all(unix, feature = "tls"))]
+mod authority;
+#[cfg(all(unix, feature = "tls"))]
 mod haproxy;
 #[cfg(all(unix, feature = "tls"))]
 mod nginx;
@@ -35,6 +37,7 @@ type Test = (&'static str, Option<&'static str>, fn());
 const TESTS: &[Test] = &[
     ("haproxy: a TCP server knows the client and the proxy", Some("haproxy"), haproxy::tcp),
     ("haproxy: an HTTP server knows the client and the proxy", Some("haproxy"), haproxy::http),
+    ("haproxy: TLS comes after the header", Some("haproxy"), haproxy::tls),
     ("haproxy: version 1 and health checks are refused", Some("haproxy"), haproxy::refused),
     ("nginx: the client's certificate comes in headers", Some("nginx"), nginx::certificates),
     ("socks: both clients call through a proxy that resolves names", None, socks::calls),

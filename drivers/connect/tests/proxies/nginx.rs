@@ -1,8 +1,8 @@
 //! nginx in front of the HTTP server: it terminates TLS, verifies client certificates, and passes them on in headers.
 
+use crate::authority::{Leaf, authority};
 use crate::program::{Files, Running, free_ports};
 use crate::service::{By, Served, caller_request, caller_response, endpoint, words};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -11,34 +11,6 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use vgi_rpc_http::{AllowedHosts, HttpServer};
 use vgi_rpc_protocol::http::auth::AuthContext;
-
-/// A certificate and its key, as PEM.
-struct Leaf {
-    certificate: String,
-    key: String,
-}
-
-/// An authority, as PEM, and what it has signed.
-fn authority() -> (String, impl Fn(&[&str], &str) -> Leaf) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // Of another name than the leaves, which would look as if they had signed themselves.
-    params.distinguished_name.push(DnType::CommonName, "authority");
-    let key = KeyPair::generate().unwrap();
-    let pem = params.self_signed(&key).unwrap().pem();
-    let issuer = Issuer::new(params, key);
-    let leaf = move |names: &[&str], uri: &str| {
-        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        if !uri.is_empty() {
-            params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
-        }
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &issuer).unwrap().pem();
-        Leaf { certificate, key: key.serialize_pem() }
-    };
-    (pem, leaf)
-}
 
 /// Calls `caller` over TLS, with a certificate or without, and with these header lines.
 fn call(port: u16, authority: &str, leaf: Option<&Leaf>, headers: &str) -> String {

@@ -104,7 +104,10 @@ impl Served {
 
     pub fn http(server: &HttpServer) -> Self {
         let bound = server.bind_tcp("127.0.0.1:0").unwrap();
-        let vgi_rpc_http::Address::Tcp(address) = *bound.address() else { panic!("{bound:?}") };
+        let address = match *bound.address() {
+            vgi_rpc_http::Address::Tcp(address) | vgi_rpc_http::Address::Tls(address) => address,
+            other => panic!("{other}"),
+        };
         Self::new(address, bound.handle(), move || {
             bound.run().unwrap();
         })

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_connect::{CallError, ConnectError, ConnectOptions, SocksProxy};
-use vgi_rpc_http::client::{FetchError, FetchOptions, Tls, fetch};
+use vgi_rpc_http::client::{ClientTls, FetchError, FetchOptions, fetch};
 use vgi_rpc_http::{AllowedHosts, HttpServer};
 use vgi_rpc_socks::{NegotiationError, Reply, SocksError, SocksErrorKind};
 use vgi_rpc_unix::SocketServer;
@@ -138,7 +138,7 @@ pub fn tls() {
     });
     let proxy = Proxy::start();
     let mut options = FetchOptions::default();
-    options.tls = Some(Tls::with_roots_pem(cert.pem().as_bytes()).unwrap());
+    options.tls = Some(ClientTls::with_roots_pem(cert.pem().as_bytes()).unwrap());
     options.socks_proxy = Some(proxy.at("me:secret"));
     let request = Request::get("/").body(Vec::<Bytes>::new()).unwrap();
     let response = fetch(&format!("https://worker.invalid:{port}/"), request, &options).unwrap();
