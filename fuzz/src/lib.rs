@@ -31,7 +31,10 @@ targets! {
     jwt_tokens,
     metadata_detail,
     operations,
+    proxy_header,
     proxy_proof,
     server_session,
+    socks_replies,
+    tls,
     tokens,
 }

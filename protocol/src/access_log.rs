@@ -102,6 +102,9 @@ fn fields(record: &CallRecord, now: Duration, dropped: u64) -> Map<String, Value
     put("auth_domain", CALLER.shown(&auth.domain).into());
     put("authenticated", auth.authenticated.into());
     put("remote_addr", CALLER.shown(record.peer.remote_address.as_deref().unwrap_or_default()).into());
+    if let Some(proxy) = &record.peer.proxy {
+        put("proxy_addr", CALLER.shown(&proxy.address).into());
+    }
     put("duration_ms", milliseconds(record.ended.saturating_sub(record.started)).into());
     put("status", status.into());
     match (&record.error, record.cancelled) {

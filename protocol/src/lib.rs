@@ -220,6 +220,7 @@
 #![cfg_attr(not(feature = "http"), doc = "[HTTP]: #features")]
 
 pub mod access_log;
+mod auth_context;
 pub mod client;
 pub mod content_coding;
 pub mod description;
@@ -239,6 +240,7 @@ pub mod memory;
 mod next;
 mod one_line;
 pub mod panics;
+pub mod peer_identity;
 pub mod prelude;
 pub mod reflection;
 mod same_type;

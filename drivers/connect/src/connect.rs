@@ -6,13 +6,16 @@ use std::time::Duration;
 use vgi_rpc_client::{Client, Timeouts};
 #[cfg(feature = "http")]
 use vgi_rpc_http::client::HttpOptions;
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::ClientTls;
+use vgi_rpc_unix::SocksProxy;
 
 /// How the addresses begin that this build knows.
 const SCHEMES: &str = match (cfg!(unix), cfg!(feature = "http"), cfg!(feature = "tls")) {
-    (true, true, true) => "cmd:, unix:, tcp:, http:// or https://",
+    (true, true, true) => "cmd:, unix:, tcp:, tls:, http:// or https://",
     (true, true, false) => "cmd:, unix:, tcp: or http://",
     (true, false, _) => "cmd:, unix: or tcp:",
-    (false, true, true) => "cmd:, tcp:, http:// or https://",
+    (false, true, true) => "cmd:, tcp:, tls:, http:// or https://",
     (false, true, false) => "cmd:, tcp: or http://",
     (false, false, _) => "cmd: or tcp:",
 };
@@ -38,8 +41,11 @@ pub fn connect(address: &str) -> Result<Client, ConnectError> {
 pub struct ConnectOptions {
     timeouts: Option<Timeouts>,
     connect_timeout: Option<Option<Duration>>,
+    socks_proxy: Option<SocksProxy>,
     #[cfg(feature = "http")]
     http: HttpOptions,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
 }
 
 impl ConnectOptions {
@@ -55,10 +61,25 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets what HTTP alone has, such as credentials. Timeouts that are set on this type win over those in `options`.
+    /// Connects through a SOCKS5 proxy over TCP and HTTP. The proxy resolves host names. Default: directly.
+    pub fn socks_proxy(mut self, proxy: SocksProxy) -> Self {
+        self.socks_proxy = Some(proxy);
+        self
+    }
+
+    /// Sets what HTTP alone has, such as credentials. Timeouts and a proxy that are set on this type win over those in
+    /// `options`.
     #[cfg(feature = "http")]
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.http = options;
+        self
+    }
+
+    /// Sets whom to trust with `tls:` and `https://`, and which certificate to present there. Default: the web's authorities,
+    /// and none. It wins over that of [`http`](Self::http).
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -81,14 +102,33 @@ impl ConnectOptions {
             Some(("unix", path)) => Ok(self.sockets().unix(path)?),
             Some(("tcp", address)) if !has_port(address) => Err(ConnectError::Port),
             Some(("tcp", address)) => Ok(self.sockets().tcp(address)?),
+            #[cfg(feature = "tls")]
+            Some(("tls", address)) if !has_port(address) => Err(ConnectError::TlsPort),
+            #[cfg(feature = "tls")]
+            Some(("tls", address)) => {
+                let tls = match &self.tls {
+                    Some(tls) => tls.clone(),
+                    None => ClientTls::with_web_roots()?,
+                };
+                Ok(self.sockets().tls(tls).tcp(address)?)
+            }
+            #[cfg(not(feature = "tls"))]
+            Some(("tls", _)) => Err(ConnectError::Feature { scheme: "tls:", feature: "tls" }),
             #[cfg(feature = "http")]
             Some(("http" | "https", _)) => {
                 let mut options = self.http.clone();
+                #[cfg(feature = "tls")]
+                if let Some(tls) = &self.tls {
+                    options = options.tls(tls.clone());
+                }
                 if let Some(timeouts) = self.timeouts {
                     options = options.read_timeout(timeouts.read).call_timeout(timeouts.call);
                 }
                 if let Some(timeout) = self.connect_timeout {
                     options = options.connect_timeout(timeout);
+                }
+                if let Some(proxy) = &self.socks_proxy {
+                    options = options.socks_proxy(proxy.clone());
                 }
                 Ok(options.build(address)?.client())
             }
@@ -104,6 +144,7 @@ impl ConnectOptions {
         let timeouts = self.timeouts.unwrap_or_default();
         let options =
             vgi_rpc_unix::ConnectOptions::default().read_timeout(timeouts.read).call_timeout(timeouts.call);
+        let options = options.socks_proxy(self.socks_proxy.clone());
         match self.connect_timeout {
             Some(timeout) => options.connect_timeout(timeout),
             None => options,

@@ -22,6 +22,14 @@ pub enum ConnectError {
     /// No host and port, nor a port alone, follow `tcp:`.
     #[error("expected a host and a port after tcp:, as in tcp:127.0.0.1:9000, or a port alone")]
     Port,
+    /// No host and port, nor a port alone, follow `tls:`.
+    #[cfg(feature = "tls")]
+    #[error("expected a host and a port after tls:, as in tls:worker.example:9000, or a port alone")]
+    TlsPort,
+    /// Whom to trust cannot be set up.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] vgi_rpc_tls::TlsConfigError),
     /// This build lacks what the address needs.
     #[error("an address that begins with {scheme} needs the feature {feature:?} of vgi-rpc-connect")]
     Feature {

@@ -5,6 +5,7 @@
 //! | `cmd:PROGRAM ARGUMENT...` | a worker that is started, and called over its stdin and stdout; quoted as in a shell |
 //! | `unix:PATH` | an AF_UNIX socket, on Unix |
 //! | `tcp:HOST:PORT`, `tcp:PORT` | a TCP socket; the host is 127.0.0.1 when left out |
+//! | `tls:HOST:PORT`, `tls:PORT` | a TCP socket whose connections carry TLS, with the feature `tls` |
 //! | `http://...`, `https://...` | an HTTP server, with the features `http` (on by default) and `tls` |
 //!
 //! ```no_run
@@ -29,3 +30,6 @@ pub use vgi_rpc_client::{
     CallError, CallShape, Client, External, Method, Remote, RetryPolicy, Stream, Timeouts, TransportError,
     WrongKind,
 };
+#[cfg(feature = "tls")]
+pub use vgi_rpc_tls::{ClientTls, ClientTlsBuilder, Pem, TlsConfigError};
+pub use vgi_rpc_unix::SocksProxy;

@@ -7,17 +7,15 @@ use crate::target::{Peer, Target};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
+use vgi_rpc_tls::ClientTls;
 
 /// Most bytes that are read at a time, and so the most that the head of a response may have.
 const READ_BYTES: usize = 128 << 10;
@@ -39,7 +37,7 @@ impl Drop for Connection {
 /// Connects to the host of a URL, if the policy allows one of its addresses.
 pub(crate) async fn connect(
     options: &HttpOptions,
-    tls: &Arc<ClientConfig>,
+    tls: &ClientTls,
     target: &Target,
     location: &Location,
     policy: &UrlPolicy,
@@ -119,13 +117,13 @@ async fn dial(
 }
 
 async fn handshake(
-    tls: &Arc<ClientConfig>,
+    tls: &ClientTls,
     host: &str,
     stream: TcpStream,
     location: &Location,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, TransferErrorKind> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| TransferErrorKind::Url)?;
-    TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(|error| {
+    let name = tls.name_of(host).map_err(|_| TransferErrorKind::Url)?;
+    TlsConnector::from(tls.config(&[b"http/1.1"])).connect(name, stream).await.map_err(|error| {
         let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
         let text = text(error, location);
         if is_tls { TransferErrorKind::Tls(text) } else { TransferErrorKind::Connect(text) }

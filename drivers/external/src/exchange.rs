@@ -11,7 +11,6 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, LOCATION, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
-use rustls::ClientConfig;
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -19,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
+use vgi_rpc_tls::ClientTls;
 
 /// Most redirects that are followed, as in the canonical implementation.
 const MAX_REDIRECTS: usize = 5;
@@ -31,7 +31,7 @@ const AGENT: &str = concat!("vgi-rpc-external/", env!("CARGO_PKG_VERSION"));
 /// What requests need: settings, trust, and connections.
 pub(crate) struct Http {
     pub(crate) options: HttpOptions,
-    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) tls: ClientTls,
     pub(crate) pool: Arc<Pool>,
 }
 

@@ -10,7 +10,6 @@ use crate::options::HttpOptions;
 use crate::pool::Pool;
 use crate::put::Put;
 use crate::request::{HttpRequest, HttpResponse};
-use crate::tls::{Tls, TlsError};
 use bytes::BytesMut;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
@@ -23,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 use vgi_rpc_protocol::external::{Location, Resolution, Resolved, UrlPolicy};
+use vgi_rpc_tls::{ClientTls, TlsConfigError};
 
 /// Threads that move bytes. Objects are decoded on the callers' threads.
 const THREADS: usize = 2;
@@ -64,10 +64,10 @@ impl HttpFetcher {
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(options: HttpOptions) -> Result<Self, TlsError> {
+    pub fn new(options: HttpOptions) -> Result<Self, TlsConfigError> {
         let tls = match &options.tls {
-            Some(tls) => tls.config(),
-            None => Tls::with_web_roots()?.config(),
+            Some(tls) => tls.clone(),
+            None => ClientTls::with_web_roots()?,
         };
         let pool = Pool::new(options.idle_connections);
         let http = Arc::new(Http { options, tls, pool });

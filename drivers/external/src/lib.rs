@@ -53,7 +53,7 @@
 // | --- | --- |
 // | `effects`, `perform` | what machines ask for |
 // | `fetcher` | one transfer: attempts, and what they block on |
-// | `options`, `tls`, `put` | settings, and what is stored |
+// | `options`, `put` | settings, and what is stored |
 // | `request` | a request of an application's own, and its response |
 // | `storage` | what object stores have in common, and how their effects are performed |
 // | `presigned` | a store whose URLs others sign |
@@ -90,7 +90,6 @@ mod ranges;
 mod request;
 mod storage;
 mod target;
-mod tls;
 
 pub use backoff::{Backoff, date, deadline, retry_after, unix_time};
 pub use error::{TransferError, TransferErrorKind, Waiting};
@@ -101,4 +100,4 @@ pub use presigned::{Presign, PresignedError, PresignedStorage, PresignedUrls, Pu
 pub use put::Put;
 pub use request::{HttpRequest, HttpResponse};
 pub use storage::{ObjectStorage, StorageEffects};
-pub use tls::{Tls, TlsError};
+pub use vgi_rpc_tls::{ClientTls, ClientTlsBuilder, Pem, TlsConfigError};

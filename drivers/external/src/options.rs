@@ -1,11 +1,11 @@
 //! Settings of a fetcher.
 
-use crate::tls::Tls;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
+use vgi_rpc_tls::ClientTls;
 
 /// Resolves the name of a host to addresses. It may block, and is called on a thread that may.
 pub type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
@@ -32,7 +32,7 @@ pub struct HttpOptions {
     /// Most connections that are kept without a request, for 30 s at most. Default 16.
     pub idle_connections: usize,
     /// Whom to trust. Default: the web's authorities.
-    pub tls: Option<Tls>,
+    pub tls: Option<ClientTls>,
     /// Resolves names. Default: as the system does.
     pub lookup: Arc<Lookup>,
 }

@@ -15,7 +15,9 @@ use common::{LIMIT, SECRET, failure, fetcher, loopback, options};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use vgi_rpc_external::{HttpFetcher, HttpOptions, Tls, TlsError, TransferError, TransferErrorKind};
+use vgi_rpc_external::{
+    ClientTls, HttpFetcher, HttpOptions, TlsConfigError, TransferError, TransferErrorKind,
+};
 use vgi_rpc_protocol::effect::{Failure, FailureReason};
 use vgi_rpc_protocol::external::{Resolved, UrlPolicy};
 
@@ -158,7 +160,7 @@ fn a_name_is_looked_up_once_and_only_allowed_addresses_are_used() {
         Server::start_tls(&["storage.example"], |_, connection| respond(connection, 200, &[], &object(10)));
     // The one that is refused comes first, and another one where nothing listens.
     let (mut options, lookups) = finding(&["10.0.0.1", "127.0.0.77", "127.0.0.1"]);
-    options.tls = Some(Tls::with_roots_pem(certificate.as_bytes()).unwrap());
+    options.tls = Some(ClientTls::with_roots_pem(certificate.as_bytes()).unwrap());
     let fetcher = HttpFetcher::new(options).unwrap();
     let resolved = fetch(&fetcher, &named(&server, "https"), &loopback()).unwrap();
     assert_eq!((resolved.batch, lookups.load(Ordering::SeqCst)), (batch(10), 1));
@@ -170,7 +172,7 @@ fn a_connection_is_not_used_again_under_a_policy_that_refuses_its_address() {
     let (server, certificate) =
         Server::start_tls(&["storage.example"], |_, connection| respond(connection, 200, &[], &object(10)));
     let (mut options, lookups) = finding(&["127.0.0.1"]);
-    options.tls = Some(Tls::with_roots_pem(certificate.as_bytes()).unwrap());
+    options.tls = Some(ClientTls::with_roots_pem(certificate.as_bytes()).unwrap());
     let fetcher = HttpFetcher::new(options).unwrap();
     let url = named(&server, "https");
     for _ in 0..2 {
@@ -225,7 +227,7 @@ fn certificates_are_checked_with_their_names() {
     assert_eq!(error.attempts, 1);
 
     let mut options = options();
-    options.tls = Some(Tls::with_roots_pem(certificate.as_bytes()).unwrap());
+    options.tls = Some(ClientTls::with_roots_pem(certificate.as_bytes()).unwrap());
     options.lookup = Arc::new(|_| Ok(vec![Ipv4Addr::LOCALHOST.into()]));
     let trusting = HttpFetcher::new(options).unwrap();
     assert_eq!(fetch(&trusting, &url, &loopback()).unwrap().batch, batch(10));
@@ -242,10 +244,13 @@ fn certificates_are_checked_with_their_names() {
 
 #[test]
 fn invalid_trust_is_refused() {
-    assert!(matches!(Tls::with_roots_pem(b""), Err(TlsError::NoCertificate)));
+    assert!(matches!(ClientTls::with_roots_pem(b""), Err(TlsConfigError::NoCertificate { .. })));
     let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    assert!(matches!(Tls::with_roots_pem(broken), Err(TlsError::Rustls(_))));
-    assert!(matches!(Tls::with_roots_pem(b"-----BEGIN CERTIFICATE-----\nAAAA"), Err(TlsError::Pem(_))));
+    assert!(matches!(ClientTls::with_roots_pem(broken), Err(TlsConfigError::Authority { .. })));
+    assert!(matches!(
+        ClientTls::with_roots_pem(b"-----BEGIN CERTIFICATE-----\nAAAA"),
+        Err(TlsConfigError::Pem { .. })
+    ));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::v4::{EndpointError, MAX_LIFETIME, SignError};
 use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
-use vgi_rpc_external::{NameError, TlsError, TransferErrorKind};
+use vgi_rpc_external::{NameError, TlsConfigError, TransferErrorKind};
 use vgi_rpc_protocol::effect::{Failure, FailureReason};
 
 /// Why Cloud Storage did not do what it was asked.
@@ -137,5 +137,5 @@ pub enum GcsSettingsError {
     Credentials(CredentialsError),
     /// TLS cannot be set up.
     #[error("{0}")]
-    Tls(TlsError),
+    Tls(TlsConfigError),
 }

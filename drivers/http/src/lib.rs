@@ -11,7 +11,10 @@ mod server;
 
 pub use bytes::Bytes;
 pub use server::{Address, AllowedHosts, BoundHttpServer, HttpServer, HttpServerError};
+pub use vgi_rpc_proxy_protocol::{ProxyProtocol, ProxyProtocolError};
 pub use vgi_rpc_reactor::{Ended, Handle};
+#[cfg(feature = "tls")]
+pub use vgi_rpc_tls::{ClientCertificates, Pem, ServerTls, ServerTlsBuilder, TlsConfigError};
 
 /// The system's entropy, for [`Endpoint::builder`](vgi_rpc_protocol::http::Endpoint::builder).
 ///

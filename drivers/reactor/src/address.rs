@@ -1,8 +1,10 @@
 //! Where a server listens, and where its connections come from.
 
+use bytes::Bytes;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Connections that wait to be accepted; the system may allow fewer.
 pub(crate) const BACKLOG: i32 = 1024;
@@ -27,13 +29,145 @@ impl fmt::Display for Address {
 }
 
 /// Where a connection comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
     /// A process on this machine, where the system tells which.
     Unix(Option<Credentials>),
     /// An address; `None` when the connection broke before it could be asked.
     Tcp(Option<SocketAddr>),
+    /// A client of a proxy, which has said where the client is. The event loop itself never says this: a machine that
+    /// reads what proxies say does, to the [`Acceptor`](crate::Acceptor) of what is spoken after that.
+    Proxied(Arc<ProxiedOrigin>),
+    /// A connection that carries TLS, whose handshake is done. The event loop itself never says this: a machine that
+    /// speaks TLS does, to the [`Acceptor`](crate::Acceptor) of what is spoken inside.
+    Tls(Arc<TlsOrigin>),
+}
+
+impl Origin {
+    /// The client's address, on connections that have one. Behind a proxy this is what the proxy says.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tcp(address) => *address,
+            Self::Proxied(proxied) => match proxied.client {
+                ProxiedClient::Tcp { source, .. } => Some(source),
+                ProxiedClient::Iroh { .. } => None,
+            },
+            Self::Tls(tls) => tls.below.address(),
+        }
+    }
+
+    /// The peer's process, on unix sockets, where the system tells which.
+    pub fn credentials(&self) -> Option<Credentials> {
+        match self {
+            Self::Unix(credentials) => *credentials,
+            Self::Tcp(_) => None,
+            Self::Proxied(proxied) => proxied.below.credentials(),
+            Self::Tls(tls) => tls.below.credentials(),
+        }
+    }
+
+    /// Whether the connection came over a unix socket.
+    pub fn is_unix(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp(_) => false,
+            Self::Proxied(proxied) => proxied.below.is_unix(),
+            Self::Tls(tls) => tls.below.is_unix(),
+        }
+    }
+
+    /// What a proxy says of the client, on connections that come through one which says so.
+    pub fn proxied(&self) -> Option<&Arc<ProxiedOrigin>> {
+        match self {
+            Self::Unix(_) | Self::Tcp(_) => None,
+            Self::Proxied(proxied) => Some(proxied),
+            Self::Tls(tls) => tls.below.proxied(),
+        }
+    }
+
+    /// What the TLS handshake says of the peer, on connections that carry TLS.
+    pub fn tls(&self) -> Option<&Arc<TlsOrigin>> {
+        match self {
+            Self::Unix(_) | Self::Tcp(_) => None,
+            Self::Proxied(proxied) => proxied.below.tls(),
+            Self::Tls(tls) => Some(tls),
+        }
+    }
+}
+
+/// What a proxy says of its client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxiedOrigin {
+    /// Where the connection itself comes from: the proxy.
+    pub below: Origin,
+    /// The client.
+    pub client: ProxiedClient,
+}
+
+impl ProxiedOrigin {
+    /// The address that the client has connected to, if it has one.
+    pub fn destination(&self) -> Option<SocketAddr> {
+        match self.client {
+            ProxiedClient::Tcp { destination, .. } => Some(destination),
+            ProxiedClient::Iroh { .. } => None,
+        }
+    }
+
+    /// The endpoint id of a client over Iroh.
+    pub fn iroh_endpoint(&self) -> Option<[u8; 32]> {
+        match self.client {
+            ProxiedClient::Tcp { .. } => None,
+            ProxiedClient::Iroh { endpoint } => Some(endpoint),
+        }
+    }
+}
+
+/// Where the client of a proxy is, as the proxy says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProxiedClient {
+    /// A client that has connected to the proxy over TCP.
+    Tcp {
+        /// Where the client connects from.
+        source: SocketAddr,
+        /// Where the client has connected to.
+        destination: SocketAddr,
+    },
+    /// A client that has connected to a bridge over Iroh, which has no addresses.
+    Iroh {
+        /// The client's endpoint id: its public key, which the bridge has verified.
+        endpoint: [u8; 32],
+    },
+}
+
+/// What a TLS handshake says of the peer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsOrigin {
+    /// Where the connection comes from that carries TLS.
+    pub below: Origin,
+    /// The version as the protocol writes it: `0x0303` for TLS 1.2, `0x0304` for TLS 1.3.
+    pub version: u16,
+    /// The certificates that the peer presented and that were verified, in DER, its own first. Empty if it presented
+    /// none.
+    pub certificates: Vec<Bytes>,
+    /// The application protocol that both sides agreed on, if they negotiated one.
+    pub alpn: Option<Bytes>,
+    /// The host name that the peer asked for, if it named one.
+    pub server_name: Option<String>,
+}
+
+impl fmt::Debug for TlsOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsOrigin")
+            .field("below", &self.below)
+            .field("version", &format_args!("{:#06x}", self.version))
+            .field("certificates", &self.certificates.len())
+            .field("alpn", &self.alpn)
+            .field("server_name", &self.server_name)
+            .finish()
+    }
 }
 
 /// The process at the other end of a unix socket, as the kernel vouches for it.

@@ -9,8 +9,14 @@ use std::time::Instant;
 /// The order among the candidates of one holder: the least gives way first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
-    /// It has never sent a byte; since when it is there, in the server's milliseconds.
+    /// What comes before the protocol has not all come; since when it is there, in the server's milliseconds.
+    Preamble(u64),
+    /// It has never sent a byte; since when it is there.
     Silent(u64),
+    /// It has not ended its handshake; since when it waits for the rest.
+    Handshake(u64),
+    /// It was sent its last, and has not closed; since when.
+    Closing(u64),
     /// It waits for its next request; since when.
     Idle(u64),
     /// It has stopped in the middle of a request; since when.
@@ -102,7 +108,9 @@ mod tests {
 
     #[test]
     fn the_largest_holder_loses_first_and_silent_connections_before_idle_ones() {
-        use Rank::{Idle, Silent};
+        use Rank::{Idle, Preamble, Silent};
+        let both = [(10, 1, Silent(1)), (11, 1, Preamble(2)), (12, 1, Preamble(1))];
+        assert_eq!(order(&both, &[(1, 3)]), [12, 11, 10]);
         let candidates = [
             (10, 1, Silent(500)),
             (11, 1, Idle(1)),

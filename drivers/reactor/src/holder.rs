@@ -26,6 +26,11 @@ impl Holder {
                 address => address,
             }),
             Origin::Unix(None) | Origin::Tcp(None) => Self::Unknown,
+            Origin::Proxied(proxied) => match origin.address() {
+                Some(address) => Self::of(&Origin::Tcp(Some(address))),
+                None => Self::of(&proxied.below),
+            },
+            Origin::Tls(tls) => Self::of(&tls.below),
         }
     }
 }
@@ -33,6 +38,8 @@ impl Holder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::{ProxiedClient, ProxiedOrigin};
+    use std::sync::Arc;
 
     #[test]
     fn hosts_are_told_apart_by_address_and_ipv6_hosts_by_network() {
@@ -43,5 +50,11 @@ mod tests {
         assert_eq!(holder("[2001:db8::1]:1"), holder("[2001:db8::2:0:0:1]:1"));
         assert_ne!(holder("[2001:db8::1]:1"), holder("[2001:db8:0:1::1]:1"));
         assert_eq!(Holder::of(&Origin::Unix(None)), Holder::Unknown);
+        let below = Origin::Tcp(Some("192.0.2.1:1".parse().unwrap()));
+        let proxied =
+            |client| Holder::of(&Origin::Proxied(Arc::new(ProxiedOrigin { below: below.clone(), client })));
+        let (source, destination) = ("192.0.2.2:9".parse().unwrap(), "192.0.2.3:9".parse().unwrap());
+        assert_eq!(proxied(ProxiedClient::Tcp { source, destination }), holder("192.0.2.2:1"));
+        assert_eq!(proxied(ProxiedClient::Iroh { endpoint: [0; 32] }), holder("192.0.2.1:1"));
     }
 }

@@ -143,12 +143,12 @@ mod wakeups;
 mod worker;
 mod yielding;
 
-pub use address::{Address, Credentials, Origin};
+pub use address::{Address, Credentials, Origin, ProxiedClient, ProxiedOrigin, TlsOrigin};
 pub use error::BindError;
 pub use listener::Listener;
 pub use machine::{Acceptor, Expiry, Job, Machine, Phase, Step};
 pub use options::{Ended, GiveWay, Options};
-pub use reactor::{Handle, Reactor};
+pub use reactor::{AnyReactor, Handle, Reactor};
 #[cfg(unix)]
 pub use socket_file::SocketFileError;
 pub use timeouts::{Timeout, Timeouts};

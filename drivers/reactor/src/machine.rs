@@ -76,6 +76,12 @@ pub trait Machine: Send + 'static {
     /// [`Step::Waiting`] is not asked.
     fn phase(&self) -> Phase;
 
+    /// Where the client is, on machines that learn it in [`Phase::Preamble`]. When a server is full, each client loses
+    /// connections of its own, not all clients of one proxy.
+    fn origin(&self) -> Option<Origin> {
+        None
+    }
+
     /// Bytes that the machine holds for its peer, of a message that has come in part or of answers that are not sent.
     /// When memory is short, connections that hold more than they move are closed.
     fn held_bytes(&self) -> usize {
@@ -185,10 +191,20 @@ pub enum Expiry {
 /// What a [`Machine`] that waits is in the middle of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
+    /// What comes before all else, such as a proxy's header, of which some or nothing has come. A machine that
+    /// begins with this is in it from the moment it is made. A server that drains closes the connection, and one that
+    /// is full may close it for [another](crate::GiveWay), neither of which the machine is told.
+    Preamble,
     /// Nothing: whatever was received is answered, and nothing of a further request has come. A server that drains
     /// closes the connection, one that is full may close it for [another](crate::GiveWay), and the machine's memory
     /// is released.
     Idle,
+    /// What comes before the protocol itself, such as a TLS handshake, of which some has come. In a server that is full,
+    /// a connection that has been in it for a second gives way.
+    Handshake,
+    /// The first byte of the protocol, after what came before it. To the loop this is a connection that has never sent a
+    /// byte.
+    Fresh,
     /// The head of a request, of which some has come.
     Head,
     /// The rest of a request or of a message.

@@ -71,7 +71,9 @@ impl Default for Options {
 pub enum GiveWay {
     /// None: a new connection waits until another one closes.
     Never,
-    /// Those that have never sent a byte, the oldest of them first.
+    /// Those in [`Phase::Preamble`](crate::Phase::Preamble), then those that have never sent a byte of the protocol, the
+    /// oldest of them first; then those that have not ended their [handshake](crate::Phase::Handshake) for a second, and
+    /// those that have been sent their last and have not closed for as long.
     #[default]
     Silent,
     /// Those, then those in [`Phase::Idle`](crate::Phase::Idle) for a second or more, then those that have sent nothing

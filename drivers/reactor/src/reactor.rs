@@ -72,6 +72,62 @@ impl<A: Acceptor> Reactor<A> {
     }
 }
 
+/// A [`Reactor`] of any protocol, for a server that chooses what its connections speak when it is bound.
+pub struct AnyReactor(Box<dyn Runs>);
+
+impl AnyReactor {
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        self.0.address()
+    }
+
+    /// Ends it from another thread.
+    pub fn handle(&self) -> Handle {
+        self.0.handle()
+    }
+
+    /// As [`Reactor::run`].
+    ///
+    /// # Errors
+    /// When the system refuses what the server cannot do without. What happens on one connection is no error.
+    pub fn run(self) -> io::Result<Ended> {
+        self.0.run()
+    }
+}
+
+impl<A: Acceptor> From<Reactor<A>> for AnyReactor {
+    fn from(reactor: Reactor<A>) -> Self {
+        Self(Box::new(reactor))
+    }
+}
+
+impl fmt::Debug for AnyReactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyReactor").field("address", self.address()).finish_non_exhaustive()
+    }
+}
+
+/// What a reactor can do, whatever it speaks.
+trait Runs: Send {
+    fn address(&self) -> &Address;
+    fn handle(&self) -> Handle;
+    fn run(self: Box<Self>) -> io::Result<Ended>;
+}
+
+impl<A: Acceptor> Runs for Reactor<A> {
+    fn address(&self) -> &Address {
+        self.address()
+    }
+
+    fn handle(&self) -> Handle {
+        self.handle()
+    }
+
+    fn run(self: Box<Self>) -> io::Result<Ended> {
+        Self::run(*self)
+    }
+}
+
 impl<A: Acceptor> Drop for Reactor<A> {
     fn drop(&mut self) {
         lock(&self.shared.listener).take();

@@ -391,7 +391,12 @@ impl<A: Acceptor> Shared<A> {
         let flags = Flags::new(token, &self.wakeups);
         let (seed, waker) = (self.seeds.hash_one(token.0), flags.clone().into());
         // A panic costs this connection, and not those that wait to be accepted after it.
-        let Some(machine) = catch(|| self.acceptor.accept(&origin, seed, waker)) else { return };
+        let accept = || {
+            let machine = self.acceptor.accept(&origin, seed, waker);
+            let phase = machine.phase();
+            (machine, phase)
+        };
+        let Some(machine) = catch(accept) else { return };
         let mut state = lock(&self.state);
         // Registered under the lock that events are taken under, so that its first one finds it.
         if socket.register(&self.registry, token, Interest::READABLE).is_ok() {

@@ -17,7 +17,7 @@ mod work;
 pub(crate) use flags::Flags;
 
 use crate::holder::Holder;
-use crate::machine::Machine;
+use crate::machine::{Machine, Phase};
 use crate::panics::catch;
 use crate::socket::Socket;
 use crate::timeouts::Wait;
@@ -25,15 +25,19 @@ use flags::Rest;
 use mio::Token;
 use mio::event::Event;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 /// One accepted connection.
 pub(crate) struct SocketConnection<M: Machine> {
     pub(crate) token: Token,
     pub(crate) socket: Socket,
-    /// Whom it is counted for.
-    pub(crate) holder: Holder,
+    /// Whom it is counted for until its machine knows better.
+    holder: Holder,
+    /// Its machine began in [`Phase::Preamble`].
+    has_preamble: bool,
+    /// Whom it is counted for once its machine does.
+    client: OnceLock<Holder>,
     flags: Arc<Flags>,
     /// What it waits for.
     wait: AtomicU8,
@@ -100,8 +104,18 @@ struct Driven<M: Machine> {
 }
 
 impl<M: Machine> SocketConnection<M> {
-    /// A connection that the caller owns.
-    pub(crate) fn new(flags: Arc<Flags>, socket: Socket, holder: Holder, machine: M, now: u64) -> Self {
+    /// A connection that the caller owns, whose machine begins in this phase.
+    pub(crate) fn new(
+        flags: Arc<Flags>,
+        socket: Socket,
+        holder: Holder,
+        (machine, phase): (M, Phase),
+        now: u64,
+    ) -> Self {
+        let wait = match phase {
+            Phase::Preamble => Wait::Preamble,
+            _ => Wait::Fresh,
+        };
         let driven = Driven {
             machine,
             work: None,
@@ -122,13 +136,20 @@ impl<M: Machine> SocketConnection<M> {
             token: flags.token(),
             socket,
             holder,
+            has_preamble: phase == Phase::Preamble,
+            client: OnceLock::new(),
             flags,
-            wait: AtomicU8::new(Wait::Fresh as u8),
+            wait: AtomicU8::new(wait as u8),
             progress: AtomicU64::new(now),
             began: AtomicU64::new(now),
             held_back: AtomicU8::new(HeldBack::No as u8),
             driven: Mutex::new(driven),
         }
+    }
+
+    /// Whom it is counted for.
+    pub(crate) fn holder(&self) -> Holder {
+        self.client.get().copied().unwrap_or(self.holder)
     }
 
     /// Gives up a new connection. False when its machine was woken already: the connection is still the caller's then,

@@ -45,8 +45,12 @@ impl Timeout {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// Until the peer has sent its first byte, in which [`idle`](Self::idle) holds as well. Default: 30 s in all.
+    /// In [`Phase::Preamble`], from when the connection was accepted. Default: 1 s in all.
+    pub preamble: Timeout,
+    /// Until the peer has sent its first byte, and in [`Phase::Fresh`], in which [`idle`](Self::idle) holds as well. Default: 30 s in all.
     pub fresh: Timeout,
+    /// In [`Phase::Handshake`]. Default: 10 s in all, in which a handshake of TLS takes a slow line several times over.
+    pub handshake: Timeout,
     /// In [`Phase::Idle`]. Default: never.
     pub idle: Timeout,
     /// In [`Phase::Head`]. Default: 30 s in all.
@@ -71,7 +75,9 @@ impl Default for Timeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {
+            preamble: Timeout { no_progress: None, whole: Some(seconds(1)) },
             fresh: Timeout { no_progress: None, whole: Some(seconds(30)) },
+            handshake: Timeout { no_progress: None, whole: Some(seconds(10)) },
             idle: Timeout::NEVER,
             head: Timeout { no_progress: None, whole: Some(seconds(30)) },
             body: Timeout::new(seconds(30), seconds(15 * 60)),
@@ -86,7 +92,9 @@ impl Default for Timeouts {
 impl Timeouts {
     pub(crate) fn of(&self, wait: Wait) -> Timeout {
         match wait {
+            Wait::Preamble => self.preamble,
             Wait::Fresh => self.fresh.and(self.idle),
+            Wait::Handshake => self.handshake,
             Wait::Idle | Wait::Released => self.idle,
             Wait::Head => self.head,
             Wait::Body => self.body,
@@ -103,8 +111,11 @@ impl Timeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Wait {
+    /// The rest of what comes before the protocol.
+    Preamble,
     /// The first byte.
     Fresh,
+    Handshake,
     /// The next request, with memory kept for it.
     Idle,
     /// The next request, without.
@@ -123,8 +134,10 @@ pub(crate) enum Wait {
 }
 
 impl Wait {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
+        Self::Preamble,
         Self::Fresh,
+        Self::Handshake,
         Self::Idle,
         Self::Released,
         Self::Head,
@@ -143,7 +156,9 @@ impl Wait {
     /// The machine's own name for it, if it is the machine that waits.
     pub(crate) fn phase(self) -> Option<Phase> {
         match self {
+            Self::Preamble => Some(Phase::Preamble),
             Self::Fresh | Self::Idle | Self::Released => Some(Phase::Idle),
+            Self::Handshake => Some(Phase::Handshake),
             Self::Head => Some(Phase::Head),
             Self::Body => Some(Phase::Body),
             Self::Stream => Some(Phase::Stream),
@@ -156,7 +171,10 @@ impl Wait {
 impl From<Phase> for Wait {
     fn from(phase: Phase) -> Self {
         match phase {
+            Phase::Preamble => Self::Preamble,
             Phase::Idle => Self::Idle,
+            Phase::Handshake => Self::Handshake,
+            Phase::Fresh => Self::Fresh,
             Phase::Head => Self::Head,
             Phase::Body => Self::Body,
             Phase::Stream => Self::Stream,

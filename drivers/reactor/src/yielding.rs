@@ -1,6 +1,7 @@
 //! Which connection gives way when the server is full and a peer waits to be accepted.
 //!
-//! Connections that have never sent a byte give way, and with [`GiveWay::Idle`] also those that wait for their next
+//! Connections that have never sent a byte give way, then those that do not end their handshake, then those that were
+//! sent their last and do not close; and with [`GiveWay::Idle`] also those that wait for their next
 //! request or have stopped in the middle of one. The holder with the most connections loses one first, so that a peer that takes many places loses its own
 //! and not those of others. A connection that is asked to give way is read once more before it is closed: what
 //! arrived in the meantime is served.
@@ -27,8 +28,8 @@ const KEEP_ORDER: Duration = Duration::from_millis(10);
 const COST_FACTOR: u32 = 10;
 /// When no connection could give way, how long until it is tried again.
 const RETRY: Duration = Duration::from_millis(250);
-/// How long a connection must have been idle to give way, in milliseconds. Clients that send one request after
-/// another are idle for a moment between two.
+/// How long a connection must have been idle, or in its handshake, to give way, in milliseconds. Clients that send one
+/// request after another are idle for a moment between two.
 const IDLE_GRACE: u64 = 1000;
 
 impl<A: Acceptor> Shared<A> {
@@ -71,10 +72,8 @@ impl<A: Acceptor> Shared<A> {
     pub(crate) fn gives_way(&self, wait: Wait) -> bool {
         match self.options.give_way {
             GiveWay::Never => false,
-            GiveWay::Silent => wait == Wait::Fresh,
-            GiveWay::Idle => {
-                matches!(wait, Wait::Fresh | Wait::Idle | Wait::Released | Wait::Head | Wait::Body)
-            }
+            GiveWay::Silent => matches!(wait, Wait::Preamble | Wait::Fresh | Wait::Handshake | Wait::Close),
+            GiveWay::Idle => !matches!(wait, Wait::Stream | Wait::Waiting | Wait::Work | Wait::Output),
         }
     }
 
@@ -83,7 +82,12 @@ impl<A: Acceptor> Shared<A> {
         let Waiting { wait, progress, began, .. } = connection.waiting()?;
         let may_go = self.gives_way(wait);
         match wait {
+            Wait::Preamble => may_go.then_some(Rank::Preamble(began)),
             Wait::Fresh => may_go.then_some(Rank::Silent(began)),
+            // Whatever bytes come meanwhile: they cost the peer nothing.
+            Wait::Handshake | Wait::Close if !may_go || began.saturating_add(IDLE_GRACE) > self.now() => None,
+            Wait::Handshake => Some(Rank::Handshake(began)),
+            Wait::Close => Some(Rank::Closing(began)),
             _ if !may_go || progress.saturating_add(IDLE_GRACE) > self.now() => None,
             Wait::Head | Wait::Body => Some(Rank::Stalled(progress)),
             _ => Some(Rank::Idle(progress)),
@@ -94,7 +98,7 @@ impl<A: Acceptor> Shared<A> {
         let mut held = HashMap::new();
         let mut candidates = Vec::new();
         for connection in state.connections.values() {
-            let holder = connection.holder;
+            let holder = connection.holder();
             *held.entry(holder).or_default() += 1;
             let rank = self.candidate(connection);
             candidates.extend(rank.map(|rank| Candidate { token: connection.token, holder, rank }));

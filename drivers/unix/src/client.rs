@@ -1,5 +1,7 @@
 //! Blocking clients over unix and TCP sockets.
 
+#[cfg(feature = "tls")]
+use crate::tls_socket::TlsSocket;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,8 +10,13 @@ use std::os::unix::net::UnixStream;
 #[cfg(unix)]
 use std::path::Path;
 use std::time::Duration;
+#[cfg(feature = "tls")]
+use std::time::Instant;
 use vgi_rpc_client::{Client, DEFAULT_UNREAD_CAPACITY, Direction, Patience, Timeouts, Transport};
 use vgi_rpc_protocol::{Limits, OneLine};
+use vgi_rpc_socks::SocksProxy;
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::ClientTls;
 use vgi_rpc_transfer::{DEFAULT_HOST, resolve};
 
 /// Output that the kernel is asked to hold per unix connection; it may give less.
@@ -45,11 +52,21 @@ pub struct ConnectOptions {
     limits: Limits,
     connect_timeout: Option<Duration>,
     timeouts: Timeouts,
+    socks_proxy: Option<SocksProxy>,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), connect_timeout: Some(CONNECT), timeouts: Timeouts::default() }
+        Self {
+            limits: Limits::default(),
+            connect_timeout: Some(CONNECT),
+            timeouts: Timeouts::default(),
+            socks_proxy: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 }
 
@@ -61,7 +78,8 @@ impl ConnectOptions {
     }
 
     /// Sets how long connecting may take, to each address that a host name stands for; `None` for as long as the
-    /// system allows. Default 10 s. The system resolves the name, which takes its own time.
+    /// system allows. Default 10 s. The system resolves the name, which takes its own time. Through a
+    /// [proxy](Self::socks_proxy) it holds for connecting to the proxy and all that this says.
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = timeout.into();
         self
@@ -78,6 +96,21 @@ impl ConnectOptions {
     /// On a stream it bounds each turn. Default `None`: see [`Timeouts::call`].
     pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeouts = self.timeouts.call(timeout);
+        self
+    }
+
+    /// Connects to TCP addresses through a SOCKS5 proxy, which resolves host names; never without it. Default: directly.
+    pub fn socks_proxy(mut self, proxy: impl Into<Option<SocksProxy>>) -> Self {
+        self.socks_proxy = proxy.into();
+        self
+    }
+
+    /// Has connections on TCP carry TLS. The handshake counts to the time that connecting may take. Default: no TLS.
+    ///
+    /// A server that refuses the client's certificate says so only after the handshake, in the error of the first call.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: impl Into<Option<ClientTls>>) -> Self {
+        self.tls = tls.into();
         self
     }
 
@@ -109,9 +142,13 @@ impl ConnectOptions {
     /// Connects to `[HOST:]PORT`; the host is 127.0.0.1 when left out.
     ///
     /// # Errors
-    /// When the name cannot be resolved, or no address of it accepts within the timeout. The error names the host and
-    /// the port.
+    /// When the name cannot be resolved, no address of it accepts within the timeout, or TLS is set and its handshake fails.
+    /// The error names the host and the port. If a [proxy](Self::socks_proxy) did not connect, its
+    /// [`get_ref`](io::Error::get_ref) is a [`SocksError`](vgi_rpc_socks::SocksError).
     pub fn tcp(&self, address: &str) -> io::Result<Client> {
+        if let Some(proxy) = &self.socks_proxy {
+            return self.connect_by(proxy, address);
+        }
         self.connect_tcp(address).map_err(|error| match address.parse::<u16>() {
             Ok(port) => named(format_args!("{DEFAULT_HOST}:{port}"), &error),
             Err(_) => named(address, &error),
@@ -120,7 +157,11 @@ impl ConnectOptions {
 
     fn connect_tcp(&self, address: &str) -> io::Result<Client> {
         let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the name stands for no address");
+        #[cfg(feature = "tls")]
+        let host = host(address);
         for address in resolve(address)? {
+            #[cfg(feature = "tls")]
+            let end = self.connect_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
             let connected = match self.connect_timeout {
                 Some(timeout) => TcpStream::connect_timeout(&address, at_least(timeout)),
                 None => TcpStream::connect(address),
@@ -129,12 +170,35 @@ impl ConnectOptions {
                 Ok(socket) => {
                     // Requests would wait for acknowledgements otherwise.
                     socket.set_nodelay(true)?;
+                    #[cfg(feature = "tls")]
+                    if let Some(tls) = &self.tls {
+                        return self.client(Socket::Tls(TlsSocket::connect(tls, host, socket, end)?));
+                    }
                     return self.client(Socket::Tcp(socket));
                 }
                 Err(error) => last = error,
             }
         }
         Err(last)
+    }
+
+    fn connect_by(&self, proxy: &SocksProxy, address: &str) -> io::Result<Client> {
+        let (host, port) = host_and_port(address).ok_or_else(|| {
+            let text = "expected [HOST:]PORT, with a port from 1 to 65535";
+            named(address, &io::Error::new(ErrorKind::InvalidInput, text))
+        })?;
+        // One limit for the proxy and TLS.
+        #[cfg(feature = "tls")]
+        let end = self.connect_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let connected = proxy.connect(host, port, self.connect_timeout);
+        let socket = connected
+            .map_err(|error| error.with_target(OneLine(format_args!("{host}:{port}")).to_string()))?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let secured = TlsSocket::connect(tls, host, socket, end).map_err(|error| named(address, &error));
+            return self.client(Socket::Tls(secured?));
+        }
+        self.client(Socket::Tcp(socket))
     }
 
     fn client(&self, socket: Socket) -> io::Result<Client> {
@@ -148,33 +212,42 @@ enum Socket {
     #[cfg(unix)]
     Unix(UnixStream),
     Tcp(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(TlsSocket),
 }
 
 impl Socket {
     fn set_timeouts(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self {
+        let socket = match self {
             #[cfg(unix)]
             Self::Unix(socket) => {
                 socket.set_read_timeout(timeout)?;
-                socket.set_write_timeout(timeout)
+                return socket.set_write_timeout(timeout);
             }
-            Self::Tcp(socket) => {
-                socket.set_read_timeout(timeout)?;
-                socket.set_write_timeout(timeout)
-            }
-        }
+            Self::Tcp(socket) => socket,
+            #[cfg(feature = "tls")]
+            Self::Tls(socket) => socket.tcp(),
+        };
+        socket.set_read_timeout(timeout)?;
+        socket.set_write_timeout(timeout)
     }
 
     /// Whether a read would find nothing now: neither bytes nor the end.
     #[cfg(unix)]
-    fn is_quiet(&self) -> io::Result<bool> {
+    fn is_quiet(&mut self) -> io::Result<bool> {
         use rustix::net::{RecvFlags, recv};
         let mut byte = [0];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         let received = rustix::io::retry_on_intr(|| match self {
             Self::Unix(socket) => recv(socket, &mut byte, flags),
             Self::Tcp(socket) => recv(socket, &mut byte, flags),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => Err(rustix::io::Errno::AGAIN),
         });
+        #[cfg(feature = "tls")]
+        if let Self::Tls(socket) = self {
+            return socket.is_quiet();
+        }
         // An end or an error is seen by the read that follows.
         Ok(matches!(received, Err(rustix::io::Errno::AGAIN)))
     }
@@ -187,6 +260,8 @@ impl Socket {
         let size = match self {
             Self::Unix(socket) => socket_send_buffer_size(socket),
             Self::Tcp(socket) => socket_send_buffer_size(socket),
+            #[cfg(feature = "tls")]
+            Self::Tls(socket) => socket_send_buffer_size(socket.tcp()),
         };
         size.ok().map(|size| size / 4)
     }
@@ -199,8 +274,12 @@ impl Socket {
 
     /// Whether a read would find nothing now: neither bytes nor the end.
     #[cfg(windows)]
-    fn is_quiet(&self) -> io::Result<bool> {
-        let Self::Tcp(socket) = self;
+    fn is_quiet(&mut self) -> io::Result<bool> {
+        let socket = match self {
+            Self::Tcp(socket) => socket,
+            #[cfg(feature = "tls")]
+            Self::Tls(socket) => return socket.is_quiet(),
+        };
         socket.set_nonblocking(true)?;
         let peeked = socket.peek(&mut [0]);
         socket.set_nonblocking(false)?;
@@ -237,6 +316,8 @@ impl Transport for SocketTransport {
             #[cfg(unix)]
             Socket::Unix(socket) => socket.read(buffer),
             Socket::Tcp(socket) => socket.read(buffer),
+            #[cfg(feature = "tls")]
+            Socket::Tls(socket) => socket.read(buffer),
         };
         read.map_err(|error| timed_out(error, "waiting for the answer"))
     }
@@ -247,6 +328,8 @@ impl Transport for SocketTransport {
             #[cfg(unix)]
             Socket::Unix(socket) => socket.write_vectored(slices),
             Socket::Tcp(socket) => socket.write_vectored(slices),
+            #[cfg(feature = "tls")]
+            Socket::Tls(socket) => socket.write_vectored(slices),
         };
         written.map_err(|error| timed_out(error, "sending"))
     }
@@ -261,10 +344,12 @@ impl Transport for SocketTransport {
     }
 
     fn close(&mut self) -> io::Result<()> {
-        let closed = match &self.socket {
+        let closed = match &mut self.socket {
             #[cfg(unix)]
             Socket::Unix(socket) => socket.shutdown(Shutdown::Both),
             Socket::Tcp(socket) => socket.shutdown(Shutdown::Both),
+            #[cfg(feature = "tls")]
+            Socket::Tls(socket) => socket.close(),
         };
         match closed {
             Err(error) if error.kind() != ErrorKind::NotConnected => Err(error),
@@ -273,18 +358,33 @@ impl Transport for SocketTransport {
     }
 }
 
+/// The host of `[HOST:]PORT`.
+#[cfg(feature = "tls")]
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(DEFAULT_HOST, |(host, _)| host);
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.is_empty() { DEFAULT_HOST } else { host }
+}
+
 /// An error that says what could not be connected to.
 fn named(address: impl Display, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", OneLine(address)))
 }
 
+/// The host and the port of `[HOST:]PORT`, the host without brackets.
+fn host_and_port(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':').unwrap_or((DEFAULT_HOST, address));
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    Some((inner.unwrap_or(host), port.parse().ok()?))
+}
+
 /// A socket's timeout cannot be zero, which would stand for none.
-fn at_least(timeout: Duration) -> Duration {
+pub(crate) fn at_least(timeout: Duration) -> Duration {
     timeout.max(Duration::from_micros(1))
 }
 
 /// What a socket says when its timeout passes, put as what it means. Windows says `TimedOut`, without what it was doing.
-fn timed_out(error: io::Error, doing: &str) -> io::Error {
+pub(crate) fn timed_out(error: io::Error, doing: &str) -> io::Error {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
             io::Error::new(ErrorKind::TimedOut, format!("timed out {doing}"))

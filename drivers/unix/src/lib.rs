@@ -31,7 +31,8 @@
 //! # }
 //! ```
 //!
-//! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`.
+//! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`. With the feature `tls`, connections on TCP may carry
+//! TLS.
 
 // Where things are:
 //
@@ -39,9 +40,12 @@
 // | --- | --- |
 // | `server` | the server |
 // | `client` | clients |
+// | `tls_socket` | a client's socket that carries TLS |
 
 mod client;
 mod server;
+#[cfg(feature = "tls")]
+mod tls_socket;
 
 #[cfg(unix)]
 pub use client::connect_unix;
@@ -51,6 +55,12 @@ pub use vgi_rpc_client::{
     CallError, CallShape, Client, External, Method, Remote, RetryPolicy, ServerGone, Stream, Timeouts,
     Transport, TransportError, WrongKind,
 };
+pub use vgi_rpc_proxy_protocol::{ProxyProtocol, ProxyProtocolError};
 #[cfg(unix)]
 pub use vgi_rpc_reactor::SocketFileError;
 pub use vgi_rpc_reactor::{Address, Ended, Handle};
+pub use vgi_rpc_socks::SocksProxy;
+#[cfg(feature = "tls")]
+pub use vgi_rpc_tls::{
+    ClientCertificates, ClientTls, ClientTlsBuilder, Pem, ServerTls, ServerTlsBuilder, TlsConfigError,
+};

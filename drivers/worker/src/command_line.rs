@@ -157,8 +157,12 @@ impl FromArgMatches for WorkerOptions {
 
     fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, Error> {
         check(matches)?;
+        #[cfg(any(feature = "unix", feature = "http"))]
+        check_proxies(matches)?;
         #[cfg(feature = "storage")]
         check_storage(matches)?;
+        #[cfg(feature = "tls")]
+        check_tls(matches)?;
         let flags = Flags::from_arg_matches_mut(matches)?;
         Ok(Self {
             #[cfg(feature = "storage")]
@@ -215,6 +219,21 @@ fn check(_: &ArgMatches) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses trusted proxies where there are no addresses to trust.
+#[cfg(any(feature = "unix", feature = "http"))]
+fn check_proxies(matches: &ArgMatches) -> Result<(), Error> {
+    use clap::parser::ValueSource;
+
+    let is_given = |id: &str| {
+        matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    if !is_given("proxy_protocol") || is_given("tcp") || is_given("http") {
+        return Ok(());
+    }
+    let message = "the argument '--proxy-protocol' cannot be used without '--tcp' or '--http'";
+    Err(Error::raw(clap::error::ErrorKind::ArgumentConflict, message))
+}
+
 /// The store that the flags name.
 #[cfg(feature = "storage")]
 fn open_storage(flags: &Flags) -> Result<Option<Effects>, Error> {
@@ -237,6 +256,29 @@ fn check_storage(matches: &ArgMatches) -> Result<(), Error> {
         Some(flag) => {
             let name = flag.get_long().unwrap_or_default();
             let message = format!("the argument '--{name}' cannot be used without '--storage'");
+            Err(Error::raw(clap::error::ErrorKind::ArgumentConflict, message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses flags of TLS where connections cannot carry it.
+#[cfg(feature = "tls")]
+fn check_tls(matches: &ArgMatches) -> Result<(), Error> {
+    use clap::parser::ValueSource;
+
+    let is_given = |id: &str| {
+        matches!(matches.try_contains_id(id), Ok(true))
+            && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    if is_given("tcp") || is_given("http") {
+        return Ok(());
+    }
+    let flags = crate::options::TlsFlags::augment_args(Command::new("tls"));
+    match flags.get_arguments().find(|flag| is_given(flag.get_id().as_str())) {
+        Some(flag) => {
+            let name = flag.get_long().unwrap_or_default();
+            let message = format!("the argument '--{name}' cannot be used without '--tcp' or '--http'");
             Err(Error::raw(clap::error::ErrorKind::ArgumentConflict, message))
         }
         None => Ok(()),

@@ -21,6 +21,14 @@ pub enum WorkerError {
     #[cfg(feature = "unix")]
     #[error(transparent)]
     Sockets(#[from] vgi_rpc_unix::SocketServerError),
+    /// The files of TLS cannot be used.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] vgi_rpc_tls::TlsConfigError),
+    /// The system does not say when the files of TLS are to be loaded anew.
+    #[cfg(feature = "tls")]
+    #[error("SIGHUP cannot be waited for: {0}")]
+    Reload(io::Error),
     /// The HTTP address cannot be bound or served.
     #[cfg(feature = "http")]
     #[error(transparent)]

@@ -47,6 +47,7 @@ impl HttpSettings {
             .allowed_hosts(flags.http_flags.allowed_hosts.clone().unwrap_or_default())
             .access_log(log)
             .effects(performer)
+            .proxy_protocol(flags.connections.proxy_protocol())
             .on_start_failure(|error| {
                 let _ = writeln!(std::io::stderr(), "the service could not be started: {}", OneLine(error));
             })
@@ -54,12 +55,16 @@ impl HttpSettings {
         if let Some(threads) = flags.connections.threads() {
             server = server.threads(threads);
         }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = flags.tls()? {
+            server = server.tls(tls);
+        }
         if let Some(change) = self.server {
             server = change(server, &endpoint);
         }
         let bound = server.bind_tcp(address)?;
         let port = match bound.address() {
-            Address::Tcp(address) => address.port().to_string(),
+            Address::Tcp(address) | Address::Tls(address) => address.port().to_string(),
             other => other.to_string(),
         };
         announce("PORT", port.as_ref()).map_err(WorkerError::Announce)?;

@@ -87,6 +87,7 @@
 // | `token_keys` | the keys of HTTP's tokens, from a file or the environment |
 // | `storage` | the store that `--storage` names |
 // | `grant_keys` | the keys of sealed grants, from the environment |
+// | `refused` | lines about connections that were refused |
 // | `run` | a whole `main` |
 // | `worker` | serving |
 // | `http` | serving over HTTP |
@@ -102,6 +103,10 @@ mod grant_keys;
 #[cfg(feature = "http")]
 mod http;
 mod options;
+#[cfg(any(feature = "unix", feature = "http"))]
+mod refused;
+#[cfg(feature = "tls")]
+mod reload;
 mod run;
 mod server_id;
 #[cfg(feature = "storage")]

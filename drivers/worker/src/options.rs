@@ -5,6 +5,8 @@ mod access_log;
 mod http;
 #[cfg(feature = "storage")]
 mod storage;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(any(feature = "unix", feature = "http"))]
 mod values;
 
@@ -20,10 +22,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 #[cfg(feature = "storage")]
 pub(crate) use storage::{StorageFlags, StorageValue};
+#[cfg(feature = "tls")]
+pub(crate) use tls::TlsFlags;
+#[cfg(any(feature = "unix", feature = "http"))]
+use values::proxies;
 #[cfg(feature = "unix")]
 use values::{seconds, tcp_address};
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
+#[cfg(any(feature = "unix", feature = "http"))]
+use vgi_rpc_proxy_protocol::ProxyProtocol;
 
 // Without a doc comment, which clap would show as what the program does. Each flag that names a transport is in the group
 // `vgi_rpc_transport`, so that there is at most one.
@@ -41,7 +49,7 @@ pub(crate) struct Flags {
 
     /// Listen on a TCP socket, on 127.0.0.1 unless a host is given; prints TCP:HOST:PORT
     ///
-    /// There is neither encryption nor authentication on this transport. Port 0 lets the system choose.
+    /// There is neither encryption nor authentication on this transport without TLS. Port 0 lets the system choose.
     #[cfg(feature = "unix")]
     #[arg(long, value_name = "[HOST:]PORT", group = "vgi_rpc_transport", value_parser = tcp_address)]
     tcp: Option<String>,
@@ -89,6 +97,10 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) sockets: SocketFlags,
 
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    pub(crate) tls_flags: TlsFlags,
+
     #[cfg(feature = "http")]
     #[command(flatten)]
     pub(crate) http_flags: HttpFlags,
@@ -116,6 +128,14 @@ pub(crate) struct ConnectionFlags {
     /// Limit the number of threads that run handlers [default: 1024 on sockets, 64 for HTTP]
     #[arg(long, value_name = "N", env = "VGI_RPC_THREADS")]
     threads: Option<NonZeroUsize>,
+
+    /// Require every connection to come from a proxy with one of these IP addresses, and to begin with its PROXY protocol
+    /// header of version 2, which says where the client is
+    ///
+    /// With --tcp and --http. All other connections are closed. Strangers must not be able to connect from these addresses:
+    /// whoever can is believed to be any client.
+    #[arg(long, value_name = "ADDRESS,...", value_parser = proxies)]
+    proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// What unix and TCP sockets alone have.
@@ -178,6 +198,21 @@ impl Flags {
         self.server_id.as_deref().unwrap_or(&self.generated_id)
     }
 
+    /// The settings of TLS, which are loaded anew on SIGHUP; `None` if TLS is not served.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(&self) -> Result<Option<vgi_rpc_tls::ServerTls>, crate::WorkerError> {
+        let tls = match self.transport() {
+            Transport::Tcp(_) => self.tls_flags.load()?,
+            #[cfg(feature = "http")]
+            Transport::Http(_) => self.tls_flags.load()?,
+            _ => None,
+        };
+        if let Some(tls) = &tls {
+            crate::reload::reload_on_hangup(tls.clone()).map_err(crate::WorkerError::Reload)?;
+        }
+        Ok(tls)
+    }
+
     /// How much memory clients may make this process hold.
     pub(crate) fn budget(&self) -> Budget {
         self.memory_budget.map_or_else(vgi_rpc_memory::default_budget, |bytes| Budget::new(bytes.get()))
@@ -196,6 +231,12 @@ impl ConnectionFlags {
     /// How many threads run handlers, if the command line says so.
     pub(crate) fn threads(&self) -> Option<usize> {
         self.threads.map(NonZeroUsize::get)
+    }
+
+    /// Which proxies connections must come through, if the command line says so. Refused connections are reported on stderr.
+    pub(crate) fn proxy_protocol(&self) -> Option<ProxyProtocol> {
+        let report = crate::refused::Report::default();
+        self.proxy_protocol.clone().map(|setting| setting.on_refusal(move |refusal| report.refused(refusal)))
     }
 }
 

@@ -125,14 +125,14 @@ impl Worker {
             }
             #[cfg(all(feature = "unix", unix))]
             Transport::Unix(path) => {
-                let bound = self.sockets(log).bind_unix(&path)?;
+                let bound = self.sockets(log)?.bind_unix(&path)?;
                 // Launchers compare the line with the path that they gave, which is an absolute one.
                 let path = std::path::absolute(&path).unwrap_or(path);
                 serve_sockets(bound, "UNIX", path.as_os_str())
             }
             #[cfg(feature = "unix")]
             Transport::Tcp(address) => {
-                let bound = self.sockets(log).bind_tcp(&address)?;
+                let bound = self.sockets(log)?.bind_tcp(&address)?;
                 let place = match bound.address() {
                     vgi_rpc_unix::Address::Tcp(address) => format!("{}:{}", address.ip(), address.port()),
                     other => other.to_string(),
@@ -147,7 +147,9 @@ impl Worker {
     }
 
     #[cfg(feature = "unix")]
-    fn sockets(self, log: Option<AccessLog>) -> vgi_rpc_unix::SocketServer {
+    fn sockets(self, log: Option<AccessLog>) -> Result<vgi_rpc_unix::SocketServer, WorkerError> {
+        #[cfg(feature = "tls")]
+        let tls = self.flags.tls()?;
         let server = vgi_rpc_unix::SocketServer::new(self.service)
             .limits(self.flags.limits())
             .budget(self.flags.budget())
@@ -156,15 +158,18 @@ impl Worker {
             .idle_timeout(self.flags.sockets.idle_timeout())
             .access_log(log)
             .effects(self.performer)
+            .proxy_protocol(self.flags.connections.proxy_protocol())
             .end_on_signals(true);
         let server = match self.flags.connections.threads() {
             Some(threads) => server.threads(threads),
             None => server,
         };
-        match self.socket_server {
+        #[cfg(feature = "tls")]
+        let server = server.tls(tls);
+        Ok(match self.socket_server {
             Some(change) => change(server),
             None => server,
-        }
+        })
     }
 }
 

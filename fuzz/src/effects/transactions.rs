@@ -127,7 +127,12 @@ impl Transactions {
         let (head, body) = request.into_parts();
         let account = self.budget.account();
         let remote_address = Some("192.0.2.7:4711".into());
-        let arrival = RequestOrigin { now: self.now, remote_address, account: account.clone() };
+        let arrival = RequestOrigin {
+            now: self.now,
+            remote_address,
+            account: account.clone(),
+            ..RequestOrigin::default()
+        };
         self.running.push(Running {
             id,
             transaction: self.endpoint.begin(head, arrival),

@@ -15,6 +15,7 @@ use super::sticky::{DEFAULT_MAX_PER_PRINCIPAL, DEFAULT_MAX_SESSIONS, DEFAULT_MAX
 use super::token::{CallCache, KeyRing, TokenKey};
 use super::unauthorized::Refuser;
 use crate::identity::Identity;
+use crate::peer_identity::PeerAuthentication;
 use crate::service::Service;
 use crate::{IdSource, Limits};
 use http::HeaderName;
@@ -74,6 +75,7 @@ pub struct EndpointBuilder {
     keys: Option<KeyRing>,
     cached_calls: usize,
     authenticator: Option<Box<dyn Authenticator>>,
+    peers: Option<PeerAuthentication>,
     identity_bearers: bool,
     on_auth_failure: Option<Box<OnAuthFailure>>,
     proxy_headers: Vec<String>,
@@ -159,6 +161,7 @@ impl Endpoint {
             keys: None,
             cached_calls: 4096,
             authenticator: None,
+            peers: None,
             identity_bearers: true,
             on_auth_failure: None,
             proxy_headers: Vec::new(),
@@ -256,6 +259,17 @@ impl EndpointBuilder {
     /// Has every request authenticated, health checks and preflights excepted. Default: everybody may call.
     pub fn authenticate(mut self, authenticator: impl Authenticator + 'static) -> Self {
         self.authenticator = Some(Box::new(authenticator));
+        self
+    }
+
+    /// Has peers identified, behind the [authenticator](Self::authenticate): for each request that is authenticated. Default: nobody
+    /// is. What a provider asks the outside world is an [effect](crate::effect::Request::Question).
+    ///
+    /// A request that the policy does not let in is answered with 401, and one whose provider is unavailable with 503. A request
+    /// without a credential goes on to a [policy](crate::peer_identity::Policy) that accepts evidence in its place; a credential
+    /// that is not good is refused in any case.
+    pub fn peer_authentication(mut self, peers: PeerAuthentication) -> Self {
+        self.peers = Some(peers);
         self
     }
 
@@ -384,7 +398,9 @@ impl EndpointBuilder {
         if let Some(authenticator) = &authenticator {
             proxy_headers.extend(authenticator.proxy_headers());
         }
-        let authenticates = authenticator.is_some();
+        let peers = self.peers;
+        let authenticates =
+            authenticator.is_some() || peers.as_ref().is_some_and(PeerAuthentication::authenticates);
         let bearers = Identity::hosted_by(&service).filter(|_| self.identity_bearers);
         let mut authenticator = authenticator;
         if let Some(identity) = bearers.filter(|identity| accepts_bearers(identity)) {
@@ -393,6 +409,8 @@ impl EndpointBuilder {
             }
             authenticator = with_identity_bearers(authenticator, identity);
         }
+        // Of peers, evidence is demanded beside every credential: no token gets past the proxy.
+        proxy_headers.extend(peers.iter().flat_map(PeerAuthentication::proxy_headers));
         let asks_itself = authenticator.as_ref().is_some_and(|authenticator| authenticator.asks_itself());
         if let Some(elsewhere) = self.resource.as_ref().filter(|resource| !resource.is_at(&settings.prefix)) {
             return Err(EndpointError::Resource { url: elsewhere.url().into(), prefix: settings.prefix });
@@ -441,6 +459,7 @@ impl EndpointBuilder {
             schemas: Arc::default(),
             sessions,
             authenticator,
+            peers,
             authenticates,
             asks_itself,
             on_auth_failure: self.on_auth_failure,

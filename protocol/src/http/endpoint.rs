@@ -15,9 +15,10 @@ use super::token::{Binding, CallCache, KeyRing};
 use super::unauthorized::Refuser;
 use crate::ipc::{EncodedSchema, KnownSchemas};
 use crate::memory::{Account, OverBudget, Reservation};
+use crate::peer_identity::PeerAuthentication;
 use crate::server::ResponseWriter;
 use crate::service::context::{Bounds, RequestId};
-use crate::service::{Peer, ResponseBudget, Service, TransportKind};
+use crate::service::{Peer, ProxyPeer, ResponseBudget, Service, TlsPeer, TransportKind};
 use crate::wire::error::RpcError;
 use crate::{IdSource, Limits};
 use bytes::Bytes;
@@ -65,7 +66,8 @@ pub struct Endpoint {
     pub(super) schemas: Arc<KnownSchemas>,
     pub(super) sessions: Option<Sessions>,
     pub(super) authenticator: Option<Box<dyn Authenticator>>,
-    /// The deployment has an authenticator, apart from the service's identity.
+    pub(super) peers: Option<PeerAuthentication>,
+    /// The deployment authenticates callers, apart from the service's identity.
     pub(super) authenticates: bool,
     /// Authentication asks questions that bring their answer.
     pub(super) asks_itself: bool,
@@ -123,8 +125,12 @@ pub(super) struct ResolvedCall {
 pub struct RequestOrigin {
     /// The time since the Unix epoch.
     pub now: Duration,
-    /// The client's address, as `IP:PORT`.
+    /// The client's address, as `IP:PORT`. Behind a [`proxy`](Self::proxy) this is what the proxy says.
     pub remote_address: Option<String>,
+    /// What the TLS handshake of the connection says of the client; `None` on connections without TLS.
+    pub tls: Option<Arc<TlsPeer>>,
+    /// What a proxy says that forwards the connection, by the PROXY protocol; `None` where it says nothing so.
+    pub proxy: Option<Arc<ProxyPeer>>,
     /// What the request makes the process hold is reserved in it. The default reserves nothing.
     pub account: Account,
 }
@@ -231,9 +237,11 @@ impl Endpoint {
 impl Endpoint {
     /// What is known of a request from its head.
     pub(super) fn request_context(&self, head: Parts, origin: RequestOrigin) -> RequestContext {
-        let RequestOrigin { now, remote_address, account } = origin;
+        let RequestOrigin { now, remote_address, tls, proxy, account } = origin;
         let mut peer = Peer::new(TransportKind::Http, self.service.server_id().clone());
         peer.remote_address = remote_address;
+        peer.tls = tls;
+        peer.proxy = proxy;
         let mut request = RequestContext {
             now,
             request_id: RequestId::default(),

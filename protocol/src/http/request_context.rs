@@ -52,7 +52,10 @@ impl RequestContext {
 
     /// Who tokens are bound to.
     pub(crate) fn identity(&self) -> Identity {
-        let AuthContext { domain, principal, authenticated, .. } = &self.peer.auth;
-        if *authenticated { Identity::principal(domain, principal) } else { Identity::anonymous() }
+        let auth = &self.peer.auth;
+        let AuthContext { domain, principal, authenticated, .. } = auth;
+        let caller =
+            if *authenticated { Identity::principal(domain, principal) } else { Identity::anonymous() };
+        caller.with_peer_evidence(auth.peer_evidence_binding().unwrap_or_default())
     }
 }

@@ -353,7 +353,7 @@ impl Reservation {
     }
 
     /// Counts `bytes` more that are there already. See [`Account::charge`].
-    pub(crate) fn charge(&mut self, bytes: usize) {
+    pub fn charge(&mut self, bytes: usize) {
         if let Some(ledger) = &self.account.0 {
             ledger.charge(bytes);
         }

@@ -1,13 +1,16 @@
 //! What a handler knows of its call and its connection, and how it speaks to the client beside the answer.
 
-use super::auth::AuthContext;
 use super::declaration::Declaration;
 use super::logs::LogRoom;
+use super::proxy_peer::ProxyPeer;
 use super::session::SessionAccess;
+use super::tls_peer::TlsPeer;
 use crate::Limits;
+use crate::auth_context::AuthContext;
 use crate::ipc::Metadata;
 use crate::memory::Account;
 use crate::panics;
+use crate::peer_identity::{Credentials, PeerEvidence};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
@@ -58,30 +61,36 @@ pub struct Peer {
     pub transport: TransportKind,
     /// The server instance that answers.
     pub server_id: Arc<str>,
-    /// Where the client is, as `IP:PORT`; `None` on transports that have no addresses.
+    /// Where the client is, as `IP:PORT`; `None` on transports that have no addresses. Behind a [`proxy`](Self::proxy) this is
+    /// what the proxy says.
     pub remote_address: Option<String>,
     /// The client process, on transports that know it.
     pub credentials: Option<Credentials>,
+    /// What the TLS handshake says of the client; `None` on connections without TLS.
+    pub tls: Option<Arc<TlsPeer>>,
+    /// What a proxy says that forwards the connection; `None` where there is none, or it says nothing.
+    pub proxy: Option<Arc<ProxyPeer>>,
     /// Who the client is, on transports that authenticate it; nobody elsewhere.
     pub auth: AuthContext,
-}
-
-/// The process at the other end of a unix socket, as the kernel vouches for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// Process id.
-    pub pid: i32,
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
+    /// The evidence of who the client is that
+    /// [`peer_authentication`](super::ServiceBuilder::peer_authentication) has found; empty without it. It is there before the
+    /// first handler runs.
+    pub evidence: PeerEvidence,
 }
 
 impl Peer {
     /// A connection over this transport to this server.
     pub fn new(transport: TransportKind, server_id: impl Into<Arc<str>>) -> Self {
-        let auth = AuthContext::anonymous();
-        Self { transport, server_id: server_id.into(), remote_address: None, credentials: None, auth }
+        Self {
+            transport,
+            server_id: server_id.into(),
+            remote_address: None,
+            credentials: None,
+            tls: None,
+            proxy: None,
+            auth: AuthContext::anonymous(),
+            evidence: PeerEvidence::empty(),
+        }
     }
 
     /// Says where the client is.
@@ -93,6 +102,18 @@ impl Peer {
     /// Says which process the client is.
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
+        self
+    }
+
+    /// Says what the TLS handshake of the connection says of the client.
+    pub fn with_tls(mut self, tls: impl Into<Arc<TlsPeer>>) -> Self {
+        self.tls = Some(tls.into());
+        self
+    }
+
+    /// Says what a proxy says that forwards the connection.
+    pub fn with_proxy(mut self, proxy: impl Into<Arc<ProxyPeer>>) -> Self {
+        self.proxy = Some(proxy.into());
         self
     }
 
@@ -311,6 +332,12 @@ impl CallContext {
     /// Who the call is from.
     pub fn auth(&self) -> &AuthContext {
         &self.peer.auth
+    }
+
+    /// The evidence of who the client is. It says nothing of what the client may do: [`auth`](Self::auth) does, as far as the
+    /// [policy](crate::peer_identity::Policy) has let evidence count.
+    pub fn peer_evidence(&self) -> &PeerEvidence {
+        &self.peer.evidence
     }
 
     /// Whether it is of a call within these bounds.

@@ -12,6 +12,7 @@ use crate::content_coding::{CodecSettings, Codecs};
 use crate::description::{MethodInfo, ProtocolInfo};
 use crate::effect::Answers;
 use crate::external::{Externalisation, FetchOptions};
+use crate::peer_identity::PeerAuthentication;
 use crate::reflection::{self, ProtocolList};
 use crate::wire::error::RpcError;
 use arrow_schema::DataType;
@@ -27,6 +28,8 @@ pub struct Service {
     pub(crate) protocols: Vec<Hosted>,
     pub(crate) hooks: Vec<Box<dyn CallHook>>,
     pub(crate) admission: Option<Box<Admission>>,
+    /// Who the peers of byte streams are.
+    pub(crate) peers: Option<PeerAuthentication>,
     /// How batches that lie elsewhere are fetched; not at all if it is not set.
     pub(crate) fetch: Option<FetchOptions>,
     /// Which outputs are stored elsewhere.
@@ -59,6 +62,7 @@ pub struct ServiceBuilder {
     framework: Vec<Protocol>,
     hooks: Vec<Box<dyn CallHook>>,
     admission: Option<Box<Admission>>,
+    peers: Option<PeerAuthentication>,
     fetch: Option<FetchOptions>,
     externalisation: Option<Externalisation>,
     server_id: String,
@@ -76,6 +80,7 @@ impl Service {
             framework: Vec::new(),
             hooks: Vec::new(),
             admission: None,
+            peers: None,
             fetch: None,
             externalisation: None,
             server_id: server_id.into(),
@@ -209,6 +214,20 @@ impl ServiceBuilder {
         self
     }
 
+    /// Has the peers of byte streams identified: once for each connection, before its first call. Default: nobody is. Over HTTP it
+    /// is [a setting of the endpoint][http], for each request.
+    ///
+    /// If the policy does not let a peer in, all calls of its connection are refused, those of reflection too. If a provider is
+    /// unavailable, the call is refused, and the next one of the connection asks again. What a provider asks the outside world is
+    /// an [effect](crate::effect::Request::Question), which the driver performs.
+    ///
+    #[cfg_attr(feature = "http", doc = "[http]: crate::http::EndpointBuilder::peer_authentication")]
+    #[cfg_attr(not(feature = "http"), doc = "[http]: crate")]
+    pub fn peer_authentication(mut self, peers: PeerAuthentication) -> Self {
+        self.peers = Some(peers);
+        self
+    }
+
     /// Has requests and inputs whose batch lies elsewhere fetched. Without it they are refused. WIRE_PROTOCOL 12.
     ///
     /// The server requests URLs that its clients name: keep the [policy](FetchOptions::policy) as narrow as they allow. The
@@ -274,6 +293,7 @@ impl ServiceBuilder {
             protocols,
             hooks: self.hooks,
             admission: self.admission,
+            peers: self.peers,
             fetch: self.fetch,
             externalisation: self.externalisation,
             codecs: Arc::new(Codecs::new(OBJECT_CODECS)),

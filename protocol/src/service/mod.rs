@@ -11,19 +11,21 @@
 // | --- | --- |
 // | `method`, `typed_method`, `protocol`, `host` | declaring methods, protocols and the service |
 // | `declaration` | a hosted method without its handler, as its calls see it |
+// | `tls_peer` | what a TLS handshake says of the client |
+// | `proxy_peer` | what a proxy in front of the server says of the client |
 // | `service_error` | why they cannot be hosted as declared |
-// | `args`, `answer`, `stream`, `turns`, `rows`, `context`, `auth`, `session` | what handlers are given and give back |
+// | `args`, `answer`, `stream`, `turns`, `rows`, `context`, `session` | what handlers are given and give back |
 // | `resolve`, `refusals` | routing and its refusals, the version gate |
 // | `validate` | the parameter check |
 // | `call` | the machine of one call, which every carrier uses |
 // | `work` | invoking handlers |
 // | `responder` | a byte stream's connection as a carrier of calls |
+// | `identification` | who the peer of such a connection is |
 // | `conform`, `cast` | bringing batches to a declared schema |
 // | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved; who admits it, and who is told |
 
 pub(crate) mod answer;
 mod args;
-mod auth;
 pub(crate) mod call;
 mod cast;
 mod conform;
@@ -31,10 +33,12 @@ pub(crate) mod context;
 mod declaration;
 pub(crate) mod hooks;
 mod host;
+pub(crate) mod identification;
 pub(crate) mod logical_bytes;
 mod logs;
 pub(crate) mod method;
 pub(crate) mod protocol;
+mod proxy_peer;
 mod record;
 pub(crate) mod refusals;
 pub(crate) mod resolve;
@@ -43,26 +47,30 @@ mod rows;
 mod service_error;
 pub(crate) mod session;
 mod stream;
+mod tls_peer;
 mod turns;
 mod typed_method;
 
 pub(crate) mod validate;
 pub(crate) mod work;
 
+pub use crate::auth_context::AuthContext;
 pub use crate::description::{
     Idempotency, InvalidVersion, MethodInfo, MethodKind, ProtocolInfo, StreamKind, Version,
 };
+pub use crate::peer_identity::Credentials;
 pub use answer::{Answer, IntoAnswer, Published};
 pub use args::Args;
-pub use auth::AuthContext;
-pub use context::{CallContext, Credentials, LogSink, Peer, ResponseBudget, TransportKind};
+pub use context::{CallContext, LogSink, Peer, ResponseBudget, TransportKind};
 pub use hooks::{CallHook, CallScope, Stop};
 pub use host::{Service, ServiceBuilder};
 pub use method::{Method, MethodBuilder, MethodSpec};
 pub use protocol::Protocol;
+pub use proxy_peer::ProxyPeer;
 pub use record::{CallRecord, CallStatistics, HttpRecord, SessionAction, Traffic};
 pub use responder::{Responder, WaitingFor};
 pub use rows::{OpensProducer, Rows};
 pub use service_error::ServiceError;
 pub use stream::{Exchange, Producer, Saved, State, Stream, Turn};
+pub use tls_peer::TlsPeer;
 pub use work::{Done, Work};

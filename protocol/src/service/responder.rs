@@ -3,6 +3,7 @@
 use super::call::{Blame, Call, Carrier, Scope, Step, given_up};
 use super::context::{Bounds, CallContext, Peer, RequestId};
 use super::host::Service;
+use super::identification::{Identification, Identified};
 use super::record::CallRecord;
 use super::resolve::{Target, resolve};
 use super::work::{Done, OpenStream, Outcome, Work};
@@ -48,6 +49,7 @@ pub struct Responder {
     service: Arc<Service>,
     peer: Arc<Peer>,
     bounds: Arc<Bounds>,
+    identification: Identification,
     /// The call under way.
     call: Option<Call>,
     /// Memory for the context of the next one.
@@ -85,6 +87,7 @@ impl Responder {
         };
         Self {
             connection: Connection::new(config),
+            identification: Identification::new(service.peers.as_ref()),
             service,
             peer: Arc::new(peer),
             bounds: Arc::new(Bounds::new(limits, Account::default())),
@@ -122,6 +125,7 @@ impl Responder {
         match &self.call {
             Some(call) if call.is_running() => WaitingFor::Work,
             Some(call) if call.is_waiting() => WaitingFor::Effect,
+            None if self.identification.is_asking() => WaitingFor::Effect,
             _ if self.connection.is_mid_message() => WaitingFor::Message,
             Some(call) if call.is_between() => WaitingFor::Input,
             _ if self.connection.is_idle() => WaitingFor::Call,
@@ -195,6 +199,11 @@ impl Responder {
             self.end_call();
             return Ok(());
         }
+        if self.identification.give_up() {
+            self.effects.withdraw_all();
+            self.refuse_request(&error);
+            return Ok(());
+        }
         self.connection.abandon(&error)?;
         self.break_off(&error);
         Ok(())
@@ -204,6 +213,9 @@ impl Responder {
     /// effect is out. Afterwards [`poll_record`](Self::poll_record) gives its record, and the machine is to be dropped.
     pub fn hang_up(&mut self) {
         self.bounds.client_gone();
+        if self.identification.give_up() {
+            self.effects.withdraw_all();
+        }
         self.break_off(&given_up());
     }
 
@@ -280,9 +292,22 @@ impl Responder {
                     Step::Over => self.end_call(),
                 }
             }
+            if self.identification.is_asking() {
+                let peers = self.service.peers.as_ref();
+                match self.identification.poll(peers, &mut self.peer, &mut self.effects) {
+                    Identified::Waiting => return Ok(Next::Waiting),
+                    identified => {
+                        if let Some(work) = self.take_identified(identified) {
+                            return Ok(Next::Event(work));
+                        }
+                        continue;
+                    }
+                }
+            }
             match self.connection.poll_event() {
                 Ok(Next::Event(Event::Request(request))) => {
-                    if let Some(work) = self.take_request(request) {
+                    let identified = self.identification.begin(request);
+                    if let Some(work) = identified.and_then(|identified| self.take_identified(identified)) {
                         return Ok(Next::Event(work));
                     }
                 }
@@ -331,6 +356,24 @@ impl Responder {
         }
     }
 
+    /// Goes on with a request whose peer is known, or refuses it.
+    fn take_identified(&mut self, identified: Identified) -> Option<Work> {
+        match identified {
+            Identified::Call(request) => self.take_request(request),
+            Identified::Refused(error) => {
+                self.refuse_request(&error);
+                None
+            }
+            Identified::Waiting => None,
+        }
+    }
+
+    /// Refuses the request that has come, which is resolved to no method.
+    fn refuse_request(&mut self, error: &RpcError) {
+        let (schema, input) = (EncodedSchema::empty(), InputStream::Possible);
+        Carrier::refuse(&mut self.connection, Blame::Request, &schema, input, error);
+    }
+
     fn take_request(&mut self, request: Request) -> Option<Work> {
         let service = self.service.clone();
         let (hosted, method) = match resolve(&service, &request) {
@@ -340,8 +383,7 @@ impl Responder {
                 return None;
             }
             Err(error) => {
-                let (schema, input) = (EncodedSchema::empty(), InputStream::Possible);
-                Carrier::refuse(&mut self.connection, Blame::Request, &schema, input, &error);
+                self.refuse_request(&error);
                 return None;
             }
         };

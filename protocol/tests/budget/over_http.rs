@@ -86,7 +86,7 @@ fn send(endpoint: &Arc<Endpoint>, account: &Account, request: Request<Bytes>) ->
     inline::answer(
         endpoint,
         request,
-        RequestOrigin { now: NOW, remote_address: None, account: account.clone() },
+        RequestOrigin { now: NOW, account: account.clone(), ..RequestOrigin::default() },
     )
 }
 

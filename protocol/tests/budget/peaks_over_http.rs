@@ -22,7 +22,7 @@ fn a_body_over_http_stays_within_the_budget() {
         let (head, ()) = head.body(()).unwrap().into_parts();
         audit(path, |account, bytes| {
             let now = Duration::from_secs(1_800_000_000);
-            let arrival = RequestOrigin { now, remote_address: None, account: account.clone() };
+            let arrival = RequestOrigin { now, account: account.clone(), ..RequestOrigin::default() };
             answer(&endpoint, Request::from_parts(head.clone(), bytes.clone()), arrival);
         });
     }
@@ -40,7 +40,7 @@ fn an_echo_over_http_stays_within_the_budget() {
         let head = Request::post(path).header("content-type", ARROW_STREAM).body(()).unwrap().into_parts().0;
         audit_of("echoed over HTTP", &streams, |account, bytes| {
             let now = Duration::from_secs(1_800_000_000);
-            let arrival = RequestOrigin { now, remote_address: None, account: account.clone() };
+            let arrival = RequestOrigin { now, account: account.clone(), ..RequestOrigin::default() };
             answer(&endpoint, Request::from_parts(head.clone(), bytes.clone()), arrival);
         });
     }
@@ -78,7 +78,7 @@ fn a_coded_body_stays_within_the_budget() {
         let head = head.header("content-encoding", coding.as_str()).body(()).unwrap().into_parts().0;
         audit_of("coded", &streams, |account, bytes| {
             let now = Duration::from_secs(1_800_000_000);
-            let arrival = RequestOrigin { now, remote_address: None, account: account.clone() };
+            let arrival = RequestOrigin { now, account: account.clone(), ..RequestOrigin::default() };
             answer(&endpoint, Request::from_parts(head.clone(), bytes.clone()), arrival);
         });
     }

@@ -325,7 +325,12 @@ impl Visit {
     pub fn with_account(server: &Server, request: Request<Bytes>, account: Account) -> Self {
         let (head, body) = request.into_parts();
         let body = account.copy(&body);
-        let arrival = RequestOrigin { now: server.now, remote_address: Some(CLIENT.into()), account };
+        let arrival = RequestOrigin {
+            now: server.now,
+            remote_address: Some(CLIENT.into()),
+            account,
+            ..RequestOrigin::default()
+        };
         let transaction = server.endpoint.begin(head, arrival);
         Self { transaction, body: Some(body), now: server.now, wakes: Arc::default() }
     }

@@ -7,14 +7,22 @@ use vgi_rpc_layers::{Crate, Import, circles, imports};
 
 /// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
 /// above its own line only.
-const CRATES: [(&str, &str, &[&str], &[&str]); 20] = [
+const CRATES: [(&str, &str, &[&str], &[&str]); 24] = [
     ("vgi_rpc_macros", "protocol/macros", &["lib.rs"], &[]),
     CORE_CRATE,
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
+    ("vgi_rpc_socks", "drivers/socks", &["lib.rs"], &["vgi_rpc_transfer"]),
     ("vgi_rpc_memory", "drivers/memory", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_access_log", "drivers/access-log", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_effects", "drivers/effects", &["lib.rs"], &["vgi_rpc_protocol"]),
-    ("vgi_rpc_external", "drivers/external", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects"]),
+    ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),
+    ("vgi_rpc_tls", "drivers/tls", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_reactor"]),
+    (
+        "vgi_rpc_external",
+        "drivers/external",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_tls"],
+    ),
     (
         "vgi_rpc_documents",
         "drivers/documents",
@@ -23,7 +31,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 20] = [
     ),
     ("vgi_rpc_gcs", "drivers/gcs", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_external"]),
     ("vgi_rpc_s3", "drivers/s3", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_external"]),
-    ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),
+    ("vgi_rpc_proxy_protocol", "drivers/proxy-protocol", &["lib.rs"], &["vgi_rpc_reactor"]),
     (
         "vgi_rpc_blocking",
         "drivers/blocking",
@@ -56,11 +64,14 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 20] = [
         &[
             "vgi_rpc_protocol",
             "vgi_rpc_transfer",
+            "vgi_rpc_socks",
             "vgi_rpc_memory",
             "vgi_rpc_access_log",
             "vgi_rpc_effects",
             "vgi_rpc_client",
             "vgi_rpc_reactor",
+            "vgi_rpc_proxy_protocol",
+            "vgi_rpc_tls",
         ],
     ),
     (
@@ -70,18 +81,27 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 20] = [
         &[
             "vgi_rpc_protocol",
             "vgi_rpc_transfer",
+            "vgi_rpc_socks",
             "vgi_rpc_memory",
             "vgi_rpc_access_log",
             "vgi_rpc_effects",
             "vgi_rpc_client",
             "vgi_rpc_reactor",
+            "vgi_rpc_proxy_protocol",
+            "vgi_rpc_tls",
         ],
+    ),
+    (
+        "vgi_rpc_tailscale",
+        "drivers/tailscale",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects", "vgi_rpc_http"],
     ),
     (
         "vgi_rpc_connect",
         "drivers/connect",
         &["lib.rs"],
-        &["vgi_rpc_client", "vgi_rpc_stdio", "vgi_rpc_unix", "vgi_rpc_http"],
+        &["vgi_rpc_client", "vgi_rpc_stdio", "vgi_rpc_tls", "vgi_rpc_unix", "vgi_rpc_http"],
     ),
     (
         "vgi_rpc_worker",
@@ -96,11 +116,18 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 20] = [
             "vgi_rpc_gcs",
             "vgi_rpc_s3",
             "vgi_rpc_stdio",
+            "vgi_rpc_proxy_protocol",
+            "vgi_rpc_tls",
             "vgi_rpc_unix",
             "vgi_rpc_http",
         ],
     ),
-    ("vgi_rpc_fuzz", "fuzz", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_http"]),
+    (
+        "vgi_rpc_fuzz",
+        "fuzz",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_reactor", "vgi_rpc_tls", "vgi_rpc_http"],
+    ),
     (
         "vgi_rpc_conformance_worker",
         "conformance-worker",

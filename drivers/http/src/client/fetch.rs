@@ -6,12 +6,13 @@ use super::error::FetchError;
 use super::pool::Pool;
 use super::sender::Sender;
 use super::socket::Dialer;
-#[cfg(feature = "tls")]
-use super::tls::Tls;
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Uri};
 use std::time::Duration;
+use vgi_rpc_socks::SocksProxy;
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::ClientTls;
 
 /// What a fetch may take.
 #[derive(Clone, Debug)]
@@ -26,9 +27,11 @@ pub struct FetchOptions {
     pub read_timeout: Option<Duration>,
     /// How long all of it may take; `None` for ever. Default 5 min.
     pub timeout: Option<Duration>,
+    /// A SOCKS5 proxy to connect through, which resolves host names; `None` to connect directly. Default `None`.
+    pub socks_proxy: Option<SocksProxy>,
     /// Whom to trust; `None` for the web's authorities. Default `None`.
     #[cfg(feature = "tls")]
-    pub tls: Option<Tls>,
+    pub tls: Option<ClientTls>,
 }
 
 impl Default for FetchOptions {
@@ -38,6 +41,7 @@ impl Default for FetchOptions {
             connect_timeout: Some(Duration::from_secs(10)),
             read_timeout: Some(Duration::from_secs(30)),
             timeout: Some(Duration::from_secs(300)),
+            socks_proxy: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -58,6 +62,7 @@ pub fn fetch(
     let dialer = Dialer {
         connect_timeout: options.connect_timeout,
         retries: 0,
+        socks_proxy: options.socks_proxy.clone(),
         #[cfg(feature = "tls")]
         tls: options.tls.clone(),
     };

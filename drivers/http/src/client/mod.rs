@@ -25,7 +25,8 @@
 //! | anything else, a timeout above all | error | error |
 //!
 //! An error says whether any of the request may have reached the server: if not, the call can be made again without
-//! further thought. Redirects are not followed, proxies not used, and what the environment says of either not read.
+//! further thought. Redirects are not followed, proxies are used only if
+//! [set](HttpOptions::socks_proxy), and what the environment says of either is not read.
 
 // Where things are:
 //
@@ -65,10 +66,11 @@ pub use fetch::{FetchOptions, fetch};
 pub use http_client::HttpClient;
 pub use options::{HttpOptions, SetupError};
 pub use session::Session;
-#[cfg(feature = "tls")]
-pub use tls::{Tls, TlsError};
 pub use vgi_rpc_client::{
     CallError, CallShape, Client, External, Method, Remote, RetryPolicy, Stream, TransportError, WrongKind,
 };
 pub use vgi_rpc_protocol::client::ResumeToken;
 pub use vgi_rpc_protocol::http::client::{ResponseError, Session as SessionState};
+pub use vgi_rpc_socks::SocksProxy;
+#[cfg(feature = "tls")]
+pub use vgi_rpc_tls::{ClientTls, ClientTlsBuilder, Pem, TlsConfigError};

@@ -5,8 +5,6 @@ use super::http_client::{Bearer, HttpClient, Inner};
 use super::pool::Pool;
 use super::sender::Sender;
 use super::socket::Dialer;
-#[cfg(feature = "tls")]
-use super::tls::Tls;
 use http::header::{HeaderName, HeaderValue};
 use std::fmt;
 use std::io;
@@ -17,6 +15,9 @@ use vgi_rpc_client::Timeouts;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::http::client::{ClientMachine, Settings, SettingsError};
 use vgi_rpc_protocol::http::coding::{CodecSettings, Coding};
+use vgi_rpc_socks::SocksProxy;
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::ClientTls;
 
 /// A client that cannot be set up.
 #[derive(Debug, Error)]
@@ -111,6 +112,16 @@ impl HttpOptions {
         self
     }
 
+    /// Connects through a SOCKS5 proxy, which resolves host names; never without it. [`connect_timeout`](Self::connect_timeout)
+    /// holds for connecting to the proxy, all that it says, and TLS together. Default: directly.
+    ///
+    /// An error of the proxy is a [`SocksError`](vgi_rpc_socks::SocksError) within the [`io::Error`] of
+    /// [`FetchError::Connect`](super::FetchError::Connect).
+    pub fn socks_proxy(mut self, proxy: impl Into<Option<SocksProxy>>) -> Self {
+        self.dialer.socks_proxy = proxy.into();
+        self
+    }
+
     /// Sets how often connecting is tried again when nobody listens, after 50 ms, 100 ms and so on. Default 2.
     pub fn connect_retries(mut self, retries: u32) -> Self {
         self.dialer.retries = retries;
@@ -137,9 +148,10 @@ impl HttpOptions {
         self
     }
 
-    /// Sets whom to trust with `https`. Default: the web's authorities.
+    /// Sets whom to trust with `https`, and which certificate to present to servers that ask for one. Default: the web's
+    /// authorities, and none.
     #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: Tls) -> Self {
+    pub fn tls(mut self, tls: ClientTls) -> Self {
         self.dialer.tls = Some(tls);
         self
     }

@@ -4,10 +4,11 @@ use super::address::Address;
 use super::deadline::Deadline;
 use super::socket_timeouts::{limit, timed_out};
 #[cfg(feature = "tls")]
-use super::tls::{Tls, TlsStream};
+use super::tls::{self, TlsStream};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
+use vgi_rpc_socks::SocksProxy;
 
 /// The wait before the first further attempt to connect; each one after it takes twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -19,8 +20,10 @@ pub(crate) struct Dialer {
     pub(crate) connect_timeout: Option<Duration>,
     /// Further attempts when nobody listens.
     pub(crate) retries: u32,
+    /// What connections go through.
+    pub(crate) socks_proxy: Option<SocksProxy>,
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<vgi_rpc_tls::ClientTls>,
 }
 
 impl Dialer {
@@ -43,6 +46,12 @@ impl Dialer {
     }
 
     fn connect_once(&self, address: &Address, deadline: Deadline) -> io::Result<Socket> {
+        if let Some(proxy) = &self.socks_proxy {
+            // One limit for the proxy and TLS.
+            let deadline = deadline.within(self.connect_timeout);
+            let socket = proxy.connect(&address.host, address.port, deadline.left()?)?;
+            return self.secure(address, socket, deadline);
+        }
         let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the name stands for no address");
         for address_of_host in (address.host.as_str(), address.port).to_socket_addrs()? {
             let deadline = deadline.within(self.connect_timeout);
@@ -66,8 +75,8 @@ impl Dialer {
         }
         #[cfg(feature = "tls")]
         {
-            let tls = self.tls.clone().map_or_else(Tls::web, Ok)?;
-            Ok(Socket::Tls(tls.handshake(&address.host, socket, deadline)?.into()))
+            let tls = self.tls.clone().map_or_else(tls::web, Ok)?;
+            Ok(Socket::Tls(tls::handshake(&tls, &address.host, socket, deadline)?.into()))
         }
         #[cfg(not(feature = "tls"))]
         {

@@ -4,18 +4,28 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-/// Where a server listens. Its text is a URL, such as `http://127.0.0.1:8000`, without the path that the
+/// Where a server listens. Its text is a URL, such as `http://127.0.0.1:8000` or `https://127.0.0.1:8443`, without the path that the
 /// [prefix](vgi_rpc_protocol::http::EndpointBuilder::prefix) adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
     /// A TCP address, with the port that the system chose if it was asked to.
     Tcp(SocketAddr),
+    /// A TCP address on which connections carry TLS.
+    Tls(SocketAddr),
 }
 
 impl Address {
-    pub(super) fn of(address: &vgi_rpc_reactor::Address) -> io::Result<Self> {
+    /// The address of the socket.
+    pub const fn socket(&self) -> SocketAddr {
+        match self {
+            Self::Tcp(address) | Self::Tls(address) => *address,
+        }
+    }
+
+    pub(super) fn of(address: &vgi_rpc_reactor::Address, is_tls: bool) -> io::Result<Self> {
         match address {
+            vgi_rpc_reactor::Address::Tcp(address) if is_tls => Ok(Self::Tls(*address)),
             vgi_rpc_reactor::Address::Tcp(address) => Ok(Self::Tcp(*address)),
             other => Err(io::Error::other(format!("expected a TCP address, got {other}"))),
         }
@@ -24,8 +34,10 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Tcp(address) = self;
-        write!(f, "http://{address}")
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Tls(address) => write!(f, "https://{address}"),
+        }
     }
 }
 
@@ -37,8 +49,11 @@ mod tests {
     fn an_address_prints_as_a_url() {
         for (address, url) in [("127.0.0.1:80", "http://127.0.0.1:80"), ("[::1]:8000", "http://[::1]:8000")] {
             let address = vgi_rpc_reactor::Address::Tcp(address.parse().unwrap());
-            assert_eq!(Address::of(&address).unwrap().to_string(), url);
+            assert_eq!(Address::of(&address, false).unwrap().to_string(), url);
+            let secure = Address::of(&address, true).unwrap();
+            assert_eq!(secure.to_string(), url.replace("http", "https"));
+            assert_eq!(secure.socket().to_string(), url["http://".len()..]);
         }
-        assert!(Address::of(&vgi_rpc_reactor::Address::Unix("/run/socket".into())).is_err());
+        assert!(Address::of(&vgi_rpc_reactor::Address::Unix("/run/socket".into()), false).is_err());
     }
 }

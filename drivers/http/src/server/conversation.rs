@@ -11,16 +11,17 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use std::any::Any;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::{Inbox, Performer};
 use vgi_rpc_protocol::http::{Body, Endpoint, RequestOrigin, RequestStep as Needs, Transaction};
 use vgi_rpc_protocol::memory::{Account, Budget};
-use vgi_rpc_protocol::service::CallRecord;
+use vgi_rpc_protocol::service::{CallRecord, ProxyPeer, TlsPeer};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_reactor::{Expiry, Origin, Phase, Step};
+use vgi_rpc_reactor::{Expiry, Origin, Phase, ProxiedOrigin, Step};
 
 /// Answers requests that are not the endpoint's.
 pub(crate) type Route = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
@@ -60,6 +61,9 @@ pub(crate) struct Conversation {
     /// What the client makes this server hold is reserved in it.
     account: Account,
     remote_address: Option<String>,
+    /// What a proxy says of the client.
+    proxy: Option<Arc<ProxyPeer>>,
+    tls: Option<Arc<TlsPeer>>,
     waker: Waker,
     request: Request,
     /// The body of the request is being read, since the transaction needs it.
@@ -85,16 +89,16 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
     type Machine = Conversation;
 
     fn accept(&self, origin: &Origin, _seed: u64, waker: Waker) -> Conversation {
-        let remote_address = match origin {
-            Origin::Tcp(Some(address)) => Some(address.to_string()),
-            _ => None,
-        };
+        let remote_address = origin.address().map(|address| address.to_string());
+        let proxy = origin.proxied().map(|proxied| Arc::new(proxy_peer(proxied)));
         let account = self.budget.account();
         Conversation {
             shared: self.clone(),
             machine: Machine::new(self.limits.clone()).with_account(account.clone()),
             account,
             remote_address,
+            proxy,
+            tls: tls_peer(origin),
             waker,
             request: Request::None,
             reads_body: false,
@@ -110,6 +114,23 @@ impl vgi_rpc_reactor::Acceptor for Acceptor {
     fn watch_memory(&self, waker: Waker) -> Option<Box<dyn Any + Send>> {
         Some(Box::new(self.budget.on_refusal(waker)))
     }
+}
+
+/// What calls may know of a proxy.
+fn proxy_peer(proxied: &ProxiedOrigin) -> ProxyPeer {
+    let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
+    let mut peer = ProxyPeer::new(text(proxied.below.address()).unwrap_or_default());
+    (peer.destination, peer.iroh_endpoint) = (text(proxied.destination()), proxied.iroh_endpoint());
+    peer
+}
+
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::tls_peer;
+
+/// What the TLS handshake of a connection says: no connection carries TLS.
+#[cfg(not(feature = "tls"))]
+fn tls_peer(_: &Origin) -> Option<Arc<TlsPeer>> {
+    None
 }
 
 impl Conversation {
@@ -154,6 +175,8 @@ impl Conversation {
         let arrival = RequestOrigin {
             now: now(),
             remote_address: self.remote_address.clone(),
+            proxy: self.proxy.clone(),
+            tls: self.tls.clone(),
             account: self.account.clone(),
         };
         let mut transaction = self.shared.endpoint.begin(head, arrival);
@@ -322,7 +345,7 @@ impl vgi_rpc_reactor::Machine for Conversation {
 
     fn expire(&mut self, phase: Phase, reason: Expiry) {
         let status = match (reason, phase) {
-            (_, Phase::Idle | Phase::Stream) => return,
+            (_, Phase::Preamble | Phase::Handshake | Phase::Fresh | Phase::Idle | Phase::Stream) => return,
             (Expiry::Timeout, Phase::Head | Phase::Body) => StatusCode::REQUEST_TIMEOUT,
             (Expiry::Timeout, Phase::Waiting) | (Expiry::Memory, _) => StatusCode::SERVICE_UNAVAILABLE,
         };

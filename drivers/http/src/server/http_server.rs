@@ -17,11 +17,15 @@ use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_reactor::{Ended, GiveWay, Handle, Listener, Options};
+use vgi_rpc_proxy_protocol::{ProxyAcceptor, ProxyProtocol};
+use vgi_rpc_reactor::{AnyReactor, Ended, GiveWay, Handle, Listener, Options, Reactor, Timeout};
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
 /// How an endpoint is served over HTTP/1.1.
 ///
-/// There is no encryption on this transport: put it behind a proxy that has it, or on a loopback address.
+/// Connections are not encrypted unless TLS is [set](Self::tls), with the feature `tls`: without it, put the server behind a
+/// proxy that has it, or on a loopback address.
 #[derive(Clone)]
 pub struct HttpServer {
     endpoint: Arc<Endpoint>,
@@ -32,7 +36,10 @@ pub struct HttpServer {
     on_start_failure: Option<Arc<OnStartFailure>>,
     route: Option<Arc<Route>>,
     allowed_hosts: AllowedHosts,
+    proxy_protocol: Option<ProxyProtocol>,
     options: Options,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
 }
 
 impl fmt::Debug for HttpServer {
@@ -57,8 +64,27 @@ impl HttpServer {
             on_start_failure: None,
             route: None,
             allowed_hosts: AllowedHosts::Default,
+            proxy_protocol: None,
             options,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
+    }
+
+    /// Has every connection carry TLS, with `http/1.1` as the application protocol unless the settings name others.
+    /// Clients that present a certificate are told of in [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls). Keep a clone
+    /// of the settings to [load them anew](ServerTls::reload). Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: impl Into<Option<ServerTls>>) -> Self {
+        self.tls = tls.into();
+        self
+    }
+
+    /// Sets how long a TLS handshake may take, from its first byte. Default 10 s.
+    #[cfg(feature = "tls")]
+    pub fn handshake_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.handshake.whole = timeout;
+        self
     }
 
     /// Sets the bounds of a request's head. Those of its body are the endpoint's.
@@ -110,6 +136,18 @@ impl HttpServer {
     /// before anything else is done with it, whatever its path. Default: [`AllowedHosts::Default`].
     pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
         self.allowed_hosts = hosts;
+        self
+    }
+
+    /// Requires of every connection that it comes from a trusted proxy and begins with a header of the PROXY protocol, version
+    /// 2, which says where the client is: that becomes the client's
+    /// [address](vgi_rpc_protocol::service::Peer::remote_address), and the proxy's own is beside it. A connection that does not
+    /// is closed without an answer. Default: connections have no such header.
+    ///
+    /// A proxy that forwards bytes does not change what the client says in HTTP. So headers that only a proxy may set are to be
+    /// trusted by the client's address here, never because the connection came through a proxy.
+    pub fn proxy_protocol(mut self, setting: impl Into<Option<ProxyProtocol>>) -> Self {
+        self.proxy_protocol = setting.into();
         self
     }
 
@@ -206,8 +244,30 @@ impl HttpServer {
             hosts: Arc::new(hosts),
             date: Arc::new(Date::default()),
         };
-        let server = vgi_rpc_reactor::Reactor::new(listener, acceptor, self.options.clone())?;
-        Ok(BoundHttpServer { address: Address::of(server.address())?, server })
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let acceptor = TlsAcceptor::new(acceptor, tls.clone(), self.budget.clone(), &[b"http/1.1"]);
+            return self.serve(listener, acceptor, true);
+        }
+        self.serve(listener, acceptor, false)
+    }
+
+    fn serve<A: vgi_rpc_reactor::Acceptor>(
+        &self,
+        listener: Listener,
+        acceptor: A,
+        is_tls: bool,
+    ) -> Result<BoundHttpServer, HttpServerError> {
+        let mut options = self.options.clone();
+        let server: AnyReactor = match self.proxy_protocol.clone() {
+            Some(setting) => {
+                options.timeouts.preamble = Timeout { no_progress: None, whole: Some(setting.timeout()) };
+                Reactor::new(listener, ProxyAcceptor::new(acceptor, setting), options)?.into()
+            }
+            None => Reactor::new(listener, acceptor, options)?.into(),
+        };
+        let address = Address::of(server.address(), is_tls)?;
+        Ok(BoundHttpServer { address, budget: self.budget.clone(), server })
     }
 }
 
@@ -225,7 +285,8 @@ impl HttpServer {
 #[derive(Debug)]
 pub struct BoundHttpServer {
     address: Address,
-    server: vgi_rpc_reactor::Reactor<Acceptor>,
+    budget: Budget,
+    server: AnyReactor,
 }
 
 impl BoundHttpServer {
@@ -236,7 +297,7 @@ impl BoundHttpServer {
 
     /// How much memory clients may make the process hold, and how much of it they do.
     pub fn budget(&self) -> &Budget {
-        &self.server.acceptor().budget
+        &self.budget
     }
 
     /// Ends it from another thread: at once, or in good order. The endpoint's sticky sessions are not its matter:

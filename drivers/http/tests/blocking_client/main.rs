@@ -7,6 +7,8 @@ mod fetching;
 mod kinds;
 mod retries;
 mod serving;
+#[cfg(feature = "tls")]
+mod serving_tls;
 mod sessions;
 #[cfg(feature = "tls")]
 mod tls;

@@ -17,7 +17,7 @@ use vgi_rpc_effects::run_inline;
 use vgi_rpc_http::client::{HttpClient, HttpOptions, Remote};
 use vgi_rpc_http::http1::server::{Event, ServerCodec};
 use vgi_rpc_http::http1::{Limits, Next};
-use vgi_rpc_http::{Address, Ended, Handle, HttpServer, HttpServerError, system_entropy};
+use vgi_rpc_http::{Ended, Handle, HttpServer, HttpServerError, system_entropy};
 use vgi_rpc_protocol::effect::Failure;
 use vgi_rpc_protocol::http::{Body, Endpoint, EndpointBuilder, RequestOrigin};
 use vgi_rpc_protocol::service::{Exchange, Idempotency, Method, Producer, Protocol, Service, Stream, Turn};
@@ -169,7 +169,7 @@ pub fn serve_with(
 ) -> Running {
     let endpoint = endpoint(set);
     let bound = set_server(HttpServer::new(endpoint.clone())).bind_tcp("127.0.0.1:0").unwrap();
-    let Address::Tcp(address) = bound.address() else { panic!("no TCP address") };
+    let address = bound.address().socket();
     let url = format!("http://{address}");
     let handle = bound.handle();
     Running { url, endpoint, handle, thread: Some(thread::spawn(|| bound.run())) }

@@ -6,7 +6,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::net::TcpStream;
 use std::sync::Arc;
-use vgi_rpc_http::client::{CallError, FetchError, FetchOptions, HttpOptions, Tls, fetch};
+use vgi_rpc_http::client::{CallError, ClientTls, FetchError, FetchOptions, HttpOptions, fetch};
 
 /// A server certificate for `localhost` alone: as PEM for clients, and what a server needs.
 fn certificate() -> (String, Arc<ServerConfig>) {
@@ -34,7 +34,8 @@ fn calls_go_over_tls_to_whom_the_client_trusts() {
         converse(secure(&config, socket), |head, body| Some(answer(&endpoint, head, body)));
     });
     let url = url.replace("http://127.0.0.1", "https://localhost");
-    let http = HttpOptions::default().tls(Tls::with_roots_pem(pem.as_bytes()).unwrap()).build(&url).unwrap();
+    let http =
+        HttpOptions::default().tls(ClientTls::with_roots_pem(pem.as_bytes()).unwrap()).build(&url).unwrap();
     let mut client = http.client();
     let long = "abc ".repeat(100_000);
     for value in ["x", &long, "y"] {
@@ -57,7 +58,7 @@ fn strangers_and_other_names_are_not_trusted() {
     });
     let named = url.replace("http://127.0.0.1", "https://localhost");
     let by_address = url.replace("http://", "https://");
-    let trusting = |pem: &str| Some(Tls::with_roots_pem(pem.as_bytes()).unwrap());
+    let trusting = |pem: &str| Some(ClientTls::with_roots_pem(pem.as_bytes()).unwrap());
     for (url, tls) in [(&named, None), (&named, trusting(&other)), (&by_address, trusting(&pem))] {
         let mut options = FetchOptions::default();
         options.tls = tls;
@@ -83,7 +84,9 @@ fn a_plain_server_is_no_tls_server() {
 
 #[test]
 fn trust_needs_a_certificate() {
-    assert!(Tls::with_roots_pem(b"").is_err());
-    assert!(Tls::with_roots_pem(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").is_err());
-    assert!(Tls::with_web_roots().is_ok());
+    assert!(ClientTls::with_roots_pem(b"").is_err());
+    assert!(
+        ClientTls::with_roots_pem(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").is_err()
+    );
+    assert!(ClientTls::with_web_roots().is_ok());
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use vgi_rpc_http::{Address, Ended, Handle, HttpServer, system_entropy};
+use vgi_rpc_http::{Ended, Handle, HttpServer, system_entropy};
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 
@@ -149,7 +149,7 @@ impl Running {
     pub fn new(server: &HttpServer) -> Self {
         let bound = server.bind_tcp("127.0.0.1:0").unwrap();
         let handle = bound.handle();
-        let Address::Tcp(address) = *bound.address() else { panic!("not a TCP address: {bound:?}") };
+        let address = bound.address().socket();
         let thread = thread::spawn(move || bound.run().unwrap());
         Self { handle, address, thread: Some(thread) }
     }

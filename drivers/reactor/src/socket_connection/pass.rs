@@ -77,7 +77,7 @@ impl<M: Machine> SocketConnection<M> {
                         return self.blocked(driven, shared, Wait::Output);
                     }
                     if driven.ended {
-                        let is_idle = driven.machine.phase() == Phase::Idle;
+                        let is_idle = matches!(driven.machine.phase(), Phase::Fresh | Phase::Idle);
                         return Ok(if is_idle { Pass::Over } else { Pass::BrokenOff });
                     }
                     if driven.drained {

@@ -103,9 +103,14 @@ impl<M: Machine> SocketConnection<M> {
                 Pass::Blocked(wait) => {
                     self.note(wait, shared.now());
                     let had_nothing_to_say = self.flags.is_quiet() && driven.received == received;
-                    if matches!(wait, Wait::Fresh | Wait::Idle) && shared.is_draining() {
+                    // A byte now and then does not save a connection that says nothing of its protocol.
+                    let may_close =
+                        had_nothing_to_say || matches!(wait, Wait::Preamble | Wait::Handshake | Wait::Close);
+                    let is_between =
+                        matches!(wait, Wait::Preamble | Wait::Fresh | Wait::Handshake | Wait::Idle);
+                    if is_between && shared.is_draining() {
                         Some(Ending::Orderly)
-                    } else if driven.is_asked && had_nothing_to_say && shared.gives_way(wait) {
+                    } else if driven.is_asked && may_close && shared.gives_way(wait) {
                         let is_mid_message = matches!(wait, Wait::Head | Wait::Body);
                         Some(if is_mid_message { Ending::BrokenOff } else { Ending::Orderly })
                     } else if self.flags.release(driven.rest(wait)) {

@@ -2,6 +2,7 @@
 
 use super::pass::{PASS_STEPS, Pass};
 use super::{Driven, HeldBack, SocketConnection, Waiting, flags};
+use crate::holder::Holder;
 use crate::machine::{Acceptor, Machine};
 use crate::shared::Shared;
 use crate::socket::SHORT_READ_DRAINS;
@@ -136,6 +137,14 @@ impl<M: Machine> SocketConnection<M> {
         wait: Wait,
     ) -> io::Result<Pass<M::Job>> {
         self.watch(driven, shared, wait)?;
+        // What comes first has come, and may have said where the client is.
+        if self.has_preamble
+            && wait != Wait::Preamble
+            && self.client.get().is_none()
+            && let Some(origin) = driven.machine.origin()
+        {
+            let _ = self.client.set(Holder::of(&origin));
+        }
         Ok(Pass::Blocked(wait))
     }
 

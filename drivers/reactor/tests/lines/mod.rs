@@ -59,7 +59,7 @@ impl Acceptor for World {
             spins: false,
             is_at_work: false,
             world: self.clone(),
-            origin: *origin,
+            origin: origin.clone(),
             seed,
             line: Vec::new(),
             body: None,
@@ -261,7 +261,7 @@ impl Lines {
                 }
                 self.body = Some((length, begun));
             }
-            "origin" => match self.origin {
+            "origin" => match self.origin.clone() {
                 Origin::Unix(credentials) => {
                     let pid = credentials.map(|found| found.pid);
                     self.say(&format!("unix {pid:?}"));

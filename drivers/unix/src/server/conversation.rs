@@ -4,6 +4,7 @@
 use super::ServiceAcceptor;
 use super::live_logs::LiveLogs;
 use std::any::Any;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -11,11 +12,11 @@ use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::{Arrival, Inbox};
 use vgi_rpc_protocol::ipc::Outbox;
 use vgi_rpc_protocol::memory::Account;
-use vgi_rpc_protocol::service::{self, Done, Peer, Responder, TransportKind, WaitingFor};
+use vgi_rpc_protocol::service::{self, Done, Peer, ProxyPeer, Responder, TransportKind, WaitingFor};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::{IdSource, Next as Polled};
-use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, Step};
+use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, ProxiedOrigin, Step};
 
 /// A responder on a socket.
 #[derive(Debug)]
@@ -78,18 +79,36 @@ impl Acceptor for ServiceAcceptor {
     }
 }
 
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::tls_peer;
+
+/// What the TLS handshake of a connection says: no connection carries TLS.
+#[cfg(not(feature = "tls"))]
+fn tls_peer(_: &Origin) -> Option<Arc<service::TlsPeer>> {
+    None
+}
+
 /// What calls may know of the client.
 fn peer(origin: &Origin, service: &service::Service) -> Peer {
-    let peer = |transport| Peer::new(transport, service.server_id().clone());
-    match origin {
-        Origin::Tcp(Some(address)) => peer(TransportKind::Tcp).with_remote_address(address.to_string()),
-        Origin::Tcp(None) => peer(TransportKind::Tcp),
-        Origin::Unix(Some(found)) => {
-            let (pid, uid, gid) = (found.pid, found.uid, found.gid);
-            peer(TransportKind::Unix).with_credentials(service::Credentials { pid, uid, gid })
-        }
-        _ => peer(TransportKind::Unix),
-    }
+    let transport = if origin.is_unix() { TransportKind::Unix } else { TransportKind::Tcp };
+    let mut peer = Peer::new(transport, service.server_id().clone());
+    peer.tls = tls_peer(origin);
+    peer.remote_address = origin.address().map(|address| address.to_string());
+    peer.credentials = origin.credentials().map(|found| service::Credentials {
+        pid: found.pid,
+        uid: found.uid,
+        gid: found.gid,
+    });
+    peer.proxy = origin.proxied().map(|proxied| Arc::new(proxy_peer(proxied)));
+    peer
+}
+
+/// What calls may know of a proxy.
+fn proxy_peer(proxied: &ProxiedOrigin) -> ProxyPeer {
+    let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
+    let mut peer = ProxyPeer::new(text(proxied.below.address()).unwrap_or_default());
+    (peer.destination, peer.iroh_endpoint) = (text(proxied.destination()), proxied.iroh_endpoint());
+    peer
 }
 
 impl Conversation {
@@ -177,7 +196,7 @@ impl Machine for Conversation {
 
     fn expire(&mut self, phase: Phase, reason: Expiry) {
         let error = match (reason, phase) {
-            (Expiry::Timeout, Phase::Idle) => return,
+            (Expiry::Timeout, Phase::Preamble | Phase::Handshake | Phase::Fresh | Phase::Idle) => return,
             (Expiry::Timeout, Phase::Waiting) => {
                 let text = "the call waited too long for what the server needs from outside";
                 RpcError::status(Code::DeadlineExceeded, text)

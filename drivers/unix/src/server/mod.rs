@@ -20,9 +20,14 @@ use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Service, TransportKind};
 use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_proxy_protocol::{ProxyAcceptor, ProxyProtocol};
 #[cfg(unix)]
 use vgi_rpc_reactor::SocketFileError;
-use vgi_rpc_reactor::{Address, BindError, Ended, GiveWay, Handle, Listener, Options, Timeout};
+use vgi_rpc_reactor::{
+    Address, AnyReactor, BindError, Ended, GiveWay, Handle, Listener, Options, Reactor, Timeout,
+};
+#[cfg(feature = "tls")]
+use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
 /// A server could not be bound, or could not go on.
 #[derive(Debug, Error)]
@@ -40,6 +45,9 @@ pub enum SocketServerError {
         /// Why.
         error: io::Error,
     },
+    /// The PROXY protocol is required on a unix socket, whose peers have no addresses to trust.
+    #[error("expected a TCP address with the PROXY protocol, got a unix socket")]
+    ProxyOnUnix,
     /// Start-up work of a protocol failed; nothing was served.
     #[error("the service could not be started: {0}")]
     Start(RpcError),
@@ -85,8 +93,11 @@ pub struct SocketServer {
     budget: Budget,
     access_log: Option<AccessLog>,
     performer: Performer,
+    proxy_protocol: Option<ProxyProtocol>,
     options: Options,
     threaded: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
     /// As it was set.
     first_byte_timeout: Option<Option<Duration>>,
 }
@@ -100,8 +111,11 @@ impl SocketServer {
             budget: vgi_rpc_memory::default_budget(),
             access_log: None,
             performer: Performer::none(),
+            proxy_protocol: None,
             options: Options::default(),
             threaded: true,
+            #[cfg(feature = "tls")]
+            tls: None,
             first_byte_timeout: None,
         }
     }
@@ -130,6 +144,15 @@ impl SocketServer {
     /// effect fails.
     pub fn effects(mut self, performer: Performer) -> Self {
         self.performer = performer;
+        self
+    }
+
+    /// Requires of every connection that it comes from a trusted proxy and begins with a header of the PROXY protocol, version
+    /// 2, which says where the client is: that becomes the client's
+    /// [address](vgi_rpc_protocol::service::Peer::remote_address), and the proxy's own is beside it. A connection that does not
+    /// is closed without an answer. Only on TCP. Default: connections have no such header.
+    pub fn proxy_protocol(mut self, setting: impl Into<Option<ProxyProtocol>>) -> Self {
+        self.proxy_protocol = setting.into();
         self
     }
 
@@ -169,6 +192,23 @@ impl SocketServer {
     /// is longer. Default: never.
     pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.options.idle_timeout = timeout;
+        self
+    }
+
+    /// Has every connection on TCP carry TLS; on unix sockets, which do not leave the machine, none does. Clients that present
+    /// a certificate are told of in [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls). Keep a clone of the settings to [load
+    /// them anew](ServerTls::reload). Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: impl Into<Option<ServerTls>>) -> Self {
+        self.tls = tls.into();
+        self
+    }
+
+    /// Sets how long a TLS handshake may take, from its first byte. Default 10 s. A client that says nothing after it has
+    /// the [`first_byte_timeout`](Self::first_byte_timeout) to begin.
+    #[cfg(feature = "tls")]
+    pub fn handshake_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.options.timeouts.handshake.whole = timeout;
         self
     }
 
@@ -235,15 +275,19 @@ impl SocketServer {
     /// once. Only on Unix.
     ///
     /// # Errors
-    /// When something else has the name, another server listens there, or the system refuses, be it a first thread.
+    /// When something else has the name, another server listens there, or the system refuses, be it a first thread; or the
+    /// [PROXY protocol](Self::proxy_protocol) is required.
     #[cfg(unix)]
     pub fn bind_unix(&self, path: impl AsRef<Path>) -> Result<BoundSocketServer, SocketServerError> {
+        if self.proxy_protocol.is_some() {
+            return Err(SocketServerError::ProxyOnUnix);
+        }
         self.bind(Listener::unix(path)?)
     }
 
     /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
     ///
-    /// There is neither encryption nor authentication on this transport.
+    /// There is neither encryption nor authentication on this transport, unless TLS is set, with the feature `tls`.
     ///
     /// # Errors
     /// When the address cannot be resolved or bound, or the system refuses a first thread.
@@ -261,6 +305,9 @@ impl SocketServer {
         if let Some(timeout) = self.first_byte_timeout {
             options.timeouts.fresh.whole = timeout;
         }
+        if let Some(setting) = &self.proxy_protocol {
+            options.timeouts.preamble = Timeout { no_progress: None, whole: Some(setting.timeout()) };
+        }
         let acceptor = ServiceAcceptor {
             service: self.service.clone(),
             limits: self.limits.clone(),
@@ -269,7 +316,26 @@ impl SocketServer {
             performer: self.performer.clone(),
             started: Instant::now(),
         };
-        Ok(BoundSocketServer { server: vgi_rpc_reactor::Reactor::new(listener, acceptor, options)? })
+        #[cfg(feature = "tls")]
+        if let (Some(tls), Address::Tcp(_)) = (&self.tls, listener.address()) {
+            let acceptor = TlsAcceptor::new(acceptor, tls.clone(), self.budget.clone(), &[]);
+            return self.serve(listener, acceptor, options);
+        }
+        self.serve(listener, acceptor, options)
+    }
+
+    fn serve<A: vgi_rpc_reactor::Acceptor>(
+        &self,
+        listener: Listener,
+        acceptor: A,
+        options: Options,
+    ) -> Result<BoundSocketServer, SocketServerError> {
+        let server: AnyReactor = match self.proxy_protocol.clone() {
+            Some(setting) => Reactor::new(listener, ProxyAcceptor::new(acceptor, setting), options)?.into(),
+            None => Reactor::new(listener, acceptor, options)?.into(),
+        };
+        let (service, budget) = (self.service.clone(), self.budget.clone());
+        Ok(BoundSocketServer { server, service, budget })
     }
 }
 
@@ -278,7 +344,9 @@ impl SocketServer {
 /// Dropping it closes the listener and removes a unix socket's file.
 #[derive(Debug)]
 pub struct BoundSocketServer {
-    server: vgi_rpc_reactor::Reactor<ServiceAcceptor>,
+    server: AnyReactor,
+    service: Arc<Service>,
+    budget: Budget,
 }
 
 impl BoundSocketServer {
@@ -289,7 +357,7 @@ impl BoundSocketServer {
 
     /// How much memory clients may make the process hold, and how much of it they do.
     pub fn budget(&self) -> &Budget {
-        &self.server.acceptor().budget
+        &self.budget
     }
 
     /// Ends it from another thread.
@@ -307,7 +375,7 @@ impl BoundSocketServer {
             Address::Tcp(_) => TransportKind::Tcp,
             _ => TransportKind::Unix,
         };
-        self.server.acceptor().service.start(transport).map_err(SocketServerError::Start)?;
+        self.service.start(transport).map_err(SocketServerError::Start)?;
         Ok(self.server.run()?)
     }
 }

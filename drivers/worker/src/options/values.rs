@@ -1,7 +1,9 @@
 //! Values of flags, from text.
 
+use std::net::IpAddr;
 #[cfg(feature = "unix")]
 use std::time::Duration;
+use vgi_rpc_proxy_protocol::ProxyProtocol;
 
 /// `[HOST:]PORT` with a host.
 #[cfg(feature = "unix")]
@@ -19,6 +21,17 @@ pub(super) fn host_and_port(host: &str, port: u16) -> String {
         Ok(address) => format!("[{address}]:{port}"),
         Err(_) => format!("{host}:{port}"),
     }
+}
+
+/// The IP addresses of trusted proxies, separated by commas.
+pub(super) fn proxies(text: &str) -> Result<ProxyProtocol, String> {
+    let address = |text: &str| {
+        let text = text.trim();
+        text.parse::<IpAddr>()
+            .map_err(|_| format!("expected IP addresses without ports, such as 192.0.2.1, got {text:?}"))
+    };
+    let trusted: Vec<_> = text.split(',').map(address).collect::<Result<_, _>>()?;
+    ProxyProtocol::required(trusted).map_err(|error| error.to_string())
 }
 
 /// A time in seconds, which may have a fraction.

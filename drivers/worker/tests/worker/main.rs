@@ -28,6 +28,8 @@ mod secrets;
 #[cfg(all(feature = "unix", feature = "http"))]
 mod settings;
 mod support;
+#[cfg(all(unix, feature = "http", feature = "tls"))]
+mod tls;
 mod transports;
 #[path = "../../examples/twelve.rs"]
 mod twelve;
@@ -58,6 +60,10 @@ const TESTS: &[(&str, fn())] = &[
     ("an invalid command line is refused with status 2, on stderr", refusals::command_line),
     #[cfg(all(unix, feature = "http"))]
     ("flags of HTTP are refused where it is not served", refusals::http_flags),
+    #[cfg(all(unix, feature = "unix", feature = "http"))]
+    ("trusted proxies are IP addresses, of transports that have them", refusals::proxies),
+    #[cfg(all(unix, feature = "unix", feature = "http"))]
+    ("a worker behind a proxy serves what comes through it, and nothing else", transports::proxied),
     #[cfg(feature = "unix")]
     ("a worker that cannot serve ends with status 1 and says why", refusals::serving),
     ("a service that cannot be built ends the worker with status 1", refusals::building),
@@ -80,6 +86,12 @@ const TESTS: &[(&str, fn())] = &[
     ("settings that no flag has hold on sockets", settings::sockets),
     #[cfg(all(feature = "unix", feature = "http"))]
     ("settings that no flag has hold over HTTP", settings::http),
+    #[cfg(all(unix, feature = "http", feature = "tls"))]
+    ("a worker serves over TLS, and knows its clients by their certificates", tls::served),
+    #[cfg(all(unix, feature = "http", feature = "tls"))]
+    ("the files of TLS are read anew on SIGHUP", tls::reloaded),
+    #[cfg(all(unix, feature = "http", feature = "tls"))]
+    ("flags and files of TLS that cannot be used are refused", tls::refused),
 ];
 
 fn main() -> ExitCode {

@@ -92,6 +92,22 @@ pub fn serving() {
     assert_refused(&["--tcp", "0", "--access-log", path], 1, &["the access log cannot be opened: ", path]);
 }
 
+#[cfg(all(unix, feature = "unix", feature = "http"))]
+pub fn proxies() {
+    let message = "the argument '--proxy-protocol' cannot be used without '--tcp' or '--http'";
+    assert_refused(&["--proxy-protocol", "127.0.0.1"], 2, &[message]);
+    assert_refused(&["--unix", "/tmp/x", "--proxy-protocol", "127.0.0.1"], 2, &[message]);
+    for (addresses, says) in [
+        ("", "expected IP addresses without ports"),
+        ("localhost", "expected IP addresses without ports"),
+        ("127.0.0.1:80", "expected IP addresses without ports"),
+        ("127.0.0.0/8", "expected IP addresses without ports"),
+        ("127.0.0.1,0.0.0.0", "expected the address of one host"),
+    ] {
+        assert_refused(&["--tcp", "0", "--proxy-protocol", addresses], 2, &["--proxy-protocol", says]);
+    }
+}
+
 pub fn building() {
     let output = process("unbuildable", &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -122,6 +138,7 @@ pub fn help() {
             "--no-threaded",
             "--max-connections",
             "--idle-timeout",
+            "--proxy-protocol",
             "VGI_RPC_IDLE_TIMEOUT",
         ]);
     }

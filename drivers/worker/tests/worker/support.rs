@@ -76,6 +76,14 @@ impl Listening {
         rest
     }
 
+    /// Ends it, and returns its stderr, which must be a pipe.
+    pub fn stderr(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        said
+    }
+
     #[cfg(unix)]
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);

@@ -136,3 +136,55 @@ log: 0 points to go
         assert_eq!(text(&called.stdout), EXPECTED, "{address}");
     }
 }
+
+/// Forwards connections to a port of this machine, and says before each that it comes from 192.0.2.10:4242.
+#[cfg(all(unix, feature = "unix", feature = "http"))]
+fn forward(port: u16) -> u16 {
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::thread;
+    const HEADER: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x0a\xc6\x33\x64\x14\x10\x92\x24\xb8";
+    let copy = |mut from: TcpStream, mut to: TcpStream| {
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Both);
+        });
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            server.write_all(HEADER).unwrap();
+            copy(client.try_clone().unwrap(), server.try_clone().unwrap());
+            copy(server, client);
+        }
+    });
+    own
+}
+
+#[cfg(all(unix, feature = "unix", feature = "http"))]
+pub fn proxied() {
+    let folder = tempfile::tempdir().unwrap();
+    for (flag, scheme, place) in
+        [("--tcp=0", "tcp:127.0.0.1:", "TCP:127.0.0.1:"), ("--http", "http://127.0.0.1:", "PORT:")]
+    {
+        let log = folder.path().join(place);
+        let log = log.to_str().unwrap();
+        let flags = [flag, "--proxy-protocol", "127.0.0.1, ::1", "--access-log", log];
+        let mut command = process("greeter", &flags);
+        command.stderr(Stdio::piped());
+        let worker = Listening::run(command);
+        let port = worker.place(place).parse().unwrap();
+        assert_eq!(greet(&format!("{scheme}{}", forward(port)), "world").unwrap(), "Hello, world!");
+        let line = std::fs::read_to_string(log).unwrap();
+        assert!(line.contains("\"remote_addr\":\"192.0.2.10:4242\""), "{line}");
+        assert!(line.contains("\"proxy_addr\":\"127.0.0.1:"), "{line}");
+        // A client that comes by itself says no such thing, and is closed.
+        assert!(greet(&format!("{scheme}{port}"), "world").is_err());
+        let said = worker.stderr();
+        let text = "expected a PROXY protocol header of version 2, got other bytes";
+        assert!(said.contains("\nrefused a connection from 127.0.0.1:") && said.contains(text), "{said}");
+    }
+}

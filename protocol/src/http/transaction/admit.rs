@@ -4,9 +4,7 @@
 use crate::effect::Ask;
 #[cfg(feature = "oauth-pkce")]
 use crate::effect::Completion;
-#[cfg(feature = "oauth-pkce")]
-use crate::http::auth::Reason;
-use crate::http::auth::{AuthError, AuthRequest, Found};
+use crate::http::auth::{AuthError, AuthFailure, AuthRequest, Found, Reason};
 use crate::http::endpoint::{Endpoint, Settings};
 #[cfg(feature = "oauth-pkce")]
 use crate::http::oauth::{ProviderUrls, Surroundings};
@@ -15,6 +13,8 @@ use crate::http::response_draft::ResponseDraft;
 use crate::http::routes::{Action, Found as Path, Names, Part};
 use crate::http::{budget, coding, headers};
 use crate::panics;
+use crate::peer_identity::{PeerAuthentication, PolicyError, ProviderStatus, Undecided};
+use crate::service::identification::peer_query;
 use crate::service::refusals::not_implemented;
 use crate::service::resolve::{built_in, find};
 use crate::service::{AuthContext, Method as ServiceMethod};
@@ -24,6 +24,9 @@ use http::{Method, StatusCode};
 #[cfg(feature = "oauth-pkce")]
 use std::ops::ControlFlow;
 use std::sync::Arc;
+
+/// When a request may be tried again whose peer could not be identified, in seconds.
+const PEER_RETRY_SECONDS: u32 = 5;
 
 /// What a request with a body or a session is for.
 #[derive(Clone, Debug)]
@@ -270,9 +273,33 @@ impl Endpoint {
     }
 
     fn authenticate(&self, request: &mut RequestContext, found: &Found) -> Result<(), AuthError> {
-        let remote_address = request.peer.remote_address.as_deref();
-        let auth =
-            self.judge(&AuthRequest::new(&request.head, remote_address, request.now).with_found(found))?;
+        let mut auth = AuthContext::anonymous();
+        // What the application says of a request without a credential, which evidence may make up for.
+        let mut missing = None;
+        if self.authenticator.is_some() {
+            let remote_address = request.peer.remote_address.as_deref();
+            let credentials = AuthRequest::new(&request.head, remote_address, request.now).with_found(found);
+            match self.judge(&credentials) {
+                Ok(caller) => auth = caller,
+                Err(AuthError::Refused(failure))
+                    if failure.reason == Reason::MissingCredential
+                        && self.peers.as_ref().is_some_and(PeerAuthentication::replaces_application_auth) =>
+                {
+                    missing = Some(failure);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(peers) = &self.peers {
+            let mut query = peer_query(&request.peer).with_answers(&found.answers);
+            (query.now, query.headers) = (Some(request.now), Some(&request.head.headers));
+            let (evidence, caller) = peers.identify(query, auth).map_err(not_identified)?;
+            if let Some(failure) = missing.filter(|_| !caller.authenticated) {
+                return Err(AuthError::Refused(failure));
+            }
+            auth = caller;
+            Arc::make_mut(&mut request.peer).evidence = evidence;
+        }
         if auth != AuthContext::anonymous() {
             Arc::make_mut(&mut request.peer).auth = auth;
         }
@@ -336,9 +363,10 @@ impl Endpoint {
 
     /// A page. Where callers are authenticated no cache keeps it, because a cache lets anyone in.
     fn page(&self, page: ResponseDraft) -> ResponseDraft {
-        match self.authenticator {
-            Some(_) => page.with(CACHE_CONTROL, HeaderValue::from_static("no-store")),
-            None => page,
+        if self.authenticator.is_some() || self.authenticates {
+            page.with(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+        } else {
+            page
         }
     }
 
@@ -358,4 +386,30 @@ impl Endpoint {
         });
         ResponseDraft::new(StatusCode::OK, "application/json", body.to_string())
     }
+}
+
+/// Why a peer is not let in, as authentication tells of it. The caller is told the stage, and the log the finding.
+fn not_identified(undecided: Undecided) -> AuthError {
+    let error = match undecided {
+        Undecided::Ask(ask) => return AuthError::Ask(ask),
+        Undecided::Failed(detail) => return AuthError::Failed(detail),
+        Undecided::Refused(error) => error,
+    };
+    let (reason, diagnosis) = match &error {
+        PolicyError::Unavailable { .. } => {
+            return AuthError::Unavailable { retry_after: PEER_RETRY_SECONDS, detail: error.to_string() };
+        }
+        PolicyError::NoEvidence { .. } => (Reason::MissingCredential, "no_evidence"),
+        PolicyError::NoApplicationAuth => (Reason::MissingCredential, "no_application_auth"),
+        PolicyError::Rejected { status: ProviderStatus::UntrustedProxy, .. } => {
+            (Reason::ProxyRequired, ProviderStatus::UntrustedProxy.as_str())
+        }
+        PolicyError::Rejected { status, .. } => (Reason::InvalidCredential, status.as_str()),
+        PolicyError::Ambiguous { .. } => (Reason::InvalidCredential, "ambiguous"),
+        PolicyError::NoSubject { .. } => (Reason::InsufficientScope, "no_stable_subject"),
+        PolicyError::Conflict => (Reason::InsufficientScope, "conflict"),
+        PolicyError::Denied => (Reason::InsufficientScope, "denied"),
+    };
+    let failure = AuthFailure::new(reason, "The peer's identity was not accepted").with_diagnosis(diagnosis);
+    AuthError::Denied(failure)
 }

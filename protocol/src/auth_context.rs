@@ -16,6 +16,7 @@ pub struct AuthContext {
     pub authenticated: bool,
     /// What else was established. It may hold personal data: `Debug` shows the keys alone.
     pub claims: BTreeMap<String, Value>,
+    peer_evidence_binding: Option<Box<str>>,
 }
 
 impl AuthContext {
@@ -27,7 +28,21 @@ impl AuthContext {
     /// A caller with a name.
     pub fn new(domain: impl Into<String>, principal: impl Into<String>) -> Self {
         let (domain, principal) = (domain.into(), principal.into());
-        Self { domain, principal, authenticated: true, claims: BTreeMap::new() }
+        Self { domain, principal, authenticated: true, ..Self::default() }
+    }
+
+    /// The digest of the evidence about the peer that this depends on, if a
+    /// [policy](crate::peer_identity::Policy) of peer identities has set one: 64 hex digits. Tokens and sticky sessions are
+    /// bound to it.
+    pub fn peer_evidence_binding(&self) -> Option<&str> {
+        self.peer_evidence_binding.as_deref()
+    }
+
+    /// Binds tokens and sticky sessions to this digest, which
+    /// [`PeerEvidence::binding_digest`](crate::peer_identity::PeerEvidence::binding_digest) makes. An empty one is none.
+    pub fn with_peer_evidence_binding(mut self, digest: impl Into<Box<str>>) -> Self {
+        self.peer_evidence_binding = Some(digest.into()).filter(|digest| !digest.is_empty());
+        self
     }
 
     /// Adds a claim.
@@ -44,6 +59,7 @@ impl fmt::Debug for AuthContext {
             .field("principal", &self.principal)
             .field("authenticated", &self.authenticated)
             .field("claims", &self.claims.keys())
+            .field("peer_evidence_binding", &self.peer_evidence_binding)
             .finish()
     }
 }

@@ -1,0 +1,45 @@
+//! Asks the Tailscale daemon of this host over its LocalAPI, without the command line tool.
+//!
+//! A [`LocalApi`] answers the [question](WhoIs) who has an address, which the provider
+//! [`tailscale_local_api`](vgi_rpc_protocol::peer_identity::providers::tailscale_local_api) of peer identities asks:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use vgi_rpc_effects::Performer;
+//! use vgi_rpc_protocol::peer_identity::{PeerAuthentication, PeerSettingError, Policy, providers};
+//! use vgi_rpc_protocol::service::{Protocol, Service};
+//! use vgi_rpc_tailscale::LocalApi;
+//!
+//! fn peers() -> Result<PeerAuthentication, PeerSettingError> {
+//!     let provider = providers::tailscale_local_api("tailnet:example.com")?;
+//!     PeerAuthentication::new(Policy::primary("tailscale"), [provider])
+//! }
+//!
+//! let protocol = Protocol::new("demo.Reports.v1");
+//! let service = Service::builder("0123456789ab").protocol(protocol).peer_authentication(peers()?).build()?;
+//! let daemon = LocalApi::unix("/var/run/tailscale/tailscaled.sock");
+//! let server = vgi_rpc_unix::SocketServer::new(Arc::new(service)).effects(Performer::new(daemon));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It sends one request on a connection of its own, over the daemon's unix socket or, where there is none, to its port
+//! on a loopback address with a password. Nothing is cached, no redirect is followed, and no proxy is used.
+//!
+//! [`WhoIs`]: vgi_rpc_protocol::peer_identity::WhoIs
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `local_api` | where the daemon listens, and one exchange with it |
+// | `who_is` | answering the question who has an address |
+// | `socket` | sockets with one time limit for all that is done on them |
+// | `error` | why there is no response |
+
+mod error;
+mod local_api;
+mod socket;
+mod who_is;
+
+pub use error::{LocalApiError, LocalApiSettingError};
+pub use local_api::{LocalApi, LocalResponse};

@@ -1,0 +1,74 @@
+//! Making the machine of each connection.
+
+use crate::hello::NotesName;
+use crate::machine::{Pending, TlsMachine};
+use crate::server::ServerTls;
+use rustls::ServerConfig;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+use vgi_rpc_protocol::memory::Budget;
+use vgi_rpc_reactor::{Acceptor, Origin};
+
+/// Carries what another acceptor's machines speak inside TLS.
+///
+/// The other's [`accept`](Acceptor::accept) is called when a handshake is done, with an
+/// [`Origin::Tls`](vgi_rpc_reactor::Origin::Tls) that has what the handshake says of the client, and with the seed and the
+/// waker of the connection.
+#[derive(Debug)]
+pub struct TlsAcceptor<A> {
+    shared: Arc<Shared<A>>,
+    budget: Budget,
+}
+
+/// What the connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared<A> {
+    /// The acceptor of what is spoken inside.
+    pub(crate) inner: A,
+    tls: ServerTls,
+    alpn: Vec<Vec<u8>>,
+}
+
+impl<A> Shared<A> {
+    /// The settings of one connection, which notes the host that its client asks for.
+    pub(crate) fn config(&self, name: &Arc<OnceLock<String>>) -> Arc<ServerConfig> {
+        let mut config = (*self.tls.config()).clone();
+        config.cert_resolver = Arc::new(NotesName::new(config.cert_resolver, name.clone()));
+        if config.alpn_protocols.is_empty() {
+            config.alpn_protocols.clone_from(&self.alpn);
+        }
+        config.into()
+    }
+}
+
+impl<A: Acceptor> TlsAcceptor<A> {
+    /// Carries `inner` inside TLS. What TLS itself holds for a connection is reserved in `budget`, in an account of its
+    /// own. `alpn` are the application protocols of `inner`, for settings that name none.
+    pub fn new(inner: A, tls: ServerTls, budget: Budget, alpn: &[&[u8]]) -> Self {
+        let alpn = alpn.iter().map(|name| name.to_vec()).collect();
+        Self { shared: Arc::new(Shared { inner, tls, alpn }), budget }
+    }
+
+    /// The acceptor of what is spoken inside.
+    pub fn inner(&self) -> &A {
+        &self.shared.inner
+    }
+}
+
+impl<A: Acceptor> Acceptor for TlsAcceptor<A> {
+    type Machine = TlsMachine<A>;
+
+    fn accept(&self, origin: &Origin, seed: u64, waker: Waker) -> TlsMachine<A> {
+        let pending = Pending { shared: self.shared.clone(), origin: origin.clone(), seed, waker };
+        TlsMachine::new(pending, &self.budget.account())
+    }
+
+    fn memory_refusals(&self) -> u64 {
+        self.shared.inner.memory_refusals()
+    }
+
+    fn watch_memory(&self, waker: Waker) -> Option<Box<dyn Any + Send>> {
+        self.shared.inner.watch_memory(waker)
+    }
+}

@@ -1,0 +1,14 @@
+//! What a handshake says of a client, as calls see it.
+
+use std::sync::Arc;
+use vgi_rpc_protocol::service::TlsPeer;
+use vgi_rpc_reactor::Origin;
+
+/// What calls may know of the TLS of a connection; `None` on one without.
+pub fn tls_peer(origin: &Origin) -> Option<Arc<TlsPeer>> {
+    let tls = origin.tls()?;
+    let mut peer = TlsPeer::new(tls.version).with_certificates(tls.certificates.iter().cloned());
+    peer.alpn.clone_from(&tls.alpn);
+    peer.server_name.clone_from(&tls.server_name);
+    Some(peer.into())
+}

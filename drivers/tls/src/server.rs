@@ -1,0 +1,161 @@
+//! Settings of servers: who they are, whom they trust to say who clients are, and loading both anew.
+
+use crate::error::TlsConfigError;
+use crate::pem::{Identity, Pem};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::SingleCertAndKey;
+use rustls::{RootCertStore, ServerConfig};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// Whether clients must present a certificate, where a server trusts authorities for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// The handshake fails without one.
+    Required,
+    /// A client may have none. One that it presents is verified as if it were required.
+    Optional,
+}
+
+/// Who a server is, and whom it trusts to say who its clients are. Clones are the same settings: what is loaded into one
+/// is in force for all, from the next connection on.
+///
+/// Versions below 1.2, early data, renegotiation and resumed sessions are off: every connection verifies its client's
+/// certificate anew.
+///
+/// ```no_run
+/// use vgi_rpc_tls::{ClientCertificates, Pem, ServerTls};
+///
+/// # fn main() -> Result<(), vgi_rpc_tls::TlsConfigError> {
+/// let tls = ServerTls::builder(Pem::file("/etc/worker/server.pem"), Pem::file("/etc/worker/server.key"))
+///     .client_roots(Pem::file("/etc/worker/clients.pem"), ClientCertificates::Required)
+///     .build()?;
+/// let handle = tls.clone();
+/// // When the files were replaced:
+/// handle.reload()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ServerTls(Arc<Shared>);
+
+struct Shared {
+    /// Held while settings are loaded, so that an earlier load does not end after a later one.
+    settings: Mutex<ServerTlsBuilder>,
+    config: RwLock<Arc<ServerConfig>>,
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").finish_non_exhaustive()
+    }
+}
+
+impl ServerTls {
+    /// Begins settings with the server's certificate and its chain, and its private key. Clients are not asked for
+    /// certificates.
+    pub fn builder(certificates: Pem, key: Pem) -> ServerTlsBuilder {
+        ServerTlsBuilder { identity: Identity { certificates, key }, client_roots: None, alpn: Vec::new() }
+    }
+
+    /// Reads all files anew. New connections use what is in them; those that are open go on with what they began with. Any
+    /// thread may call this, also one that waits for signals, but not a signal handler itself.
+    ///
+    /// # Errors
+    /// When they cannot be used: what was in force before stays so.
+    pub fn reload(&self) -> Result<(), TlsConfigError> {
+        let settings = self.settings();
+        self.put(settings.load()?);
+        Ok(())
+    }
+
+    /// Replaces all settings, such as those with PEM text in memory. New connections use them.
+    ///
+    /// # Errors
+    /// When they cannot be used: what was in force before stays so.
+    pub fn replace(&self, settings: ServerTlsBuilder) -> Result<(), TlsConfigError> {
+        let mut current = self.settings();
+        self.put(settings.load()?);
+        *current = settings;
+        Ok(())
+    }
+
+    /// What is in force now.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.0.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn settings(&self) -> MutexGuard<'_, ServerTlsBuilder> {
+        self.0.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, config: Arc<ServerConfig>) {
+        *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+}
+
+/// Settings of a server's TLS that are not loaded yet.
+#[derive(Clone, Debug)]
+#[must_use = "settings do nothing until they are built"]
+pub struct ServerTlsBuilder {
+    identity: Identity,
+    client_roots: Option<(Vec<Pem>, ClientCertificates)>,
+    alpn: Vec<Vec<u8>>,
+}
+
+impl ServerTlsBuilder {
+    /// Trusts the authorities of a PEM text to say who clients are, beside those that were set before, and sets whether
+    /// clients must present a certificate.
+    pub fn client_roots(mut self, pem: Pem, certificates: ClientCertificates) -> Self {
+        let (mut roots, _) = self.client_roots.take().unwrap_or((Vec::new(), certificates));
+        roots.push(pem);
+        self.client_roots = Some((roots, certificates));
+        self
+    }
+
+    /// Sets the application protocols that the server speaks, in its order of preference. A client that offers some, but
+    /// none of these, is refused. Default: that of what is served, which is `http/1.1` for HTTP and none for calls on TCP.
+    pub fn alpn<N: Into<Vec<u8>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.alpn = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Loads the settings.
+    ///
+    /// # Errors
+    /// When a file cannot be read or has not in it what it should, or the key is not that of the certificate.
+    pub fn build(self) -> Result<ServerTls, TlsConfigError> {
+        let config = RwLock::new(self.load()?);
+        Ok(ServerTls(Arc::new(Shared { settings: Mutex::new(self), config })))
+    }
+
+    fn load(&self) -> Result<Arc<ServerConfig>, TlsConfigError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = self.identity.load(&provider)?;
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(TlsConfigError::Rustls)?;
+        let builder = match &self.client_roots {
+            None => builder.with_no_client_auth(),
+            Some((pems, certificates)) => {
+                let mut roots = RootCertStore::empty();
+                pems.iter().try_for_each(|pem| pem.add_to(&mut roots))?;
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                let verifier = match certificates {
+                    ClientCertificates::Required => verifier,
+                    ClientCertificates::Optional => verifier.allow_unauthenticated(),
+                };
+                let verifier = verifier.build();
+                let failed = |error| TlsConfigError::Rustls(rustls::Error::General(format!("{error}")));
+                builder.with_client_cert_verifier(verifier.map_err(failed)?)
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+        config.alpn_protocols.clone_from(&self.alpn);
+        // A resumed session would not verify the client's certificate again, and would outlive a reload.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        Ok(config.into())
+    }
+}

@@ -1,0 +1,271 @@
+//! Who is let in, and what is known of them then.
+
+use crate::authority::{Authority, Issued, Pair};
+use crate::conversation::request;
+use crate::link::{Driven, End, Link, try_both};
+use rustls::{AlertDescription, CertificateError, Error, HandshakeKind, InvalidMessage};
+use std::sync::{Arc, Mutex};
+use vgi_rpc_reactor::{Machine, Origin, Phase, TlsOrigin};
+use vgi_rpc_tls::ClientCertificates::{Optional, Required};
+use vgi_rpc_tls::{ClientTls, ServerTls, tls_peer};
+
+fn origin(driven: &Driven) -> Arc<TlsOrigin> {
+    let Some(Origin::Tls(tls)) = driven.world.origin() else { panic!("the origin says nothing of TLS") };
+    tls
+}
+
+#[test]
+fn a_handshake_in_any_pieces_gives_the_same() {
+    let pair = Pair::new();
+    let body: Vec<u8> = (0..100_000_u32).map(|at| at as u8).collect();
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        for split in [1, 7, 1000, usize::MAX] {
+            let mut roots = rustls::RootCertStore::empty();
+            use rustls::pki_types::{CertificateDer, pem::PemObject};
+            roots.add(CertificateDer::from_pem_slice(pair.authority.pem.as_bytes()).unwrap()).unwrap();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let config = rustls::ClientConfig::builder_with_provider(provider)
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let mut link = Link::of(config.into(), Driven::new(&pair.open())).split(split);
+            link.settle().unwrap();
+            link.send(&[request(b'e', body.len() as u64), body.clone()].concat()).unwrap();
+            assert!(link.received == body, "{version:?} {split}");
+            let origin = origin(&link.driven);
+            assert_eq!(origin.version, u16::from(version.version));
+            assert_eq!(origin.server_name.as_deref(), Some("localhost"));
+            assert_eq!(origin.below, Origin::Tcp(Some("192.0.2.1:1000".parse().unwrap())));
+            assert_eq!((origin.certificates.len(), &origin.alpn), (0, &None));
+        }
+    }
+}
+
+#[test]
+fn what_is_sent_with_the_end_of_the_handshake_is_answered() {
+    let pair = Pair::new();
+    let mut link = Link::new(&pair.client(), Driven::new(&pair.open()));
+    // rustls keeps it until it may be sent.
+    link.send(&[request(b'g', 3), request(b'g', 4)].concat()).unwrap();
+    assert_eq!(link.received, [0; 7]);
+}
+
+/// What the client hears if it presents this certificate.
+fn refusal(pair: &Pair, server: &ServerTls, identity: Option<&Issued>) -> Error {
+    let client = identity.map_or_else(|| pair.client(), |identity| pair.client_with(identity));
+    let (error, driven) = try_both(&client, server).err().expect("the client is let in");
+    assert_eq!(driven.world.origin(), None, "the machine inside was made");
+    assert_eq!(driven.end, Some(End::LingeringClose));
+    error
+}
+
+#[test]
+fn clients_without_a_certificate_are_let_in_only_where_it_is_optional() {
+    let (pair, clients) = (Pair::new(), Authority::new("clients"));
+    let client = clients.issue("client");
+    for (server, is_optional) in
+        [(pair.mutual(&clients, Optional), true), (pair.mutual(&clients, Required), false)]
+    {
+        let link = try_both(&pair.client_with(&client), &server).map_err(|(error, _)| error).unwrap();
+        let tls = origin(&link.driven);
+        assert_eq!(tls.certificates, [client.der.clone()]);
+        let peer = tls_peer(&Origin::Tls(tls)).unwrap();
+        assert_eq!((peer.version, &peer.certificates[..]), (0x0304, &[client.der.clone().into()][..]));
+        if is_optional {
+            let link = try_both(&pair.client(), &server).map_err(|(error, _)| error).unwrap();
+            assert!(origin(&link.driven).certificates.is_empty());
+        } else {
+            let error = refusal(&pair, &server, None);
+            assert_eq!(error, Error::AlertReceived(AlertDescription::CertificateRequired));
+        }
+    }
+}
+
+#[test]
+fn no_session_is_resumed_so_that_each_connection_verifies_its_client() {
+    let (pair, clients) = (Pair::new(), Authority::new("clients"));
+    let (client, server) = (pair.client_with(&clients.issue("client")), pair.mutual(&clients, Required));
+    for _ in 0..3 {
+        let link = try_both(&client, &server).map_err(|(error, _)| error).unwrap();
+        assert_eq!(link.client.handshake_kind(), Some(HandshakeKind::Full));
+    }
+}
+
+#[test]
+fn certificates_of_strangers_and_old_ones_are_refused_even_where_none_is_needed() {
+    let (pair, clients, strangers) = (Pair::new(), Authority::new("clients"), Authority::new("strangers"));
+    for mode in [Optional, Required] {
+        let server = pair.mutual(&clients, mode);
+        let unknown = refusal(&pair, &server, Some(&strangers.issue("client")));
+        assert_eq!(unknown, Error::AlertReceived(AlertDescription::UnknownCA));
+        // The server's own authority is not one for clients.
+        let other = refusal(&pair, &server, Some(&pair.authority.issue("client")));
+        assert_eq!(other, Error::AlertReceived(AlertDescription::UnknownCA));
+        let expired = refusal(&pair, &server, Some(&clients.issue_until("client", 2020)));
+        assert_eq!(expired, Error::AlertReceived(AlertDescription::CertificateExpired));
+    }
+}
+
+#[test]
+fn clients_check_the_authority_the_name_and_the_time() {
+    let (pair, strangers) = (Pair::new(), Authority::new("strangers"));
+    let refused = |server: &ServerTls, client: &ClientTls| {
+        let (error, _) = try_both(client, server).err().expect("the server is trusted");
+        match error {
+            Error::InvalidCertificate(error) => error,
+            error => panic!("{error}"),
+        }
+    };
+    let stranger = strangers.client().build().unwrap();
+    assert_eq!(refused(&pair.open(), &stranger), CertificateError::UnknownIssuer);
+    let other = pair.authority.issue("other.example").server().build().unwrap();
+    assert!(matches!(
+        refused(&other, &pair.client()),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+    ));
+    let old = pair.authority.issue_until("localhost", 2020).server().build().unwrap();
+    assert!(matches!(
+        refused(&old, &pair.client()),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. }
+    ));
+}
+
+#[test]
+fn an_application_checks_the_server_beside_its_name_or_in_place_of_it() {
+    let pair = Pair::new();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let check = |answer: Result<(), String>| {
+        let seen = seen.clone();
+        move |chain: &[&[u8]]| {
+            seen.lock().unwrap().push(chain[0].to_vec());
+            answer.clone()
+        }
+    };
+    let beside = |answer| pair.authority.client().check_server(check(answer)).build().unwrap();
+    assert!(try_both(&beside(Ok(())), &pair.open()).is_ok());
+    assert_eq!(*seen.lock().unwrap(), [pair.server.der.clone()]);
+    let (error, _) = try_both(&beside(Err("not mine".to_owned())), &pair.open()).err().unwrap();
+    assert!(error.to_string().contains("not mine"), "{error}");
+
+    let workload = pair.authority.issue_workload("spiffe://example.org/worker");
+    let server = workload.server().build().unwrap();
+    assert!(try_both(&beside(Ok(())), &server).is_err(), "it has no such name");
+    let instead =
+        |answer| pair.authority.client().check_server_in_place_of_name(check(answer)).build().unwrap();
+    assert!(try_both(&instead(Ok(())), &server).is_ok());
+    assert!(try_both(&instead(Err("no".to_owned())), &server).is_err());
+    // The chain is verified in any case, and before the function is asked.
+    seen.lock().unwrap().clear();
+    let stranger = Authority::new("strangers").issue_workload("spiffe://example.org/worker");
+    assert!(try_both(&instead(Ok(())), &stranger.server().build().unwrap()).is_err());
+    let old = pair.authority.issue_until("localhost", 2020).server().build().unwrap();
+    assert!(try_both(&instead(Ok(())), &old).is_err());
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[test]
+fn application_protocols_are_agreed_on_or_the_handshake_fails() {
+    let pair = Pair::new();
+    let budget = vgi_rpc_protocol::memory::Budget::new(1 << 30);
+    let with = |offered: &[&[u8]], own: &[&[u8]]| {
+        let mut link = Link::of(pair.client().config(offered), Driven::with(&pair.open(), own, &budget));
+        link.open().map(|()| origin(&link.driven).alpn.clone())
+    };
+    assert_eq!(with(&[b"h2", b"http/1.1"], &[b"http/1.1"]).unwrap().as_deref(), Some(&b"http/1.1"[..]));
+    assert_eq!(with(&[], &[b"http/1.1"]).unwrap(), None);
+    assert_eq!(with(&[b"h2"], &[]).unwrap(), None);
+    let error = with(&[b"h2"], &[b"http/1.1"]).unwrap_err();
+    assert_eq!(error, Error::AlertReceived(AlertDescription::NoApplicationProtocol));
+    // Those of the settings come before those of what is served.
+    let set = pair.server.server().alpn([&b"vgi"[..]]).build().unwrap();
+    let mut link = Link::of(pair.client().config(&[b"vgi"]), Driven::with(&set, &[b"http/1.1"], &budget));
+    link.open().unwrap();
+    assert_eq!(origin(&link.driven).alpn.as_deref(), Some(&b"vgi"[..]));
+}
+
+#[test]
+fn what_is_not_tls_is_told_so_and_closed() {
+    let pair = Pair::new();
+    let all_zero = [0; 100_000];
+    for bytes in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], &all_zero]
+    {
+        for split in [1, usize::MAX] {
+            let mut driven = Driven::new(&pair.open());
+            driven.feed(bytes, split);
+            assert_eq!(driven.end, Some(End::LingeringClose), "{bytes:?}");
+            assert_eq!((driven.sent[0], driven.sent.len()), (21, 7), "an alert");
+            assert_eq!(driven.world.origin(), None);
+        }
+    }
+}
+
+#[test]
+fn a_tls_client_of_a_plain_server_fails() {
+    let pair = Pair::new();
+    let mut link = Link::new(&pair.client(), Driven::new(&pair.open()));
+    let mut reply = &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..];
+    link.client.read_tls(&mut reply).unwrap();
+    let error = link.client.process_new_packets().unwrap_err();
+    assert_eq!(error, Error::InvalidMessage(InvalidMessage::InvalidContentType));
+}
+
+#[test]
+fn settings_are_loaded_anew_for_new_connections_alone() {
+    let pair = Pair::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificates, key) = (folder.path().join("server.pem"), folder.path().join("server.key"));
+    let put = |issued: &Issued| {
+        std::fs::write(&certificates, &issued.pem).unwrap();
+        std::fs::write(&key, &issued.key).unwrap();
+    };
+    put(&pair.server);
+    let server = ServerTls::builder(vgi_rpc_tls::Pem::file(&certificates), vgi_rpc_tls::Pem::file(&key))
+        .build()
+        .unwrap();
+    let presented = |link: &Link| link.client.peer_certificates().unwrap()[0].to_vec();
+    let mut old = try_both(&pair.client(), &server).map_err(|(error, _)| error).unwrap();
+    assert_eq!(presented(&old), pair.server.der);
+
+    // Half of a change is refused, and what was in force stays so.
+    let next = pair.authority.issue("localhost");
+    std::fs::write(&certificates, &next.pem).unwrap();
+    let error = server.clone().reload().unwrap_err().to_string();
+    assert!(error.contains("server.key") && error.contains("server.pem"), "{error}");
+    let link = try_both(&pair.client(), &server).map_err(|(error, _)| error).unwrap();
+    assert_eq!(presented(&link), pair.server.der);
+
+    put(&next);
+    server.clone().reload().unwrap();
+    let new = try_both(&pair.client(), &server).map_err(|(error, _)| error).unwrap();
+    assert_eq!(presented(&new), next.der);
+    old.send(&request(b'g', 5)).unwrap();
+    assert_eq!(old.received, [0; 5], "the open connection goes on");
+
+    // Whom it trusts is part of the settings, and no session from before gets by that.
+    let clients = Authority::new("clients");
+    let roots = vgi_rpc_tls::Pem::bytes(clients.pem.as_bytes());
+    let client = pair.client();
+    assert!(try_both(&client, &server).is_ok());
+    server.replace(next.server().client_roots(roots, Required)).unwrap();
+    assert!(try_both(&client, &server).is_err());
+}
+
+#[test]
+fn a_connection_is_in_its_handshake_until_that_is_done_and_fresh_until_it_is_used() {
+    let pair = Pair::new();
+    let mut link = Link::new(&pair.client(), Driven::new(&pair.open()));
+    assert_eq!(link.driven.machine.phase(), Phase::Idle, "nothing has come");
+    link.driven.feed(&[22], 1);
+    assert_eq!(link.driven.machine.phase(), Phase::Handshake);
+    let mut hello = Vec::new();
+    link.client.write_tls(&mut hello).unwrap();
+    link.driven.feed(&hello[1..], usize::MAX);
+    assert_eq!(link.driven.machine.phase(), Phase::Handshake);
+    link.settle().unwrap();
+    assert_eq!(link.driven.machine.phase(), Phase::Fresh);
+    link.send(&request(b'g', 1)).unwrap();
+    assert_eq!(link.driven.machine.phase(), Phase::Idle);
+    link.driven.feed(&[23, 3, 3], 1);
+    assert_eq!(link.driven.machine.phase(), Phase::Head, "a part of a record");
+}

@@ -1,0 +1,34 @@
+//! SIGHUP as the reason to load the files of TLS anew.
+
+use std::io;
+use vgi_rpc_tls::ServerTls;
+
+/// Loads the settings anew whenever SIGHUP comes, until the process ends. What is wrong with them is written to stderr.
+#[cfg(unix)]
+pub(crate) fn reload_on_hangup(tls: ServerTls) -> io::Result<()> {
+    use std::io::{ErrorKind, Read, Write};
+    use std::os::unix::net::UnixStream;
+    use vgi_rpc_protocol::OneLine;
+    let (mut receiver, sender) = UnixStream::pair()?;
+    signal_hook::low_level::pipe::register(signal_hook::consts::SIGHUP, sender)?;
+    std::thread::Builder::new().name("tls-reload".to_owned()).spawn(move || {
+        loop {
+            match receiver.read(&mut [0; 64]) {
+                Ok(0) => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return,
+                Ok(_) => {}
+            }
+            if let Err(error) = tls.reload() {
+                let _ = writeln!(io::stderr(), "the files of TLS were not loaded anew: {}", OneLine(error));
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// There is no such signal.
+#[cfg(not(unix))]
+pub(crate) fn reload_on_hangup(_: ServerTls) -> io::Result<()> {
+    Ok(())
+}

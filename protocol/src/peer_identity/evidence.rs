@@ -1,0 +1,224 @@
+//! All evidence about one peer: what each provider found.
+
+use super::identity::{IdentityError, PeerIdentity, Subject, codes};
+use super::policy::PolicyError;
+use super::text::hex;
+use crate::auth_context::AuthContext;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use thiserror::Error;
+
+codes! {
+    /// What came of asking one provider.
+    ProviderStatus {
+        /// It was not asked.
+        Off = "off",
+        /// It says nothing of such peers.
+        NotApplicable = "not_applicable",
+        /// There is evidence.
+        Available = "available",
+        /// It cannot be asked now.
+        Unavailable = "unavailable",
+        /// This process may not ask it.
+        PermissionDenied = "permission_denied",
+        /// It does not know the peer.
+        NoMatch = "no_match",
+        /// What the peer or the provider gave is no evidence.
+        Invalid = "invalid",
+        /// The evidence does not come from a trusted proxy.
+        UntrustedProxy = "untrusted_proxy",
+    }
+}
+
+/// What one provider found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProviderResult {
+    status: ProviderStatus,
+    identities: Vec<PeerIdentity>,
+}
+
+impl ProviderResult {
+    /// An identity.
+    pub fn available(identity: PeerIdentity) -> Self {
+        Self { status: ProviderStatus::Available, identities: vec![identity] }
+    }
+
+    /// Several identities. Without one the status is [`NoMatch`](ProviderStatus::NoMatch).
+    pub fn all_available(identities: Vec<PeerIdentity>) -> Self {
+        let status = if identities.is_empty() { ProviderStatus::NoMatch } else { ProviderStatus::Available };
+        Self { status, identities }
+    }
+
+    /// No identity, for this reason. [`Available`](ProviderStatus::Available) is none, and makes the result
+    /// [`Invalid`](ProviderStatus::Invalid).
+    pub fn without(status: ProviderStatus) -> Self {
+        let status = if status == ProviderStatus::Available { ProviderStatus::Invalid } else { status };
+        Self { status, identities: Vec::new() }
+    }
+
+    /// What came of it.
+    pub const fn status(&self) -> ProviderStatus {
+        self.status
+    }
+
+    /// The identities; none unless the status is [`Available`](ProviderStatus::Available).
+    pub fn identities(&self) -> &[PeerIdentity] {
+        &self.identities
+    }
+}
+
+/// All evidence about the peer of one connection, or of one request over HTTP. It never changes, and clones share it.
+#[derive(Clone, Default, PartialEq)]
+pub struct PeerEvidence {
+    results: Option<Arc<BTreeMap<Box<str>, ProviderResult>>>,
+}
+
+/// Results that do not go together.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EvidenceError {
+    /// Two results of one provider.
+    #[error("expected one result of the provider {0:?}, got two")]
+    Duplicate(String),
+    /// An identity of another provider.
+    #[error("expected identities of the provider {expected:?}, got one of {got:?}")]
+    OtherProvider {
+        /// Who gave the result.
+        expected: String,
+        /// Whom the identity names.
+        got: String,
+    },
+    /// An identity that cannot be.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
+
+impl PeerEvidence {
+    /// No evidence: no provider was asked.
+    pub const fn empty() -> Self {
+        Self { results: None }
+    }
+
+    /// What these providers found, by their names.
+    ///
+    /// # Errors
+    /// When a provider is there twice, or has given an identity that is not its own or lacks a text.
+    pub fn new(
+        results: impl IntoIterator<Item = (impl Into<String>, ProviderResult)>,
+    ) -> Result<Self, EvidenceError> {
+        let mut all = BTreeMap::new();
+        for (provider, result) in results {
+            let provider = provider.into();
+            for identity in &result.identities {
+                identity.check()?;
+                if identity.provider != provider {
+                    let got = identity.provider.clone();
+                    return Err(EvidenceError::OtherProvider { expected: provider, got });
+                }
+            }
+            if all.insert(provider.clone().into_boxed_str(), result).is_some() {
+                return Err(EvidenceError::Duplicate(provider));
+            }
+        }
+        Ok(Self { results: (!all.is_empty()).then(|| Arc::new(all)) })
+    }
+
+    /// Every provider that was asked, with what it found, in the order of their names.
+    pub fn results(&self) -> impl Iterator<Item = (&str, &ProviderResult)> {
+        self.results.iter().flat_map(|all| all.iter()).map(|(provider, result)| (&**provider, result))
+    }
+
+    /// What came of asking a provider; [`Off`](ProviderStatus::Off) for one that was not asked.
+    pub fn status(&self, provider: &str) -> ProviderStatus {
+        self.result(provider).map_or(ProviderStatus::Off, ProviderResult::status)
+    }
+
+    /// The identities that a provider gave.
+    pub fn identities(&self, provider: &str) -> &[PeerIdentity] {
+        self.result(provider).map_or(&[], ProviderResult::identities)
+    }
+
+    /// The one verified subject of a provider whose key is stable: a peer that can be a principal.
+    ///
+    /// # Errors
+    /// There is none, or there are several, or the provider was not available: as [`PolicyError`] tells them apart.
+    pub fn subject(&self, provider: &str) -> Result<&PeerIdentity, PolicyError> {
+        self.available(provider)?;
+        self.unambiguous(provider)?.ok_or_else(|| PolicyError::NoSubject { provider: provider.into() })
+    }
+
+    /// The identities of a provider, of which there is one at least.
+    ///
+    /// # Errors
+    /// The provider was not available.
+    pub(super) fn available(&self, provider: &str) -> Result<&[PeerIdentity], PolicyError> {
+        let named = || Box::from(provider);
+        match self.status(provider) {
+            ProviderStatus::Available => Ok(self.identities(provider)),
+            ProviderStatus::Unavailable | ProviderStatus::PermissionDenied => {
+                Err(PolicyError::Unavailable { provider: named() })
+            }
+            status @ (ProviderStatus::Invalid | ProviderStatus::UntrustedProxy) => {
+                Err(PolicyError::Rejected { provider: named(), status })
+            }
+            ProviderStatus::Off | ProviderStatus::NotApplicable | ProviderStatus::NoMatch => {
+                Err(PolicyError::NoEvidence { provider: named() })
+            }
+        }
+    }
+
+    /// The one identity that can be a principal, if there is one.
+    ///
+    /// # Errors
+    /// There are several.
+    pub(super) fn unambiguous(&self, provider: &str) -> Result<Option<&PeerIdentity>, PolicyError> {
+        let is_eligible =
+            |identity: &&PeerIdentity| identity.subject.as_ref().is_some_and(Subject::is_eligible);
+        let mut eligible = self.identities(provider).iter().filter(is_eligible);
+        match (eligible.next(), eligible.next()) {
+            (_, Some(_)) => Err(PolicyError::Ambiguous { provider: provider.into() }),
+            (only, None) => Ok(only),
+        }
+    }
+
+    /// A digest of everything that authorization may depend on: 64 hex digits. It covers what these providers found, without
+    /// the addresses of peers and proxies, and the caller's domain and principal if application authentication counts too.
+    /// `transport-identity-spec.md`, "Stateful binding".
+    pub fn binding_digest<'a>(
+        &self,
+        providers: impl IntoIterator<Item = &'a str>,
+        application: Option<&AuthContext>,
+    ) -> String {
+        let mut digest = Sha256::new();
+        let mut add = |text: &str| {
+            digest.update((text.len() as u64).to_be_bytes());
+            digest.update(text);
+        };
+        for provider in providers.into_iter().collect::<BTreeSet<_>>() {
+            add(provider);
+            add(self.status(provider).as_str());
+            let mut identities: Vec<_> =
+                self.identities(provider).iter().map(PeerIdentity::binding_parts).collect();
+            identities.sort_unstable();
+            identities.iter().flatten().for_each(|part| add(part));
+        }
+        if let Some(application) = application {
+            add("application_auth");
+            add(&application.domain);
+            add(&application.principal);
+        }
+        hex(&digest.finalize())
+    }
+
+    fn result(&self, provider: &str) -> Option<&ProviderResult> {
+        self.results.as_ref()?.get(provider)
+    }
+}
+
+impl fmt::Debug for PeerEvidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.results()).finish()
+    }
+}

@@ -1,0 +1,235 @@
+//! What one provider says of a peer: an identity, with how far it can be relied on.
+
+use super::json::JsonObject;
+use super::text;
+use std::fmt;
+use thiserror::Error;
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$item:meta])* $variant:ident = $code:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$item])* $variant,)* }
+
+        impl $name {
+            /// The code that every implementation uses.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The value of a code; `None` for any other text.
+            pub fn parse(code: &str) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(super) use codes;
+
+codes! {
+    /// How evidence was verified.
+    Assurance {
+        /// The peer has proved it to this process by cryptography.
+        CryptographicPeer = "cryptographic_peer",
+        /// The kernel or a daemon of this host says so.
+        LocalDaemon = "local_daemon",
+        /// A proxy says so that the operator trusts.
+        ConfiguredProxy = "configured_proxy",
+    }
+}
+
+codes! {
+    /// What a subject is.
+    SubjectKind {
+        /// A person or an account.
+        User = "user",
+        /// A machine that is known by its tags.
+        TaggedNode = "tagged_node",
+        /// A piece of software.
+        Workload = "workload",
+        /// An endpoint of a network.
+        Endpoint = "endpoint",
+        /// Not known.
+        Unknown = "unknown",
+    }
+}
+
+codes! {
+    /// How long a subject's key stands for the same subject.
+    Stability {
+        /// For ever: it is never given to another one.
+        Stable = "stable",
+        /// While a login is not given to somebody else.
+        Login = "login",
+        /// Not known.
+        None = "none",
+    }
+}
+
+/// Whom evidence is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Subject {
+    /// What it is.
+    pub kind: SubjectKind,
+    /// Names it within its issuer. Not empty.
+    pub key: String,
+    /// How long the key stands for it.
+    pub stability: Stability,
+    /// Whether the provider has verified it.
+    pub verified: bool,
+}
+
+impl Subject {
+    /// A verified subject.
+    pub fn verified(kind: SubjectKind, key: impl Into<String>, stability: Stability) -> Self {
+        Self { kind, key: key.into(), stability, verified: true }
+    }
+
+    /// A subject that somebody claims to be.
+    pub fn claimed(kind: SubjectKind, key: impl Into<String>, stability: Stability) -> Self {
+        Self { kind, key: key.into(), stability, verified: false }
+    }
+
+    /// Whether it can be a principal.
+    pub(super) fn is_eligible(&self) -> bool {
+        self.verified && self.stability == Stability::Stable
+    }
+}
+
+/// What one provider says of a peer. `transport-identity-spec.md`, "Provider result".
+///
+/// `Debug` leaves out what attributes and capabilities say.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PeerIdentity {
+    /// The provider's name.
+    pub provider: String,
+    /// Where within the provider the evidence comes from.
+    pub source: String,
+    /// How it was verified.
+    pub assurance: Assurance,
+    /// Who vouches for the subject, such as a trust domain.
+    pub issuer: String,
+    /// The transport that the peer uses.
+    pub transport: String,
+    /// Whom it is about; `None` when it tells of capabilities alone.
+    pub subject: Option<Subject>,
+    /// What else is known: names, tags. It says nothing of who the peer is.
+    pub attributes: JsonObject,
+    /// What the peer may do, in the provider's own terms.
+    pub capabilities: JsonObject,
+    /// Whether the provider has verified the capabilities.
+    pub capabilities_verified: bool,
+    /// Where the peer is. It is no part of the [binding](super::PeerEvidence::binding_digest).
+    pub source_address: Option<String>,
+    /// The proxy in between. It is no part of the binding.
+    pub proxy_address: Option<String>,
+}
+
+/// An identity that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("expected {0} of a peer identity, got an empty text")]
+pub struct IdentityError(pub(super) &'static str);
+
+impl PeerIdentity {
+    /// What `provider` found at `source`, vouched for by `issuer`. It has no subject yet.
+    pub fn new(
+        provider: impl Into<String>,
+        source: impl Into<String>,
+        assurance: Assurance,
+        issuer: impl Into<String>,
+        transport: impl Into<String>,
+    ) -> Self {
+        Self {
+            provider: provider.into(),
+            source: source.into(),
+            assurance,
+            issuer: issuer.into(),
+            transport: transport.into(),
+            subject: None,
+            attributes: JsonObject::default(),
+            capabilities: JsonObject::default(),
+            capabilities_verified: false,
+            source_address: None,
+            proxy_address: None,
+        }
+    }
+
+    /// Says whom it is about.
+    pub fn with_subject(mut self, subject: Subject) -> Self {
+        self.subject = Some(subject);
+        self
+    }
+
+    /// Adds what else is known.
+    pub fn with_attributes(mut self, attributes: JsonObject) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    /// Adds what the peer may do, as the provider has verified it.
+    pub fn with_verified_capabilities(mut self, capabilities: JsonObject) -> Self {
+        (self.capabilities, self.capabilities_verified) = (capabilities, true);
+        self
+    }
+
+    /// Says where the peer is, and which proxy is in between.
+    pub fn with_addresses(mut self, source: Option<&str>, proxy: Option<&str>) -> Self {
+        self.source_address = source.map(str::to_owned);
+        self.proxy_address = proxy.map(str::to_owned);
+        self
+    }
+
+    /// `peer/PROVIDER/ISSUER/SUBJECT`, with each part percent-encoded; `None` without a subject.
+    pub fn principal(&self) -> Option<String> {
+        let parts = [&self.provider, &self.issuer, &self.subject.as_ref()?.key];
+        Some(format!("peer/{}", parts.map(|part| text::percent_encode(part)).join("/")))
+    }
+
+    /// Whether every text is there that must be.
+    pub(super) fn check(&self) -> Result<(), IdentityError> {
+        let key = self.subject.as_ref().map_or("-", |subject| &subject.key);
+        let texts = [
+            (&*self.provider, "the provider"),
+            (&self.source, "the source"),
+            (&self.issuer, "the issuer"),
+            (key, "the subject's key"),
+        ];
+        match texts.into_iter().find(|(text, _)| text.is_empty()) {
+            Some((_, name)) => Err(IdentityError(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The parts that the binding depends on, in the order of the digest.
+    pub(super) fn binding_parts(&self) -> [String; 14] {
+        let yes = |is: bool| if is { "true" } else { "false" }.to_owned();
+        let subject = self.subject.as_ref();
+        let kind = subject.map_or(SubjectKind::Unknown, |subject| subject.kind);
+        let stability = subject.map_or(Stability::None, |subject| subject.stability);
+        [
+            self.provider.clone(),
+            self.issuer.clone(),
+            subject.map(|subject| subject.key.clone()).unwrap_or_default(),
+            self.assurance.as_str().to_owned(),
+            self.source.clone(),
+            self.transport.clone(),
+            kind.as_str().to_owned(),
+            stability.as_str().to_owned(),
+            yes(subject.is_some_and(|subject| subject.verified)),
+            yes(self.capabilities_verified),
+            // For addresses, which a caller's state must outlive.
+            String::new(),
+            String::new(),
+            self.attributes.canonical(),
+            self.capabilities.canonical(),
+        ]
+    }
+}

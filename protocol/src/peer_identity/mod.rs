@@ -1,0 +1,71 @@
+//! Peer identities: evidence of who is at the other end, and what it is good for.
+//!
+//! A [`Provider`] finds evidence: in what the kernel, TLS or a trusted proxy says of a connection or a request, or by asking a
+//! daemon. A [`Policy`] makes a caller of it, with or without the application's own authentication. [`PeerAuthentication`] puts
+//! both together, and is set for byte streams on
+//! [`ServiceBuilder`](crate::service::ServiceBuilder::peer_authentication) and for HTTP on the endpoint's builder. Handlers see
+//! the evidence in [`CallContext::peer_evidence`](crate::service::CallContext::peer_evidence). All of it is off by default.
+//!
+//! ```
+//! use vgi_rpc_protocol::peer_identity::{PeerAuthentication, PeerSettingError, Policy, providers};
+//! use vgi_rpc_protocol::service::{Protocol, Service};
+//!
+//! fn users() -> Result<PeerAuthentication, PeerSettingError> {
+//!     PeerAuthentication::new(Policy::primary("unix"), [providers::unix_credentials("host:db1")?])
+//! }
+//!
+//! let service = Service::builder("0123456789ab")
+//!     .protocol(Protocol::new("demo.Reports.v1"))
+//!     .peer_authentication(users().unwrap());
+//! # let _ = service;
+//! ```
+//!
+//! Tokens of streams and sticky sessions are bound to the evidence that let their caller in, so that no other peer can use them.
+//!
+//! Lives here: evidence, policies, providers, and the parsers of what they read, certificates included. Not here: sockets, TLS and
+//! the PROXY protocol, which are the drivers'; and authenticators of HTTP. The rules are those of `transport-identity-spec.md`.
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `identity`, `evidence` | what providers find, and the digest of it |
+// | `json` | the JSON in it |
+// | `policy` | who the caller is |
+// | `provider`, `providers` | what finds evidence |
+// | `settings` | what an operator sets |
+// | `tailscale` | headers and WhoIs of Tailscale |
+// | `headers`, `certificate_headers`, `xfcc` | headers that proxies set |
+// | `spiffe`, `svid` | SPIFFE IDs, and certificates that have one |
+// | `certificate`, `pem`, `distinguished_name` | X.509 |
+// | `text` | percent-encoding |
+
+mod evidence;
+#[cfg(feature = "http")]
+mod headers;
+mod identity;
+mod json;
+mod policy;
+mod provider;
+pub mod providers;
+mod settings;
+mod spiffe;
+mod tailscale;
+pub(crate) mod text;
+mod xfcc;
+
+pub use evidence::{EvidenceError, PeerEvidence, ProviderResult, ProviderStatus};
+pub use identity::{Assurance, IdentityError, PeerIdentity, Stability, Subject, SubjectKind};
+pub use json::{JsonError, JsonObject, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES};
+pub use policy::{Policy, PolicyError};
+#[cfg(feature = "http")]
+pub use provider::AmbiguousHeader;
+pub use provider::{Credentials, PeerQuery, Provider};
+pub(crate) use settings::Undecided;
+pub use settings::{PeerAuthentication, PeerSettingError, TrustedProxies};
+pub use spiffe::{SpiffeIdError, TrustDomains};
+pub use tailscale::whois::{WhoIs, WhoIsResponse};
+pub use xfcc::{XfccElement, XfccError};
+
+#[cfg(test)]
+mod tests;

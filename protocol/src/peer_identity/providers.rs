@@ -1,0 +1,136 @@
+//! The providers of the specification.
+//!
+//! | evidence of | provider | name | subject |
+//! | --- | --- | --- | --- |
+//! | the kernel, on unix sockets | [`unix_credentials`] | `unix` | `uid:1000`, stable |
+//! | TLS of this process | `tls_spiffe` | `spiffe` | the SPIFFE ID, stable |
+//! | PROXY v2 of a bridge | [`iroh_proxy`] | `iroh` | the endpoint's id, stable |
+//! | the local Tailscale daemon | [`tailscale_local_api`] | `tailscale` | `user:1` or `node:ID`, stable |
+//!
+//! Over HTTP there are those that read the headers of a proxy: `tailscale_serve`, `iroh_header`, and for SPIFFE IDs `envoy`,
+//! `gcp_load_balancer`, `nginx`, `aws_load_balancer`, `azure_gateway` and `certificate_header`. They believe a header only if the
+//! connection comes from the exact address of a trusted proxy. The proxy must replace or remove whatever a client sends under
+//! these names, and nothing else may reach the server: **from the proxy's host, anyone can set a header.**
+//!
+//! Providers of one name cannot be set together: which of them is to be believed would be a guess.
+
+use super::evidence::{ProviderResult, ProviderStatus};
+use super::identity::{Assurance, PeerIdentity, Stability, Subject, SubjectKind};
+use super::json::JsonObject;
+use super::provider::{PeerQuery, Provider};
+use super::settings::{PeerSettingError, checked};
+use super::tailscale::{TAILSCALE, whois};
+use super::text::hex;
+use crate::effect::Ask;
+use serde_json::{Map, Value};
+
+#[cfg(all(feature = "http", feature = "mtls-pem"))]
+pub use super::certificate_headers::{aws_load_balancer, azure_gateway, certificate_header, nginx};
+#[cfg(feature = "http")]
+pub use super::headers::{envoy, gcp_load_balancer, iroh_header, tailscale_serve};
+
+/// The name of every provider of Iroh's endpoints.
+pub(super) const IROH: &str = "iroh";
+
+const ISSUER: &str = "an issuer of identities";
+
+/// The user of the process at the other end of a unix socket, as the kernel vouches for it. `issuer` names the host: user ids of
+/// two hosts are different users.
+///
+/// # Errors
+/// When the issuer is empty or has control characters.
+pub fn unix_credentials(issuer: &str) -> Result<Provider, PeerSettingError> {
+    let issuer = checked(issuer, ISSUER)?;
+    Ok(Provider::new("unix", move |query| {
+        let Some(credentials) = query.credentials else {
+            return Ok(ProviderResult::without(ProviderStatus::NotApplicable));
+        };
+        let numbers = [("uid", credentials.uid), ("gid", credentials.gid)];
+        let subject =
+            Subject::verified(SubjectKind::User, format!("uid:{}", credentials.uid), Stability::Stable);
+        let identity =
+            PeerIdentity::new("unix", "peer_credentials", Assurance::LocalDaemon, &*issuer, query.transport)
+                .with_subject(subject)
+                .with_attributes(attributes(numbers));
+        Ok(ProviderResult::available(identity))
+    }))
+}
+
+/// The SPIFFE ID in the certificate of a peer whose chain the TLS of this process has verified. The TLS has also checked that the
+/// certificate is valid now; here it is checked again where the time is known.
+///
+/// The evidence stays for as long as the connection: bound how long connections live, so that a certificate which expires or is
+/// revoked is not used for longer.
+#[cfg(feature = "mtls-pem")]
+pub fn tls_spiffe(domains: super::TrustDomains) -> Provider {
+    use super::spiffe::{SPIFFE, available_or_invalid};
+    Provider::new(SPIFFE, move |query| {
+        let Some(der) = query.certificate else {
+            return Ok(ProviderResult::without(ProviderStatus::NotApplicable));
+        };
+        let source = "direct_tls";
+        let proxy = query.asserted_source.and(query.source);
+        let identity = super::svid::workload(
+            der,
+            &domains,
+            query.now,
+            source,
+            Assurance::CryptographicPeer,
+            query.transport,
+        );
+        Ok(available_or_invalid(identity.map(|identity| identity.with_addresses(query.best_source(), proxy))))
+    })
+}
+
+/// The Iroh endpoint that a bridge has verified and says in the PROXY v2 header of a connection. `issuer` names the network of the
+/// endpoints. The driver reads the header, from trusted proxies only.
+///
+/// # Errors
+/// When the issuer is empty or has control characters.
+pub fn iroh_proxy(issuer: &str) -> Result<Provider, PeerSettingError> {
+    let issuer = checked(issuer, ISSUER)?;
+    Ok(Provider::new(IROH, move |query| {
+        let Some(endpoint) = query.iroh_endpoint else {
+            return Ok(ProviderResult::without(ProviderStatus::NotApplicable));
+        };
+        let (endpoint, proxy) = (hex(&endpoint), query.source);
+        Ok(ProviderResult::available(iroh(&issuer, &endpoint, "proxy_protocol_v2", query.transport, proxy)))
+    }))
+}
+
+/// Who has the peer's address in the tailnet, as the Tailscale daemon of this host says when the driver [asks](whois::WhoIs) it:
+/// a user, or a node with tags. `issuer` names the tailnet.
+///
+/// It is asked about the socket that is connected, or the address that a trusted proxy says in PROXY v2, once for each connection
+/// or request over HTTP.
+///
+/// # Errors
+/// When the issuer is empty or has control characters.
+pub fn tailscale_local_api(issuer: &str) -> Result<Provider, PeerSettingError> {
+    let issuer = checked(issuer, ISSUER)?;
+    let look_up =
+        move |query: &PeerQuery<'_>| -> Result<ProviderResult, Ask> { whois::look_up(&issuer, query) };
+    Ok(Provider::new(TAILSCALE, look_up))
+}
+
+/// An Iroh endpoint that a proxy has verified.
+pub(super) fn iroh(
+    issuer: &str,
+    endpoint: &str,
+    source: &str,
+    transport: &str,
+    proxy: Option<&str>,
+) -> PeerIdentity {
+    let verified = Assurance::CryptographicPeer.as_str();
+    PeerIdentity::new(IROH, source, Assurance::ConfiguredProxy, issuer, transport)
+        .with_subject(Subject::verified(SubjectKind::Endpoint, endpoint, Stability::Stable))
+        .with_attributes(attributes([("original_assurance", verified)]))
+        .with_addresses(Some(endpoint), proxy)
+}
+
+/// Attributes that are far within the bounds.
+pub(super) fn attributes<V: Into<Value>>(members: impl IntoIterator<Item = (&'static str, V)>) -> JsonObject {
+    let members: Map<_, _> =
+        members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    JsonObject::new(members).unwrap_or_default()
+}

@@ -1,0 +1,212 @@
+//! What an operator sets, and why a setting is refused.
+
+use super::evidence::PeerEvidence;
+use super::policy::{Policy, PolicyError};
+use super::provider::{PeerQuery, Provider, Unresolved, resolve};
+use super::tailscale::is_service_name;
+use crate::auth_context::AuthContext;
+use crate::effect::Ask;
+use core::net::IpAddr;
+use std::collections::BTreeSet;
+use std::fmt;
+use thiserror::Error;
+
+/// A setting of peer identities that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PeerSettingError {
+    /// A name or a list that must not be empty is.
+    #[error("expected {0}, got nothing")]
+    Missing(&'static str),
+    /// A text has control characters.
+    #[error("expected {0} without control characters")]
+    Control(&'static str),
+    /// A proxy that is no exact IP address. Networks and names are refused: trust in them is trust in whoever gets an address.
+    #[error("expected the exact IP address of a trusted proxy, got {0:?}")]
+    ProxyAddress(String),
+    /// No trust domain of SPIFFE.
+    #[error("expected a SPIFFE trust domain in lower case, got {0:?}")]
+    TrustDomain(String),
+    /// No name that HTTP allows for a header.
+    #[error("expected the name of a header, got {0:?}")]
+    HeaderName(String),
+    /// One header for two things.
+    #[error("expected different headers, got {0:?} twice")]
+    SameHeader(String),
+    /// Two providers have one name.
+    #[error("expected providers of different names, got two of {0:?}")]
+    SameProvider(String),
+    /// A policy names a provider that is not there.
+    #[error("the policy depends on the provider {0:?}, which is not configured")]
+    UnknownProvider(String),
+    /// A service name that Tailscale does not have.
+    #[error("expected a service name such as svc:analytics, got {0:?}")]
+    ServiceName(String),
+}
+
+/// The proxies that may say who a peer is: exact IP addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedProxies {
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl TrustedProxies {
+    /// Trusts proxies with these addresses, as they are on the connection: `127.0.0.1`, `::1`. An address of IPv4 within IPv6 is
+    /// one of IPv4.
+    ///
+    /// # Errors
+    /// When there is none, or a text is no IP address. Networks such as `10.0.0.0/8` are refused.
+    pub fn new(addresses: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, PeerSettingError> {
+        let parse = |text: &str| {
+            let address: Result<IpAddr, _> = text.parse();
+            address
+                .map(|address| address.to_canonical())
+                .map_err(|_| PeerSettingError::ProxyAddress(text.to_owned()))
+        };
+        let addresses: BTreeSet<_> =
+            addresses.into_iter().map(|text| parse(text.as_ref())).collect::<Result<_, _>>()?;
+        if addresses.is_empty() {
+            return Err(PeerSettingError::Missing("the addresses of trusted proxies"));
+        }
+        Ok(Self { addresses })
+    }
+
+    /// Whether this is one of them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address.to_canonical())
+    }
+
+    /// The address that sends the request's headers, as text, if it is that of a trusted proxy.
+    #[cfg(feature = "http")]
+    pub(super) fn sender(&self, query: &PeerQuery<'_>) -> Option<String> {
+        query.sender().filter(|address| self.contains(*address)).map(|address| address.to_string())
+    }
+}
+
+/// Text that an operator chose, which is there and has no control characters.
+pub(super) fn checked(text: &str, what: &'static str) -> Result<Box<str>, PeerSettingError> {
+    if text.is_empty() {
+        return Err(PeerSettingError::Missing(what));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(PeerSettingError::Control(what));
+    }
+    Ok(text.into())
+}
+
+/// Which providers are asked who a peer is, and what their evidence is good for.
+///
+/// [`ServiceBuilder::peer_authentication`](crate::service::ServiceBuilder::peer_authentication) sets it for byte streams, where
+/// it runs once for each connection before its first call, and
+/// [`EndpointBuilder::peer_authentication`][http] for HTTP, where it runs for each request.
+///
+#[cfg_attr(feature = "http", doc = "[http]: crate::http::EndpointBuilder::peer_authentication")]
+#[cfg_attr(not(feature = "http"), doc = "[http]: crate")]
+#[derive(Debug)]
+pub struct PeerAuthentication {
+    providers: Vec<Provider>,
+    policy: Policy,
+    service_name: Option<Box<str>>,
+}
+
+/// Why a peer is not let in, or not yet.
+#[derive(Debug)]
+pub(crate) enum Undecided {
+    /// This must be answered first.
+    Ask(Ask),
+    /// The policy does not let it in.
+    Refused(PolicyError),
+    /// A provider is at fault.
+    Failed(String),
+}
+
+impl PeerAuthentication {
+    /// Asks these providers in their order, and decides by this policy.
+    ///
+    /// # Errors
+    /// When two providers have one name, one has none, or the policy names none or one that is not there.
+    pub fn new(
+        policy: Policy,
+        providers: impl IntoIterator<Item = Provider>,
+    ) -> Result<Self, PeerSettingError> {
+        let providers: Vec<_> = providers.into_iter().collect();
+        let mut names = BTreeSet::new();
+        for Provider { name, .. } in &providers {
+            checked(name, "the name of a provider")?;
+            if !names.insert(name) {
+                return Err(PeerSettingError::SameProvider(name.to_string()));
+            }
+        }
+        if !policy.is_complete() {
+            return Err(PeerSettingError::Missing("a provider that the policy depends on"));
+        }
+        if let Some(unknown) = policy.providers().iter().find(|name| !names.contains(name)) {
+            return Err(PeerSettingError::UnknownProvider(unknown.to_string()));
+        }
+        Ok(Self { providers, policy, service_name: None })
+    }
+
+    /// Sets the name of the service that peers call, such as `svc:analytics`: Tailscale gives the capabilities for it.
+    ///
+    /// # Errors
+    /// When it is no name of a Tailscale service.
+    pub fn service_name(mut self, name: &str) -> Result<Self, PeerSettingError> {
+        if !is_service_name(name) {
+            return Err(PeerSettingError::ServiceName(name.to_owned()));
+        }
+        self.service_name = Some(name.into());
+        Ok(self)
+    }
+
+    /// Finds the evidence about a peer, and who it is.
+    pub(crate) fn identify<'a>(
+        &'a self,
+        mut query: PeerQuery<'a>,
+        application: AuthContext,
+    ) -> Result<(PeerEvidence, AuthContext), Undecided> {
+        query.service_name = query.service_name.or(self.service_name.as_deref());
+        let evidence = resolve(&self.providers, &query).map_err(|unresolved| match unresolved {
+            Unresolved::Ask(ask) => Undecided::Ask(ask),
+            Unresolved::Failed(detail) => Undecided::Failed(detail),
+        })?;
+        let decided = crate::panics::catch(|| self.policy.decide(&evidence, application));
+        match decided {
+            Some(Ok(caller)) => Ok((evidence, caller)),
+            Some(Err(error)) => Err(Undecided::Refused(error)),
+            None => Err(Undecided::Failed("the policy on peer identities panicked".into())),
+        }
+    }
+
+    /// Whether a caller must be authenticated, by evidence or by the application.
+    #[cfg(feature = "http")]
+    pub(crate) fn authenticates(&self) -> bool {
+        self.policy.authenticates()
+    }
+
+    /// Whether a caller may be let in who presents no credential of the application.
+    #[cfg(feature = "http")]
+    pub(crate) fn replaces_application_auth(&self) -> bool {
+        self.policy.replaces_application_auth()
+    }
+
+    /// The headers that a proxy must set for anybody to be let in.
+    #[cfg(feature = "http")]
+    pub(crate) fn proxy_headers(&self) -> Vec<String> {
+        let demanded = |provider: &&Provider| self.policy.providers().contains(&provider.name);
+        let providers = self.providers.iter().filter(demanded);
+        match self.policy.demands_evidence() {
+            true => providers.flat_map(|provider| provider.proxy_headers.clone()).collect(),
+            false => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Undecided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ask(_) => f.write_str("a provider of peer identities waits for an answer"),
+            Self::Refused(error) => error.fmt(f),
+            Self::Failed(detail) => f.write_str(detail),
+        }
+    }
+}
