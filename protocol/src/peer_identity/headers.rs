@@ -142,9 +142,7 @@ pub fn gcp_load_balancer(domains: TrustDomains, proxies: TrustedProxies) -> Prov
                     [("client_certificate_present", true), ("client_certificate_chain_verified", true)];
                 let (source, assurance) = ("gcp_load_balancer_mtls", Assurance::ConfiguredProxy);
                 let identity = domains.workload(id, source, assurance, query.transport, attributes(flags));
-                available_or_invalid(
-                    identity.map(|identity| identity.with_addresses(None, Some(proxy))),
-                )
+                available_or_invalid(identity.map(|identity| identity.with_addresses(None, Some(proxy))))
             }
             _ => ProviderResult::without(ProviderStatus::Invalid),
         }

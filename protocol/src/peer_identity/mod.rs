@@ -37,9 +37,15 @@
 // | `tailscale` | headers and WhoIs of Tailscale |
 // | `headers`, `certificate_headers`, `xfcc` | headers that proxies set |
 // | `spiffe`, `svid` | SPIFFE IDs, and certificates that have one |
-// | `certificate`, `pem`, `distinguished_name` | X.509 |
+// | `certificate`, `distinguished_name` | X.509 |
 // | `text` | percent-encoding |
 
+#[cfg(feature = "mtls-pem")]
+mod certificate;
+#[cfg(all(feature = "http", feature = "mtls-pem"))]
+mod certificate_headers;
+#[cfg(feature = "http")]
+pub(crate) mod distinguished_name;
 mod evidence;
 #[cfg(feature = "http")]
 mod headers;
@@ -48,12 +54,16 @@ mod json;
 mod policy;
 mod provider;
 pub mod providers;
-mod settings;
+pub(crate) mod settings;
 mod spiffe;
+#[cfg(feature = "mtls-pem")]
+mod svid;
 mod tailscale;
 pub(crate) mod text;
-mod xfcc;
+pub(crate) mod xfcc;
 
+#[cfg(feature = "mtls-pem")]
+pub use certificate::{Certificate, CertificateError, FingerprintHash, MAX_CERTIFICATE_BYTES};
 pub use evidence::{EvidenceError, PeerEvidence, ProviderResult, ProviderStatus};
 pub use identity::{Assurance, IdentityError, PeerIdentity, Stability, Subject, SubjectKind};
 pub use json::{JsonError, JsonObject, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES};

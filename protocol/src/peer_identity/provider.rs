@@ -83,9 +83,12 @@ impl<'a> PeerQuery<'a> {
         address.or_else(|_| source.parse()).ok().map(|address: IpAddr| address.to_canonical())
     }
 
-    /// Where the peer is, as far as that is known.
+    /// Where the peer is, as far as that is known. One behind a bridge from Iroh has no address: the bridge's is another's.
     pub fn best_source(&self) -> Option<&'a str> {
-        self.asserted_source.or(self.source)
+        match self.iroh_endpoint {
+            Some(_) => None,
+            None => self.asserted_source.or(self.source),
+        }
     }
 
     /// The value of a header that may be there once; `None` if it is not there.

@@ -68,16 +68,13 @@ pub fn tls_spiffe(domains: super::TrustDomains) -> Provider {
         let Some(der) = query.certificate else {
             return Ok(ProviderResult::without(ProviderStatus::NotApplicable));
         };
-        let source = "direct_tls";
+        let Ok(certificate) = super::Certificate::from_der(der) else {
+            return Ok(ProviderResult::without(ProviderStatus::Invalid));
+        };
+        let (now, assurance) = (query.now, Assurance::CryptographicPeer);
+        let identity =
+            super::svid::workload(&certificate, &domains, now, "direct_tls", assurance, query.transport);
         let proxy = query.asserted_source.and(query.source);
-        let identity = super::svid::workload(
-            der,
-            &domains,
-            query.now,
-            source,
-            Assurance::CryptographicPeer,
-            query.transport,
-        );
         Ok(available_or_invalid(identity.map(|identity| identity.with_addresses(query.best_source(), proxy))))
     })
 }

@@ -132,7 +132,7 @@ pub(crate) fn peer_query(peer: &Peer) -> PeerQuery<'_> {
     let address = peer.remote_address.as_deref();
     match &peer.proxy {
         Some(proxy) => {
-            (query.source, query.asserted_source) = (Some(&proxy.address), address);
+            (query.source, query.asserted_source) = (Some(proxy.address.as_str()), address);
             query.destination = proxy.destination.as_deref();
             query.iroh_endpoint = proxy.iroh_endpoint;
         }
