@@ -1,7 +1,8 @@
 //! Providers of SPIFFE IDs in certificates that a trusted proxy has verified and forwards in a header.
 
 use super::certificate::Certificate;
-use super::evidence::{ProviderResult, ProviderStatus};
+use super::evidence::ProviderResult;
+use super::status::ProviderStatus;
 use super::headers::{from_proxy, read_once};
 use super::identity::Assurance;
 use super::provider::{PeerQuery, Provider};

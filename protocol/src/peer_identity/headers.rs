@@ -1,10 +1,11 @@
 //! Providers of evidence in the headers of a request, which only a trusted proxy may set. `cloud-and-proxy-identity.md`.
 
-use super::evidence::{ProviderResult, ProviderStatus};
+use super::evidence::ProviderResult;
+use super::status::ProviderStatus;
 use super::identity::Assurance;
-use super::json::JsonObject;
+use super::json::{JsonObject, attributes};
 use super::provider::{AmbiguousHeader, PeerQuery, Provider};
-use super::providers::{IROH, attributes, iroh};
+use super::iroh::{IROH, iroh};
 use super::settings::{PeerSettingError, TrustedProxies, checked};
 use super::spiffe::{SPIFFE, TrustDomains, available_or_invalid};
 use super::tailscale::{TAILSCALE, serve};

@@ -14,23 +14,21 @@
 //!
 //! Providers of one name cannot be set together: which of them is to be believed would be a guess.
 
-use super::evidence::{ProviderResult, ProviderStatus};
+use super::evidence::ProviderResult;
+use super::status::ProviderStatus;
+use super::iroh::{IROH, iroh};
+use super::json::attributes;
 use super::identity::{Assurance, PeerIdentity, Stability, Subject, SubjectKind};
-use super::json::JsonObject;
 use super::provider::{PeerQuery, Provider};
 use super::settings::{PeerSettingError, checked};
 use super::tailscale::{TAILSCALE, whois};
 use super::text::hex;
 use crate::effect::Ask;
-use serde_json::{Map, Value};
 
 #[cfg(all(feature = "http", feature = "mtls-pem"))]
 pub use super::certificate_headers::{aws_load_balancer, azure_gateway, certificate_header, nginx};
 #[cfg(feature = "http")]
 pub use super::headers::{envoy, gcp_load_balancer, iroh_header, tailscale_serve};
-
-/// The name of every provider of Iroh's endpoints.
-pub(super) const IROH: &str = "iroh";
 
 const ISSUER: &str = "an issuer of identities";
 
@@ -108,26 +106,4 @@ pub fn tailscale_local_api(issuer: &str) -> Result<Provider, PeerSettingError> {
     let look_up =
         move |query: &PeerQuery<'_>| -> Result<ProviderResult, Ask> { whois::look_up(&issuer, query) };
     Ok(Provider::new(TAILSCALE, look_up))
-}
-
-/// An Iroh endpoint that a proxy has verified.
-pub(super) fn iroh(
-    issuer: &str,
-    endpoint: &str,
-    source: &str,
-    transport: &str,
-    proxy: Option<&str>,
-) -> PeerIdentity {
-    let verified = Assurance::CryptographicPeer.as_str();
-    PeerIdentity::new(IROH, source, Assurance::ConfiguredProxy, issuer, transport)
-        .with_subject(Subject::verified(SubjectKind::Endpoint, endpoint, Stability::Stable))
-        .with_attributes(attributes([("original_assurance", verified)]))
-        .with_addresses(Some(endpoint), proxy)
-}
-
-/// Attributes that are far within the bounds.
-pub(super) fn attributes<V: Into<Value>>(members: impl IntoIterator<Item = (&'static str, V)>) -> JsonObject {
-    let members: Map<_, _> =
-        members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-    JsonObject::new(members).unwrap_or_default()
 }

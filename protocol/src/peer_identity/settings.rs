@@ -1,7 +1,8 @@
 //! What an operator sets, and why a setting is refused.
 
 use super::evidence::PeerEvidence;
-use super::policy::{Policy, PolicyError};
+use super::policy::Policy;
+use super::policy_error::PolicyError;
 use super::provider::{PeerQuery, Provider, Unresolved, resolve};
 use super::tailscale::is_service_name;
 use crate::auth_context::AuthContext;
