@@ -374,7 +374,8 @@ impl EndpointBuilder {
         }
         // Of peers, evidence is demanded beside every credential: no token gets past the proxy.
         proxy_headers.extend(peers.iter().flat_map(PeerAuthentication::proxy_headers));
-        let asks_itself = authenticator.as_ref().is_some_and(|authenticator| authenticator.asks_itself());
+        let asks_itself = authenticator.as_ref().is_some_and(|authenticator| authenticator.asks_itself())
+            || peers.as_ref().is_some_and(PeerAuthentication::asks_itself);
         let challenge = self.challenge.map(|text| {
             HeaderValue::from_str(&text).map_err(|error| EndpointError::Header {
                 name: "WWW-Authenticate".into(),

@@ -2,12 +2,12 @@
 
 use super::certificate::Certificate;
 use super::evidence::ProviderResult;
-use super::status::ProviderStatus;
 use super::headers::{from_proxy, read_once};
 use super::identity::Assurance;
 use super::provider::{PeerQuery, Provider};
 use super::settings::{PeerSettingError, TrustedProxies, checked, header_name};
 use super::spiffe::{SPIFFE, TrustDomains, available_or_invalid};
+use super::status::ProviderStatus;
 use super::svid;
 
 /// Where a proxy says that it has verified a certificate.

@@ -1,13 +1,13 @@
 //! Providers of evidence in the headers of a request, which only a trusted proxy may set. `cloud-and-proxy-identity.md`.
 
 use super::evidence::ProviderResult;
-use super::status::ProviderStatus;
 use super::identity::Assurance;
+use super::iroh::{IROH, iroh};
 use super::json::{JsonObject, attributes};
 use super::provider::{AmbiguousHeader, PeerQuery, Provider};
-use super::iroh::{IROH, iroh};
 use super::settings::{PeerSettingError, TrustedProxies, checked};
 use super::spiffe::{SPIFFE, TrustDomains, available_or_invalid};
+use super::status::ProviderStatus;
 use super::tailscale::{TAILSCALE, serve};
 use super::xfcc::XfccElement;
 use serde_json::{Map, Value};

@@ -15,12 +15,12 @@
 //! Providers of one name cannot be set together: which of them is to be believed would be a guess.
 
 use super::evidence::ProviderResult;
-use super::status::ProviderStatus;
+use super::identity::{Assurance, PeerIdentity, Stability, Subject, SubjectKind};
 use super::iroh::{IROH, iroh};
 use super::json::attributes;
-use super::identity::{Assurance, PeerIdentity, Stability, Subject, SubjectKind};
 use super::provider::{PeerQuery, Provider};
 use super::settings::{PeerSettingError, checked};
+use super::status::ProviderStatus;
 use super::tailscale::{TAILSCALE, whois};
 use super::text::hex;
 use crate::effect::Ask;
@@ -93,7 +93,7 @@ pub fn iroh_proxy(issuer: &str) -> Result<Provider, PeerSettingError> {
     }))
 }
 
-/// Who has the peer's address in the tailnet, as the Tailscale daemon of this host says when the driver [asks](whois::WhoIs) it:
+/// Who has the peer's address in the tailnet, as the Tailscale daemon of this host says when the driver [asks](super::WhoIs) it:
 /// a user, or a node with tags. `issuer` names the tailnet.
 ///
 /// It is asked about the socket that is connected, or the address that a trusted proxy says in PROXY v2, once for each connection

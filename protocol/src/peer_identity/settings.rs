@@ -207,6 +207,12 @@ impl PeerAuthentication {
         self.policy.replaces_application_auth()
     }
 
+    /// Whether a provider asks questions that bring their answer.
+    #[cfg(feature = "http")]
+    pub(crate) fn asks_itself(&self) -> bool {
+        self.providers.iter().any(|provider| provider.asks_itself)
+    }
+
     /// The headers that a proxy must set for anybody to be let in.
     #[cfg(feature = "http")]
     pub(crate) fn proxy_headers(&self) -> Vec<String> {

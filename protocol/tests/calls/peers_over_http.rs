@@ -8,11 +8,14 @@ use crate::support::*;
 use bytes::Bytes;
 use http::Request;
 use std::sync::Arc;
-use vgi_rpc_protocol::effect::{Completion, Effect, Failure, FailureReason, Request as EffectRequest};
+use vgi_rpc_protocol::effect::{
+    Completion, Effect, Failure, FailureReason, Question, Request as EffectRequest,
+};
 use vgi_rpc_protocol::http::auth::{AuthContext, bearer_static, header};
 use vgi_rpc_protocol::http::{EndpointBuilder, Sticky};
 use vgi_rpc_protocol::peer_identity::{
-    PeerAuthentication, Policy, TrustedProxies, WhoIs, WhoIsResponse, providers,
+    PeerAuthentication, Policy, Provider, ProviderResult, ProviderStatus, TrustedProxies, WhoIs,
+    WhoIsResponse, providers,
 };
 use vgi_rpc_protocol::service::TransportKind;
 
@@ -222,6 +225,29 @@ fn the_local_daemon_is_asked_for_each_request() {
         Completion::value(WhoIsResponse { status: 404, content_type: None, body: Bytes::new() })
     });
     assert_eq!(refused(&unknown.send(call())), (401, "missing_credential"));
+}
+
+#[test]
+fn a_provider_may_bring_its_answers() {
+    let own = || {
+        Provider::new("own", |query| {
+            Ok(match query.ask("own", || Question::answered_by(|| Completion::value(7))) {
+                Ok(Ok(answer)) if answer.value() == Some(&7) => {
+                    ProviderResult::without(ProviderStatus::NoMatch)
+                }
+                Ok(_) => ProviderResult::without(ProviderStatus::Invalid),
+                Err(ask) => return Err(ask),
+            })
+        })
+    };
+    for (provider, expected) in [(own(), false), (own().asking_itself(), true)] {
+        let service = service_of(vec![who()], |builder| builder).0;
+        let peers = PeerAuthentication::new(Policy::observe(), [provider]).unwrap();
+        let server = serve(service, |builder| builder.peer_authentication(peers));
+        assert_eq!(server.endpoint.asks_itself(), expected);
+        let server = server.performing(|effect| effect.request.own_answer().unwrap());
+        assert_eq!(server.send(call()).text(), " own=no_match false");
+    }
 }
 
 #[test]

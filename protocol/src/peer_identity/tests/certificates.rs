@@ -108,7 +108,7 @@ fn tls_names_the_workloads_that_the_reference_names() {
         let name = case["name"].as_str().unwrap();
         let der = Certificate::from_pem(case["pem"].as_str().unwrap()).unwrap().der().to_vec();
         let mut query = PeerQuery::new("tcp");
-        (query.certificate, query.now) = (Some(&der), Some(NOW));
+        (query.certificate, query.now) = (Some(&der[..]), Some(NOW));
         let found = provider.resolve(&query).unwrap();
         assert_eq!(Some(found.status().as_str()), case["status"].as_str(), "{name}");
         // Without a clock, TLS has checked the dates.

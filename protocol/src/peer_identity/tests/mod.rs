@@ -6,6 +6,8 @@ mod evidence;
 #[cfg(feature = "http")]
 mod headers;
 mod policies;
+#[cfg(feature = "http")]
+#[path = "reference.rs"]
 mod settings;
 #[cfg(feature = "http")]
 mod vectors;
