@@ -16,6 +16,7 @@ macro_rules! targets {
 }
 
 targets! {
+    client_certificates,
     client_connection,
     effects,
     external_calls,
@@ -31,6 +32,8 @@ targets! {
     jwt_tokens,
     metadata_detail,
     operations,
+    peer_headers,
+    peer_whois,
     proxy_header,
     proxy_proof,
     server_session,

@@ -70,10 +70,11 @@ fn no_dependency_reaches_outside() {
 const ALWAYS_THERE: [&str; 2] = ["base64", "percent-encoding"];
 
 /// What each feature brings, and nothing else does.
-const OF_FEATURES: [(&str, &[&str]); 5] = [
+const OF_FEATURES: [(&str, &[&str]); 6] = [
     ("anyhow", &["anyhow"]),
     ("http", &["chacha20poly1305", "hmac", "http", "subtle", "zeroize"]),
     ("macros", &["vgi-rpc-macros"]),
+    ("mtls-pem", &["x509-cert"]),
     ("uuid", &["uuid"]),
     ("zstd", &["zstd", "zstd-safe", "zstd-sys"]),
 ];

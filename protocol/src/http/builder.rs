@@ -411,7 +411,8 @@ impl EndpointBuilder {
         }
         // Of peers, evidence is demanded beside every credential: no token gets past the proxy.
         proxy_headers.extend(peers.iter().flat_map(PeerAuthentication::proxy_headers));
-        let asks_itself = authenticator.as_ref().is_some_and(|authenticator| authenticator.asks_itself());
+        let asks_itself = authenticator.as_ref().is_some_and(|authenticator| authenticator.asks_itself())
+            || peers.as_ref().is_some_and(PeerAuthentication::asks_itself);
         if let Some(elsewhere) = self.resource.as_ref().filter(|resource| !resource.is_at(&settings.prefix)) {
             return Err(EndpointError::Resource { url: elsewhere.url().into(), prefix: settings.prefix });
         }

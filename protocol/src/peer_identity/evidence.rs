@@ -1,7 +1,8 @@
 //! All evidence about one peer: what each provider found.
 
-use super::identity::{IdentityError, PeerIdentity, Subject, codes};
-use super::policy::PolicyError;
+use super::identity::{IdentityError, PeerIdentity, Subject};
+use super::policy_error::PolicyError;
+use super::status::ProviderStatus;
 use super::text::hex;
 use crate::auth_context::AuthContext;
 use sha2::{Digest, Sha256};
@@ -9,28 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
-
-codes! {
-    /// What came of asking one provider.
-    ProviderStatus {
-        /// It was not asked.
-        Off = "off",
-        /// It says nothing of such peers.
-        NotApplicable = "not_applicable",
-        /// There is evidence.
-        Available = "available",
-        /// It cannot be asked now.
-        Unavailable = "unavailable",
-        /// This process may not ask it.
-        PermissionDenied = "permission_denied",
-        /// It does not know the peer.
-        NoMatch = "no_match",
-        /// What the peer or the provider gave is no evidence.
-        Invalid = "invalid",
-        /// The evidence does not come from a trusted proxy.
-        UntrustedProxy = "untrusted_proxy",
-    }
-}
 
 /// What one provider found.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,12 +1,13 @@
 //! Providers of evidence in the headers of a request, which only a trusted proxy may set. `cloud-and-proxy-identity.md`.
 
-use super::evidence::{ProviderResult, ProviderStatus};
+use super::evidence::ProviderResult;
 use super::identity::Assurance;
-use super::json::JsonObject;
+use super::iroh::{IROH, iroh};
+use super::json::{JsonObject, attributes};
 use super::provider::{AmbiguousHeader, PeerQuery, Provider};
-use super::providers::{IROH, attributes, iroh};
 use super::settings::{PeerSettingError, TrustedProxies, checked};
 use super::spiffe::{SPIFFE, TrustDomains, available_or_invalid};
+use super::status::ProviderStatus;
 use super::tailscale::{TAILSCALE, serve};
 use super::xfcc::XfccElement;
 use serde_json::{Map, Value};
@@ -142,9 +143,7 @@ pub fn gcp_load_balancer(domains: TrustDomains, proxies: TrustedProxies) -> Prov
                     [("client_certificate_present", true), ("client_certificate_chain_verified", true)];
                 let (source, assurance) = ("gcp_load_balancer_mtls", Assurance::ConfiguredProxy);
                 let identity = domains.workload(id, source, assurance, query.transport, attributes(flags));
-                available_or_invalid(
-                    identity.map(|identity| identity.with_addresses(None, Some(proxy))),
-                )
+                available_or_invalid(identity.map(|identity| identity.with_addresses(None, Some(proxy))))
             }
             _ => ProviderResult::without(ProviderStatus::Invalid),
         }

@@ -2,7 +2,6 @@
 
 use super::json::JsonObject;
 use super::text;
-use std::fmt;
 use thiserror::Error;
 
 macro_rules! codes {
@@ -23,8 +22,8 @@ macro_rules! codes {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }

@@ -106,6 +106,13 @@ impl fmt::Debug for JsonObject {
     }
 }
 
+/// Attributes that are far within the bounds.
+pub(super) fn attributes<V: Into<Value>>(members: impl IntoIterator<Item = (&'static str, V)>) -> JsonObject {
+    let members: Map<_, _> =
+        members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    JsonObject::new(members).unwrap_or_default()
+}
+
 /// Reads any value within these bounds.
 pub(super) fn parse(text: &[u8], bounds: Bounds) -> Result<Value, JsonError> {
     if text.len() > bounds.bytes {

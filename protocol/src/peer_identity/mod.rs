@@ -29,41 +29,57 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `identity`, `evidence` | what providers find, and the digest of it |
+// | `identity`, `status`, `evidence` | what providers find, and the digest of it |
 // | `json` | the JSON in it |
-// | `policy` | who the caller is |
+// | `policy`, `policy_error` | who the caller is |
 // | `provider`, `providers` | what finds evidence |
 // | `settings` | what an operator sets |
+// | `iroh` | endpoints of Iroh |
 // | `tailscale` | headers and WhoIs of Tailscale |
 // | `headers`, `certificate_headers`, `xfcc` | headers that proxies set |
 // | `spiffe`, `svid` | SPIFFE IDs, and certificates that have one |
-// | `certificate`, `pem`, `distinguished_name` | X.509 |
+// | `certificate`, `distinguished_name` | X.509 |
 // | `text` | percent-encoding |
 
+#[cfg(feature = "mtls-pem")]
+mod certificate;
+#[cfg(all(feature = "http", feature = "mtls-pem"))]
+mod certificate_headers;
+#[cfg(feature = "http")]
+pub(crate) mod distinguished_name;
 mod evidence;
 #[cfg(feature = "http")]
 mod headers;
 mod identity;
+mod iroh;
 mod json;
 mod policy;
+mod policy_error;
 mod provider;
 pub mod providers;
-mod settings;
+pub(crate) mod settings;
 mod spiffe;
+mod status;
+#[cfg(feature = "mtls-pem")]
+mod svid;
 mod tailscale;
 pub(crate) mod text;
-mod xfcc;
+pub(crate) mod xfcc;
 
-pub use evidence::{EvidenceError, PeerEvidence, ProviderResult, ProviderStatus};
+#[cfg(feature = "mtls-pem")]
+pub use certificate::{Certificate, CertificateError, FingerprintHash, MAX_CERTIFICATE_BYTES};
+pub use evidence::{EvidenceError, PeerEvidence, ProviderResult};
 pub use identity::{Assurance, IdentityError, PeerIdentity, Stability, Subject, SubjectKind};
 pub use json::{JsonError, JsonObject, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES};
-pub use policy::{Policy, PolicyError};
+pub use policy::Policy;
+pub use policy_error::PolicyError;
 #[cfg(feature = "http")]
 pub use provider::AmbiguousHeader;
 pub use provider::{Credentials, PeerQuery, Provider};
 pub(crate) use settings::Undecided;
 pub use settings::{PeerAuthentication, PeerSettingError, TrustedProxies};
 pub use spiffe::{SpiffeIdError, TrustDomains};
+pub use status::ProviderStatus;
 pub use tailscale::whois::{WhoIs, WhoIsResponse};
 pub use xfcc::{XfccElement, XfccError};
 

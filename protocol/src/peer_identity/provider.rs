@@ -83,9 +83,12 @@ impl<'a> PeerQuery<'a> {
         address.or_else(|_| source.parse()).ok().map(|address: IpAddr| address.to_canonical())
     }
 
-    /// Where the peer is, as far as that is known.
+    /// Where the peer is, as far as that is known. One behind a bridge from Iroh has no address: the bridge's is another's.
     pub fn best_source(&self) -> Option<&'a str> {
-        self.asserted_source.or(self.source)
+        match self.iroh_endpoint {
+            Some(_) => None,
+            None => self.asserted_source.or(self.source),
+        }
     }
 
     /// The value of a header that may be there once; `None` if it is not there.
@@ -137,6 +140,8 @@ pub struct Provider {
     pub(super) name: Box<str>,
     /// The headers that a proxy must set.
     pub(super) proxy_headers: Vec<String>,
+    /// Whether its questions bring their answer.
+    pub(super) asks_itself: bool,
     resolve: Box<Resolve>,
 }
 
@@ -149,12 +154,19 @@ impl Provider {
         name: impl Into<Box<str>>,
         resolve: impl Fn(&PeerQuery<'_>) -> Result<ProviderResult, Ask> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), proxy_headers: Vec::new(), resolve: Box::new(resolve) }
+        Self { name: name.into(), proxy_headers: Vec::new(), asks_itself: false, resolve: Box::new(resolve) }
     }
 
     /// Names the headers that a proxy must set for it to find anything.
     pub fn with_proxy_headers(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.proxy_headers.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Says that its questions [bring their answer](crate::effect::Question::answered_by), for which an HTTP driver has threads
+    /// even if the application performs nothing.
+    pub fn asking_itself(mut self) -> Self {
+        self.asks_itself = true;
         self
     }
 

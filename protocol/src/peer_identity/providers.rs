@@ -14,23 +14,21 @@
 //!
 //! Providers of one name cannot be set together: which of them is to be believed would be a guess.
 
-use super::evidence::{ProviderResult, ProviderStatus};
+use super::evidence::ProviderResult;
 use super::identity::{Assurance, PeerIdentity, Stability, Subject, SubjectKind};
-use super::json::JsonObject;
+use super::iroh::{IROH, iroh};
+use super::json::attributes;
 use super::provider::{PeerQuery, Provider};
 use super::settings::{PeerSettingError, checked};
+use super::status::ProviderStatus;
 use super::tailscale::{TAILSCALE, whois};
 use super::text::hex;
 use crate::effect::Ask;
-use serde_json::{Map, Value};
 
 #[cfg(all(feature = "http", feature = "mtls-pem"))]
 pub use super::certificate_headers::{aws_load_balancer, azure_gateway, certificate_header, nginx};
 #[cfg(feature = "http")]
 pub use super::headers::{envoy, gcp_load_balancer, iroh_header, tailscale_serve};
-
-/// The name of every provider of Iroh's endpoints.
-pub(super) const IROH: &str = "iroh";
 
 const ISSUER: &str = "an issuer of identities";
 
@@ -68,16 +66,13 @@ pub fn tls_spiffe(domains: super::TrustDomains) -> Provider {
         let Some(der) = query.certificate else {
             return Ok(ProviderResult::without(ProviderStatus::NotApplicable));
         };
-        let source = "direct_tls";
+        let Ok(certificate) = super::Certificate::from_der(der) else {
+            return Ok(ProviderResult::without(ProviderStatus::Invalid));
+        };
+        let (now, assurance) = (query.now, Assurance::CryptographicPeer);
+        let identity =
+            super::svid::workload(&certificate, &domains, now, "direct_tls", assurance, query.transport);
         let proxy = query.asserted_source.and(query.source);
-        let identity = super::svid::workload(
-            der,
-            &domains,
-            query.now,
-            source,
-            Assurance::CryptographicPeer,
-            query.transport,
-        );
         Ok(available_or_invalid(identity.map(|identity| identity.with_addresses(query.best_source(), proxy))))
     })
 }
@@ -98,7 +93,7 @@ pub fn iroh_proxy(issuer: &str) -> Result<Provider, PeerSettingError> {
     }))
 }
 
-/// Who has the peer's address in the tailnet, as the Tailscale daemon of this host says when the driver [asks](whois::WhoIs) it:
+/// Who has the peer's address in the tailnet, as the Tailscale daemon of this host says when the driver [asks](super::WhoIs) it:
 /// a user, or a node with tags. `issuer` names the tailnet.
 ///
 /// It is asked about the socket that is connected, or the address that a trusted proxy says in PROXY v2, once for each connection
@@ -111,26 +106,4 @@ pub fn tailscale_local_api(issuer: &str) -> Result<Provider, PeerSettingError> {
     let look_up =
         move |query: &PeerQuery<'_>| -> Result<ProviderResult, Ask> { whois::look_up(&issuer, query) };
     Ok(Provider::new(TAILSCALE, look_up))
-}
-
-/// An Iroh endpoint that a proxy has verified.
-pub(super) fn iroh(
-    issuer: &str,
-    endpoint: &str,
-    source: &str,
-    transport: &str,
-    proxy: Option<&str>,
-) -> PeerIdentity {
-    let verified = Assurance::CryptographicPeer.as_str();
-    PeerIdentity::new(IROH, source, Assurance::ConfiguredProxy, issuer, transport)
-        .with_subject(Subject::verified(SubjectKind::Endpoint, endpoint, Stability::Stable))
-        .with_attributes(attributes([("original_assurance", verified)]))
-        .with_addresses(Some(endpoint), proxy)
-}
-
-/// Attributes that are far within the bounds.
-pub(super) fn attributes<V: Into<Value>>(members: impl IntoIterator<Item = (&'static str, V)>) -> JsonObject {
-    let members: Map<_, _> =
-        members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-    JsonObject::new(members).unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 //! What an operator sets, and why a setting is refused.
 
 use super::evidence::PeerEvidence;
-use super::policy::{Policy, PolicyError};
+use super::policy::Policy;
+use super::policy_error::PolicyError;
 use super::provider::{PeerQuery, Provider, Unresolved, resolve};
 use super::tailscale::is_service_name;
 use crate::auth_context::AuthContext;
@@ -33,6 +34,14 @@ pub enum PeerSettingError {
     /// One header for two things.
     #[error("expected different headers, got {0:?} twice")]
     SameHeader(String),
+    /// A fingerprint that no certificate has, or one that is there twice.
+    #[error("expected different fingerprints of {digits} hex digits in lower case, got {got:?}")]
+    Fingerprint {
+        /// How many digits it must have.
+        digits: usize,
+        /// What there is.
+        got: String,
+    },
     /// Two providers have one name.
     #[error("expected providers of different names, got two of {0:?}")]
     SameProvider(String),
@@ -92,6 +101,15 @@ pub(super) fn checked(text: &str, what: &'static str) -> Result<Box<str>, PeerSe
         return Err(PeerSettingError::Control(what));
     }
     Ok(text.into())
+}
+
+/// The name of a header, as HTTP allows it.
+#[cfg(feature = "http")]
+pub(crate) fn header_name(name: &str) -> Result<Box<str>, PeerSettingError> {
+    match http::HeaderName::from_bytes(name.as_bytes()) {
+        Ok(_) => Ok(name.into()),
+        Err(_) => Err(PeerSettingError::HeaderName(name.to_owned())),
+    }
 }
 
 /// Which providers are asked who a peer is, and what their evidence is good for.
@@ -187,6 +205,12 @@ impl PeerAuthentication {
     #[cfg(feature = "http")]
     pub(crate) fn replaces_application_auth(&self) -> bool {
         self.policy.replaces_application_auth()
+    }
+
+    /// Whether a provider asks questions that bring their answer.
+    #[cfg(feature = "http")]
+    pub(crate) fn asks_itself(&self) -> bool {
+        self.providers.iter().any(|provider| provider.asks_itself)
     }
 
     /// The headers that a proxy must set for anybody to be let in.

@@ -121,6 +121,6 @@ fn is_segment(text: &str) -> bool {
 pub(super) fn available_or_invalid<E>(identity: Result<PeerIdentity, E>) -> ProviderResult {
     match identity {
         Ok(identity) => ProviderResult::available(identity),
-        Err(_) => ProviderResult::without(super::evidence::ProviderStatus::Invalid),
+        Err(_) => ProviderResult::without(super::status::ProviderStatus::Invalid),
     }
 }

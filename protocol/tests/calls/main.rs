@@ -21,6 +21,8 @@ mod kinds;
 mod live_logs;
 mod logs;
 mod metadata;
+mod peers;
+mod peers_over_http;
 mod pointers;
 mod records;
 mod states;

@@ -195,7 +195,10 @@ impl Wire {
     }
 
     pub fn with_account(service: &Arc<Service>, account: Account) -> Self {
-        let peer = Peer::new(TransportKind::Pipe, SERVER_ID);
+        Self::with_peer(service, account, Peer::new(TransportKind::Pipe, SERVER_ID))
+    }
+
+    pub fn with_peer(service: &Arc<Service>, account: Account, peer: Peer) -> Self {
         let mut server = Responder::new(service.clone(), peer, Limits::default(), IdSource::seeded(7))
             .with_account(account.clone());
         server.record_calls();

@@ -151,8 +151,8 @@ const CORE_CRATE: (&str, &str, &[&str], &[&str]) =
 
 /// The rooms of the core from the lowest up: each imports rooms of the lines above its own and no others. Its root file
 /// only gives them their names.
-const CORE: [&[&str]; 14] = [
-    &["ids", "limits", "next", "one_line", "panics", "same_type"],
+const CORE: [&[&str]; 15] = [
+    &["auth_context", "ids", "limits", "next", "one_line", "panics", "same_type"],
     &["memory"],
     &["content_coding", "location"],
     &["ipc"],
@@ -161,6 +161,7 @@ const CORE: [&[&str]; 14] = [
     &["values"],
     &["description", "external"],
     &["effect"],
+    &["peer_identity"],
     &["client", "reflection", "server"],
     &["service"],
     &["identity"],

@@ -11,6 +11,8 @@
 //! | a bearer token that something else judges | [`bearer`] |
 //! | a JSON Web Token of an issuer (feature `jwt`) | `jwt` |
 //! | a header that a trusted proxy sets | [`header`] |
+//! | a client certificate that a proxy forwards (feature `mtls-pem`) | `client_certificate` and its kin |
+//! | a client certificate that Envoy tells of | [`xfcc`] |
 //! | a grant that this deployment has sealed | [`sealed_grants`] |
 //! | an opaque bearer token that a resolver knows | [`resolved_tokens`] |
 //!
@@ -33,6 +35,8 @@
 //! auth::chain(vec![Box::new(gate)]);
 //! ```
 //!
+//! What a connection says of its peer is no credential of a request: see [`peer_identity`](crate::peer_identity).
+//!
 //! Not here: the shape of a 401, which is [`unauthorized`](super::unauthorized), and which paths need no
 //! authentication, which is for the routes.
 
@@ -45,10 +49,13 @@
 // | `combine` | the traits, OR and AND |
 // | `bearer`, `header` | ready-made authenticators |
 // | `jwt` | JSON Web Tokens |
+// | `client_certificate`, `xfcc` | client certificates |
 // | `sealed_grants`, `resolved_tokens` | those of an identity |
 // | `identity_bearers` | these two behind a deployment's own |
 
 mod bearer;
+#[cfg(feature = "mtls-pem")]
+mod client_certificate;
 mod combine;
 mod failure;
 mod header;
@@ -58,11 +65,17 @@ mod jwt;
 mod request;
 mod resolved_tokens;
 mod sealed_grants;
+mod xfcc;
 
 #[cfg(any(feature = "jwt", feature = "oauth-pkce"))]
 pub use super::documents::LoadDocument;
 pub use crate::service::AuthContext;
 pub use bearer::{Bearer, StaticBearer, bearer, bearer_static};
+#[cfg(feature = "mtls-pem")]
+pub use client_certificate::{
+    ClientCertificate, any_certificate_subject, certificate_fingerprints, certificate_subjects,
+    client_certificate,
+};
 pub use combine::{Authenticator, Chain, Precondition, RequireAll, chain, require_all};
 pub use failure::{AuthError, AuthFailure, HeaderFault, Reason};
 pub use header::{HeaderPrincipal, header};
@@ -73,3 +86,4 @@ pub use request::AuthRequest;
 pub(crate) use request::Found;
 pub use resolved_tokens::{ResolvedTokens, resolved_tokens};
 pub use sealed_grants::{SealedGrants, sealed_grants};
+pub use xfcc::{Xfcc, XfccPosition, xfcc};

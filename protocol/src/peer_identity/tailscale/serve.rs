@@ -1,10 +1,11 @@
 //! The identity headers that `tailscale serve` adds. `tailscale-identity.md`, "Tailscale Serve".
 
 use super::TAILSCALE;
-use crate::peer_identity::evidence::{ProviderResult, ProviderStatus};
+use crate::peer_identity::evidence::ProviderResult;
 use crate::peer_identity::identity::{Assurance, PeerIdentity, Stability, Subject, SubjectKind};
 use crate::peer_identity::json::JsonObject;
 use crate::peer_identity::provider::PeerQuery;
+use crate::peer_identity::status::ProviderStatus;
 use crate::peer_identity::text::{has_control, hex_digit};
 use serde_json::{Map, Value};
 

@@ -3,10 +3,11 @@
 
 use super::TAILSCALE;
 use crate::effect::{Ask, FailureReason, Question};
-use crate::peer_identity::evidence::{ProviderResult, ProviderStatus};
+use crate::peer_identity::evidence::ProviderResult;
 use crate::peer_identity::identity::{Assurance, PeerIdentity, Stability, Subject, SubjectKind};
 use crate::peer_identity::json::{self, Bounds, JsonError, JsonObject};
 use crate::peer_identity::provider::PeerQuery;
+use crate::peer_identity::status::ProviderStatus;
 use crate::peer_identity::text;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};

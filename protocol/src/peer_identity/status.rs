@@ -1,0 +1,25 @@
+//! What came of asking a provider.
+
+use super::identity::codes;
+
+codes! {
+    /// What came of asking one provider.
+    ProviderStatus {
+        /// It was not asked.
+        Off = "off",
+        /// It says nothing of such peers.
+        NotApplicable = "not_applicable",
+        /// There is evidence.
+        Available = "available",
+        /// It cannot be asked now.
+        Unavailable = "unavailable",
+        /// This process may not ask it.
+        PermissionDenied = "permission_denied",
+        /// It does not know the peer.
+        NoMatch = "no_match",
+        /// What the peer or the provider gave is no evidence.
+        Invalid = "invalid",
+        /// The evidence does not come from a trusted proxy.
+        UntrustedProxy = "untrusted_proxy",
+    }
+}

@@ -1,0 +1,30 @@
+//! Evidence, policies and providers: against the vectors of the specification, and what providers refuse.
+
+#[cfg(feature = "mtls-pem")]
+mod certificates;
+mod evidence;
+#[cfg(feature = "http")]
+mod headers;
+mod policies;
+#[cfg(feature = "http")]
+#[path = "reference.rs"]
+mod settings;
+#[cfg(feature = "http")]
+mod vectors;
+mod whois;
+
+use super::*;
+
+/// A verified subject of a provider, with a stable key.
+fn stable(provider: &str, key: &str) -> PeerIdentity {
+    PeerIdentity::new(provider, "test", Assurance::CryptographicPeer, "issuer", "tcp")
+        .with_subject(Subject::verified(SubjectKind::Workload, key, Stability::Stable))
+}
+
+fn evidence(results: impl IntoIterator<Item = (&'static str, ProviderResult)>) -> PeerEvidence {
+    PeerEvidence::new(results).unwrap()
+}
+
+fn object(text: &str) -> JsonObject {
+    JsonObject::parse(text.as_bytes()).unwrap()
+}
