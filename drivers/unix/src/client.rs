@@ -1,5 +1,6 @@
 //! Blocking clients over unix and TCP sockets.
 
+use crate::socket_timeouts::{at_least, timed_out};
 #[cfg(feature = "tls")]
 use crate::tls_socket::TlsSocket;
 use std::fmt::Display;
@@ -336,19 +337,4 @@ fn host(address: &str) -> &str {
 /// An error that says what could not be connected to.
 fn named(address: impl Display, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", OneLine(address)))
-}
-
-/// A socket's timeout cannot be zero, which would stand for none.
-pub(crate) fn at_least(timeout: Duration) -> Duration {
-    timeout.max(Duration::from_micros(1))
-}
-
-/// What a socket says when its timeout passes, put as what it means. Windows says `TimedOut`, without what it was doing.
-pub(crate) fn timed_out(error: io::Error, doing: &str) -> io::Error {
-    match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            io::Error::new(ErrorKind::TimedOut, format!("timed out {doing}"))
-        }
-        _ => error,
-    }
 }
