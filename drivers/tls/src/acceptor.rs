@@ -1,11 +1,10 @@
 //! Making the machine of each connection.
 
-use crate::hello::NotesName;
-use crate::machine::{Pending, TlsMachine};
+use crate::machine::TlsMachine;
+use crate::pending::{Pending, Shared};
 use crate::server::ServerTls;
-use rustls::ServerConfig;
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Waker;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_reactor::{Acceptor, Origin};
@@ -19,27 +18,6 @@ use vgi_rpc_reactor::{Acceptor, Origin};
 pub struct TlsAcceptor<A> {
     shared: Arc<Shared<A>>,
     budget: Budget,
-}
-
-/// What the connections of a server share.
-#[derive(Debug)]
-pub(crate) struct Shared<A> {
-    /// The acceptor of what is spoken inside.
-    pub(crate) inner: A,
-    tls: ServerTls,
-    alpn: Vec<Vec<u8>>,
-}
-
-impl<A> Shared<A> {
-    /// The settings of one connection, which notes the host that its client asks for.
-    pub(crate) fn config(&self, name: &Arc<OnceLock<String>>) -> Arc<ServerConfig> {
-        let mut config = (*self.tls.config()).clone();
-        config.cert_resolver = Arc::new(NotesName::new(config.cert_resolver, name.clone()));
-        if config.alpn_protocols.is_empty() {
-            config.alpn_protocols.clone_from(&self.alpn);
-        }
-        config.into()
-    }
 }
 
 impl<A: Acceptor> TlsAcceptor<A> {

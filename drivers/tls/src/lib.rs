@@ -14,7 +14,7 @@
 // | `pem`, `error` | certificates and keys, and settings that cannot be used |
 // | `client`, `verify` | settings of clients, and checks of servers by the application |
 // | `server` | settings of servers |
-// | `acceptor`, `hello` | making machines, and the host that a client asks for |
+// | `acceptor`, `pending`, `hello` | making machines, what they have before the handshake, and the host that a client asks for |
 // | `machine` | one connection's TLS |
 // | `incoming`, `outgoing`, `plaintext` | its memory |
 // | `peer` | what a handshake says of a client, as calls see it |
@@ -34,6 +34,8 @@ mod outgoing;
 #[cfg(feature = "server")]
 mod peer;
 mod pem;
+#[cfg(feature = "server")]
+mod pending;
 #[cfg(feature = "server")]
 mod plaintext;
 mod server;

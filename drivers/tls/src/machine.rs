@@ -4,16 +4,15 @@
 //! there waits in [`Plaintext`]. Nothing more is read before the machine inside has taken all of it. Its output is
 //! encrypted as it is sent, a few records at a time.
 
-use crate::acceptor::Shared;
 use crate::incoming::{Incoming, NoRoom};
 use crate::outgoing::{Outgoing, RECORD_OVERHEAD, RECORD_PAYLOAD};
+use crate::pending::Pending;
 use crate::plaintext::Plaintext;
 use bytes::{Buf, BufMut, Bytes};
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::task::Waker;
 use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, Step, TlsOrigin};
 
@@ -51,14 +50,6 @@ enum State<A: Acceptor> {
     Open(A::Machine),
     /// The machine inside is not called any more.
     Over,
-}
-
-/// What makes the machine inside, once the handshake is done.
-pub(crate) struct Pending<A> {
-    pub(crate) shared: Arc<Shared<A>>,
-    pub(crate) origin: Origin,
-    pub(crate) seed: u64,
-    pub(crate) waker: Waker,
 }
 
 /// How far the connection is on its way to its end.

@@ -39,11 +39,12 @@
 // | module | subject |
 // | --- | --- |
 // | `server` | the server |
-// | `client` | clients |
+// | `client`, `socket_timeouts` | clients |
 // | `tls_socket` | a client's socket that carries TLS |
 
 mod client;
 mod server;
+mod socket_timeouts;
 #[cfg(feature = "tls")]
 mod tls_socket;
 

@@ -1,6 +1,6 @@
 //! A client's TCP socket that carries TLS.
 
-use crate::client::{at_least, timed_out};
+use crate::socket_timeouts::{at_least, timed_out};
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
