@@ -388,6 +388,12 @@ fn an_id_token_is_of_its_own_login() {
     let away = sent_away(&server, &provider, "/vgi");
     *provider.nonce.lock().unwrap() = None;
     check_page(&server.send(away.back(&[])), 502, "no id token");
+    for claims in ["e30", "bm9uZQ", ""] {
+        let tokens = json!({"access_token": TOKEN, "id_token": format!("e30.{claims}.sig")});
+        *provider.says.lock().unwrap() = Some(answer(200, &tokens));
+        check_page(&server.send(away.back(&[])), 502, "another login");
+    }
+    *provider.says.lock().unwrap() = None;
     let away = sent_away(&server, &provider, "/vgi");
     assert_eq!(server.send(away.back(&[])).status, 302);
     // Where nobody asks who the caller is, there may be none.
