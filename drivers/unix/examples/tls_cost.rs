@@ -39,7 +39,8 @@ fn measure(name: &str, server: Option<ServerTls>, client: Option<ClientTls>) -> 
     let began = Instant::now();
     let mut client = ConnectOptions::default().tls(client).tcp(&address.to_string())?;
     let connecting = began.elapsed();
-    let method = Remote::new("demo.Echo.v1").method("echo");
+    let remote = Remote::new("demo.Echo.v1");
+    let method = remote.method("echo");
     let params = |bytes: usize| -> Result<RecordBatch, Box<dyn Error>> {
         let column = Arc::new(BinaryArray::from_vec(vec![&vec![7; bytes]]));
         Ok(RecordBatch::try_from_iter([("data", column as _)])?)
