@@ -29,6 +29,7 @@ targets! {
     ipc_raw,
     ipc_structured,
     jwt_tokens,
+    login,
     metadata_detail,
     operations,
     proxy_proof,

@@ -76,7 +76,10 @@ impl LoginBuilder {
     /// Signs people in with a code (RFC 8628): `show` tells the person to type it in at a URL. With a browser set too, this is for
     /// authorization servers and machines without one.
     #[must_use]
-    pub fn device_code(mut self, show: impl Fn(&DevicePrompt) -> io::Result<()> + Send + Sync + 'static) -> Self {
+    pub fn device_code(
+        mut self,
+        show: impl Fn(&DevicePrompt) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         self.ways.device_code = Some(Arc::new(show));
         self
     }

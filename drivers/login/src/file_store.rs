@@ -88,7 +88,8 @@ fn check(file: &File) -> io::Result<()> {
     let metadata = file.metadata()?;
     let mode = metadata.permissions().mode() & 0o777;
     if !metadata.is_file() || mode & 0o077 != 0 {
-        let text = format!("expected a file that its owner alone can read and write (mode 600), got mode {mode:o}");
+        let text =
+            format!("expected a file that its owner alone can read and write (mode 600), got mode {mode:o}");
         return Err(io::Error::new(ErrorKind::PermissionDenied, text));
     }
     Ok(())

@@ -102,7 +102,11 @@ impl Login {
     }
 
     /// Does what a step says, until there is a token or none is to be had.
-    fn settle(&self, step: Step, challenge: Option<Challenge>) -> Result<Option<Zeroizing<String>>, LoginError> {
+    fn settle(
+        &self,
+        step: Step,
+        challenge: Option<Challenge>,
+    ) -> Result<Option<Zeroizing<String>>, LoginError> {
         let outcome = match step {
             Step::Use(token) => return Ok(Some(token)),
             Step::Wait(number) => {
@@ -240,8 +244,9 @@ impl Credentials for Login {
 
 fn header(token: &str) -> io::Result<HeaderValue> {
     let value = Zeroizing::new(format!("Bearer {token}"));
-    let mut value = HeaderValue::from_str(&value)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "expected a token of printable characters"))?;
+    let mut value = HeaderValue::from_str(&value).map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidData, "expected a token of printable characters")
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

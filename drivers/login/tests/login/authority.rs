@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -107,7 +107,10 @@ impl Authority {
         let (endpoint, query) = url.split_once('?').unwrap();
         assert_eq!(endpoint, format!("{}/authorize", self.issuer));
         let asked = pairs(query);
-        assert_eq!((asked["response_type"].as_str(), asked["code_challenge_method"].as_str()), ("code", "S256"));
+        assert_eq!(
+            (asked["response_type"].as_str(), asked["code_challenge_method"].as_str()),
+            ("code", "S256")
+        );
         assert!(asked["redirect_uri"].starts_with("http://127.0.0.1:"), "{asked:?}");
         let code = format!("code-{}", asked["nonce"]);
         self.state().codes.insert(code.clone(), asked["code_challenge"].clone());
@@ -141,8 +144,11 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, issued: &Issued, issuer: 
         "/device" => {
             assert_eq!(form["client_id"], "tv");
             let page = format!("{issuer}/tv");
-            (200, json!({"device_code": "device-secret", "user_code": "WXYZ", "verification_uri": page,
-                "expires_in": 60, "interval": 1}))
+            (
+                200,
+                json!({"device_code": "device-secret", "user_code": "WXYZ", "verification_uri": page,
+                "expires_in": 60, "interval": 1}),
+            )
         }
         "/token" => token(state, issued, issuer, form),
         _ => (404, json!({})),
@@ -166,7 +172,12 @@ fn metadata(state: &State, issuer: &str) -> Value {
     metadata
 }
 
-fn token(state: &Mutex<State>, issued: &Issued, issuer: &str, form: BTreeMap<String, String>) -> (u16, Value) {
+fn token(
+    state: &Mutex<State>,
+    issued: &Issued,
+    issuer: &str,
+    form: BTreeMap<String, String>,
+) -> (u16, Value) {
     let error = |code: &str| (400, json!({"error": code, "error_description": "see the log"}));
     let delay = {
         let mut state = state.lock().unwrap();

@@ -113,7 +113,8 @@ fn a_redirect_of_another_issuer_ends_the_login() {
     let server = Server::new(&authority);
     for lie in ["https://evil.example", ""] {
         let (report, statuses) = channel();
-        let open = browser(&authority, report, move |_, redirect| drop(redirect.insert("iss".into(), lie.into())));
+        let open =
+            browser(&authority, report, move |_, redirect| drop(redirect.insert("iss".into(), lie.into())));
         let login = server.login().browser(open).build().unwrap();
         let error = greet(&server.http(&login)).unwrap_err();
         assert!(causes(&error, "expected the authorization server"), "{error}");

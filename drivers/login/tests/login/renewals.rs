@@ -3,8 +3,8 @@
 use crate::authority::Authority;
 use crate::served::{Server, greet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 use vgi_rpc_http::client::{HttpClient, HttpOptions, ResponseError};
@@ -110,7 +110,9 @@ fn a_refusal_that_a_token_does_not_mend_stands() {
         let issued = authority.issued.clone();
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let thread = thread::spawn(move || {
-            while stopped.recv_timeout(Duration::from_millis(1)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            while stopped.recv_timeout(Duration::from_millis(1))
+                == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+            {
                 issued.lock().unwrap().clear();
             }
         });

@@ -55,10 +55,7 @@ impl Server {
         Self::with(authority, |resource| resource)
     }
 
-    pub fn with(
-        authority: &Authority,
-        change: impl FnOnce(ProtectedResource) -> ProtectedResource,
-    ) -> Self {
+    pub fn with(authority: &Authority, change: impl FnOnce(ProtectedResource) -> ProtectedResource) -> Self {
         // Its metadata have its port in them.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url = format!("http://127.0.0.1:{port}");

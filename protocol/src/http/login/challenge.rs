@@ -39,7 +39,8 @@ impl Challenge {
             if reader.rest.is_empty() {
                 return Ok(found);
             }
-            let scheme = reader.token().ok_or_else(|| expected("the name of a scheme in WWW-Authenticate"))?;
+            let scheme =
+                reader.token().ok_or_else(|| expected("the name of a scheme in WWW-Authenticate"))?;
             let parameters = reader.parameters()?;
             if !scheme.eq_ignore_ascii_case("Bearer") {
                 continue;

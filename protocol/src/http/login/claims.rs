@@ -38,7 +38,8 @@ pub(super) struct Expected<'a> {
 pub(super) fn check(token: &str, expected: Expected<'_>, now: Duration) -> Result<Duration, LoginError> {
     let refuse = |expected| LoginError::IdToken { expected };
     let mut parts = token.split('.');
-    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return Err(refuse("of three parts"));
     };
     let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| refuse("in base64url"))?;

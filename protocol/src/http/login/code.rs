@@ -59,7 +59,10 @@ impl CodeFlow {
     /// When they are the terms of another flow.
     pub fn new(terms: Terms, port: u16, random: [[u8; 32]; 3]) -> Result<Self, LoginError> {
         let Start::Code { authorization, names_issuer } = &terms.start else {
-            return Err(LoginError::Misuse { command: "CodeFlow::new", when: "with the terms of another flow" });
+            return Err(LoginError::Misuse {
+                command: "CodeFlow::new",
+                when: "with the terms of another flow",
+            });
         };
         let [verifier, state, nonce] = random;
         let (pair, state_text) = (generate_pair(verifier), URL_SAFE_NO_PAD.encode(state));
@@ -77,7 +80,16 @@ impl CodeFlow {
             ("code_challenge_method", "S256"),
         ]);
         let names_issuer = *names_issuer;
-        Ok(Self { url: url.into(), terms, pair, state_text, nonce, redirect_uri, names_issuer, state: State::Waiting })
+        Ok(Self {
+            url: url.into(),
+            terms,
+            pair,
+            state_text,
+            nonce,
+            redirect_uri,
+            names_issuer,
+            state: State::Waiting,
+        })
     }
 
     /// Where the browser is to be sent. It is for this machine's browser alone.
@@ -170,7 +182,11 @@ impl CodeFlow {
             }
         }
         if let Some(code) = found.error {
-            return Err(refused(&code, found.error_description.as_deref().unwrap_or_default(), &[&self.state_text]));
+            return Err(refused(
+                &code,
+                found.error_description.as_deref().unwrap_or_default(),
+                &[&self.state_text],
+            ));
         }
         found
             .code

@@ -44,7 +44,9 @@ pub struct DevicePrompt {
 impl fmt::Debug for DevicePrompt {
     /// Leaves the code out: whoever has it can make another person sign this program in.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DevicePrompt").field("verification_url", &self.verification_url).finish_non_exhaustive()
+        f.debug_struct("DevicePrompt")
+            .field("verification_url", &self.verification_url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,7 +76,10 @@ enum State {
     /// The device code is to be asked for, or was.
     Begin,
     Show(Code, DevicePrompt),
-    Waiting { code: Code, until: Duration },
+    Waiting {
+        code: Code,
+        until: Duration,
+    },
     /// The form of a question is out.
     Asked(Code),
     Done(Tokens),
@@ -109,7 +114,9 @@ impl DeviceFlow {
             Start::DeviceCode { .. } => {
                 Ok(Self { terms, state: State::Begin, interval: DEFAULT_INTERVAL, failures: 0 })
             }
-            _ => Err(LoginError::Misuse { command: "DeviceFlow::new", when: "with the terms of another flow" }),
+            _ => {
+                Err(LoginError::Misuse { command: "DeviceFlow::new", when: "with the terms of another flow" })
+            }
         }
     }
 
@@ -193,14 +200,19 @@ impl DeviceFlow {
             return Err(refuse("a user code of at most 64 characters without control characters"));
         }
         let page = |url: &str| {
-            let location = Location::parse(url).map_err(|_| refuse("the URL of a page to type the code in at"))?;
+            let location =
+                Location::parse(url).map_err(|_| refuse("the URL of a page to type the code in at"))?;
             let is_page = match location.url().scheme() {
                 "https" => true,
                 "http" => super::checks::is_loopback(location.url()),
                 _ => false,
             };
             // Its own spelling has no characters that steer a terminal.
-            if is_page { Ok(location.url().as_str().to_owned()) } else { Err(refuse("an https URL of a page")) }
+            if is_page {
+                Ok(location.url().as_str().to_owned())
+            } else {
+                Err(refuse("an https URL of a page"))
+            }
         };
         let verification_url = page(&read.verification_uri)?;
         let complete_url = read.verification_uri_complete.as_deref().map(page).transpose()?;

@@ -24,9 +24,16 @@ pub struct Discovery {
 #[derive(Debug)]
 enum Stage {
     /// The metadata of the resource.
-    Resource { url: String },
+    Resource {
+        url: String,
+    },
     /// The metadata of this authorization server, at the first or the second place where they may be.
-    Server { resource: Box<ResourceMetadata>, issuer: String, urls: Vec<String>, first_error: Option<LoginError> },
+    Server {
+        resource: Box<ResourceMetadata>,
+        issuer: String,
+        urls: Vec<String>,
+        first_error: Option<LoginError>,
+    },
     Ended,
 }
 
@@ -48,7 +55,11 @@ impl Discovery {
     ///
     /// # Errors
     /// When the challenge does not say where the metadata are, or names a place at another origin.
-    pub fn from_challenge(called: Location, challenge: Challenge, issuer: Option<String>) -> Result<Self, LoginError> {
+    pub fn from_challenge(
+        called: Location,
+        challenge: Challenge,
+        issuer: Option<String>,
+    ) -> Result<Self, LoginError> {
         let Some(url) = &challenge.resource_metadata else {
             return Err(LoginError::Challenge { expected: "a Bearer challenge with resource_metadata" });
         };
@@ -65,7 +76,8 @@ impl Discovery {
     pub fn from_url(called: Location, issuer: Option<String>) -> Self {
         let url = called.url();
         let path = url.path().trim_end_matches('/');
-        let stage = Stage::Resource { url: format!("{}{WELL_KNOWN_PATH}{path}", url.origin().ascii_serialization()) };
+        let stage =
+            Stage::Resource { url: format!("{}{WELL_KNOWN_PATH}{path}", url.origin().ascii_serialization()) };
         Self { called, challenge: Challenge::default(), issuer, stage }
     }
 
@@ -96,7 +108,9 @@ impl Discovery {
                     Err(error) => Err(first_error.unwrap_or(error)),
                 }
             }
-            Stage::Ended => Err(LoginError::Misuse { command: "receive", when: "after the discovery has ended" }),
+            Stage::Ended => {
+                Err(LoginError::Misuse { command: "receive", when: "after the discovery has ended" })
+            }
         }
     }
 
@@ -112,7 +126,8 @@ impl Discovery {
         };
         // A server elsewhere must not have this machine's own services called.
         let url = endpoint("the issuer", &issuer, is_loopback(self.called.url()))?;
-        let (origin, path) = (url.url().origin().ascii_serialization(), url.url().path().trim_end_matches('/'));
+        let (origin, path) =
+            (url.url().origin().ascii_serialization(), url.url().path().trim_end_matches('/'));
         let urls = vec![
             format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')),
             format!("{origin}/.well-known/oauth-authorization-server{path}"),
@@ -139,7 +154,9 @@ mod tests {
     const ISSUER: &str = "https://i.example/tenant";
 
     fn resource(servers: &[&str]) -> Vec<u8> {
-        json!({"resource": "https://a.example/vgi", "authorization_servers": servers}).to_string().into_bytes()
+        json!({"resource": "https://a.example/vgi", "authorization_servers": servers})
+            .to_string()
+            .into_bytes()
     }
 
     fn server() -> Vec<u8> {
@@ -163,7 +180,10 @@ mod tests {
         assert!(discovery.receive(Err(LoginError::Unavailable("404".into()))).unwrap().is_none());
         assert_eq!(url(&discovery), "https://i.example/.well-known/oauth-authorization-server/tenant");
         let found = discovery.receive(Ok(&server())).unwrap().unwrap();
-        assert_eq!((found.server.issuer.as_str(), found.resource.resource.as_str()), (ISSUER, "https://a.example/vgi"));
+        assert_eq!(
+            (found.server.issuer.as_str(), found.resource.resource.as_str()),
+            (ISSUER, "https://a.example/vgi")
+        );
         assert!(discovery.poll_document().is_none() && discovery.receive(Ok(&server())).is_err());
     }
 

@@ -89,7 +89,9 @@ impl TokenHolder {
         let Some(tokens) = &self.tokens else {
             return if self.renewal.is_some() { Step::Wait(self.count) } else { Step::Anonymous };
         };
-        if tokens.is_valid_at(now.saturating_add(LEEWAY)) || (self.renewal.is_some() && tokens.is_valid_at(now)) {
+        if tokens.is_valid_at(now.saturating_add(LEEWAY))
+            || (self.renewal.is_some() && tokens.is_valid_at(now))
+        {
             return Step::Use(Zeroizing::new(tokens.bearer().to_owned()));
         }
         match (&self.renewal, tokens.can_be_refreshed()) {
@@ -116,7 +118,8 @@ impl TokenHolder {
             }
             // What is refused as invalid right after a refresh is not made valid by another one.
             Some(tokens)
-                if tokens.can_be_refreshed() && !(self.is_refreshed && reason == Reason::InvalidCredential) =>
+                if tokens.can_be_refreshed()
+                    && !(self.is_refreshed && reason == Reason::InvalidCredential) =>
             {
                 self.begin(Renewal::Refresh(tokens.clone()), true)
             }

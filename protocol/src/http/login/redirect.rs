@@ -18,7 +18,14 @@ pub struct RedirectReply {
 
 macro_rules! page {
     ($title:literal, $text:literal) => {
-        concat!("<!doctype html><meta charset=\"utf-8\"><title>", $title, "</title><h1>", $title, "</h1><p>", $text)
+        concat!(
+            "<!doctype html><meta charset=\"utf-8\"><title>",
+            $title,
+            "</title><h1>",
+            $title,
+            "</h1><p>",
+            $text
+        )
     };
 }
 

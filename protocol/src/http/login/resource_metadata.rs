@@ -64,11 +64,17 @@ impl ResourceMetadata {
             let (expected, got) = (called.to_string(), shown(&read.resource));
             return Err(LoginError::Resource { expected, got });
         }
-        let refuse = |expected, got: &str| LoginError::Metadata { document: DOCUMENT, expected, got: shown(got) };
+        let refuse =
+            |expected, got: &str| LoginError::Metadata { document: DOCUMENT, expected, got: shown(got) };
         if read.authorization_servers.is_empty() {
             return Err(refuse("an authorization server", "none"));
         }
-        let ids = [&read.client_id, &read.device_code_client_id, &read.client_secret, &read.device_code_client_secret];
+        let ids = [
+            &read.client_id,
+            &read.device_code_client_id,
+            &read.client_secret,
+            &read.device_code_client_secret,
+        ];
         if ids.into_iter().flatten().any(|text| !is_client_text(text)) {
             return Err(refuse("clients and secrets of printable ASCII", "another one"));
         }
@@ -135,8 +141,12 @@ mod tests {
 
     #[test]
     fn the_resource_is_the_one_that_was_called() {
-        let of = |resource: &str| parse(&json!({"resource": resource, "authorization_servers": ["https://i.example"]}));
-        for resource in ["https://a.example", "https://a.example/", "https://A.example:443/vgi", "https://a.example/vgi/"] {
+        let of = |resource: &str| {
+            parse(&json!({"resource": resource, "authorization_servers": ["https://i.example"]}))
+        };
+        for resource in
+            ["https://a.example", "https://a.example/", "https://A.example:443/vgi", "https://a.example/vgi/"]
+        {
             assert!(of(resource).is_ok(), "{resource}");
         }
         for resource in [

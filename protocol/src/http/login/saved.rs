@@ -123,7 +123,8 @@ impl SavedLogin {
             sends_id: read.sends_id,
         };
         let all = [Some(&tokens.access), tokens.refresh.as_ref(), tokens.id.as_ref()];
-        if !all.into_iter().flatten().all(|token| is_token(token)) || (tokens.sends_id && tokens.id.is_none()) {
+        if !all.into_iter().flatten().all(|token| is_token(token)) || (tokens.sends_id && tokens.id.is_none())
+        {
             return Err(refuse("tokens that a header can carry"));
         }
         let terms = Terms {

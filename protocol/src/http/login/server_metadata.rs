@@ -52,8 +52,14 @@ impl ServerMetadata {
         Ok(Self {
             authorization_endpoint: read.authorization_endpoint.as_deref().map(url).transpose()?,
             token_endpoint: url(&read.token_endpoint)?,
-            device_authorization_endpoint: read.device_authorization_endpoint.as_deref().map(url).transpose()?,
-            names_itself_in_redirects: read.authorization_response_iss_parameter_supported.unwrap_or_default(),
+            device_authorization_endpoint: read
+                .device_authorization_endpoint
+                .as_deref()
+                .map(url)
+                .transpose()?,
+            names_itself_in_redirects: read
+                .authorization_response_iss_parameter_supported
+                .unwrap_or_default(),
             // Many servers that have it do not say so.
             has_s256: read
                 .code_challenge_methods_supported
@@ -86,7 +92,9 @@ mod tests {
     fn the_issuer_is_the_one_that_was_asked() {
         let issuer = "https://i.example";
         assert!(parse(&document(issuer, "https://other.example"), issuer).is_ok());
-        for other in ["https://i.example/", "https://I.example", "http://i.example", "https://evil.example", ""] {
+        for other in
+            ["https://i.example/", "https://I.example", "http://i.example", "https://evil.example", ""]
+        {
             let error = parse(&document(other, "https://i.example"), issuer);
             assert!(matches!(error, Err(LoginError::Issuer { .. })), "{other}");
         }
@@ -98,7 +106,10 @@ mod tests {
         assert!(parse(&document(local, local), local).is_ok());
         assert!(parse(&document(local, "http://i.example"), local).is_err());
         for endpoints in [local, "http://i.example", "ftp://i.example"] {
-            assert!(parse(&document("https://i.example", endpoints), "https://i.example").is_err(), "{endpoints}");
+            assert!(
+                parse(&document("https://i.example", endpoints), "https://i.example").is_err(),
+                "{endpoints}"
+            );
         }
         for name in ["authorization_endpoint", "token_endpoint", "device_authorization_endpoint"] {
             let mut changed = document("https://i.example", "https://i.example");
@@ -112,7 +123,9 @@ mod tests {
         let issuer = "https://i.example";
         let mut read = document(issuer, issuer);
         assert!(parse(&read, issuer).unwrap().code_endpoint().is_some());
-        for (methods, has) in [(json!(["plain", "S256"]), true), (json!(["plain"]), false), (json!([]), false)] {
+        for (methods, has) in
+            [(json!(["plain", "S256"]), true), (json!(["plain"]), false), (json!([]), false)]
+        {
             read["code_challenge_methods_supported"] = methods;
             assert_eq!(parse(&read, issuer).unwrap().code_endpoint().is_some(), has);
         }

@@ -69,9 +69,15 @@ pub struct Terms {
 /// Where a login begins.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Start {
-    Code { authorization: Location, names_issuer: bool },
+    Code {
+        authorization: Location,
+        names_issuer: bool,
+    },
     /// Device codes are exchanged at the authorization server itself.
-    DeviceCode { device: Location, token: Location },
+    DeviceCode {
+        device: Location,
+        token: Location,
+    },
     /// It has begun before: only refreshing is left.
     Refresh,
 }
@@ -86,7 +92,10 @@ impl Terms {
         let no_flow = |flow| LoginError::NoFlow { issuer: server.issuer.clone(), flow };
         let start = match flow {
             Flow::Code => Start::Code {
-                authorization: server.code_endpoint().ok_or_else(|| no_flow("a login with a browser and PKCE"))?.clone(),
+                authorization: server
+                    .code_endpoint()
+                    .ok_or_else(|| no_flow("a login with a browser and PKCE"))?
+                    .clone(),
                 names_issuer: server.names_itself_in_redirects,
             },
             Flow::DeviceCode => Start::DeviceCode {
@@ -102,7 +111,10 @@ impl Terms {
         let device = Some(device).filter(|_| flow == Flow::DeviceCode);
         let published = device.into_iter().chain([(&resource.client_id, &resource.client_secret)]);
         let published = published.filter_map(|(id, secret)| Some((id.clone()?, secret.clone())));
-        let challenged = [Some(&challenge.device_code_client_id).filter(|_| flow == Flow::DeviceCode), Some(&challenge.client_id)];
+        let challenged = [
+            Some(&challenge.device_code_client_id).filter(|_| flow == Flow::DeviceCode),
+            Some(&challenge.client_id),
+        ];
         let challenged = challenged.into_iter().flatten().filter_map(|id| Some((id.clone()?, None)));
         let (client_id, client_secret) = match &settings.client_id {
             Some(id) => (id.clone(), settings.client_secret.clone()),
@@ -112,7 +124,8 @@ impl Terms {
                 (id, settings.client_secret.clone().or(secret))
             }
         };
-        if !is_client_text(&client_id) || client_secret.as_ref().is_some_and(|secret| !is_client_text(secret)) {
+        if !is_client_text(&client_id) || client_secret.as_ref().is_some_and(|secret| !is_client_text(secret))
+        {
             return Err(LoginError::NoClientId);
         }
         let scope = match &settings.scopes {
@@ -120,8 +133,10 @@ impl Terms {
             None if !resource.scopes_supported.is_empty() => resource.scopes_supported.join(" "),
             None => "openid".to_owned(),
         };
-        let own = resource.token_endpoint.as_ref();
-        let own = own.filter(|_| client_secret.is_none() && !settings.ignore_published_token_endpoint);
+        // It has the secret of this client alone.
+        let is_its_client = [&resource.client_id, &challenge.client_id].contains(&&Some(client_id.clone()));
+        let own = resource.token_endpoint.as_ref().filter(|_| client_secret.is_none() && is_its_client);
+        let own = own.filter(|_| !settings.ignore_published_token_endpoint);
         Ok(Self {
             issuer: server.issuer.clone(),
             client_id,
@@ -153,7 +168,12 @@ impl Terms {
     ///
     /// # Errors
     /// When the answer has no tokens. [`LoginError::is_temporary`] says whether the refresh token may still be good.
-    pub fn refreshed(&self, answer: FormAnswer, before: &Tokens, now: Duration) -> Result<Tokens, LoginError> {
+    pub fn refreshed(
+        &self,
+        answer: FormAnswer,
+        before: &Tokens,
+        now: Duration,
+    ) -> Result<Tokens, LoginError> {
         let secrets = self.secrets(before.refresh.as_ref().map(|token| token.as_str()));
         let mut tokens = Tokens::read(answer, self.sends_id, self.expected(None), now, &secrets)?;
         if tokens.refresh.is_none() {

@@ -61,7 +61,8 @@ fn discover(challenge: &str, resource: &Value, server: &Value) -> Result<Discove
 }
 
 fn terms(flow: Flow) -> Terms {
-    Terms::new(&discover(&challenge(), &resource(), &server()).unwrap(), &LoginSettings::default(), flow).unwrap()
+    Terms::new(&discover(&challenge(), &resource(), &server()).unwrap(), &LoginSettings::default(), flow)
+        .unwrap()
 }
 
 /// Everything that a login with a browser hears from others, which a test changes in one place.
@@ -105,7 +106,8 @@ impl World {
         if self.claims.get("nonce").is_none() {
             self.claims["nonce"] = asked["nonce"].clone().into();
         }
-        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.redirect).finish();
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.redirect).finish();
         flow.receive_redirect(&format!("{}?{query}", self.path));
         let mut forms = Vec::new();
         loop {
@@ -161,7 +163,10 @@ fn a_login_with_a_browser() {
     assert_eq!(form.url, "https://login.example/token");
     let sent = pairs(&form.form);
     assert_eq!(crate::http::pkce::challenge(&sent["code_verifier"]), asked["code_challenge"]);
-    assert_eq!((sent["code"].as_str(), sent["redirect_uri"].as_str()), ("a b", asked["redirect_uri"].as_str()));
+    assert_eq!(
+        (sent["code"].as_str(), sent["redirect_uri"].as_str()),
+        ("a b", asked["redirect_uri"].as_str())
+    );
     assert_eq!((sent["grant_type"].as_str(), sent.get("client_secret")), ("authorization_code", None));
     let tokens = json!({"access_token": "access-1", "token_type": "Bearer"});
     flow.receive(Ok(answer(200, &tokens)), NOW);
@@ -216,7 +221,11 @@ fn every_lie_is_found() {
             |w| w.resource["token_endpoint"] = "https://evil.example/token".into(),
             |e| matches!(e, LoginError::Metadata { .. }),
         ),
-        ("another issuer", |w| w.server["issuer"] = "https://evil.example".into(), |e| matches!(e, LoginError::Issuer { .. })),
+        (
+            "another issuer",
+            |w| w.server["issuer"] = "https://evil.example".into(),
+            |e| matches!(e, LoginError::Issuer { .. }),
+        ),
         (
             "tokens in the clear",
             |w| w.server["token_endpoint"] = "http://login.example/token".into(),
@@ -232,7 +241,11 @@ fn every_lie_is_found() {
             |w| w.server["code_challenge_methods_supported"] = json!(["plain"]),
             |e| matches!(e, LoginError::NoFlow { .. }),
         ),
-        ("another state", |w| drop(w.redirect.insert("state", "other".into())), |e| *e == LoginError::Expired),
+        (
+            "another state",
+            |w| drop(w.redirect.insert("state", "other".into())),
+            |e| *e == LoginError::Expired,
+        ),
         ("no state", |w| drop(w.redirect.insert("state", String::new())), |e| *e == LoginError::Expired),
         ("another path", |w| w.path = "/other", |e| *e == LoginError::Expired),
         (
@@ -246,24 +259,46 @@ fn every_lie_is_found() {
             |e| matches!(e, LoginError::Issuer { .. }),
         ),
         ("no code", |w| drop(w.redirect.remove("code")), |e| matches!(e, LoginError::Answer { .. })),
-        ("a refusal", |w| drop(w.redirect.insert("error", "access_denied".into())), |e| *e == LoginError::Denied),
-        ("an id token of another issuer", |w| w.claims["iss"] = "https://evil.example".into(), |e| {
-            matches!(e, LoginError::IdToken { .. })
-        }),
-        ("an id token for another client", |w| w.claims["aud"] = "other".into(), |e| {
-            matches!(e, LoginError::IdToken { .. })
-        }),
-        ("an id token of another login", |w| w.claims["nonce"] = "other".into(), |e| {
-            matches!(e, LoginError::IdToken { .. })
-        }),
-        ("an id token without a nonce", |w| w.claims["nonce"] = Value::Null, |e| {
-            matches!(e, LoginError::IdToken { .. })
-        }),
-        ("an old id token", |w| w.claims["exp"] = NOW.as_secs().into(), |e| matches!(e, LoginError::IdToken { .. })),
-        ("a token of another type", |w| w.tokens["token_type"] = "mac".into(), |e| matches!(e, LoginError::Answer { .. })),
-        ("a token with a line break", |w| w.tokens["access_token"] = "a\r\nb".into(), |e| {
-            matches!(e, LoginError::Answer { .. })
-        }),
+        (
+            "a refusal",
+            |w| drop(w.redirect.insert("error", "access_denied".into())),
+            |e| *e == LoginError::Denied,
+        ),
+        (
+            "an id token of another issuer",
+            |w| w.claims["iss"] = "https://evil.example".into(),
+            |e| matches!(e, LoginError::IdToken { .. }),
+        ),
+        (
+            "an id token for another client",
+            |w| w.claims["aud"] = "other".into(),
+            |e| matches!(e, LoginError::IdToken { .. }),
+        ),
+        (
+            "an id token of another login",
+            |w| w.claims["nonce"] = "other".into(),
+            |e| matches!(e, LoginError::IdToken { .. }),
+        ),
+        (
+            "an id token without a nonce",
+            |w| w.claims["nonce"] = Value::Null,
+            |e| matches!(e, LoginError::IdToken { .. }),
+        ),
+        (
+            "an old id token",
+            |w| w.claims["exp"] = NOW.as_secs().into(),
+            |e| matches!(e, LoginError::IdToken { .. }),
+        ),
+        (
+            "a token of another type",
+            |w| w.tokens["token_type"] = "mac".into(),
+            |e| matches!(e, LoginError::Answer { .. }),
+        ),
+        (
+            "a token with a line break",
+            |w| w.tokens["access_token"] = "a\r\nb".into(),
+            |e| matches!(e, LoginError::Answer { .. }),
+        ),
         ("another status", |w| w.status = 203, |e| matches!(e, LoginError::Answer { .. })),
     ];
     for (name, lie, is_expected) in lies {
@@ -313,7 +348,11 @@ fn a_published_secret_is_used_only_by_those_who_want_it() {
     assert_eq!(secret(Flow::Code, &wanted), ("cli".into(), Some("published-1".into())));
     assert_eq!(secret(Flow::DeviceCode, &wanted), ("tv".into(), Some("published-2".into())));
     // A published secret belongs to the client that it is published with.
-    let own = LoginSettings { client_id: Some("own".into()), accept_published_secret: true, ..LoginSettings::default() };
+    let own = LoginSettings {
+        client_id: Some("own".into()),
+        accept_published_secret: true,
+        ..LoginSettings::default()
+    };
     assert_eq!(secret(Flow::DeviceCode, &own), ("own".into(), None));
 }
 
@@ -346,8 +385,18 @@ fn a_server_with_a_secret_of_its_own_exchanges_codes_itself() {
     assert_eq!(endpoint(LoginSettings::default()), "https://reports.example/vgi/_oauth/token");
     let ignoring = LoginSettings { ignore_published_token_endpoint: true, ..LoginSettings::default() };
     assert_eq!(endpoint(ignoring), "https://login.example/token");
+    // It has no secret of another client.
+    let other = LoginSettings { client_id: Some("other".into()), ..LoginSettings::default() };
+    let mut found = discover(&challenge(), &resource(), &server()).unwrap();
+    found.resource.token_endpoint =
+        Some(Location::parse("https://reports.example/vgi/_oauth/token").unwrap());
+    for (settings, flow) in [(&other, Flow::Code), (&LoginSettings::default(), Flow::DeviceCode)] {
+        let terms = Terms::new(&found, settings, flow).unwrap();
+        assert_eq!(terms.token_endpoint.as_str(), "https://login.example/token");
+    }
     let secret = || Some("mine".to_owned().into());
-    let own = LoginSettings { client_id: Some("cli".into()), client_secret: secret(), ..LoginSettings::default() };
+    let own =
+        LoginSettings { client_id: Some("cli".into()), client_secret: secret(), ..LoginSettings::default() };
     assert_eq!(endpoint(own), "https://login.example/token");
 }
 
@@ -380,7 +429,10 @@ fn device_code() -> Value {
 fn ask(flow: &mut DeviceFlow, at: u64, status: u16, body: &Value) {
     assert!(matches!(flow.poll(after(at - 1)), Ok(DeviceStep::WaitUntil(time)) if time == after(at)), "{at}");
     let Ok(DeviceStep::Send(form)) = flow.poll(after(at)) else { panic!("a question is due") };
-    assert_eq!((form.url.as_str(), pairs(&form.form)["device_code"].as_str()), ("https://login.example/token", "device-1"));
+    assert_eq!(
+        (form.url.as_str(), pairs(&form.form)["device_code"].as_str()),
+        ("https://login.example/token", "device-1")
+    );
     flow.receive(Ok(answer(status, body)), after(at));
 }
 
@@ -431,7 +483,10 @@ fn a_device_code_ends() {
             other => break other,
         }
     };
-    assert!(asked <= 6 && matches!(end, Err(LoginError::Expired | LoginError::Unavailable(_))), "{asked} {end:?}");
+    assert!(
+        asked <= 6 && matches!(end, Err(LoginError::Expired | LoginError::Unavailable(_))),
+        "{asked} {end:?}"
+    );
 }
 
 #[test]
@@ -520,7 +575,10 @@ fn an_outage_keeps_the_refresh_token_and_a_refusal_does_not() {
 
     // After a 401 a refused refresh leads to a login at once, for all that wait.
     let mut holder = TokenHolder::new(Some(old.clone()));
-    assert_eq!(holder.refused(Some("old"), Reason::InvalidCredential, NOW), Step::Renew(Renewal::Refresh(old)));
+    assert_eq!(
+        holder.refused(Some("old"), Reason::InvalidCredential, NOW),
+        Step::Renew(Renewal::Refresh(old))
+    );
     assert_eq!(holder.renewed(Err(refused())), Some(Renewal::Login));
     assert_eq!((holder.outcome(1), holder.request(NOW)), (None, Step::Wait(1)));
     assert_eq!(holder.renewed(Ok(tokens("new", 1000, None))), None);
@@ -536,7 +594,10 @@ fn only_what_a_new_token_mends_is_renewed() {
     }
     // A token that was just refreshed and is invalid all the same needs a person.
     let mut holder = TokenHolder::new(Some(fresh.clone()));
-    assert!(matches!(holder.refused(Some("fresh"), Reason::InvalidCredential, NOW), Step::Renew(Renewal::Refresh(_))));
+    assert!(matches!(
+        holder.refused(Some("fresh"), Reason::InvalidCredential, NOW),
+        Step::Renew(Renewal::Refresh(_))
+    ));
     holder.renewed(Ok(tokens("again", 1000, Some("refresh-2"))));
     assert_eq!(holder.refused(Some("again"), Reason::InvalidCredential, NOW), Step::Renew(Renewal::Login));
 }
@@ -565,7 +626,9 @@ fn a_saved_login_is_for_one_server() {
     let document = saved.to_json();
     let read = SavedLogin::parse(document.as_bytes(), &server).unwrap();
     assert_eq!((&read.tokens, read.terms.client_id()), (&saved.tokens, "cli"));
-    assert!(read.terms.refresh(&read.tokens).is_some() && CodeFlow::new(read.terms, 1, [[0; 32]; 3]).is_err());
+    assert!(
+        read.terms.refresh(&read.tokens).is_some() && CodeFlow::new(read.terms, 1, [[0; 32]; 3]).is_err()
+    );
     let other = Location::parse("https://evil.example/vgi").unwrap();
     assert!(SavedLogin::parse(document.as_bytes(), &other).is_err());
     let whole: Value = serde_json::from_str(&document).unwrap();

@@ -109,7 +109,8 @@ impl Tokens {
         if !token_type.eq_ignore_ascii_case("Bearer") {
             return Err(refuse("tokens of the type Bearer"));
         }
-        if ![Some(&access), refresh.as_ref(), id.as_ref()].into_iter().flatten().all(|token| is_token(token)) {
+        if ![Some(&access), refresh.as_ref(), id.as_ref()].into_iter().flatten().all(|token| is_token(token))
+        {
             return Err(refuse("tokens that a header can carry"));
         }
         let mut expires_at = match expires_in {
@@ -155,7 +156,8 @@ pub(super) fn refusal(answer: &FormAnswer, sent: &[&str]) -> Option<LoginError> 
 pub(super) fn refused(code: &str, description: &str, sent: &[&str]) -> LoginError {
     let repeats = |text: &str| sent.iter().any(|secret| !secret.is_empty() && text.contains(secret));
     let is_code = code.len() <= MAX_CODE && code.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    let code = if is_code && !code.is_empty() && !repeats(code) { code } else { "an error without a usable code" };
+    let code =
+        if is_code && !code.is_empty() && !repeats(code) { code } else { "an error without a usable code" };
     let description = if repeats(description) { String::new() } else { shown(description) };
     match code {
         "access_denied" => LoginError::Denied,
@@ -198,13 +200,20 @@ mod tests {
 
     #[test]
     fn tokens_are_read() {
-        let tokens = read(200, &json!({"access_token": "hidden-a", "token_type": "bearer", "expires_in": 60,
-            "refresh_token": "hidden-r", "more": {}}))
+        let tokens = read(
+            200,
+            &json!({"access_token": "hidden-a", "token_type": "bearer", "expires_in": 60,
+            "refresh_token": "hidden-r", "more": {}}),
+        )
         .unwrap();
         assert_eq!((tokens.bearer(), tokens.expires_at()), ("hidden-a", Some(Duration::from_secs(1060))));
         assert!(tokens.can_be_refreshed() && !format!("{tokens:?}").contains("hidden"));
-        assert!(tokens.is_valid_at(Duration::from_secs(1059)) && !tokens.is_valid_at(Duration::from_secs(1060)));
-        for (life, end) in [(json!("60"), Some(1060)), (Value::Null, None), (json!(u64::MAX), Some(1000 + MAX_LIFE))] {
+        assert!(
+            tokens.is_valid_at(Duration::from_secs(1059)) && !tokens.is_valid_at(Duration::from_secs(1060))
+        );
+        for (life, end) in
+            [(json!("60"), Some(1060)), (Value::Null, None), (json!(u64::MAX), Some(1000 + MAX_LIFE))]
+        {
             let tokens = read(200, &json!({"access_token": "a", "token_type": "Bearer", "expires_in": life}));
             assert_eq!(tokens.unwrap().expires_at(), end.map(Duration::from_secs));
         }
@@ -251,7 +260,8 @@ mod tests {
         };
         assert_eq!(of(400, "access_denied", ""), LoginError::Denied);
         assert_eq!(of(400, "expired_token", ""), LoginError::Expired);
-        let refused = |code: &str, text: &str| LoginError::Refused { code: code.into(), description: text.into() };
+        let refused =
+            |code: &str, text: &str| LoginError::Refused { code: code.into(), description: text.into() };
         assert_eq!(of(400, "invalid_grant", "too old"), refused("invalid_grant", "too old"));
         assert_eq!(of(400, "invalid_grant", "not sent-secret!"), refused("invalid_grant", ""));
         for code in ["", "sent-secret", "a\u{1b}[2J", &"a".repeat(65)] {
