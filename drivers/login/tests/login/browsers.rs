@@ -12,11 +12,6 @@ use std::time::Duration;
 use vgi_rpc_http::client::ResponseError;
 use vgi_rpc_login::LoginError;
 
-/// Whether the causes of an error have this one among them.
-fn causes(error: &dyn std::error::Error, text: &str) -> bool {
-    format!("{error}").contains(text)
-}
-
 /// A function that plays a browser: it comes back with what `change` makes of an honest redirect, and reports the status.
 fn browser(
     authority: &Arc<Authority>,
@@ -117,7 +112,7 @@ fn a_redirect_of_another_issuer_ends_the_login() {
             browser(&authority, report, move |_, redirect| drop(redirect.insert("iss".into(), lie.into())));
         let login = server.login().browser(open).build().unwrap();
         let error = greet(&server.http(&login)).unwrap_err();
-        assert!(causes(&error, "expected the authorization server"), "{error}");
+        assert!(error.to_string().contains("expected the authorization server"), "{error}");
         assert_eq!(statuses.recv().unwrap(), Some(400));
     }
     assert_eq!(authority.count("authorization_code"), 0, "no code went anywhere");
@@ -127,16 +122,16 @@ fn a_redirect_of_another_issuer_ends_the_login() {
 fn a_login_that_fails_says_why() {
     let authority = Arc::new(Authority::new());
     let server = Server::new(&authority);
-    let sign_in = |change: fn(&mut String, &mut BTreeMap<String, String>)| {
+    let sign_in = |limit: u64, change: fn(&mut String, &mut BTreeMap<String, String>)| {
         let (report, _statuses) = channel();
         let login = server.login().browser(browser(&authority, report, change));
-        login.time_limit(Duration::from_millis(300)).build().unwrap().sign_in().unwrap_err()
+        login.time_limit(Duration::from_millis(limit)).build().unwrap().sign_in().unwrap_err()
     };
-    let denied = sign_in(|_, redirect| drop(redirect.insert("error".into(), "access_denied".into())));
+    let denied = sign_in(20_000, |_, redirect| drop(redirect.insert("error".into(), "access_denied".into())));
     assert_eq!(denied, LoginError::Denied);
-    let never = sign_in(|uri, _| *uri = "http://127.0.0.1:1/".into());
+    let never = sign_in(200, |uri, _| *uri = "http://127.0.0.1:1/".into());
     assert_eq!(never, LoginError::Expired);
-    let wrong = sign_in(|_, redirect| drop(redirect.insert("code".into(), "another-code".into())));
+    let wrong = sign_in(20_000, |_, redirect| drop(redirect.insert("code".into(), "another-code".into())));
     assert!(matches!(&wrong, LoginError::Refused { code, .. } if code == "invalid_grant"), "{wrong}");
     assert!(!format!("{wrong} {wrong:?}").contains("another-code"));
     // Nothing can ask a person: the refusal stands as it is.

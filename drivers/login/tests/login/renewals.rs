@@ -101,34 +101,22 @@ fn a_refusal_that_a_token_does_not_mend_stands() {
     let server = Server::new(&authority);
     let (login, asked) = counted(server.login());
     login.sign_in().unwrap();
-    // A token that is refused after a login too: one more request, and no more.
     authority.issued.lock().unwrap().clear();
-    authority.state().gives_refresh = false;
+    authority.state().registers = false;
     let http = server.http(&login);
-    let before = asked.load(Ordering::Acquire);
-    let forget = {
-        let issued = authority.issued.clone();
-        let (stop, stopped) = std::sync::mpsc::channel::<()>();
-        let thread = thread::spawn(move || {
-            while stopped.recv_timeout(Duration::from_millis(1))
-                == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
-            {
-                issued.lock().unwrap().clear();
-            }
-        });
-        (stop, thread)
+    let is_refused = || {
+        let error = greet(&http).unwrap_err();
+        assert!(matches!(error.transport_cause(), Some(ResponseError::Unauthorized(_))), "{error}");
+        (authority.count("refresh_token"), asked.load(Ordering::Acquire))
     };
-    let error = greet(&http).unwrap_err();
-    assert!(matches!(error.transport_cause(), Some(ResponseError::Unauthorized(_))), "{error}");
-    assert!(asked.load(Ordering::Acquire) - before <= 1);
-    drop(forget.0);
-    forget.1.join().unwrap();
+    // A refreshed token that is refused too: the call is made twice, and no more. The next one asks a person.
+    assert_eq!(is_refused(), (1, 1));
+    assert_eq!(is_refused(), (1, 2));
     // Who is known and not permitted is not asked to sign in.
-    let asked_before = asked.load(Ordering::Acquire);
     let scopeless = Scopeless(login);
     let http = HttpOptions::default().credentials(scopeless).build(&server.url).unwrap();
     assert!(greet(&http).is_err());
-    assert_eq!(asked.load(Ordering::Acquire), asked_before);
+    assert_eq!((authority.count("refresh_token"), asked.load(Ordering::Acquire)), (1, 2));
 }
 
 /// Sends a token that is known and not permitted, and leaves refusals to a login.
