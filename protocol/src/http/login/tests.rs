@@ -568,7 +568,7 @@ fn an_outage_keeps_the_refresh_token_and_a_refusal_does_not() {
     assert_eq!(holder.request(NOW), Step::Renew(Renewal::Refresh(old.clone())));
     // No person is asked before the server has said that one is needed.
     assert_eq!(holder.renewed(Err(refused())), None);
-    assert_eq!((holder.outcome(2), holder.request(NOW)), (Some(&Ok(())), Step::Anonymous));
+    assert_eq!((holder.outcome(2).cloned(), holder.request(NOW)), (Some(Ok(())), Step::Anonymous));
     assert_eq!(holder.refused(None, Reason::MissingCredential, NOW), Step::Renew(Renewal::Login));
     assert_eq!(holder.renewed(Err(LoginError::Denied)), None);
     assert_eq!(holder.outcome(3), Some(&Err(LoginError::Denied)));
@@ -580,9 +580,9 @@ fn an_outage_keeps_the_refresh_token_and_a_refusal_does_not() {
         Step::Renew(Renewal::Refresh(old))
     );
     assert_eq!(holder.renewed(Err(refused())), Some(Renewal::Login));
-    assert_eq!((holder.outcome(1), holder.request(NOW)), (None, Step::Wait(1)));
+    assert_eq!((holder.outcome(1).cloned(), holder.request(NOW)), (None, Step::Wait(1)));
     assert_eq!(holder.renewed(Ok(tokens("new", 1000, None))), None);
-    assert_eq!((holder.outcome(1), holder.request(NOW)), (Some(&Ok(())), used("new")));
+    assert_eq!((holder.outcome(1).cloned(), holder.request(NOW)), (Some(Ok(())), used("new")));
 }
 
 #[test]
