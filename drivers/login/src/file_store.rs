@@ -57,7 +57,7 @@ impl TokenStore for FileTokenStore {
         let temporary = self.temporary()?;
         let written = write(&temporary, login).and_then(|()| fs::rename(&temporary, &self.path));
         if written.is_err() {
-            // What is left of it is a secret, if anything is.
+            // Anything that is left of it is a secret.
             let _ = fs::remove_file(&temporary);
         }
         written

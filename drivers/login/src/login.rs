@@ -101,7 +101,7 @@ impl Login {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what a step says, until there is a token or none is to be had.
+    /// Carries out a step, and returns the token, if there is one then.
     fn settle(
         &self,
         step: Step,
@@ -150,7 +150,7 @@ impl Login {
                 None => {
                     let outcome = state.holder.outcome(0).cloned().unwrap_or(Ok(()));
                     if state.holder.tokens().is_none() {
-                        // What it has is of no use any more.
+                        // The stored tokens are of no use any more.
                         state.store_error = self.0.store.erase().err().map(|error| error.to_string());
                     }
                     drop(state);
@@ -209,7 +209,7 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         if !self.has_ended {
             let error = LoginError::Unavailable("the login panicked".into());
-            // A refresh that has panicked is no refusal of its token.
+            // A panic does not mean that the refresh token was refused.
             let _ = self.login.state().holder.renewed(Err(error));
         }
         self.login.0.renewed.notify_all();

@@ -64,7 +64,7 @@ pub(crate) fn load(perform: &dyn Perform, document: LoadDocument) -> Result<Vec<
 pub(crate) fn post(perform: &dyn Perform, form: PostForm) -> Result<FormAnswer, LoginError> {
     let completion = perform.perform(&Request::Question(Question::new(form)), &mut |_| {});
     match completion {
-        // The one that is left can be erased, which one of two cannot.
+        // The value is dropped here, so that the body of its clone can be erased later.
         Completion::Value(value) => match value.downcast_ref::<FormAnswer>().cloned() {
             Some(answer) => Ok(answer),
             None => Err(LoginError::Unavailable("expected the answer to a form, got another value".into())),

@@ -172,7 +172,7 @@ impl CodeFlow {
 
     /// The code of a redirect that has the state of this login.
     fn judged(&self, found: super::redirect::Query) -> Result<Zeroizing<String>, LoginError> {
-        // A code of another server must not be sent to this one, nor an error of it end the login unsaid. RFC 9207, section 2.4.
+        // A code of another server must not be sent to this one. RFC 9207, section 2.4.
         match found.iss {
             Some(issuer) if issuer == self.terms.issuer => {}
             None if !self.names_issuer => {}

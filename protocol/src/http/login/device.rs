@@ -96,7 +96,7 @@ struct Code {
 struct Document {
     device_code: String,
     user_code: String,
-    // Some servers keep the name of a draft.
+    // Some servers use the name from a draft.
     #[serde(alias = "verification_url")]
     verification_uri: String,
     verification_uri_complete: Option<String>,
@@ -207,7 +207,7 @@ impl DeviceFlow {
                 "http" => super::checks::is_loopback(location.url()),
                 _ => false,
             };
-            // Its own spelling has no characters that steer a terminal.
+            // A parsed URL is spelled without control characters.
             if is_page {
                 Ok(location.url().as_str().to_owned())
             } else {

@@ -63,7 +63,7 @@ impl Discovery {
         let Some(url) = &challenge.resource_metadata else {
             return Err(LoginError::Challenge { expected: "a Bearer challenge with resource_metadata" });
         };
-        // Any server may be named there, and the request is made by this one.
+        // The header can name any server, and the request would come from this machine.
         let is_own = Location::parse(url).is_ok_and(|location| same_origin(location.url(), called.url()));
         if !is_own {
             return Err(LoginError::Challenge { expected: "resource_metadata at the origin of the server" });

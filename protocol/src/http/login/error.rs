@@ -82,7 +82,7 @@ pub enum LoginError {
     #[error("there is no answer: {}", OneLine(_0))]
     Unavailable(String),
     /// A person has to sign in, and the application has no way to ask them.
-    #[error("expected a browser or a device code to sign in with, got neither: the settings have none")]
+    #[error("a person has to sign in, and the settings have neither a browser nor a device code for that")]
     NotInteractive,
     /// A command that comes at the wrong time: the driver's mistake.
     #[error("{command} was called {when}")]

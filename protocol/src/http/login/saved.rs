@@ -90,7 +90,7 @@ impl SavedLogin {
             id_token: tokens.id.as_ref().map(Zeroed::from),
             expires_at: tokens.expires_at.map(|time| time.as_secs()),
         };
-        // Nothing in it has no JSON.
+        // Every value in it can be written as JSON.
         Zeroizing::new(serde_json::to_string(&document).unwrap_or_default())
     }
 

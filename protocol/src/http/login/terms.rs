@@ -39,7 +39,7 @@ pub struct LoginSettings {
     /// publishes one may have done so by mistake.
     pub accept_published_secret: bool,
     /// Exchanges codes and refresh tokens at the authorization server also if the resource publishes a token endpoint of its own.
-    /// Default false: such a resource has a secret that the client has not.
+    /// Default false: such a resource adds a secret that its clients do not have.
     pub ignore_published_token_endpoint: bool,
 }
 
@@ -133,7 +133,7 @@ impl Terms {
             None if !resource.scopes_supported.is_empty() => resource.scopes_supported.join(" "),
             None => "openid".to_owned(),
         };
-        // It has the secret of this client alone.
+        // The resource has the secret of this client alone.
         let is_its_client = [&resource.client_id, &challenge.client_id].contains(&&Some(client_id.clone()));
         let own = resource.token_endpoint.as_ref().filter(|_| client_secret.is_none() && is_its_client);
         let own = own.filter(|_| !settings.ignore_published_token_endpoint);

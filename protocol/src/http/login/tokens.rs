@@ -79,7 +79,7 @@ impl Tokens {
         let read = Self::read_body(&answer, sends_id, expected, now, sent);
         erase(answer.body);
         read.map_err(|error| match error {
-            // An outage of the server is none of its refusals.
+            // An outage is not a refusal.
             LoginError::Refused { .. } if status >= 500 || status == 429 => {
                 LoginError::Answer { expected: "tokens", status }
             }
