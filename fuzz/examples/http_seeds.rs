@@ -30,6 +30,7 @@ fn main() -> Result<()> {
     client()?;
     tokens()?;
     jwt()?;
+    login()?;
     proofs()?;
     codings()
 }
@@ -304,6 +305,44 @@ fn jwt() -> Result<()> {
         ("metadata-in-the-clear", 4, open.as_bytes()),
     ];
     seeds.iter().try_for_each(|(name, manner, rest)| write("jwt_tokens", name, &[&[*manner], rest]))
+}
+
+fn login() -> Result<()> {
+    let device = r#"{"device_code":"d","user_code":"ABCD","verification_uri":"https://login.example/tv","expires_in":60}"#;
+    let tokens = r#"{"access_token":"a-token-of-some-length-here","token_type":"Bearer","expires_in":60,"refresh_token":"r"}"#;
+    let flow = format!(
+        "\0{device}\n\u{2}{{\"error\":\"authorization_pending\"}}\n\u{2}{{\"error\":\"slow_down\"}}\n\0{tokens}"
+    );
+    let denied = format!("\0{device}\n\u{2}{{\"error\":\"access_denied\"}}");
+    let answer = format!("\0{tokens}");
+    let resource = r#"{"resource":"https://reports.example","authorization_servers":["https://login.example"],
+        "client_id":"cli","client_secret":"s3cret-published","use_id_token_as_bearer":true,
+        "token_endpoint":"https://reports.example/vgi/_oauth/token"}"#;
+    let server = r#"{"issuer":"https://login.example","authorization_endpoint":"https://login.example/a",
+        "token_endpoint":"https://login.example/t","code_challenge_methods_supported":["S256"]}"#;
+    let saved = r#"{"version":1,"server":"https://reports.example/vgi","issuer":"https://login.example",
+        "token_endpoint":"https://login.example/t","client_id":"cli","client_secret":null,"scope":"openid",
+        "sends_id":false,"access_token":"a-token-of-some-length-here","refresh_token":"r","id_token":null,"expires_at":1}"#;
+    let header = "Bearer resource_metadata=\"https://reports.example/.well-known/oauth-protected-resource/vgi\", client_id=\"c\"";
+    let seeds: [(&str, u8, &str); 12] = [
+        ("challenge", 0, header),
+        ("challenges", 0, "Negotiate YQ==, Basic realm=\"x\", Bearer scope=\"a b\", resource_metadata=https"),
+        ("quoted", 1, "a\\\"b, c"),
+        ("resource", 2, resource),
+        ("server", 3, server),
+        ("redirect", 4, "/\n/callback?state=x\n/callback?code=a&state=$\n/callback?code=a&state=$"),
+        ("redirect-refused", 4, "/callback?error=access_denied&state=$&iss=https%3A%2F%2Flogin.example"),
+        ("tokens", 5, &answer),
+        (
+            "tokens-refused",
+            5,
+            "\u{2}{\"error\":\"invalid_grant\",\"error_description\":\"a-code-that-is-a-secret\"}",
+        ),
+        ("device", 6, &flow),
+        ("device-denied", 6, &denied),
+        ("saved", 7, saved),
+    ];
+    seeds.iter().try_for_each(|(name, manner, rest)| write("login", name, &[&[*manner], rest.as_bytes()]))
 }
 
 fn proofs() -> Result<()> {

@@ -30,6 +30,7 @@ targets! {
     ipc_raw,
     ipc_structured,
     jwt_tokens,
+    login,
     metadata_detail,
     operations,
     peer_headers,

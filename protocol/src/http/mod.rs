@@ -22,6 +22,7 @@
 // | `auth`, `proof`, `unauthorized` | who a request is from, and how it is refused |
 // | `coding`, `budget`, `capabilities`, `cors` | what client and server agree on by header |
 // | `oauth`, `pkce` | what clients are told of how to sign in, and signing in with a browser |
+// | `login` | clients that sign in |
 // | `documents` | what drivers are asked for, of other servers |
 // | `pages` | pages for people |
 // | `client` | the client's side of all this |
@@ -37,6 +38,8 @@ pub mod cors;
 pub mod documents;
 mod endpoint;
 pub mod headers;
+#[cfg(feature = "oauth-login")]
+pub mod login;
 pub mod oauth;
 mod pages;
 #[cfg(feature = "oauth-pkce")]

@@ -522,6 +522,12 @@ fn codes_are_exchanged_for_known_pages() {
     assert_eq!((stranger.status, granted(&stranger)), (403, None));
     assert!(provider.forms.lock().unwrap().is_empty(), "nothing was passed on");
 
+    // A program has no origin.
+    let mut program = exchange("grant_type=password");
+    program.headers_mut().remove("origin");
+    let program = server.send(program);
+    assert_eq!((error(&program).1.as_str(), granted(&program)), ("unsupported_grant_type", None));
+
     let fresh =
         server.send(exchange("grant_type=refresh_token&refresh_token=again&client_secret=mine&extra=1"));
     assert_eq!((fresh.status, &*body(&fresh)), (200, r#"{"access_token":"fresh"}"#));

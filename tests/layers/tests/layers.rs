@@ -7,7 +7,7 @@ use vgi_rpc_layers::{Crate, Import, circles, imports};
 
 /// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
 /// above its own line only.
-const CRATES: [(&str, &str, &[&str], &[&str]); 24] = [
+const CRATES: [(&str, &str, &[&str], &[&str]); 25] = [
     ("vgi_rpc_macros", "protocol/macros", &["lib.rs"], &[]),
     CORE_CRATE,
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
@@ -96,6 +96,12 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 24] = [
         "drivers/tailscale",
         &["lib.rs"],
         &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects", "vgi_rpc_http"],
+    ),
+    (
+        "vgi_rpc_login",
+        "drivers/login",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_external", "vgi_rpc_documents", "vgi_rpc_http"],
     ),
     (
         "vgi_rpc_connect",

@@ -1,23 +1,21 @@
 //! Clients and sessions of one server.
 
+use super::credentials::Credentials;
 use super::deadline::Deadline;
 use super::error::FetchError;
 use super::sender::Sender;
 use crate::http1::client::Error as ExchangeError;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use std::fmt;
-use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_client::{CallError, External, TransportError};
 use vgi_rpc_protocol::effect::EffectEvent;
 use vgi_rpc_protocol::http::capabilities::Capabilities;
 use vgi_rpc_protocol::http::client::{ClientMachine, ResponseError};
-
-/// Gives the bearer token of a request.
-pub(super) type Bearer = dyn Fn() -> io::Result<String> + Send + Sync;
+use vgi_rpc_protocol::http::unauthorized::Unauthorized;
 
 /// One server, the connections to it, and what it has said of itself. Cloning it is cheap, and the clones share these;
 /// any number of threads may use them at once.
@@ -30,7 +28,7 @@ pub(super) struct Inner {
     /// What other callers are made of.
     pub(super) caller: ClientMachine,
     pub(super) sender: Sender,
-    pub(super) bearer: Option<Arc<Bearer>>,
+    pub(super) credentials: Option<Arc<dyn Credentials>>,
     pub(super) read_timeout: Option<Duration>,
     pub(super) call_timeout: Option<Duration>,
 }
@@ -94,25 +92,46 @@ impl HttpClient {
         }
     }
 
+    /// Sends a request with its credential. A call that is refused for want of another credential is sent once more with that.
     fn send(
         &self,
         mut request: Request<Vec<Bytes>>,
         max_body_bytes: u64,
         deadline: Deadline,
     ) -> Result<Response<Bytes>, FetchError> {
-        if let Some(bearer) = &self.0.bearer {
-            let token = bearer().map_err(FetchError::Credential)?;
-            // The error does not say what the token is.
-            let value = HeaderValue::try_from(format!("Bearer {token}"));
-            let mut value = value.map_err(|_| {
-                let text = "expected a token of printable characters";
-                FetchError::Credential(io::Error::new(ErrorKind::InvalidData, text))
-            })?;
-            value.set_sensitive(true);
-            request.headers_mut().insert(AUTHORIZATION, value);
+        let Some(credentials) = &self.0.credentials else {
+            return self.0.sender.send(request, max_body_bytes, deadline);
+        };
+        let sent = credentials.authorization().map_err(FetchError::Credential)?;
+        if let Some(value) = &sent {
+            authorize(&mut request, value.clone());
         }
-        self.0.sender.send(request, max_body_bytes, deadline)
+        if request.method() != Method::POST {
+            return self.0.sender.send(request, max_body_bytes, deadline);
+        }
+        let response = self.0.sender.send(request.clone(), max_body_bytes, deadline)?;
+        let Some(refusal) = refusal(&response) else { return Ok(response) };
+        match credentials.refused(sent.as_ref(), &refusal).map_err(FetchError::Credential)? {
+            Some(value) => {
+                authorize(&mut request, value);
+                // A person may have signed in meanwhile, which is no part of the call.
+                self.0.sender.send(request, max_body_bytes, self.deadline())
+            }
+            None => Ok(response),
+        }
     }
+}
+
+fn authorize(request: &mut Request<Vec<Bytes>>, mut value: HeaderValue) {
+    value.set_sensitive(true);
+    request.headers_mut().insert(AUTHORIZATION, value);
+}
+
+/// What a 401 says. Of a body that is coded only the headers are read: the reason is there too.
+fn refusal(response: &Response<Bytes>) -> Option<Unauthorized> {
+    let is_coded = response.headers().contains_key(CONTENT_ENCODING);
+    let body: &[u8] = if is_coded { &[] } else { response.body() };
+    Unauthorized::from_response(response.status(), response.headers(), body)
 }
 
 /// Performs the effects that a caller waits for, one after the other.

@@ -21,6 +21,7 @@
 //! | an idle connection turns out closed before anything was written | another connection | another connection |
 //! | an idle connection ends before a byte of the response | error | once, on a new connection |
 //! | nobody listens at the address | its other addresses, then again after a while | the same |
+//! | 401, and [`Credentials`] give another credential | once, with that | error |
 //! | 503 with a `Retry-After` of a few seconds | error | HEAD: twice at most, others not |
 //! | anything else, a timeout above all | error | error |
 //!
@@ -36,6 +37,7 @@
 // | `http_client` | clients and sessions of one server |
 // | `channel` | what a `vgi_rpc_client::Client` over HTTP stands on |
 // | `session` | sticky sessions |
+// | `credentials` | what gives requests their credential |
 // | `fetch` | one request to any URL |
 // | `sender` | what is sent again, as the documentation above has it |
 // | `pool` | connections kept for reuse |
@@ -46,6 +48,7 @@
 
 mod address;
 mod channel;
+mod credentials;
 mod deadline;
 mod error;
 mod fetch;
@@ -61,6 +64,7 @@ mod socket_timeouts;
 mod tls;
 
 pub use address::UrlError;
+pub use credentials::Credentials;
 pub use error::FetchError;
 pub use fetch::{FetchOptions, fetch};
 pub use http_client::HttpClient;

@@ -1,7 +1,8 @@
 //! Setting a client up.
 
 use super::address::{UrlError, parse};
-use super::http_client::{Bearer, HttpClient, Inner};
+use super::credentials::{Bearer, Credentials};
+use super::http_client::{HttpClient, Inner};
 use super::pool::Pool;
 use super::sender::Sender;
 use super::socket::Dialer;
@@ -39,7 +40,7 @@ pub struct HttpOptions {
     read_timeout: Option<Duration>,
     call_timeout: Option<Duration>,
     max_idle: usize,
-    bearer: Option<Arc<Bearer>>,
+    credentials: Option<Arc<dyn Credentials>>,
 }
 
 impl fmt::Debug for HttpOptions {
@@ -55,7 +56,7 @@ impl Default for HttpOptions {
             Dialer { connect_timeout: Some(Duration::from_secs(10)), retries: 2, ..Dialer::default() };
         let settings = Settings::default();
         let Timeouts { read, call, .. } = Timeouts::default();
-        Self { settings, dialer, read_timeout: read, call_timeout: call, max_idle: 8, bearer: None }
+        Self { settings, dialer, read_timeout: read, call_timeout: call, max_idle: 8, credentials: None }
     }
 }
 
@@ -100,8 +101,14 @@ impl HttpOptions {
 
     /// Sends what `token` gives as a bearer token with every request: it is asked each time, and may give a new one.
     /// Over `http` everybody on the way can read it.
-    pub fn bearer(mut self, token: impl Fn() -> io::Result<String> + Send + Sync + 'static) -> Self {
-        self.bearer = Some(Arc::new(token));
+    pub fn bearer(self, token: impl Fn() -> io::Result<String> + Send + Sync + 'static) -> Self {
+        self.credentials(Bearer(token))
+    }
+
+    /// Sets what gives every request its credential, and another one for a call that is refused with 401. It replaces
+    /// [`bearer`](Self::bearer). `Login` of the crate `vgi-rpc-login` signs people in.
+    pub fn credentials(mut self, credentials: impl Credentials + 'static) -> Self {
+        self.credentials = Some(Arc::new(credentials));
         self
     }
 
@@ -172,7 +179,7 @@ impl HttpOptions {
         Ok(HttpClient(Arc::new(Inner {
             caller: ClientMachine::new(settings)?,
             sender: Sender { address, dialer: self.dialer.clone(), pool: Pool::new(self.max_idle) },
-            bearer: self.bearer.clone(),
+            credentials: self.credentials.clone(),
             read_timeout: self.read_timeout,
             call_timeout: self.call_timeout,
         })))

@@ -265,7 +265,7 @@ mod tests {
                 Err(PeerSettingError::Fingerprint { .. })
             ));
         }
-        let none = certificate_fingerprints(FingerprintHash::Sha256, [("", AuthContext::anonymous()); 0]);
+        let none = certificate_fingerprints(FingerprintHash::Sha256, [] as [(&str, AuthContext); 0]);
         assert_eq!(none.err(), Some(PeerSettingError::Missing("the fingerprint of a certificate")));
         assert!(certificate_subjects("a", [""; 0]).is_err() && certificate_subjects("a", [""]).is_err());
         assert!(matches!(named().header("a b"), Err(PeerSettingError::HeaderName(_))));

@@ -1,4 +1,4 @@
-//! The exchange of codes for pages of other origins: they may not have the client's secret, which this server adds.
+//! The exchange of codes for pages of other origins, and for programs: they may not have the client's secret, which this server adds.
 
 use super::login::Login;
 use super::provider::ProviderUrls;
@@ -53,7 +53,8 @@ impl Login {
                 text,
             )));
         }
-        if self.granted_origin(headers).is_none() {
+        // A browser names the origin of the page. A program, which could name any, is a client that has signed a person in by itself.
+        if headers.contains_key(ORIGIN) && self.granted_origin(headers).is_none() {
             let text = "expected a page of an origin that this server knows";
             return Ok(ControlFlow::Break(error(StatusCode::FORBIDDEN, "invalid_request", text)));
         }

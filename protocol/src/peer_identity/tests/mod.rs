@@ -7,7 +7,6 @@ mod evidence;
 mod headers;
 mod policies;
 #[cfg(feature = "http")]
-#[path = "reference.rs"]
 mod settings;
 #[cfg(feature = "http")]
 mod vectors;

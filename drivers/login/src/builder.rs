@@ -1,0 +1,208 @@
+//! Setting a login up.
+
+use crate::login::Login;
+use crate::outside::Outside;
+use crate::store::{MemoryTokenStore, TokenStore};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use vgi_rpc_effects::Perform;
+use vgi_rpc_external::{HttpFetcher, HttpOptions, TlsConfigError};
+use vgi_rpc_protocol::OneLine;
+use vgi_rpc_protocol::external::{Location, UrlPolicy};
+use vgi_rpc_protocol::http::login::{DevicePrompt, LoginError, LoginSettings, SavedLogin};
+use zeroize::Zeroizing;
+
+/// Opens a browser at a URL.
+pub(crate) type Browser = dyn Fn(&str) -> io::Result<()> + Send + Sync;
+/// Shows a code to a person.
+pub(crate) type ShowCode = dyn Fn(&DevicePrompt) -> io::Result<()> + Send + Sync;
+
+/// A login that cannot be set up.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The server's URL is not one of `http` or `https`, or has a user, a query or a fragment.
+    #[error("expected the server's URL, of http or https and without a user, a query or a fragment")]
+    Url,
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(TlsConfigError),
+    /// The store cannot be read, or others can read it.
+    #[error("the token store cannot be read: {}", OneLine(_0))]
+    Store(io::Error),
+    /// What the store has kept is not a login at this server.
+    #[error(transparent)]
+    Saved(LoginError),
+}
+
+/// How clients sign in. [`Login::builder`] begins one.
+pub struct LoginBuilder {
+    url: String,
+    settings: LoginSettings,
+    ways: Ways,
+    store: Box<dyn TokenStore>,
+    fetcher: Option<HttpFetcher>,
+    policy: Option<UrlPolicy>,
+    perform: Option<Box<dyn Perform>>,
+}
+
+/// How people sign in, and how long they may take.
+#[derive(Clone)]
+pub(crate) struct Ways {
+    pub(crate) browser: Option<Arc<Browser>>,
+    pub(crate) device_code: Option<Arc<ShowCode>>,
+    pub(crate) time_limit: Duration,
+}
+
+impl LoginBuilder {
+    pub(crate) fn new(url: String) -> Self {
+        let ways = Ways { browser: None, device_code: None, time_limit: Duration::from_secs(300) };
+        let store = Box::new(MemoryTokenStore::default());
+        let settings = LoginSettings::default();
+        Self { url, settings, ways, store, fetcher: None, policy: None, perform: None }
+    }
+
+    /// Signs people in with a browser of this machine (RFC 8252): `open` is given the URL, and opens or prints it. It should not wait
+    /// for the person. Such as [`open_browser`](crate::open_browser). If it fails, a device code is used where that is possible.
+    #[must_use]
+    pub fn browser(mut self, open: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.ways.browser = Some(Arc::new(open));
+        self
+    }
+
+    /// Signs people in with a code (RFC 8628): `show` tells the person to type it in at a URL. With a browser set too, this is for
+    /// authorization servers and machines without one.
+    #[must_use]
+    pub fn device_code(
+        mut self,
+        show: impl Fn(&DevicePrompt) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.ways.device_code = Some(Arc::new(show));
+        self
+    }
+
+    /// Sets how long a person may take. Default 5 min.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.ways.time_limit = limit;
+        self
+    }
+
+    /// Sets where tokens are kept between runs. Default: nowhere.
+    #[must_use]
+    pub fn store(mut self, store: impl TokenStore + 'static) -> Self {
+        self.store = Box::new(store);
+        self
+    }
+
+    /// Sets the client to sign in as. Default: the one that the server names.
+    #[must_use]
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.settings.client_id = Some(id.into());
+        self
+    }
+
+    /// Sets the client's secret, for an authorization server that wants one of programs too.
+    #[must_use]
+    pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
+        self.settings.client_secret = Some(Zeroizing::new(secret.into()));
+        self
+    }
+
+    /// Sets the scopes to ask for. Default: those that the server understands, and `openid` if it names none. Many authorization
+    /// servers give a refresh token for the scope `offline_access` only.
+    #[must_use]
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.settings.scopes = Some(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets the one authorization server that may be used, by its issuer. Default: the first one that the server names.
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.settings.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Uses a client's secret that the server publishes, as some do for providers that want one of every client. Default: it is left
+    /// out. A secret that everybody can read proves nothing.
+    #[must_use]
+    pub fn accept_published_secret(mut self) -> Self {
+        self.settings.accept_published_secret = true;
+        self
+    }
+
+    /// Exchanges codes and refresh tokens at the authorization server also if the server publishes a token endpoint of its own.
+    #[must_use]
+    pub fn ignore_published_token_endpoint(mut self) -> Self {
+        self.settings.ignore_published_token_endpoint = true;
+        self
+    }
+
+    /// Sets the HTTP client of the requests to the authorization server, such as one that trusts an authority of its own.
+    #[must_use]
+    pub fn fetcher(mut self, fetcher: HttpFetcher) -> Self {
+        self.fetcher = Some(fetcher);
+        self
+    }
+
+    /// Sets where the authorization server may be. Default: `https` at public addresses, and this machine too if the server that is
+    /// called is there. The server itself may be anywhere.
+    #[must_use]
+    pub fn policy(mut self, policy: UrlPolicy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Sets what sends the requests, in place of an HTTP client: it performs questions for
+    /// [`LoadDocument`](vgi_rpc_protocol::http::documents::LoadDocument) and
+    /// [`PostForm`](vgi_rpc_protocol::http::documents::PostForm).
+    #[must_use]
+    pub fn perform(mut self, perform: impl Perform) -> Self {
+        self.perform = Some(Box::new(perform));
+        self
+    }
+
+    /// Sets the login up, with the tokens that the store has. No request is sent yet.
+    ///
+    /// # Errors
+    /// See [`SetupError`].
+    pub fn build(self) -> Result<Login, SetupError> {
+        let server = Location::parse(&self.url).map_err(|_| SetupError::Url)?;
+        let url = server.url();
+        let is_plain = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if !is_plain || !matches!(url.scheme(), "http" | "https") {
+            return Err(SetupError::Url);
+        }
+        let saved = match self.store.load().map_err(SetupError::Store)? {
+            Some(document) => Some(SavedLogin::parse(&document, &server).map_err(SetupError::Saved)?),
+            None => None,
+        };
+        let outside = match self.perform {
+            Some(perform) => perform,
+            None => {
+                let fetcher = match self.fetcher {
+                    Some(fetcher) => fetcher,
+                    None => HttpFetcher::new(HttpOptions::default()).map_err(SetupError::Tls)?,
+                };
+                let local = UrlPolicy::https_or_http_loopback();
+                let is_local = server.url().scheme() == "http" && local.check(&server).is_ok();
+                let policy = self.policy.unwrap_or(if is_local { local } else { UrlPolicy::https_public() });
+                Box::new(Outside::new(&server, fetcher, policy))
+            }
+        };
+        Ok(Login::new(server, self.settings, self.ways, self.store, outside, saved))
+    }
+}
+
+impl fmt::Debug for LoginBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

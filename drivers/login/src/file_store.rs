@@ -1,0 +1,101 @@
+//! A login in a file that its owner alone can read.
+
+use crate::store::TokenStore;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The most bytes of a file.
+const MAX_BYTES: u64 = 256 << 10;
+
+/// Keeps a login in a file with the mode 0600, which is replaced as a whole. A file that its group or others can read or write is
+/// refused. On Windows the folder decides who can read it: choose one of the user's own.
+///
+/// One file keeps the login at one server. Two programs with one file each use the tokens of the one that saved last; if the server
+/// rotates refresh tokens, the other one has its person sign in again.
+#[derive(Debug)]
+pub struct FileTokenStore {
+    path: PathBuf,
+}
+
+impl FileTokenStore {
+    /// A store at this path. Its folder must exist.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// A file beside it, with a name of its own.
+    fn temporary(&self) -> io::Result<PathBuf> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+        let mut name = self.path.file_name().map_or_else(OsString::new, ToOwned::to_owned);
+        name.push(format!(".{:016x}.tmp", u64::from_le_bytes(random)));
+        Ok(self.path.with_file_name(name))
+    }
+}
+
+impl TokenStore for FileTokenStore {
+    fn load(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        check(&file)?;
+        // Its memory is not moved while it is read, so that no copy is left behind.
+        let mut login = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize + 1));
+        file.take(MAX_BYTES + 1).read_to_end(&mut login)?;
+        if login.len() as u64 > MAX_BYTES {
+            return Err(io::Error::new(ErrorKind::InvalidData, "expected a file of at most 256 KiB"));
+        }
+        Ok(Some(login))
+    }
+
+    fn save(&self, login: &[u8]) -> io::Result<()> {
+        let temporary = self.temporary()?;
+        let written = write(&temporary, login).and_then(|()| fs::rename(&temporary, &self.path));
+        if written.is_err() {
+            // Anything that is left of it is a secret.
+            let _ = fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    fn erase(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn write(path: &Path, login: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(login)?;
+    file.sync_all()
+}
+
+/// Refuses a file that others can read or write.
+#[cfg(unix)]
+fn check(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = file.metadata()?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if !metadata.is_file() || mode & 0o077 != 0 {
+        let text =
+            format!("expected a file that its owner alone can read and write (mode 600), got mode {mode:o}");
+        return Err(io::Error::new(ErrorKind::PermissionDenied, text));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check(_: &File) -> io::Result<()> {
+    Ok(())
+}

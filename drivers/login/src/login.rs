@@ -1,0 +1,258 @@
+//! One login for any number of calls.
+
+use crate::builder::{LoginBuilder, Ways};
+use crate::outside::post;
+use crate::sign_in::{SignIn, now};
+use crate::store::TokenStore;
+use http::HeaderValue;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use vgi_rpc_effects::Perform;
+use vgi_rpc_http::client::Credentials;
+use vgi_rpc_protocol::external::Location;
+use vgi_rpc_protocol::http::auth::Reason;
+use vgi_rpc_protocol::http::login::{
+    Challenge, LoginError, LoginSettings, Renewal, SavedLogin, Step, Terms, TokenHolder, Tokens,
+};
+use vgi_rpc_protocol::http::unauthorized::Unauthorized;
+use zeroize::Zeroizing;
+
+/// The login of a client at one server. Clones share it.
+#[derive(Clone)]
+pub struct Login(Arc<Inner>);
+
+struct Inner {
+    server: Location,
+    settings: LoginSettings,
+    ways: Ways,
+    store: Box<dyn TokenStore>,
+    outside: Box<dyn Perform>,
+    state: Mutex<State>,
+    /// A renewal has ended.
+    renewed: Condvar,
+}
+
+struct State {
+    holder: TokenHolder,
+    /// What the tokens were given by.
+    terms: Option<Terms>,
+    store_error: Option<String>,
+}
+
+/// What a renewal gives: tokens, and what they were given by if that is new.
+type Renewed = Result<(Tokens, Option<Terms>), LoginError>;
+
+impl Login {
+    /// Begins to set up the login at the server with this URL: the one that calls are made to, with its prefix.
+    pub fn builder(url: impl Into<String>) -> LoginBuilder {
+        LoginBuilder::new(url.into())
+    }
+
+    pub(crate) fn new(
+        server: Location,
+        settings: LoginSettings,
+        ways: Ways,
+        store: Box<dyn TokenStore>,
+        outside: Box<dyn Perform>,
+        saved: Option<SavedLogin>,
+    ) -> Self {
+        let (tokens, terms) = match saved {
+            Some(SavedLogin { tokens, terms, .. }) => (Some(tokens), Some(terms)),
+            None => (None, None),
+        };
+        let state = Mutex::new(State { holder: TokenHolder::new(tokens), terms, store_error: None });
+        Self(Arc::new(Inner { server, settings, ways, store, outside, state, renewed: Condvar::new() }))
+    }
+
+    /// Whether there is a token, or one can be had without a person.
+    pub fn is_signed_in(&self) -> bool {
+        let state = self.state();
+        state.holder.tokens().is_some_and(|tokens| tokens.is_valid_at(now()) || tokens.can_be_refreshed())
+    }
+
+    /// Has the person sign in now, and not at the first call. It blocks.
+    ///
+    /// # Errors
+    /// See [`LoginError`].
+    pub fn sign_in(&self) -> Result<(), LoginError> {
+        let step = self.state().holder.login();
+        self.settle(step, None).map(drop)
+    }
+
+    /// Forgets the tokens, and erases them from the store. The authorization server is not told: its own session may sign the same person
+    /// in again without a question.
+    ///
+    /// # Errors
+    /// When the store cannot erase them.
+    pub fn sign_out(&self) -> io::Result<()> {
+        let mut state = self.state();
+        state.holder.forget();
+        state.terms = None;
+        self.0.store.erase()
+    }
+
+    /// Why the store has not kept the last tokens, if it has not. Calls go on with them all the same.
+    pub fn store_error(&self) -> Option<String> {
+        self.state().store_error.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries out a step, and returns the token, if there is one then.
+    fn settle(
+        &self,
+        step: Step,
+        challenge: Option<Challenge>,
+    ) -> Result<Option<Zeroizing<String>>, LoginError> {
+        let outcome = match step {
+            Step::Use(token) => return Ok(Some(token)),
+            Step::Wait(number) => {
+                let mut state = self.state();
+                loop {
+                    if let Some(outcome) = state.holder.outcome(number) {
+                        break outcome.clone();
+                    }
+                    state = self.0.renewed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+            Step::Renew(renewal) => self.renew(renewal, challenge),
+            _ => return Ok(None),
+        };
+        outcome?;
+        Ok(self.state().holder.tokens().map(|tokens| Zeroizing::new(tokens.bearer().to_owned())))
+    }
+
+    /// Renews the tokens, for all calls that wait.
+    fn renew(&self, renewal: Renewal, challenge: Option<Challenge>) -> Result<(), LoginError> {
+        let under_way = UnderWay { login: self, has_ended: false };
+        let mut renewed = match &renewal {
+            Renewal::Refresh(tokens) => self.refresh(tokens),
+            _ => self.ask_person(challenge.clone()),
+        };
+        loop {
+            let saved = renewed.as_ref().ok().map(|(tokens, terms)| self.save(tokens, terms.as_ref()));
+            let mut state = self.state();
+            if let Some(saved) = saved {
+                state.store_error = saved.err().map(|error| error.to_string());
+            }
+            let tokens = renewed.map(|(tokens, terms)| {
+                state.terms = terms.or(state.terms.take());
+                tokens
+            });
+            match state.holder.renewed(tokens) {
+                Some(_) => {
+                    drop(state);
+                    renewed = self.ask_person(challenge.clone());
+                }
+                None => {
+                    let outcome = state.holder.outcome(0).cloned().unwrap_or(Ok(()));
+                    if state.holder.tokens().is_none() {
+                        // The stored tokens are of no use any more.
+                        state.store_error = self.0.store.erase().err().map(|error| error.to_string());
+                    }
+                    drop(state);
+                    under_way.end();
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    fn refresh(&self, tokens: &Tokens) -> Renewed {
+        let terms = self.state().terms.clone();
+        let form = terms.as_ref().and_then(|terms| Some((terms, terms.refresh(tokens)?)));
+        let Some((terms, form)) = form else {
+            return Err(LoginError::Misuse { command: "refresh", when: "without a refresh token" });
+        };
+        let answer = post(&*self.0.outside, form)?;
+        Ok((terms.refreshed(answer, tokens, now())?, None))
+    }
+
+    fn ask_person(&self, challenge: Option<Challenge>) -> Renewed {
+        let Inner { server, settings, ways, outside, .. } = &*self.0;
+        let sign_in = SignIn { server, settings, ways, outside: &**outside };
+        sign_in.run(challenge).map(|(tokens, terms)| (tokens, Some(terms)))
+    }
+
+    fn save(&self, tokens: &Tokens, terms: Option<&Terms>) -> io::Result<()> {
+        let known = || self.state().terms.clone();
+        let Some(terms) = terms.cloned().or_else(known) else { return Ok(()) };
+        let login = SavedLogin::new(&self.0.server, terms, tokens.clone());
+        self.0.store.save(login.to_json().as_bytes())
+    }
+
+    /// Whether a person could be asked, so that a refusal without a way to do that stands as it is.
+    fn can_mend(&self, challenge: Option<&Challenge>) -> bool {
+        let can_ask = self.0.ways.browser.is_some() || self.0.ways.device_code.is_some();
+        let says_where = challenge.is_some_and(|challenge| challenge.resource_metadata.is_some());
+        let state = self.state();
+        (can_ask && says_where) || state.holder.tokens().is_some_and(Tokens::can_be_refreshed)
+    }
+}
+
+/// A renewal that ends, whatever panics, so that no call waits for ever.
+struct UnderWay<'a> {
+    login: &'a Login,
+    has_ended: bool,
+}
+
+impl UnderWay<'_> {
+    fn end(mut self) {
+        self.has_ended = true;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let error = LoginError::Unavailable("the login panicked".into());
+            // A panic does not mean that the refresh token was refused.
+            let _ = self.login.state().holder.renewed(Err(error));
+        }
+        self.login.0.renewed.notify_all();
+    }
+}
+
+impl Credentials for Login {
+    fn authorization(&self) -> io::Result<Option<HeaderValue>> {
+        let step = self.state().holder.request(now());
+        self.settle(step, None).map_err(io::Error::other)?.map(|token| header(&token)).transpose()
+    }
+
+    fn refused(&self, sent: Option<&HeaderValue>, refusal: &Unauthorized) -> io::Result<Option<HeaderValue>> {
+        let challenge = match &refusal.challenge {
+            Some(text) => Challenge::parse(text).map_err(io::Error::other)?,
+            None => None,
+        };
+        let says_where = challenge.as_ref().is_some_and(|challenge| challenge.resource_metadata.is_some());
+        // A refusal without a reason may be anything, unless it says where to sign in.
+        let is_mendable = match refusal.reason {
+            Reason::MissingCredential | Reason::InvalidCredential | Reason::ExpiredCredential => true,
+            _ => refusal.reason == Reason::Unauthorized && says_where,
+        };
+        if !is_mendable || !self.can_mend(challenge.as_ref()) {
+            return Ok(None);
+        }
+        let sent = sent.and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+        let step = self.state().holder.refused(sent, refusal.reason, now());
+        self.settle(step, challenge).map_err(io::Error::other)?.map(|token| header(&token)).transpose()
+    }
+}
+
+fn header(token: &str) -> io::Result<HeaderValue> {
+    let value = Zeroizing::new(format!("Bearer {token}"));
+    let mut value = HeaderValue::from_str(&value).map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidData, "expected a token of printable characters")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("server", &self.0.server).finish_non_exhaustive()
+    }
+}

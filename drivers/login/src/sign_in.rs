@@ -1,0 +1,132 @@
+//! From a 401 to tokens: documents, forms, and a person.
+
+use crate::builder::Ways;
+use crate::loopback::Loopback;
+use crate::outside::{load, post};
+use std::io;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use vgi_rpc_effects::Perform;
+use vgi_rpc_protocol::external::Location;
+use vgi_rpc_protocol::http::login::{
+    Challenge, CodeFlow, CodeStep, DeviceFlow, DeviceStep, Discovered, Discovery, Flow, LoginError,
+    LoginSettings, Terms, Tokens,
+};
+
+/// What one login needs.
+pub(crate) struct SignIn<'a> {
+    pub(crate) server: &'a Location,
+    pub(crate) settings: &'a LoginSettings,
+    pub(crate) ways: &'a Ways,
+    pub(crate) outside: &'a dyn Perform,
+}
+
+/// The time since the Unix epoch.
+pub(crate) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// What an application's function has failed with.
+fn failed(error: &io::Error) -> LoginError {
+    LoginError::Unavailable(error.to_string())
+}
+
+impl SignIn<'_> {
+    /// Signs a person in, by the first of the ways that the application and the authorization server both have.
+    pub(crate) fn run(&self, challenge: Option<Challenge>) -> Result<(Tokens, Terms), LoginError> {
+        let Ways { browser, device_code, .. } = self.ways;
+        if browser.is_none() && device_code.is_none() {
+            return Err(LoginError::NotInteractive);
+        }
+        let found = self.discover(challenge)?;
+        let mut error = LoginError::NotInteractive;
+        if let Some(open) = browser {
+            match Terms::new(&found, self.settings, Flow::Code) {
+                Ok(terms) => {
+                    let loopback = Loopback::bind().map_err(|error| failed(&error))?;
+                    let flow = CodeFlow::new(terms.clone(), loopback.port(), random()?)?;
+                    match open(flow.authorization_url()) {
+                        Ok(()) => return Ok((self.with_code(flow, loopback)?, terms)),
+                        // There may be no browser here.
+                        Err(cause) => error = failed(&cause),
+                    }
+                }
+                Err(cause) => error = cause,
+            }
+        }
+        if let Some(show) = device_code {
+            let terms = Terms::new(&found, self.settings, Flow::DeviceCode)?;
+            return Ok((self.with_device(terms.clone(), &**show)?, terms));
+        }
+        Err(error)
+    }
+
+    fn discover(&self, challenge: Option<Challenge>) -> Result<Discovered, LoginError> {
+        let (server, issuer) = (self.server.clone(), self.settings.issuer.clone());
+        let mut discovery = match challenge {
+            Some(challenge) => Discovery::from_challenge(server, challenge, issuer)?,
+            None => Discovery::from_url(server, issuer),
+        };
+        while let Some(document) = discovery.poll_document() {
+            let document = load(self.outside, document);
+            if let Some(found) = discovery.receive(document.as_deref().map_err(Clone::clone))? {
+                return Ok(found);
+            }
+        }
+        Err(LoginError::Misuse { command: "discover", when: "after the discovery has ended" })
+    }
+
+    fn with_code(&self, mut flow: CodeFlow, loopback: Loopback) -> Result<Tokens, LoginError> {
+        let end = now().saturating_add(self.ways.time_limit);
+        let mut loopback = Some(loopback);
+        loop {
+            match flow.poll()? {
+                CodeStep::WaitForRedirect => {
+                    let Some(loopback) = &mut loopback else { return Err(LoginError::Expired) };
+                    loopback.serve_one(end, &mut flow)?;
+                }
+                CodeStep::Send(form) => {
+                    // One redirect is enough.
+                    loopback = None;
+                    flow.receive(post(self.outside, form), now());
+                }
+                CodeStep::Done(tokens) => return Ok(tokens),
+                _ => return Err(LoginError::Misuse { command: "poll", when: "by an older driver" }),
+            }
+        }
+    }
+
+    fn with_device(
+        &self,
+        terms: Terms,
+        show: &dyn Fn(&vgi_rpc_protocol::http::login::DevicePrompt) -> io::Result<()>,
+    ) -> Result<Tokens, LoginError> {
+        let mut flow = DeviceFlow::new(terms)?;
+        let end = now().saturating_add(self.ways.time_limit);
+        loop {
+            match flow.poll(now())? {
+                DeviceStep::Send(form) => flow.receive(post(self.outside, form), now()),
+                DeviceStep::Show(prompt) => show(&prompt).map_err(|error| failed(&error))?,
+                DeviceStep::WaitUntil(time) => {
+                    let until = time.min(end);
+                    let now = now();
+                    if until <= now {
+                        return Err(LoginError::Expired);
+                    }
+                    sleep(until - now);
+                }
+                DeviceStep::Done(tokens) => return Ok(tokens),
+                _ => return Err(LoginError::Misuse { command: "poll", when: "by an older driver" }),
+            }
+        }
+    }
+}
+
+/// Random bytes for one login.
+fn random() -> Result<[[u8; 32]; 3], LoginError> {
+    let mut random = [[0; 32]; 3];
+    for part in &mut random {
+        getrandom::fill(part).map_err(|error| LoginError::Unavailable(error.to_string()))?;
+    }
+    Ok(random)
+}

@@ -1,0 +1,9 @@
+//! Clients that sign in, against an authorization server of the tests' own and a server of this workspace, all on real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod authority;
+mod browsers;
+mod devices;
+mod renewals;
+mod served;
+mod stores;

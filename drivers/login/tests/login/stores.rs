@@ -1,0 +1,95 @@
+//! Tokens that are kept between runs.
+
+use crate::authority::Authority;
+use crate::served::{Server, greet};
+use std::fs;
+use std::sync::Arc;
+use vgi_rpc_login::{FileTokenStore, MemoryTokenStore, SetupError, TokenStore};
+
+#[test]
+fn a_login_is_kept_between_runs() {
+    let authority = Authority::new();
+    let server = Server::new(&authority);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("login.json");
+    let store = || FileTokenStore::new(&path);
+    let first = server.login().device_code(|_| Ok(())).store(store()).build().unwrap();
+    greet(&server.http(&first)).unwrap();
+    assert_eq!(first.store_error(), None);
+    drop(first);
+    // Nobody is asked, and the refresh token is the one that was saved.
+    let second = server.login().store(store()).build().unwrap();
+    assert!(second.is_signed_in());
+    greet(&server.http(&second)).unwrap();
+    authority.expire_all();
+    greet(&server.http(&second)).unwrap();
+    drop(second);
+    authority.expire_all();
+    let third = server.login().store(store()).build().unwrap();
+    greet(&server.http(&third)).unwrap();
+    assert_eq!((authority.count("device_code"), authority.count("refresh_token")), (1, 2));
+    third.sign_out().unwrap();
+    assert!(!path.exists());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left beside it");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("login.json");
+    let store = FileTokenStore::new(&path);
+    assert!(store.load().unwrap().is_none());
+    store.save(b"one").unwrap();
+    store.save(b"two").unwrap();
+    assert_eq!(store.load().unwrap().unwrap().as_slice(), b"two");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    for mode in [0o640, 0o604, 0o620, 0o666] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let error = store.load().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+        assert!(error.to_string().contains(&format!("{mode:o}")));
+        let builder = vgi_rpc_login::Login::builder("https://a.example").store(FileTokenStore::new(&path));
+        assert!(matches!(builder.build(), Err(SetupError::Store(_))));
+    }
+    // A folder that is gone: what was there before is not touched, and the error is reported.
+    let nowhere = FileTokenStore::new(folder.path().join("gone/login.json"));
+    assert!(nowhere.save(b"one").is_err() && nowhere.load().unwrap().is_none());
+}
+
+#[test]
+fn a_store_that_fails_does_not_fail_the_call() {
+    let authority = Authority::new();
+    let server = Server::new(&authority);
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileTokenStore::new(folder.path().join("gone/login.json"));
+    let login = server.login().device_code(|_| Ok(())).store(store).build().unwrap();
+    greet(&server.http(&login)).unwrap();
+    assert!(login.store_error().is_some());
+}
+
+#[test]
+fn a_login_at_another_server_is_not_used() {
+    let authority = Authority::new();
+    let (server, other) = (Server::new(&authority), Server::new(&authority));
+    let store = Arc::new(MemoryTokenStore::default());
+    let login = server.login().device_code(|_| Ok(())).store(store.clone()).build().unwrap();
+    login.sign_in().unwrap();
+    assert!(matches!(other.login().store(store.clone()).build(), Err(SetupError::Saved(_))));
+    assert!(server.login().store(store.clone()).build().unwrap().is_signed_in());
+    // A refresh token that is refused is not kept.
+    authority.expire_all();
+    authority.state().refresh_error = Some((400, "invalid_grant"));
+    let login = server.login().store(store.clone()).build().unwrap();
+    assert!(greet(&server.http(&login)).is_err());
+    store.save(b"{}").unwrap();
+    assert!(matches!(server.login().store(store).build(), Err(SetupError::Saved(_))));
+}
+
+#[test]
+fn urls_that_are_no_servers_are_refused() {
+    for url in ["", "reports", "ftp://a", "https://u:p@a", "https://a?b", "https://a#b"] {
+        assert!(matches!(vgi_rpc_login::Login::builder(url).build(), Err(SetupError::Url)), "{url}");
+    }
+}

@@ -1,0 +1,209 @@
+//! Signing in with a browser of this machine, which comes back with a code. RFC 8252, section 7.3; RFC 7636; RFC 9207.
+
+use super::error::LoginError;
+use super::redirect::{RedirectReply, query};
+use super::terms::{Start, Terms};
+use super::tokens::{Tokens, refused};
+use crate::http::documents::{FormAnswer, PostForm};
+use crate::http::pkce::{Pair, generate_pair, is_same};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::fmt;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// The path that browsers come back to.
+const PATH: &str = "/callback";
+/// The most bytes of a code.
+const MAX_CODE: usize = 4096;
+
+/// What is to be done next.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CodeStep {
+    /// The browser has not come back yet: give what is requested to [`CodeFlow::receive_redirect`].
+    WaitForRedirect,
+    /// Send this form, and give the answer to [`CodeFlow::receive`].
+    Send(PostForm),
+    /// The person has signed in. The machine has ended.
+    Done(Tokens),
+}
+
+/// The machine of a login with a browser.
+///
+/// Each login has a port, a state, a nonce and a verifier of its own, so that no redirect serves twice.
+pub struct CodeFlow {
+    terms: Terms,
+    pair: Pair,
+    state_text: String,
+    nonce: String,
+    redirect_uri: String,
+    url: String,
+    names_issuer: bool,
+    state: State,
+}
+
+enum State {
+    Waiting,
+    Exchange(Zeroizing<String>),
+    Done(Tokens),
+    Failed(LoginError),
+    Ended,
+}
+
+impl CodeFlow {
+    /// A login by these terms, which are those of [`Flow::Code`](super::Flow::Code). The browser comes back to this port of
+    /// 127.0.0.1. `random` must be random, and used once.
+    ///
+    /// # Errors
+    /// When they are the terms of another flow.
+    pub fn new(terms: Terms, port: u16, random: [[u8; 32]; 3]) -> Result<Self, LoginError> {
+        let Start::Code { authorization, names_issuer } = &terms.start else {
+            return Err(LoginError::Misuse {
+                command: "CodeFlow::new",
+                when: "with the terms of another flow",
+            });
+        };
+        let [verifier, state, nonce] = random;
+        let (pair, state_text) = (generate_pair(verifier), URL_SAFE_NO_PAD.encode(state));
+        let nonce = URL_SAFE_NO_PAD.encode(nonce);
+        let redirect_uri = format!("http://127.0.0.1:{port}{PATH}");
+        let mut url = authorization.url().clone();
+        url.query_pairs_mut().extend_pairs([
+            ("response_type", "code"),
+            ("client_id", &terms.client_id),
+            ("redirect_uri", &redirect_uri),
+            ("scope", &terms.scope),
+            ("state", &state_text),
+            ("nonce", &nonce),
+            ("code_challenge", &pair.challenge),
+            ("code_challenge_method", "S256"),
+        ]);
+        let names_issuer = *names_issuer;
+        Ok(Self {
+            url: url.into(),
+            terms,
+            pair,
+            state_text,
+            nonce,
+            redirect_uri,
+            names_issuer,
+            state: State::Waiting,
+        })
+    }
+
+    /// Where the browser is to be sent. It is for this machine's browser alone.
+    pub fn authorization_url(&self) -> &str {
+        &self.url
+    }
+
+    /// Takes the target of a request to the port: the path and the query of a `GET`. The reply is for the browser. Requests with
+    /// another path or another state change nothing: any page and any program of this machine can make them.
+    pub fn receive_redirect(&mut self, target: &str) -> RedirectReply {
+        let Some((path, found)) = query(target) else { return RedirectReply::unusable() };
+        if path != PATH {
+            return RedirectReply::not_found();
+        }
+        if !matches!(self.state, State::Waiting) {
+            return RedirectReply::used();
+        }
+        // Without the state it is not the answer to this login, whatever else it says.
+        if !found.state.as_deref().is_some_and(|state| is_same(state, &self.state_text)) {
+            return RedirectReply::of_another_login();
+        }
+        match self.judged(found) {
+            Ok(code) => {
+                self.state = State::Exchange(code);
+                RedirectReply::signed_in()
+            }
+            Err(error) => {
+                self.state = State::Failed(error);
+                RedirectReply::failed()
+            }
+        }
+    }
+
+    /// Takes the answer to the form, or why there is none.
+    pub fn receive(&mut self, answer: Result<FormAnswer, LoginError>, now: Duration) {
+        self.state = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Exchange(code) => {
+                let secrets = self.terms.secrets([code.as_str(), &self.pair.verifier]);
+                let expected = self.terms.expected(Some(&self.nonce));
+                let read = answer
+                    .and_then(|answer| Tokens::read(answer, self.terms.sends_id, expected, now, &secrets));
+                match read {
+                    Ok(tokens) => State::Done(tokens),
+                    Err(error) => State::Failed(error),
+                }
+            }
+            other => other,
+        };
+    }
+
+    /// What is to be done next.
+    ///
+    /// # Errors
+    /// When the login has failed. It stays so.
+    pub fn poll(&mut self) -> Result<CodeStep, LoginError> {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Waiting => {
+                self.state = State::Waiting;
+                Ok(CodeStep::WaitForRedirect)
+            }
+            State::Exchange(code) => {
+                let members = [
+                    ("grant_type", "authorization_code"),
+                    ("code", code.as_str()),
+                    ("redirect_uri", &self.redirect_uri),
+                    ("code_verifier", &self.pair.verifier),
+                ];
+                let form = self.terms.form(&self.terms.token_endpoint, &members);
+                self.state = State::Exchange(code);
+                Ok(CodeStep::Send(form))
+            }
+            State::Done(tokens) => Ok(CodeStep::Done(tokens)),
+            State::Failed(error) => {
+                self.state = State::Failed(error.clone());
+                Err(error)
+            }
+            State::Ended => Err(LoginError::Misuse { command: "poll", when: "after the login has ended" }),
+        }
+    }
+
+    /// The code of a redirect that has the state of this login.
+    fn judged(&self, found: super::redirect::Query) -> Result<Zeroizing<String>, LoginError> {
+        // A code of another server must not be sent to this one. RFC 9207, section 2.4.
+        match found.iss {
+            Some(issuer) if issuer == self.terms.issuer => {}
+            None if !self.names_issuer => {}
+            other => {
+                let got = super::checks::shown(&other.unwrap_or_else(|| "none".into()));
+                return Err(LoginError::Issuer { expected: self.terms.issuer.clone(), got });
+            }
+        }
+        if let Some(code) = found.error {
+            return Err(refused(
+                &code,
+                found.error_description.as_deref().unwrap_or_default(),
+                &[&self.state_text],
+            ));
+        }
+        found
+            .code
+            .filter(|code| !code.is_empty() && code.len() <= MAX_CODE)
+            .ok_or(LoginError::Answer { expected: "a code in the redirect", status: 302 })
+    }
+}
+
+impl Drop for CodeFlow {
+    fn drop(&mut self) {
+        use zeroize::Zeroize;
+        self.pair.verifier.zeroize();
+    }
+}
+
+impl fmt::Debug for CodeFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CodeFlow").field("terms", &self.terms).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,260 @@
+//! Signing in with a code that a person types on any machine. RFC 8628.
+
+use super::checks::{MAX_DOCUMENT, is_token};
+use super::error::LoginError;
+use super::terms::{Start, Terms};
+use super::tokens::{Tokens, erase, refusal, seconds};
+use crate::OneLine;
+use crate::http::documents::{FormAnswer, PostForm};
+use crate::location::Location;
+use serde::Deserialize;
+use serde_json::Value;
+use std::fmt;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// How long to wait between two questions if the server does not say. RFC 8628, section 3.2.
+const DEFAULT_INTERVAL: u64 = 5;
+/// How much longer after `slow_down`. Section 3.5.
+const SLOW_DOWN: u64 = 5;
+/// The shortest and the longest wait, in seconds.
+const INTERVALS: (u64, u64) = (1, 300);
+/// The longest time that a code may be typed in, in seconds: an hour, whatever the server says.
+const MAX_LIFE: u64 = 3600;
+/// As many questions in a row may fail for want of an answer.
+const MAX_FAILURES: u32 = 5;
+/// The most characters of a user code.
+const MAX_USER_CODE: usize = 64;
+
+/// What a person is shown.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DevicePrompt {
+    /// The code to type in. It has no control characters.
+    pub user_code: String,
+    /// The page to type it in at: an `https` URL, or `http` of this machine.
+    pub verification_url: String,
+    /// The same page with the code in it, such as for a QR code.
+    pub complete_url: Option<String>,
+    /// Until when it may be typed in, since the Unix epoch.
+    pub expires_at: Duration,
+}
+
+impl fmt::Debug for DevicePrompt {
+    /// Leaves the code out: whoever has it can make another person sign this program in.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DevicePrompt")
+            .field("verification_url", &self.verification_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DeviceStep {
+    /// Send this form, and give the answer to [`DeviceFlow::receive`].
+    Send(PostForm),
+    /// Show this to the person, and poll again.
+    Show(DevicePrompt),
+    /// Poll again at this time, since the Unix epoch.
+    WaitUntil(Duration),
+    /// The person has signed in. The machine has ended.
+    Done(Tokens),
+}
+
+/// The machine of a login with a device code.
+pub struct DeviceFlow {
+    terms: Terms,
+    state: State,
+    interval: u64,
+    failures: u32,
+}
+
+enum State {
+    /// The device code is to be asked for, or was.
+    Begin,
+    Show(Code, DevicePrompt),
+    Waiting {
+        code: Code,
+        until: Duration,
+    },
+    /// The form of a question is out.
+    Asked(Code),
+    Done(Tokens),
+    Failed(LoginError),
+    Ended,
+}
+
+struct Code {
+    device_code: Zeroizing<String>,
+    expires_at: Duration,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    device_code: String,
+    user_code: String,
+    // Some servers use the name from a draft.
+    #[serde(alias = "verification_url")]
+    verification_uri: String,
+    verification_uri_complete: Option<String>,
+    expires_in: Value,
+    interval: Option<Value>,
+}
+
+impl DeviceFlow {
+    /// A login by these terms, which are those of [`Flow::DeviceCode`](super::Flow::DeviceCode).
+    ///
+    /// # Errors
+    /// When they are those of another flow.
+    pub fn new(terms: Terms) -> Result<Self, LoginError> {
+        match terms.start {
+            Start::DeviceCode { .. } => {
+                Ok(Self { terms, state: State::Begin, interval: DEFAULT_INTERVAL, failures: 0 })
+            }
+            _ => {
+                Err(LoginError::Misuse { command: "DeviceFlow::new", when: "with the terms of another flow" })
+            }
+        }
+    }
+
+    /// Takes the answer to a form, or why there is none.
+    pub fn receive(&mut self, answer: Result<FormAnswer, LoginError>, now: Duration) {
+        self.state = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Begin => match answer.and_then(|answer| self.begun(answer, now)) {
+                Ok((code, prompt)) => State::Show(code, prompt),
+                Err(error) => State::Failed(error),
+            },
+            State::Asked(code) => self.judged(code, answer, now),
+            // An answer that nothing waits for changes nothing.
+            other => other,
+        };
+    }
+
+    /// What is to be done next. The time is since the Unix epoch.
+    ///
+    /// # Errors
+    /// When the login has failed. It stays so.
+    pub fn poll(&mut self, now: Duration) -> Result<DeviceStep, LoginError> {
+        let misuse = LoginError::Misuse { command: "poll", when: "after the login has ended" };
+        let Start::DeviceCode { device, token } = &self.terms.start else { return Err(misuse) };
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Begin => {
+                self.state = State::Begin;
+                Ok(DeviceStep::Send(self.terms.form(device, &[("scope", &self.terms.scope)])))
+            }
+            State::Show(code, prompt) => {
+                self.state = State::Waiting { until: self.next(now), code };
+                Ok(DeviceStep::Show(prompt))
+            }
+            State::Waiting { code, .. } | State::Asked(code) if now >= code.expires_at => {
+                self.state = State::Failed(LoginError::Expired);
+                Err(LoginError::Expired)
+            }
+            State::Waiting { code, until } if now < until => {
+                let until = until.min(code.expires_at);
+                self.state = State::Waiting { code, until };
+                Ok(DeviceStep::WaitUntil(until))
+            }
+            State::Waiting { code, .. } | State::Asked(code) => {
+                let members = [("grant_type", GRANT_TYPE), ("device_code", code.device_code.as_str())];
+                let form = self.terms.form(token, &members);
+                self.state = State::Asked(code);
+                Ok(DeviceStep::Send(form))
+            }
+            State::Done(tokens) => Ok(DeviceStep::Done(tokens)),
+            State::Failed(error) => {
+                self.state = State::Failed(error.clone());
+                Err(error)
+            }
+            State::Ended => Err(misuse),
+        }
+    }
+
+    fn next(&self, now: Duration) -> Duration {
+        now.saturating_add(Duration::from_secs(self.interval))
+    }
+
+    fn begun(&mut self, answer: FormAnswer, now: Duration) -> Result<(Code, DevicePrompt), LoginError> {
+        let read = self.read(&answer, now);
+        erase(answer.body);
+        read
+    }
+
+    fn read(&mut self, answer: &FormAnswer, now: Duration) -> Result<(Code, DevicePrompt), LoginError> {
+        let refuse = |expected| LoginError::Answer { expected, status: answer.status };
+        if answer.status != 200 || answer.body.len() > MAX_DOCUMENT {
+            let error = refusal(answer, &self.terms.secrets(None));
+            return Err(error.unwrap_or_else(|| refuse("a device code or an error of RFC 6749")));
+        }
+        let read: Document =
+            serde_json::from_slice(&answer.body).map_err(|_| refuse("a device code as JSON of RFC 8628"))?;
+        let device_code = Zeroizing::new(read.device_code);
+        if !is_token(&device_code) {
+            return Err(refuse("a device code of printable ASCII"));
+        }
+        let is_short = !read.user_code.is_empty() && read.user_code.chars().count() <= MAX_USER_CODE;
+        if !is_short || OneLine(&read.user_code).to_string() != read.user_code {
+            return Err(refuse("a user code of at most 64 characters without control characters"));
+        }
+        let page = |url: &str| {
+            let location =
+                Location::parse(url).map_err(|_| refuse("the URL of a page to type the code in at"))?;
+            let is_page = match location.url().scheme() {
+                "https" => true,
+                "http" => super::checks::is_loopback(location.url()),
+                _ => false,
+            };
+            // A parsed URL is spelled without control characters.
+            if is_page {
+                Ok(location.url().as_str().to_owned())
+            } else {
+                Err(refuse("an https URL of a page"))
+            }
+        };
+        let verification_url = page(&read.verification_uri)?;
+        let complete_url = read.verification_uri_complete.as_deref().map(page).transpose()?;
+        let life = seconds(&read.expires_in).ok_or_else(|| refuse("the life of a device code in seconds"))?;
+        let expires_at = now.saturating_add(Duration::from_secs(life.min(MAX_LIFE)));
+        if let Some(interval) = &read.interval {
+            let interval = seconds(interval).ok_or_else(|| refuse("an interval in seconds"))?;
+            self.interval = interval.clamp(INTERVALS.0, INTERVALS.1);
+        }
+        let prompt = DevicePrompt { user_code: read.user_code, verification_url, complete_url, expires_at };
+        Ok((Code { device_code, expires_at }, prompt))
+    }
+
+    /// What the answer to a question comes to.
+    fn judged(&mut self, code: Code, answer: Result<FormAnswer, LoginError>, now: Duration) -> State {
+        let secrets = self.terms.secrets([code.device_code.as_str()]);
+        let read = answer.and_then(|answer| {
+            Tokens::read(answer, self.terms.sends_id, self.terms.expected(None), now, &secrets)
+        });
+        let error = match read {
+            Ok(tokens) => return State::Done(tokens),
+            Err(error) => error,
+        };
+        match &error {
+            LoginError::Refused { code: kind, .. } if kind == "authorization_pending" => self.failures = 0,
+            LoginError::Refused { code: kind, .. } if kind == "slow_down" => {
+                self.failures = 0;
+                self.interval = (self.interval + SLOW_DOWN).min(INTERVALS.1);
+            }
+            // Section 3.5: wait longer after a connection has timed out.
+            error if error.is_temporary() && self.failures < MAX_FAILURES => {
+                self.failures += 1;
+                self.interval = (self.interval * 2).min(INTERVALS.1);
+            }
+            _ => return State::Failed(error),
+        }
+        State::Waiting { until: self.next(now), code }
+    }
+}
+
+impl fmt::Debug for DeviceFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceFlow").field("terms", &self.terms).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,214 @@
+//! As which client a login is made, and the forms that get tokens. RFC 6749, sections 4.1.3 and 6; RFC 8628, section 3.
+
+use super::checks::{MAX_DOCUMENT, is_client_text};
+use super::claims::Expected;
+use super::discovery::Discovered;
+use super::error::LoginError;
+use super::tokens::Tokens;
+use crate::http::documents::{FormAnswer, PostForm};
+use crate::location::Location;
+use std::fmt;
+use std::time::Duration;
+use url::form_urlencoded::Serializer;
+use zeroize::Zeroizing;
+
+/// A way to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flow {
+    /// A browser of this machine comes back with a code. RFC 8252.
+    Code,
+    /// A person types a code on any other machine. RFC 8628.
+    DeviceCode,
+}
+
+/// What the caller says of the client to sign in as. What is not set is taken from the metadata of the resource, and then from the
+/// challenge.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct LoginSettings {
+    /// The client's id.
+    pub client_id: Option<String>,
+    /// The client's secret, for an authorization server that wants one of programs too. It goes with `client_id`.
+    pub client_secret: Option<Zeroizing<String>>,
+    /// The scopes to ask for. Without them those that the resource understands, and `openid` if it names none.
+    pub scopes: Option<Vec<String>>,
+    /// The authorization server, by its issuer; the resource must name it. Without it the first one that the resource names.
+    pub issuer: Option<String>,
+    /// Takes a secret that the resource publishes. Default false: a secret that everybody can read proves nothing, and a server that
+    /// publishes one may have done so by mistake.
+    pub accept_published_secret: bool,
+    /// Exchanges codes and refresh tokens at the authorization server also if the resource publishes a token endpoint of its own.
+    /// Default false: such a resource adds a secret that its clients do not have.
+    pub ignore_published_token_endpoint: bool,
+}
+
+impl fmt::Debug for LoginSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginSettings")
+            .field("client_id", &self.client_id)
+            .field("scopes", &self.scopes)
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a login is made with: server, client and scopes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Terms {
+    pub(super) issuer: String,
+    pub(super) client_id: String,
+    pub(super) client_secret: Option<Zeroizing<String>>,
+    pub(super) scope: String,
+    pub(super) sends_id: bool,
+    /// Where codes and refresh tokens are exchanged.
+    pub(super) token_endpoint: Location,
+    pub(super) start: Start,
+}
+
+/// Where a login begins.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Start {
+    Code {
+        authorization: Location,
+        names_issuer: bool,
+    },
+    /// Device codes are exchanged at the authorization server itself.
+    DeviceCode {
+        device: Location,
+        token: Location,
+    },
+    /// It has begun before: only refreshing is left.
+    Refresh,
+}
+
+impl Terms {
+    /// What was found and what was set, put together for one way to sign in.
+    ///
+    /// # Errors
+    /// When the authorization server does not offer it, or no client is named.
+    pub fn new(found: &Discovered, settings: &LoginSettings, flow: Flow) -> Result<Self, LoginError> {
+        let (resource, server, challenge) = (&found.resource, &found.server, &found.challenge);
+        let no_flow = |flow| LoginError::NoFlow { issuer: server.issuer.clone(), flow };
+        let start = match flow {
+            Flow::Code => Start::Code {
+                authorization: server
+                    .code_endpoint()
+                    .ok_or_else(|| no_flow("a login with a browser and PKCE"))?
+                    .clone(),
+                names_issuer: server.names_itself_in_redirects,
+            },
+            Flow::DeviceCode => Start::DeviceCode {
+                device: server
+                    .device_authorization_endpoint
+                    .clone()
+                    .ok_or_else(|| no_flow("a login with a device code"))?,
+                token: server.token_endpoint.clone(),
+            },
+        };
+        // An id goes with the secret of the same client, and with no other.
+        let device = (&resource.device_code_client_id, &resource.device_code_client_secret);
+        let device = Some(device).filter(|_| flow == Flow::DeviceCode);
+        let published = device.into_iter().chain([(&resource.client_id, &resource.client_secret)]);
+        let published = published.filter_map(|(id, secret)| Some((id.clone()?, secret.clone())));
+        let challenged = [
+            Some(&challenge.device_code_client_id).filter(|_| flow == Flow::DeviceCode),
+            Some(&challenge.client_id),
+        ];
+        let challenged = challenged.into_iter().flatten().filter_map(|id| Some((id.clone()?, None)));
+        let (client_id, client_secret) = match &settings.client_id {
+            Some(id) => (id.clone(), settings.client_secret.clone()),
+            None => {
+                let (id, secret) = published.chain(challenged).next().ok_or(LoginError::NoClientId)?;
+                let secret = secret.filter(|_| settings.accept_published_secret);
+                (id, settings.client_secret.clone().or(secret))
+            }
+        };
+        if !is_client_text(&client_id) || client_secret.as_ref().is_some_and(|secret| !is_client_text(secret))
+        {
+            return Err(LoginError::NoClientId);
+        }
+        let scope = match &settings.scopes {
+            Some(scopes) => scopes.join(" "),
+            None if !resource.scopes_supported.is_empty() => resource.scopes_supported.join(" "),
+            None => "openid".to_owned(),
+        };
+        // The resource has the secret of this client alone.
+        let is_its_client = [&resource.client_id, &challenge.client_id].contains(&&Some(client_id.clone()));
+        let own = resource.token_endpoint.as_ref().filter(|_| client_secret.is_none() && is_its_client);
+        let own = own.filter(|_| !settings.ignore_published_token_endpoint);
+        Ok(Self {
+            issuer: server.issuer.clone(),
+            client_id,
+            client_secret,
+            scope,
+            sends_id: resource.id_token_as_bearer || challenge.id_token_as_bearer,
+            token_endpoint: own.unwrap_or(&server.token_endpoint).clone(),
+            start,
+        })
+    }
+
+    /// The authorization server.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The client.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The form that gets the next tokens; `None` without a refresh token. RFC 6749, section 6.
+    pub fn refresh(&self, tokens: &Tokens) -> Option<PostForm> {
+        let token = tokens.refresh.as_ref()?;
+        Some(self.form(&self.token_endpoint, &[("grant_type", "refresh_token"), ("refresh_token", token)]))
+    }
+
+    /// The tokens that a refresh has given. A refresh token stays that of before if the server gives no other.
+    ///
+    /// # Errors
+    /// When the answer has no tokens. [`LoginError::is_temporary`] says whether the refresh token may still be good.
+    pub fn refreshed(
+        &self,
+        answer: FormAnswer,
+        before: &Tokens,
+        now: Duration,
+    ) -> Result<Tokens, LoginError> {
+        let secrets = self.secrets(before.refresh.as_ref().map(|token| token.as_str()));
+        let mut tokens = Tokens::read(answer, self.sends_id, self.expected(None), now, &secrets)?;
+        if tokens.refresh.is_none() {
+            tokens.refresh.clone_from(&before.refresh);
+        }
+        Ok(tokens)
+    }
+
+    /// A form of this client.
+    pub(super) fn form(&self, url: &Location, members: &[(&str, &str)]) -> PostForm {
+        let mut form = Serializer::new(String::new());
+        form.extend_pairs(members).append_pair("client_id", &self.client_id);
+        if let Some(secret) = &self.client_secret {
+            form.append_pair("client_secret", secret);
+        }
+        PostForm::new(url.as_str(), form.finish(), MAX_DOCUMENT)
+    }
+
+    /// What an id token has to say.
+    pub(super) fn expected<'a>(&'a self, nonce: Option<&'a str>) -> Expected<'a> {
+        Expected { issuer: &self.issuer, client_id: &self.client_id, nonce }
+    }
+
+    /// What the server is sent and must not show up in an error.
+    pub(super) fn secrets<'a>(&'a self, sent: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+        sent.into_iter().chain(self.client_secret.as_ref().map(|secret| secret.as_str())).collect()
+    }
+}
+
+impl fmt::Debug for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terms")
+            .field("issuer", &self.issuer)
+            .field("client_id", &self.client_id)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,651 @@
+//! Logins whole: a resource and an authorization server that answer as their specifications say, and each way in which one of them, or
+//! anybody else, can lie.
+
+use super::*;
+use crate::http::auth::Reason;
+use crate::http::documents::{FormAnswer, PostForm};
+use crate::location::Location;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const CALLED: &str = "https://reports.example/vgi";
+const ISSUER: &str = "https://login.example";
+const NOW: Duration = Duration::from_secs(1_800_000_000);
+
+fn after(seconds: u64) -> Duration {
+    NOW + Duration::from_secs(seconds)
+}
+
+fn pairs(text: &str) -> BTreeMap<String, String> {
+    url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}
+
+fn answer(status: u16, body: &Value) -> FormAnswer {
+    FormAnswer { status, content_type: None, body: Bytes::from(body.to_string()) }
+}
+
+fn id_token(claims: &Value) -> String {
+    format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims.to_string()))
+}
+
+fn resource() -> Value {
+    json!({"resource": CALLED, "authorization_servers": [ISSUER], "scopes_supported": ["openid", "email"],
+        "client_id": "cli", "client_secret": "published-1", "device_code_client_id": "tv",
+        "device_code_client_secret": "published-2"})
+}
+
+fn server() -> Value {
+    json!({"issuer": ISSUER, "authorization_endpoint": format!("{ISSUER}/authorize?tenant=1"),
+        "token_endpoint": format!("{ISSUER}/token"), "device_authorization_endpoint": format!("{ISSUER}/device"),
+        "code_challenge_methods_supported": ["S256"], "authorization_response_iss_parameter_supported": true})
+}
+
+fn challenge() -> String {
+    "Bearer resource_metadata=\"https://reports.example/.well-known/oauth-protected-resource/vgi\", client_id=\"cli\"".into()
+}
+
+fn discover(challenge: &str, resource: &Value, server: &Value) -> Result<Discovered, LoginError> {
+    let challenge = Challenge::parse(challenge)?.unwrap_or_default();
+    let mut discovery = Discovery::from_challenge(Location::parse(CALLED).unwrap(), challenge, None)?;
+    loop {
+        let url = discovery.poll_document().expect("it has not ended").url;
+        let document = if url.starts_with(ISSUER) { server } else { resource };
+        if let Some(found) = discovery.receive(Ok(document.to_string().as_bytes()))? {
+            return Ok(found);
+        }
+    }
+}
+
+fn terms(flow: Flow) -> Terms {
+    Terms::new(&discover(&challenge(), &resource(), &server()).unwrap(), &LoginSettings::default(), flow)
+        .unwrap()
+}
+
+/// Everything that a login with a browser hears from others, which a test changes in one place.
+struct World {
+    challenge: String,
+    resource: Value,
+    server: Value,
+    redirect: BTreeMap<&'static str, String>,
+    path: &'static str,
+    claims: Value,
+    tokens: Value,
+    status: u16,
+    settings: LoginSettings,
+}
+
+impl World {
+    /// All of it is honest.
+    fn new() -> Self {
+        let redirect = [("code", "one-code"), ("iss", ISSUER)];
+        Self {
+            challenge: challenge(),
+            resource: resource(),
+            server: server(),
+            redirect: redirect.map(|(name, value)| (name, value.to_owned())).into(),
+            path: "/callback",
+            claims: json!({"iss": ISSUER, "aud": "cli", "exp": after(60).as_secs()}),
+            tokens: json!({"access_token": "access-1", "token_type": "Bearer", "expires_in": 60,
+                "refresh_token": "refresh-1"}),
+            status: 200,
+            settings: LoginSettings::default(),
+        }
+    }
+
+    /// A login, from the 401 to the tokens.
+    fn log_in(mut self) -> Result<(Tokens, Vec<PostForm>), LoginError> {
+        let found = discover(&self.challenge, &self.resource, &self.server)?;
+        let terms = Terms::new(&found, &self.settings, Flow::Code)?;
+        let mut flow = CodeFlow::new(terms, 4000, [[1; 32], [2; 32], [3; 32]])?;
+        let asked = pairs(flow.authorization_url().split_once('?').unwrap().1);
+        self.redirect.entry("state").or_insert_with(|| asked["state"].clone());
+        if self.claims.get("nonce").is_none() {
+            self.claims["nonce"] = asked["nonce"].clone().into();
+        }
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.redirect).finish();
+        flow.receive_redirect(&format!("{}?{query}", self.path));
+        let mut forms = Vec::new();
+        loop {
+            match flow.poll()? {
+                // Nothing was accepted, and a real login would wait on.
+                CodeStep::WaitForRedirect => return Err(LoginError::Expired),
+                CodeStep::Send(form) => {
+                    forms.push(form);
+                    self.tokens["id_token"] = id_token(&self.claims).into();
+                    flow.receive(Ok(answer(self.status, &self.tokens)), NOW);
+                }
+                CodeStep::Done(tokens) => return Ok((tokens, forms)),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_login_with_a_browser() {
+    let terms = terms(Flow::Code);
+    let mut flow = CodeFlow::new(terms, 4000, [[1; 32], [2; 32], [3; 32]]).unwrap();
+    let url = Location::parse(flow.authorization_url()).unwrap();
+    assert!(url.as_str().starts_with("https://login.example/authorize?tenant=1&response_type=code&"));
+    let asked = pairs(url.url().query().unwrap());
+    assert_eq!((asked["client_id"].as_str(), asked["scope"].as_str()), ("cli", "openid email"));
+    assert_eq!(asked["redirect_uri"], "http://127.0.0.1:4000/callback");
+    assert_eq!(asked["code_challenge_method"], "S256");
+    assert!(asked["state"] != asked["nonce"] && asked["state"].len() == 43);
+
+    // What anybody on this machine can send changes nothing.
+    for (target, status) in [
+        ("/", 404),
+        ("/favicon.ico", 404),
+        ("/callback/more?code=a", 404),
+        ("/callback", 400),
+        ("/callback?code=a", 400),
+        ("/callback?code=a&state=", 400),
+        ("/callback?code=a&state=other", 400),
+        ("/callback?error=access_denied", 400),
+        ("/callback?state=a&state=b&code=c", 400),
+        ("/callback?\u{e9}", 400),
+        (&format!("/callback?{}", "a".repeat(10_000)), 400),
+    ] {
+        assert_eq!(flow.receive_redirect(target).status, status, "{target:.60}");
+        assert!(matches!(flow.poll(), Ok(CodeStep::WaitForRedirect)), "{target:.60}");
+    }
+
+    let redirect = format!("/callback?code=a%20b&iss={ISSUER}&state={}", asked["state"]);
+    let reply = flow.receive_redirect(&redirect);
+    assert!(reply.status == 200 && !reply.page.contains("a b"));
+    let Ok(CodeStep::Send(form)) = flow.poll() else { panic!("the code is exchanged") };
+    assert_eq!(flow.receive_redirect(&redirect).status, 410, "a code serves once");
+    assert_eq!(form.url, "https://login.example/token");
+    let sent = pairs(&form.form);
+    assert_eq!(crate::http::pkce::challenge(&sent["code_verifier"]), asked["code_challenge"]);
+    assert_eq!(
+        (sent["code"].as_str(), sent["redirect_uri"].as_str()),
+        ("a b", asked["redirect_uri"].as_str())
+    );
+    assert_eq!((sent["grant_type"].as_str(), sent.get("client_secret")), ("authorization_code", None));
+    let tokens = json!({"access_token": "access-1", "token_type": "Bearer"});
+    flow.receive(Ok(answer(200, &tokens)), NOW);
+    let Ok(CodeStep::Done(tokens)) = flow.poll() else { panic!("it is done") };
+    assert_eq!((tokens.bearer(), tokens.expires_at()), ("access-1", None));
+    assert!(flow.poll().is_err(), "it has ended");
+    assert!(!format!("{flow:?} {tokens:?} {form:?}").contains("access-1"));
+}
+
+/// A change of the honest world, and the error that a login must end with.
+type Lie = (&'static str, fn(&mut World), fn(&LoginError) -> bool);
+
+/// The table of lies: without one of the checks, the login behind it would succeed.
+#[test]
+fn every_lie_is_found() {
+    let (tokens, forms) = World::new().log_in().expect("an honest world");
+    assert_eq!((tokens.bearer(), forms.len()), ("access-1", 1));
+    let lies: &[Lie] = &[
+        ("no challenge", |w| w.challenge.clear(), |e| matches!(e, LoginError::Challenge { .. })),
+        (
+            "metadata at another origin",
+            |w| w.challenge = w.challenge.replace("reports.", "evil."),
+            |e| matches!(e, LoginError::Challenge { .. }),
+        ),
+        (
+            "metadata in the clear",
+            |w| w.challenge = w.challenge.replace("https:", "http:"),
+            |e| matches!(e, LoginError::Challenge { .. }),
+        ),
+        (
+            "another resource",
+            |w| w.resource["resource"] = "https://bank.example".into(),
+            |e| matches!(e, LoginError::Resource { .. }),
+        ),
+        (
+            "a resource below",
+            |w| w.resource["resource"] = "https://reports.example/vgi/more".into(),
+            |e| matches!(e, LoginError::Resource { .. }),
+        ),
+        (
+            "no authorization server",
+            |w| w.resource["authorization_servers"] = json!([]),
+            |e| matches!(e, LoginError::Metadata { .. }),
+        ),
+        (
+            "an authorization server on this machine",
+            |w| w.resource["authorization_servers"] = json!(["http://127.0.0.1:9"]),
+            |e| matches!(e, LoginError::Metadata { .. }),
+        ),
+        (
+            "a token endpoint elsewhere",
+            |w| w.resource["token_endpoint"] = "https://evil.example/token".into(),
+            |e| matches!(e, LoginError::Metadata { .. }),
+        ),
+        (
+            "another issuer",
+            |w| w.server["issuer"] = "https://evil.example".into(),
+            |e| matches!(e, LoginError::Issuer { .. }),
+        ),
+        (
+            "tokens in the clear",
+            |w| w.server["token_endpoint"] = "http://login.example/token".into(),
+            |e| matches!(e, LoginError::Metadata { .. }),
+        ),
+        (
+            "people in the clear",
+            |w| w.server["authorization_endpoint"] = "http://login.example/authorize".into(),
+            |e| matches!(e, LoginError::Metadata { .. }),
+        ),
+        (
+            "no S256",
+            |w| w.server["code_challenge_methods_supported"] = json!(["plain"]),
+            |e| matches!(e, LoginError::NoFlow { .. }),
+        ),
+        (
+            "another state",
+            |w| drop(w.redirect.insert("state", "other".into())),
+            |e| *e == LoginError::Expired,
+        ),
+        ("no state", |w| drop(w.redirect.insert("state", String::new())), |e| *e == LoginError::Expired),
+        ("another path", |w| w.path = "/other", |e| *e == LoginError::Expired),
+        (
+            "a redirect of another issuer",
+            |w| drop(w.redirect.insert("iss", "https://evil.example".into())),
+            |e| matches!(e, LoginError::Issuer { .. }),
+        ),
+        (
+            "a redirect without an issuer",
+            |w| drop(w.redirect.remove("iss")),
+            |e| matches!(e, LoginError::Issuer { .. }),
+        ),
+        ("no code", |w| drop(w.redirect.remove("code")), |e| matches!(e, LoginError::Answer { .. })),
+        (
+            "a refusal",
+            |w| drop(w.redirect.insert("error", "access_denied".into())),
+            |e| *e == LoginError::Denied,
+        ),
+        (
+            "an id token of another issuer",
+            |w| w.claims["iss"] = "https://evil.example".into(),
+            |e| matches!(e, LoginError::IdToken { .. }),
+        ),
+        (
+            "an id token for another client",
+            |w| w.claims["aud"] = "other".into(),
+            |e| matches!(e, LoginError::IdToken { .. }),
+        ),
+        (
+            "an id token of another login",
+            |w| w.claims["nonce"] = "other".into(),
+            |e| matches!(e, LoginError::IdToken { .. }),
+        ),
+        (
+            "an id token without a nonce",
+            |w| w.claims["nonce"] = Value::Null,
+            |e| matches!(e, LoginError::IdToken { .. }),
+        ),
+        (
+            "an old id token",
+            |w| w.claims["exp"] = NOW.as_secs().into(),
+            |e| matches!(e, LoginError::IdToken { .. }),
+        ),
+        (
+            "a token of another type",
+            |w| w.tokens["token_type"] = "mac".into(),
+            |e| matches!(e, LoginError::Answer { .. }),
+        ),
+        (
+            "a token with a line break",
+            |w| w.tokens["access_token"] = "a\r\nb".into(),
+            |e| matches!(e, LoginError::Answer { .. }),
+        ),
+        ("another status", |w| w.status = 203, |e| matches!(e, LoginError::Answer { .. })),
+    ];
+    for (name, lie, is_expected) in lies {
+        let mut world = World::new();
+        lie(&mut world);
+        match world.log_in() {
+            Ok(_) => panic!("{name}: it was believed"),
+            Err(error) => {
+                assert!(is_expected(&error), "{name}: {error:?}");
+                let shown = format!("{error} {error:?}");
+                for secret in ["one-code", "access-1", "refresh-1", "published"] {
+                    assert!(!shown.contains(secret), "{name}: {shown}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_error_that_repeats_what_was_sent_does_not_show_it() {
+    let mut world = World::new();
+    world.status = 400;
+    world.tokens = json!({"error": "invalid_grant", "error_description": "the code one-code is not known"});
+    let error = world.log_in().unwrap_err();
+    assert_eq!(error, LoginError::Refused { code: "invalid_grant".into(), description: String::new() });
+}
+
+#[test]
+fn a_published_secret_is_used_only_by_those_who_want_it() {
+    let secret = |flow, settings: &LoginSettings| {
+        let found = discover(&challenge(), &resource(), &server()).unwrap();
+        let terms = Terms::new(&found, settings, flow).unwrap();
+        let form = match flow {
+            Flow::Code => terms.form(&terms.token_endpoint, &[]),
+            Flow::DeviceCode => {
+                let Ok(DeviceStep::Send(form)) = DeviceFlow::new(terms).unwrap().poll(NOW) else { panic!() };
+                form
+            }
+        };
+        let sent = pairs(&form.form);
+        (sent["client_id"].clone(), sent.get("client_secret").cloned())
+    };
+    let silent = LoginSettings::default();
+    assert_eq!(secret(Flow::Code, &silent), ("cli".into(), None));
+    assert_eq!(secret(Flow::DeviceCode, &silent), ("tv".into(), None));
+    let wanted = LoginSettings { accept_published_secret: true, ..LoginSettings::default() };
+    assert_eq!(secret(Flow::Code, &wanted), ("cli".into(), Some("published-1".into())));
+    assert_eq!(secret(Flow::DeviceCode, &wanted), ("tv".into(), Some("published-2".into())));
+    // A published secret belongs to the client that it is published with.
+    let own = LoginSettings {
+        client_id: Some("own".into()),
+        accept_published_secret: true,
+        ..LoginSettings::default()
+    };
+    assert_eq!(secret(Flow::DeviceCode, &own), ("own".into(), None));
+}
+
+#[test]
+fn clients_are_named_by_the_settings_the_metadata_and_the_challenge() {
+    let client = |resource: &Value, challenge: &str, flow| {
+        let found = discover(challenge, resource, &server()).unwrap();
+        Terms::new(&found, &LoginSettings::default(), flow).map(|terms| terms.client_id().to_owned())
+    };
+    let mut bare = resource();
+    for name in ["client_id", "device_code_client_id"] {
+        bare.as_object_mut().unwrap().remove(name);
+    }
+    assert_eq!(client(&bare, &challenge(), Flow::DeviceCode), Ok("cli".into()));
+    let device = format!("{}, device_code_client_id=\"box\"", challenge());
+    assert_eq!(client(&bare, &device, Flow::DeviceCode), Ok("box".into()));
+    assert_eq!(client(&bare, &device, Flow::Code), Ok("cli".into()));
+    let nobody = challenge().replace(", client_id=\"cli\"", "");
+    assert_eq!(client(&bare, &nobody, Flow::Code), Err(LoginError::NoClientId));
+}
+
+#[test]
+fn a_server_with_a_secret_of_its_own_exchanges_codes_itself() {
+    let endpoint = |settings: LoginSettings| {
+        let mut world = World::new();
+        world.resource["token_endpoint"] = "https://reports.example/vgi/_oauth/token".into();
+        world.settings = settings;
+        world.log_in().unwrap().1.remove(0).url
+    };
+    assert_eq!(endpoint(LoginSettings::default()), "https://reports.example/vgi/_oauth/token");
+    let ignoring = LoginSettings { ignore_published_token_endpoint: true, ..LoginSettings::default() };
+    assert_eq!(endpoint(ignoring), "https://login.example/token");
+    // It has no secret of another client.
+    let other = LoginSettings { client_id: Some("other".into()), ..LoginSettings::default() };
+    let mut found = discover(&challenge(), &resource(), &server()).unwrap();
+    found.resource.token_endpoint =
+        Some(Location::parse("https://reports.example/vgi/_oauth/token").unwrap());
+    for (settings, flow) in [(&other, Flow::Code), (&LoginSettings::default(), Flow::DeviceCode)] {
+        let terms = Terms::new(&found, settings, flow).unwrap();
+        assert_eq!(terms.token_endpoint.as_str(), "https://login.example/token");
+    }
+    let secret = || Some("mine".to_owned().into());
+    let own =
+        LoginSettings { client_id: Some("cli".into()), client_secret: secret(), ..LoginSettings::default() };
+    assert_eq!(endpoint(own), "https://login.example/token");
+}
+
+#[test]
+fn the_id_token_is_the_bearer_where_the_server_wants_it() {
+    let mut world = World::new();
+    world.resource["use_id_token_as_bearer"] = true.into();
+    world.claims["exp"] = after(30).as_secs().into();
+    let (tokens, _) = world.log_in().unwrap();
+    assert!(tokens.bearer().starts_with("e30.") && tokens.expires_at() == Some(after(30)));
+}
+
+/// A device flow after the answer to its first form.
+fn device(body: &Value) -> (DeviceFlow, Result<DeviceStep, LoginError>) {
+    let mut flow = DeviceFlow::new(terms(Flow::DeviceCode)).unwrap();
+    let Ok(DeviceStep::Send(form)) = flow.poll(NOW) else { panic!("it asks for a code") };
+    assert_eq!(form.url, "https://login.example/device");
+    assert_eq!(pairs(&form.form)["scope"], "openid email");
+    flow.receive(Ok(answer(200, body)), NOW);
+    let step = flow.poll(NOW);
+    (flow, step)
+}
+
+fn device_code() -> Value {
+    json!({"device_code": "device-1", "user_code": "ABCD-EFGH", "verification_uri": "https://login.example/tv",
+        "expires_in": 120, "interval": 2})
+}
+
+/// Answers the question that is due at this time.
+fn ask(flow: &mut DeviceFlow, at: u64, status: u16, body: &Value) {
+    assert!(matches!(flow.poll(after(at - 1)), Ok(DeviceStep::WaitUntil(time)) if time == after(at)), "{at}");
+    let Ok(DeviceStep::Send(form)) = flow.poll(after(at)) else { panic!("a question is due") };
+    assert_eq!(
+        (form.url.as_str(), pairs(&form.form)["device_code"].as_str()),
+        ("https://login.example/token", "device-1")
+    );
+    flow.receive(Ok(answer(status, body)), after(at));
+}
+
+#[test]
+fn a_login_with_a_device_code() {
+    let (mut flow, step) = device(&device_code());
+    let Ok(DeviceStep::Show(prompt)) = step else { panic!("a code is shown") };
+    assert_eq!((prompt.user_code.as_str(), prompt.expires_at), ("ABCD-EFGH", after(120)));
+    assert!(!format!("{prompt:?} {flow:?}").contains("ABCD"));
+    let error = |code: &str| json!({"error": code});
+    ask(&mut flow, 2, 400, &error("authorization_pending"));
+    ask(&mut flow, 4, 400, &error("slow_down"));
+    ask(&mut flow, 11, 400, &error("authorization_pending"));
+    ask(&mut flow, 18, 503, &json!("down"));
+    ask(&mut flow, 32, 200, &json!({"access_token": "a", "token_type": "Bearer"}));
+    assert!(matches!(flow.poll(after(32)), Ok(DeviceStep::Done(tokens)) if tokens.bearer() == "a"));
+    assert!(flow.poll(after(33)).is_err());
+}
+
+#[test]
+fn a_device_code_ends() {
+    let begin = || device(&device_code()).0;
+    let error = |code: &str| json!({"error": code, "error_description": "device-1"});
+    for (code, expected) in [
+        ("access_denied", LoginError::Denied),
+        ("expired_token", LoginError::Expired),
+        ("invalid_grant", LoginError::Refused { code: "invalid_grant".into(), description: String::new() }),
+    ] {
+        let mut flow = begin();
+        ask(&mut flow, 2, 400, &error(code));
+        assert_eq!(flow.poll(after(2)).unwrap_err(), expected);
+        assert_eq!(flow.poll(after(9)).unwrap_err(), expected, "it stays so");
+    }
+    // Its time is over, whatever the server says.
+    let mut flow = begin();
+    assert!(matches!(flow.poll(after(120)), Err(LoginError::Expired)));
+    // A server that is gone is not asked for ever.
+    let mut flow = begin();
+    let mut asked = 0;
+    let mut at = 0;
+    let end = loop {
+        match flow.poll(after(at)) {
+            Ok(DeviceStep::Send(_)) => {
+                asked += 1;
+                flow.receive(Err(LoginError::Unavailable("gone".into())), after(at));
+            }
+            Ok(DeviceStep::WaitUntil(time)) => at = (time - NOW).as_secs(),
+            other => break other,
+        }
+    };
+    assert!(
+        asked <= 6 && matches!(end, Err(LoginError::Expired | LoginError::Unavailable(_))),
+        "{asked} {end:?}"
+    );
+}
+
+#[test]
+fn device_codes_that_cannot_be_shown_are_refused() {
+    for (name, value) in [
+        ("device_code", json!("")),
+        ("device_code", json!("a b")),
+        ("user_code", json!("")),
+        ("user_code", json!("A\u{1b}[2J")),
+        ("user_code", json!("A".repeat(65))),
+        ("verification_uri", json!("http://login.example/tv")),
+        ("verification_uri", json!("javascript:alert(1)")),
+        ("verification_uri", json!("file:///etc/passwd")),
+        ("verification_uri_complete", json!("login")),
+        ("expires_in", json!(-5)),
+        ("expires_in", Value::Null),
+        ("interval", json!("often")),
+    ] {
+        let mut body = device_code();
+        body[name] = value.clone();
+        let (_, step) = device(&body);
+        assert!(matches!(step, Err(LoginError::Answer { .. })), "{name} {value}: {step:?}");
+    }
+    // A wait is never none, and never longer than five minutes.
+    for (interval, wait) in [(0, 1), (100_000, 300)] {
+        let mut body = device_code();
+        (body["interval"], body["expires_in"]) = (interval.into(), 1_000_000.into());
+        let (mut flow, step) = device(&body);
+        assert!(matches!(step, Ok(DeviceStep::Show(prompt)) if prompt.expires_at == after(3600)));
+        assert!(matches!(flow.poll(NOW), Ok(DeviceStep::WaitUntil(time)) if time == after(wait)));
+    }
+}
+
+/// Tokens that expire, with or without a refresh token.
+fn tokens(bearer: &str, end: u64, refresh: Option<&str>) -> Tokens {
+    Tokens {
+        access: bearer.to_owned().into(),
+        refresh: refresh.map(|token| token.to_owned().into()),
+        id: None,
+        expires_at: Some(after(end)),
+        sends_id: false,
+    }
+}
+
+fn used(bearer: &str) -> Step {
+    Step::Use(bearer.to_owned().into())
+}
+
+#[test]
+fn one_renewal_for_all_that_wait() {
+    let old = tokens("old", 100, Some("refresh-1"));
+    let mut holder = TokenHolder::new(Some(old.clone()));
+    assert_eq!(holder.request(NOW), used("old"));
+    // Before its end one call renews it, and the others use it as long as it is valid.
+    assert_eq!(holder.request(after(56)), Step::Renew(Renewal::Refresh(old.clone())));
+    assert_eq!(holder.request(after(56)), used("old"));
+    assert_eq!(holder.request(after(100)), Step::Wait(1));
+    assert_eq!(holder.refused(Some("old"), Reason::ExpiredCredential, after(100)), Step::Wait(1));
+    assert_eq!(holder.outcome(1), None);
+    assert_eq!(holder.renewed(Ok(tokens("new", 1000, Some("refresh-2")))), None);
+    assert_eq!(holder.outcome(1), Some(&Ok(())));
+    assert_eq!(holder.request(after(100)), used("new"));
+    // A refusal of the old one comes late.
+    assert_eq!(holder.refused(Some("old"), Reason::ExpiredCredential, after(100)), used("new"));
+    // Nothing is under way that this could end.
+    assert_eq!(holder.renewed(Ok(old)), None);
+    assert_eq!(holder.request(after(100)), used("new"));
+}
+
+#[test]
+fn an_outage_keeps_the_refresh_token_and_a_refusal_does_not() {
+    let refused = || LoginError::Refused { code: "invalid_grant".into(), description: String::new() };
+    let old = tokens("old", 10, Some("refresh-1"));
+    let mut holder = TokenHolder::new(Some(old.clone()));
+    assert_eq!(holder.request(NOW), Step::Renew(Renewal::Refresh(old.clone())));
+    let outage = LoginError::Unavailable("down".into());
+    assert_eq!(holder.renewed(Err(outage.clone())), None);
+    assert_eq!(holder.outcome(1), Some(&Err(outage)));
+    assert_eq!(holder.request(NOW), Step::Renew(Renewal::Refresh(old.clone())));
+    // No person is asked before the server has said that one is needed.
+    assert_eq!(holder.renewed(Err(refused())), None);
+    assert_eq!((holder.outcome(2).cloned(), holder.request(NOW)), (Some(Ok(())), Step::Anonymous));
+    assert_eq!(holder.refused(None, Reason::MissingCredential, NOW), Step::Renew(Renewal::Login));
+    assert_eq!(holder.renewed(Err(LoginError::Denied)), None);
+    assert_eq!(holder.outcome(3), Some(&Err(LoginError::Denied)));
+
+    // After a 401 a refused refresh leads to a login at once, for all that wait.
+    let mut holder = TokenHolder::new(Some(old.clone()));
+    assert_eq!(
+        holder.refused(Some("old"), Reason::InvalidCredential, NOW),
+        Step::Renew(Renewal::Refresh(old))
+    );
+    assert_eq!(holder.renewed(Err(refused())), Some(Renewal::Login));
+    assert_eq!((holder.outcome(1).cloned(), holder.request(NOW)), (None, Step::Wait(1)));
+    assert_eq!(holder.renewed(Ok(tokens("new", 1000, None))), None);
+    assert_eq!((holder.outcome(1).cloned(), holder.request(NOW)), (Some(Ok(())), used("new")));
+}
+
+#[test]
+fn only_what_a_new_token_mends_is_renewed() {
+    let fresh = tokens("fresh", 1000, Some("refresh-1"));
+    for reason in [Reason::InsufficientScope, Reason::ProxyRequired] {
+        let mut holder = TokenHolder::new(Some(fresh.clone()));
+        assert_eq!(holder.refused(Some("fresh"), reason, NOW), Step::GiveUp);
+    }
+    // A token that was just refreshed and is invalid all the same needs a person.
+    let mut holder = TokenHolder::new(Some(fresh.clone()));
+    assert!(matches!(
+        holder.refused(Some("fresh"), Reason::InvalidCredential, NOW),
+        Step::Renew(Renewal::Refresh(_))
+    ));
+    holder.renewed(Ok(tokens("again", 1000, Some("refresh-2"))));
+    assert_eq!(holder.refused(Some("again"), Reason::InvalidCredential, NOW), Step::Renew(Renewal::Login));
+}
+
+#[test]
+fn refresh_tokens_rotate_or_stay() {
+    let terms = terms(Flow::Code);
+    let old = tokens("old", 10, Some("refresh-1"));
+    let sent = pairs(&terms.refresh(&old).unwrap().form);
+    assert_eq!((sent["refresh_token"].as_str(), sent["client_id"].as_str()), ("refresh-1", "cli"));
+    assert!(terms.refresh(&tokens("old", 10, None)).is_none());
+    let refresh = |body: Value| terms.refreshed(answer(200, &body), &old, NOW).unwrap();
+    let rotated = refresh(json!({"access_token": "a", "token_type": "Bearer", "refresh_token": "refresh-2"}));
+    assert_eq!(pairs(&terms.refresh(&rotated).unwrap().form)["refresh_token"], "refresh-2");
+    let kept = refresh(json!({"access_token": "a", "token_type": "Bearer"}));
+    assert_eq!(pairs(&terms.refresh(&kept).unwrap().form)["refresh_token"], "refresh-1");
+    let echo = json!({"error": "invalid_grant", "error_description": "refresh-1 is gone"});
+    assert!(!format!("{:?}", terms.refreshed(answer(400, &echo), &old, NOW)).contains("refresh-1"));
+}
+
+#[test]
+fn a_saved_login_is_for_one_server() {
+    let server = Location::parse(CALLED).unwrap();
+    let saved = SavedLogin::new(&server, terms(Flow::Code), tokens("hidden-1", 10, Some("hidden-2")));
+    assert!(!format!("{saved:?}").contains("hidden"));
+    let document = saved.to_json();
+    let read = SavedLogin::parse(document.as_bytes(), &server).unwrap();
+    assert_eq!((&read.tokens, read.terms.client_id()), (&saved.tokens, "cli"));
+    assert!(
+        read.terms.refresh(&read.tokens).is_some() && CodeFlow::new(read.terms, 1, [[0; 32]; 3]).is_err()
+    );
+    let other = Location::parse("https://evil.example/vgi").unwrap();
+    assert!(SavedLogin::parse(document.as_bytes(), &other).is_err());
+    let whole: Value = serde_json::from_str(&document).unwrap();
+    for (name, value) in [
+        ("version", json!(2)),
+        ("token_endpoint", json!("http://login.example/token")),
+        ("access_token", json!("hidden 3")),
+        ("sends_id", json!(true)),
+        ("client_id", json!("")),
+        ("more", json!(1)),
+    ] {
+        let mut changed = whole.clone();
+        changed[name] = value;
+        let error = SavedLogin::parse(changed.to_string().as_bytes(), &server).unwrap_err();
+        assert!(!error.to_string().contains("hidden"), "{name}: {error}");
+    }
+    for document in [&b""[..], b"{}", b"null", &document.as_bytes()[1..]] {
+        assert!(SavedLogin::parse(document, &server).is_err());
+    }
+}
