@@ -69,7 +69,7 @@ fn clients_without_a_certificate_are_let_in_only_where_it_is_optional() {
     {
         let link = try_both(&pair.client_with(&client), &server).map_err(|(error, _)| error).unwrap();
         let tls = origin(&link.driven);
-        assert_eq!(tls.certificates, [client.der.clone()]);
+        assert!(matches!(&tls.certificates[..], [leaf] if *leaf == client.der));
         let peer = tls_peer(&Origin::Tls(tls)).unwrap();
         assert_eq!((peer.version, &peer.certificates[..]), (0x0304, &[client.der.clone().into()][..]));
         if is_optional {
@@ -144,7 +144,7 @@ fn an_application_checks_the_server_beside_its_name_or_in_place_of_it() {
     };
     let beside = |answer| pair.authority.client().check_server(check(answer)).build().unwrap();
     assert!(try_both(&beside(Ok(())), &pair.open()).is_ok());
-    assert_eq!(*seen.lock().unwrap(), [pair.server.der.clone()]);
+    assert!(matches!(&seen.lock().unwrap()[..], [leaf] if *leaf == pair.server.der));
     let (error, _) = try_both(&beside(Err("not mine".to_owned())), &pair.open()).err().unwrap();
     assert!(error.to_string().contains("not mine"), "{error}");
 

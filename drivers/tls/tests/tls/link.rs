@@ -166,6 +166,7 @@ impl Link {
 }
 
 /// A handshake, and a first answer.
+#[expect(clippy::result_large_err, reason = "a test")]
 pub fn try_both(client: &ClientTls, server: &ServerTls) -> Result<Link, (rustls::Error, Driven)> {
     let mut link = Link::new(client, Driven::new(server));
     match link.open() {

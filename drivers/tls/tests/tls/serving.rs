@@ -114,8 +114,8 @@ fn flood(running: &Running, opening: &[u8], rest: u8) -> impl Drop {
 fn slow_handshakes_keep_nobody_out_of_a_full_server() {
     // Their own timeout would not save the others.
     let running = Running::new(|options| options.timeouts.handshake = Timeout::NEVER);
-    let hello = running.hello();
-    let flood = flood(&running, &hello[..5], hello[5]);
+    // A record and a hello that have 16 KiB.
+    let flood = flood(&running, &[22, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xfc], 0);
     let began = Instant::now();
     drop(running.ask());
     assert!(began.elapsed() < Duration::from_secs(5), "served after {:?}", began.elapsed());
@@ -142,8 +142,8 @@ fn handshakes_have_a_time_limit_of_their_own() {
     let hello = running.hello();
     let mut socket = running.connect();
     let mut used = running.ask();
-    socket.write_all(&hello[..10]).unwrap();
     let began = Instant::now();
+    socket.write_all(&hello[..10]).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let mut at = 10;
     // A byte now and then does not make it longer.
@@ -161,7 +161,7 @@ fn handshakes_have_a_time_limit_of_their_own() {
         assert!(began.elapsed() < PATIENCE);
     }
     assert!(began.elapsed() >= limit, "{:?}", began.elapsed());
-    assert!(began.elapsed() < limit + Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < limit + Duration::from_secs(4), "{:?}", began.elapsed());
     used.write_all(&request(b'g', 1)).unwrap();
     used.read_exact(&mut [0; 1]).unwrap();
 }
