@@ -122,12 +122,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 24] = [
             "vgi_rpc_http",
         ],
     ),
-    (
-        "vgi_rpc_fuzz",
-        "fuzz",
-        &["lib.rs"],
-        &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_reactor", "vgi_rpc_tls", "vgi_rpc_http"],
-    ),
+    ("vgi_rpc_fuzz", "fuzz", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_http"]),
     (
         "vgi_rpc_conformance_worker",
         "conformance-worker",
