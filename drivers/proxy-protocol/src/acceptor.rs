@@ -205,9 +205,9 @@ impl<A: Acceptor> Machine for ProxyMachine<A> {
     }
 
     fn receive_eof(&mut self) {
-        match &mut self.0 {
-            State::Protocol { machine, .. } => machine.receive_eof(),
-            State::Header(_) | State::Closed => self.cut_off(),
+        // Within the header, the loop hangs up.
+        if let State::Protocol { machine, .. } = &mut self.0 {
+            machine.receive_eof();
         }
     }
 

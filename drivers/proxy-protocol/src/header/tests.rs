@@ -152,6 +152,10 @@ fn a_checksum_that_is_there_must_match() {
         assert_eq!(read(&damaged), Err(HeaderError::Checksum), "byte {index}");
     }
     assert_eq!(read(&tcp_ipv4(&field(CRC32C, &[0; 3]))), Err(HeaderError::Checksum));
+    // The second one matches.
+    let two = |sum: u32| tcp_ipv4(&[field(CRC32C, &[1; 4]), field(CRC32C, &sum.to_be_bytes())].concat());
+    let second = crc32c(two(0).into_iter());
+    assert_eq!(read(&two(second)), Err(HeaderError::Checksum));
     let twice = [&right[28..], &field(CRC32C, &[0; 4])].concat();
     assert_eq!(read(&tcp_ipv4(&twice)), Err(HeaderError::Checksum));
 }
