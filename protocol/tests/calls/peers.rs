@@ -98,7 +98,10 @@ fn a_peer_that_is_not_let_in_has_every_call_refused() {
     let count = || stream("count", row([("count", int(2))]));
     for command in [call(), count(), call(), unary("no_such_method", no_columns(1))] {
         let error = refused(&mut wire, command);
-        assert_eq!((error.code(), error.message()), (Code::Unauthenticated, "the peer is not authenticated"));
+        assert_eq!(
+            (error.code(), error.message()),
+            (Code::Unauthenticated, "StatusError: the peer is not authenticated")
+        );
     }
     assert_eq!(journal.take(), [""; 0], "no call has begun");
 }
@@ -165,7 +168,7 @@ fn an_outage_is_not_kept_and_a_rejection_is() {
         let error = fail(&mut wire, FailureReason::Unavailable);
         assert_eq!(
             (error.code(), error.message()),
-            (Code::Unavailable, "the peer cannot be authenticated now")
+            (Code::Unavailable, "StatusError: the peer cannot be authenticated now")
         );
     }
     assert_eq!(fail(&mut wire, FailureReason::Failed).code(), Code::Unauthenticated);
@@ -184,7 +187,7 @@ fn a_provider_that_panics_lets_nobody_in() {
     wire.server.complete_effect(effect.id, Completion::value(7));
     assert_eq!(wire.rest(), Rest::NeedInput);
     let error = wire.told().iter().find_map(|told| told.error().cloned()).unwrap();
-    assert_eq!(error.message(), "the peer could not be authenticated");
+    assert_eq!(error.message(), "RuntimeError: the peer could not be authenticated");
 }
 
 #[test]

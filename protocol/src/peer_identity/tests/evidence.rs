@@ -2,15 +2,10 @@
 
 use super::*;
 use crate::auth_context::AuthContext;
-use serde_json::Value;
-
-fn vectors() -> Value {
-    serde_json::from_str(include_str!("../../../tests/vectors/peer_identity_vectors.json")).unwrap()
-}
 
 /// The identity of the vectors.
 fn identity() -> PeerIdentity {
-    let vectors = vectors();
+    let vectors = peer_vectors();
     let text = |name: &str| vectors["identity"][name].as_str().unwrap().to_owned();
     let assurance = Assurance::parse(&text("assurance")).unwrap();
     let subject = Subject {
@@ -30,8 +25,8 @@ fn digest(identity: PeerIdentity) -> String {
 }
 
 #[test]
-fn the_principal_and_the_digest_are_those_of_the_vectors() {
-    let expected = &vectors()["expected"];
+fn the_principal_and_the_digest_are_those_of_the_peer_vectors() {
+    let expected = &peer_vectors()["expected"];
     assert_eq!(identity().principal().as_deref(), expected["canonical_principal"].as_str());
     assert_eq!(Some(&*digest(identity())), expected["binding_digest"].as_str());
 }
@@ -135,7 +130,7 @@ fn codes_are_those_of_the_specification_and_no_others() {
     for code in statuses {
         assert_eq!(ProviderStatus::parse(code).map(ProviderStatus::as_str), Some(code));
     }
-    for case in vectors()["invalid_cases"].as_array().unwrap() {
+    for case in peer_vectors()["invalid_cases"].as_array().unwrap() {
         match case["name"].as_str().unwrap() {
             "unknown_status" => assert_eq!(ProviderStatus::parse(case["status"].as_str().unwrap()), None),
             // A text of Rust has no surrogates. In JSON they are escapes, which are refused.

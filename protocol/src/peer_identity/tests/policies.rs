@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::auth_context::AuthContext;
-use serde_json::Value;
 
 fn ann() -> AuthContext {
     AuthContext::new("test", "ann").with_claim("scope", "all")
@@ -40,8 +39,7 @@ fn failures() -> Vec<(ProviderStatus, PolicyError)> {
 
 #[test]
 fn the_cases_of_the_vectors() {
-    let vectors: Value =
-        serde_json::from_str(include_str!("../../../tests/vectors/peer_identity_vectors.json")).unwrap();
+    let vectors = peer_vectors();
     for case in vectors["policy_cases"].as_array().unwrap() {
         let name = case["name"].as_str().unwrap();
         let providers: Vec<_> =
