@@ -129,7 +129,7 @@ impl TokenHolder {
 
     /// What came of a renewal. Returns [`Renewal::Login`] if a person has to sign in for the calls that wait.
     pub fn renewed(&mut self, result: Result<Tokens, LoginError>) -> Option<Renewal> {
-        let Some(renewal) = self.renewal.take() else { return None };
+        let renewal = self.renewal.take()?;
         let outcome = match result {
             Ok(tokens) => {
                 self.tokens = Some(tokens);
