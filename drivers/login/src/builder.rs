@@ -3,6 +3,7 @@
 use crate::login::Login;
 use crate::outside::Outside;
 use crate::store::{MemoryTokenStore, TokenStore};
+use crate::ways::Ways;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -14,11 +15,6 @@ use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 use vgi_rpc_protocol::http::login::{DevicePrompt, LoginError, LoginSettings, SavedLogin};
 use zeroize::Zeroizing;
-
-/// Opens a browser at a URL.
-pub(crate) type Browser = dyn Fn(&str) -> io::Result<()> + Send + Sync;
-/// Shows a code to a person.
-pub(crate) type ShowCode = dyn Fn(&DevicePrompt) -> io::Result<()> + Send + Sync;
 
 /// A login that cannot be set up.
 #[derive(Debug, Error)]
@@ -49,16 +45,15 @@ pub struct LoginBuilder {
     perform: Option<Box<dyn Perform>>,
 }
 
-/// How people sign in, and how long they may take.
-#[derive(Clone)]
-pub(crate) struct Ways {
-    pub(crate) browser: Option<Arc<Browser>>,
-    pub(crate) device_code: Option<Arc<ShowCode>>,
-    pub(crate) time_limit: Duration,
+impl Login {
+    /// Begins to set up the login at the server with this URL: the one that calls are made to, with its prefix.
+    pub fn builder(url: impl Into<String>) -> LoginBuilder {
+        LoginBuilder::new(url.into())
+    }
 }
 
 impl LoginBuilder {
-    pub(crate) fn new(url: String) -> Self {
+    fn new(url: String) -> Self {
         let ways = Ways { browser: None, device_code: None, time_limit: Duration::from_secs(300) };
         let store = Box::new(MemoryTokenStore::default());
         let settings = LoginSettings::default();

@@ -39,22 +39,25 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `builder` | setting a login up |
+// | `builder`, `ways` | setting a login up |
 // | `login` | one login for any number of calls |
 // | `sign_in` | from a 401 to tokens: documents, forms, people |
 // | `loopback` | the port that a browser comes back to |
 // | `outside` | requests to other servers |
 // | `store`, `file_store` | where tokens are kept |
 // | `browser` | opening a browser |
+// | `clock` | the time |
 
 mod browser;
 mod builder;
+mod clock;
 mod file_store;
 mod login;
 mod loopback;
 mod outside;
 mod sign_in;
 mod store;
+mod ways;
 
 pub use browser::open_browser;
 pub use builder::{LoginBuilder, SetupError};

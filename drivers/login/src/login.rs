@@ -1,9 +1,10 @@
 //! One login for any number of calls.
 
-use crate::builder::{LoginBuilder, Ways};
+use crate::clock::now;
 use crate::outside::post;
-use crate::sign_in::{SignIn, now};
+use crate::sign_in::SignIn;
 use crate::store::TokenStore;
+use crate::ways::Ways;
 use http::HeaderValue;
 use std::fmt;
 use std::io;
@@ -44,11 +45,6 @@ struct State {
 type Renewed = Result<(Tokens, Option<Terms>), LoginError>;
 
 impl Login {
-    /// Begins to set up the login at the server with this URL: the one that calls are made to, with its prefix.
-    pub fn builder(url: impl Into<String>) -> LoginBuilder {
-        LoginBuilder::new(url.into())
-    }
-
     pub(crate) fn new(
         server: Location,
         settings: LoginSettings,

@@ -1,6 +1,6 @@
 //! The port that a browser comes back to. RFC 8252, section 7.3.
 
-use crate::sign_in::now;
+use crate::clock::now;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread::sleep;

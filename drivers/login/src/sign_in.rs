@@ -1,11 +1,11 @@
 //! From a 401 to tokens: documents, forms, and a person.
 
-use crate::builder::Ways;
+use crate::clock::now;
 use crate::loopback::Loopback;
 use crate::outside::{load, post};
+use crate::ways::{ShowCode, Ways};
 use std::io;
 use std::thread::sleep;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_effects::Perform;
 use vgi_rpc_protocol::external::Location;
 use vgi_rpc_protocol::http::login::{
@@ -19,11 +19,6 @@ pub(crate) struct SignIn<'a> {
     pub(crate) settings: &'a LoginSettings,
     pub(crate) ways: &'a Ways,
     pub(crate) outside: &'a dyn Perform,
-}
-
-/// The time since the Unix epoch.
-pub(crate) fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// What an application's function has failed with.
@@ -96,11 +91,7 @@ impl SignIn<'_> {
         }
     }
 
-    fn with_device(
-        &self,
-        terms: Terms,
-        show: &dyn Fn(&vgi_rpc_protocol::http::login::DevicePrompt) -> io::Result<()>,
-    ) -> Result<Tokens, LoginError> {
+    fn with_device(&self, terms: Terms, show: &ShowCode) -> Result<Tokens, LoginError> {
         let mut flow = DeviceFlow::new(terms)?;
         let end = now().saturating_add(self.ways.time_limit);
         loop {
