@@ -27,7 +27,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use vgi_rpc_effects::Perform;
-use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, TlsError, TransferErrorKind};
+use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, TlsConfigError, TransferErrorKind};
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 use vgi_rpc_protocol::http::auth::LoadDocument;
@@ -60,7 +60,7 @@ impl DocumentLoader {
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new() -> Result<Self, TlsError> {
+    pub fn new() -> Result<Self, TlsConfigError> {
         Ok(Self::with(HttpFetcher::new(HttpOptions::default())?, UrlPolicy::https_public()))
     }
 
