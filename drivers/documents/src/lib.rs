@@ -30,13 +30,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use vgi_rpc_effects::Perform;
-<<<<<<< HEAD
 use vgi_rpc_external::{
     HttpFetcher, HttpOptions, HttpRequest, HttpResponse, TlsConfigError, TransferErrorKind,
 };
-=======
-use vgi_rpc_external::{HttpFetcher, HttpOptions, HttpRequest, TlsConfigError, TransferErrorKind};
->>>>>>> wire
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
 use vgi_rpc_protocol::external::{Location, UrlPolicy};
 use vgi_rpc_protocol::http::documents::{FormAnswer, LoadDocument, PostForm};
