@@ -155,6 +155,7 @@ mod tests {
             ("=?utf-8?q??=", Some("")),
             ("=?utf-8?b?YQ==?=", None),
             ("=?iso-8859-1?q?=e9?=", None),
+            ("=?iso-8859-1?q?a?=", None),
             ("=?utf-8?q?a?=b", None),
             ("=?utf-8?q?a?= b", None),
             ("=?utf-8?q?a?= ", None),
