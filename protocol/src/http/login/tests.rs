@@ -554,6 +554,9 @@ fn one_renewal_for_all_that_wait() {
     // Nothing is under way that this could end.
     assert_eq!(holder.renewed(Ok(old)), None);
     assert_eq!(holder.request(after(100)), used("new"));
+    // The outcome of one renewal is not that of the next.
+    assert!(matches!(holder.refused(Some("new"), Reason::ExpiredCredential, after(100)), Step::Renew(_)));
+    assert_eq!((holder.outcome(1), holder.outcome(2)), (Some(&Ok(())), None));
 }
 
 #[test]
