@@ -399,8 +399,7 @@ impl EndpointBuilder {
             proxy_headers.extend(authenticator.proxy_headers());
         }
         let peers = self.peers;
-        let authenticates =
-            authenticator.is_some() || peers.as_ref().is_some_and(PeerAuthentication::authenticates);
+        let authenticates = authenticator.is_some();
         let bearers = Identity::hosted_by(&service).filter(|_| self.identity_bearers);
         let mut authenticator = authenticator;
         if let Some(identity) = bearers.filter(|identity| accepts_bearers(identity)) {

@@ -157,7 +157,8 @@ impl Endpoint {
     }
 
     /// Whether callers are authenticated. An authenticator may still let anonymous ones in. Where the bearer tokens of the
-    /// service's identity alone are accepted, this is false: callers without one are served.
+    /// service's identity alone are accepted, this is false: callers without one are served. Evidence of peers does not count: a page in
+    /// a browser of a trusted proxy's host has the same.
     pub fn authenticates(&self) -> bool {
         self.authenticates
     }

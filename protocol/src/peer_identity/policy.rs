@@ -119,12 +119,6 @@ impl Policy {
         matches!(self.0, Kind::Require(_) | Kind::Primary(_) | Kind::AllOf(..))
     }
 
-    /// Whether a caller must be authenticated, by whatever means.
-    #[cfg(feature = "http")]
-    pub(super) fn authenticates(&self) -> bool {
-        !matches!(self.0, Kind::Observe)
-    }
-
     /// Whether a caller may be let in who presents no credential of the application.
     #[cfg(feature = "http")]
     pub(super) fn replaces_application_auth(&self) -> bool {

@@ -195,12 +195,6 @@ impl PeerAuthentication {
         }
     }
 
-    /// Whether a caller must be authenticated, by evidence or by the application.
-    #[cfg(feature = "http")]
-    pub(crate) fn authenticates(&self) -> bool {
-        self.policy.authenticates()
-    }
-
     /// Whether a caller may be let in who presents no credential of the application.
     #[cfg(feature = "http")]
     pub(crate) fn replaces_application_auth(&self) -> bool {

@@ -548,6 +548,20 @@ fn codes_are_exchanged_for_known_pages() {
         *provider.says.lock().unwrap() = Some(answer(status, &json!({})));
         assert_eq!(error(&server.send(exchange("grant_type=refresh_token"))), (502, "server_error".into()));
     }
+    // A program, which has no origin, redeems codes of its own machine alone.
+    let of_program = |redirect: &str| {
+        let (mut head, body) = exchange(&format!(
+            "grant_type=authorization_code&code=1&code_verifier=a&redirect_uri={redirect}"
+        ))
+        .into_parts();
+        head.headers.remove("origin");
+        error(&server.send(Request::from_parts(head, body)))
+    };
+    *provider.says.lock().unwrap() = None;
+    for redirect in [PAGE, CALLBACK, "https://evil.example/", "http://evil.example/", ""] {
+        assert_eq!(of_program(redirect), (400, "invalid_request".into()), "{redirect}");
+    }
+    assert_eq!(of_program("http://127.0.0.1:4711/back"), (400, "invalid_grant".into()), "it was passed on");
     // Without the setting no page has a refresh token, nor may it use one.
     let (short, provider_of_short) = serving(login().return_page(PAGE));
     let away = sent_away(&short, &provider_of_short, "/vgi");
@@ -573,6 +587,18 @@ fn codes_are_exchanged_for_known_pages() {
     assert_eq!((granted(&stranger), stranger.header("access-control-allow-methods")), (None, None));
     // Without such pages there is no exchange, and the path is like any other.
     assert_eq!(serving(login()).0.send(exchange("grant_type=refresh_token")).status, 401);
+}
+
+#[test]
+fn a_server_on_this_machine_keeps_the_codes_of_its_own_login() {
+    let here = ProtectedResource::new("http://localhost:8080", [ISSUER]).unwrap().client_id("web").unwrap();
+    let (server, provider) = serving_as(login().return_page(PAGE), here);
+    let own = "http://localhost:8080/vgi/_oauth/callback";
+    let form = format!("grant_type=authorization_code&code=1&code_verifier=a&redirect_uri={own}");
+    let (mut head, body) = exchange(&form).into_parts();
+    head.headers.remove("origin");
+    assert_eq!(server.send(Request::from_parts(head, body)).status, 400);
+    assert!(provider.forms.lock().unwrap().is_empty());
 }
 
 #[test]

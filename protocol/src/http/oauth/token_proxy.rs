@@ -98,14 +98,10 @@ impl Login {
             }
         };
         if grant_type == "authorization_code" {
-            // The code of another page, or of this server's own login, is none of this page's.
-            let page = once("redirect_uri")?.and_then(|url| targets::external(url, &self.return_pages));
-            let origin = page.map(|page| page.url().origin().ascii_serialization());
-            if origin.as_deref().map(str::as_bytes) != headers.get(ORIGIN).map(HeaderValue::as_bytes) {
-                return Err(bad(
-                    "invalid_request",
-                    "expected the redirect_uri of a known page of this origin",
-                ));
+            let redirect = once("redirect_uri")?.unwrap_or_default();
+            if !self.may_redeem(headers.get(ORIGIN), redirect) {
+                let text = "expected the redirect_uri of a known page of this origin, or of a program on its own machine";
+                return Err(bad("invalid_request", text));
             }
             if once("code_verifier")?.is_none() {
                 return Err(bad("invalid_request", "expected a code_verifier"));
@@ -125,6 +121,17 @@ impl Login {
             Box::new(draft.with(RETRY_AFTER, HeaderValue::from_static("1")))
         })?;
         Ok((urls.exchange(&members), exchange))
+    }
+
+    /// Whether whoever sends a form may redeem a code that was sent to this URL: a page its own, and a program one of its own machine.
+    /// The codes of other pages, and of this server's own login, are for others.
+    fn may_redeem(&self, origin: Option<&HeaderValue>, redirect: &str) -> bool {
+        let Some(origin) = origin else {
+            let own = targets::page(redirect).filter(targets::is_loopback);
+            return own.is_some() && redirect != self.redirect_uri();
+        };
+        let page = targets::external(redirect, &self.return_pages);
+        page.is_some_and(|page| page.url().origin().ascii_serialization().as_bytes() == origin.as_bytes())
     }
 
     /// Adds to an answer that the page of a known origin may read it.

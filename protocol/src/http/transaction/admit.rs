@@ -363,7 +363,7 @@ impl Endpoint {
 
     /// A page. Where callers are authenticated no cache keeps it, because a cache lets anyone in.
     fn page(&self, page: ResponseDraft) -> ResponseDraft {
-        if self.authenticator.is_some() || self.authenticates {
+        if self.authenticator.is_some() || self.peers.is_some() {
             page.with(CACHE_CONTROL, HeaderValue::from_static("no-store"))
         } else {
             page
