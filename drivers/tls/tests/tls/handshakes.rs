@@ -220,11 +220,19 @@ fn application_protocols_are_agreed_on_or_the_handshake_fails() {
     assert_eq!(with(&[b"h2"], &[]).unwrap(), None);
     let error = with(&[b"h2"], &[b"http/1.1"]).unwrap_err();
     assert_eq!(error, Error::AlertReceived(AlertDescription::NoApplicationProtocol));
-    // Those of the settings come before those of what is served.
-    let set = pair.server.server().alpn([&b"vgi"[..]]).build().unwrap();
-    let mut link = Link::of(pair.client().config(&[b"vgi"]), Driven::with(&set, &[b"http/1.1"], &budget));
-    link.open().unwrap();
-    assert_eq!(origin(&link.driven).alpn.as_deref(), Some(&b"vgi"[..]));
+    // Settings can name protocols, but only such as are spoken inside.
+    let set = |names: &[&[u8]], offered: &[&[u8]], own: &[&[u8]]| {
+        let tls = pair.server.server().alpn(names.iter().copied()).build().unwrap();
+        let mut link = Link::of(pair.client().config(offered), Driven::with(&tls, own, &budget));
+        link.open().map(|()| origin(&link.driven).alpn.clone())
+    };
+    assert_eq!(set(&[b"vgi"], &[b"vgi"], &[]).unwrap().as_deref(), Some(&b"vgi"[..]));
+    let agreed = set(&[b"h2", b"http/1.1"], &[b"h2", b"http/1.1"], &[b"http/1.1"]).unwrap();
+    assert_eq!(agreed.as_deref(), Some(&b"http/1.1"[..]));
+    for names in [&[&b"h2"[..]][..], &[b"h2", b"http/1.1"]] {
+        let error = set(names, &[b"h2"], &[b"http/1.1"]).unwrap_err();
+        assert_eq!(error, Error::AlertReceived(AlertDescription::NoApplicationProtocol));
+    }
 }
 
 #[test]
