@@ -81,6 +81,11 @@ impl Patience {
         }
         Ok(left.into_iter().chain(read).min())
     }
+
+    /// Returns when the current turn must be over; `None` for any time, or when none has begun.
+    pub fn end(&self) -> Option<Instant> {
+        self.turn.and_then(|(end, _)| end)
+    }
 }
 
 #[cfg(test)]

@@ -59,14 +59,14 @@ impl ProxyProtocol {
     /// no ranges, since every host in one could then say that its connections come from anywhere.
     ///
     /// # Errors
-    /// When there is no address, or one stands for more than one host: `0.0.0.0`, `::`, or a multicast address.
+    /// When there is no address, or one stands for more than one host: `0.0.0.0`, `::`, a multicast address, or
+    /// a link-local one of IPv6, which every interface may have another host for.
     pub fn required(trusted: impl IntoIterator<Item = IpAddr>) -> Result<Self, ProxyProtocolError> {
         let trusted: BTreeSet<_> = trusted.into_iter().map(|address| address.to_canonical()).collect();
         if trusted.is_empty() {
             return Err(ProxyProtocolError::NoTrustedProxy);
         }
-        let is_many =
-            |address: &&IpAddr| address.is_unspecified() || address.is_multicast() || is_broadcast(address);
+        let is_many = |address: &&IpAddr| is_any(address) || is_link_local(address);
         if let Some(address) = trusted.iter().find(is_many) {
             return Err(ProxyProtocolError::NotOneHost(*address));
         }
@@ -118,8 +118,14 @@ impl ProxyProtocol {
     }
 }
 
-fn is_broadcast(address: &IpAddr) -> bool {
-    matches!(address, IpAddr::V4(address) if address.is_broadcast())
+fn is_any(address: &IpAddr) -> bool {
+    let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    address.is_unspecified() || address.is_multicast() || is_broadcast
+}
+
+/// Each interface has a network of its own, with hosts of the same addresses.
+fn is_link_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 #[cfg(test)]
@@ -132,7 +138,8 @@ mod tests {
 
     #[test]
     fn only_single_hosts_can_be_trusted() {
-        for many in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "::ffff:0.0.0.0"] {
+        for many in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "::ffff:0.0.0.0", "fe80::1"]
+        {
             let error = ProxyProtocol::required([ip("192.0.2.1"), ip(many)]).unwrap_err();
             assert_eq!(error, ProxyProtocolError::NotOneHost(ip(many).to_canonical()));
         }

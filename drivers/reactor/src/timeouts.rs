@@ -8,8 +8,8 @@ use std::time::Duration;
 pub struct Timeout {
     /// How long nothing at all may come (or, for output, go).
     pub no_progress: Option<Duration>,
-    /// How long it may take from the first wait to the end, progress or not. The time that counts is started again
-    /// whenever the phase changes, a work was run, or all of an output that waited was sent.
+    /// How long it may take from the first wait to the end, progress or not. The time that counts starts again
+    /// whenever the phase changes, work was run, or, but in [`Phase::Handshake`], all of an output that waited was sent.
     pub whole: Option<Duration>,
 }
 

@@ -22,7 +22,8 @@ pub struct TlsAcceptor<A> {
 
 impl<A: Acceptor> TlsAcceptor<A> {
     /// Carries `inner` inside TLS. What TLS itself holds for a connection is reserved in `budget`, in an account of its
-    /// own. `alpn` are the application protocols of `inner`, for settings that name none.
+    /// own. `alpn` are the application protocols that `inner` speaks: no others are agreed on, whatever the settings name. If
+    /// there are none, those of the settings are.
     pub fn new(inner: A, tls: ServerTls, budget: Budget, alpn: &[&[u8]]) -> Self {
         let alpn = alpn.iter().map(|name| name.to_vec()).collect();
         Self { shared: Arc::new(Shared { inner, tls, alpn }), budget }

@@ -3,14 +3,16 @@
 use crate::error::TlsConfigError;
 use crate::pem::{Identity, Pem};
 use crate::verify::{CheckServer, CheckedVerifier};
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
 use std::sync::Arc;
 
-/// Whom a client trusts to say who a server is, and who it says that it is itself. Versions below 1.2 are not spoken.
+/// Whom a client trusts to say who a server is, and who it says that it is itself.
+///
+/// Versions below 1.2 and resumed sessions are off: every connection verifies its server's certificate anew.
 ///
 /// ```
 /// use vgi_rpc_tls::{ClientTls, Pem};
@@ -179,13 +181,15 @@ impl ClientTlsBuilder {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
         };
-        let config = match &self.identity {
+        let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {
                 let key = identity.load(&provider)?;
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
             }
         };
+        // A resumed session would not verify the server's certificate again.
+        config.resumption = Resumption::disabled();
         let server_name = self.server_name.as_deref().map(server_name).transpose()?;
         Ok(ClientTls { config: config.into(), server_name })
     }

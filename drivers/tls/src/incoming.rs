@@ -25,7 +25,7 @@ pub(crate) struct Incoming {
 /// Why there is no room for more.
 #[derive(Debug)]
 pub(crate) enum NoRoom {
-    /// No message is so large.
+    /// No message may be so large.
     Full,
     OverBudget,
 }

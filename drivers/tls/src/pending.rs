@@ -13,6 +13,7 @@ pub(crate) struct Shared<A> {
     /// The acceptor of what is spoken inside.
     pub(crate) inner: A,
     pub(crate) tls: ServerTls,
+    /// The application protocols that it speaks; none if they have no names.
     pub(crate) alpn: Vec<Vec<u8>>,
 }
 
@@ -21,6 +22,10 @@ impl<A> Shared<A> {
     pub(crate) fn config(&self, name: &Arc<OnceLock<String>>) -> Arc<ServerConfig> {
         let mut config = (*self.tls.config()).clone();
         config.cert_resolver = Arc::new(NotesName::new(config.cert_resolver, name.clone()));
+        // A connection must not agree on a protocol that is not the one inside. Without a name, none can be told apart.
+        if !self.alpn.is_empty() {
+            config.alpn_protocols.retain(|name| self.alpn.contains(name));
+        }
         if config.alpn_protocols.is_empty() {
             config.alpn_protocols.clone_from(&self.alpn);
         }

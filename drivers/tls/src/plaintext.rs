@@ -1,4 +1,4 @@
-//! What was decrypted and the machine inside has not taken yet. It is never more than was read at a time.
+//! What was decrypted and the machine inside has not taken yet. It is never more than one read brings.
 
 use vgi_rpc_protocol::memory::{Account, Reservation};
 

@@ -114,7 +114,8 @@ impl ServerTlsBuilder {
     }
 
     /// Sets the application protocols that the server speaks, in its order of preference. A client that offers some, but
-    /// none of these, is refused. Default: that of what is served, which is `http/1.1` for HTTP and none for calls on TCP.
+    /// none of these, is refused. HTTP servers speak `http/1.1` alone, and pass over other names. Default: that of what is
+    /// served, which is `http/1.1` for HTTP and none for calls on TCP.
     pub fn alpn<N: Into<Vec<u8>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.alpn = names.into_iter().map(Into::into).collect();
         self

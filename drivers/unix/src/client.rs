@@ -302,6 +302,12 @@ impl SocketTransport {
     /// Brings the socket's timeouts to what the next step may take.
     fn limit(&mut self, direction: Direction) -> io::Result<()> {
         let timeout = self.patience.next(direction)?.map(at_least);
+        #[cfg(feature = "tls")]
+        if let Socket::Tls(socket) = &mut self.socket {
+            // It reads and writes as often as TLS needs.
+            socket.limit(timeout, self.patience.end());
+            return Ok(());
+        }
         if self.limited != Some(timeout) {
             self.socket.set_timeouts(timeout)?;
             self.limited = Some(timeout);

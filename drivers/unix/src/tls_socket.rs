@@ -1,15 +1,19 @@
 //! A client's TCP socket that carries TLS.
 
-use crate::socket_timeouts::{at_least, timed_out};
+use crate::socket_timeouts::timed_out;
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vgi_rpc_tls::ClientTls;
+use vgi_rpc_transfer::TimedSocket;
+
+/// How often a connection is read to find out whether it is quiet. A server that has more to say than this is not.
+const QUIET_READS: u32 = 16;
 
 /// A connection whose handshake is done.
 #[derive(Debug)]
-pub(crate) struct TlsSocket(Box<StreamOwned<ClientConnection, TcpStream>>);
+pub(crate) struct TlsSocket(Box<StreamOwned<ClientConnection, TimedSocket>>);
 
 impl TlsSocket {
     /// Agrees on TLS with the server that was connected to as `host`, before `end`.
@@ -23,14 +27,9 @@ impl TlsSocket {
         let name = tls.name_of(host).map_err(|error| invalid(error.to_string()))?;
         let connection =
             ClientConnection::new(tls.config(&[]), name).map_err(|error| invalid(error.to_string()))?;
-        let mut stream = StreamOwned::new(connection, socket);
+        let mut stream = StreamOwned::new(connection, TimedSocket::new(socket));
+        stream.sock.limit(None, end);
         while stream.conn.is_handshaking() {
-            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return Err(timed_out(ErrorKind::TimedOut.into(), "agreeing on TLS"));
-            }
-            stream.sock.set_read_timeout(left.map(at_least))?;
-            stream.sock.set_write_timeout(left.map(at_least))?;
             stream.conn.complete_io(&mut stream.sock).map_err(|error| timed_out(error, "agreeing on TLS"))?;
         }
         Ok(Self(Box::new(stream)))
@@ -38,7 +37,12 @@ impl TlsSocket {
 
     /// The socket below.
     pub(crate) fn tcp(&self) -> &TcpStream {
-        &self.0.sock
+        self.0.sock.tcp()
+    }
+
+    /// Sets how long each of the steps that follow may take, and when all of them must be over.
+    pub(crate) fn limit(&mut self, step: Option<Duration>, end: Option<Instant>) {
+        self.0.sock.limit(step, end);
     }
 
     /// Reads some bytes; 0 when the peer has said that it sends no more. An end without that is an error.
@@ -55,34 +59,40 @@ impl TlsSocket {
     }
 
     /// Whether a read would find nothing now: neither bytes nor the end. What TLS itself has to say, such as tickets, is
-    /// taken in.
+    /// taken in, unless there is much of it.
     pub(crate) fn is_quiet(&mut self) -> io::Result<bool> {
         let stream = &mut *self.0;
-        stream.sock.set_nonblocking(true)?;
-        let is_quiet = loop {
+        let mut socket = stream.sock.tcp();
+        socket.set_nonblocking(true)?;
+        let mut is_quiet = false;
+        for _ in 0..QUIET_READS {
             match stream.conn.process_new_packets() {
                 Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed() => {}
-                _ => break false,
+                _ => break,
             }
-            match stream.conn.read_tls(&mut stream.sock) {
-                Ok(0) => break false,
+            match stream.conn.read_tls(&mut socket) {
+                Ok(0) => break,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => break error.kind() == ErrorKind::WouldBlock,
+                Err(error) => {
+                    is_quiet = error.kind() == ErrorKind::WouldBlock;
+                    break;
+                }
             }
-        };
-        stream.sock.set_nonblocking(false)?;
+        }
+        socket.set_nonblocking(false)?;
         Ok(is_quiet)
     }
 
     /// Says that no more is sent, if there is room for that, and closes the socket.
     pub(crate) fn close(&mut self) -> io::Result<()> {
         let stream = &mut *self.0;
-        if stream.sock.set_nonblocking(true).is_ok() {
+        let mut socket = stream.sock.tcp();
+        if socket.set_nonblocking(true).is_ok() {
             stream.conn.send_close_notify();
-            let _ = stream.conn.write_tls(&mut stream.sock);
+            let _ = stream.conn.write_tls(&mut socket);
         }
-        stream.sock.shutdown(Shutdown::Both)
+        socket.shutdown(Shutdown::Both)
     }
 }
 
@@ -90,5 +100,48 @@ impl Drop for TlsSocket {
     fn drop(&mut self) {
         // It may be closed already.
         let _ = self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rustls::server::ServerSessionMemoryCache;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use vgi_rpc_tls::{Pem, ServerTls};
+
+    #[test]
+    fn a_server_that_sends_tickets_without_end_is_not_read_without_end() {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (pem, key) = (cert.pem(), signing_key.serialize_pem());
+        let server = ServerTls::builder(Pem::bytes(pem.as_bytes()), Pem::bytes(key.as_bytes()));
+        let mut config = (*server.build().unwrap().config()).clone();
+        config.session_storage = ServerSessionMemoryCache::new(4);
+        config.send_tls13_tickets = 5000;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let thread = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+            connection.set_buffer_limit(None);
+            while connection.is_handshaking() || connection.wants_write() {
+                if connection.complete_io(&mut socket).is_err() {
+                    break;
+                }
+            }
+        });
+        let tls = ClientTls::with_roots_pem(pem.as_bytes()).unwrap();
+        let mut client = TlsSocket::connect(&tls, "localhost", socket, None).unwrap();
+        // The first tickets are there once one byte is.
+        client.tcp().peek(&mut [0]).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!client.is_quiet().unwrap());
+        client.tcp().set_nonblocking(true).unwrap();
+        assert_eq!(client.tcp().peek(&mut [0]).unwrap(), 1, "all was read");
+        drop(client);
+        thread.join().unwrap();
     }
 }

@@ -191,6 +191,47 @@ fn a_server_that_says_nothing_is_given_up() {
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
+/// Sends the beginning of a long record, and then a byte now and then for 3 s or until the peer is gone.
+fn trickle(mut socket: std::net::TcpStream, content_type: u8) {
+    let began = Instant::now();
+    let mut sent = socket.write_all(&[content_type, 3, 3, 0x10, 0]);
+    while sent.is_ok() && began.elapsed() < Duration::from_secs(3) {
+        std::thread::sleep(Duration::from_millis(10));
+        sent = socket.write_all(&[0]);
+    }
+}
+
+#[test]
+fn a_server_that_sends_a_byte_now_and_then_does_not_hold_a_client() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let files = Files::new();
+    let config = files.server(None).config();
+    let server = std::thread::spawn(move || {
+        trickle(listener.accept().unwrap().0, 22);
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut tls = rustls::ServerConnection::new(config).unwrap();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut socket).unwrap();
+        }
+        trickle(socket, 23);
+    });
+    let limit = Duration::from_millis(300);
+    let options = ConnectOptions::default().tls(files.client(false));
+    let began = Instant::now();
+    let error = options.clone().connect_timeout(limit).tcp(&address).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(error.to_string().contains("agreeing on TLS"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let mut client = options.call_timeout(limit).tcp(&address).unwrap();
+    let began = Instant::now();
+    let error = greet(&mut client, "world").unwrap_err().to_string();
+    assert!(error.contains("timed out waiting for the answer"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    drop(client);
+    server.join().unwrap();
+}
+
 #[test]
 fn whom_a_client_does_not_trust_it_does_not_call() {
     let (files, others) = (Files::new(), Files::new());

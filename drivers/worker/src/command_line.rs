@@ -163,6 +163,8 @@ impl FromArgMatches for WorkerOptions {
         check_storage(matches)?;
         #[cfg(feature = "tls")]
         check_tls(matches)?;
+        #[cfg(not(feature = "tls"))]
+        check_no_tls(matches, |name| std::env::var_os(name).is_some())?;
         let flags = Flags::from_arg_matches_mut(matches)?;
         Ok(Self {
             #[cfg(feature = "storage")]
@@ -285,6 +287,27 @@ fn check_tls(matches: &ArgMatches) -> Result<(), Error> {
     }
 }
 
+/// Refuses to serve in the clear where the environment asks for TLS and the worker was built without it.
+#[cfg(any(test, not(feature = "tls")))]
+fn check_no_tls(matches: &ArgMatches, is_set: impl Fn(&str) -> bool) -> Result<(), Error> {
+    let is_given = |id: &str| matches!(matches.try_contains_id(id), Ok(true));
+    if !is_given("tcp") && !is_given("http") {
+        return Ok(());
+    }
+    match ["VGI_RPC_TLS_CERT", "VGI_RPC_TLS_KEY", "VGI_RPC_TLS_CLIENT_CA"]
+        .into_iter()
+        .find(|name| is_set(name))
+    {
+        Some(name) => {
+            let message = format!(
+                "the environment variable '{name}' is set, but this worker was built without the feature 'tls'"
+            );
+            Err(Error::raw(clap::error::ErrorKind::ValueValidation, message))
+        }
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,6 +424,29 @@ mod tests {
             (worker.externalisation(), worker.max_request_bytes()),
             (Externalisation::default(), None)
         );
+    }
+
+    #[test]
+    fn a_worker_without_tls_does_not_serve_in_the_clear_where_tls_is_asked_for() {
+        use clap::CommandFactory;
+        let check = |flags: &[&str], set: &str| {
+            let matches = CommandLine::command().try_get_matches_from([&["worker"], flags].concat()).unwrap();
+            check_no_tls(&matches, |name| name == set)
+        };
+        let transports: &[&[&str]] = &[
+            #[cfg(feature = "unix")]
+            &["--tcp", "80"],
+            #[cfg(feature = "http")]
+            &["--http"],
+        ];
+        for flags in transports {
+            let error = check(flags, "VGI_RPC_TLS_CERT").unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let text = error.to_string();
+            assert!(text.contains("VGI_RPC_TLS_CERT") && text.contains("the feature 'tls'"), "{text}");
+            assert!(check(flags, "VGI_RPC_OTHER").is_ok());
+        }
+        assert!(check(&[], "VGI_RPC_TLS_CERT").is_ok(), "pipes carry no TLS");
     }
 
     #[test]

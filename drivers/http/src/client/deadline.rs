@@ -22,6 +22,12 @@ impl Deadline {
         Self { end: self.end.into_iter().chain(other.end).min(), step: None }
     }
 
+    /// The most that each step may take, and the end of all; `None` for any time.
+    #[cfg(feature = "tls")]
+    pub(crate) fn step_and_end(&self) -> (Option<Duration>, Option<Instant>) {
+        (self.step, self.end)
+    }
+
     /// What the next step may take; `None` for any time.
     pub(crate) fn left(&self) -> io::Result<Option<Duration>> {
         let Some(end) = self.end else { return Ok(self.step) };

@@ -139,21 +139,25 @@ impl Socket {
             Self::Plain(_) => deadline.left().map(drop),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => {
-                limit(&stream.sock, deadline)?;
+                tls::limit(stream, deadline)?;
                 stream.flush().map_err(|error| timed_out(error, "sending the request"))
             }
         }
     }
 
-    fn limit(&self, deadline: &Deadline) -> io::Result<()> {
-        limit(self.tcp(), deadline)
+    fn limit(&mut self, deadline: &Deadline) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => limit(socket, deadline),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => tls::limit(stream, deadline),
+        }
     }
 
     fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(socket) => socket,
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => &stream.sock,
+            Self::Tls(stream) => stream.sock.tcp(),
         }
     }
 }
@@ -162,11 +166,11 @@ impl Drop for Socket {
     fn drop(&mut self) {
         #[cfg(feature = "tls")]
         if let Self::Tls(stream) = self
-            && stream.sock.set_nonblocking(true).is_ok()
+            && stream.sock.tcp().set_nonblocking(true).is_ok()
         {
             // So that the server does not take this for a cut. If there is no room for it, it may.
             stream.conn.send_close_notify();
-            let _ = stream.conn.write_tls(&mut stream.sock);
+            let _ = stream.conn.write_tls(&mut stream.sock.tcp());
         }
         // It may be closed already.
         let _ = self.tcp().shutdown(Shutdown::Both);

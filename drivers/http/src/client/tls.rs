@@ -1,19 +1,28 @@
 //! TLS: the handshake, and whom to trust unless that is set.
 
 use super::deadline::Deadline;
-use super::socket_timeouts::{limit, timed_out};
+use super::socket_timeouts::timed_out;
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::sync::LazyLock;
 use vgi_rpc_tls::{ClientTls, TlsConfigError};
+use vgi_rpc_transfer::TimedSocket;
 
-pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type TlsStream = StreamOwned<ClientConnection, TimedSocket>;
 
 /// [`ClientTls::with_web_roots`], made once.
 pub(crate) fn web() -> io::Result<ClientTls> {
     static WEB: LazyLock<Result<ClientTls, TlsConfigError>> = LazyLock::new(ClientTls::with_web_roots);
     WEB.as_ref().cloned().map_err(|error| io::Error::other(error.to_string()))
+}
+
+/// Bounds the reads and writes that follow, however many TLS needs for one step.
+pub(crate) fn limit(stream: &mut TlsStream, deadline: &Deadline) -> io::Result<()> {
+    deadline.left()?;
+    let (step, end) = deadline.step_and_end();
+    stream.sock.limit(step, end);
+    Ok(())
 }
 
 /// Agrees on TLS with the server that was connected to as `host`.
@@ -27,9 +36,9 @@ pub(crate) fn handshake(
     let name = tls.name_of(host).map_err(|error| invalid(error.to_string()))?;
     let connection = ClientConnection::new(tls.config(&[b"http/1.1"]), name)
         .map_err(|error| invalid(error.to_string()))?;
-    let mut stream = StreamOwned::new(connection, socket);
+    let mut stream = StreamOwned::new(connection, TimedSocket::new(socket));
+    limit(&mut stream, &deadline)?;
     while stream.conn.is_handshaking() {
-        limit(&stream.sock, &deadline)?;
         stream.conn.complete_io(&mut stream.sock).map_err(|error| timed_out(error, "agreeing on TLS"))?;
     }
     Ok(stream)

@@ -4,8 +4,11 @@ use crate::serving::*;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 use vgi_rpc_http::client::{CallError, ClientTls, FetchError, FetchOptions, HttpOptions, fetch};
 
 /// A server certificate for `localhost` alone: as PEM for clients, and what a server needs.
@@ -72,13 +75,52 @@ fn strangers_and_other_names_are_not_trusted() {
 #[test]
 fn a_plain_server_is_no_tls_server() {
     let (url, thread) = accept(1, |_, mut socket| {
-        use std::io::{Read, Write};
+        use std::io::Read;
         assert!(socket.read(&mut [0; 512]).unwrap() > 0);
         socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
     });
     let http = HttpOptions::default().build(&url.replace("http://", "https://")).unwrap();
     let error = http.client().unary(&remote().method("echo"), &text("x")).unwrap_err();
     assert!(matches!(&error, CallError::Transport(error) if !error.may_have_reached_server()), "{error}");
+    thread.join().unwrap();
+}
+
+/// Sends the beginning of a long record, and then a byte now and then for 3 s or until the peer is gone.
+fn trickle(mut socket: TcpStream, content_type: u8) {
+    let began = Instant::now();
+    let mut sent = socket.write_all(&[content_type, 3, 3, 0x10, 0]);
+    while sent.is_ok() && began.elapsed() < Duration::from_secs(3) {
+        thread::sleep(Duration::from_millis(10));
+        sent = socket.write_all(&[0]);
+    }
+}
+
+#[test]
+fn a_server_that_sends_a_byte_now_and_then_does_not_hold_a_client() {
+    let (pem, config) = certificate();
+    let (url, thread) = accept(2, move |index, socket| {
+        if index == 0 {
+            return trickle(socket, 22);
+        }
+        let mut stream = secure(&config, socket);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+        }
+        trickle(stream.sock, 23);
+    });
+    let url = url.replace("http://127.0.0.1", "https://localhost");
+    let tls = ClientTls::with_roots_pem(pem.as_bytes()).unwrap();
+    let limit = Duration::from_millis(300);
+    let mut options = FetchOptions::default();
+    (options.tls, options.connect_timeout) = (Some(tls.clone()), Some(limit));
+    let began = Instant::now();
+    let error = fetch(&url, request("GET"), &options).unwrap_err();
+    assert!(matches!(error, FetchError::Connect { .. }), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let http = HttpOptions::default().tls(tls).call_timeout(limit).build(&url).unwrap();
+    let began = Instant::now();
+    http.client().unary(&remote().method("echo"), &text("x")).unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     thread.join().unwrap();
 }
 

@@ -3,7 +3,7 @@
 use super::pass::{PASS_STEPS, Pass};
 use super::{Driven, HeldBack, SocketConnection, Waiting, flags};
 use crate::holder::Holder;
-use crate::machine::{Acceptor, Machine};
+use crate::machine::{Acceptor, Machine, Phase};
 use crate::shared::Shared;
 use crate::socket::SHORT_READ_DRAINS;
 use crate::timeouts::Wait;
@@ -87,7 +87,8 @@ impl<M: Machine> SocketConnection<M> {
             wrote = true;
             driven.steps += 1;
         }
-        if wrote {
+        // A peer that has the handshake go to and fro does not get more time for it.
+        if wrote && driven.machine.phase() != Phase::Handshake {
             self.start_anew();
         }
         if self.held_back.load(Ordering::Relaxed) != HeldBack::No as u8 {

@@ -165,6 +165,49 @@ fn an_application_checks_the_server_beside_its_name_or_in_place_of_it() {
 }
 
 #[test]
+fn a_server_that_gives_tickets_is_verified_again() {
+    let pair = Pair::new();
+    let calls = Arc::new(Mutex::new(0));
+    let counted = calls.clone();
+    let client = pair.authority.client().check_server(move |_| {
+        *counted.lock().unwrap() += 1;
+        Ok(())
+    });
+    let client = client.build().unwrap();
+    let mut gives = (*pair.open().config()).clone();
+    gives.session_storage = rustls::server::ServerSessionMemoryCache::new(16);
+    gives.send_tls13_tickets = 2;
+    let gives = Arc::new(gives);
+    // Sessions are kept in settings, which a client makes once.
+    let config = client.config(&[]);
+    for connection in 1..=3 {
+        let mut server = rustls::ServerConnection::new(gives.clone()).unwrap();
+        let mut client =
+            rustls::ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
+        while client.wants_write() || server.wants_write() {
+            let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+            while client.wants_write() {
+                client.write_tls(&mut to_server).unwrap();
+            }
+            while server.wants_write() {
+                server.write_tls(&mut to_client).unwrap();
+            }
+            let (mut to_server, mut to_client) = (&to_server[..], &to_client[..]);
+            while !to_server.is_empty() {
+                server.read_tls(&mut to_server).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            while !to_client.is_empty() {
+                client.read_tls(&mut to_client).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        assert_eq!(client.handshake_kind(), Some(HandshakeKind::Full));
+        assert_eq!(*calls.lock().unwrap(), connection);
+    }
+}
+
+#[test]
 fn application_protocols_are_agreed_on_or_the_handshake_fails() {
     let pair = Pair::new();
     let budget = vgi_rpc_protocol::memory::Budget::new(1 << 30);
@@ -177,11 +220,19 @@ fn application_protocols_are_agreed_on_or_the_handshake_fails() {
     assert_eq!(with(&[b"h2"], &[]).unwrap(), None);
     let error = with(&[b"h2"], &[b"http/1.1"]).unwrap_err();
     assert_eq!(error, Error::AlertReceived(AlertDescription::NoApplicationProtocol));
-    // Those of the settings come before those of what is served.
-    let set = pair.server.server().alpn([&b"vgi"[..]]).build().unwrap();
-    let mut link = Link::of(pair.client().config(&[b"vgi"]), Driven::with(&set, &[b"http/1.1"], &budget));
-    link.open().unwrap();
-    assert_eq!(origin(&link.driven).alpn.as_deref(), Some(&b"vgi"[..]));
+    // Settings can name protocols, but only such as are spoken inside.
+    let set = |names: &[&[u8]], offered: &[&[u8]], own: &[&[u8]]| {
+        let tls = pair.server.server().alpn(names.iter().copied()).build().unwrap();
+        let mut link = Link::of(pair.client().config(offered), Driven::with(&tls, own, &budget));
+        link.open().map(|()| origin(&link.driven).alpn.clone())
+    };
+    assert_eq!(set(&[b"vgi"], &[b"vgi"], &[]).unwrap().as_deref(), Some(&b"vgi"[..]));
+    let agreed = set(&[b"h2", b"http/1.1"], &[b"h2", b"http/1.1"], &[b"http/1.1"]).unwrap();
+    assert_eq!(agreed.as_deref(), Some(&b"http/1.1"[..]));
+    for names in [&[&b"h2"[..]][..], &[b"h2", b"http/1.1"]] {
+        let error = set(names, &[b"h2"], &[b"http/1.1"]).unwrap_err();
+        assert_eq!(error, Error::AlertReceived(AlertDescription::NoApplicationProtocol));
+    }
 }
 
 #[test]

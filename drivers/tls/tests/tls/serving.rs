@@ -167,6 +167,24 @@ fn handshakes_have_a_time_limit_of_their_own() {
 }
 
 #[test]
+fn what_the_server_says_does_not_make_a_handshake_longer() {
+    let limit = Duration::from_millis(1500);
+    let running = Running::new(|options| {
+        options.timeouts.handshake = Timeout { no_progress: None, whole: Some(limit) };
+    });
+    let (hello, mut socket) = (running.hello(), running.connect());
+    let began = Instant::now();
+    socket.write_all(&hello[..10]).unwrap();
+    thread::sleep(limit - Duration::from_millis(200));
+    socket.write_all(&hello[10..]).unwrap();
+    let mut flight = Vec::new();
+    let _ = socket.read_to_end(&mut flight);
+    assert!(flight.len() > 500, "the server answered the hello with {} bytes", flight.len());
+    let took = began.elapsed();
+    assert!(took >= limit && took < limit + Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
 fn a_connection_that_says_nothing_after_its_handshake_has_as_long_as_a_new_one() {
     let running = Running::new(|options| {
         options.timeouts.fresh = Timeout { no_progress: None, whole: Some(Duration::from_millis(400)) };
