@@ -23,6 +23,10 @@ pub enum SetupError {
     /// The server's URL is not one of `http` or `https`, or has a user, a query or a fragment.
     #[error("expected the server's URL, of http or https and without a user, a query or a fragment")]
     Url,
+    /// The server's URL is one of `http` at another machine: tokens and calls would be sent in the clear. See
+    /// [`LoginBuilder::allow_plain_http`].
+    #[error("expected an https URL of the server, or http to this machine, got http to another machine")]
+    PlainHttp,
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(TlsConfigError),
@@ -43,6 +47,7 @@ pub struct LoginBuilder {
     fetcher: Option<HttpFetcher>,
     policy: Option<UrlPolicy>,
     perform: Option<Box<dyn Perform>>,
+    allows_plain_http: bool,
 }
 
 impl Login {
@@ -57,7 +62,16 @@ impl LoginBuilder {
         let ways = Ways { browser: None, device_code: None, time_limit: Duration::from_secs(300) };
         let store = Box::new(MemoryTokenStore::default());
         let settings = LoginSettings::default();
-        Self { url, settings, ways, store, fetcher: None, policy: None, perform: None }
+        Self {
+            url,
+            settings,
+            ways,
+            store,
+            fetcher: None,
+            policy: None,
+            perform: None,
+            allows_plain_http: false,
+        }
     }
 
     /// Signs people in with a browser of this machine (RFC 8252): `open` is given the URL, and opens or prints it. It should not wait
@@ -144,6 +158,14 @@ impl LoginBuilder {
         self
     }
 
+    /// Allows an `http` URL of a server on another machine, for private networks. Everybody on the network path can then read the tokens,
+    /// and can name another authorization server. Default: `http` to this machine alone.
+    #[must_use]
+    pub const fn allow_plain_http(mut self) -> Self {
+        self.allows_plain_http = true;
+        self
+    }
+
     /// Sets where the authorization server may be. Default: `https` at public addresses, and this machine too if the server that is
     /// called is there. The server itself may be anywhere.
     #[must_use]
@@ -175,6 +197,11 @@ impl LoginBuilder {
         if !is_plain || !matches!(url.scheme(), "http" | "https") {
             return Err(SetupError::Url);
         }
+        let local = UrlPolicy::https_or_http_loopback();
+        let is_local = url.scheme() == "http" && local.check(&server).is_ok();
+        if url.scheme() == "http" && !is_local && !self.allows_plain_http {
+            return Err(SetupError::PlainHttp);
+        }
         let saved = match self.store.load().map_err(SetupError::Store)? {
             Some(document) => Some(SavedLogin::parse(&document, &server).map_err(SetupError::Saved)?),
             None => None,
@@ -186,8 +213,6 @@ impl LoginBuilder {
                     Some(fetcher) => fetcher,
                     None => HttpFetcher::new(HttpOptions::default()).map_err(SetupError::Tls)?,
                 };
-                let local = UrlPolicy::https_or_http_loopback();
-                let is_local = server.url().scheme() == "http" && local.check(&server).is_ok();
                 let policy = self.policy.unwrap_or(if is_local { local } else { UrlPolicy::https_public() });
                 Box::new(Outside::new(&server, fetcher, policy))
             }

@@ -93,3 +93,15 @@ fn urls_that_are_no_servers_are_refused() {
         assert!(matches!(vgi_rpc_login::Login::builder(url).build(), Err(SetupError::Url)), "{url}");
     }
 }
+
+#[test]
+fn plain_http_to_another_machine_must_be_allowed() {
+    use vgi_rpc_login::Login;
+    for url in ["http://reports.corp", "http://192.0.2.1:8080/vgi"] {
+        assert!(matches!(Login::builder(url).build(), Err(SetupError::PlainHttp)), "{url}");
+        assert!(Login::builder(url).allow_plain_http().build().is_ok(), "{url}");
+    }
+    for url in ["https://reports.corp", "http://127.0.0.1:8080", "http://[::1]", "http://localhost"] {
+        assert!(Login::builder(url).build().is_ok(), "{url}");
+    }
+}
