@@ -144,10 +144,19 @@ impl LoginBuilder {
         self
     }
 
-    /// Exchanges codes and refresh tokens at the authorization server also if the server publishes a token endpoint of its own.
+    /// Exchanges codes and refresh tokens at the token endpoint that the server publishes, if it does: such a server adds a secret that
+    /// its clients do not have. It then sees each refresh token. Default: the authorization server exchanges them.
     #[must_use]
-    pub fn ignore_published_token_endpoint(mut self) -> Self {
-        self.settings.ignore_published_token_endpoint = true;
+    pub const fn use_published_token_endpoint(mut self) -> Self {
+        self.settings.use_published_token_endpoint = true;
+        self
+    }
+
+    /// Leaves the parameter `resource` (RFC 8707) out of all requests, for authorization servers that refuse it. Default: they are told
+    /// which server the token is for, and can restrict the token to it.
+    #[must_use]
+    pub const fn omit_resource(mut self) -> Self {
+        self.settings.omit_resource = true;
         self
     }
 

@@ -44,6 +44,7 @@ fn a_call_that_is_refused_signs_in_and_is_made_again() {
     assert_eq!((authority.count("authorization_code"), authority.count("refresh_token")), (1, 0));
     let form = authority.state().forms[0].clone();
     assert_eq!((form["client_id"].as_str(), form.get("client_secret")), ("cli", None));
+    assert_eq!(form["resource"], server.url, "RFC 8707");
     assert!(!format!("{login:?} {http:?}").contains("secret"));
     // Afterwards the port is closed, and the code is used up.
     assert_eq!(get(&form["redirect_uri"], &BTreeMap::new()), None);

@@ -38,9 +38,12 @@ pub struct LoginSettings {
     /// Takes a secret that the resource publishes. Default false: a secret that everybody can read proves nothing, and a server that
     /// publishes one may have done so by mistake.
     pub accept_published_secret: bool,
-    /// Exchanges codes and refresh tokens at the authorization server also if the resource publishes a token endpoint of its own.
-    /// Default false: such a resource adds a secret that its clients do not have.
-    pub ignore_published_token_endpoint: bool,
+    /// Exchanges codes and refresh tokens at the token endpoint that the resource publishes, if it does: such a resource adds a secret
+    /// that its clients do not have. The resource then sees each refresh token. Default false: the authorization server exchanges them.
+    pub use_published_token_endpoint: bool,
+    /// Leaves the parameter `resource` out of all requests, for authorization servers that refuse it. Default false: the authorization
+    /// server is told which resource the token is for, and can restrict the token to it. RFC 8707, section 2.
+    pub omit_resource: bool,
 }
 
 impl fmt::Debug for LoginSettings {
@@ -60,6 +63,8 @@ pub struct Terms {
     pub(super) client_id: String,
     pub(super) client_secret: Option<Zeroizing<String>>,
     pub(super) scope: String,
+    /// The resource that tokens are asked for. RFC 8707.
+    pub(super) resource: Option<String>,
     pub(super) sends_id: bool,
     /// Where codes and refresh tokens are exchanged.
     pub(super) token_endpoint: Location,
@@ -136,12 +141,13 @@ impl Terms {
         // The resource has the secret of this client alone.
         let is_its_client = [&resource.client_id, &challenge.client_id].contains(&&Some(client_id.clone()));
         let own = resource.token_endpoint.as_ref().filter(|_| client_secret.is_none() && is_its_client);
-        let own = own.filter(|_| !settings.ignore_published_token_endpoint);
+        let own = own.filter(|_| settings.use_published_token_endpoint);
         Ok(Self {
             issuer: server.issuer.clone(),
             client_id,
             client_secret,
             scope,
+            resource: Some(resource.resource.clone()).filter(|_| !settings.omit_resource),
             sends_id: resource.id_token_as_bearer || challenge.id_token_as_bearer,
             token_endpoint: own.unwrap_or(&server.token_endpoint).clone(),
             start,
@@ -186,6 +192,9 @@ impl Terms {
     pub(super) fn form(&self, url: &Location, members: &[(&str, &str)]) -> PostForm {
         let mut form = Serializer::new(String::new());
         form.extend_pairs(members).append_pair("client_id", &self.client_id);
+        if let Some(resource) = &self.resource {
+            form.append_pair("resource", resource);
+        }
         if let Some(secret) = &self.client_secret {
             form.append_pair("client_secret", secret);
         }

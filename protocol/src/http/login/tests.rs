@@ -382,22 +382,46 @@ fn a_server_with_a_secret_of_its_own_exchanges_codes_itself() {
         world.settings = settings;
         world.log_in().unwrap().1.remove(0).url
     };
-    assert_eq!(endpoint(LoginSettings::default()), "https://reports.example/vgi/_oauth/token");
-    let ignoring = LoginSettings { ignore_published_token_endpoint: true, ..LoginSettings::default() };
-    assert_eq!(endpoint(ignoring), "https://login.example/token");
+    let using = || LoginSettings { use_published_token_endpoint: true, ..LoginSettings::default() };
+    assert_eq!(endpoint(using()), "https://reports.example/vgi/_oauth/token");
+    assert_eq!(endpoint(LoginSettings::default()), "https://login.example/token");
     // It has no secret of another client.
-    let other = LoginSettings { client_id: Some("other".into()), ..LoginSettings::default() };
+    let other = LoginSettings { client_id: Some("other".into()), ..using() };
     let mut found = discover(&challenge(), &resource(), &server()).unwrap();
     found.resource.token_endpoint =
         Some(Location::parse("https://reports.example/vgi/_oauth/token").unwrap());
-    for (settings, flow) in [(&other, Flow::Code), (&LoginSettings::default(), Flow::DeviceCode)] {
+    for (settings, flow) in [(&other, Flow::Code), (&using(), Flow::DeviceCode)] {
         let terms = Terms::new(&found, settings, flow).unwrap();
         assert_eq!(terms.token_endpoint.as_str(), "https://login.example/token");
     }
     let secret = || Some("mine".to_owned().into());
-    let own =
-        LoginSettings { client_id: Some("cli".into()), client_secret: secret(), ..LoginSettings::default() };
+    let own = LoginSettings { client_id: Some("cli".into()), client_secret: secret(), ..using() };
     assert_eq!(endpoint(own), "https://login.example/token");
+}
+
+/// RFC 8707, section 2: without it, the server called could have a token for another one given to it.
+#[test]
+fn every_request_names_the_resource() {
+    let found = discover(&challenge(), &resource(), &server()).unwrap();
+    for (omit_resource, expected) in [(false, Some(CALLED)), (true, None)] {
+        let settings = LoginSettings { omit_resource, ..LoginSettings::default() };
+        let resource = |text: &str| pairs(text).get("resource").cloned();
+        let terms = Terms::new(&found, &settings, Flow::Code).unwrap();
+        let old = tokens("old", 10, Some("refresh-1"));
+        assert_eq!(resource(&terms.refresh(&old).unwrap().form).as_deref(), expected);
+        let saved = SavedLogin::new(&Location::parse(CALLED).unwrap(), terms.clone(), old.clone());
+        let saved = SavedLogin::parse(saved.to_json().as_bytes(), &Location::parse(CALLED).unwrap()).unwrap();
+        assert_eq!(resource(&saved.terms.refresh(&old).unwrap().form).as_deref(), expected);
+        let flow = CodeFlow::new(terms, 4000, [[1; 32], [2; 32], [3; 32]]).unwrap();
+        let url = Location::parse(flow.authorization_url()).unwrap();
+        assert_eq!(resource(url.url().query().unwrap()).as_deref(), expected);
+        let mut flow = DeviceFlow::new(Terms::new(&found, &settings, Flow::DeviceCode).unwrap()).unwrap();
+        let Ok(DeviceStep::Send(form)) = flow.poll(NOW) else { panic!("it asks for a code") };
+        assert_eq!(resource(&form.form).as_deref(), expected);
+        let mut world = World::new();
+        world.settings = settings;
+        assert_eq!(resource(&world.log_in().unwrap().1[0].form).as_deref(), expected);
+    }
 }
 
 #[test]
