@@ -129,31 +129,33 @@ impl Login {
             _ => self.ask_person(challenge.clone()),
         };
         loop {
-            let saved = renewed.as_ref().ok().map(|(tokens, terms)| self.save(tokens, terms.as_ref()));
+            // Under one lock, so that nothing is stored after the tokens were forgotten.
             let mut state = self.state();
-            if let Some(saved) = saved {
-                state.store_error = saved.err().map(|error| error.to_string());
-            }
+            let is_stale = state.holder.is_stale();
+            let is_new = renewed.is_ok() && !is_stale;
             let tokens = renewed.map(|(tokens, terms)| {
-                state.terms = terms.or(state.terms.take());
+                if !is_stale {
+                    state.terms = terms.or(state.terms.take());
+                }
                 tokens
             });
-            match state.holder.renewed(tokens) {
-                Some(_) => {
-                    drop(state);
-                    renewed = self.ask_person(challenge.clone());
-                }
-                None => {
-                    let outcome = state.holder.outcome(0).cloned().unwrap_or(Ok(()));
-                    if state.holder.tokens().is_none() {
-                        // The stored tokens are of no use any more.
-                        state.store_error = self.0.store.erase().err().map(|error| error.to_string());
-                    }
-                    drop(state);
-                    under_way.end();
-                    return outcome;
-                }
+            let next = state.holder.renewed(tokens, now());
+            if is_new {
+                state.store_error = self.save(&state).err().map(|error| error.to_string());
             }
+            if next.is_some() {
+                drop(state);
+                renewed = self.ask_person(challenge.clone());
+                continue;
+            }
+            let outcome = state.holder.outcome(0).cloned().unwrap_or(Ok(()));
+            if !is_stale && state.holder.tokens().is_none() {
+                // The stored tokens are of no use any more.
+                state.store_error = self.0.store.erase().err().map(|error| error.to_string());
+            }
+            drop(state);
+            under_way.end();
+            return outcome;
         }
     }
 
@@ -173,10 +175,9 @@ impl Login {
         sign_in.run(challenge).map(|(tokens, terms)| (tokens, Some(terms)))
     }
 
-    fn save(&self, tokens: &Tokens, terms: Option<&Terms>) -> io::Result<()> {
-        let known = || self.state().terms.clone();
-        let Some(terms) = terms.cloned().or_else(known) else { return Ok(()) };
-        let login = SavedLogin::new(&self.0.server, terms, tokens.clone());
+    fn save(&self, state: &State) -> io::Result<()> {
+        let (Some(terms), Some(tokens)) = (&state.terms, state.holder.tokens()) else { return Ok(()) };
+        let login = SavedLogin::new(&self.0.server, terms.clone(), tokens.clone());
         self.0.store.save(login.to_json().as_bytes())
     }
 
@@ -206,7 +207,7 @@ impl Drop for UnderWay<'_> {
         if !self.has_ended {
             let error = LoginError::Unavailable("the login panicked".into());
             // A panic does not mean that the refresh token was refused.
-            let _ = self.login.state().holder.renewed(Err(error));
+            let _ = self.login.state().holder.renewed(Err(error), now());
         }
         self.login.0.renewed.notify_all();
     }
@@ -215,7 +216,10 @@ impl Drop for UnderWay<'_> {
 impl Credentials for Login {
     fn authorization(&self) -> io::Result<Option<HeaderValue>> {
         let step = self.state().holder.request(now());
-        self.settle(step, None).map_err(io::Error::other)?.map(|token| header(&token)).transpose()
+        let settled = self.settle(step, None);
+        // A renewal that fails does not fail a call whose token is still valid.
+        let token = settled.or_else(|error| self.state().holder.valid_bearer(now()).map(Some).ok_or(error));
+        token.map_err(io::Error::other)?.map(|token| header(&token)).transpose()
     }
 
     fn refused(&self, sent: Option<&HeaderValue>, refusal: &Unauthorized) -> io::Result<Option<HeaderValue>> {
