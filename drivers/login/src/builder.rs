@@ -74,8 +74,8 @@ impl LoginBuilder {
         }
     }
 
-    /// Signs people in with a browser of this machine (RFC 8252): `open` is given the URL, and opens or prints it. It should not wait
-    /// for the person. Such as [`open_browser`](crate::open_browser). If it fails, a device code is used where that is possible.
+    /// Signs people in with a browser of this machine (RFC 8252): `open` is given the URL, and opens or prints it. It runs on a thread of
+    /// its own, and may wait for the person. Such as [`open_browser`](crate::open_browser). If it fails, a device code is used where that is possible.
     #[must_use]
     pub fn browser(mut self, open: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static) -> Self {
         self.ways.browser = Some(Arc::new(open));

@@ -155,3 +155,27 @@ fn metadata_of_another_resource_are_refused() {
     assert!(matches!(error, LoginError::Resource { .. }), "{error}");
     assert_eq!(authority.state().grants.len(), 0);
 }
+
+#[test]
+fn a_function_that_waits_for_the_person_does_not_keep_them_out() {
+    let authority = Arc::new(Authority::new());
+    let server = Server::new(&authority);
+    let played = authority.clone();
+    // It returns when the browser has been answered, as a browser in the foreground does.
+    let login = server.login().browser(move |url: &str| {
+        let (uri, redirect) = played.sign_in(url);
+        assert_eq!(get(&uri, &redirect), Some(200));
+        Ok(())
+    });
+    let login = login.time_limit(Duration::from_secs(5)).build().unwrap();
+    login.sign_in().unwrap();
+    // One that never returns costs no more than the time limit.
+    let login = server.login().browser(|_: &str| {
+        thread::sleep(Duration::from_secs(30));
+        Ok(())
+    });
+    let login = login.time_limit(Duration::from_millis(200)).build().unwrap();
+    assert_eq!(login.sign_in(), Err(LoginError::Expired));
+    let login = server.login().browser(|_: &str| panic!("as it is meant to")).build().unwrap();
+    assert!(matches!(login.sign_in(), Err(LoginError::Unavailable(_))));
+}
