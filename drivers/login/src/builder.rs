@@ -100,7 +100,9 @@ impl LoginBuilder {
         self
     }
 
-    /// Sets where tokens are kept between runs. Default: nowhere.
+    /// Sets where tokens are kept between runs. Default: nowhere. A stored login is not used if `issuer` or `client_id` are set to
+    /// others than it was made with, or if it uses a token endpoint of the server and
+    /// [`use_published_token_endpoint`](Self::use_published_token_endpoint) is not set.
     #[must_use]
     pub fn store(mut self, store: impl TokenStore + 'static) -> Self {
         self.store = Box::new(store);
@@ -215,6 +217,8 @@ impl LoginBuilder {
             Some(document) => Some(SavedLogin::parse(&document, &server).map_err(SetupError::Saved)?),
             None => None,
         };
+        // A login that was made with other settings is not gone on with.
+        let saved = saved.filter(|saved| saved.terms.are_allowed_by(&self.settings));
         let outside = match self.perform {
             Some(perform) => perform,
             None => {

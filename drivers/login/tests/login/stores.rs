@@ -105,3 +105,24 @@ fn plain_http_to_another_machine_must_be_allowed() {
         assert!(Login::builder(url).build().is_ok(), "{url}");
     }
 }
+
+#[test]
+fn a_login_that_the_settings_do_not_allow_is_not_used() {
+    let authority = Authority::new();
+    let server = Server::new(&authority);
+    let store = Arc::new(MemoryTokenStore::default());
+    server.login().device_code(|_| Ok(())).store(store.clone()).build().unwrap().sign_in().unwrap();
+    let again = || server.login().store(store.clone());
+    let is_used = |builder: vgi_rpc_login::LoginBuilder| builder.build().unwrap().is_signed_in();
+    assert!(is_used(again().issuer(&authority.issuer).client_id("tv")));
+    assert!(!is_used(again().issuer("https://other.example")));
+    assert!(!is_used(again().client_id("other")));
+    // As if it were exchanged by the server that is called.
+    let document = store.load().unwrap().unwrap();
+    let text = String::from_utf8(document.to_vec()).unwrap();
+    let published = text.replace("\"is_published_endpoint\":false", "\"is_published_endpoint\":true");
+    assert_ne!(text, published);
+    store.save(published.as_bytes()).unwrap();
+    assert!(!is_used(again()));
+    assert!(is_used(again().use_published_token_endpoint()));
+}

@@ -32,6 +32,7 @@ struct Document {
     server: String,
     issuer: String,
     token_endpoint: String,
+    is_published_endpoint: bool,
     client_id: String,
     client_secret: Option<Zeroed>,
     scope: String,
@@ -82,6 +83,7 @@ impl SavedLogin {
             server: server.clone(),
             issuer: terms.issuer.clone(),
             token_endpoint: terms.token_endpoint.as_str().to_owned(),
+            is_published_endpoint: terms.is_published_endpoint,
             client_id: terms.client_id.clone(),
             client_secret: terms.client_secret.as_ref().map(Zeroed::from),
             scope: terms.scope.clone(),
@@ -137,6 +139,7 @@ impl SavedLogin {
             resource: read.resource,
             sends_id: read.sends_id,
             token_endpoint,
+            is_published_endpoint: read.is_published_endpoint,
             start: Start::Refresh,
         };
         Ok(Self { server: read.server, terms, tokens })

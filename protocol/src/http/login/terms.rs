@@ -68,6 +68,8 @@ pub struct Terms {
     pub(super) sends_id: bool,
     /// Where codes and refresh tokens are exchanged.
     pub(super) token_endpoint: Location,
+    /// Whether that is one that the resource publishes.
+    pub(super) is_published_endpoint: bool,
     pub(super) start: Start,
 }
 
@@ -149,6 +151,7 @@ impl Terms {
             scope,
             resource: Some(resource.resource.clone()).filter(|_| !settings.omit_resource),
             sends_id: resource.id_token_as_bearer || challenge.id_token_as_bearer,
+            is_published_endpoint: own.is_some(),
             token_endpoint: own.unwrap_or(&server.token_endpoint).clone(),
             start,
         })
@@ -162,6 +165,14 @@ impl Terms {
     /// The client.
     pub fn client_id(&self) -> &str {
         &self.client_id
+    }
+
+    /// Whether these settings allow them: the issuer and the client are those that are set, if any are, and codes are exchanged where
+    /// they may be.
+    pub fn are_allowed_by(&self, settings: &LoginSettings) -> bool {
+        settings.issuer.as_ref().is_none_or(|issuer| *issuer == self.issuer)
+            && settings.client_id.as_ref().is_none_or(|client| *client == self.client_id)
+            && (settings.use_published_token_endpoint || !self.is_published_endpoint)
     }
 
     /// The form that gets the next tokens; `None` without a refresh token. RFC 6749, section 6.
