@@ -181,6 +181,11 @@ impl Login {
         self.0.store.save(login.to_json().as_bytes())
     }
 
+    /// Whether this URL is at the origin of the server that the tokens are for.
+    fn is_for(&self, server: &str) -> bool {
+        Location::parse(server).is_ok_and(|url| url.url().origin() == self.0.server.url().origin())
+    }
+
     /// Whether a person could be asked, so that a refusal without a way to do that stands as it is.
     fn can_mend(&self, challenge: Option<&Challenge>) -> bool {
         let can_ask = self.0.ways.browser.is_some() || self.0.ways.device_code.is_some();
@@ -214,7 +219,11 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Credentials for Login {
-    fn authorization(&self) -> io::Result<Option<HeaderValue>> {
+    fn authorization(&self, server: &str) -> io::Result<Option<HeaderValue>> {
+        if !self.is_for(server) {
+            let text = "expected the credentials of a client of the server that the login is for, got another server";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let step = self.state().holder.request(now());
         let settled = self.settle(step, None);
         // A renewal that fails does not fail a call whose token is still valid.
@@ -222,7 +231,15 @@ impl Credentials for Login {
         token.map_err(io::Error::other)?.map(|token| header(&token)).transpose()
     }
 
-    fn refused(&self, sent: Option<&HeaderValue>, refusal: &Unauthorized) -> io::Result<Option<HeaderValue>> {
+    fn refused(
+        &self,
+        server: &str,
+        sent: Option<&HeaderValue>,
+        refusal: &Unauthorized,
+    ) -> io::Result<Option<HeaderValue>> {
+        if !self.is_for(server) {
+            return Ok(None);
+        }
         let challenge = match &refusal.challenge {
             Some(text) => Challenge::parse(text).map_err(io::Error::other)?,
             None => None,

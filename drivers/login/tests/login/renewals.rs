@@ -123,16 +123,17 @@ fn a_refusal_that_a_token_does_not_mend_stands() {
 struct Scopeless(Login);
 
 impl vgi_rpc_http::client::Credentials for Scopeless {
-    fn authorization(&self) -> std::io::Result<Option<http::HeaderValue>> {
+    fn authorization(&self, _: &str) -> std::io::Result<Option<http::HeaderValue>> {
         Ok(Some(http::HeaderValue::from_static("Bearer scopeless")))
     }
 
     fn refused(
         &self,
+        server: &str,
         sent: Option<&http::HeaderValue>,
         refusal: &vgi_rpc_protocol::http::unauthorized::Unauthorized,
     ) -> std::io::Result<Option<http::HeaderValue>> {
-        let other = self.0.refused(sent, refusal)?;
+        let other = self.0.refused(server, sent, refusal)?;
         assert!(other.is_none(), "{refusal}");
         Ok(other)
     }

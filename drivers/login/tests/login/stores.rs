@@ -126,3 +126,15 @@ fn a_login_that_the_settings_do_not_allow_is_not_used() {
     assert!(!is_used(again()));
     assert!(is_used(again().use_published_token_endpoint()));
 }
+
+#[test]
+fn a_token_goes_to_its_own_server_alone() {
+    let authority = Authority::new();
+    let (server, other) = (Server::new(&authority), Server::new(&authority));
+    let login = server.login().device_code(|_| Ok(())).build().unwrap();
+    login.sign_in().unwrap();
+    assert_eq!(greet(&server.http(&login)).unwrap(), "Hello, ann!");
+    // The other server would take it.
+    let error = greet(&other.http(&login)).unwrap_err();
+    assert!(error.to_string().contains("another server") || format!("{error:?}").contains("another server"));
+}
