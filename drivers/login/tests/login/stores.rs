@@ -53,6 +53,14 @@ fn a_file_that_others_can_read_is_refused() {
         let builder = vgi_rpc_login::Login::builder("https://a.example").store(FileTokenStore::new(&path));
         assert!(matches!(builder.build(), Err(SetupError::Store(_))));
     }
+    // A link is not followed, and a pipe is not waited for.
+    let (link, pipe) = (folder.path().join("link"), folder.path().join("pipe"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap().success());
+    for path in [&link, &pipe] {
+        assert!(FileTokenStore::new(path).load().is_err(), "{path:?}");
+    }
     // A folder that is gone: what was there before is not touched, and the error is reported.
     let nowhere = FileTokenStore::new(folder.path().join("gone/login.json"));
     assert!(nowhere.save(b"one").is_err() && nowhere.load().unwrap().is_none());
