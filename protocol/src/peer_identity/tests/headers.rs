@@ -142,6 +142,8 @@ fn what_is_nearly_good_is_no_evidence() {
         format!("Hash={HASH};{id};Role=admin"),
         format!("Hash={HASH};{id};Subject=\"O=a\\, b\""),
         format!("Hash={HASH};URI=spiffe://other.org/w"),
+        format!("Hash={HASH};URI=spiffe://example.org/%77"),
+        format!("Hash={HASH};URI=\"spiffe%3A//example.org/w\""),
         format!("Hash=\"x\\\";{id};Hash={HASH}\""),
     ] {
         let found = from(&envoy.0, Some(PROXY), &[("x-forwarded-client-cert", &value)]);
