@@ -9,7 +9,7 @@
 //!
 //! Over HTTP there are those that read the headers of a proxy: `tailscale_serve`, `iroh_header`, and for SPIFFE IDs `envoy`,
 //! `gcp_load_balancer`, `nginx`, `aws_load_balancer`, `azure_gateway` and `certificate_header`. They believe a header only if the
-//! connection comes from the exact address of a trusted proxy. The proxy must replace or remove whatever a client sends under
+//! connection comes from the exact address of a trusted proxy, and not through the PROXY protocol. The proxy must replace or remove whatever a client sends under
 //! these names, and nothing else may reach the server: **from the proxy's host, anyone can set a header.**
 //!
 //! Providers of one name cannot be set together: which of them is to be believed would be a guess.
