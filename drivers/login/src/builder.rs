@@ -23,6 +23,10 @@ pub enum SetupError {
     /// The server's URL is not one of `http` or `https`, or has a user, a query or a fragment.
     #[error("expected the server's URL, of http or https and without a user, a query or a fragment")]
     Url,
+    /// The server's URL is one of `http` at another machine: tokens and calls would be sent in the clear. See
+    /// [`LoginBuilder::allow_plain_http`].
+    #[error("expected an https URL of the server, or http to this machine, got http to another machine")]
+    PlainHttp,
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(TlsConfigError),
@@ -43,6 +47,7 @@ pub struct LoginBuilder {
     fetcher: Option<HttpFetcher>,
     policy: Option<UrlPolicy>,
     perform: Option<Box<dyn Perform>>,
+    allows_plain_http: bool,
 }
 
 impl Login {
@@ -57,11 +62,20 @@ impl LoginBuilder {
         let ways = Ways { browser: None, device_code: None, time_limit: Duration::from_secs(300) };
         let store = Box::new(MemoryTokenStore::default());
         let settings = LoginSettings::default();
-        Self { url, settings, ways, store, fetcher: None, policy: None, perform: None }
+        Self {
+            url,
+            settings,
+            ways,
+            store,
+            fetcher: None,
+            policy: None,
+            perform: None,
+            allows_plain_http: false,
+        }
     }
 
-    /// Signs people in with a browser of this machine (RFC 8252): `open` is given the URL, and opens or prints it. It should not wait
-    /// for the person. Such as [`open_browser`](crate::open_browser). If it fails, a device code is used where that is possible.
+    /// Signs people in with a browser of this machine (RFC 8252): `open` is given the URL, and opens or prints it. It runs on a thread of
+    /// its own, and may wait for the person. Such as [`open_browser`](crate::open_browser). If it fails, a device code is used where that is possible.
     #[must_use]
     pub fn browser(mut self, open: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static) -> Self {
         self.ways.browser = Some(Arc::new(open));
@@ -86,7 +100,9 @@ impl LoginBuilder {
         self
     }
 
-    /// Sets where tokens are kept between runs. Default: nowhere.
+    /// Sets where tokens are kept between runs. Default: nowhere. A stored login is not used if `issuer` or `client_id` are set to
+    /// others than it was made with, or if it uses a token endpoint of the server and
+    /// [`use_published_token_endpoint`](Self::use_published_token_endpoint) is not set.
     #[must_use]
     pub fn store(mut self, store: impl TokenStore + 'static) -> Self {
         self.store = Box::new(store);
@@ -130,10 +146,19 @@ impl LoginBuilder {
         self
     }
 
-    /// Exchanges codes and refresh tokens at the authorization server also if the server publishes a token endpoint of its own.
+    /// Exchanges codes and refresh tokens at the token endpoint that the server publishes, if it does: such a server adds a secret that
+    /// its clients do not have. It then sees each refresh token. Default: the authorization server exchanges them.
     #[must_use]
-    pub fn ignore_published_token_endpoint(mut self) -> Self {
-        self.settings.ignore_published_token_endpoint = true;
+    pub const fn use_published_token_endpoint(mut self) -> Self {
+        self.settings.use_published_token_endpoint = true;
+        self
+    }
+
+    /// Leaves the parameter `resource` (RFC 8707) out of all requests, for authorization servers that refuse it. Default: they are told
+    /// which server the token is for, and can restrict the token to it.
+    #[must_use]
+    pub const fn omit_resource(mut self) -> Self {
+        self.settings.omit_resource = true;
         self
     }
 
@@ -141,6 +166,14 @@ impl LoginBuilder {
     #[must_use]
     pub fn fetcher(mut self, fetcher: HttpFetcher) -> Self {
         self.fetcher = Some(fetcher);
+        self
+    }
+
+    /// Allows an `http` URL of a server on another machine, for private networks. Everybody on the network path can then read the tokens,
+    /// and can name another authorization server. Default: `http` to this machine alone.
+    #[must_use]
+    pub const fn allow_plain_http(mut self) -> Self {
+        self.allows_plain_http = true;
         self
     }
 
@@ -175,10 +208,17 @@ impl LoginBuilder {
         if !is_plain || !matches!(url.scheme(), "http" | "https") {
             return Err(SetupError::Url);
         }
+        let local = UrlPolicy::https_or_http_loopback();
+        let is_local = url.scheme() == "http" && local.check(&server).is_ok();
+        if url.scheme() == "http" && !is_local && !self.allows_plain_http {
+            return Err(SetupError::PlainHttp);
+        }
         let saved = match self.store.load().map_err(SetupError::Store)? {
             Some(document) => Some(SavedLogin::parse(&document, &server).map_err(SetupError::Saved)?),
             None => None,
         };
+        // A login that was made with other settings is not gone on with.
+        let saved = saved.filter(|saved| saved.terms.are_allowed_by(&self.settings));
         let outside = match self.perform {
             Some(perform) => perform,
             None => {
@@ -186,8 +226,6 @@ impl LoginBuilder {
                     Some(fetcher) => fetcher,
                     None => HttpFetcher::new(HttpOptions::default()).map_err(SetupError::Tls)?,
                 };
-                let local = UrlPolicy::https_or_http_loopback();
-                let is_local = server.url().scheme() == "http" && local.check(&server).is_ok();
                 let policy = self.policy.unwrap_or(if is_local { local } else { UrlPolicy::https_public() });
                 Box::new(Outside::new(&server, fetcher, policy))
             }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 const MAX_BYTES: u64 = 256 << 10;
 
 /// Keeps a login in a file with the mode 0600, which is replaced as a whole. A file that its group or others can read or write is
-/// refused. On Windows the folder decides who can read it: choose one of the user's own.
+/// refused, as are a file of another user and a symbolic link. On Windows the folder decides who can read it: choose one of the user's own.
 ///
 /// One file keeps the login at one server. Two programs with one file each use the tokens of the one that saved last; if the server
 /// rotates refresh tokens, the other one has its person sign in again.
@@ -38,7 +38,7 @@ impl FileTokenStore {
 
 impl TokenStore for FileTokenStore {
     fn load(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        let file = match File::open(&self.path) {
+        let file = match open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -81,15 +81,31 @@ fn write(path: &Path, login: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Opens the file to read it. A link is not followed, and a pipe is not waited for.
+fn open(path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+    #[cfg(not(unix))]
+    File::open(path)
+}
+
 /// Refuses a file that others can read or write.
 #[cfg(unix)]
 fn check(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let metadata = file.metadata()?;
     let mode = metadata.permissions().mode() & 0o777;
     if !metadata.is_file() || mode & 0o077 != 0 {
         let text =
             format!("expected a file that its owner alone can read and write (mode 600), got mode {mode:o}");
+        return Err(io::Error::new(ErrorKind::PermissionDenied, text));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        let text = "expected a file of the user that runs this program, got one of another user";
         return Err(io::Error::new(ErrorKind::PermissionDenied, text));
     }
     Ok(())

@@ -129,31 +129,33 @@ impl Login {
             _ => self.ask_person(challenge.clone()),
         };
         loop {
-            let saved = renewed.as_ref().ok().map(|(tokens, terms)| self.save(tokens, terms.as_ref()));
+            // Under one lock, so that nothing is stored after the tokens were forgotten.
             let mut state = self.state();
-            if let Some(saved) = saved {
-                state.store_error = saved.err().map(|error| error.to_string());
-            }
+            let is_stale = state.holder.is_stale();
+            let is_new = renewed.is_ok() && !is_stale;
             let tokens = renewed.map(|(tokens, terms)| {
-                state.terms = terms.or(state.terms.take());
+                if !is_stale {
+                    state.terms = terms.or(state.terms.take());
+                }
                 tokens
             });
-            match state.holder.renewed(tokens) {
-                Some(_) => {
-                    drop(state);
-                    renewed = self.ask_person(challenge.clone());
-                }
-                None => {
-                    let outcome = state.holder.outcome(0).cloned().unwrap_or(Ok(()));
-                    if state.holder.tokens().is_none() {
-                        // The stored tokens are of no use any more.
-                        state.store_error = self.0.store.erase().err().map(|error| error.to_string());
-                    }
-                    drop(state);
-                    under_way.end();
-                    return outcome;
-                }
+            let next = state.holder.renewed(tokens, now());
+            if is_new {
+                state.store_error = self.save(&state).err().map(|error| error.to_string());
             }
+            if next.is_some() {
+                drop(state);
+                renewed = self.ask_person(challenge.clone());
+                continue;
+            }
+            let outcome = state.holder.outcome(0).cloned().unwrap_or(Ok(()));
+            if !is_stale && state.holder.tokens().is_none() {
+                // The stored tokens are of no use any more.
+                state.store_error = self.0.store.erase().err().map(|error| error.to_string());
+            }
+            drop(state);
+            under_way.end();
+            return outcome;
         }
     }
 
@@ -173,11 +175,15 @@ impl Login {
         sign_in.run(challenge).map(|(tokens, terms)| (tokens, Some(terms)))
     }
 
-    fn save(&self, tokens: &Tokens, terms: Option<&Terms>) -> io::Result<()> {
-        let known = || self.state().terms.clone();
-        let Some(terms) = terms.cloned().or_else(known) else { return Ok(()) };
-        let login = SavedLogin::new(&self.0.server, terms, tokens.clone());
+    fn save(&self, state: &State) -> io::Result<()> {
+        let (Some(terms), Some(tokens)) = (&state.terms, state.holder.tokens()) else { return Ok(()) };
+        let login = SavedLogin::new(&self.0.server, terms.clone(), tokens.clone());
         self.0.store.save(login.to_json().as_bytes())
+    }
+
+    /// Whether this URL is at the origin of the server that the tokens are for.
+    fn is_for(&self, server: &str) -> bool {
+        Location::parse(server).is_ok_and(|url| url.url().origin() == self.0.server.url().origin())
     }
 
     /// Whether a person could be asked, so that a refusal without a way to do that stands as it is.
@@ -206,19 +212,34 @@ impl Drop for UnderWay<'_> {
         if !self.has_ended {
             let error = LoginError::Unavailable("the login panicked".into());
             // A panic does not mean that the refresh token was refused.
-            let _ = self.login.state().holder.renewed(Err(error));
+            let _ = self.login.state().holder.renewed(Err(error), now());
         }
         self.login.0.renewed.notify_all();
     }
 }
 
 impl Credentials for Login {
-    fn authorization(&self) -> io::Result<Option<HeaderValue>> {
+    fn authorization(&self, server: &str) -> io::Result<Option<HeaderValue>> {
+        if !self.is_for(server) {
+            let text = "expected the credentials of a client of the server that the login is for, got another server";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let step = self.state().holder.request(now());
-        self.settle(step, None).map_err(io::Error::other)?.map(|token| header(&token)).transpose()
+        let settled = self.settle(step, None);
+        // A renewal that fails does not fail a call whose token is still valid.
+        let token = settled.or_else(|error| self.state().holder.valid_bearer(now()).map(Some).ok_or(error));
+        token.map_err(io::Error::other)?.map(|token| header(&token)).transpose()
     }
 
-    fn refused(&self, sent: Option<&HeaderValue>, refusal: &Unauthorized) -> io::Result<Option<HeaderValue>> {
+    fn refused(
+        &self,
+        server: &str,
+        sent: Option<&HeaderValue>,
+        refusal: &Unauthorized,
+    ) -> io::Result<Option<HeaderValue>> {
+        if !self.is_for(server) {
+            return Ok(None);
+        }
         let challenge = match &refusal.challenge {
             Some(text) => Challenge::parse(text).map_err(io::Error::other)?,
             None => None,

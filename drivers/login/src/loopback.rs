@@ -1,6 +1,5 @@
 //! The port that a browser comes back to. RFC 8252, section 7.3.
 
-use crate::clock::now;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread::sleep;
@@ -53,8 +52,14 @@ impl Loopback {
     ///
     /// # Errors
     /// When none has come in time.
-    pub(crate) fn serve_one(&mut self, end: Duration, flow: &mut CodeFlow) -> Result<(), LoginError> {
+    pub(crate) fn serve_one(
+        &mut self,
+        end: Instant,
+        flow: &mut CodeFlow,
+        check: &mut dyn FnMut() -> Result<(), LoginError>,
+    ) -> Result<(), LoginError> {
         loop {
+            check()?;
             self.accept();
             let mut index = 0;
             while let Some(connection) = self.connections.get_mut(index) {
@@ -77,7 +82,7 @@ impl Loopback {
                     return Ok(());
                 }
             }
-            if now() >= end {
+            if Instant::now() >= end {
                 return Err(LoginError::Expired);
             }
             sleep(PAUSE);
@@ -85,7 +90,9 @@ impl Loopback {
     }
 
     fn accept(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        // Whoever connects all the time does not keep the others from being read.
+        for _ in 0..MAX_CONNECTIONS {
+            let Ok((stream, _)) = self.listener.accept() else { break };
             if stream.set_nonblocking(true).is_err() {
                 continue;
             }

@@ -3,9 +3,12 @@
 use crate::clock::now;
 use crate::loopback::Loopback;
 use crate::outside::{load, post};
-use crate::ways::{ShowCode, Ways};
+use crate::ways::{Browser, ShowCode, Ways};
 use std::io;
-use std::thread::sleep;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
 use vgi_rpc_effects::Perform;
 use vgi_rpc_protocol::external::Location;
 use vgi_rpc_protocol::http::login::{
@@ -34,16 +37,20 @@ impl SignIn<'_> {
             return Err(LoginError::NotInteractive);
         }
         let found = self.discover(challenge)?;
+        let end = Instant::now().checked_add(self.ways.time_limit);
+        let end = end.ok_or_else(|| LoginError::Unavailable("the time limit is too long".into()))?;
         let mut error = LoginError::NotInteractive;
         if let Some(open) = browser {
             match Terms::new(&found, self.settings, Flow::Code) {
                 Ok(terms) => {
                     let loopback = Loopback::bind().map_err(|error| failed(&error))?;
                     let flow = CodeFlow::new(terms.clone(), loopback.port(), random()?)?;
-                    match open(flow.authorization_url()) {
-                        Ok(()) => return Ok((self.with_code(flow, loopback)?, terms)),
+                    let mut opening = Opening::begin(open, flow.authorization_url())?;
+                    let tokens = self.with_code(flow, loopback, end, &mut opening);
+                    match opening.error {
+                        None => return Ok((tokens?, terms)),
                         // There may be no browser here.
-                        Err(cause) => error = failed(&cause),
+                        Some(cause) => error = cause,
                     }
                 }
                 Err(cause) => error = cause,
@@ -51,7 +58,7 @@ impl SignIn<'_> {
         }
         if let Some(show) = device_code {
             let terms = Terms::new(&found, self.settings, Flow::DeviceCode)?;
-            return Ok((self.with_device(terms.clone(), &**show)?, terms));
+            return Ok((self.with_device(terms.clone(), &**show, end)?, terms));
         }
         Err(error)
     }
@@ -71,14 +78,19 @@ impl SignIn<'_> {
         Err(LoginError::Misuse { command: "discover", when: "after the discovery has ended" })
     }
 
-    fn with_code(&self, mut flow: CodeFlow, loopback: Loopback) -> Result<Tokens, LoginError> {
-        let end = now().saturating_add(self.ways.time_limit);
+    fn with_code(
+        &self,
+        mut flow: CodeFlow,
+        loopback: Loopback,
+        end: Instant,
+        opening: &mut Opening,
+    ) -> Result<Tokens, LoginError> {
         let mut loopback = Some(loopback);
         loop {
             match flow.poll()? {
                 CodeStep::WaitForRedirect => {
                     let Some(loopback) = &mut loopback else { return Err(LoginError::Expired) };
-                    loopback.serve_one(end, &mut flow)?;
+                    loopback.serve_one(end, &mut flow, &mut || opening.check())?;
                 }
                 CodeStep::Send(form) => {
                     // One redirect is enough.
@@ -91,25 +103,62 @@ impl SignIn<'_> {
         }
     }
 
-    fn with_device(&self, terms: Terms, show: &ShowCode) -> Result<Tokens, LoginError> {
+    fn with_device(&self, terms: Terms, show: &ShowCode, end: Instant) -> Result<Tokens, LoginError> {
         let mut flow = DeviceFlow::new(terms)?;
-        let end = now().saturating_add(self.ways.time_limit);
         loop {
             match flow.poll(now())? {
                 DeviceStep::Send(form) => flow.receive(post(self.outside, form), now()),
                 DeviceStep::Show(prompt) => show(&prompt).map_err(|error| failed(&error))?,
                 DeviceStep::WaitUntil(time) => {
-                    let until = time.min(end);
-                    let now = now();
-                    if until <= now {
+                    let left = end.saturating_duration_since(Instant::now());
+                    if left == Duration::ZERO {
                         return Err(LoginError::Expired);
                     }
-                    sleep(until - now);
+                    sleep(time.saturating_sub(now()).min(left));
                 }
                 DeviceStep::Done(tokens) => return Ok(tokens),
                 _ => return Err(LoginError::Misuse { command: "poll", when: "by an older driver" }),
             }
         }
+    }
+}
+
+/// The application's function that opens a browser, on a thread of its own: the port is served while it runs.
+struct Opening {
+    result: Receiver<io::Result<()>>,
+    /// What it has failed with.
+    error: Option<LoginError>,
+    has_ended: bool,
+}
+
+impl Opening {
+    fn begin(open: &Arc<Browser>, url: &str) -> Result<Self, LoginError> {
+        let (report, result) = channel();
+        let (open, url) = (open.clone(), url.to_owned());
+        let thread = thread::Builder::new().name("vgi-login-browser".into());
+        // Nobody may listen any more when it ends.
+        thread.spawn(move || drop(report.send(open(&url)))).map_err(|error| failed(&error))?;
+        Ok(Self { result, error: None, has_ended: false })
+    }
+
+    /// Fails when the function has failed.
+    fn check(&mut self) -> Result<(), LoginError> {
+        if self.has_ended {
+            return Ok(());
+        }
+        let error = match self.result.try_recv() {
+            Err(TryRecvError::Empty) => return Ok(()),
+            Ok(Ok(())) => {
+                self.has_ended = true;
+                return Ok(());
+            }
+            Ok(Err(error)) => failed(&error),
+            Err(TryRecvError::Disconnected) => {
+                LoginError::Unavailable("the function that opens a browser panicked".into())
+            }
+        };
+        self.error = Some(error.clone());
+        Err(error)
     }
 }
 

@@ -38,7 +38,8 @@ impl Policy {
         Self(Kind::Observe)
     }
 
-    /// Requires evidence of this provider, with or without a subject.
+    /// Requires evidence of this provider, with or without a subject. Without an authenticator, callers are anonymous; evidence
+    /// alone lets them in.
     pub fn require(provider: &str) -> Self {
         Self(Kind::Require(provider.into()))
     }

@@ -75,10 +75,15 @@ impl<'a> PeerQuery<'a> {
         Self { answers: Some(answers), ..self }
     }
 
-    /// The IP address that sends the request's headers: that of the connected socket or, behind a proxy that forwards whole
-    /// connections, the one that the proxy says. One of IPv4 within IPv6 is one of IPv4.
+    /// The IP address that sends the request's headers: that of the connected socket. One of IPv4 within IPv6 is one of IPv4.
+    ///
+    /// `None` for a connection that came through the PROXY protocol: its proxy passes on headers of anybody, and the address that it
+    /// says is not one that has connected here.
     pub fn sender(&self) -> Option<IpAddr> {
-        let source = self.best_source()?;
+        if self.asserted_source.is_some() || self.iroh_endpoint.is_some() {
+            return None;
+        }
+        let source = self.source?;
         let address = source.parse::<SocketAddr>().map(|address| address.ip());
         address.or_else(|_| source.parse()).ok().map(|address: IpAddr| address.to_canonical())
     }

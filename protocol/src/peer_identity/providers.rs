@@ -9,7 +9,7 @@
 //!
 //! Over HTTP there are those that read the headers of a proxy: `tailscale_serve`, `iroh_header`, and for SPIFFE IDs `envoy`,
 //! `gcp_load_balancer`, `nginx`, `aws_load_balancer`, `azure_gateway` and `certificate_header`. They believe a header only if the
-//! connection comes from the exact address of a trusted proxy. The proxy must replace or remove whatever a client sends under
+//! connection comes from the exact address of a trusted proxy, and not through the PROXY protocol. The proxy must replace or remove whatever a client sends under
 //! these names, and nothing else may reach the server: **from the proxy's host, anyone can set a header.**
 //!
 //! Providers of one name cannot be set together: which of them is to be believed would be a guess.
@@ -35,6 +35,8 @@ const ISSUER: &str = "an issuer of identities";
 /// The user of the process at the other end of a unix socket, as the kernel vouches for it. `issuer` names the host: user ids of
 /// two hosts are different users.
 ///
+/// Behind an HTTP proxy that is the user of the proxy, whoever its clients are.
+///
 /// # Errors
 /// When the issuer is empty or has control characters.
 pub fn unix_credentials(issuer: &str) -> Result<Provider, PeerSettingError> {
@@ -58,7 +60,7 @@ pub fn unix_credentials(issuer: &str) -> Result<Provider, PeerSettingError> {
 /// certificate is valid now; here it is checked again where the time is known.
 ///
 /// The evidence stays for as long as the connection: bound how long connections live, so that a certificate which expires or is
-/// revoked is not used for longer.
+/// revoked is not used for longer. Behind an HTTP proxy that ends TLS itself it is the certificate of the proxy.
 #[cfg(feature = "mtls-pem")]
 pub fn tls_spiffe(domains: super::TrustDomains) -> Provider {
     use super::spiffe::{SPIFFE, available_or_invalid};
@@ -97,7 +99,7 @@ pub fn iroh_proxy(issuer: &str) -> Result<Provider, PeerSettingError> {
 /// a user, or a node with tags. `issuer` names the tailnet.
 ///
 /// It is asked about the socket that is connected, or the address that a trusted proxy says in PROXY v2, once for each connection
-/// or request over HTTP.
+/// or request over HTTP. Behind an HTTP proxy that is the address of the proxy, whoever its clients are: use `tailscale_serve` there.
 ///
 /// # Errors
 /// When the issuer is empty or has control characters.

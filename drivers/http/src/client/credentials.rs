@@ -8,21 +8,27 @@ use vgi_rpc_protocol::http::unauthorized::Unauthorized;
 ///
 /// An error fails the request, as [`FetchError::Credential`](super::FetchError::Credential), and must not show the credential.
 pub trait Credentials: Send + Sync {
-    /// Returns the value of `Authorization` for the next request; `None` to send none.
+    /// Returns the value of `Authorization` for the next request to the server at this URL, as the client was
+    /// [built](super::HttpOptions::build) with; `None` to send none. A credential must not go to another server than it is for.
     ///
     /// # Errors
     /// When there is no credential, and the request would be of no use without one.
-    fn authorization(&self) -> io::Result<Option<HeaderValue>>;
+    fn authorization(&self, server: &str) -> io::Result<Option<HeaderValue>>;
 
-    /// Is called when the server has refused a call, with status 401, and `sent` as the credential. Returns another credential to
+    /// Is called when the server at this URL has refused a call, with status 401, and `sent` as the credential. Returns another credential to
     /// send the request with once more; if that is refused too, the call fails. With `None` it fails at once, with this refusal.
     ///
     /// By default a refusal stands.
     ///
     /// # Errors
     /// When a new credential was to be had and could not.
-    fn refused(&self, sent: Option<&HeaderValue>, refusal: &Unauthorized) -> io::Result<Option<HeaderValue>> {
-        let _ = (sent, refusal);
+    fn refused(
+        &self,
+        server: &str,
+        sent: Option<&HeaderValue>,
+        refusal: &Unauthorized,
+    ) -> io::Result<Option<HeaderValue>> {
+        let _ = (server, sent, refusal);
         Ok(None)
     }
 }
@@ -31,7 +37,7 @@ pub trait Credentials: Send + Sync {
 pub(super) struct Bearer<F>(pub(super) F);
 
 impl<F: Fn() -> io::Result<String> + Send + Sync> Credentials for Bearer<F> {
-    fn authorization(&self) -> io::Result<Option<HeaderValue>> {
+    fn authorization(&self, _: &str) -> io::Result<Option<HeaderValue>> {
         let token = (self.0)()?;
         // The error does not say what the token is.
         let value = HeaderValue::try_from(format!("Bearer {token}"));

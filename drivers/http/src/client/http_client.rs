@@ -28,6 +28,8 @@ pub(super) struct Inner {
     /// What other callers are made of.
     pub(super) caller: ClientMachine,
     pub(super) sender: Sender,
+    /// As it was given, with the prefix.
+    pub(super) url: String,
     pub(super) credentials: Option<Arc<dyn Credentials>>,
     pub(super) read_timeout: Option<Duration>,
     pub(super) call_timeout: Option<Duration>,
@@ -102,7 +104,7 @@ impl HttpClient {
         let Some(credentials) = &self.0.credentials else {
             return self.0.sender.send(request, max_body_bytes, deadline);
         };
-        let sent = credentials.authorization().map_err(FetchError::Credential)?;
+        let sent = credentials.authorization(&self.0.url).map_err(FetchError::Credential)?;
         if let Some(value) = &sent {
             authorize(&mut request, value.clone());
         }
@@ -111,7 +113,7 @@ impl HttpClient {
         }
         let response = self.0.sender.send(request.clone(), max_body_bytes, deadline)?;
         let Some(refusal) = refusal(&response) else { return Ok(response) };
-        match credentials.refused(sent.as_ref(), &refusal).map_err(FetchError::Credential)? {
+        match credentials.refused(&self.0.url, sent.as_ref(), &refusal).map_err(FetchError::Credential)? {
             Some(value) => {
                 authorize(&mut request, value);
                 // A person may have signed in meanwhile, which is no part of the call.

@@ -179,6 +179,7 @@ impl HttpOptions {
         Ok(HttpClient(Arc::new(Inner {
             caller: ClientMachine::new(settings)?,
             sender: Sender { address, dialer: self.dialer.clone(), pool: Pool::new(self.max_idle) },
+            url: url.to_owned(),
             credentials: self.credentials.clone(),
             read_timeout: self.read_timeout,
             call_timeout: self.call_timeout,

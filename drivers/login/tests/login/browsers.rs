@@ -44,6 +44,7 @@ fn a_call_that_is_refused_signs_in_and_is_made_again() {
     assert_eq!((authority.count("authorization_code"), authority.count("refresh_token")), (1, 0));
     let form = authority.state().forms[0].clone();
     assert_eq!((form["client_id"].as_str(), form.get("client_secret")), ("cli", None));
+    assert_eq!(form["resource"], server.url, "RFC 8707");
     assert!(!format!("{login:?} {http:?}").contains("secret"));
     // Afterwards the port is closed, and the code is used up.
     assert_eq!(get(&form["redirect_uri"], &BTreeMap::new()), None);
@@ -153,4 +154,28 @@ fn metadata_of_another_resource_are_refused() {
     let error = login.sign_in().unwrap_err();
     assert!(matches!(error, LoginError::Resource { .. }), "{error}");
     assert_eq!(authority.state().grants.len(), 0);
+}
+
+#[test]
+fn a_function_that_waits_for_the_person_does_not_keep_them_out() {
+    let authority = Arc::new(Authority::new());
+    let server = Server::new(&authority);
+    let played = authority.clone();
+    // It returns when the browser has been answered, as a browser in the foreground does.
+    let login = server.login().browser(move |url: &str| {
+        let (uri, redirect) = played.sign_in(url);
+        assert_eq!(get(&uri, &redirect), Some(200));
+        Ok(())
+    });
+    let login = login.time_limit(Duration::from_secs(5)).build().unwrap();
+    login.sign_in().unwrap();
+    // One that never returns costs no more than the time limit.
+    let login = server.login().browser(|_: &str| {
+        thread::sleep(Duration::from_secs(30));
+        Ok(())
+    });
+    let login = login.time_limit(Duration::from_millis(200)).build().unwrap();
+    assert_eq!(login.sign_in(), Err(LoginError::Expired));
+    let login = server.login().browser(|_: &str| panic!("as it is meant to")).build().unwrap();
+    assert!(matches!(login.sign_in(), Err(LoginError::Unavailable(_))));
 }

@@ -109,30 +109,31 @@ fn a_refusal_that_a_token_does_not_mend_stands() {
         assert!(matches!(error.transport_cause(), Some(ResponseError::Unauthorized(_))), "{error}");
         (authority.count("refresh_token"), asked.load(Ordering::Acquire))
     };
-    // A refreshed token that is refused too: the call is made twice, and no more. The next one asks a person.
+    // A refreshed token that is refused too: the call is made twice, and no more. A person who has signed in here is not asked again.
     assert_eq!(is_refused(), (1, 1));
-    assert_eq!(is_refused(), (1, 2));
+    assert_eq!(is_refused(), (1, 1));
     // Who is known and not permitted is not asked to sign in.
     let scopeless = Scopeless(login);
     let http = HttpOptions::default().credentials(scopeless).build(&server.url).unwrap();
     assert!(greet(&http).is_err());
-    assert_eq!((authority.count("refresh_token"), asked.load(Ordering::Acquire)), (1, 2));
+    assert_eq!((authority.count("refresh_token"), asked.load(Ordering::Acquire)), (1, 1));
 }
 
 /// Sends a token that is known and not permitted, and leaves refusals to a login.
 struct Scopeless(Login);
 
 impl vgi_rpc_http::client::Credentials for Scopeless {
-    fn authorization(&self) -> std::io::Result<Option<http::HeaderValue>> {
+    fn authorization(&self, _: &str) -> std::io::Result<Option<http::HeaderValue>> {
         Ok(Some(http::HeaderValue::from_static("Bearer scopeless")))
     }
 
     fn refused(
         &self,
+        server: &str,
         sent: Option<&http::HeaderValue>,
         refusal: &vgi_rpc_protocol::http::unauthorized::Unauthorized,
     ) -> std::io::Result<Option<http::HeaderValue>> {
-        let other = self.0.refused(sent, refusal)?;
+        let other = self.0.refused(server, sent, refusal)?;
         assert!(other.is_none(), "{refusal}");
         Ok(other)
     }
@@ -158,4 +159,39 @@ fn a_login_that_panics_leaves_nobody_waiting() {
             assert!(!matches!(call.join(), Ok(Ok(_))));
         }
     });
+}
+
+#[test]
+fn an_outage_does_not_fail_calls_whose_token_is_valid() {
+    let authority = Authority::new();
+    let server = Server::new(&authority);
+    let (login, _) = counted(server.login());
+    authority.state().life = 4;
+    login.sign_in().unwrap();
+    authority.state().refresh_error = Some((503, "temporarily_unavailable"));
+    thread::sleep(Duration::from_millis(2100));
+    greet(&server.http(&login)).unwrap();
+    assert_eq!(authority.count("refresh_token"), 1, "half of its life is over");
+}
+
+#[test]
+fn a_refresh_that_ends_after_the_sign_out_is_dropped() {
+    let authority = Authority::new();
+    let server = Server::new(&authority);
+    let store = Arc::new(vgi_rpc_login::MemoryTokenStore::default());
+    let (login, _) = counted(server.login().store(store.clone()));
+    login.sign_in().unwrap();
+    authority.expire_all();
+    authority.state().refresh_delay = Duration::from_millis(300);
+    let http = server.http(&login);
+    thread::scope(|scope| {
+        let call = scope.spawn(|| greet(&http));
+        while authority.count("refresh_token") == 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        login.sign_out().unwrap();
+        let _ = call.join().unwrap();
+    });
+    assert!(!login.is_signed_in());
+    assert!(vgi_rpc_login::TokenStore::load(&store).unwrap().is_none(), "nothing was stored afterwards");
 }

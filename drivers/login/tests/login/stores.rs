@@ -53,6 +53,14 @@ fn a_file_that_others_can_read_is_refused() {
         let builder = vgi_rpc_login::Login::builder("https://a.example").store(FileTokenStore::new(&path));
         assert!(matches!(builder.build(), Err(SetupError::Store(_))));
     }
+    // A link is not followed, and a pipe is not waited for.
+    let (link, pipe) = (folder.path().join("link"), folder.path().join("pipe"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap().success());
+    for path in [&link, &pipe] {
+        assert!(FileTokenStore::new(path).load().is_err(), "{path:?}");
+    }
     // A folder that is gone: what was there before is not touched, and the error is reported.
     let nowhere = FileTokenStore::new(folder.path().join("gone/login.json"));
     assert!(nowhere.save(b"one").is_err() && nowhere.load().unwrap().is_none());
@@ -92,4 +100,49 @@ fn urls_that_are_no_servers_are_refused() {
     for url in ["", "reports", "ftp://a", "https://u:p@a", "https://a?b", "https://a#b"] {
         assert!(matches!(vgi_rpc_login::Login::builder(url).build(), Err(SetupError::Url)), "{url}");
     }
+}
+
+#[test]
+fn plain_http_to_another_machine_must_be_allowed() {
+    use vgi_rpc_login::Login;
+    for url in ["http://reports.corp", "http://192.0.2.1:8080/vgi"] {
+        assert!(matches!(Login::builder(url).build(), Err(SetupError::PlainHttp)), "{url}");
+        assert!(Login::builder(url).allow_plain_http().build().is_ok(), "{url}");
+    }
+    for url in ["https://reports.corp", "http://127.0.0.1:8080", "http://[::1]", "http://localhost"] {
+        assert!(Login::builder(url).build().is_ok(), "{url}");
+    }
+}
+
+#[test]
+fn a_login_that_the_settings_do_not_allow_is_not_used() {
+    let authority = Authority::new();
+    let server = Server::new(&authority);
+    let store = Arc::new(MemoryTokenStore::default());
+    server.login().device_code(|_| Ok(())).store(store.clone()).build().unwrap().sign_in().unwrap();
+    let again = || server.login().store(store.clone());
+    let is_used = |builder: vgi_rpc_login::LoginBuilder| builder.build().unwrap().is_signed_in();
+    assert!(is_used(again().issuer(&authority.issuer).client_id("tv")));
+    assert!(!is_used(again().issuer("https://other.example")));
+    assert!(!is_used(again().client_id("other")));
+    // As if it were exchanged by the server that is called.
+    let document = store.load().unwrap().unwrap();
+    let text = String::from_utf8(document.to_vec()).unwrap();
+    let published = text.replace("\"is_published_endpoint\":false", "\"is_published_endpoint\":true");
+    assert_ne!(text, published);
+    store.save(published.as_bytes()).unwrap();
+    assert!(!is_used(again()));
+    assert!(is_used(again().use_published_token_endpoint()));
+}
+
+#[test]
+fn a_token_goes_to_its_own_server_alone() {
+    let authority = Authority::new();
+    let (server, other) = (Server::new(&authority), Server::new(&authority));
+    let login = server.login().device_code(|_| Ok(())).build().unwrap();
+    login.sign_in().unwrap();
+    assert_eq!(greet(&server.http(&login)).unwrap(), "Hello, ann!");
+    // The other server would take it.
+    let error = greet(&other.http(&login)).unwrap_err();
+    assert!(error.to_string().contains("another server") || format!("{error:?}").contains("another server"));
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 pub struct AuthRequest<'a> {
     /// Method, target and headers.
     pub parts: &'a http::request::Parts,
-    /// The address of the immediate peer, if the transport knows it. Behind a proxy it is the proxy's.
+    /// The address of the immediate peer, if the transport knows it. Behind a proxy it is the proxy's, and on a connection
+    /// that came through the PROXY protocol the one that the proxy says. Do not believe a header because of it.
     pub remote_address: Option<&'a str>,
     /// The time since the Unix epoch.
     pub now: Duration,

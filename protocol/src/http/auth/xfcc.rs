@@ -15,7 +15,7 @@ type Validate = dyn Fn(&XfccElement, &AuthRequest<'_>) -> Result<AuthContext, Au
 pub enum XfccPosition {
     /// The only one: a header with several is refused.
     Only,
-    /// The first, which the proxy wrote that is farthest away. A client can write it, unless that proxy replaces the header.
+    /// The first, written by the proxy farthest from this server. A client can write it, unless that proxy replaces the header.
     First,
     /// The last, which the nearest proxy wrote.
     Last,

@@ -1,7 +1,7 @@
 //! What an id token says, as far as a login depends on it. OpenID Connect Core 1.0, section 3.1.3.7.
 //!
 //! Its signature is not verified: the token comes from the token endpoint itself over TLS, which point 6 of that section takes in its
-//! place. It is never believed when it comes from elsewhere.
+//! place. It comes over TLS from the authorization server, or from the server that it is sent to.
 
 use super::error::LoginError;
 use crate::http::pkce::is_same;

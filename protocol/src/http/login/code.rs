@@ -79,6 +79,9 @@ impl CodeFlow {
             ("code_challenge", &pair.challenge),
             ("code_challenge_method", "S256"),
         ]);
+        if let Some(resource) = &terms.resource {
+            url.query_pairs_mut().append_pair("resource", resource);
+        }
         let names_issuer = *names_issuer;
         Ok(Self {
             url: url.into(),

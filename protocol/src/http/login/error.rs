@@ -92,6 +92,9 @@ pub enum LoginError {
         /// When it was called.
         when: &'static str,
     },
+    /// The tokens were forgotten while the person signed in.
+    #[error("the login was given up: its tokens were to be forgotten meanwhile")]
+    SignedOut,
     /// What a store has kept cannot be used.
     #[error("the stored login cannot be used: expected {expected}")]
     Saved {
@@ -101,6 +104,13 @@ pub enum LoginError {
 }
 
 impl LoginError {
+    /// Whether a refresh that ended so shows that the refresh token is of no use any more. After any other failure it may still be good.
+    /// RFC 6749, section 5.2.
+    pub fn ends_refresh_token(&self) -> bool {
+        const CODES: [&str; 3] = ["invalid_grant", "invalid_client", "unauthorized_client"];
+        matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
+    }
+
     /// Whether the same attempt may succeed later, with nothing changed.
     pub const fn is_temporary(&self) -> bool {
         matches!(self, Self::Unavailable(_))

@@ -6,8 +6,13 @@ use crate::http::auth::Reason;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long before its end a token is renewed: as long as a call may take to reach the server.
+/// How long before its end a token is renewed: as long as a call may take to reach the server. A token that lives less than twice
+/// as long is renewed after half of its life.
 const LEEWAY: Duration = Duration::from_secs(45);
+/// How long no person is asked again after a login that has failed, or one whose token was refused.
+const LOGIN_PAUSE: Duration = Duration::from_secs(30);
+/// How long a token that is still valid is not renewed after a refresh that has failed.
+const REFRESH_PAUSE: Duration = Duration::from_secs(5);
 
 /// How a token is renewed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,11 +54,19 @@ impl std::fmt::Debug for Step {
 }
 
 /// The tokens of a client, whatever number of calls uses them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TokenHolder {
     tokens: Option<Tokens>,
+    /// How long before its end the bearer is renewed.
+    leeway: Duration,
     /// The bearer was made by a refresh, and not by a login.
     is_refreshed: bool,
+    /// When a person last signed in, if the tokens come from that.
+    logged_in_at: Option<Duration>,
+    /// No person is asked before this time, but by [`login`](Self::login).
+    next_login: Duration,
+    /// A token that is still valid is not renewed before this time.
+    next_refresh: Duration,
     renewal: Option<Under>,
     /// Renewals so far.
     count: u64,
@@ -66,17 +79,43 @@ struct Under {
     is_refresh: bool,
     /// A person may be asked.
     may_login: bool,
+    /// A person is to be asked, whatever the refresh gives.
+    must_login: bool,
+    /// The tokens were forgotten after it began: what it gives is dropped.
+    is_stale: bool,
+}
+
+impl Default for TokenHolder {
+    fn default() -> Self {
+        Self::new(None)
+    }
 }
 
 impl TokenHolder {
     /// A holder of these tokens, or of none.
-    pub fn new(tokens: Option<Tokens>) -> Self {
-        Self { tokens, ..Self::default() }
+    pub const fn new(tokens: Option<Tokens>) -> Self {
+        Self {
+            tokens,
+            leeway: LEEWAY,
+            is_refreshed: false,
+            logged_in_at: None,
+            next_login: Duration::ZERO,
+            next_refresh: Duration::ZERO,
+            renewal: None,
+            count: 0,
+            last: None,
+        }
     }
 
     /// The current tokens, valid or not.
     pub const fn tokens(&self) -> Option<&Tokens> {
         self.tokens.as_ref()
+    }
+
+    /// The current bearer, if it is still valid at this time. After a renewal that has failed, calls go on with it.
+    pub fn valid_bearer(&self, now: Duration) -> Option<Zeroizing<String>> {
+        let tokens = self.tokens.as_ref().filter(|tokens| tokens.is_valid_at(now))?;
+        Some(Zeroizing::new(tokens.bearer().to_owned()))
     }
 
     /// What came of the renewal of this number, or of one after it; `None` while it is under way.
@@ -89,8 +128,9 @@ impl TokenHolder {
         let Some(tokens) = &self.tokens else {
             return if self.renewal.is_some() { Step::Wait(self.count) } else { Step::Anonymous };
         };
-        if tokens.is_valid_at(now.saturating_add(LEEWAY))
-            || (self.renewal.is_some() && tokens.is_valid_at(now))
+        let is_renewed_later = self.renewal.is_some() || now < self.next_refresh;
+        if tokens.is_valid_at(now.saturating_add(self.leeway))
+            || (is_renewed_later && tokens.is_valid_at(now))
         {
             return Step::Use(Zeroizing::new(tokens.bearer().to_owned()));
         }
@@ -108,7 +148,9 @@ impl TokenHolder {
         if matches!(reason, Reason::InsufficientScope | Reason::ProxyRequired) {
             return Step::GiveUp;
         }
-        if self.renewal.is_some() {
+        if let Some(renewal) = &mut self.renewal {
+            // This call would ask a person if it renewed the token itself.
+            renewal.may_login = true;
             return Step::Wait(self.count);
         }
         match &self.tokens {
@@ -123,50 +165,101 @@ impl TokenHolder {
             {
                 self.begin(Renewal::Refresh(tokens.clone()), true)
             }
+            Some(tokens) if tokens.is_valid_at(now) && self.would_repeat(reason, now) => Step::GiveUp,
+            _ if now < self.next_login => Step::GiveUp,
             _ => self.begin(Renewal::Login, true),
         }
     }
 
+    /// Whether another login would most likely give what was refused: the server does not take what this process has signed in for.
+    fn would_repeat(&self, reason: Reason, now: Duration) -> bool {
+        self.logged_in_at
+            .is_some_and(|time| reason != Reason::ExpiredCredential || now < time.saturating_add(LOGIN_PAUSE))
+    }
+
+    /// Whether the renewal that is under way began before the tokens were forgotten, so that [`renewed`](Self::renewed) drops what
+    /// it gives. True also if none is under way.
+    pub fn is_stale(&self) -> bool {
+        self.renewal.as_ref().is_none_or(|renewal| renewal.is_stale)
+    }
+
     /// What came of a renewal. Returns [`Renewal::Login`] if a person has to sign in for the calls that wait.
-    pub fn renewed(&mut self, result: Result<Tokens, LoginError>) -> Option<Renewal> {
-        let renewal = self.renewal.take()?;
+    pub fn renewed(&mut self, result: Result<Tokens, LoginError>, now: Duration) -> Option<Renewal> {
+        let Under { is_refresh, may_login, must_login, is_stale } = self.renewal.take()?;
         let outcome = match result {
+            _ if is_stale => {
+                if must_login || (may_login && now >= self.next_login) {
+                    return Some(self.go_on_with_login());
+                }
+                // A call goes on without a token; a person who signs in is told.
+                if is_refresh { Ok(()) } else { Err(LoginError::SignedOut) }
+            }
             Ok(tokens) => {
+                let life = tokens.expires_at().map(|end| end.saturating_sub(now));
+                self.leeway = life.map_or(LEEWAY, |life| LEEWAY.min(life / 2));
                 self.tokens = Some(tokens);
-                self.is_refreshed = renewal.is_refresh;
+                self.is_refreshed = is_refresh;
+                if !is_refresh {
+                    self.logged_in_at = Some(now);
+                }
                 Ok(())
             }
-            // The tokens stay: the next call tries again.
-            Err(error) if !renewal.is_refresh || error.is_temporary() => Err(error),
+            Err(error) if !is_refresh => {
+                self.next_login = now.saturating_add(LOGIN_PAUSE);
+                Err(error)
+            }
+            // The tokens stay: a later call tries again.
+            Err(error) if !error.ends_refresh_token() => {
+                self.next_refresh = now.saturating_add(REFRESH_PAUSE);
+                Err(error)
+            }
             // The refresh token is no longer good.
             Err(_) => {
                 self.tokens = None;
-                if renewal.may_login {
-                    self.renewal = Some(Under { is_refresh: false, may_login: true });
-                    return Some(Renewal::Login);
+                if may_login && now >= self.next_login {
+                    return Some(self.go_on_with_login());
                 }
                 Ok(())
             }
         };
+        if must_login && is_refresh {
+            return Some(self.go_on_with_login());
+        }
         self.last = Some((self.count, outcome));
         None
     }
 
-    /// Forgets the tokens. A renewal that is under way goes on.
+    /// Forgets the tokens. What a renewal that is under way gives is dropped.
     pub fn forget(&mut self) {
         self.tokens = None;
+        self.logged_in_at = None;
+        if let Some(renewal) = &mut self.renewal {
+            // Whoever wants a login after this says so again.
+            *renewal =
+                Under { is_refresh: renewal.is_refresh, may_login: false, must_login: false, is_stale: true };
+        }
     }
 
     fn begin(&mut self, renewal: Renewal, may_login: bool) -> Step {
         self.count += 1;
-        self.renewal = Some(Under { is_refresh: matches!(renewal, Renewal::Refresh(_)), may_login });
+        let is_refresh = matches!(renewal, Renewal::Refresh(_));
+        self.renewal = Some(Under { is_refresh, may_login, must_login: false, is_stale: false });
         Step::Renew(renewal)
+    }
+
+    /// The renewal that has ended goes on as a login, for all calls that wait.
+    fn go_on_with_login(&mut self) -> Renewal {
+        self.renewal = Some(Under { is_refresh: false, may_login: true, must_login: false, is_stale: false });
+        Renewal::Login
     }
 
     /// A person is to sign in now, whatever tokens there are.
     pub fn login(&mut self) -> Step {
-        match self.renewal {
-            Some(_) => Step::Wait(self.count),
+        match &mut self.renewal {
+            Some(renewal) => {
+                renewal.must_login = renewal.is_refresh || renewal.is_stale;
+                Step::Wait(self.count)
+            }
             None => self.begin(Renewal::Login, true),
         }
     }

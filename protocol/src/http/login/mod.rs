@@ -17,6 +17,7 @@
 //! | metadata of another resource than the one that was called, or from another origin | [`ResourceMetadata`], [`Discovery`] |
 //! | metadata of another issuer; endpoints that are not https, unless all of it is this machine | [`ServerMetadata`] |
 //! | a secret of a client that is published, unless the caller has allowed it | [`LoginSettings`] |
+//! | a token endpoint that the resource publishes, unless the caller has allowed it | [`LoginSettings`] |
 //! | a redirect with another state (it is ignored), or of another issuer (the login fails) | [`CodeFlow`] |
 //! | an id token of another issuer, for another client, or of another login | [`Tokens`] |
 

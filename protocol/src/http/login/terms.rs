@@ -38,9 +38,12 @@ pub struct LoginSettings {
     /// Takes a secret that the resource publishes. Default false: a secret that everybody can read proves nothing, and a server that
     /// publishes one may have done so by mistake.
     pub accept_published_secret: bool,
-    /// Exchanges codes and refresh tokens at the authorization server also if the resource publishes a token endpoint of its own.
-    /// Default false: such a resource adds a secret that its clients do not have.
-    pub ignore_published_token_endpoint: bool,
+    /// Exchanges codes and refresh tokens at the token endpoint that the resource publishes, if it does: such a resource adds a secret
+    /// that its clients do not have. The resource then sees each refresh token. Default false: the authorization server exchanges them.
+    pub use_published_token_endpoint: bool,
+    /// Leaves the parameter `resource` out of all requests, for authorization servers that refuse it. Default false: the authorization
+    /// server is told which resource the token is for, and can restrict the token to it. RFC 8707, section 2.
+    pub omit_resource: bool,
 }
 
 impl fmt::Debug for LoginSettings {
@@ -60,9 +63,13 @@ pub struct Terms {
     pub(super) client_id: String,
     pub(super) client_secret: Option<Zeroizing<String>>,
     pub(super) scope: String,
+    /// The resource that tokens are asked for. RFC 8707.
+    pub(super) resource: Option<String>,
     pub(super) sends_id: bool,
     /// Where codes and refresh tokens are exchanged.
     pub(super) token_endpoint: Location,
+    /// Whether that is one that the resource publishes.
+    pub(super) is_published_endpoint: bool,
     pub(super) start: Start,
 }
 
@@ -136,13 +143,15 @@ impl Terms {
         // The resource has the secret of this client alone.
         let is_its_client = [&resource.client_id, &challenge.client_id].contains(&&Some(client_id.clone()));
         let own = resource.token_endpoint.as_ref().filter(|_| client_secret.is_none() && is_its_client);
-        let own = own.filter(|_| !settings.ignore_published_token_endpoint);
+        let own = own.filter(|_| settings.use_published_token_endpoint);
         Ok(Self {
             issuer: server.issuer.clone(),
             client_id,
             client_secret,
             scope,
+            resource: Some(resource.resource.clone()).filter(|_| !settings.omit_resource),
             sends_id: resource.id_token_as_bearer || challenge.id_token_as_bearer,
+            is_published_endpoint: own.is_some(),
             token_endpoint: own.unwrap_or(&server.token_endpoint).clone(),
             start,
         })
@@ -156,6 +165,14 @@ impl Terms {
     /// The client.
     pub fn client_id(&self) -> &str {
         &self.client_id
+    }
+
+    /// Whether these settings allow them: the issuer and the client are those that are set, if any are, and codes are exchanged where
+    /// they may be.
+    pub fn are_allowed_by(&self, settings: &LoginSettings) -> bool {
+        settings.issuer.as_ref().is_none_or(|issuer| *issuer == self.issuer)
+            && settings.client_id.as_ref().is_none_or(|client| *client == self.client_id)
+            && (settings.use_published_token_endpoint || !self.is_published_endpoint)
     }
 
     /// The form that gets the next tokens; `None` without a refresh token. RFC 6749, section 6.
@@ -186,6 +203,9 @@ impl Terms {
     pub(super) fn form(&self, url: &Location, members: &[(&str, &str)]) -> PostForm {
         let mut form = Serializer::new(String::new());
         form.extend_pairs(members).append_pair("client_id", &self.client_id);
+        if let Some(resource) = &self.resource {
+            form.append_pair("resource", resource);
+        }
         if let Some(secret) = &self.client_secret {
             form.append_pair("client_secret", secret);
         }

@@ -382,22 +382,46 @@ fn a_server_with_a_secret_of_its_own_exchanges_codes_itself() {
         world.settings = settings;
         world.log_in().unwrap().1.remove(0).url
     };
-    assert_eq!(endpoint(LoginSettings::default()), "https://reports.example/vgi/_oauth/token");
-    let ignoring = LoginSettings { ignore_published_token_endpoint: true, ..LoginSettings::default() };
-    assert_eq!(endpoint(ignoring), "https://login.example/token");
+    let using = || LoginSettings { use_published_token_endpoint: true, ..LoginSettings::default() };
+    assert_eq!(endpoint(using()), "https://reports.example/vgi/_oauth/token");
+    assert_eq!(endpoint(LoginSettings::default()), "https://login.example/token");
     // It has no secret of another client.
-    let other = LoginSettings { client_id: Some("other".into()), ..LoginSettings::default() };
+    let other = LoginSettings { client_id: Some("other".into()), ..using() };
     let mut found = discover(&challenge(), &resource(), &server()).unwrap();
     found.resource.token_endpoint =
         Some(Location::parse("https://reports.example/vgi/_oauth/token").unwrap());
-    for (settings, flow) in [(&other, Flow::Code), (&LoginSettings::default(), Flow::DeviceCode)] {
+    for (settings, flow) in [(&other, Flow::Code), (&using(), Flow::DeviceCode)] {
         let terms = Terms::new(&found, settings, flow).unwrap();
         assert_eq!(terms.token_endpoint.as_str(), "https://login.example/token");
     }
     let secret = || Some("mine".to_owned().into());
-    let own =
-        LoginSettings { client_id: Some("cli".into()), client_secret: secret(), ..LoginSettings::default() };
+    let own = LoginSettings { client_id: Some("cli".into()), client_secret: secret(), ..using() };
     assert_eq!(endpoint(own), "https://login.example/token");
+}
+
+/// RFC 8707, section 2: without it, the server called could have a token for another one given to it.
+#[test]
+fn every_request_names_the_resource() {
+    let found = discover(&challenge(), &resource(), &server()).unwrap();
+    for (omit_resource, expected) in [(false, Some(CALLED)), (true, None)] {
+        let settings = LoginSettings { omit_resource, ..LoginSettings::default() };
+        let resource = |text: &str| pairs(text).get("resource").cloned();
+        let terms = Terms::new(&found, &settings, Flow::Code).unwrap();
+        let old = tokens("old", 10, Some("refresh-1"));
+        assert_eq!(resource(&terms.refresh(&old).unwrap().form).as_deref(), expected);
+        let saved = SavedLogin::new(&Location::parse(CALLED).unwrap(), terms.clone(), old.clone());
+        let saved = SavedLogin::parse(saved.to_json().as_bytes(), &Location::parse(CALLED).unwrap()).unwrap();
+        assert_eq!(resource(&saved.terms.refresh(&old).unwrap().form).as_deref(), expected);
+        let flow = CodeFlow::new(terms, 4000, [[1; 32], [2; 32], [3; 32]]).unwrap();
+        let url = Location::parse(flow.authorization_url()).unwrap();
+        assert_eq!(resource(url.url().query().unwrap()).as_deref(), expected);
+        let mut flow = DeviceFlow::new(Terms::new(&found, &settings, Flow::DeviceCode).unwrap()).unwrap();
+        let Ok(DeviceStep::Send(form)) = flow.poll(NOW) else { panic!("it asks for a code") };
+        assert_eq!(resource(&form.form).as_deref(), expected);
+        let mut world = World::new();
+        world.settings = settings;
+        assert_eq!(resource(&world.log_in().unwrap().1[0].form).as_deref(), expected);
+    }
 }
 
 #[test]
@@ -546,13 +570,13 @@ fn one_renewal_for_all_that_wait() {
     assert_eq!(holder.request(after(100)), Step::Wait(1));
     assert_eq!(holder.refused(Some("old"), Reason::ExpiredCredential, after(100)), Step::Wait(1));
     assert_eq!(holder.outcome(1), None);
-    assert_eq!(holder.renewed(Ok(tokens("new", 1000, Some("refresh-2")))), None);
+    assert_eq!(holder.renewed(Ok(tokens("new", 1000, Some("refresh-2"))), after(100)), None);
     assert_eq!(holder.outcome(1), Some(&Ok(())));
     assert_eq!(holder.request(after(100)), used("new"));
     // A refusal of the old one comes late.
     assert_eq!(holder.refused(Some("old"), Reason::ExpiredCredential, after(100)), used("new"));
     // Nothing is under way that this could end.
-    assert_eq!(holder.renewed(Ok(old)), None);
+    assert_eq!(holder.renewed(Ok(old), after(100)), None);
     assert_eq!(holder.request(after(100)), used("new"));
     // The outcome of one renewal is not that of the next.
     assert!(matches!(holder.refused(Some("new"), Reason::ExpiredCredential, after(100)), Step::Renew(_)));
@@ -566,14 +590,17 @@ fn an_outage_keeps_the_refresh_token_and_a_refusal_does_not() {
     let mut holder = TokenHolder::new(Some(old.clone()));
     assert_eq!(holder.request(NOW), Step::Renew(Renewal::Refresh(old.clone())));
     let outage = LoginError::Unavailable("down".into());
-    assert_eq!(holder.renewed(Err(outage.clone())), None);
+    assert_eq!(holder.renewed(Err(outage.clone()), NOW), None);
     assert_eq!(holder.outcome(1), Some(&Err(outage)));
-    assert_eq!(holder.request(NOW), Step::Renew(Renewal::Refresh(old.clone())));
+    // The token is used as long as it is valid, and the next attempt waits a little.
+    assert_eq!(holder.valid_bearer(NOW), Some("old".to_owned().into()));
+    assert_eq!((holder.request(NOW), holder.request(after(4))), (used("old"), used("old")));
+    assert_eq!(holder.request(after(5)), Step::Renew(Renewal::Refresh(old.clone())));
     // No person is asked before the server has said that one is needed.
-    assert_eq!(holder.renewed(Err(refused())), None);
+    assert_eq!(holder.renewed(Err(refused()), NOW), None);
     assert_eq!((holder.outcome(2).cloned(), holder.request(NOW)), (Some(Ok(())), Step::Anonymous));
     assert_eq!(holder.refused(None, Reason::MissingCredential, NOW), Step::Renew(Renewal::Login));
-    assert_eq!(holder.renewed(Err(LoginError::Denied)), None);
+    assert_eq!(holder.renewed(Err(LoginError::Denied), NOW), None);
     assert_eq!(holder.outcome(3), Some(&Err(LoginError::Denied)));
 
     // After a 401 a refused refresh leads to a login at once, for all that wait.
@@ -582,10 +609,117 @@ fn an_outage_keeps_the_refresh_token_and_a_refusal_does_not() {
         holder.refused(Some("old"), Reason::InvalidCredential, NOW),
         Step::Renew(Renewal::Refresh(old))
     );
-    assert_eq!(holder.renewed(Err(refused())), Some(Renewal::Login));
+    assert_eq!(holder.renewed(Err(refused()), NOW), Some(Renewal::Login));
     assert_eq!((holder.outcome(1).cloned(), holder.request(NOW)), (None, Step::Wait(1)));
-    assert_eq!(holder.renewed(Ok(tokens("new", 1000, None))), None);
+    assert_eq!(holder.renewed(Ok(tokens("new", 1000, None)), NOW), None);
     assert_eq!((holder.outcome(1).cloned(), holder.request(NOW)), (Some(Ok(())), used("new")));
+}
+
+fn refused_with(code: &str) -> LoginError {
+    LoginError::Refused { code: code.into(), description: String::new() }
+}
+
+/// A refresh that is under way, begun by a call that asks nobody.
+fn under_way() -> TokenHolder {
+    let mut holder = TokenHolder::new(Some(tokens("old", 10, Some("refresh-1"))));
+    assert!(matches!(holder.request(NOW), Step::Renew(Renewal::Refresh(_))));
+    holder
+}
+
+#[test]
+fn who_waits_for_a_refresh_can_have_a_login() {
+    // A call that was refused waits, and a person is asked for it.
+    let mut holder = under_way();
+    assert_eq!(holder.refused(Some("old"), Reason::ExpiredCredential, NOW), Step::Wait(1));
+    assert_eq!(holder.renewed(Err(refused_with("invalid_grant")), NOW), Some(Renewal::Login));
+    // Whoever signs in does so, whatever the refresh gives.
+    for result in [
+        Ok(tokens("new", 1000, Some("refresh-2"))),
+        Err(LoginError::Unavailable("down".into())),
+        Err(refused_with("invalid_grant")),
+    ] {
+        let mut holder = under_way();
+        assert_eq!(holder.login(), Step::Wait(1));
+        assert_eq!(holder.renewed(result, NOW), Some(Renewal::Login));
+        assert_eq!((holder.outcome(1).cloned(), holder.login()), (None, Step::Wait(1)));
+        assert_eq!(holder.renewed(Ok(tokens("mine", 1000, None)), NOW), None);
+        assert_eq!((holder.outcome(1).cloned(), holder.request(NOW)), (Some(Ok(())), used("mine")));
+    }
+}
+
+#[test]
+fn only_three_errors_end_a_refresh_token() {
+    for code in ["invalid_grant", "invalid_client", "unauthorized_client"] {
+        let mut holder = under_way();
+        holder.renewed(Err(refused_with(code)), NOW);
+        assert!(holder.tokens().is_none(), "{code}");
+    }
+    for error in [
+        refused_with("invalid_request"),
+        refused_with("invalid_target"),
+        LoginError::Denied,
+        LoginError::Answer { expected: "tokens", status: 403 },
+        LoginError::IdToken { expected: "of this issuer" },
+    ] {
+        let mut holder = under_way();
+        holder.renewed(Err(error.clone()), NOW);
+        assert!(holder.tokens().is_some_and(Tokens::can_be_refreshed), "{error}");
+        assert_eq!(holder.outcome(1), Some(&Err(error)));
+    }
+}
+
+#[test]
+fn short_lived_tokens_are_used_for_half_of_their_life() {
+    let mut holder = under_way();
+    let short = tokens("short", 20, Some("refresh-2"));
+    assert_eq!(holder.renewed(Ok(short.clone()), NOW), None);
+    assert_eq!(holder.request(after(9)), used("short"));
+    assert_eq!(holder.request(after(10)), Step::Renew(Renewal::Refresh(short)));
+}
+
+#[test]
+fn what_was_under_way_when_the_tokens_were_forgotten_is_dropped() {
+    let mut holder = under_way();
+    holder.forget();
+    assert!(holder.is_stale());
+    assert_eq!(holder.renewed(Ok(tokens("new", 1000, Some("refresh-2"))), NOW), None);
+    assert_eq!((holder.outcome(1).cloned(), holder.request(NOW)), (Some(Ok(())), Step::Anonymous));
+    // A login too, and whoever signed in is told.
+    assert_eq!(holder.login(), Step::Renew(Renewal::Login));
+    holder.forget();
+    assert_eq!(holder.renewed(Ok(tokens("new", 1000, None)), NOW), None);
+    assert_eq!((holder.outcome(2), holder.tokens()), (Some(&Err(LoginError::SignedOut)), None));
+    // Whoever signs in after that gets a login of their own.
+    assert_eq!(holder.login(), Step::Renew(Renewal::Login));
+    holder.forget();
+    assert_eq!(holder.login(), Step::Wait(3));
+    assert_eq!(holder.renewed(Ok(tokens("old", 1000, None)), NOW), Some(Renewal::Login));
+    assert!(!holder.is_stale());
+    assert_eq!(holder.renewed(Ok(tokens("new", 1000, None)), NOW), None);
+    assert_eq!(holder.request(NOW), used("new"));
+}
+
+#[test]
+fn a_person_is_not_asked_again_and_again() {
+    // The server refuses what the person has just signed in for.
+    let mut holder = TokenHolder::new(None);
+    let step = holder.refused(None, Reason::MissingCredential, NOW);
+    assert_eq!(step, Step::Renew(Renewal::Login));
+    holder.renewed(Ok(tokens("mine", 1000, None)), NOW);
+    for reason in [Reason::InvalidCredential, Reason::ExpiredCredential, Reason::Unauthorized] {
+        assert_eq!(holder.refused(Some("mine"), reason, NOW), Step::GiveUp, "{reason:?}");
+    }
+    // Later it may have expired before its time, and after its time it has.
+    assert_eq!(holder.refused(Some("mine"), Reason::InvalidCredential, after(31)), Step::GiveUp);
+    let step = holder.refused(Some("mine"), Reason::ExpiredCredential, after(31));
+    assert_eq!(step, Step::Renew(Renewal::Login));
+    // After a login that failed there is a pause, but not for a person who signs in.
+    holder.renewed(Err(LoginError::Expired), after(1000));
+    let step = holder.refused(Some("mine"), Reason::InvalidCredential, after(1029));
+    assert_eq!((step, holder.login()), (Step::GiveUp, Step::Renew(Renewal::Login)));
+    holder.renewed(Err(LoginError::Expired), after(1000));
+    let step = holder.refused(Some("mine"), Reason::InvalidCredential, after(1030));
+    assert_eq!(step, Step::Renew(Renewal::Login));
 }
 
 #[test]
@@ -601,7 +735,7 @@ fn only_what_a_new_token_mends_is_renewed() {
         holder.refused(Some("fresh"), Reason::InvalidCredential, NOW),
         Step::Renew(Renewal::Refresh(_))
     ));
-    holder.renewed(Ok(tokens("again", 1000, Some("refresh-2"))));
+    holder.renewed(Ok(tokens("again", 1000, Some("refresh-2"))), NOW);
     assert_eq!(holder.refused(Some("again"), Reason::InvalidCredential, NOW), Step::Renew(Renewal::Login));
 }
 

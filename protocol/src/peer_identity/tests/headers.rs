@@ -88,7 +88,7 @@ fn only_trusted_proxies_are_believed() {
 }
 
 #[test]
-fn behind_a_proxy_of_connections_its_client_is_who_sends_headers() {
+fn behind_a_proxy_of_connections_no_header_is_believed() {
     for (provider, headers) in good() {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
         let headers = head(&headers);
@@ -99,7 +99,8 @@ fn behind_a_proxy_of_connections_its_client_is_who_sends_headers() {
             provider.resolve(&query).unwrap().status()
         };
         assert_eq!(status(PROXY, Some("192.0.2.1:1"), None), ProviderStatus::UntrustedProxy);
-        assert_eq!(status("192.0.2.1:1", Some(PROXY), None), ProviderStatus::Available);
+        assert_eq!(status("192.0.2.1:1", Some(PROXY), None), ProviderStatus::UntrustedProxy);
+        assert_eq!(status(PROXY, Some(PROXY), None), ProviderStatus::UntrustedProxy);
         assert_eq!(status(PROXY, None, Some([1; 32])), ProviderStatus::UntrustedProxy);
     }
 }
@@ -142,6 +143,8 @@ fn what_is_nearly_good_is_no_evidence() {
         format!("Hash={HASH};{id};Role=admin"),
         format!("Hash={HASH};{id};Subject=\"O=a\\, b\""),
         format!("Hash={HASH};URI=spiffe://other.org/w"),
+        format!("Hash={HASH};URI=spiffe://example.org/%77"),
+        format!("Hash={HASH};URI=\"spiffe%3A//example.org/w\""),
         format!("Hash=\"x\\\";{id};Hash={HASH}\""),
     ] {
         let found = from(&envoy.0, Some(PROXY), &[("x-forwarded-client-cert", &value)]);
