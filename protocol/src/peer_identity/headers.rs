@@ -89,7 +89,7 @@ pub fn iroh_header(issuer: &str, proxies: TrustedProxies) -> Result<Provider, Pe
 /// The SPIFFE ID in the header `X-Forwarded-Client-Cert` of an Envoy that verifies client certificates and sets
 /// `forward_client_cert_details: SANITIZE_SET` with `set_current_client_cert_details.uri`.
 ///
-/// There must be one element, with one URI and the certificate's hash. A SPIFFE ID needs no escapes: a URI with a percent sign is
+/// There must be one element, with one URI and the certificate's hash. A URI is escaped as a whole or not at all: one with some escapes is
 /// refused. A chain of elements, which other modes make, is refused: a
 /// client could have written its beginning.
 pub fn envoy(domains: TrustDomains, proxies: TrustedProxies) -> Provider {
@@ -111,7 +111,7 @@ fn xfcc(
     let [uri] = &element.uris[..] else { return None };
     let hash = element.hash.as_ref()?;
     let is_sha256 = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_sha256 || element.has_unknown || element.has_odd_escape || element.has_escaped_uri {
+    if !is_sha256 || element.has_unknown || element.has_odd_escape || element.has_half_escaped_uri {
         return None;
     }
     let mut attributes =

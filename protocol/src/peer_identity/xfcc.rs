@@ -33,8 +33,8 @@ pub struct XfccElement {
     pub(super) has_unknown: bool,
     /// A quoted value has a backslash before something else than a quote or a backslash.
     pub(super) has_odd_escape: bool,
-    /// A URI has a percent sign, before it is decoded.
-    pub(super) has_escaped_uri: bool,
+    /// A URI is escaped in parts: it may have been so in the certificate, and then means another one.
+    pub(super) has_half_escaped_uri: bool,
 }
 
 /// Why a header is none. Nothing of it is repeated.
@@ -105,7 +105,7 @@ impl XfccElement {
             "subject" => once(&mut self.subject, "Subject", value.to_owned()),
             "issuer" => once(&mut self.issuer, "Issuer", value.to_owned()),
             "uri" => {
-                self.has_escaped_uri |= value.contains('%');
+                self.has_half_escaped_uri |= value.contains('%') && value.contains(['/', ':']);
                 one_line("URI").map(|text| self.uris.push(text))
             }
             "by" => one_line("By").map(|text| self.by.push(text)),

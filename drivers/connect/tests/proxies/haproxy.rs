@@ -8,7 +8,7 @@ use std::path::Path;
 use vgi_rpc_connect::{ClientTls, ConnectOptions, Pem, connect};
 use vgi_rpc_http::{AllowedHosts, HttpServer};
 use vgi_rpc_proxy_protocol::{HeaderError, Reason};
-use vgi_rpc_unix::{ServerTls, SocketServer};
+use vgi_rpc_unix::{ClientCertificates, ServerTls, SocketServer};
 
 /// Where haproxy connects from, so that it is not where clients do.
 const PROXY: &str = "127.0.0.3";
@@ -100,6 +100,44 @@ pub fn tls() {
         assert_known(&caller(&mut client).unwrap(), port);
     }
     assert!(refusals.lock().unwrap().is_empty(), "{refusals:?}");
+}
+
+/// haproxy ends the TLS of clients, and begins its own with the server, which knows it by its certificate.
+pub fn re_encrypted() {
+    let (ca, sign) = authority();
+    let (own, front) = (sign(&["localhost"], ""), sign(&["localhost"], ""));
+    let tls = ServerTls::builder(Pem::bytes(own.certificate.clone()), Pem::bytes(own.key.clone()))
+        .client_roots(Pem::bytes(ca.clone()), ClientCertificates::Required)
+        .build();
+    let (proxy, refusals) = trusting(PROXY);
+    let server = Served::tcp(&SocketServer::new(service()).tls(tls.unwrap()).proxy_protocol(proxy));
+    let (files, [port]) = (Files::new(), free_ports());
+    let bundle = files.write("front.pem", &format!("{}{}", front.certificate, front.key));
+    let roots = files.write("ca.pem", &ca);
+    let (bundle, roots) = (utf8(&bundle), utf8(&roots));
+    let text = format!(
+        "global\n  maxconn 100\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n\
+         listen way\n  bind 127.0.0.1:{port} ssl crt {bundle}\n  source {PROXY}\n  \
+         server worker 127.0.0.1:{} send-proxy-v2 ssl crt {bundle} ca-file {roots} verify required sni str(localhost) \
+         verifyhost localhost\n",
+        server.port
+    );
+    let path = files.write("haproxy.cfg", &text);
+    let _haproxy = Running::start("haproxy", &["-db", "-f", utf8(&path)], &[port]);
+    let options = ConnectOptions::default().tls(ClientTls::with_roots_pem(ca.as_bytes()).unwrap());
+    let mut client = options.connect(&format!("tls:localhost:{port}")).unwrap();
+    for _ in 0..2 {
+        assert_known(&caller(&mut client).unwrap(), port);
+    }
+    assert!(refusals.lock().unwrap().is_empty(), "{refusals:?}");
+    // Without a certificate of the authority, nobody gets to the server, also with a header.
+    let bare = text.replace(&format!("ssl crt {bundle} ca-file"), "ssl ca-file");
+    let [port_of_bare] = free_ports();
+    let bare = bare.replace(&format!("bind 127.0.0.1:{port} "), &format!("bind 127.0.0.1:{port_of_bare} "));
+    let path = files.write("bare.cfg", &bare);
+    let _bare = Running::start("haproxy", &["-db", "-f", utf8(&path)], &[port_of_bare]);
+    let refused = options.connect(&format!("tls:localhost:{port_of_bare}"));
+    assert!(refused.is_err() || caller(&mut refused.unwrap()).is_err());
 }
 
 pub fn refused() {

@@ -38,6 +38,7 @@ const TESTS: &[Test] = &[
     ("haproxy: a TCP server knows the client and the proxy", Some("haproxy"), haproxy::tcp),
     ("haproxy: an HTTP server knows the client and the proxy", Some("haproxy"), haproxy::http),
     ("haproxy: TLS comes after the header", Some("haproxy"), haproxy::tls),
+    ("haproxy: TLS ends at haproxy, which begins its own", Some("haproxy"), haproxy::re_encrypted),
     ("haproxy: version 1 and health checks are refused", Some("haproxy"), haproxy::refused),
     ("nginx: the client's certificate comes in headers", Some("nginx"), nginx::certificates),
     ("socks: both clients call through a proxy that resolves names", None, socks::calls),

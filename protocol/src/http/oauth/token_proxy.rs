@@ -26,7 +26,7 @@ pub(crate) const MAX_FORM_BYTES: u64 = 16 << 10;
 /// The most exchanges at a time. More are refused: each makes the authorization server work.
 const MAX_EXCHANGES: usize = 8;
 /// The members of a form that are passed on.
-const PASSED_ON: [&str; 5] = ["code", "code_verifier", "redirect_uri", "refresh_token", "scope"];
+const PASSED_ON: [&str; 6] = ["code", "code_verifier", "redirect_uri", "refresh_token", "resource", "scope"];
 
 /// The error of a token endpoint. RFC 6749, section 5.2.
 fn error(status: StatusCode, error: &str, description: &str) -> ResponseDraft {

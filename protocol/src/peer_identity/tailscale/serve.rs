@@ -16,7 +16,7 @@ const CAPABILITIES: &str = "Tailscale-App-Capabilities";
 const FUNNEL: &str = "Tailscale-Funnel-Request";
 
 /// All of them, which the proxy sets or removes.
-pub(in crate::peer_identity) const HEADERS: [&str; 5] = [LOGIN, NAME, PICTURE, CAPABILITIES, FUNNEL];
+pub(crate) const HEADERS: [&str; 5] = [LOGIN, NAME, PICTURE, CAPABILITIES, FUNNEL];
 
 /// The most bytes of one header.
 const MAX_BYTES: usize = 16_384;
@@ -27,7 +27,7 @@ const MAX_NAME_BYTES: usize = 512;
 struct Malformed;
 
 /// What the headers say, which the proxy has sent.
-pub(in crate::peer_identity) fn read(issuer: &str, proxy: &str, query: &PeerQuery<'_>) -> ProviderResult {
+pub(crate) fn read(issuer: &str, proxy: &str, query: &PeerQuery<'_>) -> ProviderResult {
     match identity(issuer, proxy, query) {
         Ok(Ok(identity)) => ProviderResult::available(identity),
         Ok(Err(status)) => ProviderResult::without(status),

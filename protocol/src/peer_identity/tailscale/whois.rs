@@ -8,7 +8,7 @@ use crate::peer_identity::identity::{Assurance, PeerIdentity, Stability, Subject
 use crate::peer_identity::json::{self, Bounds, JsonError, JsonObject};
 use crate::peer_identity::provider::PeerQuery;
 use crate::peer_identity::status::ProviderStatus;
-use crate::peer_identity::text;
+use crate::peer_identity::text::percent_encode;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
 use serde_json::{Map, Value};
@@ -78,7 +78,7 @@ enum Target<'a> {
 }
 
 /// Asks who is at the address of a peer.
-pub(in crate::peer_identity) fn look_up(issuer: &str, query: &PeerQuery<'_>) -> Result<ProviderResult, Ask> {
+pub(crate) fn look_up(issuer: &str, query: &PeerQuery<'_>) -> Result<ProviderResult, Ask> {
     let Some(source) = query.best_source() else {
         return Ok(ProviderResult::without(ProviderStatus::NotApplicable));
     };
@@ -108,17 +108,17 @@ fn question<'a>(source: &str, query: &PeerQuery<'a>) -> Option<(WhoIs, Target<'a
     if !is_endpoint {
         return None;
     }
-    let mut path = format!("/localapi/v0/whois?addr={}&proto=tcp", text::percent_encode(source));
+    let mut path = format!("/localapi/v0/whois?addr={}&proto=tcp", percent_encode(source));
     let target = if let Some(name) = query.service_name {
         if !super::is_service_name(name) {
             return None;
         }
-        path.push_str(&format!("&svc_name={}", text::percent_encode(name)));
+        path.push_str(&format!("&svc_name={}", percent_encode(name)));
         Target::Service(name)
     } else if let Some(destination) = query.destination {
         let address = destination.parse::<SocketAddr>().map(|address| address.ip());
         let address = address.or_else(|_| destination.parse()).ok()?;
-        path.push_str(&format!("&dst_ip={}", text::percent_encode(&address.to_string())));
+        path.push_str(&format!("&dst_ip={}", percent_encode(&address.to_string())));
         Target::Destination(address)
     } else {
         Target::Node
