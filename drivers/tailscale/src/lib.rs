@@ -1,6 +1,6 @@
 //! Asks the Tailscale daemon of this host over its LocalAPI, without the command line tool.
 //!
-//! A [`LocalApi`] answers the [question](WhoIs) who has an address, which the provider
+//! A [`LocalApi`] answers the [question](vgi_rpc_protocol::peer_identity::WhoIs) who has an address, which the provider
 //! [`tailscale_local_api`](vgi_rpc_protocol::peer_identity::providers::tailscale_local_api) of peer identities asks:
 //!
 //! ```no_run

@@ -104,7 +104,7 @@ pub(super) fn checked(text: &str, what: &'static str) -> Result<Box<str>, PeerSe
 }
 
 /// The name of a header, as HTTP allows it.
-#[cfg(feature = "mtls-pem")]
+#[cfg(all(feature = "http", feature = "mtls-pem"))]
 pub(crate) fn header_name(name: &str) -> Result<Box<str>, PeerSettingError> {
     match http::HeaderName::from_bytes(name.as_bytes()) {
         Ok(_) => Ok(name.into()),

@@ -51,7 +51,6 @@ impl fmt::Debug for HttpOptions {
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        #[cfg_attr(not(feature = "tls"), expect(clippy::needless_update, reason = "one more field with tls"))]
         let dialer =
             Dialer { connect_timeout: Some(Duration::from_secs(10)), retries: 2, ..Dialer::default() };
         let settings = Settings::default();
