@@ -1,8 +1,8 @@
 //! Damage to what the Python reference said (tests/golden): whatever is cut off or flipped, a machine comes to an end
 //! with typed errors or valid events, in bounded memory and work, and a connection that says it is free is free.
 //!
-//! There are 1.7 million bits. A run takes every eleventh, and all with `VGI_RPC_DAMAGE=full`, as `tests/run` has it:
-//! three minutes of processor time, or ten seconds of a release build's.
+//! There are 1.7 million bits. A run takes every eleventh, and all with `VGI_RPC_DAMAGE=full`: three minutes of processor time, or
+//! ten seconds of a release build's.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
