@@ -61,7 +61,7 @@ impl Login {
         Self(Arc::new(Inner { server, settings, ways, store, outside, state, renewed: Condvar::new() }))
     }
 
-    /// Whether there is a token, or one can be had without a person.
+    /// Whether there is a valid token, or one can be obtained without asking a person.
     pub fn is_signed_in(&self) -> bool {
         let state = self.state();
         state.holder.tokens().is_some_and(|tokens| tokens.is_valid_at(now()) || tokens.can_be_refreshed())

@@ -4,7 +4,6 @@
 mod common;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
 use arrow_array::{Int64Array, StringArray};
 use common::*;
 use std::io::{ErrorKind, Read, Write};
@@ -39,20 +38,7 @@ fn every_kind_of_call_works_over_both() {
             _ => caller.starts_with("None Some(\"127.0.0.1:"),
         });
 
-        let to = row("to", Arc::new(Int64Array::from(vec![5])));
-        let counted: Vec<i64> = client
-            .stream(&remote().method("count"), &to)
-            .unwrap()
-            .map(|batch| batch.unwrap().column(0).as_primitive::<Int64Type>().value(0))
-            .collect();
-        assert_eq!(counted, [1, 2, 3, 4, 5]);
-
-        let mut negate = client.stream(&remote().method("negate"), &nothing()).unwrap();
-        for n in 0..50 {
-            let answer = negate.exchange(&row("n", Arc::new(Int64Array::from(vec![n])))).unwrap();
-            assert_eq!(answer.column(0).as_primitive::<Int64Type>().value(0), -n);
-        }
-        negate.close().unwrap();
+        check_streams(&mut client);
 
         assert!(matches!(call(&mut client, "panic"), Err(CallError::Rpc(_))));
         assert!(matches!(call(&mut client, "absent"), Err(CallError::Rpc(_))));

@@ -3,9 +3,8 @@
 
 mod common;
 
+use arrow_array::StringArray;
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Int64Array, StringArray};
 use arrow_schema::DataType;
 use common::*;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -98,19 +97,7 @@ fn every_kind_of_call_works_over_tls() {
     assert_eq!(greet(&mut client, "world").unwrap(), "Hello, world!");
     let caller = call(&mut client, "caller").unwrap();
     assert!(caller.column(0).as_string::<i32>().value(0).starts_with("None Some(\"127.0.0.1:"));
-    let to = row("to", Arc::new(Int64Array::from(vec![5])));
-    let counted: Vec<i64> = client
-        .stream(&remote().method("count"), &to)
-        .unwrap()
-        .map(|batch| batch.unwrap().column(0).as_primitive::<Int64Type>().value(0))
-        .collect();
-    assert_eq!(counted, [1, 2, 3, 4, 5]);
-    let mut negate = client.stream(&remote().method("negate"), &nothing()).unwrap();
-    for n in 0..50 {
-        let answer = negate.exchange(&row("n", Arc::new(Int64Array::from(vec![n])))).unwrap();
-        assert_eq!(answer.column(0).as_primitive::<Int64Type>().value(0), -n);
-    }
-    negate.close().unwrap();
+    check_streams(&mut client);
     assert!(matches!(call(&mut client, "panic"), Err(CallError::Rpc(_))));
     assert_eq!(greet(&mut client, "again").unwrap(), "Hello, again!");
 }

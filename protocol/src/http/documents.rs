@@ -71,6 +71,11 @@ impl std::fmt::Debug for FormAnswer {
     }
 }
 
+/// Where an issuer says what it is. OpenID Connect Discovery 1.0, section 4.
+pub(crate) fn openid_configuration(issuer: &str) -> String {
+    format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
+}
+
 /// The document of an answer, which may have come in pieces.
 pub(crate) fn whole(answer: &Answer, max_bytes: usize) -> Result<Cow<'_, [u8]>, String> {
     let pieces = answer.value::<Bytes>().map_or_else(|| answer.data(), std::slice::from_ref);

@@ -130,7 +130,7 @@ pub fn re_encrypted() {
         assert_known(&caller(&mut client).unwrap(), port);
     }
     assert!(refusals.lock().unwrap().is_empty(), "{refusals:?}");
-    // Without a certificate of the authority, nobody gets to the server, also with a header.
+    // A proxy without a certificate of the authority is refused, although it sends a header.
     let bare = text.replace(&format!("ssl crt {bundle} ca-file"), "ssl ca-file");
     let [port_of_bare] = free_ports();
     let bare = bare.replace(&format!("bind 127.0.0.1:{port} "), &format!("bind 127.0.0.1:{port_of_bare} "));

@@ -35,7 +35,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, seen) = (client.unwrap(), seen.clone());
-                // A client that gives up is its own matter.
+                // The client may have given up.
                 thread::spawn(move || serve(client, &seen));
             }
         });

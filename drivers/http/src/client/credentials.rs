@@ -21,7 +21,7 @@ pub trait Credentials: Send + Sync {
     /// By default a refusal stands.
     ///
     /// # Errors
-    /// When a new credential was to be had and could not.
+    /// When a new credential could not be obtained.
     fn refused(
         &self,
         server: &str,

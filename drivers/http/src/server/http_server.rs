@@ -72,7 +72,7 @@ impl HttpServer {
     }
 
     /// Has every connection carry TLS, with `http/1.1` as the application protocol unless the settings name others.
-    /// Clients that present a certificate are told of in [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls). Keep a clone
+    /// The certificate of a client is in [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls). Keep a clone
     /// of the settings to [load them anew](ServerTls::reload). Default: no TLS.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: impl Into<Option<ServerTls>>) -> Self {

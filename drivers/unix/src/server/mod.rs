@@ -195,8 +195,8 @@ impl SocketServer {
         self
     }
 
-    /// Has every connection on TCP carry TLS; on unix sockets, which do not leave the machine, none does. Clients that present
-    /// a certificate are told of in [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls). Keep a clone of the settings to [load
+    /// Has every connection on TCP carry TLS; on unix sockets, which do not leave the machine, none does. The
+    /// certificate of a client is in [`Peer::tls`](vgi_rpc_protocol::service::Peer::tls). Keep a clone of the settings to [load
     /// them anew](ServerTls::reload). Default: no TLS.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: impl Into<Option<ServerTls>>) -> Self {

@@ -275,6 +275,24 @@ pub fn echo(client: &mut Client, data: &[u8]) -> Result<Vec<u8>, CallError> {
     Ok(answer.column(0).as_binary::<i32>().value(0).to_vec())
 }
 
+/// Reads a producer to its end, and answers of an exchange.
+#[track_caller]
+pub fn check_streams(client: &mut Client) {
+    let to = row("to", Arc::new(Int64Array::from(vec![5])));
+    let counted: Vec<i64> = client
+        .stream(&remote().method("count"), &to)
+        .unwrap()
+        .map(|batch| batch.unwrap().column(0).as_primitive::<Int64Type>().value(0))
+        .collect();
+    assert_eq!(counted, [1, 2, 3, 4, 5]);
+    let mut negate = client.stream(&remote().method("negate"), &nothing()).unwrap();
+    for n in 0..50 {
+        let answer = negate.exchange(&row("n", Arc::new(Int64Array::from(vec![n])))).unwrap();
+        assert_eq!(answer.column(0).as_primitive::<Int64Type>().value(0), -n);
+    }
+    negate.close().unwrap();
+}
+
 pub fn call(client: &mut Client, method: &str) -> Result<RecordBatch, CallError> {
     client.unary(&remote().method(method), &nothing())
 }

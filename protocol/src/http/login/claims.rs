@@ -1,7 +1,7 @@
 //! What an id token says, as far as a login depends on it. OpenID Connect Core 1.0, section 3.1.3.7.
 //!
-//! Its signature is not verified: the token comes from the token endpoint itself over TLS, which point 6 of that section takes in its
-//! place. It comes over TLS from the authorization server, or from the server that it is sent to.
+//! Its signature is not verified. The token comes over TLS, from the authorization server or from the server that it is sent to;
+//! point 6 of that section accepts TLS in place of the signature where it is the authorization server.
 
 use super::error::LoginError;
 use crate::http::pkce::is_same;

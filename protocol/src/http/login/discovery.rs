@@ -5,7 +5,7 @@ use super::checks::{MAX_DOCUMENT, endpoint, is_loopback, same_origin, shown};
 use super::error::LoginError;
 use super::resource_metadata::ResourceMetadata;
 use super::server_metadata::ServerMetadata;
-use crate::http::documents::LoadDocument;
+use crate::http::documents::{LoadDocument, openid_configuration};
 use crate::http::oauth::WELL_KNOWN_PATH;
 use crate::location::Location;
 
@@ -129,7 +129,7 @@ impl Discovery {
         let (origin, path) =
             (url.url().origin().ascii_serialization(), url.url().path().trim_end_matches('/'));
         let urls = vec![
-            format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')),
+            openid_configuration(&issuer),
             format!("{origin}/.well-known/oauth-authorization-server{path}"),
         ];
         Ok(Stage::Server { resource: resource.into(), issuer, urls, first_error: None })

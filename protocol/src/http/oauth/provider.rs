@@ -3,7 +3,7 @@
 
 use crate::effect::Question;
 use crate::http::auth::{AuthError, AuthRequest};
-use crate::http::documents::{FormAnswer, LoadDocument, PostForm, whole};
+use crate::http::documents::{FormAnswer, LoadDocument, PostForm, openid_configuration, whole};
 use crate::location::Location;
 use serde::Deserialize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,7 +59,7 @@ impl Provider {
         {
             return Ok(urls.clone());
         }
-        let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
+        let url = openid_configuration(&self.issuer);
         let key = format!("vgi_rpc.oauth {url}");
         let question = || {
             Question::new(LoadDocument { url: url.clone(), max_bytes: MAX_ANSWER })

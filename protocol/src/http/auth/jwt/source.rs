@@ -4,7 +4,7 @@ use super::super::{AuthError, AuthRequest};
 use super::cache::DOCUMENT_TIME;
 use super::key_set::KeySet;
 use crate::effect::Question;
-use crate::http::documents::{LoadDocument, whole};
+use crate::http::documents::{LoadDocument, openid_configuration, whole};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -29,8 +29,7 @@ struct Provider {
 
 impl Source {
     pub(super) fn new(issuer: &str, key_set_url: Option<String>) -> Self {
-        let discovery = || format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        key_set_url.map_or_else(|| Self::Discovery(discovery()), Self::KeySet)
+        key_set_url.map_or_else(|| Self::Discovery(openid_configuration(issuer)), Self::KeySet)
     }
 
     /// When this request asked for the first document, if that has come by now, or could not be loaded.
