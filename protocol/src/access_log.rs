@@ -131,6 +131,10 @@ fn fields(record: &CallRecord, now: Duration, dropped: u64) -> Map<String, Value
         put("stream_id", id.as_str().into());
     }
     put("request_id", record.request_id.as_str().into());
+    if let Some(span) = &record.trace {
+        put("trace_id", format!("{:032x}", span.trace_id).into());
+        put("span_id", format!("{:016x}", span.span_id).into());
+    }
     if !record.is_continuation {
         let shape =
             record.request_fields.iter().map(|(name, data_type)| json!({ "name": name, "type": data_type }));

@@ -2,7 +2,7 @@
 //! call.
 
 use super::context::{CallContext, TransportKind};
-use super::record::CallRecord;
+use super::record::{CallRecord, TraceIds};
 use crate::effect::{Answers, Ask, Failure};
 use crate::panics::{self, catch};
 use crate::wire::error::RpcError;
@@ -27,6 +27,12 @@ pub trait CallScope: Send {
     /// The handler has returned, on the thread of the last [`enter`](Self::enter). If the connection was lost meanwhile,
     /// [`end`](Self::end) came before.
     fn exit(&mut self) {}
+
+    /// The span that the call runs under, for the [record](CallRecord::trace) of the call. Called once, before
+    /// [`end`](Self::end); of several hooks the first that has one counts.
+    fn trace(&self) -> Option<TraceIds> {
+        None
+    }
 
     /// The call is over, for whatever reason: called once for each call, refused ones and those whose connection was lost
     /// included.
@@ -116,9 +122,11 @@ impl Scopes {
         });
     }
 
-    pub(crate) fn end(&self, record: &CallRecord) {
+    pub(crate) fn end(&self, record: &mut CallRecord) {
         let mut listening = self.lock();
         listening.has_ended = true;
+        record.trace = listening.scopes.iter().find_map(|scope| catch(|| scope.trace()).flatten());
+        let record = &*record;
         listening.scopes.iter_mut().for_each(|scope| {
             catch(|| scope.end(record));
         });

@@ -67,7 +67,7 @@ pub use host::{Service, ServiceBuilder};
 pub use method::{Method, MethodBuilder, MethodSpec};
 pub use protocol::Protocol;
 pub use proxy_peer::ProxyPeer;
-pub use record::{CallRecord, CallStatistics, HttpRecord, SessionAction, Traffic};
+pub use record::{CallRecord, CallStatistics, HttpRecord, SessionAction, TraceIds, Traffic};
 pub use responder::{Responder, WaitingFor};
 pub use rows::{OpensProducer, Rows};
 pub use service_error::ServiceError;

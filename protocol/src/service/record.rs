@@ -8,6 +8,7 @@ use crate::wire::text::Limit;
 use crate::wire::type_text::TypeText;
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
+use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,10 +58,21 @@ pub struct CallRecord {
     pub statistics: CallStatistics,
     /// Bytes that were stored elsewhere in place of outputs, as they are stored. WIRE_PROTOCOL 12.
     pub externalized_bytes: u64,
+    /// The span that the call ran under, if one of the hooks made or joined a trace.
+    pub trace: Option<TraceIds>,
     /// When the request had been read, by the clock of [`Responder::tell_time`](super::Responder::tell_time).
     pub started: Duration,
     /// When the call was over, by the same clock.
     pub ended: Duration,
+}
+
+/// Names a span, as W3C Trace Context does. Neither id is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceIds {
+    /// The trace: 32 lowercase hex digits in text.
+    pub trace_id: NonZeroU128,
+    /// The span in it: 16 lowercase hex digits in text.
+    pub span_id: NonZeroU64,
 }
 
 /// What is known of a call over HTTP beside the call itself.
@@ -164,6 +176,7 @@ impl CallRecord {
             error: None,
             cancelled: false,
             externalized_bytes: 0,
+            trace: None,
             statistics: CallStatistics::default(),
             started: now,
             ended: now,

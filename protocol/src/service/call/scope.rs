@@ -77,7 +77,7 @@ impl Scope {
         let mut record = self.record.take()?;
         record.ended = now.max(record.started);
         if let Some(scopes) = self.scopes.take() {
-            scopes.end(&record);
+            scopes.end(&mut record);
         }
         self.recording.then_some(*record)
     }
