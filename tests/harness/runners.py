@@ -25,8 +25,6 @@ from harness.environment import (
 )
 from harness.results import Case, read_junit, read_vgi_rpc_test
 
-JUNIT = RUN_DIR / "junit.xml"
-PYTEST_LOG = RUN_DIR / "pytest.log"
 SUITE = TESTS / "conformance" / "test_conformance.py"
 # Our own cases beside the shared suite's.
 OWN = [
@@ -45,7 +43,7 @@ def run_suite(worker: Path, lanes: list[str], classes: list[str], options: list[
         "VGI_CONF_RUN_LOOP": str(built_run_loop()),
         "VGI_CONF_TYPED": str(built_typed()),
     }
-    return _run_pytest([SUITE, *OWN], lanes, classes, options, variables)
+    return _run_pytest("worker", [SUITE, *OWN], lanes, classes, options, variables)
 
 
 def run_client_suite(lanes: list[str], classes: list[str], options: list[str]) -> Iterable[Case]:
@@ -54,10 +52,11 @@ def run_client_suite(lanes: list[str], classes: list[str], options: list[str]) -
         "VGI_CONF_WORKER": str(venv_tool(REFERENCE_SERVER)),
         "VGI_CLIENT_DRIVER": shlex.quote(str(built_client_driver())),
     }
-    return _run_pytest([SUITE], lanes, classes, options, variables, LONGEST_CLIENT_RUN_SECONDS)
+    return _run_pytest("client", [SUITE], lanes, classes, options, variables, LONGEST_CLIENT_RUN_SECONDS)
 
 
 def _run_pytest(
+    judged: str,
     files: list[Path],
     lanes: list[str],
     classes: list[str],
@@ -65,17 +64,18 @@ def _run_pytest(
     variables: dict[str, str],
     longest: int = LONGEST_RUN_SECONDS,
 ) -> Iterable[Case]:
+    report, log = RUN_DIR / f"{judged}.xml", RUN_DIR / f"{judged}.log"
     command = [
         *(venv_tool("python"), "-m", "pytest", *([f"{SUITE}::{name}" for name in classes] or files)),
         *("-c", SUITE.with_name("pytest.ini"), "--rootdir", SUITE.parent, "-p", "no:cacheprovider"),
-        *("--verbose", f"--junitxml={JUNIT}", *options),
+        *("--verbose", f"--junitxml={report}", *options),
     ]
     variables = child_environment(**variables, VGI_CONF_LANES=",".join(lanes))
-    _run("pytest " + ",".join(lanes), command, PYTEST_LOG, variables, longest)
-    for line in PYTEST_LOG.read_text(errors="replace").splitlines():
+    _run("pytest " + ",".join(lanes), command, log, variables, longest)
+    for line in log.read_text(errors="replace").splitlines():
         if line.startswith("left out: "):
             print("   " + line)
-    return _read(JUNIT, "pytest", PYTEST_LOG, read_junit)
+    return _read(report, "pytest", log, read_junit)
 
 
 class Runner(NamedTuple):
@@ -195,7 +195,6 @@ def _target(worker: Path, runner: Runner):
 def _run(
     title: str, command: list, log: Path, variables: dict[str, str], longest: int = LONGEST_RUN_SECONDS
 ) -> None:
-    print(f"{title} ... ", end="", flush=True)
     begun = time.monotonic()
     with log.open("w") as output:
         try:
@@ -210,7 +209,7 @@ def _run(
             )
         except subprocess.TimeoutExpired:
             output.write(f"\nstopped after {longest} s\n")
-    print(f"{time.monotonic() - begun:.1f} s")
+    print(f"{title}: {time.monotonic() - begun:.1f} s", flush=True)
 
 
 def _read(report: Path, lane: str, log: Path, read: Callable[[Path], Iterable[Case]]) -> Iterable[Case]:
