@@ -1,6 +1,8 @@
 //! What clients are told of how to sign in, and browsers that sign in at an authorization server of the tests' own.
 #![cfg(feature = "oauth-pkce")]
 
+mod limits;
+
 use crate::ask::*;
 use crate::local;
 use crate::serve::*;

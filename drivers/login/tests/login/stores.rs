@@ -119,12 +119,18 @@ fn a_login_that_the_settings_do_not_allow_is_not_used() {
     let authority = Authority::new();
     let server = Server::new(&authority);
     let store = Arc::new(MemoryTokenStore::default());
-    server.login().device_code(|_| Ok(())).store(store.clone()).build().unwrap().sign_in().unwrap();
+    let scoped = server.login().device_code(|_| Ok(())).scopes(["openid", "reports.read"]);
+    scoped.store(store.clone()).build().unwrap().sign_in().unwrap();
     let again = || server.login().store(store.clone());
     let is_used = |builder: vgi_rpc_login::LoginBuilder| builder.build().unwrap().is_signed_in();
     assert!(is_used(again().issuer(&authority.issuer).client_id("tv")));
     assert!(!is_used(again().issuer("https://other.example")));
     assert!(!is_used(again().client_id("other")));
+    assert!(is_used(again().scopes(["reports.read", "openid"])), "the order does not matter");
+    for scopes in [&["openid"][..], &["openid", "reports.read", "reports.write"], &["openid", "reports"], &[]]
+    {
+        assert!(!is_used(again().scopes(scopes.iter().copied())), "{scopes:?}");
+    }
     // As if it were exchanged by the server that is called.
     let document = store.load().unwrap().unwrap();
     let text = String::from_utf8(document.to_vec()).unwrap();
