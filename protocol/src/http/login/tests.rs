@@ -157,7 +157,9 @@ fn a_login_with_a_browser() {
 
     // Nor does a request of the browser's own that says too much.
     let honest = format!("iss={ISSUER}&state={}", asked["state"]);
-    for more in ["code=a&code=b".to_owned(), "code=\u{e9}".into(), format!("code=a&more={}", "a".repeat(8192))] {
+    for more in
+        ["code=a&code=b".to_owned(), "code=\u{e9}".into(), format!("code=a&more={}", "a".repeat(8192))]
+    {
         assert_eq!(flow.receive_redirect(&format!("/callback?{honest}&{more}")).status, 400, "{more:.20}");
         assert!(matches!(flow.poll(), Ok(CodeStep::WaitForRedirect)), "{more:.20}");
     }
@@ -832,8 +834,7 @@ fn a_saved_login_is_for_one_server() {
     }
     let padded = |length: usize| format!("{}{}", *document, " ".repeat(length - document.len()));
     assert!(SavedLogin::parse(padded(256 << 10).as_bytes(), &server).is_ok());
-    for document in
-        [&b""[..], b"{}", b"null", &document.as_bytes()[1..], padded((256 << 10) + 1).as_bytes()]
+    for document in [&b""[..], b"{}", b"null", &document.as_bytes()[1..], padded((256 << 10) + 1).as_bytes()]
     {
         assert!(SavedLogin::parse(document, &server).is_err());
     }
@@ -854,7 +855,9 @@ fn the_terms_of_a_stored_login_are_those_of_the_settings() {
     assert!(!is_allowed(|settings| settings.client_id = Some("tv".into())));
     assert!(is_allowed(|settings| settings.scopes = Some(vec!["email".into(), "openid".into()])));
     assert!(!is_allowed(|settings| settings.scopes = Some(vec!["openid".into()])));
-    assert!(!is_allowed(|settings| settings.scopes = Some(vec!["openid".into(), "email".into(), "a".into()])));
+    assert!(
+        !is_allowed(|settings| settings.scopes = Some(vec!["openid".into(), "email".into(), "a".into()]))
+    );
     let published = Terms { is_published_endpoint: true, ..terms.clone() };
     assert!(!published.are_allowed_by(&LoginSettings::default()));
 }
