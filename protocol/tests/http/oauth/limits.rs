@@ -6,7 +6,7 @@ use vgi_rpc_protocol::effect::{EffectEvent, EffectId};
 use vgi_rpc_protocol::http::{Body, RequestOrigin, RequestStep, Transaction};
 
 /// Runs a request until its form is out at the authorization server, or to its answer.
-fn exchanging(server: &Server, request: Request<Bytes>) -> Result<(Transaction, EffectId), Answered> {
+fn exchanging(server: &Server, request: Request<Bytes>) -> Result<(Transaction, EffectId), Box<Answered>> {
     let (head, body) = request.into_parts();
     let origin = RequestOrigin { now: server.now, ..RequestOrigin::default() };
     let mut transaction = server.endpoint.begin(head, origin);
@@ -25,7 +25,7 @@ fn exchanging(server: &Server, request: Request<Bytes>) -> Result<(Transaction, 
                     transaction.complete_effect(effect.id, (server.perform)(&effect));
                 }
             }
-            RequestStep::Answer(answer) => return Err(Answered::new(answer, false)),
+            RequestStep::Answer(answer) => return Err(Answered::new(answer, false).into()),
             RequestStep::Over => panic!("a request is answered once"),
         }
     }
