@@ -3,7 +3,6 @@
 use super::provider::Provider;
 use super::resource::{ProtectedResource, origin};
 use super::targets;
-use super::token_proxy::MAX_EXCHANGES;
 use crate::http::slots::Slots;
 use crate::location::Location;
 use std::fmt;
@@ -37,6 +36,8 @@ pub struct BrowserLogin {
 
 /// The most logins that are finished at a time. More must wait: each makes the authorization server work.
 const MAX_LOGINS: usize = 32;
+/// The most codes of pages of other origins that are exchanged at a time.
+const MAX_EXCHANGES: usize = 8;
 
 /// A login that cannot be set up as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -23,8 +23,6 @@ use url::form_urlencoded;
 /// The most bytes of a form.
 pub(crate) const MAX_FORM_BYTES: u64 = 16 << 10;
 
-/// The most exchanges at a time. More are refused: each makes the authorization server work.
-pub(super) const MAX_EXCHANGES: usize = 8;
 /// The members of a form that are passed on.
 const PASSED_ON: [&str; 6] = ["code", "code_verifier", "redirect_uri", "refresh_token", "resource", "scope"];
 
