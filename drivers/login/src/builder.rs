@@ -100,8 +100,8 @@ impl LoginBuilder {
         self
     }
 
-    /// Sets where tokens are kept between runs. Default: nowhere. A stored login is not used if `issuer` or `client_id` are set to
-    /// others than it was made with, or if it uses a token endpoint of the server and
+    /// Sets where tokens are kept between runs. Default: nowhere. A stored login is not used if `issuer`, `client_id` or `scopes` are
+    /// set to others than it was made with, or if it uses a token endpoint of the server and
     /// [`use_published_token_endpoint`](Self::use_published_token_endpoint) is not set.
     #[must_use]
     pub fn store(mut self, store: impl TokenStore + 'static) -> Self {

@@ -23,6 +23,7 @@
 // | `coding`, `budget`, `capabilities`, `cors` | what client and server agree on by header |
 // | `oauth`, `pkce` | what clients are told of how to sign in, and signing in with a browser |
 // | `login` | clients that sign in |
+// | `slots` | how many things of one kind are under way |
 // | `documents` | what drivers are asked for, of other servers |
 // | `pages` | pages for people |
 // | `client` | the client's side of all this |
@@ -50,6 +51,8 @@ mod request_context;
 mod response_draft;
 mod routes;
 mod session;
+#[cfg(feature = "oauth-pkce")]
+mod slots;
 pub mod sticky;
 pub mod token;
 mod transaction;

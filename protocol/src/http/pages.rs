@@ -112,7 +112,7 @@ fn landing(site: Site<'_>) -> String {
         "<h1>vgi-rpc server</h1>\n\
          <p>Programs call it with Apache Arrow over HTTP. Its methods are <a href=\"{}/describe\">described \
          here</a>.</p>\n\
-         <table>\n<tr><th>Protocol</th><th>Version</th><th>Methods</th></tr>\n{rows}</table>",
+         <table class=\"list\">\n<tr><th>Protocol</th><th>Version</th><th>Methods</th></tr>\n{rows}</table>",
         Escaped(site.prefix)
     );
     page("vgi-rpc server", &body, site.server_id)

@@ -1,6 +1,11 @@
 //! What clients are told of how to sign in, and browsers that sign in at an authorization server of the tests' own.
 #![cfg(feature = "oauth-pkce")]
 
+mod forged;
+mod limits;
+mod metadata;
+mod tokens;
+
 use crate::ask::*;
 use crate::local;
 use crate::serve::*;
@@ -250,6 +255,7 @@ fn a_browser_signs_in_reads_a_page_and_signs_out() {
         assert_eq!(away.query[name], value, "{name}");
     }
     assert!(away.query["state"].len() >= 43 && away.query["nonce"].len() >= 43);
+    assert_ne!(away.query["state"], away.query["nonce"]);
     assert!(away.cookie.starts_with("__Host-vgi_login="));
     assert!(
         away.cookie.ends_with("; Path=/; Max-Age=600; SameSite=Lax; Secure; HttpOnly"),
@@ -356,6 +362,7 @@ fn what_the_authorization_server_refuses_ends_the_login() {
     let denied = [("error", "access_denied"), ("error_description", "<b>no</b>")];
     let page = server.send(away.back(&denied));
     check_page(&page, 400, "&lt;b&gt;no&lt;/b&gt;");
+    assert_eq!(cookies(&page), ["__Host-vgi_login=; Path=/; Max-Age=0; SameSite=Lax; Secure; HttpOnly"]);
     assert_eq!(server.send(away.back(&[])).status, 302);
     // A code is good once.
     check_page(&server.send(away.back(&[])), 502, "status 400");
@@ -453,10 +460,13 @@ fn known_pages_are_sent_the_token() {
                     token_endpoint=https%3A%2F%2Freports.example%2Fvgi%2F_oauth%2Ftoken";
     assert_eq!((back.status, back.header("location")), (302, Some(expected)));
     assert!(!format!("{:?}", back.headers).contains("good"), "the token shows in no log of headers");
-    assert!(cookies(&back).iter().all(|cookie| cookie.contains("Max-Age=0")));
+    assert_eq!(cookies(&back), ["__Host-vgi_login=; Path=/; Max-Age=0; SameSite=Lax; Secure; HttpOnly"]);
     // Who is signed in already signs in again, which the authorization server may do without a word: no cookie is handed on.
     let signed_in = browse(asked).with("cookie", &format!("_vgi_auth={TOKEN}"));
     assert!(server.send(signed_in).header("location").unwrap().starts_with(ISSUER));
+    // A program is given what it asks for.
+    let program = ask("GET", asked).with("authorization", &format!("Bearer {TOKEN}"));
+    assert_eq!(server.send(program).status, 200);
     for other in
         ["https://evil.example/", "https://app.example/go?https://evil.example", "https://app.example/"]
     {
@@ -466,6 +476,8 @@ fn known_pages_are_sent_the_token() {
     }
 
     let (server, provider) = serving(login().return_page(PAGE).refresh_tokens_for_pages());
+    let away = sent_away(&server, &provider, "/vgi");
+    assert!(!away.query.contains_key("prompt"), "the server's own login needs no refresh token");
     let away = sent_away(&server, &provider, asked);
     assert_eq!((&*away.query["prompt"], &*away.query["access_type"]), ("consent", "offline"));
     let back = server.send(away.back(&[]));
@@ -484,7 +496,8 @@ fn exchange(form: &str) -> Request<Bytes> {
 
 #[test]
 fn codes_are_exchanged_for_known_pages() {
-    let (server, provider) = serving(login().return_page(PAGE).refresh_tokens_for_pages());
+    let login = || login().return_page(PAGE).return_page("https://other.example/");
+    let (server, provider) = serving(login().refresh_tokens_for_pages());
     let error = |answer: &Answered| {
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         (answer.status, body["error"].as_str().unwrap_or_default().to_owned())
@@ -508,6 +521,11 @@ fn codes_are_exchanged_for_known_pages() {
             "grant_type=authorization_code&code=a&code_verifier=b&redirect_uri=https://app.example/other",
             (400, "invalid_request"),
         ),
+        // The page of another origin, which is known too.
+        (
+            "grant_type=authorization_code&code=a&code_verifier=b&redirect_uri=https://other.example/",
+            (400, "invalid_request"),
+        ),
         ("grant_type=refresh_token&client_id=other", (400, "invalid_client")),
     ] {
         let answer = server.send(exchange(form));
@@ -520,6 +538,7 @@ fn codes_are_exchanged_for_known_pages() {
     assert_eq!(error(&server.send(json)), (415, "invalid_request".into()));
     let stranger = server.send(exchange("grant_type=refresh_token").having("origin", "https://evil.example"));
     assert_eq!((stranger.status, granted(&stranger)), (403, None));
+    assert!(stranger.header("vary").is_some_and(|vary| vary.contains("origin")), "{stranger:?}");
     assert!(provider.forms.lock().unwrap().is_empty(), "nothing was passed on");
 
     // A program has no origin.
@@ -563,9 +582,7 @@ fn codes_are_exchanged_for_known_pages() {
     }
     assert_eq!(of_program("http://127.0.0.1:4711/back"), (400, "invalid_grant".into()), "it was passed on");
     // Without the setting no page has a refresh token, nor may it use one.
-    let (short, provider_of_short) = serving(login().return_page(PAGE));
-    let away = sent_away(&short, &provider_of_short, "/vgi");
-    drop(away);
+    let (short, provider_of_short) = serving(login());
     assert_eq!(
         error(&short.send(exchange("grant_type=refresh_token"))),
         (400, "unsupported_grant_type".into())
@@ -586,7 +603,7 @@ fn codes_are_exchanged_for_known_pages() {
     let stranger = server.send(preflight.with("origin", "https://evil.example"));
     assert_eq!((granted(&stranger), stranger.header("access-control-allow-methods")), (None, None));
     // Without such pages there is no exchange, and the path is like any other.
-    assert_eq!(serving(login()).0.send(exchange("grant_type=refresh_token")).status, 401);
+    assert_eq!(serving(BrowserLogin::new()).0.send(exchange("grant_type=refresh_token")).status, 401);
 }
 
 #[test]
@@ -669,6 +686,12 @@ fn a_login_that_cannot_be_set_up_is_refused() {
         with_tokens(builder).protected_resource(open.clone()).browser_login(login())
     };
     assert_eq!(build(&in_the_clear), LoginError::InTheClear("http://reports.example".into()));
+    let plain = ProtectedResource::new("https://reports.example", ["http://login.example"]).unwrap();
+    let plain = plain.client_id("a").unwrap();
+    let in_the_clear = |builder: EndpointBuilder| {
+        with_tokens(builder).protected_resource(plain.clone()).browser_login(login())
+    };
+    assert_eq!(build(&in_the_clear), LoginError::InTheClear("http://login.example".into()));
     let elsewhere = ProtectedResource::new("https://reports.example/other", [ISSUER]).unwrap();
     let builder = Endpoint::builder(service.clone(), |memory: &mut [u8]| memory.fill(7)).prefix("/vgi");
     assert!(matches!(
@@ -722,7 +745,7 @@ fn the_operator_learns_what_the_browser_does_not() {
     let set = move |builder: EndpointBuilder| {
         with_tokens(builder)
             .protected_resource(resource())
-            .browser_login(login())
+            .browser_login(login().scopes(["read"]).return_page(PAGE))
             .on_auth_failure(move |error| kept.lock().unwrap().push(error.to_string()))
     };
     let server = serve(local::service().0, set).performing(move |effect| performs.perform(effect));
@@ -736,6 +759,13 @@ fn the_operator_learns_what_the_browser_does_not() {
     check_page(&server.send(away.back(&[])), 502, "could not be asked");
     assert!(reported().concat().contains("down"));
     *provider.is_down.lock().unwrap() = false;
+    *provider.says.lock().unwrap() = Some(answer(200, &json!({"access_token": "of-another-audience"})));
+    check_page(&server.send(away.back(&[])), 403, "invalid_credential");
+    assert_eq!(reported().len(), 1);
+    *provider.says.lock().unwrap() = Some(answer(302, &json!({})));
+    let form = "grant_type=authorization_code&code=1&code_verifier=a&redirect_uri=https://app.example/page";
+    assert_eq!(server.send(exchange(form)).status, 502);
+    assert!(reported().concat().contains("status 302"));
     // A token that is refused does not become quiet by asking for a page.
     let guess = browse("/vgi").with("cookie", "_vgi_auth=guess");
     assert_eq!(server.send(guess).status, 302);
@@ -751,6 +781,7 @@ fn at_the_root_of_an_origin_no_other_host_can_set_the_cookies() {
     };
     let server = serve(local::service().0, set).performing(move |effect| performs.perform(effect));
     let away = sent_away(&server, &provider, "/describe");
+    assert!(away.cookie.starts_with("__Host-vgi_login="), "{}", away.cookie);
     let path = away.back(&[]).uri().to_string().replace("/vgi/", "/");
     let back = server.send(browse(&path).with("cookie", pair_of(&away.cookie)));
     assert_eq!(back.header("location"), Some("/describe"));

@@ -138,6 +138,7 @@ fn a_login_that_fails_says_why() {
     // Nothing can ask a person: the refusal stands as it is.
     let silent = server.login().build().unwrap();
     assert_eq!(silent.sign_in(), Err(LoginError::NotInteractive));
+    let silent = server.login().build().unwrap();
     let error = greet(&server.http(&silent)).unwrap_err();
     assert!(matches!(error.transport_cause(), Some(ResponseError::Unauthorized(_))), "{error}");
 }

@@ -2,9 +2,13 @@
 
 use crate::authority::Authority;
 use crate::served::{Server, greet};
+use http::{HeaderMap, StatusCode};
 use std::fs;
 use std::sync::Arc;
+use vgi_rpc_http::client::Credentials;
 use vgi_rpc_login::{FileTokenStore, MemoryTokenStore, SetupError, TokenStore};
+use vgi_rpc_protocol::http::auth::Reason;
+use vgi_rpc_protocol::http::unauthorized::Unauthorized;
 
 #[test]
 fn a_login_is_kept_between_runs() {
@@ -61,6 +65,15 @@ fn a_file_that_others_can_read_is_refused() {
     for path in [&link, &pipe] {
         assert!(FileTokenStore::new(path).load().is_err(), "{path:?}");
     }
+    for (length, is_loaded) in [(256 << 10, true), ((256 << 10) + 1, false)] {
+        store.save(&vec![b'a'; length]).unwrap();
+        assert_eq!(store.load().is_ok(), is_loaded, "{length}");
+    }
+    // A file that cannot be put in its place is not left beside it.
+    let folder_of_one = folder.path().join("folder");
+    fs::create_dir_all(folder_of_one.join("login.json")).unwrap();
+    assert!(FileTokenStore::new(folder_of_one.join("login.json")).save(b"one").is_err());
+    assert_eq!(fs::read_dir(&folder_of_one).unwrap().count(), 1);
     // A folder that is gone: what was there before is not touched, and the error is reported.
     let nowhere = FileTokenStore::new(folder.path().join("gone/login.json"));
     assert!(nowhere.save(b"one").is_err() && nowhere.load().unwrap().is_none());
@@ -91,6 +104,7 @@ fn a_login_at_another_server_is_not_used() {
     authority.state().refresh_error = Some((400, "invalid_grant"));
     let login = server.login().store(store.clone()).build().unwrap();
     assert!(greet(&server.http(&login)).is_err());
+    assert!(store.load().unwrap().is_none());
     store.save(b"{}").unwrap();
     assert!(matches!(server.login().store(store).build(), Err(SetupError::Saved(_))));
 }
@@ -119,12 +133,18 @@ fn a_login_that_the_settings_do_not_allow_is_not_used() {
     let authority = Authority::new();
     let server = Server::new(&authority);
     let store = Arc::new(MemoryTokenStore::default());
-    server.login().device_code(|_| Ok(())).store(store.clone()).build().unwrap().sign_in().unwrap();
+    let scoped = server.login().device_code(|_| Ok(())).scopes(["openid", "reports.read"]);
+    scoped.store(store.clone()).build().unwrap().sign_in().unwrap();
     let again = || server.login().store(store.clone());
     let is_used = |builder: vgi_rpc_login::LoginBuilder| builder.build().unwrap().is_signed_in();
     assert!(is_used(again().issuer(&authority.issuer).client_id("tv")));
     assert!(!is_used(again().issuer("https://other.example")));
     assert!(!is_used(again().client_id("other")));
+    assert!(is_used(again().scopes(["reports.read", "openid"])), "the order does not matter");
+    for scopes in [&["openid"][..], &["openid", "reports.read", "reports.write"], &["openid", "reports"], &[]]
+    {
+        assert!(!is_used(again().scopes(scopes.iter().copied())), "{scopes:?}");
+    }
     // As if it were exchanged by the server that is called.
     let document = store.load().unwrap().unwrap();
     let text = String::from_utf8(document.to_vec()).unwrap();
@@ -145,4 +165,15 @@ fn a_token_goes_to_its_own_server_alone() {
     // The other server would take it.
     let error = greet(&other.http(&login)).unwrap_err();
     assert!(error.to_string().contains("another server") || format!("{error:?}").contains("another server"));
+    let sent = login.authorization(&server.url).unwrap().unwrap();
+    assert!(!format!("{sent:?}").contains(sent.to_str().unwrap()), "no log shows it");
+    // A refusal by another server renews nothing, nor does one that says neither why nor where to sign in.
+    let refusal = Unauthorized::from_response(StatusCode::UNAUTHORIZED, &HeaderMap::new(), b"no").unwrap();
+    assert_eq!(login.refused(&server.url, Some(&sent), &refusal).unwrap(), None);
+    let mut expired = refusal;
+    expired.reason = Reason::ExpiredCredential;
+    assert_eq!(login.refused(&other.url, Some(&sent), &expired).unwrap(), None);
+    assert_eq!(authority.count("refresh_token"), 0);
+    assert!(login.refused(&server.url, Some(&sent), &expired).unwrap().is_some());
+    assert_eq!(authority.count("refresh_token"), 1);
 }

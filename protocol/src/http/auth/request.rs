@@ -2,6 +2,8 @@
 
 use super::failure::{AuthError, HeaderFault};
 use crate::effect::{Answer, Answers, FailureReason, Question};
+#[cfg(feature = "oauth-pkce")]
+use crate::http::slots::{Slot, Slots};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::fmt;
@@ -30,6 +32,9 @@ pub(crate) struct Found {
     held: RefCell<Vec<(u64, Map<String, Value>)>>,
     /// When each question was asked, by its key. The authenticator may run several times after the answer has come.
     asked: RefCell<Vec<(Box<str>, Duration)>>,
+    /// Among the exchanges of codes that are under way.
+    #[cfg(feature = "oauth-pkce")]
+    slot: RefCell<Option<Slot>>,
 }
 
 impl<'a> AuthRequest<'a> {
@@ -101,6 +106,18 @@ impl<'a> AuthRequest<'a> {
     pub(super) fn answered_since(&self, key: &str) -> Option<Duration> {
         let found = self.found.filter(|found| found.answers.contains(key))?;
         found.asked.borrow().iter().find(|(asked, _)| **asked == *key).map(|(_, at)| *at)
+    }
+
+    /// Whether this request has a slot, or is given one now. It keeps the slot until it has been decided.
+    #[cfg(feature = "oauth-pkce")]
+    pub(crate) fn has_slot(&self, slots: &Slots) -> bool {
+        // Nothing can be asked, so nothing comes under way.
+        let Some(found) = self.found else { return true };
+        let mut slot = found.slot.borrow_mut();
+        if slot.is_none() {
+            *slot = slots.take();
+        }
+        slot.is_some()
     }
 
     /// What a precondition gave that was asked before.

@@ -91,6 +91,7 @@ mod tests {
             "http://128.0.0.1/",
             "https://u@a.example/",
             "https://u:p@a.example/",
+            "https://:p@a.example/",
             "https://a.example/#f",
             "ftp://a.example/",
             "javascript:alert(1)",
@@ -99,5 +100,14 @@ mod tests {
             let error = endpoint("d", url, true).unwrap_err();
             assert!(!error.to_string().contains("u:p"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_read_has_a_bound() {
+        let document = |length: usize| format!("{{}}{}", " ".repeat(length - 2));
+        assert!(json::<serde_json::Value>("d", document(MAX_DOCUMENT).as_bytes()).is_ok());
+        assert!(json::<serde_json::Value>("d", document(MAX_DOCUMENT + 1).as_bytes()).is_err());
+        assert!(is_client_text(&"a".repeat(MAX_CLIENT)) && !is_client_text(&"a".repeat(MAX_CLIENT + 1)));
+        assert!(is_token(&"a".repeat(MAX_DOCUMENT)) && !is_token(&"a".repeat(MAX_DOCUMENT + 1)));
     }
 }

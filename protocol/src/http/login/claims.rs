@@ -105,6 +105,11 @@ mod tests {
         ] {
             assert!(matches!(judge(&claims, Some("n")), Err(LoginError::IdToken { .. })), "{claims}");
         }
+        let whole = format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(good.to_string()));
+        let expected = Expected { issuer: "https://i.example", client_id: "cli", nonce: None };
+        assert!(
+            check(&whole, expected, NOW).is_ok() && check(&format!("{whole}.more"), expected, NOW).is_err()
+        );
         for token in ["", ".", "a.b", "e30.!.c", "e30.e30.c", "a.b.c.d"] {
             let expected = Expected { issuer: "", client_id: "", nonce: None };
             assert!(check(token, expected, NOW).is_err(), "{token}");

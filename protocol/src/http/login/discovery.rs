@@ -219,4 +219,13 @@ mod tests {
         assert!(matches!(discovery.receive(Ok(&server())), Err(LoginError::Issuer { .. })));
         assert!(discovery.poll_document().is_none());
     }
+
+    #[test]
+    fn where_both_places_are_empty_the_first_one_is_reported() {
+        let mut discovery = Discovery::from_url(called(), None);
+        discovery.receive(Ok(&resource(&[ISSUER]))).unwrap();
+        assert!(discovery.receive(Err(LoginError::Unavailable("first".into()))).unwrap().is_none());
+        let error = discovery.receive(Err(LoginError::Unavailable("second".into()))).unwrap_err();
+        assert_eq!(error, LoginError::Unavailable("first".into()));
+    }
 }

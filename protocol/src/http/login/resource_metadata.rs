@@ -160,6 +160,7 @@ mod tests {
             "https://a.example/vgi/more",
             "https://a.example/other",
             "https://u@a.example/vgi",
+            "https://:p@a.example/vgi",
             "https://a.example/vgi#f",
             "https://a.example/vgi?x=1",
         ] {

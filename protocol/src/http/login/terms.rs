@@ -7,6 +7,7 @@ use super::error::LoginError;
 use super::tokens::Tokens;
 use crate::http::documents::{FormAnswer, PostForm};
 use crate::location::Location;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 use url::form_urlencoded::Serializer;
@@ -167,11 +168,12 @@ impl Terms {
         &self.client_id
     }
 
-    /// Whether these settings allow them: the issuer and the client are those that are set, if any are, and codes are exchanged where
-    /// they may be.
+    /// Whether these settings allow them: the issuer, the client and the scopes are those that are set, if any are, and codes are
+    /// exchanged where they may be.
     pub fn are_allowed_by(&self, settings: &LoginSettings) -> bool {
         settings.issuer.as_ref().is_none_or(|issuer| *issuer == self.issuer)
             && settings.client_id.as_ref().is_none_or(|client| *client == self.client_id)
+            && settings.scopes.as_ref().is_none_or(|scopes| is_same_scope(&scopes.join(" "), &self.scope))
             && (settings.use_published_token_endpoint || !self.is_published_endpoint)
     }
 
@@ -221,6 +223,11 @@ impl Terms {
     pub(super) fn secrets<'a>(&'a self, sent: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
         sent.into_iter().chain(self.client_secret.as_ref().map(|secret| secret.as_str())).collect()
     }
+}
+
+/// Whether two lists name the same scopes, in whatever order. RFC 6749, section 3.3.
+fn is_same_scope(one: &str, other: &str) -> bool {
+    one.split(' ').collect::<BTreeSet<_>>() == other.split(' ').collect()
 }
 
 impl fmt::Debug for Terms {

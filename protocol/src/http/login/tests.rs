@@ -155,7 +155,15 @@ fn a_login_with_a_browser() {
         assert!(matches!(flow.poll(), Ok(CodeStep::WaitForRedirect)), "{target:.60}");
     }
 
-    let redirect = format!("/callback?code=a%20b&iss={ISSUER}&state={}", asked["state"]);
+    // Nor does a request of the browser's own that says too much.
+    let honest = format!("iss={ISSUER}&state={}", asked["state"]);
+    for more in
+        ["code=a&code=b".to_owned(), "code=\u{e9}".into(), format!("code=a&more={}", "a".repeat(8192))]
+    {
+        assert_eq!(flow.receive_redirect(&format!("/callback?{honest}&{more}")).status, 400, "{more:.20}");
+        assert!(matches!(flow.poll(), Ok(CodeStep::WaitForRedirect)), "{more:.20}");
+    }
+    let redirect = format!("/callback?code=a%20b&{honest}");
     let reply = flow.receive_redirect(&redirect);
     assert!(reply.status == 200 && !reply.page.contains("a b"));
     let Ok(CodeStep::Send(form)) = flow.poll() else { panic!("the code is exchanged") };
@@ -174,6 +182,17 @@ fn a_login_with_a_browser() {
     assert_eq!((tokens.bearer(), tokens.expires_at()), ("access-1", None));
     assert!(flow.poll().is_err(), "it has ended");
     assert!(!format!("{flow:?} {tokens:?} {form:?}").contains("access-1"));
+}
+
+#[test]
+fn a_redirect_without_a_usable_code_ends_the_login() {
+    for (code, is_usable) in [("", false), (&*"a".repeat(4097), false), (&*"a".repeat(4096), true)] {
+        let mut flow = CodeFlow::new(terms(Flow::Code), 4000, [[1; 32], [2; 32], [3; 32]]).unwrap();
+        let asked = pairs(flow.authorization_url().split_once('?').unwrap().1);
+        flow.receive_redirect(&format!("/callback?code={code}&iss={ISSUER}&state={}", asked["state"]));
+        assert_eq!(matches!(flow.poll(), Ok(CodeStep::Send(_))), is_usable, "{}", code.len());
+        assert_eq!(matches!(flow.poll(), Err(LoginError::Answer { .. })), !is_usable, "{}", code.len());
+    }
 }
 
 /// A change of the honest world, and the error that a login must end with.
@@ -494,7 +513,9 @@ fn a_device_code_ends() {
     let mut flow = begin();
     assert!(matches!(flow.poll(after(120)), Err(LoginError::Expired)));
     // A server that is gone is not asked for ever.
-    let mut flow = begin();
+    let mut body = device_code();
+    body["expires_in"] = 3600.into();
+    let mut flow = device(&body).0;
     let mut asked = 0;
     let mut at = 0;
     let end = loop {
@@ -507,10 +528,16 @@ fn a_device_code_ends() {
             other => break other,
         }
     };
-    assert!(
-        asked <= 6 && matches!(end, Err(LoginError::Expired | LoginError::Unavailable(_))),
-        "{asked} {end:?}"
-    );
+    assert!(asked == 6 && matches!(end, Err(LoginError::Unavailable(_))), "{asked} {end:?}");
+    // Failures that are not in a row are forgotten.
+    let mut flow = device(&body).0;
+    let (mut at, mut wait) = (0, 2);
+    for _ in 0..7 {
+        ask(&mut flow, at + wait, 503, &json!({}));
+        (at, wait) = (at + wait, wait * 2);
+        ask(&mut flow, at + wait, 400, &error("authorization_pending"));
+        at += wait;
+    }
 }
 
 #[test]
@@ -524,6 +551,7 @@ fn device_codes_that_cannot_be_shown_are_refused() {
         ("verification_uri", json!("http://login.example/tv")),
         ("verification_uri", json!("javascript:alert(1)")),
         ("verification_uri", json!("file:///etc/passwd")),
+        ("verification_uri", json!("ftp://login.example/tv")),
         ("verification_uri_complete", json!("login")),
         ("expires_in", json!(-5)),
         ("expires_in", Value::Null),
@@ -541,7 +569,15 @@ fn device_codes_that_cannot_be_shown_are_refused() {
         let (mut flow, step) = device(&body);
         assert!(matches!(step, Ok(DeviceStep::Show(prompt)) if prompt.expires_at == after(3600)));
         assert!(matches!(flow.poll(NOW), Ok(DeviceStep::WaitUntil(time)) if time == after(wait)));
+        if wait == 300 {
+            ask(&mut flow, 300, 400, &json!({"error": "slow_down"}));
+            assert!(matches!(flow.poll(after(300)), Ok(DeviceStep::WaitUntil(time)) if time == after(600)));
+        }
     }
+    // A code in an answer that is not a success is none.
+    let mut flow = DeviceFlow::new(terms(Flow::DeviceCode)).unwrap();
+    flow.receive(Ok(answer(500, &device_code())), NOW);
+    assert!(matches!(flow.poll(NOW), Err(LoginError::Answer { status: 500, .. })));
 }
 
 /// Tokens that expire, with or without a refresh token.
@@ -613,6 +649,12 @@ fn an_outage_keeps_the_refresh_token_and_a_refusal_does_not() {
     assert_eq!((holder.outcome(1).cloned(), holder.request(NOW)), (None, Step::Wait(1)));
     assert_eq!(holder.renewed(Ok(tokens("new", 1000, None)), NOW), None);
     assert_eq!((holder.outcome(1).cloned(), holder.request(NOW)), (Some(Ok(())), used("new")));
+}
+
+#[test]
+fn the_last_seconds_of_a_token_are_used() {
+    let mut holder = TokenHolder::new(Some(tokens("old", 10, None)));
+    assert_eq!((holder.request(after(9)), holder.request(after(10))), (used("old"), Step::Anonymous));
 }
 
 fn refused_with(code: &str) -> LoginError {
@@ -720,6 +762,13 @@ fn a_person_is_not_asked_again_and_again() {
     holder.renewed(Err(LoginError::Expired), after(1000));
     let step = holder.refused(Some("mine"), Reason::InvalidCredential, after(1030));
     assert_eq!(step, Step::Renew(Renewal::Login));
+    // Nor does a refresh token that is refused make an end of the pause.
+    let mut holder = TokenHolder::new(Some(tokens("old", 1000, Some("refresh-1"))));
+    holder.login();
+    holder.renewed(Err(LoginError::Denied), NOW);
+    assert!(matches!(holder.refused(Some("old"), Reason::InvalidCredential, NOW), Step::Renew(_)));
+    assert_eq!(holder.renewed(Err(refused_with("invalid_grant")), NOW), None);
+    assert_eq!(holder.outcome(2), Some(&Ok(())));
 }
 
 #[test]
@@ -772,6 +821,7 @@ fn a_saved_login_is_for_one_server() {
     for (name, value) in [
         ("version", json!(2)),
         ("token_endpoint", json!("http://login.example/token")),
+        ("token_endpoint", json!("http://127.0.0.1:9/token")),
         ("access_token", json!("hidden 3")),
         ("sends_id", json!(true)),
         ("client_id", json!("")),
@@ -782,7 +832,46 @@ fn a_saved_login_is_for_one_server() {
         let error = SavedLogin::parse(changed.to_string().as_bytes(), &server).unwrap_err();
         assert!(!error.to_string().contains("hidden"), "{name}: {error}");
     }
-    for document in [&b""[..], b"{}", b"null", &document.as_bytes()[1..]] {
+    let padded = |length: usize| format!("{}{}", *document, " ".repeat(length - document.len()));
+    assert!(SavedLogin::parse(padded(256 << 10).as_bytes(), &server).is_ok());
+    for document in [&b""[..], b"{}", b"null", &document.as_bytes()[1..], padded((256 << 10) + 1).as_bytes()]
+    {
         assert!(SavedLogin::parse(document, &server).is_err());
+    }
+}
+
+#[test]
+fn the_terms_of_a_stored_login_are_those_of_the_settings() {
+    let terms = terms(Flow::Code);
+    let is_allowed = |set: fn(&mut LoginSettings)| {
+        let mut settings = LoginSettings::default();
+        set(&mut settings);
+        terms.are_allowed_by(&settings)
+    };
+    assert!(is_allowed(|_| {}));
+    assert!(is_allowed(|settings| settings.issuer = Some(ISSUER.into())));
+    assert!(!is_allowed(|settings| settings.issuer = Some("https://other.example".into())));
+    assert!(is_allowed(|settings| settings.client_id = Some("cli".into())));
+    assert!(!is_allowed(|settings| settings.client_id = Some("tv".into())));
+    assert!(is_allowed(|settings| settings.scopes = Some(vec!["email".into(), "openid".into()])));
+    assert!(!is_allowed(|settings| settings.scopes = Some(vec!["openid".into()])));
+    assert!(
+        !is_allowed(|settings| settings.scopes = Some(vec!["openid".into(), "email".into(), "a".into()]))
+    );
+    let published = Terms { is_published_endpoint: true, ..terms.clone() };
+    assert!(!published.are_allowed_by(&LoginSettings::default()));
+}
+
+#[test]
+fn a_client_that_no_form_can_name_is_refused() {
+    let found = discover(&challenge(), &resource(), &server()).unwrap();
+    let with = |id: &str, secret: &str| {
+        let mut settings = LoginSettings { client_id: Some(id.into()), ..LoginSettings::default() };
+        settings.client_secret = Some(secret.to_owned().into());
+        Terms::new(&found, &settings, Flow::Code)
+    };
+    assert!(with("cli", "secret").is_ok());
+    for (id, secret) in [("", "secret"), ("a\nb", "secret"), ("cli", ""), ("cli", "a\nb")] {
+        assert_eq!(with(id, secret), Err(LoginError::NoClientId), "{id:?} {secret:?}");
     }
 }

@@ -251,6 +251,11 @@ mod tests {
         let expected = Expected { issuer: "i", client_id: "c", nonce: None };
         let answer = FormAnswer { status: 200, content_type: None, body: twice };
         assert!(Tokens::read(answer, false, expected, NOW, &[]).is_err());
+        // The id token is what the server wants, and there is none.
+        let error = Tokens::read(self::answer(200, &good), true, expected, NOW, &[]).unwrap_err();
+        assert!(matches!(error, LoginError::IdToken { .. }), "{error}");
+        assert!(read(200, &with("more", json!("a".repeat(60_000)))).is_ok());
+        assert!(read(200, &with("more", json!("a".repeat(70_000)))).is_err());
     }
 
     #[test]
@@ -268,6 +273,9 @@ mod tests {
             assert_eq!(of(401, code, ""), refused("an error without a usable code", ""));
         }
         assert!(of(503, "temporarily_unavailable", "").is_temporary());
+        assert!(of(429, "slow_down", "").is_temporary());
+        let long = of(400, "invalid_grant", &"a".repeat(70_000));
+        assert!(matches!(long, LoginError::Answer { .. }), "{long}");
         assert!(!of(400, "invalid_grant", "").is_temporary());
     }
 }

@@ -13,7 +13,7 @@ use crate::http::token::KeyRing;
 use crate::http::unauthorized::wants_page;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -75,6 +75,11 @@ impl NotSignedIn {
     fn bad_gateway(detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status: StatusCode::BAD_GATEWAY, title: FAILED, detail: detail.into() }
     }
+
+    fn busy() -> Self {
+        let detail = "Too many people are signing in. Reload this page in a moment.";
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, title: FAILED, detail: detail.into() }
+    }
 }
 
 /// What ends a step of a login other than well.
@@ -84,6 +89,8 @@ enum Stop {
     Page(NotSignedIn),
     /// As a page, but the login of this browser may still be finished.
     Elsewhere(NotSignedIn),
+    /// Too many browsers are finishing their logins. This one can try again.
+    Busy,
 }
 
 impl From<NotSignedIn> for Stop {
@@ -200,14 +207,16 @@ impl Login {
         around: &Surroundings<'_>,
         judge: impl Fn(&AuthRequest<'_>) -> Result<AuthContext, AuthError>,
     ) -> Result<ResponseDraft, AuthError> {
-        let (page, cleared) = match self.signed_in(around, judge) {
+        let (page, cleared, retry_after) = match self.signed_in(around, judge) {
             Ok(draft) => return Ok(draft),
             Err(Stop::Ask(ask)) => return Err(ask),
-            Err(Stop::Page(page)) => (page, self.state_cookie().clear()),
-            Err(Stop::Elsewhere(page)) => (page, None),
+            Err(Stop::Page(page)) => (page, self.state_cookie().clear(), None),
+            Err(Stop::Elsewhere(page)) => (page, None, None),
+            Err(Stop::Busy) => (NotSignedIn::busy(), None, Some(HeaderValue::from_static("1"))),
         };
         let again = (targets::home(&self.prefix), "Sign in again");
-        let draft = around.pages.message(page.status, page.title, &page.detail, again);
+        let mut draft = around.pages.message(page.status, page.title, &page.detail, again);
+        draft.headers.extend(retry_after.map(|seconds| (RETRY_AFTER, seconds)));
         Ok(with_cookies(draft, [cleared]))
     }
 
@@ -233,6 +242,9 @@ impl Login {
         let missing = || NotSignedIn::bad_request("The authorization server sent no code.");
         let code = parameter("code")?.filter(|code| !code.is_empty()).ok_or_else(missing)?;
         let urls = self.provider.urls(request).map_err(|error| around.unreachable(error))?;
+        if !request.has_slot(&self.logins) {
+            return Err(Stop::Busy);
+        }
         let redirect_uri = self.redirect_uri();
         let mut form = vec![
             ("grant_type", "authorization_code"),

@@ -3,10 +3,9 @@
 use super::provider::Provider;
 use super::resource::{ProtectedResource, origin};
 use super::targets;
+use crate::http::slots::Slots;
 use crate::location::Location;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -23,7 +22,9 @@ use zeroize::Zeroizing;
 /// alone. `Strict-Transport-Security` is for whatever speaks TLS in front of the server.
 ///
 /// Whoever asks for a login makes this server ask the authorization server: give it a
-/// [`Performer`](https://docs.rs/vgi-rpc-effects) of its own if strangers can reach it.
+/// [`Performer`](https://docs.rs/vgi-rpc-effects) of its own if strangers can reach it. At most 32 browsers have their codes exchanged
+/// at a time. Others are answered with 503 and `Retry-After`, and can load the same page again. For pages of other origins at most 8
+/// codes are exchanged at a time.
 #[derive(Clone)]
 pub struct BrowserLogin {
     client_secret: Option<Zeroizing<String>>,
@@ -32,6 +33,11 @@ pub struct BrowserLogin {
     return_pages: Vec<String>,
     gives_refresh_tokens: bool,
 }
+
+/// The most logins that are finished at a time. More must wait: each makes the authorization server work.
+const MAX_LOGINS: usize = 32;
+/// The most codes of pages of other origins that are exchanged at a time.
+const MAX_EXCHANGES: usize = 8;
 
 /// A login that cannot be set up as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -150,7 +156,9 @@ pub(crate) struct Login {
     /// The origins of these, as browsers spell them.
     pub(super) page_origins: Vec<String>,
     /// The exchanges of codes for such pages that are under way.
-    pub(super) exchanges: Arc<AtomicUsize>,
+    pub(super) exchanges: Slots,
+    /// The logins of browsers that are being finished.
+    pub(super) logins: Slots,
     pub(super) gives_refresh_tokens: bool,
 }
 
@@ -197,7 +205,8 @@ impl Login {
             is_readable,
             page_origins: return_pages.iter().map(|page| page.url().origin().ascii_serialization()).collect(),
             return_pages,
-            exchanges: Arc::default(),
+            exchanges: Slots::new(MAX_EXCHANGES),
+            logins: Slots::new(MAX_LOGINS),
             gives_refresh_tokens,
         })
     }

@@ -52,4 +52,4 @@ pub(super) use provider::ProviderUrls;
 pub(super) use resource::WELL_KNOWN_PATH;
 pub use resource::{ProtectedResource, ResourceError};
 #[cfg(feature = "oauth-pkce")]
-pub(super) use token_proxy::{Exchange, MAX_FORM_BYTES, form_too_large};
+pub(super) use token_proxy::{MAX_FORM_BYTES, form_too_large};

@@ -210,7 +210,7 @@ pub(super) fn origin(url: &str) -> Option<String> {
     let location = Location::parse(url).ok()?;
     let parsed = location.url();
     let is_plain = parsed.username().is_empty() && parsed.password().is_none() && parsed.fragment().is_none();
-    let is_http = matches!(parsed.scheme(), "http" | "https") && parsed.has_host();
+    let is_http = matches!(parsed.scheme(), "http" | "https");
     (is_plain && is_http).then(|| parsed.origin().ascii_serialization())
 }
 
@@ -283,6 +283,7 @@ mod tests {
             "https://",
             "https://user@a",
             "https://u:p@a",
+            "https://:p@a",
             "https://a#b",
             "file:///a",
         ] {

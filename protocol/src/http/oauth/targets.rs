@@ -88,6 +88,7 @@ mod tests {
             "/%2Fevil.example",
             "/%5Cevil.example",
             "/a//evil.example",
+            "/a/../evil",
             "/./evil",
             "/..//evil.example",
             "/%2e%2e/evil",
@@ -134,6 +135,9 @@ mod tests {
             "/\\app.example/page",
             "https:\\\\app.example\\page",
             "https://app.example/page#a",
+            "https://app.example/page\t",
+            "https://app.example/page?\u{e9}",
+            &format!("https://app.example/page?{}", "a".repeat(1024)),
             "javascript://app.example/page%0aalert(1)",
         ] {
             assert_eq!(allowed(url), None, "{url}");

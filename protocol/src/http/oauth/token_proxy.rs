@@ -8,6 +8,7 @@ use crate::http::auth::{AuthError, AuthRequest};
 use crate::http::documents::FormAnswer;
 use crate::http::headers::{is_media_type, vary};
 use crate::http::response_draft::ResponseDraft;
+use crate::http::slots::Slot;
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -17,14 +18,11 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use url::form_urlencoded;
 
 /// The most bytes of a form.
 pub(crate) const MAX_FORM_BYTES: u64 = 16 << 10;
 
-/// The most exchanges at a time. More are refused: each makes the authorization server work.
-const MAX_EXCHANGES: usize = 8;
 /// The members of a form that are passed on.
 const PASSED_ON: [&str; 6] = ["code", "code_verifier", "redirect_uri", "refresh_token", "resource", "scope"];
 
@@ -74,7 +72,7 @@ impl Login {
         urls: &ProviderUrls,
         headers: &HeaderMap,
         form: &[u8],
-    ) -> Result<(Question, Exchange), Box<ResponseDraft>> {
+    ) -> Result<(Question, Slot), Box<ResponseDraft>> {
         let bad = |kind, text: &str| Box::new(error(StatusCode::BAD_REQUEST, kind, text));
         if form.len() as u64 > MAX_FORM_BYTES {
             return Err(Box::new(form_too_large()));
@@ -115,12 +113,12 @@ impl Login {
         for name in PASSED_ON {
             members.extend(once(name)?.map(|value| (name, value)));
         }
-        let exchange = Exchange::begin(&self.exchanges).ok_or_else(|| {
+        let slot = self.exchanges.take().ok_or_else(|| {
             let text = "too many exchanges are under way";
             let draft = error(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text);
             Box::new(draft.with(RETRY_AFTER, HeaderValue::from_static("1")))
         })?;
-        Ok((urls.exchange(&members), exchange))
+        Ok((urls.exchange(&members), slot))
     }
 
     /// Whether whoever sends a form may redeem a code that was sent to this URL: a page its own, and a program one of its own machine.
@@ -156,26 +154,7 @@ impl Login {
         let origin = request.get(ORIGIN)?;
         self.page_origins.iter().any(|known| known.as_bytes() == origin.as_bytes()).then_some(origin)
     }
-}
 
-/// One exchange that is under way.
-pub(crate) struct Exchange(Arc<AtomicUsize>);
-
-impl Exchange {
-    fn begin(under_way: &Arc<AtomicUsize>) -> Option<Self> {
-        let more = |count: usize| (count < MAX_EXCHANGES).then_some(count + 1);
-        let begun = under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        begun.is_ok().then(|| Self(under_way.clone()))
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Login {
     /// The answer to an exchange: that of the authorization server.
     pub(crate) fn exchanged(&self, completion: &Completion, report: &dyn Fn(&AuthError)) -> ResponseDraft {
         let answer = match completion {

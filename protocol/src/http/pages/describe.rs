@@ -29,7 +29,7 @@ pub(super) fn describe(site: Site<'_>) -> String {
 fn describe_protocol(body: &mut String, url: &str, protocol: &ProtocolInfo) {
     let name = Escaped(&protocol.name);
     *body += &format!(
-        "<section id=\"{name}\">\n<h2>{name}</h2>\n<p>Version {}. Hash <code>{}</code>.</p>\n",
+        "<section id=\"{name}\">\n<h2>{name}</h2>\n<p class=\"meta\">Version {}. Hash <code>{}</code>.</p>\n",
         Version(protocol),
         Escaped(&protocol.hash)
     );
@@ -43,7 +43,7 @@ fn describe_protocol(body: &mut String, url: &str, protocol: &ProtocolInfo) {
 fn describe_method(body: &mut String, url: &str, protocol: &ProtocolInfo, method: &MethodInfo) {
     let (owner, name) = (Escaped(&protocol.name), Escaped(&method.name));
     *body += &format!(
-        "<article id=\"{owner}/{name}\">\n<h3><a href=\"#{owner}/{name}\">{name}</a></h3>\n<p>{}{}</p>\n",
+        "<article id=\"{owner}/{name}\">\n<h3><a href=\"#{owner}/{name}\">{name}</a></h3>\n<p class=\"meta\">{}{}</p>\n",
         kind(method.kind),
         idempotency(method.idempotency)
     );

@@ -7,17 +7,22 @@ use std::fmt;
 pub(super) const STYLE: &str = "\
 :root{color-scheme:light dark}\
 body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}\
-h1,h2,h3{line-height:1.2;overflow-wrap:anywhere}\
-h3{margin-top:2.5rem;font-family:ui-monospace,monospace}\
+h1,h2,h3{line-height:1.2;overflow-wrap:anywhere;text-wrap:balance}\
+h1{font-size:1.75rem}\
+section{margin-top:2.5rem;border-top:1px solid #8886}\
+h3{margin:2.5rem 0 .5rem;font-family:ui-monospace,monospace}\
 h3 a{color:inherit;text-decoration:none}\
 h4{margin:.75rem 0 .25rem;font-size:.9rem}\
 code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}\
 table{border-collapse:collapse;width:100%;table-layout:fixed;margin-top:1rem}\
 th,td{text-align:left;vertical-align:top;padding:.25rem 1rem .25rem 0;border-bottom:1px solid #8886;overflow-wrap:anywhere}\
 th:first-child{width:34%}\
+.list{table-layout:auto}\
+.list th:first-child{width:auto}\
 summary{cursor:pointer;margin-top:1rem}\
 pre{margin:0;padding:.75rem;overflow-x:auto;border:1px solid #8886;border-radius:.3rem;font:.85rem/1.45 ui-monospace,monospace;user-select:all}\
 .doc{white-space:pre-line}\
+.meta{margin:.5rem 0;font-size:.9rem;opacity:.75}\
 .note{border-left:.25rem solid #c80;padding-left:.75rem}\
 footer{margin-top:3rem;opacity:.7}";
 

@@ -9,10 +9,12 @@ use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::http::auth::Found;
 use crate::http::endpoint::{Endpoint, RequestOrigin};
 #[cfg(feature = "oauth-pkce")]
-use crate::http::oauth::{Exchange, MAX_FORM_BYTES};
+use crate::http::oauth::MAX_FORM_BYTES;
 use crate::http::request_context::RequestContext;
 use crate::http::response_draft::ResponseDraft;
 use crate::http::session::{CallSession, Waiting};
+#[cfg(feature = "oauth-pkce")]
+use crate::http::slots::Slot;
 use crate::memory::Reservation;
 use crate::service::call::given_up;
 use crate::service::context::Bounds;
@@ -58,7 +60,7 @@ pub(super) enum Stage {
     Vending(EffectId),
     /// The authorization server is asked for a page of another origin.
     #[cfg(feature = "oauth-pkce")]
-    Exchanging(EffectId, Exchange),
+    Exchanging(EffectId, Slot),
     /// The next step of the call is to be run.
     Ready(Box<Calling>),
     Running,
@@ -298,8 +300,8 @@ impl Transaction {
                     }
                 }
                 #[cfg(feature = "oauth-pkce")]
-                Stage::Exchanging(id, exchange) => {
-                    if !self.exchange(id, exchange) {
+                Stage::Exchanging(id, slot) => {
+                    if !self.exchange(id, slot) {
                         return RequestStep::Waiting;
                     }
                 }

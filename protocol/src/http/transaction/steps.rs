@@ -10,9 +10,11 @@ use crate::effect::EffectId;
 use crate::effect::Request as EffectRequest;
 use crate::http::auth::Found;
 #[cfg(feature = "oauth-pkce")]
-use crate::http::oauth::{Exchange, form_too_large};
+use crate::http::oauth::form_too_large;
 use crate::http::response_draft::ResponseDraft;
 use crate::http::session::{CallSession, Resumed, Waiting, not_resumed};
+#[cfg(feature = "oauth-pkce")]
+use crate::http::slots::Slot;
 use crate::http::sticky::TakeError;
 use http::StatusCode;
 use std::task::Waker;
@@ -122,10 +124,10 @@ impl Transaction {
                     None => Err(Box::new(ResponseDraft::empty(StatusCode::NOT_FOUND))),
                 };
                 match question {
-                    Ok((question, exchange)) => {
+                    Ok((question, slot)) => {
                         let time_limit = question.time_limit_of();
                         let id = self.effects.request(EffectRequest::Question(question), time_limit, None);
-                        self.stage = Stage::Exchanging(id, exchange);
+                        self.stage = Stage::Exchanging(id, slot);
                         self.request = Some(request);
                     }
                     Err(draft) => {
@@ -164,9 +166,9 @@ impl Transaction {
 
     /// False while the authorization server is asked.
     #[cfg(feature = "oauth-pkce")]
-    pub(super) fn exchange(&mut self, id: EffectId, exchange: Exchange) -> bool {
+    pub(super) fn exchange(&mut self, id: EffectId, slot: Slot) -> bool {
         let Some(completed) = self.effects.take(id) else {
-            self.stage = Stage::Exchanging(id, exchange);
+            self.stage = Stage::Exchanging(id, slot);
             return false;
         };
         if let Some(request) = &self.request {

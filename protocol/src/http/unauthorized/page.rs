@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
-body{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:12vh auto 0;padding:0 1.5rem}\
-h1{font-size:1.5rem;margin:0 0 1rem}\
+body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}\
+h1{font-size:1.75rem;line-height:1.2;text-wrap:balance}\
 code{font:0.9rem ui-monospace,monospace;padding:.15rem .45rem;border:1px solid #8888;border-radius:.3rem}\
 .note{border-left:.25rem solid #c80;padding-left:1rem}";
 

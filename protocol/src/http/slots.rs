@@ -1,0 +1,34 @@
+//! How many things of one kind are under way at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A fixed number of slots. What takes one gives it back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    taken: Arc<AtomicUsize>,
+    number: usize,
+}
+
+impl Slots {
+    pub(crate) fn new(number: usize) -> Self {
+        Self { taken: Arc::default(), number }
+    }
+
+    /// Takes one, if one is free.
+    pub(crate) fn take(&self) -> Option<Slot> {
+        let more = |taken: usize| (taken < self.number).then_some(taken + 1);
+        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then(|| Slot(self.taken.clone()))
+    }
+}
+
+/// One of [`Slots`], which is taken until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot(Arc<AtomicUsize>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
