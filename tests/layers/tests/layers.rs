@@ -154,7 +154,7 @@ const CORE_CRATE: (&str, &str, &[&str], &[&str]) =
 /// only gives them their names.
 const CORE: [&[&str]; 15] = [
     &["auth_context", "ids", "limits", "next", "one_line", "panics", "same_type"],
-    &["memory"],
+    &["memory", "redaction"],
     &["content_coding", "location"],
     &["ipc"],
     &["error"],
