@@ -31,8 +31,10 @@ def shape(value, name="") -> object:
         return ("list", *sorted({repr(shape(each)) for each in value}))
     if isinstance(value, str) and name in FREE:
         return "text" if value else ""
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]+", value):
+        return ("hexadecimal", len(value))
     if isinstance(value, str) and len(value) <= 64:
-        return re.sub("[a-f]", "a", re.sub("[0-9]", "0", value)) if re.search("[0-9]", value) else value
+        return re.sub("[0-9]", "0", value)
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, (int, float)):
