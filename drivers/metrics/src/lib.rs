@@ -46,8 +46,8 @@
 //! On a byte stream a stream is one call, which ends when the stream does. Over HTTP each of its requests is a call of its own.
 //!
 //! The page names the methods of a server and says how they fare: it is for those who operate the server. Serve it on an address of
-//! its own (`vgi_rpc_http::PageServer`), or by the endpoint to callers that are authenticated
-//! ([`OperatorPage`](https://docs.rs/vgi-rpc-protocol), a setting of the endpoint).
+//! its own (`PageServer` of `vgi-rpc-http`), or by the endpoint to callers that are authenticated (`OperatorPage`, a setting of
+//! `EndpointBuilder`).
 
 // Where things are:
 //

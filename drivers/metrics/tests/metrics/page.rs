@@ -78,5 +78,6 @@ fn an_endpoint_shows_it_beside_its_methods() {
     assert_eq!(parse(&body).get(&(name, labels)), Some(&1.0), "its own connection: {body}");
     handle.stop();
     thread.join().unwrap().unwrap();
+    drop(handle);
     until("the page does not keep the server alive", || metrics.snapshot().servers.is_empty());
 }
