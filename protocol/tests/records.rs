@@ -149,7 +149,7 @@ fn a_line_has_what_the_specification_requires() {
 /// A record of a call by somebody with claims, and with what else a record may have.
 fn with_claims(long: usize) -> CallRecord {
     let mut record = only(vec![echo("x")]);
-    let auth = vgi_rpc_protocol::http::auth::AuthContext::new("jwt", "ada")
+    let auth = vgi_rpc_protocol::service::AuthContext::new("jwt", "ada")
         .with_claim("email", "ada@example.com")
         .with_claim("scope", "s".repeat(long));
     record.peer = std::sync::Arc::new(Peer::clone(&record.peer).with_auth(auth));
