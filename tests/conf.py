@@ -9,13 +9,14 @@
     tests/conf.py run --transport all               every lane, then the command-line runners
     tests/conf.py run --client all                  our client against the reference's server, over each transport
     tests/conf.py run --client 'native_*'           our client against the reference's worker for native clients
+    tests/conf.py run --transport all --client all  both at the same time
     tests/conf.py cli                               the command-line runners alone
     tests/conf.py cli --lane '*http*'               those of them on HTTP
     tests/conf.py summary | failures | show CASE    look at the last run
 
-Results: .test-run/junit.xml and .test-run/pytest.log, and a report and a log for each command-line runner. A run
-ends with the line `N passed, N failed, N skipped`. It fails on any failure or error, when no case ran, when a lane
-collected fewer cases than it has, and on a skip that tests/allowed_skips.txt does not list.
+Results: worker.xml, worker.log, client.xml and client.log of pytest in .test-run, and a report and a log for each
+command-line runner. A run ends with the line `N passed, N failed, N skipped`. It fails on any failure or error, when no
+case ran, when a lane collected fewer cases than it has, and on a skip that tests/allowed_skips.txt does not list.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import filter as matching
 from fnmatch import fnmatchcase
 from functools import partial
@@ -50,28 +52,60 @@ def setup(_arguments) -> int:
 
 
 def run(arguments) -> int:
-    filtered = bool(arguments.classes or arguments.filter)
-    options = ["-k", arguments.filter] if arguments.filter else []
-    options += ["-x"] if arguments.exitfirst else []
+    """Judge our worker, our client, or both. Both are judged at the same time: either leaves a processor idle."""
+    transports = arguments.transport if arguments.transport or arguments.client else list(LANES)
+    sides = []
+    if transports:
+        if not arguments.no_build:
+            environment.build_examples()
+        sides.append(partial(judge_worker, prepare(arguments), transports, arguments))
     if arguments.client:
-        return run_client(arguments, filtered, options)
-    worker = prepare(arguments)
-    lanes = arguments.transport
-    if "run_loop" in lanes and not arguments.no_build:
-        environment.build_run_loop()
-    if "typed" in lanes and not arguments.no_build:
-        environment.build_typed()
-    cases = list(runners.run_suite(worker, lanes, arguments.classes, options))
-    expected = {} if filtered else {name: LANES[name] for name in lanes}
-    if lanes == list(LANES) and not filtered:
-        passed = sum(case.outcome == "passed" for case in cases if case.lane not in OURS)
-        print(f"the suite: {passed} of {SUITE_CASES} cases passed")
-    if lanes == list(LANES) and not filtered and not arguments.no_cli:
-        return finish(cases + cli_cases(worker, runners.RUNNERS), {**expected, **cli_expected(runners.RUNNERS)})
-    return finish(cases, expected)
+        prepare_client(arguments)
+        sides.append(partial(judge_client, arguments))
+    clear_last_run()
+    with ThreadPoolExecutor() as threads:
+        judged = [running.result() for running in [threads.submit(side) for side in sides]]
+    cases = [case for found, _ in judged for case in found]
+    expected = {lane: fewest for _, lanes in judged for lane, fewest in lanes.items()}
+    return finish(cases, {} if is_narrowed(arguments) else expected)
 
 
-def run_client(arguments, filtered: bool, options: list[str]) -> int:
+def is_narrowed(arguments) -> bool:
+    """Whether the run is of a part of each lane."""
+    return bool(arguments.classes or arguments.filter)
+
+
+def pytest_options(arguments) -> list[str]:
+    options = ["-k", arguments.filter] if arguments.filter else []
+    return options + (["-x"] if arguments.exitfirst else [])
+
+
+def judge_worker(worker: Path, lanes: list[str], arguments) -> tuple[list[results.Case], dict[str, int]]:
+    """The cases of these lanes, and how many each has."""
+    cases = list(runners.run_suite(worker, lanes, arguments.classes, pytest_options(arguments)))
+    expected = {name: LANES[name] for name in lanes}
+    if lanes != list(LANES) or is_narrowed(arguments):
+        return cases, expected
+    passed = sum(case.outcome == "passed" for case in cases if case.lane not in OURS)
+    print(f"the suite: {passed} of {SUITE_CASES} cases passed")
+    if arguments.no_cli:
+        return cases, expected
+    return cases + cli_cases(worker, runners.RUNNERS), {**expected, **cli_expected(runners.RUNNERS)}
+
+
+def judge_client(arguments) -> tuple[list[results.Case], dict[str, int]]:
+    """The same for our client."""
+    suite = [lane for lane in arguments.client if lane in CLIENT_LANES]
+    cases = list(runners.run_client_suite(suite, arguments.classes, pytest_options(arguments))) if suite else []
+    # The classes and names that a run is narrowed to are those of the suite.
+    native = [] if is_narrowed(arguments) else [lane for lane in arguments.client if lane in NATIVE_LANES]
+    cases += [case for lane in native for case in run_native(lane)]
+    expected = {**CLIENT_LANES, **{name: lane.cases for name, lane in NATIVE_LANES.items()}}
+    return cases, {name: expected[name] for name in arguments.client}
+
+
+def prepare_client(arguments) -> None:
+    """Make what a run of our client needs."""
     if arguments.worker:
         raise environment.SetupError("--client calls the reference's server, so there is no --worker to name")
     environment.prepare_venv()
@@ -80,18 +114,12 @@ def run_client(arguments, filtered: bool, options: list[str]) -> int:
     for client in (environment.built_client_driver(), environment.built_native_client()):
         if not client.is_file():
             raise environment.SetupError(f"there is no client at {client}")
-    clear_last_run()
-    suite = [lane for lane in arguments.client if lane in CLIENT_LANES]
-    cases = list(runners.run_client_suite(suite, arguments.classes, options)) if suite else []
-    # The classes and names that a run is narrowed to are those of the suite.
-    native = [] if filtered else [lane for lane in arguments.client if lane in NATIVE_LANES]
-    cases += [case for lane in native for case in run_native(lane)]
-    expected = {**CLIENT_LANES, **{name: lane.cases for name, lane in NATIVE_LANES.items()}}
-    return finish(cases, {} if filtered else {name: expected[name] for name in arguments.client})
 
 
 def cli(arguments) -> int:
-    return finish(cli_cases(prepare(arguments), arguments.lane), cli_expected(arguments.lane))
+    worker = prepare(arguments)
+    clear_last_run()
+    return finish(cli_cases(worker, arguments.lane), cli_expected(arguments.lane))
 
 
 def cli_cases(worker: Path, lanes: Iterable[str]) -> list[results.Case]:
@@ -103,14 +131,13 @@ def cli_expected(lanes: Iterable[str]) -> dict[str, int]:
 
 
 def prepare(arguments) -> Path:
-    """Make what a run needs, clear the last run's files, and name the worker."""
+    """Make what a run of the worker needs, and name the worker."""
     environment.prepare_venv()
     if not (arguments.worker or arguments.no_build):
         environment.build_worker()
     worker = arguments.worker.resolve() if arguments.worker else environment.built_worker()
     if not worker.is_file():
         raise environment.SetupError(f"there is no worker at {worker}")
-    clear_last_run()
     return worker
 
 
@@ -170,9 +197,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def lanes_from(table: dict) -> dict:
+    def lanes_from(table: dict, default: str | None = "all") -> dict:
         """An option that selects lanes of this table."""
-        return {"type": partial(lanes_of, table), "default": "all", "metavar": "NAME,...|PATTERN|all"}
+        return {"type": partial(lanes_of, table), "default": default, "metavar": "NAME,...|PATTERN|all"}
 
     on_worker = argparse.ArgumentParser(add_help=False)
     on_worker.add_argument("--worker", type=Path, metavar="PATH", help="a worker to use in place of the built one")
@@ -182,10 +209,9 @@ def parse_arguments() -> argparse.Namespace:
     command.set_defaults(command=setup)
 
     command = commands.add_parser("run", parents=[on_worker], help="run the pytest suite")
-    judged = command.add_mutually_exclusive_group()
-    judged.add_argument("--transport", **lanes_from(LANES))
-    client_lanes = {**lanes_from({**CLIENT_LANES, **NATIVE_LANES}), "default": None}
-    judged.add_argument("--client", **client_lanes, help="judge our client, not our worker, in these lanes")
+    command.add_argument("--transport", **lanes_from(LANES, None), help="judge our worker in these lanes")
+    client_lanes = lanes_from({**CLIENT_LANES, **NATIVE_LANES}, None)
+    command.add_argument("--client", **client_lanes, help="judge our client in these lanes")
     command.add_argument("--class", action="append", default=[], dest="classes", metavar="NAME", help="only this class")
     command.add_argument("--filter", metavar="EXPR", help="only what this pytest -k expression selects")
     command.add_argument("--no-cli", action="store_true", help="leave out the command-line runners")

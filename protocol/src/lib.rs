@@ -258,8 +258,16 @@ pub mod arrow {
 
 #[doc(hidden)]
 pub use expansion as __private;
+// Documented here, since the macros' own crate cannot run examples without building this one a second time.
 #[cfg(feature = "macros")]
-pub use vgi_rpc_macros::{Enum, Record, service};
+#[doc = include_str!("expansion/enumeration.md")]
+pub use vgi_rpc_macros::Enum;
+#[cfg(feature = "macros")]
+#[doc = include_str!("expansion/record.md")]
+pub use vgi_rpc_macros::Record;
+#[cfg(feature = "macros")]
+#[doc = include_str!("expansion/service.md")]
+pub use vgi_rpc_macros::service;
 
 pub use error::{CommandError, ConnectionError};
 pub use ids::IdSource;

@@ -72,19 +72,14 @@ def built_native_client() -> Path:
     return _target_dir() / "debug" / NATIVE_CLIENT_BINARY
 
 
-def build_run_loop() -> None:
-    """Build the run loop of the core's documentation."""
-    _build("--example", RUN_LOOP_EXAMPLE)
+def build_examples() -> None:
+    """Build the run loop of the core's documentation, and the example of typed services."""
+    _build("--example", TYPED_EXAMPLE)
 
 
 def built_run_loop() -> Path:
     """Where cargo puts the run loop."""
     return _target_dir() / "debug" / "examples" / RUN_LOOP_EXAMPLE
-
-
-def build_typed() -> None:
-    """Build the example of typed services."""
-    _build("--example", TYPED_EXAMPLE)
 
 
 def built_typed() -> Path:
@@ -93,10 +88,12 @@ def built_typed() -> Path:
 
 
 def _build(*programs: str) -> None:
-    """Build programs in debug mode, with the features that cargo test builds them with, so that none is built twice."""
+    """Build programs in debug mode, as cargo test has built them: with all features, and, since an example is among them, with
+    the dependencies of tests, which have further features of what they share. So nothing is built twice."""
     if shutil.which("cargo") is None:
         raise SetupError("cargo is not on PATH: install Rust, or say what to run with --worker and --no-build")
-    _run(["cargo", "build", "--workspace", "--all-features", *programs], f"{' '.join(programs)} does not build")
+    command = ["cargo", "build", "--workspace", "--all-features", *programs, "--example", RUN_LOOP_EXAMPLE]
+    _run(command, f"{' '.join(programs)} does not build")
 
 
 def _target_dir() -> Path:

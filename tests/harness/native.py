@@ -44,7 +44,6 @@ NATIVE_LANES = {
 def run_native(name: str) -> list[Case]:
     """Run one of NATIVE_LANES."""
     lane, log = NATIVE_LANES[name], RUN_DIR / f"{name}.log"
-    print(f"{name} ... ", end="", flush=True)
     begun = time.monotonic()
     with log.open("w") as output, _address(lane) as address:
         command = [built_native_client(), lane.cases_of, address]
@@ -61,7 +60,7 @@ def run_native(name: str) -> list[Case]:
         except subprocess.TimeoutExpired:
             ended = f"stopped after {LONGEST_LANE_SECONDS} s"
     seconds = time.monotonic() - begun
-    print(f"{seconds:.1f} s")
+    print(f"{name}: {seconds:.1f} s", flush=True)
     lines = log.read_text(errors="replace").splitlines()
     cases = [_case(name, line, seconds / len(lines)) for line in lines]
     return [*cases, Case(name, "the run", "failed", 0.0, ended)] if ended else cases

@@ -28,8 +28,6 @@ from harness.environment import (
 )
 from harness.results import Case, read_junit, read_vgi_rpc_test
 
-JUNIT = RUN_DIR / "junit.xml"
-PYTEST_LOG = RUN_DIR / "pytest.log"
 # Where each worker of the pytest suite leaves its access log.
 ACCESS_LOGS = RUN_DIR / "access-logs"
 ACCESS_LOG_LANE = "access-log"
@@ -55,7 +53,7 @@ def run_suite(worker: Path, lanes: list[str], classes: list[str], options: list[
     }
     shutil.rmtree(ACCESS_LOGS, ignore_errors=True)
     ACCESS_LOGS.mkdir()
-    cases = list(_run_pytest([SUITE, *OWN], lanes, classes, options, variables))
+    cases = list(_run_pytest("worker", [SUITE, *OWN], lanes, classes, options, variables))
     return [*cases, *_validate_access_logs(lanes)]
 
 
@@ -87,10 +85,11 @@ def run_client_suite(lanes: list[str], classes: list[str], options: list[str]) -
         "VGI_CONF_WORKER": str(venv_tool(REFERENCE_SERVER)),
         "VGI_CLIENT_DRIVER": shlex.quote(str(built_client_driver())),
     }
-    return _run_pytest([SUITE], lanes, classes, options, variables, LONGEST_CLIENT_RUN_SECONDS)
+    return _run_pytest("client", [SUITE], lanes, classes, options, variables, LONGEST_CLIENT_RUN_SECONDS)
 
 
 def _run_pytest(
+    judged: str,
     files: list[Path],
     lanes: list[str],
     classes: list[str],
@@ -98,17 +97,18 @@ def _run_pytest(
     variables: dict[str, str],
     longest: int = LONGEST_RUN_SECONDS,
 ) -> Iterable[Case]:
+    report, log = RUN_DIR / f"{judged}.xml", RUN_DIR / f"{judged}.log"
     command = [
         *(venv_tool("python"), "-m", "pytest", *([f"{SUITE}::{name}" for name in classes] or files)),
         *("-c", SUITE.with_name("pytest.ini"), "--rootdir", SUITE.parent, "-p", "no:cacheprovider"),
-        *("--verbose", f"--junitxml={JUNIT}", *options),
+        *("--verbose", f"--junitxml={report}", *options),
     ]
     variables = child_environment(**variables, VGI_CONF_LANES=",".join(lanes))
-    _run("pytest " + ",".join(lanes), command, PYTEST_LOG, variables, longest)
-    for line in PYTEST_LOG.read_text(errors="replace").splitlines():
+    _run("pytest " + ",".join(lanes), command, log, variables, longest)
+    for line in log.read_text(errors="replace").splitlines():
         if line.startswith("left out: "):
             print("   " + line)
-    return _read(JUNIT, "pytest", PYTEST_LOG, read_junit)
+    return _read(report, "pytest", log, read_junit)
 
 
 class Runner(NamedTuple):
@@ -228,7 +228,6 @@ def _target(worker: Path, runner: Runner):
 def _run(
     title: str, command: list, log: Path, variables: dict[str, str], longest: int = LONGEST_RUN_SECONDS
 ) -> None:
-    print(f"{title} ... ", end="", flush=True)
     begun = time.monotonic()
     with log.open("w") as output:
         try:
@@ -243,7 +242,7 @@ def _run(
             )
         except subprocess.TimeoutExpired:
             output.write(f"\nstopped after {longest} s\n")
-    print(f"{time.monotonic() - begun:.1f} s")
+    print(f"{title}: {time.monotonic() - begun:.1f} s", flush=True)
 
 
 def _read(report: Path, lane: str, log: Path, read: Callable[[Path], Iterable[Case]]) -> Iterable[Case]:

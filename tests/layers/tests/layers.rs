@@ -213,7 +213,7 @@ fn the_table_has_every_crate_of_the_workspace() {
     let manifest = include_str!("../../../Cargo.toml");
     let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).unwrap();
     let members: BTreeSet<_> =
-        members.split('"').skip(1).step_by(2).filter(|name| *name != "tests/layers").collect();
+        members.split('"').skip(1).step_by(2).filter(|name| !name.starts_with("tests/")).collect();
     assert_eq!(members, CRATES.iter().map(|(_, folder, ..)| *folder).collect());
 }
 
