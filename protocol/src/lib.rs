@@ -242,6 +242,7 @@ mod one_line;
 pub mod panics;
 pub mod peer_identity;
 pub mod prelude;
+pub mod redaction;
 pub mod reflection;
 mod same_type;
 pub mod server;

@@ -10,6 +10,8 @@ use common::driver::{Command, Pair};
 use common::scenarios::{count, echo, scale, send, stream, tick, unary, values, versioned};
 use serde_json::{Value, json};
 use std::time::Duration;
+use vgi_rpc_protocol::access_log::{LineFormat, SampleRate};
+use vgi_rpc_protocol::redaction::Redactor;
 use vgi_rpc_protocol::service::{
     CallContext, CallHook, CallRecord, CallScope, Method, Peer, Protocol, Responder, Service, TransportKind,
 };
@@ -142,6 +144,108 @@ fn a_line_has_what_the_specification_requires() {
     assert_eq!(line["request_fields"], json!([{ "name": "value", "type": "Utf8" }]));
     assert_eq!((&line["request_rows"], &line["dropped_records"]), (&json!(1), &json!(4)));
     assert!(line.get("error_code").is_none() && line.get("stream_id").is_none());
+}
+
+/// A record of a call by somebody with claims, and with what else a record may have.
+fn with_claims(long: usize) -> CallRecord {
+    let mut record = only(vec![echo("x")]);
+    let auth = vgi_rpc_protocol::service::AuthContext::new("jwt", "ada")
+        .with_claim("email", "ada@example.com")
+        .with_claim("scope", "s".repeat(long));
+    record.peer = std::sync::Arc::new(Peer::clone(&record.peer).with_auth(auth));
+    record.externalized_bytes = 7;
+    record
+}
+
+fn written(format: &LineFormat, record: &CallRecord) -> Option<Value> {
+    let line = format.line(record, Duration::ZERO, 0)?;
+    Some(serde_json::from_str(&line).unwrap())
+}
+
+#[test]
+fn claims_are_redacted_and_the_redactor_can_be_replaced() {
+    let record = with_claims(3);
+    let line = written(&LineFormat::default(), &record).unwrap();
+    assert_eq!(line["claims"], json!({ "email": "[redacted]", "scope": "sss" }));
+    assert_eq!((&line["server_version"], &line["externalized_bytes"]), (&json!("0.1"), &json!(7)));
+    let whole = written(&LineFormat::default().redact_claims(Redactor::none()), &record).unwrap();
+    assert_eq!(whole["claims"]["email"], "ada@example.com");
+    let nothing = LineFormat::default().redact_claims(Redactor::new(|_| panic!("on purpose")));
+    assert!(written(&nothing, &record).unwrap().get("claims").is_none());
+    assert!(written(&nothing, &only(vec![echo("x")])).unwrap().get("claims").is_none());
+}
+
+#[test]
+fn claims_go_first_when_a_record_is_too_large() {
+    let record = with_claims(5000);
+    let format = LineFormat::default().max_record_bytes(2000);
+    let line = written(&format, &record).unwrap();
+    assert_eq!((&line["claims"], &line["truncated"]), (&json!({}), &json!(true)));
+    assert!(line.get("request_fields").is_some() && line.get("input_bytes").is_some(), "{line}");
+    let line = written(&format.max_record_bytes(10), &record).unwrap();
+    assert_eq!(line["truncated"], "record_too_large");
+    assert!(line.get("claims").is_none() && line.get("request_fields").is_none(), "{line}");
+    // What is escaped takes room too.
+    let record = with_claims(0);
+    let mut odd = record.clone();
+    let auth = record.peer.auth.clone().with_claim("scope", "\u{202e}".repeat(400));
+    odd.peer = std::sync::Arc::new(Peer::clone(&record.peer).with_auth(auth));
+    let line = LineFormat::default().max_record_bytes(2500).line(&odd, Duration::ZERO, 0).unwrap();
+    assert!(line.len() <= 2501 && line.contains(r#""truncated":true"#), "{} bytes: {line}", line.len());
+}
+
+#[test]
+fn a_part_of_the_calls_is_kept_all_records_of_a_stream_or_none_and_every_failure() {
+    let format = LineFormat::default().sample(SampleRate::new(0.25).unwrap());
+    let mut record = only(vec![count(1), tick(), tick()]);
+    let mut kept = 0;
+    for number in 0..1000 {
+        record.stream_id = Some(format!("{number:032x}"));
+        record.request_id = "first".into();
+        let first = written(&format, &record);
+        record.request_id = "second".into();
+        let second = written(&format, &record);
+        assert_eq!(first.is_some(), second.is_some());
+        if let Some(line) = first {
+            assert_eq!(line["sample_rate"], 0.25);
+            kept += 1;
+        }
+    }
+    assert!((180..320).contains(&kept), "{kept}");
+
+    record.stream_id = None;
+    let by_request = (0..1000).filter(|number| {
+        record.request_id = number.to_string();
+        written(&format, &record).is_some()
+    });
+    assert!((180..320).contains(&by_request.count()));
+
+    let none = LineFormat::default().sample(SampleRate::new(0.0).unwrap());
+    assert!(written(&none, &record).is_none());
+    record.error = Some(RpcError::value_error("x"));
+    assert!(written(&none, &record).unwrap().get("sample_rate").is_none());
+    (record.error, record.cancelled) = (None, true);
+    assert_eq!(written(&none, &record).unwrap()["status"], "error");
+    record.cancelled = false;
+    assert!(written(&LineFormat::default(), &record).unwrap().get("sample_rate").is_none());
+    let all = LineFormat::default().sample(SampleRate::new(1.0).unwrap());
+    assert!(written(&all, &record).unwrap().get("sample_rate").is_none());
+}
+
+#[test]
+fn evidence_of_a_peer_is_named_as_the_reference_names_it() {
+    use vgi_rpc_protocol::peer_identity::{PeerEvidence, ProviderResult, ProviderStatus};
+    let mut record = only(vec![echo("x")]);
+    let results = [
+        ("tls", ProviderResult::without(ProviderStatus::NoMatch)),
+        ("iroh", ProviderResult::without(ProviderStatus::Off)),
+    ];
+    let mut peer = Peer::clone(&record.peer);
+    peer.evidence = PeerEvidence::new(results).unwrap();
+    record.peer = std::sync::Arc::new(peer);
+    let line = line(&record);
+    assert_eq!(line["peer_identity_status"], "iroh:off,tls:no_match");
+    assert!(line.get("peer_identity_sources").is_none());
 }
 
 /// Counts what it is told, and panics as well.

@@ -15,6 +15,7 @@ use common::service::{MAIN, responder};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use vgi_rpc_protocol::access_log::LineFormat;
 use vgi_rpc_protocol::client::{CallKind, Connection};
 use vgi_rpc_protocol::service::CallRecord;
 use vgi_rpc_protocol::wire::error::RpcError;
@@ -48,6 +49,12 @@ fn line(record: &CallRecord) -> (usize, Value) {
     let line = access_log::line(record, Duration::ZERO, 0);
     assert!(line.len() < MIB, "{} bytes", line.len());
     (line.len(), serde_json::from_str(&line).unwrap())
+}
+
+/// The line of a record within this many bytes.
+fn within(record: &CallRecord, dropped: u64, bytes: usize) -> String {
+    let format = LineFormat::default().max_record_bytes(bytes);
+    format.line(record, Duration::ZERO, dropped).unwrap()
 }
 
 fn numbers(count: usize, name: impl Fn(usize) -> String) -> RecordBatch {
@@ -153,9 +160,9 @@ fn a_small_value_is_logged_with_its_own_bytes() {
 fn a_record_above_the_limit_keeps_what_every_record_must_have() {
     let (_, record, _) = call(unary("fail", row([("message", text(&"\u{1}".repeat(1000)))])));
     let whole = access_log::line(&record, Duration::ZERO, 7);
-    let same = access_log::line_within(&record, Duration::ZERO, 7, whole.len() - 1);
+    let same = within(&record, 7, whole.len() - 1);
     assert_eq!(same, whole, "the limit is one of the line without its end");
-    let reduced = access_log::line_within(&record, Duration::ZERO, 7, whole.len() - 2);
+    let reduced = within(&record, 7, whole.len() - 2);
     let line: Value = serde_json::from_str(&reduced).unwrap();
     assert_eq!(line["truncated"], "record_too_large");
     assert_eq!((&line["dropped_records"], &line["status"]), (&7.into(), &"error".into()));
@@ -178,6 +185,6 @@ fn a_reduced_record_of_a_stream_names_its_stream() {
         serve(&mut server, usize::MAX, &mut Vec::new());
     }
     let record = server.poll_record().unwrap();
-    let line: Value = serde_json::from_str(&access_log::line_within(&record, Duration::ZERO, 0, 1)).unwrap();
+    let line: Value = serde_json::from_str(&within(&record, 0, 1)).unwrap();
     assert_eq!(line["stream_id"], record.stream_id.unwrap());
 }

@@ -27,7 +27,7 @@ LANES = {
     "stream_kinds": 15,
     "typed": 10,
 }
-OURS = {"http_round_robin", "run_loop", "stream_kinds", "typed"}
+OURS = {"access-log", "http_round_robin", "run_loop", "stream_kinds", "typed"}
 # How many cases the suite has.
 SUITE_CASES = 1901
 

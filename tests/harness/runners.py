@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shlex
+import shutil
 import subprocess
 import tempfile
 import time
@@ -12,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from conformance.transports import TRANSPORTS
 from conformance.workers import fake_storage, http_worker, listening
 from harness.environment import (
     REFERENCE_SERVER,
@@ -25,6 +28,9 @@ from harness.environment import (
 )
 from harness.results import Case, read_junit, read_vgi_rpc_test
 
+# Where each worker of the pytest suite leaves its access log.
+ACCESS_LOGS = RUN_DIR / "access-logs"
+ACCESS_LOG_LANE = "access-log"
 SUITE = TESTS / "conformance" / "test_conformance.py"
 # Our own cases beside the shared suite's.
 OWN = [
@@ -42,8 +48,35 @@ def run_suite(worker: Path, lanes: list[str], classes: list[str], options: list[
         "VGI_CONF_WORKER": str(worker),
         "VGI_CONF_RUN_LOOP": str(built_run_loop()),
         "VGI_CONF_TYPED": str(built_typed()),
+        # A process that serves several transports has several ids.
+        "VGI_RPC_ACCESS_LOG": str(ACCESS_LOGS / "{pid}-{server_id}.jsonl"),
     }
-    return _run_pytest("worker", [SUITE, *OWN], lanes, classes, options, variables)
+    shutil.rmtree(ACCESS_LOGS, ignore_errors=True)
+    ACCESS_LOGS.mkdir()
+    cases = list(_run_pytest("worker", [SUITE, *OWN], lanes, classes, options, variables))
+    return [*cases, *_validate_access_logs(lanes)]
+
+
+def _validate_access_logs(lanes: list[str]) -> Iterable[Case]:
+    """One case: that all records of the run are valid. None if no lane of the run has a worker that logs."""
+    if not any(lane in TRANSPORTS for lane in lanes):
+        return
+    begun = time.monotonic()
+    command = [venv_tool("python"), SUITE.with_name("access_logs.py"), ACCESS_LOGS]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=child_environment())
+    name = "the access logs of all workers are valid"
+    if done.returncode != 0:
+        yield Case(ACCESS_LOG_LANE, name, "failed", 0.0, done.stderr or "the validator did not run")
+        return
+    found = json.loads(done.stdout)
+    text = (
+        f"access logs: {found['records']} records of {found['files']} workers, {found['methods']} methods; "
+        f"{found['validated']} records of {found['shapes']} shapes validated, {found['problems']} problems"
+    )
+    print(text)
+    outcome = "passed" if found["records"] > 0 and found["problems"] == 0 else "failed"
+    seconds = time.monotonic() - begun
+    yield Case(ACCESS_LOG_LANE, name, outcome, seconds, "\n".join([text, *found["shown"]]))
 
 
 def run_client_suite(lanes: list[str], classes: list[str], options: list[str]) -> Iterable[Case]:

@@ -6,7 +6,7 @@ use crate::system::is_same_file;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// How often a torn end is looked at before it is taken for one, a millisecond apart.
 const LOOKS: usize = 4;
@@ -20,23 +20,38 @@ pub(crate) struct LogFile {
     /// The file does not end with a whole line.
     is_torn: bool,
     is_lost: bool,
+    /// When it was last written to, since the Unix epoch.
+    written: Duration,
 }
 
 impl LogFile {
     /// The file that was opened at this path.
     pub(crate) fn new(file: File, path: &Path) -> Self {
-        let mut file = Self { file, len: 0, is_torn: false, is_lost: false };
+        let modified = file.metadata().and_then(|metadata| metadata.modified()).unwrap_or(UNIX_EPOCH);
+        let written = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut file = Self { file, len: 0, is_torn: false, is_lost: false, written };
         file.look(path);
         file
     }
 
-    /// Whether the file has to make room for a line of this many bytes.
-    pub(crate) fn is_full(&self, rotation: Rotation, bytes: usize) -> bool {
-        self.len > 0 && self.len + bytes as u64 > rotation.max_bytes
+    /// Moves the file aside if it has to make room for a line of this many bytes: the path is to be opened anew then.
+    /// `None` if it has not; false if the path leads to another file by now, which is left alone.
+    pub(crate) fn make_room(
+        &self,
+        path: &Path,
+        rotation: Option<Rotation>,
+        bytes: usize,
+        now: Duration,
+    ) -> Option<io::Result<bool>> {
+        let rotation = rotation.filter(|rotation| rotation.is_due(self.len, self.written, bytes, now))?;
+        Some(match self.is_at(path) {
+            true => rotation.rotate(path, self.written).map(|()| true),
+            false => Ok(false),
+        })
     }
 
     /// Whether the path still leads to this file.
-    pub(crate) fn is_at(&self, path: &Path) -> bool {
+    fn is_at(&self, path: &Path) -> bool {
         let found =
             std::fs::metadata(path).and_then(|found| Ok(is_same_file(&self.file.metadata()?, &found)));
         found.unwrap_or(false)
@@ -48,12 +63,16 @@ impl LogFile {
     }
 
     /// Writes a line, which ends with a line feed.
-    pub(crate) fn append(&mut self, path: &Path, mut line: String) -> io::Result<()> {
+    pub(crate) fn append(&mut self, path: &Path, line: &str, now: Duration) -> io::Result<()> {
         self.look(path);
-        if self.is_torn {
-            line.insert(0, '\n');
-        }
-        let bytes = line.as_bytes();
+        let separated;
+        let bytes = match self.is_torn {
+            true => {
+                separated = ["\n", line].concat();
+                separated.as_bytes()
+            }
+            false => line.as_bytes(),
+        };
         let written = loop {
             match self.file.write(bytes) {
                 Ok(written) => break written,
@@ -65,6 +84,7 @@ impl LogFile {
             }
         };
         self.len += written as u64;
+        self.written = now;
         if let Some(last) = written.checked_sub(1) {
             self.is_torn = bytes.get(last) != Some(&b'\n');
         }

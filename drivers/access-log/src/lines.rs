@@ -1,5 +1,6 @@
 //! The lines that wait, which the calls and the thread that writes them share.
 
+use crate::rotation::Rotation;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
@@ -21,12 +22,20 @@ impl Default for Bounds {
     }
 }
 
+/// What becomes of a regular file that the thread writes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileRules {
+    pub(crate) rotation: Option<Rotation>,
+}
+
 /// What the queue and its thread share.
 #[derive(Debug)]
 pub(crate) struct Lines {
     /// What the thread opens when it has nothing to write to.
     pub(crate) path: PathBuf,
     pub(crate) bounds: Bounds,
+    /// When the thread moves a regular file aside; `None` if it leaves regular files to the calls.
+    pub(crate) files: Option<FileRules>,
     /// Set by the thread when it finds a regular file at the path, which needs no queue.
     pub(crate) reopen: Arc<AtomicBool>,
     state: Mutex<State>,
@@ -58,9 +67,14 @@ pub(crate) enum WriterTask {
 
 /// The thread's side.
 impl Lines {
-    pub(crate) fn new(path: PathBuf, bounds: Bounds, reopen: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        path: PathBuf,
+        bounds: Bounds,
+        files: Option<FileRules>,
+        reopen: Arc<AtomicBool>,
+    ) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Self { path, bounds, reopen, state, changed }
+        Self { path, bounds, files, reopen, state, changed }
     }
 
     /// Waits for something to do.

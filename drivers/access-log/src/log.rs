@@ -1,14 +1,15 @@
 //! An access log that is open: where its records go.
 
 use crate::destination::Destination;
+use crate::events;
 use crate::file::LogFile;
 use crate::queue::Queue;
 use crate::rotation::Rotation;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use vgi_rpc_protocol::access_log;
+use vgi_rpc_protocol::access_log::LineFormat;
 use vgi_rpc_protocol::service::CallRecord;
 
 /// How long the last clone of a log waits, when it is dropped, for records that are still in the queue.
@@ -24,17 +25,47 @@ pub struct AccessLog(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) path: PathBuf,
     pub(crate) rotation: Option<Rotation>,
-    pub(crate) max_record_bytes: usize,
+    pub(crate) format: LineFormat,
     /// The path is to be opened anew: SIGHUP came, or the queue's thread found a regular file there.
     pub(crate) reopen: Arc<AtomicBool>,
     pub(crate) queue: Queue,
     pub(crate) state: Mutex<State>,
+    pub(crate) counts: Counts,
+}
+
+/// What became of records so far.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    written: AtomicU64,
+    dropped: AtomicU64,
+    left_out: AtomicU64,
+}
+
+/// What became of the records that a log was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Written, or given to the queue.
+    pub written: u64,
+    /// Neither written nor queued.
+    pub dropped: u64,
+    /// Left out by [sampling](crate::Options::sample).
+    pub left_out: u64,
+    /// In the queue now.
+    pub queued: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) target: Target,
     pub(crate) dropped: u64,
+}
+
+/// What is told of a write once no lock is held.
+#[derive(Debug, Default)]
+struct Noted {
+    is_reopened: bool,
+    is_rotated: bool,
 }
 
 /// Where records go.
@@ -47,17 +78,46 @@ pub(crate) enum Target {
 }
 
 impl AccessLog {
-    /// Writes one record, or gives it to the queue. A record that can be neither written nor queued is dropped and
-    /// counted, and the next one says how many were.
+    /// Writes one record, or gives it to the queue, unless sampling leaves it out. A record that can be neither written nor queued
+    /// is dropped and counted, and the next one says how many were.
     pub fn write(&self, record: &CallRecord) {
         let inner = &*self.0;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let count = |of: &AtomicU64| of.fetch_add(1, Ordering::Relaxed);
         // A thread that panicked while it held the file has left it usable.
         let mut state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = access_log::line_within(record, now, state.dropped, inner.max_record_bytes);
-        match inner.append(&mut state, line) {
-            Ok(()) => state.dropped = 0,
-            Err(_) => state.dropped += 1,
+        let Some(line) = inner.format.line(record, now, state.dropped) else {
+            count(&inner.counts.left_out);
+            return;
+        };
+        let mut noted = Noted::default();
+        let appended = inner.append(&mut state, line, now, &mut noted);
+        let dropped = state.dropped;
+        state.dropped = if appended.is_ok() { 0 } else { dropped + 1 };
+        drop(state);
+        count(if appended.is_ok() { &inner.counts.written } else { &inner.counts.dropped });
+        if noted.is_reopened {
+            events::reopened(&inner.path);
+        }
+        if noted.is_rotated {
+            events::rotated(&inner.path);
+        }
+        match appended {
+            Err(error) if dropped == 0 => events::failing(&inner.path, &error),
+            Ok(()) if dropped > 0 => events::recovered(&inner.path, dropped),
+            _ => {}
+        }
+    }
+
+    /// What became of the records so far. Clones of a log count together.
+    pub fn statistics(&self) -> Statistics {
+        let Inner { counts, queue, .. } = &*self.0;
+        let read = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        Statistics {
+            written: read(&counts.written),
+            dropped: read(&counts.dropped),
+            left_out: read(&counts.left_out),
+            queued: queue.held(),
         }
     }
 
@@ -68,13 +128,14 @@ impl AccessLog {
 
     /// Waits until the queue has been written, for at most this long. False if it has not.
     ///
-    /// A regular file needs no flush: what [`write`](Self::write) was given is written when that returns.
+    /// A regular file needs no flush unless the log is kept [in the background](crate::Options::background): what
+    /// [`write`](Self::write) was given is written when that returns.
     pub fn flush(&self, patience: Duration) -> bool {
         self.0.queue.flush(patience)
     }
 
-    /// Ends the queue: writes what it has, for at most this long, and not at all if there is no reader. Later records of
-    /// a path that is not a regular file are dropped.
+    /// Ends the queue: writes what it has, for at most this long, and not at all if there is no reader. Later records are
+    /// dropped, except those that are written to a regular file at once.
     ///
     /// For a process that is about to end while clones of the log are still held elsewhere.
     pub fn close(&self, patience: Duration) {
@@ -83,25 +144,31 @@ impl AccessLog {
 }
 
 impl Inner {
-    fn append(&self, state: &mut State, line: String) -> std::io::Result<()> {
+    fn append(
+        &self,
+        state: &mut State,
+        line: String,
+        now: Duration,
+        noted: &mut Noted,
+    ) -> std::io::Result<()> {
         if self.reopen.swap(false, Ordering::Relaxed) {
             state.target = Target::Closed;
+            noted.is_reopened = true;
         }
         if let Target::Closed = state.target {
             state.target = self.open()?;
         }
-        if let (Target::File(file), Some(rotation)) = (&mut state.target, self.rotation)
-            && file.is_full(rotation, line.len())
+        if let Target::File(file) = &state.target
+            && let Some(moved) = file.make_room(&self.path, self.rotation, line.len(), now)
         {
-            let moved = file.is_at(&self.path).then(|| rotation.rotate(&self.path));
             state.target = Target::Closed;
-            moved.unwrap_or(Ok(()))?;
+            noted.is_rotated = moved?;
             state.target = self.open()?;
         }
         match &mut state.target {
             Target::Closed => Err(std::io::ErrorKind::NotFound.into()),
             Target::File(file) => {
-                let written = file.append(&self.path, line);
+                let written = file.append(&self.path, &line, now);
                 if file.is_lost() {
                     state.target = Target::Closed;
                 }
@@ -113,6 +180,10 @@ impl Inner {
 
     pub(crate) fn open(&self) -> std::io::Result<Target> {
         Ok(match Destination::open(&self.path)? {
+            Destination::Regular(_) if self.queue.writes_files() => {
+                self.queue.replace_output(None);
+                Target::Queue
+            }
             Destination::Regular(file) => {
                 // What the queue still has goes to this file too.
                 self.queue.replace_output(None);

@@ -1,6 +1,6 @@
 //! The queue between calls and what may be slow to take their records. It never makes a call wait, and it is bounded.
 
-use crate::lines::{Bounds, Lines};
+use crate::lines::{Bounds, FileRules, Lines};
 use crate::writer;
 use std::fs::File;
 use std::io;
@@ -17,8 +17,13 @@ const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(crate) struct Queue(Arc<Lines>);
 
 impl Queue {
-    pub(crate) fn new(path: PathBuf, bounds: Bounds, reopen: Arc<AtomicBool>) -> Self {
-        Self(Arc::new(Lines::new(path, bounds, reopen)))
+    pub(crate) fn new(
+        path: PathBuf,
+        bounds: Bounds,
+        files: Option<FileRules>,
+        reopen: Arc<AtomicBool>,
+    ) -> Self {
+        Self(Arc::new(Lines::new(path, bounds, files, reopen)))
     }
 
     /// Queues a line. Fails when the queue is full or closed, or has no thread and cannot start one.
@@ -40,6 +45,16 @@ impl Queue {
         state.lines.push_back(line);
         shared.changed.notify_all();
         Ok(())
+    }
+
+    /// Whether the thread writes to regular files too.
+    pub(crate) fn writes_files(&self) -> bool {
+        self.0.files.is_some()
+    }
+
+    /// Lines that wait, the one that is being written included.
+    pub(crate) fn held(&self) -> usize {
+        self.0.lock().held()
     }
 
     /// Has the thread write to this from now on, or look for something to write to.

@@ -1,13 +1,15 @@
 //! The thread that writes queued lines to a FIFO or device: it waits for whoever reads them, and looks for a new reader
-//! when the old one has gone.
+//! when the old one has gone. If the log is kept in the background, it writes to a regular file as well.
 
 use crate::destination::Destination;
+use crate::events;
+use crate::file::LogFile;
 use crate::lines::{Lines, WriterTask};
 use crate::system::wait_for_room;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long to wait before the path is opened again, and how long a slow reader can keep the thread from noticing that
 /// the log has been reopened or closed.
@@ -15,10 +17,10 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Writes lines until the log is closed.
 pub(crate) fn run(shared: &Lines) {
-    let mut output = Output { file: None, is_torn: false };
+    let mut output = Output { file: None, is_torn: false, is_failing: false };
     loop {
         match shared.next() {
-            WriterTask::Output(file) => output.file = file,
+            WriterTask::Output(file) => output.file = file.map(Open::Stream),
             WriterTask::Line(line) if output.deliver(shared, &line) => shared.written(line),
             WriterTask::Line(_) | WriterTask::End => break,
         }
@@ -27,9 +29,17 @@ pub(crate) fn run(shared: &Lines) {
 }
 
 struct Output {
-    file: Option<File>,
+    file: Option<Open>,
     /// A part of a line was written last.
     is_torn: bool,
+    /// An event has said that a regular file cannot be written.
+    is_failing: bool,
+}
+
+/// What the path leads to.
+enum Open {
+    Stream(File),
+    File(LogFile),
 }
 
 /// Why a line has not been written whole.
@@ -38,6 +48,8 @@ enum Obstacle {
     Full,
     /// There is no reader, or writing failed.
     Gone,
+    /// A regular file cannot be written.
+    Failing(io::Error),
 }
 
 impl Output {
@@ -46,19 +58,27 @@ impl Output {
         let mut written = 0;
         loop {
             if let Some(output) = shared.take_output() {
-                self.file = output;
+                self.file = output.map(Open::Stream);
                 written = 0;
             }
             let obstacle = match self.write(shared, line.as_bytes(), &mut written) {
-                Ok(()) => return true,
+                Ok(()) => {
+                    self.is_failing = false;
+                    return true;
+                }
                 Err(obstacle) => obstacle,
             };
+            if let Obstacle::Failing(error) = &obstacle
+                && !std::mem::replace(&mut self.is_failing, true)
+            {
+                events::waiting(&shared.path, error);
+            }
             let (is_closing, is_late) = shared.closing();
             match obstacle {
                 // Nobody is left to wait for.
-                Obstacle::Gone if is_closing => return false,
+                Obstacle::Gone | Obstacle::Failing(_) if is_closing => return false,
                 _ if is_late => return false,
-                Obstacle::Gone => shared.pause(PATIENCE),
+                Obstacle::Gone | Obstacle::Failing(_) => shared.pause(PATIENCE),
                 Obstacle::Full => self.wait_for_reader(),
             }
         }
@@ -66,9 +86,24 @@ impl Output {
 
     /// Writes what is left of a line as far as the reader takes it.
     fn write(&mut self, shared: &Lines, line: &[u8], written: &mut usize) -> Result<(), Obstacle> {
-        let file = match &mut self.file {
+        let opened = match &mut self.file {
             Some(file) => file,
             none => none.insert(open(shared)?),
+        };
+        let file = match opened {
+            Open::Stream(file) => file,
+            Open::File(file) => {
+                let appended = append(file, shared, line);
+                if !matches!(appended, Ok(true)) {
+                    self.file = None;
+                }
+                return match appended {
+                    Ok(true) => Ok(()),
+                    // It was moved aside, and a new one is to be opened.
+                    Ok(false) => self.write(shared, line, written),
+                    Err(error) => Err(Obstacle::Failing(error)),
+                };
+            }
         };
         if *written == 0 && self.is_torn {
             write_some(file, b"\n").map_err(|error| obstacle(&error))?;
@@ -94,20 +129,43 @@ impl Output {
     }
 
     fn wait_for_reader(&self) {
-        if let Some(file) = &self.file {
+        if let Some(Open::Stream(file)) = &self.file {
             wait_for_room(file, PATIENCE);
         }
     }
 }
 
-fn open(shared: &Lines) -> Result<File, Obstacle> {
+/// Appends a line to a regular file. False, with nothing written, if the path is to be opened anew before.
+fn append(file: &mut LogFile, shared: &Lines, line: &[u8]) -> io::Result<bool> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let rotation = shared.files.and_then(|rules| rules.rotation);
+    match file.make_room(&shared.path, rotation, line.len(), now) {
+        Some(moved) => {
+            if moved? {
+                events::rotated(&shared.path);
+            }
+            Ok(false)
+        }
+        None => {
+            // It was made as text.
+            let line = std::str::from_utf8(line).map_err(io::Error::other)?;
+            file.append(&shared.path, line, now).map(|()| true)
+        }
+    }
+}
+
+fn open(shared: &Lines) -> Result<Open, Obstacle> {
     match Destination::open(&shared.path) {
-        Ok(Destination::Other(file)) => Ok(file),
+        Ok(Destination::Other(file)) => Ok(Open::Stream(file)),
+        Ok(Destination::Regular(file)) if shared.files.is_some() => {
+            Ok(Open::File(LogFile::new(file, &shared.path)))
+        }
         Ok(Destination::Regular(file)) => {
             // What comes from now on needs no queue; what is in it is written here.
             shared.reopen.store(true, Ordering::Relaxed);
-            Ok(file)
+            Ok(Open::Stream(file))
         }
+        Err(error) if shared.files.is_some() => Err(Obstacle::Failing(error)),
         Ok(Destination::NoReader) | Err(_) => Err(Obstacle::Gone),
     }
 }

@@ -10,9 +10,11 @@ pub mod http1;
 mod server;
 
 pub use bytes::Bytes;
-pub use server::{Address, AllowedHosts, BoundHttpServer, HttpServer, HttpServerError};
+pub use server::{
+    Address, AllowedHosts, BoundHttpServer, BoundPageServer, HttpServer, HttpServerError, PageServer,
+};
 pub use vgi_rpc_proxy_protocol::{ProxyProtocol, ProxyProtocolError};
-pub use vgi_rpc_reactor::{Ended, Handle};
+pub use vgi_rpc_reactor::{Ended, Handle, Statistics, Watch};
 #[cfg(feature = "tls")]
 pub use vgi_rpc_tls::{ClientCertificates, Pem, ServerTls, ServerTlsBuilder, TlsConfigError};
 

@@ -13,6 +13,10 @@
 //! and version 1 are refused. A bridge for Iroh, whose clients have no addresses, is accepted where that is
 //! [turned on](ProxyProtocol::iroh).
 //!
+//! Connections that are refused are counted ([`ProxyProtocol::refusals`]), and told of by an event of `tracing` with the target
+//! `vgi_rpc_proxy_protocol`, level warn, once in 10 s at most: `refusal` names the peer's address and the reason, and `left_out` says
+//! how many there were since the last event.
+//!
 //! ```
 //! use vgi_rpc_proxy_protocol::{Progress, Rules, parse};
 //! use vgi_rpc_reactor::ProxiedClient;

@@ -6,8 +6,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use thiserror::Error;
+use vgi_rpc_reactor::Throttle;
+
+/// The target of events for operators.
+const TARGET: &str = "vgi_rpc_proxy_protocol";
 
 /// Bytes of a header without fields: the least that a limit can be.
 const LEAST_BYTES: usize = FIXED_BYTES + 2 * (16 + 2);
@@ -40,6 +45,14 @@ pub struct ProxyProtocol {
     header_timeout: Duration,
     pub(crate) rules: Rules,
     on_refusal: Option<Arc<OnRefusal>>,
+    refusals: Arc<Refusals>,
+}
+
+/// The connections that were refused, whatever the clones of a setting are used for.
+#[derive(Debug, Default)]
+struct Refusals {
+    count: AtomicU64,
+    throttle: Throttle,
 }
 
 type OnRefusal = dyn Fn(&Refusal) + Send + Sync;
@@ -71,7 +84,13 @@ impl ProxyProtocol {
             return Err(ProxyProtocolError::NotOneHost(*address));
         }
         let header_timeout = Duration::from_secs(1);
-        Ok(Self { trusted, header_timeout, rules: Rules::default(), on_refusal: None })
+        Ok(Self {
+            trusted,
+            header_timeout,
+            rules: Rules::default(),
+            on_refusal: None,
+            refusals: Arc::default(),
+        })
     }
 
     /// Sets how long the header may take, from when the connection is accepted to the header's last byte. Default 1 s: a
@@ -111,7 +130,18 @@ impl ProxyProtocol {
         self.header_timeout
     }
 
+    /// Connections that were refused so far. Clones count together.
+    pub fn refusals(&self) -> u64 {
+        self.refusals.count.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn report(&self, refusal: &Refusal) {
+        self.refusals.count.fetch_add(1, Ordering::Relaxed);
+        if tracing::enabled!(target: TARGET, tracing::Level::WARN)
+            && let Some(left_out) = self.refusals.throttle.admit()
+        {
+            tracing::warn!(target: TARGET, %refusal, left_out, "a connection was refused, since it comes from no trusted proxy or lacks its header");
+        }
         if let Some(report) = &self.on_refusal {
             report(refusal);
         }

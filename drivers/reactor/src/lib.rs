@@ -94,6 +94,29 @@
 //! # }
 //! ```
 
+//!
+//! # Events
+//!
+//! Events of [`tracing`](https://docs.rs/tracing) say what operators may want to know. Their target is `vgi_rpc_reactor`, and none
+//! has anything that a peer has sent. Those whose number strangers decide come once in 10 s at most: `left_out` says how many there
+//! were since.
+//!
+//! | level | message | fields |
+//! | --- | --- | --- |
+//! | info | listening | `address` |
+//! | info | draining: no more connections are accepted | `connections` |
+//! | info | drained; ended | `address`, `reason` |
+//! | warn | ended before it was drained, since the time was up | `address` |
+//! | error | ended, since the event loop failed | `address`, `error` |
+//! | warn | a connection waits, since there are as many as may be | `connections`, `left_out` |
+//! | warn | a connection cannot be accepted, and waits | `error`, `left_out` |
+//! | warn | a connection was closed to make room for another | `left_out` |
+//! | warn | a connection was closed for the memory that it held: the budget is used up | `left_out` |
+//! | debug | a connection was closed, since it took too long | |
+//! | trace | accepted a connection; closed a connection | `connection` |
+//!
+//! [`Handle::statistics`] has the same in numbers.
+
 // Where things are:
 //
 // | file | subject |
@@ -106,6 +129,8 @@
 // | `socket_lock` | the lock that makes a server the only one of its socket path |
 // | `signals` | signals that end a server; Windows has a file of its own |
 // | `reactor` | setting up, running and ending a server |
+// | `events`, `throttle` | what operators are told |
+// | `statistics` | what a server does, in numbers |
 // | `socket_connection` | one connection, and serving it |
 // | `shared` | what the threads share |
 // | `wakeups`, `tokens` | how the poll is woken, and what it watches |
@@ -117,6 +142,7 @@
 
 mod address;
 mod error;
+mod events;
 mod giving_way;
 mod holder;
 mod listener;
@@ -136,7 +162,9 @@ mod socket_connection;
 mod socket_file;
 #[cfg(unix)]
 mod socket_lock;
+mod statistics;
 mod supervisor;
+mod throttle;
 mod timeouts;
 mod tokens;
 mod wakeups;
@@ -151,4 +179,6 @@ pub use options::{Ended, GiveWay, Options};
 pub use reactor::{AnyReactor, Handle, Reactor};
 #[cfg(unix)]
 pub use socket_file::SocketFileError;
+pub use statistics::{Statistics, Watch};
+pub use throttle::Throttle;
 pub use timeouts::{Timeout, Timeouts};

@@ -1,12 +1,14 @@
 //! The server: how it is set up, run and ended. What happens in between is in the other files.
 
 use crate::address::Address;
+use crate::events;
 use crate::listener::Listener;
 use crate::locks::lock;
 use crate::machine::Acceptor;
 use crate::options::{Ended, Options};
 use crate::shared::Shared;
 use crate::signals::Signals;
+use crate::statistics::{Counted, Statistics, Watch};
 use std::any::Any;
 use std::fmt;
 use std::io;
@@ -45,6 +47,7 @@ impl<A: Acceptor> Reactor<A> {
         if end_on_signals {
             bound._signals = Some(Signals::watch(&bound.shared)?);
         }
+        events::listening(&bound.address);
         Ok(bound)
     }
 
@@ -68,7 +71,9 @@ impl<A: Acceptor> Reactor<A> {
     /// # Errors
     /// When the system refuses what the server cannot do without. What happens on one connection is no error.
     pub fn run(self) -> io::Result<Ended> {
-        self.shared.supervise().map_err(io::Error::from)
+        let ended = self.shared.supervise();
+        events::ended(&self.address, &ended);
+        ended.map_err(io::Error::from)
     }
 }
 
@@ -165,6 +170,16 @@ impl Handle {
         self.server.connections()
     }
 
+    /// What the server has done so far and does now.
+    pub fn statistics(&self) -> Statistics {
+        self.server.statistics()
+    }
+
+    /// Looks at the server for as long as it is there.
+    pub fn watch(&self) -> Watch {
+        self.server.clone().watch()
+    }
+
     /// Threads that serve them, the one that calls [`Reactor::run`] aside.
     pub fn threads(&self) -> usize {
         self.server.threads()
@@ -178,11 +193,31 @@ impl fmt::Debug for Handle {
 }
 
 /// What a [`Handle`] can do, whatever its server speaks.
-trait Control: Send + Sync {
+trait Control: Counted {
     fn stop(&self);
     fn drain(&self, within: Duration);
     fn connections(&self) -> usize;
     fn threads(&self) -> usize;
+    fn watch(self: Arc<Self>) -> Watch;
+}
+
+impl<A: Acceptor> Counted for Shared<A> {
+    fn statistics(&self) -> Statistics {
+        let (tallies, jobs_running) = (&self.tallies, self.running());
+        let state = lock(&self.state);
+        Statistics {
+            open: state.connections.len(),
+            accepted: tallies.accepted.get(),
+            gave_way: tallies.gave_way.get(),
+            timed_out: tallies.timed_out.get(),
+            closed_for_memory: tallies.for_memory.get(),
+            accepts_failed: tallies.accepts_failed.get(),
+            full: tallies.full.get(),
+            jobs_waiting: state.waiting(),
+            jobs_running,
+            threads: state.threads,
+        }
+    }
 }
 
 impl<A: Acceptor> Control for Shared<A> {
@@ -205,5 +240,10 @@ impl<A: Acceptor> Control for Shared<A> {
 
     fn threads(&self) -> usize {
         lock(&self.state).threads
+    }
+
+    fn watch(self: Arc<Self>) -> Watch {
+        let counted: Arc<dyn Counted> = self;
+        Watch(Arc::downgrade(&counted))
     }
 }

@@ -1,5 +1,6 @@
 //! What the threads of a server share: the poll, the queue of what is ready, and the connections.
 
+use crate::events;
 use crate::giving_way::{Room, Yielding};
 use crate::holder::Holder;
 use crate::listener::Listener;
@@ -9,6 +10,7 @@ use crate::options::{Ended, Options};
 use crate::panics::catch;
 use crate::socket::Socket;
 use crate::socket_connection::{Flags, SocketConnection};
+use crate::statistics::Tallies;
 use crate::tokens::FIRST_CONNECTION;
 use crate::wakeups::{MemoryAlarm, Wakeups};
 use mio::{Interest, Poll, Registry, Token};
@@ -55,6 +57,7 @@ pub(crate) struct Shared<A: Acceptor> {
     pub(crate) processors: usize,
     started: Instant,
     seeds: RandomState,
+    pub(crate) tallies: Tallies,
 }
 
 pub(crate) struct State<M: Machine> {
@@ -175,6 +178,7 @@ impl<A: Acceptor> Shared<A> {
             processors: thread::available_parallelism().map_or(1, |count| count.get()),
             started: Instant::now(),
             seeds: RandomState::new(),
+            tallies: Tallies::default(),
         })
     }
 
@@ -318,6 +322,7 @@ impl<A: Acceptor> Shared<A> {
     pub(crate) fn remove(&self, connection: &Arc<SocketConnection<A::Machine>>) {
         // The caller's own hold on it may last; the peer is told now.
         connection.socket.shutdown(Shutdown::Both);
+        events::closed(connection.token.0);
         let mut state = lock(&self.state);
         state.connections.remove(&connection.token);
         state.accept_if_full();
@@ -336,7 +341,12 @@ impl<A: Acceptor> Shared<A> {
                 let mut state = lock(&self.state);
                 let most = self.options.max_connections;
                 if most != 0 && state.connections.len() >= most {
-                    return self.wait_for_room(&mut state, listener);
+                    let is_refused = self.wait_for_room(&mut state, listener);
+                    drop(state);
+                    if is_refused {
+                        events::full(&self.tallies.full, most);
+                    }
+                    return;
                 }
                 state.next_token += 1;
                 Token(state.next_token)
@@ -346,15 +356,21 @@ impl<A: Acceptor> Shared<A> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error)
                     if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
-                Err(_) => return self.wait_for_descriptors(&mut lock(&self.state), listener),
+                Err(error) => {
+                    if self.wait_for_descriptors(&mut lock(&self.state), listener) {
+                        events::accept_failed(&self.tallies.accepts_failed, &error);
+                    }
+                    return;
+                }
             }
         }
         lock(&self.state).queue.push_back(QueueEntry::Accept);
     }
 
-    /// Has a connection give way if a peer waits that there is no room for.
-    fn wait_for_room(&self, state: &mut State<A::Machine>, listener: &mut Listener) {
-        let room = if listener.has_waiting(&self.registry) { self.make_room(state) } else { Room::Never };
+    /// Has a connection give way if a peer waits that there is no room for. True if one waits and none gives way now.
+    fn wait_for_room(&self, state: &mut State<A::Machine>, listener: &mut Listener) -> bool {
+        let is_waiting = listener.has_waiting(&self.registry);
+        let room = if is_waiting { self.make_room(state) } else { Room::Never };
         let retry = match room {
             Room::NotBefore(time) => Some(time),
             Room::Asked | Room::Never => None,
@@ -363,14 +379,15 @@ impl<A: Acceptor> Shared<A> {
         if retry.is_some() {
             self.wake_supervisor(state);
         }
+        is_waiting && !matches!(room, Room::Asked)
     }
 
     /// As [`wait_for_room`](Self::wait_for_room), when the system has no room. The descriptor of a connection that
-    /// gives way is free a little after that.
-    fn wait_for_descriptors(&self, state: &mut State<A::Machine>, listener: &mut Listener) {
+    /// gives way is free a little after that. True if a peer waits.
+    fn wait_for_descriptors(&self, state: &mut State<A::Machine>, listener: &mut Listener) -> bool {
         // The system may refuse even where there is nothing to accept. The next peer to come is announced.
         if !listener.has_waiting(&self.registry) {
-            return;
+            return false;
         }
         let pause = match self.make_room(state) {
             Room::Asked => YIELD_PAUSE,
@@ -378,6 +395,7 @@ impl<A: Acceptor> Shared<A> {
         };
         state.accept = Accept::PausedUntil(Instant::now() + pause);
         self.wake_supervisor(state);
+        true
     }
 
     /// Has the supervisor look after everything now.
@@ -387,6 +405,7 @@ impl<A: Acceptor> Shared<A> {
     }
 
     fn admit(&self, token: Token, socket: Socket) {
+        events::accepted(&self.tallies.accepted, token.0);
         let origin = socket.origin();
         let flags = Flags::new(token, &self.wakeups);
         let (seed, waker) = (self.seeds.hash_one(token.0), flags.clone().into());

@@ -1,6 +1,7 @@
 //! The thread that calls `run`: it sees to it that the poll is looked after, that nobody waits for ever, and ends
 //! the server.
 
+use crate::events;
 use crate::locks::lock;
 use crate::machine::Acceptor;
 use crate::options::Ended;
@@ -244,9 +245,11 @@ impl<A: Acceptor> Shared<A> {
         &'a self,
         state: MutexGuard<'a, State<A::Machine>>,
     ) -> MutexGuard<'a, State<A::Machine>> {
+        let connections = state.connections.len();
         drop(state);
         self.close_listener();
         self.set_draining();
+        events::draining(connections);
         let mut state = lock(&self.state);
         let idle: Vec<_> = state.connections.values().filter(|each| each.claim()).cloned().collect();
         idle.into_iter().for_each(|connection| self.queue_from_outside(&mut state, connection));

@@ -69,6 +69,9 @@
 //!
 //! Clients are told only that the server has no credentials now. An [`S3Error`] says why.
 //!
+//! When no source gives credentials, and when one does again, an event of `tracing` with the target `vgi_rpc_s3` says so, with the
+//! reason, which has no secret in it.
+//!
 //! # Permissions
 //!
 //! | to | the policy of the identity allows |

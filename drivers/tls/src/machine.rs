@@ -42,6 +42,8 @@ pub struct TlsMachine<A: Acceptor> {
     /// The machine inside knows that.
     is_told: bool,
     closing: Closing,
+    /// What was wrong with what the peer sent.
+    failure: Option<rustls::Error>,
 }
 
 /// What comes before the machine inside, and that machine.
@@ -106,6 +108,7 @@ impl<A: Acceptor> TlsMachine<A> {
             peer_closed: false,
             is_told: false,
             closing: Closing::No,
+            failure: None,
         }
     }
 
@@ -140,7 +143,8 @@ impl<A: Acceptor> TlsMachine<A> {
 
     /// Processes records until more input is needed or the handshake is done.
     fn process_records(&mut self) -> Stop {
-        let Self { connection, state, incoming, outgoing, plaintext, peer_closed, is_used, .. } = self;
+        let Self { connection, state, incoming, outgoing, plaintext, peer_closed, is_used, failure, .. } =
+            self;
         let Some(connection) = connection else { return Stop::Failed };
         let mut inner = match state {
             State::Open(inner) if plaintext.is_empty() => Some(inner),
@@ -195,7 +199,11 @@ impl<A: Acceptor> TlsMachine<A> {
                     | ConnectionState::Closed,
                 ) => Some(Stop::Blocked),
                 // Early data, which is off, and what later releases may add.
-                Ok(_) | Err(_) => Some(Stop::Failed),
+                Ok(_) => Some(Stop::Failed),
+                Err(error) => {
+                    *failure = Some(error);
+                    Some(Stop::Failed)
+                }
             };
             incoming.discard(discard);
             match stop {
@@ -231,6 +239,9 @@ impl<A: Acceptor> TlsMachine<A> {
 
     /// The connection cannot go on. What rustls has to say of it is sent.
     fn fail(&mut self) {
+        if let State::Handshake(pending) = &self.state {
+            pending.shared.tls.handshake_failed(self.failure.take());
+        }
         let Self { connection, incoming, outgoing, .. } = self;
         while let Some(connection) = connection
             && connection.wants_write()

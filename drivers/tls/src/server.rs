@@ -43,6 +43,16 @@ struct Shared {
     /// Held while settings are loaded, so that an earlier load does not end after a later one.
     settings: Mutex<ServerTlsBuilder>,
     config: RwLock<Arc<ServerConfig>>,
+    #[cfg(feature = "server")]
+    failures: Failures,
+}
+
+/// Handshakes that have failed because of what the peer sent.
+#[cfg(feature = "server")]
+#[derive(Debug, Default)]
+struct Failures {
+    count: std::sync::atomic::AtomicU64,
+    throttle: vgi_rpc_reactor::Throttle,
 }
 
 impl fmt::Debug for ServerTls {
@@ -94,6 +104,33 @@ impl ServerTls {
     }
 }
 
+#[cfg(feature = "server")]
+impl ServerTls {
+    /// Handshakes that have failed so far, because of what the peer sent. Clones of the settings count together.
+    pub fn failed_handshakes(&self) -> u64 {
+        self.0.failures.count.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Counts a handshake that has failed, and tells operators of it now and then.
+    pub(crate) fn handshake_failed(&self, error: Option<rustls::Error>) {
+        /// What is shown of what rustls says, in characters: names in it may be the peer's.
+        const MOST_OF_ERROR: usize = 256;
+        let failures = &self.0.failures;
+        failures.count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if tracing::enabled!(target: "vgi_rpc_tls", tracing::Level::WARN)
+            && let Some(left_out) = failures.throttle.admit()
+        {
+            let error: String = match error {
+                Some(error) => {
+                    vgi_rpc_protocol::OneLine(error).to_string().chars().take(MOST_OF_ERROR).collect()
+                }
+                None => "expected the messages of a handshake, got others".into(),
+            };
+            tracing::warn!(target: "vgi_rpc_tls", error, left_out, "a TLS handshake has failed");
+        }
+    }
+}
+
 /// Settings of a server's TLS that are not loaded yet.
 #[derive(Clone, Debug)]
 #[must_use = "settings do nothing until they are built"]
@@ -127,7 +164,12 @@ impl ServerTlsBuilder {
     /// When a file cannot be read or has not in it what it should, or the key is not that of the certificate.
     pub fn build(self) -> Result<ServerTls, TlsConfigError> {
         let config = RwLock::new(self.load()?);
-        Ok(ServerTls(Arc::new(Shared { settings: Mutex::new(self), config })))
+        Ok(ServerTls(Arc::new(Shared {
+            settings: Mutex::new(self),
+            config,
+            #[cfg(feature = "server")]
+            failures: Failures::default(),
+        })))
     }
 
     fn load(&self) -> Result<Arc<ServerConfig>, TlsConfigError> {

@@ -19,6 +19,8 @@ use std::sync::Arc;
 use vgi_rpc_effects::Performer;
 #[cfg(feature = "storage")]
 use vgi_rpc_external::{ObjectStorage, StorageEffects};
+#[cfg(feature = "http")]
+use vgi_rpc_metrics::Metrics;
 use vgi_rpc_protocol::external::Externalisation;
 #[cfg(feature = "storage")]
 use vgi_rpc_protocol::external::FetchOptions;
@@ -55,6 +57,9 @@ pub struct WorkerOptions {
     flags: Flags,
     #[cfg(feature = "storage")]
     storage: Option<Effects>,
+    /// What is counted, if anything is.
+    #[cfg(feature = "http")]
+    metrics: Option<Metrics>,
     /// The grant keys of the environment.
     #[cfg(feature = "http")]
     grant_keys: Option<GrantKeys>,
@@ -82,6 +87,11 @@ impl WorkerOptions {
             None => service,
         };
         #[cfg(feature = "http")]
+        let service = match &self.metrics {
+            Some(metrics) => service.hook(metrics.hook()),
+            None => service,
+        };
+        #[cfg(feature = "http")]
         if let (Some(keys), Transport::Http(_)) = (&self.grant_keys, self.flags.transport()) {
             // Only a resolver could make this fail.
             let identity =
@@ -98,6 +108,13 @@ impl WorkerOptions {
     #[cfg(feature = "storage")]
     pub fn storage(&self) -> Option<StorageEffects<Arc<dyn ObjectStorage>>> {
         self.storage.clone()
+    }
+
+    /// What is counted, if `--metrics` or `--metrics-path` is given: calls by a hook of the [service](Self::service), the rest by the
+    /// [worker](Self::worker). An application may add numbers of its own reasons of refusal.
+    #[cfg(feature = "http")]
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.as_ref()
     }
 
     /// How outputs are externalised: as the flags of storage say, and within the limit that `--max-externalized-response-bytes`
@@ -132,6 +149,8 @@ impl WorkerOptions {
     /// A worker that is to serve as the flags say. It takes settings that no flag has.
     pub fn worker(self, service: impl Into<Arc<Service>>) -> Worker {
         let worker = Worker::new(self.flags, service.into());
+        #[cfg(feature = "http")]
+        let worker = worker.metrics(self.metrics);
         #[cfg(feature = "storage")]
         if let Some(effects) = self.storage {
             return worker.effects(Performer::new(effects));
@@ -166,7 +185,10 @@ impl FromArgMatches for WorkerOptions {
         #[cfg(not(feature = "tls"))]
         check_no_tls(matches, |name| std::env::var_os(name).is_some())?;
         let flags = Flags::from_arg_matches_mut(matches)?;
+        flags.access_log.check()?;
         Ok(Self {
+            #[cfg(feature = "http")]
+            metrics: flags.metrics_flags.is_on().then(Metrics::new),
             #[cfg(feature = "storage")]
             storage: open_storage(&flags)?,
             flags,

@@ -33,6 +33,10 @@ pub enum WorkerError {
     #[cfg(feature = "http")]
     #[error(transparent)]
     Http(#[from] vgi_rpc_http::HttpServerError),
+    /// The address of `--metrics` cannot be bound.
+    #[cfg(feature = "http")]
+    #[error("metrics cannot be served: {0}")]
+    Metrics(vgi_rpc_http::HttpServerError),
     /// A setting of the HTTP endpoint is invalid.
     #[cfg(feature = "http")]
     #[error(transparent)]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::Performer;
 use vgi_rpc_http::{Address, HttpServer};
+use vgi_rpc_metrics::Metrics;
 use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::service::Service;
@@ -34,20 +35,26 @@ impl HttpSettings {
         service: Arc<Service>,
         performer: Performer,
         log: Option<AccessLog>,
+        metrics: Option<&Metrics>,
     ) -> Result<(), WorkerError> {
         let endpoint = endpoint(flags, service, log.is_some())?;
+        let endpoint = endpoint.operator_page(crate::metrics::page(&flags.metrics_flags, metrics));
         let endpoint = match self.endpoint {
             Some(change) => change(endpoint).map_err(WorkerError::EndpointSettings)?,
             None => endpoint,
         };
         let endpoint = endpoint.build()?;
+        let (budget, proxies) = (flags.budget(), flags.connections.proxy_protocol());
+        crate::metrics::add_budget(metrics, &budget);
+        crate::metrics::add_proxies(metrics, proxies.as_ref());
+        crate::metrics::add_sessions(metrics, &endpoint);
         let mut server = HttpServer::new(endpoint.clone())
-            .budget(flags.budget())
+            .budget(budget)
             .max_connections(flags.connections.max_connections)
             .allowed_hosts(flags.http_flags.allowed_hosts.clone().unwrap_or_default())
             .access_log(log)
             .effects(performer)
-            .proxy_protocol(flags.connections.proxy_protocol())
+            .proxy_protocol(proxies)
             .on_start_failure(|error| {
                 let _ = writeln!(std::io::stderr(), "the service could not be started: {}", OneLine(error));
             })
@@ -57,12 +64,14 @@ impl HttpSettings {
         }
         #[cfg(feature = "tls")]
         if let Some(tls) = flags.tls()? {
+            crate::metrics::add_tls(metrics, Some(&tls));
             server = server.tls(tls);
         }
         if let Some(change) = self.server {
             server = change(server, &endpoint);
         }
         let bound = server.bind_tcp(address)?;
+        crate::metrics::add_server(metrics, "http", &bound.handle());
         let port = match bound.address() {
             Address::Tcp(address) | Address::Tls(address) => address.port().to_string(),
             other => other.to_string(),

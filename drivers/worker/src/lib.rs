@@ -75,6 +75,13 @@
 //! [grants](vgi_rpc_protocol::identity) with the first one and accepts those of all. `VGI_RPC_GRANT_AUDIENCE` and
 //! `VGI_RPC_GRANT_MAX_TTL_SECONDS` belong to it. A worker does not start if one of them is invalid.
 //!
+//! # Observing a worker
+//!
+//! `--access-log PATH` writes a line for each call. With the feature `http`, `--metrics [HOST:]PORT` serves numbers for Prometheus on
+//! an address of its own, and `--metrics-path PATH` at a path of HTTP, to authenticated callers unless `--metrics-open` is given.
+//! `--log-level LEVEL` writes the events of the drivers to stderr: where the worker listens, connections that are refused, trouble
+//! with the access log.
+//!
 //! The features `http`, `unix` and `zstd` are on by default; stdin and stdout are always there.
 
 // Where things are:
@@ -91,6 +98,8 @@
 // | `run` | a whole `main` |
 // | `worker` | serving |
 // | `http` | serving over HTTP |
+// | `metrics` | counting, and showing the numbers |
+// | `log_lines` | events of the drivers on stderr |
 // | `discovery` | the line that says where a worker listens |
 // | `error` | why a worker does not serve |
 
@@ -102,6 +111,9 @@ mod error;
 mod grant_keys;
 #[cfg(feature = "http")]
 mod http;
+mod log_lines;
+#[cfg(feature = "http")]
+mod metrics;
 mod options;
 #[cfg(any(feature = "unix", feature = "http"))]
 mod refused;

@@ -3,6 +3,8 @@
 mod access_log;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod metrics;
 #[cfg(feature = "storage")]
 mod storage;
 #[cfg(feature = "tls")]
@@ -15,6 +17,8 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args};
 #[cfg(feature = "http")]
 pub(crate) use http::HttpFlags;
+#[cfg(feature = "http")]
+pub(crate) use metrics::MetricsFlags;
 use std::num::NonZeroUsize;
 #[cfg(all(feature = "unix", unix))]
 use std::path::PathBuf;
@@ -109,8 +113,20 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) storage_flags: StorageFlags,
 
+    #[cfg(feature = "http")]
+    #[command(flatten)]
+    pub(crate) metrics_flags: MetricsFlags,
+
     #[command(flatten)]
     pub(crate) access_log: AccessLogFlags,
+
+    /// Write what happens to the server to stderr, up to this level: error, warn, info, debug or trace [default: nothing]
+    #[arg(long, value_name = "LEVEL", env = "VGI_RPC_LOG_LEVEL", ignore_case = true, value_parser = log_level)]
+    pub(crate) log_level: Option<tracing::Level>,
+}
+
+fn log_level(text: &str) -> Result<tracing::Level, String> {
+    text.parse().map_err(|_| "expected error, warn, info, debug or trace".to_owned())
 }
 
 /// How many clients a server has, and how many threads. Pipes have one of each.

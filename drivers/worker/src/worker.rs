@@ -12,6 +12,8 @@ use std::time::Duration;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::Performer;
 #[cfg(feature = "http")]
+use vgi_rpc_metrics::Metrics;
+#[cfg(feature = "http")]
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::service::Service;
 
@@ -20,6 +22,8 @@ const PATIENCE_AT_END: Duration = Duration::from_secs(1);
 
 #[cfg(feature = "unix")]
 type SocketServerChange = dyn FnOnce(vgi_rpc_unix::SocketServer) -> vgi_rpc_unix::SocketServer;
+
+type AccessLogChange = dyn FnOnce(vgi_rpc_access_log::Options) -> vgi_rpc_access_log::Options;
 
 /// A service that is to be served as the command line says, and the settings that no flag has. Made by
 /// [`WorkerOptions::worker`](crate::WorkerOptions::worker).
@@ -31,6 +35,9 @@ pub struct Worker {
     socket_server: Option<Box<SocketServerChange>>,
     #[cfg(feature = "http")]
     http: HttpSettings,
+    #[cfg(feature = "http")]
+    metrics: Option<Metrics>,
+    access_log: Option<Box<AccessLogChange>>,
 }
 
 impl fmt::Debug for Worker {
@@ -49,12 +56,33 @@ impl Worker {
             socket_server: None,
             #[cfg(feature = "http")]
             http: HttpSettings::default(),
+            #[cfg(feature = "http")]
+            metrics: None,
+            access_log: None,
         }
     }
 
     /// Sets what performs the effects of calls, on every transport. Default: nothing does, and an effect fails.
     pub fn effects(mut self, performer: Performer) -> Self {
         self.performer = performer;
+        self
+    }
+
+    /// Changes how the access log is kept: what is shown of claims, and what else its [options](vgi_rpc_access_log::Options) have.
+    /// The function is given what the flags say, and is not called if there is no access log. A later call of this replaces the
+    /// function.
+    pub fn access_log(
+        mut self,
+        change: impl FnOnce(vgi_rpc_access_log::Options) -> vgi_rpc_access_log::Options + 'static,
+    ) -> Self {
+        self.access_log = Some(Box::new(change));
+        self
+    }
+
+    /// Sets what is counted.
+    #[cfg(feature = "http")]
+    pub(crate) fn metrics(mut self, metrics: Option<Metrics>) -> Self {
+        self.metrics = metrics;
         self
     }
 
@@ -102,9 +130,25 @@ impl Worker {
     /// # Errors
     /// When the worker cannot listen, or the system refuses what it cannot do without. What happens on one connection is no
     /// error.
-    pub fn serve(self) -> Result<(), WorkerError> {
-        let log = self.flags.access_log.options(self.flags.server_id());
-        let log = log.map(vgi_rpc_access_log::Options::open).transpose().map_err(WorkerError::AccessLog)?;
+    pub fn serve(mut self) -> Result<(), WorkerError> {
+        if let Some(level) = self.flags.log_level {
+            crate::log_lines::write_events(level);
+        }
+        let options = self.flags.access_log.options(self.flags.server_id());
+        let options = match self.access_log.take() {
+            Some(change) => options.map(change),
+            None => options,
+        };
+        let log =
+            options.map(vgi_rpc_access_log::Options::open).transpose().map_err(WorkerError::AccessLog)?;
+        #[cfg(feature = "http")]
+        let _page = match &self.metrics {
+            Some(metrics) => {
+                metrics.access_log(log.clone());
+                crate::metrics::serve(&self.flags.metrics_flags, metrics)?
+            }
+            None => None,
+        };
         let served = self.serve_transport(log.clone());
         if let Some(log) = log {
             // Threads of connections that are still open may hold clones.
@@ -116,23 +160,34 @@ impl Worker {
     fn serve_transport(self, log: Option<AccessLog>) -> Result<(), WorkerError> {
         match self.flags.transport() {
             Transport::Pipe => {
+                let budget = self.flags.budget();
+                #[cfg(feature = "http")]
+                crate::metrics::add_budget(self.metrics.as_ref(), &budget);
                 let server = vgi_rpc_stdio::StdioServer::new(self.service)
                     .limits(self.flags.limits())
-                    .budget(self.flags.budget())
+                    .budget(budget)
                     .access_log(log)
                     .effects(self.performer);
                 Ok(server.serve_stdio()?)
             }
             #[cfg(all(feature = "unix", unix))]
             Transport::Unix(path) => {
+                #[cfg(feature = "http")]
+                let metrics = self.metrics.clone();
                 let bound = self.sockets(log)?.bind_unix(&path)?;
+                #[cfg(feature = "http")]
+                crate::metrics::add_server(metrics.as_ref(), "unix", &bound.handle());
                 // Launchers compare the line with the path that they gave, which is an absolute one.
                 let path = std::path::absolute(&path).unwrap_or(path);
                 serve_sockets(bound, "UNIX", path.as_os_str())
             }
             #[cfg(feature = "unix")]
             Transport::Tcp(address) => {
+                #[cfg(feature = "http")]
+                let metrics = self.metrics.clone();
                 let bound = self.sockets(log)?.bind_tcp(&address)?;
+                #[cfg(feature = "http")]
+                crate::metrics::add_server(metrics.as_ref(), "tcp", &bound.handle());
                 let place = match bound.address() {
                     vgi_rpc_unix::Address::Tcp(address) => format!("{}:{}", address.ip(), address.port()),
                     other => other.to_string(),
@@ -141,7 +196,8 @@ impl Worker {
             }
             #[cfg(feature = "http")]
             Transport::Http(address) => {
-                self.http.serve(&address, &self.flags, self.service, self.performer, log)
+                let metrics = self.metrics.as_ref();
+                self.http.serve(&address, &self.flags, self.service, self.performer, log, metrics)
             }
         }
     }
@@ -150,15 +206,25 @@ impl Worker {
     fn sockets(self, log: Option<AccessLog>) -> Result<vgi_rpc_unix::SocketServer, WorkerError> {
         #[cfg(feature = "tls")]
         let tls = self.flags.tls()?;
+        let budget = self.flags.budget();
+        let proxies = self.flags.connections.proxy_protocol();
+        #[cfg(feature = "http")]
+        {
+            let metrics = self.metrics.as_ref();
+            crate::metrics::add_budget(metrics, &budget);
+            crate::metrics::add_proxies(metrics, proxies.as_ref());
+            #[cfg(feature = "tls")]
+            crate::metrics::add_tls(metrics, tls.as_ref());
+        }
         let server = vgi_rpc_unix::SocketServer::new(self.service)
             .limits(self.flags.limits())
-            .budget(self.flags.budget())
+            .budget(budget)
             .threaded(self.flags.sockets.concurrent)
             .max_connections(self.flags.connections.max_connections)
             .idle_timeout(self.flags.sockets.idle_timeout())
             .access_log(log)
             .effects(self.performer)
-            .proxy_protocol(self.flags.connections.proxy_protocol())
+            .proxy_protocol(proxies)
             .end_on_signals(true);
         let server = match self.flags.connections.threads() {
             Some(threads) => server.threads(threads),

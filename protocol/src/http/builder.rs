@@ -9,6 +9,7 @@ use super::endpoint::{DEFAULT_BODY_BYTES, Endpoint, Entropy, OnAuthFailure, Sess
 use super::oauth::ProtectedResource;
 #[cfg(feature = "oauth-pkce")]
 use super::oauth::{BrowserLogin, Login, LoginError, WithCookie};
+use super::operator_page::OperatorPage;
 use super::pages::Pages;
 use super::session::echo_header;
 use super::sticky::{DEFAULT_MAX_PER_PRINCIPAL, DEFAULT_MAX_SESSIONS, DEFAULT_MAX_WAITING, Sessions};
@@ -43,6 +44,15 @@ pub enum EndpointError {
         /// What is wrong with it.
         error: http::Error,
     },
+    /// The endpoint cannot have a page at this path.
+    #[error(
+        "expected the path of a page to be a slash and one name of letters, digits, '-', '_' and '.' that is free, and its content \
+         type to be a header's value, got the path {0:?}"
+    )]
+    Page(String),
+    /// Nobody is authenticated, and a page is not for everyone.
+    #[error("expected an authenticator for the page {0:?}, or a page that is open to everyone, got neither")]
+    PageForNobody(String),
     /// The metadata are of another resource.
     #[error("expected the URL of a resource at the root or at the prefix {prefix:?}, got {url:?}")]
     Resource {
@@ -88,6 +98,7 @@ pub struct EndpointBuilder {
     /// Whether there are URLs to upload to, and of how many bytes at most each.
     uploads: Option<Option<u64>>,
     max_externalized: Option<u64>,
+    operator_page: Option<OperatorPage>,
 }
 
 /// How sticky sessions are kept. WIRE_PROTOCOL 17.
@@ -173,6 +184,7 @@ impl Endpoint {
             sticky: None,
             uploads: None,
             max_externalized: None,
+            operator_page: None,
         }
     }
 }
@@ -341,6 +353,12 @@ impl EndpointBuilder {
         self
     }
 
+    /// Adds a page of the operator's, such as one of metrics. Default: none.
+    pub fn operator_page(mut self, page: impl Into<Option<OperatorPage>>) -> Self {
+        self.operator_page = page.into();
+        self
+    }
+
     /// Sets whether there are pages for people. Default true.
     pub fn human_pages(mut self, pages: bool) -> Self {
         self.settings.human_pages = pages;
@@ -357,6 +375,14 @@ impl EndpointBuilder {
         settings.prefix.truncate(trimmed);
         if !settings.prefix.is_empty() && !settings.prefix.starts_with('/') {
             return Err(EndpointError::Prefix(settings.prefix));
+        }
+        if let Some(page) = &self.operator_page {
+            if !page.has_valid_path() {
+                return Err(EndpointError::Page(page.path().into()));
+            }
+            if !page.is_open() && authenticator.is_none() && self.peers.is_none() {
+                return Err(EndpointError::PageForNobody(page.path().into()));
+            }
         }
         let mut sessions = None;
         let mut sticky_capability = None;
@@ -468,6 +494,7 @@ impl EndpointBuilder {
             codecs: Codecs::new(CodecSettings::default()),
             capabilities: capabilities.to_headers(),
             pages,
+            operator_page: self.operator_page,
             request_ids: Mutex::new(IdSource::seeded(u64::from_le_bytes(seed))),
             resource_metadata: metadata.map(Into::into),
             #[cfg(feature = "oauth-pkce")]

@@ -6,6 +6,7 @@ use super::cors::Cors;
 use super::headers;
 #[cfg(feature = "oauth-pkce")]
 use super::oauth::Login;
+use super::operator_page::OperatorPage;
 use super::pages::Pages;
 use super::refusal::Refusal;
 use super::request_context::RequestContext;
@@ -79,6 +80,7 @@ pub struct Endpoint {
     /// Headers of every answer.
     pub(super) capabilities: Vec<(HeaderName, HeaderValue)>,
     pub(super) pages: Pages,
+    pub(super) operator_page: Option<OperatorPage>,
     /// What clients are told of how to sign in.
     pub(super) resource_metadata: Option<Bytes>,
     #[cfg(feature = "oauth-pkce")]

@@ -42,6 +42,7 @@ pub mod headers;
 #[cfg(feature = "oauth-login")]
 pub mod login;
 pub mod oauth;
+mod operator_page;
 mod pages;
 #[cfg(feature = "oauth-pkce")]
 pub mod pkce;
@@ -60,4 +61,5 @@ pub mod unauthorized;
 
 pub use builder::{EndpointBuilder, EndpointError, Sticky};
 pub use endpoint::{Endpoint, Entropy, RequestOrigin};
+pub use operator_page::OperatorPage;
 pub use transaction::{Body, Clock, RequestAnswer, RequestDone, RequestStep, RequestWork, Transaction};

@@ -43,6 +43,7 @@ pub(super) enum Action {
     Landing,
     Describe,
     Health,
+    OperatorPage,
     ResourceMetadata,
     #[cfg(feature = "oauth-pkce")]
     LoginCallback,
@@ -240,6 +241,12 @@ impl Endpoint {
             None if rest.is_empty() => None,
             None => return Found::Nothing,
         };
+        if let (Some(rest), Some(page)) = (rest, &self.operator_page)
+            && page.path().strip_prefix('/') == Some(rest)
+        {
+            let (action, is_open) = (Action::OperatorPage, page.is_open());
+            return Found::Row { action, methods: READ, is_open, names: Names::default() };
+        }
         let mut segments = [""; MOST];
         let mut count = 0;
         for (place, segment) in segments.iter_mut().zip(rest.into_iter().flat_map(|rest| rest.split('/'))) {

@@ -119,6 +119,24 @@ impl PeerEvidence {
         self.result(provider).map_or(&[], ProviderResult::identities)
     }
 
+    /// What came of asking each provider, for logs and spans: `PROVIDER:STATUS` with commas between, in the order of names. Empty
+    /// if no provider was asked.
+    pub fn statuses_text(&self) -> String {
+        let texts: Vec<_> =
+            self.results().map(|(provider, result)| format!("{provider}:{}", result.status())).collect();
+        texts.join(",")
+    }
+
+    /// Where the identities come from, for logs and spans: `PROVIDER:SOURCE:ASSURANCE` with commas between, sorted and each once.
+    /// Empty if there are no identities.
+    pub fn sources_text(&self) -> String {
+        let identities = self.results().flat_map(|(_, result)| result.identities());
+        let texts: BTreeSet<_> = identities
+            .map(|identity| format!("{}:{}:{}", identity.provider, identity.source, identity.assurance))
+            .collect();
+        Vec::from_iter(texts).join(",")
+    }
+
     /// The one verified subject of a provider whose key is stable: a peer that can be a principal.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ pub struct Service {
     /// Held while start-up work runs.
     starting: Mutex<()>,
     server_id: Arc<str>,
+    server_version: Arc<str>,
     include_tracebacks: bool,
 }
 
@@ -128,6 +129,11 @@ impl Service {
     /// This instance's id.
     pub fn server_id(&self) -> &Arc<str> {
         &self.server_id
+    }
+
+    /// The build version of this server; empty if none was set.
+    pub fn server_version(&self) -> &Arc<str> {
+        &self.server_version
     }
 
     /// Whether errors carry tracebacks.
@@ -247,7 +253,7 @@ impl ServiceBuilder {
         self
     }
 
-    /// The build version that reflection reports.
+    /// The build version that reflection and the access log report.
     pub fn server_version(mut self, version: impl Into<String>) -> Self {
         self.server_version = version.into();
         self
@@ -300,6 +306,7 @@ impl ServiceBuilder {
             started: AtomicU8::new(0),
             starting: Mutex::new(()),
             server_id: self.server_id.into(),
+            server_version: self.server_version.into(),
             include_tracebacks: self.include_tracebacks,
         })
     }

@@ -36,6 +36,9 @@ pub struct CallRecord {
     pub kind: MethodKind,
     /// The connection.
     pub peer: Arc<Peer>,
+    /// The build version of the server, as [`ServiceBuilder::server_version`](super::ServiceBuilder::server_version) set it;
+    /// empty if it did not.
+    pub server_version: Arc<str>,
     /// Correlates the call with its logs and errors.
     pub request_id: String,
     /// Names the stream: 32 lowercase hex digits. `None` for unary calls.
@@ -167,6 +170,7 @@ impl CallRecord {
             method: method.into(),
             kind,
             peer: peer.clone(),
+            server_version: Arc::default(),
             request_id: String::new(),
             stream_id: None,
             request_fields: fields(request.schema_ref()),

@@ -420,7 +420,7 @@ impl Responder {
         .into_iter()
         .collect();
         let Some(primary) = self.service.protocols().next() else { return };
-        let mut scope = Scope::unheard(self.recording, || {
+        let mut scope = Scope::unheard(&self.service, self.recording, || {
             let (name, id) = (request.method(), self.connection.request_id());
             let (kind, ids) = (MethodKind::Unary, &mut self.stream_ids);
             begin_record(primary, name, kind, &self.peer, &request.batch, id, ids, self.now)

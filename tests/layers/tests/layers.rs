@@ -7,7 +7,7 @@ use vgi_rpc_layers::{Crate, Import, circles, imports};
 
 /// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
 /// above its own line only.
-const CRATES: [(&str, &str, &[&str], &[&str]); 25] = [
+const CRATES: [(&str, &str, &[&str], &[&str]); 26] = [
     ("vgi_rpc_macros", "protocol/macros", &["lib.rs"], &[]),
     CORE_CRATE,
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
@@ -16,6 +16,12 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 25] = [
     ("vgi_rpc_access_log", "drivers/access-log", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_effects", "drivers/effects", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),
+    (
+        "vgi_rpc_metrics",
+        "drivers/metrics",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_access_log", "vgi_rpc_reactor"],
+    ),
     ("vgi_rpc_tls", "drivers/tls", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_reactor"]),
     (
         "vgi_rpc_external",
@@ -116,6 +122,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 25] = [
         &[
             "vgi_rpc_protocol",
             "vgi_rpc_memory",
+            "vgi_rpc_metrics",
             "vgi_rpc_access_log",
             "vgi_rpc_effects",
             "vgi_rpc_external",
@@ -154,7 +161,7 @@ const CORE_CRATE: (&str, &str, &[&str], &[&str]) =
 /// only gives them their names.
 const CORE: [&[&str]; 15] = [
     &["auth_context", "ids", "limits", "next", "one_line", "panics", "same_type"],
-    &["memory"],
+    &["memory", "redaction"],
     &["content_coding", "location"],
     &["ipc"],
     &["error"],

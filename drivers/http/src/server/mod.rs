@@ -7,6 +7,7 @@
 //! | `connection` | one connection, as the event loop drives it |
 //! | `work` | what is done away from the socket: decoding, handlers |
 //! | `hosts` | which `Host` a request may name |
+//! | `page_server` | a page on an address of its own |
 //! | `address` | where a server listens |
 //! | `date` | the `Date` of every response |
 
@@ -16,9 +17,11 @@ mod date;
 mod error;
 mod hosts;
 mod http_server;
+mod page_server;
 mod work;
 
 pub use address::Address;
 pub use error::HttpServerError;
 pub use hosts::AllowedHosts;
 pub use http_server::{BoundHttpServer, HttpServer};
+pub use page_server::{BoundPageServer, PageServer};

@@ -1,6 +1,7 @@
 //! A pass over a connection: everything that can be done for it without waiting for its peer, or a fair part of that.
 
 use super::{Driven, SocketConnection, Waiting, flags};
+use crate::events;
 use crate::machine::{Acceptor, Expiry, Machine, Phase, Step};
 use crate::shared::Shared;
 use crate::timeouts::Wait;
@@ -132,18 +133,19 @@ impl<M: Machine> SocketConnection<M> {
         if self.flags.take(flags::EXPIRED) {
             // Whoever saw it pass may have looked just before there was progress.
             let due = shared.options.timeouts.of(wait).due(progress, began);
-            if due.is_some_and(|due| due <= shared.now())
-                && let Some(end) = Self::give_up(driven, wait, Expiry::Timeout)
-            {
-                return Some(end);
+            if due.is_some_and(|due| due <= shared.now()) {
+                events::timed_out(&shared.tallies.timed_out);
+                if let Some(end) = Self::give_up(driven, wait, Expiry::Timeout) {
+                    return Some(end);
+                }
             }
         }
         // What a connection holds for its work is not held up by its peer.
-        if self.flags.take(flags::TAKE_MEMORY)
-            && wait != Wait::Work
-            && let Some(end) = Self::give_up(driven, wait, Expiry::Memory)
-        {
-            return Some(end);
+        if self.flags.take(flags::TAKE_MEMORY) && wait != Wait::Work {
+            events::closed_for_memory(&shared.tallies.for_memory);
+            if let Some(end) = Self::give_up(driven, wait, Expiry::Memory) {
+                return Some(end);
+            }
         }
         if !driven.is_at_work {
             driven.steps = 0;

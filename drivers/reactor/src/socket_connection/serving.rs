@@ -4,6 +4,7 @@ use super::flags::{self, Rest};
 use super::pass::{Ending, Pass};
 use super::work::Finished;
 use super::{Driven, SocketConnection};
+use crate::events;
 use crate::locks::lock;
 use crate::machine::{Acceptor, Job, Machine};
 use crate::panics::catch;
@@ -111,6 +112,7 @@ impl<M: Machine> SocketConnection<M> {
                     if is_between && shared.is_draining() {
                         Some(Ending::Orderly)
                     } else if driven.is_asked && may_close && shared.gives_way(wait) {
+                        events::gave_way(&shared.tallies.gave_way);
                         let is_mid_message = matches!(wait, Wait::Head | Wait::Body);
                         Some(if is_mid_message { Ending::BrokenOff } else { Ending::Orderly })
                     } else if self.flags.release(driven.rest(wait)) {

@@ -5,6 +5,10 @@ use super::provide::{Credentials, ProvideCredentials};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use vgi_rpc_protocol::OneLine;
+
+/// The target of events for operators.
+const TARGET: &str = "vgi_rpc_s3";
 
 /// Credentials with less time left are refreshed, while they are still used.
 const REFRESH: Duration = Duration::from_secs(15 * 60);
@@ -90,7 +94,16 @@ impl Cache {
             let mut current = lock(&self.current);
             current.credentials = Some(credentials.clone());
         }
+        let failed_before = flight.as_ref().is_some_and(|ended| ended.result.is_err());
         *flight = Some(Ended { at: Instant::now(), result: result.clone() });
+        drop(flight);
+        match &result {
+            Err(error) if !failed_before => {
+                tracing::warn!(target: TARGET, error = %OneLine(error), "no source gives credentials for S3");
+            }
+            Ok(_) if failed_before => tracing::info!(target: TARGET, "there are credentials for S3 again"),
+            _ => {}
+        }
         result
     }
 }

@@ -5,17 +5,19 @@ use std::env;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use vgi_rpc_access_log::Options;
-use vgi_rpc_protocol::access_log::DEFAULT_MAX_RECORD_BYTES;
+use vgi_rpc_access_log::{Options, RotationPeriod, RotationPeriodError};
+use vgi_rpc_protocol::access_log::SampleRate;
 
-/// The environment variable of `--access-log`. An empty one counts as not set.
+/// The environment variable of `--access-log`. An empty one counts as not set. Those of the other flags begin with it.
 const VARIABLE: &str = "VGI_RPC_ACCESS_LOG";
-/// Another name of it, used if the first is not set.
+/// The same by another name, which is used if the first is not set.
 const OTHER_VARIABLE: &str = "VGI_ACCESS_LOG";
 /// The most memory that queued records may take, in bytes.
 const QUEUE_BYTES: usize = 16 << 20;
 
 /// Whether there is an access log, and how it is kept.
+///
+/// Each of these flags has a second environment variable, which begins with `VGI_ACCESS_LOG` and is its default.
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
 #[command(next_help_heading = "Access log")]
@@ -25,30 +27,89 @@ pub(crate) struct AccessLogFlags {
     access_log: Option<PathBuf>,
 
     /// Rotate the file when it reaches this size, 0 to never rotate
-    #[arg(long, value_name = "BYTES", env = "VGI_RPC_ACCESS_LOG_MAX_BYTES", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "VGI_RPC_ACCESS_LOG_MAX_BYTES",
+        default_value = other("MAX_BYTES", "0")
+    )]
     access_log_max_bytes: u64,
 
+    /// Rotate the file when this period is over, in UTC: S, M, H, D, midnight, or W0 (ends with Monday) to W6
+    #[arg(
+        long,
+        value_name = "PERIOD",
+        env = "VGI_RPC_ACCESS_LOG_WHEN",
+        default_value = other("WHEN", ""),
+        hide_default_value = true,
+        value_parser = period
+    )]
+    access_log_when: Period,
+
     /// Keep this many rotated files
-    #[arg(long, value_name = "N", env = "VGI_RPC_ACCESS_LOG_BACKUP_COUNT", default_value_t = 5)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "VGI_RPC_ACCESS_LOG_BACKUP_COUNT",
+        default_value = other("BACKUP_COUNT", "5")
+    )]
     access_log_backup_count: u32,
 
-    /// Reduce records that are larger than this to their required fields
+    /// Reduce records that are larger than this: first their claims go, then all but the required fields
     #[arg(
         long,
         value_name = "BYTES",
         env = "VGI_RPC_ACCESS_LOG_MAX_RECORD_BYTES",
-        default_value_t = NonZeroUsize::new(DEFAULT_MAX_RECORD_BYTES).unwrap_or(NonZeroUsize::MIN)
+        default_value = other("MAX_RECORD_BYTES", "1048576")
     )]
     access_log_max_record_bytes: NonZeroUsize,
 
-    /// Queue up to this many records when the path is a FIFO or a device
+    /// Keep this part of the calls that succeed, from 0.0 to 1.0, and all that fail
+    #[arg(
+        long,
+        value_name = "RATE",
+        env = "VGI_RPC_ACCESS_LOG_SAMPLE",
+        default_value = other("SAMPLE", "1.0"),
+        allow_negative_numbers = true
+    )]
+    access_log_sample: SampleRate,
+
+    /// Write regular files by a thread too, so that no call waits for the disk; a crash loses what is queued
+    #[arg(long)]
+    access_log_async: bool,
+
+    /// Queue up to this many records when they are written by a thread
     #[arg(
         long,
         value_name = "N",
         env = "VGI_RPC_ACCESS_LOG_QUEUE_SIZE",
-        default_value_t = const { NonZeroUsize::new(10_000).unwrap() }
+        default_value = other("QUEUE_SIZE", "10000")
     )]
     access_log_queue_size: NonZeroUsize,
+}
+
+/// A period, or none.
+#[derive(Clone, Copy, Debug)]
+struct Period(Option<RotationPeriod>);
+
+fn period(text: &str) -> Result<Period, RotationPeriodError> {
+    Ok(Period(if text.is_empty() { None } else { Some(text.parse()?) }))
+}
+
+/// The default of a flag: the environment variable of its other name, unless that is empty or not set.
+fn other(name: &str, default: &'static str) -> &'static str {
+    match env::var(format!("{OTHER_VARIABLE}_{name}")) {
+        // Once for each command line.
+        Ok(value) if !value.is_empty() => value.leak(),
+        _ => default,
+    }
+}
+
+/// Whether one of the two variables of this name, if it is set, says yes.
+fn is_on(name: &str) -> bool {
+    let is_yes = |text: String| matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "yes");
+    let variable = |start| env::var(format!("{start}_{name}")).ok().filter(|text| !text.is_empty());
+    variable(VARIABLE).or_else(|| variable(OTHER_VARIABLE)).is_some_and(is_yes)
 }
 
 impl AccessLogFlags {
@@ -57,11 +118,27 @@ impl AccessLogFlags {
         let variable = |name| env::var_os(name).filter(|path: &OsString| !path.is_empty()).map(PathBuf::from);
         let path =
             self.access_log.clone().or_else(|| variable(VARIABLE)).or_else(|| variable(OTHER_VARIABLE))?;
-        let options = Options::new(replace_placeholders(path, server_id))
-            .rotate(self.access_log_max_bytes, self.access_log_backup_count)
+        let options = Options::new(replace_placeholders(path, server_id));
+        let kept = self.access_log_backup_count;
+        let options = match self.access_log_when.0 {
+            Some(period) => options.rotate_every(period, kept),
+            None => options.rotate(self.access_log_max_bytes, kept),
+        };
+        let options = options
             .max_record_bytes(self.access_log_max_record_bytes.get())
+            .sample(self.access_log_sample)
+            .background(self.access_log_async || is_on("ASYNC"))
             .queue(self.access_log_queue_size.get(), QUEUE_BYTES);
         Some(options)
+    }
+
+    /// Refuses a rotation by size and by time at once.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        if self.access_log_max_bytes == 0 || self.access_log_when.0.is_none() {
+            return Ok(());
+        }
+        let message = "the argument '--access-log-max-bytes' cannot be used with '--access-log-when'";
+        Err(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message))
     }
 }
 

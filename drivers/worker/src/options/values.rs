@@ -6,7 +6,6 @@ use std::time::Duration;
 use vgi_rpc_proxy_protocol::ProxyProtocol;
 
 /// `[HOST:]PORT` with a host.
-#[cfg(feature = "unix")]
 pub(super) fn tcp_address(text: &str) -> Result<String, String> {
     let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
     match port.parse::<u16>() {

@@ -91,3 +91,31 @@ pub fn rotation() {
     files.sort();
     assert_eq!(files, ["log", "log.1", "log.2"]);
 }
+
+/// The lines of the calls of `greet` in a log.
+fn greetings(path: &Path) -> Vec<Value> {
+    let log = fs::read_to_string(path).unwrap_or_default();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["method"] == "greet").collect()
+}
+
+pub fn sampled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let log = |name: &str| format!("--access-log '{}'", path(name).display());
+    greet_with("VGI_RPC_ACCESS_LOG_SAMPLE=0", &log("none"));
+    greet_with("VGI_ACCESS_LOG_SAMPLE=0", &log("none"));
+    assert!(greetings(&path("none")).is_empty());
+    // The flag comes before both variables, and the first variable before the second.
+    greet_with("VGI_RPC_ACCESS_LOG_SAMPLE=0", &format!("{} --access-log-sample 1.0", log("flag")));
+    greet_with("VGI_RPC_ACCESS_LOG_SAMPLE=1 VGI_ACCESS_LOG_SAMPLE=0", &log("first"));
+    for name in ["flag", "first"] {
+        let lines = greetings(&path(name));
+        assert!(lines.len() == 1 && lines[0].get("sample_rate").is_none(), "{name}: {lines:?}");
+    }
+    // Of many calls some are kept, and say so.
+    let rate = "--access-log-sample 0.999999 --access-log-async --access-log-when D";
+    greet_with("", &format!("{} {rate}", log("some")));
+    let lines = greetings(&path("some"));
+    assert!(lines.len() == 1 && lines[0]["sample_rate"] == 0.999999, "{lines:?}");
+}

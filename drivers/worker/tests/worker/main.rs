@@ -22,6 +22,8 @@ mod ends;
 mod grants;
 #[path = "../../examples/greeter.rs"]
 mod greeter;
+#[cfg(all(unix, feature = "unix", feature = "http"))]
+mod observing;
 mod refusals;
 #[cfg(all(unix, feature = "http"))]
 mod secrets;
@@ -57,6 +59,17 @@ const TESTS: &[(&str, fn())] = &[
     ("the environment says where the access log is", access_log::environment),
     #[cfg(all(unix, feature = "unix"))]
     ("the access log is moved aside by its size", access_log::rotation),
+    #[cfg(unix)]
+    (
+        "a part of the calls is logged, by either variable, and a log may be written by a thread",
+        access_log::sampled,
+    ),
+    #[cfg(all(unix, feature = "unix", feature = "http"))]
+    ("metrics are on an address of their own, whatever the transport", observing::metrics),
+    #[cfg(all(unix, feature = "unix", feature = "http"))]
+    ("metrics are a page of HTTP", observing::page),
+    #[cfg(all(unix, feature = "unix", feature = "http"))]
+    ("events are lines on stderr", observing::events),
     ("an invalid command line is refused with status 2, on stderr", refusals::command_line),
     #[cfg(all(unix, feature = "http"))]
     ("flags of HTTP are refused where it is not served", refusals::http_flags),

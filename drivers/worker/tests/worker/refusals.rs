@@ -21,6 +21,20 @@ pub fn command_line() {
     assert_refused(&["--server-id", ""], 2, &["--server-id"]);
     assert_refused(&["--memory-budget", "0"], 2, &["--memory-budget"]);
     assert_refused(&["--access-log-max-record-bytes", "0"], 2, &["--access-log-max-record-bytes"]);
+    for rate in ["-0.1", "1.5", "100", "NaN"] {
+        assert_refused(&["--access-log-sample", rate], 2, &["--access-log-sample", "0.0 to 1.0"]);
+    }
+    assert_refused(&["--access-log-when", "hourly"], 2, &["--access-log-when", "midnight"]);
+    let both = ["--access-log-when", "H", "--access-log-max-bytes", "1"];
+    assert_refused(&both, 2, &["--access-log-max-bytes", "--access-log-when"]);
+    assert_refused(&["--log-level", "loud"], 2, &["--log-level", "trace"]);
+    #[cfg(feature = "http")]
+    {
+        assert_refused(&["--metrics", "here"], 2, &["--metrics", "[HOST:]PORT"]);
+        assert_refused(&["--http", "--metrics-open"], 2, &["--metrics-path"]);
+        assert_refused(&["--http", "--metrics-path", "/metrics"], 1, &["an authenticator for the page"]);
+        assert_refused(&["--http", "--metrics-path", "/a/b", "--metrics-open"], 1, &["\"/a/b\""]);
+    }
     #[cfg(feature = "unix")]
     {
         assert_refused(&["--tcp", "0", "--pipe"], 2, &["'--tcp <[HOST:]PORT>' cannot be used with '--pipe'"]);

@@ -211,6 +211,16 @@ impl Endpoint {
             Action::Landing => self.page(self.pages.landing()).into(),
             Action::Describe => self.page(self.pages.describe()).into(),
             Action::Health => self.health().into(),
+            Action::OperatorPage => match &self.operator_page {
+                Some(page) if !page.is_open() && !request.peer.auth.authenticated => {
+                    // Some authenticators let callers in whom they do not know.
+                    let detail = "the page is for authenticated callers";
+                    self.unauthenticated(request, AuthError::refused(Reason::MissingCredential, detail))
+                        .into()
+                }
+                Some(page) => page.draft().into(),
+                None => self.pages.not_found().into(),
+            },
             Action::ResourceMetadata => self.resource_metadata().into(),
             #[cfg(feature = "oauth-pkce")]
             Action::LoginCallback | Action::LogOut | Action::ExchangeCode => self.pages.not_found().into(),

@@ -251,7 +251,7 @@ impl Calling {
         };
         let is_cancelled = metadata.contains_key(keys::CANCEL);
         let scope = if is_cancelled {
-            Scope::unheard(recording, record)
+            Scope::unheard(self.endpoint.service(), recording, record)
         } else {
             Scope::begin(self.endpoint.service(), recording, &context, record)
         };

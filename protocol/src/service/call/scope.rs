@@ -35,13 +35,13 @@ impl Scope {
             return Self::silent();
         }
         let scopes = Scopes::start(&service.hooks, context);
-        let record = (recording || scopes.is_some()).then(|| Box::new(record()));
+        let record = (recording || scopes.is_some()).then(|| of(service, record()));
         Self { record, scopes, recording }
     }
 
     /// Begins what is no call to a listener, but has a record.
-    pub(crate) fn unheard(recording: bool, record: impl FnOnce() -> CallRecord) -> Self {
-        Self { record: recording.then(|| Box::new(record())), scopes: None, recording }
+    pub(crate) fn unheard(service: &Service, recording: bool, record: impl FnOnce() -> CallRecord) -> Self {
+        Self { record: recording.then(|| of(service, record())), scopes: None, recording }
     }
 
     /// For the work that is about to run.
@@ -81,6 +81,12 @@ impl Scope {
         }
         self.recording.then_some(*record)
     }
+}
+
+/// The record of a call of this service.
+fn of(service: &Service, mut record: CallRecord) -> Box<CallRecord> {
+    record.server_version = service.server_version().clone();
+    record.into()
 }
 
 impl Drop for Scope {

@@ -1,93 +1,32 @@
-//! The access log: one JSON object per call, on one line. It says what a call was and how it went, and carries no
-//! value of any parameter, input or result. The specification is the protocol's `access-log-spec.md`.
-//!
-//! Writing lines somewhere is a driver's work, and so is knowing what time it is.
+//! The fields of a line. Access-log specification, sections 2 to 4.
 
-use crate::one_line::is_escaped;
+use crate::redaction::Redactor;
 use crate::service::{CallRecord, MethodKind};
-use crate::wire::text::{self, Limit};
+use crate::wire::text::Limit;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// The channel that every line names.
 const LOGGER: &str = "vgi_rpc.access";
-/// Most bytes of a line without its end, unless another limit is chosen. Section 5b.
-pub const DEFAULT_MAX_RECORD_BYTES: usize = 1 << 20;
 /// What is kept of a text that says who the caller is.
 const CALLER: Limit = Limit::bytes(1 << 10);
-/// What a line keeps when it would be too long: what every line must have, the stream's id that the schema demands of
-/// streams, the whole error message, and the count of lost records, which no other line repeats.
-const ESSENTIAL: [&str; 20] = [
-    "timestamp",
-    "level",
-    "logger",
-    "message",
-    "server_id",
-    "protocol",
-    "protocol_hash",
-    "method",
-    "method_type",
-    "principal",
-    "auth_domain",
-    "authenticated",
-    "remote_addr",
-    "duration_ms",
-    "status",
-    "error_type",
-    "error_message",
-    "stream_id",
-    "dropped_records",
-    "truncated",
-];
 
-/// One line of at most [`DEFAULT_MAX_RECORD_BYTES`], its end included.
-///
-/// `now` is the time since the Unix epoch, `dropped` how many records could not be written since the last one that
-/// was.
-pub fn line(record: &CallRecord, now: Duration, dropped: u64) -> String {
-    line_within(record, now, dropped, DEFAULT_MAX_RECORD_BYTES)
+/// Whether a call counts as failed.
+pub(super) fn is_error(record: &CallRecord) -> bool {
+    record.error.is_some() || record.cancelled
 }
 
-/// One line as [`line()`] makes it, with another limit. A record that has more than `max_record_bytes` is reduced to the
-/// fields that every record must have and the whole error message, and has `truncated: "record_too_large"`; such a line
-/// may be longer than the limit. Section 5b; its first step does not arise, since a record has no `claims`.
-pub fn line_within(record: &CallRecord, now: Duration, dropped: u64, max_record_bytes: usize) -> String {
-    let mut fields = fields(record, now, dropped);
-    let mut line = match text::json(&fields, max_record_bytes) {
-        Some(line) => line,
-        None => {
-            fields.insert("truncated".into(), "record_too_large".into());
-            fields.retain(|name, _| ESSENTIAL.contains(&name.as_str()));
-            Value::Object(fields).to_string()
-        }
-    };
-    line = escaped(line);
-    line.push('\n');
-    line
-}
-
-/// JSON in which what steers a terminal or divides lines is escaped too, where JSON itself would leave it.
-fn escaped(json: String) -> String {
-    if !json.contains(is_escaped) {
-        return json;
-    }
-    let mut escaped = String::with_capacity(json.len() + json.len() / 8);
-    for letter in json.chars() {
-        if is_escaped(letter) {
-            // All of them are in the basic plane.
-            escaped.push_str(&format!("\\u{:04x}", u32::from(letter)));
-        } else {
-            escaped.push(letter);
-        }
-    }
-    escaped
-}
-
-fn fields(record: &CallRecord, now: Duration, dropped: u64) -> Map<String, Value> {
+/// All that a record says.
+pub(super) fn fields(
+    record: &CallRecord,
+    now: Duration,
+    dropped: u64,
+    redactor: &Redactor,
+) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut put = |key: &str, value: Value| fields.insert(key.into(), value);
-    let status = if record.error.is_some() || record.cancelled { "error" } else { "ok" };
+    let status = if is_error(record) { "error" } else { "ok" };
     put("timestamp", timestamp(now).into());
     put("level", "INFO".into());
     put("logger", LOGGER.into());
@@ -104,6 +43,25 @@ fn fields(record: &CallRecord, now: Duration, dropped: u64) -> Map<String, Value
     put("remote_addr", CALLER.shown(record.peer.remote_address.as_deref().unwrap_or_default()).into());
     if let Some(proxy) = &record.peer.proxy {
         put("proxy_addr", CALLER.shown(&proxy.address).into());
+    }
+    let evidence = &record.peer.evidence;
+    let texts = [
+        ("peer_identity_status", evidence.statuses_text()),
+        ("peer_identity_sources", evidence.sources_text()),
+    ];
+    for (name, text) in texts {
+        if !text.is_empty() {
+            put(name, CALLER.cut(text).into());
+        }
+    }
+    if !auth.claims.is_empty() {
+        let claims = redactor.redact(&auth.claims);
+        if !claims.is_empty() {
+            put("claims", Value::Object(claims.into_iter().collect()));
+        }
+    }
+    if !record.server_version.is_empty() {
+        put("server_version", (*record.server_version).into());
     }
     put("duration_ms", milliseconds(record.ended.saturating_sub(record.started)).into());
     put("status", status.into());
@@ -183,18 +141,4 @@ fn timestamp(now: Duration) -> String {
 /// Rounded to two decimal places.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e5).round() / 100.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_steers_a_terminal_is_escaped_and_means_the_same() {
-        let value = json!({ "name": "a\u{9b}1m\u{202e}b\u{2028}\u{7f}\u{1b}é" });
-        let line = escaped(value.to_string());
-        assert!(!line.contains(is_escaped), "{line}");
-        assert!(line.contains('é'));
-        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
-    }
 }

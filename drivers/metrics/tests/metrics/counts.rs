@@ -1,0 +1,76 @@
+//! The numbers of a server as it is used.
+
+use crate::server::{BUDGET, PROTOCOL, call, run, until};
+use crate::text_format::parse;
+use std::time::Duration;
+use vgi_rpc_metrics::{MethodCalls, Metrics};
+use vgi_rpc_protocol::wire::code::Code;
+
+fn of(metrics: &Metrics, method: &str) -> Option<MethodCalls> {
+    let snapshot = metrics.snapshot();
+    snapshot.calls.into_iter().find(|calls| calls.protocol == PROTOCOL && calls.method == method)
+}
+
+#[test]
+fn calls_connections_and_memory_are_counted() {
+    let metrics = Metrics::new();
+    let running = run(&metrics, |server| server);
+    assert!(of(&metrics, "answer").is_none(), "nothing was called yet");
+    let mut client = running.connect();
+    for _ in 0..3 {
+        assert_eq!(call(&mut client, "answer").unwrap(), 42);
+    }
+    for _ in 0..2 {
+        call(&mut client, "fail").unwrap_err();
+    }
+    call(&mut client, "no_such_method").unwrap_err();
+
+    let answer = of(&metrics, "answer").unwrap();
+    assert_eq!((answer.ok, answer.in_flight, answer.failed), (3, 0, vec![]));
+    assert_eq!(answer.durations.count(), 3);
+    assert!(answer.durations.sum > Duration::ZERO && answer.durations.sum < Duration::from_secs(60));
+    let fail = of(&metrics, "fail").unwrap();
+    assert_eq!((fail.ok, fail.failed), (0, vec![(Code::Unknown, 2)]));
+    assert!(of(&metrics, "no_such_method").is_none(), "a name that a stranger made up");
+
+    let snapshot = metrics.snapshot();
+    let (name, server) = &snapshot.servers[0];
+    assert_eq!((name.as_str(), server.open, server.accepted), ("tcp", 1, 1));
+    assert_eq!((server.gave_way, server.timed_out, server.full), (0, 0, 0));
+    assert!(server.threads >= 1 && server.jobs_running == 0, "{server:?}");
+    assert_eq!((snapshot.budgets[0].limit, snapshot.budgets[0].refusals), (BUDGET, 0));
+    drop(client);
+    until("the connection closes", || metrics.snapshot().servers[0].1.open == 0);
+    running.drain();
+    until("the server is gone", || metrics.snapshot().servers.is_empty());
+    assert_eq!(of(&metrics, "answer").unwrap().ok, 3, "what it did is not");
+}
+
+#[test]
+fn what_others_count_is_on_the_page_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = vgi_rpc_access_log::Options::new(folder.path().join("log")).open().unwrap();
+    let metrics = Metrics::new();
+    metrics.access_log(log.clone());
+    metrics.sessions(|| 7);
+    metrics.refusals("a \"reason\"\\\n", || 5);
+    let running = run(&metrics, |server| server.access_log(log));
+    let mut client = running.connect();
+    call(&mut client, "answer").unwrap();
+    // The client has asked what kind the method is, too.
+    until("records are written", || metrics.snapshot().access_log.unwrap().written >= 2);
+    let samples = parse(&metrics.snapshot().prometheus());
+    let value = |name: &str, labels: &[(&str, &str)]| {
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        *samples.get(&(name.to_owned(), labels)).unwrap_or_else(|| panic!("{name} in {samples:?}"))
+    };
+    assert_eq!(value("vgi_rpc_sessions", &[]), 7.0);
+    assert_eq!(value("vgi_rpc_refusals_total", &[("reason", "a \"reason\"\\\n")]), 5.0);
+    assert!(value("vgi_rpc_access_log_records_total", &[("result", "written")]) >= 2.0);
+    assert_eq!(value("vgi_rpc_access_log_records_total", &[("result", "dropped")]), 0.0);
+    assert_eq!(value("vgi_rpc_memory_budget_bytes", &[("budget", "requests")]), BUDGET as f64);
+    assert_eq!(value("vgi_rpc_connections", &[("server", "tcp")]), 1.0);
+    let method = [("protocol", PROTOCOL), ("method", "answer")];
+    assert_eq!(value("vgi_rpc_calls_total", &[&method[..], &[("code", "OK")]].concat()), 1.0);
+    assert_eq!(value("vgi_rpc_call_duration_seconds_bucket", &[&method[..], &[("le", "60")]].concat()), 1.0);
+}

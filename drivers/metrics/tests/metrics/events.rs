@@ -1,0 +1,125 @@
+//! The events that servers and access logs tell operators.
+
+use crate::server::{call, run, until};
+use std::fmt::{Debug, Write as _};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::{LazyLock, Mutex};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+use vgi_rpc_metrics::Metrics;
+
+/// Keeps events as lines: level, target, message, fields.
+struct Kept;
+
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Servers tell events on threads of their own, so there is one subscriber for the whole program.
+static SUBSCRIBED: LazyLock<()> = LazyLock::new(|| tracing::subscriber::set_global_default(Kept).unwrap());
+
+impl Subscriber for Kept {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // What asks whether an event would be of interest is no event.
+        !metadata.is_span() && *metadata.level() <= Level::TRACE
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let metadata = event.metadata();
+        let mut line = Line(format!("{} {}", metadata.level(), metadata.target()));
+        event.record(&mut line);
+        LINES.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, " {}={value:?}", field.name()).unwrap();
+    }
+}
+
+/// Whether a line has all of these in it.
+fn told(parts: &[&str]) -> bool {
+    LINES.lock().unwrap().iter().any(|line| parts.iter().all(|part| line.contains(part)))
+}
+
+#[test]
+fn a_server_tells_where_it_listens_whom_it_refuses_and_how_it_ends() {
+    LazyLock::force(&SUBSCRIBED);
+    let metrics = Metrics::new();
+    let running = run(&metrics, |server| server.max_connections(1));
+    let address = format!("TCP:{}", running.address);
+    assert!(told(&["INFO vgi_rpc_reactor", "message=listening", &address]));
+    let mut client = running.connect();
+    call(&mut client, "answer").unwrap();
+    assert!(told(&["TRACE vgi_rpc_reactor", "accepted a connection"]));
+    // It has spoken and does not give way, so another one waits.
+    let waiting = TcpStream::connect(&running.address).unwrap();
+    until("it is told that one waits", || {
+        told(&["WARN vgi_rpc_reactor", "as many as may be", "connections=1"])
+    });
+    assert!(metrics.snapshot().servers[0].1.full >= 1);
+    drop((waiting, client));
+    running.drain();
+    assert!(told(&["INFO vgi_rpc_reactor", "draining"]));
+    assert!(told(&["INFO vgi_rpc_reactor", "message=drained", &address]));
+
+    // One that says nothing gives way.
+    let running = run(&metrics, |server| server.max_connections(1));
+    let mut silent = TcpStream::connect(&running.address).unwrap();
+    until("it is accepted", || running.handle.connections() == 1);
+    call(&mut running.connect(), "answer").unwrap();
+    assert!(told(&["WARN vgi_rpc_reactor", "closed to make room"]));
+    assert_eq!(metrics.snapshot().servers[0].1.gave_way, 1);
+    let _ = silent.write_all(b"late");
+    running.drain();
+}
+
+#[test]
+fn an_access_log_tells_of_trouble_once_and_of_its_end() {
+    LazyLock::force(&SUBSCRIBED);
+    let folder = tempfile::tempdir().unwrap();
+    let (path, in_the_way) = (folder.path().join("log"), folder.path().join("log.1"));
+    let log = vgi_rpc_access_log::Options::new(&path).rotate(1, 1).open().unwrap();
+    let metrics = Metrics::new();
+    let running = run(&metrics, |server| server.access_log(log.clone()));
+    let mut client = running.connect();
+    call(&mut client, "answer").unwrap();
+    // The file cannot be moved aside to where a folder is.
+    let _ = std::fs::remove_file(&in_the_way);
+    std::fs::create_dir(&in_the_way).unwrap();
+    std::fs::write(in_the_way.join("kept"), b"x").unwrap();
+    let before = log.statistics().dropped;
+    for _ in 0..3 {
+        call(&mut client, "answer").unwrap();
+    }
+    assert_eq!(log.statistics().dropped, before + 3);
+    let name = format!("path={}", path.display());
+    assert!(told(&["WARN vgi_rpc_access_log", "being dropped", "error=", &name]));
+    let warnings = LINES
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|line| line.contains("being dropped") && line.contains(&name))
+        .count();
+    assert_eq!(warnings, 1, "a disk that is full for an hour is one event");
+    std::fs::remove_dir_all(&in_the_way).unwrap();
+    call(&mut client, "answer").unwrap();
+    assert!(told(&["WARN vgi_rpc_access_log", "written again", "dropped=3", &name]));
+    assert!(told(&["INFO vgi_rpc_access_log", "moved aside", &name]));
+    drop(client);
+    running.drain();
+}

@@ -1,0 +1,84 @@
+//! Events of the drivers as lines on stderr, for `--log-level`.
+
+use std::fmt::{self, Debug, Write as _};
+use std::io::Write;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+use vgi_rpc_protocol::OneLine;
+
+/// Targets of the crates of this workspace begin with it.
+const PREFIX: &str = "vgi_rpc";
+
+/// Writes events up to a level. Spans are not shown.
+struct LogLines(Level);
+
+/// Has events of this level and more severe ones written to stderr, unless the program has a subscriber of its own.
+pub(crate) fn write_events(level: Level) {
+    // What the program has set before stays.
+    let _ = tracing::subscriber::set_global_default(LogLines(level));
+}
+
+impl Subscriber for LogLines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // What asks whether an event would be of interest is no event.
+        !metadata.is_span() && *metadata.level() <= self.0 && metadata.target().starts_with(PREFIX)
+    }
+
+    fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {
+        Some(self.0.into())
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let metadata = event.metadata();
+        let line = line(*metadata.level(), metadata.target(), |fields| event.record(fields));
+        // A closed stderr is no reason to end.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// A line with its end: level, target, message, fields.
+fn line(level: Level, target: &str, record: impl FnOnce(&mut Fields)) -> String {
+    let mut fields = Fields::default();
+    record(&mut fields);
+    format!("{level:5} {target}: {}{}\n", OneLine(&fields.message), OneLine(&fields.others))
+}
+
+/// The fields of an event as text.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: String,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        // Writing to a text does not fail.
+        let _ = match field.name() {
+            "message" => self.message.write_fmt(value),
+            name => write!(self.others, " {name}={value}"),
+        };
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.add(field, format_args!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, format_args!("{value}"));
+    }
+}
