@@ -76,7 +76,7 @@ def unix_launcher(_server):
 
     with tempfile.TemporaryDirectory() as folder:
         worker = (sys.executable, str(REFERENCE_WORKER))
-        path = launch(LaunchConfig(worker_argv=worker, idle_timeout=60.0, state_dir=folder))
+        path = launch(LaunchConfig(worker_argv=worker, state_dir=folder))
         # Held for the run, or the server would end while the cases of other lanes have their turn.
         with driver(ConformanceService).connect("unix", path):
             yield lambda protocol, on_log=None: driver(protocol).connect("unix", path, on_log)

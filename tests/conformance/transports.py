@@ -67,7 +67,7 @@ def unix_launcher(worker):
     from vgi_rpc.rpc import unix_connect
 
     with tempfile.TemporaryDirectory() as folder:
-        path = launch(LaunchConfig(worker_argv=(worker,), idle_timeout=60.0, state_dir=folder))
+        path = launch(LaunchConfig(worker_argv=(worker,), state_dir=folder))
         # Held for the run, or the worker would end while the cases of other lanes have their turn.
         with unix_connect(ConformanceService, path):
             yield lambda protocol, on_log=None: unix_connect(protocol, path, on_log=on_log)
