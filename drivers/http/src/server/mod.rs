@@ -8,9 +8,11 @@
 //! | `work` | what is done away from the socket: decoding, handlers |
 //! | `hosts` | which `Host` a request may name |
 //! | `address` | where a server listens |
+//! | `clock` | the time that requests are told |
 //! | `date` | the `Date` of every response |
 
 mod address;
+mod clock;
 mod conversation;
 mod date;
 mod error;
