@@ -12,7 +12,7 @@ mod server;
 pub use bytes::Bytes;
 pub use server::{Address, AllowedHosts, BoundHttpServer, HttpServer, HttpServerError};
 pub use vgi_rpc_proxy_protocol::{ProxyProtocol, ProxyProtocolError};
-pub use vgi_rpc_reactor::{Ended, Handle};
+pub use vgi_rpc_reactor::{Ended, Handle, Layer, NoLayer};
 #[cfg(feature = "tls")]
 pub use vgi_rpc_tls::{ClientCertificates, Pem, ServerTls, ServerTlsBuilder, TlsConfigError};
 

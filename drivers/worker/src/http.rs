@@ -3,17 +3,26 @@
 use crate::discovery::announce;
 use crate::error::WorkerError;
 use crate::options::Flags;
+use crate::recording::Recording;
+#[cfg(feature = "record")]
+use crate::replaying::WorkerReplayError;
 use crate::token_keys;
 use std::error::Error;
 use std::io::Write;
+#[cfg(feature = "record")]
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::sync::Arc;
+#[cfg(feature = "record")]
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::Performer;
 use vgi_rpc_http::{Address, HttpServer};
 use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
-use vgi_rpc_protocol::service::Service;
+use vgi_rpc_protocol::service::{Service, TransportKind};
+#[cfg(feature = "record")]
+use vgi_rpc_recorder::{Capture, replay::{Player, Replayed}};
 
 type EndpointChange = dyn FnOnce(EndpointBuilder) -> Result<EndpointBuilder, Box<dyn Error + Send + Sync>>;
 type ServerChange = dyn FnOnce(HttpServer, &Arc<Endpoint>) -> HttpServer;
@@ -34,8 +43,57 @@ impl HttpSettings {
         service: Arc<Service>,
         performer: Performer,
         log: Option<AccessLog>,
+        recording: &Recording,
     ) -> Result<(), WorkerError> {
-        let endpoint = endpoint(flags, service, log.is_some())?;
+        let entropy = vgi_rpc_http::system_entropy;
+        #[cfg(feature = "record")]
+        let server = match recording.recorder() {
+            Some(recorder) => {
+                let entropy = recorder.entropy(entropy);
+                self.server(flags, service, performer, log, entropy)?.clock(recorder.clock(now))
+            }
+            None => self.server(flags, service, performer, log, entropy)?,
+        };
+        #[cfg(not(feature = "record"))]
+        let server = self.server(flags, service, performer, log, entropy)?;
+        let bound = match recording.layer(TransportKind::Http) {
+            Some(layer) => server.bind_tcp_with(address, layer)?,
+            None => server.bind_tcp(address)?,
+        };
+        let port = match bound.address() {
+            Address::Tcp(address) | Address::Tls(address) => address.port().to_string(),
+            other => other.to_string(),
+        };
+        announce("PORT", port.as_ref()).map_err(WorkerError::Announce)?;
+        bound.run()?;
+        Ok(())
+    }
+
+    /// Gives the requests of a capture to the server that the flags ask for.
+    #[cfg(feature = "record")]
+    pub(crate) fn replay(
+        self,
+        flags: &Flags,
+        service: Arc<Service>,
+        capture: Capture,
+    ) -> Result<Replayed, WorkerReplayError> {
+        let player = Player::new(capture)?;
+        let server = self.server(flags, service, Performer::none(), None, player.entropy());
+        let server = server.map_err(WorkerReplayError::worker)?.clock(player.clock());
+        let acceptor = server.acceptor(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).map_err(|error| WorkerReplayError::worker(error.into()))?;
+        Ok(player.to_server(&acceptor)?)
+    }
+
+    /// The server that the flags ask for, with the changes of the application.
+    fn server(
+        self,
+        flags: &Flags,
+        service: Arc<Service>,
+        performer: Performer,
+        log: Option<AccessLog>,
+        entropy: impl Fn(&mut [u8]) + Send + Sync + 'static,
+    ) -> Result<HttpServer, WorkerError> {
+        let endpoint = endpoint(flags, service, log.is_some(), entropy)?;
         let endpoint = match self.endpoint {
             Some(change) => change(endpoint).map_err(WorkerError::EndpointSettings)?,
             None => endpoint,
@@ -59,18 +117,17 @@ impl HttpSettings {
         if let Some(tls) = flags.tls()? {
             server = server.tls(tls);
         }
-        if let Some(change) = self.server {
-            server = change(server, &endpoint);
-        }
-        let bound = server.bind_tcp(address)?;
-        let port = match bound.address() {
-            Address::Tcp(address) | Address::Tls(address) => address.port().to_string(),
-            other => other.to_string(),
-        };
-        announce("PORT", port.as_ref()).map_err(WorkerError::Announce)?;
-        bound.run()?;
-        Ok(())
+        Ok(match self.server {
+            Some(change) => change(server, &endpoint),
+            None => server,
+        })
     }
+}
+
+/// The time since the Unix epoch.
+#[cfg(feature = "record")]
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The endpoint that the flags ask for.
@@ -78,9 +135,10 @@ fn endpoint(
     flags: &Flags,
     service: Arc<Service>,
     record_calls: bool,
+    entropy: impl Fn(&mut [u8]) + Send + Sync + 'static,
 ) -> Result<EndpointBuilder, WorkerError> {
     let http = &flags.http_flags;
-    let endpoint = Endpoint::builder(service, vgi_rpc_http::system_entropy)
+    let endpoint = Endpoint::builder(service, entropy)
         .limits(flags.limits())
         .prefix(&http.prefix)
         .record_calls(record_calls)

@@ -63,6 +63,11 @@
 //! HTTP come from a file (`--token-key-file`) or from the environment variable `VGI_RPC_TOKEN_KEYS`, which child
 //! processes inherit. Credentials of storage come from the environment, and what it names.
 //!
+//! # Recording
+//!
+//! With the feature `record`, on by default, `--record DIR` writes what each connection says to a file in a folder, with
+//! placeholders for credentials and tokens, and `--replay FILE` replays one to the worker: see `vgi-rpc-recorder`.
+//!
 //! # Storage
 //!
 //! With the feature `s3`, `--storage s3://BUCKET/PREFIX` has large outputs stored in a bucket of S3, on every transport; with the
@@ -75,7 +80,7 @@
 //! [grants](vgi_rpc_protocol::identity) with the first one and accepts those of all. `VGI_RPC_GRANT_AUDIENCE` and
 //! `VGI_RPC_GRANT_MAX_TTL_SECONDS` belong to it. A worker does not start if one of them is invalid.
 //!
-//! The features `http`, `unix` and `zstd` are on by default; stdin and stdout are always there.
+//! The features `http`, `record`, `unix` and `zstd` are on by default; stdin and stdout are always there.
 
 // Where things are:
 //
@@ -90,6 +95,8 @@
 // | `refused` | lines about connections that were refused |
 // | `run` | a whole `main` |
 // | `worker` | serving |
+// | `recording`, `not_recording` | a recorder around each connection; without the feature, none |
+// | `replaying` | replaying what was recorded |
 // | `http` | serving over HTTP |
 // | `discovery` | the line that says where a worker listens |
 // | `error` | why a worker does not serve |
@@ -103,10 +110,14 @@ mod grant_keys;
 #[cfg(feature = "http")]
 mod http;
 mod options;
+#[cfg_attr(not(feature = "record"), path = "not_recording.rs")]
+mod recording;
 #[cfg(any(feature = "unix", feature = "http"))]
 mod refused;
 #[cfg(feature = "tls")]
 mod reload;
+#[cfg(feature = "record")]
+mod replaying;
 mod run;
 mod server_id;
 #[cfg(feature = "storage")]
@@ -117,6 +128,8 @@ mod worker;
 
 pub use command_line::WorkerOptions;
 pub use error::WorkerError;
+#[cfg(feature = "record")]
+pub use replaying::WorkerReplayError;
 pub use run::run;
 #[cfg(feature = "http")]
 pub use token_keys::TokenKeysError;

@@ -3,6 +3,8 @@
 mod access_log;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "record")]
+mod record;
 #[cfg(feature = "storage")]
 mod storage;
 #[cfg(feature = "tls")]
@@ -15,6 +17,8 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args};
 #[cfg(feature = "http")]
 pub(crate) use http::HttpFlags;
+#[cfg(feature = "record")]
+pub(crate) use record::RecordFlags;
 use std::num::NonZeroUsize;
 #[cfg(all(feature = "unix", unix))]
 use std::path::PathBuf;
@@ -111,6 +115,10 @@ pub(crate) struct Flags {
 
     #[command(flatten)]
     pub(crate) access_log: AccessLogFlags,
+
+    #[cfg(feature = "record")]
+    #[command(flatten)]
+    pub(crate) record: RecordFlags,
 }
 
 /// How many clients a server has, and how many threads. Pipes have one of each.

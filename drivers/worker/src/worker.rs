@@ -4,6 +4,7 @@ use crate::error::WorkerError;
 #[cfg(feature = "http")]
 use crate::http::HttpSettings;
 use crate::options::{Flags, Transport};
+use crate::recording::Recording;
 #[cfg(feature = "http")]
 use std::error::Error;
 use std::fmt;
@@ -14,6 +15,8 @@ use vgi_rpc_effects::Performer;
 #[cfg(feature = "http")]
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::service::Service;
+#[cfg(feature = "unix")]
+use vgi_rpc_protocol::service::TransportKind;
 
 /// How long the records that wait for the reader of a FIFO or a device may keep the process from ending.
 const PATIENCE_AT_END: Duration = Duration::from_secs(1);
@@ -103,9 +106,21 @@ impl Worker {
     /// When the worker cannot listen, or the system refuses what it cannot do without. What happens on one connection is no
     /// error.
     pub fn serve(self) -> Result<(), WorkerError> {
+        #[cfg(feature = "record")]
+        if let Some(path) = self.flags.record.replay() {
+            return crate::replaying::replay(
+                path,
+                &self.flags,
+                self.service,
+                #[cfg(feature = "http")]
+                self.http,
+            );
+        }
         let log = self.flags.access_log.options(self.flags.server_id());
         let log = log.map(vgi_rpc_access_log::Options::open).transpose().map_err(WorkerError::AccessLog)?;
-        let served = self.serve_transport(log.clone());
+        let recording = Recording::open(&self.flags)?;
+        let served = self.serve_transport(log.clone(), &recording);
+        recording.close();
         if let Some(log) = log {
             // Threads of connections that are still open may hold clones.
             log.close(PATIENCE_AT_END);
@@ -113,7 +128,7 @@ impl Worker {
         served
     }
 
-    fn serve_transport(self, log: Option<AccessLog>) -> Result<(), WorkerError> {
+    fn serve_transport(self, log: Option<AccessLog>, recording: &Recording) -> Result<(), WorkerError> {
         match self.flags.transport() {
             Transport::Pipe => {
                 let server = vgi_rpc_stdio::StdioServer::new(self.service)
@@ -121,18 +136,26 @@ impl Worker {
                     .budget(self.flags.budget())
                     .access_log(log)
                     .effects(self.performer);
-                Ok(server.serve_stdio()?)
+                Ok(recording.serve_stdio(server)?)
             }
             #[cfg(all(feature = "unix", unix))]
             Transport::Unix(path) => {
-                let bound = self.sockets(log)?.bind_unix(&path)?;
+                let server = self.sockets(log)?;
+                let bound = match recording.layer(TransportKind::Unix) {
+                    Some(layer) => server.bind_unix_with(&path, layer)?,
+                    None => server.bind_unix(&path)?,
+                };
                 // Launchers compare the line with the path that they gave, which is an absolute one.
                 let path = std::path::absolute(&path).unwrap_or(path);
                 serve_sockets(bound, "UNIX", path.as_os_str())
             }
             #[cfg(feature = "unix")]
             Transport::Tcp(address) => {
-                let bound = self.sockets(log)?.bind_tcp(&address)?;
+                let server = self.sockets(log)?;
+                let bound = match recording.layer(TransportKind::Tcp) {
+                    Some(layer) => server.bind_tcp_with(&address, layer)?,
+                    None => server.bind_tcp(&address)?,
+                };
                 let place = match bound.address() {
                     vgi_rpc_unix::Address::Tcp(address) => format!("{}:{}", address.ip(), address.port()),
                     other => other.to_string(),
@@ -141,7 +164,7 @@ impl Worker {
             }
             #[cfg(feature = "http")]
             Transport::Http(address) => {
-                self.http.serve(&address, &self.flags, self.service, self.performer, log)
+                self.http.serve(&address, &self.flags, self.service, self.performer, log, recording)
             }
         }
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_access_log::AccessLog;
@@ -19,7 +20,9 @@ use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_proxy_protocol::{ProxyAcceptor, ProxyProtocol};
-use vgi_rpc_reactor::{AnyReactor, Ended, GiveWay, Handle, Layer, Listener, NoLayer, Options, Reactor, Timeout};
+use vgi_rpc_reactor::{
+    AnyReactor, Ended, GiveWay, Handle, Layer, Listener, NoLayer, Options, Reactor, Timeout,
+};
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
@@ -267,9 +270,9 @@ impl HttpServer {
     /// When an allowed host is not one, or there is an access log and the endpoint does not record calls.
     pub fn acceptor(
         &self,
-        address: &vgi_rpc_reactor::Address,
+        address: SocketAddr,
     ) -> Result<impl vgi_rpc_reactor::Acceptor + use<>, HttpServerError> {
-        self.connections(address)
+        self.connections(&vgi_rpc_reactor::Address::Tcp(address))
     }
 
     fn connections(&self, address: &vgi_rpc_reactor::Address) -> Result<Acceptor, HttpServerError> {

@@ -6,8 +6,9 @@ use crate::redact::arrow_streams::Streams;
 use arrow_array::RecordBatch;
 use bytes::{Buf, Bytes};
 use vgi_rpc_protocol::client::{CallKind, Connection, Event};
+use vgi_rpc_protocol::description::MethodKind;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Item, Metadata, Reader};
-use vgi_rpc_protocol::service::TransportKind;
+use vgi_rpc_protocol::service::{Service, TransportKind};
 use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::{CommandError, ConnectionError, Limits, Next};
 
@@ -65,6 +66,17 @@ pub fn to_client(
     }
     session.compare(&recorded);
     Ok(session.replayed)
+}
+
+/// What the methods of a service are, for [`to_client`].
+pub fn kinds_of(service: &Service) -> impl Fn(&str, &str) -> Option<CallKind> + '_ {
+    |protocol, method| {
+        let info = service.method(protocol, method)?.info();
+        Some(match info.kind {
+            MethodKind::Unary => CallKind::Unary,
+            MethodKind::Stream(_) => CallKind::Stream { header: info.header.is_some() },
+        })
+    }
 }
 
 struct Session {

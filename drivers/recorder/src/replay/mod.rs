@@ -20,7 +20,7 @@ mod machine;
 mod service;
 mod source;
 
-pub use client::to_client;
+pub use client::{kinds_of, to_client};
 pub use http::Player;
 pub use service::to_service;
 use thiserror::Error;
