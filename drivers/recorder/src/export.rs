@@ -39,7 +39,9 @@ pub enum ExportError {
     #[error("expected at least one call in the capture, got none")]
     NoCall,
     /// No seeds are made for a target of this name.
-    #[error("expected one of the targets server_session, client_connection, ipc_raw, http1_server, http1_client and capture, got {0:?}")]
+    #[error(
+        "expected one of the targets server_session, client_connection, ipc_raw, http1_server, http1_client and capture, got {0:?}"
+    )]
     Target(String),
 }
 
@@ -53,7 +55,8 @@ impl Capture {
         if got == TransportKind::Http {
             return Err(ExportError::Transport { expected: "a pipe or a socket", got });
         }
-        let [mut request, mut response] = [self.requests(), self.responses()].map(|direction| self.bytes(direction));
+        let [mut request, mut response] =
+            [self.requests(), self.responses()].map(|direction| self.bytes(direction));
         for bytes in [&mut request, &mut response] {
             let complete = Streams::read(bytes).complete_bytes();
             bytes.truncate(complete);
@@ -141,9 +144,8 @@ fn batches(bytes: &[u8]) -> Vec<(arrow_array::RecordBatch, vgi_rpc_protocol::ipc
 fn calls(request: &[u8]) -> Vec<(String, String)> {
     let text = |found: Option<&str>| found.unwrap_or_default().to_owned();
     let batches = batches(request).into_iter().filter(|(_, metadata)| metadata.contains_key(keys::METHOD));
-    let calls = batches.map(|(_, metadata)| {
-        (text(metadata.get_str(keys::PROTOCOL)), text(metadata.get_str(keys::METHOD)))
-    });
+    let calls = batches
+        .map(|(_, metadata)| (text(metadata.get_str(keys::PROTOCOL)), text(metadata.get_str(keys::METHOD))));
     calls.collect()
 }
 

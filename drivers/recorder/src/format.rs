@@ -1,8 +1,6 @@
 //! Captures as bytes: `FORMAT.md` describes them.
 
-use crate::capture::{
-    Capture, Direction, Header, Placeholder, PlaceholderKind, Record, Role, What,
-};
+use crate::capture::{Capture, Direction, Header, Placeholder, PlaceholderKind, Record, Role, What};
 use std::time::Duration;
 use thiserror::Error;
 use vgi_rpc_protocol::service::TransportKind;
@@ -248,8 +246,11 @@ impl Body {
         let follows = self.placeholders.last().is_none_or(|last| {
             last.direction < direction || (last.direction == direction && last.range.end <= range.start)
         });
-        (follows && range.start < range.end && range.end <= total)
-            .then_some(Placeholder { direction, kind, range })
+        (follows && range.start < range.end && range.end <= total).then_some(Placeholder {
+            direction,
+            kind,
+            range,
+        })
     }
 }
 

@@ -25,6 +25,11 @@ impl Raw {
         Self { header, records: Vec::new(), is_capped: false, began: Instant::now(), room }
     }
 
+    /// What was collected elsewhere.
+    pub(crate) fn of(header: Header, records: Vec<Record>, is_capped: bool) -> Self {
+        Self { header, records, is_capped, began: Instant::now(), room: 0 }
+    }
+
     pub(crate) fn is_client(&self) -> bool {
         self.header.role == Role::Client
     }
@@ -103,13 +108,7 @@ impl Tape {
     }
 
     pub(crate) fn clock(&self, now: Duration) {
-        self.note(|raw| {
-            // Of readings that follow one another, only one that differs says something.
-            let last = raw.records.last().map(|record| &record.what);
-            if !matches!(last, Some(What::Clock(before)) if *before == now) {
-                raw.push(What::Clock(now), 0);
-            }
-        });
+        self.note(|raw| raw.push(What::Clock(now), 0));
     }
 
     /// The connection is over.

@@ -78,7 +78,9 @@ impl Transcript<'_> {
         let mut before = 0;
         for record in &self.0.records {
             before += match (&record.what, direction) {
-                (What::Received(bytes), Direction::Received) | (What::Sent(bytes), Direction::Sent) => bytes.len(),
+                (What::Received(bytes), Direction::Received) | (What::Sent(bytes), Direction::Sent) => {
+                    bytes.len()
+                }
                 _ => continue,
             };
             if before >= end {
@@ -142,7 +144,9 @@ impl Transcript<'_> {
             .find_map(|name| message.header(bytes, name))
             .and_then(Coding::from_token);
         let decoded = match coding {
-            Some(coding) => Codecs::new(CodecSettings::default()).decode(coding, &body, MAX_DECODED_BYTES).ok(),
+            Some(coding) => {
+                Codecs::new(CodecSettings::default()).decode(coding, &body, MAX_DECODED_BYTES).ok()
+            }
             None => Some(Bytes::from(body)),
         };
         let texts = decoded.map(|body| texts_of(&body, is_response)).unwrap_or_default();

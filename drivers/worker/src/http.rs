@@ -22,7 +22,10 @@ use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::service::{Service, TransportKind};
 #[cfg(feature = "record")]
-use vgi_rpc_recorder::{Capture, replay::{Player, Replayed}};
+use vgi_rpc_recorder::{
+    Capture,
+    replay::{Player, Replayed},
+};
 
 type EndpointChange = dyn FnOnce(EndpointBuilder) -> Result<EndpointBuilder, Box<dyn Error + Send + Sync>>;
 type ServerChange = dyn FnOnce(HttpServer, &Arc<Endpoint>) -> HttpServer;
@@ -80,7 +83,9 @@ impl HttpSettings {
         let player = Player::new(capture)?;
         let server = self.server(flags, service, Performer::none(), None, player.entropy());
         let server = server.map_err(WorkerReplayError::worker)?.clock(player.clock());
-        let acceptor = server.acceptor(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).map_err(|error| WorkerReplayError::worker(error.into()))?;
+        let acceptor = server
+            .acceptor(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .map_err(|error| WorkerReplayError::worker(error.into()))?;
         Ok(player.to_server(&acceptor)?)
     }
 

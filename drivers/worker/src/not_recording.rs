@@ -2,10 +2,10 @@
 
 use crate::error::WorkerError;
 use crate::options::Flags;
-#[cfg(any(feature = "unix", feature = "http"))]
-use vgi_rpc_protocol::service::TransportKind;
 #[cfg(all(feature = "http", not(feature = "unix")))]
 use vgi_rpc_http::NoLayer;
+#[cfg(any(feature = "unix", feature = "http"))]
+use vgi_rpc_protocol::service::TransportKind;
 #[cfg(feature = "unix")]
 use vgi_rpc_unix::NoLayer;
 
@@ -24,7 +24,10 @@ impl Recording {
         None
     }
 
-    pub(crate) fn serve_stdio(&self, server: vgi_rpc_stdio::StdioServer) -> Result<(), vgi_rpc_stdio::ServeError> {
+    pub(crate) fn serve_stdio(
+        &self,
+        server: vgi_rpc_stdio::StdioServer,
+    ) -> Result<(), vgi_rpc_stdio::ServeError> {
         server.serve_stdio()
     }
 

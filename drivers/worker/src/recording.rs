@@ -40,12 +40,15 @@ impl Recording {
     }
 
     /// Serves on stdin and stdout.
-    pub(crate) fn serve_stdio(&self, server: vgi_rpc_stdio::StdioServer) -> Result<(), vgi_rpc_stdio::ServeError> {
+    pub(crate) fn serve_stdio(
+        &self,
+        server: vgi_rpc_stdio::StdioServer,
+    ) -> Result<(), vgi_rpc_stdio::ServeError> {
         let Some(recorder) = &self.recorder else { return server.serve_stdio() };
         let seed = RandomState::new().hash_one(());
-        let served = server.seed(seed).serve_stdio_with(|reader, writer| {
-            recorder.streams(reader, writer, seed, &self.server_id)
-        });
+        let served = server
+            .seed(seed)
+            .serve_stdio_with(|reader, writer| recorder.streams(reader, writer, seed, &self.server_id));
         served
     }
 

@@ -26,7 +26,9 @@ pub(super) fn find(requests: &[u8], responses: &[u8], timeline: &Timeline) -> (E
         // What was sent before the request came does not answer it.
         let sent = timeline.responses_before(stream.range.start);
         let answers = output.streams.get(answers.start..).unwrap_or_default().iter().take(answers.len());
-        answers.filter(|answer| answer.range.end > sent).for_each(|answer| withhold(&mut of_responses, answer));
+        answers
+            .filter(|answer| answer.range.end > sent)
+            .for_each(|answer| withhold(&mut of_responses, answer));
     }
     // What is not understood may be a request of identity's.
     if input.understood < requests.len() {

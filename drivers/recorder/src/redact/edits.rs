@@ -43,9 +43,8 @@ impl Edits {
             let behind = merged.partition_point(|found| found.start < range.end);
             behind.checked_sub(1).and_then(|at| merged.get(at)).is_some_and(|found| found.end > range.start)
         };
-        let mut secrets: Vec<Range<usize>> = of(PlaceholderKind::Secret)
-            .filter(|range| !range.is_empty() && !is_withheld(range))
-            .collect();
+        let mut secrets: Vec<Range<usize>> =
+            of(PlaceholderKind::Secret).filter(|range| !range.is_empty() && !is_withheld(range)).collect();
         // A secret that is partly withheld would be shown in part: the rest of it is withheld too.
         let partly: Vec<Range<usize>> = of(PlaceholderKind::Secret).filter(is_withheld).collect();
         secrets.sort_by_key(|range| range.start);

@@ -59,10 +59,9 @@ pub(crate) fn redact(raw: Raw, key: &PlaceholderKey) -> Capture {
     let (of_received, of_sent) =
         if is_client { (of_responses, of_requests) } else { (of_requests, of_responses) };
     let mut placeholders = Vec::new();
-    for (direction, edits, bytes) in [
-        (Direction::Received, of_received, &mut received),
-        (Direction::Sent, of_sent, &mut sent),
-    ] {
+    for (direction, edits, bytes) in
+        [(Direction::Received, of_received, &mut received), (Direction::Sent, of_sent, &mut sent)]
+    {
         let edits: Edits = edits;
         placeholders.extend(edits.apply(bytes, key).into_iter().map(|(range, kind)| Placeholder {
             direction,
@@ -86,6 +85,33 @@ pub(crate) fn redact(raw: Raw, key: &PlaceholderKey) -> Capture {
     }
     let records: Vec<Record> = records;
     Capture { header, records, placeholders, is_capped }
+}
+
+impl Capture {
+    /// Replaces what is secret in a capture that was not made by a recorder, or by an older one. `key` is to be random and to
+    /// be forgotten: who has it can find out short secrets.
+    #[must_use]
+    pub fn redact(self, key: [u8; 32]) -> Self {
+        let Self { header, records, placeholders: before, is_capped } = self;
+        let mut redacted = redact(Raw::of(header, records, is_capped), &PlaceholderKey::new(key));
+        // Those that there were stay where nothing new is replaced.
+        let mut kept = Vec::new();
+        for Placeholder { direction, kind, range } in before {
+            let mut start = range.start;
+            let new = redacted.placeholders.iter().filter(|new| new.direction == direction);
+            let covers = new.map(|new| new.range.clone()).chain([range.end..range.end]);
+            for cover in covers.filter(|cover| cover.end > range.start) {
+                let end = cover.start.min(range.end);
+                if start < end {
+                    kept.push(Placeholder { direction, kind, range: start..end });
+                }
+                start = start.max(cover.end);
+            }
+        }
+        redacted.placeholders.extend(kept);
+        redacted.placeholders.sort_by_key(|found| (found.direction, found.range.start));
+        redacted
+    }
 }
 
 /// Takes a record's bytes from those that were redacted.

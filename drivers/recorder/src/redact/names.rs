@@ -18,8 +18,26 @@ pub(super) enum Rule {
 
 /// Parts of names that say that the value is secret.
 const SECRET_WORDS: [&str; 20] = [
-    "token", "secret", "key", "auth", "passw", "passphrase", "credential", "cookie", "session", "grant", "proof",
-    "signature", "bearer", "jwt", "assertion", "private", "cert", "otp", "nonce", "pin",
+    "token",
+    "secret",
+    "key",
+    "auth",
+    "passw",
+    "passphrase",
+    "credential",
+    "cookie",
+    "session",
+    "grant",
+    "proof",
+    "signature",
+    "bearer",
+    "jwt",
+    "assertion",
+    "private",
+    "cert",
+    "otp",
+    "nonce",
+    "pin",
 ];
 
 /// Keys of metadata that hold nothing secret. Other keys of the protocol are secret, so that one which is added later is.
@@ -145,7 +163,10 @@ pub(super) fn is_secret_protocol(name: &str) -> bool {
 pub(super) fn is_secret_path(path: &str) -> bool {
     let path = percent_decoded(path);
     path.split('/').any(|segment| {
-        segment == "_oauth" || segment == "__upload_url__" || is_secret_protocol(segment) || segment.contains('%')
+        segment == "_oauth"
+            || segment == "__upload_url__"
+            || is_secret_protocol(segment)
+            || segment.contains('%')
     })
 }
 
@@ -191,7 +212,9 @@ mod tests {
 
     #[test]
     fn keys_of_the_protocol_are_secret_unless_they_are_known_not_to_be() {
-        for key in [keys::STREAM_STATE, keys::CALL_STATE, keys::SHM_SEGMENT_NAME, "vgi_rpc.later", "X-Api-Key"] {
+        for key in
+            [keys::STREAM_STATE, keys::CALL_STATE, keys::SHM_SEGMENT_NAME, "vgi_rpc.later", "X-Api-Key"]
+        {
             assert_eq!(metadata_rule(key), Rule::Secret, "{key}");
         }
         for key in [keys::METHOD, keys::TRANSPORT_SHM, keys::LOG_EXTRA, "tenant", "conformance.emit_label"] {
@@ -202,10 +225,13 @@ mod tests {
 
     #[test]
     fn headers_are_secret_unless_they_are_known_not_to_be() {
-        for name in ["Cookie", "set-cookie", "VGI-Session", "vgi-proxy-proof", "vgi-echo-route", "x-anything"] {
+        for name in ["Cookie", "set-cookie", "VGI-Session", "vgi-proxy-proof", "vgi-echo-route", "x-anything"]
+        {
             assert_eq!(header_rule(name), Rule::Secret, "{name}");
         }
-        for name in ["location", "referer", "x-forwarded-client-cert", "forwarded", "x-goog-iap-jwt-assertion"] {
+        for name in
+            ["location", "referer", "x-forwarded-client-cert", "forwarded", "x-goog-iap-jwt-assertion"]
+        {
             assert_eq!(header_rule(name), Rule::Secret, "{name}");
         }
         assert_eq!(header_rule("Content-Length"), Rule::Keep);
@@ -224,7 +250,8 @@ mod tests {
         ] {
             assert!(is_secret_path(path), "{path}");
         }
-        for path in ["/", "/demo.Identity.v1/x", "/vgi_rpc.Reflection.v1/describe", "/vgi_rpc.Identityless/x"] {
+        for path in ["/", "/demo.Identity.v1/x", "/vgi_rpc.Reflection.v1/describe", "/vgi_rpc.Identityless/x"]
+        {
             assert!(!is_secret_path(path), "{path}");
         }
     }

@@ -30,8 +30,11 @@ pub fn to_client(
         return Err(ReplayError::Transport { expected: "a pipe or a socket", got: transport });
     }
     let (from, to) = (capture.requests(), capture.responses());
-    let mut session =
-        Session { client: Connection::new(Limits::default()), in_input: false, replayed: Replayed::default() };
+    let mut session = Session {
+        client: Connection::new(Limits::default()),
+        in_input: false,
+        replayed: Replayed::default(),
+    };
     let mut reader = Reader::new(Limits::default());
     let [mut requests, mut responses] = [from, to].map(|direction| {
         let bytes = capture.bytes(direction);

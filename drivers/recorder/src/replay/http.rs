@@ -118,7 +118,9 @@ impl Player {
                 replayed.skipped += 1;
                 if expected.status != found.status {
                     let (expected, got) = (expected.status, found.status);
-                    replayed.differences.push(format!("response {number}: expected status {expected}, got {got}"));
+                    replayed
+                        .differences
+                        .push(format!("response {number}: expected status {expected}, got {got}"));
                 }
                 continue;
             }
@@ -168,7 +170,9 @@ impl Answers {
             if answer.status < 200 {
                 continue;
             }
-            if let Some(expected) = exchange.response.as_ref().filter(|it| it.range.len() == answer.range.len()) {
+            if let Some(expected) =
+                exchange.response.as_ref().filter(|it| it.range.len() == answer.range.len())
+            {
                 for (range, kind) in mask.within(&expected.range) {
                     let start = answer.range.start + (range.start - expected.range.start);
                     let value = output.get(start..start + range.len());
@@ -187,7 +191,9 @@ impl Answers {
 /// A response with the request id that was recorded: an endpoint gives ids to requests of all its connections in turn.
 fn with_recorded_id(recorded: &[u8], expected: &Message, output: &[u8], found: &Message) -> Vec<u8> {
     let mut bytes = output.get(found.range.clone()).unwrap_or_default().to_vec();
-    let id = |message: &Message, bytes| message.header(bytes, "x-request-id").map(|id: &str| id.as_bytes().to_vec());
+    let id = |message: &Message, bytes| {
+        message.header(bytes, "x-request-id").map(|id: &str| id.as_bytes().to_vec())
+    };
     if let (Some(before), Some(now)) = (id(expected, recorded), id(found, output))
         && before.len() == now.len()
         && before != now

@@ -33,7 +33,9 @@ pub fn to_service(capture: &Capture, service: Arc<Service>) -> Result<Replayed, 
     let mut rest = Bytes::from(requests).slice(..input.understood);
     for record in &capture.records {
         let count = match (&record.what, direction) {
-            (What::Received(bytes), Direction::Received) | (What::Sent(bytes), Direction::Sent) => bytes.len(),
+            (What::Received(bytes), Direction::Received) | (What::Sent(bytes), Direction::Sent) => {
+                bytes.len()
+            }
             (What::PeerClosed, _) if capture.header.role == Role::Server && rest.is_empty() => {
                 session.responder.receive_eof();
                 session.run();

@@ -56,6 +56,9 @@ fn a_capture_becomes_seeds_of_the_targets_for_its_transport() {
     assert_eq!(capture.seed("server_session").unwrap(), requests);
     assert!(capture.seed("client_connection").unwrap().ends_with(&capture.bytes(capture.responses())));
     assert_eq!(Capture::parse(&capture.seed("capture").unwrap()).unwrap(), capture);
-    assert!(matches!(capture.seed("http1_server"), Err(ExportError::Transport { got: TransportKind::Pipe, .. })));
+    assert!(matches!(
+        capture.seed("http1_server"),
+        Err(ExportError::Transport { got: TransportKind::Pipe, .. })
+    ));
     assert!(matches!(capture.seed("tls"), Err(ExportError::Target(_))));
 }

@@ -46,6 +46,7 @@ fn sockets_are_recorded_and_replayed() {
                 TransportKind::Unix => vgi_rpc_unix::connect_unix(address).unwrap(),
                 _ => vgi_rpc_unix::connect_tcp(address).unwrap(),
             };
+            client = client.check_kinds(false);
             talk(&mut client, &Metadata::new());
             client.close().unwrap();
         });
@@ -78,11 +79,16 @@ fn both_ends_of_pipes_are_recorded_and_replayed() {
 #[test]
 fn http_is_recorded_and_replayed_with_tokens_of_its_own() {
     let recording = Recording::new(|options| options);
-    on_http(&recording.recorder, service(), |builder| builder, |url| {
-        let mut client = plain().build(url).unwrap().client();
-        talk(&mut client, &Metadata::new());
-        client.close().unwrap();
-    });
+    on_http(
+        &recording.recorder,
+        service(),
+        |builder| builder,
+        |url| {
+            let mut client = plain().build(url).unwrap().client();
+            talk(&mut client, &Metadata::new());
+            client.close().unwrap();
+        },
+    );
     let (_, capture) = recording.capture();
     assert!(capture.records.iter().any(|record| matches!(record.what, What::Entropy(_))));
     assert!(capture.records.iter().any(|record| matches!(record.what, What::Clock(_))));

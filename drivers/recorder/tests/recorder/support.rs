@@ -17,9 +17,7 @@ use vgi_rpc_http::client::{Client, HttpOptions, Remote};
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::ipc::Metadata;
-use vgi_rpc_protocol::service::{
-    Exchange, Method, Producer, Protocol, Service, Stream, TransportKind, Turn,
-};
+use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, TransportKind, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_recorder::{Capture, EXTENSION, Recorder, RecorderOptions};
@@ -168,10 +166,13 @@ impl Recording {
     /// All captures, in the order in which they were written.
     pub fn captures(&self) -> Vec<(Vec<u8>, Capture)> {
         self.recorder.close();
-        files(self.folder.path()).into_iter().map(|bytes| {
-            let capture = Capture::parse(&bytes).unwrap();
-            (bytes, capture)
-        }).collect()
+        files(self.folder.path())
+            .into_iter()
+            .map(|bytes| {
+                let capture = Capture::parse(&bytes).unwrap();
+                (bytes, capture)
+            })
+            .collect()
     }
 
     /// The only capture.
@@ -265,7 +266,12 @@ impl vgi_rpc_client::Transport for Pipes {
 }
 
 /// Serves on pipes while `act` runs. Both ends are recorded, in the order of client and server if they have recorders.
-pub fn on_pipes(recorder: &Recorder, client: Option<&Recorder>, service: Arc<Service>, act: impl FnOnce(&mut Client)) {
+pub fn on_pipes(
+    recorder: &Recorder,
+    client: Option<&Recorder>,
+    service: Arc<Service>,
+    act: impl FnOnce(&mut Client),
+) {
     let ((server_reader, writer), (reader, server_writer)) = (pipe().unwrap(), pipe().unwrap());
     let recorder = recorder.clone();
     let thread = thread::spawn(move || {
@@ -278,6 +284,8 @@ pub fn on_pipes(recorder: &Recorder, client: Option<&Recorder>, service: Arc<Ser
         Some(recorder) => Client::new(recorder.transport(pipes, TransportKind::Pipe), Limits::default()),
         None => Client::new(pipes, Limits::default()),
     };
+    // Otherwise it asks first what the methods are.
+    caller = caller.check_kinds(false);
     act(&mut caller);
     caller.close().unwrap();
     thread.join().unwrap().unwrap();

@@ -24,7 +24,8 @@ use vgi_rpc_proxy_protocol::{ProxyAcceptor, ProxyProtocol};
 #[cfg(unix)]
 use vgi_rpc_reactor::SocketFileError;
 use vgi_rpc_reactor::{
-    Address, AnyReactor, BindError, Ended, GiveWay, Handle, Layer, Listener, NoLayer, Options, Reactor, Timeout,
+    Address, AnyReactor, BindError, Ended, GiveWay, Handle, Layer, Listener, NoLayer, Options, Reactor,
+    Timeout,
 };
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::{ServerTls, TlsAcceptor};
