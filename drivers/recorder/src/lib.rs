@@ -49,8 +49,9 @@
 // | file | subject |
 // | --- | --- |
 // | `capture`, `format` | a capture in memory, and as bytes |
-// | `tape` | what is collected of one connection |
-// | `recorder` | which connections are recorded, and the thread that writes captures |
+// | `tape`, `raw` | what is collected of one connection |
+// | `recorder` | which connections are recorded |
+// | `outlet`, `writer` | the thread that writes captures, and the way to it |
 // | `redact` | what is replaced before that |
 // | `layer`, `current` | connections of servers on the event loop, and which of them a thread works for |
 // | `streams` | pairs of reader and writer, and transports of clients |
@@ -62,17 +63,21 @@ mod current;
 mod export;
 mod format;
 mod layer;
+mod outlet;
+mod raw;
 mod recorder;
 mod redact;
 pub mod replay;
 mod streams;
 mod tape;
 mod transcript;
+mod writer;
 
 pub use capture::{Capture, Direction, Header, Placeholder, PlaceholderKind, Record, Role, What};
 pub use export::{ExportError, Golden};
 pub use format::{FormatError, MAGIC, VERSION};
 pub use layer::{RecordedJob, RecordingAcceptor, RecordingLayer, RecordingMachine};
-pub use recorder::{DEFAULT_MAX_BYTES, DEFAULT_MAX_CAPTURES, EXTENSION, Recorder, RecorderOptions};
+pub use recorder::{DEFAULT_MAX_BYTES, DEFAULT_MAX_CAPTURES, Recorder, RecorderOptions};
 pub use streams::{RecordedReader, RecordedTransport, RecordedWriter};
 pub use transcript::Transcript;
+pub use writer::EXTENSION;

@@ -2,15 +2,17 @@
 
 use crate::capture::{Header, Role};
 use crate::current;
-use crate::redact::{PlaceholderKey, redact};
-use crate::tape::{Raw, Shared, Tape};
+use crate::outlet::{Counts, Outlet};
+use crate::raw::Raw;
+use crate::redact::PlaceholderKey;
+use crate::tape::{Shared, Tape};
+use crate::writer::{OnTrouble, Writer};
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,11 +22,6 @@ use vgi_rpc_protocol::service::TransportKind;
 pub const DEFAULT_MAX_BYTES: usize = 1 << 20;
 /// The default of [`RecorderOptions::max_captures`].
 pub const DEFAULT_MAX_CAPTURES: usize = 64;
-
-/// What the names of captures end with.
-pub const EXTENSION: &str = "vgirec";
-
-type OnTrouble = dyn Fn(&io::Error) + Send + Sync;
 
 /// Where captures are written, and how many.
 #[derive(Clone)]
@@ -92,19 +89,20 @@ impl RecorderOptions {
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
         // As many as there can be, so that giving one never waits.
         let (sender, receiver) = sync_channel(self.max_captures.max(1));
+        let counts = Arc::<Counts>::default();
         let inner = Arc::new(Inner {
             max_bytes: self.max_bytes,
             max_captures: self.max_captures,
             begun: AtomicUsize::new(0),
-            counts: Arc::default(),
-            sender: Mutex::new(Some(sender)),
+            outlet: Arc::new(Outlet::new(sender, counts.clone())),
+            counts: counts.clone(),
             live: Mutex::default(),
             writer: Mutex::default(),
         });
         let writer = Writer {
             folder: self.folder,
             key: PlaceholderKey::new(key),
-            counts: inner.counts.clone(),
+            counts,
             on_trouble: self.on_trouble,
         };
         let thread = thread::Builder::new().name("vgi-rpc-recorder".into());
@@ -124,21 +122,15 @@ impl fmt::Debug for Recorder {
 }
 
 /// What the clones of a recorder share.
-pub(crate) struct Inner {
+struct Inner {
     max_bytes: usize,
     max_captures: usize,
     begun: AtomicUsize,
     counts: Arc<Counts>,
-    sender: Mutex<Option<SyncSender<Raw>>>,
+    outlet: Arc<Outlet>,
     /// Tapes that may not be finished.
     live: Mutex<Vec<Weak<Shared>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Default)]
-struct Counts {
-    written: AtomicU64,
-    dropped: AtomicU64,
 }
 
 impl Recorder {
@@ -187,7 +179,7 @@ impl Recorder {
     pub fn close(&self) {
         let live = std::mem::take(&mut *lock(&self.0.live));
         live.iter().filter_map(Weak::upgrade).for_each(|shared| shared.finish());
-        *lock(&self.0.sender) = None;
+        self.0.outlet.close();
         if let Some(writer) = lock(&self.0.writer).take() {
             // Its panics are caught.
             let _ = writer.join();
@@ -205,7 +197,7 @@ impl Recorder {
         let inner = &self.0;
         let may = |begun: usize| (begun < inner.max_captures).then_some(begun + 1);
         inner.begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, may).ok()?;
-        if lock(&inner.sender).is_none() {
+        if !inner.outlet.is_open() {
             return None;
         }
         let tape = Tape::new(
@@ -218,79 +210,13 @@ impl Recorder {
                 seed,
                 server_id: server_id.to_owned(),
             }),
-            inner.clone(),
+            inner.outlet.clone(),
         );
         let mut live = lock(&inner.live);
         live.retain(|tape| tape.strong_count() > 0);
         live.push(Arc::downgrade(tape.shared()));
         Some(tape)
     }
-}
-
-impl Inner {
-    /// Has a capture redacted and written by the thread for that.
-    pub(crate) fn write(&self, raw: Raw) {
-        let sender = lock(&self.sender);
-        let is_sent = sender.as_ref().is_some_and(|sender| sender.try_send(raw).is_ok());
-        if !is_sent {
-            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Redacts captures and writes them.
-struct Writer {
-    folder: PathBuf,
-    key: PlaceholderKey,
-    counts: Arc<Counts>,
-    on_trouble: Option<Arc<OnTrouble>>,
-}
-
-impl Writer {
-    fn run(&self, captures: &Receiver<Raw>) {
-        for (number, mut raw) in captures.iter().enumerate() {
-            raw.header.dropped = self.counts.dropped.load(Ordering::Relaxed);
-            let name = format!(
-                "{}-{}-{number:06}-{}.{EXTENSION}",
-                raw.header.began.as_millis(),
-                std::process::id(),
-                raw.header.transport,
-            );
-            let path = self.folder.join(name);
-            let written = catch_unwind(AssertUnwindSafe(|| redact(raw, &self.key).encode()))
-                .map_err(|_| io::Error::other("a capture cannot be redacted"))
-                .and_then(|bytes| write_new(&path, &bytes));
-            match written {
-                Ok(()) => {
-                    self.counts.written.fetch_add(1, Ordering::Relaxed);
-                }
-                Err(error) => {
-                    self.counts.dropped.fetch_add(1, Ordering::Relaxed);
-                    if let Some(report) = &self.on_trouble {
-                        report(&error);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Writes a file that was not there before and that its owner alone can read. Without all of its bytes there is none.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let mut file: File = options.open(path)?;
-    let written = file.write_all(bytes);
-    if written.is_err() {
-        // A part of a capture is refused by its reader in any case.
-        let _ = fs::remove_file(path);
-    }
-    written
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -17,62 +17,67 @@ impl Edits {
         self.0.push((range, PlaceholderKind::Withheld));
     }
 
-    /// Replaces them in `bytes`, and returns what was replaced, in order and without overlaps: what is withheld wins over
-    /// what is a secret, since all of it is gone.
+    /// Replaces them in `bytes`, and returns what was replaced, in order and without overlaps. Ranges that overlap are one: a
+    /// secret if all of them are, otherwise all of it is withheld.
     pub(super) fn apply(
         self,
         bytes: &mut [u8],
         key: &PlaceholderKey,
     ) -> Vec<(Range<usize>, PlaceholderKind)> {
-        let of = |kind| {
-            let found = self.0.iter().filter(move |(_, of)| *of == kind);
-            found.map(|(range, _)| range.start.min(bytes.len())..range.end.min(bytes.len()))
-        };
-        let mut withheld: Vec<Range<usize>> =
-            of(PlaceholderKind::Withheld).filter(|range| !range.is_empty()).collect();
-        withheld.sort_by_key(|range| range.start);
-        let mut merged: Vec<Range<usize>> = Vec::new();
-        for range in withheld {
+        let length = bytes.len();
+        let within = self.0.into_iter().map(|(range, kind)| (range.start..range.end.min(length), kind));
+        let mut ranges: Vec<_> = within.filter(|(range, _)| !range.is_empty()).collect();
+        ranges.sort_by_key(|(range, _)| (range.start, range.end));
+        let mut merged: Vec<(Range<usize>, PlaceholderKind)> = Vec::new();
+        for (range, kind) in ranges {
             match merged.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => merged.push(range),
+                Some((last, before)) if range.start < last.end => {
+                    last.end = last.end.max(range.end);
+                    if kind == PlaceholderKind::Withheld {
+                        *before = kind;
+                    }
+                }
+                Some((last, before @ PlaceholderKind::Withheld))
+                    if range.start == last.end && kind == *before =>
+                {
+                    last.end = range.end;
+                }
+                _ => merged.push((range, kind)),
             }
         }
-        let is_withheld = |range: &Range<usize>| {
-            // The last that begins before the range ends is the only one that can overlap with it and end last.
-            let behind = merged.partition_point(|found| found.start < range.end);
-            behind.checked_sub(1).and_then(|at| merged.get(at)).is_some_and(|found| found.end > range.start)
-        };
-        let mut secrets: Vec<Range<usize>> =
-            of(PlaceholderKind::Secret).filter(|range| !range.is_empty() && !is_withheld(range)).collect();
-        // A secret that is partly withheld would be shown in part: the rest of it is withheld too.
-        let partly: Vec<Range<usize>> = of(PlaceholderKind::Secret).filter(is_withheld).collect();
-        secrets.sort_by_key(|range| range.start);
-        let mut all = Vec::new();
-        let mut end = 0;
-        for range in secrets.into_iter().filter(|range| {
-            let follows = range.start >= end;
-            end = end.max(range.end);
-            follows
-        }) {
-            if let Some(secret) = bytes.get_mut(range.clone()) {
-                key.replace(secret);
-            }
-            all.push((range, PlaceholderKind::Secret));
-        }
-        let mut zeros = merged;
-        zeros.extend(partly);
-        zeros.sort_by_key(|range| range.start);
-        let mut joined: Vec<Range<usize>> = Vec::new();
-        for range in zeros {
-            bytes.get_mut(range.clone()).into_iter().for_each(|part| part.fill(0));
-            match joined.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => joined.push(range),
+        for (range, kind) in &merged {
+            if let Some(part) = bytes.get_mut(range.clone()) {
+                match kind {
+                    PlaceholderKind::Secret => key.replace(part),
+                    PlaceholderKind::Withheld => part.fill(0),
+                }
             }
         }
-        all.extend(joined.into_iter().map(|range| (range, PlaceholderKind::Withheld)));
-        all.sort_by_key(|(range, _)| range.start);
-        all
+        merged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_overlap_are_replaced_whole() {
+        let mut edits = Edits::default();
+        edits.secret(2..6);
+        edits.secret(4..9);
+        edits.secret(20..30);
+        edits.withhold(25..40);
+        edits.withhold(40..41);
+        edits.secret(10..10);
+        edits.secret(48..60);
+        let mut bytes = vec![b'!'; 50];
+        let replaced = edits.apply(&mut bytes, &PlaceholderKey::new([1; 32]));
+        let (secret, withheld) = (PlaceholderKind::Secret, PlaceholderKind::Withheld);
+        assert_eq!(replaced, [(2..9, secret), (20..41, withheld), (48..50, secret)]);
+        for (at, byte) in bytes.iter().enumerate() {
+            let is_replaced = replaced.iter().any(|(range, _)| range.contains(&at));
+            assert_eq!(*byte != b'!', is_replaced, "{at}");
+        }
     }
 }

@@ -24,7 +24,7 @@ mod placeholder;
 mod timeline;
 
 use crate::capture::{Capture, Direction, Placeholder, Record, What};
-use crate::tape::Raw;
+use crate::raw::Raw;
 use edits::Edits;
 pub(crate) use placeholder::PlaceholderKey;
 use timeline::Timeline;

@@ -1,7 +1,7 @@
 //! When bytes of one direction came, measured in bytes of the other.
 
 use crate::capture::What;
-use crate::tape::Raw;
+use crate::raw::Raw;
 
 /// How far both directions were at each record.
 #[derive(Clone, Debug, Default)]

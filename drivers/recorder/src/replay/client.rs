@@ -1,6 +1,6 @@
 //! A client's machine in the place of the one that was recorded, or whose server was.
 
-use super::{ReplayError, Replayed};
+use super::outcome::{ReplayError, Replayed};
 use crate::capture::{Capture, Direction, What};
 use crate::redact::arrow_streams::Streams;
 use arrow_array::RecordBatch;

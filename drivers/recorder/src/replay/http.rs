@@ -1,8 +1,9 @@
 //! A server's machine in the place of the one that was recorded over HTTP.
 
 use super::compare::Mask;
+use super::machine;
+use super::outcome::{ReplayError, Replayed};
 use super::source::Source;
-use super::{ReplayError, Replayed, machine};
 use crate::capture::{Capture, Direction, PlaceholderKind, Role, What};
 use crate::redact::http::Exchanges;
 use crate::redact::http_messages::{Message, response};

@@ -1,6 +1,6 @@
 //! Drives a machine of an event loop on this thread.
 
-use super::ReplayError;
+use super::outcome::ReplayError;
 use bytes::Buf;
 use std::sync::Arc;
 use std::task::{Wake, Waker};

@@ -1,7 +1,7 @@
 //! A service in the place of the server that was recorded on a pipe or a socket.
 
 use super::compare::Mask;
-use super::{ReplayError, Replayed};
+use super::outcome::{ReplayError, Replayed};
 use crate::capture::{Capture, Direction, Role, What};
 use crate::redact::arrow_streams::{Stream, Streams};
 use bytes::{Buf, Bytes};

@@ -108,7 +108,7 @@ fn shows_the_conversation(capture: &Capture) {
         "> call test.Main.v1 echo (value: Utf8) [hello]",
         "< INFO: echoing",
         "< batch (result: Utf8) [hello]",
-        "< error: as asked",
+        "< error: ValueError: as asked",
         "> tick",
         "< batch (n: Int64) [4]",
         "> cancel",

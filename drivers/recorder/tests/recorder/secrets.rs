@@ -1,16 +1,17 @@
 //! Calls that carry secrets, and captures that do not.
 
 use crate::support::*;
+use arrow_schema::DataType;
 use http::{HeaderName, HeaderValue};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use vgi_rpc_http::client::Client;
+use vgi_rpc_http::client::{Client, Remote};
 use vgi_rpc_protocol::content_coding::{CodecSettings, Codecs, Coding};
 use vgi_rpc_protocol::http::auth::{AuthError, AuthRequest};
 use vgi_rpc_protocol::identity::{Identity, IdentityClient, IssuedGrant, Resolver, TokenIdentity};
 use vgi_rpc_protocol::ipc::Metadata;
-use vgi_rpc_protocol::service::{AuthContext, Service, TransportKind};
+use vgi_rpc_protocol::service::{AuthContext, Method, Protocol, Service, TransportKind};
 use vgi_rpc_recorder::replay::to_service;
 use vgi_rpc_recorder::{Capture, Direction, PlaceholderKind, What};
 
@@ -214,4 +215,40 @@ fn what_cannot_be_read_is_withheld() {
     let (file, capture) = recording.capture();
     expect_no_secret_at_all(&file);
     assert!(capture.bytes(Direction::Received).iter().all(|byte| *byte == 0));
+}
+
+/// A service that answers like identity does on HTTP alone, under a name that may be hosted.
+fn disguised() -> Arc<Service> {
+    let issue = Method::new("issue").returns(DataType::Utf8).unary(|_, _| Ok(format!("grant-{SECRET}")));
+    let identity = Protocol::new(DISGUISE).method(issue);
+    Arc::new(Service::builder(SERVER_ID).protocol(protocol()).protocol(identity).build().unwrap())
+}
+
+const DISGUISE: &str = "vgi_rpd.Identity.v2";
+
+#[test]
+fn answers_of_identity_are_withheld_among_streams() {
+    let recording = Recording::new(|options| options);
+    on_pipes(&recording.recorder, None, disguised(), |client| {
+        let issue = |client: &mut Client| {
+            client.unary(&Remote::new(DISGUISE).method("issue"), &nothing()).unwrap();
+        };
+        issue(client);
+        talk(client, &Metadata::new());
+        issue(client);
+        talk(client, &Metadata::new());
+    });
+    let (file, _) = recording.capture();
+    let sees = |bytes: &[u8]| bytes.windows(SECRET.len()).filter(|part| *part == SECRET.as_bytes()).count();
+    assert_eq!(sees(&file), 2, "nothing says that the answers are secret");
+    let mut unmasked = file.clone();
+    for at in 0..unmasked.len() - DISGUISE.len() {
+        if unmasked[at..].starts_with(DISGUISE.as_bytes()) {
+            unmasked[at..at + DISGUISE.len()].copy_from_slice(b"vgi_rpc.Identity.v2");
+        }
+    }
+    let redacted = Capture::parse(&unmasked).unwrap().redact([7; 32]);
+    assert_eq!(sees(&redacted.encode()), 0);
+    let text = redacted.transcript().to_string();
+    assert!(text.contains("[after all]") && text.contains("[3.0]"), "other answers stay: {text}");
 }
