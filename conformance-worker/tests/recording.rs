@@ -135,12 +135,12 @@ fn finds_differences(file: &Path) {
     let mut bytes = std::fs::read(file).unwrap();
     let places: Vec<_> =
         bytes.windows(8).enumerate().filter(|(_, part)| *part == b"recorded").map(|(at, _)| at).collect();
-    // The server's id, the parameter, and the result.
+    // The server's id, the parameter, and the result. The client has asked what the methods are before that.
     bytes[places[2]] = b'R';
     std::fs::write(file, bytes).unwrap();
     let (is_equal, printed) = replay(file, &[], "recorded");
     assert!(
-        !is_equal && printed.contains("the worker responds otherwise than it did: stream 0"),
+        !is_equal && printed.contains("the worker responds otherwise than it did: stream 1"),
         "{printed}"
     );
 }

@@ -99,7 +99,7 @@ impl Capture {
         for Placeholder { direction, kind, range } in before {
             let mut start = range.start;
             let new = redacted.placeholders.iter().filter(|new| new.direction == direction);
-            let covers = new.map(|new| new.range.clone()).chain([range.end..range.end]);
+            let covers = new.map(|new| new.range.clone()).chain(std::iter::once(range.end..range.end));
             for cover in covers.filter(|cover| cover.end > range.start) {
                 let end = cover.start.min(range.end);
                 if start < end {

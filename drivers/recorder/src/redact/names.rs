@@ -199,11 +199,12 @@ pub(super) fn secrets_of_url(url: &str) -> Vec<std::ops::Range<usize>> {
     let authority = rest.find('/').map_or(rest.len(), |at| at);
     let user = rest.get(..authority).and_then(|authority| authority.rfind('@'));
     let user = user.map(|at| after_scheme..after_scheme + at);
-    let all = [user, Some(query..url.len())];
-    match after_scheme {
-        0 => vec![0..url.len()],
-        _ => all.into_iter().flatten().collect(),
-    }
+    // Without a scheme it is not a URL, and all of it may be secret.
+    let all = match after_scheme {
+        0 => [Some(0..url.len()), None],
+        _ => [user, Some(query..url.len())],
+    };
+    all.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
