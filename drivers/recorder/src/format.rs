@@ -64,7 +64,7 @@ impl Capture {
             TransportKind::Unix => 2,
             TransportKind::Tcp => 3,
             TransportKind::Http => 4,
-            // None that this version of the format knows: a reader refuses it.
+            // This version of the format has no number for it, and a reader refuses 0.
             _ => 0,
         });
         bytes.push(match header.role {

@@ -40,8 +40,6 @@ impl Raw {
     pub(crate) fn push(&mut self, what: What, bytes: usize) {
         self.room = self.room.saturating_sub(bytes.saturating_add(RECORD_BYTES));
         let elapsed = self.began.elapsed();
-        // Clocks of threads agree; a record is never before the last.
-        let elapsed = self.records.last().map_or(elapsed, |last| elapsed.max(last.elapsed));
         self.records.push(Record { elapsed, what });
     }
 

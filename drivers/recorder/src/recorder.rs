@@ -63,7 +63,7 @@ impl RecorderOptions {
         self
     }
 
-    /// Sets how many connections are recorded, from the first on. The others are not. Default 64. This also limits the memory
+    /// Sets how many connections are recorded: the first ones. Default 64. This also limits the memory
     /// of captures that are not written yet.
     pub fn max_captures(mut self, captures: usize) -> Self {
         self.max_captures = captures;

@@ -30,7 +30,7 @@ pub(super) fn find(requests: &[u8], responses: &[u8], timeline: &Timeline) -> (E
             .filter(|answer| answer.range.end > sent)
             .for_each(|answer| withhold(&mut of_responses, answer));
     }
-    // What is not understood may be a request of identity's.
+    // What was not understood may be a request of the identity protocol.
     if input.understood < requests.len() {
         let sent = timeline.responses_before(input.understood);
         of_responses.withhold(sent..responses.len());

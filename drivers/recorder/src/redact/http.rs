@@ -3,7 +3,7 @@
 use super::arrow_streams::Streams;
 use super::edits::Edits;
 use super::http_messages::{HeaderLine, Message, request, response};
-use super::names::{Rule, header_rule, is_secret_path};
+use super::names::{Rule, header_rule, is_secret_path, secrets_of_target};
 use super::timeline::Timeline;
 use std::ops::Range;
 use vgi_rpc_protocol::content_coding::{CodecSettings, Codecs, Coding};
@@ -54,7 +54,7 @@ impl Exchanges {
     }
 }
 
-/// What a recorder keeps of an exchange.
+/// Whether a request is a call whose body may be recorded.
 fn is_call(request: &Message, bytes: &[u8]) -> bool {
     request.method == "POST" && is_arrow(request, bytes) && !is_secret_path(request.path(bytes))
 }
@@ -72,8 +72,9 @@ pub(super) fn find(requests: &[u8], responses: &[u8]) -> (Edits, Edits, Draws) {
     let mut draws = Draws::default();
     for Exchange { request, response } in &found.exchanges {
         let target = requests.get(request.target.clone()).unwrap_or_default();
-        if let Some(query) = target.iter().position(|byte| matches!(byte, b'?' | b'#')) {
-            of_requests.secret(request.target.start + query + 1..request.target.end);
+        let target = std::str::from_utf8(target).unwrap_or_default();
+        for part in secrets_of_target(target) {
+            of_requests.secret(request.target.start + part.start..request.target.start + part.end);
         }
         let mut is_open = is_call(request, requests);
         if !redact(&mut of_requests, request, requests, is_open, &codecs) {
@@ -153,7 +154,7 @@ fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, cod
             }
             withhold(streams.understood..length);
             for secret in &streams.secrets {
-                // A value that is cut by the end of a chunk is replaced as a whole nowhere: it is withheld.
+                // A value that spans chunks is not in one place, so it is withheld.
                 match &message.places(secret.clone())[..] {
                     [place] => edits.secret(place.clone()),
                     places => places.iter().for_each(|place| edits.withhold(place.clone())),

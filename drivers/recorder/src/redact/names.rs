@@ -207,9 +207,19 @@ pub(super) fn secrets_of_url(url: &str) -> Vec<std::ops::Range<usize>> {
     all.into_iter().flatten().collect()
 }
 
+/// The parts of a request's target that may be a credential, by their offsets.
+pub(super) fn secrets_of_target(target: &str) -> Vec<std::ops::Range<usize>> {
+    match target.starts_with('/') {
+        true => target.find(['?', '#']).map(|at| at + 1..target.len()).into_iter().collect(),
+        // Absolute form. The others, of CONNECT and OPTIONS, name no resource.
+        false => secrets_of_url(target),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::Range;
 
     #[test]
     fn keys_of_the_protocol_are_secret_unless_they_are_known_not_to_be() {
@@ -270,5 +280,8 @@ mod tests {
         assert_eq!(shown("https://u:p@a.example/b"), "https://***@a.example/b");
         assert_eq!(shown("https://u:p@a.example?q=@"), "https://***@a.example?***");
         assert_eq!(shown("no url"), "******");
+        assert_eq!(secrets_of_target("/path?a=b"), [Range { start: 6, end: 9 }]);
+        assert_eq!(secrets_of_target("/path"), []);
+        assert_eq!(secrets_of_target("http://u:p@a/b"), secrets_of_url("http://u:p@a/b"));
     }
 }

@@ -56,7 +56,7 @@ impl Player {
     /// Plays the requests to a server.
     ///
     /// # Errors
-    /// When the machine waits for ever.
+    /// When the machine waits for something that does not come.
     pub fn to_server(&self, acceptor: &impl Acceptor) -> Result<Replayed, ReplayError> {
         let capture = &self.capture;
         // What the endpoint drew when it was built is not in the capture.

@@ -11,7 +11,7 @@ pub(super) struct Source {
     /// Each reading, with the number of the record that it is.
     readings: std::iter::Peekable<std::vec::IntoIter<(usize, Duration)>>,
     now: Duration,
-    /// The record that is played next: readings after it are not to come yet.
+    /// The record that is played next. Readings after it are not given out yet.
     until: usize,
     /// How often random bytes were drawn that are not in the capture.
     pub(super) missing: usize,
@@ -37,7 +37,7 @@ impl Source {
         }
     }
 
-    /// The records up to this one are played, and it comes next.
+    /// Plays the record `record`, after which `after` is the next one with input.
     pub(super) fn play_until(&mut self, record: usize, after: usize) {
         while let Some((_, now)) = self.readings.next_if(|(at, _)| *at < record) {
             self.now = now;
