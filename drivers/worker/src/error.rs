@@ -52,7 +52,7 @@ pub enum WorkerError {
     /// A recorded connection cannot be replayed, or the worker responds otherwise.
     #[cfg(feature = "record")]
     #[error(transparent)]
-    Replay(#[from] crate::replaying::WorkerReplayError),
+    Replay(#[from] crate::replay_error::WorkerReplayError),
     /// The line that says where the worker listens cannot be written to stdout.
     #[error("the address cannot be written to stdout: {0}")]
     Announce(io::Error),

@@ -5,7 +5,7 @@ use crate::error::WorkerError;
 use crate::options::Flags;
 use crate::recording::Recording;
 #[cfg(feature = "record")]
-use crate::replaying::WorkerReplayError;
+use crate::replay_error::WorkerReplayError;
 use crate::token_keys;
 use std::error::Error;
 use std::io::Write;
@@ -83,9 +83,8 @@ impl HttpSettings {
         let player = Player::new(capture)?;
         let server = self.server(flags, service, Performer::none(), None, player.entropy());
         let server = server.map_err(WorkerReplayError::worker)?.clock(player.clock());
-        let acceptor = server
-            .acceptor(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-            .map_err(|error| WorkerReplayError::worker(error.into()))?;
+        let acceptor =
+            server.acceptor(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).map_err(WorkerReplayError::worker)?;
         Ok(player.to_server(&acceptor)?)
     }
 

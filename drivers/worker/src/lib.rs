@@ -96,7 +96,7 @@
 // | `run` | a whole `main` |
 // | `worker` | serving |
 // | `recording`, `not_recording` | a recorder around each connection; without the feature, none |
-// | `replaying` | replaying what was recorded |
+// | `replaying`, `replay_error` | replaying what was recorded, and why that fails |
 // | `http` | serving over HTTP |
 // | `discovery` | the line that says where a worker listens |
 // | `error` | why a worker does not serve |
@@ -117,6 +117,8 @@ mod refused;
 #[cfg(feature = "tls")]
 mod reload;
 #[cfg(feature = "record")]
+mod replay_error;
+#[cfg(feature = "record")]
 mod replaying;
 mod run;
 mod server_id;
@@ -129,7 +131,7 @@ mod worker;
 pub use command_line::WorkerOptions;
 pub use error::WorkerError;
 #[cfg(feature = "record")]
-pub use replaying::WorkerReplayError;
+pub use replay_error::WorkerReplayError;
 pub use run::run;
 #[cfg(feature = "http")]
 pub use token_keys::TokenKeysError;
