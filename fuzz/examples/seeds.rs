@@ -8,6 +8,7 @@ use bytes::Buf;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use vgi_rpc_fuzz::metadata_detail::KEYS;
 use vgi_rpc_fuzz::support::service::{MAIN, VERSION, VERSIONED, responder, text};
 use vgi_rpc_fuzz::support::{limits, panics};
@@ -15,9 +16,11 @@ use vgi_rpc_protocol::Next;
 use vgi_rpc_protocol::client::{self, Call, CallKind};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata, Outbox, decode_batch, encode_batch};
 use vgi_rpc_protocol::reflection;
+use vgi_rpc_protocol::service::TransportKind;
 use vgi_rpc_protocol::wire::detail::{BadRequest, ErrorInfo, Help, PreconditionFailure, RetryInfo};
 use vgi_rpc_protocol::wire::error::{ErrorContext, RpcError};
 use vgi_rpc_protocol::wire::log::LogMessage;
+use vgi_rpc_recorder::{Capture, Header, Record, Role, What};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -28,6 +31,7 @@ fn main() -> Result<()> {
     conversations(root)?;
     metadata(root)?;
     objects(&root.join("../tests/golden/objects"), root)?;
+    captures(&root.join("../tests/golden"), root)?;
     for (n, seed) in [7_u64, 99, 12345].into_iter().enumerate() {
         let noise = noise(seed);
         for target in ["effects", "ipc_structured", "operations"] {
@@ -62,6 +66,51 @@ fn objects(golden: &Path, root: &Path) -> Result<()> {
         write(root, "external_object", &format!("url{n}"), &[&[0x30, 0], url.as_bytes()].concat())?;
     }
     Ok(())
+}
+
+/// What was said on a connection: the reference's bytes, and HTTP.
+fn captures(golden: &Path, root: &Path) -> Result<()> {
+    let said = |plan: u8, received: &[u8], sent: &[u8]| -> Result<Vec<u8>> {
+        Ok([&[plan][..], &u16::try_from(received.len())?.to_le_bytes(), received, sent].concat())
+    };
+    for (plan, name) in ["echo_string", "calls_around_cancel", "produce_with_header"].into_iter().enumerate()
+    {
+        let read = |side| fs::read(golden.join(format!("{name}.{side}.bin")));
+        let (request, response) = (read("request")?, read("response")?);
+        let plan = u8::try_from(plan)?;
+        write(root, "capture", name, &said(plan, &request, &response)?)?;
+        write(root, "capture", &format!("{name}-client"), &said(plan | 12, &response, &request)?)?;
+        let seed = Capture::parse(&conversation_of(&request, &response).encode())?;
+        write(root, "capture", &format!("{name}.vgirec"), &seed.redact([1; 32]).encode())?;
+        let head = format!(
+            "POST /demo/{name}?a=b HTTP/1.1\r\nAuthorization: Bearer a\r\nContent-Type: application/vnd.apache.arrow.stream\r\nContent-Length: {}\r\n\r\n",
+            request.len()
+        );
+        let chunk = format!("{:x};e\r\n", response.len());
+        let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nSet-Cookie: c\r\nContent-Type: application/vnd.apache.arrow.stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let (asked, answered) = (
+            [head.as_bytes(), &request].concat(),
+            [answer.as_bytes(), chunk.as_bytes(), &response, b"\r\n0\r\n\r\n"].concat(),
+        );
+        write(root, "capture", &format!("{name}-http"), &said(3, &asked, &answered)?)?;
+    }
+    Ok(())
+}
+
+fn conversation_of(request: &[u8], response: &[u8]) -> Capture {
+    let header = Header {
+        transport: TransportKind::Unix,
+        role: Role::Server,
+        max_bytes: 1 << 20,
+        dropped: 0,
+        began: Duration::from_secs(1),
+        seed: 1,
+        server_id: "golden-server".into(),
+    };
+    let whats =
+        [What::Received(request.to_vec()), What::Sent(response.to_vec()), What::PeerClosed, What::Closed];
+    let records = whats.into_iter().map(|what| Record { elapsed: Duration::from_millis(1), what }).collect();
+    Capture { header, records, placeholders: Vec::new(), is_capped: false }
 }
 
 fn write(root: &Path, target: &str, name: &str, bytes: &[u8]) -> Result<()> {

@@ -16,6 +16,7 @@ macro_rules! targets {
 }
 
 targets! {
+    capture,
     client_certificates,
     client_connection,
     effects,

@@ -35,6 +35,8 @@ pub struct BlockingServer {
     on_record: Option<OnRecord>,
     /// The system's if none is set.
     clock: Option<Clock>,
+    /// Of each connection another one if none is set.
+    seed: Option<u64>,
     performer: Performer,
 }
 
@@ -47,6 +49,7 @@ impl BlockingServer {
             budget: None,
             on_record: None,
             clock: None,
+            seed: None,
             performer: Performer::none(),
         }
     }
@@ -76,6 +79,13 @@ impl BlockingServer {
     /// which has none, one that stands still.
     pub fn clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Sets the seed of the ids of requests that come without one, as a recorder does, so that its replay makes the same. Each
+    /// connection needs another one. Default: one that is different for each connection.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
         self
     }
 
@@ -109,7 +119,7 @@ impl BlockingServer {
     fn run(&self, reader: &mut impl Read, writer: impl Write + Send + 'static) -> Result<(), ServeError> {
         self.service.start(TransportKind::Pipe).map_err(ServeError::Start)?;
         let peer = Peer::new(TransportKind::Pipe, self.service.server_id().clone());
-        let ids = IdSource::seeded(RandomState::new().hash_one(()));
+        let ids = IdSource::seeded(self.seed.unwrap_or_else(|| RandomState::new().hash_one(())));
         let mut responder = Responder::new(self.service.clone(), peer, self.limits.clone(), ids);
         if let Some(budget) = &self.budget {
             responder = responder.with_account(budget.account());

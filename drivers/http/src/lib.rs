@@ -14,7 +14,7 @@ pub use server::{
     Address, AllowedHosts, BoundHttpServer, BoundPageServer, HttpServer, HttpServerError, PageServer,
 };
 pub use vgi_rpc_proxy_protocol::{ProxyProtocol, ProxyProtocolError};
-pub use vgi_rpc_reactor::{Ended, Handle, Statistics, Watch};
+pub use vgi_rpc_reactor::{Ended, Handle, Layer, NoLayer, Statistics, Watch};
 #[cfg(feature = "tls")]
 pub use vgi_rpc_tls::{ClientCertificates, Pem, ServerTls, ServerTlsBuilder, TlsConfigError};
 

@@ -174,7 +174,7 @@ mod yielding;
 pub use address::{Address, Credentials, Origin, ProxiedClient, ProxiedOrigin, TlsOrigin};
 pub use error::BindError;
 pub use listener::Listener;
-pub use machine::{Acceptor, Expiry, Job, Machine, Phase, Step};
+pub use machine::{Acceptor, Expiry, Job, Layer, Machine, NoLayer, Phase, Step};
 pub use options::{Ended, GiveWay, Options};
 pub use reactor::{AnyReactor, Handle, Reactor};
 #[cfg(unix)]

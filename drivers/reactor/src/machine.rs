@@ -37,6 +37,27 @@ pub trait Acceptor: Send + Sync + 'static {
     }
 }
 
+/// Puts a machine of its own around each that an acceptor makes, whatever the protocol is: as TLS or a recorder does.
+pub trait Layer {
+    /// Makes the machines with what is around them.
+    type Acceptor<A: Acceptor>: Acceptor;
+
+    /// Puts it around what `inner` makes.
+    fn layer<A: Acceptor>(self, inner: A) -> Self::Acceptor<A>;
+}
+
+/// The layer that puts nothing around a machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoLayer;
+
+impl Layer for NoLayer {
+    type Acceptor<A: Acceptor> = A;
+
+    fn layer<A: Acceptor>(self, inner: A) -> A {
+        inner
+    }
+}
+
 /// One connection's protocol: bytes in, work out; results in, bytes out. It does no I/O and never waits.
 ///
 /// The event loop owns the socket. It calls a machine from one thread at a time, not always the same one, in this

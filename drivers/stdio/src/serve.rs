@@ -80,17 +80,40 @@ impl StdioServer {
         self
     }
 
+    /// Sets the seed of the ids of requests: see [`vgi_rpc_blocking::BlockingServer::seed`].
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.server = self.server.seed(seed);
+        self
+    }
+
     /// See [`serve_stdio`].
     ///
     /// # Errors
     /// As for [`Self::serve`], [`ServeError::Closed`], and [`ServeError::LogOnStdout`].
     pub fn serve_stdio(&self) -> Result<(), ServeError> {
+        let (reader, writer) = self.take_stdio()?;
+        self.serve(reader, writer)
+    }
+
+    /// As [`serve_stdio`](Self::serve_stdio), over what `wrap` makes of the connection's reader and writer, as a recorder does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn serve_stdio_with<R: Read, W: Write + Send + 'static>(
+        &self,
+        wrap: impl FnOnce(Box<dyn Read>, Box<dyn Write + Send>) -> (R, W),
+    ) -> Result<(), ServeError> {
+        let (reader, writer) = self.take_stdio()?;
+        let (reader, writer) = wrap(Box::new(reader), Box::new(writer));
+        self.serve(reader, writer)
+    }
+
+    fn take_stdio(&self) -> Result<(impl Read + 'static, impl Write + Send + 'static), ServeError> {
         end_on_signals()?;
         if self.access_log.as_ref().is_some_and(|log| standard::is_stdout(log.path())) {
             return Err(ServeError::LogOnStdout);
         }
-        let (reader, writer) = standard::take_over()?;
-        self.serve(reader, writer)
+        standard::take_over()
     }
 
     /// Serves one connection, as [`vgi_rpc_blocking::BlockingServer::serve`] does.

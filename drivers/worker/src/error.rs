@@ -49,6 +49,14 @@ pub enum WorkerError {
     #[cfg(feature = "http")]
     #[error(transparent)]
     TokenKeys(#[from] TokenKeysError),
+    /// Connections cannot be recorded.
+    #[cfg(feature = "record")]
+    #[error("connections cannot be recorded: {0}")]
+    Record(io::Error),
+    /// A recorded connection cannot be replayed, or the worker responds otherwise.
+    #[cfg(feature = "record")]
+    #[error(transparent)]
+    Replay(#[from] crate::replay_error::WorkerReplayError),
     /// The line that says where the worker listens cannot be written to stdout.
     #[error("the address cannot be written to stdout: {0}")]
     Announce(io::Error),

@@ -3,21 +3,40 @@
 use crate::discovery::announce;
 use crate::error::WorkerError;
 use crate::options::Flags;
+use crate::recording::Recording;
+#[cfg(feature = "record")]
+use crate::replay_error::WorkerReplayError;
 use crate::token_keys;
 use std::error::Error;
 use std::io::Write;
+#[cfg(feature = "record")]
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::sync::Arc;
+#[cfg(feature = "record")]
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::Performer;
 use vgi_rpc_http::{Address, HttpServer};
 use vgi_rpc_metrics::Metrics;
 use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
-use vgi_rpc_protocol::service::Service;
+use vgi_rpc_protocol::service::{Service, TransportKind};
+#[cfg(feature = "record")]
+use vgi_rpc_recorder::{
+    Capture,
+    replay::{Player, Replayed},
+};
 
 type EndpointChange = dyn FnOnce(EndpointBuilder) -> Result<EndpointBuilder, Box<dyn Error + Send + Sync>>;
 type ServerChange = dyn FnOnce(HttpServer, &Arc<Endpoint>) -> HttpServer;
+
+/// What is kept of what happens.
+pub(crate) struct Observers<'a> {
+    pub(crate) log: Option<AccessLog>,
+    pub(crate) metrics: Option<&'a Metrics>,
+    pub(crate) recording: &'a Recording,
+}
 
 /// The settings of HTTP that no flag has.
 #[derive(Default)]
@@ -34,10 +53,61 @@ impl HttpSettings {
         flags: &Flags,
         service: Arc<Service>,
         performer: Performer,
+        observers: Observers<'_>,
+    ) -> Result<(), WorkerError> {
+        let Observers { log, metrics, recording } = observers;
+        let entropy = vgi_rpc_http::system_entropy;
+        #[cfg(feature = "record")]
+        let server = match recording.recorder() {
+            Some(recorder) => {
+                let entropy = recorder.entropy(entropy);
+                self.server(flags, service, performer, log, metrics, entropy)?.clock(recorder.clock(now))
+            }
+            None => self.server(flags, service, performer, log, metrics, entropy)?,
+        };
+        #[cfg(not(feature = "record"))]
+        let server = self.server(flags, service, performer, log, metrics, entropy)?;
+        let bound = match recording.layer(TransportKind::Http) {
+            Some(layer) => server.bind_tcp_with(address, layer)?,
+            None => server.bind_tcp(address)?,
+        };
+        crate::metrics::add_server(metrics, "http", &bound.handle());
+        let port = match bound.address() {
+            Address::Tcp(address) | Address::Tls(address) => address.port().to_string(),
+            other => other.to_string(),
+        };
+        announce("PORT", port.as_ref()).map_err(WorkerError::Announce)?;
+        bound.run()?;
+        Ok(())
+    }
+
+    /// Gives the requests of a capture to the server that the flags ask for.
+    #[cfg(feature = "record")]
+    pub(crate) fn replay(
+        self,
+        flags: &Flags,
+        service: Arc<Service>,
+        capture: Capture,
+    ) -> Result<Replayed, WorkerReplayError> {
+        let player = Player::new(capture)?;
+        let server = self.server(flags, service, Performer::none(), None, None, player.entropy());
+        let server = server.map_err(WorkerReplayError::worker)?.clock(player.clock());
+        let acceptor =
+            server.acceptor(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).map_err(WorkerReplayError::worker)?;
+        Ok(player.to_server(&acceptor)?)
+    }
+
+    /// The server that the flags ask for, with the changes of the application.
+    fn server(
+        self,
+        flags: &Flags,
+        service: Arc<Service>,
+        performer: Performer,
         log: Option<AccessLog>,
         metrics: Option<&Metrics>,
-    ) -> Result<(), WorkerError> {
-        let endpoint = endpoint(flags, service, log.is_some())?;
+        entropy: impl Fn(&mut [u8]) + Send + Sync + 'static,
+    ) -> Result<HttpServer, WorkerError> {
+        let endpoint = endpoint(flags, service, log.is_some(), entropy)?;
         let endpoint = endpoint.operator_page(crate::metrics::page(&flags.metrics_flags, metrics));
         let endpoint = match self.endpoint {
             Some(change) => change(endpoint).map_err(WorkerError::EndpointSettings)?,
@@ -67,19 +137,17 @@ impl HttpSettings {
             crate::metrics::add_tls(metrics, Some(&tls));
             server = server.tls(tls);
         }
-        if let Some(change) = self.server {
-            server = change(server, &endpoint);
-        }
-        let bound = server.bind_tcp(address)?;
-        crate::metrics::add_server(metrics, "http", &bound.handle());
-        let port = match bound.address() {
-            Address::Tcp(address) | Address::Tls(address) => address.port().to_string(),
-            other => other.to_string(),
-        };
-        announce("PORT", port.as_ref()).map_err(WorkerError::Announce)?;
-        bound.run()?;
-        Ok(())
+        Ok(match self.server {
+            Some(change) => change(server, &endpoint),
+            None => server,
+        })
     }
+}
+
+/// The time since the Unix epoch.
+#[cfg(feature = "record")]
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The endpoint that the flags ask for.
@@ -87,9 +155,10 @@ fn endpoint(
     flags: &Flags,
     service: Arc<Service>,
     record_calls: bool,
+    entropy: impl Fn(&mut [u8]) + Send + Sync + 'static,
 ) -> Result<EndpointBuilder, WorkerError> {
     let http = &flags.http_flags;
-    let endpoint = Endpoint::builder(service, vgi_rpc_http::system_entropy)
+    let endpoint = Endpoint::builder(service, entropy)
         .limits(flags.limits())
         .prefix(&http.prefix)
         .record_calls(record_calls)

@@ -63,6 +63,11 @@
 //! HTTP come from a file (`--token-key-file`) or from the environment variable `VGI_RPC_TOKEN_KEYS`, which child
 //! processes inherit. Credentials of storage come from the environment, and what it names.
 //!
+//! # Recording
+//!
+//! With the feature `record`, on by default, `--record DIR` writes what each connection says to a file in a folder, with
+//! placeholders for credentials and tokens, and `--replay FILE` replays one to the worker: see `vgi-rpc-recorder`.
+//!
 //! # Storage
 //!
 //! With the feature `s3`, `--storage s3://BUCKET/PREFIX` has large outputs stored in a bucket of S3, on every transport; with the
@@ -82,7 +87,7 @@
 //! `--log-level LEVEL` writes the events of the drivers to stderr: where the worker listens, connections that are refused, trouble
 //! with the access log.
 //!
-//! The features `http`, `unix` and `zstd` are on by default; stdin and stdout are always there.
+//! The features `http`, `record`, `unix` and `zstd` are on by default; stdin and stdout are always there.
 
 // Where things are:
 //
@@ -97,6 +102,8 @@
 // | `refused` | lines about connections that were refused |
 // | `run` | a whole `main` |
 // | `worker` | serving |
+// | `recording`, `not_recording` | a recorder around each connection; without the feature, none |
+// | `replaying`, `replay_error` | replaying what was recorded, and why that fails |
 // | `http` | serving over HTTP |
 // | `metrics` | counting, and showing the numbers |
 // | `log_lines` | events of the drivers on stderr |
@@ -115,10 +122,16 @@ mod log_lines;
 #[cfg(feature = "http")]
 mod metrics;
 mod options;
+#[cfg_attr(not(feature = "record"), path = "not_recording.rs")]
+mod recording;
 #[cfg(any(feature = "unix", feature = "http"))]
 mod refused;
 #[cfg(feature = "tls")]
 mod reload;
+#[cfg(feature = "record")]
+mod replay_error;
+#[cfg(feature = "record")]
+mod replaying;
 mod run;
 mod server_id;
 #[cfg(feature = "storage")]
@@ -129,6 +142,8 @@ mod worker;
 
 pub use command_line::WorkerOptions;
 pub use error::WorkerError;
+#[cfg(feature = "record")]
+pub use replay_error::WorkerReplayError;
 pub use run::run;
 #[cfg(feature = "http")]
 pub use token_keys::TokenKeysError;

@@ -5,6 +5,8 @@ mod access_log;
 mod http;
 #[cfg(feature = "http")]
 mod metrics;
+#[cfg(feature = "record")]
+mod record;
 #[cfg(feature = "storage")]
 mod storage;
 #[cfg(feature = "tls")]
@@ -19,6 +21,8 @@ use clap::{ArgAction, Args};
 pub(crate) use http::HttpFlags;
 #[cfg(feature = "http")]
 pub(crate) use metrics::MetricsFlags;
+#[cfg(feature = "record")]
+pub(crate) use record::RecordFlags;
 use std::num::NonZeroUsize;
 #[cfg(all(feature = "unix", unix))]
 use std::path::PathBuf;
@@ -123,6 +127,10 @@ pub(crate) struct Flags {
     /// Write what happens to the server to stderr, up to this level: error, warn, info, debug or trace [default: nothing]
     #[arg(long, value_name = "LEVEL", env = "VGI_RPC_LOG_LEVEL", ignore_case = true, value_parser = log_level)]
     pub(crate) log_level: Option<tracing::Level>,
+
+    #[cfg(feature = "record")]
+    #[command(flatten)]
+    pub(crate) record: RecordFlags,
 }
 
 fn log_level(text: &str) -> Result<tracing::Level, String> {

@@ -2,8 +2,9 @@
 
 use crate::error::WorkerError;
 #[cfg(feature = "http")]
-use crate::http::HttpSettings;
+use crate::http::{HttpSettings, Observers};
 use crate::options::{Flags, Transport};
+use crate::recording::Recording;
 #[cfg(feature = "http")]
 use std::error::Error;
 use std::fmt;
@@ -16,6 +17,8 @@ use vgi_rpc_metrics::Metrics;
 #[cfg(feature = "http")]
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::service::Service;
+#[cfg(feature = "unix")]
+use vgi_rpc_protocol::service::TransportKind;
 
 /// How long the records that wait for the reader of a FIFO or a device may keep the process from ending.
 const PATIENCE_AT_END: Duration = Duration::from_secs(1);
@@ -134,6 +137,16 @@ impl Worker {
         if let Some(level) = self.flags.log_level {
             crate::log_lines::write_events(level);
         }
+        #[cfg(feature = "record")]
+        if let Some(path) = self.flags.record.replay() {
+            return crate::replaying::replay(
+                path,
+                &self.flags,
+                self.service,
+                #[cfg(feature = "http")]
+                self.http,
+            );
+        }
         let options = self.flags.access_log.options(self.flags.server_id());
         let options = match self.access_log.take() {
             Some(change) => options.map(change),
@@ -149,7 +162,9 @@ impl Worker {
             }
             None => None,
         };
-        let served = self.serve_transport(log.clone());
+        let recording = Recording::open(&self.flags)?;
+        let served = self.serve_transport(log.clone(), &recording);
+        recording.close();
         if let Some(log) = log {
             // Threads of connections that are still open may hold clones.
             log.close(PATIENCE_AT_END);
@@ -157,7 +172,7 @@ impl Worker {
         served
     }
 
-    fn serve_transport(self, log: Option<AccessLog>) -> Result<(), WorkerError> {
+    fn serve_transport(self, log: Option<AccessLog>, recording: &Recording) -> Result<(), WorkerError> {
         match self.flags.transport() {
             Transport::Pipe => {
                 let budget = self.flags.budget();
@@ -168,13 +183,17 @@ impl Worker {
                     .budget(budget)
                     .access_log(log)
                     .effects(self.performer);
-                Ok(server.serve_stdio()?)
+                Ok(recording.serve_stdio(server)?)
             }
             #[cfg(all(feature = "unix", unix))]
             Transport::Unix(path) => {
                 #[cfg(feature = "http")]
                 let metrics = self.metrics.clone();
-                let bound = self.sockets(log)?.bind_unix(&path)?;
+                let server = self.sockets(log)?;
+                let bound = match recording.layer(TransportKind::Unix) {
+                    Some(layer) => server.bind_unix_with(&path, layer)?,
+                    None => server.bind_unix(&path)?,
+                };
                 #[cfg(feature = "http")]
                 crate::metrics::add_server(metrics.as_ref(), "unix", &bound.handle());
                 // Launchers compare the line with the path that they gave, which is an absolute one.
@@ -185,7 +204,11 @@ impl Worker {
             Transport::Tcp(address) => {
                 #[cfg(feature = "http")]
                 let metrics = self.metrics.clone();
-                let bound = self.sockets(log)?.bind_tcp(&address)?;
+                let server = self.sockets(log)?;
+                let bound = match recording.layer(TransportKind::Tcp) {
+                    Some(layer) => server.bind_tcp_with(&address, layer)?,
+                    None => server.bind_tcp(&address)?,
+                };
                 #[cfg(feature = "http")]
                 crate::metrics::add_server(metrics.as_ref(), "tcp", &bound.handle());
                 let place = match bound.address() {
@@ -196,8 +219,8 @@ impl Worker {
             }
             #[cfg(feature = "http")]
             Transport::Http(address) => {
-                let metrics = self.metrics.as_ref();
-                self.http.serve(&address, &self.flags, self.service, self.performer, log, metrics)
+                let observers = Observers { log, metrics: self.metrics.as_ref(), recording };
+                self.http.serve(&address, &self.flags, self.service, self.performer, observers)
             }
         }
     }

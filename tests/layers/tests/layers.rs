@@ -7,7 +7,7 @@ use vgi_rpc_layers::{Crate, Import, circles, imports};
 
 /// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
 /// above its own line only.
-const CRATES: [(&str, &str, &[&str], &[&str]); 26] = [
+const CRATES: [(&str, &str, &[&str], &[&str]); 27] = [
     ("vgi_rpc_macros", "protocol/macros", &["lib.rs"], &[]),
     CORE_CRATE,
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
@@ -49,6 +49,12 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 26] = [
         "drivers/client",
         &["lib.rs"],
         &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects"],
+    ),
+    (
+        "vgi_rpc_recorder",
+        "drivers/recorder",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_client", "vgi_rpc_reactor"],
     ),
     (
         "vgi_rpc_stdio",
@@ -128,6 +134,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 26] = [
             "vgi_rpc_external",
             "vgi_rpc_gcs",
             "vgi_rpc_s3",
+            "vgi_rpc_recorder",
             "vgi_rpc_stdio",
             "vgi_rpc_proxy_protocol",
             "vgi_rpc_tls",

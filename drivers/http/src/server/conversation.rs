@@ -1,8 +1,9 @@
 //! One connection as the event loop drives it: the HTTP/1.1 machine, and the endpoint that answers its requests.
 
+use super::clock::Clock;
 use super::date::Date;
 use super::hosts::HostCheck;
-use super::work::{FinishedTransactionJob, TransactionJob, now};
+use super::work::{FinishedTransactionJob, TransactionJob};
 use crate::http1::server::{Event, Phase as MachinePhase, ServerCodec as Machine};
 use crate::http1::{self, BodyKind, Limits, Outbox};
 use bytes::Bytes;
@@ -45,6 +46,7 @@ pub(crate) struct Acceptor {
     pub(super) route: Option<Arc<Route>>,
     pub(super) hosts: Arc<HostCheck>,
     pub(super) date: Arc<Date>,
+    pub(super) clock: Clock,
 }
 
 impl fmt::Debug for Acceptor {
@@ -173,7 +175,7 @@ impl Conversation {
 
     fn begin(&mut self, head: Parts, body: Option<Bytes>) {
         let arrival = RequestOrigin {
-            now: now(),
+            now: self.shared.clock.now(),
             remote_address: self.remote_address.clone(),
             proxy: self.proxy.clone(),
             tls: self.tls.clone(),
@@ -208,7 +210,7 @@ impl Conversation {
                 }
             }
         }
-        let next = transaction.poll(now(), &self.waker);
+        let next = transaction.poll(self.shared.clock.now(), &self.waker);
         while let Some(event) = transaction.poll_effect() {
             // Of its own, since each request numbers its effects from the beginning.
             let inbox = self.inbox.get_or_insert_with(|| self.shared.performer.inbox(self.waker.clone()));
@@ -224,7 +226,9 @@ impl Conversation {
                 None
             }
             Needs::Work(work) => {
-                Some(Step::Job(TransactionJob { work, access_log: self.shared.access_log.clone() }))
+                let Acceptor { access_log, clock, .. } = &self.shared;
+                let (access_log, clock) = (access_log.clone(), clock.clone());
+                Some(Step::Job(TransactionJob { work, access_log, clock }))
             }
             Needs::Waiting => Some(Step::Waiting),
             Needs::Answer(answer) => {
@@ -262,7 +266,7 @@ impl Conversation {
     }
 
     fn respond(&mut self, mut response: Response<Vec<Bytes>>) {
-        if let Some(date) = self.shared.date.at(now()) {
+        if let Some(date) = self.shared.date.at(self.shared.clock.now()) {
             response.headers_mut().entry(DATE).or_insert(date);
         }
         if self.machine.respond(response).is_err() {
@@ -360,7 +364,7 @@ impl vgi_rpc_reactor::Machine for Conversation {
                     RpcError::status(Code::ResourceExhausted, text)
                 }
             };
-            self.records.extend(transaction.abandon(&error, status, now()));
+            self.records.extend(transaction.abandon(&error, status, self.shared.clock.now()));
         }
         self.end_request();
         // Nothing to answer is no error here: the connection is closed all the same.
@@ -397,7 +401,7 @@ impl vgi_rpc_reactor::Machine for Conversation {
     fn hang_up(&mut self) {
         // Its call ends with it, unless it is at work: then its result is logged.
         if let Request::Transaction(transaction) = &mut self.request {
-            self.records.extend(transaction.hang_up(now()));
+            self.records.extend(transaction.hang_up(self.shared.clock.now()));
         }
         self.end_request();
         self.write_records();

@@ -1,6 +1,7 @@
 //! Setting a server up, and running it.
 
 use super::address::Address;
+use super::clock::Clock;
 use super::conversation::{Acceptor, OnStartFailure, Route};
 use super::date::Date;
 use super::error::HttpServerError;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_access_log::AccessLog;
@@ -18,7 +20,9 @@ use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_proxy_protocol::{ProxyAcceptor, ProxyProtocol};
-use vgi_rpc_reactor::{AnyReactor, Ended, GiveWay, Handle, Listener, Options, Reactor, Timeout};
+use vgi_rpc_reactor::{
+    AnyReactor, Ended, GiveWay, Handle, Layer, Listener, NoLayer, Options, Reactor, Timeout,
+};
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
@@ -38,6 +42,7 @@ pub struct HttpServer {
     allowed_hosts: AllowedHosts,
     proxy_protocol: Option<ProxyProtocol>,
     options: Options,
+    clock: Clock,
     #[cfg(feature = "tls")]
     tls: Option<ServerTls>,
 }
@@ -66,6 +71,7 @@ impl HttpServer {
             allowed_hosts: AllowedHosts::Default,
             proxy_protocol: None,
             options,
+            clock: Clock::System,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -112,6 +118,13 @@ impl HttpServer {
     /// nothing does, and an effect fails.
     pub fn effects(mut self, performer: Performer) -> Self {
         self.performer = performer;
+        self
+    }
+
+    /// Sets the clock that requests are told the time from: the time since the Unix epoch. A recorder and its replay set one.
+    /// Default: the system's.
+    pub fn clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.clock = Clock::Other(Arc::new(clock));
         self
     }
 
@@ -227,13 +240,48 @@ impl HttpServer {
     /// When the address cannot be resolved or bound, the system refuses a first thread, an allowed host is not one, or
     /// there is an access log and the endpoint does not record calls.
     pub fn bind_tcp(&self, address: &str) -> Result<BoundHttpServer, HttpServerError> {
+        self.bind_tcp_with(address, NoLayer)
+    }
+
+    /// As [`bind_tcp`](Self::bind_tcp), with a layer around the protocol of each connection, such as a recorder: inside TLS, and
+    /// behind the header of the [PROXY protocol](Self::proxy_protocol).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn bind_tcp_with(
+        &self,
+        address: &str,
+        layer: impl Layer,
+    ) -> Result<BoundHttpServer, HttpServerError> {
+        let listener = Listener::tcp(address)?;
+        let acceptor = layer.layer(self.connections(listener.address())?);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let acceptor = TlsAcceptor::new(acceptor, tls.clone(), self.budget.clone(), &[b"http/1.1"]);
+            return self.serve(listener, acceptor, true);
+        }
+        self.serve(listener, acceptor, false)
+    }
+
+    /// Makes the machines of the connections that this server would have on an address, for an event loop or a replay of your
+    /// own. There is no TLS around them.
+    ///
+    /// # Errors
+    /// When an allowed host is not one, or there is an access log and the endpoint does not record calls.
+    pub fn acceptor(
+        &self,
+        address: SocketAddr,
+    ) -> Result<impl vgi_rpc_reactor::Acceptor + use<>, HttpServerError> {
+        self.connections(&vgi_rpc_reactor::Address::Tcp(address))
+    }
+
+    fn connections(&self, address: &vgi_rpc_reactor::Address) -> Result<Acceptor, HttpServerError> {
         if self.access_log.is_some() && !self.endpoint.records_calls() {
             return Err(HttpServerError::NoRecords);
         }
-        let listener = Listener::tcp(address)?;
         let is_open = !self.endpoint.authenticates();
-        let hosts = HostCheck::new(&self.allowed_hosts, listener.address(), is_open)?;
-        let acceptor = Acceptor {
+        let hosts = HostCheck::new(&self.allowed_hosts, address, is_open)?;
+        Ok(Acceptor {
             endpoint: self.endpoint.clone(),
             limits: self.limits.clone(),
             budget: self.budget.clone(),
@@ -243,13 +291,8 @@ impl HttpServer {
             route: self.route.clone(),
             hosts: Arc::new(hosts),
             date: Arc::new(Date::default()),
-        };
-        #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
-            let acceptor = TlsAcceptor::new(acceptor, tls.clone(), self.budget.clone(), &[b"http/1.1"]);
-            return self.serve(listener, acceptor, true);
-        }
-        self.serve(listener, acceptor, false)
+            clock: self.clock.clone(),
+        })
     }
 
     fn serve<A: vgi_rpc_reactor::Acceptor>(

@@ -9,9 +9,11 @@
 //! | `hosts` | which `Host` a request may name |
 //! | `page_server` | a page on an address of its own |
 //! | `address` | where a server listens |
+//! | `clock` | the time that requests are told |
 //! | `date` | the `Date` of every response |
 
 mod address;
+mod clock;
 mod conversation;
 mod date;
 mod error;

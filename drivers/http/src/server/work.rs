@@ -1,6 +1,6 @@
 //! What is done away from the socket: start-up work, decoding, handlers.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use super::clock::Clock;
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_protocol::{http, panics};
 
@@ -9,6 +9,7 @@ use vgi_rpc_protocol::{http, panics};
 pub(crate) struct TransactionJob {
     pub(super) work: http::RequestWork,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) clock: Clock,
 }
 
 /// What a step gave; nothing if something panicked that should not.
@@ -16,6 +17,7 @@ pub(crate) struct TransactionJob {
 pub(crate) struct FinishedTransactionJob {
     done: Option<http::RequestDone>,
     access_log: Option<AccessLog>,
+    clock: Clock,
 }
 
 impl vgi_rpc_reactor::Job for TransactionJob {
@@ -23,8 +25,9 @@ impl vgi_rpc_reactor::Job for TransactionJob {
 
     /// What a handler does wrong is an error of its call. Whatever else panics costs its own request.
     fn run(self) -> FinishedTransactionJob {
-        let Self { work, access_log } = self;
-        FinishedTransactionJob { done: panics::catch(|| work.run(&now)), access_log }
+        let Self { work, access_log, clock } = self;
+        let done = panics::catch(|| work.run(&|| clock.now()));
+        FinishedTransactionJob { done, access_log, clock }
     }
 }
 
@@ -38,14 +41,9 @@ impl FinishedTransactionJob {
 impl Drop for FinishedTransactionJob {
     /// The client has gone, and the call is logged all the same.
     fn drop(&mut self) {
-        let record = self.done.as_mut().and_then(|done| done.take_record(now()));
+        let record = self.done.as_mut().and_then(|done| done.take_record(self.clock.now()));
         if let (Some(log), Some(record)) = (&self.access_log, record) {
             log.write(&record);
         }
     }
-}
-
-/// The time since the Unix epoch.
-pub(super) fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -24,7 +24,8 @@ use vgi_rpc_proxy_protocol::{ProxyAcceptor, ProxyProtocol};
 #[cfg(unix)]
 use vgi_rpc_reactor::SocketFileError;
 use vgi_rpc_reactor::{
-    Address, AnyReactor, BindError, Ended, GiveWay, Handle, Listener, Options, Reactor, Timeout,
+    Address, AnyReactor, BindError, Ended, GiveWay, Handle, Layer, Listener, NoLayer, Options, Reactor,
+    Timeout,
 };
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::{ServerTls, TlsAcceptor};
@@ -279,10 +280,23 @@ impl SocketServer {
     /// [PROXY protocol](Self::proxy_protocol) is required.
     #[cfg(unix)]
     pub fn bind_unix(&self, path: impl AsRef<Path>) -> Result<BoundSocketServer, SocketServerError> {
+        self.bind_unix_with(path, NoLayer)
+    }
+
+    /// As [`bind_unix`](Self::bind_unix), with a layer around the protocol of each connection, such as a recorder.
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(unix)]
+    pub fn bind_unix_with(
+        &self,
+        path: impl AsRef<Path>,
+        layer: impl Layer,
+    ) -> Result<BoundSocketServer, SocketServerError> {
         if self.proxy_protocol.is_some() {
             return Err(SocketServerError::ProxyOnUnix);
         }
-        self.bind(Listener::unix(path)?)
+        self.bind(Listener::unix(path)?, layer)
     }
 
     /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
@@ -292,10 +306,23 @@ impl SocketServer {
     /// # Errors
     /// When the address cannot be resolved or bound, or the system refuses a first thread.
     pub fn bind_tcp(&self, address: &str) -> Result<BoundSocketServer, SocketServerError> {
-        self.bind(Listener::tcp(address)?)
+        self.bind_tcp_with(address, NoLayer)
     }
 
-    fn bind(&self, listener: Listener) -> Result<BoundSocketServer, SocketServerError> {
+    /// As [`bind_tcp`](Self::bind_tcp), with a layer around the protocol of each connection, such as a recorder: inside TLS, and
+    /// behind the header of the [PROXY protocol](Self::proxy_protocol).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn bind_tcp_with(
+        &self,
+        address: &str,
+        layer: impl Layer,
+    ) -> Result<BoundSocketServer, SocketServerError> {
+        self.bind(Listener::tcp(address)?, layer)
+    }
+
+    fn bind(&self, listener: Listener, layer: impl Layer) -> Result<BoundSocketServer, SocketServerError> {
         let mut options = self.options.clone();
         if !self.threaded {
             options.max_connections = 1;
@@ -316,6 +343,7 @@ impl SocketServer {
             performer: self.performer.clone(),
             started: Instant::now(),
         };
+        let acceptor = layer.layer(acceptor);
         #[cfg(feature = "tls")]
         if let (Some(tls), Address::Tcp(_)) = (&self.tls, listener.address()) {
             let acceptor = TlsAcceptor::new(acceptor, tls.clone(), self.budget.clone(), &[]);

@@ -1,0 +1,165 @@
+//! Captures as files of tests: golden conversations and seeds of fuzz targets.
+
+use crate::capture::{Capture, Direction, What};
+use crate::redact::arrow_streams::Streams;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use thiserror::Error;
+use vgi_rpc_protocol::Limits;
+use vgi_rpc_protocol::ipc::{Item, Reader};
+use vgi_rpc_protocol::service::TransportKind;
+use vgi_rpc_protocol::wire::classify::{BatchKind, classify};
+use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_protocol::wire::keys;
+
+/// A conversation as the tests of `tests/golden` have it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Golden {
+    /// The bytes of `NAME.request.bin`.
+    pub request: Vec<u8>,
+    /// The bytes of `NAME.response.bin`.
+    pub response: Vec<u8>,
+    /// The value of `NAME` in `index.json`, under `scenarios`.
+    pub entry: Value,
+}
+
+/// A capture cannot be made a test of this kind.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// It is of a transport that such tests do not have.
+    #[error("expected a capture of {expected}, got one of {got}")]
+    Transport {
+        /// What is expected.
+        expected: &'static str,
+        /// What it is.
+        got: TransportKind,
+    },
+    /// There is no call in it.
+    #[error("expected at least one call in the capture, got none")]
+    NoCall,
+    /// No seeds are made for a target of this name.
+    #[error(
+        "expected one of the targets server_session, client_connection, ipc_raw, http1_server, http1_client and capture, got {0:?}"
+    )]
+    Target(String),
+}
+
+impl Capture {
+    /// Makes a golden conversation. Parts that were cut off or withheld at the end of the capture are left out.
+    ///
+    /// # Errors
+    /// When the capture is of HTTP, or has no call.
+    pub fn golden(&self) -> Result<Golden, ExportError> {
+        let got = self.header.transport;
+        if got == TransportKind::Http {
+            return Err(ExportError::Transport { expected: "a pipe or a socket", got });
+        }
+        let [mut request, mut response] =
+            [self.requests(), self.responses()].map(|direction| self.bytes(direction));
+        for bytes in [&mut request, &mut response] {
+            let complete = Streams::read(bytes).complete_bytes();
+            bytes.truncate(complete);
+        }
+        let calls = calls(&request);
+        let (protocol, first) = calls.first().cloned().ok_or(ExportError::NoCall)?;
+        let has_input = Streams::read(&request).streams.len() > calls.len();
+        let kind = match (calls.len(), has_input) {
+            (1, false) => "unary",
+            (1, true) => match is_producer(&request) {
+                true => "producer",
+                false => "exchange",
+            },
+            _ => "several",
+        };
+        let methods: Vec<String> = calls.into_iter().map(|(_, method)| method).collect();
+        let method = if methods.len() == 1 { first } else { methods.join(", ") };
+        let mut chunks: Vec<(&str, usize)> = Vec::new();
+        let (mut requests, mut responses) = (request.len(), response.len());
+        for record in &self.records {
+            let (name, left, count) = match (&record.what, self.requests()) {
+                (What::Received(bytes), Direction::Received) | (What::Sent(bytes), Direction::Sent) => {
+                    ("request", &mut requests, bytes.len())
+                }
+                (What::Received(bytes) | What::Sent(bytes), _) => ("response", &mut responses, bytes.len()),
+                _ => continue,
+            };
+            let count = count.min(*left);
+            *left -= count;
+            match chunks.last_mut() {
+                _ if count == 0 => {}
+                Some((last, total)) if *last == name => *total += count,
+                _ => chunks.push((name, count)),
+            }
+        }
+        let error = error(&response).map_or(Value::Null, |error| {
+            json!({ "type": error.error_type(), "code": error.code().as_str(), "kind": error.kind() })
+        });
+        let chunks: Vec<Value> = chunks.into_iter().map(|(name, count)| json!([name, count])).collect();
+        let entry =
+            json!({ "protocol": protocol, "method": method, "kind": kind, "error": error, "chunks": chunks });
+        Ok(Golden { request, response, entry })
+    }
+
+    /// Makes a seed of a fuzz target, by the target's name.
+    ///
+    /// # Errors
+    /// When there is no such target, or it is for another transport.
+    pub fn seed(&self, target: &str) -> Result<Vec<u8>, ExportError> {
+        let got = self.header.transport;
+        let is_http = got == TransportKind::Http;
+        let of = |expects_http: bool, plan: &[u8], direction| match is_http == expects_http {
+            true => Ok([plan, &self.bytes(direction)].concat()),
+            false => {
+                let expected = if expects_http { "http" } else { "a pipe or a socket" };
+                Err(ExportError::Transport { expected, got })
+            }
+        };
+        match target {
+            "server_session" | "ipc_raw" => of(false, &[], self.requests()),
+            // What the client calls: see the target.
+            "client_connection" => of(false, &[0], self.responses()),
+            "http1_server" => of(true, &[0; 4], self.requests()),
+            "http1_client" => of(true, &[0; 4], self.responses()),
+            "capture" => Ok(self.encode()),
+            other => Err(ExportError::Target(other.to_owned())),
+        }
+    }
+}
+
+/// The batches that can be read.
+fn batches(bytes: &[u8]) -> Vec<(arrow_array::RecordBatch, vgi_rpc_protocol::ipc::Metadata)> {
+    let mut reader = Reader::new(Limits::default());
+    reader.receive(Bytes::copy_from_slice(bytes));
+    let mut batches = Vec::new();
+    while let Ok(Some(item)) = reader.next_item() {
+        if let Item::Batch(batch, metadata) = item {
+            batches.push((batch, metadata));
+        }
+    }
+    batches
+}
+
+/// Protocol and method of each call.
+fn calls(request: &[u8]) -> Vec<(String, String)> {
+    let text = |found: Option<&str>| found.unwrap_or_default().to_owned();
+    let batches = batches(request).into_iter().filter(|(_, metadata)| metadata.contains_key(keys::METHOD));
+    let calls = batches
+        .map(|(_, metadata)| (text(metadata.get_str(keys::PROTOCOL)), text(metadata.get_str(keys::METHOD))));
+    calls.collect()
+}
+
+/// Whether the input of a stream has no columns.
+fn is_producer(request: &[u8]) -> bool {
+    let inputs = batches(request).into_iter().filter(|(_, metadata)| !metadata.contains_key(keys::METHOD));
+    inputs.into_iter().all(|(batch, _)| batch.num_columns() == 0)
+}
+
+/// The last error that the client is given.
+fn error(response: &[u8]) -> Option<RpcError> {
+    let errors = batches(response).into_iter().filter_map(|(batch, metadata)| {
+        (classify(batch.num_rows(), Some(&metadata)) == BatchKind::Error)
+            .then(|| RpcError::from_metadata(&metadata))
+    });
+    errors.last()
+}

@@ -1,0 +1,224 @@
+//! Recording connections of a server on the event loop: a machine around the protocol's own.
+
+use crate::capture::Role;
+use crate::current::within;
+use crate::recorder::Recorder;
+use crate::tape::Tape;
+use bytes::{Buf, BytesMut};
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+use vgi_rpc_protocol::service::TransportKind;
+use vgi_rpc_reactor::{Acceptor, Expiry, Job, Layer, Machine, Origin, Phase, Step};
+
+/// How many bytes of output are taken from the machine inside at a time, or a few more.
+const OUTPUT_BYTES: usize = 256 << 10;
+
+/// Records the connections of a server. It stands inside TLS and behind a proxy's header, so what is recorded is the plaintext.
+#[derive(Clone, Debug)]
+pub struct RecordingLayer {
+    recorder: Recorder,
+    transport: TransportKind,
+    server_id: Arc<str>,
+}
+
+impl Recorder {
+    /// Records the connections of a server on the event loop. `server_id` names the instance in the captures.
+    pub fn layer(&self, transport: TransportKind, server_id: impl Into<Arc<str>>) -> RecordingLayer {
+        RecordingLayer { recorder: self.clone(), transport, server_id: server_id.into() }
+    }
+}
+
+impl Layer for RecordingLayer {
+    type Acceptor<A: Acceptor> = RecordingAcceptor<A>;
+
+    fn layer<A: Acceptor>(self, inner: A) -> RecordingAcceptor<A> {
+        RecordingAcceptor { inner, layer: self }
+    }
+}
+
+/// Makes machines that are recorded.
+#[derive(Debug)]
+pub struct RecordingAcceptor<A> {
+    inner: A,
+    layer: RecordingLayer,
+}
+
+impl<A: Acceptor> Acceptor for RecordingAcceptor<A> {
+    type Machine = RecordingMachine<A::Machine>;
+
+    fn accept(&self, origin: &Origin, seed: u64, waker: Waker) -> RecordingMachine<A::Machine> {
+        let RecordingLayer { recorder, transport, server_id } = &self.layer;
+        let tape = recorder.begin(*transport, Role::Server, seed, server_id);
+        let machine = within(tape.as_ref(), || self.inner.accept(origin, seed, waker));
+        RecordingMachine { machine, tape, output: BytesMut::new(), has_job: false }
+    }
+
+    fn memory_refusals(&self) -> u64 {
+        self.inner.memory_refusals()
+    }
+
+    fn watch_memory(&self, waker: Waker) -> Option<Box<dyn Any + Send>> {
+        self.inner.watch_memory(waker)
+    }
+}
+
+/// A connection that is recorded, or that came when there were enough captures.
+pub struct RecordingMachine<M> {
+    machine: M,
+    tape: Option<Tape>,
+    /// What the machine inside gave, and was not sent yet.
+    output: BytesMut,
+    /// A job is out. What is read of the clock meanwhile depends on when other threads run.
+    has_job: bool,
+}
+
+impl<M: fmt::Debug> fmt::Debug for RecordingMachine<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.machine.fmt(f)
+    }
+}
+
+/// A job of a connection that is recorded.
+#[derive(Debug)]
+pub struct RecordedJob<J> {
+    job: J,
+    tape: Option<Tape>,
+}
+
+impl<J: Job> Job for RecordedJob<J> {
+    type Finished = J::Finished;
+
+    fn run(self) -> J::Finished {
+        let Self { job, tape } = self;
+        within(tape.as_ref(), || job.run())
+    }
+}
+
+impl<M> Drop for RecordingMachine<M> {
+    fn drop(&mut self) {
+        if let Some(tape) = &self.tape {
+            tape.close();
+        }
+    }
+}
+
+impl<M: Machine> RecordingMachine<M> {
+    fn within<T>(&mut self, act: impl FnOnce(&mut M) -> T) -> T {
+        within(self.tape.as_ref(), || act(&mut self.machine))
+    }
+}
+
+impl<M: Machine> Machine for RecordingMachine<M> {
+    type Job = RecordedJob<M::Job>;
+    type Output = BytesMut;
+
+    fn phase(&self) -> Phase {
+        self.machine.phase()
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        self.machine.origin()
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.machine.held_bytes().saturating_add(self.output.len())
+    }
+
+    /// None, so that all that comes is seen by [`receive`](Machine::receive).
+    fn read_buf(&mut self) -> Option<&mut [u8]> {
+        None
+    }
+
+    fn advance(&mut self, _: usize) {}
+
+    fn receive(&mut self, bytes: &[u8]) {
+        if let Some(tape) = &self.tape {
+            tape.received(bytes);
+        }
+        self.within(|machine| {
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                let Some(lent) = machine.read_buf().filter(|lent| !lent.is_empty()) else {
+                    return machine.receive(rest);
+                };
+                let (taken, after) = rest.split_at(lent.len().min(rest.len()));
+                lent.iter_mut().zip(taken).for_each(|(to, from)| *to = *from);
+                machine.advance(taken.len());
+                rest = after;
+            }
+        });
+    }
+
+    fn receive_eof(&mut self) {
+        if let Some(tape) = &self.tape {
+            tape.peer_closed();
+        }
+        self.within(M::receive_eof);
+    }
+
+    fn release_memory(&mut self) {
+        self.output = BytesMut::new();
+        self.within(M::release_memory);
+    }
+
+    fn complete(&mut self, done: <M::Job as Job>::Finished) {
+        self.has_job = false;
+        self.within(|machine| machine.complete(done));
+    }
+
+    fn expire(&mut self, phase: Phase, reason: Expiry) {
+        self.within(|machine| machine.expire(phase, reason));
+    }
+
+    fn hang_up(&mut self) {
+        self.within(M::hang_up);
+    }
+
+    fn drain(&mut self) {
+        self.within(M::drain);
+    }
+
+    fn poll(&mut self) -> Step<RecordedJob<M::Job>> {
+        let step = match self.has_job {
+            true => self.machine.poll(),
+            false => self.within(M::poll),
+        };
+        match step {
+            Step::Job(job) => {
+                self.has_job = true;
+                Step::Job(RecordedJob { job, tape: self.tape.clone() })
+            }
+            Step::NeedInput => Step::NeedInput,
+            Step::Waiting => Step::Waiting,
+            Step::NeedDrain => Step::NeedDrain,
+            Step::Close => Step::Close,
+            Step::LingeringClose => Step::LingeringClose,
+        }
+    }
+
+    fn poll_transmit(&mut self) -> Option<&mut BytesMut> {
+        if !self.output.has_remaining() {
+            self.output.clear();
+            let (tape, output) = (&self.tape, &mut self.output);
+            within(tape.as_ref(), || {
+                while output.len() < OUTPUT_BYTES
+                    && let Some(own) = self.machine.poll_transmit()
+                    && own.has_remaining()
+                {
+                    let chunk = own.chunk();
+                    let count = chunk.len();
+                    output.extend_from_slice(chunk);
+                    own.advance(count);
+                }
+            });
+            if let Some(tape) = &self.tape
+                && !self.output.is_empty()
+            {
+                tape.sent(std::iter::once(&self.output[..]));
+            }
+        }
+        Some(&mut self.output).filter(|output| output.has_remaining())
+    }
+}

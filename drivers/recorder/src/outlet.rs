@@ -1,0 +1,45 @@
+//! Where captures go to be written.
+
+use crate::raw::Raw;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many captures were written, and how many were not.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) written: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+}
+
+/// The way to the thread that writes captures.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    sender: Mutex<Option<SyncSender<Raw>>>,
+    counts: Arc<Counts>,
+}
+
+impl Outlet {
+    pub(crate) fn new(sender: SyncSender<Raw>, counts: Arc<Counts>) -> Self {
+        Self { sender: Mutex::new(Some(sender)), counts }
+    }
+
+    /// Has a capture redacted and written, or counts it as dropped. Never waits.
+    pub(crate) fn write(&self, raw: Raw) {
+        // The value is replaced in one step.
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_sent = sender.as_ref().is_some_and(|sender| sender.try_send(raw).is_ok());
+        if !is_sent {
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Nothing more is to be written.
+    pub(crate) fn close(&self) {
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}

@@ -1,0 +1,225 @@
+//! The recorder: which connections are recorded, and who writes the captures.
+
+use crate::capture::{Header, Role};
+use crate::current;
+use crate::outlet::{Counts, Outlet};
+use crate::raw::Raw;
+use crate::redact::PlaceholderKey;
+use crate::tape::{Shared, Tape};
+use crate::writer::{OnTrouble, Writer};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use vgi_rpc_protocol::service::TransportKind;
+
+/// The default of [`RecorderOptions::max_bytes`].
+pub const DEFAULT_MAX_BYTES: usize = 1 << 20;
+/// The default of [`RecorderOptions::max_captures`].
+pub const DEFAULT_MAX_CAPTURES: usize = 64;
+
+/// Where captures are written, and how many.
+#[derive(Clone)]
+pub struct RecorderOptions {
+    folder: PathBuf,
+    max_bytes: usize,
+    max_captures: usize,
+    on_trouble: Option<Arc<OnTrouble>>,
+}
+
+impl fmt::Debug for RecorderOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { folder, max_bytes, max_captures, .. } = self;
+        f.debug_struct("RecorderOptions")
+            .field("folder", folder)
+            .field("max_bytes", max_bytes)
+            .field("max_captures", max_captures)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RecorderOptions {
+    /// Writes captures to a folder that exists. Those who can read it can read the data of the calls.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            max_bytes: DEFAULT_MAX_BYTES,
+            max_captures: DEFAULT_MAX_CAPTURES,
+            on_trouble: None,
+        }
+    }
+
+    /// Sets how many bytes are recorded of one connection, both directions together; each record counts 64 more. The rest is
+    /// not recorded. Default 1 MiB.
+    ///
+    /// A capture is in memory until its connection ends or it reaches this limit.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Sets how many connections are recorded: the first ones. Default 64. This also limits the memory
+    /// of captures that are not written yet.
+    pub fn max_captures(mut self, captures: usize) -> Self {
+        self.max_captures = captures;
+        self
+    }
+
+    /// Has `on_trouble` called when a capture is dropped because it cannot be written.
+    pub fn on_trouble(mut self, on_trouble: impl Fn(&io::Error) + Send + Sync + 'static) -> Self {
+        self.on_trouble = Some(Arc::new(on_trouble));
+        self
+    }
+
+    /// Begins to record. Starts a thread, which redacts captures and writes them.
+    ///
+    /// # Errors
+    /// When the folder is not there, or the system has no entropy or refuses a thread.
+    pub fn open(self) -> io::Result<Recorder> {
+        if !fs::metadata(&self.folder)?.is_dir() {
+            let text = format!("expected a folder, got another file: {}", self.folder.display());
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
+        }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
+        // As many as there can be, so that giving one never waits.
+        let (sender, receiver) = sync_channel(self.max_captures.max(1));
+        let counts = Arc::<Counts>::default();
+        let inner = Arc::new(Inner {
+            max_bytes: self.max_bytes,
+            max_captures: self.max_captures,
+            begun: AtomicUsize::new(0),
+            outlet: Arc::new(Outlet::new(sender, counts.clone())),
+            counts: counts.clone(),
+            live: Mutex::default(),
+            writer: Mutex::default(),
+        });
+        let writer = Writer {
+            folder: self.folder,
+            key: PlaceholderKey::new(key),
+            counts,
+            on_trouble: self.on_trouble,
+        };
+        let thread = thread::Builder::new().name("vgi-rpc-recorder".into());
+        *lock(&inner.writer) = Some(thread.spawn(move || writer.run(&receiver))?);
+        Ok(Recorder(inner))
+    }
+}
+
+/// Records connections. Clones are the same recorder.
+#[derive(Clone)]
+pub struct Recorder(Arc<Inner>);
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").field("begun", &self.begun()).finish_non_exhaustive()
+    }
+}
+
+/// What the clones of a recorder share.
+struct Inner {
+    max_bytes: usize,
+    max_captures: usize,
+    begun: AtomicUsize,
+    counts: Arc<Counts>,
+    outlet: Arc<Outlet>,
+    /// Tapes that may not be finished.
+    live: Mutex<Vec<Weak<Shared>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Recorder {
+    /// How many connections were begun to be recorded.
+    pub fn begun(&self) -> usize {
+        self.0.begun.load(Ordering::Relaxed).min(self.0.max_captures)
+    }
+
+    /// How many captures were written.
+    pub fn written(&self) -> u64 {
+        self.0.counts.written.load(Ordering::Relaxed)
+    }
+
+    /// How many captures were dropped, because they could not be written.
+    pub fn dropped(&self) -> u64 {
+        self.0.counts.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Records the random bytes that `entropy` gives, where a connection that is recorded draws them: for
+    /// [`Endpoint::builder`](vgi_rpc_protocol::http::Endpoint::builder). A replay gives them again.
+    pub fn entropy<E: Fn(&mut [u8]) + Send + Sync>(
+        &self,
+        entropy: E,
+    ) -> impl Fn(&mut [u8]) + Send + Sync + use<E> {
+        move |bytes| {
+            entropy(bytes);
+            current::note(|tape| tape.entropy(bytes));
+        }
+    }
+
+    /// Records the times that `clock` tells, where a connection that is recorded reads them. It returns the time since the
+    /// Unix epoch.
+    pub fn clock<C: Fn() -> Duration + Send + Sync>(
+        &self,
+        clock: C,
+    ) -> impl Fn() -> Duration + Send + Sync + use<C> {
+        move || {
+            let now = clock();
+            current::note(|tape| tape.clock(now));
+            now
+        }
+    }
+
+    /// Ends the captures of connections that are still open, and returns when all captures are written. Nothing is recorded
+    /// afterwards.
+    pub fn close(&self) {
+        let live = std::mem::take(&mut *lock(&self.0.live));
+        live.iter().filter_map(Weak::upgrade).for_each(|shared| shared.finish());
+        self.0.outlet.close();
+        if let Some(writer) = lock(&self.0.writer).take() {
+            // Its panics are caught.
+            let _ = writer.join();
+        }
+    }
+
+    /// Begins a capture, unless there are enough.
+    pub(crate) fn begin(
+        &self,
+        transport: TransportKind,
+        role: Role,
+        seed: u64,
+        server_id: &str,
+    ) -> Option<Tape> {
+        let inner = &self.0;
+        let may = |begun: usize| (begun < inner.max_captures).then_some(begun + 1);
+        inner.begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, may).ok()?;
+        if !inner.outlet.is_open() {
+            return None;
+        }
+        let tape = Tape::new(
+            Raw::new(Header {
+                transport,
+                role,
+                max_bytes: inner.max_bytes as u64,
+                dropped: 0,
+                began: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+                seed,
+                server_id: server_id.to_owned(),
+            }),
+            inner.outlet.clone(),
+        );
+        let mut live = lock(&inner.live);
+        live.retain(|tape| tape.strong_count() > 0);
+        live.push(Arc::downgrade(tape.shared()));
+        Some(tape)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is guarded is changed in one step.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

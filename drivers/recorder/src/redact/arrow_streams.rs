@@ -1,0 +1,134 @@
+//! Arrow IPC streams in bytes: where each begins and ends, and which values of its metadata are secret.
+
+use super::names::{Rule, is_routing, is_secret_protocol, metadata_rule, secrets_of_url};
+use arrow_ipc::{KeyValue, MessageHeader, root_as_message};
+use std::ops::Range;
+use vgi_rpc_protocol::wire::keys;
+
+const CONTINUATION: [u8; 4] = [0xff; 4];
+
+/// One stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stream {
+    /// Its bytes, with the end marker.
+    pub(crate) range: Range<usize>,
+    /// The end marker has come.
+    pub(crate) is_complete: bool,
+    /// It is a request: its first batch names a method.
+    pub(crate) is_request: bool,
+    /// The request is for a protocol whose calls carry secrets as values.
+    pub(crate) is_secret: bool,
+    /// Where its values are: the bodies of its messages.
+    pub(super) bodies: Vec<Range<usize>>,
+    /// Values of metadata that are kept, unless the call is secret.
+    pub(super) texts: Vec<Range<usize>>,
+    has_batch: bool,
+}
+
+impl Stream {
+    /// The end of each message, and of the end marker.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = usize> {
+        let marker = self.is_complete.then_some(self.range.end);
+        self.bodies.iter().map(|body| body.end).chain(marker)
+    }
+}
+
+/// What bytes hold.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Streams {
+    /// The streams. The last may be incomplete.
+    pub(crate) streams: Vec<Stream>,
+    /// Values of metadata that are secret.
+    pub(super) secrets: Vec<Range<usize>>,
+    /// How many bytes were understood: whole messages.
+    pub(crate) understood: usize,
+}
+
+impl Streams {
+    /// Reads whole messages until there is none.
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        let mut found = Self::default();
+        while found.take_message(bytes).is_some() {}
+        found
+    }
+
+    /// The end of all streams that are complete.
+    pub(crate) fn complete_bytes(&self) -> usize {
+        self.streams.iter().rev().find(|stream| stream.is_complete).map_or(0, |stream| stream.range.end)
+    }
+
+    fn take_message(&mut self, bytes: &[u8]) -> Option<()> {
+        let start = self.understood;
+        let prefix = bytes.get(start..start.checked_add(8)?)?;
+        let (continuation, length) = prefix.split_at(4);
+        if continuation != CONTINUATION {
+            return None;
+        }
+        let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
+        if self.streams.last().is_none_or(|stream| stream.is_complete) {
+            self.streams.push(Stream { range: start..start, ..Stream::default() });
+        }
+        let stream = self.streams.last_mut()?;
+        if length == 0 {
+            stream.is_complete = true;
+            stream.range.end = start + 8;
+            self.understood = start + 8;
+            return Some(());
+        }
+        let header = start + 8..(start + 8).checked_add(length)?;
+        let header_bytes = bytes.get(header.clone())?;
+        let message = root_as_message(header_bytes).ok()?;
+        let body = usize::try_from(message.bodyLength()).ok()?;
+        let end = header.end.checked_add(body)?;
+        if end > bytes.len() {
+            return None;
+        }
+        let mut values = Values { base: bytes, secrets: &mut self.secrets, texts: &mut stream.texts };
+        let is_batch = message.header_type() == MessageHeader::RecordBatch;
+        for entry in message.custom_metadata().into_iter().flatten() {
+            values.take(&entry);
+            if is_batch && !stream.has_batch && entry.key() == Some(keys::METHOD) {
+                stream.is_request = true;
+            }
+            if entry.key() == Some(keys::PROTOCOL) && entry.value().is_some_and(is_secret_protocol) {
+                stream.is_secret = true;
+            }
+        }
+        if let Some(schema) = message.header_as_schema() {
+            schema.custom_metadata().into_iter().flatten().for_each(|entry| values.take(&entry));
+            let mut fields: Vec<_> = schema.fields().into_iter().flatten().collect();
+            while let Some(field) = fields.pop() {
+                field.custom_metadata().into_iter().flatten().for_each(|entry| values.take(&entry));
+                fields.extend(field.children().into_iter().flatten());
+            }
+        }
+        stream.has_batch |= is_batch;
+        stream.bodies.push(header.end..end);
+        stream.range.end = end;
+        self.understood = end;
+        Some(())
+    }
+}
+
+/// Finds the secret values of metadata, by their places in all bytes.
+struct Values<'a> {
+    base: &'a [u8],
+    secrets: &'a mut Vec<Range<usize>>,
+    texts: &'a mut Vec<Range<usize>>,
+}
+
+impl Values<'_> {
+    fn take(&mut self, entry: &KeyValue<'_>) {
+        let (Some(key), Some(value)) = (entry.key(), entry.value()) else { return };
+        let Some(start) = (value.as_ptr() as usize).checked_sub(self.base.as_ptr() as usize) else { return };
+        match metadata_rule(key) {
+            Rule::Keep if is_routing(key) => {}
+            Rule::Keep => self.texts.push(start..start + value.len()),
+            Rule::Secret | Rule::Credential => self.secrets.push(start..start + value.len()),
+            Rule::Url => {
+                let parts = secrets_of_url(value).into_iter();
+                self.secrets.extend(parts.map(|part| start + part.start..start + part.end));
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! HTTP/1.1 messages in bytes: where each begins and ends, where its headers and its body are.
+
+use std::ops::Range;
+
+/// As many headers as a head may have.
+const MAX_HEADERS: usize = 256;
+
+/// One header.
+#[derive(Clone, Debug)]
+pub(crate) struct HeaderLine {
+    pub(crate) name: String,
+    /// Where its value is.
+    pub(crate) value: Range<usize>,
+}
+
+/// One message, whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    /// All of it.
+    pub(crate) range: Range<usize>,
+    /// Its first line and its headers, with the empty line.
+    pub(crate) head: Range<usize>,
+    pub(crate) headers: Vec<HeaderLine>,
+    /// The pieces of its body: one, or one for each chunk.
+    pub(crate) body: Vec<Range<usize>>,
+    /// Parts that are not read here: extensions of chunks.
+    pub(crate) unread: Vec<Range<usize>>,
+    /// The method of a request, or empty.
+    pub(crate) method: String,
+    /// Where the target of a request is.
+    pub(crate) target: Range<usize>,
+    /// The status of a response, or 0.
+    pub(crate) status: u16,
+}
+
+impl Message {
+    /// A header's value, if there is one line of that name.
+    pub(crate) fn header<'a>(&self, bytes: &'a [u8], name: &str) -> Option<&'a str> {
+        let mut found = self.headers.iter().filter(|line| line.name.eq_ignore_ascii_case(name));
+        match (found.next(), found.next()) {
+            (Some(line), None) => std::str::from_utf8(bytes.get(line.value.clone())?).ok(),
+            _ => None,
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|line| line.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The path of a request, without the query.
+    pub(crate) fn path<'a>(&self, bytes: &'a [u8]) -> &'a str {
+        let target = bytes.get(self.target.clone()).and_then(|target| std::str::from_utf8(target).ok());
+        target.unwrap_or_default().split(['?', '#']).next().unwrap_or_default()
+    }
+
+    /// The body, in one piece.
+    pub(crate) fn body_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        self.body.iter().filter_map(|piece| bytes.get(piece.clone())).collect::<Vec<_>>().concat()
+    }
+
+    /// Where a part of the body is in all bytes.
+    pub(crate) fn places(&self, part: Range<usize>) -> Vec<Range<usize>> {
+        let (mut places, mut before) = (Vec::new(), 0);
+        for piece in &self.body {
+            let (start, end) = (part.start.max(before), part.end.min(before + piece.len()));
+            if start < end {
+                places.push(piece.start + start - before..piece.start + end - before);
+            }
+            before += piece.len();
+        }
+        places
+    }
+}
+
+/// A request that begins at `start`; `None` if it is not whole, or is not one.
+pub(crate) fn request(bytes: &[u8], start: usize) -> Option<Message> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Request::new(&mut headers);
+    let httparse::Status::Complete(length) = parsed.parse(bytes.get(start..)?).ok()? else { return None };
+    let target = range_in(bytes, parsed.path?.as_bytes())?;
+    let mut message = message(bytes, start..start + length, parsed.headers)?;
+    message.method = parsed.method?.to_owned();
+    message.target = target;
+    let has_body = message.has("content-length") || message.has("transfer-encoding");
+    take_body(bytes, &mut message, if has_body { Ends::AsSaid } else { Ends::WithHead })?;
+    Some(message)
+}
+
+/// A response that begins at `start`, to a request of this method.
+pub(crate) fn response(bytes: &[u8], start: usize, method: &str) -> Option<Message> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(length) = parsed.parse(bytes.get(start..)?).ok()? else { return None };
+    let mut message = message(bytes, start..start + length, parsed.headers)?;
+    message.status = parsed.code?;
+    let ends = match message.status {
+        100..=199 | 204 | 304 => Ends::WithHead,
+        _ if method == "HEAD" => Ends::WithHead,
+        _ if message.has("content-length") || message.has("transfer-encoding") => Ends::AsSaid,
+        _ => Ends::WithConnection,
+    };
+    take_body(bytes, &mut message, ends)?;
+    Some(message)
+}
+
+fn message(bytes: &[u8], head: Range<usize>, headers: &[httparse::Header<'_>]) -> Option<Message> {
+    let line = |header: &httparse::Header<'_>| {
+        Some(HeaderLine { name: header.name.to_owned(), value: range_in(bytes, header.value)? })
+    };
+    Some(Message {
+        range: head.clone(),
+        head,
+        headers: headers.iter().map(line).collect::<Option<_>>()?,
+        body: Vec::new(),
+        unread: Vec::new(),
+        method: String::new(),
+        target: 0..0,
+        status: 0,
+    })
+}
+
+/// Where a part of `bytes` is in them.
+fn range_in(bytes: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize);
+    match start {
+        Some(start) if start + part.len() <= bytes.len() => Some(start..start + part.len()),
+        // The parser gives an empty value a place of its own.
+        _ if part.is_empty() => Some(0..0),
+        _ => None,
+    }
+}
+
+/// How a body ends.
+enum Ends {
+    WithHead,
+    AsSaid,
+    WithConnection,
+}
+
+fn take_body(bytes: &[u8], message: &mut Message, ends: Ends) -> Option<()> {
+    let start = message.head.end;
+    match ends {
+        Ends::WithHead => {}
+        Ends::WithConnection => {
+            message.body.push(start..bytes.len());
+            message.range.end = bytes.len();
+        }
+        Ends::AsSaid => match message.header(bytes, "transfer-encoding") {
+            Some(coding) if coding.eq_ignore_ascii_case("chunked") && !message.has("content-length") => {
+                take_chunks(bytes, message)?;
+            }
+            None if !message.has("transfer-encoding") => {
+                let length: usize = message.header(bytes, "content-length")?.trim().parse().ok()?;
+                let end = start.checked_add(length).filter(|end| *end <= bytes.len())?;
+                message.body.push(start..end);
+                message.range.end = end;
+            }
+            _ => return None,
+        },
+    }
+    Some(())
+}
+
+/// Chunks, up to the last, which no trailer may follow.
+fn take_chunks(bytes: &[u8], message: &mut Message) -> Option<()> {
+    let mut at = message.head.end;
+    loop {
+        let rest = bytes.get(at..)?;
+        let line_end = at + rest.windows(2).position(|two| two == b"\r\n")?;
+        let line = bytes.get(at..line_end)?;
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let size = std::str::from_utf8(line.get(..digits)?).ok()?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        message.unread.push(at + digits..line_end);
+        let data = line_end + 2..(line_end + 2).checked_add(size)?;
+        let end = data.end.checked_add(2)?;
+        if bytes.get(data.end..end)? != b"\r\n" {
+            return None;
+        }
+        at = end;
+        if size == 0 {
+            message.range.end = end;
+            return Some(());
+        }
+        message.body.push(data);
+    }
+}

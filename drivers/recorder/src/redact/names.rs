@@ -1,0 +1,287 @@
+//! What is secret by its name: metadata keys, headers, paths.
+
+use vgi_rpc_protocol::identity::PROTOCOL_NAME as IDENTITY;
+use vgi_rpc_protocol::wire::keys;
+
+/// What becomes of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// It stays.
+    Keep,
+    /// All of it is replaced.
+    Secret,
+    /// It is a URL, of which all is replaced that may be a credential.
+    Url,
+    /// It is a scheme and a credential, of which the credential is replaced.
+    Credential,
+}
+
+/// Parts of names that say that the value is secret.
+const SECRET_WORDS: [&str; 20] = [
+    "token",
+    "secret",
+    "key",
+    "auth",
+    "passw",
+    "passphrase",
+    "credential",
+    "cookie",
+    "session",
+    "grant",
+    "proof",
+    "signature",
+    "bearer",
+    "jwt",
+    "assertion",
+    "private",
+    "cert",
+    "otp",
+    "nonce",
+    "pin",
+];
+
+/// Keys of metadata that hold nothing secret. Other keys of the protocol are secret, so that one which is added later is.
+const KEPT_KEYS: [&str; 19] = [
+    keys::METHOD,
+    keys::PROTOCOL,
+    keys::REQUEST_VERSION,
+    keys::PROTOCOL_VERSION,
+    keys::REQUEST_ID,
+    keys::SERVER_ID,
+    keys::CANCEL,
+    keys::TRACEPARENT,
+    keys::TRACESTATE,
+    keys::LOG_LEVEL,
+    keys::LOG_MESSAGE,
+    keys::LOG_EXTRA,
+    keys::ERROR_KIND,
+    keys::ERROR_CODE,
+    keys::ERROR_DETAILS,
+    keys::LOCATION_SHA256,
+    keys::LOCATION_FETCH_MS,
+    keys::SHM_OFFSET,
+    keys::SHM_LENGTH,
+];
+
+/// Whether a name says that what it names is secret.
+fn is_secret_word(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// What becomes of a value in Arrow metadata.
+pub(super) fn metadata_rule(key: &str) -> Rule {
+    match key {
+        keys::LOCATION | keys::LOCATION_SOURCE => Rule::Url,
+        _ if KEPT_KEYS.contains(&key) || key.starts_with(keys::TRANSPORT_PREFIX) => Rule::Keep,
+        _ if key.starts_with(keys::RESERVED_PREFIX) || is_secret_word(key) => Rule::Secret,
+        _ => Rule::Keep,
+    }
+}
+
+/// Whether metadata of this key stays even on the calls whose values are secret.
+pub(super) fn is_routing(key: &str) -> bool {
+    [
+        keys::METHOD,
+        keys::PROTOCOL,
+        keys::REQUEST_VERSION,
+        keys::PROTOCOL_VERSION,
+        keys::REQUEST_ID,
+        keys::SERVER_ID,
+        keys::LOG_LEVEL,
+        keys::ERROR_KIND,
+        keys::ERROR_CODE,
+    ]
+    .contains(&key)
+}
+
+/// Headers that hold nothing secret. All others are secret, also those of the application.
+const KEPT_HEADERS: [&str; 38] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "allow",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "expect",
+    "host",
+    "origin",
+    "retry-after",
+    "server",
+    "traceparent",
+    "tracestate",
+    "transfer-encoding",
+    "user-agent",
+    "vary",
+    "vgi-accept-max-response-bytes",
+    "vgi-auth-proxy-required",
+    "vgi-auth-reason",
+    "vgi-session-accept",
+    "vgi-session-close",
+    "www-authenticate",
+    "x-content-type-options",
+    "x-request-id",
+    "x-vgi-accept-encoding",
+    "x-vgi-content-encoding",
+    "x-vgi-rpc-error",
+];
+
+/// Prefixes of headers in which servers say what they can do.
+const CAPABILITIES: [&str; 1] = ["vgi-max-"];
+
+/// What becomes of a header's value.
+pub(super) fn header_rule(name: &str) -> Rule {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        "authorization" | "proxy-authorization" => Rule::Credential,
+        name if KEPT_HEADERS.contains(&name) || CAPABILITIES.iter().any(|start| name.starts_with(start)) => {
+            Rule::Keep
+        }
+        _ => Rule::Secret,
+    }
+}
+
+/// Whether the calls of a protocol carry tokens and grants as values.
+pub(super) fn is_secret_protocol(name: &str) -> bool {
+    // Other versions too.
+    let family = IDENTITY.rsplit_once('.').map_or(IDENTITY, |(family, _)| family);
+    name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Whether what is sent to a path, and what comes back, holds credentials: identity, sign-in, and URLs to upload to.
+pub(super) fn is_secret_path(path: &str) -> bool {
+    let path = percent_decoded(path);
+    path.split('/').any(|segment| {
+        segment == "_oauth"
+            || segment == "__upload_url__"
+            || is_secret_protocol(segment)
+            || segment.contains('%')
+    })
+}
+
+/// Percent-encoded bytes as they are. What is not one stays.
+fn percent_decoded(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        let digit = |byte: u8| (byte as char).to_digit(16);
+        match (first, after) {
+            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    bytes.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
+                    rest = after;
+                }
+                _ => bytes.push(b'%'),
+            },
+            _ => bytes.push(*first),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The parts of a URL that may be a credential, by their offsets: user and password, query and fragment.
+pub(super) fn secrets_of_url(url: &str) -> Vec<std::ops::Range<usize>> {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    let query = url.find(['?', '#']).map_or(url.len(), |at| at + 1);
+    let rest = url.get(after_scheme..query).unwrap_or_default();
+    let authority = rest.find('/').map_or(rest.len(), |at| at);
+    let user = rest.get(..authority).and_then(|authority| authority.rfind('@'));
+    let user = user.map(|at| after_scheme..after_scheme + at);
+    // Without a scheme it is not a URL, and all of it may be secret.
+    let all = match after_scheme {
+        0 => [Some(0..url.len()), None],
+        _ => [user, Some(query..url.len())],
+    };
+    all.into_iter().flatten().collect()
+}
+
+/// The parts of a request's target that may be a credential, by their offsets.
+pub(super) fn secrets_of_target(target: &str) -> Vec<std::ops::Range<usize>> {
+    match target.starts_with('/') {
+        true => target.find(['?', '#']).map(|at| at + 1..target.len()).into_iter().collect(),
+        // Absolute form. The others, of CONNECT and OPTIONS, name no resource.
+        false => secrets_of_url(target),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ops::Range;
+
+    #[test]
+    fn keys_of_the_protocol_are_secret_unless_they_are_known_not_to_be() {
+        for key in
+            [keys::STREAM_STATE, keys::CALL_STATE, keys::SHM_SEGMENT_NAME, "vgi_rpc.later", "X-Api-Key"]
+        {
+            assert_eq!(metadata_rule(key), Rule::Secret, "{key}");
+        }
+        for key in [keys::METHOD, keys::TRANSPORT_SHM, keys::LOG_EXTRA, "tenant", "conformance.emit_label"] {
+            assert_eq!(metadata_rule(key), Rule::Keep, "{key}");
+        }
+        assert_eq!(metadata_rule(keys::LOCATION), Rule::Url);
+    }
+
+    #[test]
+    fn headers_are_secret_unless_they_are_known_not_to_be() {
+        for name in ["Cookie", "set-cookie", "VGI-Session", "vgi-proxy-proof", "vgi-echo-route", "x-anything"]
+        {
+            assert_eq!(header_rule(name), Rule::Secret, "{name}");
+        }
+        for name in
+            ["location", "referer", "x-forwarded-client-cert", "forwarded", "x-goog-iap-jwt-assertion"]
+        {
+            assert_eq!(header_rule(name), Rule::Secret, "{name}");
+        }
+        assert_eq!(header_rule("Content-Length"), Rule::Keep);
+        assert_eq!(header_rule("Authorization"), Rule::Credential);
+    }
+
+    #[test]
+    fn paths_of_identity_sign_in_and_uploads_are_secret() {
+        for path in [
+            "/vgi_rpc.Identity.v2/issue_grant",
+            "/api/vgi_rpc.Identity.v3/x",
+            "/%76gi_rpc.Identity.v2/issue_grant",
+            "/_oauth/callback",
+            "/__upload_url__/init",
+            "/%2576gi",
+        ] {
+            assert!(is_secret_path(path), "{path}");
+        }
+        for path in ["/", "/demo.Identity.v1/x", "/vgi_rpc.Reflection.v1/describe", "/vgi_rpc.Identityless/x"]
+        {
+            assert!(!is_secret_path(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_urls_are_found() {
+        let shown = |url: &str| {
+            let mut bytes = url.as_bytes().to_vec();
+            for range in secrets_of_url(url) {
+                bytes.get_mut(range).into_iter().for_each(|secret| secret.fill(b'*'));
+            }
+            String::from_utf8(bytes).unwrap_or_default()
+        };
+        assert_eq!(shown("https://a.example/b?X=s#f"), "https://a.example/b?*****");
+        assert_eq!(shown("https://u:p@a.example/b"), "https://***@a.example/b");
+        assert_eq!(shown("https://u:p@a.example?q=@"), "https://***@a.example?***");
+        assert_eq!(shown("no url"), "******");
+        assert_eq!(secrets_of_target("/path?a=b"), [Range { start: 6, end: 9 }]);
+        assert_eq!(secrets_of_target("/path"), []);
+        assert_eq!(secrets_of_target("http://u:p@a/b"), secrets_of_url("http://u:p@a/b"));
+    }
+}

@@ -1,0 +1,94 @@
+//! What is collected of one connection, in memory and within its limit.
+
+use crate::capture::What;
+use crate::outlet::Outlet;
+use crate::raw::Raw;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// One connection that is being recorded. Clones record the same one.
+#[derive(Clone)]
+pub(crate) struct Tape(Arc<Shared>);
+
+/// What the clones of a tape share.
+pub(crate) struct Shared {
+    raw: Mutex<Option<Raw>>,
+    outlet: Arc<Outlet>,
+}
+
+impl fmt::Debug for Tape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tape")
+    }
+}
+
+impl Tape {
+    pub(crate) fn new(raw: Raw, outlet: Arc<Outlet>) -> Self {
+        Self(Arc::new(Shared { raw: Mutex::new(Some(raw)), outlet }))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    pub(crate) fn received(&self, bytes: &[u8]) {
+        self.note(|raw| raw.take(bytes, What::Received));
+    }
+
+    pub(crate) fn sent<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) {
+        self.note(|raw| {
+            for piece in pieces {
+                raw.take(piece, What::Sent);
+                if raw.is_capped {
+                    break;
+                }
+            }
+        });
+    }
+
+    pub(crate) fn peer_closed(&self) {
+        self.note(|raw| raw.push(What::PeerClosed, 0));
+    }
+
+    pub(crate) fn entropy(&self, bytes: &[u8]) {
+        self.note(|raw| raw.take(bytes, What::Entropy));
+    }
+
+    pub(crate) fn clock(&self, now: Duration) {
+        self.note(|raw| raw.push(What::Clock(now), 0));
+    }
+
+    /// The connection is over.
+    pub(crate) fn close(&self) {
+        self.note(|raw| raw.push(What::Closed, 0));
+        self.0.finish();
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Raw)) {
+        let mut raw = self.0.lock();
+        if let Some(found) = &mut *raw {
+            note(found);
+            if found.is_full() {
+                found.is_capped = true;
+                drop(raw);
+                self.0.finish();
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Option<Raw>> {
+        // A record is pushed or it is not.
+        self.raw.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives what was collected to be written, once.
+    pub(crate) fn finish(&self) {
+        let raw = self.lock().take();
+        if let Some(raw) = raw {
+            self.outlet.write(raw);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The flags of the recorder.
+
+use clap::Args;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use vgi_rpc_recorder::{DEFAULT_MAX_BYTES, DEFAULT_MAX_CAPTURES, RecorderOptions};
+
+/// Whether connections are recorded, and where; or what is replayed.
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Recorder")]
+pub(crate) struct RecordFlags {
+    /// Record each connection to a file of its own in this folder; credentials and tokens are replaced by placeholders
+    ///
+    /// The files have the parameters and results of the calls in them. One is written when its connection ends.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+
+    /// Record at most this much of a connection
+    #[arg(
+        long,
+        value_name = "BYTES",
+        requires = "record",
+        default_value_t = const { NonZeroUsize::new(DEFAULT_MAX_BYTES).unwrap() }
+    )]
+    record_max_bytes: NonZeroUsize,
+
+    /// Record at most this many connections
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "record",
+        default_value_t = const { NonZeroUsize::new(DEFAULT_MAX_CAPTURES).unwrap() }
+    )]
+    record_max_captures: NonZeroUsize,
+
+    /// Replay a recorded connection to this worker instead of serving: print the conversation, and fail if the worker
+    /// responds otherwise than it did
+    ///
+    /// Give --server-id and the flags that the worker had when it was recorded.
+    #[arg(long, value_name = "FILE", conflicts_with = "record")]
+    replay: Option<PathBuf>,
+}
+
+impl RecordFlags {
+    /// Where and how much to record, if anything.
+    pub(crate) fn options(&self) -> Option<RecorderOptions> {
+        let options = RecorderOptions::new(self.record.as_deref()?);
+        Some(options.max_bytes(self.record_max_bytes.get()).max_captures(self.record_max_captures.get()))
+    }
+
+    /// What to replay, if anything.
+    pub(crate) fn replay(&self) -> Option<&Path> {
+        self.replay.as_deref()
+    }
+}

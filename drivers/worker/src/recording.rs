@@ -1,0 +1,60 @@
+//! Serving with a recorder around each connection, if the flags ask for one.
+
+use crate::error::WorkerError;
+use crate::options::Flags;
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+use vgi_rpc_protocol::OneLine;
+use vgi_rpc_protocol::service::TransportKind;
+use vgi_rpc_recorder::{Recorder, RecordingLayer};
+
+/// The recorder, if there is one, and the id of the instance that it records.
+#[derive(Clone, Debug)]
+pub(crate) struct Recording {
+    recorder: Option<Recorder>,
+    server_id: String,
+}
+
+impl Recording {
+    /// Begins to record if the flags say so.
+    pub(crate) fn open(flags: &Flags) -> Result<Self, WorkerError> {
+        let options = flags.record.options().map(|options| {
+            options.on_trouble(|error| {
+                // Whether it can be written or not, the worker goes on.
+                let _ = writeln!(std::io::stderr(), "a recorded connection is lost: {}", OneLine(error));
+            })
+        });
+        let recorder = options.map(|options| options.open()).transpose().map_err(WorkerError::Record)?;
+        Ok(Self { recorder, server_id: flags.server_id().to_owned() })
+    }
+
+    /// The recorder, if there is one.
+    #[cfg(feature = "http")]
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
+    /// What records the connections of a server, if they are recorded.
+    pub(crate) fn layer(&self, transport: TransportKind) -> Option<RecordingLayer> {
+        self.recorder.as_ref().map(|recorder| recorder.layer(transport, &*self.server_id))
+    }
+
+    /// Serves on stdin and stdout.
+    pub(crate) fn serve_stdio(
+        &self,
+        server: vgi_rpc_stdio::StdioServer,
+    ) -> Result<(), vgi_rpc_stdio::ServeError> {
+        let Some(recorder) = &self.recorder else { return server.serve_stdio() };
+        let seed = RandomState::new().hash_one(());
+        server
+            .seed(seed)
+            .serve_stdio_with(|reader, writer| recorder.streams(reader, writer, seed, &self.server_id))
+    }
+
+    /// Writes what is not written yet.
+    pub(crate) fn close(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.close();
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Why a replay fails.
+
+use std::error::Error;
+use std::fmt;
+use thiserror::Error;
+use vgi_rpc_recorder::FormatError;
+use vgi_rpc_recorder::replay::ReplayError;
+
+/// A recorded connection could not be replayed, or the worker does not respond as it did.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WorkerReplayError {
+    /// The file cannot be read.
+    #[error("the capture cannot be read: {0}")]
+    Read(std::io::Error),
+    /// The file is not a capture.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The id of the instance is in what it sends.
+    #[error("expected the worker to have the id of the one that was recorded: give --server-id {0}")]
+    ServerId(String),
+    /// This worker is built without HTTP.
+    #[error("expected a capture of a pipe or a socket, got one of HTTP, without which this worker was built")]
+    NoHttp,
+    /// The worker cannot be set up as its flags say.
+    #[error("{0}")]
+    Worker(Box<dyn Error + Send + Sync>),
+    /// It cannot be played.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The worker does not respond as it did: a sentence for each part that differs.
+    #[error("the worker responds otherwise than it did: {}", Sentences(.0))]
+    Differs(Vec<String>),
+    /// The conversation cannot be written to stdout.
+    #[error("the conversation cannot be printed: {0}")]
+    Print(std::io::Error),
+}
+
+impl WorkerReplayError {
+    #[cfg(feature = "http")]
+    pub(crate) fn worker(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Worker(Box::new(error))
+    }
+}
+
+struct Sentences<'a>(&'a [String]);
+
+impl fmt::Display for Sentences<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
