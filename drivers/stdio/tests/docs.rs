@@ -41,7 +41,7 @@ fn the_dependencies_in_the_readme_exist() {
             others += 1;
         }
     }
-    assert_eq!((crates, others), (13, 2));
+    assert_eq!((crates, others), (15, 2));
 }
 
 #[test]
@@ -51,6 +51,7 @@ fn the_commands_in_the_readme_name_examples_that_exist() {
         "drivers/stdio",
         "drivers/http",
         "drivers/login",
+        "drivers/otel",
         "drivers/worker",
         "drivers/external",
         "drivers/s3",
@@ -69,7 +70,7 @@ fn the_commands_in_the_readme_name_examples_that_exist() {
         assert!(root().join(folder).join(format!("examples/{example}.rs")).is_file(), "{example}");
         found += 1;
     }
-    assert_eq!(found, 9);
+    assert_eq!(found, 10);
 }
 
 /// The sources of a crate's public modules: the root, and what it and they declare with `pub mod`.
