@@ -1,7 +1,5 @@
 //! Listeners to the calls of a client, such as those that make spans of them.
 
-use crate::channel::Channel;
-use crate::client::Client;
 use crate::error::CallError;
 use std::sync::Arc;
 use vgi_rpc_protocol::client::{Call, CallKind};
@@ -63,7 +61,7 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    fn start(hooks: &[Arc<dyn ClientHook>], call: &mut Call<'_>) -> Self {
+    pub(crate) fn start(hooks: &[Arc<dyn ClientHook>], call: &mut Call<'_>) -> Self {
         let Call { protocol, method, kind, request_id, metadata, .. } = call;
         let (kind, request_id) = (*kind, request_id.unwrap_or_default());
         let about = ClientCall { protocol, method, kind, request_id };
@@ -73,7 +71,7 @@ impl Listening {
     }
 
     /// Runs something of the call.
-    fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
+    pub(crate) fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
         if self.scopes.is_empty() {
             return run();
         }
@@ -108,31 +106,5 @@ impl Drop for Listening {
             self.cancelled = true;
             self.end(None);
         }
-    }
-}
-
-impl Client {
-    /// Has a listener told of every call from the next one on. Further ones are added to it.
-    pub fn hook(mut self, hook: impl ClientHook) -> Self {
-        self.add_hook(Arc::new(hook));
-        self
-    }
-
-    /// Does the same as [`Self::hook`] to a client that is in use, such as that of a sticky session.
-    pub fn add_hook(&mut self, hook: Arc<dyn ClientHook>) {
-        self.hooks.push(hook);
-    }
-
-    /// Tells that a call begins. Listeners may add to its metadata.
-    pub(crate) fn listen(&mut self, call: &mut Call<'_>) {
-        if !self.hooks.is_empty() {
-            self.listening = Listening::start(&self.hooks, call);
-        }
-    }
-
-    /// Does something of the call that is under way.
-    pub(crate) fn within_call<T>(&mut self, run: impl FnOnce(&mut dyn Channel) -> T) -> T {
-        let Self { channel, listening, .. } = self;
-        listening.within(|| run(&mut **channel))
     }
 }

@@ -17,7 +17,7 @@
 // | `typed` | calls with Rust values |
 // | `reflection` | asking a server what it hosts |
 // | `uploads` | URLs to upload to |
-// | `hooks` | who listens to calls |
+// | `hooks`, `hooked` | who listens to calls |
 // | `retry_policy`, `retries` | making calls again that failed |
 // | `external` | fetching batches that lie elsewhere |
 // | `pointer` | answers that are elsewhere, and are not fetched |
@@ -32,6 +32,7 @@ mod channel;
 mod client;
 mod error;
 mod external;
+mod hooked;
 mod hooks;
 mod kinds;
 mod method;

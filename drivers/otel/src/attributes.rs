@@ -1,7 +1,7 @@
 //! What is said of a call: attributes of its span, labels of its metrics.
 
-use crate::config::Shared;
 use crate::names;
+use crate::shared::Shared;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanRef, Status};
 use std::collections::BTreeSet;

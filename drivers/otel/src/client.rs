@@ -1,7 +1,7 @@
 //! Spans and metrics of the calls of a client.
 
-use crate::config::Shared;
 use crate::current::Current;
+use crate::shared::Shared;
 use crate::{attributes, names, trace_context};
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};

@@ -1,8 +1,8 @@
 //! Spans of the transfers of external objects. WIRE_PROTOCOL 12.
 
 use crate::attributes::add_exception;
-use crate::config::Shared;
 use crate::names;
+use crate::shared::Shared;
 use bytes::Bytes;
 use opentelemetry::trace::{SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};

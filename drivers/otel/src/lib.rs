@@ -67,7 +67,9 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `config` | settings, and what is made of them |
+// | `otel` | what an application has of all this |
+// | `config` | settings |
+// | `shared` | the tracer, the instruments, and what all hooks heed |
 // | `names` | names of spans, metrics and attributes |
 // | `trace_context` | W3C Trace Context, as text |
 // | `current` | the span that is current on a thread |
@@ -82,10 +84,13 @@ mod current;
 mod external;
 mod known;
 pub mod names;
+mod otel;
 mod server;
+mod shared;
 mod trace_context;
 
 pub use client::OtelClient;
-pub use config::{Otel, OtelConfig};
+pub use config::OtelConfig;
 pub use external::OtelPerform;
+pub use otel::Otel;
 pub use server::OtelServer;

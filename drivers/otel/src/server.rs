@@ -1,8 +1,8 @@
 //! Spans and metrics of the calls of a server.
 
 use crate::attributes;
-use crate::config::Shared;
 use crate::current::Current;
+use crate::shared::Shared;
 use crate::{names, trace_context};
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};

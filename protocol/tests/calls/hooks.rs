@@ -414,7 +414,7 @@ fn an_effect_of_a_call_is_performed_within_it() {
         wire.server.hang_up();
         journal.note("perform");
     });
-    assert_eq!(journal.take(), ["enter", "end UnavailableError", "perform", "exit"]);
+    assert_eq!(journal.take(), ["enter", "end StatusError", "perform", "exit"]);
     effect.within(|_| journal.note("perform"));
     assert_eq!(journal.take(), ["perform"], "nothing is entered of a call that has ended");
     // An effect of no call.
