@@ -7,11 +7,16 @@ use arrow_schema::DataType;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use vgi_rpc_protocol::service::{Method, Protocol, Service};
+use vgi_rpc_protocol::service::{Method, Protocol, Service, ServiceBuilder};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// The service that the command line asks for. With a store, it puts large outputs there and resolves pointers.
-pub fn service(options: &Options, store: Option<&Arc<Storage>>) -> Result<Service, Box<dyn Error>> {
+/// The service that the command line asks for. With a store, it puts large outputs there and resolves pointers. `add` may set it up
+/// further.
+pub fn service(
+    options: &Options,
+    store: Option<&Arc<Storage>>,
+    add: impl FnOnce(ServiceBuilder) -> ServiceBuilder,
+) -> Result<Service, Box<dyn Error>> {
     let mut protocols = match options.hosted() {
         Hosted::Conformance(HostedOrder::Conformance) => {
             let primary = service::protocol(store);
@@ -27,7 +32,7 @@ pub fn service(options: &Options, store: Option<&Arc<Storage>>) -> Result<Servic
     if options.identity.identity == HostedIdentity::Grants {
         protocols.push(whoami::protocol());
     }
-    let mut builder = options.worker.service().server_version(env!("CARGO_PKG_VERSION"));
+    let mut builder = add(options.worker.service().server_version(env!("CARGO_PKG_VERSION")));
     if let Some(store) = store {
         builder =
             builder.fetch_external(options.storage.fetch_options()).externalise(store.externalisation());
@@ -69,7 +74,7 @@ mod tests {
 
     fn hosted(flags: &[&str]) -> Vec<(String, String)> {
         let options = Options::try_parse_from([&["worker"], flags].concat()).unwrap();
-        let service = service(&options, None).unwrap();
+        let service = service(&options, None, |builder| builder).unwrap();
         service.protocols().map(|info| (info.name.clone(), info.hash.clone())).collect()
     }
 

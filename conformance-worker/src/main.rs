@@ -9,6 +9,7 @@ mod secondary;
 mod service;
 mod storage;
 mod stream_kinds;
+mod telemetry;
 mod whoami;
 
 use clap::Parser;
@@ -16,7 +17,7 @@ use options::Options;
 use std::error::Error;
 use std::process::ExitCode;
 use storage::{Performing, Storage};
-use vgi_rpc_effects::Performer;
+use telemetry::Telemetry;
 
 fn main() -> ExitCode {
     vgi_rpc_worker::return_freed_memory();
@@ -32,20 +33,27 @@ fn main() -> ExitCode {
 
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let store = Storage::of(&options.storage, options.worker.externalisation())?;
-    let service = hosting::service(&options, store.as_ref())?;
+    let telemetry = Telemetry::of(&options)?;
+    let service = hosting::service(&options, store.as_ref(), |builder| telemetry.hook(builder))?;
     let takes_principal = options.identity.is_hosted();
     let Options { worker, http, storage, .. } = options;
     let max_request_bytes = worker.max_request_bytes();
     let mut worker = worker.worker(service);
     if let Some(store) = store {
-        worker = worker.effects(Performer::new(Performing(store)));
+        worker = worker.effects(telemetry.performer(Performing(store)));
     }
     let has_drain_route = !http.no_sticky;
+    let of_endpoint = telemetry.clone();
     let worker = worker
-        .endpoint(move |builder| http::endpoint(&http, &storage, max_request_bytes, takes_principal, builder))
+        .endpoint(move |builder| {
+            let builder = of_endpoint.count_auth_failures(builder);
+            http::endpoint(&http, &storage, max_request_bytes, takes_principal, builder)
+        })
         .http_server(move |server, endpoint| match has_drain_route {
             true => server.route(http::drain_route(endpoint.clone())),
             false => server,
         });
-    Ok(worker.serve()?)
+    let served = worker.serve();
+    telemetry.shut_down();
+    Ok(served?)
 }

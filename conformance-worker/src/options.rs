@@ -26,6 +26,11 @@ pub struct Options {
     #[command(flatten)]
     pub identity: IdentityOptions,
 
+    /// Export spans and metrics over OTLP, to where the environment variable OTEL_EXPORTER_OTLP_ENDPOINT says
+    #[cfg(feature = "otel")]
+    #[arg(long)]
+    pub otel: bool,
+
     /// Host a protocol that reports its calls' transport, and nothing else
     #[arg(long, conflicts_with = "hosted_order")]
     transport_kind_probe: bool,

@@ -4,6 +4,7 @@ use crate::byte_channel::ByteChannel;
 use crate::channel::Channel;
 use crate::error::CallError;
 use crate::external::External;
+use crate::hooks::{ClientHook, Listening};
 use crate::method::Method;
 use crate::pointer::refuse_pointer;
 use crate::retry_policy::RetryPolicy;
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::sync::Arc;
 use vgi_rpc_protocol::client::{CallKind, Event};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::wire::error::RpcError;
@@ -37,6 +39,9 @@ pub struct Client {
     /// What the server says of the protocols that were called.
     pub(crate) described: HashMap<String, Described>,
     pub(crate) retries: Option<RetryPolicy>,
+    pub(crate) hooks: Vec<Arc<dyn ClientHook>>,
+    /// The call that is under way, if there are listeners.
+    pub(crate) listening: Listening,
 }
 
 impl fmt::Debug for Client {
@@ -61,6 +66,8 @@ impl Client {
             checks_kinds: true,
             described: HashMap::new(),
             retries: None,
+            hooks: Vec::new(),
+            listening: Listening::default(),
         }
     }
 
@@ -169,7 +176,10 @@ impl Client {
     ) -> Result<(), CallError> {
         let schema = self.encoded(&params.schema())?;
         let request_id = self.request_id(method);
-        self.channel.call(&method.call(kind, &request_id), &schema, params)
+        let mut call = method.call(kind, &request_id);
+        self.listen(&mut call);
+        let called = self.within_call(|channel| channel.call(&call, &schema, params));
+        called.inspect_err(|error| self.listening.end(Some(error)))
     }
 
     /// The id of the next request: the caller's, or a new one.
@@ -200,7 +210,16 @@ impl Client {
     /// The next event that is no log.
     pub(crate) fn next_event(&mut self) -> Result<Event, CallError> {
         loop {
-            match self.channel.next_event()? {
+            let event = self.within_call(|channel| channel.next_event());
+            if !self.listening.is_empty() {
+                match &event {
+                    Ok(Event::Finished) => self.listening.end(None),
+                    Ok(Event::Failed(error)) => self.listening.end(Some(&error.clone().into())),
+                    Ok(_) => {}
+                    Err(error) => self.listening.end(Some(error)),
+                }
+            }
+            match event? {
                 Event::Log(message) => (self.on_log)(message),
                 event => return Ok(event),
             }

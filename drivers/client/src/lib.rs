@@ -17,6 +17,7 @@
 // | `typed` | calls with Rust values |
 // | `reflection` | asking a server what it hosts |
 // | `uploads` | URLs to upload to |
+// | `hooks`, `hooked` | who listens to calls |
 // | `retry_policy`, `retries` | making calls again that failed |
 // | `external` | fetching batches that lie elsewhere |
 // | `pointer` | answers that are elsewhere, and are not fetched |
@@ -31,6 +32,8 @@ mod channel;
 mod client;
 mod error;
 mod external;
+mod hooked;
+mod hooks;
 mod kinds;
 mod method;
 #[cfg(unix)]
@@ -50,6 +53,7 @@ pub use channel::Channel;
 pub use client::Client;
 pub use error::{CallError, ServerGone, TransportError};
 pub use external::External;
+pub use hooks::{ClientCall, ClientHook, ClientOutcome, ClientScope};
 pub use method::{Method, Remote};
 pub use retry_policy::RetryPolicy;
 pub use shape::{CallShape, WrongKind};

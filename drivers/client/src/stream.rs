@@ -50,8 +50,10 @@ impl Client {
         token: &ResumeToken,
     ) -> Result<Stream<'_>, CallError> {
         let request_id = self.request_id(method);
-        let call = method.call(CallKind::Stream { header: method.header }, &request_id);
-        self.channel.resume(&call, token)?;
+        let mut call = method.call(CallKind::Stream { header: method.header }, &request_id);
+        self.listen(&mut call);
+        let resumed = self.within_call(|channel| channel.resume(&call, token));
+        resumed.inspect_err(|error| self.listening.end(Some(error)))?;
         Ok(Stream::new(self, method, None))
     }
 
@@ -181,19 +183,32 @@ impl<'a> Stream<'a> {
     /// Sends the tick whose batch is read next, unless it was sent ahead, and others ahead of it: half of what may be
     /// ahead at a time, so that ticks and batches move several in one system call.
     fn send_ticks(&mut self, metadata: &Metadata) -> Result<(), CallError> {
-        let channel = &mut *self.client.channel;
         if !metadata.is_empty() {
-            channel.tick(metadata)?;
+            self.send_tick(metadata)?;
             self.ticks = 1;
             return Ok(());
         }
         if self.ticks == 0 || self.ticks <= self.prefetch / 2 {
             while self.ticks <= self.prefetch {
-                channel.tick(metadata)?;
+                self.send_tick(metadata)?;
                 self.ticks += 1;
             }
         }
         Ok(())
+    }
+
+    fn send_tick(&mut self, metadata: &Metadata) -> Result<(), CallError> {
+        let asked = self.client.within_call(|channel| channel.tick(metadata));
+        self.note_failure(asked)
+    }
+
+    /// Tells listeners of a turn that could not be asked for, with which the stream is over.
+    fn note_failure(&mut self, asked: Result<(), CallError>) -> Result<(), CallError> {
+        asked.inspect_err(|error| {
+            if !matches!(error, CallError::Command(_)) {
+                self.client.listening.end(Some(error));
+            }
+        })
     }
 
     /// Sends one batch to an exchange and reads its answer.
@@ -216,7 +231,8 @@ impl<'a> Stream<'a> {
         let exchange = self.shape(StreamKind::Exchange);
         self.expect_kind(exchange)?;
         let schema = self.client.encoded(&batch.schema())?;
-        let sent = self.client.channel.send(&schema, batch, metadata);
+        let sent = self.client.within_call(|channel| channel.send(&schema, batch, metadata));
+        let sent = self.note_failure(sent);
         let answer = self.answer(sent).map_err(|error| self.explain(exchange, error))?;
         answer.ok_or_else(|| {
             RpcError::new("ProtocolError", "the server ended the exchange without an answer").into()
@@ -236,6 +252,7 @@ impl<'a> Stream<'a> {
     /// # Errors
     /// When the connection fails.
     pub fn cancel(mut self) -> Result<(), CallError> {
+        self.client.listening.cancelled = true;
         self.end(|channel| channel.cancel())
     }
 
@@ -300,7 +317,8 @@ impl<'a> Stream<'a> {
         if !std::mem::take(&mut self.open) {
             return Ok(());
         }
-        how(&mut *self.client.channel)?;
+        let left = self.client.within_call(how);
+        self.note_failure(left)?;
         self.client.finish_call()
     }
 }

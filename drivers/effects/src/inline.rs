@@ -27,7 +27,8 @@ pub fn run_inline(
             RequestStep::Work(work) => transaction.complete(work.run(clock)).ok()?,
             RequestStep::Waiting => match transaction.poll_effect() {
                 Some(EffectEvent::Requested(effect)) => {
-                    let completion = effect.request.own_answer().unwrap_or_else(|| perform(&effect));
+                    let completion =
+                        effect.within(|request| request.own_answer().unwrap_or_else(|| perform(&effect)));
                     transaction.complete_effect(effect.id, completion);
                 }
                 Some(EffectEvent::Withdrawn(_)) => {}

@@ -67,7 +67,7 @@ impl Pool {
         if cfg!(all(target_family = "wasm", target_os = "unknown")) {
             return Err(Failure::new(FailureReason::Unavailable, "this platform has no threads"));
         }
-        let Effect { id, request, time_limit, shared_key, .. } = effect;
+        let Effect { id, time_limit, .. } = effect;
         let deadline = Instant::now().checked_add(time_limit);
         let waiter = Waiter { mailbox: mailbox.clone(), id, time_limit, deadline };
         // The lock comes last, so that it is released before anything else is dropped.
@@ -75,11 +75,11 @@ impl Pool {
         if let Some(deadline) = deadline {
             self.watch(&mut state, deadline)?;
         }
-        if let Some(task) = state.tasks.joinable(shared_key.as_ref()) {
+        if let Some(task) = state.tasks.joinable(effect.shared_key.as_ref()) {
             return Ok(state.tasks.join(task, waiter));
         }
         self.make_room(&mut state)?;
-        let ticket = state.tasks.insert(request, shared_key, waiter);
+        let ticket = state.tasks.insert(effect, waiter);
         self.work.notify_one();
         Ok(ticket)
     }
@@ -147,14 +147,14 @@ impl Pool {
 /// The threads that perform.
 impl Pool {
     fn work(&self) {
-        while let Some((task, request)) = self.next() {
+        while let Some((task, effect)) = self.next() {
             // What the application's values do when they are dropped must not end the thread.
-            panics::catch(|| self.perform_task(task, request));
+            panics::catch(|| self.perform_task(task, &effect));
         }
     }
 
     /// Waits for a task. `None` says that the thread has to end.
-    fn next(&self) -> Option<(TaskId, Request)> {
+    fn next(&self) -> Option<(TaskId, Effect)> {
         let state = self.lock();
         let keep_alive = state.bounds.keep_alive;
         let is_idle = |state: &mut State| state.tasks.queued() == 0 && !state.is_closed;
@@ -168,17 +168,17 @@ impl Pool {
         task
     }
 
-    fn perform_task(&self, task: TaskId, request: Request) {
-        let perform = || {
+    fn perform_task(&self, task: TaskId, effect: &Effect) {
+        let perform = |request: &Request| {
             if let Some(completion) = request.own_answer() {
                 return completion;
             }
-            self.perform.perform(&request, &mut |piece| {
+            self.perform.perform(request, &mut |piece| {
                 let mailboxes = self.lock().tasks.give(task, &piece);
                 wake(mailboxes);
             })
         };
-        let completion = panics::catch(perform)
+        let completion = panics::catch(|| effect.within(perform))
             .unwrap_or_else(|| Failure::new(FailureReason::Failed, "performing the effect panicked").into());
         self.complete(task, &completion);
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vgi_rpc_protocol::effect::{Completion, EffectId, Failure, FailureReason, Request};
+use vgi_rpc_protocol::effect::{Completion, Effect, EffectId, Failure, FailureReason};
 
 /// Names a task. Those of later tasks are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,7 +32,7 @@ pub(crate) struct Waiter {
 
 pub(crate) struct Task {
     /// `None` once a thread has taken it.
-    request: Option<Request>,
+    effect: Option<Effect>,
     shared_key: Option<Arc<str>>,
     waiters: BTreeMap<u64, Waiter>,
 }
@@ -87,26 +87,22 @@ impl Tasks {
     }
 
     /// Queues a new task.
-    pub(crate) fn insert(
-        &mut self,
-        request: Request,
-        shared_key: Option<Arc<str>>,
-        waiter: Waiter,
-    ) -> Ticket {
+    pub(crate) fn insert(&mut self, effect: Effect, waiter: Waiter) -> Ticket {
         self.made += 1;
         let id = TaskId(self.made);
+        let shared_key = effect.shared_key.clone();
         if let Some(key) = &shared_key {
             self.joinable.insert(key.clone(), id);
         }
-        self.tasks.insert(id, Task { request: Some(request), shared_key, waiters: BTreeMap::new() });
+        self.tasks.insert(id, Task { effect: Some(effect), shared_key, waiters: BTreeMap::new() });
         self.queue.insert(id);
         self.join(id, waiter)
     }
 
     /// Takes the oldest task that is queued, to perform it.
-    pub(crate) fn take(&mut self) -> Option<(TaskId, Request)> {
+    pub(crate) fn take(&mut self) -> Option<(TaskId, Effect)> {
         let id = self.queue.pop_first()?;
-        Some((id, self.tasks.get_mut(&id)?.request.take()?))
+        Some((id, self.tasks.get_mut(&id)?.effect.take()?))
     }
 
     /// Gives a piece of data to all that wait for a task. Returns whom to wake.

@@ -41,7 +41,7 @@ fn the_dependencies_in_the_readme_exist() {
             others += 1;
         }
     }
-    assert_eq!((crates, others), (14, 2));
+    assert_eq!((crates, others), (16, 2));
 }
 
 #[test]
@@ -52,6 +52,7 @@ fn the_commands_in_the_readme_name_examples_that_exist() {
         "drivers/http",
         "drivers/login",
         "drivers/recorder",
+        "drivers/otel",
         "drivers/worker",
         "drivers/external",
         "drivers/s3",
@@ -70,7 +71,7 @@ fn the_commands_in_the_readme_name_examples_that_exist() {
         assert!(root().join(folder).join(format!("examples/{example}.rs")).is_file(), "{example}");
         found += 1;
     }
-    assert_eq!(found, 10);
+    assert_eq!(found, 11);
 }
 
 /// The sources of a crate's public modules: the root, and what it and they declare with `pub mod`.

@@ -19,6 +19,7 @@
 // | `failure` | why an effect could not be performed |
 // | `answers` | asking a question in the middle of a function that cannot wait |
 // | `own_answer` | questions that bring the function which answers them |
+// | `surroundings` | who accompanies the call that an effect is for |
 // | `value` | values of the application's in both |
 // | `table` | the effects of one machine |
 
@@ -26,11 +27,13 @@ mod answers;
 mod failure;
 mod own_answer;
 mod request;
+mod surroundings;
 mod table;
 mod value;
 
 pub use answers::{Answer, Answers, Ask, Question};
 pub use failure::{Failure, FailureReason};
 pub use request::{Completion, Effect, EffectEvent, EffectId, Request, UploadUrl};
+pub(crate) use surroundings::{Accompany, Surroundings};
 pub(crate) use table::Effects;
 pub use value::Value;

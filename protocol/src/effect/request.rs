@@ -2,6 +2,7 @@
 
 use super::answers::Question;
 use super::failure::Failure;
+use super::surroundings::Surroundings;
 use super::value::Value;
 use crate::external::{Fetch, ResolveError, Resolved, Store, Upload};
 use crate::location::Location;
@@ -27,12 +28,20 @@ pub struct Effect {
     pub time_limit: Duration,
     /// Effects of one key ask for the same: a driver may perform one of them and complete all with what it gave.
     pub shared_key: Option<Arc<str>>,
+    pub(super) surroundings: Surroundings,
 }
 
 impl Effect {
     /// An effect that no machine yielded, for tests of what performs effects.
     pub fn new(id: u64, request: Request, time_limit: Duration, shared_key: Option<Arc<str>>) -> Self {
-        Self { id: EffectId(id), request, time_limit, shared_key }
+        let surroundings = Surroundings::default();
+        Self { id: EffectId(id), request, time_limit, shared_key, surroundings }
+    }
+
+    /// Runs `perform`, which performs the effect on this thread. The [hooks](crate::service::CallHook) of the call that the
+    /// effect is for are told, so that a span of that call is the current one meanwhile. Drivers perform every effect so.
+    pub fn within<T>(&self, perform: impl FnOnce(&Request) -> T) -> T {
+        self.surroundings.within(|| perform(&self.request))
     }
 }
 

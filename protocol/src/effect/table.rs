@@ -3,6 +3,7 @@
 use super::answers::{Answer, Ask};
 use super::failure::{Failure, FailureReason};
 use super::request::{Completion, Effect, EffectEvent, EffectId, Request};
+use super::surroundings::Surroundings;
 use crate::memory::{Account, Reservation};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -55,9 +56,14 @@ impl Completed {
 impl Effects {
     /// Has a question asked.
     pub(crate) fn ask(&mut self, ask: &Ask) -> EffectId {
+        self.ask_within(ask, Surroundings::default())
+    }
+
+    /// Has a question asked for a call.
+    pub(crate) fn ask_within(&mut self, ask: &Ask, surroundings: Surroundings) -> EffectId {
         let question = &ask.question;
-        let shared_key = question.shared_key.clone();
-        self.request(Request::Question(question.clone()), question.time_limit, shared_key)
+        let request = Request::Question(question.clone());
+        self.begin(request, question.time_limit, question.shared_key.clone(), surroundings)
     }
 
     /// Has an effect performed.
@@ -67,10 +73,31 @@ impl Effects {
         time_limit: Duration,
         shared_key: Option<Arc<str>>,
     ) -> EffectId {
+        self.begin(request, time_limit, shared_key, Surroundings::default())
+    }
+
+    /// Has an effect performed for a call.
+    pub(crate) fn request_within(
+        &mut self,
+        request: Request,
+        time_limit: Duration,
+        surroundings: Surroundings,
+    ) -> EffectId {
+        self.begin(request, time_limit, None, surroundings)
+    }
+
+    fn begin(
+        &mut self,
+        request: Request,
+        time_limit: Duration,
+        shared_key: Option<Arc<str>>,
+        surroundings: Surroundings,
+    ) -> EffectId {
         let id = EffectId(self.made);
         self.made += 1;
         self.out.push(Out { id, data: Vec::new(), memory: None, over_budget: false });
-        self.events.push_back(EffectEvent::Requested(Effect { id, request, time_limit, shared_key }));
+        let effect = Effect { id, request, time_limit, shared_key, surroundings };
+        self.events.push_back(EffectEvent::Requested(effect));
         id
     }
 

@@ -87,7 +87,7 @@ pub struct EndpointBuilder {
     authenticator: Option<Box<dyn Authenticator>>,
     peers: Option<PeerAuthentication>,
     identity_bearers: bool,
-    on_auth_failure: Option<Box<OnAuthFailure>>,
+    on_auth_failure: Vec<Box<OnAuthFailure>>,
     proxy_headers: Vec<String>,
     challenge: Option<String>,
     resource: Option<ProtectedResource>,
@@ -174,7 +174,7 @@ impl Endpoint {
             authenticator: None,
             peers: None,
             identity_bearers: true,
-            on_auth_failure: None,
+            on_auth_failure: Vec::new(),
             proxy_headers: Vec::new(),
             challenge: None,
             resource: None,
@@ -296,9 +296,10 @@ impl EndpointBuilder {
     }
 
     /// Has a function called when a request is not let in, with what is for the operator alone: the diagnosis of a refusal, why
-    /// authentication is unavailable or has failed. It must not wait. Default: nothing is called.
+    /// authentication is unavailable or has failed. It must not wait. Each call of this adds
+    /// a function. Default: nothing is called.
     pub fn on_auth_failure(mut self, report: impl Fn(&AuthError) + Send + Sync + 'static) -> Self {
-        self.on_auth_failure = Some(Box::new(report));
+        self.on_auth_failure.push(Box::new(report));
         self
     }
 

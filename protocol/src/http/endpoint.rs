@@ -19,13 +19,14 @@ use crate::memory::{Account, OverBudget, Reservation};
 use crate::peer_identity::PeerAuthentication;
 use crate::server::ResponseWriter;
 use crate::service::context::{Bounds, RequestId};
-use crate::service::{Peer, ProxyPeer, ResponseBudget, Service, TlsPeer, TransportKind};
+use crate::service::{CallerHeaders, Peer, ProxyPeer, ResponseBudget, Service, TlsPeer, TransportKind};
 use crate::wire::error::RpcError;
+use crate::wire::text;
 use crate::{IdSource, Limits};
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -72,7 +73,7 @@ pub struct Endpoint {
     pub(super) authenticates: bool,
     /// Authentication asks questions that bring their answer.
     pub(super) asks_itself: bool,
-    pub(super) on_auth_failure: Option<Box<OnAuthFailure>>,
+    pub(super) on_auth_failure: Vec<Box<OnAuthFailure>>,
     pub(super) refuser: Refuser,
     /// Whether clients may ask for URLs to upload to.
     pub(super) vends_upload_urls: bool,
@@ -242,6 +243,7 @@ impl Endpoint {
     pub(super) fn request_context(&self, head: Parts, origin: RequestOrigin) -> RequestContext {
         let RequestOrigin { now, remote_address, tls, proxy, account } = origin;
         let mut peer = Peer::new(TransportKind::Http, self.service.server_id().clone());
+        peer.headers = self.caller_headers(&head.headers);
         peer.remote_address = remote_address;
         peer.tls = tls;
         peer.proxy = proxy;
@@ -258,6 +260,32 @@ impl Endpoint {
         };
         request.request_id = self.request_id(&request);
         request
+    }
+}
+
+impl Endpoint {
+    /// What hooks, records and handlers may want to know of the caller's headers.
+    fn caller_headers(&self, sent: &HeaderMap) -> Option<Box<CallerHeaders>> {
+        // Of several values none is better than another.
+        let only = |name: HeaderName| {
+            let mut values = sent.get_all(name).iter();
+            values.next().filter(|_| values.next().is_none())?.to_str().ok()
+        };
+        let mut said = CallerHeaders::default();
+        if let Some(traceparent) = only(headers::TRACEPARENT) {
+            said.traceparent = Some(traceparent.to_owned());
+            // It may be spread over several.
+            let states = sent.get_all(headers::TRACESTATE).iter().map(HeaderValue::to_str);
+            let states: Result<Vec<_>, _> = states.collect();
+            said.tracestate = states.ok().filter(|states| !states.is_empty()).map(|states| states.join(","));
+        }
+        if self.service.has_hooks() {
+            said.sentry_trace = only(headers::SENTRY_TRACE).map(ToOwned::to_owned);
+        }
+        if self.service.has_hooks() || self.settings.record_calls {
+            said.user_agent = only(USER_AGENT).map(|agent| text::NAME.cut(agent));
+        }
+        (!said.is_empty()).then(|| Box::new(said))
     }
 }
 

@@ -30,6 +30,12 @@ names! {
     PROXY_PROOF = "vgi-proxy-proof";
     /// Why a request was refused with 401.
     AUTH_REASON = "vgi-auth-reason";
+    /// Names the caller's span and its trace. W3C Trace Context.
+    TRACEPARENT = "traceparent";
+    /// What systems for tracing say of the trace beside that. W3C Trace Context.
+    TRACESTATE = "tracestate";
+    /// Names the caller's span and its trace, as Sentry does.
+    SENTRY_TRACE = "sentry-trace";
     /// `true` on every 401 of a service whose authentication depends on a proxy.
     AUTH_PROXY_REQUIRED = "vgi-auth-proxy-required";
 }

@@ -1,5 +1,6 @@
 //! What a handler knows of its call and its connection, and how it speaks to the client beside the answer.
 
+use super::caller_headers::CallerHeaders;
 use super::declaration::Declaration;
 use super::logs::LogRoom;
 use super::proxy_peer::ProxyPeer;
@@ -7,6 +8,7 @@ use super::session::SessionAccess;
 use super::tls_peer::TlsPeer;
 use crate::Limits;
 use crate::auth_context::AuthContext;
+use crate::description::MethodKind;
 use crate::ipc::Metadata;
 use crate::memory::Account;
 use crate::panics;
@@ -70,6 +72,8 @@ pub struct Peer {
     pub tls: Option<Arc<TlsPeer>>,
     /// What a proxy says that forwards the connection; `None` where there is none, or it says nothing.
     pub proxy: Option<Arc<ProxyPeer>>,
+    /// What the headers of the request say of the caller's program and trace, over HTTP; `None` if they say nothing.
+    pub headers: Option<Box<CallerHeaders>>,
     /// Who the client is, on transports that authenticate it; nobody elsewhere.
     pub auth: AuthContext,
     /// The evidence of who the client is that
@@ -88,6 +92,7 @@ impl Peer {
             credentials: None,
             tls: None,
             proxy: None,
+            headers: None,
             auth: AuthContext::anonymous(),
             evidence: PeerEvidence::empty(),
         }
@@ -283,6 +288,11 @@ impl CallContext {
         &self.method.info.name
     }
 
+    /// Unary, or which kind of stream.
+    pub fn kind(&self) -> MethodKind {
+        self.method.info.kind
+    }
+
     /// Kind of the transport that carries the call.
     pub fn transport(&self) -> TransportKind {
         self.peer.transport
@@ -314,14 +324,19 @@ impl CallContext {
         &self.metadata
     }
 
-    /// W3C trace context of the caller, if it sent one.
+    /// W3C trace context of the caller, if it sent one: in the metadata of the request or, over HTTP, in its headers. If both
+    /// have one, the metadata count.
     pub fn traceparent(&self) -> Option<&str> {
-        self.metadata.get_str(keys::TRACEPARENT)
+        let of_headers = || self.peer.headers.as_ref()?.traceparent.as_deref();
+        self.metadata.get_str(keys::TRACEPARENT).or_else(of_headers)
     }
 
-    /// W3C trace state of the caller, if it sent one.
+    /// W3C trace state that the caller sent beside [`traceparent`](Self::traceparent), in the same place.
     pub fn tracestate(&self) -> Option<&str> {
-        self.metadata.get_str(keys::TRACESTATE)
+        if self.metadata.contains_key(keys::TRACEPARENT) {
+            return self.metadata.get_str(keys::TRACESTATE);
+        }
+        self.peer.headers.as_ref()?.tracestate.as_deref()
     }
 
     /// The value that the protocol [shares](super::Protocol::share), if it is a `T`.

@@ -3,9 +3,10 @@
 
 use super::context::{CallContext, TransportKind};
 use super::record::{CallRecord, TraceIds};
-use crate::effect::{Answers, Ask, Failure};
+use crate::effect::{Accompany, Answers, Ask, Failure};
 use crate::panics::{self, catch};
 use crate::wire::error::RpcError;
+use arrow_array::RecordBatch;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Listens to every call, on every transport. It cannot change a call; a panic in it is swallowed.
@@ -20,12 +21,18 @@ pub trait CallHook: Send + Sync + 'static {
 
 /// What a [`CallHook`] keeps of one call. A panic in it is swallowed, also one in its destructor.
 pub trait CallScope: Send {
-    /// The call's handler is about to run on this thread. On a stream this comes at each turn. It does not come after
-    /// [`end`](Self::end), even when the handler of a call whose connection was lost runs later.
+    /// The parameters of the call are known: one row, which is validated next, on the thread that [`enter`](Self::enter) is
+    /// called on then. It does not come in the further requests of a stream over HTTP.
+    fn parameters(&mut self, _row: &RecordBatch) {}
+
+    /// The call's handler is about to run on this thread, or an effect is about to be performed that the call waits for. On a
+    /// stream this comes at each turn. It does not come after [`end`](Self::end), even when the handler of a call whose
+    /// connection was lost runs later.
     fn enter(&mut self) {}
 
-    /// The handler has returned, on the thread of the last [`enter`](Self::enter). If the connection was lost meanwhile,
-    /// [`end`](Self::end) came before.
+    /// The handler has returned, or the effect was performed, on the thread of its [`enter`](Self::enter). If the connection
+    /// was lost meanwhile, [`end`](Self::end) came before; and an effect that takes longer than its time limit may end when
+    /// the handler runs already, on another thread.
     fn exit(&mut self) {}
 
     /// The span that the call runs under, for the [record](CallRecord::trace) of the call. Called once, before
@@ -104,22 +111,14 @@ impl Scopes {
         (!scopes.is_empty()).then(|| Arc::new(Self(Mutex::new(Listening { scopes, has_ended: false }))))
     }
 
-    /// Tells that the handler is about to run. False, with nothing told, if the call has ended.
-    pub(crate) fn enter(&self) -> bool {
+    /// Tells the parameters, unless the call has ended.
+    pub(crate) fn parameters(&self, row: &RecordBatch) {
         let mut listening = self.lock();
         if !listening.has_ended {
             listening.scopes.iter_mut().for_each(|scope| {
-                catch(|| scope.enter());
+                catch(|| scope.parameters(row));
             });
         }
-        !listening.has_ended
-    }
-
-    /// In the reverse order of entering, as scopes nest.
-    pub(crate) fn exit(&self) {
-        self.lock().scopes.iter_mut().rev().for_each(|scope| {
-            catch(|| scope.exit());
-        });
     }
 
     pub(crate) fn end(&self, record: &mut CallRecord) {
@@ -135,5 +134,24 @@ impl Scopes {
     fn lock(&self) -> MutexGuard<'_, Listening> {
         // A listener's panic is caught within, so that the lock is never poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Accompany for Scopes {
+    fn enter(&self) -> bool {
+        let mut listening = self.lock();
+        if !listening.has_ended {
+            listening.scopes.iter_mut().for_each(|scope| {
+                catch(|| scope.enter());
+            });
+        }
+        !listening.has_ended
+    }
+
+    /// In the reverse order of entering, as scopes nest.
+    fn exit(&self) {
+        self.lock().scopes.iter_mut().rev().for_each(|scope| {
+            catch(|| scope.exit());
+        });
     }
 }

@@ -12,6 +12,7 @@
 // | `method`, `typed_method`, `protocol`, `host` | declaring methods, protocols and the service |
 // | `declaration` | a hosted method without its handler, as its calls see it |
 // | `tls_peer` | what a TLS handshake says of the client |
+// | `caller_headers` | what a request's headers say of the caller's program and trace |
 // | `proxy_peer` | what a proxy in front of the server says of the client |
 // | `service_error` | why they cannot be hosted as declared |
 // | `args`, `answer`, `stream`, `turns`, `rows`, `context`, `session` | what handlers are given and give back |
@@ -27,6 +28,7 @@
 pub(crate) mod answer;
 mod args;
 pub(crate) mod call;
+mod caller_headers;
 mod cast;
 mod conform;
 pub(crate) mod context;
@@ -61,6 +63,7 @@ pub use crate::description::{
 pub use crate::peer_identity::Credentials;
 pub use answer::{Answer, IntoAnswer, Published};
 pub use args::Args;
+pub use caller_headers::CallerHeaders;
 pub use context::{CallContext, LogSink, Peer, ResponseBudget, TransportKind};
 pub use hooks::{CallHook, CallScope, Stop};
 pub use host::{Service, ServiceBuilder};

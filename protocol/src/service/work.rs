@@ -11,6 +11,7 @@ use super::method::{Handler, Method};
 use super::stream::Saved;
 use super::stream::{Overrides, StreamState, Turn, dropped};
 use super::validate::validate;
+use crate::effect::Accompany;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::OverBudget;
 use crate::panics;
@@ -193,6 +194,9 @@ impl Work {
     /// Invokes the handler. A panic in it becomes an error of this call.
     pub fn run(self) -> Done {
         let Self { task, mut context, scopes } = self;
+        if let (Some(scopes), Task::Call(_, row)) = (&scopes, &task) {
+            scopes.parameters(row);
+        }
         let entered = scopes.filter(|scopes| scopes.enter());
         let done = match task {
             Task::Call(method, row) => match validate(method.info(), row) {

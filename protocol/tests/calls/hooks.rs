@@ -348,3 +348,77 @@ fn handlers_are_entered_on_their_own_thread_and_scopes_nest() {
     let entered = noted.iter().filter(|(what, _)| what.contains("enter") || what.contains("exit"));
     assert!(entered.clone().count() == 4 && entered.into_iter().all(|(_, thread)| *thread == other));
 }
+
+/// Listens to parameters too.
+struct Parameters(Journal);
+
+struct ParametersScope(Journal);
+
+impl CallHook for Parameters {
+    fn on_start(&self, _: &CallContext) -> Option<Box<dyn CallScope>> {
+        Some(Box::new(ParametersScope(self.0.clone())))
+    }
+}
+
+impl CallScope for ParametersScope {
+    fn parameters(&mut self, row: &RecordBatch) {
+        let schema = row.schema();
+        let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        self.0.note(format!("parameters {} of {}", names.join(" "), row.num_rows()));
+    }
+}
+
+#[test]
+fn parameters_are_known_before_the_handler_runs_and_once_for_each_stream() {
+    let told = Journal::default();
+    let (service, journal) = service(|builder| builder.hook(Parameters(told.clone())));
+    let (mut wire, server) = (Wire::new(&service), over_http(&service));
+    wire.play(unary("echo", echo()));
+    assert_eq!(told.take(), ["parameters value of 1"]);
+    // They are not validated yet.
+    wire.play(unary("echo", row([("other", text("x"))])));
+    assert_eq!(told.take(), ["parameters other of 1"]);
+    wire.play(stream("count", count(1)));
+    wire.play(tick());
+    assert_eq!(told.take(), ["parameters count of 1"]);
+    let tokens = Tokens::of(&server.send(init("count", count(2))));
+    server.send(http_tick("count", &tokens));
+    assert_eq!(told.take(), ["parameters count of 1"]);
+    drop(journal);
+}
+
+#[test]
+fn an_effect_of_a_call_is_performed_within_it() {
+    let (service, journal) = service(|builder| {
+        builder.admit(|_, answers| {
+            answers.ask("may it", || vgi_rpc_protocol::effect::Question::new(()))??;
+            Ok(())
+        })
+    });
+    let mut wire = Wire::new(&service);
+    wire.play(unary("echo", echo()));
+    let effect = wire.effect();
+    assert_eq!(journal.take(), ["start"]);
+    let seen = effect.within(|_| {
+        journal.note("perform");
+        7
+    });
+    assert_eq!((seen, journal.take()), (7, ["enter", "perform", "exit"].map(str::to_owned).to_vec()));
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        effect.within(|_| std::panic::panic_any("on purpose, in an effect"));
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(journal.take(), ["enter", "exit"]);
+    // The call ends before the effect does.
+    effect.within(|_| {
+        wire.server.hang_up();
+        journal.note("perform");
+    });
+    assert_eq!(journal.take(), ["enter", "end StatusError", "perform", "exit"]);
+    effect.within(|_| journal.note("perform"));
+    assert_eq!(journal.take(), ["perform"], "nothing is entered of a call that has ended");
+    // An effect of no call.
+    let alone = vgi_rpc_protocol::effect::Effect::new(1, effect.request.clone(), effect.time_limit, None);
+    assert_eq!(alone.within(|_| 8), 8);
+    assert!(journal.take().is_empty());
+}

@@ -273,3 +273,39 @@ fn hooks_are_told_of_every_call_with_and_without_an_access_log() {
         );
     }
 }
+
+/// Notes what is known of the headers.
+struct HeadersSeen(Arc<Mutex<Vec<String>>>);
+
+impl CallHook for HeadersSeen {
+    fn on_start(&self, call: &CallContext) -> Option<Box<dyn CallScope>> {
+        let seen = format!("{:?} {:?} {:?}", call.peer().headers, call.traceparent(), call.tracestate());
+        self.0.lock().unwrap().push(seen);
+        None
+    }
+}
+
+#[test]
+fn hooks_know_the_callers_program_and_trace() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let counters = Arc::new(local::Counters::default());
+    let service = Service::builder("server-1").protocol(local::protocol(&counters));
+    let service = service.hook(HeadersSeen(seen.clone())).build().unwrap();
+    let server = serve(service, |builder| builder);
+    let take = || seen.lock().unwrap().pop().unwrap();
+    server.send(local::local("who"));
+    assert_eq!(take(), "None None None");
+    let said = local::local("who").with("user-agent", "a program").with("tracestate", "a=1");
+    server.send(said.with("traceparent", "00-1").with("tracestate", "b=2").with("sentry-trace", "1-2"));
+    let text = take();
+    for part in ["a program", "00-1", "a=1,b=2", "1-2", r#"Some("00-1") Some("a=1,b=2")"#] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Without a trace there is no state, and of two values neither counts.
+    let said = local::local("who").with("tracestate", "a=1").with("user-agent", "one");
+    server.send(said.with("user-agent", "another"));
+    assert_eq!(take(), "None None None");
+    server.send(local::local("who").with("user-agent", &"x".repeat(5000)));
+    let text = take();
+    assert!(text.contains(&"x".repeat(1000)) && !text.contains(&"x".repeat(1025)), "{text}");
+}

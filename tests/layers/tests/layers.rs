@@ -7,7 +7,7 @@ use vgi_rpc_layers::{Crate, Import, circles, imports};
 
 /// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
 /// above its own line only.
-const CRATES: [(&str, &str, &[&str], &[&str]); 27] = [
+const CRATES: [(&str, &str, &[&str], &[&str]); 29] = [
     ("vgi_rpc_macros", "protocol/macros", &["lib.rs"], &[]),
     CORE_CRATE,
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
@@ -142,6 +142,8 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 27] = [
             "vgi_rpc_http",
         ],
     ),
+    ("vgi_rpc_otel", "drivers/otel", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_client"]),
+    ("vgi_rpc_sentry", "drivers/sentry", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_fuzz", "fuzz", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_http"]),
     (
         "vgi_rpc_conformance_worker",
@@ -156,6 +158,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 27] = [
             "vgi_rpc_http",
             "vgi_rpc_connect",
             "vgi_rpc_worker",
+            "vgi_rpc_otel",
         ],
     ),
 ];

@@ -19,7 +19,7 @@ use crate::wire::keys;
 use crate::{CommandError, Next};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
-use http::header::HeaderValue;
+use http::header::{HeaderName, HeaderValue};
 use http::{Method, Request, Response, Uri};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub struct ClientMachine {
     session: Option<Session>,
     state: State,
     request_id: Option<HeaderValue>,
+    /// The trace that the call is in, for the turns of a stream, whose requests do not carry the call's metadata.
+    trace: Vec<(HeaderName, HeaderValue)>,
     events: VecDeque<Event>,
     /// How batches that lie elsewhere are fetched. If it is not set, their pointers are outputs.
     external: Option<FetchOptions>,
@@ -139,6 +141,7 @@ impl ClientMachine {
             session: None,
             state: State::Idle,
             request_id: None,
+            trace: Vec::new(),
             events: VecDeque::new(),
             external: None,
             effects: Effects::default(),
@@ -260,7 +263,7 @@ impl ClientMachine {
         };
         let (kind, metadata) = (call.kind, call.to_metadata());
         let turn = Turn::new((purpose, kind), (uri, stream), &settings.limits, (schema, params), &metadata)?;
-        self.request_id = call.request_id.and_then(|id| HeaderValue::from_str(id).ok());
+        self.begin_call(call);
         self.begin_turn(turn.into());
         Ok(())
     }
@@ -274,7 +277,7 @@ impl ClientMachine {
         self.expect_idle("resume")?;
         let uri = uri(&self.shared.settings, &[call.protocol, call.method, "exchange"])?;
         self.state = State::Open(OpenStream { uri, token });
-        self.request_id = call.request_id.and_then(|id| HeaderValue::from_str(id).ok());
+        self.begin_call(call);
         Ok(())
     }
 
@@ -354,6 +357,7 @@ impl ClientMachine {
         self.expect_idle("request_upload_urls")?;
         let turn = self.asking_for_urls(count)?;
         self.request_id = None;
+        self.trace.clear();
         self.request(Pending::Turn(turn));
         Ok(())
     }

@@ -62,6 +62,13 @@ impl fmt::Debug for Turn {
     }
 }
 
+impl Turn {
+    /// Whether it is of a stream that was opened before: its request has not the metadata of the call.
+    pub(super) fn is_further(&self) -> bool {
+        matches!(self.purpose, Purpose::Tick(_) | Purpose::Exchange | Purpose::Cancel)
+    }
+}
+
 /// Where the turns of a stream go to.
 pub(super) struct StreamPath {
     pub(super) uri: Uri,

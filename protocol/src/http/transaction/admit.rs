@@ -325,7 +325,7 @@ impl Endpoint {
     }
 
     fn report(&self, error: &AuthError) {
-        if let Some(report) = &self.on_auth_failure {
+        for report in &self.on_auth_failure {
             // What goes wrong in it is not the client's matter.
             panics::catch(|| report(error));
         }

@@ -374,7 +374,8 @@ impl Call {
                 }
             }
             Err(Stop::Ask(ask)) if may_ask => {
-                admitting.asked = Some((effects.ask(&ask), ask.key));
+                let id = effects.ask_within(&ask, self.scope.surroundings());
+                admitting.asked = Some((id, ask.key));
                 self.state = State::Admitting(admitting);
                 return Some(Step::Waiting);
             }

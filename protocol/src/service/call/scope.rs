@@ -1,5 +1,6 @@
 //! A call as its listeners and the access log see it: from the request that was resolved to the end, exactly once.
 
+use crate::effect::Surroundings;
 use crate::service::context::CallContext;
 use crate::service::hooks::Scopes;
 use crate::service::host::Service;
@@ -47,6 +48,11 @@ impl Scope {
     /// For the work that is about to run.
     pub(crate) fn scopes(&self) -> Option<Arc<Scopes>> {
         self.scopes.clone()
+    }
+
+    /// For an effect that the call waits for.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        Surroundings::new(self.scopes.clone())
     }
 
     pub(crate) fn record_mut(&mut self) -> Option<&mut CallRecord> {

@@ -2,7 +2,7 @@
 
 use super::{ClientMachine, MAX_IDLE_TURNS, OpenStream, Pending, Sent, State};
 use crate::CommandError;
-use crate::client::{Event, ResumeToken};
+use crate::client::{Call, Event, ResumeToken};
 use crate::http::client::error::ResponseError;
 use crate::http::client::request::{arrow_request, request, uri};
 use crate::http::client::response;
@@ -10,7 +10,7 @@ use crate::http::client::retry_after;
 use crate::http::client::session::Session;
 use crate::http::client::shared::Shared;
 use crate::http::client::turn::{Purpose, StreamPath, Turn, TurnAnswer};
-use crate::http::headers::REQUEST_ID;
+use crate::http::headers::{REQUEST_ID, TRACEPARENT, TRACESTATE};
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::wire::keys;
 use arrow_array::RecordBatch;
@@ -31,6 +31,9 @@ impl ClientMachine {
         let mut request = arrow_request(settings, turn.uri.clone(), self.session.as_ref());
         if let Some(id) = &self.request_id {
             request.headers_mut().insert(REQUEST_ID, id.clone());
+        }
+        if turn.is_further() {
+            request.headers_mut().extend(self.trace.iter().cloned());
         }
         let coding = self.shared.request_coding();
         let coded = coding.and_then(|coding| Some((coding, codecs.encode(coding, &turn.body)?)));
@@ -139,6 +142,14 @@ impl ClientMachine {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Keeps what the requests of a call have in their heads.
+    pub(super) fn begin_call(&mut self, call: &Call<'_>) {
+        self.request_id = call.request_id.and_then(|id| HeaderValue::from_str(id).ok());
+        let of_trace = [(keys::TRACEPARENT, TRACEPARENT), (keys::TRACESTATE, TRACESTATE)].into_iter();
+        let header = |(key, name)| Some((name, HeaderValue::from_bytes(call.metadata.get(key)?).ok()?));
+        self.trace = of_trace.filter_map(header).collect();
     }
 
     /// Has a request sent.

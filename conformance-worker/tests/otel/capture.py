@@ -1,0 +1,273 @@
+"""Captures the spans and metrics that the reference makes of calls of the conformance suite, for a Rust test to compare.
+
+    python3.13 -m venv VENV
+    VENV/bin/pip install 'vgi-rpc[http,conformance]==0.52.2' opentelemetry-sdk opentelemetry-exporter-otlp-proto-http
+    VENV/bin/python conformance-worker/tests/otel/capture.py
+
+It writes reference.json beside itself. The calls on byte streams are the requests of tests/golden, each on a connection of its
+own. Over HTTP they are the first stream of some of those requests, each in one POST, and two streams that a client drives. The
+reference's OTLP exporter sends to a receiver in this process, so that what is written is what was on the wire.
+
+`wire` has for each scenario the spans in the order in which they ended; `http` the same for each request, with the bytes of the
+body that was sent; `metrics` each point of the whole run over HTTP, without its value where that is a time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+
+import pyarrow as pa
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from vgi_rpc.conformance import ConformanceService, ConformanceServiceImpl
+from vgi_rpc.conformance.secondary import conformance_extra_protocols
+from vgi_rpc.http import http_connect, make_sync_client
+from vgi_rpc.http._unauthorized import AuthFailure, AuthReason
+from vgi_rpc.otel import OtelConfig, instrument_server
+from vgi_rpc.rpc import AnnotatedBatch, AuthContext, PipeTransport, RpcServer
+
+HERE = Path(__file__).parent
+GOLDEN = HERE.parents[2] / "tests" / "golden"
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+OTHER_TRACEPARENT = "00-11111111111111111111111111111111-2222222222222222-01"
+USER_AGENT = "vgi-rpc-test/1.0"
+# Of the requests of tests/golden, those that are also sent over HTTP: calls that succeed and fail, and openings of streams.
+OVER_HTTP = [
+    "add_floats",
+    "echo_all_types",
+    "echo_string",
+    "void_noop",
+    "raise_value_error",
+    "raise_runtime_error",
+    "raise_type_error",
+    "secondary_echo_string",
+    "secondary_fail",
+    "reflection_list_protocols",
+    "produce_n",
+    "produce_with_header",
+    "produce_error_on_init",
+    "exchange_scale",
+    "exchange_error_on_init",
+    "protocol_version_mismatch",
+    "wrong_type",
+    "unknown_method",
+    "unknown_protocol",
+]
+KINDS = ["unspecified", "internal", "server", "client", "producer", "consumer"]
+STATUSES = ["unset", "ok", "error"]
+
+
+class Received:
+    """What was exported."""
+
+    def __init__(self):
+        self.spans = []
+        self.metrics = []
+
+    def take_spans(self):
+        spans, self.spans = self.spans, []
+        return spans
+
+
+def value(any_value):
+    kind = any_value.WhichOneof("value")
+    return getattr(any_value, kind)
+
+
+def attributes(pairs):
+    return {pair.key: value(pair.value) for pair in sorted(pairs, key=lambda pair: pair.key)}
+
+
+def span_of(scope, span):
+    return {
+        "scope": [scope.name, scope.version],
+        "name": span.name,
+        "kind": KINDS[span.kind],
+        "parent": span.parent_span_id.hex(),
+        "trace_of_parent": span.trace_id.hex() if span.parent_span_id else "",
+        "status": STATUSES[span.status.code],
+        "message": span.status.message,
+        "attributes": attributes(span.attributes),
+        "events": [{"name": event.name, "attributes": attributes(event.attributes)} for event in span.events],
+    }
+
+
+def points_of(scope, metric):
+    kind = metric.WhichOneof("data")
+    for point in getattr(metric, kind).data_points:
+        yield {
+            "scope": [scope.name, scope.version],
+            "name": metric.name,
+            "unit": metric.unit,
+            "description": metric.description,
+            "kind": kind,
+            "count": point.count if kind == "histogram" else point.as_int,
+            "attributes": attributes(point.attributes),
+        }
+
+
+def receiver(received):
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.endswith("/v1/traces"):
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    for scoped in resource.scope_spans:
+                        received.spans += [span_of(scoped.scope, span) for span in scoped.spans]
+            else:
+                received.metrics.clear()
+                for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                    for scoped in resource.scope_metrics:
+                        for metric in scoped.metrics:
+                            received.metrics += points_of(scoped.scope, metric)
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-protobuf")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+def providers(url):
+    tracer = TracerProvider()
+    tracer.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(f"{url}/v1/traces")))
+    meter = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(f"{url}/v1/metrics"), 3_600_000)])
+    return tracer, meter
+
+
+def new_server():
+    return RpcServer(
+        ConformanceService,
+        ConformanceServiceImpl(),
+        server_id="golden-server",
+        enable_describe=True,
+        extra_protocols=conformance_extra_protocols(),
+    )
+
+
+def request_of(name):
+    return (GOLDEN / f"{name}.request.bin").read_bytes()
+
+
+def first_stream(data):
+    source = BytesIO(data)
+    with pa.ipc.open_stream(source) as reader:
+        for _ in reader:
+            pass
+    return data[: source.tell()]
+
+
+def on_wire(scenario, config):
+    server = instrument_server(new_server(), config)
+    server.serve(PipeTransport(BytesIO(request_of(scenario)), BytesIO()))
+
+
+def authenticate(request):
+    """A caller with the name that a header says, as the Rust worker's flag --sticky-auth has it, or nobody."""
+    principal = request.get_header("x-conformance-principal")
+    if principal == "nobody-may":
+        raise AuthFailure(AuthReason.INVALID_CREDENTIAL, "not good")
+    if principal:
+        return AuthContext(domain="conformance", authenticated=True, principal=principal)
+    return AuthContext.anonymous()
+
+
+def over_http(received, config, index):
+    client = make_sync_client(new_server(), otel_config=config, authenticate=authenticate)
+    cases = {}
+
+    def post(name, path, body, **headers):
+        headers = {"Content-Type": "application/vnd.apache.arrow.stream", "User-Agent": USER_AGENT, **headers}
+        client.post(path, content=body, headers=headers)
+        cases[name] = {"path": path, "bytes": len(body), "headers": headers, "spans": received.take_spans()}
+
+    for name in OVER_HTTP:
+        known = index[name]
+        opening = "" if known["kind"] in ("unary", "by hand") else "/init"
+        post(name, f"/{known['protocol']}/{known['method']}{opening}", first_stream(request_of(name)))
+    traced = first_stream(request_of("echo_string"))
+    path = "/ConformanceService/echo_string"
+    post("with a trace in the headers", path, traced, traceparent=TRACEPARENT, tracestate="vendor=value")
+    post("with a caller", path, traced, **{"x-conformance-principal": "ann"})
+    post("with what is no trace", path, traced, traceparent="00-nothing-01")
+    with http_connect(ConformanceService, client=client) as proxy:
+        list(proxy.produce_n(count=3))
+        cases["a producer of three"] = {"spans": received.take_spans()}
+        with proxy.exchange_scale(factor=2.0) as session:
+            for number in (1.0, 2.0):
+                session.exchange(AnnotatedBatch(pa.record_batch({"value": pa.array([number], pa.float64())})))
+        cases["an exchange of two"] = {"spans": received.take_spans()}
+    # Last: the reference forgets a trace that was in metadata only when its thread ends or the next one comes.
+    with_metadata = with_traceparent(traced, OTHER_TRACEPARENT)
+    post("with a trace in the metadata", path, with_metadata)
+    post("with a trace in both", path, with_metadata, traceparent=TRACEPARENT)
+    (HERE / "traced.request.bin").write_bytes(with_metadata)
+    return cases
+
+
+def with_traceparent(data, traceparent):
+    """The request with one more key of metadata."""
+    sent = BytesIO()
+    with pa.ipc.open_stream(BytesIO(data)) as reader:
+        batch, metadata = reader.read_next_batch_with_custom_metadata()
+        with pa.ipc.new_stream(sent, reader.schema) as writer:
+            carried = {**dict(metadata), b"traceparent": traceparent.encode()}
+            writer.write_batch(batch, custom_metadata=pa.KeyValueMetadata(carried))
+    return sent.getvalue()
+
+
+def main():
+    logging.disable()
+    received = Received()
+    url = receiver(received)
+    index = json.loads((GOLDEN / "index.json").read_text())["scenarios"]
+    wire = {}
+    tracer, meter = providers(url)
+    for scenario in index:
+        on_wire(scenario, OtelConfig(tracer_provider=tracer, meter_provider=meter))
+        wire[scenario] = received.take_spans()
+    meter.shutdown()
+    tracer, meter = providers(url)
+    http = over_http(received, OtelConfig(tracer_provider=tracer, meter_provider=meter), index)
+    meter.shutdown()
+    metrics = sorted(received.metrics, key=lambda point: (point["name"], json.dumps(point["attributes"])))
+    for spans in [*wire.values(), *(case["spans"] for case in http.values())]:
+        for span in spans:
+            for event in span["events"]:
+                # Paths of this machine, and lines of the reference.
+                event["attributes"].pop("exception.stacktrace", None)
+    body = {
+        "about": "Spans and metrics of vgi-rpc 0.52.2, as capture.py received them over OTLP",
+        "wire": wire,
+        "http": http,
+        "metrics": metrics,
+    }
+    rows = (
+        f'  {json.dumps(part)}: {json.dumps(body[part])}'
+        if part == "about"
+        else f"  {json.dumps(part)}: {{\n" + ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in body[part].items()) + "\n  }"
+        if isinstance(body[part], dict)
+        else f"  {json.dumps(part)}: [\n" + ",\n".join(f"    {json.dumps(v)}" for v in body[part]) + "\n  ]"
+        for part in body
+    )
+    (HERE / "reference.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+//! Listeners to the calls of a client, such as those that make spans of them.
+
+use crate::error::CallError;
+use std::sync::Arc;
+use vgi_rpc_protocol::client::{Call, CallKind};
+use vgi_rpc_protocol::ipc::Metadata;
+use vgi_rpc_protocol::panics::{self, catch};
+
+/// Listens to every call of a [`Client`](crate::Client), and may add metadata to its request. A panic in it is swallowed.
+///
+/// A stream with all of its turns is one call. A call that is [made again](crate::RetryPolicy) is another call. So is one that the
+/// client makes by itself, to ask the server's reflection.
+pub trait ClientHook: Send + Sync + 'static {
+    /// A call is about to be sent. `metadata` is that of its request, without the names of protocol and method; what is added
+    /// is sent, such as a trace context. What is returned accompanies the call to its end.
+    fn on_start(&self, call: &ClientCall<'_>, metadata: &mut Metadata) -> Option<Box<dyn ClientScope>>;
+}
+
+/// What a [`ClientHook`] keeps of one call. A panic in it is swallowed.
+pub trait ClientScope: Send {
+    /// The client is about to send or to wait for something of this call, on this thread. Batches that lie elsewhere are
+    /// fetched within.
+    fn enter(&mut self) {}
+
+    /// It has returned, on the thread of the last [`enter`](Self::enter).
+    fn exit(&mut self) {}
+
+    /// The call is over: called once for each call.
+    fn end(&mut self, _outcome: &ClientOutcome<'_>) {}
+}
+
+/// A call as its client makes it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ClientCall<'a> {
+    /// The protocol.
+    pub protocol: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// Unary, or a stream.
+    pub kind: CallKind,
+    /// Correlates the call with the server's logs and errors.
+    pub request_id: &'a str,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ClientOutcome<'a> {
+    /// Why it gave no result, or its stream broke off.
+    pub error: Option<&'a CallError>,
+    /// The client gave the stream up.
+    pub cancelled: bool,
+}
+
+/// The scopes of the call that is under way.
+#[derive(Default)]
+pub(crate) struct Listening {
+    scopes: Vec<Box<dyn ClientScope>>,
+    pub(crate) cancelled: bool,
+}
+
+impl Listening {
+    pub(crate) fn start(hooks: &[Arc<dyn ClientHook>], call: &mut Call<'_>) -> Self {
+        let Call { protocol, method, kind, request_id, metadata, .. } = call;
+        let (kind, request_id) = (*kind, request_id.unwrap_or_default());
+        let about = ClientCall { protocol, method, kind, request_id };
+        let scopes =
+            hooks.iter().filter_map(|hook| catch(|| hook.on_start(&about, metadata)).flatten()).collect();
+        Self { scopes, cancelled: false }
+    }
+
+    /// Runs something of the call.
+    pub(crate) fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        if self.scopes.is_empty() {
+            return run();
+        }
+        self.scopes.iter_mut().for_each(|scope| {
+            catch(|| scope.enter());
+        });
+        let result = run();
+        self.scopes.iter_mut().rev().for_each(|scope| {
+            catch(|| scope.exit());
+        });
+        result
+    }
+
+    /// Ends the call, if it has not ended.
+    pub(crate) fn end(&mut self, error: Option<&CallError>) {
+        let outcome = ClientOutcome { error, cancelled: std::mem::take(&mut self.cancelled) };
+        let mut scopes = std::mem::take(&mut self.scopes);
+        scopes.iter_mut().for_each(|scope| {
+            catch(|| scope.end(&outcome));
+        });
+        panics::discard_all(scopes.drain(..));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.scopes.is_empty()
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if !self.scopes.is_empty() {
+            self.cancelled = true;
+            self.end(None);
+        }
+    }
+}

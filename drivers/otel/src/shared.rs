@@ -1,0 +1,63 @@
+//! What all hooks of one [`Otel`](crate::Otel) share: the tracer, the instruments, and the settings that they heed.
+
+use crate::known::KnownMethods;
+use opentelemetry::KeyValue;
+use opentelemetry::global::BoxedTracer;
+use opentelemetry::metrics::{Counter, Histogram, Meter};
+
+/// What is traced and measured, and how.
+pub(crate) struct Shared {
+    /// `None` when no spans are made.
+    pub(crate) tracer: Option<BoxedTracer>,
+    /// `None` when nothing is measured.
+    pub(crate) instruments: Option<Instruments>,
+    pub(crate) record_exceptions: bool,
+    pub(crate) attributes: Vec<KeyValue>,
+    pub(crate) claims: Vec<(String, String)>,
+    pub(crate) known: KnownMethods,
+}
+
+pub(crate) struct Instruments {
+    pub(crate) server: CallInstruments,
+    pub(crate) client: CallInstruments,
+    pub(crate) auth_failures: Counter<u64>,
+}
+
+/// How calls of one role are measured.
+pub(crate) struct CallInstruments {
+    requests: Counter<u64>,
+    duration: Histogram<f64>,
+}
+
+impl CallInstruments {
+    pub(crate) fn record(&self, seconds: f64, labels: &[KeyValue]) {
+        self.requests.add(1, labels);
+        self.duration.record(seconds, labels);
+    }
+}
+
+impl Instruments {
+    pub(crate) fn new(meter: &Meter) -> Self {
+        let of_calls = |requests: &'static str, duration: &'static str, what: &str| CallInstruments {
+            requests: meter
+                .u64_counter(requests)
+                .with_unit("{request}")
+                .with_description(format!("Number of RPC requests {what}"))
+                .build(),
+            duration: meter
+                .f64_histogram(duration)
+                .with_unit("s")
+                .with_description("Duration of RPC requests")
+                .build(),
+        };
+        Self {
+            server: of_calls("rpc.server.requests", "rpc.server.duration", "handled"),
+            client: of_calls("rpc.client.requests", "rpc.client.duration", "made"),
+            auth_failures: meter
+                .u64_counter("rpc.server.auth_failure")
+                .with_unit("{failure}")
+                .with_description("Number of authentication failures before RPC dispatch")
+                .build(),
+        }
+    }
+}

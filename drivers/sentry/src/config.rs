@@ -1,0 +1,174 @@
+//! Settings.
+
+use serde_json::{Map, Value};
+use std::fmt;
+use vgi_rpc_protocol::wire::code::Code;
+
+/// Parameters by name.
+pub(crate) type Redactor = dyn Fn(Map<String, Value>) -> Map<String, Value> + Send + Sync;
+
+/// What the name of a parameter contains whose value is not sent.
+const CREDENTIALS: [&str; 5] = ["password", "token", "secret", "key", "authorization"];
+
+/// What is sent. Every setting says its default.
+pub struct SentryConfig {
+    pub(crate) capture_errors: bool,
+    pub(crate) performance: bool,
+    pub(crate) request_context: bool,
+    pub(crate) transaction_name: bool,
+    pub(crate) op_name: String,
+    pub(crate) ignored_codes: Vec<Code>,
+    pub(crate) ignored_types: Vec<String>,
+    pub(crate) tags: Vec<(String, String)>,
+    pub(crate) claim_tags: Vec<(String, String)>,
+    pub(crate) user_claims: Vec<(String, String)>,
+    pub(crate) record_params: bool,
+    pub(crate) tag_params: Vec<String>,
+    pub(crate) redactor: Box<Redactor>,
+}
+
+impl Default for SentryConfig {
+    fn default() -> Self {
+        let reported = [Code::Unknown, Code::Internal, Code::DataLoss];
+        let user_claims = [("username", "preferred_username"), ("email", "email"), ("name", "name")];
+        Self {
+            capture_errors: true,
+            performance: false,
+            request_context: true,
+            transaction_name: true,
+            op_name: "rpc.server".into(),
+            ignored_codes: Code::ALL.into_iter().filter(|code| !reported.contains(code)).collect(),
+            ignored_types: Vec::new(),
+            tags: Vec::new(),
+            claim_tags: Vec::new(),
+            user_claims: user_claims.map(|(field, claim)| (field.into(), claim.into())).into(),
+            record_params: false,
+            tag_params: Vec::new(),
+            redactor: Box::new(without_credentials),
+        }
+    }
+}
+
+impl fmt::Debug for SentryConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SentryConfig")
+            .field("capture_errors", &self.capture_errors)
+            .field("performance", &self.performance)
+            .field("ignored_codes", &self.ignored_codes)
+            .field("ignored_types", &self.ignored_types)
+            .field("record_params", &self.record_params)
+            .field("tag_params", &self.tag_params)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SentryConfig {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets whether failed calls are reported. Default true.
+    pub fn enable_error_capture(mut self, enable: bool) -> Self {
+        self.capture_errors = enable;
+        self
+    }
+
+    /// Sets whether each call is a span. Default false: spans count toward Sentry's quota, and beside OpenTelemetry they say
+    /// the same twice.
+    pub fn enable_performance(mut self, enable: bool) -> Self {
+        self.performance = enable;
+        self
+    }
+
+    /// Sets whether the context `rpc`, the user, and the tags of authentication and claims are sent. Default true.
+    pub fn record_request_context(mut self, record: bool) -> Self {
+        self.request_context = record;
+        self
+    }
+
+    /// Sets whether the transaction of an event is `rpc METHOD`. Default true.
+    pub fn set_transaction_name(mut self, set: bool) -> Self {
+        self.transaction_name = set;
+        self
+    }
+
+    /// Sets the operation of spans. Default `rpc.server`.
+    pub fn op_name(mut self, name: impl Into<String>) -> Self {
+        self.op_name = name.into();
+        self
+    }
+
+    /// Sets the codes of errors that are not reported. Default: all but `UNKNOWN`, `INTERNAL` and `DATA_LOSS`.
+    pub fn ignored_error_codes(mut self, codes: impl IntoIterator<Item = Code>) -> Self {
+        self.ignored_codes = codes.into_iter().collect();
+        self
+    }
+
+    /// Adds a type of errors that are not reported whatever their code is, such as `ValueError`. Default: none.
+    pub fn ignore_error_type(mut self, error_type: impl Into<String>) -> Self {
+        self.ignored_types.push(error_type.into());
+        self
+    }
+
+    /// Adds a tag to everything that is sent.
+    pub fn tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push((name.into(), value.into()));
+        self
+    }
+
+    /// Has a claim of the caller sent as a tag, if it is a text, a number or a truth value. Default: no claim is.
+    pub fn claim_tag(mut self, claim: impl Into<String>, tag: impl Into<String>) -> Self {
+        self.claim_tags.push((claim.into(), tag.into()));
+        self
+    }
+
+    /// Sets which claim a field of the user comes from: `username`, `email`, `name`, or a field of the application's own. Claims
+    /// that are no texts are left out.
+    pub fn user_claim(mut self, field: impl Into<String>, claim: impl Into<String>) -> Self {
+        let field = field.into();
+        self.user_claims.retain(|(known, _)| *known != field);
+        self.user_claims.push((field, claim.into()));
+        self
+    }
+
+    /// Sets whether the parameters of calls are sent, as data `rpc.param.NAME` of spans. Default false, since they may hold
+    /// anything.
+    ///
+    /// Texts, numbers, truth values and lists of one of these are sent, up to 1024 bytes of each; other values are left out. The
+    /// [redactor](Self::redactor) is called first.
+    pub fn record_params(mut self, record: bool) -> Self {
+        self.record_params = record;
+        self
+    }
+
+    /// Adds a parameter that is sent as the tag `rpc.param.NAME`, up to 200 characters of it, if it is a text, a number or a truth
+    /// value and the [redactor](Self::redactor) leaves it. Tags are for what has few values.
+    pub fn tag_param(mut self, name: impl Into<String>) -> Self {
+        self.tag_params.push(name.into());
+        self
+    }
+
+    /// Sets what is left of parameters before they are sent. The default leaves out those whose name contains `password`, `token`,
+    /// `secret`, `key` or `authorization`, in any case; it does not look at values.
+    pub fn redactor(
+        mut self,
+        redact: impl Fn(Map<String, Value>) -> Map<String, Value> + Send + Sync + 'static,
+    ) -> Self {
+        self.redactor = Box::new(redact);
+        self
+    }
+
+    /// Whether anything looks at parameters, beside the ids of VGI.
+    pub(crate) fn wants_params(&self) -> bool {
+        self.record_params || !self.tag_params.is_empty()
+    }
+}
+
+fn without_credentials(mut parameters: Map<String, Value>) -> Map<String, Value> {
+    parameters.retain(|name, _| {
+        let name = name.to_ascii_lowercase();
+        !CREDENTIALS.iter().any(|part| name.contains(part))
+    });
+    parameters
+}

@@ -1,0 +1,110 @@
+//! Parameters as values that Sentry takes.
+
+use serde_json::{Map, Number, Value};
+use vgi_rpc_protocol::arrow::array::cast::AsArray;
+use vgi_rpc_protocol::arrow::array::types::{
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
+};
+use vgi_rpc_protocol::arrow::array::{Array, ArrayRef, RecordBatch};
+use vgi_rpc_protocol::arrow::schema::DataType;
+
+/// Most bytes of one value.
+const MAX_VALUE_BYTES: usize = 1024;
+/// Most characters of a tag.
+const MAX_TAG_CHARACTERS: usize = 200;
+/// Most parameters that are looked at.
+const MAX_PARAMETERS: usize = 64;
+
+/// The parameters that are texts, numbers, truth values, or lists of one of these. Values are cut to 1 KiB.
+pub(crate) fn of_row(row: &RecordBatch) -> Map<String, Value> {
+    let schema = row.schema_ref();
+    let columns = schema.fields().iter().zip(row.columns()).take(MAX_PARAMETERS);
+    columns.filter_map(|(field, column)| Some((field.name().clone(), value(column)?))).collect()
+}
+
+/// A parameter that is a text or bytes, as text; bytes in hex digits.
+pub(crate) fn id(row: &RecordBatch, name: &str) -> Option<String> {
+    let column = row.column_by_name(name)?;
+    if column.is_empty() || column.is_null(0) {
+        return None;
+    }
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    match column.data_type() {
+        DataType::Utf8 => Some(column.as_string::<i32>().value(0).to_owned()),
+        DataType::LargeUtf8 => Some(column.as_string::<i64>().value(0).to_owned()),
+        DataType::Binary => Some(hex(column.as_binary::<i32>().value(0))),
+        DataType::LargeBinary => Some(hex(column.as_binary::<i64>().value(0))),
+        DataType::FixedSizeBinary(_) => Some(hex(column.as_fixed_size_binary().value(0))),
+        _ => None,
+    }
+}
+
+/// A value as a tag; `None` for lists.
+pub(crate) fn tag(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        _ => return None,
+    };
+    Some(text.chars().take(MAX_TAG_CHARACTERS).collect())
+}
+
+/// The same text, or its beginning.
+pub(crate) fn cut(text: &str) -> String {
+    let end = (0..=text.len().min(MAX_VALUE_BYTES)).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default().to_owned()
+}
+
+/// The first value of a column.
+fn value(column: &ArrayRef) -> Option<Value> {
+    if column.is_empty() || column.is_null(0) {
+        return None;
+    }
+    let list = match column.data_type() {
+        DataType::List(_) => column.as_list::<i32>().value(0),
+        DataType::LargeList(_) => column.as_list::<i64>().value(0),
+        _ => return scalar(column, 0),
+    };
+    let mut left = MAX_VALUE_BYTES;
+    let mut values = Vec::new();
+    for index in 0..list.len() {
+        // One that is null would make a list of two types.
+        let value = scalar(&list, index)?;
+        let Some(rest) = left.checked_sub(value.to_string().len()) else { break };
+        left = rest;
+        values.push(value);
+    }
+    (!values.is_empty()).then_some(Value::Array(values))
+}
+
+fn scalar(column: &ArrayRef, index: usize) -> Option<Value> {
+    if column.is_null(index) {
+        return None;
+    }
+    macro_rules! number {
+        ($type:ty) => {
+            column.as_primitive::<$type>().value(index).into()
+        };
+    }
+    Some(match column.data_type() {
+        DataType::Boolean => column.as_boolean().value(index).into(),
+        DataType::Int8 => number!(Int8Type),
+        DataType::Int16 => number!(Int16Type),
+        DataType::Int32 => number!(Int32Type),
+        DataType::Int64 => number!(Int64Type),
+        DataType::UInt8 => number!(UInt8Type),
+        DataType::UInt16 => number!(UInt16Type),
+        DataType::UInt32 => number!(UInt32Type),
+        DataType::UInt64 => number!(UInt64Type),
+        DataType::Float32 => {
+            Value::Number(Number::from_f64(column.as_primitive::<Float32Type>().value(index).into())?)
+        }
+        DataType::Float64 => {
+            Value::Number(Number::from_f64(column.as_primitive::<Float64Type>().value(index))?)
+        }
+        DataType::Utf8 => cut(column.as_string::<i32>().value(index)).into(),
+        DataType::LargeUtf8 => cut(column.as_string::<i64>().value(index)).into(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,22 @@
+//! What the headers of a request over HTTP say of its caller beside who that is: the program, and the trace it is in.
+
+/// What the headers of a request say of the caller's program and trace. The caller chose every value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallerHeaders {
+    /// `User-Agent`, cut to 1 KiB. It is kept for [hooks](super::CallHook) and records: without either, it is `None`.
+    pub user_agent: Option<String>,
+    /// `traceparent` of W3C Trace Context.
+    pub traceparent: Option<String>,
+    /// `tracestate` of W3C Trace Context, if there is a `traceparent`.
+    pub tracestate: Option<String>,
+    /// `sentry-trace`. It is kept for [hooks](super::CallHook).
+    pub sentry_trace: Option<String>,
+}
+
+impl CallerHeaders {
+    /// Whether none of them is there.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
