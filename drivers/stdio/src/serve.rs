@@ -10,6 +10,7 @@ use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::Service;
+use vgi_rpc_shm::ShmServer;
 
 /// Serves on this process's stdin and stdout until the peer closes its side, with default limits.
 ///
@@ -77,6 +78,14 @@ impl StdioServer {
     /// [admission](vgi_rpc_protocol::service::ServiceBuilder::admit). Default: nothing does, and an effect fails.
     pub fn effects(mut self, performer: Performer) -> Self {
         self.server = self.server.effects(performer);
+        self
+    }
+
+    /// Lets the client share memory, so that large batches do not pass through the pipes. Default: it cannot. WIRE_PROTOCOL 11.
+    ///
+    /// The client must be a process of the same user on the same machine.
+    pub fn shared_memory(mut self, shared_memory: impl Into<Option<ShmServer>>) -> Self {
+        self.server = self.server.shared_memory(shared_memory);
         self
     }
 

@@ -14,6 +14,7 @@ use vgi_rpc_effects::Performer;
 #[cfg(feature = "http")]
 use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::service::Service;
+use vgi_rpc_stdio::ShmServer;
 
 /// How long the records that wait for the reader of a FIFO or a device may keep the process from ending.
 const PATIENCE_AT_END: Duration = Duration::from_secs(1);
@@ -27,6 +28,7 @@ pub struct Worker {
     flags: Flags,
     service: Arc<Service>,
     performer: Performer,
+    shared_memory: ShmServer,
     #[cfg(feature = "unix")]
     socket_server: Option<Box<SocketServerChange>>,
     #[cfg(feature = "http")]
@@ -45,6 +47,7 @@ impl Worker {
             flags,
             service,
             performer: Performer::none(),
+            shared_memory: ShmServer::new(),
             #[cfg(feature = "unix")]
             socket_server: None,
             #[cfg(feature = "http")]
@@ -55,6 +58,13 @@ impl Worker {
     /// Sets what performs the effects of calls, on every transport. Default: nothing does, and an effect fails.
     pub fn effects(mut self, performer: Performer) -> Self {
         self.performer = performer;
+        self
+    }
+
+    /// Sets how clients on pipes and unix sockets share memory. Default: [`ShmServer::new`]. Without effect if the command line says
+    /// `--no-shared-memory`.
+    pub fn shared_memory(mut self, shared_memory: ShmServer) -> Self {
+        self.shared_memory = shared_memory;
         self
     }
 
@@ -116,11 +126,13 @@ impl Worker {
     fn serve_transport(self, log: Option<AccessLog>) -> Result<(), WorkerError> {
         match self.flags.transport() {
             Transport::Pipe => {
+                let shared_memory = Some(self.shared_memory).filter(|_| self.flags.shared_memory);
                 let server = vgi_rpc_stdio::StdioServer::new(self.service)
                     .limits(self.flags.limits())
                     .budget(self.flags.budget())
                     .access_log(log)
-                    .effects(self.performer);
+                    .effects(self.performer)
+                    .shared_memory(shared_memory);
                 Ok(server.serve_stdio()?)
             }
             #[cfg(all(feature = "unix", unix))]
@@ -150,6 +162,7 @@ impl Worker {
     fn sockets(self, log: Option<AccessLog>) -> Result<vgi_rpc_unix::SocketServer, WorkerError> {
         #[cfg(feature = "tls")]
         let tls = self.flags.tls()?;
+        let shared_memory = Some(self.shared_memory).filter(|_| self.flags.shared_memory);
         let server = vgi_rpc_unix::SocketServer::new(self.service)
             .limits(self.flags.limits())
             .budget(self.flags.budget())
@@ -158,6 +171,7 @@ impl Worker {
             .idle_timeout(self.flags.sockets.idle_timeout())
             .access_log(log)
             .effects(self.performer)
+            .shared_memory(shared_memory)
             .proxy_protocol(self.flags.connections.proxy_protocol())
             .end_on_signals(true);
         let server = match self.flags.connections.threads() {

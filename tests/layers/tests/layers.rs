@@ -7,12 +7,13 @@ use vgi_rpc_layers::{Crate, Import, circles, imports};
 
 /// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
 /// above its own line only.
-const CRATES: [(&str, &str, &[&str], &[&str]); 25] = [
+const CRATES: [(&str, &str, &[&str], &[&str]); 26] = [
     ("vgi_rpc_macros", "protocol/macros", &["lib.rs"], &[]),
     CORE_CRATE,
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
     ("vgi_rpc_socks", "drivers/socks", &["lib.rs"], &["vgi_rpc_transfer"]),
     ("vgi_rpc_memory", "drivers/memory", &["lib.rs"], &["vgi_rpc_protocol"]),
+    ("vgi_rpc_shm", "drivers/shm", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_access_log", "drivers/access-log", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_effects", "drivers/effects", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),
@@ -36,13 +37,13 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 25] = [
         "vgi_rpc_blocking",
         "drivers/blocking",
         &["lib.rs"],
-        &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects"],
+        &["vgi_rpc_protocol", "vgi_rpc_shm", "vgi_rpc_transfer", "vgi_rpc_effects"],
     ),
     (
         "vgi_rpc_client",
         "drivers/client",
         &["lib.rs"],
-        &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects"],
+        &["vgi_rpc_protocol", "vgi_rpc_shm", "vgi_rpc_transfer", "vgi_rpc_effects"],
     ),
     (
         "vgi_rpc_stdio",
@@ -51,6 +52,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 25] = [
         &[
             "vgi_rpc_protocol",
             "vgi_rpc_memory",
+            "vgi_rpc_shm",
             "vgi_rpc_access_log",
             "vgi_rpc_effects",
             "vgi_rpc_blocking",
@@ -66,6 +68,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 25] = [
             "vgi_rpc_transfer",
             "vgi_rpc_socks",
             "vgi_rpc_memory",
+            "vgi_rpc_shm",
             "vgi_rpc_access_log",
             "vgi_rpc_effects",
             "vgi_rpc_client",
@@ -160,7 +163,7 @@ const CORE: [&[&str]; 15] = [
     &["error"],
     &["wire"],
     &["values"],
-    &["description", "external"],
+    &["description", "external", "shm"],
     &["effect"],
     &["peer_identity"],
     &["client", "reflection", "server"],

@@ -26,6 +26,7 @@ use vgi_rpc_reactor::SocketFileError;
 use vgi_rpc_reactor::{
     Address, AnyReactor, BindError, Ended, GiveWay, Handle, Listener, Options, Reactor, Timeout,
 };
+use vgi_rpc_shm::ShmServer;
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
@@ -81,6 +82,8 @@ pub(crate) struct ServiceAcceptor {
     budget: Budget,
     access_log: Option<AccessLog>,
     performer: Performer,
+    /// What attaches the segments of clients on unix sockets.
+    shared_memory: Option<ShmServer>,
     /// The time that records count from.
     started: Instant,
 }
@@ -93,6 +96,7 @@ pub struct SocketServer {
     budget: Budget,
     access_log: Option<AccessLog>,
     performer: Performer,
+    shared_memory: Option<ShmServer>,
     proxy_protocol: Option<ProxyProtocol>,
     options: Options,
     threaded: bool,
@@ -111,6 +115,7 @@ impl SocketServer {
             budget: vgi_rpc_memory::default_budget(),
             access_log: None,
             performer: Performer::none(),
+            shared_memory: None,
             proxy_protocol: None,
             options: Options::default(),
             threaded: true,
@@ -130,6 +135,15 @@ impl SocketServer {
     /// budget. Default: a quarter of what the process may use.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// Lets clients on unix sockets share memory, so that large batches do not pass through the socket. Default: they cannot. Those
+    /// on TCP never can. WIRE_PROTOCOL 11.
+    ///
+    /// A client can name a segment of its own user only, which a server of another user can open if it runs as root.
+    pub fn shared_memory(mut self, shared_memory: impl Into<Option<ShmServer>>) -> Self {
+        self.shared_memory = shared_memory.into();
         self
     }
 
@@ -314,6 +328,7 @@ impl SocketServer {
             budget: self.budget.clone(),
             access_log: self.access_log.clone(),
             performer: self.performer.clone(),
+            shared_memory: self.shared_memory.clone(),
             started: Instant::now(),
         };
         #[cfg(feature = "tls")]
