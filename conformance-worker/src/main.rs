@@ -14,9 +14,13 @@ mod whoami;
 use clap::Parser;
 use options::Options;
 use std::error::Error;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::process::ExitCode;
 use storage::{Performing, Storage};
 use vgi_rpc_effects::Performer;
+use vgi_rpc_protocol::shm::Counts;
+use vgi_rpc_stdio::ShmServer;
 
 fn main() -> ExitCode {
     vgi_rpc_worker::return_freed_memory();
@@ -34,9 +38,11 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let store = Storage::of(&options.storage, options.worker.externalisation())?;
     let service = hosting::service(&options, store.as_ref())?;
     let takes_principal = options.identity.is_hosted();
-    let Options { worker, http, storage, .. } = options;
+    let Options { worker, http, storage, shm_counts, .. } = options;
+    let shared_memory = ShmServer::new();
+    let counters = shared_memory.counters().clone();
     let max_request_bytes = worker.max_request_bytes();
-    let mut worker = worker.worker(service);
+    let mut worker = worker.worker(service).shared_memory(shared_memory);
     if let Some(store) = store {
         worker = worker.effects(Performer::new(Performing(store)));
     }
@@ -47,5 +53,11 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
             true => server.route(http::drain_route(endpoint.clone())),
             false => server,
         });
-    Ok(worker.serve()?)
+    worker.serve()?;
+    if let Some(path) = shm_counts {
+        let Counts { attached, written, read, .. } = counters.counts();
+        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+        writeln!(file, "{attached} {written} {read}")?;
+    }
+    Ok(())
 }
