@@ -15,9 +15,13 @@ mod whoami;
 use clap::Parser;
 use options::Options;
 use std::error::Error;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::process::ExitCode;
 use storage::{Performing, Storage};
 use telemetry::Telemetry;
+use vgi_rpc_protocol::shm::Counts;
+use vgi_rpc_stdio::ShmServer;
 
 fn main() -> ExitCode {
     vgi_rpc_worker::return_freed_memory();
@@ -36,9 +40,11 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let telemetry = Telemetry::of(&options)?;
     let service = hosting::service(&options, store.as_ref(), |builder| telemetry.hook(builder))?;
     let takes_principal = options.identity.is_hosted();
-    let Options { worker, http, storage, .. } = options;
+    let Options { worker, http, storage, shm_counts, .. } = options;
+    let shared_memory = ShmServer::new();
+    let counters = shared_memory.counters().clone();
     let max_request_bytes = worker.max_request_bytes();
-    let mut worker = worker.worker(service);
+    let mut worker = worker.worker(service).shared_memory(shared_memory);
     if let Some(store) = store {
         worker = worker.effects(telemetry.performer(Performing(store)));
     }
@@ -55,5 +61,11 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         });
     let served = worker.serve();
     telemetry.shut_down();
-    Ok(served?)
+    served?;
+    if let Some(path) = shm_counts {
+        let Counts { attached, written, read, .. } = counters.counts();
+        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+        writeln!(file, "{attached} {written} {read}")?;
+    }
+    Ok(())
 }

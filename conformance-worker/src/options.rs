@@ -7,6 +7,7 @@ mod storage;
 use clap::{Parser, ValueEnum};
 pub use http::{HttpOptions, ProofMode};
 pub use identity::{HostedIdentity, IdentityOptions};
+use std::path::PathBuf;
 pub use storage::StorageOptions;
 use vgi_rpc_worker::WorkerOptions;
 
@@ -42,6 +43,10 @@ pub struct Options {
     /// Fail the first start-up of the service, and succeed at the next
     #[arg(long)]
     pub fail_serve_start_once: bool,
+
+    /// Append what was done with shared memory to this file, at the end of the process
+    #[arg(long, value_name = "PATH")]
+    pub shm_counts: Option<PathBuf>,
 
     /// Which protocols to host, and in which order
     #[arg(long, value_enum, default_value_t = HostedOrder::Conformance)]

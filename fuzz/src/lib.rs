@@ -39,6 +39,7 @@ targets! {
     proxy_header,
     proxy_proof,
     server_session,
+    shared_memory,
     socks_replies,
     tls,
     tokens,

@@ -138,6 +138,9 @@
 //! - *Effects.* After each poll, take what [`poll_effect`] gives. An [`effect::Effect`] is performed wherever you like and
 //!   completed with [`complete_effect`]; then poll again. On [`Next::Waiting`] the machine can go on only after that: do not
 //!   poll it in a loop. A service without [`admission`] asks for none.
+//! - *Shared memory.* A client on the same machine may share some if you call
+//!   [`with_shared_memory`](service::Responder::with_shared_memory). You attach the segments that it names, as effects, and lend
+//!   them as [`shm::SharedMemory`]; batches in them are copied on the threads that run work.
 //! - *Logs, records and the clock.* A handler's logs come with its answer, unless you run it with
 //!   [`run_with_logs`](service::Work::run_with_logs) and give what the sink takes to [`log`](service::Responder::log), in
 //!   pieces that your peer reads in between: what waits is [bounded](Limits::max_waiting_logs). After
@@ -247,6 +250,7 @@ pub mod reflection;
 mod same_type;
 pub mod server;
 pub mod service;
+pub mod shm;
 pub mod values;
 pub mod wire;
 

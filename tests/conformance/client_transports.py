@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from conformance.transports import EXTERNALIZE_ALWAYS, Transport, resolving
-from conformance.workers import fake_storage, http_worker, listening
+from conformance.workers import fake_storage, http_worker, listening, shared_batches
 
 # Reflection is hosted on request only.
 REFLECTION = "--describe"
@@ -49,6 +49,33 @@ def subprocess(server):
             return contextlib.nullcontext(proxy)
 
         yield connect
+
+
+@contextlib.contextmanager
+def shm(server):
+    """As `subprocess`, by way of shared memory: every batch with rows. Fails in the end if none went through it."""
+    import tempfile
+
+    from vgi_rpc.conformance.client_driver import ClientDriver
+
+    with tempfile.TemporaryDirectory() as folder:
+        counts = Path(folder, "counts")
+        variables = {"VGI_CONF_SHM_COUNTS": str(counts), "VGI_RPC_SHM_MIN_BATCH_BYTES": "1"}
+        with contextlib.ExitStack() as running:
+
+            @functools.cache
+            def shared(protocol):
+                client = ClientDriver.from_env(service=protocol, env=variables)
+                return running.enter_context(client.connect("shm", [server, "--pipe", REFLECTION]))
+
+            def connect(protocol, on_log=None):
+                proxy = shared(protocol)
+                proxy._on_log = on_log
+                return contextlib.nullcontext(proxy)
+
+            yield connect
+        text = counts.read_text() if counts.exists() else "the driver has counted nothing"
+        assert not shared.cache_info().currsize or shared_batches(text), f"no batches were shared: {text}"
 
 
 @contextlib.contextmanager
@@ -116,6 +143,7 @@ CLIENT_TRANSPORTS = {
     # of their own, and judge a server only.
     "pipe": Transport(pipe, 193, byte_stream=False),
     "subprocess": Transport(subprocess, 192, byte_stream=False),
+    "shm": Transport(shm, 192, byte_stream=False),
     "unix": Transport(unix, 192, byte_stream=False),
     "unix_threaded": Transport(unix_threaded, 192, byte_stream=False),
     "unix_launcher": Transport(unix_launcher, 192, byte_stream=False),

@@ -19,6 +19,16 @@ SECONDS_TO_START = 30
 SECONDS_TO_STOP = 10
 
 
+def shared_batches(counts: str, ways: int = 2) -> bool:
+    """Whether batches were written to shared memory, and read from it if both ways count.
+
+    Each line is what one process has counted: segments, batches written, batches read.
+    """
+    lines = [line.split() for line in counts.splitlines()]
+    rows = [list(map(int, line)) for line in lines if len(line) == 3 and all(map(str.isdecimal, line))]
+    return bool(rows) and all(any(column) for column in list(zip(*rows))[: 1 + ways])
+
+
 class Listening(NamedTuple):
     """A server's process, and what its first line says of where it listens: `PORT:<address>` and the like."""
 

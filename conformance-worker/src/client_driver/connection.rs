@@ -5,6 +5,8 @@ use crate::instruction::{Connect, Target};
 use crate::reply::{Reply, SharedLogs};
 use ::http::{HeaderName, HeaderValue};
 use std::error::Error;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 use vgi_rpc_external::{HttpFetcher, HttpOptions as FetcherOptions};
@@ -12,10 +14,13 @@ use vgi_rpc_http::client::HttpOptions;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::external::{FetchOptions, UrlPolicy};
 use vgi_rpc_protocol::http::coding::CodecSettings;
-use vgi_rpc_stdio::{Child, Client, External, Remote};
+use vgi_rpc_protocol::shm::{Counters, Counts};
+use vgi_rpc_stdio::{Child, Client, External, Remote, ShmClient};
 
 /// How long a child may take to end: less than the five seconds after which the harness kills this process.
 const GRACE: Duration = Duration::from_secs(3);
+/// The environment variable that names a file for what was done with shared memory.
+const COUNTS: &str = "VGI_CONF_SHM_COUNTS";
 
 /// A connection, and the protocol that its calls address.
 pub struct ConnectedTarget {
@@ -23,6 +28,8 @@ pub struct ConnectedTarget {
     /// Makes the calls that belong to no session.
     client: Client,
     http: Option<Http>,
+    /// What was done with shared memory.
+    shared_memory: Option<Counters>,
 }
 
 impl ConnectedTarget {
@@ -32,10 +39,14 @@ impl ConnectedTarget {
     /// Why that is not possible.
     pub fn open(connect: Connect, logs: &SharedLogs) -> Result<Self, Box<dyn Error>> {
         let external = connect.external.then(external).transpose()?;
-        let mut http = None;
+        let (mut http, mut shared_memory) = (None, None);
         let client = match &connect.target {
             Target::Stdio(argv) => spawn(argv)?,
-            Target::Shm(_) => return Err("this client does not use shared memory".into()),
+            Target::Shm(argv) => {
+                let shared = ShmClient::new(connect.shm_size);
+                shared_memory = Some(shared.counters().clone());
+                spawn(argv)?.shared_memory(shared)
+            }
             Target::Unix(path) => vgi_rpc_unix::connect_unix(path)?,
             // An empty host is left out.
             Target::Tcp(address) => vgi_rpc_unix::connect_tcp(address.strip_prefix(':').unwrap_or(address))?,
@@ -51,7 +62,7 @@ impl ConnectedTarget {
         if let Some(external) = external {
             client.set_external(external);
         }
-        Ok(Self { remote: Remote::new(connect.protocol), client, http })
+        Ok(Self { remote: Remote::new(connect.protocol), client, http, shared_memory })
     }
 
     /// What is called, and what calls are made with: the innermost session, if there is one.
@@ -73,6 +84,12 @@ impl ConnectedTarget {
         self.http.into_iter().for_each(Http::close);
         // A process that ends in some other way than it should is of no interest any more.
         let _ = self.client.close();
+        if let (Some(counters), Some(path)) = (self.shared_memory, std::env::var_os(COUNTS)) {
+            let Counts { attached, written, read, .. } = counters.counts();
+            let file = OpenOptions::new().append(true).create(true).open(path);
+            // The lane fails if nothing is there.
+            let _ = file.and_then(|mut file| writeln!(file, "{attached} {written} {read}"));
+        }
     }
 }
 

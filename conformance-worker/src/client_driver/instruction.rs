@@ -42,6 +42,9 @@ pub struct Connect {
     /// Absent for the client's default, null for requests that are not compressed, or a level of zstd.
     #[serde(default, deserialize_with = "present")]
     pub compression_level: Option<Option<i32>>,
+    /// Bytes of the segment of the transport `shm`.
+    #[serde(default = "default_shm_size")]
+    pub shm_size: u64,
     /// Headers of every HTTP request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -71,6 +74,11 @@ impl Instruction {
     pub fn parse(line: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(line).map_err(|error| format!("the instruction cannot be read: {error}"))
     }
+}
+
+/// The size of a segment that is not given.
+fn default_shm_size() -> u64 {
+    4 << 20
 }
 
 /// A field that is there, whatever it holds.
@@ -111,10 +119,10 @@ mod tests {
         let stdio =
             connect(json!({"transport": "stdio", "target": ["a", "b"], "protocol": "P", "shm_size": 1}));
         assert_eq!(stdio.target, Target::Stdio(vec!["a".to_owned(), "b".to_owned()]));
-        assert!(!stdio.external && stdio.headers.is_empty());
+        assert!(!stdio.external && stdio.headers.is_empty() && stdio.shm_size == 1);
         let tcp = connect(json!({"protocol": "P", "target": ":80", "transport": "tcp", "external": true}));
         assert_eq!(tcp.target, Target::Tcp(":80".to_owned()));
-        assert!(tcp.external);
+        assert!(tcp.external && tcp.shm_size == 4 << 20);
         let headers = json!({"X-A": "b"});
         let http = connect(json!({"transport": "http", "target": "u", "protocol": "P", "headers": headers}));
         assert_eq!(http.headers["X-A"], "b");

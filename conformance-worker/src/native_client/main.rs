@@ -14,6 +14,7 @@
 // | `producers`, `exchange` | streams |
 // | `typed` | the batches of the exchange |
 // | `sessions` | sticky sessions |
+// | `shared_memory` | shared memory |
 // | `external` | external storage |
 
 mod calls;
@@ -22,6 +23,7 @@ mod external;
 mod producers;
 mod report;
 mod sessions;
+mod shared_memory;
 mod typed;
 
 use calls::{Case, PROTOCOL};
@@ -85,9 +87,13 @@ fn run_calls(lane: Lane, address: &str, report: &mut Report) {
     run(report, &mut client, &exchange::CASES);
     if lane == Lane::Bytes {
         run(report, &mut client, &calls::BYTES);
-        report.skip("shared_memory", "this client does not use shared memory yet");
     } else {
         report.skip("tls", "the worker's certificate is its own authority, which rustls refuses");
     }
     report.add("close", client.close().map_err(Into::into));
+    match lane {
+        Lane::Bytes if address.starts_with("tcp:") => report.skip("shared_memory", "TCP shares no memory"),
+        Lane::Bytes => report.add("shared_memory", shared_memory::run(address)),
+        _ => {}
+    }
 }

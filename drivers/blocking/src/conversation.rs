@@ -8,6 +8,7 @@ use vgi_rpc_effects::{Arrival, Inbox};
 use vgi_rpc_protocol::service::{CallRecord, Done, LogSink, Responder, Work};
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{ConnectionError, Next};
+use vgi_rpc_shm::ShmServer;
 use vgi_rpc_transfer::send;
 
 /// Takes the record of a call that has ended.
@@ -22,13 +23,21 @@ pub(crate) struct Conversation<W> {
     writer: W,
     on_record: Option<OnRecord>,
     clock: Clock,
+    /// What attaches the client's segment.
+    shared_memory: Option<ShmServer>,
     /// A log could not be written.
     failed: Option<ServeError>,
 }
 
 impl<W: Write> Shared<W> {
-    pub(crate) fn new(responder: Responder, writer: W, on_record: Option<OnRecord>, clock: Clock) -> Self {
-        Self(Mutex::new(Conversation { responder, writer, on_record, clock, failed: None }))
+    pub(crate) fn new(
+        responder: Responder,
+        writer: W,
+        on_record: Option<OnRecord>,
+        clock: Clock,
+        shared_memory: Option<ShmServer>,
+    ) -> Self {
+        Self(Mutex::new(Conversation { responder, writer, on_record, clock, shared_memory, failed: None }))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Conversation<W>> {
@@ -53,11 +62,23 @@ impl<W: Write> Conversation<W> {
     /// What comes next. Effects are started on the way.
     pub(crate) fn poll(&mut self, inbox: &mut Inbox) -> Result<Next<Work>, ConnectionError> {
         self.tell_time();
-        let next = self.responder.poll_work();
-        while let Some(event) = self.responder.poll_effect() {
-            inbox.handle(event);
+        loop {
+            let next = self.responder.poll_work();
+            let mut attached = false;
+            while let Some(event) = self.responder.poll_effect() {
+                let left = match &self.shared_memory {
+                    Some(shared) => shared.perform(event, &mut self.responder),
+                    None => Some(event),
+                };
+                match left {
+                    Some(event) => inbox.handle(event),
+                    None => attached = true,
+                }
+            }
+            if !(attached && matches!(next, Ok(Next::Waiting))) {
+                return next;
+            }
         }
-        next
     }
 
     pub(crate) fn complete(&mut self, done: Done) -> Result<(), ServeError> {

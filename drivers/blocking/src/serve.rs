@@ -12,6 +12,7 @@ use vgi_rpc_effects::{Inbox, Performer, Sleeper, sleeper};
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{CallRecord, Peer, Responder, Service, TransportKind};
 use vgi_rpc_protocol::{IdSource, Limits, Next};
+use vgi_rpc_shm::ShmServer;
 use vgi_rpc_transfer::{is_gone, retry};
 
 /// Serves on any pair of reader and writer, with default limits.
@@ -38,6 +39,7 @@ pub struct BlockingServer {
     /// Of each connection another one if none is set.
     seed: Option<u64>,
     performer: Performer,
+    shared_memory: Option<ShmServer>,
 }
 
 impl BlockingServer {
@@ -51,6 +53,7 @@ impl BlockingServer {
             clock: None,
             seed: None,
             performer: Performer::none(),
+            shared_memory: None,
         }
     }
 
@@ -96,6 +99,13 @@ impl BlockingServer {
         self
     }
 
+    /// Lets the client share memory, so that large batches do not pass through the reader and the writer. For clients on the same
+    /// machine only. Default: it cannot. WIRE_PROTOCOL 11.
+    pub fn shared_memory(mut self, shared_memory: impl Into<Option<ShmServer>>) -> Self {
+        self.shared_memory = shared_memory.into();
+        self
+    }
+
     /// Serves one connection until the peer closes its side. Handlers run on the calling thread. What a unary handler logs
     /// is written at once.
     ///
@@ -124,13 +134,22 @@ impl BlockingServer {
         if let Some(budget) = &self.budget {
             responder = responder.with_account(budget.account());
         }
+        if let Some(shared_memory) = &self.shared_memory {
+            responder = shared_memory.enable(responder);
+        }
         if self.on_record.is_some() {
             responder.record_calls();
         }
         let (waker, sleeper) = sleeper();
         let inbox = self.performer.inbox(waker);
         let clock = self.clock.clone().unwrap_or_else(system_clock);
-        let connection = Arc::new(Shared::new(responder, writer, self.on_record.clone(), clock));
+        let connection = Arc::new(Shared::new(
+            responder,
+            writer,
+            self.on_record.clone(),
+            clock,
+            self.shared_memory.clone(),
+        ));
         let served = converse(&connection, reader, inbox, &sleeper);
         // A call that is under way has no other end.
         connection.lock().hang_up();

@@ -4,15 +4,19 @@ use crate::channel::Channel;
 use crate::error::{CallError, TransportError};
 use crate::external::External;
 use crate::transport::Transport;
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::Schema;
 use bytes::Buf;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use vgi_rpc_protocol::client::{Call, Connection, Event};
+use std::sync::Arc;
+use vgi_rpc_protocol::client::{Call, CallKind, Connection, Event};
 use vgi_rpc_protocol::effect::EffectEvent;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::{CommandError, Limits, Next};
+use vgi_rpc_shm::ShmClient;
 use vgi_rpc_transfer::{is_gone, retry, send};
 
 /// What a tick without metadata takes on the wire.
@@ -24,6 +28,8 @@ pub(crate) struct ByteChannel<T> {
     connection: Connection,
     /// What fetches batches that lie elsewhere.
     external: Option<External>,
+    /// The memory that is to be shared, until the server was asked whether it can.
+    shared_memory: Option<ShmClient>,
     /// Some of the current call's request was handed to the transport.
     sent: bool,
     /// Why the server is gone, once that was seen.
@@ -41,7 +47,15 @@ impl<T> fmt::Debug for ByteChannel<T> {
 impl<T: Transport> ByteChannel<T> {
     pub(crate) fn new(transport: T, limits: Limits) -> Self {
         let connection = Connection::new(limits);
-        Self { transport, connection, external: None, sent: false, gone: None, failure: None }
+        Self {
+            transport,
+            connection,
+            external: None,
+            shared_memory: None,
+            sent: false,
+            gone: None,
+            failure: None,
+        }
     }
 
     fn check_gone(&self) -> Result<(), CallError> {
@@ -90,6 +104,68 @@ impl<T: Transport> ByteChannel<T> {
     }
 }
 
+/// Shared memory.
+impl<T: Transport + Send> ByteChannel<T> {
+    /// Asks the server whether it can share memory, and creates a segment if it can. Without either, batches are sent as they
+    /// are. WIRE_PROTOCOL 15.
+    fn negotiate(&mut self, shared_memory: &ShmClient) -> Result<(), CallError> {
+        let mut metadata: Metadata = [
+            (keys::METHOD, keys::TRANSPORT_OPTIONS_METHOD),
+            (keys::REQUEST_VERSION, keys::REQUEST_VERSION_VALUE),
+            (keys::TRANSPORT_SHM, "true"),
+        ]
+        .into_iter()
+        .collect();
+        #[cfg(unix)]
+        if self.transport.sends_descriptors() {
+            metadata.push(keys::TRANSPORT_SHM_DESCRIPTOR, "true");
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(1));
+        let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)?;
+        self.connection.send_request(CallKind::Unary, &EncodedSchema::empty(), &row, &metadata)?;
+        let (mut can_share, mut takes_descriptors) = (false, false);
+        loop {
+            match self.next_event()? {
+                Event::Output(_, metadata) => {
+                    can_share = metadata.get_str(keys::TRANSPORT_SHM) == Some("true");
+                    takes_descriptors = metadata.get_str(keys::TRANSPORT_SHM_DESCRIPTOR) == Some("true");
+                }
+                // Such as a server that does not know the question.
+                Event::Failed(_) | Event::Log(_) | Event::Header(..) => {}
+                Event::Finished => break,
+            }
+        }
+        self.flush()?;
+        self.sent = false;
+        if !can_share || (takes_descriptors && self.share_sealed(shared_memory)) {
+            return Ok(());
+        }
+        if let Ok(segment) = shared_memory.create() {
+            self.connection.share_memory(segment);
+        }
+        Ok(())
+    }
+
+    /// Shares a segment whose descriptor is sent beside the next request. False if that cannot be done.
+    #[cfg(unix)]
+    fn share_sealed(&mut self, shared_memory: &ShmClient) -> bool {
+        if !self.transport.sends_descriptors() {
+            return false;
+        }
+        let Ok((segment, descriptor)) = shared_memory.create_sealed() else { return false };
+        let is_sent = self.transport.send_descriptor(descriptor).is_ok();
+        if is_sent {
+            self.connection.share_memory(segment);
+        }
+        is_sent
+    }
+
+    #[cfg(not(unix))]
+    fn share_sealed(&mut self, _: &ShmClient) -> bool {
+        false
+    }
+}
+
 impl<T> ByteChannel<T> {
     /// Performs the effects that the connection waits for. Returns false if there are none.
     fn perform(&mut self) -> bool {
@@ -111,6 +187,10 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
         self.external = Some(external);
     }
 
+    fn share_memory(&mut self, shared_memory: ShmClient) {
+        self.shared_memory = Some(shared_memory).filter(|_| self.transport.is_local());
+    }
+
     fn call(
         &mut self,
         call: &Call<'_>,
@@ -121,6 +201,9 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
         self.check_usable()?;
         if self.connection.is_idle() {
             self.expect_quiet()?;
+            if let Some(shared_memory) = self.shared_memory.take() {
+                self.negotiate(&shared_memory)?;
+            }
         }
         Ok(self.connection.call(call, schema, params)?)
     }
@@ -184,6 +267,10 @@ impl<T: Transport + Send> Channel for ByteChannel<T> {
     }
 
     fn max_ticks_ahead(&self) -> usize {
+        if self.connection.shares_memory() {
+            // Both sides write to the segment in their turns only.
+            return 0;
+        }
         // One more is asked for, and the end of the stream may follow them all.
         (self.transport.unread_capacity() / TICK_BYTES).saturating_sub(2)
     }

@@ -10,6 +10,7 @@ use vgi_rpc_protocol::CommandError;
 use vgi_rpc_protocol::client::{Call, Event, ResumeToken};
 use vgi_rpc_protocol::effect::UploadUrl;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_shm::ShmClient;
 
 /// Carries one call at a time to a server, and the events of its answer back.
 ///
@@ -22,6 +23,11 @@ pub trait Channel: fmt::Debug + Send {
     /// default, their pointers are outputs.
     fn set_external(&mut self, external: External) {
         let _ = external;
+    }
+
+    /// Shares memory with the server from the next call on, if that can. By default memory is not shared.
+    fn share_memory(&mut self, shared_memory: ShmClient) {
+        let _ = shared_memory;
     }
 
     /// Makes a call with one row of parameters.

@@ -23,6 +23,7 @@ use vgi_rpc_protocol::wire::error::RpcError;
 use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::wire::log::LogMessage;
 use vgi_rpc_protocol::{IdSource, Limits};
+use vgi_rpc_shm::ShmClient;
 
 /// Schemas that stay encoded between calls.
 const CACHED_SCHEMAS: usize = 32;
@@ -102,6 +103,17 @@ impl Client {
     /// Does the same as [`Self::external`] to a client that is in use, such as that of a sticky session.
     pub fn set_external(&mut self, external: External) {
         self.channel.set_external(external);
+    }
+
+    /// Shares memory with the server, so that large batches of both sides do not pass through the pipe or socket. The value is the
+    /// size of the segment in bytes, or a [`ShmClient`]. WIRE_PROTOCOL 11.
+    ///
+    /// The first call after this asks the server whether it can. The client goes on without shared memory if the server cannot, if
+    /// the segment cannot be created, and on transports that may leave this machine. While memory is shared, a stream sends
+    /// no ticks [ahead](crate::Stream::prefetch).
+    pub fn shared_memory(mut self, shared_memory: impl Into<ShmClient>) -> Self {
+        self.channel.share_memory(shared_memory.into());
+        self
     }
 
     /// Has the server's logs given to `callback`, each during the call that it belongs to.

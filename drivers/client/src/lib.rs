@@ -60,3 +60,4 @@ pub use shape::{CallShape, WrongKind};
 pub use stream::Stream;
 pub use timeouts::{Direction, Patience, Timeouts};
 pub use transport::{DEFAULT_UNREAD_CAPACITY, Transport};
+pub use vgi_rpc_shm::ShmClient;

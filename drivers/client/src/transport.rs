@@ -3,6 +3,8 @@
 use crate::error::ServerGone;
 use std::error::Error;
 use std::io::{self, IoSlice};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 
 /// The default of [`Transport::unread_capacity`], in bytes.
 pub const DEFAULT_UNREAD_CAPACITY: usize = 4096;
@@ -34,6 +36,28 @@ pub trait Transport {
     /// bytes of ticks are [sent ahead](crate::Stream::prefetch) at most. The default is 4096 bytes, which every pipe and socket takes.
     fn unread_capacity(&self) -> usize {
         DEFAULT_UNREAD_CAPACITY
+    }
+
+    /// Returns whether the peer is on this machine and reached without a way through others, so that memory can be shared with it.
+    /// The default is false.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// Sends a descriptor beside the first bytes that are written next. Gives it back if the transport cannot do that, which is
+    /// the default. Only on Unix.
+    ///
+    /// # Errors
+    /// The descriptor.
+    #[cfg(unix)]
+    fn send_descriptor(&mut self, descriptor: OwnedFd) -> Result<(), OwnedFd> {
+        Err(descriptor)
+    }
+
+    /// Whether [`send_descriptor`](Self::send_descriptor) can. The default is false. Only on Unix.
+    #[cfg(unix)]
+    fn sends_descriptors(&self) -> bool {
+        false
     }
 
     /// Called when a read found the end: closes the transport, and returns the error that the call under way fails with.

@@ -5,6 +5,8 @@ use crate::refusal::{Reason, Refusal};
 use crate::settings::ProxyProtocol;
 use std::any::Any;
 use std::fmt;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Waker;
 use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, ProxiedOrigin, Step};
@@ -175,6 +177,18 @@ impl<A: Acceptor> Machine for ProxyMachine<A> {
             State::Header(beginning) => beginning.bytes.len(),
             State::Protocol { machine, .. } => machine.held_bytes(),
             State::Closed => 0,
+        }
+    }
+
+    #[cfg(unix)]
+    fn takes_descriptors(&self) -> bool {
+        matches!(&self.0, State::Protocol { machine, .. } if machine.takes_descriptors())
+    }
+
+    #[cfg(unix)]
+    fn receive_descriptor(&mut self, descriptor: OwnedFd) {
+        if let State::Protocol { machine, .. } = &mut self.0 {
+            machine.receive_descriptor(descriptor);
         }
     }
 

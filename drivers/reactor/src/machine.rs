@@ -3,6 +3,8 @@
 use crate::address::Origin;
 use bytes::Buf;
 use std::any::Any;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::task::Waker;
 
 /// Makes the machine of each connection that is accepted.
@@ -110,6 +112,20 @@ pub trait Machine: Send + 'static {
     }
 
     // Bytes in.
+
+    /// Whether descriptors are taken that come beside bytes over a unix socket. By default they are not: the system closes
+    /// them. Asked before each read. Only on Unix.
+    #[cfg(unix)]
+    fn takes_descriptors(&self) -> bool {
+        false
+    }
+
+    /// Takes a descriptor that came beside bytes, before those bytes. At most one comes with each read. By default it is closed.
+    /// Only on Unix.
+    #[cfg(unix)]
+    fn receive_descriptor(&mut self, descriptor: OwnedFd) {
+        drop(descriptor);
+    }
 
     /// Memory of the machine's own to read into, not empty: the loop reads from the socket into it and calls
     /// [`advance`](Self::advance), unless nothing came. Memory that is large enough for what is expected saves

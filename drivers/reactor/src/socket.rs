@@ -4,9 +4,11 @@ use crate::address::{Credentials, Origin};
 use mio::net::{TcpStream, UnixStream};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use std::io::{self, IoSlice, Read, Write};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// An accepted socket, which never blocks.
 #[derive(Debug)]
@@ -17,6 +19,12 @@ pub(crate) enum Socket {
 
 /// Whether a read that does not fill its buffer has emptied the socket, and the poll announces what comes later.
 pub(crate) const SHORT_READ_DRAINS: bool = true;
+
+/// Has descriptors that come closed in child processes, where the system can.
+#[cfg(not(target_vendor = "apple"))]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(target_vendor = "apple")]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
 
 impl Socket {
     pub(crate) fn tcp(socket: TcpStream) -> Self {
@@ -58,6 +66,24 @@ impl Socket {
             Self::Unix(socket) => (&*socket).read(buffer),
             Self::Tcp(socket) => (&*socket).read(buffer),
         }
+    }
+
+    /// Reads, and takes a descriptor that comes beside the bytes. Further ones are closed by the system.
+    pub(crate) fn read_with_descriptor(
+        &self,
+        buffer: &mut [u8],
+        descriptor: &mut Option<OwnedFd>,
+    ) -> io::Result<usize> {
+        let Self::Unix(socket) = self else { return self.read(buffer) };
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, CLOSE_ON_EXEC)?;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                *descriptor = rights.last().or(descriptor.take());
+            }
+        }
+        Ok(received.bytes)
     }
 
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

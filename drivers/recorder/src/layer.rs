@@ -7,6 +7,8 @@ use crate::tape::Tape;
 use bytes::{Buf, BytesMut};
 use std::any::Any;
 use std::fmt;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Waker;
 use vgi_rpc_protocol::service::TransportKind;
@@ -124,6 +126,16 @@ impl<M: Machine> Machine for RecordingMachine<M> {
 
     fn held_bytes(&self) -> usize {
         self.machine.held_bytes().saturating_add(self.output.len())
+    }
+
+    #[cfg(unix)]
+    fn takes_descriptors(&self) -> bool {
+        self.machine.takes_descriptors()
+    }
+
+    #[cfg(unix)]
+    fn receive_descriptor(&mut self, descriptor: OwnedFd) {
+        self.machine.receive_descriptor(descriptor);
     }
 
     /// None, so that all that comes is seen by [`receive`](Machine::receive).

@@ -144,6 +144,10 @@ impl Transport for Child {
         self.input.as_ref().and_then(Input::unread_capacity).unwrap_or(DEFAULT_UNREAD_CAPACITY)
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn is_quiet(&mut self) -> io::Result<bool> {
         // Text in place of the first message is quoted by the read that finds it.
         if self.opening.is_due() { Ok(true) } else { self.output.is_quiet() }

@@ -48,3 +48,4 @@ pub use serve::{StdioServer, serve, serve_stdio};
 pub use vgi_rpc_client::{
     CallError, Client, External, Method, Remote, RetryPolicy, Stream, Timeouts, Transport, TransportError,
 };
+pub use vgi_rpc_shm::{ShmClient, ShmServer};

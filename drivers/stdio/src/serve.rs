@@ -10,6 +10,7 @@ use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::Service;
+use vgi_rpc_shm::ShmServer;
 
 /// Serves on this process's stdin and stdout until the peer closes its side, with default limits.
 ///
@@ -83,6 +84,14 @@ impl StdioServer {
     /// Sets the seed of the ids of requests: see [`vgi_rpc_blocking::BlockingServer::seed`].
     pub fn seed(mut self, seed: u64) -> Self {
         self.server = self.server.seed(seed);
+        self
+    }
+
+    /// Lets the client share memory, so that large batches do not pass through the pipes. Default: it cannot. WIRE_PROTOCOL 11.
+    ///
+    /// The client must be a process of the same user on the same machine.
+    pub fn shared_memory(mut self, shared_memory: impl Into<Option<ShmServer>>) -> Self {
+        self.server = self.server.shared_memory(shared_memory);
         self
     }
 

@@ -7,6 +7,8 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 #[cfg(unix)]
+use std::os::fd::{AsFd, OwnedFd};
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 #[cfg(unix)]
 use std::path::Path;
@@ -203,7 +205,13 @@ impl ConnectOptions {
     }
 
     fn client(&self, socket: Socket) -> io::Result<Client> {
-        let transport = SocketTransport { socket, patience: Patience::new(self.timeouts), limited: None };
+        let transport = SocketTransport {
+            socket,
+            patience: Patience::new(self.timeouts),
+            limited: None,
+            #[cfg(unix)]
+            descriptor: None,
+        };
         Ok(Client::new(transport, self.limits.clone()))
     }
 }
@@ -296,6 +304,9 @@ struct SocketTransport {
     patience: Patience,
     /// The timeout that the socket has, once one was set.
     limited: Option<Option<Duration>>,
+    /// To be sent beside the next bytes.
+    #[cfg(unix)]
+    descriptor: Option<OwnedFd>,
 }
 
 impl SocketTransport {
@@ -331,6 +342,14 @@ impl Transport for SocketTransport {
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.limit(Direction::Write)?;
+        #[cfg(unix)]
+        if let (Socket::Unix(socket), Some(descriptor)) = (&self.socket, &self.descriptor) {
+            let written = write_with_descriptor(socket, slices, descriptor);
+            if written.as_ref().is_ok_and(|count| *count > 0) {
+                self.descriptor = None;
+            }
+            return written.map_err(|error| timed_out(error, "sending"));
+        }
         let written = match &mut self.socket {
             #[cfg(unix)]
             Socket::Unix(socket) => socket.write_vectored(slices),
@@ -344,6 +363,25 @@ impl Transport for SocketTransport {
     fn unread_capacity(&self) -> usize {
         let capacity = self.socket.unread_capacity().unwrap_or(DEFAULT_UNREAD_CAPACITY);
         capacity.clamp(DEFAULT_UNREAD_CAPACITY, MAX_UNREAD)
+    }
+
+    #[cfg(unix)]
+    fn sends_descriptors(&self) -> bool {
+        matches!(self.socket, Socket::Unix(_))
+    }
+
+    #[cfg(unix)]
+    fn send_descriptor(&mut self, descriptor: OwnedFd) -> Result<(), OwnedFd> {
+        if !self.sends_descriptors() {
+            return Err(descriptor);
+        }
+        self.descriptor = Some(descriptor);
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    fn is_local(&self) -> bool {
+        matches!(self.socket, Socket::Unix(_))
     }
 
     fn is_quiet(&mut self) -> io::Result<bool> {
@@ -363,6 +401,23 @@ impl Transport for SocketTransport {
             _ => Ok(()),
         }
     }
+}
+
+/// Writes some of the slices' bytes, and a descriptor beside them.
+#[cfg(unix)]
+fn write_with_descriptor(
+    socket: &UnixStream,
+    slices: &[IoSlice<'_>],
+    descriptor: &OwnedFd,
+) -> io::Result<usize> {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor.as_fd()];
+    if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(io::Error::other("the descriptor has no room in the message"));
+    }
+    Ok(sendmsg(socket, slices, &mut control, SendFlags::empty())?)
 }
 
 /// The host of `[HOST:]PORT`.

@@ -60,6 +60,7 @@ pub use vgi_rpc_proxy_protocol::{ProxyProtocol, ProxyProtocolError};
 #[cfg(unix)]
 pub use vgi_rpc_reactor::SocketFileError;
 pub use vgi_rpc_reactor::{Address, Ended, Handle, Layer, NoLayer};
+pub use vgi_rpc_shm::{ShmClient, ShmServer};
 pub use vgi_rpc_socks::SocksProxy;
 #[cfg(feature = "tls")]
 pub use vgi_rpc_tls::{

@@ -83,6 +83,10 @@ pub(crate) struct Flags {
     #[arg(long = "no-describe", id = "no_describe", action = ArgAction::SetFalse, overrides_with = "describe")]
     pub(crate) reflection: bool,
 
+    /// Do not let clients share memory, on pipes and unix sockets
+    #[arg(long = "no-shared-memory", id = "no_shared_memory", action = ArgAction::SetFalse)]
+    pub(crate) shared_memory: bool,
+
     /// Limit the memory that clients can make this process hold [default: a quarter of the available memory]
     #[arg(long, value_name = "BYTES", env = "VGI_RPC_MEMORY_BUDGET")]
     memory_budget: Option<NonZeroUsize>,

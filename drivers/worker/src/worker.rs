@@ -19,6 +19,7 @@ use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
 use vgi_rpc_protocol::service::Service;
 #[cfg(feature = "unix")]
 use vgi_rpc_protocol::service::TransportKind;
+use vgi_rpc_stdio::ShmServer;
 
 /// How long the records that wait for the reader of a FIFO or a device may keep the process from ending.
 const PATIENCE_AT_END: Duration = Duration::from_secs(1);
@@ -34,6 +35,7 @@ pub struct Worker {
     flags: Flags,
     service: Arc<Service>,
     performer: Performer,
+    shared_memory: ShmServer,
     #[cfg(feature = "unix")]
     socket_server: Option<Box<SocketServerChange>>,
     #[cfg(feature = "http")]
@@ -55,6 +57,7 @@ impl Worker {
             flags,
             service,
             performer: Performer::none(),
+            shared_memory: ShmServer::new(),
             #[cfg(feature = "unix")]
             socket_server: None,
             #[cfg(feature = "http")]
@@ -86,6 +89,13 @@ impl Worker {
     #[cfg(feature = "http")]
     pub(crate) fn metrics(mut self, metrics: Option<Metrics>) -> Self {
         self.metrics = metrics;
+        self
+    }
+
+    /// Sets how clients on pipes and unix sockets share memory. Default: [`ShmServer::new`]. Without effect if the command line says
+    /// `--no-shared-memory`.
+    pub fn shared_memory(mut self, shared_memory: ShmServer) -> Self {
+        self.shared_memory = shared_memory;
         self
     }
 
@@ -178,11 +188,13 @@ impl Worker {
                 let budget = self.flags.budget();
                 #[cfg(feature = "http")]
                 crate::metrics::add_budget(self.metrics.as_ref(), &budget);
+                let shared_memory = Some(self.shared_memory).filter(|_| self.flags.shared_memory);
                 let server = vgi_rpc_stdio::StdioServer::new(self.service)
                     .limits(self.flags.limits())
                     .budget(budget)
                     .access_log(log)
-                    .effects(self.performer);
+                    .effects(self.performer)
+                    .shared_memory(shared_memory);
                 Ok(recording.serve_stdio(server)?)
             }
             #[cfg(all(feature = "unix", unix))]
@@ -239,6 +251,7 @@ impl Worker {
             #[cfg(feature = "tls")]
             crate::metrics::add_tls(metrics, tls.as_ref());
         }
+        let shared_memory = Some(self.shared_memory).filter(|_| self.flags.shared_memory);
         let server = vgi_rpc_unix::SocketServer::new(self.service)
             .limits(self.flags.limits())
             .budget(budget)
@@ -247,6 +260,7 @@ impl Worker {
             .idle_timeout(self.flags.sockets.idle_timeout())
             .access_log(log)
             .effects(self.performer)
+            .shared_memory(shared_memory)
             .proxy_protocol(proxies)
             .end_on_signals(true);
         let server = match self.flags.connections.threads() {

@@ -7,6 +7,7 @@ use crate::effect::{Completion, EffectEvent, EffectId, Effects, Request};
 use crate::external::{Fetch, FetchOptions, Resolved};
 use crate::ipc::{BatchEncoder, EncodedSchema, Item, MessageError, Metadata, Outbox, ReadError, Reader};
 use crate::memory::Account;
+use crate::shm::{Pointer, Segment, SegmentError, Stored};
 use crate::wire::classify::{BatchKind, classify};
 use crate::wire::code::Code;
 use crate::wire::error::RpcError;
@@ -38,6 +39,8 @@ pub struct Connection {
     /// How batches that lie elsewhere are fetched. If it is not set, their pointers are outputs.
     fetch: Option<FetchOptions>,
     effects: Effects,
+    /// The memory that is shared with the server.
+    segment: Option<Segment>,
     /// The batch that is being fetched. What follows it waits.
     fetching: Option<EffectId>,
     /// Of an object that was fetched, or of what came before an input was sent.
@@ -64,6 +67,7 @@ impl Connection {
             account: account.clone(),
             fetch: None,
             effects: Effects::default(),
+            segment: None,
             fetching: None,
             fetched: VecDeque::new(),
         }
@@ -73,6 +77,19 @@ impl Connection {
     /// WIRE_PROTOCOL 12.
     pub fn fetch_external(&mut self, options: FetchOptions) {
         self.fetch = Some(options);
+    }
+
+    /// Shares a segment with the server from the next call on: large batches of both sides lie in it. The server must have said
+    /// that it [can](keys::TRANSPORT_SHM). WIRE_PROTOCOL 11.
+    ///
+    /// Both sides write to the segment in their own turns only. So no tick may be sent ahead of an output that is due.
+    pub fn share_memory(&mut self, segment: Segment) {
+        self.segment = Some(segment.bounded(&self.limits, &self.account));
+    }
+
+    /// True if memory is shared with the server.
+    pub fn shares_memory(&self) -> bool {
+        self.segment.is_some()
     }
 
     /// True when a call may be made.
@@ -137,7 +154,28 @@ impl Connection {
     ) -> Result<(), CommandError> {
         self.expect_idle("call")?;
         schema.check(params)?;
-        self.send_request(call.kind, schema, params, &call.to_metadata())
+        let mut metadata = call.to_metadata();
+        if let Some(segment) = &self.segment {
+            // Without that, it is merely fuller.
+            let _ = segment.begin_call();
+            segment.advertisement().advertise(&mut metadata);
+        }
+        match self.store(schema, params) {
+            None => self.send_request(call.kind, schema, params, &metadata),
+            Some(stored) => {
+                let metadata = stored.pointer().add_to(metadata);
+                let pointer = RecordBatch::new_empty(schema.schema().clone());
+                self.send_request(call.kind, schema, &pointer, &metadata)?;
+                stored.sent();
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a batch to the segment, if there is one, and the batch is large enough and finds room. It is sent as it is if it
+    /// does not, or if the header of the segment is damaged.
+    fn store(&self, schema: &EncodedSchema, batch: &RecordBatch) -> Option<Stored> {
+        self.segment.as_ref()?.store(batch, schema, &self.account).ok().flatten()
     }
 
     /// Makes a call whose metadata is complete already, as an intermediary has it.
@@ -177,6 +215,15 @@ impl Connection {
     ) -> Result<(), CommandError> {
         open_input(&mut self.state, "send")?;
         self.expect_no_output();
+        self.settle();
+        let stored = self.store(schema, batch);
+        let stand_in = stored.as_ref().map(|stored| {
+            (RecordBatch::new_empty(schema.schema().clone()), stored.pointer().add_to(metadata.clone()))
+        });
+        let (batch, metadata) = match &stand_in {
+            Some((batch, metadata)) => (batch, metadata),
+            None => (batch, metadata),
+        };
         let Self { encoder, outbox, state, .. } = self;
         let input = open_input(state, "send")?;
         match (*input, encoder.schema()) {
@@ -192,6 +239,9 @@ impl Connection {
         }
         encoder.write(batch, metadata, outbox)?;
         input.sent();
+        if let Some(stored) = stored {
+            stored.sent();
+        }
         Ok(())
     }
 
@@ -201,6 +251,7 @@ impl Connection {
     /// When no stream is open for input.
     pub fn tick(&mut self, metadata: &Metadata) -> Result<(), CommandError> {
         self.open_empty("tick")?;
+        self.settle();
         self.encoder.write_empty(metadata, &mut self.outbox)?;
         if let Some(input) = self.state.input_mut() {
             input.sent();
@@ -216,6 +267,14 @@ impl Connection {
         open_input(&mut self.state, "close")?;
         self.enter(self.state.given_up());
         Ok(())
+    }
+
+    /// Frees what was read from the segment and is not held any more: it is this side's turn.
+    fn settle(&self) {
+        if let Some(segment) = &self.segment {
+            // What is not freed now is freed by the next call.
+            let _ = segment.settle();
+        }
     }
 
     /// Completes an effect. Does nothing when it is not out any more.
@@ -383,9 +442,28 @@ impl Connection {
                     Err(error) => return Ok(self.fail(Received::Unacceptable, error)),
                 }
             }
+            BatchKind::ShmPointer if self.state.waits_for_batch() => {
+                return match self.read_shared(&batch, &metadata) {
+                    Ok(Some((batch, metadata))) => self.take_batch(batch, metadata),
+                    Ok(None) => self.take_batch(batch, metadata),
+                    Err(error) => Ok(self.fail(Received::Unacceptable, error.into())),
+                };
+            }
             _ => {}
         }
         self.take_batch(batch, metadata)
+    }
+
+    /// The batch that lies in the segment, with its metadata. `None` if there is no segment.
+    fn read_shared(
+        &self,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+    ) -> Result<Option<(RecordBatch, Metadata)>, SegmentError> {
+        let Some(segment) = &self.segment else { return Ok(None) };
+        let Some(pointer) = Pointer::recognise(batch.num_rows(), metadata)? else { return Ok(None) };
+        let batch = segment.read(pointer, batch.schema_ref())?;
+        Ok(Some((batch, Pointer::resolve(metadata.clone(), segment.name()))))
     }
 
     /// Takes what has become of a fetch.

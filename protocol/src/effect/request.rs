@@ -6,6 +6,7 @@ use super::surroundings::Surroundings;
 use super::value::Value;
 use crate::external::{Fetch, ResolveError, Resolved, Store, Upload};
 use crate::location::Location;
+use crate::shm::{AttachSegment, SharedMemory};
 use crate::wire::error::RpcError;
 use std::any::Any;
 use std::fmt;
@@ -78,6 +79,8 @@ pub enum Request {
     Store(Store),
     /// The upload of a client's request. WIRE_PROTOCOL 10, "Upload URL generation".
     Upload(Upload),
+    /// The memory of a client's segment, as [`Completion::Attached`]. WIRE_PROTOCOL 11.
+    AttachSegment(AttachSegment),
 }
 
 /// What completes an effect.
@@ -94,6 +97,8 @@ pub enum Completion {
     Resolved(Result<Resolved, ResolveError>),
     /// Where the object can be fetched now.
     Stored(Location),
+    /// The memory of a segment.
+    Attached(Arc<dyn SharedMemory>),
     /// It could not be done.
     Failed(Failure),
 }
@@ -130,6 +135,13 @@ impl<E: Into<Failure>> From<Result<Vec<UploadUrl>, E>> for Completion {
     /// Completes [`Request::UploadUrls`].
     fn from(urls: Result<Vec<UploadUrl>, E>) -> Self {
         urls.map_or_else(|error| Self::Failed(error.into()), Self::UploadUrls)
+    }
+}
+
+impl<E: Into<Failure>> From<Result<Arc<dyn SharedMemory>, E>> for Completion {
+    /// Completes an [`AttachSegment`].
+    fn from(attached: Result<Arc<dyn SharedMemory>, E>) -> Self {
+        attached.map_or_else(|error| Self::Failed(error.into()), Self::Attached)
     }
 }
 

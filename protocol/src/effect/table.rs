@@ -48,7 +48,8 @@ impl Completed {
             Completion::Done
             | Completion::UploadUrls(_)
             | Completion::Resolved(_)
-            | Completion::Stored(_) => Ok(Answer { value: None, data, memory }),
+            | Completion::Stored(_)
+            | Completion::Attached(_) => Ok(Answer { value: None, data, memory }),
         }
     }
 }

@@ -68,7 +68,6 @@ mod time_zones;
 
 pub use encoder::BatchEncoder;
 pub use error::{EncodeError, FramingError, MessageError, ReadError};
-#[cfg(feature = "http")]
 pub(crate) use format::END_OF_STREAM;
 #[cfg(feature = "http")]
 pub(crate) use known::KnownSchemas;

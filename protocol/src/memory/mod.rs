@@ -28,6 +28,7 @@
 // | errors | their text (at most 64 KiB), charged | they are sent |
 // | `service::logs`, logs | what they take as values; left out beyond the limit and half of the budget | they are encoded |
 // | `server::response`, logs | their messages; left out beyond half of the budget | they are sent |
+// | `shm`, a batch that is copied out of a segment | as `ipc::chunks`, all of a body at once | as above |
 // | `content_coding`, a body that is decoded | `Assembly`, and the decoder's window | the last array that shares it is dropped |
 // | `content_coding`, a body that is decoded as it arrives | the decoder's context and window, before they are taken | the decoder is dropped |
 // | `external`, an object that arrives | as `ipc::chunks`, with 17 sixteenths of a body at most while its memory grows | the last array that shares it is dropped |

@@ -1,5 +1,6 @@
 //! What a handler knows of its call and its connection, and how it speaks to the client beside the answer.
 
+use super::attachment::SharedAccess;
 use super::caller_headers::CallerHeaders;
 use super::declaration::Declaration;
 use super::logs::LogRoom;
@@ -13,9 +14,11 @@ use crate::ipc::Metadata;
 use crate::memory::Account;
 use crate::panics;
 use crate::peer_identity::{Credentials, PeerEvidence};
+use crate::shm::Stored;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
+use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::any::Any;
 use std::fmt;
@@ -147,6 +150,12 @@ pub struct CallContext {
     pub(crate) live_logs: Option<Arc<dyn LogSink>>,
     pub(crate) budget: ResponseBudget,
     pub(crate) session: Option<Box<dyn SessionAccess>>,
+    /// What the call may do with shared memory.
+    pub(crate) shared: SharedAccess,
+    /// The batch of the request or input, if it was read from shared memory.
+    pub(crate) resolved: Option<RecordBatch>,
+    /// The output, if it was written to shared memory.
+    pub(crate) stored: Option<Stored>,
     pub(crate) bounds: Arc<Bounds>,
 }
 
@@ -248,6 +257,9 @@ impl CallContext {
             live_logs: None,
             budget: ResponseBudget::default(),
             session: None,
+            shared: SharedAccess::Off,
+            resolved: None,
+            stored: None,
             bounds,
         }
     }
@@ -262,6 +274,8 @@ impl CallContext {
         self.live_logs = None;
         self.budget = ResponseBudget::default();
         self.session = None;
+        self.shared = SharedAccess::Off;
+        (self.resolved, self.stored) = (None, None);
     }
 
     /// Becomes the context of another call of the same connection, after [`clear`](Self::clear).

@@ -22,11 +22,13 @@
 // | `work` | invoking handlers |
 // | `responder` | a byte stream's connection as a carrier of calls |
 // | `identification` | who the peer of such a connection is |
+// | `attachment` | the shared memory of such a connection |
 // | `conform`, `cast` | bringing batches to a declared schema |
 // | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved; who admits it, and who is told |
 
 pub(crate) mod answer;
 mod args;
+mod attachment;
 pub(crate) mod call;
 mod caller_headers;
 mod cast;

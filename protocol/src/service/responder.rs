@@ -1,5 +1,6 @@
 //! A server's connection together with the service that answers its calls.
 
+use super::attachment::Attachment;
 use super::call::{Blame, Call, Carrier, Scope, Step, given_up};
 use super::context::{Bounds, CallContext, Peer, RequestId};
 use super::host::Service;
@@ -12,6 +13,7 @@ use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::ipc::{EncodedSchema, Metadata, Outbox};
 use crate::memory::Account;
 use crate::server::{Config, Connection, Event, InputStream};
+use crate::shm::{Counters, ShmOptions};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
@@ -50,6 +52,7 @@ pub struct Responder {
     peer: Arc<Peer>,
     bounds: Arc<Bounds>,
     identification: Identification,
+    attachment: Attachment,
     /// The call under way.
     call: Option<Call>,
     /// Memory for the context of the next one.
@@ -88,6 +91,7 @@ impl Responder {
         Self {
             connection: Connection::new(config),
             identification: Identification::new(service.peers.as_ref()),
+            attachment: Attachment::default(),
             service,
             peer: Arc::new(peer),
             bounds: Arc::new(Bounds::new(limits, Account::default())),
@@ -109,6 +113,23 @@ impl Responder {
         self
     }
 
+    /// Lets the client share memory: it may name a segment, which the driver [attaches](crate::effect::Request::AttachSegment),
+    /// and in which large batches of both sides lie then. To be set before anything is received, and only where the client is
+    /// on the same machine. Default: a batch that points into shared memory is refused. WIRE_PROTOCOL 11.
+    pub fn with_shared_memory(mut self, options: ShmOptions, counters: Counters) -> Self {
+        self.attachment.enable(options, counters);
+        let config = Config { takes_pointers: true, ..self.connection.config().clone() };
+        self.connection = Connection::new(config);
+        self
+    }
+
+    /// Says that the driver takes descriptors that come over the socket, so that a client may pass its segment by one.
+    /// `EXTENSION.md` of [`crate::shm`].
+    pub fn with_shared_descriptors(mut self) -> Self {
+        self.attachment.take_descriptors();
+        self
+    }
+
     /// What is served.
     pub fn service(&self) -> &Arc<Service> {
         &self.service
@@ -125,7 +146,7 @@ impl Responder {
         match &self.call {
             Some(call) if call.is_running() => WaitingFor::Work,
             Some(call) if call.is_waiting() => WaitingFor::Effect,
-            None if self.identification.is_asking() => WaitingFor::Effect,
+            None if self.identification.is_asking() || self.attachment.is_asking() => WaitingFor::Effect,
             _ if self.connection.is_mid_message() => WaitingFor::Message,
             Some(call) if call.is_between() => WaitingFor::Input,
             _ if self.connection.is_idle() => WaitingFor::Call,
@@ -199,7 +220,7 @@ impl Responder {
             self.end_call();
             return Ok(());
         }
-        if self.identification.give_up() {
+        if self.identification.give_up() || self.attachment.give_up() {
             self.effects.withdraw_all();
             self.refuse_request(&error);
             return Ok(());
@@ -213,7 +234,7 @@ impl Responder {
     /// effect is out. Afterwards [`poll_record`](Self::poll_record) gives its record, and the machine is to be dropped.
     pub fn hang_up(&mut self) {
         self.bounds.client_gone();
-        if self.identification.give_up() {
+        if self.identification.give_up() || self.attachment.give_up() {
             self.effects.withdraw_all();
         }
         self.break_off(&given_up());
@@ -304,6 +325,16 @@ impl Responder {
                     }
                 }
             }
+            if self.attachment.is_asking() {
+                let Bounds { limits, account, .. } = &*self.bounds;
+                let Some(request) = self.attachment.poll(limits, account, &mut self.effects) else {
+                    return Ok(Next::Waiting);
+                };
+                if let Some(work) = self.take_request(request) {
+                    return Ok(Next::Event(work));
+                }
+                continue;
+            }
             match self.connection.poll_event() {
                 Ok(Next::Event(Event::Request(request))) => {
                     let identified = self.identification.begin(request);
@@ -359,7 +390,11 @@ impl Responder {
     /// Goes on with a request whose peer is known, or refuses it.
     fn take_identified(&mut self, identified: Identified) -> Option<Work> {
         match identified {
-            Identified::Call(request) => self.take_request(request),
+            Identified::Call(request) => {
+                let user = self.peer.credentials.map(|credentials| credentials.uid);
+                let request = self.attachment.begin(request, user, &mut self.effects)?;
+                self.take_request(request)
+            }
             Identified::Refused(error) => {
                 self.refuse_request(&error);
                 None
@@ -383,6 +418,7 @@ impl Responder {
                 return None;
             }
             Err(error) => {
+                drop(self.attachment.access(&request.batch, &request.metadata));
                 self.refuse_request(&error);
                 return None;
             }
@@ -390,7 +426,8 @@ impl Responder {
         self.connection.set_origin(method.protocol(), &method.info().name);
         let made_id = self.connection.made_request_id().map(RequestId::new);
         let Request { batch, metadata } = request;
-        let context = match self.spare.take() {
+        let shared = self.attachment.access(&batch, &metadata);
+        let mut context = match self.spare.take() {
             Some(mut spare) => {
                 spare.begin_anew(&method.declaration, made_id, metadata);
                 spare
@@ -400,6 +437,7 @@ impl Responder {
                 Box::new(CallContext::new(method.declaration.clone(), peer, made_id, metadata, bounds))
             }
         };
+        context.shared = shared;
         let scope = Scope::begin(&service, self.recording, &context, || {
             let MethodInfo { name, kind, .. } = method.info();
             let (id, ids) = (self.connection.request_id(), &mut self.stream_ids);
@@ -412,13 +450,16 @@ impl Responder {
 
     /// Says what this server's transport can do. WIRE_PROTOCOL 15.
     fn answer_transport_options(&mut self, request: &Request) {
-        let metadata: Metadata = [
-            (keys::TRANSPORT_SHM, "false"),
+        let mut metadata: Metadata = [
+            (keys::TRANSPORT_SHM, if self.attachment.is_enabled() { "true" } else { "false" }),
             (keys::REQUEST_VERSION, keys::REQUEST_VERSION_VALUE),
             (keys::SERVER_ID, self.service.server_id()),
         ]
         .into_iter()
         .collect();
+        if self.attachment.takes_descriptors() {
+            metadata.push(keys::TRANSPORT_SHM_DESCRIPTOR, "true");
+        }
         let Some(primary) = self.service.protocols().next() else { return };
         let mut scope = Scope::unheard(&self.service, self.recording, || {
             let (name, id) = (request.method(), self.connection.request_id());

@@ -18,6 +18,7 @@ use crate::panics;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
+use crate::wire::request::check_rows;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::any::Any;
@@ -199,16 +200,23 @@ impl Work {
         }
         let entered = scopes.filter(|scopes| scopes.enter());
         let done = match task {
-            Task::Call(method, row) => match validate(method.info(), row) {
-                Ok(args) => call(&method, args, context),
-                Err(error) => Done { outcome: Outcome::Invalid(error), context },
+            Task::Call(method, row) => match shared_request(row, &mut context) {
+                Ok(row) => match validate(method.info(), row) {
+                    Ok(args) => call(&method, args, context),
+                    Err(error) => Done { outcome: Outcome::Invalid(error), context },
+                },
+                Err(error) => Done { outcome: Outcome::Refused(error), context },
             },
             Task::Turn(stream, input, metadata) => match stream.open(&mut context) {
-                Ok(stream) => turn(stream, input, metadata, context),
+                Ok(stream) => match shared_input(input, metadata, &mut context) {
+                    Ok((input, metadata)) => turn(stream, input, metadata, context),
+                    Err(error) => Done { outcome: Outcome::Failed { error }, context },
+                },
                 Err(error) => Done { outcome: Outcome::Unrestored(error), context },
             },
             Task::Cancel(stream) => cancel(stream, context),
         };
+        let done = share_output(done);
         if let Some(scopes) = entered {
             scopes.exit();
         }
@@ -227,6 +235,53 @@ impl Work {
         done.context.live_logs = None;
         done
     }
+}
+
+/// The row of a request, read from shared memory if it lies there.
+fn shared_request(row: RecordBatch, context: &mut CallContext) -> Result<RecordBatch, RpcError> {
+    if !context.shared.is_on() {
+        return Ok(row);
+    }
+    let Some((row, metadata)) = context.shared.read(&row, &context.metadata)? else { return Ok(row) };
+    check_rows(&row)?;
+    context.metadata = metadata;
+    context.resolved = Some(row.clone());
+    Ok(row)
+}
+
+/// The input of a turn and its metadata, read from shared memory if it lies there.
+fn shared_input(
+    input: RecordBatch,
+    metadata: Metadata,
+    context: &mut CallContext,
+) -> Result<(RecordBatch, Metadata), RpcError> {
+    if !context.shared.is_on() {
+        return Ok((input, metadata));
+    }
+    let Some((input, metadata)) = context.shared.read(&input, &metadata)? else {
+        return Ok((input, metadata));
+    };
+    context.resolved = Some(input.clone());
+    Ok((input, metadata))
+}
+
+/// Writes the output to shared memory, if it is to go there, and frees what was read from it.
+fn share_output(mut done: Done) -> Done {
+    let Done { outcome, context } = &mut done;
+    if !context.shared.is_on() {
+        return done;
+    }
+    let output = match outcome {
+        Outcome::Answered(Answer::Batch(batch)) => Some((&*batch, &context.method.result)),
+        Outcome::Emitted { stream, data } => Some((&data.batch, &stream.output)),
+        Outcome::Finished { schema, data: Some(data) } => Some((&data.batch, &*schema)),
+        _ => None,
+    };
+    if let Some((batch, schema)) = output {
+        context.stored = context.shared.store(batch, schema, &context.bounds.account);
+    }
+    context.shared.settle();
+    done
 }
 
 /// Invokes a method's handler.

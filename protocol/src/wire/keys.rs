@@ -52,6 +52,8 @@ pub const LOCATION_SOURCE: &str = "vgi_rpc.location.source";
 pub const SHM_OFFSET: &str = "vgi_rpc.shm_offset";
 /// Byte length of a batch in a shared segment.
 pub const SHM_LENGTH: &str = "vgi_rpc.shm_length";
+/// Name of the segment that a batch was read from. The reader adds it to the batch; never sent.
+pub const SHM_SOURCE: &str = "vgi_rpc.shm_source";
 /// Name of the client's shared segment.
 pub const SHM_SEGMENT_NAME: &str = "vgi_rpc.shm_segment_name";
 /// Size of the client's shared segment in bytes.
@@ -61,6 +63,9 @@ pub const SHM_SEGMENT_SIZE: &str = "vgi_rpc.shm_segment_size";
 pub const TRANSPORT_PREFIX: &str = "vgi_rpc.transport.";
 /// Whether a peer can use shared memory: `true` or `false`.
 pub const TRANSPORT_SHM: &str = "vgi_rpc.transport.shm";
+
+/// Whether a peer can pass a segment by its descriptor: `true` or `false`. An extension: `EXTENSION.md` of [`crate::shm`].
+pub const TRANSPORT_SHM_DESCRIPTOR: &str = "vgi_rpc.transport.shm_descriptor";
 
 /// Built-in method that tells the transport capabilities. WIRE_PROTOCOL 15.
 pub const TRANSPORT_OPTIONS_METHOD: &str = "__transport_options__";

@@ -45,10 +45,10 @@ impl Request {
     /// As [`validate`](Self::validate), for a request whose batch may lie elsewhere: it has no rows here then.
     ///
     /// # Errors
-    /// As there, but not for an [external pointer](BatchKind::ExternalPointer).
+    /// As there, but not for a pointer to [an object](BatchKind::ExternalPointer) or into [shared memory](BatchKind::ShmPointer).
     pub fn validate_or_pointer(&self) -> Result<(), RpcError> {
         match classify(self.batch.num_rows(), Some(&self.metadata)) {
-            BatchKind::ExternalPointer => self.validate_metadata(),
+            BatchKind::ExternalPointer | BatchKind::ShmPointer => self.validate_metadata(),
             _ => self.validate(),
         }
     }

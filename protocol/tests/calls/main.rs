@@ -25,6 +25,7 @@ mod peers;
 mod peers_over_http;
 mod pointers;
 mod records;
+mod shared_memory;
 mod states;
 mod times;
 mod unresumable;

@@ -7,12 +7,13 @@ use vgi_rpc_layers::{Crate, Import, circles, imports};
 
 /// Every crate: its name, its folder, its root files, and the crates of the workspace that it may import. Each imports crates
 /// above its own line only.
-const CRATES: [(&str, &str, &[&str], &[&str]); 29] = [
+const CRATES: [(&str, &str, &[&str], &[&str]); 30] = [
     ("vgi_rpc_macros", "protocol/macros", &["lib.rs"], &[]),
     CORE_CRATE,
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
     ("vgi_rpc_socks", "drivers/socks", &["lib.rs"], &["vgi_rpc_transfer"]),
     ("vgi_rpc_memory", "drivers/memory", &["lib.rs"], &["vgi_rpc_protocol"]),
+    ("vgi_rpc_shm", "drivers/shm", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_access_log", "drivers/access-log", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_effects", "drivers/effects", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),
@@ -42,13 +43,13 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 29] = [
         "vgi_rpc_blocking",
         "drivers/blocking",
         &["lib.rs"],
-        &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects"],
+        &["vgi_rpc_protocol", "vgi_rpc_shm", "vgi_rpc_transfer", "vgi_rpc_effects"],
     ),
     (
         "vgi_rpc_client",
         "drivers/client",
         &["lib.rs"],
-        &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_effects"],
+        &["vgi_rpc_protocol", "vgi_rpc_shm", "vgi_rpc_transfer", "vgi_rpc_effects"],
     ),
     (
         "vgi_rpc_recorder",
@@ -63,6 +64,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 29] = [
         &[
             "vgi_rpc_protocol",
             "vgi_rpc_memory",
+            "vgi_rpc_shm",
             "vgi_rpc_access_log",
             "vgi_rpc_effects",
             "vgi_rpc_blocking",
@@ -78,6 +80,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 29] = [
             "vgi_rpc_transfer",
             "vgi_rpc_socks",
             "vgi_rpc_memory",
+            "vgi_rpc_shm",
             "vgi_rpc_access_log",
             "vgi_rpc_effects",
             "vgi_rpc_client",
@@ -177,7 +180,7 @@ const CORE: [&[&str]; 15] = [
     &["error"],
     &["wire"],
     &["values"],
-    &["description", "external"],
+    &["description", "external", "shm"],
     &["effect"],
     &["peer_identity"],
     &["client", "reflection", "server"],

@@ -29,6 +29,8 @@ impl<M: Machine> SocketConnection<M> {
     /// Reads once: the beginning of a request by way of the thread's memory, the rest of a large one straight into
     /// the machine's own. False when nothing came yet but is expected to at once.
     pub(super) fn read(&self, driven: &mut Driven<M>, thread_state: &mut ThreadState) -> io::Result<bool> {
+        #[cfg(unix)]
+        let takes_descriptors = driven.machine.takes_descriptors();
         let own = driven.machine.read_buf();
         let is_own = own.is_some();
         let buffer = own.unwrap_or(&mut *thread_state.scratch);
@@ -36,7 +38,16 @@ impl<M: Machine> SocketConnection<M> {
         if room == 0 {
             return Err(io::Error::other("a machine that needs input lends memory for it"));
         }
-        match retry(|| self.socket.read(buffer)) {
+        #[cfg(unix)]
+        let mut descriptor = None;
+        #[cfg(unix)]
+        let received = retry(|| match takes_descriptors {
+            true => self.socket.read_with_descriptor(buffer, &mut descriptor),
+            false => self.socket.read(buffer),
+        });
+        #[cfg(windows)]
+        let received = retry(|| self.socket.read(buffer));
+        match received {
             Ok(0) => {
                 driven.machine.receive_eof();
                 driven.ended = true;
@@ -44,6 +55,10 @@ impl<M: Machine> SocketConnection<M> {
             }
             Ok(count) => {
                 driven.received += count as u64;
+                #[cfg(unix)]
+                if let Some(descriptor) = descriptor {
+                    driven.machine.receive_descriptor(descriptor);
+                }
                 match thread_state.scratch.get(..count) {
                     Some(read) if !is_own => driven.machine.receive(read),
                     _ => driven.machine.advance(count),

@@ -5,6 +5,8 @@ use super::ServiceAcceptor;
 use super::live_logs::LiveLogs;
 use std::any::Any;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -15,8 +17,9 @@ use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_protocol::service::{self, Done, Peer, ProxyPeer, Responder, TransportKind, WaitingFor};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
-use vgi_rpc_protocol::{IdSource, Next as Polled};
+use vgi_rpc_protocol::{ConnectionError, IdSource, Next as Polled};
 use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, ProxiedOrigin, Step};
+use vgi_rpc_shm::ShmServer;
 
 /// A responder on a socket.
 #[derive(Debug)]
@@ -33,6 +36,11 @@ pub(crate) struct Conversation {
     log: Option<AccessLog>,
     /// The time that records count from.
     started: Instant,
+    /// What attaches the client's segment.
+    shared_memory: Option<ShmServer>,
+    /// The last descriptor that came over the socket.
+    #[cfg(unix)]
+    descriptor: Option<OwnedFd>,
     /// The responder took a result for none of its own, and is not asked again.
     is_broken: bool,
 }
@@ -65,9 +73,29 @@ impl Acceptor for ServiceAcceptor {
         if log.is_some() {
             responder.record_calls();
         }
+        let shared_memory = self.shared_memory.clone().filter(|_| origin.is_unix());
+        if let Some(shared_memory) = &shared_memory {
+            responder = shared_memory.enable(responder);
+            if vgi_rpc_shm::TAKES_DESCRIPTORS {
+                responder = responder.with_shared_descriptors();
+            }
+        }
         let inbox = self.performer.inbox(waker.clone());
         let live_logs = Arc::new(LiveLogs::new(waker));
-        Conversation { responder, account, inbox, live_logs, done: None, log, started, is_broken: false }
+        let (done, is_broken) = (None, false);
+        Conversation {
+            responder,
+            account,
+            inbox,
+            live_logs,
+            done,
+            log,
+            started,
+            shared_memory,
+            #[cfg(unix)]
+            descriptor: None,
+            is_broken,
+        }
     }
 
     fn memory_refusals(&self) -> u64 {
@@ -124,6 +152,32 @@ impl Conversation {
         }
     }
 
+    /// What comes next. Segments are attached on the way, and other effects are started.
+    fn poll_responder(&mut self) -> Result<Polled<service::Work>, ConnectionError> {
+        loop {
+            let next = self.responder.poll_work();
+            let mut attached = false;
+            while let Some(event) = self.responder.poll_effect() {
+                let left = match &self.shared_memory {
+                    #[cfg(unix)]
+                    Some(shared) => {
+                        shared.perform_with_descriptor(event, &mut self.responder, &mut self.descriptor)
+                    }
+                    #[cfg(not(unix))]
+                    Some(shared) => shared.perform(event, &mut self.responder),
+                    None => Some(event),
+                };
+                match left {
+                    Some(event) => self.inbox.handle(event),
+                    None => attached = true,
+                }
+            }
+            if !(attached && matches!(next, Ok(Polled::Waiting))) {
+                return next;
+            }
+        }
+    }
+
     /// Takes in what has come from other threads.
     fn take_arrivals(&mut self) {
         while let Some(arrival) = self.inbox.poll() {
@@ -168,6 +222,16 @@ impl Machine for Conversation {
             WaitingFor::Input => Phase::Stream,
             WaitingFor::Work | WaitingFor::Effect => Phase::Waiting,
         }
+    }
+
+    #[cfg(unix)]
+    fn takes_descriptors(&self) -> bool {
+        vgi_rpc_shm::TAKES_DESCRIPTORS && self.shared_memory.is_some()
+    }
+
+    #[cfg(unix)]
+    fn receive_descriptor(&mut self, descriptor: OwnedFd) {
+        self.descriptor = Some(descriptor);
     }
 
     fn read_buf(&mut self) -> Option<&mut [u8]> {
@@ -247,11 +311,7 @@ impl Machine for Conversation {
         if self.is_broken {
             return Step::Close;
         }
-        let next = self.responder.poll_work();
-        while let Some(event) = self.responder.poll_effect() {
-            self.inbox.handle(event);
-        }
-        match next {
+        match self.poll_responder() {
             Ok(Polled::Event(work)) => Step::Job(Invocation { work, live_logs: self.live_logs.clone() }),
             Ok(Polled::NeedInput) => Step::NeedInput,
             Ok(Polled::NeedDrain) => Step::NeedDrain,

@@ -27,6 +27,7 @@ use vgi_rpc_reactor::{
     Address, AnyReactor, BindError, Ended, GiveWay, Handle, Layer, Listener, NoLayer, Options, Reactor,
     Timeout,
 };
+use vgi_rpc_shm::ShmServer;
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
@@ -82,6 +83,8 @@ pub(crate) struct ServiceAcceptor {
     budget: Budget,
     access_log: Option<AccessLog>,
     performer: Performer,
+    /// What attaches the segments of clients on unix sockets.
+    shared_memory: Option<ShmServer>,
     /// The time that records count from.
     started: Instant,
 }
@@ -94,6 +97,7 @@ pub struct SocketServer {
     budget: Budget,
     access_log: Option<AccessLog>,
     performer: Performer,
+    shared_memory: Option<ShmServer>,
     proxy_protocol: Option<ProxyProtocol>,
     options: Options,
     threaded: bool,
@@ -112,6 +116,7 @@ impl SocketServer {
             budget: vgi_rpc_memory::default_budget(),
             access_log: None,
             performer: Performer::none(),
+            shared_memory: None,
             proxy_protocol: None,
             options: Options::default(),
             threaded: true,
@@ -131,6 +136,15 @@ impl SocketServer {
     /// budget. Default: a quarter of what the process may use.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// Lets clients on unix sockets share memory, so that large batches do not pass through the socket. Default: they cannot. Those
+    /// on TCP never can. WIRE_PROTOCOL 11.
+    ///
+    /// A client can name a segment of its own user only, which a server of another user can open if it runs as root.
+    pub fn shared_memory(mut self, shared_memory: impl Into<Option<ShmServer>>) -> Self {
+        self.shared_memory = shared_memory.into();
         self
     }
 
@@ -341,6 +355,7 @@ impl SocketServer {
             budget: self.budget.clone(),
             access_log: self.access_log.clone(),
             performer: self.performer.clone(),
+            shared_memory: self.shared_memory.clone(),
             started: Instant::now(),
         };
         let acceptor = layer.layer(acceptor);

@@ -9,7 +9,7 @@ use crate::external::{Cycle, Fetch, Pointer, Resolved, Store};
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::service::context::{Bounds, CallContext};
 use crate::service::work::{Task, Turning, Work};
-use crate::wire::classify::refuse_pointer;
+use crate::wire::classify::{BatchKind, classify, refuse_pointer};
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
@@ -24,6 +24,10 @@ static LONG_POINTER: LazyLock<Metadata> = LazyLock::new(|| {
     metadata.push(keys::LOCATION_SHA256, [b'0'; 64]);
     metadata
 });
+
+fn is_shared(batch: &RecordBatch, metadata: &Metadata) -> bool {
+    classify(batch.num_rows(), Some(metadata)) == BatchKind::ShmPointer
+}
 
 /// Inputs.
 impl Call {
@@ -71,7 +75,9 @@ impl Call {
         metadata: Metadata,
         context: Box<CallContext>,
     ) {
-        if batch.num_columns() > 0 && !stream.is_producer() {
+        // One that lies in shared memory is noted when it was read.
+        let is_there = !context.shared.is_on() || !metadata.contains_key(keys::SHM_OFFSET);
+        if batch.num_columns() > 0 && !stream.is_producer() && is_there {
             self.scope.note_input(&batch);
         }
         self.run(Task::Turn(stream, batch, metadata), context);
@@ -90,8 +96,9 @@ impl Call {
             .fetch
             .as_ref()
             .map_or(Ok(None), |options| Fetch::of_batch(batch, metadata, limits, account, options))?;
-        if found.is_none() {
-            // What points into shared memory, or elsewhere where nothing is fetched.
+        // What points into shared memory is read by the work, on its thread.
+        if found.is_none() && !(context.shared.is_on() && is_shared(batch, metadata)) {
+            // What points into shared memory where there is none, or elsewhere where nothing is fetched.
             refuse_pointer(batch.num_rows(), metadata)?;
         }
         Ok(found)
@@ -192,6 +199,9 @@ impl Call {
             return self.lose(&output.place, context, error, carrier);
         }
         carrier.stamp(&mut output.metadata);
+        if output.stored.is_some() {
+            return self.deliver(output, None, context, carrier);
+        }
         match self.externalise(&output, &context, carrier) {
             Ok(None) => self.deliver(output, None, context, carrier),
             Ok(Some(store)) => {
@@ -281,17 +291,21 @@ impl Call {
     /// Gives an output to the carrier, or a pointer in its place.
     pub(super) fn deliver(
         &mut self,
-        output: Output,
+        mut output: Output,
         pointer: Option<&Pointer>,
         context: Box<CallContext>,
         carrier: &mut impl Carrier,
     ) {
+        let stored = output.stored.take();
         let (before, after) = output.logs();
         log_all(before, carrier);
-        let stand_in = pointer.map(|pointer| {
-            let schema = output.schema(&context).schema();
-            (RecordBatch::new_empty(schema.clone()), pointer.to_metadata())
-        });
+        let pointer = match (pointer, &stored) {
+            (Some(pointer), _) => Some(pointer.to_metadata()),
+            (None, Some(stored)) => Some(stored.pointer().add_to(output.metadata.clone())),
+            (None, None) => None,
+        };
+        let stand_in = pointer
+            .map(|metadata| (RecordBatch::new_empty(output.schema(&context).schema().clone()), metadata));
         let (batch, metadata) = match &stand_in {
             Some((batch, metadata)) => (batch, metadata),
             None => (&output.batch, &output.metadata),
@@ -303,6 +317,9 @@ impl Call {
         };
         if let Err(error) = given {
             return self.lose(&output.place, context, error, carrier);
+        }
+        if let Some(stored) = stored {
+            stored.sent();
         }
         if !matches!(output.place, Place::Gathered(_)) {
             self.scope.note_output(&output.batch);
@@ -328,7 +345,8 @@ impl Call {
             Ok(None) => carrier.end(),
             Ok(Some((batch, metadata))) => {
                 let place = Place::Gathered(schema);
-                let output = Output { place, batch, metadata, logs: Vec::new(), logs_before: 0 };
+                let output =
+                    Output { place, batch, metadata, logs: Vec::new(), logs_before: 0, stored: None };
                 self.give(output, context, carrier);
             }
             Err(error) => self.fail(Blame::Handler, error, carrier),

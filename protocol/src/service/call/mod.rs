@@ -41,6 +41,7 @@ use crate::description::MethodKind;
 use crate::effect::{Answers, EffectId, Effects};
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::server::InputStream;
+use crate::shm::Stored;
 use crate::wire::error::RpcError;
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
@@ -254,11 +255,15 @@ impl Call {
         self.session = context.session.take();
         let (logs, left_out) = context.take_logs();
         carrier.leave_out(left_out);
+        let stored = context.stored.take();
+        if let Some(batch) = context.resolved.take() {
+            self.note_resolved(&batch, &outcome);
+        }
         self.state = State::Over;
         match outcome {
             Outcome::Answered(answer) => {
                 let (place, metadata, logs_before) = (Place::Result, Metadata::new(), logs.len());
-                let output = |batch| Output { place, batch, metadata, logs, logs_before };
+                let output = |batch| Output { place, batch, metadata, logs, logs_before, stored };
                 match answer {
                     Answer::Batch(batch) => self.give(output(batch), context, carrier),
                     Answer::Published(pointer) => {
@@ -279,10 +284,10 @@ impl Call {
                 self.opened(stream, header, context, carrier);
             }
             Outcome::Emitted { stream, data } => {
-                self.give(data.output(Place::Turn(stream), logs), context, carrier);
+                self.give(data.output(Place::Turn(stream), logs, stored), context, carrier);
             }
             Outcome::Finished { schema, data: Some(data) } => {
-                self.give(data.output(Place::Last(schema), logs), context, carrier);
+                self.give(data.output(Place::Last(schema), logs, stored), context, carrier);
             }
             Outcome::Finished { schema, data: None } => {
                 log_all(&logs, carrier);
@@ -401,7 +406,8 @@ impl Call {
         match header.filter(|_| context.method.header.is_some()) {
             Some(batch) => {
                 let (place, metadata) = (Place::Header(stream), Metadata::new());
-                let output = Output { place, batch, metadata, logs: Vec::new(), logs_before: 0 };
+                let output =
+                    Output { place, batch, metadata, logs: Vec::new(), logs_before: 0, stored: None };
                 self.give(output, context, carrier);
             }
             None => self.open_stream(stream, context, carrier),
@@ -495,6 +501,22 @@ impl Call {
         }
     }
 
+    /// Notes a batch that was read from shared memory: that of the request, or an input.
+    fn note_resolved(&mut self, batch: &RecordBatch, outcome: &Outcome) {
+        let is_turn = matches!(
+            outcome,
+            Outcome::Emitted { .. }
+                | Outcome::Finished { .. }
+                | Outcome::Failed { .. }
+                | Outcome::OverBudget(_)
+        );
+        if is_turn {
+            self.scope.note_input(batch);
+        } else if let Some(record) = self.scope.record_mut() {
+            record.resolve_request(batch);
+        }
+    }
+
     /// Keeps the session of a context that no handler sees any more.
     fn take_session(&mut self, mut context: Box<CallContext>) {
         self.session = context.session.take().or(self.session.take());
@@ -504,8 +526,8 @@ impl Call {
 
 impl Emission {
     /// The batch of a turn, with the logs of the turn.
-    fn output(self, place: Place, logs: Vec<LogMessage>) -> Output {
+    fn output(self, place: Place, logs: Vec<LogMessage>, stored: Option<Stored>) -> Output {
         let Self { batch, metadata, logs_before } = self;
-        Output { place, batch, metadata, logs, logs_before }
+        Output { place, batch, metadata, logs, logs_before, stored }
     }
 }

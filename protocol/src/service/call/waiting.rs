@@ -6,6 +6,7 @@ use crate::external::{Fetch, Store};
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::service::context::CallContext;
 use crate::service::work::{OpenStream, Turning, Work, split_logs};
+use crate::shm::Stored;
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
 
@@ -42,6 +43,8 @@ pub(super) struct Output {
     pub(super) logs: Vec<LogMessage>,
     /// How many of the logs come before the batch.
     pub(super) logs_before: usize,
+    /// The batch, if it was written to shared memory.
+    pub(super) stored: Option<Stored>,
 }
 
 /// Where a batch goes.

@@ -1,0 +1,99 @@
+//! What a client does: it creates a segment, and removes it.
+
+use crate::environment::options_of_environment;
+use std::io;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+#[cfg(unix)]
+use std::sync::Arc;
+#[cfg(unix)]
+use vgi_rpc_protocol::shm::SharedMemory;
+use vgi_rpc_protocol::shm::{Counters, Segment, ShmOptions};
+
+/// Creates a segment for a client. Clones share their counters.
+#[derive(Clone, Debug)]
+pub struct ShmClient {
+    bytes: u64,
+    options: ShmOptions,
+    counters: Counters,
+    trusts_server: bool,
+}
+
+impl From<u64> for ShmClient {
+    fn from(bytes: u64) -> Self {
+        Self::new(bytes)
+    }
+}
+
+impl ShmClient {
+    /// A segment of this size, of which 64 KiB are its header. The options are those of the
+    /// [environment](options_of_environment).
+    ///
+    /// The batches of one turn have to fit: what finds no room is sent as without a segment. The memory of a segment with a name is
+    /// taken when it is created, that of one without a name as it is used.
+    pub fn new(bytes: u64) -> Self {
+        let (options, counters) = (options_of_environment(), Counters::default());
+        Self { bytes, options, counters, trusts_server: false }
+    }
+
+    /// Sets from how many bytes on a batch goes through the segment. Default: what the environment says, or 128 KiB.
+    pub fn min_batch_bytes(mut self, bytes: u64) -> Self {
+        self.options = self.options.min_batch_bytes(bytes);
+        self
+    }
+
+    /// Uses the batches of the server where they lie, without a copy. Default: they are copied first.
+    ///
+    /// # Safety
+    /// The server changes no byte of a batch after it has sent the pointer to it and before the batch is dropped, and does not
+    /// truncate the segment. Otherwise this process reads memory that changes under Rust's references, which is undefined
+    /// behaviour, or is ended with SIGBUS.
+    ///
+    /// Batches that are kept keep their regions of the segment in use.
+    pub unsafe fn trust_server(mut self) -> Self {
+        self.trusts_server = true;
+        self
+    }
+
+    /// What was done with the segment.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Creates the segment. It is removed when the last clone of the result is dropped.
+    ///
+    /// # Errors
+    /// When it is not larger than its header, or the operating system has no room for it.
+    #[cfg(unix)]
+    pub fn create(&self) -> io::Result<Segment> {
+        let (name, memory) = crate::object::create(self.bytes, self.trusts_server)?;
+        self.segment(name, memory)
+    }
+
+    /// Creates a segment without a name, and the descriptor by which it travels over the socket. Its memory is freed when
+    /// both sides have dropped it. Only on Unix.
+    ///
+    /// # Errors
+    /// As for [`create`](Self::create), and on Unixes other than Linux.
+    #[cfg(unix)]
+    pub fn create_sealed(&self) -> io::Result<(Segment, OwnedFd)> {
+        let (name, memory, descriptor) = crate::sealed::create(self.bytes, self.trusts_server)?;
+        Ok((self.segment(name, memory)?, descriptor))
+    }
+
+    #[cfg(unix)]
+    fn segment(&self, name: String, memory: Arc<dyn SharedMemory>) -> io::Result<Segment> {
+        Segment::create(name, memory, self.options, &self.counters)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))
+    }
+
+    /// Fails: this platform has no shared memory objects.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(not(unix))]
+    pub fn create(&self) -> io::Result<Segment> {
+        let _ = (self.bytes, self.options, self.trusts_server);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}

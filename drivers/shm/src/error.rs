@@ -1,0 +1,50 @@
+//! Why a segment is refused.
+
+use std::io;
+use vgi_rpc_protocol::effect::{Failure, FailureReason};
+
+/// Why a segment could not be attached. No text repeats its name, which lets others attach it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// The name cannot be that of a shared memory object.
+    #[error("the name of the segment is invalid")]
+    Name,
+    /// It cannot be opened.
+    #[error("the segment cannot be opened: {0}")]
+    Open(io::Error),
+    /// It is something else: a directory, a device, a pipe.
+    #[error("the segment is not a shared memory object")]
+    Kind,
+    /// It belongs to another user.
+    #[error("expected the segment to belong to user {expected}, got {got}")]
+    Owner {
+        /// The user of the client.
+        expected: u32,
+        /// The owner.
+        got: u32,
+    },
+    /// Other users may open it.
+    #[error("expected a segment that only its owner may open, got mode {0}")]
+    Mode(String),
+    /// A segment was named whose descriptor has not come.
+    #[error("the descriptor of the segment has not come")]
+    NoDescriptor,
+    /// The descriptor is of something whose size may change, or whose memory may vanish.
+    #[error("expected the descriptor of a sealed file in memory")]
+    NotSealed,
+    /// There are no segments on this platform.
+    #[error("this platform has no shared memory objects")]
+    Unsupported,
+}
+
+impl From<AttachError> for Failure {
+    fn from(error: AttachError) -> Self {
+        let reason = match error {
+            AttachError::Open(_) => FailureReason::Failed,
+            AttachError::Unsupported => FailureReason::Unsupported,
+            _ => FailureReason::Refused,
+        };
+        Self::new(reason, error.to_string())
+    }
+}

@@ -1,0 +1,72 @@
+//! Shared memory for vgi-rpc: the segments that a client creates and its server attaches, so that large batches do not pass
+//! through a pipe or a socket. WIRE_PROTOCOL 11.
+//!
+//! The layout of a segment and the batches in it are `vgi-rpc-protocol`'s; this crate reaches the memory. [`ShmServer`] attaches
+//! segments for servers on pipes and unix sockets, and [`ShmClient`] creates them for clients.
+//!
+//! ```
+//! use vgi_rpc_shm::{ShmClient, ShmServer};
+//! use vgi_rpc_protocol::effect::Completion;
+//!
+//! if !vgi_rpc_shm::IS_SUPPORTED {
+//!     return Ok(());
+//! }
+//! let segment = ShmClient::new(4 << 20).create()?;
+//! // What a request of this client says, and what its server does with it.
+//! let attached = ShmServer::new().attach(&segment.advertisement());
+//! assert!(matches!(attached, Completion::Attached(memory) if memory.len() == 4 << 20));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! Between peers of this project on a unix socket, the segment has no name: it is a sealed file whose descriptor travels over the
+//! socket. `EXTENSION.md` of `vgi_rpc_protocol::shm` specifies that.
+//!
+//! # What is checked
+//!
+//! A server opens what its client names, so it attaches nothing but a shared memory object that belongs to the client's user (on
+//! pipes, to the server's), that no other user may open, and that is as large as the operating system says, whatever the client
+//! says. Names with a slash inside, links, devices and pipes are refused. Other clients of the same user are not kept out: they
+//! could as well read the memory of the processes.
+//!
+//! By default bytes are copied out of a segment before they are looked at, so that the peer cannot change what was checked. On
+//! Linux they are copied through the descriptor: if the peer truncates the segment, a read fails, where a read of mapped memory
+//! would end the process with SIGBUS. A sealed segment cannot be truncated, and is mapped. [`ShmServer::trust_peers`] maps the segment and uses the batches where they lie.
+//!
+//! # What is cleaned up
+//!
+//! A client removes its segment when its last user drops it. If it cannot, because it was killed, the next client of the same user
+//! that creates a segment removes it: each segment is locked as long as its creator lives.
+
+// Where things are:
+//
+// | file | subject |
+// | --- | --- |
+// | `server`, `client` | settings, and what they are for |
+// | `environment` | the environment variable |
+// | `object` | POSIX objects: created, opened, checked, removed |
+// | `descriptor` | memory that is copied through a descriptor |
+// | `mapping` | memory that is mapped |
+// | `sealed` | segments that travel by their descriptor |
+// | `platform` | what this platform has |
+// | `error` | why a segment is refused |
+
+mod client;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod descriptor;
+mod environment;
+mod error;
+#[cfg(unix)]
+mod mapping;
+#[cfg(unix)]
+mod object;
+mod platform;
+#[cfg(unix)]
+mod sealed;
+mod server;
+
+pub use client::ShmClient;
+pub use environment::options_of_environment;
+pub use error::AttachError;
+pub use platform::{IS_SUPPORTED, TAKES_DESCRIPTORS};
+pub use server::ShmServer;
+pub use vgi_rpc_protocol::shm::{Counters, Counts, ShmOptions};

@@ -1,0 +1,111 @@
+//! Memory that is mapped: for peers that are trusted, and for platforms whose objects cannot be read through a descriptor, where
+//! they cannot be truncated either.
+#![expect(unsafe_code, reason = "maps memory and copies from it")]
+
+use bytes::Bytes;
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::io;
+use std::os::fd::AsFd;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use vgi_rpc_protocol::shm::{AccessError, SharedMemory};
+
+/// A segment that is mapped.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    region: Arc<Mapped>,
+    /// The peer changes nothing that it has sent a pointer to, and truncates nothing.
+    is_trusted: bool,
+}
+
+/// The mapped memory. Invariant: `start` is the start of a mapping of `len` bytes that is valid for reads and writes until this is
+/// dropped, and of which no Rust reference exists but those of views.
+#[derive(Debug)]
+struct Mapped {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the mapping belongs to the process and not to a thread, and is only copied from and to, or lent as bytes.
+unsafe impl Send for Mapped {}
+// SAFETY: as above. Copies at the same time are as those of another process, which the peer is.
+unsafe impl Sync for Mapped {}
+
+impl Mapping {
+    /// Maps the first `len` bytes of an object, which has as many.
+    pub(crate) fn new(object: impl AsFd, len: u64, is_trusted: bool) -> io::Result<Self> {
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping, at an address that the system chooses.
+        let start = unsafe { mmap(ptr::null_mut(), len, protection, MapFlags::SHARED, object, 0) }?;
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { region: Arc::new(Mapped { start, len }), is_trusted })
+    }
+}
+
+impl Mapped {
+    /// Where a range begins, if all of it is within the mapping.
+    fn at(&self, offset: u64, len: usize) -> Result<*mut u8, AccessError> {
+        let start = usize::try_from(offset)
+            .ok()
+            .filter(|start| start.checked_add(len).is_some_and(|end| end <= self.len));
+        match start {
+            // SAFETY: within the mapping, which has at most `isize::MAX` bytes.
+            Some(start) => Ok(unsafe { self.start.as_ptr().add(start) }),
+            None => Err(AccessError::OutOfBounds { offset, len: len as u64 }),
+        }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: nothing refers to the mapping any more. An error leaves it mapped.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+impl SharedMemory for Mapping {
+    fn len(&self) -> u64 {
+        self.region.len as u64
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError> {
+        let from = self.region.at(offset, into.len())?;
+        // SAFETY: `from` is valid for so many bytes, and no Rust memory, so that they do not overlap. The peer may change them
+        // meanwhile: what is copied is then a mixture, which is checked afterwards as anything is that a peer sends.
+        unsafe { ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len()) };
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), AccessError> {
+        let to = self.region.at(offset, bytes.len())?;
+        // SAFETY: `to` is valid for so many bytes. `bytes` may be a view of the same mapping: then these are regions that are both
+        // in use, which a header that was checked does not let overlap; and `copy` allows it.
+        unsafe { ptr::copy(bytes.as_ptr(), to, bytes.len()) };
+        Ok(())
+    }
+
+    fn view(&self, offset: u64, len: u64) -> Option<Bytes> {
+        let len = usize::try_from(len).ok().filter(|_| self.is_trusted)?;
+        self.region.at(offset, len).ok()?;
+        Some(Bytes::from_owner(View { region: self.region.clone(), offset, len }))
+    }
+}
+
+/// Bytes of a mapping.
+struct View {
+    region: Arc<Mapped>,
+    offset: u64,
+    len: usize,
+}
+
+impl AsRef<[u8]> for View {
+    fn as_ref(&self) -> &[u8] {
+        match self.region.at(self.offset, self.len) {
+            // SAFETY: within the mapping, which this keeps. The user has promised that the peer does not change the bytes, by
+            // calling an unsafe function.
+            Ok(start) => unsafe { std::slice::from_raw_parts(start, self.len) },
+            Err(_) => &[],
+        }
+    }
+}

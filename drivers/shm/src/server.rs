@@ -1,0 +1,120 @@
+//! What a server does: it attaches the segments that its clients name.
+
+use crate::environment::options_of_environment;
+use crate::error::AttachError;
+use crate::platform::IS_SUPPORTED;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, Request};
+use vgi_rpc_protocol::service::Responder;
+use vgi_rpc_protocol::shm::{AttachSegment, Counters, SharedMemory, ShmOptions};
+
+/// Attaches segments for a server. Clones share their counters.
+#[derive(Clone, Debug)]
+pub struct ShmServer {
+    options: ShmOptions,
+    counters: Counters,
+    trusts_peers: bool,
+}
+
+impl Default for ShmServer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ShmServer {
+    /// Attaches segments with the options of the [environment](options_of_environment), and copies what is in them.
+    pub fn new() -> Self {
+        Self { options: options_of_environment(), counters: Counters::default(), trusts_peers: false }
+    }
+
+    /// Sets from how many bytes on an answer goes through a segment. Default: what the environment says, or 128 KiB.
+    pub fn min_batch_bytes(mut self, bytes: u64) -> Self {
+        self.options = self.options.min_batch_bytes(bytes);
+        self
+    }
+
+    /// Maps segments and uses the batches where they lie, without a copy. Default: they are copied first.
+    ///
+    /// # Safety
+    /// No client that can connect changes the bytes of a batch after it has sent the pointer to it and before the server has
+    /// answered, writes to a region that is in use, or truncates its segment. A client that does so makes the server read
+    /// memory that changes under Rust's references, which is undefined behaviour, or ends it with SIGBUS.
+    ///
+    /// Handlers that keep an input keep its region of the segment in use.
+    pub unsafe fn trust_peers(mut self) -> Self {
+        self.trusts_peers = true;
+        self
+    }
+
+    /// What was done with the segments.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Lets the client of this connection share memory. For drivers.
+    pub fn enable(&self, responder: Responder) -> Responder {
+        if IS_SUPPORTED {
+            responder.with_shared_memory(self.options, self.counters.clone())
+        } else {
+            responder
+        }
+    }
+
+    /// Performs the effect at once, if it attaches a segment; gives it back otherwise. For drivers.
+    ///
+    /// The responder is to be polled again afterwards.
+    pub fn perform(&self, event: EffectEvent, responder: &mut Responder) -> Option<EffectEvent> {
+        match event {
+            EffectEvent::Requested(Effect { id, request: Request::AttachSegment(attach), .. }) => {
+                responder.complete_effect(id, self.attach(&attach));
+                None
+            }
+            other => Some(other),
+        }
+    }
+
+    /// As [`perform`](Self::perform), on a connection that takes descriptors, of which this was the last. Only on Unix.
+    #[cfg(unix)]
+    pub fn perform_with_descriptor(
+        &self,
+        event: EffectEvent,
+        responder: &mut Responder,
+        descriptor: &mut Option<OwnedFd>,
+    ) -> Option<EffectEvent> {
+        match event {
+            EffectEvent::Requested(Effect { id, request: Request::AttachSegment(attach), .. })
+                if attach.is_by_descriptor() =>
+            {
+                responder.complete_effect(id, self.attach_descriptor(descriptor.take()));
+                None
+            }
+            event => self.perform(event, responder),
+        }
+    }
+
+    /// Attaches the segment whose descriptor this is. It does not block. Only on Unix.
+    #[cfg(unix)]
+    pub fn attach_descriptor(&self, descriptor: Option<OwnedFd>) -> Completion {
+        let attached = descriptor.ok_or(AttachError::NoDescriptor);
+        attached.and_then(|descriptor| crate::sealed::attach(descriptor, self.trusts_peers)).into()
+    }
+
+    /// Attaches a segment. It does not block.
+    pub fn attach(&self, attach: &AttachSegment) -> Completion {
+        self.open(attach).into()
+    }
+
+    #[cfg(unix)]
+    fn open(&self, attach: &AttachSegment) -> Result<Arc<dyn SharedMemory>, AttachError> {
+        crate::object::attach(attach, self.trusts_peers)
+    }
+
+    #[cfg(not(unix))]
+    fn open(&self, _: &AttachSegment) -> Result<Arc<dyn SharedMemory>, AttachError> {
+        let _ = self.trusts_peers;
+        Err(AttachError::Unsupported)
+    }
+}

@@ -1,0 +1,271 @@
+//! Clients and servers on unix sockets that share memory.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use serde::{Deserialize, Serialize};
+use std::fs::OpenOptions;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use vgi_rpc_protocol::Limits;
+use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
+use vgi_rpc_protocol::wire::error::RpcError;
+use vgi_rpc_shm::{Counters, ShmClient, ShmServer};
+use vgi_rpc_unix::{
+    Address, CallError, Client, Handle, Remote, SocketServer, Transport, connect_tcp, connect_unix,
+};
+
+const NAME: &str = "test.Shared.v1";
+
+#[derive(Serialize, Deserialize)]
+struct Count(i64);
+
+impl Producer for Count {
+    fn produce(&mut self, turn: &mut Turn) -> Result<(), RpcError> {
+        if self.0 == 0 {
+            return turn.finish();
+        }
+        self.0 -= 1;
+        turn.emit_columns(vec![Arc::new(Int64Array::from_value(self.0, 1000))])
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Same;
+
+impl Exchange for Same {
+    fn exchange(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
+        turn.emit_columns(input.columns().to_vec())
+    }
+}
+
+fn numbers() -> Arc<Schema> {
+    Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]))
+}
+
+fn service() -> Arc<Service> {
+    let echo = Method::new("echo")
+        .param("value", DataType::Binary)
+        .returns(DataType::Binary)
+        .unary(|args, _| args.column("value").cloned());
+    let count = Method::new("count")
+        .param("n", DataType::Int64)
+        .output(numbers())
+        .producer(|args, _| Ok(Stream::new(Count(args.get("n")?))));
+    let same = Method::new("same").input(numbers()).output(numbers()).exchange(|_, _| Ok(Stream::new(Same)));
+    let protocol = Protocol::new(NAME).method(echo).method(count).method(same);
+    Arc::new(Service::builder("a1b2c3d4e5f6").protocol(protocol).build().unwrap())
+}
+
+/// A server in this process.
+struct Server {
+    address: Address,
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(shared: Option<ShmServer>, tcp: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = SocketServer::new(service()).shared_memory(shared);
+        let bound = match tcp {
+            true => server.bind_tcp("127.0.0.1:0").unwrap(),
+            false => server.bind_unix(folder.path().join("s")).unwrap(),
+        };
+        let (address, handle) = (bound.address().clone(), bound.handle());
+        let thread = Some(std::thread::spawn(move || {
+            bound.run().unwrap();
+        }));
+        Self { address, handle, thread, _folder: folder }
+    }
+
+    fn path(&self) -> &Path {
+        let Address::Unix(path) = &self.address else { panic!("a unix socket") };
+        path
+    }
+
+    /// A client that cannot send descriptors, so that its segment has a name.
+    fn connect_plainly(&self) -> Client {
+        let socket = UnixStream::connect(self.path()).unwrap();
+        Client::new(Plain(socket), Limits::default())
+    }
+
+    fn connect(&self) -> Client {
+        match &self.address {
+            Address::Tcp(address) => connect_tcp(&address.to_string()).unwrap(),
+            _ => connect_unix(self.path()).unwrap(),
+        }
+    }
+}
+
+/// A socket that is no more than a pair of pipes.
+struct Plain(UnixStream);
+
+impl Transport for Plain {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(slices)
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Both)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.handle.stop();
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(ended.is_none_or(|ended| ended.is_ok()));
+    }
+}
+
+fn sharing_server() -> (Server, Counters) {
+    let shared = ShmServer::new().min_batch_bytes(1);
+    let counters = shared.counters().clone();
+    (Server::start(Some(shared), false), counters)
+}
+
+fn sharing(client: Client, bytes: u64) -> (Client, Counters) {
+    let shared = ShmClient::new(bytes).min_batch_bytes(1);
+    let counters = shared.counters().clone();
+    (client.shared_memory(shared), counters)
+}
+
+fn echo(client: &mut Client, value: &[u8]) -> Result<(), CallError> {
+    let value: ArrayRef = Arc::new(BinaryArray::from(vec![value]));
+    let row = RecordBatch::try_from_iter_with_nullable([("value", value.clone(), false)]).unwrap();
+    let result = client.unary(&Remote::new(NAME).method("echo"), &row)?;
+    assert_eq!(result.column(0).as_binary::<i32>(), value.as_binary::<i32>());
+    Ok(())
+}
+
+fn read_and_written(counters: &Counters) -> (u64, u64) {
+    (counters.counts().read, counters.counts().written)
+}
+
+/// The segments with a name whose size is this.
+fn named(len: u64) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/dev/shm").unwrap().flatten();
+    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("vgi-rpc-"));
+    ours.filter(|entry| entry.metadata().is_ok_and(|found| found.len() == len))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+#[test]
+fn calls_and_streams_go_through_a_segment_by_name() {
+    go_through_a_segment(Server::connect_plainly, 4_100_000, 1);
+}
+
+#[test]
+fn calls_and_streams_go_through_a_segment_by_descriptor() {
+    go_through_a_segment(Server::connect, 4_200_000, 0);
+}
+
+/// The size tells the segment from those of other tests.
+fn go_through_a_segment(connect: fn(&Server) -> Client, bytes: u64, names: usize) {
+    let (server, at_server) = sharing_server();
+    let (mut client, at_client) = sharing(connect(&server), bytes);
+    // The client asks for the kinds of the methods, which is a call of its own.
+    echo(&mut client, &[7; 1_000_000]).unwrap();
+    assert_eq!((at_client.counts().attached, at_server.counts().attached), (1, 1));
+    assert_eq!(named(bytes).len(), names);
+    let (read, written) = read_and_written(&at_client);
+    assert!(read > 0 && written > 0);
+    assert_eq!(read_and_written(&at_server), (written, read));
+    let remote = Remote::new(NAME);
+    let row = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![3])) as ArrayRef)]).unwrap();
+    let batches: Vec<_> = client.stream(&remote.method("count"), &row).unwrap().prefetch(8).collect();
+    assert_eq!(batches.iter().map(|batch| batch.as_ref().unwrap().num_rows()).sum::<usize>(), 3000);
+    let none = RecordBatch::try_new_with_options(
+        Arc::new(Schema::empty()),
+        vec![],
+        &arrow_array::RecordBatchOptions::new().with_row_count(Some(1)),
+    );
+    let mut stream = client.stream(&remote.method("same"), &none.unwrap()).unwrap();
+    for size in [1, 100_000, 10] {
+        let batch = RecordBatch::try_new(numbers(), vec![Arc::new(Int64Array::from_iter_values(0..size))]);
+        let batch = batch.unwrap();
+        assert_eq!(stream.exchange(&batch).unwrap(), batch);
+    }
+    stream.close().unwrap();
+    assert!(read_and_written(&at_client).0 >= read + 6);
+    // Larger than the segment, both ways.
+    echo(&mut client, &[8; 5_000_000]).unwrap();
+    assert!(at_client.counts().no_room > 0);
+    echo(&mut client, &[9; 3_000_000]).unwrap();
+    drop(client);
+    assert_eq!(named(bytes).len(), 0);
+}
+
+#[test]
+fn memory_is_not_shared_where_it_cannot_be() {
+    let with = || Some(ShmServer::new().min_batch_bytes(1));
+    for (server, bytes) in [
+        (Server::start(None, false), 4 << 20),
+        (Server::start(with(), true), 4 << 20),
+        // No such segment can be created.
+        (Server::start(with(), false), u64::MAX),
+        (Server::start(with(), false), 10),
+    ] {
+        let (mut client, counters) = sharing(server.connect(), bytes);
+        echo(&mut client, &[7; 300_000]).unwrap();
+        echo(&mut client, b"again").unwrap();
+        assert_eq!(counters.counts(), vgi_rpc_shm::Counts::default());
+    }
+}
+
+#[test]
+fn a_segment_that_its_owner_truncates_costs_its_calls_alone() {
+    let (server, _) = sharing_server();
+    let (mut client, _) = sharing(server.connect(), 4 << 20);
+    echo(&mut client, &[7; 100_000]).unwrap();
+    let (mut other, _) = sharing(server.connect_plainly(), 12_345_678);
+    echo(&mut other, &[7; 100_000]).unwrap();
+    let path = named(12_345_678).pop().unwrap();
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(0).unwrap();
+    // Both sides go on without the segment.
+    for _ in 0..3 {
+        echo(&mut other, &[8; 100_000]).unwrap();
+    }
+    echo(&mut client, &[9; 100_000]).unwrap();
+}
+
+#[test]
+fn trusted_peers_use_batches_where_they_lie() {
+    // SAFETY: both ends are in this test and keep the promise.
+    let shared = unsafe { ShmServer::new().min_batch_bytes(1).trust_peers() };
+    let server = Server::start(Some(shared), false);
+    // SAFETY: as above.
+    let shared = unsafe { ShmClient::new(4 << 20).min_batch_bytes(1).trust_server() };
+    let counters = shared.counters().clone();
+    let mut client = server.connect().shared_memory(shared);
+    let remote = Remote::new(NAME);
+    let mut kept = Vec::new();
+    for number in 0..20 {
+        echo(&mut client, &[number; 100_000]).unwrap();
+        let value: ArrayRef = Arc::new(BinaryArray::from(vec![&[number; 50_000][..]]));
+        let row = RecordBatch::try_from_iter_with_nullable([("value", value, false)]).unwrap();
+        // What is kept stays as it is, whatever comes after it.
+        kept.push(client.unary(&remote.method("echo"), &row).unwrap());
+    }
+    for (number, batch) in kept.iter().enumerate() {
+        let bytes = batch.column(0).as_binary::<i32>();
+        assert_eq!((bytes.len(), bytes.value(0)), (1, &[number as u8; 50_000][..]));
+    }
+    assert!(counters.counts().read >= 40);
+}

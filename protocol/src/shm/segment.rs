@@ -1,0 +1,399 @@
+//! Batches in a segment: written by one side, read by the other. WIRE_PROTOCOL 11, "Batch serialization in SHM".
+
+use super::access::SharedMemory;
+use super::advertisement::AttachSegment;
+use super::counters::Counters;
+use super::error::{HeaderError, SegmentError};
+use super::header::Header;
+use super::layout::HEADER_BYTES;
+use super::options::ShmOptions;
+use super::pointer::Pointer;
+use super::releases::Releases;
+use crate::Limits;
+use crate::ipc::{BatchEncoder, END_OF_STREAM, EncodedSchema, Item, Outbox, ReadError, Reader};
+use crate::memory::{Account, Growth};
+use crate::same_type::same_schema;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, Schema, SchemaRef};
+use bytes::Bytes;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// After so many further calls, a region that the peer should have freed is freed by the owner.
+const PATIENCE: u8 = 2;
+
+/// A segment that this side has created or attached.
+///
+/// Every method is for this side's own turn. Clones are the same segment.
+#[derive(Clone)]
+pub struct Segment(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    memory: Arc<dyn SharedMemory>,
+    options: ShmOptions,
+    counters: Counters,
+    releases: Releases,
+    /// Of the owner: the regions that the peer is to free, and the calls that have begun since.
+    outstanding: Option<Mutex<Vec<(u64, u8)>>>,
+    reader: Mutex<SegmentReader>,
+}
+
+impl Inner {
+    /// Of the owner: the region that the peer was to free here is free, since another begins here now. Gives what is left.
+    fn forget(&self, offset: u64) -> Option<MutexGuard<'_, Vec<(u64, u8)>>> {
+        let mut outstanding = lock(self.outstanding.as_ref()?);
+        outstanding.retain(|(found, _)| *found != offset);
+        Some(outstanding)
+    }
+}
+
+/// What reads batches, kept for its memory.
+struct SegmentReader {
+    limits: Limits,
+    account: Account,
+    /// Between two streams.
+    idle: Option<Reader>,
+}
+
+impl fmt::Debug for Segment {
+    /// Leaves the name out: whoever knows it may attach the segment.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.0;
+        f.debug_struct("Segment")
+            .field("memory", &inner.memory)
+            .field("options", &inner.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A batch that was written to a segment. Unless it is [sent](Self::sent), its region is freed when this is dropped.
+#[must_use = "dropping it frees the region"]
+pub struct Stored {
+    segment: Segment,
+    pointer: Pointer,
+    sent: bool,
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stored").field("pointer", &self.pointer).finish_non_exhaustive()
+    }
+}
+
+impl Stored {
+    /// Where it lies.
+    pub fn pointer(&self) -> Pointer {
+        self.pointer
+    }
+
+    /// The pointer was sent, and the peer frees the region.
+    pub fn sent(mut self) {
+        self.sent = true;
+        if let Some(mut outstanding) = self.segment.0.forget(self.pointer.offset) {
+            outstanding.push((self.pointer.offset, 0));
+        }
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        if !self.sent {
+            self.segment.0.releases.queue(self.pointer.offset);
+        }
+    }
+}
+
+/// Making one.
+impl Segment {
+    /// A segment of this name whose memory this side has created: its header is written.
+    ///
+    /// # Errors
+    /// When it is too short, or cannot be written.
+    pub fn create(
+        name: impl Into<String>,
+        memory: Arc<dyn SharedMemory>,
+        options: ShmOptions,
+        counters: &Counters,
+    ) -> Result<Self, HeaderError> {
+        Header::initialise(&*memory)?;
+        Ok(Self::new(name.into(), memory, options, counters, true))
+    }
+
+    /// A segment of this name that the peer owns: its header is checked.
+    ///
+    /// # Errors
+    /// When its header breaks the rules, or cannot be read.
+    pub fn attach(
+        name: impl Into<String>,
+        memory: Arc<dyn SharedMemory>,
+        options: ShmOptions,
+        counters: &Counters,
+    ) -> Result<Self, HeaderError> {
+        Header::read(&*memory)?;
+        Ok(Self::new(name.into(), memory, options, counters, false))
+    }
+
+    fn new(
+        name: String,
+        memory: Arc<dyn SharedMemory>,
+        options: ShmOptions,
+        counters: &Counters,
+        is_owner: bool,
+    ) -> Self {
+        counters.attached();
+        let reader = SegmentReader { limits: Limits::default(), account: Account::default(), idle: None };
+        let (counters, releases, reader) = (counters.clone(), Releases::default(), Mutex::new(reader));
+        let outstanding = is_owner.then(Mutex::default);
+        Self(Arc::new(Inner { name, memory, options, counters, releases, outstanding, reader }))
+    }
+
+    /// Sets what is accepted of a batch, and reserves what is read in the account.
+    pub fn bounded(self, limits: &Limits, account: &Account) -> Self {
+        *lock(&self.0.reader) =
+            SegmentReader { limits: limits.clone(), account: account.clone(), idle: None };
+        self
+    }
+}
+
+/// Getters.
+impl Segment {
+    /// Its name, as its owner advertises it.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What a request says of it.
+    pub fn advertisement(&self) -> AttachSegment {
+        AttachSegment::new(self.name(), self.0.memory.len())
+    }
+
+    /// The regions that are in use.
+    ///
+    /// # Errors
+    /// When the header breaks the rules, or cannot be read.
+    pub fn header(&self) -> Result<Header, HeaderError> {
+        Header::read(&*self.0.memory)
+    }
+}
+
+/// Commands.
+impl Segment {
+    /// Frees what was let go of since the last turn.
+    ///
+    /// # Errors
+    /// When the header breaks the rules, or cannot be read or written.
+    pub fn settle(&self) -> Result<(), HeaderError> {
+        let released = self.0.releases.take();
+        if released.is_empty() {
+            return Ok(());
+        }
+        self.header()?.release(&released, &*self.0.memory)
+    }
+
+    /// Begins a call of the owner's: frees what was let go of since the last turn, and what the peer should have freed and has not
+    /// while two calls were made, as a peer does that has refused a request without reading it.
+    ///
+    /// # Errors
+    /// When the header breaks the rules, or cannot be read or written.
+    pub fn begin_call(&self) -> Result<(), HeaderError> {
+        let Some(outstanding) = &self.0.outstanding else { return self.settle() };
+        let mut outstanding = lock(outstanding);
+        let mut released = self.0.releases.take();
+        if outstanding.is_empty() && released.is_empty() {
+            return Ok(());
+        }
+        let mut header = self.header()?;
+        outstanding.retain_mut(|(offset, calls)| {
+            *calls += 1;
+            if *calls > PATIENCE {
+                released.push(*offset);
+            }
+            *calls <= PATIENCE && header.is_in_use(*offset)
+        });
+        header.release(&released, &*self.0.memory)
+    }
+
+    /// Frees a region that the peer has sent a pointer to, in the next turn: nobody will read it.
+    pub fn discard(&self, pointer: Pointer) {
+        self.0.releases.queue(pointer.offset);
+    }
+
+    /// Writes a batch to the segment, if it is large enough and finds room there.
+    ///
+    /// # Errors
+    /// When the batch is not of this schema, the header breaks the rules, or the segment cannot be read or written.
+    pub fn store(
+        &self,
+        batch: &RecordBatch,
+        schema: &EncodedSchema,
+        account: &Account,
+    ) -> Result<Option<Stored>, SegmentError> {
+        let Inner { memory, options, counters, .. } = &*self.0;
+        if !self.may_want(batch) {
+            return Ok(None);
+        }
+        let (mut encoder, mut outbox) = (BatchEncoder::default(), Outbox::with_account(account));
+        encoder.open(schema, &mut outbox);
+        let schema_bytes = outbox.len();
+        encoder.write(batch, &crate::ipc::Metadata::new(), &mut outbox)?;
+        if ((outbox.len() - schema_bytes) as u64) < options.min_batch_bytes {
+            return Ok(None);
+        }
+        if has_dictionaries(schema.schema()) {
+            bytes::Buf::advance(&mut outbox, schema_bytes);
+        } else {
+            encoder.close(&mut outbox);
+        }
+        let len = outbox.len() as u64;
+        let mut header = self.header()?;
+        header.release(&self.0.releases.take(), &**memory)?;
+        let Some(region) = header.allocate(len, &**memory)? else {
+            counters.no_room();
+            return Ok(None);
+        };
+        let stored =
+            Stored { segment: self.clone(), pointer: Pointer { offset: region.offset, len }, sent: false };
+        let mut at = region.offset;
+        while let Some(bytes) = outbox.pop_segment() {
+            memory.write_at(at, &bytes)?;
+            at += bytes.len() as u64;
+        }
+        counters.written();
+        Ok(Some(stored))
+    }
+
+    /// Whether a batch may be large enough, by the memory that its arrays have.
+    fn may_want(&self, batch: &RecordBatch) -> bool {
+        let bytes =
+            || batch.columns().iter().map(|column| column.get_buffer_memory_size() as u64).sum::<u64>();
+        batch.num_rows() > 0 && bytes() >= self.0.options.min_batch_bytes.max(1)
+    }
+
+    /// Reads the batch that a pointer stands for; the pointer batch has this schema. The region is freed in this turn, or if its
+    /// bytes are [lent](SharedMemory::view), in the first one after the batch is dropped.
+    ///
+    /// # Errors
+    /// When the bytes are not within the segment, are no batch of this schema, or exceed a limit or the budget. The region is
+    /// freed then too.
+    pub fn read(&self, pointer: Pointer, schema: &SchemaRef) -> Result<RecordBatch, SegmentError> {
+        let Inner { memory, counters, releases, .. } = &*self.0;
+        let Pointer { offset, len } = pointer;
+        let end = memory.len();
+        if offset < HEADER_BYTES || offset.checked_add(len).is_none_or(|to| to > end) {
+            return Err(SegmentError::OutOfBounds { offset, len, end });
+        }
+        drop(self.0.forget(offset));
+        let mut kept = lock(&self.0.reader);
+        let mut reader = kept.take(len);
+        let framing = has_dictionaries(schema).then(|| EncodedSchema::new(schema.clone()));
+        let framing = framing.transpose().map_err(|error| SegmentError::Encode(error.to_string()))?;
+        let framing = framing.as_ref().map(EncodedSchema::message);
+        let source = match memory.view(offset, len) {
+            Some(bytes) => Source::Lent(releases.lend(offset, bytes)),
+            None => Source::Copied { memory: &**memory, offset, len },
+        };
+        let is_copied = matches!(source, Source::Copied { .. });
+        let read = read_stream(&mut reader, source, framing, schema);
+        if is_copied {
+            releases.queue(offset);
+        }
+        let batch = read?;
+        if reader.is_at_boundary() {
+            kept.idle = Some(reader);
+        }
+        drop(kept);
+        counters.read();
+        Ok(batch)
+    }
+}
+
+impl SegmentReader {
+    /// A reader for a batch of so many bytes. They are there already, so that memory for them is taken at once, and for no more.
+    fn take(&mut self, len: u64) -> Reader {
+        let Self { limits, account, idle } = self;
+        let reader = idle.take().unwrap_or_else(|| Reader::with_account(limits.clone(), account.clone()));
+        let first = usize::try_from(len).unwrap_or(usize::MAX);
+        reader.growing(Growth { first, ..Growth::ARRIVAL })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the bytes of a batch come from.
+enum Source<'a> {
+    Lent(Bytes),
+    Copied { memory: &'a dyn SharedMemory, offset: u64, len: u64 },
+}
+
+/// Reads a batch. `framing` is the schema message of one that is stored without it, and without the end of its stream.
+fn read_stream(
+    reader: &mut Reader,
+    source: Source<'_>,
+    framing: Option<&Bytes>,
+    schema: &Schema,
+) -> Result<RecordBatch, SegmentError> {
+    let mut contents = Contents { schema, batch: None, ended: false };
+    reader.receive(framing.cloned().unwrap_or_default());
+    contents.take(reader)?;
+    match source {
+        Source::Lent(bytes) => {
+            reader.receive(bytes);
+            contents.take(reader)?;
+        }
+        Source::Copied { memory, mut offset, len } => {
+            let end = offset.saturating_add(len);
+            while offset < end && !contents.ended {
+                let space = reader.read_buf();
+                let count = space.len().min(usize::try_from(end - offset).unwrap_or(usize::MAX));
+                memory.read_at(offset, space.get_mut(..count).unwrap_or_default())?;
+                reader.advance(count);
+                offset += count as u64;
+                contents.take(reader)?;
+            }
+        }
+    }
+    if framing.is_some() && !contents.ended && !reader.is_mid_message() {
+        reader.receive(Bytes::from_static(&END_OF_STREAM));
+        contents.take(reader)?;
+    }
+    match contents.batch {
+        Some(batch) => Ok(batch),
+        None if reader.is_mid_message() => match reader.truncation() {
+            Some(error) => Err(ReadError::from(error).into()),
+            None => Err(SegmentError::NoBatch("part of a message")),
+        },
+        None => Err(SegmentError::NoBatch("none")),
+    }
+}
+
+/// What was read so far.
+struct Contents<'a> {
+    schema: &'a Schema,
+    batch: Option<RecordBatch>,
+    ended: bool,
+}
+
+impl Contents<'_> {
+    fn take(&mut self, reader: &mut Reader) -> Result<(), SegmentError> {
+        while !self.ended {
+            match reader.next_item()? {
+                None => return Ok(()),
+                Some(Item::Schema(received)) if same_schema(received.schema(), self.schema) => {}
+                Some(Item::Schema(_)) => return Err(SegmentError::Schema),
+                Some(Item::Batch(batch, _)) if self.batch.is_none() => self.batch = Some(batch),
+                Some(Item::Batch(..)) => return Err(SegmentError::NoBatch("several")),
+                Some(Item::EndOfStream) => self.ended = true,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether batches of a schema are stored without their schema message: those with a dictionary at the top level. Dictionaries
+/// inside other types do not count, as in the canonical implementation.
+fn has_dictionaries(schema: &Schema) -> bool {
+    schema.fields().iter().any(|field| matches!(field.data_type(), DataType::Dictionary(..)))
+}

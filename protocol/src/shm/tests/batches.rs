@@ -1,0 +1,178 @@
+//! Batches that one side stores and the other reads.
+
+use super::*;
+use crate::ipc::decode_batch;
+use crate::memory::Budget;
+use crate::{Limits, wire::error::RpcError};
+
+#[test]
+fn batches_of_every_kind_come_back() {
+    for memory in [Memory::new(1 << 20), Memory::lending(1 << 20)] {
+        let (client, server, counters) = pair(&memory, 1);
+        for batch in kinds() {
+            let pointer = send(&client, &batch);
+            assert_eq!(server.read(pointer, batch.schema_ref()).unwrap(), batch);
+        }
+        server.settle().unwrap();
+        assert_eq!(client.header().unwrap().regions(), []);
+        let counts = counters.counts();
+        assert_eq!((counts.attached, counts.written, counts.read, counts.no_room), (2, 5, 5, 0));
+    }
+}
+
+#[test]
+fn a_batch_without_a_dictionary_is_a_whole_stream_and_one_with_a_dictionary_is_not() {
+    let memory = Memory::new(1 << 20);
+    let (client, ..) = pair(&memory, 1);
+    for (index, batch) in kinds().into_iter().enumerate() {
+        let Pointer { offset, len } = send(&client, &batch);
+        assert_eq!(offset % 64, 0);
+        let bytes = memory.0.lock().unwrap()[offset as usize..][..len as usize].to_vec();
+        let whole = decode_batch(bytes.clone().into(), &Limits::default());
+        match index {
+            2 | 4 => {
+                assert!(whole.is_err());
+                let schema = EncodedSchema::new(batch.schema()).unwrap();
+                let framed = [schema.message(), &bytes[..]].concat();
+                assert_eq!(decode_batch(framed.into(), &Limits::default()).unwrap().0, batch);
+                assert_ne!(bytes[bytes.len() - 8..], [255, 255, 255, 255, 0, 0, 0, 0]);
+            }
+            _ => {
+                assert_eq!(whole.unwrap().0, batch);
+                assert_eq!(bytes[bytes.len() - 8..], [255, 255, 255, 255, 0, 0, 0, 0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn only_batches_of_the_least_size_are_stored() {
+    let (client, ..) = pair(&Memory::new(1 << 20), 4000);
+    assert!(store(&client, &numbers(300)).is_none());
+    assert!(store(&client, &numbers(600)).is_some());
+    // The array has more memory than the slice takes.
+    assert!(store(&client, &numbers(600).slice(0, 300)).is_none());
+    let (client, ..) = pair(&Memory::new(1 << 20), 0);
+    assert!(store(&client, &numbers(0)).is_none(), "a pointer has no rows either");
+    assert!(store(&client, &numbers(1)).is_some());
+}
+
+#[test]
+fn what_finds_no_room_is_counted_and_not_stored() {
+    let (client, server, counters) = pair(&Memory::new(HEADER_BYTES as usize + 20_000), 1);
+    let pointer = send(&client, &numbers(1000));
+    assert!(store(&client, &numbers(2000)).is_none());
+    assert_eq!(counters.counts().no_room, 1);
+    server.read(pointer, numbers(0).schema_ref()).unwrap();
+    assert!(store(&server, &numbers(2000)).is_some(), "what was read is freed first");
+}
+
+#[test]
+fn what_is_not_sent_is_freed_in_the_next_turn() {
+    let (client, ..) = pair(&Memory::new(1 << 20), 1);
+    let stored = store(&client, &numbers(100));
+    assert_eq!(client.header().unwrap().regions().len(), 1);
+    drop(stored);
+    assert_eq!(client.header().unwrap().regions().len(), 1, "not in the middle of the peer's turn");
+    client.settle().unwrap();
+    assert_eq!(client.header().unwrap().regions(), []);
+}
+
+#[test]
+fn what_is_lent_stays_in_use_until_it_is_dropped() {
+    let (client, server, _) = pair(&Memory::lending(1 << 20), 1);
+    let pointer = send(&server, &numbers(100));
+    let batch = client.read(pointer, numbers(0).schema_ref()).unwrap();
+    client.settle().unwrap();
+    (0..4).for_each(|_| client.begin_call().unwrap());
+    assert_eq!(server.header().unwrap().regions().len(), 1);
+    drop(batch);
+    assert_eq!(server.header().unwrap().regions().len(), 1);
+    client.settle().unwrap();
+    assert_eq!(server.header().unwrap().regions(), []);
+}
+
+#[test]
+fn the_owner_frees_what_its_peer_has_left_behind() {
+    let (client, server, _) = pair(&Memory::new(1 << 20), 1);
+    let answer = send(&server, &numbers(100));
+    let used = || client.header().unwrap().regions().len();
+    send(&client, &numbers(100));
+    client.begin_call().unwrap();
+    let second = send(&client, &numbers(100));
+    client.begin_call().unwrap();
+    assert_eq!(used(), 3, "the peer may hold what it was sent until its next turn");
+    client.begin_call().unwrap();
+    assert_eq!(used(), 2);
+    // What the peer frees is forgotten, and a later region at the same place is another.
+    server.discard(second);
+    server.settle().unwrap();
+    client.begin_call().unwrap();
+    assert_eq!(used(), 1);
+    client.read(answer, numbers(0).schema_ref()).unwrap();
+    client.begin_call().unwrap();
+    assert_eq!(used(), 0);
+}
+
+#[test]
+fn an_answer_in_the_place_of_its_request_is_not_freed_as_that_is() {
+    let (client, server, _) = pair(&Memory::lending(1 << 20), 1);
+    let request = send(&client, &numbers(100));
+    drop(server.read(request, numbers(0).schema_ref()).unwrap());
+    let answer = send(&server, &numbers(100));
+    assert_eq!(answer.offset, request.offset);
+    let kept = client.read(answer, numbers(0).schema_ref()).unwrap();
+    (0..5).for_each(|_| client.begin_call().unwrap());
+    assert!(client.header().unwrap().is_in_use(answer.offset));
+    drop(kept);
+    client.begin_call().unwrap();
+    assert_eq!(client.header().unwrap().regions(), []);
+}
+
+#[test]
+fn what_is_read_is_reserved_in_the_account_and_its_memory_is_used_again() {
+    let memory = Memory::new(4 << 20);
+    let (client, server, _) = pair(&memory, 1);
+    let budget = Budget::new(3 << 20);
+    let account = budget.account();
+    let server = server.bounded(&Limits::default(), &account);
+    let pointer = send(&client, &numbers(200_000));
+    let batch = server.read(pointer, numbers(0).schema_ref()).unwrap();
+    assert!(account.held() >= 1_600_000);
+    let address = batch.column(0).to_data().buffers()[0].as_ptr();
+    assert_eq!(address.align_offset(64), 0);
+    assert!(budget.used() < 2_000_000, "no more than the batch");
+    drop(batch);
+    server.settle().unwrap();
+    let batch = server.read(send(&client, &numbers(200_000)), numbers(0).schema_ref()).unwrap();
+    assert_eq!(batch.column(0).to_data().buffers()[0].as_ptr(), address);
+    server.settle().unwrap();
+
+    let pointer = send(&client, &numbers(200_000));
+    let other = server.read(pointer, numbers(0).schema_ref()).unwrap_err();
+    assert_eq!(
+        RpcError::from(other).error_type(),
+        RpcError::from(account.reserve(9 << 20).unwrap_err()).error_type()
+    );
+    server.settle().unwrap();
+    assert_eq!(client.header().unwrap().regions().len(), 0, "its region is freed all the same");
+}
+
+#[test]
+fn limits_hold_for_batches_in_a_segment() {
+    let (client, server, _) = pair(&Memory::new(1 << 20), 1);
+    let limits = Limits { max_body_bytes: 1000, ..Limits::default() };
+    let server = server.bounded(&limits, &Account::default());
+    let pointer = send(&client, &numbers(200));
+    assert!(matches!(server.read(pointer, numbers(0).schema_ref()), Err(SegmentError::Read(_))));
+}
+
+#[test]
+fn bytes_behind_the_end_of_the_stream_are_passed_over() {
+    let (client, server, _) = pair(&Memory::new(1 << 20), 1);
+    let pointer = send(&client, &numbers(200));
+    let longer = Pointer { len: pointer.len + 40, ..pointer };
+    assert_eq!(server.read(longer, numbers(0).schema_ref()).unwrap(), numbers(200));
+    let pointer = send(&client, &numbers(100));
+    assert_eq!(server.read(pointer, numbers(0).schema_ref()).unwrap(), numbers(100));
+}

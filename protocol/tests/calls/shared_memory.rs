@@ -1,0 +1,325 @@
+//! Batches in shared memory: attaching a segment, requests, results and turns by way of it, and segments that are damaged or
+//! change at random.
+
+use crate::common::batches::*;
+use crate::common::driver::{Command, Rest};
+use crate::common::scenarios::{send, stream, tick, transport_options, unary, values};
+use crate::common::service::SERVER_ID;
+use crate::common::told::Told;
+use crate::support::*;
+use std::sync::{Arc, Mutex};
+use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
+use vgi_rpc_protocol::service::{Credentials, Peer, Service, TransportKind};
+use vgi_rpc_protocol::shm::{AccessError, Counters, Counts, HEADER_BYTES, Segment, SharedMemory, ShmOptions};
+use vgi_rpc_protocol::wire::keys;
+
+const NAME: &str = "vgi-test";
+/// What is added to the metadata of a batch that came by way of the segment.
+const SOURCE: &str = " {\"vgi_rpc.shm_source\": \"vgi-test\"}";
+
+/// Memory of which a byte changes now and then, as often as `noise` says.
+struct Memory {
+    bytes: Mutex<(Vec<u8>, u64)>,
+    noise: u64,
+}
+
+impl Memory {
+    fn new(len: usize) -> Arc<Self> {
+        Self::noisy(len, 0, 0)
+    }
+
+    /// One access in `noise` finds a byte changed.
+    fn noisy(len: usize, noise: u64, seed: u64) -> Arc<Self> {
+        Arc::new(Self { bytes: Mutex::new((vec![0; len], seed)), noise })
+    }
+
+    fn change(&self, at: u64, bytes: &[u8]) {
+        self.bytes.lock().unwrap().0[at as usize..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Accesses bytes, of which the peer may have changed some.
+    fn access(&self, offset: u64, len: usize, copy: impl FnOnce(&mut [u8])) -> Result<(), AccessError> {
+        let (bytes, random) = &mut *self.bytes.lock().unwrap();
+        if self.noise > 0 {
+            // A generator of Marsaglia's.
+            for shift in [13_i32, -7, 17] {
+                *random ^= if shift > 0 { *random << shift } else { *random >> -shift };
+            }
+            if *random % self.noise == 0 {
+                // Near the start more often: the header is there.
+                let range = if *random & 64 > 0 { 128 } else { bytes.len() as u64 };
+                bytes[(*random >> 20 & 0xffff_ffff) as usize % range as usize] ^= (*random >> 8) as u8;
+            }
+        }
+        let end = offset as usize + len;
+        assert!(end <= bytes.len(), "nothing is accessed out of bounds");
+        copy(&mut bytes[offset as usize..end]);
+        Ok(())
+    }
+}
+
+/// Lends the memory.
+struct Lent(Arc<Memory>);
+
+impl SharedMemory for Lent {
+    fn len(&self) -> u64 {
+        self.0.bytes.lock().unwrap().0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError> {
+        self.0.access(offset, into.len(), |bytes| into.copy_from_slice(bytes))
+    }
+
+    fn write_at(&self, offset: u64, from: &[u8]) -> Result<(), AccessError> {
+        self.0.access(offset, from.len(), |bytes| bytes.copy_from_slice(from))
+    }
+}
+
+/// Two machines that share memory.
+struct Sharing {
+    wire: Wire,
+    memory: Arc<Memory>,
+    client: Counters,
+    server: Counters,
+}
+
+fn options() -> ShmOptions {
+    ShmOptions::default().min_batch_bytes(1)
+}
+
+impl Sharing {
+    fn new(service: &Arc<Service>, memory: Arc<Memory>) -> Self {
+        let server = Counters::default();
+        let mut sharing = Self::without_segment(service, memory, server);
+        let lent = Arc::new(Lent(sharing.memory.clone()));
+        let segment = Segment::create(NAME, lent, options(), &sharing.client).unwrap();
+        sharing.wire.client.share_memory(segment);
+        sharing
+    }
+
+    /// The client does not know of the segment.
+    fn without_segment(service: &Arc<Service>, memory: Arc<Memory>, server: Counters) -> Self {
+        let peer = Peer::new(TransportKind::Unix, SERVER_ID).with_credentials(Credentials {
+            pid: 1,
+            uid: 77,
+            gid: 1,
+        });
+        let mut wire = Wire::with_peer(service, vgi_rpc_protocol::memory::Account::default(), peer);
+        wire.server = wire.server.with_shared_memory(options(), server.clone());
+        wire.server.record_calls();
+        Self { wire, memory, client: Counters::default(), server }
+    }
+
+    /// Sends a command, attaches the segment if that is asked for, and runs all work.
+    #[track_caller]
+    fn play(&mut self, command: Command) -> Vec<String> {
+        self.wire.send(command);
+        self.go_on();
+        // The counters say what came by way of the segment.
+        self.wire.run().iter().map(|line| line.replace(SOURCE, "")).collect()
+    }
+
+    fn go_on(&mut self) {
+        while let Rest::Waiting = self.wire_rest() {
+            let effect = self.wire.effect();
+            let Request::AttachSegment(attach) = &effect.request else { panic!("{effect:?}") };
+            assert_eq!((&*attach.name, attach.peer_user), (NAME, Some(77)));
+            let lent: Arc<dyn SharedMemory> = Arc::new(Lent(self.memory.clone()));
+            self.wire.server.complete_effect(effect.id, Completion::Attached(lent));
+        }
+    }
+
+    /// Runs all work, and says what the server waits for.
+    fn wire_rest(&mut self) -> Rest {
+        loop {
+            match Rest::or_event(self.wire.server.poll_work()) {
+                Ok(work) => self.wire.server.complete(work.run()).unwrap(),
+                Err(rest) => return rest,
+            }
+        }
+    }
+}
+
+fn counts(counters: &Counters) -> (u64, u64) {
+    let Counts { written, read, .. } = counters.counts();
+    (written, read)
+}
+
+fn echo(value: &str) -> Command {
+    unary("echo", row([("value", text(value))]))
+}
+
+#[test]
+fn requests_results_and_turns_go_through_the_segment() {
+    let (service, journal) = service(|builder| builder);
+    let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
+    assert_eq!(sharing.play(echo("x")), ["output result=x", "finished"]);
+    assert_eq!((counts(&sharing.client), counts(&sharing.server)), ((1, 1), (1, 1)));
+    // The parameters of a stream, and each of its batches.
+    sharing.play(stream("count", row([("count", int(2))])));
+    assert_eq!(sharing.play(tick()), ["output n=0"]);
+    assert_eq!(sharing.play(tick()), ["output n=1"]);
+    assert_eq!(sharing.play(tick()), ["finished"]);
+    assert_eq!((counts(&sharing.client), counts(&sharing.server)), ((2, 3), (3, 2)));
+    sharing.play(stream("double", no_columns(1)));
+    assert_eq!(sharing.play(send(values([1.0, 2.0]))), ["output value=2.0; value=4.0"]);
+    assert_eq!(sharing.play(send(values([3.0]))), ["output value=6.0"]);
+    sharing.play(Command::Close);
+    assert_eq!((counts(&sharing.client), counts(&sharing.server)), ((4, 5), (5, 4)));
+    assert_eq!(sharing.server.counts().attached, 1, "once for the connection");
+    // Records are of the batches and not of their pointers.
+    let records = sharing.wire.records();
+    let rows = records.iter().map(|record| (record.statistics.input.rows, record.statistics.output.rows));
+    assert_eq!(rows.collect::<Vec<_>>(), [(1, 1), (1, 2), (4, 3)]);
+    drop(journal);
+}
+
+#[test]
+fn a_server_says_whether_it_can_share_memory() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::without_segment(&service, Memory::new(1 << 20), Counters::default());
+    let [question] = &transport_options()[..] else { panic!("one request") };
+    sharing.wire.send(question.clone());
+    assert_eq!(sharing.wire_rest(), Rest::NeedInput);
+    let told = sharing.wire.told();
+    let [Told::Output(_, metadata), Told::Finished] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(metadata.get_str(keys::TRANSPORT_SHM), Some("true"));
+}
+
+#[test]
+fn an_answer_goes_through_the_segment_only_if_the_request_has_said_so() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
+    sharing.play(echo("x"));
+    // As a client that does not use its segment for this call.
+    let metadata = crate::ask::routing(crate::common::service::MAIN, "echo");
+    let row = row([("value", text("y"))]);
+    let plain = Command::Request { kind: vgi_rpc_protocol::client::CallKind::Unary, row, metadata };
+    assert_eq!(sharing.play(plain), ["output result=y", "finished"]);
+    assert_eq!((counts(&sharing.client), counts(&sharing.server)), ((1, 1), (1, 1)));
+}
+
+#[test]
+fn what_finds_no_room_is_sent_as_it_is() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::new(&service, Memory::new(HEADER_BYTES as usize + 700));
+    let long = "x".repeat(2000);
+    assert_eq!(sharing.play(echo(&long)), [format!("output result={long}"), "finished".into()]);
+    assert_eq!((sharing.client.counts().no_room, sharing.server.counts().no_room), (1, 1));
+    assert_eq!(sharing.play(echo("x")), ["output result=x", "finished"]);
+}
+
+#[test]
+fn a_pointer_without_a_segment_fails_and_the_connection_goes_on() {
+    let (service, journal) = service(|builder| builder);
+    let mut sharing = Sharing::without_segment(&service, Memory::new(1 << 20), Counters::default());
+    let mut metadata = crate::ask::routing(crate::common::service::MAIN, "echo");
+    metadata.push(keys::SHM_OFFSET, "65536");
+    metadata.push(keys::SHM_LENGTH, "100");
+    let kind = vgi_rpc_protocol::client::CallKind::Unary;
+    let row = row([("value", text("y"))]).slice(0, 0);
+    let pointer = Command::Request { kind, row, metadata: metadata.clone() };
+    let heard = sharing.play(pointer.clone());
+    assert!(heard[0].contains("no request of this connection has named a segment"), "{heard:?}");
+    // A segment that is refused: why is said where a batch is lost by it, and nowhere else.
+    metadata.push(keys::SHM_SEGMENT_NAME, NAME);
+    metadata.push(keys::SHM_SEGMENT_SIZE, "1048576");
+    let row = crate::common::batches::row([("value", text("y"))]);
+    for (row, expected) in [(row.clone(), "output result=y"), (row.slice(0, 0), "belongs to another user")] {
+        let metadata = if row.num_rows() > 0 {
+            metadata.iter().filter(|(key, _)| *key != keys::SHM_OFFSET.as_bytes()).collect()
+        } else {
+            metadata.clone()
+        };
+        sharing.wire.send(Command::Request { kind, row, metadata });
+        assert_eq!(sharing.wire.rest(), Rest::Waiting);
+        let effect = sharing.wire.effect();
+        let failure = Failure::new(FailureReason::Refused, "the segment belongs to another user");
+        sharing.wire.server.complete_effect(effect.id, failure.into());
+        let heard = sharing.wire.run();
+        assert!(heard[0].contains(expected), "{heard:?}");
+    }
+    let handled = journal.take().iter().filter(|noted| *noted == "run").count();
+    assert_eq!(handled, 1, "the handler sees one of the three calls");
+}
+
+#[test]
+fn a_damaged_segment_loses_the_batches_in_it_and_nothing_else() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
+    sharing.play(echo("x"));
+    // The client finds its own header damaged, and sends as without a segment; so does the server.
+    sharing.memory.change(0, b"XXXX");
+    assert_eq!(sharing.play(echo("y")), ["output result=y", "finished"]);
+    assert_eq!((counts(&sharing.client), counts(&sharing.server)), ((1, 1), (1, 1)));
+    sharing.memory.change(0, b"VGIS");
+    assert_eq!(sharing.play(echo("z")), ["output result=z", "finished"]);
+    // A request whose bytes change after it was sent.
+    let mut client = Vec::new();
+    echo("w").issue(&mut sharing.wire.client).unwrap();
+    crate::common::feed::drain(sharing.wire.client.poll_transmit(), usize::MAX, &mut client);
+    sharing.memory.change(HEADER_BYTES, &[0x55; 8192]);
+    sharing.wire.server.receive(client.into());
+    sharing.go_on();
+    let heard = sharing.wire.run();
+    assert!(heard[0].starts_with("failed") && heard[0].contains("shared segment"), "{heard:?}");
+    assert_eq!(sharing.play(echo("v")), ["output result=v", "finished"]);
+}
+
+#[test]
+fn a_call_that_waits_for_its_segment_can_be_given_up() {
+    let (service, journal) = service(|builder| builder);
+    for hangs_up in [false, true] {
+        let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
+        sharing.wire.send(echo("x"));
+        assert_eq!(sharing.wire.rest(), Rest::Waiting);
+        let effect = sharing.wire.effect();
+        if hangs_up {
+            sharing.wire.server.hang_up();
+        } else {
+            sharing
+                .wire
+                .server
+                .abandon(vgi_rpc_protocol::wire::error::RpcError::runtime_error("late"))
+                .unwrap();
+            assert!(sharing.wire.heard()[0].contains("late"));
+        }
+        assert_eq!(sharing.wire.withdrawn(), [effect.id]);
+        let lent: Arc<dyn SharedMemory> = Arc::new(Lent(sharing.memory.clone()));
+        sharing.wire.server.complete_effect(effect.id, Completion::Attached(lent));
+        assert_eq!(journal.take(), [""; 0]);
+    }
+}
+
+/// Every access of either side may find a byte changed. No call is lost: each has one end, and is answered right or fails.
+#[test]
+fn a_segment_that_changes_at_random_breaks_no_connection() {
+    let (service, _) = service(|builder| builder);
+    let (mut right, mut wrong) = (0, 0);
+    for seed in 1..40 {
+        let memory = Memory::noisy(HEADER_BYTES as usize + 4096, 1 << (1 + seed % 5), seed * 0x9e37_79b9);
+        let lent = Arc::new(Lent(memory.clone()));
+        let mut sharing = Sharing::without_segment(&service, memory, Counters::default());
+        let Ok(segment) = Segment::create(NAME, lent, options(), &sharing.client) else { continue };
+        sharing.wire.client.share_memory(segment);
+        for number in 0..10 {
+            let value = format!("{number}");
+            let heard = sharing.play(echo(&value));
+            assert_eq!(heard.last().unwrap(), "finished", "{heard:?}");
+            assert_eq!(heard.len(), 2, "{heard:?}");
+            if heard[0].starts_with("output") {
+                right += 1
+            } else {
+                wrong += 1
+            }
+            sharing.play(stream("double", no_columns(1)));
+            let heard = sharing.play(send(values([1.5])));
+            if heard[0].starts_with("output") {
+                sharing.play(Command::Close);
+            }
+        }
+        drop(sharing.wire.records());
+    }
+    // Most damage is to the header, and batches are sent as they are then.
+    assert!(right > 100 && wrong > 0, "{right} {wrong}");
+}
