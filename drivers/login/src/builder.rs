@@ -208,9 +208,7 @@ impl LoginBuilder {
         if !is_plain || !matches!(url.scheme(), "http" | "https") {
             return Err(SetupError::Url);
         }
-        let local = UrlPolicy::https_or_http_loopback();
-        let is_local = url.scheme() == "http" && local.check(&server).is_ok();
-        if url.scheme() == "http" && !is_local && !self.allows_plain_http {
+        if url.scheme() == "http" && !is_local(&server) && !self.allows_plain_http {
             return Err(SetupError::PlainHttp);
         }
         let saved = match self.store.load().map_err(SetupError::Store)? {
@@ -226,7 +224,7 @@ impl LoginBuilder {
                     Some(fetcher) => fetcher,
                     None => HttpFetcher::new(HttpOptions::default()).map_err(SetupError::Tls)?,
                 };
-                let policy = self.policy.unwrap_or(if is_local { local } else { UrlPolicy::https_public() });
+                let policy = self.policy.unwrap_or_else(|| default_policy(&server));
                 Box::new(Outside::new(&server, fetcher, policy))
             }
         };
@@ -234,8 +232,39 @@ impl LoginBuilder {
     }
 }
 
+/// Whether this is an `http` URL of this machine.
+fn is_local(server: &Location) -> bool {
+    server.url().scheme() == "http" && UrlPolicy::https_or_http_loopback().check(server).is_ok()
+}
+
+/// Where the authorization server of this server may be if the application does not say.
+fn default_policy(server: &Location) -> UrlPolicy {
+    if is_local(server) { UrlPolicy::https_or_http_loopback() } else { UrlPolicy::https_public() }
+}
+
 impl fmt::Debug for LoginBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoginBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_local_server_may_have_a_local_authorization_server() {
+        let at = |url| Location::parse(url).unwrap();
+        let is_allowed = |server, issuer| default_policy(&at(server)).check(&at(issuer)).is_ok();
+        let local = ["http://127.0.0.1:8080", "http://localhost/vgi", "http://[::1]"];
+        let other = ["https://reports.example", "http://192.0.2.1", "http://reports.corp"];
+        for issuer in ["http://127.0.0.1:9090", "https://127.0.0.1:9090", "http://localhost"] {
+            assert!(local.iter().all(|server| is_allowed(server, issuer)), "{issuer}");
+            assert!(!other.iter().any(|server| is_allowed(server, issuer)), "{issuer}");
+        }
+        for issuer in ["http://192.0.2.2", "https://192.168.0.1"] {
+            assert!(!local.iter().chain(&other).any(|server| is_allowed(server, issuer)), "{issuer}");
+        }
     }
 }

@@ -115,3 +115,18 @@ fn check(file: &File) -> io::Result<()> {
 fn check(_: &File) -> io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_there_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("login.json");
+        write(&path, b"one").unwrap();
+        assert_eq!(write(&path, b"two").unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
+}

@@ -132,13 +132,12 @@ impl Login {
             // Under one lock, so that nothing is stored after the tokens were forgotten.
             let mut state = self.state();
             let is_stale = state.holder.is_stale();
-            let is_new = renewed.is_ok() && !is_stale;
+            let is_new = renewed.is_ok();
             let tokens = renewed.map(|(tokens, terms)| {
-                if !is_stale {
-                    state.terms = terms.or(state.terms.take());
-                }
+                state.terms = terms.or(state.terms.take());
                 tokens
             });
+            // The holder drops stale tokens, and then there is nothing to save.
             let next = state.holder.renewed(tokens, now());
             if is_new {
                 state.store_error = self.save(&state).err().map(|error| error.to_string());

@@ -195,6 +195,8 @@ fn token(
             if challenge != Some(pkce::challenge(&form["code_verifier"])) {
                 return error("invalid_grant");
             }
+            let client = form["redirect_uri"].strip_prefix("http://").unwrap().split('/').next().unwrap();
+            assert!(TcpStream::connect(client).is_err(), "the client's port is closed by now");
             claims["nonce"] = form["code"].strip_prefix("code-").unwrap().into();
         }
         "urn:ietf:params:oauth:grant-type:device_code" => {

@@ -4,7 +4,7 @@ use crate::authority::Authority;
 use crate::served::{Server, greet};
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vgi_rpc_login::LoginError;
 
 #[test]
@@ -25,6 +25,15 @@ fn a_person_types_a_code() {
     assert_eq!(*shown.lock().unwrap(), [("WXYZ".to_owned(), format!("{}/tv", authority.issuer))]);
     assert_eq!(authority.count("device_code"), 2);
     assert_eq!(authority.state().forms[0]["client_id"], "tv");
+}
+
+#[test]
+fn a_code_is_not_waited_for_longer_than_the_limit() {
+    let authority = Authority::new();
+    let server = Server::new(&authority);
+    let login = server.login().device_code(|_| Ok(())).time_limit(Duration::ZERO).build().unwrap();
+    assert_eq!(login.sign_in(), Err(LoginError::Expired));
+    assert_eq!(authority.count("device_code"), 0);
 }
 
 #[test]

@@ -89,11 +89,21 @@ pub fn greet(http: &HttpClient) -> Result<String, CallError> {
 
 /// A request to the port of a login: the status of the reply, or nothing if none came.
 pub fn get(uri: &str, parameters: &BTreeMap<String, String>) -> Option<u16> {
+    exchange(uri, &head(uri, parameters, "\r\n"))
+}
+
+/// The head of a request, with these bytes after the header `Host`.
+pub fn head(uri: &str, parameters: &BTreeMap<String, String>, rest: &str) -> String {
     let (host, path) = uri.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
     let query: Vec<_> = parameters.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    format!("GET /{path}?{} HTTP/1.1\r\nHost: {host}\r\n{rest}", query.join("&"))
+}
+
+/// Sends a request to the host of this URI: the status of the reply, or nothing if none came.
+pub fn exchange(uri: &str, request: &str) -> Option<u16> {
+    let host = uri.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let mut stream = TcpStream::connect(host).ok()?;
-    let request = format!("GET /{path}?{} HTTP/1.1\r\nHost: {host}\r\n\r\n", query.join("&"));
     stream.write_all(request.as_bytes()).ok()?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply).ok()?;

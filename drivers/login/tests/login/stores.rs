@@ -69,6 +69,12 @@ fn a_file_that_others_can_read_is_refused() {
         store.save(&vec![b'a'; length]).unwrap();
         assert_eq!(store.load().is_ok(), is_loaded, "{length}");
     }
+    // Only a superuser can give the file to another user.
+    store.save(b"one").unwrap();
+    if std::os::unix::fs::chown(&path, Some(1), None).is_ok() {
+        assert_eq!(store.load().unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+        assert!(store.load().unwrap_err().to_string().contains("another user"));
+    }
     // A file that cannot be put in its place is not left beside it.
     let folder_of_one = folder.path().join("folder");
     fs::create_dir_all(folder_of_one.join("login.json")).unwrap();
