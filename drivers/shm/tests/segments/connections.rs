@@ -1,6 +1,7 @@
 //! Clients and servers on unix sockets that share memory.
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use serde::{Deserialize, Serialize};
@@ -52,12 +53,18 @@ fn service() -> Arc<Service> {
         .param("value", DataType::Binary)
         .returns(DataType::Binary)
         .unary(|args, _| args.column("value").cloned());
+    let length = Method::new("length").param("value", DataType::Binary).returns(DataType::Int64).unary(
+        |args, _| {
+            let bytes = args.column("value")?.as_binary::<i32>().value(0).len();
+            Ok(bytes as i64)
+        },
+    );
     let count = Method::new("count")
         .param("n", DataType::Int64)
         .output(numbers())
         .producer(|args, _| Ok(Stream::new(Count(args.get("n")?))));
     let same = Method::new("same").input(numbers()).output(numbers()).exchange(|_, _| Ok(Stream::new(Same)));
-    let protocol = Protocol::new(NAME).method(echo).method(count).method(same);
+    let protocol = Protocol::new(NAME).method(echo).method(length).method(count).method(same);
     Arc::new(Service::builder("a1b2c3d4e5f6").protocol(protocol).build().unwrap())
 }
 
@@ -144,11 +151,15 @@ fn sharing(client: Client, bytes: u64) -> (Client, Counters) {
     (client.shared_memory(shared), counters)
 }
 
-fn echo(client: &mut Client, value: &[u8]) -> Result<(), CallError> {
+fn bytes_row(value: &[u8]) -> RecordBatch {
     let value: ArrayRef = Arc::new(BinaryArray::from(vec![value]));
-    let row = RecordBatch::try_from_iter_with_nullable([("value", value.clone(), false)]).unwrap();
+    RecordBatch::try_from_iter_with_nullable([("value", value, false)]).unwrap()
+}
+
+fn echo(client: &mut Client, value: &[u8]) -> Result<(), CallError> {
+    let row = bytes_row(value);
     let result = client.unary(&Remote::new(NAME).method("echo"), &row)?;
-    assert_eq!(result.column(0).as_binary::<i32>(), value.as_binary::<i32>());
+    assert_eq!(result.column(0).as_binary::<i32>(), row.column(0).as_binary::<i32>());
     Ok(())
 }
 
@@ -209,6 +220,20 @@ fn go_through_a_segment(connect: fn(&Server) -> Client, bytes: u64, names: usize
     echo(&mut client, &[9; 3_000_000]).unwrap();
     drop(client);
     assert_eq!(named(bytes).len(), 0);
+}
+
+#[test]
+fn a_first_call_of_many_bytes_in_the_stream_arrives_behind_its_descriptor() {
+    let (server, at_server) = sharing_server();
+    let shared = ShmClient::new(4 << 20).min_batch_bytes(1 << 20);
+    // Without a question for the kind, which would take the descriptor.
+    let mut client = server.connect().check_kinds(false).shared_memory(shared);
+    for _ in 0..3 {
+        let sent = client.unary(&Remote::new(NAME).method("length"), &bytes_row(&[7; 150_000])).unwrap();
+        assert_eq!(sent.column(0).as_primitive::<Int64Type>().value(0), 150_000);
+    }
+    assert_eq!(at_server.counts().attached, 1);
+    assert_eq!(read_and_written(&at_server).0, 0, "nothing was large enough");
 }
 
 #[test]
