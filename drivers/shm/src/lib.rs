@@ -30,7 +30,9 @@
 //!
 //! By default bytes are copied out of a segment before they are looked at, so that the peer cannot change what was checked. On
 //! Linux they are copied through the descriptor: if the peer truncates the segment, a read fails, where a read of mapped memory
-//! would end the process with SIGBUS. A sealed segment cannot be truncated, and is mapped. [`ShmServer::trust_peers`] maps the segment and uses the batches where they lie.
+//! would end the process with SIGBUS. [`ShmServer::trust_peers`] maps the segment and uses the batches where they lie.
+//!
+//! Segments of more than 4 GiB are refused, unless [`ShmServer::max_segment_bytes`] says otherwise.
 //!
 //! # What is cleaned up
 //!

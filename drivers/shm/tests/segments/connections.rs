@@ -53,12 +53,11 @@ fn service() -> Arc<Service> {
         .param("value", DataType::Binary)
         .returns(DataType::Binary)
         .unary(|args, _| args.column("value").cloned());
-    let length = Method::new("length").param("value", DataType::Binary).returns(DataType::Int64).unary(
-        |args, _| {
+    let length =
+        Method::new("length").param("value", DataType::Binary).returns(DataType::Int64).unary(|args, _| {
             let bytes = args.column("value")?.as_binary::<i32>().value(0).len();
             Ok(bytes as i64)
-        },
-    );
+        });
     let count = Method::new("count")
         .param("n", DataType::Int64)
         .output(numbers())
