@@ -70,9 +70,14 @@ impl ShmServer {
     /// Maps segments and uses the batches where they lie, without a copy. Default: they are copied first.
     ///
     /// # Safety
-    /// No client that can connect changes the bytes of a batch after it has sent the pointer to it and before the server has
-    /// answered, writes to a region that is in use, or truncates its segment. A client that does so makes the server read
-    /// memory that changes under Rust's references, which is undefined behaviour, or ends it with SIGBUS.
+    /// A region of a segment belongs to this server from the moment that a client sends a pointer to it until the server frees it
+    /// in the header, which it does after the last view of its bytes was dropped, however many calls later. In that time no client
+    /// that can connect, and nobody else, writes to the region, frees it, takes any part of it into use for something else, or
+    /// sends another pointer into it; and the segment is never truncated. A client that frees what the server has not freed for some
+    /// time breaks this promise. [`ShmClient`](crate::ShmClient) does not: it frees nothing that it has sent.
+    ///
+    /// Otherwise the server reads memory that changes under Rust's references, which is undefined behaviour, frees what belongs to
+    /// another batch, or is ended with SIGBUS.
     ///
     /// Handlers that keep an input keep its region of the segment in use.
     pub unsafe fn trust_peers(mut self) -> Self {

@@ -41,10 +41,19 @@ pub struct Connection {
     effects: Effects,
     /// The memory that is shared with the server.
     segment: Option<Segment>,
+    /// What this call may do with the segment.
+    sharing: Sharing,
     /// The batch that is being fetched. What follows it waits.
     fetching: Option<EffectId>,
     /// Of an object that was fetched, or of what came before an input was sent.
     fetched: VecDeque<Event>,
+}
+
+/// What a call may do with the segment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sharing {
+    /// Its batches are sent as they are. What an earlier call has sent was lost, and the server may be unable to read the segment.
+    rests: bool,
 }
 
 /// Getters.
@@ -68,6 +77,7 @@ impl Connection {
             fetch: None,
             effects: Effects::default(),
             segment: None,
+            sharing: Sharing::default(),
             fetching: None,
             fetched: VecDeque::new(),
         }
@@ -83,6 +93,9 @@ impl Connection {
     /// that it [can](keys::TRANSPORT_SHM). WIRE_PROTOCOL 11.
     ///
     /// Both sides write to the segment in their own turns only. So no tick may be sent ahead of an output that is due.
+    ///
+    /// After a call that has failed, calls go without the segment until the server has freed what that one has sent last: a server
+    /// that cannot attach the segment never does.
     pub fn share_memory(&mut self, segment: Segment) {
         self.segment = Some(segment.bounded(&self.limits, &self.account));
     }
@@ -119,6 +132,9 @@ impl Connection {
     /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
     pub fn release_memory(&mut self) {
         self.reader.release_memory();
+        if let Some(segment) = &self.segment {
+            segment.release_memory();
+        }
     }
 
     /// Takes over the table of effects of the machine that this one reads for.
@@ -157,8 +173,10 @@ impl Connection {
         let mut metadata = call.to_metadata();
         if let Some(segment) = &self.segment {
             // Without that, it is merely fuller.
-            let _ = segment.begin_call();
-            segment.advertisement().advertise(&mut metadata);
+            self.sharing = Sharing { rests: !segment.begin_call().unwrap_or(true) };
+            if !self.sharing.rests {
+                segment.advertisement().advertise(&mut metadata);
+            }
         }
         match self.store(schema, params) {
             None => self.send_request(call.kind, schema, params, &metadata),
@@ -175,7 +193,8 @@ impl Connection {
     /// Writes a batch to the segment, if there is one, and the batch is large enough and finds room. It is sent as it is if it
     /// does not, or if the header of the segment is damaged.
     fn store(&self, schema: &EncodedSchema, batch: &RecordBatch) -> Option<Stored> {
-        self.segment.as_ref()?.store(batch, schema, &self.account).ok().flatten()
+        let segment = self.segment.as_ref().filter(|_| !self.sharing.rests);
+        segment?.store(batch, schema, &self.account).ok().flatten()
     }
 
     /// Makes a call whose metadata is complete already, as an intermediary has it.
@@ -538,7 +557,11 @@ impl Connection {
     }
 
     fn fail(&mut self, arrival: Received, error: RpcError) -> Option<Event> {
-        (self.arrive(arrival) == Report::Failure).then_some(Event::Failed(error))
+        let failed = self.arrive(arrival) == Report::Failure;
+        if let Some(segment) = self.segment.as_ref().filter(|_| failed) {
+            segment.call_failed();
+        }
+        failed.then_some(Event::Failed(error))
     }
 
     fn stream_ended(&mut self) -> Option<Event> {

@@ -2,6 +2,7 @@
 //! batch".
 
 use super::error::PointerError;
+use super::header::Region;
 use crate::ipc::Metadata;
 use crate::wire::keys;
 
@@ -15,6 +16,11 @@ pub struct Pointer {
 }
 
 impl Pointer {
+    /// The region that it points to.
+    pub fn region(self) -> Region {
+        Region { offset: self.offset, len: self.len }
+    }
+
     /// Reads a batch as a pointer; `None` if it is not one, which a batch with rows or with [`keys::LOG_LEVEL`] never is, nor
     /// one that has a [`keys::LOCATION`].
     ///
