@@ -4,14 +4,18 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
 use std::io::{self, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
@@ -130,6 +134,28 @@ impl Transport for Plain {
     }
 }
 
+/// Sends a descriptor beside its first bytes.
+struct Sending(Plain, Option<OwnedFd>);
+
+impl Transport for Sending {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let Some(descriptor) = self.1.take() else { return self.0.write_vectored(slices) };
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [descriptor.as_fd()];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        Ok(sendmsg(&self.0.0, slices, &mut control, SendFlags::empty())?)
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.0.close()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.handle.stop();
@@ -233,6 +259,19 @@ fn a_first_call_of_many_bytes_in_the_stream_arrives_behind_its_descriptor() {
     }
     assert_eq!(at_server.counts().attached, 1);
     assert_eq!(read_and_written(&at_server).0, 0, "nothing was large enough");
+}
+
+#[test]
+fn a_descriptor_that_no_request_takes_is_closed() {
+    let (server, at_server) = sharing_server();
+    let (mut ours, sent) = UnixStream::pair().unwrap();
+    let socket = Plain(UnixStream::connect(server.path()).unwrap());
+    let mut client = Client::new(Sending(socket, Some(sent.into())), Limits::default());
+    echo(&mut client, b"first").unwrap();
+    ours.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert_eq!(ours.read(&mut [0]).unwrap(), 0, "the server has closed the other end");
+    echo(&mut client, b"second").unwrap();
+    assert_eq!(at_server.counts().attached, 0);
 }
 
 #[test]
