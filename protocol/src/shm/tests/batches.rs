@@ -188,6 +188,17 @@ fn what_is_read_is_reserved_in_the_account_and_its_memory_is_used_again() {
 }
 
 #[test]
+fn memory_that_is_kept_for_batches_can_be_given_back() {
+    let (client, server, _) = pair(&Memory::new(4 << 20), 1);
+    let account = Budget::new(16 << 20).account();
+    let server = server.bounded(&Limits::default(), &account);
+    drop(server.read(send(&client, &numbers(200_000)), numbers(0).schema_ref()).unwrap());
+    assert!(account.held() >= 1_600_000);
+    server.release_memory();
+    assert_eq!(account.held(), 0);
+}
+
+#[test]
 fn limits_hold_for_batches_in_a_segment() {
     let (client, server, _) = pair(&Memory::new(1 << 20), 1);
     let limits = Limits { max_body_bytes: 1000, ..Limits::default() };
