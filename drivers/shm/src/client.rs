@@ -45,9 +45,11 @@ impl ShmClient {
     /// Uses the batches of the server where they lie, without a copy. Default: they are copied first.
     ///
     /// # Safety
-    /// The server changes no byte of a batch after it has sent the pointer to it and before the batch is dropped, and does not
-    /// truncate the segment. Otherwise this process reads memory that changes under Rust's references, which is undefined
-    /// behaviour, or is ended with SIGBUS.
+    /// A region of the segment belongs to this client from the moment that the server sends a pointer to it until the client frees it
+    /// in the header, which it does after the last view of its bytes was dropped, however many calls later. In that time neither
+    /// the server nor anybody else writes to the region, frees it, takes any part of it into use for something else, or sends
+    /// another pointer into it; and the segment is never truncated. Otherwise this process reads memory that changes under Rust's
+    /// references, which is undefined behaviour, frees what belongs to another batch, or is ended with SIGBUS.
     ///
     /// Batches that are kept keep their regions of the segment in use.
     pub unsafe fn trust_server(mut self) -> Self {

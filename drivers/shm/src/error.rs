@@ -33,6 +33,14 @@ pub enum AttachError {
     /// The descriptor is of something whose size may change, or whose memory may vanish.
     #[error("expected the descriptor of a sealed file in memory")]
     NotSealed,
+    /// It is larger than the server accepts: [`ShmServer::max_segment_bytes`](crate::ShmServer::max_segment_bytes).
+    #[error("expected a segment of at most {limit} bytes, got {got}")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+        /// The size of the segment in bytes.
+        got: u64,
+    },
     /// There are no segments on this platform.
     #[error("this platform has no shared memory objects")]
     Unsupported,

@@ -24,13 +24,16 @@
 //! # What is checked
 //!
 //! A server opens what its client names, so it attaches nothing but a shared memory object that belongs to the client's user (on
-//! pipes, to the server's), that no other user may open, and that is as large as the operating system says, whatever the client
-//! says. Names with a slash inside, links, devices and pipes are refused. Other clients of the same user are not kept out: they
-//! could as well read the memory of the processes.
+//! pipes, to the server's; on a unix socket of a system that does not say who the client is, nothing is attached), that no other
+//! user may open, and that is as large as the operating system says, whatever the client says. Names with a slash inside, links,
+//! devices and pipes are refused. Other clients of the same user are not kept out: they could as well read the memory of the
+//! processes.
 //!
 //! By default bytes are copied out of a segment before they are looked at, so that the peer cannot change what was checked. On
 //! Linux they are copied through the descriptor: if the peer truncates the segment, a read fails, where a read of mapped memory
-//! would end the process with SIGBUS. A sealed segment cannot be truncated, and is mapped. [`ShmServer::trust_peers`] maps the segment and uses the batches where they lie.
+//! would end the process with SIGBUS. [`ShmServer::trust_peers`] maps the segment and uses the batches where they lie.
+//!
+//! Segments of more than 4 GiB are refused, unless [`ShmServer::max_segment_bytes`] says otherwise.
 //!
 //! # What is cleaned up
 //!

@@ -4,6 +4,7 @@
 use crate::descriptor::Descriptor;
 use crate::error::AttachError;
 use crate::mapping::Mapping;
+use crate::server::Trust;
 use bytes::Bytes;
 use rustix::fs::{FileType, FlockOperation, Mode, fchmod, flock, fstat, ftruncate};
 use rustix::io::Errno;
@@ -25,7 +26,7 @@ const MAX_LOOKED_AT: usize = 4096;
 const TRIES: usize = 16;
 
 /// Opens the segment that a client names, and checks that it is one of the client's.
-pub(crate) fn attach(attach: &AttachSegment, is_trusted: bool) -> Result<Arc<dyn SharedMemory>, AttachError> {
+pub(crate) fn attach(attach: &AttachSegment, trust: Trust) -> Result<Arc<dyn SharedMemory>, AttachError> {
     let object = open(&attach.name)?;
     let status = fstat(&object).map_err(|error| AttachError::Open(error.into()))?;
     // Not all platforms say that such an object is a file, but none says that it is something else.
@@ -41,7 +42,8 @@ pub(crate) fn attach(attach: &AttachSegment, is_trusted: bool) -> Result<Arc<dyn
         return Err(AttachError::Mode(format!("{:03o}", mode.as_raw_mode() & 0o777)));
     }
     let len = u64::try_from(status.st_size).unwrap_or_default();
-    memory(object, len, is_trusted).map_err(AttachError::Open)
+    trust.check_size(len)?;
+    memory(object, len, trust.is_trusted).map_err(AttachError::Open)
 }
 
 /// Opens an object by either spelling of its name, with a slash and without.
@@ -72,7 +74,7 @@ fn open_bare(name: &str) -> Result<OwnedFd, Errno> {
 
 /// The memory of an object of so many bytes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn memory(object: OwnedFd, len: u64, is_trusted: bool) -> io::Result<Arc<dyn SharedMemory>> {
+pub(crate) fn memory(object: OwnedFd, len: u64, is_trusted: bool) -> io::Result<Arc<dyn SharedMemory>> {
     if is_trusted {
         return Ok(Arc::new(Mapping::new(&object, len, true)?));
     }

@@ -1,6 +1,7 @@
 //! Segments that travel by their descriptor: files in memory whose size is sealed. `EXTENSION.md` of `vgi_rpc_protocol::shm`.
 
 use crate::error::AttachError;
+use crate::server::Trust;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use vgi_rpc_protocol::shm::SharedMemory;
 pub(crate) use linux::{attach, create};
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn attach(_: OwnedFd, _: bool) -> Result<Arc<dyn SharedMemory>, AttachError> {
+pub(crate) fn attach(_: OwnedFd, _: Trust) -> Result<Arc<dyn SharedMemory>, AttachError> {
     Err(AttachError::Unsupported)
 }
 
@@ -22,7 +23,7 @@ pub(crate) fn create(_: u64, _: bool) -> io::Result<(String, Arc<dyn SharedMemor
 #[cfg(target_os = "linux")]
 mod linux {
     use super::*;
-    use crate::mapping::Mapping;
+    use crate::object::memory;
     use rustix::fs::{
         FsWord, MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs, ftruncate,
         memfd_create,
@@ -33,11 +34,9 @@ mod linux {
     /// The file system of files in memory. That of huge pages is another.
     const TMPFS: FsWord = 0x0102_1994;
 
-    /// Maps the segment whose descriptor has come.
-    pub(crate) fn attach(
-        descriptor: OwnedFd,
-        is_trusted: bool,
-    ) -> Result<Arc<dyn SharedMemory>, AttachError> {
+    /// Attaches the segment whose descriptor has come. Unless the peer is trusted, it is copied through the descriptor: reading
+    /// what was never written takes no memory then, where reading a mapping of it would.
+    pub(crate) fn attach(descriptor: OwnedFd, trust: Trust) -> Result<Arc<dyn SharedMemory>, AttachError> {
         let refused = |_| AttachError::NotSealed;
         let seals = fcntl_get_seals(&descriptor).map_err(refused)?;
         let is_in_memory = fstatfs(&descriptor).map_err(refused)?.f_type == TMPFS;
@@ -46,7 +45,8 @@ mod linux {
         }
         let status = fstat(&descriptor).map_err(refused)?;
         let len = u64::try_from(status.st_size).unwrap_or_default();
-        Ok(Arc::new(Mapping::new(&descriptor, len, is_trusted).map_err(AttachError::Open)?))
+        trust.check_size(len)?;
+        memory(descriptor, len, trust.is_trusted).map_err(AttachError::Open)
     }
 
     /// Creates a segment, whose name means something on one connection only.
@@ -57,7 +57,7 @@ mod linux {
         ftruncate(&descriptor, len)?;
         // Its memory is taken as it is used: unlike that of a named one, it is not limited by a file system that may be full.
         fcntl_add_seals(&descriptor, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        let memory = Arc::new(Mapping::new(&descriptor, len, is_trusted)?);
+        let memory = memory(descriptor.try_clone()?, len, is_trusted)?;
         Ok((name, memory, descriptor))
     }
 }

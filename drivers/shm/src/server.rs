@@ -15,8 +15,28 @@ use vgi_rpc_protocol::shm::{AttachSegment, Counters, SharedMemory, ShmOptions};
 pub struct ShmServer {
     options: ShmOptions,
     counters: Counters,
-    trusts_peers: bool,
+    trust: Trust,
 }
+
+/// What is accepted of a segment, and how its memory is reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trust {
+    /// The segment is mapped and its batches are lent.
+    pub(crate) is_trusted: bool,
+    pub(crate) max_segment_bytes: u64,
+}
+
+impl Trust {
+    /// Fails if the segment is larger than is accepted.
+    #[cfg(unix)]
+    pub(crate) fn check_size(self, got: u64) -> Result<(), AttachError> {
+        let limit = self.max_segment_bytes;
+        if got > limit { Err(AttachError::TooLarge { limit, got }) } else { Ok(()) }
+    }
+}
+
+/// Largest segment that is attached by default.
+const MAX_SEGMENT_BYTES: u64 = 4 << 30;
 
 impl Default for ShmServer {
     fn default() -> Self {
@@ -27,7 +47,18 @@ impl Default for ShmServer {
 impl ShmServer {
     /// Attaches segments with the options of the [environment](options_of_environment), and copies what is in them.
     pub fn new() -> Self {
-        Self { options: options_of_environment(), counters: Counters::default(), trusts_peers: false }
+        let trust = Trust { is_trusted: false, max_segment_bytes: MAX_SEGMENT_BYTES };
+        Self { options: options_of_environment(), counters: Counters::default(), trust }
+    }
+
+    /// Sets the size in bytes up to which segments are attached. A larger one is refused with
+    /// [`AttachError::TooLarge`](crate::AttachError::TooLarge), and its client's batches have to come without it. Default: 4 GiB.
+    ///
+    /// A file in memory may be of any size and take no memory, so that a client pays nothing for a large one. A server that
+    /// [trusts its peers](Self::trust_peers) has each segment in its address space.
+    pub fn max_segment_bytes(mut self, bytes: u64) -> Self {
+        self.trust.max_segment_bytes = bytes;
+        self
     }
 
     /// Sets from how many bytes on an answer goes through a segment. Default: what the environment says, or 128 KiB.
@@ -39,13 +70,18 @@ impl ShmServer {
     /// Maps segments and uses the batches where they lie, without a copy. Default: they are copied first.
     ///
     /// # Safety
-    /// No client that can connect changes the bytes of a batch after it has sent the pointer to it and before the server has
-    /// answered, writes to a region that is in use, or truncates its segment. A client that does so makes the server read
-    /// memory that changes under Rust's references, which is undefined behaviour, or ends it with SIGBUS.
+    /// A region of a segment belongs to this server from the moment that a client sends a pointer to it until the server frees it
+    /// in the header, which it does after the last view of its bytes was dropped, however many calls later. In that time no client
+    /// that can connect, and nobody else, writes to the region, frees it, takes any part of it into use for something else, or
+    /// sends another pointer into it; and the segment is never truncated. A client that frees what the server has not freed for some
+    /// time breaks this promise. [`ShmClient`](crate::ShmClient) does not: it frees nothing that it has sent.
+    ///
+    /// Otherwise the server reads memory that changes under Rust's references, which is undefined behaviour, frees what belongs to
+    /// another batch, or is ended with SIGBUS.
     ///
     /// Handlers that keep an input keep its region of the segment in use.
     pub unsafe fn trust_peers(mut self) -> Self {
-        self.trusts_peers = true;
+        self.trust.is_trusted = true;
         self
     }
 
@@ -99,7 +135,7 @@ impl ShmServer {
     #[cfg(unix)]
     pub fn attach_descriptor(&self, descriptor: Option<OwnedFd>) -> Completion {
         let attached = descriptor.ok_or(AttachError::NoDescriptor);
-        attached.and_then(|descriptor| crate::sealed::attach(descriptor, self.trusts_peers)).into()
+        attached.and_then(|descriptor| crate::sealed::attach(descriptor, self.trust)).into()
     }
 
     /// Attaches a segment. It does not block.
@@ -109,12 +145,12 @@ impl ShmServer {
 
     #[cfg(unix)]
     fn open(&self, attach: &AttachSegment) -> Result<Arc<dyn SharedMemory>, AttachError> {
-        crate::object::attach(attach, self.trusts_peers)
+        crate::object::attach(attach, self.trust)
     }
 
     #[cfg(not(unix))]
     fn open(&self, _: &AttachSegment) -> Result<Arc<dyn SharedMemory>, AttachError> {
-        let _ = self.trusts_peers;
+        let _ = self.trust;
         Err(AttachError::Unsupported)
     }
 }

@@ -41,10 +41,22 @@ pub struct Connection {
     effects: Effects,
     /// The memory that is shared with the server.
     segment: Option<Segment>,
+    /// What this call may do with the segment.
+    sharing: Sharing,
     /// The batch that is being fetched. What follows it waits.
     fetching: Option<EffectId>,
     /// Of an object that was fetched, or of what came before an input was sent.
     fetched: VecDeque<Event>,
+}
+
+/// What a call may do with the segment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sharing {
+    /// Its batches are sent as they are. What an earlier call has sent was lost, and the server may be unable to read the segment.
+    rests: bool,
+    /// The parameters of a stream lie in the segment, and nothing has come since: the server's turn may not be over, in which it
+    /// frees them.
+    opening: bool,
 }
 
 /// Getters.
@@ -68,6 +80,7 @@ impl Connection {
             fetch: None,
             effects: Effects::default(),
             segment: None,
+            sharing: Sharing::default(),
             fetching: None,
             fetched: VecDeque::new(),
         }
@@ -82,7 +95,12 @@ impl Connection {
     /// Shares a segment with the server from the next call on: large batches of both sides lie in it. The server must have said
     /// that it [can](keys::TRANSPORT_SHM). WIRE_PROTOCOL 11.
     ///
-    /// Both sides write to the segment in their own turns only. So no tick may be sent ahead of an output that is due.
+    /// Both sides write to the segment in their own turns only. So no input may be sent ahead of an output that is due. The turn
+    /// that a call gives to the server ends with the first thing that comes of it: an input that is sent before is sent as it is, if
+    /// the call's parameters lie in the segment.
+    ///
+    /// After a call that has failed, calls go without the segment until the server has freed what that one has sent last: a server
+    /// that cannot attach the segment never does.
     pub fn share_memory(&mut self, segment: Segment) {
         self.segment = Some(segment.bounded(&self.limits, &self.account));
     }
@@ -119,6 +137,9 @@ impl Connection {
     /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
     pub fn release_memory(&mut self) {
         self.reader.release_memory();
+        if let Some(segment) = &self.segment {
+            segment.release_memory();
+        }
     }
 
     /// Takes over the table of effects of the machine that this one reads for.
@@ -157,8 +178,10 @@ impl Connection {
         let mut metadata = call.to_metadata();
         if let Some(segment) = &self.segment {
             // Without that, it is merely fuller.
-            let _ = segment.begin_call();
-            segment.advertisement().advertise(&mut metadata);
+            self.sharing = Sharing { rests: !segment.begin_call().unwrap_or(true), opening: false };
+            if !self.sharing.rests {
+                segment.advertisement().advertise(&mut metadata);
+            }
         }
         match self.store(schema, params) {
             None => self.send_request(call.kind, schema, params, &metadata),
@@ -167,15 +190,17 @@ impl Connection {
                 let pointer = RecordBatch::new_empty(schema.schema().clone());
                 self.send_request(call.kind, schema, &pointer, &metadata)?;
                 stored.sent();
+                self.sharing.opening = matches!(call.kind, CallKind::Stream { .. });
                 Ok(())
             }
         }
     }
 
-    /// Writes a batch to the segment, if there is one, and the batch is large enough and finds room. It is sent as it is if it
-    /// does not, or if the header of the segment is damaged.
+    /// Writes a batch to the segment, if there is one, this is the client's turn, and the batch is large enough and finds room. It is
+    /// sent as it is if it does not, or if the header of the segment is damaged.
     fn store(&self, schema: &EncodedSchema, batch: &RecordBatch) -> Option<Stored> {
-        self.segment.as_ref()?.store(batch, schema, &self.account).ok().flatten()
+        let segment = self.segment.as_ref().filter(|_| !self.sharing.rests && !self.sharing.opening);
+        segment?.store(batch, schema, &self.account).ok().flatten()
     }
 
     /// Makes a call whose metadata is complete already, as an intermediary has it.
@@ -206,7 +231,8 @@ impl Connection {
     /// name, type and order.
     ///
     /// # Errors
-    /// When no stream is open for input, or the batch is not of the schema's types or the stream's columns.
+    /// When no stream is open for input, or the batch is not of the schema's types or the stream's columns. On a connection that
+    /// [shares memory](Self::share_memory) also when an output is due.
     pub fn send(
         &mut self,
         schema: &EncodedSchema,
@@ -214,6 +240,7 @@ impl Connection {
         metadata: &Metadata,
     ) -> Result<(), CommandError> {
         open_input(&mut self.state, "send")?;
+        self.expect_turn("send")?;
         self.expect_no_output();
         self.settle();
         let stored = self.store(schema, batch);
@@ -248,8 +275,9 @@ impl Connection {
     /// Asks a producer for its next batch. WIRE_PROTOCOL 9, "Producer streams".
     ///
     /// # Errors
-    /// When no stream is open for input.
+    /// When no stream is open for input. On a connection that [shares memory](Self::share_memory) also when an output is due.
     pub fn tick(&mut self, metadata: &Metadata) -> Result<(), CommandError> {
+        self.expect_turn("tick")?;
         self.open_empty("tick")?;
         self.settle();
         self.encoder.write_empty(metadata, &mut self.outbox)?;
@@ -269,9 +297,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Frees what was read from the segment and is not held any more: it is this side's turn.
+    /// Frees what was read from the segment and is not held any more, if it is this side's turn.
     fn settle(&self) {
-        if let Some(segment) = &self.segment {
+        if let Some(segment) = self.segment.as_ref().filter(|_| !self.sharing.opening) {
             // What is not freed now is freed by the next call.
             let _ = segment.settle();
         }
@@ -409,6 +437,7 @@ impl Connection {
     }
 
     fn take_item(&mut self, item: Item) -> Result<Option<Event>, ConnectionError> {
+        self.sharing.opening = false;
         let (batch, metadata) = match item {
             Item::Schema(schema) => {
                 if schema.schema().fields().is_empty() {
@@ -449,6 +478,7 @@ impl Connection {
                     Err(error) => Ok(self.fail(Received::Unacceptable, error.into())),
                 };
             }
+            BatchKind::ShmPointer => self.discard_shared(&batch, &metadata),
             _ => {}
         }
         self.take_batch(batch, metadata)
@@ -464,6 +494,15 @@ impl Connection {
         let Some(pointer) = Pointer::recognise(batch.num_rows(), metadata)? else { return Ok(None) };
         let batch = segment.read(pointer, batch.schema_ref())?;
         Ok(Some((batch, Pointer::resolve(metadata.clone(), segment.name()))))
+    }
+
+    /// Has the region of a pointer that is passed over freed.
+    fn discard_shared(&self, batch: &RecordBatch, metadata: &Metadata) {
+        if let Some(segment) = &self.segment
+            && let Ok(Some(pointer)) = Pointer::recognise(batch.num_rows(), metadata)
+        {
+            segment.discard(pointer);
+        }
     }
 
     /// Takes what has become of a fetch.
@@ -538,7 +577,11 @@ impl Connection {
     }
 
     fn fail(&mut self, arrival: Received, error: RpcError) -> Option<Event> {
-        (self.arrive(arrival) == Report::Failure).then_some(Event::Failed(error))
+        let failed = self.arrive(arrival) == Report::Failure;
+        if let Some(segment) = self.segment.as_ref().filter(|_| failed) {
+            segment.call_failed();
+        }
+        failed.then_some(Event::Failed(error))
     }
 
     fn stream_ended(&mut self) -> Option<Event> {
@@ -566,6 +609,16 @@ impl Connection {
             Ok(false) => Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone()),
             Err(error) => Err(self.error.insert(error.into()).clone()),
         }
+    }
+
+    /// Fails on a connection that shares memory when the turn is the server's.
+    fn expect_turn(&self, command: &'static str) -> Result<(), CommandError> {
+        let is_ahead = matches!(self.state.input(), Some(Input::Open(unanswered)) if unanswered > 0);
+        if is_ahead && self.segment.is_some() {
+            let when = "while no output is due, on a connection that shares memory";
+            return Err(CommandError::Misuse { command, when });
+        }
+        Ok(())
     }
 
     /// Opens the stream's input for batches without columns, unless it is open.

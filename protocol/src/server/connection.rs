@@ -7,6 +7,7 @@ use super::event::{Event, InputStream};
 use super::response::ResponseWriter;
 use crate::ipc::{EncodedSchema, Metadata, Outbox, ReadError, Reader};
 use crate::memory::Account;
+use crate::shm::Pointer;
 use crate::wire::error::RpcError;
 use crate::wire::log::LogMessage;
 use crate::wire::request::Request;
@@ -43,6 +44,8 @@ pub struct Connection {
     made_id: bool,
     peer_closed: bool,
     error: Option<ConnectionError>,
+    /// What inputs point to that were passed over.
+    passed_over: Vec<Pointer>,
 }
 
 const ABANDON_MISUSE: CommandError =
@@ -93,7 +96,13 @@ impl Connection {
             made_id: false,
             peer_closed: false,
             error: None,
+            passed_over: Vec::new(),
         }
+    }
+
+    /// What an input points to that was passed over since the last time, where pointers are taken.
+    pub(crate) fn take_passed_over(&mut self) -> Option<Pointer> {
+        self.passed_over.pop()
     }
 
     /// The configuration given at construction.

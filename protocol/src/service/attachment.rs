@@ -150,9 +150,23 @@ impl Attachment {
         Some(request)
     }
 
+    /// Gives back memory that is kept for batches to come.
+    pub(super) fn release_memory(&self) {
+        if let Some(segment) = &self.segment {
+            segment.release_memory();
+        }
+    }
+
     /// Forgets the request that waits, if one does.
     pub(super) fn give_up(&mut self) -> bool {
         self.asking.take().is_some()
+    }
+
+    /// Has a region freed whose pointer was passed over.
+    pub(super) fn discard(&self, pointer: Pointer) {
+        if let Some(segment) = &self.segment {
+            segment.discard(pointer);
+        }
     }
 
     /// What a call with this request may do.

@@ -182,6 +182,7 @@ impl Responder {
     /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
     pub fn release_memory(&mut self) {
         self.connection.release_memory();
+        self.attachment.release_memory();
         self.spare = None;
     }
 
@@ -335,7 +336,11 @@ impl Responder {
                 }
                 continue;
             }
-            match self.connection.poll_event() {
+            let polled = self.connection.poll_event();
+            while let Some(pointer) = self.connection.take_passed_over() {
+                self.attachment.discard(pointer);
+            }
+            match polled {
                 Ok(Next::Event(Event::Request(request))) => {
                     let identified = self.identification.begin(request);
                     if let Some(work) = identified.and_then(|identified| self.take_identified(identified)) {

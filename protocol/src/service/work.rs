@@ -11,6 +11,7 @@ use super::method::{Handler, Method};
 use super::stream::Saved;
 use super::stream::{Overrides, StreamState, Turn, dropped};
 use super::validate::validate;
+use crate::description::MethodKind;
 use crate::effect::Accompany;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::OverBudget;
@@ -280,8 +281,16 @@ fn share_output(mut done: Done) -> Done {
     if let Some((batch, schema)) = output {
         context.stored = context.shared.store(batch, schema, &context.bounds.account);
     }
-    context.shared.settle();
+    if context.method.info.kind == MethodKind::Unary || !is_opening(outcome) {
+        context.shared.settle();
+    }
     done
+}
+
+/// Whether this answers a request. Where that opens a stream, its client may write to the segment before the answer comes, for it
+/// may send an input at once. So the first turn frees what the request let go of, or the next call.
+fn is_opening(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Opened { .. } | Outcome::Invalid(_) | Outcome::Refused(_))
 }
 
 /// Invokes a method's handler.

@@ -4,7 +4,6 @@ use super::access::AccessError;
 use super::layout::MAX_REGIONS;
 use crate::ipc::{EncodeError, ReadError};
 use crate::wire::error::RpcError;
-use crate::wire::keys;
 use thiserror::Error;
 
 /// A header that breaks the rules. Whoever wrote it last is at fault.
@@ -75,9 +74,6 @@ pub enum PointerError {
     /// A key is there twice, so that two readers could disagree on what the pointer says.
     #[error("a pointer batch has more than one {0:?} key")]
     Duplicate(&'static str),
-    /// It has a key that only its reader may add.
-    #[error("a pointer batch must not carry {key:?}, which its reader adds", key = keys::SHM_SOURCE)]
-    Provenance,
 }
 
 /// Why a batch could not be read from a segment, or written to it.

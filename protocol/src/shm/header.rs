@@ -138,23 +138,29 @@ impl Header {
         Ok(Some(region))
     }
 
-    /// Ends the use of the regions that begin at these offsets, and writes that to the segment. Offsets at which none begins
-    /// are passed over.
+    /// Ends the use of these regions, and writes that to the segment. An entry may be longer than its region: the canonical
+    /// implementation takes more into use than it writes. Regions that begin where no entry does, or one that is shorter, are
+    /// passed over.
     ///
     /// # Errors
     /// When the segment cannot be written.
-    pub fn release(&mut self, offsets: &[u64], memory: &dyn SharedMemory) -> Result<(), HeaderError> {
-        let mut offsets = offsets.to_vec();
-        offsets.sort_unstable();
-        let ends = |region: &Region| offsets.binary_search(&region.offset).is_ok();
+    pub fn release(&mut self, released: &[Region], memory: &dyn SharedMemory) -> Result<(), HeaderError> {
+        let mut released = released.to_vec();
+        released.sort_unstable_by_key(|region| (region.offset, region.len));
+        let ends = |entry: &Region| {
+            // The shortest that begins there.
+            let index = released.partition_point(|region| region.offset < entry.offset);
+            released.get(index).is_some_and(|found| found.offset == entry.offset && found.len <= entry.len)
+        };
         let Some(first) = self.regions.iter().position(ends) else { return Ok(()) };
         self.regions.retain(|region| !ends(region));
         self.write(first, memory)
     }
 
-    /// Whether a region that is in use begins here.
-    pub fn is_in_use(&self, offset: u64) -> bool {
-        self.regions.binary_search_by_key(&offset, |region| region.offset).is_ok()
+    /// Whether this region is in use.
+    pub fn is_in_use(&self, region: Region) -> bool {
+        let found = self.regions.binary_search_by_key(&region.offset, |entry| entry.offset);
+        found.is_ok_and(|index| self.regions.get(index) == Some(&region))
     }
 
     /// Where the first gap of at least `len` bytes begins, and which region follows it.

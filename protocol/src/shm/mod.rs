@@ -9,7 +9,11 @@
 //!
 //! The header has no lock. A segment is therefore read and written only in a machine's own turn: while a server answers, or
 //! before a client sends. What is freed in between is queued, and freed in the next turn. For the same reason a client that
-//! has a segment sends no ticks ahead.
+//! has a segment sends no inputs ahead.
+//!
+//! After a request for a stream it is unclear whose turn it is, since the client need not wait before it sends an input. Our server
+//! writes nothing while it opens a stream, and frees the parameters in the first turn. Other servers free them at once: so
+//! if they lie in the segment, our client writes nothing to it until something has come from the server.
 //!
 //! `EXTENSION.md` in this folder specifies how a segment travels by its descriptor between peers that both can.
 

@@ -2,6 +2,7 @@
 //! batch".
 
 use super::error::PointerError;
+use super::header::Region;
 use crate::ipc::Metadata;
 use crate::wire::keys;
 
@@ -15,6 +16,11 @@ pub struct Pointer {
 }
 
 impl Pointer {
+    /// The region that it points to.
+    pub fn region(self) -> Region {
+        Region { offset: self.offset, len: self.len }
+    }
+
     /// Reads a batch as a pointer; `None` if it is not one, which a batch with rows or with [`keys::LOG_LEVEL`] never is, nor
     /// one that has a [`keys::LOCATION`].
     ///
@@ -27,9 +33,6 @@ impl Pointer {
         if !metadata.contains_key(keys::SHM_OFFSET) {
             return Ok(None);
         }
-        if metadata.contains_key(keys::SHM_SOURCE) {
-            return Err(PointerError::Provenance);
-        }
         let (offset, len) = (number(metadata, keys::SHM_OFFSET)?, number(metadata, keys::SHM_LENGTH)?);
         Ok(Some(Self { offset, len }))
     }
@@ -37,6 +40,8 @@ impl Pointer {
     /// The metadata of the pointer batch: that of the batch which it stands for, and the pointer. External pointers do not keep
     /// the metadata of their batch; these do.
     pub fn add_to(&self, mut metadata: Metadata) -> Metadata {
+        // Of a batch that this one answers, whose metadata a handler sends back.
+        metadata.remove(keys::SHM_SOURCE);
         metadata.set(keys::SHM_OFFSET, self.offset.to_string());
         metadata.set(keys::SHM_LENGTH, self.len.to_string());
         metadata

@@ -1,37 +1,38 @@
 //! Regions that are to be freed in the next turn.
 
+use super::header::Region;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The offsets of the regions of one segment that were let go of.
+/// The regions of one segment that were let go of, as long as their pointers say.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Releases(Arc<Mutex<Vec<u64>>>);
+pub(super) struct Releases(Arc<Mutex<Vec<Region>>>);
 
 impl Releases {
-    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Region>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the region that begins here freed.
-    pub(super) fn queue(&self, offset: u64) {
-        self.lock().push(offset);
+    /// Has the region freed.
+    pub(super) fn queue(&self, region: Region) {
+        self.lock().push(region);
     }
 
     /// Takes what is to be freed.
-    pub(super) fn take(&self) -> Vec<u64> {
+    pub(super) fn take(&self) -> Vec<Region> {
         std::mem::take(&mut *self.lock())
     }
 
-    /// Has the region that begins here freed when the last holder of its bytes lets go of them.
-    pub(super) fn lend(&self, offset: u64, bytes: Bytes) -> Bytes {
-        Bytes::from_owner(Lent { bytes, offset, releases: self.clone() })
+    /// Has the region freed when the last holder of its bytes lets go of them.
+    pub(super) fn lend(&self, region: Region, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Lent { bytes, region, releases: self.clone() })
     }
 }
 
 /// Bytes of a region.
 struct Lent {
     bytes: Bytes,
-    offset: u64,
+    region: Region,
     releases: Releases,
 }
 
@@ -43,6 +44,6 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.releases.queue(self.offset);
+        self.releases.queue(self.region);
     }
 }

@@ -4,7 +4,7 @@ use super::access::SharedMemory;
 use super::advertisement::AttachSegment;
 use super::counters::Counters;
 use super::error::{HeaderError, SegmentError};
-use super::header::Header;
+use super::header::{Header, Region};
 use super::layout::HEADER_BYTES;
 use super::options::ShmOptions;
 use super::pointer::Pointer;
@@ -19,12 +19,15 @@ use bytes::Bytes;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// After so many further calls, a region that the peer should have freed is freed by the owner.
-const PATIENCE: u8 = 2;
+/// Most memory that is taken for a batch before any of it was read.
+const MAX_FIRST_BYTES: usize = 64 << 20;
 
 /// A segment that this side has created or attached.
 ///
 /// Every method is for this side's own turn. Clones are the same segment.
+///
+/// A region is freed by one side alone. That is the side which wrote it, until a pointer to it was sent, and the reader from then
+/// on: whoever reads it where it lies may hold it for any time. So the owner frees nothing that its peer has left in use.
 #[derive(Clone)]
 pub struct Segment(Arc<Inner>);
 
@@ -34,17 +37,33 @@ struct Inner {
     options: ShmOptions,
     counters: Counters,
     releases: Releases,
-    /// Of the owner: the regions that the peer is to free, and the calls that have begun since.
-    outstanding: Option<Mutex<Vec<(u64, u8)>>>,
+    /// Of the owner: what it has sent last.
+    last_sent: Option<Mutex<LastSent>>,
     reader: Mutex<SegmentReader>,
 }
 
+/// The last region whose pointer the owner has sent in a call.
+#[derive(Debug, Default)]
+struct LastSent {
+    region: Option<Region>,
+    /// The call has failed, and the peer may be unable to read the segment.
+    failed: bool,
+}
+
 impl Inner {
-    /// Of the owner: the region that the peer was to free here is free, since another begins here now. Gives what is left.
-    fn forget(&self, offset: u64) -> Option<MutexGuard<'_, Vec<(u64, u8)>>> {
-        let mut outstanding = lock(self.outstanding.as_ref()?);
-        outstanding.retain(|(found, _)| *found != offset);
-        Some(outstanding)
+    /// Notes what the owner has sent.
+    fn note_sent(&self, region: Region) {
+        if let Some(last) = &self.last_sent {
+            *lock(last) = LastSent { region: Some(region), failed: false };
+        }
+    }
+
+    /// The region that the peer was to free here is free, since another begins here now.
+    fn forget(&self, offset: u64) {
+        if let Some(last) = &self.last_sent {
+            let mut last = lock(last);
+            last.region = last.region.filter(|region| region.offset != offset);
+        }
     }
 }
 
@@ -90,16 +109,14 @@ impl Stored {
     /// The pointer was sent, and the peer frees the region.
     pub fn sent(mut self) {
         self.sent = true;
-        if let Some(mut outstanding) = self.segment.0.forget(self.pointer.offset) {
-            outstanding.push((self.pointer.offset, 0));
-        }
+        self.segment.0.note_sent(self.pointer.region());
     }
 }
 
 impl Drop for Stored {
     fn drop(&mut self) {
         if !self.sent {
-            self.segment.0.releases.queue(self.pointer.offset);
+            self.segment.0.releases.queue(self.pointer.region());
         }
     }
 }
@@ -144,8 +161,8 @@ impl Segment {
         counters.attached();
         let reader = SegmentReader { limits: Limits::default(), account: Account::default(), idle: None };
         let (counters, releases, reader) = (counters.clone(), Releases::default(), Mutex::new(reader));
-        let outstanding = is_owner.then(Mutex::default);
-        Self(Arc::new(Inner { name, memory, options, counters, releases, outstanding, reader }))
+        let last_sent = is_owner.then(Mutex::default);
+        Self(Arc::new(Inner { name, memory, options, counters, releases, last_sent, reader }))
     }
 
     /// Sets what is accepted of a batch, and reserves what is read in the account.
@@ -191,32 +208,41 @@ impl Segment {
         self.header()?.release(&released, &*self.0.memory)
     }
 
-    /// Begins a call of the owner's: frees what was let go of since the last turn, and what the peer should have freed and has not
-    /// while two calls were made, as a peer does that has refused a request without reading it.
+    /// Begins a call of the owner's: frees what was let go of since the last turn. False if the call should go without the segment,
+    /// as long as what a call that [failed](Self::call_failed) has sent last is in use: a peer that cannot attach the segment never
+    /// frees it, and others do in their next turn.
     ///
     /// # Errors
     /// When the header breaks the rules, or cannot be read or written.
-    pub fn begin_call(&self) -> Result<(), HeaderError> {
-        let Some(outstanding) = &self.0.outstanding else { return self.settle() };
-        let mut outstanding = lock(outstanding);
-        let mut released = self.0.releases.take();
-        if outstanding.is_empty() && released.is_empty() {
-            return Ok(());
+    pub fn begin_call(&self) -> Result<bool, HeaderError> {
+        self.settle()?;
+        let Some(last) = &self.0.last_sent else { return Ok(true) };
+        let mut last = lock(last);
+        if let Some(region) = last.region.filter(|_| last.failed)
+            && self.header()?.is_in_use(region)
+        {
+            return Ok(false);
         }
-        let mut header = self.header()?;
-        outstanding.retain_mut(|(offset, calls)| {
-            *calls += 1;
-            if *calls > PATIENCE {
-                released.push(*offset);
-            }
-            *calls <= PATIENCE && header.is_in_use(*offset)
-        });
-        header.release(&released, &*self.0.memory)
+        *last = LastSent::default();
+        Ok(true)
+    }
+
+    /// Says that the call under way has failed.
+    pub fn call_failed(&self) {
+        if let Some(last) = &self.0.last_sent {
+            lock(last).failed = true;
+        }
     }
 
     /// Frees a region that the peer has sent a pointer to, in the next turn: nobody will read it.
     pub fn discard(&self, pointer: Pointer) {
-        self.0.releases.queue(pointer.offset);
+        self.0.forget(pointer.offset);
+        self.0.releases.queue(pointer.region());
+    }
+
+    /// Gives back memory that is kept for batches to come.
+    pub fn release_memory(&self) {
+        lock(&self.0.reader).idle = None;
     }
 
     /// Writes a batch to the segment, if it is large enough and finds room there.
@@ -283,20 +309,20 @@ impl Segment {
         if offset < HEADER_BYTES || offset.checked_add(len).is_none_or(|to| to > end) {
             return Err(SegmentError::OutOfBounds { offset, len, end });
         }
-        drop(self.0.forget(offset));
+        self.0.forget(offset);
         let mut kept = lock(&self.0.reader);
         let mut reader = kept.take(len);
         let framing = has_dictionaries(schema).then(|| EncodedSchema::new(schema.clone()));
         let framing = framing.transpose().map_err(|error| SegmentError::Encode(error.to_string()))?;
         let framing = framing.as_ref().map(EncodedSchema::message);
         let source = match memory.view(offset, len) {
-            Some(bytes) => Source::Lent(releases.lend(offset, bytes)),
+            Some(bytes) => Source::Lent(releases.lend(pointer.region(), bytes)),
             None => Source::Copied { memory: &**memory, offset, len },
         };
         let is_copied = matches!(source, Source::Copied { .. });
         let read = read_stream(&mut reader, source, framing, schema);
         if is_copied {
-            releases.queue(offset);
+            releases.queue(pointer.region());
         }
         let batch = read?;
         if reader.is_at_boundary() {
@@ -309,11 +335,12 @@ impl Segment {
 }
 
 impl SegmentReader {
-    /// A reader for a batch of so many bytes. They are there already, so that memory for them is taken at once, and for no more.
+    /// A reader for a batch of so many bytes. They are there already, so that memory for them is taken at once, and for no more. A
+    /// file may have a size and no memory, so that there is a bound to this.
     fn take(&mut self, len: u64) -> Reader {
         let Self { limits, account, idle } = self;
         let reader = idle.take().unwrap_or_else(|| Reader::with_account(limits.clone(), account.clone()));
-        let first = usize::try_from(len).unwrap_or(usize::MAX);
+        let first = usize::try_from(len).unwrap_or(usize::MAX).min(MAX_FIRST_BYTES);
         reader.growing(Growth { first, ..Growth::ARRIVAL })
     }
 }

@@ -113,7 +113,15 @@ impl Sharing {
     /// Sends a command, attaches the segment if that is asked for, and runs all work.
     #[track_caller]
     fn play(&mut self, command: Command) -> Vec<String> {
-        self.wire.send(command);
+        command.issue(&mut self.wire.client).unwrap();
+        self.play_issued()
+    }
+
+    /// The same with what was issued already.
+    fn play_issued(&mut self) -> Vec<String> {
+        let mut sent = Vec::new();
+        crate::common::feed::drain(self.wire.client.poll_transmit(), usize::MAX, &mut sent);
+        self.wire.server.receive(sent.into());
         self.go_on();
         // The counters say what came by way of the segment.
         self.wire.run().iter().map(|line| line.replace(SOURCE, "")).collect()
@@ -322,4 +330,108 @@ fn a_segment_that_changes_at_random_breaks_no_connection() {
     }
     // Most damage is to the header, and batches are sent as they are then.
     assert!(right > 100 && wrong > 0, "{right} {wrong}");
+}
+
+impl Sharing {
+    /// The regions that are in use.
+    fn regions(&self) -> usize {
+        let lent: Arc<dyn SharedMemory> = Arc::new(Lent(self.memory.clone()));
+        vgi_rpc_protocol::shm::Header::read(&*lent).unwrap().regions().len()
+    }
+}
+
+/// The client may send its first input before it has heard of the opening, so that both sides would write to the header.
+#[test]
+fn a_stream_that_is_opened_leaves_the_segment_to_the_client() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
+    sharing.play(echo("x"));
+    sharing.play(stream("count", row([("count", int(1))])));
+    assert_eq!((counts(&sharing.server), sharing.regions()), ((1, 2), 1), "what was read is freed in a turn");
+    sharing.play(tick());
+    assert_eq!(sharing.regions(), 1, "the output is there, and nothing else");
+    assert_eq!(sharing.play(tick()), ["finished"]);
+    // As a refusal is, which the client may not know of either when it sends its input.
+    let heard = sharing.play(stream("count", row([("wrong", int(1))])));
+    assert!(heard[0].starts_with("failed"), "{heard:?}");
+    assert_eq!(sharing.regions(), 1);
+    sharing.play(echo("y"));
+    sharing.play(echo("z"));
+    assert_eq!(sharing.regions(), 1);
+}
+
+#[test]
+fn an_input_that_is_sent_while_the_server_may_free_the_parameters_is_sent_as_it_is() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
+    sharing.play(echo("x"));
+    assert_eq!(counts(&sharing.client).0, 1);
+    // The parameters lie in the segment, and nothing has come of the call.
+    stream("double", row([("unknown", text("y"))])).issue(&mut sharing.wire.client).unwrap();
+    assert_eq!(counts(&sharing.client).0, 2);
+    send(values([1.0])).issue(&mut sharing.wire.client).unwrap();
+    assert_eq!(counts(&sharing.client).0, 2);
+}
+
+#[test]
+fn nothing_is_sent_ahead_of_an_output_that_is_due() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
+    sharing.play(stream("count", row([("count", int(2))])));
+    tick().issue(&mut sharing.wire.client).unwrap();
+    for ahead in [tick(), send(values([1.0]))] {
+        let refused = ahead.issue(&mut sharing.wire.client).unwrap_err();
+        assert!(matches!(refused, vgi_rpc_protocol::CommandError::Misuse { .. }), "{refused:?}");
+    }
+    assert_eq!(sharing.play(Command::Close), ["finished"]);
+}
+
+#[test]
+fn what_is_passed_over_is_freed() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
+    for give_up in [Command::Close, Command::Cancel] {
+        sharing.play(stream("count", row([("count", int(3))])));
+        // An output is due, which lies in the segment and which nobody reads.
+        let before = sharing.server.counts().written;
+        tick().issue(&mut sharing.wire.client).unwrap();
+        assert_eq!(sharing.play(give_up), ["finished"]);
+        assert_eq!(sharing.server.counts().written, before + 1);
+        sharing.play(echo("x"));
+        sharing.play(echo("y"));
+        assert_eq!(sharing.regions(), 1, "the last answer");
+    }
+    // The input of a stream that is refused.
+    stream("no_such_method", no_columns(1)).issue(&mut sharing.wire.client).unwrap();
+    let before = sharing.client.counts().written;
+    send(values([1.0])).issue(&mut sharing.wire.client).unwrap();
+    assert_eq!(sharing.client.counts().written, before + 1);
+    let heard = sharing.play_issued();
+    assert!(heard[0].starts_with("failed"), "{heard:?}");
+    let written = |sharing: &Sharing| sharing.client.counts().written;
+    let before = written(&sharing);
+    // This call goes without the segment, and has the server free what it has passed over.
+    sharing.play(echo("x"));
+    assert_eq!(written(&sharing), before);
+    sharing.play(echo("y"));
+    assert_eq!((written(&sharing), sharing.regions()), (before + 1, 1));
+}
+
+#[test]
+fn a_server_that_cannot_attach_the_segment_fails_one_call() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
+    sharing.wire.send(echo("x"));
+    assert_eq!(sharing.wire.rest(), Rest::Waiting);
+    let effect = sharing.wire.effect();
+    let failure = Failure::new(FailureReason::Failed, "too many open files");
+    sharing.wire.server.complete_effect(effect.id, failure.into());
+    let heard = sharing.wire.run();
+    assert!(heard[0].contains("too many open files"), "{heard:?}");
+    for value in ["x", "y", "z"] {
+        // Nor is it asked for again.
+        sharing.wire.send(echo(value));
+        assert_eq!(sharing.wire.run(), [format!("output result={value}"), "finished".into()]);
+    }
+    assert_eq!(counts(&sharing.client), (1, 0));
 }

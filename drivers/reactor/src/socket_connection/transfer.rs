@@ -31,6 +31,8 @@ impl<M: Machine> SocketConnection<M> {
     pub(super) fn read(&self, driven: &mut Driven<M>, thread_state: &mut ThreadState) -> io::Result<bool> {
         #[cfg(unix)]
         let takes_descriptors = driven.machine.takes_descriptors();
+        #[cfg(windows)]
+        let takes_descriptors = false;
         let own = driven.machine.read_buf();
         let is_own = own.is_some();
         let buffer = own.unwrap_or(&mut *thread_state.scratch);
@@ -63,8 +65,12 @@ impl<M: Machine> SocketConnection<M> {
                     Some(read) if !is_own => driven.machine.receive(read),
                     _ => driven.machine.advance(count),
                 }
-                // The end of the input may have been announced already.
-                driven.drained = SHORT_READ_DRAINS && count < room && !self.flags.has(flags::PEER_CLOSED);
+                // The end of the input may have been announced already. A read that takes a descriptor ends behind the bytes
+                // that it was sent with, however many follow.
+                driven.drained = SHORT_READ_DRAINS
+                    && !takes_descriptors
+                    && count < room
+                    && !self.flags.has(flags::PEER_CLOSED);
                 driven.linger_until = None;
                 if driven.drained && thread_state.alone && count >= LARGE_READ && self.socket.is_unix() {
                     driven.linger_until = Some(Instant::now() + LINGER);

@@ -1,16 +1,21 @@
 //! Clients and servers on unix sockets that share memory.
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
 use std::io::{self, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::service::{Exchange, Method, Producer, Protocol, Service, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
@@ -52,12 +57,17 @@ fn service() -> Arc<Service> {
         .param("value", DataType::Binary)
         .returns(DataType::Binary)
         .unary(|args, _| args.column("value").cloned());
+    let length =
+        Method::new("length").param("value", DataType::Binary).returns(DataType::Int64).unary(|args, _| {
+            let bytes = args.column("value")?.as_binary::<i32>().value(0).len();
+            Ok(bytes as i64)
+        });
     let count = Method::new("count")
         .param("n", DataType::Int64)
         .output(numbers())
         .producer(|args, _| Ok(Stream::new(Count(args.get("n")?))));
     let same = Method::new("same").input(numbers()).output(numbers()).exchange(|_, _| Ok(Stream::new(Same)));
-    let protocol = Protocol::new(NAME).method(echo).method(count).method(same);
+    let protocol = Protocol::new(NAME).method(echo).method(length).method(count).method(same);
     Arc::new(Service::builder("a1b2c3d4e5f6").protocol(protocol).build().unwrap())
 }
 
@@ -124,6 +134,28 @@ impl Transport for Plain {
     }
 }
 
+/// Sends a descriptor beside its first bytes.
+struct Sending(Plain, Option<OwnedFd>);
+
+impl Transport for Sending {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let Some(descriptor) = self.1.take() else { return self.0.write_vectored(slices) };
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [descriptor.as_fd()];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        Ok(sendmsg(&self.0.0, slices, &mut control, SendFlags::empty())?)
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.0.close()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.handle.stop();
@@ -144,11 +176,15 @@ fn sharing(client: Client, bytes: u64) -> (Client, Counters) {
     (client.shared_memory(shared), counters)
 }
 
-fn echo(client: &mut Client, value: &[u8]) -> Result<(), CallError> {
+fn bytes_row(value: &[u8]) -> RecordBatch {
     let value: ArrayRef = Arc::new(BinaryArray::from(vec![value]));
-    let row = RecordBatch::try_from_iter_with_nullable([("value", value.clone(), false)]).unwrap();
+    RecordBatch::try_from_iter_with_nullable([("value", value, false)]).unwrap()
+}
+
+fn echo(client: &mut Client, value: &[u8]) -> Result<(), CallError> {
+    let row = bytes_row(value);
     let result = client.unary(&Remote::new(NAME).method("echo"), &row)?;
-    assert_eq!(result.column(0).as_binary::<i32>(), value.as_binary::<i32>());
+    assert_eq!(result.column(0).as_binary::<i32>(), row.column(0).as_binary::<i32>());
     Ok(())
 }
 
@@ -209,6 +245,33 @@ fn go_through_a_segment(connect: fn(&Server) -> Client, bytes: u64, names: usize
     echo(&mut client, &[9; 3_000_000]).unwrap();
     drop(client);
     assert_eq!(named(bytes).len(), 0);
+}
+
+#[test]
+fn a_first_call_of_many_bytes_in_the_stream_arrives_behind_its_descriptor() {
+    let (server, at_server) = sharing_server();
+    let shared = ShmClient::new(4 << 20).min_batch_bytes(1 << 20);
+    // Without a question for the kind, which would take the descriptor.
+    let mut client = server.connect().check_kinds(false).shared_memory(shared);
+    for _ in 0..3 {
+        let sent = client.unary(&Remote::new(NAME).method("length"), &bytes_row(&[7; 150_000])).unwrap();
+        assert_eq!(sent.column(0).as_primitive::<Int64Type>().value(0), 150_000);
+    }
+    assert_eq!(at_server.counts().attached, 1);
+    assert_eq!(read_and_written(&at_server).0, 0, "nothing was large enough");
+}
+
+#[test]
+fn a_descriptor_that_no_request_takes_is_closed() {
+    let (server, at_server) = sharing_server();
+    let (mut ours, sent) = UnixStream::pair().unwrap();
+    let socket = Plain(UnixStream::connect(server.path()).unwrap());
+    let mut client = Client::new(Sending(socket, Some(sent.into())), Limits::default());
+    echo(&mut client, b"first").unwrap();
+    ours.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert_eq!(ours.read(&mut [0]).unwrap(), 0, "the server has closed the other end");
+    echo(&mut client, b"second").unwrap();
+    assert_eq!(at_server.counts().attached, 0);
 }
 
 #[test]

@@ -190,8 +190,13 @@ fn a_descriptor_is_taken_only_of_a_sealed_file_in_memory() {
     assert!(refusal(Some(memory(SealFlags::GROW | SealFlags::SEAL))).contains("sealed"));
     assert!(refusal(Some(tempfile::tempfile().unwrap().into())).contains("sealed"));
     assert!(refusal(Some(std::io::pipe().unwrap().0.into())).contains("sealed"));
-    // It cannot be written, so it cannot be mapped.
-    refusal(Some(memory(SealFlags::SHRINK | SealFlags::WRITE)));
+    // It cannot be written: answers do not go there.
+    let Completion::Attached(sealed) =
+        ShmServer::new().attach_descriptor(Some(memory(SealFlags::SHRINK | SealFlags::WRITE)))
+    else {
+        panic!("not attached")
+    };
+    assert!(matches!(sealed.write_at(70_000, b"x"), Err(AccessError::Failed(_))));
     let Completion::Attached(attached) = ShmServer::new().attach_descriptor(Some(memory(SealFlags::SHRINK)))
     else {
         panic!("not attached")
@@ -202,6 +207,41 @@ fn a_descriptor_is_taken_only_of_a_sealed_file_in_memory() {
     assert!(segment.advertisement().is_by_descriptor());
     assert!(ftruncate(&descriptor, 0).is_err() && ftruncate(&descriptor, 2 << 20).is_err());
     assert_eq!(segment.header().unwrap().regions(), []);
+}
+
+/// Sparse files, of which nothing is written and little is read.
+#[test]
+fn a_segment_that_is_too_large_is_refused_and_reading_a_large_one_takes_no_memory() {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
+    let sparse = |len: u64| {
+        let memory = memfd_create("test", MemfdFlags::ALLOW_SEALING).unwrap();
+        ftruncate(&memory, len).unwrap();
+        fcntl_add_seals(&memory, SealFlags::SHRINK).unwrap();
+        memory
+    };
+    // SAFETY: nothing is lent.
+    let trusting = unsafe { ShmServer::new().trust_peers() };
+    let attach = |server: &ShmServer, len| server.attach_descriptor(Some(sparse(len)));
+    for (server, what) in [(&ShmServer::new(), "copied"), (&trusting, "mapped")] {
+        for (server, len) in
+            [(server.clone(), (4 << 30) + 1), (server.clone().max_segment_bytes(1 << 20), 2 << 20)]
+        {
+            let Completion::Failed(failure) = attach(&server, len) else { panic!("attached") };
+            assert_eq!(failure.reason, FailureReason::Refused);
+            assert!(failure.message.contains(&format!("got {len}")), "{failure}");
+        }
+        let large = server.clone().max_segment_bytes(1 << 20);
+        assert!(matches!(attach(&large, 1 << 20), Completion::Attached(_)));
+        let (named, _file) = Name::file(what, 0o600, (1 << 20) + 1);
+        assert!(matches!(large.attach(&AttachSegment::new(&*named.0, 1)), Completion::Failed(_)));
+    }
+    let object = sparse(1 << 30);
+    let Completion::Attached(memory) = ShmServer::new().attach_descriptor(Some(object.try_clone().unwrap()))
+    else {
+        panic!("not attached")
+    };
+    memory.read_at(70_000, &mut vec![1; 4 << 20]).unwrap();
+    assert_eq!(fstat(&object).unwrap().st_blocks, 0, "holes stay holes");
 }
 
 #[test]

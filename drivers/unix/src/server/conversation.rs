@@ -73,7 +73,10 @@ impl Acceptor for ServiceAcceptor {
         if log.is_some() {
             responder.record_calls();
         }
-        let shared_memory = self.shared_memory.clone().filter(|_| origin.is_unix());
+        // A client behind a proxy may be elsewhere, and may not name segments of this machine. Nor may one of whom nobody says who
+        // it is: whose segments it may name is then unknown.
+        let is_local = matches!(origin, Origin::Unix(Some(_)));
+        let shared_memory = self.shared_memory.clone().filter(|_| is_local);
         if let Some(shared_memory) = &shared_memory {
             responder = shared_memory.enable(responder);
             if vgi_rpc_shm::TAKES_DESCRIPTORS {
@@ -313,7 +316,14 @@ impl Machine for Conversation {
         }
         match self.poll_responder() {
             Ok(Polled::Event(work)) => Step::Job(Invocation { work, live_logs: self.live_logs.clone() }),
-            Ok(Polled::NeedInput) => Step::NeedInput,
+            Ok(Polled::NeedInput) => {
+                // No request has taken it: it came with one that is over.
+                #[cfg(unix)]
+                if self.responder.is_idle() {
+                    self.descriptor = None;
+                }
+                Step::NeedInput
+            }
             Ok(Polled::NeedDrain) => Step::NeedDrain,
             // Logs of a handler that runs are sent before more are taken.
             Ok(Polled::NeedCommand | Polled::Waiting) if self.responder.poll_transmit().is_some() => {

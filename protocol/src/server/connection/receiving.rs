@@ -1,19 +1,22 @@
 //! From the reader's items to events: requests, inputs, and what is refused without asking the caller.
 
 use super::{Connection, Incoming, State};
-use crate::ipc::{EncodedSchema, FramingError, Item, MessageError};
+use crate::ipc::{EncodedSchema, FramingError, Item, MessageError, Metadata};
 use crate::server::event::{Event, InputStream};
+use crate::shm::Pointer;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::request::{Request, looks_like_request};
 use crate::{ConnectionError, Next};
+use arrow_array::RecordBatch;
 
 impl Connection {
     pub(super) fn take_item(&mut self, item: Item) -> Option<Event> {
         match &mut self.state {
             State::Awaiting(incoming) => match item {
                 Item::Schema(_) => None,
-                Item::Batch(_, metadata) if incoming.after_refusal && !looks_like_request(&metadata) => {
+                Item::Batch(batch, metadata) if incoming.after_refusal && !looks_like_request(&metadata) => {
+                    self.note_passed_over(&batch, &metadata);
                     self.reader.skip_stream();
                     self.state = State::Draining;
                     None
@@ -48,11 +51,24 @@ impl Connection {
             State::Draining => {
                 match item {
                     Item::EndOfStream => self.state = Incoming::after(InputStream::None),
-                    Item::Schema(_) | Item::Batch(..) => self.reader.skip_stream(),
+                    Item::Schema(_) => self.reader.skip_stream(),
+                    Item::Batch(batch, metadata) => {
+                        self.note_passed_over(&batch, &metadata);
+                        self.reader.skip_stream();
+                    }
                 }
                 None
             }
             State::Answering | State::Turn { .. } => None,
+        }
+    }
+
+    /// Notes what an input points to that nobody will read.
+    fn note_passed_over(&mut self, batch: &RecordBatch, metadata: &Metadata) {
+        if self.config.takes_pointers
+            && let Ok(Some(pointer)) = Pointer::recognise(batch.num_rows(), metadata)
+        {
+            self.passed_over.push(pointer);
         }
     }
 

@@ -84,7 +84,7 @@ fn what_is_lent_stays_in_use_until_it_is_dropped() {
     let pointer = send(&server, &numbers(100));
     let batch = client.read(pointer, numbers(0).schema_ref()).unwrap();
     client.settle().unwrap();
-    (0..4).for_each(|_| client.begin_call().unwrap());
+    (0..4).for_each(|_| assert!(client.begin_call().unwrap()));
     assert_eq!(server.header().unwrap().regions().len(), 1);
     drop(batch);
     assert_eq!(server.header().unwrap().regions().len(), 1);
@@ -92,26 +92,55 @@ fn what_is_lent_stays_in_use_until_it_is_dropped() {
     assert_eq!(server.header().unwrap().regions(), []);
 }
 
+/// The peer may read it where it lies, and hold it for any time.
 #[test]
-fn the_owner_frees_what_its_peer_has_left_behind() {
-    let (client, server, _) = pair(&Memory::new(1 << 20), 1);
-    let answer = send(&server, &numbers(100));
-    let used = || client.header().unwrap().regions().len();
-    send(&client, &numbers(100));
-    client.begin_call().unwrap();
-    let second = send(&client, &numbers(100));
-    client.begin_call().unwrap();
-    assert_eq!(used(), 3, "the peer may hold what it was sent until its next turn");
-    client.begin_call().unwrap();
-    assert_eq!(used(), 2);
-    // What the peer frees is forgotten, and a later region at the same place is another.
-    server.discard(second);
+fn the_owner_frees_nothing_that_it_has_sent() {
+    let (client, server, _) = pair(&Memory::lending(1 << 20), 1);
+    let pointer = send(&client, &numbers(100));
+    let held = server.read(pointer, numbers(0).schema_ref()).unwrap();
+    for _ in 0..10 {
+        assert!(client.begin_call().unwrap());
+        server.settle().unwrap();
+    }
+    assert!(client.header().unwrap().is_in_use(pointer.region()));
+    drop(held);
     server.settle().unwrap();
-    client.begin_call().unwrap();
-    assert_eq!(used(), 1);
-    client.read(answer, numbers(0).schema_ref()).unwrap();
-    client.begin_call().unwrap();
-    assert_eq!(used(), 0);
+    assert_eq!(client.header().unwrap().regions(), []);
+}
+
+#[test]
+fn the_owner_rests_after_a_failure_until_its_peer_has_freed_what_it_was_sent() {
+    let (client, server, _) = pair(&Memory::new(1 << 20), 1);
+    let pointer = send(&client, &numbers(100));
+    assert!(client.begin_call().unwrap(), "the call before did not fail");
+    client.call_failed();
+    assert!(client.begin_call().unwrap(), "nothing was sent in the call that failed");
+    let lost = send(&client, &numbers(100));
+    client.call_failed();
+    assert!(!client.begin_call().unwrap());
+    // Another failure in between changes nothing.
+    client.call_failed();
+    assert!(!client.begin_call().unwrap());
+    server.discard(pointer);
+    server.settle().unwrap();
+    assert!(!client.begin_call().unwrap());
+    server.discard(lost);
+    server.settle().unwrap();
+    assert!(client.begin_call().unwrap());
+}
+
+/// The canonical implementation takes more into use than it writes.
+#[test]
+fn what_is_freed_is_the_region_that_was_pointed_to() {
+    let (client, server, _) = pair(&Memory::new(1 << 20), 1);
+    let pointer = send(&client, &numbers(100));
+    server.discard(Pointer { len: pointer.len + 1, ..pointer });
+    server.discard(Pointer { offset: pointer.offset + 1, ..pointer });
+    server.settle().unwrap();
+    assert!(client.header().unwrap().is_in_use(pointer.region()), "those are others");
+    server.discard(Pointer { len: pointer.len - 1, ..pointer });
+    server.settle().unwrap();
+    assert_eq!(client.header().unwrap().regions(), []);
 }
 
 #[test]
@@ -122,10 +151,10 @@ fn an_answer_in_the_place_of_its_request_is_not_freed_as_that_is() {
     let answer = send(&server, &numbers(100));
     assert_eq!(answer.offset, request.offset);
     let kept = client.read(answer, numbers(0).schema_ref()).unwrap();
-    (0..5).for_each(|_| client.begin_call().unwrap());
-    assert!(client.header().unwrap().is_in_use(answer.offset));
+    (0..5).for_each(|_| assert!(client.begin_call().unwrap()));
+    assert!(client.header().unwrap().is_in_use(answer.region()));
     drop(kept);
-    client.begin_call().unwrap();
+    assert!(client.begin_call().unwrap());
     assert_eq!(client.header().unwrap().regions(), []);
 }
 
@@ -156,6 +185,17 @@ fn what_is_read_is_reserved_in_the_account_and_its_memory_is_used_again() {
     );
     server.settle().unwrap();
     assert_eq!(client.header().unwrap().regions().len(), 0, "its region is freed all the same");
+}
+
+#[test]
+fn memory_that_is_kept_for_batches_can_be_given_back() {
+    let (client, server, _) = pair(&Memory::new(4 << 20), 1);
+    let account = Budget::new(16 << 20).account();
+    let server = server.bounded(&Limits::default(), &account);
+    drop(server.read(send(&client, &numbers(200_000)), numbers(0).schema_ref()).unwrap());
+    assert!(account.held() >= 1_600_000);
+    server.release_memory();
+    assert_eq!(account.held(), 0);
 }
 
 #[test]

@@ -24,19 +24,17 @@ fn a_new_header_has_the_bytes_of_the_specification() {
 fn gaps_are_filled_first_fit_and_in_order() {
     let memory = memory(1024);
     let mut header = Header::initialise(&*memory).unwrap();
-    let mut offsets = Vec::new();
-    for _ in 0..4 {
-        offsets.push(header.allocate(256, &*memory).unwrap().unwrap().offset - HEADER_BYTES);
-    }
-    assert_eq!(offsets, [0, 256, 512, 768]);
+    let regions: Vec<_> = (0..4).map(|_| header.allocate(256, &*memory).unwrap().unwrap()).collect();
+    let offsets = regions.iter().map(|region| region.offset - HEADER_BYTES);
+    assert_eq!(offsets.collect::<Vec<_>>(), [0, 256, 512, 768]);
     assert_eq!(header.allocate(1, &*memory).unwrap(), None);
-    header.release(&[HEADER_BYTES + 256, HEADER_BYTES + 512], &*memory).unwrap();
+    header.release(&regions[1..3], &*memory).unwrap();
     // What was freed side by side is one gap.
     let region = header.allocate(512, &*memory).unwrap().unwrap();
     assert_eq!(region.offset, HEADER_BYTES + 256);
     assert_eq!(Header::read(&*memory).unwrap(), header);
     assert_eq!(header.allocate(0, &*memory).unwrap(), None);
-    header.release(&[7], &*memory).unwrap();
+    header.release(&[Region { offset: 7, len: 1 }], &*memory).unwrap();
     assert_eq!(Header::read(&*memory).unwrap().regions().len(), 3);
 }
 
@@ -63,7 +61,8 @@ fn a_full_header_has_no_room_whatever_the_segment_has() {
     assert_eq!(header.allocate(1, &*memory).unwrap(), None);
     let mut read = Header::read(&*memory).unwrap();
     assert_eq!(read.regions().len(), 4094);
-    read.release(&[HEADER_BYTES], &*memory).unwrap();
+    let first = read.regions()[0];
+    read.release(&[first], &*memory).unwrap();
     assert_eq!(read.allocate(1, &*memory).unwrap().unwrap().offset, HEADER_BYTES);
 }
 
@@ -84,7 +83,7 @@ proptest! {
             });
             if frees && !used.is_empty() {
                 let region = used.remove(which % used.len());
-                header.release(&[region.offset], &*memory).unwrap();
+                header.release(&[region], &*memory).unwrap();
             } else if let Some(region) = header.allocate(len, &*memory).unwrap() {
                 prop_assert!(region.len >= len && region.offset >= HEADER_BYTES);
                 used.push(region);

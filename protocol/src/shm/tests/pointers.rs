@@ -46,8 +46,23 @@ fn numbers_are_decimal_and_there_once() {
     assert_eq!(Pointer::recognise(0, &missing), Err(PointerError::Number { key: keys::SHM_LENGTH }));
     let twice = [(keys::SHM_OFFSET, "1"), (keys::SHM_LENGTH, "1"), (keys::SHM_OFFSET, "1")];
     assert_eq!(Pointer::recognise(0, &metadata(&twice)), Err(PointerError::Duplicate(keys::SHM_OFFSET)));
-    let made_up = [(keys::SHM_OFFSET, "1"), (keys::SHM_LENGTH, "1"), (keys::SHM_SOURCE, "x")];
-    assert_eq!(Pointer::recognise(0, &metadata(&made_up)), Err(PointerError::Provenance));
+}
+
+#[test]
+fn where_a_batch_was_is_said_of_the_last_segment_alone() {
+    let pointer = Pointer { offset: 65536, len: 77 };
+    let echoed = metadata(&[("application", "x"), (keys::SHM_SOURCE, "first")]);
+    let sent = pointer.add_to(echoed);
+    assert_eq!(sent.get(keys::SHM_SOURCE), None);
+    // As the canonical implementation sends it.
+    let mut other = sent.clone();
+    other.push(keys::SHM_SOURCE, "first");
+    for sent in [sent, other] {
+        assert_eq!(Pointer::recognise(0, &sent), Ok(Some(pointer)));
+        let expected = metadata(&[("application", "x"), (keys::SHM_SOURCE, "second")]);
+        let resolved = Pointer::resolve(sent, "second");
+        assert!(resolved.iter().eq(expected.iter()), "{resolved:?}");
+    }
 }
 
 #[test]
