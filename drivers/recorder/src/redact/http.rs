@@ -153,9 +153,9 @@ fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, cod
                 return false;
             }
             withhold(streams.understood..length);
-            for secret in &streams.secrets {
+            for secret in merged(streams.secrets) {
                 // A value that spans chunks is not in one place, so it is withheld.
-                match &message.places(secret.clone())[..] {
+                match &message.places(secret)[..] {
                     [place] => edits.secret(place.clone()),
                     places => places.iter().for_each(|place| edits.withhold(place.clone())),
                 }
@@ -163,6 +163,19 @@ fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, cod
             streams.understood == length
         }
     }
+}
+
+/// Ranges without overlaps.
+fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_by_key(|range| (range.start, range.end));
+    let mut merged: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
 }
 
 /// The coding of a body.
