@@ -149,7 +149,9 @@ impl Values<'_> {
         match metadata_rule(key) {
             Rule::Keep if is_routing(key) => {}
             Rule::Keep => self.texts.push(start..start + value.len()),
-            Rule::Secret | Rule::Credential => self.secrets.push(start..start + value.len()),
+            Rule::Secret | Rule::Credential | Rule::Challenge => {
+                self.secrets.push(start..start + value.len())
+            }
             Rule::Url => {
                 let parts = secrets_of_url(value).into_iter();
                 self.secrets.extend(parts.map(|part| start + part.start..start + part.end));
