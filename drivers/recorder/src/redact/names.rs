@@ -231,7 +231,7 @@ pub(super) fn secrets_of_challenge(challenge: &[u8]) -> Vec<std::ops::Range<usiz
     let (mut secrets, mut start, mut is_quoted) = (Vec::new(), scheme, false);
     // Where quotes end is only looked for where it is plain.
     if challenge.contains(&b'\\') || challenge.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
-        return [scheme..challenge.len()].into();
+        return std::iter::once(scheme..challenge.len()).collect();
     }
     for (at, byte) in challenge.iter().enumerate().skip(scheme).chain([(challenge.len(), &b',')]) {
         is_quoted ^= *byte == b'"';
