@@ -85,15 +85,27 @@ impl AccessLog {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let count = |of: &AtomicU64| of.fetch_add(1, Ordering::Relaxed);
         // A thread that panicked while it held the file has left it usable.
-        let mut state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(line) = inner.format.line(record, now, state.dropped) else {
+        let lock = || inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // The line is made without the lock, since the application redacts it: it may take long, or write a record itself. What
+        // was dropped until now is told by this line or, if there is none, by another.
+        let told = std::mem::take(&mut lock().dropped);
+        let line = inner.format.line(record, now, told);
+        let mut state = lock();
+        let Some(line) = line else {
+            state.dropped += told;
             count(&inner.counts.left_out);
             return;
         };
         let mut noted = Noted::default();
         let appended = inner.append(&mut state, line, now, &mut noted);
-        let dropped = state.dropped;
-        state.dropped = if appended.is_ok() { 0 } else { dropped + 1 };
+        let dropped = match appended {
+            Ok(()) => told,
+            Err(_) => {
+                let before = state.dropped + told;
+                state.dropped = before + 1;
+                before
+            }
+        };
         drop(state);
         count(if appended.is_ok() { &inner.counts.written } else { &inner.counts.dropped });
         if noted.is_reopened {

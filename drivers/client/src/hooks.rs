@@ -53,6 +53,17 @@ pub struct ClientOutcome<'a> {
     pub cancelled: bool,
 }
 
+/// Scopes that were entered. They exit when this is dropped, also by a panic.
+struct Entered<'a>(&'a mut [Box<dyn ClientScope>]);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.iter_mut().rev().for_each(|scope| {
+            catch(|| scope.exit());
+        });
+    }
+}
+
 /// The scopes of the call that is under way.
 #[derive(Default)]
 pub(crate) struct Listening {
@@ -78,11 +89,8 @@ impl Listening {
         self.scopes.iter_mut().for_each(|scope| {
             catch(|| scope.enter());
         });
-        let result = run();
-        self.scopes.iter_mut().rev().for_each(|scope| {
-            catch(|| scope.exit());
-        });
-        result
+        let _entered = Entered(&mut self.scopes);
+        run()
     }
 
     /// Ends the call, if it has not ended.
@@ -106,5 +114,42 @@ impl Drop for Listening {
             self.cancelled = true;
             self.end(None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Mutex;
+
+    struct Noted(Arc<Mutex<Vec<&'static str>>>, &'static str, &'static str);
+
+    impl Noted {
+        fn note(&self, what: &'static str) {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(what);
+        }
+    }
+
+    impl ClientScope for Noted {
+        fn enter(&mut self) {
+            self.note(self.1);
+        }
+
+        fn exit(&mut self) {
+            self.note(self.2);
+        }
+    }
+
+    #[test]
+    fn scopes_exit_when_what_they_surround_panics() {
+        let noted = Arc::default();
+        let scope = |enter, exit| Box::new(Noted(Arc::clone(&noted), enter, exit)) as Box<dyn ClientScope>;
+        let scopes = vec![scope("enter first", "exit first"), scope("enter second", "exit second")];
+        let mut listening = Listening { scopes, cancelled: false };
+        let run = || listening.within(|| std::panic::panic_any("on purpose"));
+        assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+        let noted = noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        assert_eq!(*noted, ["enter first", "enter second", "exit second", "exit first"]);
     }
 }

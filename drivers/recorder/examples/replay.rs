@@ -134,7 +134,7 @@ fn demo(folder: &Path) -> Result<()> {
     call(HttpOptions::default().build(&url)?.client())?;
     handle.drain(Duration::from_secs(10));
     thread.join().map_err(|_| "the server panicked")??;
-    recorder.close();
+    recorder.close(std::time::Duration::from_secs(10));
     println!("{} captures in {}", recorder.written(), folder.display());
     Ok(())
 }

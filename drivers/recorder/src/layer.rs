@@ -14,7 +14,7 @@ use std::task::Waker;
 use vgi_rpc_protocol::service::TransportKind;
 use vgi_rpc_reactor::{Acceptor, Expiry, Job, Layer, Machine, Origin, Phase, Step};
 
-/// How many bytes of output are taken from the machine inside at a time, or a few more.
+/// Most bytes of output that are taken from the machine inside at a time. The rest stays in its account.
 const OUTPUT_BYTES: usize = 256 << 10;
 
 /// Records the connections of a server. It stands inside TLS and behind a proxy's header, so what is recorded is the plaintext.
@@ -220,8 +220,8 @@ impl<M: Machine> Machine for RecordingMachine<M> {
                     && own.has_remaining()
                 {
                     let chunk = own.chunk();
-                    let count = chunk.len();
-                    output.extend_from_slice(chunk);
+                    let count = chunk.len().min(OUTPUT_BYTES - output.len());
+                    output.extend_from_slice(chunk.get(..count).unwrap_or_default());
                     own.advance(count);
                 }
             });

@@ -25,7 +25,7 @@
 //!     let layer = recorder.layer(TransportKind::Tcp, service.server_id().clone());
 //!     let served = SocketServer::new(service).bind_tcp_with("9000", layer)?.run();
 //!     // Writes what is not written yet.
-//!     recorder.close();
+//!     recorder.close(std::time::Duration::from_secs(10));
 //!     served?;
 //!     Ok(())
 //! }

@@ -2,7 +2,7 @@
 
 use crate::raw::Raw;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many captures were written, and how many were not.
@@ -15,12 +15,12 @@ pub(crate) struct Counts {
 /// The way to the thread that writes captures.
 #[derive(Debug)]
 pub(crate) struct Outlet {
-    sender: Mutex<Option<SyncSender<Raw>>>,
+    sender: Mutex<Option<Sender<Raw>>>,
     counts: Arc<Counts>,
 }
 
 impl Outlet {
-    pub(crate) fn new(sender: SyncSender<Raw>, counts: Arc<Counts>) -> Self {
+    pub(crate) fn new(sender: Sender<Raw>, counts: Arc<Counts>) -> Self {
         Self { sender: Mutex::new(Some(sender)), counts }
     }
 
@@ -28,7 +28,7 @@ impl Outlet {
     pub(crate) fn write(&self, raw: Raw) {
         // The value is replaced in one step.
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_sent = sender.as_ref().is_some_and(|sender| sender.try_send(raw).is_ok());
+        let is_sent = sender.as_ref().is_some_and(|sender| sender.send(raw).is_ok());
         if !is_sent {
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
         }

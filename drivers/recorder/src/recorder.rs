@@ -12,7 +12,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -87,8 +87,10 @@ impl RecorderOptions {
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
-        // As many as there can be, so that giving one never waits.
-        let (sender, receiver) = sync_channel(self.max_captures.max(1));
+        // It has no limit of its own: there are no more captures than `max_captures`.
+        let (sender, receiver) = channel();
+        // The thread holds the sender until it ends.
+        let (held, ended) = channel();
         let counts = Arc::<Counts>::default();
         let inner = Arc::new(Inner {
             max_bytes: self.max_bytes,
@@ -106,7 +108,11 @@ impl RecorderOptions {
             on_trouble: self.on_trouble,
         };
         let thread = thread::Builder::new().name("vgi-rpc-recorder".into());
-        *lock(&inner.writer) = Some(thread.spawn(move || writer.run(&receiver))?);
+        let thread = thread.spawn(move || {
+            writer.run(&receiver);
+            drop(held);
+        })?;
+        *lock(&inner.writer) = Some(WriterThread { thread, ended });
         Ok(Recorder(inner))
     }
 }
@@ -130,7 +136,14 @@ struct Inner {
     outlet: Arc<Outlet>,
     /// Tapes that may not be finished.
     live: Mutex<Vec<Weak<Shared>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<WriterThread>>,
+}
+
+/// The thread that writes captures.
+struct WriterThread {
+    thread: JoinHandle<()>,
+    /// Is disconnected when the thread ends.
+    ended: Receiver<()>,
 }
 
 impl Recorder {
@@ -174,16 +187,21 @@ impl Recorder {
         }
     }
 
-    /// Ends the captures of connections that are still open, and returns when all captures are written. Nothing is recorded
-    /// afterwards.
-    pub fn close(&self) {
+    /// Ends the captures of connections that are still open, and waits until all captures are written, for at most this long.
+    /// False if they are not: the thread goes on as long as the process does. Nothing is recorded afterwards.
+    pub fn close(&self, patience: Duration) -> bool {
         let live = std::mem::take(&mut *lock(&self.0.live));
         live.iter().filter_map(Weak::upgrade).for_each(|shared| shared.finish());
         self.0.outlet.close();
-        if let Some(writer) = lock(&self.0.writer).take() {
-            // Its panics are caught.
-            let _ = writer.join();
+        let mut writer = lock(&self.0.writer);
+        let Some(WriterThread { thread, ended }) = writer.take() else { return true };
+        if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(patience) {
+            *writer = Some(WriterThread { thread, ended });
+            return false;
         }
+        // Its panics are caught.
+        let _ = thread.join();
+        true
     }
 
     /// Begins a capture, unless there are enough.

@@ -6,6 +6,8 @@ use crate::tape::Tape;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use vgi_rpc_client::Transport;
 use vgi_rpc_protocol::service::TransportKind;
@@ -154,6 +156,20 @@ impl<T: Transport> Transport for RecordedTransport<T> {
 
     fn unread_capacity(&self) -> usize {
         self.inner.unread_capacity()
+    }
+
+    fn is_local(&self) -> bool {
+        self.inner.is_local()
+    }
+
+    #[cfg(unix)]
+    fn send_descriptor(&mut self, descriptor: OwnedFd) -> Result<(), OwnedFd> {
+        self.inner.send_descriptor(descriptor)
+    }
+
+    #[cfg(unix)]
+    fn sends_descriptors(&self) -> bool {
+        self.inner.sends_descriptors()
     }
 
     fn ended(&mut self) -> Box<dyn Error + Send + Sync> {

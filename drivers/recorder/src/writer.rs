@@ -45,7 +45,8 @@ impl Writer {
                 Err(error) => {
                     self.counts.dropped.fetch_add(1, Ordering::Relaxed);
                     if let Some(report) = &self.on_trouble {
-                        report(&error);
+                        // What the application does here is not to end the thread.
+                        let _ = catch_unwind(AssertUnwindSafe(|| report(&error)));
                     }
                 }
             }

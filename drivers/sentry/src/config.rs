@@ -2,18 +2,17 @@
 
 use serde_json::{Map, Value};
 use std::fmt;
+use vgi_rpc_protocol::redaction::names_credential;
 use vgi_rpc_protocol::wire::code::Code;
 
 /// Parameters by name.
 pub(crate) type Redactor = dyn Fn(Map<String, Value>) -> Map<String, Value> + Send + Sync;
 
-/// What the name of a parameter contains whose value is not sent.
-const CREDENTIALS: [&str; 5] = ["password", "token", "secret", "key", "authorization"];
-
 /// What is sent. Every setting says its default.
 pub struct SentryConfig {
     pub(crate) capture_errors: bool,
     pub(crate) performance: bool,
+    pub(crate) trust_callers: bool,
     pub(crate) request_context: bool,
     pub(crate) transaction_name: bool,
     pub(crate) op_name: String,
@@ -34,6 +33,7 @@ impl Default for SentryConfig {
         Self {
             capture_errors: true,
             performance: false,
+            trust_callers: false,
             request_context: true,
             transaction_name: true,
             op_name: "rpc.server".into(),
@@ -78,6 +78,14 @@ impl SentryConfig {
     /// the same twice.
     pub fn enable_performance(mut self, enable: bool) -> Self {
         self.performance = enable;
+        self
+    }
+
+    /// Sets whether callers decide, by their header `sentry-trace`, if a call's span is sampled. Default false: the sample rate of
+    /// the application decides, and a caller can neither have everything sent nor nothing. Spans continue a caller's trace
+    /// either way.
+    pub fn trust_callers(mut self, trust: bool) -> Self {
+        self.trust_callers = trust;
         self
     }
 
@@ -166,9 +174,6 @@ impl SentryConfig {
 }
 
 fn without_credentials(mut parameters: Map<String, Value>) -> Map<String, Value> {
-    parameters.retain(|name, _| {
-        let name = name.to_ascii_lowercase();
-        !CREDENTIALS.iter().any(|part| name.contains(part))
-    });
+    parameters.retain(|name, _| !names_credential(name));
     parameters
 }

@@ -191,6 +191,7 @@ fn start_span(
         None => {
             let headers = call.peer().headers.as_deref();
             let trace = headers.and_then(|headers| headers.sentry_trace.as_deref());
+            let trace = trace.map(|trace| if config.trust_callers { trace } else { undecided(trace) });
             let trace = trace.map(|trace| ("sentry-trace", trace));
             hub.start_transaction(TransactionContext::continue_from_headers(&name, &config.op_name, trace))
                 .into()
@@ -198,6 +199,12 @@ fn start_span(
     };
     hub.configure_scope(|scope| scope.set_span(Some(span.clone())));
     span
+}
+
+/// A `sentry-trace` without the decision whether it is sampled: the ids of trace and span.
+fn undecided(trace: &str) -> &str {
+    let end = trace.match_indices('-').nth(1).map_or(trace.len(), |(at, _)| at);
+    trace.get(..end).unwrap_or_default()
 }
 
 fn event_of(error: &RpcError) -> Event<'static> {

@@ -9,6 +9,8 @@ use vgi_rpc_protocol::arrow::array::types::{
 use vgi_rpc_protocol::arrow::array::{Array, ArrayRef, RecordBatch};
 use vgi_rpc_protocol::arrow::schema::DataType;
 
+/// Most bytes of the name of a parameter.
+const MAX_NAME_BYTES: usize = 128;
 /// Most bytes of one value.
 const MAX_VALUE_BYTES: usize = 1024;
 /// Most characters of a tag.
@@ -16,11 +18,13 @@ const MAX_TAG_CHARACTERS: usize = 200;
 /// Most parameters that are looked at.
 const MAX_PARAMETERS: usize = 64;
 
-/// The parameters that are texts, numbers, truth values, or lists of one of these. Values are cut to 1 KiB.
+/// The parameters that are texts, numbers, truth values, or lists of one of these. Names are cut to 128 bytes, values to 1 KiB.
 pub(crate) fn of_row(row: &RecordBatch) -> Map<String, Value> {
     let schema = row.schema_ref();
     let columns = schema.fields().iter().zip(row.columns()).take(MAX_PARAMETERS);
-    columns.filter_map(|(field, column)| Some((field.name().clone(), value(column)?))).collect()
+    columns
+        .filter_map(|(field, column)| Some((beginning(field.name(), MAX_NAME_BYTES), value(column)?)))
+        .collect()
 }
 
 /// A parameter that is a text or bytes, as text; bytes in hex digits.
@@ -52,7 +56,12 @@ pub(crate) fn tag(value: &Value) -> Option<String> {
 
 /// The same text, or its beginning.
 pub(crate) fn cut(text: &str) -> String {
-    let end = (0..=text.len().min(MAX_VALUE_BYTES)).rev().find(|end| text.is_char_boundary(*end));
+    beginning(text, MAX_VALUE_BYTES)
+}
+
+/// As much of a text as these many bytes have.
+fn beginning(text: &str, bytes: usize) -> String {
+    let end = (0..=text.len().min(bytes)).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or_default()).unwrap_or_default().to_owned()
 }
 

@@ -360,6 +360,16 @@ fn a_span_continues_the_trace_that_it_is_in() {
     let Context::Trace(context) = &transactions[0].contexts["trace"] else { panic!("{transactions:?}") };
     assert_eq!(context.parent_span_id.unwrap().to_string(), parent);
 
+    // Whether it is sampled, a caller decides only if callers are trusted.
+    let unsampled = [("sentry-trace", &*format!("{trace}-{parent}-0"))];
+    server.call("tell", &row([]), &unsampled);
+    let transaction = server.transaction();
+    let Context::Trace(context) = &transaction.contexts["trace"] else { panic!("{transaction:?}") };
+    assert_eq!(context.parent_span_id.unwrap().to_string(), parent);
+    let trusting = Server::new(SentryConfig::new().enable_performance(true).trust_callers(true));
+    trusting.call("tell", &row([]), &unsampled);
+    assert_eq!(trusting.sent().1.len(), 0);
+
     // Within a transaction of the application's, it is a child of that.
     let outer = Hub::run(server.hub.clone(), || {
         let context = sentry_core::TransactionContext::new("outer", "test");

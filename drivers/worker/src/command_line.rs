@@ -3,7 +3,7 @@
 use crate::error::WorkerError;
 use crate::options::Flags;
 #[cfg(feature = "http")]
-use crate::options::{HttpFlags, Transport};
+use crate::options::{HttpFlags, MetricsFlags, Transport};
 #[cfg(feature = "storage")]
 use crate::options::{StorageFlags, StorageValue};
 #[cfg(feature = "storage")]
@@ -229,7 +229,9 @@ fn check(matches: &ArgMatches) -> Result<(), Error> {
         };
     }
     let flags = HttpFlags::augment_args(Command::new("http"));
-    match flags.get_arguments().find(|flag| is_given(flag.get_id().as_str())) {
+    let metrics = MetricsFlags::augment_args(Command::new("metrics"));
+    let metrics = metrics.get_arguments().filter(|flag| flag.get_id() != "metrics");
+    match flags.get_arguments().chain(metrics).find(|flag| is_given(flag.get_id().as_str())) {
         Some(flag) => refuse(format!(
             "the argument '--{}' cannot be used without '--http'",
             flag.get_long().unwrap_or_default()

@@ -4,8 +4,10 @@ use crate::error::WorkerError;
 use crate::options::MetricsFlags;
 use std::io::Write;
 use std::thread;
+use tracing::error;
 use vgi_rpc_http::{Handle, PageServer};
 use vgi_rpc_metrics::{CONTENT_TYPE, Metrics};
+use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::http::{Endpoint, OperatorPage};
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_proxy_protocol::ProxyProtocol;
@@ -33,7 +35,11 @@ pub(crate) fn serve(flags: &MetricsFlags, metrics: &Metrics) -> Result<Option<Pa
     let handle = PageHandle(bound.handle());
     thread::Builder::new()
         .name("metrics".into())
-        .spawn(move || bound.run())
+        .spawn(move || {
+            if let Err(error) = bound.run() {
+                error!(target: "vgi_rpc_worker", error = %OneLine(error), "metrics are not served any more");
+            }
+        })
         .map_err(|error| WorkerError::Metrics(error.into()))?;
     Ok(Some(handle))
 }

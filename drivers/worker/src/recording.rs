@@ -4,9 +4,13 @@ use crate::error::WorkerError;
 use crate::options::Flags;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
+use std::time::Duration;
 use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::service::TransportKind;
 use vgi_rpc_recorder::{Recorder, RecordingLayer};
+
+/// How long the worker waits, when it ends, for captures that are not written.
+const PATIENCE_AT_END: Duration = Duration::from_secs(10);
 
 /// The recorder, if there is one, and the id of the instance that it records.
 #[derive(Clone, Debug)]
@@ -51,10 +55,10 @@ impl Recording {
             .serve_stdio_with(|reader, writer| recorder.streams(reader, writer, seed, &self.server_id))
     }
 
-    /// Writes what is not written yet.
+    /// Writes what is not written yet, for a while.
     pub(crate) fn close(&self) {
         if let Some(recorder) = &self.recorder {
-            recorder.close();
+            recorder.close(PATIENCE_AT_END);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use thiserror::Error;
+use vgi_rpc_protocol::OneLine;
 use vgi_rpc_recorder::FormatError;
 use vgi_rpc_recorder::replay::ReplayError;
 
@@ -17,7 +18,7 @@ pub enum WorkerReplayError {
     #[error(transparent)]
     Format(#[from] FormatError),
     /// The id of the instance is in what it sends.
-    #[error("expected the worker to have the id of the one that was recorded: give --server-id {0}")]
+    #[error("expected the worker to have the id of the one that was recorded: give --server-id {}", OneLine(.0))]
     ServerId(String),
     /// This worker is built without HTTP.
     #[error("expected a capture of a pipe or a socket, got one of HTTP, without which this worker was built")]
@@ -47,6 +48,20 @@ struct Sentences<'a>(&'a [String]);
 
 impl fmt::Display for Sentences<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("; "))
+        OneLine(self.0.join("; ")).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_a_capture_are_escaped() {
+        let text = || "a\n\x1b[2Jb".to_owned();
+        for error in [WorkerReplayError::ServerId(text()), WorkerReplayError::Differs(vec![text()])] {
+            let said = error.to_string();
+            assert!(!said.contains(char::is_control) && said.contains("[2Jb"), "{said}");
+        }
     }
 }

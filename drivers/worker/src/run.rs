@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::service::{Service, ServiceBuilder};
 
 /// Parses the command line, has the service built, and serves it until the end.
@@ -41,8 +42,8 @@ fn parse() -> WorkerOptions {
 }
 
 fn fail(error: &dyn Display) -> ExitCode {
-    // Stdout belongs to the protocol, and a closed stderr is no reason to panic.
-    let _ = writeln!(std::io::stderr(), "{}: {error}", program());
+    // It may have texts of files and peers in it. Stdout belongs to the protocol, and a closed stderr is no reason to panic.
+    let _ = writeln!(std::io::stderr(), "{}: {}", program(), OneLine(error));
     ExitCode::FAILURE
 }
 

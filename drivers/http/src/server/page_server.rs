@@ -17,13 +17,16 @@ use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::panics::catch;
 use vgi_rpc_reactor::{
     Acceptor, AnyReactor, Ended, GiveWay, Handle, Job, Listener, Machine, Options, Origin, Phase, Reactor,
-    Step,
+    Step, Timeout,
 };
 
-/// Connections at a time: whoever reads such a page needs one.
+/// Connections at a time: whoever reads such a page needs one, for one request.
 const CONNECTIONS: usize = 16;
 /// Memory for all of them, which heads of requests take.
 const BUDGET_BYTES: usize = 1 << 20;
+
+/// How long a connection may take to send its request.
+const WAIT: Duration = Duration::from_secs(10);
 
 type Render = dyn Fn() -> String + Send + Sync;
 
@@ -85,7 +88,11 @@ impl PageServer {
         let mut options = Options::default();
         (options.threads, options.max_connections) = (1, CONNECTIONS);
         options.give_way = GiveWay::Idle;
-        options.timeouts.idle.no_progress = Some(Duration::from_secs(75));
+        // One that reads or sends slowly soon makes room for others.
+        let limit = Timeout::new(Duration::from_secs(10), Duration::from_secs(30));
+        (options.timeouts.output, options.timeouts.body) = (limit, limit);
+        (options.timeouts.fresh, options.timeouts.idle, options.timeouts.head) =
+            (Timeout::new(WAIT, WAIT), Timeout::new(WAIT, WAIT), Timeout::new(WAIT, WAIT));
         let acceptor =
             PageAcceptor { page: self.page.clone(), hosts: hosts.into(), budget: Budget::new(BUDGET_BYTES) };
         let server: AnyReactor = Reactor::new(listener, acceptor, options)?.into();
@@ -160,7 +167,9 @@ impl Job for NoJob {
 }
 
 impl Reading {
+    /// Answers a request. The connection ends with the answer.
     fn answer(&mut self, head: &Parts) {
+        self.codec.close_after_response();
         let mut response = Response::new(Vec::new());
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -188,6 +197,7 @@ impl Reading {
     }
 
     fn reject(&mut self, status: StatusCode) {
+        self.codec.close_after_response();
         let rejected = self.codec.reject(status);
         debug_assert!(rejected.is_ok(), "a request waits for its answer: {rejected:?}");
     }

@@ -1,11 +1,26 @@
 //! Arrow IPC streams in bytes: where each begins and ends, and which values of its metadata are secret.
 
 use super::names::{Rule, is_routing, is_secret_protocol, metadata_rule, secrets_of_url};
-use arrow_ipc::{KeyValue, MessageHeader, root_as_message};
+use arrow_ipc::{KeyValue, MessageHeader, root_as_message_with_opts};
+use flatbuffers::VerifierOptions;
 use std::ops::Range;
 use vgi_rpc_protocol::wire::keys;
 
 const CONTINUATION: [u8; 4] = [0xff; 4];
+/// Most streams and values that are looked at. What comes after is not understood.
+const MAX_FOUND: usize = 1 << 18;
+
+/// Limits of the metadata in a header of this length. Offsets may refer to one table many times, and a header that grows when
+/// they are followed is not understood.
+fn limits(length: usize) -> VerifierOptions {
+    VerifierOptions {
+        // A table has 4 bytes at least, and so has the offset that refers to it.
+        max_tables: length / 8,
+        // Tables may share what describes their layout.
+        max_apparent_size: length.saturating_mul(4),
+        ..VerifierOptions::default()
+    }
+}
 
 /// One stream.
 #[derive(Clone, Debug, Default)]
@@ -42,13 +57,15 @@ pub(crate) struct Streams {
     pub(super) secrets: Vec<Range<usize>>,
     /// How many bytes were understood: whole messages.
     pub(crate) understood: usize,
+    /// How many streams and values were found.
+    count: usize,
 }
 
 impl Streams {
     /// Reads whole messages until there is none.
     pub(crate) fn read(bytes: &[u8]) -> Self {
         let mut found = Self::default();
-        while found.take_message(bytes).is_some() {}
+        while found.count < MAX_FOUND && found.take_message(bytes).is_some() {}
         found
     }
 
@@ -66,6 +83,7 @@ impl Streams {
         }
         let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
         if self.streams.last().is_none_or(|stream| stream.is_complete) {
+            self.count += 1;
             self.streams.push(Stream { range: start..start, ..Stream::default() });
         }
         let stream = self.streams.last_mut()?;
@@ -77,13 +95,18 @@ impl Streams {
         }
         let header = start + 8..(start + 8).checked_add(length)?;
         let header_bytes = bytes.get(header.clone())?;
-        let message = root_as_message(header_bytes).ok()?;
+        let message = root_as_message_with_opts(&limits(length), header_bytes).ok()?;
         let body = usize::try_from(message.bodyLength()).ok()?;
         let end = header.end.checked_add(body)?;
         if end > bytes.len() {
             return None;
         }
-        let mut values = Values { base: bytes, secrets: &mut self.secrets, texts: &mut stream.texts };
+        let mut values = Values {
+            base: bytes,
+            secrets: &mut self.secrets,
+            texts: &mut stream.texts,
+            count: &mut self.count,
+        };
         let is_batch = message.header_type() == MessageHeader::RecordBatch;
         for entry in message.custom_metadata().into_iter().flatten() {
             values.take(&entry);
@@ -115,20 +138,74 @@ struct Values<'a> {
     base: &'a [u8],
     secrets: &'a mut Vec<Range<usize>>,
     texts: &'a mut Vec<Range<usize>>,
+    count: &'a mut usize,
 }
 
 impl Values<'_> {
     fn take(&mut self, entry: &KeyValue<'_>) {
         let (Some(key), Some(value)) = (entry.key(), entry.value()) else { return };
         let Some(start) = (value.as_ptr() as usize).checked_sub(self.base.as_ptr() as usize) else { return };
+        *self.count += 1;
         match metadata_rule(key) {
             Rule::Keep if is_routing(key) => {}
             Rule::Keep => self.texts.push(start..start + value.len()),
-            Rule::Secret | Rule::Credential => self.secrets.push(start..start + value.len()),
+            Rule::Secret | Rule::Credential | Rule::Challenge => {
+                self.secrets.push(start..start + value.len())
+            }
             Rule::Url => {
                 let parts = secrets_of_url(value).into_iter();
                 self.secrets.extend(parts.map(|part| start + part.start..start + part.end));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_ipc::{KeyValueArgs, MessageArgs, MetadataVersion, SchemaArgs};
+    use flatbuffers::FlatBufferBuilder;
+
+    /// A message of a schema whose metadata has one entry as often as this, whose value has these many bytes.
+    fn aliased(times: usize, bytes: usize) -> Vec<u8> {
+        let mut builder = FlatBufferBuilder::new();
+        let (key, value) = (builder.create_string("token"), builder.create_string(&"s".repeat(bytes)));
+        let entry = KeyValue::create(&mut builder, &KeyValueArgs { key: Some(key), value: Some(value) });
+        let entries = builder.create_vector(&vec![entry; times]);
+        let schema = arrow_ipc::Schema::create(
+            &mut builder,
+            &SchemaArgs { custom_metadata: Some(entries), ..SchemaArgs::default() },
+        );
+        let message = arrow_ipc::Message::create(
+            &mut builder,
+            &MessageArgs {
+                version: MetadataVersion::V5,
+                header_type: MessageHeader::Schema,
+                header: Some(schema.as_union_value()),
+                ..MessageArgs::default()
+            },
+        );
+        builder.finish(message, None);
+        let header = builder.finished_data();
+        let length = u32::try_from(header.len()).unwrap_or_default();
+        [&CONTINUATION[..], &length.to_le_bytes(), header, &CONTINUATION, &[0; 4]].concat()
+    }
+
+    #[test]
+    fn a_header_that_grows_when_its_offsets_are_followed_is_not_understood() {
+        let once = aliased(1, 40);
+        let streams = Streams::read(&once);
+        assert_eq!((streams.understood, streams.secrets.len()), (once.len(), 1));
+        for (times, bytes) in [(30_000, 1), (30_000, 4000), (20, 4000)] {
+            let streams = Streams::read(&aliased(times, bytes));
+            assert_eq!((streams.understood, streams.secrets.len()), (0, 0), "{times} of {bytes}");
+        }
+    }
+
+    #[test]
+    fn no_more_streams_are_found_than_the_limit() {
+        let empty = [&CONTINUATION[..], &[0; 4]].concat().repeat(MAX_FOUND + 10);
+        let streams = Streams::read(&empty);
+        assert_eq!((streams.streams.len(), streams.understood), (MAX_FOUND, MAX_FOUND * 8));
     }
 }

@@ -4,17 +4,28 @@ use super::placeholder::PlaceholderKey;
 use crate::capture::PlaceholderKind;
 use std::ops::Range;
 
+/// Most ranges that are kept. With more, all of the direction is withheld.
+const MAX_RANGES: usize = 1 << 19;
+
 /// Ranges of one direction's bytes, and why each is replaced.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Edits(Vec<(Range<usize>, PlaceholderKind)>);
 
 impl Edits {
     pub(super) fn secret(&mut self, range: Range<usize>) {
-        self.0.push((range, PlaceholderKind::Secret));
+        self.push(range, PlaceholderKind::Secret);
     }
 
     pub(super) fn withhold(&mut self, range: Range<usize>) {
-        self.0.push((range, PlaceholderKind::Withheld));
+        self.push(range, PlaceholderKind::Withheld);
+    }
+
+    fn push(&mut self, range: Range<usize>, kind: PlaceholderKind) {
+        match self.0.len() {
+            _ if range.is_empty() => {}
+            MAX_RANGES => self.0 = vec![(0..usize::MAX, PlaceholderKind::Withheld)],
+            _ => self.0.push((range, kind)),
+        }
     }
 
     /// Replaces them in `bytes`, and returns what was replaced, in order and without overlaps. Ranges that overlap are one: a
@@ -60,6 +71,17 @@ impl Edits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn with_too_many_ranges_everything_is_withheld() {
+        let mut edits = Edits::default();
+        (0..=MAX_RANGES).for_each(|at| edits.secret(at..at + 1));
+        edits.secret(3..4);
+        let mut bytes = vec![b'!'; MAX_RANGES + 100];
+        let replaced = edits.apply(&mut bytes, &PlaceholderKey::new([1; 32]));
+        assert_eq!(replaced, [(0..bytes.len(), PlaceholderKind::Withheld)]);
+        assert!(bytes.iter().all(|byte| *byte == 0));
+    }
 
     #[test]
     fn ranges_that_overlap_are_replaced_whole() {

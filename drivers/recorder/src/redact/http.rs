@@ -3,14 +3,15 @@
 use super::arrow_streams::Streams;
 use super::edits::Edits;
 use super::http_messages::{HeaderLine, Message, request, response};
-use super::names::{Rule, header_rule, is_secret_path, secrets_of_target};
+use super::names::{Rule, header_rule, is_secret_path, secrets_of_challenge, secrets_of_target};
 use super::timeline::Timeline;
 use std::ops::Range;
 use vgi_rpc_protocol::content_coding::{CodecSettings, Codecs, Coding};
 
 /// The type of bodies that are looked into.
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
-/// The most bytes that a coded body may have when it is decoded. A larger one is withheld.
+/// Most bytes that the coded bodies of a capture have when they are decoded. What comes after is withheld, and so is all that comes
+/// after a body that cannot be decoded.
 const MAX_DECODED_BYTES: u64 = 64 << 20;
 
 /// A request and what answers it.
@@ -67,7 +68,7 @@ fn is_arrow(message: &Message, bytes: &[u8]) -> bool {
 /// Finds what is secret on a connection, and the ranges of requests during which random bytes may be recorded.
 pub(super) fn find(requests: &[u8], responses: &[u8]) -> (Edits, Edits, Draws) {
     let found = Exchanges::read(requests, responses);
-    let codecs = Codecs::new(CodecSettings::default());
+    let mut decoder = Decoder { codecs: Codecs::new(CodecSettings::default()), left: MAX_DECODED_BYTES };
     let (mut of_requests, mut of_responses) = (Edits::default(), Edits::default());
     let mut draws = Draws::default();
     for Exchange { request, response } in &found.exchanges {
@@ -77,18 +78,18 @@ pub(super) fn find(requests: &[u8], responses: &[u8]) -> (Edits, Edits, Draws) {
             of_requests.secret(request.target.start + part.start..request.target.start + part.end);
         }
         let mut is_open = is_call(request, requests);
-        if !redact(&mut of_requests, request, requests, is_open, &codecs) {
+        if !redact(&mut of_requests, request, requests, is_open, &mut decoder) {
             is_open = false;
         }
         if let Some(response) = response {
             let is_arrow = is_open && is_arrow(response, responses);
-            redact(&mut of_responses, response, responses, is_arrow, &codecs);
+            redact(&mut of_responses, response, responses, is_arrow, &mut decoder);
         }
         let ends = response.as_ref().map_or(usize::MAX, |response| response.range.end);
         draws.0.push((request.range.start, ends, is_open));
     }
     found.interim.iter().for_each(|message| {
-        redact(&mut of_responses, message, responses, false, &codecs);
+        redact(&mut of_responses, message, responses, false, &mut decoder);
     });
     of_requests.withhold(found.understood.0..requests.len());
     of_responses.withhold(found.understood.1..responses.len());
@@ -98,12 +99,35 @@ pub(super) fn find(requests: &[u8], responses: &[u8]) -> (Edits, Edits, Draws) {
     (of_requests, of_responses, draws)
 }
 
+/// Decodes the bodies of one capture.
+struct Decoder {
+    codecs: Codecs,
+    /// How many bytes it may still decode.
+    left: u64,
+}
+
+impl Decoder {
+    fn decode(&mut self, coding: Coding, body: &[u8]) -> Option<Vec<u8>> {
+        // How much was decoded before an error, nobody says.
+        let left = std::mem::take(&mut self.left);
+        let decoded = self.codecs.decode(coding, body, left).ok()?;
+        self.left = left.saturating_sub(decoded.len() as u64);
+        Some(decoded.into())
+    }
+}
+
 /// Redacts a message. False if its body holds something of a secret protocol, or is not understood.
-fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, codecs: &Codecs) -> bool {
+fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, decoder: &mut Decoder) -> bool {
     for HeaderLine { name, value } in &message.headers {
         match header_rule(name) {
             Rule::Keep => {}
             Rule::Secret | Rule::Url => edits.secret(value.clone()),
+            Rule::Challenge => {
+                let text = bytes.get(value.clone()).unwrap_or_default();
+                for part in secrets_of_challenge(text) {
+                    edits.secret(value.start + part.start..value.start + part.end);
+                }
+            }
             Rule::Credential => {
                 let text = bytes.get(value.clone()).unwrap_or_default();
                 let scheme = text.iter().position(|byte| *byte == b' ').map_or(0, |at| at + 1);
@@ -130,17 +154,17 @@ fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, cod
     match coding {
         Some(coding) => {
             // What is in a coded body cannot be replaced, so it stays only if nothing in it is to be.
-            let decoded = codecs.decode(coding, &body, MAX_DECODED_BYTES);
+            let decoded = decoder.decode(coding, &body);
             let streams = decoded.as_ref().map(|decoded| (Streams::read(decoded), decoded.len()));
             let is_secret = |streams: &Streams| streams.streams.iter().any(|stream| stream.is_secret);
             match streams {
-                Ok((streams, size)) => {
+                Some((streams, size)) => {
                     if streams.understood < size || !streams.secrets.is_empty() || is_secret(&streams) {
                         withhold(0..length);
                     }
                     streams.understood == size && !is_secret(&streams)
                 }
-                Err(_) => {
+                None => {
                     withhold(0..length);
                     false
                 }
@@ -153,9 +177,9 @@ fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, cod
                 return false;
             }
             withhold(streams.understood..length);
-            for secret in &streams.secrets {
+            for secret in merged(streams.secrets) {
                 // A value that spans chunks is not in one place, so it is withheld.
-                match &message.places(secret.clone())[..] {
+                match &message.places(secret)[..] {
                     [place] => edits.secret(place.clone()),
                     places => places.iter().for_each(|place| edits.withhold(place.clone())),
                 }
@@ -163,6 +187,19 @@ fn redact(edits: &mut Edits, message: &Message, bytes: &[u8], is_open: bool, cod
             streams.understood == length
         }
     }
+}
+
+/// Ranges without overlaps.
+fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_by_key(|range| (range.start, range.end));
+    let mut merged: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
 }
 
 /// The coding of a body.

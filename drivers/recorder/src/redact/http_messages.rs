@@ -23,6 +23,8 @@ pub(crate) struct Message {
     pub(crate) headers: Vec<HeaderLine>,
     /// The pieces of its body: one, or one for each chunk.
     pub(crate) body: Vec<Range<usize>>,
+    /// How many bytes of the body come before each piece.
+    before: Vec<usize>,
     /// Parts that are not read here: extensions of chunks.
     pub(crate) unread: Vec<Range<usize>>,
     /// The method of a request, or empty.
@@ -60,15 +62,21 @@ impl Message {
 
     /// Where a part of the body is in all bytes.
     pub(crate) fn places(&self, part: Range<usize>) -> Vec<Range<usize>> {
-        let (mut places, mut before) = (Vec::new(), 0);
-        for piece in &self.body {
-            let (start, end) = (part.start.max(before), part.end.min(before + piece.len()));
-            if start < end {
-                places.push(piece.start + start - before..piece.start + end - before);
-            }
-            before += piece.len();
-        }
-        places
+        let first = self.before.partition_point(|before| *before <= part.start).saturating_sub(1);
+        let pieces = self.body.iter().zip(&self.before).skip(first);
+        let pieces = pieces.take_while(|(_, before)| **before < part.end);
+        let places = pieces.map(|(piece, before)| {
+            let (start, end) = (part.start.max(*before), part.end.min(before + piece.len()));
+            piece.start + start - before..piece.start + end - before
+        });
+        places.filter(|place| !place.is_empty()).collect()
+    }
+
+    fn push_piece(&mut self, piece: Range<usize>) {
+        let length = |(before, piece): (&usize, &Range<usize>)| before + piece.len();
+        let before = self.before.last().zip(self.body.last()).map_or(0, length);
+        self.before.push(before);
+        self.body.push(piece);
     }
 }
 
@@ -112,6 +120,7 @@ fn message(bytes: &[u8], head: Range<usize>, headers: &[httparse::Header<'_>]) -
         head,
         headers: headers.iter().map(line).collect::<Option<_>>()?,
         body: Vec::new(),
+        before: Vec::new(),
         unread: Vec::new(),
         method: String::new(),
         target: 0..0,
@@ -142,7 +151,7 @@ fn take_body(bytes: &[u8], message: &mut Message, ends: Ends) -> Option<()> {
     match ends {
         Ends::WithHead => {}
         Ends::WithConnection => {
-            message.body.push(start..bytes.len());
+            message.push_piece(start..bytes.len());
             message.range.end = bytes.len();
         }
         Ends::AsSaid => match message.header(bytes, "transfer-encoding") {
@@ -152,7 +161,7 @@ fn take_body(bytes: &[u8], message: &mut Message, ends: Ends) -> Option<()> {
             None if !message.has("transfer-encoding") => {
                 let length: usize = message.header(bytes, "content-length")?.trim().parse().ok()?;
                 let end = start.checked_add(length).filter(|end| *end <= bytes.len())?;
-                message.body.push(start..end);
+                message.push_piece(start..end);
                 message.range.end = end;
             }
             _ => return None,
@@ -182,6 +191,27 @@ fn take_chunks(bytes: &[u8], message: &mut Message) -> Option<()> {
             message.range.end = end;
             return Some(());
         }
-        message.body.push(data);
+        message.push_piece(data);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_body_is_in_as_many_places_as_chunks() {
+        let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let bytes = format!("{head}1\r\na\r\n3\r\nbcd\r\n2\r\nef\r\n0\r\n\r\n");
+        let message = request(bytes.as_bytes(), 0).unwrap_or_else(|| unreachable!("it is whole"));
+        let text = |part: Range<usize>| {
+            let places = message.places(part).into_iter();
+            places.map(|place| bytes.get(place).unwrap_or_default()).collect::<Vec<_>>()
+        };
+        assert_eq!(text(0..6), ["a", "bcd", "ef"]);
+        assert_eq!(text(2..5), ["cd", "e"]);
+        assert_eq!(text(1..4), ["bcd"]);
+        assert_eq!(text(5..9), ["f"]);
+        assert!(text(3..3).is_empty() && text(6..8).is_empty());
     }
 }

@@ -14,10 +14,12 @@ pub(super) enum Rule {
     Url,
     /// It is a scheme and a credential, of which the credential is replaced.
     Credential,
+    /// It is a challenge, of which the values of all parameters are replaced that are not known.
+    Challenge,
 }
 
 /// Parts of names that say that the value is secret.
-const SECRET_WORDS: [&str; 20] = [
+const SECRET_WORDS: [&str; 28] = [
     "token",
     "secret",
     "key",
@@ -38,6 +40,14 @@ const SECRET_WORDS: [&str; 20] = [
     "otp",
     "nonce",
     "pin",
+    "pwd",
+    "passcode",
+    "cred",
+    "sig",
+    "csrf",
+    "ticket",
+    "saml",
+    "hmac",
 ];
 
 /// Keys of metadata that hold nothing secret. Other keys of the protocol are secret, so that one which is added later is.
@@ -96,7 +106,7 @@ pub(super) fn is_routing(key: &str) -> bool {
 }
 
 /// Headers that hold nothing secret. All others are secret, also those of the application.
-const KEPT_HEADERS: [&str; 38] = [
+const KEPT_HEADERS: [&str; 37] = [
     "accept",
     "accept-encoding",
     "accept-language",
@@ -129,7 +139,6 @@ const KEPT_HEADERS: [&str; 38] = [
     "vgi-auth-reason",
     "vgi-session-accept",
     "vgi-session-close",
-    "www-authenticate",
     "x-content-type-options",
     "x-request-id",
     "x-vgi-accept-encoding",
@@ -145,6 +154,7 @@ pub(super) fn header_rule(name: &str) -> Rule {
     let name = name.to_ascii_lowercase();
     match name.as_str() {
         "authorization" | "proxy-authorization" => Rule::Credential,
+        "www-authenticate" => Rule::Challenge,
         name if KEPT_HEADERS.contains(&name) || CAPABILITIES.iter().any(|start| name.starts_with(start)) => {
             Rule::Keep
         }
@@ -199,12 +209,46 @@ pub(super) fn secrets_of_url(url: &str) -> Vec<std::ops::Range<usize>> {
     let authority = rest.find('/').map_or(rest.len(), |at| at);
     let user = rest.get(..authority).and_then(|authority| authority.rfind('@'));
     let user = user.map(|at| after_scheme..after_scheme + at);
+    // A password that is not encoded may have one of these in it, and then the rest of it would be taken for something else.
+    let last_at = url.get(after_scheme..).and_then(|rest| rest.rfind('@')).map(|at| after_scheme + at);
+    let is_cut = last_at.is_some_and(|at| at > after_scheme + authority);
     // Without a scheme it is not a URL, and all of it may be secret.
     let all = match after_scheme {
         0 => [Some(0..url.len()), None],
+        _ if last_at.is_some_and(|at| at >= query) => [Some(after_scheme..url.len()), None],
+        _ if is_cut => [last_at.map(|at| after_scheme..at), Some(query..url.len())],
         _ => [user, Some(query..url.len())],
     };
     all.into_iter().flatten().collect()
+}
+
+/// Parameters of a challenge that hold nothing secret.
+const KEPT_PARAMETERS: [&str; 4] = ["realm", "resource_metadata", "scope", "error"];
+
+/// The parts of a challenge that may be a credential, by their offsets: all behind the scheme, except known parameters.
+pub(super) fn secrets_of_challenge(challenge: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let scheme = challenge.iter().position(|byte| *byte == b' ').map_or(challenge.len(), |at| at + 1);
+    let (mut secrets, mut start, mut is_quoted) = (Vec::new(), scheme, false);
+    // Where quotes end is only looked for where it is plain.
+    if challenge.contains(&b'\\') || challenge.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
+        return std::iter::once(scheme..challenge.len()).collect();
+    }
+    for (at, byte) in challenge.iter().enumerate().skip(scheme).chain([(challenge.len(), &b',')]) {
+        is_quoted ^= *byte == b'"';
+        if at < challenge.len() && (is_quoted || *byte != b',') {
+            continue;
+        }
+        let part = challenge.get(start..at).unwrap_or_default();
+        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        let is_kept = part.len() > name.len()
+            && KEPT_PARAMETERS.iter().any(|kept| name.eq_ignore_ascii_case(kept.as_bytes()));
+        if !is_kept {
+            // What has an equals sign in it may as well be a credential that ends with one.
+            secrets.push(start..at);
+        }
+        start = at + 1;
+    }
+    secrets
 }
 
 /// The parts of a request's target that may be a credential, by their offsets.
@@ -246,7 +290,28 @@ mod tests {
             assert_eq!(header_rule(name), Rule::Secret, "{name}");
         }
         assert_eq!(header_rule("Content-Length"), Rule::Keep);
+        assert_eq!(header_rule("WWW-Authenticate"), Rule::Challenge);
         assert_eq!(header_rule("Authorization"), Rule::Credential);
+    }
+
+    #[test]
+    fn challenges_keep_their_scheme_and_known_parameters() {
+        let shown = |challenge: &str| {
+            let mut bytes = challenge.as_bytes().to_vec();
+            for range in secrets_of_challenge(challenge.as_bytes()) {
+                bytes.get_mut(range).into_iter().for_each(|secret| secret.fill(b'*'));
+            }
+            String::from_utf8(bytes).unwrap_or_default()
+        };
+        assert_eq!(
+            shown(r#"Bearer realm="a, b", error="invalid_token", nonce="c,d", scope=x"#),
+            r#"Bearer realm="a, b", error="invalid_token",************, scope=x"#
+        );
+        assert_eq!(shown("Negotiate abcd=="), "Negotiate ******");
+        assert_eq!(shown("Negotiate abcd"), "Negotiate ****");
+        assert_eq!(shown("Basic"), "Basic");
+        assert_eq!(shown(r#"X realm="\"", n="s""#), "X *****************");
+        assert_eq!(shown(r#"X realm="a, n=s"#), "X *************");
     }
 
     #[test]
@@ -278,7 +343,10 @@ mod tests {
         };
         assert_eq!(shown("https://a.example/b?X=s#f"), "https://a.example/b?*****");
         assert_eq!(shown("https://u:p@a.example/b"), "https://***@a.example/b");
-        assert_eq!(shown("https://u:p@a.example?q=@"), "https://***@a.example?***");
+        assert_eq!(shown("https://u:p@a.example?q=@"), "https://*****************");
+        assert_eq!(shown("https://u:p?w@a.example/b"), "https://*****************");
+        assert_eq!(shown("https://u:p/w@a.example/b?c"), "https://*****@a.example/b?*");
+        assert_eq!(shown("https://u:p#w/x@a.example"), "https://*****************");
         assert_eq!(shown("no url"), "******");
         assert_eq!(secrets_of_target("/path?a=b"), [Range { start: 6, end: 9 }]);
         assert_eq!(secrets_of_target("/path"), []);

@@ -3,10 +3,13 @@
 use crate::support::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::service::TransportKind;
 use vgi_rpc_recorder::replay::to_service;
 use vgi_rpc_recorder::{Direction, RecorderOptions};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_capture_ends_at_its_limit_and_the_call_does_not() {
@@ -41,7 +44,7 @@ fn captures_are_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let recording = Recording::new(|options| options);
     on_pipes(&recording.recorder, None, service(), |client| talk(client, &Metadata::new()));
-    recording.recorder.close();
+    assert!(recording.recorder.close(PATIENCE));
     let entry = std::fs::read_dir(recording.folder.path()).unwrap().next().unwrap().unwrap();
     assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -53,6 +56,7 @@ fn a_capture_that_cannot_be_written_is_counted_and_nothing_else_happens() {
     let recording = Recording::new(|options| {
         options.on_trouble(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
+            std::panic::panic_any("on purpose");
         })
     });
     let path = recording.folder.path();
@@ -86,11 +90,29 @@ fn open_connections_are_written_at_the_end() {
     on_socket(&recording.recorder, service(), TransportKind::Tcp, |address| {
         let mut client = vgi_rpc_unix::connect_tcp(address).unwrap();
         client.unary(&remote().method("echo"), &text("before")).unwrap();
-        recording.recorder.close();
+        assert!(recording.recorder.close(PATIENCE));
         client.unary(&remote().method("echo"), &text("after")).unwrap();
         client.close().unwrap();
     });
     let (_, capture) = recording.capture();
     let text = capture.transcript().to_string();
     assert!(text.contains("[before]") && !text.contains("[after]"), "{text}");
+}
+
+/// A process that is about to end does not wait for ever.
+#[test]
+fn closing_has_a_limit() {
+    let (wait, waits) = std::sync::mpsc::channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
+    let recording = Recording::new(|options| {
+        options.max_captures(usize::MAX).on_trouble(move |_| waits.lock().unwrap().recv().unwrap_or_default())
+    });
+    std::fs::remove_dir(recording.folder.path()).unwrap();
+    on_pipes(&recording.recorder, None, service(), |client| talk(client, &Metadata::new()));
+    let began = Instant::now();
+    assert!(!recording.recorder.close(Duration::from_millis(20)));
+    assert!(began.elapsed() < Duration::from_secs(30));
+    drop(wait);
+    assert!(recording.recorder.close(PATIENCE) && recording.recorder.close(Duration::ZERO));
+    assert_eq!(recording.recorder.dropped(), 1);
 }

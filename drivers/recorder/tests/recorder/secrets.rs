@@ -1,6 +1,7 @@
 //! Calls that carry secrets, and captures that do not.
 
 use crate::support::*;
+use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use http::{HeaderName, HeaderValue};
 use std::io::{Read, Write};
@@ -239,16 +240,55 @@ fn answers_of_identity_are_withheld_among_streams() {
         talk(client, &Metadata::new());
     });
     let (file, _) = recording.capture();
-    let sees = |bytes: &[u8]| bytes.windows(SECRET.len()).filter(|part| *part == SECRET.as_bytes()).count();
-    assert_eq!(sees(&file), 2, "nothing says that the answers are secret");
-    let mut unmasked = file.clone();
-    for at in 0..unmasked.len() - DISGUISE.len() {
-        if unmasked[at..].starts_with(DISGUISE.as_bytes()) {
-            unmasked[at..at + DISGUISE.len()].copy_from_slice(b"vgi_rpc.Identity.v2");
-        }
-    }
-    let redacted = Capture::parse(&unmasked).unwrap().redact([7; 32]);
-    assert_eq!(sees(&redacted.encode()), 0);
+    assert_eq!(count_secrets(&file), 2, "nothing says that the answers are secret");
+    let redacted = unmasked(&file).redact([7; 32]);
+    assert_eq!(count_secrets(&redacted.encode()), 0);
     let text = redacted.transcript().to_string();
     assert!(text.contains("[after all]") && text.contains("[3.0]"), "other answers stay: {text}");
+}
+
+fn count_secrets(bytes: &[u8]) -> usize {
+    bytes.windows(SECRET.len()).filter(|part| *part == SECRET.as_bytes()).count()
+}
+
+/// A capture whose calls are identity's.
+fn unmasked(file: &[u8]) -> Capture {
+    let mut file = file.to_vec();
+    for at in 0..file.len() - DISGUISE.len() {
+        if file[at..].starts_with(DISGUISE.as_bytes()) {
+            file[at..at + DISGUISE.len()].copy_from_slice(b"vgi_rpc.Identity.v2");
+        }
+    }
+    Capture::parse(&file).unwrap()
+}
+
+/// Streams that are no requests are answered by errors, so that the answers come later than requests alone would say.
+#[test]
+fn answers_of_identity_are_withheld_behind_streams_that_are_no_requests() {
+    let recording = Recording::new(|options| options);
+    on_pipes(&recording.recorder, None, disguised(), |client| {
+        client.unary(&Remote::new(DISGUISE).method("issue"), &nothing()).unwrap();
+    });
+    let (_, capture) = recording.capture();
+    let issue = capture.bytes(Direction::Received);
+    let stream_of = |batches: &[RecordBatch]| {
+        let schema = text("x").schema();
+        let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &schema).unwrap();
+        batches.iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.into_inner().unwrap()
+    };
+    for misshapen in [stream_of(&[]), stream_of(&[text("x")])] {
+        let recording = Recording::new(|options| options);
+        on_socket(&recording.recorder, disguised(), TransportKind::Tcp, |address| {
+            let mut socket = TcpStream::connect(address).unwrap();
+            socket
+                .write_all(&[misshapen.repeat(5), issue.clone(), misshapen.clone(), issue.clone()].concat())
+                .unwrap();
+            socket.shutdown(std::net::Shutdown::Write).unwrap();
+            socket.read_to_end(&mut Vec::new()).unwrap();
+        });
+        let (file, _) = recording.capture();
+        assert_eq!(count_secrets(&file), 2, "all are answered");
+        assert_eq!(count_secrets(&unmasked(&file).redact([7; 32]).encode()), 0);
+    }
 }

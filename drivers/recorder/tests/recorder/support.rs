@@ -165,7 +165,7 @@ impl Recording {
 
     /// All captures, in the order in which they were written.
     pub fn captures(&self) -> Vec<(Vec<u8>, Capture)> {
-        self.recorder.close();
+        assert!(self.recorder.close(Duration::from_secs(60)));
         files(self.folder.path())
             .into_iter()
             .map(|bytes| {

@@ -32,6 +32,11 @@ pub fn command_line() {
     {
         assert_refused(&["--metrics", "here"], 2, &["--metrics", "[HOST:]PORT"]);
         assert_refused(&["--http", "--metrics-open"], 2, &["--metrics-path"]);
+        for flags in
+            [&["--metrics-path", "/m"][..], &["--metrics-path", "/m", "--metrics-open", "--tcp", "0"]]
+        {
+            assert_refused(flags, 2, &["'--metrics-path' cannot be used without '--http'"]);
+        }
         assert_refused(&["--http", "--metrics-path", "/metrics"], 1, &["an authenticator for the page"]);
         assert_refused(&["--http", "--metrics-path", "/a/b", "--metrics-open"], 1, &["\"/a/b\""]);
     }
