@@ -46,6 +46,7 @@
 // | --- | --- |
 // | `server`, `client` | settings, and what they are for |
 // | `environment` | the environment variable |
+// | `trust` | what is accepted of a segment |
 // | `object` | POSIX objects: created, opened, checked, removed |
 // | `descriptor` | memory that is copied through a descriptor |
 // | `mapping` | memory that is mapped |
@@ -66,6 +67,7 @@ mod platform;
 #[cfg(unix)]
 mod sealed;
 mod server;
+mod trust;
 
 pub use client::ShmClient;
 pub use environment::options_of_environment;

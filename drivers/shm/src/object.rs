@@ -4,7 +4,7 @@
 use crate::descriptor::Descriptor;
 use crate::error::AttachError;
 use crate::mapping::Mapping;
-use crate::server::Trust;
+use crate::trust::Trust;
 use bytes::Bytes;
 use rustix::fs::{FileType, FlockOperation, Mode, fchmod, flock, fstat, ftruncate};
 use rustix::io::Errno;

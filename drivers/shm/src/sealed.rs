@@ -1,7 +1,7 @@
 //! Segments that travel by their descriptor: files in memory whose size is sealed. `EXTENSION.md` of `vgi_rpc_protocol::shm`.
 
 use crate::error::AttachError;
-use crate::server::Trust;
+use crate::trust::Trust;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
