@@ -179,7 +179,7 @@ def on_wire(scenario, config):
 
 
 def authenticate(request):
-    """A caller with the name that a header says, as the Rust worker's flag --sticky-auth has it, or nobody."""
+    """A caller named by a header, as with the Rust worker's flag --sticky-auth; anonymous without it."""
     principal = request.get_header("x-conformance-principal")
     if principal == "nobody-may":
         raise AuthFailure(AuthReason.INVALID_CREDENTIAL, "not good")

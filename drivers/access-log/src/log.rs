@@ -61,7 +61,7 @@ pub(crate) struct State {
     pub(crate) dropped: u64,
 }
 
-/// What is told of a write once no lock is held.
+/// What a write reports after the lock is released.
 #[derive(Debug, Default)]
 struct Noted {
     is_reopened: bool,
@@ -87,7 +87,7 @@ impl AccessLog {
         // A thread that panicked while it held the file has left it usable.
         let lock = || inner.state.lock().unwrap_or_else(PoisonError::into_inner);
         // The line is made without the lock, since the application redacts it: it may take long, or write a record itself. What
-        // was dropped until now is told by this line or, if there is none, by another.
+        // was dropped until now is counted in this line or, if there is none, in a later one.
         let told = std::mem::take(&mut lock().dropped);
         let line = inner.format.line(record, now, told);
         let mut state = lock();

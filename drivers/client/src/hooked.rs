@@ -7,7 +7,7 @@ use std::sync::Arc;
 use vgi_rpc_protocol::client::Call;
 
 impl Client {
-    /// Has a listener told of every call from the next one on. Further ones are added to it.
+    /// Adds a hook that is called for every call from the next one on. Each call of this adds one.
     pub fn hook(mut self, hook: impl ClientHook) -> Self {
         self.add_hook(Arc::new(hook));
         self

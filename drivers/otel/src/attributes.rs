@@ -1,4 +1,4 @@
-//! What is said of a call: attributes of its span, labels of its metrics.
+//! Describes a call: attributes of its span, labels of its metrics.
 
 use crate::names;
 use crate::shared::Shared;

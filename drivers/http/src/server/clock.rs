@@ -1,4 +1,4 @@
-//! The clock that requests are told the time from.
+//! The clock that gives requests their time.
 
 use std::fmt;
 use std::sync::Arc;

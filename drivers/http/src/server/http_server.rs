@@ -121,7 +121,7 @@ impl HttpServer {
         self
     }
 
-    /// Sets the clock that requests are told the time from: the time since the Unix epoch. A recorder and its replay set one.
+    /// Sets the clock that gives requests their time since the Unix epoch. A recorder and its replay set one.
     /// Default: the system's.
     pub fn clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         self.clock = Clock::Other(Arc::new(clock));

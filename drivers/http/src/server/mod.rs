@@ -9,7 +9,7 @@
 //! | `hosts` | which `Host` a request may name |
 //! | `page_server` | a page on an address of its own |
 //! | `address` | where a server listens |
-//! | `clock` | the time that requests are told |
+//! | `clock` | gives requests their time |
 //! | `date` | the `Date` of every response |
 
 mod address;

@@ -43,7 +43,7 @@ fn the_page_is_served_on_an_address_of_its_own() {
     assert_eq!(ask(address, "GET /metrics", "rebound.example").0, 421, "a page of another site");
     assert_eq!(ask(address, "what is this\r\n", "localhost").0, 400);
 
-    // The connection ends with the first answer, also to a request with a body that nobody wants.
+    // The connection ends with the first answer, also for a request with a body, which is not read.
     let mut socket = TcpStream::connect(address).unwrap();
     socket
         .write_all(
