@@ -30,8 +30,6 @@ impl fmt::Debug for OtelClient {
 /// A call that is under way.
 struct Scope {
     shared: Arc<Shared>,
-    /// With the span, if there is one.
-    context: Option<Context>,
     current: Current,
     started: Instant,
     protocol: String,
@@ -65,8 +63,7 @@ impl ClientHook for OtelClient {
         }
         Some(Box::new(Scope {
             shared: shared.clone(),
-            context,
-            current: Current::new(),
+            current: Current::new(context),
             started: Instant::now(),
             protocol: call.protocol.to_owned(),
             method: call.method.to_owned(),
@@ -92,20 +89,16 @@ fn inject(context: &Context, metadata: &mut Metadata) {
 
 impl ClientScope for Scope {
     fn enter(&mut self) {
-        if let Some(context) = &self.context {
-            self.current.enter(context);
-        }
+        self.current.enter();
     }
 
     fn exit(&mut self) {
-        if self.context.is_some() {
-            self.current.exit();
-        }
+        self.current.exit();
     }
 
     fn end(&mut self, outcome: &ClientOutcome<'_>) {
         let failure = outcome.error.map(Failure::of);
-        if let Some(context) = &self.context {
+        if let Some(context) = &self.current.context {
             self.end_span(context, failure.as_ref());
         }
         if let Some(instruments) = &self.shared.instruments {

@@ -25,8 +25,6 @@ impl fmt::Debug for OtelServer {
 /// A call that is under way.
 struct ServerScope {
     shared: Arc<Shared>,
-    /// With the span, if there is one.
-    context: Option<Context>,
     current: Current,
     started: Instant,
     labels: Vec<KeyValue>,
@@ -49,26 +47,22 @@ impl CallHook for OtelServer {
             None if context.is_none() => return None,
             None => Vec::new(),
         };
-        let (shared, current, started) = (shared.clone(), Current::new(), Instant::now());
-        Some(Box::new(ServerScope { shared, context, current, started, labels }))
+        let (shared, current, started) = (shared.clone(), Current::new(context), Instant::now());
+        Some(Box::new(ServerScope { shared, current, started, labels }))
     }
 }
 
 impl CallScope for ServerScope {
     fn enter(&mut self) {
-        if let Some(context) = &self.context {
-            self.current.enter(context);
-        }
+        self.current.enter();
     }
 
     fn exit(&mut self) {
-        if self.context.is_some() {
-            self.current.exit();
-        }
+        self.current.exit();
     }
 
     fn trace(&self) -> Option<TraceIds> {
-        let context = self.context.as_ref()?;
+        let context = self.current.context.as_ref()?;
         let span = context.span();
         let span = span.span_context();
         Some(TraceIds {
@@ -78,7 +72,7 @@ impl CallScope for ServerScope {
     }
 
     fn end(&mut self, record: &CallRecord) {
-        if let Some(context) = &self.context {
+        if let Some(context) = &self.current.context {
             end_span(context, record, self.shared.record_exceptions);
         }
         if let Some(instruments) = &self.shared.instruments {

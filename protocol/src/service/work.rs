@@ -12,7 +12,7 @@ use super::stream::Saved;
 use super::stream::{Overrides, StreamState, Turn, dropped};
 use super::validate::validate;
 use crate::description::MethodKind;
-use crate::effect::Accompany;
+use crate::effect::Surroundings;
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::OverBudget;
 use crate::panics;
@@ -199,29 +199,25 @@ impl Work {
         if let (Some(scopes), Task::Call(_, row)) = (&scopes, &task) {
             scopes.parameters(row);
         }
-        let entered = scopes.filter(|scopes| scopes.enter());
-        let done = match task {
-            Task::Call(method, row) => match shared_request(row, &mut context) {
-                Ok(row) => match validate(method.info(), row) {
-                    Ok(args) => call(&method, args, context),
-                    Err(error) => Done { outcome: Outcome::Invalid(error), context },
+        Surroundings::new(scopes).within(|| {
+            share_output(match task {
+                Task::Call(method, row) => match shared_request(row, &mut context) {
+                    Ok(row) => match validate(method.info(), row) {
+                        Ok(args) => call(&method, args, context),
+                        Err(error) => Done { outcome: Outcome::Invalid(error), context },
+                    },
+                    Err(error) => Done { outcome: Outcome::Refused(error), context },
                 },
-                Err(error) => Done { outcome: Outcome::Refused(error), context },
-            },
-            Task::Turn(stream, input, metadata) => match stream.open(&mut context) {
-                Ok(stream) => match shared_input(input, metadata, &mut context) {
-                    Ok((input, metadata)) => turn(stream, input, metadata, context),
-                    Err(error) => Done { outcome: Outcome::Failed { error }, context },
+                Task::Turn(stream, input, metadata) => match stream.open(&mut context) {
+                    Ok(stream) => match shared_input(input, metadata, &mut context) {
+                        Ok((input, metadata)) => turn(stream, input, metadata, context),
+                        Err(error) => Done { outcome: Outcome::Failed { error }, context },
+                    },
+                    Err(error) => Done { outcome: Outcome::Unrestored(error), context },
                 },
-                Err(error) => Done { outcome: Outcome::Unrestored(error), context },
-            },
-            Task::Cancel(stream) => cancel(stream, context),
-        };
-        let done = share_output(done);
-        if let Some(scopes) = entered {
-            scopes.exit();
-        }
-        done
+                Task::Cancel(stream) => cancel(stream, context),
+            })
+        })
     }
 
     /// Invokes the handler, and gives its logs to the sink while it runs. This is for unary calls, whose logs precede
