@@ -66,6 +66,20 @@ impl BatchEncoder {
         metadata: &Metadata,
         outbox: &mut Outbox,
     ) -> Result<(), EncodeError> {
+        if let Some(schema) = self.schema() {
+            schema.check(batch)?;
+        }
+        self.write_checked(batch, metadata, outbox)
+    }
+
+    /// As [`write`](Self::write), for a batch whose columns are known to be of the stream's types.
+    #[inline]
+    pub(crate) fn write_checked(
+        &mut self,
+        batch: &RecordBatch,
+        metadata: &Metadata,
+        outbox: &mut Outbox,
+    ) -> Result<(), EncodeError> {
         let dictionaries = self.lay_out(batch)?;
         let sent: usize = dictionaries.iter().map(|message| message.header.len() + message.body_len).sum();
         // Each of them is in memory, so that the sum fits.
@@ -74,11 +88,10 @@ impl BatchEncoder {
         Ok(())
     }
 
-    /// Lays a batch of the open stream out. Returns the dictionaries that are to be sent before it.
+    /// Lays a batch out that is of the open stream's types. Returns the dictionaries that are to be sent before it.
     #[inline]
     fn lay_out(&mut self, batch: &RecordBatch) -> Result<Vec<Message>, ArrowError> {
         let stream = self.stream.as_mut().ok_or_else(|| ArrowError::IpcError("no stream is open".into()))?;
-        stream.schema.check(batch)?;
         self.layout.clear();
         if stream.schema.is_flat() {
             self.layout.flat(batch);
@@ -144,7 +157,8 @@ impl BatchEncoder {
 
     /// Ends the open stream with its marker. Does nothing when none is open.
     pub fn close(&mut self, outbox: &mut Outbox) {
-        if self.stream.take().is_some() {
+        if self.stream.is_some() {
+            self.stream = None;
             outbox.write(&END_OF_STREAM);
         }
     }

@@ -107,11 +107,9 @@ impl Envelope {
             });
         }
         let mut metadata = Metadata::over(self.bytes.clone(), count);
+        let mut entries = Entries::default();
         for index in 0..count {
-            let at = vector + 4 + 4 * index;
-            let entry = Table::at(bytes, follow(bytes, at).ok_or_else(invalid)?).ok_or_else(invalid)?;
-            let key = entry.byte_string(0).ok_or_else(invalid)?;
-            let value = entry.byte_string(1).ok_or_else(invalid)?;
+            let (key, value) = entries.read(bytes, vector + 4 + 4 * index).ok_or_else(invalid)?;
             metadata.push_span(key, value);
         }
         Ok(metadata)
@@ -122,10 +120,9 @@ impl Envelope {
         let mut metadata = Metadata::over(self.bytes.clone(), 0);
         let Some(vector) = self.metadata_at else { return metadata };
         let count = u32_at(&self.bytes, vector).unwrap_or_default() as usize;
+        let mut entries = Entries::default();
         for index in 0..count.min(max_entries) {
-            let entry = follow(&self.bytes, vector + 4 + 4 * index).and_then(|at| Table::at(&self.bytes, at));
-            let Some(entry) = entry else { break };
-            let (Some(key), Some(value)) = (entry.byte_string(0), entry.byte_string(1)) else { break };
+            let Some((key, value)) = entries.read(&self.bytes, vector + 4 + 4 * index) else { break };
             metadata.push_span(key, value);
         }
         metadata
@@ -220,19 +217,23 @@ impl<'a> Table<'a> {
     }
 
     fn at(bytes: &'a [u8], at: usize) -> Option<Self> {
-        let back = i32::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
-        let vtable = usize::try_from(i64::try_from(at).ok()? - i64::from(back)).ok()?;
+        let vtable = vtable_of(bytes, at)?;
         let vtable_len = u16_at(bytes, vtable)? as usize;
         Some(Self { bytes, at, vtable, vtable_len })
     }
 
-    /// Where a field lies: outer `None` for a broken table, inner `None` for an absent field.
-    fn field(&self, slot: usize) -> Option<Option<usize>> {
+    /// What the vtable says of a field: how far into the table it lies, or 0 for an absent one.
+    fn entry(&self, slot: usize) -> Option<usize> {
         let entry = 4 + 2 * slot;
         if entry + 2 > self.vtable_len {
-            return Some(None);
+            return Some(0);
         }
-        let offset = u16_at(self.bytes, self.vtable + entry)? as usize;
+        u16_at(self.bytes, self.vtable + entry).map(usize::from)
+    }
+
+    /// Where a field lies: outer `None` for a broken table, inner `None` for an absent field.
+    fn field(&self, slot: usize) -> Option<Option<usize>> {
+        let offset = self.entry(slot)?;
         Some((offset != 0).then_some(self.at + offset))
     }
 
@@ -257,14 +258,47 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Start and length of a string's bytes; an absent string is empty.
-    fn byte_string(&self, slot: usize) -> Option<(u32, u32)> {
-        let Some(at) = self.offset(slot)? else { return Some((0, 0)) };
-        let len = u32_at(self.bytes, at)?;
-        let start = at + 4;
-        self.bytes.get(start..start.checked_add(len as usize)?)?;
-        Some((u32::try_from(start).ok()?, len))
+}
+
+/// Reads the entries of `custom_metadata`. Those of one writer share a vtable, which is read once then.
+#[derive(Default)]
+struct Entries {
+    vtable: Option<usize>,
+    /// Where key and value lie in an entry that has the vtable; 0 for an absent one.
+    offsets: [usize; 2],
+}
+
+impl Entries {
+    /// Start and length of the key and of the value of the entry that the offset at `at` refers to. An absent string is
+    /// empty.
+    fn read(&mut self, bytes: &[u8], at: usize) -> Option<((u32, u32), (u32, u32))> {
+        let at = follow(bytes, at)?;
+        let vtable = vtable_of(bytes, at)?;
+        if self.vtable != Some(vtable) {
+            let table = Table::at(bytes, at)?;
+            let [key, value] = [table.entry(0)?, table.entry(1)?];
+            *self = Self { vtable: Some(vtable), offsets: [key, value] };
+        }
+        let [key, value] = self.offsets;
+        Some((byte_string(bytes, at, key)?, byte_string(bytes, at, value)?))
     }
+}
+
+/// Start and length of a string's bytes, to which the table at `at` refers at `offset`.
+fn byte_string(bytes: &[u8], at: usize, offset: usize) -> Option<(u32, u32)> {
+    if offset == 0 {
+        return Some((0, 0));
+    }
+    let at = follow(bytes, at + offset)?;
+    let (len, rest) = bytes.get(at..)?.split_first_chunk()?;
+    let len = u32::from_le_bytes(*len);
+    (len as usize <= rest.len()).then_some((u32::try_from(at).ok()?.checked_add(4)?, len))
+}
+
+/// Where the vtable lies of the table at `at`.
+fn vtable_of(bytes: &[u8], at: usize) -> Option<usize> {
+    let back = i32::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
+    usize::try_from(i64::try_from(at).ok()? - i64::from(back)).ok()
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

@@ -63,8 +63,10 @@ impl Metadata {
 
     /// The value of the first entry with this key.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<&[u8]> {
-        let key = key.as_ref();
-        self.iter().find(|(found, _)| *found == key).map(|(_, value)| value)
+        let (key, block) = (key.as_ref(), self.block.as_slice());
+        // Most keys differ in length, which is cheaper to compare.
+        let is_key = |span: &&Span| span.key.1 as usize == key.len() && part(block, span.key) == key;
+        self.spans.iter().find(is_key).map(|span| part(block, span.value))
     }
 
     /// The value of the first entry with this key, if it is UTF-8.
@@ -79,7 +81,8 @@ impl Metadata {
 
     /// All entries, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
-        self.spans.iter().map(|span| (self.bytes(span.key), self.bytes(span.value)))
+        let block = self.block.as_slice();
+        self.spans.iter().map(|span| (part(block, span.key), part(block, span.value)))
     }
 
     /// Appends an entry; an entry with the same key stays before it.
@@ -98,7 +101,7 @@ impl Metadata {
     /// Removes every entry with this key.
     pub fn remove(&mut self, key: impl AsRef<[u8]>) {
         let Self { block, spans } = self;
-        spans.retain(|span| block.at(span.key) != key.as_ref());
+        spans.retain(|span| part(block.as_slice(), span.key) != key.as_ref());
     }
 
     /// Adds an entry that lies inside a received block. Both ranges must lie within it.
@@ -109,10 +112,6 @@ impl Metadata {
     /// Empty metadata whose spans will point into `block`.
     pub(crate) fn over(block: Bytes, capacity: usize) -> Self {
         Self { block: Block::Shared(block), spans: Vec::with_capacity(capacity) }
-    }
-
-    fn bytes(&self, at: (u32, u32)) -> &[u8] {
-        self.block.at(at)
     }
 
     fn append(&mut self, bytes: &[u8]) -> (u32, u32) {
@@ -127,14 +126,18 @@ impl Metadata {
 }
 
 impl Block {
-    fn at(&self, (start, len): (u32, u32)) -> &[u8] {
-        let all: &[u8] = match self {
+    fn as_slice(&self) -> &[u8] {
+        match self {
             Self::Shared(bytes) => bytes,
             Self::Owned(bytes) => bytes,
-        };
-        let start = start as usize;
-        all.get(start..start + len as usize).unwrap_or_default()
+        }
     }
+}
+
+/// The part of a block with this start and length.
+fn part(block: &[u8], (start, len): (u32, u32)) -> &[u8] {
+    let start = start as usize;
+    block.get(start..start + len as usize).unwrap_or_default()
 }
 
 impl PartialEq for Metadata {

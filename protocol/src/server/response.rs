@@ -215,11 +215,14 @@ impl ResponseWriter {
         batch: &RecordBatch,
         metadata: &Metadata,
     ) -> Result<(), EncodeError> {
-        schema.check(batch)?;
-        if !self.is_open() {
+        if self.is_open() {
+            self.write(batch, metadata)?;
+        } else {
+            schema.check(batch)?;
             self.open(schema);
+            self.tell_left_out();
+            self.encoder.write_checked(batch, metadata, &mut self.outbox)?;
         }
-        self.write(batch, metadata)?;
         self.close();
         Ok(())
     }

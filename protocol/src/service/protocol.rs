@@ -11,7 +11,7 @@ use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::text::Limit;
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ impl Protocol {
             None => None,
         };
         let name: Arc<str> = self.name.into();
-        let mut methods = HashMap::new();
+        let mut methods = BTreeMap::new();
         for spec in self.methods {
             let method = spec.name().to_owned();
             let hosted = spec.host(&name, self.shared.clone()).map_err(|error| ServiceError::Method {
@@ -123,8 +123,8 @@ impl Protocol {
                 return Err(ServiceError::DuplicateMethod { protocol: name.to_string(), method });
             }
         }
-        let mut infos: Vec<_> = methods.values().map(|method| method.info().clone()).collect();
-        infos.sort_by(|a, b| a.name.cmp(&b.name));
+        let methods: Vec<_> = methods.into_values().collect();
+        let infos: Vec<_> = methods.iter().map(|method| method.info().clone()).collect();
         let hash = reflection::protocol_hash(&name, &infos)
             .map_err(|error| ServiceError::Hash { protocol: name.to_string(), error: error.to_string() })?;
         let info = ProtocolInfo {
@@ -148,11 +148,25 @@ impl Protocol {
 pub(crate) struct Hosted {
     pub(crate) serve_start: Option<Box<ServeStart>>,
     pub(crate) info: ProtocolInfo,
-    pub(crate) methods: HashMap<String, Arc<Method>>,
+    /// In the order of their names.
+    methods: Vec<Arc<Method>>,
     /// The declared version as text: what a caller of the same version sends.
     pub(crate) version_text: String,
     /// Reflection answers callers of any version: it is what tells them which one they need.
     pub(crate) version_exempt: bool,
+}
+
+impl Hosted {
+    /// The method of this name, which a peer may have sent and need not be text.
+    pub(crate) fn method(&self, name: &[u8]) -> Option<&Arc<Method>> {
+        let at = self.methods.binary_search_by(|method| method.info().name.as_bytes().cmp(name)).ok()?;
+        self.methods.get(at)
+    }
+
+    /// All methods, in the order of their names.
+    pub(crate) fn methods(&self) -> impl Iterator<Item = &Arc<Method>> {
+        self.methods.iter()
+    }
 }
 
 impl fmt::Debug for Hosted {

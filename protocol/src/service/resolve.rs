@@ -24,9 +24,9 @@ pub(crate) enum Target<'a> {
 
 /// Finds the method that a request names.
 pub(crate) fn resolve<'a>(service: &'a Service, request: &Request) -> Result<Target<'a>, RpcError> {
-    let method = request.method();
-    if method.starts_with("__") && method.ends_with("__") {
-        return built_in(method);
+    let method = request.metadata.get(keys::METHOD).unwrap_or_default();
+    if method.starts_with(b"__") && method.ends_with(b"__") {
+        return built_in(request.method());
     }
     let Some(name) = request.protocol() else {
         return Err(not_specified(format!(
@@ -35,10 +35,16 @@ pub(crate) fn resolve<'a>(service: &'a Service, request: &Request) -> Result<Tar
             list(service.protocols.iter().map(|hosted| hosted.info.name.as_str()))
         )));
     };
+    // What is hosted has names that are text. Whether these are is a question only for those that are not hosted.
+    if let Some(hosted) = service.hosted(name)
+        && let Some(method) = hosted.method(method)
+    {
+        return Ok(Target::Method(hosted, method.clone()));
+    }
     let Ok(name) = std::str::from_utf8(name) else {
         return Err(not_specified(format!("expected {:?} to be valid UTF-8", keys::PROTOCOL)));
     };
-    find(service, name, method).map(|(hosted, method)| Target::Method(hosted, method))
+    find(service, name, request.method()).map(|(hosted, method)| Target::Method(hosted, method))
 }
 
 /// Finds a method by the names of its protocol and itself.
@@ -47,16 +53,14 @@ pub(crate) fn find<'a>(
     name: &str,
     method: &str,
 ) -> Result<(&'a Hosted, Arc<Method>), RpcError> {
-    let hosted = service.hosted(name).ok_or_else(|| {
+    let hosted = service.hosted(name.as_bytes()).ok_or_else(|| {
         not_supported(name, service.protocols.iter().map(|hosted| hosted.info.name.as_str()))
     })?;
-    let found = hosted.methods.get(method).ok_or_else(|| {
-        let mut available: Vec<_> = hosted.methods.keys().map(String::as_str).collect();
-        available.sort_unstable();
+    let found = hosted.method(method.as_bytes()).ok_or_else(|| {
         let shown = Limit::bytes(128).shown(method);
         not_implemented(format!(
             "protocol {name:?} has no method {shown:?}; it has: {}",
-            list(available.into_iter())
+            list(hosted.methods().map(|method| method.info().name.as_str()))
         ))
     })?;
     Ok((hosted, found.clone()))

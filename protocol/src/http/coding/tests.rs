@@ -72,14 +72,6 @@ fn offers_may_span_lines() {
     );
 }
 
-#[cfg(not(feature = "zstd"))]
-#[test]
-fn a_build_without_zstd_knows_no_zstd() {
-    assert_eq!(chosen(&[("accept-encoding", "zstd, gzip")]), gzip_in("content-encoding"));
-    let refused = of_request(&headers(&[("content-encoding", "zstd")])).unwrap_err();
-    assert_eq!(refused.to_string(), "expected a body coded with gzip, or not at all, got \"zstd\"");
-}
-
 #[test]
 fn what_cannot_be_produced_is_passed_over() {
     let offer = headers(&[("accept-encoding", "zstd, gzip")]);
