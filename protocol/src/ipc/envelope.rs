@@ -257,7 +257,6 @@ impl<'a> Table<'a> {
             None => Some(None),
         }
     }
-
 }
 
 /// Reads the entries of `custom_metadata`. Those of one writer share a vtable, which is read once then.
@@ -336,14 +335,59 @@ mod tests {
         assert_eq!(schema.fields().unwrap().len(), 0);
     }
 
+    /// A schema message with these entries, of which each string may be absent.
+    fn with_entries(entries: &[(Option<&str>, Option<&str>)]) -> Envelope {
+        let mut header = flatbuffers::FlatBufferBuilder::new();
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|(key, value)| {
+                let [key, value] = [key, value].map(|text| text.map(|text| header.create_string(text)));
+                arrow_ipc::KeyValue::create(&mut header, &arrow_ipc::KeyValueArgs { key, value })
+            })
+            .collect();
+        let entries = header.create_vector(&entries);
+        let mut message = arrow_ipc::MessageBuilder::new(&mut header);
+        message.add_custom_metadata(entries);
+        let message = message.finish();
+        header.finish(message, None);
+        Envelope::parse(Bytes::copy_from_slice(header.finished_data())).unwrap()
+    }
+
+    #[test]
+    fn entries_are_read_whichever_strings_they_have() {
+        let all = [
+            (Some("a"), Some("1")),
+            (Some("bb"), Some("22")),
+            (None, Some("no key")),
+            (Some("no value"), None),
+            (None, None),
+            (Some("a"), Some("")),
+        ];
+        for first in 0..all.len() {
+            let mut entries = all;
+            entries.rotate_left(first);
+            let bytes = |text: Option<&'static str>| text.unwrap_or_default().as_bytes();
+            let expected: Vec<_> = entries.iter().map(|(key, value)| (bytes(*key), bytes(*value))).collect();
+            let envelope = with_entries(&entries);
+            assert_eq!(envelope.metadata(6).unwrap().iter().collect::<Vec<_>>(), expected);
+            assert_eq!(envelope.first_metadata(6).iter().collect::<Vec<_>>(), expected);
+            assert!(envelope.metadata(5).is_err());
+        }
+    }
+
     #[test]
     fn no_truncation_and_no_changed_byte_panics() {
-        for len in 0..EMPTY_SCHEMA.len() {
-            let _ = Envelope::parse(Bytes::from_static(&EMPTY_SCHEMA[..len]));
+        no_change_panics(EMPTY_SCHEMA);
+        no_change_panics(with_entries(&[(Some("a"), Some("1")), (Some("b"), None)]).bytes());
+    }
+
+    fn no_change_panics(header: &[u8]) {
+        for len in 0..header.len() {
+            let _ = Envelope::parse(Bytes::copy_from_slice(&header[..len]));
         }
-        for at in 0..EMPTY_SCHEMA.len() {
+        for at in 0..header.len() {
             for byte in 0..=255 {
-                let mut bytes = EMPTY_SCHEMA.to_vec();
+                let mut bytes = header.to_vec();
                 bytes[at] = byte;
                 if let Ok(envelope) = Envelope::parse(bytes.into()) {
                     let _ = envelope.metadata(16);
