@@ -205,7 +205,7 @@ impl Identity {
     /// The identity that a service hosts.
     #[cfg(feature = "http")]
     pub(crate) fn hosted_by(service: &Service) -> Option<&Self> {
-        let hosted = service.hosted(PROTOCOL_NAME.as_bytes())?;
+        let hosted = service.hosted(PROTOCOL_NAME)?;
         hosted.methods().find_map(|method| method.declaration.shared.as_deref()?.downcast_ref())
     }
 

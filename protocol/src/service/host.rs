@@ -148,12 +148,12 @@ impl Service {
 
     /// One method, with its handler.
     pub fn method(&self, protocol: &str, method: &str) -> Option<&Arc<Method>> {
-        self.hosted(protocol.as_bytes())?.method(method.as_bytes())
+        self.hosted(protocol)?.method(method)
     }
 
     /// The protocol of this name, which a peer may have sent and need not be text.
-    pub(crate) fn hosted(&self, name: &[u8]) -> Option<&Hosted> {
-        self.protocols.iter().find(|hosted| hosted.info.name.as_bytes() == name)
+    pub(crate) fn hosted(&self, name: impl AsRef<[u8]>) -> Option<&Hosted> {
+        self.protocols.iter().find(|hosted| hosted.info.name.as_bytes() == name.as_ref())
     }
 }
 

@@ -158,7 +158,8 @@ pub(crate) struct Hosted {
 
 impl Hosted {
     /// The method of this name, which a peer may have sent and need not be text.
-    pub(crate) fn method(&self, name: &[u8]) -> Option<&Arc<Method>> {
+    pub(crate) fn method(&self, name: impl AsRef<[u8]>) -> Option<&Arc<Method>> {
+        let name = name.as_ref();
         let at = self.methods.binary_search_by(|method| method.info().name.as_bytes().cmp(name)).ok()?;
         self.methods.get(at)
     }

@@ -53,10 +53,10 @@ pub(crate) fn find<'a>(
     name: &str,
     method: &str,
 ) -> Result<(&'a Hosted, Arc<Method>), RpcError> {
-    let hosted = service.hosted(name.as_bytes()).ok_or_else(|| {
+    let hosted = service.hosted(name).ok_or_else(|| {
         not_supported(name, service.protocols.iter().map(|hosted| hosted.info.name.as_str()))
     })?;
-    let found = hosted.method(method.as_bytes()).ok_or_else(|| {
+    let found = hosted.method(method).ok_or_else(|| {
         let shown = Limit::bytes(128).shown(method);
         not_implemented(format!(
             "protocol {name:?} has no method {shown:?}; it has: {}",
