@@ -74,7 +74,7 @@ fn open_bare(name: &str) -> Result<OwnedFd, Errno> {
 
 /// The memory of an object of so many bytes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn memory(object: OwnedFd, len: u64, is_trusted: bool) -> io::Result<Arc<dyn SharedMemory>> {
+fn memory(object: OwnedFd, len: u64, is_trusted: bool) -> io::Result<Arc<dyn SharedMemory>> {
     if is_trusted {
         return Ok(Arc::new(Mapping::new(&object, len, true)?));
     }
