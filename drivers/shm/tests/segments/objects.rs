@@ -243,6 +243,14 @@ fn a_segment_that_is_too_large_is_refused_and_reading_a_large_one_takes_no_memor
     };
     memory.read_at(70_000, &mut vec![1; 4 << 20]).unwrap();
     assert_eq!(fstat(&object).unwrap().st_blocks, 0, "holes stay holes");
+    // What was written is read with the holes around it.
+    memory.write_at(8 << 20, &[7; 5000]).unwrap();
+    let written = fstat(&object).unwrap().st_blocks;
+    let mut read = vec![1; 5 << 20];
+    memory.read_at(6 << 20, &mut read).unwrap();
+    assert_eq!(read.iter().map(|byte| u32::from(*byte)).sum::<u32>(), 7 * 5000);
+    assert_eq!(read[(2 << 20) - 1..2 << 20 | 1], [0, 7]);
+    assert_eq!(fstat(&object).unwrap().st_blocks, written);
 }
 
 #[test]
