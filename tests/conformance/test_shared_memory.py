@@ -1,7 +1,7 @@
-"""The reference's client calls our worker by way of shared memory, over a pipe and over a unix socket, as no lane of the suite does.
+"""The reference's client calls our worker through shared memory, over a pipe and over a unix socket.
 
-The worker counts the batches that it reads from the segment and writes to it. The reference's client sends requests as they are, and
-inputs of streams by way of the segment; both are larger here than what is sent as it is by default.
+The worker counts the batches that it reads from the segment and writes to it. The reference's client never puts requests into the
+segment, only the inputs of streams. All batches here are above the default size from which the segment is used.
 """
 
 from __future__ import annotations

@@ -5,30 +5,32 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Descriptors that are being closed.
+/// How many descriptors are being closed.
 static CLOSING: AtomicUsize = AtomicUsize::new(0);
-/// Each takes a thread as long as its file system, which may be the peer's own, does not answer.
+/// Each takes a thread until its file system, which may be the peer's own, has answered.
 const MAX_CLOSING: usize = 64;
 
-/// Whether descriptors should be taken at the moment. They should not while 64 of them cannot be closed, each of which keeps a thread
-/// waiting: a peer that sent them could go on until there are no threads left. A driver that then reads without them has the system drop
-/// them, and the calls of a client whose segment was among them fail.
+/// Whether a driver should take descriptors at the moment.
+///
+/// It should not while 64 of them are being closed, each on a thread that waits: otherwise a peer could use up all threads. A driver
+/// that then reads without taking descriptors leaves them to the system, which discards them, and calls that use a segment whose
+/// descriptor was discarded fail.
 pub fn takes_descriptors() -> bool {
     CLOSING.load(Ordering::Relaxed) < MAX_CLOSING
 }
 
-/// Keeps a descriptor that has come over a socket if it is that of a file in memory, and closes it on a thread of its own if it is not. It
-/// does not block.
+/// Keeps a descriptor that has come over a socket if it refers to a file in memory. Closes any other one on a thread of its own, and
+/// returns `None`. Never blocks.
 ///
-/// A file of a file system that the peer has mounted (FUSE) can keep whoever closes it, or asks anything of its file system, waiting
-/// for ever; so can a socket that lingers. Files in memory have no such peer: closing one frees memory at most. Which of them it is says
-/// their seals, which others do not have, and which the kernel knows without the file system.
+/// A file on a file system that the peer has mounted (FUSE) can block whoever closes it, or asks its file system anything, for as long
+/// as the peer likes; so can a socket that lingers. Closing a file in memory only frees memory. The two are told apart by their seals:
+/// other files have none, and the kernel answers that without asking the file system.
 pub fn accept_descriptor(descriptor: OwnedFd) -> Option<OwnedFd> {
     if is_in_memory(&descriptor) {
         return Some(descriptor);
     }
     CLOSING.fetch_add(1, Ordering::Relaxed);
-    // If the system has no thread, it stays open, and counts.
+    // If no thread can be started, the descriptor stays open, and stays counted.
     let descriptor = ManuallyDrop::new(descriptor);
     let close = move || {
         drop(ManuallyDrop::into_inner(descriptor));

@@ -31,7 +31,7 @@
 //!
 //! By default bytes are copied out of a segment before they are looked at, so that the peer cannot change what was checked. On
 //! Linux those of a segment with a name are copied through the descriptor: if the peer truncates the segment, a read fails, where a
-//! read of mapped memory would end the process with SIGBUS. Nobody can truncate a sealed file, so that it is mapped.
+//! read of mapped memory would end the process with SIGBUS. A sealed file cannot be truncated, so it is mapped.
 //! [`ShmServer::trust_peers`] maps every segment and uses the batches where they lie.
 //!
 //! Segments of more than 4 GiB are refused, unless [`ShmServer::max_segment_bytes`] says otherwise.

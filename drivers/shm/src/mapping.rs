@@ -93,8 +93,8 @@ impl SharedMemory for Mapping {
     }
 }
 
-/// Says that large memory is about to be filled. If it is fresh, the system then finds it in pieces of 2 MiB instead of 4 KiB, where it
-/// has some: finding 64 MiB page by page takes longer than all copies of an echo.
+/// Advises the system that a large buffer is about to be filled, so that a fresh one gets pages of 2 MiB instead of 4 KiB, if the
+/// system has any. Finding 64 MiB in small pages takes longer than all copies of an echo.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn prepare(into: &mut [u8]) {
     use rustix::mm::{Advice, madvise};
@@ -107,11 +107,12 @@ pub(crate) fn prepare(into: &mut [u8]) {
     let before = into.as_ptr().align_offset(PAGE);
     let Some(pages) = into.get_mut(before..).map(|rest| rest.len() & !(PAGE - 1)) else { return };
     let Some(pages) = into.get_mut(before..before.saturating_add(pages)) else { return };
-    // SAFETY: whole pages of memory that is borrowed. The advice changes nothing of what they contain. Where it is refused, it is not needed.
+    // SAFETY: these are whole pages of borrowed memory, and the advice does not change their contents. An error means that it was not
+    // taken.
     let _ = unsafe { madvise(pages.as_mut_ptr().cast(), pages.len(), Advice::LinuxHugepage) };
 }
 
-/// Other systems are not told.
+/// Other systems take no such advice.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn prepare(_: &mut [u8]) {}
 

@@ -36,17 +36,17 @@ mod linux {
     /// The file system of files in memory. That of huge pages is another.
     const TMPFS: FsWord = 0x0102_1994;
 
-    /// A segment that is mapped, since nobody can truncate it, and copied by way of the mapping, which takes less time than through
-    /// the descriptor.
+    /// A sealed segment. It cannot be truncated, so it is mapped: copying from and to the mapping takes less time than reading and
+    /// writing through the descriptor.
     struct Sealed {
         mapping: Mapping,
         descriptor: Descriptor,
-        /// This process has created it, and pays for its memory.
+        /// This process has created the segment, so the memory of holes is its own as well.
         is_owner: bool,
     }
 
     impl Sealed {
-        /// Whether all bytes of a range have memory. Reading others by way of the mapping would take some.
+        /// Whether the whole range has memory. Reading a hole through the mapping would allocate some.
         fn is_written(&self, offset: u64, len: usize) -> bool {
             let hole = seek(self.descriptor.object(), SeekFrom::Hole(offset));
             hole.is_ok_and(|hole| hole.checked_sub(offset).is_some_and(|written| written >= len as u64))
@@ -74,15 +74,15 @@ mod linux {
         }
     }
 
-    /// The memory of a sealed segment of so many bytes. It is reached through the descriptor where it may not be mapped: this process may not
-    /// write to it, or has no address space for it.
+    /// The memory of a sealed segment of so many bytes. It is accessed through the descriptor if it cannot be mapped, because the file
+    /// is read-only or the address space is used up.
     fn memory(
         object: OwnedFd,
         len: u64,
         is_owner: bool,
         is_trusted: bool,
     ) -> io::Result<Arc<dyn SharedMemory>> {
-        if !is_trusted && is_memory_limited_by_promises() {
+        if !is_trusted && refuses_overcommit() {
             return Ok(Arc::new(Descriptor::new(object, len)));
         }
         match Mapping::new(&object, len, is_trusted) {
@@ -94,10 +94,10 @@ mod linux {
         }
     }
 
-    /// Whether the system counts memory when it is promised and not when it is used (`vm.overcommit_memory` is 2). A peer can take
-    /// memory of a sealed file away by making a hole in it, and if the system has promised all of its memory by then, an access by way
-    /// of a mapping ends the process with SIGBUS. Other systems find memory for it.
-    fn is_memory_limited_by_promises() -> bool {
+    /// Whether the system refuses to overcommit memory (`vm.overcommit_memory` is 2). A peer can make a hole in a sealed file. If the
+    /// system has no memory left to commit by then, touching that hole through a mapping ends the process with SIGBUS. In its other
+    /// modes, the system finds memory.
+    fn refuses_overcommit() -> bool {
         std::fs::read("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.starts_with(b"2"))
     }
 

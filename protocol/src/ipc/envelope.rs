@@ -131,7 +131,7 @@ impl Envelope {
         metadata
     }
 
-    /// How many rows the record batch has that the header describes; very many if that cannot be read.
+    /// How many rows the record batch has; `usize::MAX` if the header does not say.
     pub(crate) fn rows(&self) -> usize {
         let table = Table::at(&self.bytes, self.header_at);
         let rows = table.and_then(|table| table.i64(batch_slot::LENGTH));

@@ -64,7 +64,7 @@ pub struct Reader {
     passed_over: Option<PassedOver>,
 }
 
-/// A batch that nobody reads.
+/// A batch that was passed over.
 #[derive(Debug)]
 pub(crate) struct PassedOver {
     /// How many rows it has.
@@ -272,7 +272,7 @@ impl Reader {
         }
     }
 
-    /// Notes whose batch it was that nobody reads.
+    /// Notes a batch that is passed over.
     fn pass_over(&mut self, envelope: &Envelope) {
         if envelope.message_type == MessageType::RecordBatch && self.passed_over.is_none() {
             let metadata = envelope.first_metadata(self.limits.max_metadata_entries);

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How much is read of a batch first.
+/// How many bytes of a batch are read first.
 const HEAD_BYTES: usize = 4 << 10;
 
 /// A segment that this side has created or attached.
@@ -335,8 +335,8 @@ impl Segment {
 }
 
 impl SegmentReader {
-    /// A reader for a batch of so many bytes. They are there already, so that memory for them is taken at once, and for no more:
-    /// memory that grows is copied each time.
+    /// A reader for a batch of so many bytes. They are there already, so memory for all of them is taken at once, and for no more:
+    /// growing it later would copy what was read.
     fn take(&mut self, len: u64) -> Reader {
         let Self { limits, account, idle } = self;
         let reader = idle.take().unwrap_or_else(|| Reader::with_account(limits.clone(), account.clone()));
@@ -372,7 +372,7 @@ fn read_stream(
         }
         Source::Copied { memory, mut offset, len } => {
             let end = offset.saturating_add(len);
-            // As a rule this is enough to find out how large the body is, which is then read where it stays.
+            // Usually enough for the header of the message. The body is then read into its own memory, without another copy.
             let mut most = HEAD_BYTES;
             while offset < end && !contents.ended {
                 let space = reader.read_buf();

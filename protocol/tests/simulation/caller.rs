@@ -77,8 +77,8 @@ impl Plan {
         Self { number, method, kind, turns, fails_at, admission, refused, inputs, end, ahead, with_id }
     }
 
-    /// The same on a connection that shares memory, on which no input is sent ahead. Where that changes, the caller does not wait for
-    /// the server to end a stream: it may have taken in another number of turns. The last calls are those that nothing goes wrong in.
+    /// The plan as it can be on a connection that shares memory, on which no input is sent ahead. If the memory is noisy, the caller ends
+    /// its streams itself, since the server may have read another number of turns. The last calls are plain ones.
     pub fn sharing(mut self, is_noisy: bool, is_last: bool) -> Self {
         self.ahead = 1;
         if is_noisy && self.end == End::ReadAll {
@@ -252,7 +252,7 @@ impl Course {
         Ok(false)
     }
 
-    /// Whether this may be told of a call some of whose bytes have changed: that it fails, or another answer, but no second end.
+    /// Whether a call whose bytes have changed may give this event: an error or a wrong answer, but no second one.
     pub fn may_come_of_noise(&self, event: &Event) -> bool {
         match event {
             Event::Output(..) => {

@@ -1,7 +1,7 @@
 //! The segment of one simulated connection, whose memory may change at random between any two accesses of either side.
 //!
-//! Where it does not, nothing about the calls is different, and when they are over nothing is left in use. Where it does, bytes may come
-//! out wrong, so that a call may fail or be answered with anything; it is still answered once, and the connection goes on.
+//! If it does not change, all calls go as they go without a segment, and no region is in use after the last of them. If it changes, a
+//! call may fail or get a wrong answer, but it gets one answer only, and the connection goes on.
 
 use super::caller::Violation;
 use super::draws::Draws;
@@ -54,10 +54,10 @@ impl Sharing {
         [self.client.counts(), self.server.counts()]
     }
 
-    /// All calls are over, and the last two have left nothing behind but the answer to the last.
+    /// Checks that no region is in use after the last call, once its answer is freed.
     pub fn check_end(&self) -> Result<(), Violation> {
         if self.is_noisy {
-            // Nothing is known but that whoever looks gets an answer.
+            // Entries may have been lost. Only a panic would be wrong.
             let _ = self.segment.settle();
             return Ok(());
         }

@@ -22,7 +22,7 @@ use vgi_rpc_protocol::{ConnectionError, Next};
 /// Most things that may happen; a world in which more happens goes round in circles.
 const MOST_HAPPENINGS: usize = 20_000;
 
-/// With these calls a connection that shares memory ends. They free what those before them have left in use.
+/// Calls at the end of a connection that shares memory. They free what the calls before them have left in use.
 const LAST_CALLS: usize = 2;
 
 /// What can happen to a connection.
@@ -61,7 +61,7 @@ pub struct Summary {
     pub ended_early: usize,
     /// Batches that either side has read from shared memory.
     pub shared: usize,
-    /// Calls with shared memory that changes which failed where they should not have, or were answered with something else.
+    /// Events of calls that were wrong because shared memory had changed.
     pub damaged: usize,
     /// Connections at whose end the segment was checked.
     pub settled: usize,

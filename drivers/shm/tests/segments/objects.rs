@@ -279,7 +279,7 @@ fn a_trusted_peer_lends_its_memory() {
     assert!(copying.view(70_000, 6).is_none(), "by default nothing is lent");
 }
 
-/// A TCP socket that nobody else has, and that takes so long to close: it has bytes to send which nobody reads.
+/// The only descriptor of a TCP socket that takes so many seconds to close: it has bytes to send that its peer does not read.
 fn lingering(seconds: u64) -> (OwnedFd, std::net::TcpStream) {
     use std::io::Write;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -288,13 +288,13 @@ fn lingering(seconds: u64) -> (OwnedFd, std::net::TcpStream) {
     rustix::net::sockopt::set_socket_linger(&sender, Some(Duration::from_secs(seconds))).unwrap();
     sender.set_nonblocking(true).unwrap();
     while sender.write(&[7; 1 << 16]).is_ok() {}
-    // The system waits where the socket is one that waits.
+    // Only a blocking socket lingers when it is closed.
     sender.set_nonblocking(false).unwrap();
     (sender.into(), receiver)
 }
 
 #[test]
-fn a_descriptor_that_is_slow_to_close_keeps_nobody_waiting() {
+fn a_descriptor_that_is_slow_to_close_does_not_block() {
     let timed = |run: &mut dyn FnMut()| {
         let begun = Instant::now();
         run();
@@ -307,8 +307,8 @@ fn a_descriptor_that_is_slow_to_close_keeps_nobody_waiting() {
     let mut slow = Some(slow);
     let taken = timed(&mut || assert!(accept_descriptor(slow.take().unwrap()).is_none()));
     assert!(taken < Duration::from_secs(2), "{taken:?}");
-    assert!(takes_descriptors(), "one may be slow");
-    // What is a file in memory is kept, whatever it is for.
+    assert!(takes_descriptors(), "one of them is not too many");
+    // A file in memory is kept.
     let (_segment, descriptor) = ShmClient::new(1 << 20).create_sealed().unwrap();
     assert!(accept_descriptor(descriptor).is_some());
 }
