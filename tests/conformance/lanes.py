@@ -2,7 +2,7 @@
 
 conf.py reads LANES and CLIENT_LANES, and conftest.py the rest. A lane is a transport, the cases that are about HTTP
 itself, those about external storage, those about identity, those about grants, those of the documentation's run loop,
-those of streams whose kind is decided for each call, or those of typed services.
+those of streams whose kind is decided for each call, those of shared memory, or those of typed services.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ LANES = {
     # The rest are not of the suite, but of this folder.
     "http_round_robin": 4,
     "run_loop": 3,
+    "shared_memory": 2,
     "stream_kinds": 15,
     "typed": 10,
 }
-OURS = {"access-log", "http_round_robin", "run_loop", "stream_kinds", "typed"}
+OURS = {"access-log", "http_round_robin", "run_loop", "shared_memory", "stream_kinds", "typed"}
 # How many cases the suite has.
 SUITE_CASES = 1901
 
@@ -61,6 +62,7 @@ LANE_OF_FIXTURE = {
     "described_worker": "pipe",
     "http_pair": "http_round_robin",
     "run_loop_example": "run_loop",
+    "shared_worker": "shared_memory",
     "kinds_proxy": "stream_kinds",
     "typed_example": "typed",
     # Above the storage, which is only in this worker's headers.

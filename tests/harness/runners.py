@@ -34,7 +34,7 @@ ACCESS_LOG_LANE = "access-log"
 SUITE = TESTS / "conformance" / "test_conformance.py"
 # Our own cases beside the shared suite's.
 OWN = [
-    SUITE.with_name(f"test_{name}.py") for name in ("http_round_robin", "run_loop", "stream_kinds", "typed")
+    SUITE.with_name(f"test_{name}.py") for name in ("http_round_robin", "run_loop", "shared_memory", "stream_kinds", "typed")
 ]
 # Far above what a run takes: it ends one whose worker hangs where no case's own limit applies.
 LONGEST_RUN_SECONDS = 900

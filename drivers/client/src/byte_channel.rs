@@ -109,6 +109,7 @@ impl<T: Transport + Send> ByteChannel<T> {
     /// Asks the server whether it can share memory, and creates a segment if it can. Without either, batches are sent as they
     /// are. WIRE_PROTOCOL 15.
     fn negotiate(&mut self, shared_memory: &ShmClient) -> Result<(), CallError> {
+        #[cfg_attr(not(unix), expect(unused_mut, reason = "only unix sockets carry descriptors"))]
         let mut metadata: Metadata = [
             (keys::METHOD, keys::TRANSPORT_OPTIONS_METHOD),
             (keys::REQUEST_VERSION, keys::REQUEST_VERSION_VALUE),

@@ -120,8 +120,8 @@ pub trait Machine: Send + 'static {
         false
     }
 
-    /// Takes a descriptor that came beside bytes, before those bytes. At most one comes with each read. By default it is closed.
-    /// Only on Unix.
+    /// Takes a descriptor that came beside bytes, before those bytes. One or two come with a read. By default it is closed, which may
+    /// block. Only on Unix.
     #[cfg(unix)]
     fn receive_descriptor(&mut self, descriptor: OwnedFd) {
         drop(descriptor);

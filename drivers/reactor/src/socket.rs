@@ -68,11 +68,12 @@ impl Socket {
         }
     }
 
-    /// Reads, and takes a descriptor that comes beside the bytes. Further ones are closed by the system.
-    pub(crate) fn read_with_descriptor(
+    /// Reads, and takes descriptors that come beside the bytes: one or two, for which there is room. Further ones are closed by the
+    /// system.
+    pub(crate) fn read_with_descriptors(
         &self,
         buffer: &mut [u8],
-        descriptor: &mut Option<OwnedFd>,
+        descriptors: &mut Vec<OwnedFd>,
     ) -> io::Result<usize> {
         let Self::Unix(socket) = self else { return self.read(buffer) };
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -80,7 +81,7 @@ impl Socket {
         let received = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, CLOSE_ON_EXEC)?;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
-                *descriptor = rights.last().or(descriptor.take());
+                descriptors.extend(rights);
             }
         }
         Ok(received.bytes)

@@ -4,9 +4,7 @@ use crate::address::BACKLOG;
 use crate::socket_lock::SocketLock;
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
-};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, listen};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -119,7 +117,20 @@ fn remove_stale(path: &Path) -> Result<(), SocketFileError> {
     }
 }
 
+/// A socket that child processes do not inherit and whose calls do not wait.
+#[cfg(not(target_vendor = "apple"))]
 fn new_socket() -> io::Result<OwnedFd> {
+    use rustix::net::{SocketFlags, socket_with};
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
+/// The same. Apple's systems take no flags when a socket is made.
+#[cfg(target_vendor = "apple")]
+fn new_socket() -> io::Result<OwnedFd> {
+    use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    ioctl_fionbio(&socket, true)?;
+    Ok(socket)
 }

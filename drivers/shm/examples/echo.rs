@@ -1,10 +1,18 @@
 //! Measures an echo of bytes by way of shared memory, beside the copies that it is made of and beside a unix socket:
-//! `cargo run --release -p vgi-rpc-shm --example echo`. Each row is the median of some calls, taken in turns.
+//! `cargo run --release -p vgi-rpc-shm --example echo`. The rows of a size are what a call takes in milliseconds: the least, and the
+//! median. All columns are measured in turns, a few calls each, so that what else the machine does meets all of them.
+//!
+//! - *2 copies*, *4 copies*: `memcpy` of the bytes from memory to memory, as often as trusting peers copy them, and others.
+//! - *pread*: the bytes written to a file in memory, read, written and read again by system calls, and nothing else.
+//! - *trusted*, *sealed*, *named*: segments of peers that trust each other, by descriptor, and by name.
 
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     linux::main()
 }
+
+#[cfg(target_os = "linux")]
+mod plain;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -13,21 +21,27 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::plain::Plain;
     use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch};
-    use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+    use arrow_buffer::{Buffer, MutableBuffer, OffsetBuffer, ScalarBuffer};
     use arrow_schema::DataType;
+    use rustix::fs::{MemfdFlags, memfd_create};
     use std::error::Error;
+    use std::fs::File;
     use std::hint::black_box;
-    use std::io::{self, IoSlice, Read, Write};
+    use std::os::unix::fs::FileExt;
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
     use vgi_rpc_protocol::Limits;
     use vgi_rpc_protocol::service::{Method, Protocol, Service};
     use vgi_rpc_shm::{ShmClient, ShmServer};
-    use vgi_rpc_unix::{Client, Remote, SocketServer, Transport, connect_unix};
+    use vgi_rpc_unix::{Client, Remote, SocketServer, connect_unix};
 
     const NAME: &str = "demo.Echo.v1";
+    const COLUMNS: [&str; 7] = ["2 copies", "4 copies", "pread", "trusted", "sealed", "named", "socket"];
+    /// Calls in one turn.
+    const CALLS: usize = 3;
 
     fn server(
         shared: ShmServer,
@@ -45,27 +59,6 @@ mod linux {
         Ok(path)
     }
 
-    /// A socket that sends no descriptors, so that the segment has a name and is read through its descriptor.
-    struct Plain(UnixStream);
-
-    impl Transport for Plain {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.0.read(buffer)
-        }
-
-        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-            self.0.write_vectored(slices)
-        }
-
-        fn is_local(&self) -> bool {
-            true
-        }
-
-        fn close(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn time(run: impl FnOnce()) -> Duration {
         let begun = Instant::now();
         run();
@@ -80,9 +73,25 @@ mod linux {
         })
     }
 
-    fn median(mut times: Vec<Duration>) -> f64 {
-        times.sort_unstable();
-        times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64) * 1e3
+    /// What the system calls of an echo by name take.
+    fn through_a_file(file: &File, from: &[u8], to: &mut [u8]) -> Duration {
+        time(|| {
+            for _ in 0..2 {
+                file.write_all_at(black_box(from), 0).expect("room in memory");
+                file.read_exact_at(black_box(to), 0).expect("what was written");
+            }
+        })
+    }
+
+    /// Prints the least and the median of each column.
+    fn print(bytes: usize, mut columns: [Vec<Duration>; COLUMNS.len()]) {
+        columns.iter_mut().for_each(|times| times.sort_unstable());
+        for (what, part) in [("least", 0), ("median", 2)] {
+            let times = columns.iter().map(|times| times.get(times.len() * part / 4));
+            let millis = times.map(|time| time.map_or(0.0, Duration::as_secs_f64) * 1e3);
+            let cells: Vec<_> = millis.map(|millis| format!("{millis:>10.3}")).collect();
+            println!("{bytes:>8} {what:>7}{}", cells.concat());
+        }
     }
 
     pub fn main() -> Result<(), Box<dyn Error>> {
@@ -90,11 +99,8 @@ mod linux {
         let copying = server(ShmServer::new(), &folder, "copying")?;
         // SAFETY: the clients are those below, which keep the promise.
         let trusting = server(unsafe { ShmServer::new().trust_peers() }, &folder, "trusting")?;
-        println!(
-            "{:>8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}  ms",
-            "bytes", "2 copies", "4 copies", "trusted", "sealed", "named", "socket"
-        );
-        for (bytes, rounds) in [(1_usize << 18, 200), (1 << 20, 100), (1 << 23, 40), (1 << 26, 15)] {
+        println!("{:>16}{}", "bytes", COLUMNS.map(|column| format!("{column:>10}")).concat());
+        for (bytes, rounds) in [(1_usize << 18, 100), (1 << 20, 60), (1 << 23, 20), (1 << 26, 8)] {
             let segment = 3 * bytes as u64 + (1 << 20);
             let mut sealed = connect_unix(&copying)?.shared_memory(ShmClient::new(segment));
             let named = Client::new(Plain(UnixStream::connect(&copying)?), Limits::default());
@@ -107,26 +113,32 @@ mod linux {
             let offsets = OffsetBuffer::new(ScalarBuffer::from(vec![0, i32::try_from(bytes)?]));
             let value: ArrayRef = Arc::new(BinaryArray::new(offsets, values, None));
             let row = RecordBatch::try_from_iter_with_nullable([("value", value, false)])?;
-            let (from, mut to) = (vec![1_u8; bytes], vec![0_u8; bytes]);
-            let mut copy = || to.copy_from_slice(black_box(&from));
-            let mut times: [Vec<Duration>; 6] = Default::default();
-            for round in 0..rounds + 3 {
-                let taken = [
-                    time(|| (0..2).for_each(|_| copy())),
-                    time(|| (0..4).for_each(|_| copy())),
-                    echo(&mut trusted, &row),
-                    echo(&mut sealed, &row),
-                    echo(&mut named, &row),
-                    echo(&mut socket, &row),
-                ];
-                if round >= 3 {
-                    times.iter_mut().zip(taken).for_each(|(times, taken)| times.push(taken));
+            // Aligned as the memory of batches is: a processor may copy more slowly between some other addresses.
+            let mut from = MutableBuffer::from_len_zeroed(bytes);
+            let mut to = MutableBuffer::from_len_zeroed(bytes);
+            from.fill(1);
+            let file = File::from(memfd_create("copies", MemfdFlags::CLOEXEC)?);
+            let copy = |from: &[u8], to: &mut [u8]| to.copy_from_slice(black_box(from));
+            let mut columns: [Vec<Duration>; COLUMNS.len()] = Default::default();
+            for round in 0..=rounds {
+                for (column, times) in columns.iter_mut().enumerate() {
+                    for _ in 0..CALLS {
+                        let taken = match column {
+                            0 => time(|| (0..2).for_each(|_| copy(&from, &mut to))),
+                            1 => time(|| (0..4).for_each(|_| copy(&from, &mut to))),
+                            2 => through_a_file(&file, &from, &mut to),
+                            3 => echo(&mut trusted, &row),
+                            4 => echo(&mut sealed, &row),
+                            5 => echo(&mut named, &row),
+                            _ => echo(&mut socket, &row),
+                        };
+                        if round > 0 {
+                            times.push(taken);
+                        }
+                    }
                 }
             }
-            let [two, four, trusted, sealed, named, socket] = times.map(median);
-            println!(
-                "{bytes:>8} {two:>10.3} {four:>10.3} {trusted:>10.3} {sealed:>10.3} {named:>10.3} {socket:>10.3}"
-            );
+            print(bytes, columns);
         }
         Ok(())
     }

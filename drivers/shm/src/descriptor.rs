@@ -1,5 +1,6 @@
 //! Memory that is copied through a descriptor. If it is truncated, a read finds its end: no signal ends the process.
 
+use crate::mapping::prepare;
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 use std::os::fd::OwnedFd;
 use vgi_rpc_protocol::shm::{AccessError, SharedMemory};
@@ -15,6 +16,12 @@ impl Descriptor {
     /// The object has so many bytes.
     pub(crate) fn new(object: OwnedFd, len: u64) -> Self {
         Self { object, len }
+    }
+
+    /// The object.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn object(&self) -> &OwnedFd {
+        &self.object
     }
 
     /// Fails if the range is not within the segment: a write behind its end would extend it.
@@ -33,6 +40,7 @@ impl SharedMemory for Descriptor {
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError> {
         self.check(offset, into.len())?;
+        prepare(into);
         let out_of_bounds = AccessError::OutOfBounds { offset, len: into.len() as u64 };
         let mut done = 0;
         while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {

@@ -30,8 +30,9 @@
 //! processes.
 //!
 //! By default bytes are copied out of a segment before they are looked at, so that the peer cannot change what was checked. On
-//! Linux they are copied through the descriptor: if the peer truncates the segment, a read fails, where a read of mapped memory
-//! would end the process with SIGBUS. [`ShmServer::trust_peers`] maps the segment and uses the batches where they lie.
+//! Linux those of a segment with a name are copied through the descriptor: if the peer truncates the segment, a read fails, where a
+//! read of mapped memory would end the process with SIGBUS. A sealed file cannot be truncated, so it is mapped.
+//! [`ShmServer::trust_peers`] maps every segment and uses the batches where they lie.
 //!
 //! Segments of more than 4 GiB are refused, unless [`ShmServer::max_segment_bytes`] says otherwise.
 //!
@@ -51,9 +52,12 @@
 // | `descriptor` | memory that is copied through a descriptor |
 // | `mapping` | memory that is mapped |
 // | `sealed` | segments that travel by their descriptor |
+// | `arrival` | descriptors that come over a socket |
 // | `platform` | what this platform has |
 // | `error` | why a segment is refused |
 
+#[cfg(unix)]
+mod arrival;
 mod client;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod descriptor;
@@ -69,6 +73,8 @@ mod sealed;
 mod server;
 mod trust;
 
+#[cfg(unix)]
+pub use arrival::{accept_descriptor, takes_descriptors};
 pub use client::ShmClient;
 pub use environment::options_of_environment;
 pub use error::AttachError;

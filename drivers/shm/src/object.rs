@@ -10,7 +10,7 @@ use rustix::fs::{FileType, FlockOperation, Mode, fchmod, flock, fstat, ftruncate
 use rustix::io::Errno;
 use rustix::shm::{self, OFlags};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use vgi_rpc_protocol::shm::{AccessError, AttachSegment, SharedMemory, is_segment_name};
 
@@ -74,7 +74,7 @@ fn open_bare(name: &str) -> Result<OwnedFd, Errno> {
 
 /// The memory of an object of so many bytes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn memory(object: OwnedFd, len: u64, is_trusted: bool) -> io::Result<Arc<dyn SharedMemory>> {
+fn memory(object: OwnedFd, len: u64, is_trusted: bool) -> io::Result<Arc<dyn SharedMemory>> {
     if is_trusted {
         return Ok(Arc::new(Mapping::new(&object, len, true)?));
     }
@@ -150,7 +150,7 @@ fn remove_abandoned() {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         let Ok(object) = open(name) else { continue };
         let is_ours = fstat(&object).is_ok_and(|status| status.st_uid == user);
-        if is_ours && flock(object.as_fd(), FlockOperation::NonBlockingLockExclusive).is_ok() {
+        if is_ours && flock(&object, FlockOperation::NonBlockingLockExclusive).is_ok() {
             let _ = shm::unlink(format!("/{name}"));
         }
     }

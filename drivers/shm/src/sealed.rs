@@ -23,19 +23,85 @@ pub(crate) fn create(_: u64, _: bool) -> io::Result<(String, Arc<dyn SharedMemor
 #[cfg(target_os = "linux")]
 mod linux {
     use super::*;
-    use crate::object::memory;
+    use crate::descriptor::Descriptor;
+    use crate::mapping::Mapping;
+    use bytes::Bytes;
     use rustix::fs::{
-        FsWord, MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs, ftruncate,
-        memfd_create,
+        FsWord, MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs, ftruncate,
+        memfd_create, seek,
     };
     use std::sync::atomic::{AtomicU64, Ordering};
-    use vgi_rpc_protocol::shm::DESCRIPTOR_PREFIX;
+    use vgi_rpc_protocol::shm::{AccessError, DESCRIPTOR_PREFIX};
 
     /// The file system of files in memory. That of huge pages is another.
     const TMPFS: FsWord = 0x0102_1994;
 
-    /// Attaches the segment whose descriptor has come. Unless the peer is trusted, it is copied through the descriptor: reading
-    /// what was never written takes no memory then, where reading a mapping of it would.
+    /// A sealed segment. It cannot be truncated, so it is mapped: copying from and to the mapping takes less time than reading and
+    /// writing through the descriptor.
+    struct Sealed {
+        mapping: Mapping,
+        descriptor: Descriptor,
+        /// This process has created the segment, so the memory of holes is its own as well.
+        is_owner: bool,
+    }
+
+    impl Sealed {
+        /// Whether the whole range has memory. Reading a hole through the mapping would allocate some.
+        fn is_written(&self, offset: u64, len: usize) -> bool {
+            let hole = seek(self.descriptor.object(), SeekFrom::Hole(offset));
+            hole.is_ok_and(|hole| hole.checked_sub(offset).is_some_and(|written| written >= len as u64))
+        }
+    }
+
+    impl SharedMemory for Sealed {
+        fn len(&self) -> u64 {
+            self.mapping.len()
+        }
+
+        fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError> {
+            match self.is_owner || self.is_written(offset, into.len()) {
+                true => self.mapping.read_at(offset, into),
+                false => self.descriptor.read_at(offset, into),
+            }
+        }
+
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), AccessError> {
+            self.mapping.write_at(offset, bytes)
+        }
+
+        fn view(&self, offset: u64, len: u64) -> Option<Bytes> {
+            self.mapping.view(offset, len)
+        }
+    }
+
+    /// The memory of a sealed segment of so many bytes. It is accessed through the descriptor if it cannot be mapped, because the file
+    /// is read-only or the address space is used up.
+    fn memory(
+        object: OwnedFd,
+        len: u64,
+        is_owner: bool,
+        is_trusted: bool,
+    ) -> io::Result<Arc<dyn SharedMemory>> {
+        if !is_trusted && refuses_overcommit() {
+            return Ok(Arc::new(Descriptor::new(object, len)));
+        }
+        match Mapping::new(&object, len, is_trusted) {
+            Ok(mapping) => {
+                Ok(Arc::new(Sealed { mapping, descriptor: Descriptor::new(object, len), is_owner }))
+            }
+            Err(error) if is_trusted => Err(error),
+            Err(_) => Ok(Arc::new(Descriptor::new(object, len))),
+        }
+    }
+
+    /// Whether the system refuses to overcommit memory (`vm.overcommit_memory` is 2). A peer can make a hole in a sealed file. If the
+    /// system has no memory left to commit by then, touching that hole through a mapping ends the process with SIGBUS. In its other
+    /// modes, the system finds memory.
+    fn refuses_overcommit() -> bool {
+        std::fs::read("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.starts_with(b"2"))
+    }
+
+    /// Attaches the segment whose descriptor has come.
     pub(crate) fn attach(descriptor: OwnedFd, trust: Trust) -> Result<Arc<dyn SharedMemory>, AttachError> {
         let refused = |_| AttachError::NotSealed;
         let seals = fcntl_get_seals(&descriptor).map_err(refused)?;
@@ -46,7 +112,7 @@ mod linux {
         let status = fstat(&descriptor).map_err(refused)?;
         let len = u64::try_from(status.st_size).unwrap_or_default();
         trust.check_size(len)?;
-        memory(descriptor, len, trust.is_trusted).map_err(AttachError::Open)
+        memory(descriptor, len, false, trust.is_trusted).map_err(AttachError::Open)
     }
 
     /// Creates a segment, whose name means something on one connection only.
@@ -57,7 +123,7 @@ mod linux {
         ftruncate(&descriptor, len)?;
         // Its memory is taken as it is used: unlike that of a named one, it is not limited by a file system that may be full.
         fcntl_add_seals(&descriptor, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        let memory = memory(descriptor.try_clone()?, len, is_trusted)?;
+        let memory = memory(descriptor.try_clone()?, len, true, is_trusted)?;
         Ok((name, memory, descriptor))
     }
 }

@@ -130,9 +130,9 @@ impl ConnectOptions {
     #[cfg(unix)]
     fn connect_unix(&self, path: &Path) -> io::Result<Client> {
         use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size, set_socket_timeout};
-        use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+        use rustix::net::{SocketAddrUnix, connect};
         let address = SocketAddrUnix::new(path)?;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let socket = new_unix_socket()?;
         // A connect waits for room in the backlog for as long as a send may wait.
         set_socket_timeout(&socket, Timeout::Send, self.connect_timeout.map(at_least))?;
         rustix::io::retry_on_intr(|| connect(&socket, &address))
@@ -401,6 +401,22 @@ impl Transport for SocketTransport {
             _ => Ok(()),
         }
     }
+}
+
+/// A socket that child processes do not inherit.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+fn new_unix_socket() -> io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+}
+
+/// The same. Apple's systems take no flags when a socket is made.
+#[cfg(target_vendor = "apple")]
+fn new_unix_socket() -> io::Result<OwnedFd> {
+    let socket =
+        rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(socket)
 }
 
 /// Writes some of the slices' bytes, and a descriptor beside them.

@@ -128,6 +128,13 @@ impl Envelope {
         metadata
     }
 
+    /// How many rows the record batch has; `usize::MAX` if the header does not say.
+    pub(crate) fn rows(&self) -> usize {
+        let table = Table::at(&self.bytes, self.header_at);
+        let rows = table.and_then(|table| table.i64(batch_slot::LENGTH));
+        rows.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(usize::MAX)
+    }
+
     /// The record batch that the header describes; `None` when it is broken, or has compression or variadic
     /// buffers.
     pub(crate) fn batch_table(&self) -> Option<BatchTable<'_>> {

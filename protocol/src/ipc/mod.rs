@@ -74,6 +74,7 @@ pub(crate) use known::KnownSchemas;
 pub use metadata::Metadata;
 pub use outbox::{Outbox, Segment};
 pub(crate) use reader::BODY_BYTES;
+pub(crate) use reader::PassedOver;
 pub use reader::{Item, Reader};
 pub use schema::{EncodedSchema, ReceivedSchema};
 pub(crate) use single::decode_batch_with;

@@ -61,7 +61,16 @@ pub struct Reader {
     arrays: Arrays,
     account: Account,
     error: Option<FramingError>,
-    passed_over: Option<Metadata>,
+    passed_over: Option<PassedOver>,
+}
+
+/// A batch that was passed over.
+#[derive(Debug)]
+pub(crate) struct PassedOver {
+    /// How many rows it has.
+    pub(crate) rows: usize,
+    /// Its metadata, as far as it could be read.
+    pub(crate) metadata: Metadata,
 }
 
 impl fmt::Debug for Reader {
@@ -263,16 +272,17 @@ impl Reader {
         }
     }
 
-    /// Notes whose batch it was that nobody reads.
+    /// Notes a batch that is passed over.
     fn pass_over(&mut self, envelope: &Envelope) {
         if envelope.message_type == MessageType::RecordBatch && self.passed_over.is_none() {
-            self.passed_over = Some(envelope.first_metadata(self.limits.max_metadata_entries));
+            let metadata = envelope.first_metadata(self.limits.max_metadata_entries);
+            self.passed_over = Some(PassedOver { rows: envelope.rows(), metadata });
         }
     }
 
-    /// Metadata of the first batch that was passed over in the stream that ended last, as far as it could be read.
-    pub(crate) fn passed_over(&self) -> Option<&Metadata> {
-        self.passed_over.as_ref()
+    /// The first batch that was passed over in the stream that ended last. `None` once it was taken.
+    pub(crate) fn take_passed_over(&mut self) -> Option<PassedOver> {
+        self.passed_over.take()
     }
 
     fn check_size(&self, envelope: &Envelope) -> Result<(), MessageError> {

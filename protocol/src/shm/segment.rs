@@ -19,8 +19,8 @@ use bytes::Bytes;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Most memory that is taken for a batch before any of it was read.
-const MAX_FIRST_BYTES: usize = 64 << 20;
+/// How many bytes of a batch are read first.
+const HEAD_BYTES: usize = 4 << 10;
 
 /// A segment that this side has created or attached.
 ///
@@ -335,12 +335,12 @@ impl Segment {
 }
 
 impl SegmentReader {
-    /// A reader for a batch of so many bytes. They are there already, so that memory for them is taken at once, and for no more. A
-    /// file may have a size and no memory, so that there is a bound to this.
+    /// A reader for a batch of so many bytes. They are there already, so memory for all of them is taken at once, and for no more:
+    /// growing it later would copy what was read.
     fn take(&mut self, len: u64) -> Reader {
         let Self { limits, account, idle } = self;
         let reader = idle.take().unwrap_or_else(|| Reader::with_account(limits.clone(), account.clone()));
-        let first = usize::try_from(len).unwrap_or(usize::MAX).min(MAX_FIRST_BYTES);
+        let first = usize::try_from(len).unwrap_or(usize::MAX);
         reader.growing(Growth { first, ..Growth::ARRIVAL })
     }
 }
@@ -372,9 +372,12 @@ fn read_stream(
         }
         Source::Copied { memory, mut offset, len } => {
             let end = offset.saturating_add(len);
+            // Usually enough for the header of the message. The body is then read into its own memory, without another copy.
+            let mut most = HEAD_BYTES;
             while offset < end && !contents.ended {
                 let space = reader.read_buf();
-                let count = space.len().min(usize::try_from(end - offset).unwrap_or(usize::MAX));
+                let count = space.len().min(usize::try_from(end - offset).unwrap_or(usize::MAX)).min(most);
+                most = usize::MAX;
                 memory.read_at(offset, space.get_mut(..count).unwrap_or_default())?;
                 reader.advance(count);
                 offset += count as u64;

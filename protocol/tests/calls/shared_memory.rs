@@ -3,77 +3,22 @@
 
 use crate::common::batches::*;
 use crate::common::driver::{Command, Rest};
+use crate::common::lent::{Lent, Memory};
 use crate::common::scenarios::{send, stream, tick, transport_options, unary, values};
 use crate::common::service::SERVER_ID;
 use crate::common::told::Told;
 use crate::support::*;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
+use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_protocol::service::{Credentials, Peer, Service, TransportKind};
-use vgi_rpc_protocol::shm::{AccessError, Counters, Counts, HEADER_BYTES, Segment, SharedMemory, ShmOptions};
+use vgi_rpc_protocol::shm::{Counters, Counts, HEADER_BYTES, Pointer, Segment, SharedMemory, ShmOptions};
 use vgi_rpc_protocol::wire::keys;
 
 const NAME: &str = "vgi-test";
 /// What is added to the metadata of a batch that came by way of the segment.
 const SOURCE: &str = " {\"vgi_rpc.shm_source\": \"vgi-test\"}";
-
-/// Memory of which a byte changes now and then, as often as `noise` says.
-struct Memory {
-    bytes: Mutex<(Vec<u8>, u64)>,
-    noise: u64,
-}
-
-impl Memory {
-    fn new(len: usize) -> Arc<Self> {
-        Self::noisy(len, 0, 0)
-    }
-
-    /// One access in `noise` finds a byte changed.
-    fn noisy(len: usize, noise: u64, seed: u64) -> Arc<Self> {
-        Arc::new(Self { bytes: Mutex::new((vec![0; len], seed)), noise })
-    }
-
-    fn change(&self, at: u64, bytes: &[u8]) {
-        self.bytes.lock().unwrap().0[at as usize..][..bytes.len()].copy_from_slice(bytes);
-    }
-
-    /// Accesses bytes, of which the peer may have changed some.
-    fn access(&self, offset: u64, len: usize, copy: impl FnOnce(&mut [u8])) -> Result<(), AccessError> {
-        let (bytes, random) = &mut *self.bytes.lock().unwrap();
-        if self.noise > 0 {
-            // A generator of Marsaglia's.
-            for shift in [13_i32, -7, 17] {
-                *random ^= if shift > 0 { *random << shift } else { *random >> -shift };
-            }
-            if *random % self.noise == 0 {
-                // Near the start more often: the header is there.
-                let range = if *random & 64 > 0 { 128 } else { bytes.len() as u64 };
-                bytes[(*random >> 20 & 0xffff_ffff) as usize % range as usize] ^= (*random >> 8) as u8;
-            }
-        }
-        let end = offset as usize + len;
-        assert!(end <= bytes.len(), "nothing is accessed out of bounds");
-        copy(&mut bytes[offset as usize..end]);
-        Ok(())
-    }
-}
-
-/// Lends the memory.
-struct Lent(Arc<Memory>);
-
-impl SharedMemory for Lent {
-    fn len(&self) -> u64 {
-        self.0.bytes.lock().unwrap().0.len() as u64
-    }
-
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError> {
-        self.0.access(offset, into.len(), |bytes| into.copy_from_slice(bytes))
-    }
-
-    fn write_at(&self, offset: u64, from: &[u8]) -> Result<(), AccessError> {
-        self.0.access(offset, from.len(), |bytes| bytes.copy_from_slice(from))
-    }
-}
 
 /// Two machines that share memory.
 struct Sharing {
@@ -415,6 +360,34 @@ fn what_is_passed_over_is_freed() {
     assert_eq!(written(&sharing), before);
     sharing.play(echo("y"));
     assert_eq!((written(&sharing), sharing.regions()), (before + 1, 1));
+}
+
+/// Our client sends no second input before the first is answered; others may.
+#[test]
+fn an_input_behind_a_turn_that_has_failed_is_freed() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::without_segment(&service, Memory::new(1 << 20), Counters::default());
+    let lent = Arc::new(Lent(sharing.memory.clone()));
+    let segment = Segment::create(NAME, lent, options(), &sharing.client).unwrap();
+    let mut metadata = crate::ask::routing(crate::common::service::MAIN, "double");
+    segment.advertisement().advertise(&mut metadata);
+    let kind = vgi_rpc_protocol::client::CallKind::Stream { header: false };
+    assert_eq!(sharing.play(Command::Request { kind, row: no_columns(1), metadata }), [""; 0]);
+    let input = values([1.0]);
+    let schema = EncodedSchema::new(input.schema()).unwrap();
+    let stored = segment.store(&input, &schema, &Account::default()).unwrap().unwrap();
+    let pointer = stored.pointer();
+    stored.sent();
+    assert_eq!(sharing.regions(), 1);
+    // The first points to the header.
+    for offset in [0, pointer.offset] {
+        let metadata = Pointer { offset, ..pointer }.add_to(Metadata::new());
+        Command::Send(input.slice(0, 0), metadata).issue(&mut sharing.wire.client).unwrap();
+    }
+    let heard = sharing.play_issued();
+    assert!(heard[0].starts_with("failed"), "{heard:?}");
+    assert_eq!(sharing.play(echo("x")), ["output result=x", "finished"]);
+    assert_eq!(sharing.regions(), 0);
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod driver;
 pub mod feed;
 #[cfg(feature = "http")]
 pub mod inline;
+pub mod lent;
 pub mod messages;
 pub mod replay;
 pub mod scenarios;

@@ -77,6 +77,20 @@ impl Plan {
         Self { number, method, kind, turns, fails_at, admission, refused, inputs, end, ahead, with_id }
     }
 
+    /// The plan as it can be on a connection that shares memory, on which no input is sent ahead. If the memory is noisy, the caller ends
+    /// its streams itself, since the server may have read another number of turns. The last calls are plain ones.
+    pub fn sharing(mut self, is_noisy: bool, is_last: bool) -> Self {
+        self.ahead = 1;
+        if is_noisy && self.end == End::ReadAll {
+            self.end = End::Close;
+        }
+        if is_last {
+            (self.method, self.kind) = ("echo", CallKind::Unary);
+            (self.admission, self.refused) = (Admission::default(), None);
+        }
+        self
+    }
+
     fn row(&self) -> RecordBatch {
         let (fails_at, manner) = self.fails_at.map_or((-1, 0), |(at, manner)| (at as i64, manner as i64));
         let values = [self.number, self.turns as i64, fails_at, manner].map(int);
@@ -110,6 +124,7 @@ pub struct Course {
     outputs: usize,
     headers: usize,
     failed: bool,
+    failures: usize,
     pub given_up: bool,
 }
 
@@ -148,7 +163,7 @@ impl Course {
             metadata: plan.admission.metadata(plan.number),
         };
         client.call(&call, &SCHEMA, &plan.row())?;
-        Ok(Self { plan, sent: 0, outputs: 0, headers: 0, failed: false, given_up: false })
+        Ok(Self { plan, sent: 0, outputs: 0, headers: 0, failed: false, failures: 0, given_up: false })
     }
 
     /// Goes on with a stream, if it is time to.
@@ -205,6 +220,7 @@ impl Course {
             Event::Failed(error) => {
                 let first = !self.failed && !self.given_up;
                 self.failed = true;
+                self.failures += 1;
                 let expected = self.plan.expected_error();
                 let at = self.plan.refused.map_or(self.plan.answerable(), |_| 0);
                 ensure(first && Some(error.error_type()) == expected && self.outputs == at, || {
@@ -234,6 +250,20 @@ impl Course {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a call whose bytes have changed may give this event: an error or a wrong answer, but no second one.
+    pub fn may_come_of_noise(&self, event: &Event) -> bool {
+        match event {
+            Event::Output(..) => {
+                let most = if self.plan.kind == CallKind::Unary { 1 } else { self.sent };
+                !self.given_up && !self.failed && self.outputs <= most
+            }
+            Event::Header(..) => self.headers == 1,
+            Event::Failed(_) => !self.given_up && self.failures == 1,
+            Event::Finished => true,
+            Event::Log(_) => false,
+        }
     }
 
     /// Whether a server that got only a part of what the caller sent, and then the end, may say this: that the part ends

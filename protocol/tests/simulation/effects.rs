@@ -4,10 +4,13 @@
 use super::admission::{Asked, Fate};
 use super::draws::Draws;
 use super::link::Time;
+use super::sharing::Sharing;
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use vgi_rpc_protocol::effect::{Completion, EffectEvent, EffectId, Request};
 use vgi_rpc_protocol::service::Responder;
+use vgi_rpc_protocol::shm::SharedMemory;
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
 
@@ -24,10 +27,26 @@ pub struct InHand {
 
 struct Out {
     id: EffectId,
-    asked: Asked,
+    wanted: Wanted,
     /// Data that is still to be given.
     pieces: VecDeque<Bytes>,
     due: Time,
+}
+
+/// What completes an effect.
+enum Wanted {
+    Answer(Asked),
+    Segment(Arc<dyn SharedMemory>),
+}
+
+impl Wanted {
+    /// The question that is never answered.
+    fn overdue(&self) -> Option<Asked> {
+        match self {
+            Self::Answer(asked) if asked.fate == Fate::Overdue => Some(*asked),
+            _ => None,
+        }
+    }
 }
 
 /// What a driver did with an effect.
@@ -54,21 +73,28 @@ impl InHand {
         now: Time,
         draws: &mut Draws,
         due: &mut Vec<Time>,
+        sharing: Option<&Sharing>,
     ) -> Result<usize, String> {
         let mut withdrawn = 0;
         while let Some(event) = server.poll_effect() {
             match event {
                 EffectEvent::Requested(effect) => {
-                    let Request::Question(question) = &effect.request else {
-                        return Err(format!("nobody asked for {effect:?}"));
+                    let wanted = match (&effect.request, sharing) {
+                        (Request::Question(question), _) => {
+                            Wanted::Answer(*question.payload::<Asked>().ok_or("a question of somebody else")?)
+                        }
+                        (Request::AttachSegment(_), Some(sharing)) => Wanted::Segment(sharing.memory()),
+                        _ => return Err(format!("nobody asked for {effect:?}")),
                     };
-                    let asked = *question.payload::<Asked>().ok_or("a question of somebody else")?;
-                    let delay = match asked.fate {
-                        Fate::Overdue => PATIENCE,
-                        _ => draws.pick(&[0, 0, 30, 2500, 9000]),
+                    let delay = match wanted.overdue() {
+                        Some(_) => PATIENCE,
+                        None => draws.pick(&[0, 0, 30, 2500, 9000]),
                     };
-                    let pieces = cut(asked.data().into(), draws);
-                    self.out.push(Out { id: effect.id, asked, pieces, due: now + delay });
+                    let pieces = match &wanted {
+                        Wanted::Answer(asked) => cut(asked.data().into(), draws),
+                        Wanted::Segment(_) => VecDeque::new(),
+                    };
+                    self.out.push(Out { id: effect.id, wanted, pieces, due: now + delay });
                     due.push(now + delay);
                 }
                 EffectEvent::Withdrawn(id) => {
@@ -96,8 +122,8 @@ impl InHand {
             return Ok(Performed::Nothing);
         };
         let out = &mut self.out[index];
-        if out.asked.fate == Fate::Overdue {
-            let error = RpcError::status(Code::DeadlineExceeded, out.asked.reason());
+        if let Some(asked) = out.wanted.overdue() {
+            let error = RpcError::status(Code::DeadlineExceeded, asked.reason());
             server.abandon(error).map_err(|error| format!("a call that waits is not given up: {error}"))?;
             return Ok(Performed::Overdue);
         }
@@ -146,7 +172,7 @@ impl InHand {
     /// Forgets an effect that is due to be completed. False when there is none.
     pub fn lose_completion(&mut self, now: Time) -> bool {
         let before = self.out.len();
-        self.out.retain(|out| out.due > now || out.asked.fate == Fate::Overdue);
+        self.out.retain(|out| out.due > now || out.wanted.overdue().is_some());
         self.out.len() < before
     }
 
@@ -158,9 +184,10 @@ impl InHand {
 
 impl Out {
     fn completion(&self) -> Completion {
-        match self.asked.fate {
-            Fate::Failed => self.asked.failure().into(),
-            _ => Completion::value(self.asked),
+        match &self.wanted {
+            Wanted::Answer(asked) if asked.fate == Fate::Failed => asked.failure().into(),
+            Wanted::Answer(asked) => Completion::value(*asked),
+            Wanted::Segment(memory) => Completion::Attached(memory.clone()),
         }
     }
 }

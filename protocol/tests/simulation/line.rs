@@ -4,6 +4,7 @@ use super::caller::Course;
 use super::effects::InHand;
 use super::link::{Direction, Fault};
 use super::service::{SERVER_ID, service};
+use super::sharing::Sharing;
 use bytes::{Buf, Bytes};
 use vgi_rpc_protocol::client::Connection;
 use vgi_rpc_protocol::ipc::Outbox;
@@ -31,19 +32,31 @@ pub struct Line {
     pub generation: usize,
     pub course: Option<Course>,
     pub calls_left: usize,
+    pub sharing: Option<Sharing>,
 }
 
 impl Line {
-    pub fn new(generation: usize, calls_left: usize, fault: Fault, seed: u64, budget: &Budget) -> Self {
+    pub fn new(
+        generation: usize,
+        calls_left: usize,
+        fault: Fault,
+        seed: u64,
+        budget: &Budget,
+        sharing: Option<Sharing>,
+    ) -> Self {
         let peer = Peer::new(TransportKind::Pipe, SERVER_ID);
         let mut server = Responder::new(service(), peer, Limits::default(), IdSource::seeded(seed));
         server.record_calls();
+        let mut client = Connection::with_account(Limits::default(), &budget.account());
+        if let Some(sharing) = &sharing {
+            server = sharing.enable(&mut client, server);
+        }
         let cut = |upwards: bool| match fault {
             Fault::Truncate { up, after } if up == upwards => Some(after),
             _ => None,
         };
         Self {
-            client: Connection::with_account(Limits::default(), &budget.account()),
+            client,
             client_over: false,
             server: Some(server.with_account(budget.account())),
             server_eof: false,
@@ -57,6 +70,7 @@ impl Line {
             generation,
             course: None,
             calls_left,
+            sharing,
         }
     }
 }

@@ -24,6 +24,7 @@ mod line;
 mod link;
 mod listener;
 mod service;
+mod sharing;
 mod world;
 
 use link::Mutation;
@@ -59,6 +60,9 @@ fn assert_all_hold(seeds: Range<u64>) {
         all.overdue += summary.overdue;
         all.withdrawn += summary.withdrawn;
         all.ended_early += summary.ended_early;
+        all.shared += summary.shared;
+        all.damaged += summary.damaged;
+        all.settled += summary.settled;
     }
     println!("{all:?}");
     if seeds.end - seeds.start >= 1000 {
@@ -66,6 +70,7 @@ fn assert_all_hold(seeds: Range<u64>) {
         assert!(all.calls > 2 * seeds && all.lost > seeds / 20 && all.abandoned > seeds / 20, "{all:?}");
         assert!(all.completed > seeds && all.overdue > seeds / 20, "{all:?}");
         assert!(all.withdrawn > seeds / 20 && all.ended_early > seeds / 50, "{all:?}");
+        assert!(all.shared > seeds && all.damaged > seeds / 20 && all.settled > seeds / 20, "{all:?}");
     }
 }
 

@@ -164,7 +164,9 @@ impl Course {
         if !fails {
             return turn.emit_columns(self.columns(value));
         }
-        match Manner::ALL[self.manner as usize] {
+        // Shared memory may have changed it.
+        let manner = usize::try_from(self.manner).ok().and_then(|manner| Manner::ALL.get(manner));
+        match manner.copied().unwrap_or(Manner::Error) {
             Manner::Error => Err(RpcError::value_error("in a turn")),
             Manner::Panic => std::panic::panic_any(ON_PURPOSE),
             Manner::ErrorAfterEmit => {

@@ -12,13 +12,18 @@ use super::line::{Line, take, take_in};
 use super::link::{Fault, Mutation, Time};
 use super::listener;
 use super::service::states_alive;
+use super::sharing::Sharing;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use vgi_rpc_protocol::client::Event;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::{ConnectionError, Next};
 
 /// Most things that may happen; a world in which more happens goes round in circles.
 const MOST_HAPPENINGS: usize = 20_000;
+
+/// Calls at the end of a connection that shares memory. They free what the calls before them have left in use.
+const LAST_CALLS: usize = 2;
 
 /// What can happen to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +59,12 @@ pub struct Summary {
     pub withdrawn: usize,
     /// Servers that were gone with work or effects out.
     pub ended_early: usize,
+    /// Batches that either side has read from shared memory.
+    pub shared: usize,
+    /// Events of calls that were wrong because shared memory had changed.
+    pub damaged: usize,
+    /// Connections at whose end the segment was checked.
+    pub settled: usize,
     pub happenings: usize,
 }
 
@@ -123,7 +134,8 @@ impl World {
     fn connect(&mut self, generation: usize, calls: usize) -> Line {
         // What is found out about a mutation must be its own doing.
         let fault = if self.mutation.is_some() { Fault::None } else { Fault::draw(&mut self.draws) };
-        Line::new(generation, calls, fault, generation as u64, &self.budget)
+        let sharing = if self.mutation.is_some() { None } else { Sharing::draw(&mut self.draws) };
+        Line::new(generation, calls, fault, generation as u64, &self.budget, sharing)
     }
 
     fn opened(&mut self, index: usize) {
@@ -228,7 +240,8 @@ impl World {
         let Some(server) = &mut line.server else { return Ok(()) };
         let (mut arrivals, mut due) = (Vec::new(), Vec::new());
         let next = server.poll_work();
-        let withdrawn = line.effects.take_up(server, self.now, &mut self.draws, &mut due)?;
+        let withdrawn =
+            line.effects.take_up(server, self.now, &mut self.draws, &mut due, line.sharing.as_ref())?;
         self.summary.withdrawn += withdrawn;
         while server.poll_record().is_some() {
             if self.mutation == Some(Mutation::LoseRecord) && self.summary.mutated == 0 {
@@ -319,6 +332,7 @@ impl World {
                     let Some(course) = &mut line.course else {
                         return Err(format!("caller {index} makes no call and is told {event:?}"));
                     };
+                    let is_noisy = line.sharing.as_ref().is_some_and(|sharing| sharing.is_noisy);
                     let cut_off = line.server_eof && line.fault != Fault::None;
                     match course.told(&event) {
                         Ok(true) => {
@@ -326,6 +340,13 @@ impl World {
                             self.at(self.now, index, Happening::Think);
                         }
                         Ok(false) => {}
+                        Err(_) if is_noisy && course.may_come_of_noise(&event) => {
+                            self.summary.damaged += 1;
+                            if let Event::Finished = event {
+                                line.course = None;
+                                self.at(self.now, index, Happening::Think);
+                            }
+                        }
                         // The server answers what it took for all of the input.
                         Err(_) if cut_off && course.may_answer_a_part(&event) => {
                             line.course = None;
@@ -389,6 +410,12 @@ impl World {
             Some(course) => course.step(&mut line.client, &mut self.draws)?,
             None if !line.client.is_idle() => Step::Wait,
             None if line.calls_left == 0 => {
+                if let Some(sharing) = &line.sharing {
+                    sharing.check_end()?;
+                    self.summary.settled += usize::from(!sharing.is_noisy);
+                    self.summary.shared +=
+                        sharing.counts().map(|counts| counts.read as usize).iter().sum::<usize>();
+                }
                 self.send(index);
                 self.leave(index);
                 return Ok(());
@@ -397,7 +424,10 @@ impl World {
                 line.calls_left -= 1;
                 self.next_call += 1;
                 self.summary.calls += 1;
-                let plan = Plan::draw(self.next_call, &mut self.draws);
+                let mut plan = Plan::draw(self.next_call, &mut self.draws);
+                if let Some(sharing) = &line.sharing {
+                    plan = plan.sharing(sharing.is_noisy, line.calls_left < LAST_CALLS);
+                }
                 let begun = Course::begin(plan, &mut line.client);
                 line.course = Some(begun.map_err(|error| format!("an idle client takes no call: {error}"))?);
                 Step::Issued

@@ -41,10 +41,10 @@ impl<M: Machine> SocketConnection<M> {
             return Err(io::Error::other("a machine that needs input lends memory for it"));
         }
         #[cfg(unix)]
-        let mut descriptor = None;
+        let mut descriptors = Vec::new();
         #[cfg(unix)]
         let received = retry(|| match takes_descriptors {
-            true => self.socket.read_with_descriptor(buffer, &mut descriptor),
+            true => self.socket.read_with_descriptors(buffer, &mut descriptors),
             false => self.socket.read(buffer),
         });
         #[cfg(windows)]
@@ -58,9 +58,7 @@ impl<M: Machine> SocketConnection<M> {
             Ok(count) => {
                 driven.received += count as u64;
                 #[cfg(unix)]
-                if let Some(descriptor) = descriptor {
-                    driven.machine.receive_descriptor(descriptor);
-                }
+                descriptors.into_iter().for_each(|descriptor| driven.machine.receive_descriptor(descriptor));
                 match thread_state.scratch.get(..count) {
                     Some(read) if !is_own => driven.machine.receive(read),
                     _ => driven.machine.advance(count),

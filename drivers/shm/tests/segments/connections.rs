@@ -1,5 +1,6 @@
 //! Clients and servers on unix sockets that share memory.
 
+use crate::plain::Plain;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch};
@@ -7,9 +8,8 @@ use arrow_schema::{DataType, Field, Schema};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
-use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -110,27 +110,6 @@ impl Server {
             Address::Tcp(address) => connect_tcp(&address.to_string()).unwrap(),
             _ => connect_unix(self.path()).unwrap(),
         }
-    }
-}
-
-/// A socket that is no more than a pair of pipes.
-struct Plain(UnixStream);
-
-impl Transport for Plain {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(slices)
-    }
-
-    fn is_local(&self) -> bool {
-        true
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Both)
     }
 }
 

@@ -4,3 +4,5 @@
 
 mod connections;
 mod objects;
+#[path = "../../examples/plain/mod.rs"]
+mod plain;

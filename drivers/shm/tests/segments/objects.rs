@@ -6,9 +6,10 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason};
 use vgi_rpc_protocol::shm::{AccessError, AttachSegment, Counters, Segment, SharedMemory, ShmOptions};
-use vgi_rpc_shm::{ShmClient, ShmServer};
+use vgi_rpc_shm::{ShmClient, ShmServer, accept_descriptor, takes_descriptors};
 
 const FOLDER: &str = "/dev/shm";
 
@@ -242,6 +243,14 @@ fn a_segment_that_is_too_large_is_refused_and_reading_a_large_one_takes_no_memor
     };
     memory.read_at(70_000, &mut vec![1; 4 << 20]).unwrap();
     assert_eq!(fstat(&object).unwrap().st_blocks, 0, "holes stay holes");
+    // What was written is read with the holes around it.
+    memory.write_at(8 << 20, &[7; 5000]).unwrap();
+    let written = fstat(&object).unwrap().st_blocks;
+    let mut read = vec![1; 5 << 20];
+    memory.read_at(6 << 20, &mut read).unwrap();
+    assert_eq!(read.iter().map(|byte| u32::from(*byte)).sum::<u32>(), 7 * 5000);
+    assert_eq!(read[(2 << 20) - 1..2 << 20 | 1], [0, 7]);
+    assert_eq!(fstat(&object).unwrap().st_blocks, written);
 }
 
 #[test]
@@ -268,4 +277,59 @@ fn a_trusted_peer_lends_its_memory() {
     assert!(memory.write_at(u64::MAX - 2, &copied).is_err());
     let Completion::Attached(copying) = ShmServer::new().attach(&segment.advertisement()) else { panic!() };
     assert!(copying.view(70_000, 6).is_none(), "by default nothing is lent");
+}
+
+/// The only descriptor of a TCP socket that takes so many seconds to close: it has bytes to send that its peer does not read.
+fn lingering(seconds: u64) -> (OwnedFd, std::net::TcpStream) {
+    use std::io::Write;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut sender = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let receiver = listener.accept().unwrap().0;
+    rustix::net::sockopt::set_socket_linger(&sender, Some(Duration::from_secs(seconds))).unwrap();
+    sender.set_nonblocking(true).unwrap();
+    while sender.write(&[7; 1 << 16]).is_ok() {}
+    // Only a blocking socket lingers when it is closed.
+    sender.set_nonblocking(false).unwrap();
+    (sender.into(), receiver)
+}
+
+#[test]
+fn a_descriptor_that_is_slow_to_close_does_not_block() {
+    let timed = |run: &mut dyn FnMut()| {
+        let begun = Instant::now();
+        run();
+        begun.elapsed()
+    };
+    let (slow, _receiver) = lingering(1);
+    let mut slow = Some(slow);
+    assert!(timed(&mut || drop(slow.take())) > Duration::from_millis(500), "closing it takes a second");
+    let (slow, _receiver) = lingering(5);
+    let mut slow = Some(slow);
+    let taken = timed(&mut || assert!(accept_descriptor(slow.take().unwrap()).is_none()));
+    assert!(taken < Duration::from_secs(2), "{taken:?}");
+    assert!(takes_descriptors(), "one of them is not too many");
+    // A file in memory is kept.
+    let (_segment, descriptor) = ShmClient::new(1 << 20).create_sealed().unwrap();
+    assert!(accept_descriptor(descriptor).is_some());
+}
+
+/// Root may give a file away, and read it afterwards.
+#[test]
+fn a_segment_of_another_user_is_refused() {
+    const OTHER: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can make a segment of another user");
+        return;
+    }
+    let segment = ShmClient::new(1 << 20).create().unwrap();
+    let advertised = segment.advertisement();
+    std::os::unix::fs::chown(path(&advertised.name), Some(OTHER), None).unwrap();
+    // Of a client that is root, on a pipe and on a socket.
+    for user in [None, Some(0)] {
+        let failure = attach(&advertised.clone().of_user(user)).unwrap_err();
+        assert_eq!(failure.reason, FailureReason::Refused);
+        assert!(failure.message.contains("belong to user 0, got 65534"), "{failure}");
+    }
+    // Of a client that is that user.
+    attach(&advertised.of_user(OTHER)).unwrap();
 }

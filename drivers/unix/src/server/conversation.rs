@@ -38,7 +38,7 @@ pub(crate) struct Conversation {
     started: Instant,
     /// What attaches the client's segment.
     shared_memory: Option<ShmServer>,
-    /// The last descriptor that came over the socket.
+    /// The last descriptor that came over the socket, if it is that of a file in memory.
     #[cfg(unix)]
     descriptor: Option<OwnedFd>,
     /// The responder took a result for none of its own, and is not asked again.
@@ -229,12 +229,12 @@ impl Machine for Conversation {
 
     #[cfg(unix)]
     fn takes_descriptors(&self) -> bool {
-        vgi_rpc_shm::TAKES_DESCRIPTORS && self.shared_memory.is_some()
+        vgi_rpc_shm::TAKES_DESCRIPTORS && self.shared_memory.is_some() && vgi_rpc_shm::takes_descriptors()
     }
 
     #[cfg(unix)]
     fn receive_descriptor(&mut self, descriptor: OwnedFd) {
-        self.descriptor = Some(descriptor);
+        self.descriptor = vgi_rpc_shm::accept_descriptor(descriptor);
     }
 
     fn read_buf(&mut self) -> Option<&mut [u8]> {

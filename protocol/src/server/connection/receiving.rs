@@ -1,14 +1,13 @@
 //! From the reader's items to events: requests, inputs, and what is refused without asking the caller.
 
 use super::{Connection, Incoming, State};
-use crate::ipc::{EncodedSchema, FramingError, Item, MessageError, Metadata};
+use crate::ipc::{EncodedSchema, FramingError, Item, MessageError, Metadata, PassedOver};
 use crate::server::event::{Event, InputStream};
 use crate::shm::Pointer;
 use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::request::{Request, looks_like_request};
 use crate::{ConnectionError, Next};
-use arrow_array::RecordBatch;
 
 impl Connection {
     pub(super) fn take_item(&mut self, item: Item) -> Option<Event> {
@@ -16,7 +15,7 @@ impl Connection {
             State::Awaiting(incoming) => match item {
                 Item::Schema(_) => None,
                 Item::Batch(batch, metadata) if incoming.after_refusal && !looks_like_request(&metadata) => {
-                    self.note_passed_over(&batch, &metadata);
+                    self.note_passed_over(batch.num_rows(), &metadata);
                     self.reader.skip_stream();
                     self.state = State::Draining;
                     None
@@ -48,14 +47,13 @@ impl Connection {
                     Some(Event::InputEnded)
                 }
             },
+            // The reader passes over everything but the end.
             State::Draining => {
-                match item {
-                    Item::EndOfStream => self.state = Incoming::after(InputStream::None),
-                    Item::Schema(_) => self.reader.skip_stream(),
-                    Item::Batch(batch, metadata) => {
-                        self.note_passed_over(&batch, &metadata);
-                        self.reader.skip_stream();
+                if let Item::EndOfStream = item {
+                    if let Some(PassedOver { rows, metadata }) = self.reader.take_passed_over() {
+                        self.note_passed_over(rows, &metadata);
                     }
+                    self.state = Incoming::after(InputStream::None);
                 }
                 None
             }
@@ -64,9 +62,9 @@ impl Connection {
     }
 
     /// Notes what an input points to that nobody will read.
-    fn note_passed_over(&mut self, batch: &RecordBatch, metadata: &Metadata) {
+    fn note_passed_over(&mut self, rows: usize, metadata: &Metadata) {
         if self.config.takes_pointers
-            && let Ok(Some(pointer)) = Pointer::recognise(batch.num_rows(), metadata)
+            && let Ok(Some(pointer)) = Pointer::recognise(rows, metadata)
         {
             self.passed_over.push(pointer);
         }
@@ -76,8 +74,12 @@ impl Connection {
     pub(super) fn request_ended(&mut self, incoming: Incoming) -> Option<Event> {
         let Some(request) = incoming.request else {
             // What could not be read may have been abandoned input, which nobody waits to have answered.
-            let was_request = || self.reader.passed_over().is_some_and(looks_like_request);
-            if incoming.after_refusal && !was_request() {
+            let passed_over = self.reader.take_passed_over();
+            let was_request = passed_over.as_ref().is_some_and(|batch| looks_like_request(&batch.metadata));
+            if incoming.after_refusal && !was_request {
+                if let Some(PassedOver { rows, metadata }) = passed_over {
+                    self.note_passed_over(rows, &metadata);
+                }
                 return None;
             }
             self.response.forget_call();

@@ -29,7 +29,7 @@ impl World {
                 self.records += 1;
             }
             self.summary.withdrawn +=
-                line.effects.take_up(&mut server, self.now, &mut self.draws, &mut Vec::new())?;
+                line.effects.take_up(&mut server, self.now, &mut self.draws, &mut Vec::new(), None)?;
             if !line.effects.is_empty() {
                 return Err("an effect of a call that has ended is not withdrawn".into());
             }
