@@ -79,6 +79,7 @@
 // | `pool`, `handle` | the threads, and what keeps them alive |
 // | `tasks` | what is being performed, and who waits for it; no threads and no clock |
 // | `sleeper` | a waker for a thread that blocks |
+// | `statistics` | how many effects are performed, and how many wait |
 
 mod handle;
 mod inbox;
@@ -89,6 +90,7 @@ mod perform;
 mod performer;
 mod pool;
 mod sleeper;
+mod statistics;
 mod tasks;
 
 pub use inbox::Inbox;
@@ -98,3 +100,4 @@ pub use mailbox::Arrival;
 pub use perform::Perform;
 pub use performer::Performer;
 pub use sleeper::{Sleeper, sleeper};
+pub use statistics::{Statistics, Watch};
