@@ -2,6 +2,7 @@
 
 use crate::capture::{Header, Role};
 use crate::current;
+use crate::events;
 use crate::outlet::{Counts, Outlet};
 use crate::raw::Raw;
 use crate::redact::PlaceholderKey;
@@ -214,9 +215,13 @@ impl Recorder {
     ) -> Option<Tape> {
         let inner = &self.0;
         let may = |begun: usize| (begun < inner.max_captures).then_some(begun + 1);
-        inner.begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, may).ok()?;
+        let before = inner.begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, may).ok()?;
         if !inner.outlet.is_open() {
             return None;
+        }
+        events::begun(&inner.counts.throttles, transport, before + 1);
+        if before + 1 == inner.max_captures {
+            events::full(inner.max_captures);
         }
         let tape = Tape::new(
             Raw::new(Header {

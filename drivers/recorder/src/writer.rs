@@ -1,5 +1,6 @@
 //! The thread that redacts captures and writes them.
 
+use crate::events;
 use crate::outlet::Counts;
 use crate::raw::Raw;
 use crate::redact::{PlaceholderKey, redact};
@@ -44,6 +45,7 @@ impl Writer {
                 }
                 Err(error) => {
                     self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+                    events::failing(&self.counts.throttles, &path, &error);
                     if let Some(report) = &self.on_trouble {
                         // What the application does here is not to end the thread.
                         let _ = catch_unwind(AssertUnwindSafe(|| report(&error)));
