@@ -36,7 +36,8 @@
 //!
 //! A capture is in memory until its connection ends, it reaches its [limit](RecorderOptions::max_bytes), or the recorder is
 //! [closed](Recorder::close). It is then redacted and written by a thread of the recorder, so no call waits for a disk. A capture
-//! that cannot be written is [counted](Recorder::dropped), and the captures after it say how many there were. A process that
+//! that cannot be written is [counted](Recorder::dropped), and the captures after it say how many there were; no connection begins to be
+//! recorded [for a while](RecorderOptions::pause_after_trouble). A process that
 //! ends without [`Recorder::close`] loses the captures that are not written.
 //!
 //! # Events
@@ -93,7 +94,7 @@ pub use capture::{Capture, Direction, Header, Placeholder, PlaceholderKind, Reco
 pub use export::{ExportError, Golden};
 pub use format::{FormatError, MAGIC, VERSION};
 pub use layer::{RecordedJob, RecordedOutput, RecordingAcceptor, RecordingLayer, RecordingMachine};
-pub use recorder::{DEFAULT_MAX_BYTES, DEFAULT_MAX_CAPTURES, Recorder, RecorderOptions};
+pub use recorder::{DEFAULT_MAX_BYTES, DEFAULT_MAX_CAPTURES, DEFAULT_PAUSE, Recorder, RecorderOptions};
 pub use streams::{RecordedReader, RecordedTransport, RecordedWriter};
 pub use transcript::Transcript;
 pub use writer::EXTENSION;

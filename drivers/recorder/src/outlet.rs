@@ -5,6 +5,7 @@ use crate::raw::Raw;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How many captures were written, and how many were not; and how often operators are told of it.
 #[derive(Debug, Default)]
@@ -12,6 +13,22 @@ pub(crate) struct Counts {
     pub(crate) written: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) throttles: Throttles,
+    /// Until then no capture begins, since one could not be written.
+    pause: Mutex<Option<Instant>>,
+}
+
+impl Counts {
+    /// A capture could not be written: none begins for so long.
+    pub(crate) fn pause(&self, pause: Duration) {
+        *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(pause);
+    }
+
+    /// Whether captures may begin.
+    pub(crate) fn is_paused(&self) -> bool {
+        let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        *pause = pause.take().filter(|end| Instant::now() < *end);
+        pause.is_some()
+    }
 }
 
 /// The way to the thread that writes captures.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 /// What the names of captures end with.
 pub const EXTENSION: &str = "vgirec";
@@ -23,6 +24,8 @@ pub(crate) struct Writer {
     pub(crate) key: PlaceholderKey,
     pub(crate) counts: Arc<Counts>,
     pub(crate) on_trouble: Option<Arc<OnTrouble>>,
+    /// For how long no capture begins after one that cannot be written.
+    pub(crate) pause: Duration,
 }
 
 impl Writer {
@@ -44,6 +47,7 @@ impl Writer {
                     self.counts.written.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(error) => {
+                    self.counts.pause(self.pause);
                     self.counts.dropped.fetch_add(1, Ordering::Relaxed);
                     events::failing(&self.counts.throttles, &path, &error);
                     if let Some(report) = &self.on_trouble {

@@ -36,7 +36,7 @@ fn operators_are_told_of_captures_that_begin_and_are_full() {
 fn operators_are_told_of_captures_that_cannot_be_written() {
     // The thread of the recorder tells it.
     let kept = Kept::everywhere();
-    let recording = Recording::new(|options| options);
+    let recording = Recording::new(|options| options.pause_after_trouble(Duration::ZERO));
     let path = recording.folder.path().to_owned();
     std::fs::remove_dir(&path).unwrap();
     for _ in 0..3 {

@@ -139,6 +139,27 @@ fn a_connection_is_not_copied_once_the_recorder_is_closed() {
     assert_eq!(capture.bytes(Direction::Received).len(), 10);
 }
 
+#[test]
+fn no_connection_begins_to_be_copied_for_a_while_after_a_capture_could_not_be_written() {
+    let pause = Duration::from_secs(3600);
+    let recording = Recording::new(|options| options.pause_after_trouble(pause).max_captures(3));
+    let (mut open, broken) = (accept(&recording.recorder), accept(&recording.recorder));
+    assert!(is_copied(&mut open));
+    std::fs::remove_dir(recording.folder.path()).unwrap();
+    drop(broken);
+    while recording.recorder.dropped() == 0 {
+        std::thread::yield_now();
+    }
+    assert!((0..10).all(|_| !is_copied(&mut accept(&recording.recorder))));
+    assert_eq!(recording.recorder.begun(), 2, "they are not among the connections that are wanted");
+    // What is recorded already is written if that can be done by then.
+    assert!(is_copied(&mut open));
+    std::fs::create_dir(recording.folder.path()).unwrap();
+    drop(open);
+    let (_, capture) = recording.capture();
+    assert_eq!((capture.header.dropped, capture.bytes(Direction::Received).len()), (1, 20));
+}
+
 /// What is read and written beyond the limit is not collected.
 #[test]
 fn a_pair_of_streams_is_recorded_up_to_its_limit() {
