@@ -189,9 +189,8 @@ impl CallRecord {
         record
     }
 
-    /// Describes and counts this batch in place of the pointer that came for it, whose schema may be empty.
+    /// Counts this batch in place of the pointer that came for it.
     pub(crate) fn resolve_request(&mut self, request: &RecordBatch) {
-        self.request_fields = fields(request.schema_ref());
         self.request_rows = request.num_rows();
         self.statistics.input = Traffic::default();
         self.statistics.input.add(request);

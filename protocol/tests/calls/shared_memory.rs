@@ -192,7 +192,7 @@ fn hooks_and_records_learn_of_the_parameters_and_not_of_their_pointer() {
     assert_eq!(counts(&sharing.server).1, 1, "the request came by way of the segment");
     assert_eq!(heard.take(), ["parameters value of 1"]);
     let records = sharing.wire.records();
-    let fields = [("value".to_owned(), "string".to_owned())];
+    let fields = [("value".to_owned(), "Utf8".to_owned())];
     assert_eq!((records[0].request_fields.as_slice(), records[0].request_rows), (&fields[..], 1));
     // What cannot be read has no parameters.
     let mut metadata = crate::ask::routing(crate::common::service::MAIN, "echo");

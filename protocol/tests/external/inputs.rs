@@ -93,11 +93,10 @@ fn hooks_and_records_learn_of_the_parameters_and_not_of_their_pointer() {
     let mut wire = Wire::new(&service, store.clone());
     let row = row([("value", text("from the store"))]);
     let metadata = elsewhere(&store, &row, &Metadata::new(), &routing("echo"));
-    // The schema of a pointer may be empty.
-    let told = lines(&wire.play(&pointing_request(UNARY, &no_columns(1), metadata)));
+    let told = lines(&wire.play(&pointing_request(UNARY, &row, metadata)));
     assert_eq!(told, ["output result=from the store", "finished"]);
     let record = wire.server.poll_record().unwrap();
-    assert_eq!(record.request_fields, [("value".to_owned(), "string".to_owned())]);
+    assert_eq!(record.request_fields, [("value".to_owned(), "Utf8".to_owned())]);
     assert_eq!(std::mem::take(&mut *listener.0.lock().unwrap()), [row.clone()]);
 
     let mut pair = pair_of(&service, &store, |builder| builder);
