@@ -1,4 +1,4 @@
-//! Keeps the events that operators are told, as lines: level, target, fields. Tests of several crates include this file.
+//! Keeps events of `tracing` as lines: level, target, fields. Tests of several crates include this file.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -11,7 +11,7 @@ use tracing::{Event, Metadata, Subscriber};
 pub struct Kept(Arc<Mutex<Vec<String>>>);
 
 impl Kept {
-    /// The one subscriber of the whole program: servers tell events on threads of their own.
+    /// The one subscriber of the whole program: servers emit events on threads of their own.
     #[allow(dead_code, reason = "some tests subscribe on their own thread alone")]
     pub fn everywhere() -> &'static Self {
         static KEPT: LazyLock<Kept> = LazyLock::new(|| {
@@ -30,7 +30,7 @@ impl Kept {
 
     /// Whether there is such an event.
     #[allow(dead_code, reason = "some tests count them")]
-    pub fn told(&self, parts: &[&str]) -> bool {
+    pub fn has(&self, parts: &[&str]) -> bool {
         !self.with(parts).is_empty()
     }
 }

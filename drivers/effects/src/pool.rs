@@ -95,7 +95,7 @@ impl Pool {
         drop(removed);
     }
 
-    /// What the threads do now. `None` when they are to end.
+    /// What the threads do now. `None` once they are to end.
     pub(crate) fn statistics(&self) -> Option<Statistics> {
         let state = self.lock();
         let running = state.threads.saturating_sub(state.free);

@@ -10,7 +10,7 @@ use std::sync::Weak;
 pub struct Statistics {
     /// Effects that wait for a thread.
     pub waiting: usize,
-    /// Effects that a thread performs, those that have exceeded their time limit included.
+    /// Effects that threads perform, including those that have exceeded their time limit.
     pub running: usize,
 }
 
@@ -19,7 +19,7 @@ pub struct Statistics {
 pub struct Watch(Option<Weak<Pool>>);
 
 impl Watch {
-    /// `None` for one that performs nothing.
+    /// `pool` is `None` if nothing is performed.
     pub(crate) const fn new(pool: Option<Weak<Pool>>) -> Self {
         Self(pool)
     }

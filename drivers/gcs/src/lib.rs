@@ -55,8 +55,7 @@
 //!
 //! # Events
 //!
-//! Events of [`tracing`](https://docs.rs/tracing) with the target `vgi_rpc_gcs` say what becomes of the credentials. Each has the field
-//! `bucket`.
+//! Events of [`tracing`](https://docs.rs/tracing) with the target `vgi_rpc_gcs` report on the credentials. Each has the field `bucket`.
 //!
 //! | level | message | further fields |
 //! | --- | --- | --- |
@@ -121,7 +120,7 @@
 // | `v4` | signatures, which are pure |
 // | `credentials` | keys, and where they come from |
 // | `fault` | what the server says of an error |
-// | `events` | what operators are told |
+// | `events` | events for operators |
 // | `error` | why an operation failed, and settings that are invalid |
 
 mod credentials;

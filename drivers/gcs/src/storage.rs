@@ -2,7 +2,7 @@
 
 use crate::credentials::Credentials;
 use crate::error::{GcsError, GcsErrorKind};
-use crate::events::{self, Told};
+use crate::events::{self, Reported};
 use crate::fault::Fault;
 use crate::v4::{Endpoint, UrlToSign};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LAST_MODIFIED};
@@ -34,7 +34,7 @@ pub struct GcsStorage(Arc<Inner>);
 struct Inner {
     settings: Settings,
     credentials: RwLock<Credentials>,
-    told: Told,
+    reported: Reported,
 }
 
 /// The time since the Unix epoch.
@@ -61,7 +61,11 @@ struct Attempt {
 
 impl GcsStorage {
     pub(crate) fn new_with(settings: Settings, credentials: Credentials) -> Self {
-        Self(Arc::new(Inner { settings, credentials: RwLock::new(credentials), told: Told::default() }))
+        Self(Arc::new(Inner {
+            settings,
+            credentials: RwLock::new(credentials),
+            reported: Reported::default(),
+        }))
     }
 
     /// Where Cloud Storage is.
@@ -174,14 +178,14 @@ impl GcsStorage {
             made += 1;
             let fault = match self.exchange(&url, &request, left()) {
                 Ok(response) => {
-                    events::accepted(&self.0.told, &self.0.settings.bucket);
+                    events::accepted(&self.0.reported, &self.0.settings.bucket);
                     return Ok((name, response));
                 }
                 Err(fault) => fault,
             };
             // Whoever may not read may store all the same.
             if matches!(fault.kind, GcsErrorKind::Denied { .. }) && request.method != Method::HEAD {
-                events::refused(&self.0.told, &self.0.settings.bucket, operation, &fault.kind);
+                events::refused(&self.0.reported, &self.0.settings.bucket, operation, &fault.kind);
             }
             let delay = self.0.settings.backoff.delay(made, fault.retry_after);
             match delay.filter(|delay| fault.is_temporary && *delay < left()) {

@@ -259,7 +259,7 @@ fn a_header_must_be_whole() {
 }
 
 #[test]
-fn operators_are_told_of_refused_connections_now_and_then() {
+fn refused_connections_are_events_now_and_then() {
     let kept = Kept::everywhere();
     let server = Running::with(|setting| setting.header_timeout(LONG), Options::default());
     let mut addresses = Vec::new();
@@ -270,9 +270,9 @@ fn operators_are_told_of_refused_connections_now_and_then() {
         assert_eq!(rest(socket), "");
     }
     until("all are refused", || server.refusals.lock().unwrap().len() == 3);
-    let told = |address: &String| kept.with(&["vgi_rpc_proxy_protocol", address]);
-    assert_eq!(addresses.iter().map(|address| told(address).len()).sum::<usize>(), 1);
-    let event = &told(&addresses[0])[0];
+    let events = |address: &String| kept.with(&["vgi_rpc_proxy_protocol", address]);
+    assert_eq!(addresses.iter().map(|address| events(address).len()).sum::<usize>(), 1);
+    let event = &events(&addresses[0])[0];
     assert!(event.starts_with("WARN vgi_rpc_proxy_protocol ") && event.contains("left_out=0"), "{event}");
     assert!(event.contains("a connection was refused") && !event.contains("secret"), "{event}");
 }

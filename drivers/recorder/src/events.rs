@@ -10,7 +10,7 @@ use vgi_rpc_reactor::Throttle;
 /// The target of all of them.
 const TARGET: &str = "vgi_rpc_recorder";
 
-/// How often each of them is told: clients decide how often it happens.
+/// Limits how often each is emitted: clients decide how often it happens.
 #[derive(Debug, Default)]
 pub(crate) struct Throttles {
     begun: Throttle,

@@ -12,8 +12,8 @@
 //! | a client on a connection of bytes | [`Recorder::transport`] |
 //! | any worker | its flag `--record`: see `vgi-rpc-worker` |
 //!
-//! A server without a recorder has none of this in its way. On a connection that is not recorded, or not any more, bytes pass
-//! through without being copied.
+//! A server without a recorder has none of this in its way. On a connection that is not recorded, or no longer, bytes pass through
+//! without being copied.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -42,8 +42,8 @@
 //!
 //! # Events
 //!
-//! Events of [`tracing`](https://docs.rs/tracing) with the target `vgi_rpc_recorder` say what becomes of captures, and nothing that
-//! was recorded. Clients decide how often most of them happen, so each kind is told of once in 10 s at most; `left_out` is how many
+//! Events of [`tracing`](https://docs.rs/tracing) with the target `vgi_rpc_recorder` report on captures, and contain nothing that
+//! was recorded. Clients decide how often most of them happen, so each kind is emitted once in 10 s at most; `left_out` is how many
 //! there were since the last one.
 //!
 //! | level | message | fields |
@@ -67,7 +67,7 @@
 // | `tape`, `raw` | what is collected of one connection |
 // | `recorder` | which connections are recorded |
 // | `outlet`, `writer` | the thread that writes captures, and the way to it |
-// | `events` | what operators are told |
+// | `events` | events for operators |
 // | `redact` | what is replaced before that |
 // | `layer`, `current` | connections of servers on the event loop, and which of them a thread works for |
 // | `streams` | pairs of reader and writer, and transports of clients |

@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many captures were written, and how many were not; and how often operators are told of it.
+/// How many captures were written, and how many were not; and how often that is reported.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) written: AtomicU64,
@@ -18,7 +18,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// A capture could not be written: none begins for so long.
+    /// A capture could not be written: no other one begins for so long.
     pub(crate) fn pause(&self, pause: Duration) {
         *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(pause);
     }

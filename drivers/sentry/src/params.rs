@@ -17,7 +17,7 @@ const MAX_TAG_CHARACTERS: usize = 200;
 const MAX_PARAMETERS: usize = 64;
 
 /// The declared parameters that are texts, numbers, truth values, or lists of one of these. Values are cut to 1 KiB. Columns that the
-/// method does not declare are left out, since they may have any name: the request is refused, but after this.
+/// method does not declare are left out, since they may have any name. The request is refused for them, but only later.
 pub(crate) fn of_row(declared: &Schema, row: &RecordBatch) -> Map<String, Value> {
     let names = declared.fields().iter().map(|field| field.name()).take(MAX_PARAMETERS);
     names.filter_map(|name| Some((name.clone(), value(row.column_by_name(name)?)?))).collect()

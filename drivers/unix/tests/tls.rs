@@ -168,7 +168,7 @@ fn plain_clients_of_a_tls_server_and_tls_clients_of_a_plain_one_fail() {
     assert!(began.elapsed() < Duration::from_secs(8), "{error} after {:?}", began.elapsed());
 }
 
-/// Connects, and sends what begins no TLS and is no header of a proxy. Returns the address that it connected from.
+/// Connects, and sends bytes that begin neither TLS nor the header of a proxy. Returns the address that it connected from.
 fn intrude(server: &Running) -> String {
     let mut socket = std::net::TcpStream::connect(place(server)).unwrap();
     // The head of a record without content.
@@ -177,18 +177,18 @@ fn intrude(server: &Running) -> String {
 }
 
 #[test]
-fn operators_are_told_of_handshakes_and_headers_that_are_refused() {
+fn refused_handshakes_and_headers_are_events() {
     let (kept, files) = (Kept::everywhere(), Files::new());
     let server = SocketServer::new(service(&Gate::default()));
     let secure = Running::tcp(&server.clone().tls(files.server(None)));
     intrude(&secure);
     let expected = ["WARN vgi_rpc_tls", "a TLS handshake has failed", "InvalidEmptyPayload"];
-    until("the handshake is told of", || kept.told(&expected));
+    until("there is an event of the handshake", || kept.has(&expected));
     let proxies = ProxyProtocol::required(["127.0.0.1".parse().unwrap()]).unwrap();
     let behind = Running::tcp(&server.proxy_protocol(proxies.clone()));
     let address = intrude(&behind);
     let expected = ["WARN vgi_rpc_proxy_protocol", "a connection was refused", &address];
-    until("the header is told of", || kept.told(&expected));
+    until("there is an event of the header", || kept.has(&expected));
     assert_eq!(proxies.refusals(), 1);
 }
 

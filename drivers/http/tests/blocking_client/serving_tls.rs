@@ -126,7 +126,7 @@ fn what_calls_may_know_of_the_client_has_its_certificate() {
     thread.join().unwrap();
 }
 
-/// Connects, and sends what begins no TLS and is no header of a proxy. Returns the address that it connected from.
+/// Connects, and sends bytes that begin neither TLS nor the header of a proxy. Returns the address that it connected from.
 fn intrude(server: &Running) -> String {
     let mut socket = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
     // The head of a record without content.
@@ -143,18 +143,18 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 #[test]
-fn operators_are_told_of_handshakes_and_headers_that_are_refused() {
+fn refused_handshakes_and_headers_are_events() {
     let (kept, files) = (Kept::everywhere(), Files::new("events"));
     let tls = files.server(ClientCertificates::Optional);
     let secure = serve_with(|endpoint| endpoint, |server| server.tls(tls));
     intrude(&secure);
     let expected = ["WARN vgi_rpc_tls", "a TLS handshake has failed", "InvalidEmptyPayload"];
-    until("the handshake is told of", || kept.told(&expected));
+    until("there is an event of the handshake", || kept.has(&expected));
     let proxies = ProxyProtocol::required(["127.0.0.1".parse().unwrap()]).unwrap();
     let behind = serve_with(|endpoint| endpoint, |server| server.proxy_protocol(proxies.clone()));
     let address = intrude(&behind);
     let expected = ["WARN vgi_rpc_proxy_protocol", "a connection was refused", &address];
-    until("the header is told of", || kept.told(&expected));
+    until("there is an event of the header", || kept.has(&expected));
     assert_eq!(proxies.refusals(), 1);
 }
 

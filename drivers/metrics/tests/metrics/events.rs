@@ -12,7 +12,7 @@ use kept::Kept;
 
 /// Whether a line has all of these in it.
 fn told(parts: &[&str]) -> bool {
-    Kept::everywhere().told(parts)
+    Kept::everywhere().has(parts)
 }
 
 #[test]

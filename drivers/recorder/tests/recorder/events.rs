@@ -1,4 +1,4 @@
-//! What operators are told of captures.
+//! The events that report on captures.
 
 use crate::support::*;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ mod kept;
 use kept::Kept;
 
 #[test]
-fn operators_are_told_of_captures_that_begin_and_are_full() {
+fn captures_that_begin_and_that_are_full_are_events() {
     let (kept, recording) = (Kept::default(), Recording::new(|options| options.max_captures(3).max_bytes(0)));
     tracing::subscriber::with_default(kept.clone(), || {
         for _ in 0..5 {
@@ -33,8 +33,8 @@ fn operators_are_told_of_captures_that_begin_and_are_full() {
 }
 
 #[test]
-fn operators_are_told_of_captures_that_cannot_be_written() {
-    // The thread of the recorder tells it.
+fn captures_that_cannot_be_written_are_events() {
+    // The thread of the recorder emits it.
     let kept = Kept::everywhere();
     let recording = Recording::new(|options| options.pause_after_trouble(Duration::ZERO));
     let path = recording.folder.path().to_owned();
@@ -50,12 +50,15 @@ fn operators_are_told_of_captures_that_cannot_be_written() {
     let name = path.to_str().unwrap();
     let failing = || kept.with(&["WARN vgi_rpc_recorder", "could not be written", name]);
     while failing().is_empty() {
-        assert!(began.elapsed() < Duration::from_secs(60), "it is told of");
+        assert!(began.elapsed() < Duration::from_secs(60), "there is an event");
         std::thread::sleep(Duration::from_millis(1));
     }
-    let told = failing();
-    assert!(told.len() == 1 && told[0].contains("error=") && told[0].contains("left_out=0"), "{told:?}");
+    let events = failing();
+    assert!(
+        events.len() == 1 && events[0].contains("error=") && events[0].contains("left_out=0"),
+        "{events:?}"
+    );
     let transport = TransportKind::Pipe.as_str();
-    assert!(told[0].contains(&format!("-{transport}.")), "{told:?}");
+    assert!(events[0].contains(&format!("-{transport}.")), "{events:?}");
     std::fs::create_dir(&path).unwrap();
 }

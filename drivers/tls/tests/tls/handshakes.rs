@@ -255,7 +255,7 @@ fn what_is_not_tls_is_told_so_and_closed() {
 mod kept;
 
 #[test]
-fn operators_are_told_of_handshakes_that_fail_now_and_then() {
+fn handshakes_that_fail_are_events_now_and_then() {
     let (pair, kept) = (Pair::new(), kept::Kept::default());
     let server = pair.open();
     tracing::subscriber::with_default(kept.clone(), || {
@@ -266,10 +266,10 @@ fn operators_are_told_of_handshakes_that_fail_now_and_then() {
         try_both(&pair.client(), &server).map_err(|(error, _)| error).unwrap();
     });
     assert_eq!(server.failed_handshakes(), 3);
-    let told = kept.with(&["vgi_rpc_tls"]);
-    assert!(matches!(&told[..], [event] if event.starts_with("WARN vgi_rpc_tls ")), "{told:?}");
+    let events = kept.with(&["vgi_rpc_tls"]);
+    assert!(matches!(&events[..], [event] if event.starts_with("WARN vgi_rpc_tls ")), "{events:?}");
     for part in ["message=a TLS handshake has failed", "InvalidEmptyPayload", "left_out=0"] {
-        assert!(told[0].contains(part), "{told:?}");
+        assert!(events[0].contains(part), "{events:?}");
     }
 }
 
