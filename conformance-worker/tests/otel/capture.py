@@ -344,11 +344,12 @@ def main():
         on_wire(scenario, OtelConfig(tracer_provider=tracer, meter_provider=meter))
         wire[scenario] = received.take_spans()
     meter.shutdown()
+    # Before a trace comes in metadata, which the reference does not forget at once.
+    transfers = external(received, *providers(url))
     tracer, meter = providers(url)
     http = over_http(received, OtelConfig(tracer_provider=tracer, meter_provider=meter), index)
     meter.shutdown()
     metrics = sorted(received.metrics, key=lambda point: (point["name"], json.dumps(point["attributes"])))
-    transfers = external(received, *providers(url))
     for spans in [*wire.values(), *(case["spans"] for case in http.values()), *transfers.values()]:
         for span in spans:
             # It is another one each time.
