@@ -1,6 +1,6 @@
 //! The events that report on the credentials.
 
-use crate::keys::{hides_keys, hmac_key};
+use crate::keys::{ACCESS_ID, hides_keys, hmac_key};
 use crate::objects::store;
 use crate::server::Server;
 use crate::storage::{BUCKET, builder};
@@ -18,7 +18,7 @@ fn an_event_says_that_credentials_are_refused_replaced_or_accepted_again() {
     let (kept, server) = (Kept::default(), Server::start());
     let bucket = format!("bucket=\"{BUCKET}\"");
     tracing::subscriber::with_default(kept.clone(), || {
-        let wrong = HmacKey::new("GOOG1WRONG", "another s3cr3t").unwrap();
+        let wrong = HmacKey::new(ACCESS_ID, "s3cr3t-but-wrong").unwrap();
         let storage = builder(&server).credentials(wrong).build().unwrap();
         let store = store(1000, None);
         for _ in 0..3 {
