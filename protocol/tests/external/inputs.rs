@@ -97,7 +97,7 @@ fn hooks_and_records_learn_of_the_parameters_and_not_of_their_pointer() {
     assert_eq!(told, ["output result=from the store", "finished"]);
     let record = wire.server.poll_record().unwrap();
     assert_eq!(record.request_fields, [("value".to_owned(), "Utf8".to_owned())]);
-    assert_eq!(std::mem::take(&mut *listener.0.lock().unwrap()), [row.clone()]);
+    assert_eq!(std::mem::take(&mut *listener.0.lock().unwrap()), std::slice::from_ref(&row));
 
     let mut pair = pair_of(&service, &store, |builder| builder);
     let metadata = elsewhere(&store, &row, &Metadata::new(), &Metadata::new());
