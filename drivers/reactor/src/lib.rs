@@ -44,7 +44,7 @@
 //!
 //! impl Machine for Conversation {
 //!     type Job = Double;
-//!     type Output = Bytes;
+//!     type Output<'a> = &'a mut Bytes;
 //!     fn phase(&self) -> Phase {
 //!         Phase::Idle
 //!     }
@@ -129,7 +129,7 @@
 // | `socket_lock` | the lock that makes a server the only one of its socket path |
 // | `signals` | signals that end a server; Windows has a file of its own |
 // | `reactor` | setting up, running and ending a server |
-// | `events`, `throttle` | what operators are told |
+// | `events` | what operators are told |
 // | `statistics` | what a server does, in numbers |
 // | `socket_connection` | one connection, and serving it |
 // | `shared` | what the threads share |
@@ -164,7 +164,6 @@ mod socket_file;
 mod socket_lock;
 mod statistics;
 mod supervisor;
-mod throttle;
 mod timeouts;
 mod tokens;
 mod wakeups;
@@ -180,5 +179,5 @@ pub use reactor::{AnyReactor, Handle, Reactor};
 #[cfg(unix)]
 pub use socket_file::SocketFileError;
 pub use statistics::{Statistics, Watch};
-pub use throttle::Throttle;
 pub use timeouts::{Timeout, Timeouts};
+pub use vgi_rpc_transfer::Throttle;

@@ -1,9 +1,9 @@
 //! What a server has done so far and does now, in numbers.
 
-use crate::throttle::Throttle;
 use std::fmt;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
+use vgi_rpc_transfer::Throttle;
 
 /// What a server has done so far and does now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

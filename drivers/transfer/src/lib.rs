@@ -1,11 +1,14 @@
 //! What servers and clients both need to move a machine's bytes: vectored writes of an outbox, interrupted calls, errors
-//! of a peer that is gone, sockets that are limited as a whole, and the addresses that a text stands for.
+//! of a peer that is gone, sockets that are limited as a whole, and the addresses that a text stands for. Beside these, a limit on how
+//! often an event is reported whose number peers decide.
 
+mod throttle;
 mod timed_socket;
 
 use bytes::Buf;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
+pub use throttle::Throttle;
 pub use timed_socket::TimedSocket;
 
 /// Slices given to one vectored write; more wait for the next.

@@ -5,6 +5,7 @@ use crate::options::MetricsFlags;
 use std::io::Write;
 use std::thread;
 use tracing::error;
+use vgi_rpc_effects::Performer;
 use vgi_rpc_http::{Handle, PageServer};
 use vgi_rpc_metrics::{CONTENT_TYPE, Metrics};
 use vgi_rpc_protocol::OneLine;
@@ -55,6 +56,12 @@ pub(crate) fn page(flags: &MetricsFlags, metrics: Option<&Metrics>) -> Option<Op
 pub(crate) fn add_budget(metrics: Option<&Metrics>, budget: &Budget) {
     if let Some(metrics) = metrics {
         metrics.budget("clients", budget.clone());
+    }
+}
+
+pub(crate) fn add_effects(metrics: Option<&Metrics>, performer: &Performer) {
+    if let Some(metrics) = metrics {
+        metrics.effects("calls", performer);
     }
 }
 
