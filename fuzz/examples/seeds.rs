@@ -4,7 +4,11 @@
 //! targets have. Minimise them with `cargo fuzz cmin` before they are committed: `README.md` says how.
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringViewArray};
+use arrow_ipc::{
+    Field, FieldArgs, KeyValue, KeyValueArgs, Message, MessageArgs, MessageHeader, Schema, SchemaArgs,
+};
 use bytes::Buf;
+use flatbuffers::FlatBufferBuilder;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -94,7 +98,39 @@ fn captures(golden: &Path, root: &Path) -> Result<()> {
         );
         write(root, "capture", &format!("{name}-http"), &said(3, &asked, &answered)?)?;
     }
-    Ok(())
+    let aliased = aliased_tables();
+    write(root, "capture", "aliased_tables", &said(1, &aliased, &[])?)?;
+    write(root, "ipc_raw", "aliased_tables", &aliased)
+}
+
+/// A stream whose schema has nested fields with metadata. All slots of each list refer to one table, so that less than a kilobyte
+/// stands for nearly a million entries: as many as the limits that flatbuffers have by default let through.
+fn aliased_tables() -> Vec<u8> {
+    const SLOTS: usize = 31;
+    let mut builder = FlatBufferBuilder::new();
+    let (key, value) = (builder.create_string("token"), builder.create_string("secret"));
+    let entry = KeyValue::create(&mut builder, &KeyValueArgs { key: Some(key), value: Some(value) });
+    let entries = builder.create_vector(&[entry; SLOTS]);
+    let leaf = FieldArgs { custom_metadata: Some(entries), ..FieldArgs::default() };
+    let mut field = Field::create(&mut builder, &leaf);
+    for _ in 0..2 {
+        let children = builder.create_vector(&[field; SLOTS]);
+        field = Field::create(&mut builder, &FieldArgs { children: Some(children), ..FieldArgs::default() });
+    }
+    let fields = builder.create_vector(&[field; SLOTS]);
+    let schema = Schema::create(&mut builder, &SchemaArgs { fields: Some(fields), ..SchemaArgs::default() });
+    let header = MessageArgs {
+        version: arrow_ipc::MetadataVersion::V5,
+        header_type: MessageHeader::Schema,
+        header: Some(schema.as_union_value()),
+        ..MessageArgs::default()
+    };
+    let message = Message::create(&mut builder, &header);
+    builder.finish(message, None);
+    let mut header = builder.finished_data().to_vec();
+    header.resize(header.len().next_multiple_of(8), 0);
+    let length = u32::try_from(header.len()).unwrap_or_default().to_le_bytes();
+    [&[0xff; 4][..], &length, &header, &[0xff; 4], &[0; 4]].concat()
 }
 
 fn conversation_of(request: &[u8], response: &[u8]) -> Capture {

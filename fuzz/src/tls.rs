@@ -76,7 +76,7 @@ impl EchoMachine {
 
 impl Machine for EchoMachine {
     type Job = NoJob;
-    type Output = Bytes;
+    type Output<'a> = &'a mut Bytes;
 
     fn phase(&self) -> Phase {
         Phase::Idle

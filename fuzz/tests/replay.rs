@@ -44,6 +44,24 @@ fn no_failure_is_back() {
     }
 }
 
+/// How often a field and those below it have an entry of metadata.
+fn entries_of(field: &arrow_ipc::Field<'_>) -> usize {
+    let below: usize = field.children().into_iter().flatten().map(|child| entries_of(&child)).sum();
+    field.custom_metadata().map_or(0, |entries| entries.len()) + below
+}
+
+/// What a reader pays that follows the offsets of a header as often as they occur.
+#[test]
+fn a_header_that_grows_when_its_offsets_are_followed_is_among_the_seeds() {
+    let [capture, stream] = ["capture", "ipc_raw"]
+        .map(|target| fs::read(folder("seeds").join(target).join("aliased_tables")).unwrap());
+    assert!(stream.len() < 1024 && capture.ends_with(&stream), "{} bytes", stream.len());
+    let message = arrow_ipc::root_as_message(&stream[8..]).unwrap();
+    let fields = message.header_as_schema().unwrap().fields().unwrap();
+    let entries: usize = fields.iter().map(|field| entries_of(&field)).sum();
+    assert!(entries > 900_000, "{entries} entries");
+}
+
 /// Inputs that need no file: nothing, and what no seed begins with.
 #[test]
 fn inputs_of_a_few_bytes_pass() {

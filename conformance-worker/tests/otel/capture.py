@@ -1,7 +1,7 @@
 """Captures the spans and metrics that the reference makes of calls of the conformance suite, for a Rust test to compare.
 
     python3.13 -m venv VENV
-    VENV/bin/pip install 'vgi-rpc[http,conformance]==0.52.2' opentelemetry-sdk opentelemetry-exporter-otlp-proto-http
+    VENV/bin/pip install 'vgi-rpc[http,conformance,external]==0.52.2' opentelemetry-sdk opentelemetry-exporter-otlp-proto-http
     VENV/bin/python conformance-worker/tests/otel/capture.py
 
 It writes reference.json beside itself. The calls on byte streams are the requests of tests/golden, each on a connection of its
@@ -10,6 +10,9 @@ reference's OTLP exporter sends to a receiver in this process, so that what is w
 
 `wire` has for each scenario the spans in the order in which they ended; `http` the same for each request, with the bytes of the
 body that was sent; `metrics` each point of the whole run over HTTP, without its value where that is a time.
+
+`external` has the spans of calls on byte streams whose batches lie in a small object store in this process. There, `STORE` stands for
+its address, 0 for a time, and the name of a span for its id as a parent.
 """
 
 from __future__ import annotations
@@ -17,11 +20,13 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 
 import pyarrow as pa
+from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -32,6 +37,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from vgi_rpc.conformance import ConformanceService, ConformanceServiceImpl
 from vgi_rpc.conformance.secondary import conformance_extra_protocols
+from vgi_rpc.external import Compression, ServerExternalConfig
 from vgi_rpc.http import http_connect, make_sync_client
 from vgi_rpc.http._unauthorized import AuthFailure, AuthReason
 from vgi_rpc.otel import OtelConfig, instrument_server
@@ -94,6 +100,7 @@ def span_of(scope, span):
         "scope": [scope.name, scope.version],
         "name": span.name,
         "kind": KINDS[span.kind],
+        "id": span.span_id.hex(),
         "parent": span.parent_span_id.hex(),
         "trace_of_parent": span.trace_id.hex() if span.parent_span_id else "",
         "status": STATUSES[span.status.code],
@@ -151,13 +158,14 @@ def providers(url):
     return tracer, meter
 
 
-def new_server():
+def new_server(**more):
     return RpcServer(
         ConformanceService,
         ConformanceServiceImpl(),
         server_id="golden-server",
         enable_describe=True,
         extra_protocols=conformance_extra_protocols(),
+        **more,
     )
 
 
@@ -232,6 +240,99 @@ def with_traceparent(data, traceparent):
     return sent.getvalue()
 
 
+class Store:
+    """Keeps objects, and serves them over HTTP at URLs with credentials and a signature."""
+
+    def __init__(self):
+        self.objects = {}
+        objects = self.objects
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self):
+                self.answer()
+
+            def do_GET(self):
+                self.wfile.write(self.answer())
+
+            def answer(self):
+                body, coding = objects.get(self.path.split("?")[0], (None, None))
+                self.send_response(404 if body is None else 200)
+                self.send_header("Content-Length", str(len(body or b"")))
+                if coding:
+                    self.send_header("Content-Encoding", coding)
+                self.end_headers()
+                return body or b""
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.address = f"127.0.0.1:{server.server_port}"
+
+    def upload(self, data, schema, *, content_encoding=None):
+        path = f"/objects/{len(self.objects)}"
+        self.objects[path] = (data, content_encoding)
+        return f"http://user:password@{self.address}{path}?X-Signature=s3cr3t#part"
+
+
+def edited(data, batch=None, **metadata):
+    """The request with another batch, and with more metadata."""
+    sent = BytesIO()
+    with pa.ipc.open_stream(BytesIO(data)) as reader:
+        own, carried = reader.read_next_batch_with_custom_metadata()
+        with pa.ipc.new_stream(sent, reader.schema) as writer:
+            carried = {**dict(carried), **{key.replace("__", ".").encode(): value.encode() for key, value in metadata.items()}}
+            batch = own if batch is None else pa.record_batch(batch, reader.schema)
+            writer.write_batch(batch, custom_metadata=pa.KeyValueMetadata(carried))
+    return sent.getvalue()
+
+
+def external(received, tracer, meter):
+    trace.set_tracer_provider(tracer)
+    request = first_stream(request_of("echo_string"))
+    long = edited(request, [["long " * 2000]])
+    cases = {}
+
+    def call(name, request_of_store, compression=None):
+        store = Store()
+        settings = ServerExternalConfig(
+            storage=store,
+            externalize_threshold_bytes=4096,
+            retry_delay_seconds=0,
+            compression=compression,
+            url_validator=None,
+        )
+        config = OtelConfig(tracer_provider=tracer, meter_provider=meter)
+        server = instrument_server(new_server(external_location=settings), config)
+        # A request that cannot be fetched ends the reference's loop.
+        with suppress(RuntimeError):
+            server.serve(PipeTransport(BytesIO(request_of_store(store)), BytesIO()))
+        spans = received.take_spans()
+        names = {span["id"]: span["name"] for span in spans}
+        text = json.dumps(spans).replace(store.address, "STORE")
+        assert "s3cr3t" not in text and "password" not in text
+        cases[name] = json.loads(text)
+        for span in cases[name]:
+            span["parent"] = names.get(span["parent"], span["parent"])
+            span["trace_of_parent"] = ""
+            if "fetch_duration_ms" in span["attributes"]:
+                span["attributes"]["fetch_duration_ms"] = 0
+
+    def pointer(store, path):
+        return edited(request, [[]], vgi_rpc__location=f"http://{store.address}{path}?X-Signature=s3cr3t")
+
+    def kept(store):
+        store.objects["/objects/given"] = (edited(request), None)
+        return pointer(store, "/objects/given")
+
+    call("an output that is stored", lambda store: long)
+    call("an output that is stored with a coding", lambda store: long, Compression("zstd"))
+    call("a request that is fetched", kept)
+    call("a request whose object is gone", lambda store: pointer(store, "/objects/gone"))
+    return cases
+
+
 def main():
     logging.disable()
     received = Received()
@@ -243,12 +344,16 @@ def main():
         on_wire(scenario, OtelConfig(tracer_provider=tracer, meter_provider=meter))
         wire[scenario] = received.take_spans()
     meter.shutdown()
+    # Before a trace comes in metadata, which the reference does not forget at once.
+    transfers = external(received, *providers(url))
     tracer, meter = providers(url)
     http = over_http(received, OtelConfig(tracer_provider=tracer, meter_provider=meter), index)
     meter.shutdown()
     metrics = sorted(received.metrics, key=lambda point: (point["name"], json.dumps(point["attributes"])))
-    for spans in [*wire.values(), *(case["spans"] for case in http.values())]:
+    for spans in [*wire.values(), *(case["spans"] for case in http.values()), *transfers.values()]:
         for span in spans:
+            # It is another one each time.
+            del span["id"]
             for event in span["events"]:
                 # Paths of this machine, and lines of the reference.
                 event["attributes"].pop("exception.stacktrace", None)
@@ -256,6 +361,7 @@ def main():
         "about": "Spans and metrics of vgi-rpc 0.52.2, as capture.py received them over OTLP",
         "wire": wire,
         "http": http,
+        "external": transfers,
         "metrics": metrics,
     }
     rows = (

@@ -79,6 +79,7 @@
 // | `pool`, `handle` | the threads, and what keeps them alive |
 // | `tasks` | what is being performed, and who waits for it; no threads and no clock |
 // | `sleeper` | a waker for a thread that blocks |
+// | `statistics`, `watch` | how many effects are performed and wait, and who looks at that from outside |
 
 mod handle;
 mod inbox;
@@ -89,7 +90,9 @@ mod perform;
 mod performer;
 mod pool;
 mod sleeper;
+mod statistics;
 mod tasks;
+mod watch;
 
 pub use inbox::Inbox;
 #[cfg(feature = "http")]
@@ -98,3 +101,5 @@ pub use mailbox::Arrival;
 pub use perform::Perform;
 pub use performer::Performer;
 pub use sleeper::{Sleeper, sleeper};
+pub use statistics::Statistics;
+pub use watch::Watch;

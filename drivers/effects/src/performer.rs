@@ -4,6 +4,7 @@ use crate::handle::Handle;
 use crate::inbox::Inbox;
 use crate::perform::Perform;
 use crate::pool::{Bounds, Pool};
+use crate::watch::Watch;
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
@@ -69,6 +70,11 @@ impl Performer {
     /// that panics harms no other.
     pub fn inbox(&self, waker: Waker) -> Inbox {
         Inbox::new(self.0.clone(), waker)
+    }
+
+    /// Looks at the threads for as long as they are there: how many effects they perform, and how many wait.
+    pub fn watch(&self) -> Watch {
+        Watch::new(self.0.as_ref().map(|handle| Arc::downgrade(handle.pool())))
     }
 
     fn set(self, change: impl FnOnce(&mut Bounds)) -> Self {

@@ -2,6 +2,7 @@
 
 use crate::mailbox::{Mailbox, wake};
 use crate::perform::Perform;
+use crate::statistics::Statistics;
 use crate::tasks::{TaskId, Tasks, Ticket, Waiter};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -92,6 +93,13 @@ impl Pool {
         self.rest(&state);
         drop(state);
         drop(removed);
+    }
+
+    /// What the threads do now. `None` once they are to end.
+    pub(crate) fn statistics(&self) -> Option<Statistics> {
+        let state = self.lock();
+        let running = state.threads.saturating_sub(state.free);
+        (!state.is_closed).then(|| Statistics { waiting: state.tasks.queued(), running })
     }
 
     /// Lets the threads end.

@@ -48,10 +48,20 @@
 //! If both are in the environment, the HMAC key is used. Identities without a key on this machine cannot sign here: see
 //! [`Credentials`]. Keys do not expire; [`GcsStorage::replace_credentials`] takes another one while the server runs.
 //!
-//! Keys are in no error, no log and no `Debug`. The texts of keys that this crate holds are wiped when they are dropped; an RSA
+//! Keys are in no error, no log, no event and no `Debug`. The texts of keys that this crate holds are wiped when they are dropped; an RSA
 //! key that is ready to sign belongs to *ring*, which does not wipe it.
 //!
 //! The clock must be right to a few minutes: the server refuses URLs that seem to be signed in the future or to have expired.
+//!
+//! # Events
+//!
+//! Events of [`tracing`](https://docs.rs/tracing) with the target `vgi_rpc_gcs` report on the credentials. Each has the field `bucket`.
+//!
+//! | level | message | further fields |
+//! | --- | --- | --- |
+//! | warn | Cloud Storage has refused the credentials (once in 10 s at most) | `operation`, `error`, `left_out`: how many refusals there were since the last event |
+//! | info | Cloud Storage accepts the credentials again | |
+//! | info | the credentials were replaced | |
 //!
 //! # Permissions
 //!
@@ -110,10 +120,12 @@
 // | `v4` | signatures, which are pure |
 // | `credentials` | keys, and where they come from |
 // | `fault` | what the server says of an error |
+// | `events` | events for operators |
 // | `error` | why an operation failed, and settings that are invalid |
 
 mod credentials;
 mod error;
+mod events;
 mod fault;
 mod settings;
 mod storage;

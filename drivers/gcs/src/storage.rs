@@ -2,6 +2,7 @@
 
 use crate::credentials::Credentials;
 use crate::error::{GcsError, GcsErrorKind};
+use crate::events::{self, Reported};
 use crate::fault::Fault;
 use crate::v4::{Endpoint, UrlToSign};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LAST_MODIFIED};
@@ -33,6 +34,7 @@ pub struct GcsStorage(Arc<Inner>);
 struct Inner {
     settings: Settings,
     credentials: RwLock<Credentials>,
+    reported: Reported,
 }
 
 /// The time since the Unix epoch.
@@ -59,7 +61,11 @@ struct Attempt {
 
 impl GcsStorage {
     pub(crate) fn new_with(settings: Settings, credentials: Credentials) -> Self {
-        Self(Arc::new(Inner { settings, credentials: RwLock::new(credentials) }))
+        Self(Arc::new(Inner {
+            settings,
+            credentials: RwLock::new(credentials),
+            reported: Reported::default(),
+        }))
     }
 
     /// Where Cloud Storage is.
@@ -71,6 +77,7 @@ impl GcsStorage {
     /// expire or that key is deleted.
     pub fn replace_credentials(&self, credentials: impl Into<Credentials>) {
         *self.0.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials.into();
+        events::replaced(&self.0.settings.bucket);
     }
 
     /// Stores an object. Returns the URL under which it can be fetched.
@@ -170,9 +177,16 @@ impl GcsStorage {
             let url = url.map_err(|kind| self.error(operation, kind, made))?;
             made += 1;
             let fault = match self.exchange(&url, &request, left()) {
-                Ok(response) => return Ok((name, response)),
+                Ok(response) => {
+                    events::accepted(&self.0.reported, &self.0.settings.bucket);
+                    return Ok((name, response));
+                }
                 Err(fault) => fault,
             };
+            // Whoever may not read may store all the same.
+            if matches!(fault.kind, GcsErrorKind::Denied { .. }) && request.method != Method::HEAD {
+                events::refused(&self.0.reported, &self.0.settings.bucket, operation, &fault.kind);
+            }
             let delay = self.0.settings.backoff.delay(made, fault.retry_after);
             match delay.filter(|delay| fault.is_temporary && *delay < left()) {
                 Some(delay) => thread::sleep(delay),

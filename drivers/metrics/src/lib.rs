@@ -37,6 +37,7 @@
 //! | `vgi_rpc_accepts_delayed_total` | counter | `server`, `reason`: `full`, `system` |
 //! | `vgi_rpc_refusals_total` | counter | `reason`, which the program gives |
 //! | `vgi_rpc_jobs_waiting`, `vgi_rpc_jobs_running`, `vgi_rpc_threads` | gauge | `server` |
+//! | `vgi_rpc_effects_waiting`, `vgi_rpc_effects_running` | gauge | `performer` |
 //! | `vgi_rpc_memory_budget_bytes`, `vgi_rpc_memory_used_bytes` | gauge | `budget` |
 //! | `vgi_rpc_memory_refusals_total` | counter | `budget` |
 //! | `vgi_rpc_access_log_records_total` | counter | `result`: `written`, `dropped`, `left_out` |

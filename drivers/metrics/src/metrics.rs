@@ -5,6 +5,7 @@ use crate::snapshot::{BudgetUse, Snapshot};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vgi_rpc_access_log::AccessLog;
+use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::shm::Counters;
 use vgi_rpc_reactor::Watch;
@@ -27,6 +28,7 @@ type Size = Arc<dyn Fn() -> usize + Send + Sync>;
 struct Sources {
     servers: Vec<(String, Watch)>,
     budgets: Vec<(String, Budget)>,
+    effects: Vec<(String, vgi_rpc_effects::Watch)>,
     refusals: Vec<(String, Count)>,
     access_log: Option<AccessLog>,
     sessions: Option<Size>,
@@ -48,6 +50,12 @@ impl Metrics {
     /// are its numbers.
     pub fn server(&self, name: impl Into<String>, watch: Watch) {
         self.sources().servers.push((name.into(), watch));
+    }
+
+    /// Adds the threads that perform effects, under a name. Once they have ended, their numbers are gone; those of
+    /// [`Performer::none`] are never there.
+    pub fn effects(&self, name: impl Into<String>, performer: &Performer) {
+        self.sources().effects.push((name.into(), performer.watch()));
     }
 
     /// Adds a memory budget under a name.
@@ -87,9 +95,11 @@ impl Metrics {
             refusals: budget.refusals(),
         });
         let shared_memory = sources.shared_memory.into_iter();
+        let effects = sources.effects.into_iter();
         Snapshot {
             calls: self.0.calls.snapshot(),
             servers: servers.filter_map(|(name, watch)| Some((name, watch.statistics()?))).collect(),
+            effects: effects.filter_map(|(name, watch)| Some((name, watch.statistics()?))).collect(),
             budgets: budgets.collect(),
             refusals: sources.refusals.into_iter().map(|(reason, count)| (reason, count())).collect(),
             access_log: sources.access_log.map(|log| log.statistics()),

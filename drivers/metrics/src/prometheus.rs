@@ -19,6 +19,14 @@ impl Snapshot {
     fn write(&self, page: &mut Page) -> fmt::Result {
         self.write_calls(page)?;
         self.write_servers(page)?;
+        page.family("effects_waiting", "gauge", "Effects that wait for a thread.")?;
+        for (name, effects) in &self.effects {
+            page.sample("effects_waiting", &[("performer", name)], effects.waiting)?;
+        }
+        page.family("effects_running", "gauge", "Effects that are being performed.")?;
+        for (name, effects) in &self.effects {
+            page.sample("effects_running", &[("performer", name)], effects.running)?;
+        }
         page.family("refusals_total", "counter", "What was refused, by reason.")?;
         for (reason, count) in &self.refusals {
             page.sample("refusals_total", &[("reason", reason)], count)?;

@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub calls: Vec<MethodCalls>,
     /// The servers that are there, with the names that they were given.
     pub servers: Vec<(String, vgi_rpc_reactor::Statistics)>,
+    /// The threads that perform effects, with the names that they were given.
+    pub effects: Vec<(String, vgi_rpc_effects::Statistics)>,
     /// The memory budgets.
     pub budgets: Vec<BudgetUse>,
     /// What was refused so far, by the reasons that the program has given.

@@ -2,8 +2,9 @@
 
 use crate::current::Current;
 use crate::shared::Shared;
+use crate::span::NewSpan;
 use crate::{attributes, names, trace_context};
-use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::fmt;
 use std::io;
@@ -44,15 +45,11 @@ impl ClientHook for OtelClient {
             CallKind::Unary => "unary",
             CallKind::Stream { .. } => "stream",
         };
-        let context = shared.tracer.as_ref().map(|tracer| {
+        let context = shared.begin(|| {
             let mut attributes = attributes::of_method(call.protocol, call.method, method_type);
             attributes.push(KeyValue::new(names::REQUEST_ID, call.request_id.to_owned()));
-            let builder = SpanBuilder::from_name(format!("{}{}", names::SPAN_PREFIX, call.method))
-                .with_kind(SpanKind::Client)
-                .with_attributes(attributes);
-            let parent = Context::current();
-            let span = tracer.build_with_context(builder, &parent);
-            parent.with_span(span)
+            let name = format!("{}{}", names::SPAN_PREFIX, call.method).into();
+            NewSpan { name, kind: SpanKind::Client, attributes, parent: Context::current() }
         });
         match &context {
             Some(context) => inject(context, metadata),

@@ -3,8 +3,9 @@
 use crate::attributes::add_exception;
 use crate::names;
 use crate::shared::Shared;
+use crate::span::NewSpan;
 use bytes::Bytes;
-use opentelemetry::trace::{SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt, Tracer};
+use opentelemetry::trace::{SpanKind, SpanRef, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::fmt;
 use std::sync::Arc;
@@ -36,12 +37,13 @@ impl<P: Perform> Perform for OtelPerform<P> {
             Request::Store(_) | Request::Upload(_) => names::UPLOAD_SPAN,
             _ => return self.perform.perform(request, data),
         };
-        let Some(tracer) = &self.shared.tracer else { return self.perform.perform(request, data) };
-        let parent = Context::current();
-        let builder =
-            SpanBuilder::from_name(name).with_kind(SpanKind::Client).with_attributes(at_start(request));
-        let span = tracer.build_with_context(builder, &parent);
-        let context = parent.with_span(span);
+        let context = self.shared.begin(|| NewSpan {
+            name: name.into(),
+            kind: SpanKind::Client,
+            attributes: at_start(request),
+            parent: Context::current(),
+        });
+        let Some(context) = context else { return self.perform.perform(request, data) };
         let started = Instant::now();
         let completion = {
             let _current = context.clone().attach();
@@ -93,7 +95,9 @@ fn finish(span: &SpanRef<'_>, request: &Request, completion: &Completion, record
             }
             span.set_status(Status::error(message));
         }
-        None => span.set_status(Status::Ok),
+        // The reference says nothing of the status of what it has stored.
+        None if matches!(request, Request::Fetch(_)) => span.set_status(Status::Ok),
+        None => {}
     }
 }
 

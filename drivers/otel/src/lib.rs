@@ -50,7 +50,8 @@
 //!
 //! The status of a server's span is `Error` if the code of the error is `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`,
 //! `INTERNAL`, `UNAVAILABLE` or `DATA_LOSS`. Other errors are mistakes of the caller, and leave it unset. The status of a client's
-//! span is `Error` after every error. [`names`] lists the attributes.
+//! span is `Error` after every error. The span of an object that was stored leaves it unset, as the reference's does. [`names`] lists the
+//! attributes.
 //!
 //! # Metrics
 //!
@@ -70,6 +71,7 @@
 // | `otel` | what an application has of all this |
 // | `config` | settings |
 // | `shared` | the tracer, the instruments, and what all hooks heed |
+// | `span` | where spans of all kinds begin |
 // | `names` | names of spans, metrics and attributes |
 // | `trace_context` | W3C Trace Context, as text |
 // | `current` | the span that is current on a thread |
@@ -87,6 +89,7 @@ pub mod names;
 mod otel;
 mod server;
 mod shared;
+mod span;
 mod trace_context;
 
 pub use client::OtelClient;

@@ -3,8 +3,9 @@
 use crate::attributes;
 use crate::current::Current;
 use crate::shared::Shared;
+use crate::span::NewSpan;
 use crate::{names, trace_context};
-use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
@@ -34,13 +35,11 @@ impl CallHook for OtelServer {
     fn on_start(&self, call: &CallContext) -> Option<Box<dyn CallScope>> {
         let Self(shared) = self;
         let kind = call.kind();
-        let context = shared.tracer.as_ref().map(|tracer| {
-            let builder = SpanBuilder::from_name(format!("{}{}", names::SPAN_PREFIX, call.method()))
-                .with_kind(SpanKind::Server)
-                .with_attributes(attributes::at_start(shared, call, kind));
-            let parent = parent(call);
-            let span = tracer.build_with_context(builder, &parent);
-            parent.with_span(span)
+        let context = shared.begin(|| NewSpan {
+            name: format!("{}{}", names::SPAN_PREFIX, call.method()).into(),
+            kind: SpanKind::Server,
+            attributes: attributes::at_start(shared, call, kind),
+            parent: parent(call),
         });
         let labels = match shared.instruments {
             Some(_) => attributes::labels(call, kind),

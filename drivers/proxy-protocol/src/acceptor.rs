@@ -153,7 +153,7 @@ where
 
 impl<A: Acceptor> Machine for ProxyMachine<A> {
     type Job = <A::Machine as Machine>::Job;
-    type Output = <A::Machine as Machine>::Output;
+    type Output<'a> = <A::Machine as Machine>::Output<'a>;
 
     fn phase(&self) -> Phase {
         match &self.0 {
@@ -273,7 +273,7 @@ impl<A: Acceptor> Machine for ProxyMachine<A> {
         }
     }
 
-    fn poll_transmit(&mut self) -> Option<&mut Self::Output> {
+    fn poll_transmit(&mut self) -> Option<Self::Output<'_>> {
         match &mut self.0 {
             State::Protocol { machine, .. } => machine.poll_transmit(),
             State::Header(_) | State::Closed => None,

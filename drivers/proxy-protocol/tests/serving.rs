@@ -13,6 +13,11 @@ use vgi_rpc_reactor::{
     Acceptor, Address, Ended, Handle, Job, Listener, Machine, Options, Origin, Phase, Reactor, Step, Timeout,
 };
 
+#[path = "../../../tests/events/kept.rs"]
+mod kept;
+
+use kept::Kept;
+
 /// Long enough for anything that is to happen at all.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// As if for ever.
@@ -48,7 +53,7 @@ impl Acceptor for Echo {
 
 impl Machine for Conversation {
     type Job = NoJob;
-    type Output = BytesMut;
+    type Output<'a> = &'a mut BytesMut;
     fn phase(&self) -> Phase {
         Phase::Idle
     }
@@ -251,6 +256,25 @@ fn a_header_must_be_whole() {
     until("the connection is noticed", || server.handle.connections() == 0);
     thread::sleep(Duration::from_millis(20));
     assert!(server.refusals.lock().unwrap().is_empty());
+}
+
+#[test]
+fn refused_connections_are_events_now_and_then() {
+    let kept = Kept::everywhere();
+    let server = Running::with(|setting| setting.header_timeout(LONG), Options::default());
+    let mut addresses = Vec::new();
+    for _ in 0..3 {
+        let mut socket = server.connect();
+        addresses.push(socket.local_addr().unwrap().to_string());
+        socket.write_all(b"GET /secret HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(rest(socket), "");
+    }
+    until("all are refused", || server.refusals.lock().unwrap().len() == 3);
+    let events = |address: &String| kept.with(&["vgi_rpc_proxy_protocol", address]);
+    assert_eq!(addresses.iter().map(|address| events(address).len()).sum::<usize>(), 1);
+    let event = &events(&addresses[0])[0];
+    assert!(event.starts_with("WARN vgi_rpc_proxy_protocol ") && event.contains("left_out=0"), "{event}");
+    assert!(event.contains("a connection was refused") && !event.contains("secret"), "{event}");
 }
 
 #[test]

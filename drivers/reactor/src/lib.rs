@@ -44,7 +44,7 @@
 //!
 //! impl Machine for Conversation {
 //!     type Job = Double;
-//!     type Output = Bytes;
+//!     type Output<'a> = &'a mut Bytes;
 //!     fn phase(&self) -> Phase {
 //!         Phase::Idle
 //!     }

@@ -90,8 +90,11 @@ impl Layer for NoLayer {
 pub trait Machine: Send + 'static {
     /// What is to be done away from the socket, such as running a handler.
     type Job: Job;
-    /// The gather list of what is to be sent. Its [`Buf::chunks_vectored`] fills the slices of a vectored write.
-    type Output: Buf;
+    /// The gather list of what is to be sent, mostly a `&mut` of one that the machine has. Its [`Buf::chunks_vectored`] fills the
+    /// slices of a vectored write.
+    type Output<'a>: Buf
+    where
+        Self: 'a;
 
     // Getters.
 
@@ -182,7 +185,7 @@ pub trait Machine: Send + 'static {
     ///
     /// Asked before each look at the socket, also when nothing is expected, so a protocol that keeps a log writes it
     /// here: whoever has an answer then finds it in the log.
-    fn poll_transmit(&mut self) -> Option<&mut Self::Output>;
+    fn poll_transmit(&mut self) -> Option<Self::Output<'_>>;
 }
 
 /// What is to be done away from a connection, for as long as it takes.

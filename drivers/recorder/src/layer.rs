@@ -7,6 +7,7 @@ use crate::tape::Tape;
 use bytes::{Buf, BytesMut};
 use std::any::Any;
 use std::fmt;
+use std::io::IoSlice;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -66,9 +67,11 @@ impl<A: Acceptor> Acceptor for RecordingAcceptor<A> {
     }
 }
 
-/// A connection that is recorded, or that came when there were enough captures.
+/// A connection that is recorded, or that came when there were enough captures. Once nothing is recorded any more, because the
+/// capture has reached its limit or the recorder was closed, its bytes are neither looked at nor copied.
 pub struct RecordingMachine<M> {
     machine: M,
+    /// `None` when nothing is recorded.
     tape: Option<Tape>,
     /// What the machine inside gave, and was not sent yet.
     output: BytesMut,
@@ -107,6 +110,14 @@ impl<M> Drop for RecordingMachine<M> {
 }
 
 impl<M: Machine> RecordingMachine<M> {
+    /// Whether what comes and goes is recorded.
+    fn is_recorded(&mut self) -> bool {
+        if self.tape.as_ref().is_some_and(|tape| !tape.is_collecting()) {
+            self.tape = None;
+        }
+        self.tape.is_some()
+    }
+
     fn within<T>(&mut self, act: impl FnOnce(&mut M) -> T) -> T {
         within(self.tape.as_ref(), || act(&mut self.machine))
     }
@@ -114,7 +125,7 @@ impl<M: Machine> RecordingMachine<M> {
 
 impl<M: Machine> Machine for RecordingMachine<M> {
     type Job = RecordedJob<M::Job>;
-    type Output = BytesMut;
+    type Output<'a> = RecordedOutput<'a, M::Output<'a>>;
 
     fn phase(&self) -> Phase {
         self.machine.phase()
@@ -138,17 +149,21 @@ impl<M: Machine> Machine for RecordingMachine<M> {
         self.machine.receive_descriptor(descriptor);
     }
 
-    /// None, so that all that comes is seen by [`receive`](Machine::receive).
+    /// `None` while the connection is recorded, so that all that comes is seen by [`receive`](Machine::receive).
     fn read_buf(&mut self) -> Option<&mut [u8]> {
-        None
+        if self.is_recorded() { None } else { self.machine.read_buf() }
     }
 
-    fn advance(&mut self, _: usize) {}
+    /// Only called when the machine inside has lent memory, so nothing is recorded.
+    fn advance(&mut self, count: usize) {
+        self.machine.advance(count);
+    }
 
     fn receive(&mut self, bytes: &[u8]) {
         if let Some(tape) = &self.tape {
             tape.received(bytes);
         }
+        // Recording may have ended since memory to read into was asked for, so the machine may have some.
         self.within(|machine| {
             let mut rest = bytes;
             while !rest.is_empty() {
@@ -210,13 +225,18 @@ impl<M: Machine> Machine for RecordingMachine<M> {
         }
     }
 
-    fn poll_transmit(&mut self) -> Option<&mut BytesMut> {
+    fn poll_transmit(&mut self) -> Option<RecordedOutput<'_, M::Output<'_>>> {
         if !self.output.has_remaining() {
+            if !self.is_recorded() {
+                // The memory of what was recorded goes with it.
+                self.output = BytesMut::new();
+                return self.machine.poll_transmit().map(RecordedOutput::Passed);
+            }
             self.output.clear();
             let (tape, output) = (&self.tape, &mut self.output);
             within(tape.as_ref(), || {
                 while output.len() < OUTPUT_BYTES
-                    && let Some(own) = self.machine.poll_transmit()
+                    && let Some(mut own) = self.machine.poll_transmit()
                     && own.has_remaining()
                 {
                     let chunk = own.chunk();
@@ -231,6 +251,45 @@ impl<M: Machine> Machine for RecordingMachine<M> {
                 tape.sent(std::iter::once(&self.output[..]));
             }
         }
-        Some(&mut self.output).filter(|output| output.has_remaining())
+        Some(&mut self.output).filter(|output| output.has_remaining()).map(RecordedOutput::Recorded)
+    }
+}
+
+/// What a [`RecordingMachine`] sends.
+#[derive(Debug)]
+pub enum RecordedOutput<'a, O> {
+    /// It was recorded, and copied for that.
+    Recorded(&'a mut BytesMut),
+    /// The output of the machine inside, which is not recorded.
+    Passed(O),
+}
+
+impl<O: Buf> Buf for RecordedOutput<'_, O> {
+    fn remaining(&self) -> usize {
+        match self {
+            Self::Recorded(output) => output.remaining(),
+            Self::Passed(output) => output.remaining(),
+        }
+    }
+
+    fn chunk(&self) -> &[u8] {
+        match self {
+            Self::Recorded(output) => output.chunk(),
+            Self::Passed(output) => output.chunk(),
+        }
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        match self {
+            Self::Recorded(output) => output.chunks_vectored(slices),
+            Self::Passed(output) => output.chunks_vectored(slices),
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        match self {
+            Self::Recorded(output) => output.advance(count),
+            Self::Passed(output) => output.advance(count),
+        }
     }
 }

@@ -12,7 +12,8 @@
 //! | a client on a connection of bytes | [`Recorder::transport`] |
 //! | any worker | its flag `--record`: see `vgi-rpc-worker` |
 //!
-//! A server without a recorder has none of this in its way.
+//! A server without a recorder has none of this in its way. On a connection that is not recorded, or no longer, bytes pass through
+//! without being copied.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -35,8 +36,22 @@
 //!
 //! A capture is in memory until its connection ends, it reaches its [limit](RecorderOptions::max_bytes), or the recorder is
 //! [closed](Recorder::close). It is then redacted and written by a thread of the recorder, so no call waits for a disk. A capture
-//! that cannot be written is [counted](Recorder::dropped), and the captures after it say how many there were. A process that
+//! that cannot be written is [counted](Recorder::dropped), and the captures after it say how many there were; no connection begins to be
+//! recorded [for a while](RecorderOptions::pause_after_trouble). A process that
 //! ends without [`Recorder::close`] loses the captures that are not written.
+//!
+//! # Events
+//!
+//! Events of [`tracing`](https://docs.rs/tracing) with the target `vgi_rpc_recorder` report on captures, and contain nothing that
+//! was recorded. Clients decide how often most of them happen, so each kind is emitted once in 10 s at most; `left_out` is how many
+//! there were since the last one.
+//!
+//! | level | message | fields |
+//! | --- | --- | --- |
+//! | info | a connection is being recorded | `transport`, `begun`: how many captures were begun, `left_out` |
+//! | info | no more connections are recorded: there are as many captures as wanted | `max_captures` |
+//! | info | a capture has reached its limit, and the rest of its connection is not recorded | `max_bytes`, `left_out` |
+//! | warn | a capture was dropped, since it could not be written | `path`, `error`, `left_out` |
 //!
 //! # Reading captures
 //!
@@ -52,6 +67,7 @@
 // | `tape`, `raw` | what is collected of one connection |
 // | `recorder` | which connections are recorded |
 // | `outlet`, `writer` | the thread that writes captures, and the way to it |
+// | `events` | events for operators |
 // | `redact` | what is replaced before that |
 // | `layer`, `current` | connections of servers on the event loop, and which of them a thread works for |
 // | `streams` | pairs of reader and writer, and transports of clients |
@@ -60,6 +76,7 @@
 
 mod capture;
 mod current;
+mod events;
 mod export;
 mod format;
 mod layer;
@@ -76,8 +93,8 @@ mod writer;
 pub use capture::{Capture, Direction, Header, Placeholder, PlaceholderKind, Record, Role, What};
 pub use export::{ExportError, Golden};
 pub use format::{FormatError, MAGIC, VERSION};
-pub use layer::{RecordedJob, RecordingAcceptor, RecordingLayer, RecordingMachine};
-pub use recorder::{DEFAULT_MAX_BYTES, DEFAULT_MAX_CAPTURES, Recorder, RecorderOptions};
+pub use layer::{RecordedJob, RecordedOutput, RecordingAcceptor, RecordingLayer, RecordingMachine};
+pub use recorder::{DEFAULT_MAX_BYTES, DEFAULT_MAX_CAPTURES, DEFAULT_PAUSE, Recorder, RecorderOptions};
 pub use streams::{RecordedReader, RecordedTransport, RecordedWriter};
 pub use transcript::Transcript;
 pub use writer::EXTENSION;

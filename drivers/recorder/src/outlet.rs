@@ -1,15 +1,34 @@
 //! Where captures go to be written.
 
+use crate::events::{self, Throttles};
 use crate::raw::Raw;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-/// How many captures were written, and how many were not.
+/// How many captures were written, and how many were not; and how often that is reported.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) written: AtomicU64,
     pub(crate) dropped: AtomicU64,
+    pub(crate) throttles: Throttles,
+    /// Until then no capture begins, since one could not be written.
+    pause: Mutex<Option<Instant>>,
+}
+
+impl Counts {
+    /// A capture could not be written: no other one begins for so long.
+    pub(crate) fn pause(&self, pause: Duration) {
+        *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(pause);
+    }
+
+    /// Whether captures may begin.
+    pub(crate) fn is_paused(&self) -> bool {
+        let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        *pause = pause.take().filter(|end| Instant::now() < *end);
+        pause.is_some()
+    }
 }
 
 /// The way to the thread that writes captures.
@@ -26,6 +45,9 @@ impl Outlet {
 
     /// Has a capture redacted and written, or counts it as dropped. Never waits.
     pub(crate) fn write(&self, raw: Raw) {
+        if raw.is_capped {
+            events::capped(&self.counts.throttles, raw.header.max_bytes);
+        }
         // The value is replaced in one step.
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let is_sent = sender.as_ref().is_some_and(|sender| sender.send(raw).is_ok());

@@ -2,6 +2,7 @@
 
 use crate::capture::{Header, Role};
 use crate::current;
+use crate::events;
 use crate::outlet::{Counts, Outlet};
 use crate::raw::Raw;
 use crate::redact::PlaceholderKey;
@@ -22,6 +23,8 @@ use vgi_rpc_protocol::service::TransportKind;
 pub const DEFAULT_MAX_BYTES: usize = 1 << 20;
 /// The default of [`RecorderOptions::max_captures`].
 pub const DEFAULT_MAX_CAPTURES: usize = 64;
+/// The default of [`RecorderOptions::pause_after_trouble`].
+pub const DEFAULT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Where captures are written, and how many.
 #[derive(Clone)]
@@ -29,6 +32,7 @@ pub struct RecorderOptions {
     folder: PathBuf,
     max_bytes: usize,
     max_captures: usize,
+    pause: Duration,
     on_trouble: Option<Arc<OnTrouble>>,
 }
 
@@ -50,6 +54,7 @@ impl RecorderOptions {
             folder: folder.into(),
             max_bytes: DEFAULT_MAX_BYTES,
             max_captures: DEFAULT_MAX_CAPTURES,
+            pause: DEFAULT_PAUSE,
             on_trouble: None,
         }
     }
@@ -67,6 +72,13 @@ impl RecorderOptions {
     /// of captures that are not written yet.
     pub fn max_captures(mut self, captures: usize) -> Self {
         self.max_captures = captures;
+        self
+    }
+
+    /// Sets for how long no further connection is recorded after a capture could not be written. Default 10 s. What is recorded already
+    /// goes on.
+    pub fn pause_after_trouble(mut self, pause: Duration) -> Self {
+        self.pause = pause;
         self
     }
 
@@ -106,6 +118,7 @@ impl RecorderOptions {
             key: PlaceholderKey::new(key),
             counts,
             on_trouble: self.on_trouble,
+            pause: self.pause,
         };
         let thread = thread::Builder::new().name("vgi-rpc-recorder".into());
         let thread = thread.spawn(move || {
@@ -204,7 +217,7 @@ impl Recorder {
         true
     }
 
-    /// Begins a capture, unless there are enough.
+    /// Begins a capture, unless there are enough or the last one could not be written.
     pub(crate) fn begin(
         &self,
         transport: TransportKind,
@@ -213,10 +226,17 @@ impl Recorder {
         server_id: &str,
     ) -> Option<Tape> {
         let inner = &self.0;
+        if inner.counts.is_paused() {
+            return None;
+        }
         let may = |begun: usize| (begun < inner.max_captures).then_some(begun + 1);
-        inner.begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, may).ok()?;
+        let before = inner.begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, may).ok()?;
         if !inner.outlet.is_open() {
             return None;
+        }
+        events::begun(&inner.counts.throttles, transport, before + 1);
+        if before + 1 == inner.max_captures {
+            events::full(inner.max_captures);
         }
         let tape = Tape::new(
             Raw::new(Header {

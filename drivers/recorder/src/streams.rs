@@ -88,8 +88,16 @@ impl<T> fmt::Debug for RecordedTransport<T> {
     }
 }
 
-fn note_read(tape: Option<&Tape>, bytes: &[u8], count: usize) {
-    if let (Some(tape), Some(read)) = (tape, bytes.get(..count)) {
+/// The tape, while anything is recorded on it. Afterwards bytes are not looked at.
+fn live(tape: &mut Option<Tape>) -> Option<&Tape> {
+    if tape.as_ref().is_some_and(|tape| !tape.is_collecting()) {
+        *tape = None;
+    }
+    tape.as_ref()
+}
+
+fn note_read(tape: &mut Option<Tape>, bytes: &[u8], count: usize) {
+    if let (Some(tape), Some(read)) = (live(tape), bytes.get(..count)) {
         match count {
             0 => tape.peer_closed(),
             _ => tape.received(read),
@@ -97,8 +105,8 @@ fn note_read(tape: Option<&Tape>, bytes: &[u8], count: usize) {
     }
 }
 
-fn note_written(tape: Option<&Tape>, slices: &[IoSlice<'_>], mut count: usize) {
-    if let Some(tape) = tape {
+fn note_written(tape: &mut Option<Tape>, slices: &[IoSlice<'_>], mut count: usize) {
+    if let Some(tape) = live(tape) {
         let pieces = slices.iter().map(|slice| {
             let written = slice.get(..count).unwrap_or(slice);
             count -= written.len();
@@ -113,7 +121,9 @@ impl<R: Read> Read for RecordedReader<R> {
         let count = self.inner.read(buffer)?;
         if count > 0 || !self.ended {
             self.ended = count == 0 && !buffer.is_empty();
-            note_read(self.tape.as_ref().filter(|_| !buffer.is_empty()), buffer, count);
+            if !buffer.is_empty() {
+                note_read(&mut self.tape, buffer, count);
+            }
         }
         Ok(count)
     }
@@ -122,13 +132,13 @@ impl<R: Read> Read for RecordedReader<R> {
 impl<W: Write> Write for RecordedWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.inner.write(bytes)?;
-        note_written(self.tape.as_ref(), &[IoSlice::new(bytes)], count);
+        note_written(&mut self.tape, &[IoSlice::new(bytes)], count);
         Ok(count)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let count = self.inner.write_vectored(slices)?;
-        note_written(self.tape.as_ref(), slices, count);
+        note_written(&mut self.tape, slices, count);
         Ok(count)
     }
 
@@ -140,13 +150,15 @@ impl<W: Write> Write for RecordedWriter<W> {
 impl<T: Transport> Transport for RecordedTransport<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        note_read(self.tape.as_ref().filter(|_| !buffer.is_empty()), buffer, count);
+        if !buffer.is_empty() {
+            note_read(&mut self.tape, buffer, count);
+        }
         Ok(count)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let count = self.inner.write_vectored(slices)?;
-        note_written(self.tape.as_ref(), slices, count);
+        note_written(&mut self.tape, slices, count);
         Ok(count)
     }
 

@@ -65,6 +65,11 @@ impl Tape {
         self.0.finish();
     }
 
+    /// Whether anything is still collected: the limit is not reached, and the recorder not closed.
+    pub(crate) fn is_collecting(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
     fn note(&self, note: impl FnOnce(&mut Raw)) {
         let mut raw = self.0.lock();
         if let Some(found) = &mut *raw {

@@ -1,5 +1,6 @@
 //! The thread that redacts captures and writes them.
 
+use crate::events;
 use crate::outlet::Counts;
 use crate::raw::Raw;
 use crate::redact::{PlaceholderKey, redact};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 /// What the names of captures end with.
 pub const EXTENSION: &str = "vgirec";
@@ -22,6 +24,8 @@ pub(crate) struct Writer {
     pub(crate) key: PlaceholderKey,
     pub(crate) counts: Arc<Counts>,
     pub(crate) on_trouble: Option<Arc<OnTrouble>>,
+    /// For how long no capture begins after one that cannot be written.
+    pub(crate) pause: Duration,
 }
 
 impl Writer {
@@ -43,7 +47,9 @@ impl Writer {
                     self.counts.written.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(error) => {
+                    self.counts.pause(self.pause);
                     self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+                    events::failing(&self.counts.throttles, &path, &error);
                     if let Some(report) = &self.on_trouble {
                         // What the application does here is not to end the thread.
                         let _ = catch_unwind(AssertUnwindSafe(|| report(&error)));

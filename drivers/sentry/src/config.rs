@@ -143,7 +143,8 @@ impl SentryConfig {
     /// Sets whether the parameters of calls are sent, as data `rpc.param.NAME` of spans. Default false, since they may hold
     /// anything.
     ///
-    /// Texts, numbers, truth values and lists of one of these are sent, up to 1024 bytes of each; other values are left out. The
+    /// Texts, numbers, truth values and lists of one of these are sent, up to 1024 bytes of each, of the first 64 parameters that
+    /// the method declares; other values, and columns of the request that the method does not declare, are left out. The
     /// [redactor](Self::redactor) is called first.
     pub fn record_params(mut self, record: bool) -> Self {
         self.record_params = record;

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
 use vgi_rpc_protocol::arrow::array::RecordBatch;
+use vgi_rpc_protocol::arrow::schema::SchemaRef;
 use vgi_rpc_protocol::service::{CallContext, CallHook, CallRecord, CallScope, MethodKind};
 use vgi_rpc_protocol::wire::code::Code;
 use vgi_rpc_protocol::wire::error::RpcError;
@@ -40,6 +41,8 @@ struct SentryScope {
     /// The spans that data is put into: the one around the call, and the call's own.
     around: Option<TransactionOrSpan>,
     own: Option<TransactionOrSpan>,
+    /// The parameters that the method declares. Nothing else that a request has is sent.
+    declared: SchemaRef,
 }
 
 impl CallHook for Sentry {
@@ -52,7 +55,7 @@ impl CallHook for Sentry {
         hub.configure_scope(|scope| describe(&config, call, scope));
         let around = hub.configure_scope(|scope| scope.get_span());
         let own = config.performance.then(|| start_span(&config, &hub, around.as_ref(), call));
-        let scope = SentryScope { config, hub, around, own };
+        let scope = SentryScope { config, hub, around, own, declared: call.declared_parameters().clone() };
         scope.put_data("rpc.system", "vgi_rpc".into());
         scope.put_data("rpc.service", call.protocol().into());
         scope.put_data("rpc.method", call.method().into());
@@ -64,7 +67,7 @@ impl CallHook for Sentry {
 impl CallScope for SentryScope {
     fn parameters(&mut self, row: &RecordBatch) {
         for (name, tag) in IDS {
-            if let Some(id) = params::id(row, name) {
+            if let Some(id) = params::id(&self.declared, row, name) {
                 let digest = digest_of(&id);
                 self.put_data(tag, digest.as_str().into());
                 self.hub.configure_scope(|scope| scope.set_tag(tag, digest));
@@ -73,7 +76,7 @@ impl CallScope for SentryScope {
         if !self.config.wants_params() {
             return;
         }
-        let parameters = (self.config.redactor)(params::of_row(row));
+        let parameters = (self.config.redactor)(params::of_row(&self.declared, row));
         for name in &self.config.tag_params {
             if let Some(value) = parameters.get(name).and_then(params::tag) {
                 self.hub.configure_scope(|scope| scope.set_tag(&format!("rpc.param.{name}"), value));

@@ -7,10 +7,8 @@ use vgi_rpc_protocol::arrow::array::types::{
     UInt64Type,
 };
 use vgi_rpc_protocol::arrow::array::{Array, ArrayRef, RecordBatch};
-use vgi_rpc_protocol::arrow::schema::DataType;
+use vgi_rpc_protocol::arrow::schema::{DataType, Schema};
 
-/// Most bytes of the name of a parameter.
-const MAX_NAME_BYTES: usize = 128;
 /// Most bytes of one value.
 const MAX_VALUE_BYTES: usize = 1024;
 /// Most characters of a tag.
@@ -18,17 +16,16 @@ const MAX_TAG_CHARACTERS: usize = 200;
 /// Most parameters that are looked at.
 const MAX_PARAMETERS: usize = 64;
 
-/// The parameters that are texts, numbers, truth values, or lists of one of these. Names are cut to 128 bytes, values to 1 KiB.
-pub(crate) fn of_row(row: &RecordBatch) -> Map<String, Value> {
-    let schema = row.schema_ref();
-    let columns = schema.fields().iter().zip(row.columns()).take(MAX_PARAMETERS);
-    columns
-        .filter_map(|(field, column)| Some((beginning(field.name(), MAX_NAME_BYTES), value(column)?)))
-        .collect()
+/// The declared parameters that are texts, numbers, truth values, or lists of one of these. Values are cut to 1 KiB. Columns that the
+/// method does not declare are left out, since they may have any name. The request is refused for them, but only later.
+pub(crate) fn of_row(declared: &Schema, row: &RecordBatch) -> Map<String, Value> {
+    let names = declared.fields().iter().map(|field| field.name()).take(MAX_PARAMETERS);
+    names.filter_map(|name| Some((name.clone(), value(row.column_by_name(name)?)?))).collect()
 }
 
-/// A parameter that is a text or bytes, as text; bytes in hex digits.
-pub(crate) fn id(row: &RecordBatch, name: &str) -> Option<String> {
+/// A declared parameter that is a text or bytes, as text; bytes in hex digits.
+pub(crate) fn id(declared: &Schema, row: &RecordBatch, name: &str) -> Option<String> {
+    declared.column_with_name(name)?;
     let column = row.column_by_name(name)?;
     if column.is_empty() || column.is_null(0) {
         return None;

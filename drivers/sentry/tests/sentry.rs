@@ -315,6 +315,24 @@ fn parameters_are_sent_only_if_asked_for_redacted_and_cut() {
     assert!(!said.contains("rpc.param.table"), "{said}");
 }
 
+#[test]
+fn columns_that_the_method_does_not_declare_are_not_sent() {
+    let config = SentryConfig::new().enable_performance(true).record_params(true);
+    let config = config.tag_param("undeclared").tag_param("code").ignored_error_codes([]);
+    let server = Server::new(config);
+    let request =
+        [("code", text("NOT_FOUND")), ("undeclared", text("leak-1")), ("attach_id", text("leak-2"))];
+    server.call("fail", &row(request), &[]);
+    let (events, transactions) = server.sent();
+    assert_eq!(events[0].tags["rpc.param.code"], "NOT_FOUND");
+    assert!(!events[0].tags.contains_key("vgi.attach_id"), "{:?}", events[0].tags);
+    // The error that the request is refused with has the names of the columns, and none of their values.
+    let data = data_of(&transactions[0]);
+    assert_eq!(data["rpc.param.code"], "NOT_FOUND");
+    assert!(!data.keys().any(|name| name.contains("undeclared") || name.contains("attach")), "{data:?}");
+    assert!(!format!("{events:?} {transactions:?}").contains("leak"));
+}
+
 /// The data of a transaction.
 fn data_of(transaction: &Transaction<'_>) -> Map<String, Value> {
     let Context::Trace(trace) = &transaction.contexts["trace"] else { panic!("{transaction:?}") };

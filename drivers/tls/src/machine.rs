@@ -301,7 +301,9 @@ impl<A: Acceptor> TlsMachine<A> {
         while let State::Open(inner) = &mut self.state
             && !matches!(self.closing, Closing::Failed { .. } | Closing::Told { .. })
         {
-            let Some(output) = inner.poll_transmit().filter(|output| output.has_remaining()) else { break };
+            let Some(mut output) = inner.poll_transmit().filter(|output| output.has_remaining()) else {
+                break;
+            };
             let size = output.remaining().min(RECORD_PAYLOAD);
             if !self.outgoing.takes(size) {
                 return;
@@ -317,10 +319,11 @@ impl<A: Acceptor> TlsMachine<A> {
                 // Small pieces go into one record.
                 None => {
                     let mut gathered = Vec::with_capacity(size);
-                    gathered.put(output.take(size));
+                    gathered.put((&mut output).take(size));
                     write(&mut self.connection, &mut self.incoming, &mut self.outgoing, Some(&gathered))
                 }
             };
+            drop(output);
             if !is_sent {
                 return self.fail();
             }
@@ -415,7 +418,7 @@ fn encode(outgoing: &mut Outgoing, mut encode: impl FnMut(&mut [u8]) -> Result<u
 
 impl<A: Acceptor> Machine for TlsMachine<A> {
     type Job = <A::Machine as Machine>::Job;
-    type Output = Outgoing;
+    type Output<'a> = &'a mut Outgoing;
 
     fn phase(&self) -> Phase {
         match &self.state {

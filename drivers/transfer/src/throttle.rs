@@ -1,9 +1,9 @@
-//! How often an event is told of whose number strangers decide.
+//! Limits how often an event is reported whose number strangers decide.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// An event is told of this often at most.
+/// The least time between two reports.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Lets one event through in ten seconds, and counts the others. For what an operator is to know of, but strangers decide how often
@@ -18,7 +18,7 @@ struct State {
 }
 
 impl Throttle {
-    /// Whether an event that happens now is told of: then, how many were not since the last one that was.
+    /// How many events were left out since the last report, if one that happens now is to be reported; `None` if it is left out too.
     pub fn admit(&self) -> Option<u64> {
         self.admit_at(Instant::now())
     }

@@ -16,9 +16,14 @@ use std::time::{Duration, Instant};
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_protocol::service::{Method, Protocol, Service};
 use vgi_rpc_unix::{
-    Address, CallError, Client, ClientCertificates, ClientTls, ConnectOptions, Pem, Remote, ServerTls,
-    SocketServer,
+    Address, CallError, Client, ClientCertificates, ClientTls, ConnectOptions, Pem, ProxyProtocol, Remote,
+    ServerTls, SocketServer,
 };
+
+#[path = "../../../tests/events/kept.rs"]
+mod kept;
+
+use kept::Kept;
 
 /// Certificates of one authority, in files.
 struct Files(PathBuf);
@@ -161,6 +166,30 @@ fn plain_clients_of_a_tls_server_and_tls_clients_of_a_plain_one_fail() {
         .unwrap_err();
     assert!(error.to_string().starts_with("127.0.0.1:"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(8), "{error} after {:?}", began.elapsed());
+}
+
+/// Connects, and sends bytes that begin neither TLS nor the header of a proxy. Returns the address that it connected from.
+fn intrude(server: &Running) -> String {
+    let mut socket = std::net::TcpStream::connect(place(server)).unwrap();
+    // The head of a record without content.
+    socket.write_all(&[22, 3, 1, 0, 0]).unwrap();
+    socket.local_addr().unwrap().to_string()
+}
+
+#[test]
+fn refused_handshakes_and_headers_are_events() {
+    let (kept, files) = (Kept::everywhere(), Files::new());
+    let server = SocketServer::new(service(&Gate::default()));
+    let secure = Running::tcp(&server.clone().tls(files.server(None)));
+    intrude(&secure);
+    let expected = ["WARN vgi_rpc_tls", "a TLS handshake has failed", "InvalidEmptyPayload"];
+    until("there is an event of the handshake", || kept.has(&expected));
+    let proxies = ProxyProtocol::required(["127.0.0.1".parse().unwrap()]).unwrap();
+    let behind = Running::tcp(&server.proxy_protocol(proxies.clone()));
+    let address = intrude(&behind);
+    let expected = ["WARN vgi_rpc_proxy_protocol", "a connection was refused", &address];
+    until("there is an event of the header", || kept.has(&expected));
+    assert_eq!(proxies.refusals(), 1);
 }
 
 #[test]

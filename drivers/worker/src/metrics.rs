@@ -5,6 +5,7 @@ use crate::options::MetricsFlags;
 use std::io::Write;
 use std::thread;
 use tracing::error;
+use vgi_rpc_effects::Performer;
 use vgi_rpc_http::{Handle, PageServer};
 use vgi_rpc_metrics::{CONTENT_TYPE, Metrics};
 use vgi_rpc_protocol::OneLine;
@@ -63,6 +64,12 @@ pub(crate) fn add_budget(metrics: Option<&Metrics>, budget: &Budget) {
 pub(crate) fn add_shared_memory(metrics: Option<&Metrics>, user: &str, shared: Option<&ShmServer>) {
     if let (Some(metrics), Some(shared)) = (metrics, shared) {
         metrics.shared_memory(user, shared.counters());
+    }
+}
+
+pub(crate) fn add_effects(metrics: Option<&Metrics>, performer: &Performer) {
+    if let Some(metrics) = metrics {
+        metrics.effects("calls", performer);
     }
 }
 

@@ -184,6 +184,8 @@ impl Worker {
     }
 
     fn serve_transport(self, log: Option<AccessLog>, recording: &Recording) -> Result<(), WorkerError> {
+        #[cfg(feature = "http")]
+        crate::metrics::add_effects(self.metrics.as_ref(), &self.performer);
         match self.flags.transport() {
             Transport::Pipe => {
                 let budget = self.flags.budget();

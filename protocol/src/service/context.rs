@@ -19,6 +19,7 @@ use crate::wire::error::RpcError;
 use crate::wire::keys;
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use std::any::Any;
 use std::fmt;
@@ -305,6 +306,12 @@ impl CallContext {
     /// Unary, or which kind of stream.
     pub fn kind(&self) -> MethodKind {
         self.method.info.kind
+    }
+
+    /// The parameters that the method declares: one field each, in their order. What the request has is not yet compared with
+    /// them where [hooks](super::CallHook) learn of a call.
+    pub fn declared_parameters(&self) -> &SchemaRef {
+        &self.method.info.params
     }
 
     /// Kind of the transport that carries the call.

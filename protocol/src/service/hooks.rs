@@ -22,7 +22,9 @@ pub trait CallHook: Send + Sync + 'static {
 /// What a [`CallHook`] keeps of one call. A panic in it is swallowed, also one in its destructor.
 pub trait CallScope: Send {
     /// The parameters of the call are known: one row, which is validated next, on the thread that [`enter`](Self::enter) is
-    /// called on then. It does not come in the further requests of a stream over HTTP.
+    /// called on then. It has been fetched or read from shared memory if it lay there, and its columns need not be those that
+    /// the method [declares](CallContext::declared_parameters). It does not come in the further requests of a stream over HTTP,
+    /// nor if the request was refused before.
     fn parameters(&mut self, _row: &RecordBatch) {}
 
     /// The call's handler is about to run on this thread, or an effect is about to be performed that the call waits for. On a

@@ -195,18 +195,20 @@ impl Work {
 
     /// Invokes the handler. A panic in it becomes an error of this call.
     pub fn run(self) -> Done {
-        let Self { task, mut context, scopes } = self;
-        if let (Some(scopes), Task::Call(_, row)) = (&scopes, &task) {
-            scopes.parameters(row);
+        let Self { mut task, mut context, scopes } = self;
+        if let Task::Call(_, row) = &mut task {
+            if let Err(error) = resolve_request(row, &mut context) {
+                return share_output(Done { outcome: Outcome::Refused(error), context });
+            }
+            if let Some(scopes) = &scopes {
+                scopes.parameters(row);
+            }
         }
         Surroundings::new(scopes).within(|| {
             share_output(match task {
-                Task::Call(method, row) => match shared_request(row, &mut context) {
-                    Ok(row) => match validate(method.info(), row) {
-                        Ok(args) => call(&method, args, context),
-                        Err(error) => Done { outcome: Outcome::Invalid(error), context },
-                    },
-                    Err(error) => Done { outcome: Outcome::Refused(error), context },
+                Task::Call(method, row) => match validate(method.info(), row) {
+                    Ok(args) => call(&method, args, context),
+                    Err(error) => Done { outcome: Outcome::Invalid(error), context },
                 },
                 Task::Turn(stream, input, metadata) => match stream.open(&mut context) {
                     Ok(stream) => match shared_input(input, metadata, &mut context) {
@@ -234,16 +236,18 @@ impl Work {
     }
 }
 
-/// The row of a request, read from shared memory if it lies there.
-fn shared_request(row: RecordBatch, context: &mut CallContext) -> Result<RecordBatch, RpcError> {
+/// Reads the row of a request from shared memory, if it lies there.
+fn resolve_request(row: &mut RecordBatch, context: &mut CallContext) -> Result<(), RpcError> {
     if !context.shared.is_on() {
-        return Ok(row);
+        return Ok(());
     }
-    let Some((row, metadata)) = context.shared.read(&row, &context.metadata)? else { return Ok(row) };
-    check_rows(&row)?;
-    context.metadata = metadata;
-    context.resolved = Some(row.clone());
-    Ok(row)
+    if let Some((found, metadata)) = context.shared.read(row, &context.metadata)? {
+        check_rows(&found)?;
+        *row = found;
+        context.metadata = metadata;
+        context.resolved = Some(row.clone());
+    }
+    Ok(())
 }
 
 /// The input of a turn and its metadata, read from shared memory if it lies there.

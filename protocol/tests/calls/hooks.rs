@@ -350,7 +350,7 @@ fn handlers_are_entered_on_their_own_thread_and_scopes_nest() {
 }
 
 /// Listens to parameters too.
-struct Parameters(Journal);
+pub struct Parameters(pub Journal);
 
 struct ParametersScope(Journal);
 

@@ -7,6 +7,7 @@ use crate::common::lent::{Lent, Memory};
 use crate::common::scenarios::{send, stream, tick, transport_options, unary, values};
 use crate::common::service::SERVER_ID;
 use crate::common::told::Told;
+use crate::hooks::Parameters;
 use crate::support::*;
 use std::sync::Arc;
 use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
@@ -127,6 +128,28 @@ fn requests_results_and_turns_go_through_the_segment() {
     let rows = records.iter().map(|record| (record.statistics.input.rows, record.statistics.output.rows));
     assert_eq!(rows.collect::<Vec<_>>(), [(1, 1), (1, 2), (4, 3)]);
     drop(journal);
+}
+
+#[test]
+fn hooks_and_records_learn_of_the_parameters_and_not_of_their_pointer() {
+    let heard = Journal::default();
+    let (service, journal) = service(|builder| builder.hook(Parameters(heard.clone())));
+    let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
+    sharing.play(echo("x"));
+    assert_eq!(counts(&sharing.server).1, 1, "the request came by way of the segment");
+    assert_eq!(heard.take(), ["parameters value of 1"]);
+    let records = sharing.wire.records();
+    let fields = [("value".to_owned(), "Utf8".to_owned())];
+    assert_eq!((records[0].request_fields.as_slice(), records[0].request_rows), (&fields[..], 1));
+    // What cannot be read has no parameters.
+    let mut metadata = crate::ask::routing(crate::common::service::MAIN, "echo");
+    metadata.push(keys::SHM_OFFSET, "65536");
+    metadata.push(keys::SHM_LENGTH, "100");
+    let (kind, row) = (vgi_rpc_protocol::client::CallKind::Unary, row([("value", text("y"))]).slice(0, 0));
+    journal.take();
+    let answer = sharing.play(Command::Request { kind, row, metadata });
+    assert!(answer[0].starts_with("failed"), "{answer:?}");
+    assert_eq!((heard.take(), journal.take().len()), (Vec::new(), 2), "the call has started and ended");
 }
 
 #[test]

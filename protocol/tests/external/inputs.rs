@@ -9,10 +9,12 @@ use crate::http::pair_of;
 use crate::pair::{UNARY, encoded};
 use crate::store::*;
 use arrow_array::RecordBatch;
+use std::sync::{Arc, Mutex};
 use vgi_rpc_protocol::client::{Call, CallKind};
 use vgi_rpc_protocol::effect::EffectEvent;
 use vgi_rpc_protocol::external::{Digest, Pointer};
 use vgi_rpc_protocol::ipc::{Metadata, encode_batch};
+use vgi_rpc_protocol::service::{CallContext, CallHook, CallScope};
 use vgi_rpc_protocol::wire::keys;
 
 /// Stores a batch, and gives the metadata that points to it.
@@ -65,6 +67,46 @@ fn a_request_is_resolved_before_its_handler_sees_it() {
 /// `about` takes no parameters; any column of one row will do to point with.
 fn row_of_about() -> RecordBatch {
     no_columns(1)
+}
+
+/// Notes the parameters of calls.
+#[derive(Clone, Default)]
+struct Listener(Arc<Mutex<Vec<RecordBatch>>>);
+
+impl CallHook for Listener {
+    fn on_start(&self, _: &CallContext) -> Option<Box<dyn CallScope>> {
+        Some(Box::new(self.clone()))
+    }
+}
+
+impl CallScope for Listener {
+    fn parameters(&mut self, row: &RecordBatch) {
+        self.0.lock().unwrap().push(row.clone());
+    }
+}
+
+#[test]
+fn hooks_and_records_learn_of_the_parameters_and_not_of_their_pointer() {
+    let (store, listener) = (Store::default(), Listener::default());
+    let hook = listener.clone();
+    let service = service_with(|builder| builder.fetch_external(options()).hook(hook));
+    let mut wire = Wire::new(&service, store.clone());
+    let row = row([("value", text("from the store"))]);
+    let metadata = elsewhere(&store, &row, &Metadata::new(), &routing("echo"));
+    let told = lines(&wire.play(&pointing_request(UNARY, &row, metadata)));
+    assert_eq!(told, ["output result=from the store", "finished"]);
+    let record = wire.server.poll_record().unwrap();
+    assert_eq!(record.request_fields, [("value".to_owned(), "Utf8".to_owned())]);
+    assert_eq!(std::mem::take(&mut *listener.0.lock().unwrap()), std::slice::from_ref(&row));
+
+    let mut pair = pair_of(&service, &store, |builder| builder);
+    let metadata = elsewhere(&store, &row, &Metadata::new(), &Metadata::new());
+    let (protocol, method, protocol_version, request_id) = (MAIN, "echo", None, None);
+    let call = Call { protocol, method, protocol_version, request_id, kind: UNARY, metadata };
+    pair.caller.call(&call, &encoded(&row), &row.slice(0, 0)).unwrap();
+    pair.go().unwrap();
+    assert_eq!(pair.told(), ["output \"from the store\"", "finished"]);
+    assert_eq!(*listener.0.lock().unwrap(), [row]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 30] = [
         "vgi_rpc_metrics",
         "drivers/metrics",
         &["lib.rs"],
-        &["vgi_rpc_protocol", "vgi_rpc_access_log", "vgi_rpc_reactor"],
+        &["vgi_rpc_protocol", "vgi_rpc_access_log", "vgi_rpc_effects", "vgi_rpc_reactor"],
     ),
     ("vgi_rpc_tls", "drivers/tls", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_reactor"]),
     (
@@ -36,7 +36,12 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 30] = [
         &["lib.rs"],
         &["vgi_rpc_protocol", "vgi_rpc_effects", "vgi_rpc_external"],
     ),
-    ("vgi_rpc_gcs", "drivers/gcs", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_external"]),
+    (
+        "vgi_rpc_gcs",
+        "drivers/gcs",
+        &["lib.rs"],
+        &["vgi_rpc_protocol", "vgi_rpc_transfer", "vgi_rpc_external"],
+    ),
     ("vgi_rpc_s3", "drivers/s3", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_external"]),
     ("vgi_rpc_proxy_protocol", "drivers/proxy-protocol", &["lib.rs"], &["vgi_rpc_reactor"]),
     (
@@ -228,6 +233,22 @@ fn the_table_has_every_crate_of_the_workspace() {
     let members: BTreeSet<_> =
         members.split('"').skip(1).step_by(2).filter(|name| !name.starts_with("tests/")).collect();
     assert_eq!(members, CRATES.iter().map(|(_, folder, ..)| *folder).collect());
+}
+
+/// Cargo puts the examples of all crates into one folder, where one of two with the same name is lost.
+#[test]
+fn no_two_examples_have_the_same_name() {
+    let mut seen = BTreeSet::new();
+    for (_, folder, ..) in CRATES {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder).join("examples");
+        for entry in std::fs::read_dir(examples).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let is_example = path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").exists();
+            let name = path.file_stem().unwrap().to_owned();
+            assert!(!is_example || seen.insert(name), "another crate has an example of this name: {path:?}");
+        }
+    }
+    assert!(seen.len() > 10, "they are found: {seen:?}");
 }
 
 /// The first part of a file's path: a folder, or a file without its extension.

@@ -7,6 +7,7 @@
     reason = "a test"
 )]
 
+mod events;
 mod example;
 mod keys;
 mod objects;

@@ -293,7 +293,7 @@ fn misdirected() -> Response<Vec<Bytes>> {
 
 impl vgi_rpc_reactor::Machine for Conversation {
     type Job = TransactionJob;
-    type Output = Outbox;
+    type Output<'a> = &'a mut Outbox;
 
     fn phase(&self) -> Phase {
         match self.machine.phase() {

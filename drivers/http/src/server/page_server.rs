@@ -205,7 +205,7 @@ impl Reading {
 
 impl Machine for Reading {
     type Job = NoJob;
-    type Output = Outbox;
+    type Output<'a> = &'a mut Outbox;
 
     fn phase(&self) -> Phase {
         match self.codec.phase() {

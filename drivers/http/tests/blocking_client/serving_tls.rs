@@ -2,11 +2,18 @@
 
 use crate::serving::*;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 use vgi_rpc_http::client::{ClientTls, HttpOptions};
-use vgi_rpc_http::{ClientCertificates, Pem, ServerTls};
+use vgi_rpc_http::{ClientCertificates, Pem, ProxyProtocol, ServerTls};
+
+#[path = "../../../../tests/events/kept.rs"]
+mod kept;
+
+use kept::Kept;
 
 /// Certificates of one authority, in files.
 struct Files(PathBuf);
@@ -117,6 +124,38 @@ fn what_calls_may_know_of_the_client_has_its_certificate() {
     }
     handle.stop();
     thread.join().unwrap();
+}
+
+/// Connects, and sends bytes that begin neither TLS nor the header of a proxy. Returns the address that it connected from.
+fn intrude(server: &Running) -> String {
+    let mut socket = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
+    // The head of a record without content.
+    socket.write_all(&[22, 3, 1, 0, 0]).unwrap();
+    socket.local_addr().unwrap().to_string()
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "expected that {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn refused_handshakes_and_headers_are_events() {
+    let (kept, files) = (Kept::everywhere(), Files::new("events"));
+    let tls = files.server(ClientCertificates::Optional);
+    let secure = serve_with(|endpoint| endpoint, |server| server.tls(tls));
+    intrude(&secure);
+    let expected = ["WARN vgi_rpc_tls", "a TLS handshake has failed", "InvalidEmptyPayload"];
+    until("there is an event of the handshake", || kept.has(&expected));
+    let proxies = ProxyProtocol::required(["127.0.0.1".parse().unwrap()]).unwrap();
+    let behind = serve_with(|endpoint| endpoint, |server| server.proxy_protocol(proxies.clone()));
+    let address = intrude(&behind);
+    let expected = ["WARN vgi_rpc_proxy_protocol", "a connection was refused", &address];
+    until("there is an event of the header", || kept.has(&expected));
+    assert_eq!(proxies.refusals(), 1);
 }
 
 /// Asks for the server's health; `None` if there is no curl.

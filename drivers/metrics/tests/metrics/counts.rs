@@ -2,8 +2,12 @@
 
 use crate::server::{BUDGET, PROTOCOL, call, run, until};
 use crate::text_format::parse;
+use std::sync::{Arc, Barrier};
+use std::task::Waker;
 use std::time::Duration;
+use vgi_rpc_effects::Performer;
 use vgi_rpc_metrics::{MethodCalls, Metrics};
+use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, Question, Request};
 use vgi_rpc_protocol::shm::Counters;
 use vgi_rpc_protocol::wire::code::Code;
 
@@ -102,4 +106,46 @@ fn segments_of_shared_memory_are_counted_by_their_users() {
     ] {
         assert_eq!(value(&format!("vgi_rpc_shm_{name}"), "unix"), 0.0);
     }
+}
+
+/// The samples of the threads that perform effects: how many wait, and how many are performed.
+fn effects(metrics: &Metrics) -> Option<(f64, f64)> {
+    let samples = parse(&metrics.snapshot().prometheus());
+    let value = |name: &str| {
+        let labels = [("performer".to_owned(), "questions".to_owned())].into();
+        samples.get(&(name.to_owned(), labels)).copied()
+    };
+    Some((value("vgi_rpc_effects_waiting")?, value("vgi_rpc_effects_running")?))
+}
+
+#[test]
+fn effects_that_wait_and_that_are_performed_are_counted() {
+    let (begun, end) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (begins, ends) = (begun.clone(), end.clone());
+    let performer = Performer::new(move |_: &Request| {
+        begins.wait();
+        ends.wait();
+        Completion::value(())
+    });
+    let performer = performer.threads(1);
+    let metrics = Metrics::new();
+    metrics.effects("questions", &performer);
+    metrics.effects("none", &Performer::none());
+    assert_eq!(metrics.snapshot().effects.len(), 1, "what performs nothing has no numbers");
+    let mut inbox = performer.inbox(Waker::noop().clone());
+    assert_eq!(effects(&metrics), Some((0.0, 0.0)));
+    for id in 0..3 {
+        let request = Request::Question(Question::new(()));
+        inbox.handle(EffectEvent::Requested(Effect::new(id, request, Duration::from_secs(60), None)));
+    }
+    for waiting in [2, 1, 0] {
+        begun.wait();
+        let statistics = performer.watch().statistics().unwrap();
+        assert_eq!((statistics.waiting, statistics.running), (waiting, 1));
+        assert_eq!(effects(&metrics), Some((waiting as f64, 1.0)));
+        end.wait();
+    }
+    until("all are performed", || effects(&metrics) == Some((0.0, 0.0)));
+    drop((inbox, performer));
+    assert_eq!(effects(&metrics), None, "they are gone, since nothing keeps the threads");
 }

@@ -1,64 +1,23 @@
 //! The events that servers and access logs tell operators.
 
 use crate::server::{call, run, until};
-use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::sync::{LazyLock, Mutex};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
 use vgi_rpc_metrics::Metrics;
 
-/// Keeps events as lines: level, target, message, fields.
-struct Kept;
+#[path = "../../../../tests/events/kept.rs"]
+mod kept;
 
-static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
-/// Servers tell events on threads of their own, so there is one subscriber for the whole program.
-static SUBSCRIBED: LazyLock<()> = LazyLock::new(|| tracing::subscriber::set_global_default(Kept).unwrap());
-
-impl Subscriber for Kept {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // What asks whether an event would be of interest is no event.
-        !metadata.is_span() && *metadata.level() <= Level::TRACE
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let metadata = event.metadata();
-        let mut line = Line(format!("{} {}", metadata.level(), metadata.target()));
-        event.record(&mut line);
-        LINES.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, " {}={value:?}", field.name()).unwrap();
-    }
-}
+use kept::Kept;
 
 /// Whether a line has all of these in it.
 fn told(parts: &[&str]) -> bool {
-    LINES.lock().unwrap().iter().any(|line| parts.iter().all(|part| line.contains(part)))
+    Kept::everywhere().has(parts)
 }
 
 #[test]
 fn a_server_tells_where_it_listens_whom_it_refuses_and_how_it_ends() {
-    LazyLock::force(&SUBSCRIBED);
+    Kept::everywhere();
     let metrics = Metrics::new();
     let running = run(&metrics, |server| server.max_connections(1));
     let address = format!("TCP:{}", running.address);
@@ -90,7 +49,7 @@ fn a_server_tells_where_it_listens_whom_it_refuses_and_how_it_ends() {
 
 #[test]
 fn an_access_log_tells_of_trouble_once_and_of_its_end() {
-    LazyLock::force(&SUBSCRIBED);
+    Kept::everywhere();
     let folder = tempfile::tempdir().unwrap();
     let (path, in_the_way) = (folder.path().join("log"), folder.path().join("log.1"));
     let log = vgi_rpc_access_log::Options::new(&path).rotate(1, 1).open().unwrap();
@@ -109,12 +68,7 @@ fn an_access_log_tells_of_trouble_once_and_of_its_end() {
     assert_eq!(log.statistics().dropped, before + 3);
     let name = format!("path={}", path.display());
     assert!(told(&["WARN vgi_rpc_access_log", "being dropped", "error=", &name]));
-    let warnings = LINES
-        .lock()
-        .unwrap()
-        .iter()
-        .filter(|line| line.contains("being dropped") && line.contains(&name))
-        .count();
+    let warnings = Kept::everywhere().with(&["being dropped", &name]).len();
     assert_eq!(warnings, 1, "a disk that is full for an hour is one event");
     std::fs::remove_dir_all(&in_the_way).unwrap();
     call(&mut client, "answer").unwrap();

@@ -92,7 +92,7 @@ impl<M: Machine> SocketConnection<M> {
     /// Sends what waits. False when the peer has to read some first.
     pub(super) fn flush(&self, driven: &mut Driven<M>) -> io::Result<bool> {
         let mut wrote = false;
-        while let Some(output) = driven.machine.poll_transmit()
+        while let Some(mut output) = driven.machine.poll_transmit()
             && output.has_remaining()
         {
             let mut slices = [IoSlice::new(&[]); SLICES];

@@ -310,7 +310,7 @@ impl Lines {
 
 impl Machine for Lines {
     type Job = Task;
-    type Output = Segments;
+    type Output<'a> = &'a mut Segments;
 
     fn phase(&self) -> Phase {
         match (&self.body, self.line.is_empty()) {

@@ -42,7 +42,7 @@ pub(super) fn feed<M: Machine>(machine: &mut M, mut bytes: &[u8]) {
 pub(super) fn run<M: Machine>(machine: &mut M, output: &mut Vec<u8>) -> Result<bool, ReplayError> {
     loop {
         let step = machine.poll();
-        while let Some(own) = machine.poll_transmit()
+        while let Some(mut own) = machine.poll_transmit()
             && own.has_remaining()
         {
             let chunk = own.chunk();

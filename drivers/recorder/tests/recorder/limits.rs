@@ -54,7 +54,7 @@ fn a_capture_that_cannot_be_written_is_counted_and_nothing_else_happens() {
     let troubles = Arc::new(AtomicUsize::new(0));
     let count = troubles.clone();
     let recording = Recording::new(|options| {
-        options.on_trouble(move |_| {
+        options.pause_after_trouble(Duration::ZERO).on_trouble(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
             std::panic::panic_any("on purpose");
         })

@@ -10,6 +10,8 @@
 
 mod captures;
 mod conversations;
+mod events;
 mod limits;
+mod passing;
 mod secrets;
 mod support;

@@ -1,6 +1,6 @@
 //! Clients and servers on unix sockets that share memory.
 
-use crate::events;
+use crate::kept::Kept;
 use crate::plain::Plain;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -297,7 +297,7 @@ fn a_descriptor_that_no_request_takes_is_closed() {
 
 #[test]
 fn memory_is_not_shared_where_it_cannot_be() {
-    events::keep();
+    let events = Kept::everywhere();
     let with = || Some(ShmServer::new().min_batch_bytes(1));
     for (server, bytes, refused) in [
         (Server::start(None, false), 4 << 20, 1),
@@ -314,15 +314,13 @@ fn memory_is_not_shared_where_it_cannot_be() {
         assert_eq!((counts.attached, counts.read, counts.written, counts.no_room), (0, 0, 0, 0));
         assert_eq!(counts.refused, refused, "{bytes}");
     }
-    assert!(events::count(&["memory is not shared", "the server shares no memory"]) > 0);
-    assert!(
-        events::count(&["memory is not shared", "cannot be created", "more than 65536 bytes, got 10"]) > 0
-    );
+    assert!(events.has(&["memory is not shared", "the server shares no memory"]));
+    assert!(events.has(&["memory is not shared", "cannot be created", "more than 65536 bytes, got 10"]));
 }
 
 #[test]
 fn a_segment_that_the_server_refuses_costs_no_call() {
-    events::keep();
+    let events = Kept::everywhere();
     let small = || ShmServer::new().min_batch_bytes(1).max_segment_bytes(1 << 20);
     // The last is larger than any server takes by default. It has no name, so it takes no memory.
     for (shared, connect, bytes) in [
@@ -349,10 +347,13 @@ fn a_segment_that_the_server_refuses_costs_no_call() {
         }
         let reason = format!("of the server), got {bytes}");
         assert_eq!(
-            events::count(&["memory is not shared", "the server has refused the segment", &reason]),
+            events.with(&["memory is not shared", "the server has refused the segment", &reason]).len(),
             1
         );
-        assert_eq!(events::count(&["the shared segment of a client is refused", "left_out=0", &reason]), 1);
+        assert_eq!(
+            events.with(&["the shared segment of a client is refused", "left_out=0", &reason]).len(),
+            1
+        );
         assert_eq!(named(bytes).len(), 0, "a segment that is not shared is removed");
     }
 }

@@ -123,7 +123,7 @@ impl Conversation {
 
 impl Machine for Conversation {
     type Job = NoJob;
-    type Output = Bytes;
+    type Output<'a> = &'a mut Bytes;
 
     fn phase(&self) -> Phase {
         match self.header.len() {

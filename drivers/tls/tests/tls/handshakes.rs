@@ -251,6 +251,28 @@ fn what_is_not_tls_is_told_so_and_closed() {
     }
 }
 
+#[path = "../../../../tests/events/kept.rs"]
+mod kept;
+
+#[test]
+fn handshakes_that_fail_are_events_now_and_then() {
+    let (pair, kept) = (Pair::new(), kept::Kept::default());
+    let server = pair.open();
+    tracing::subscriber::with_default(kept.clone(), || {
+        // A record without content, and what a stranger hopes to see in a log.
+        for bytes in [&[22, 3, 1, 0, 0][..], b"\n2026 INFO all is well\n", &[22, 3, 1, 0, 0]] {
+            Driven::new(&server).feed(bytes, usize::MAX);
+        }
+        try_both(&pair.client(), &server).map_err(|(error, _)| error).unwrap();
+    });
+    assert_eq!(server.failed_handshakes(), 3);
+    let events = kept.with(&["vgi_rpc_tls"]);
+    assert!(matches!(&events[..], [event] if event.starts_with("WARN vgi_rpc_tls ")), "{events:?}");
+    for part in ["message=a TLS handshake has failed", "InvalidEmptyPayload", "left_out=0"] {
+        assert!(events[0].contains(part), "{events:?}");
+    }
+}
+
 #[test]
 fn a_tls_client_of_a_plain_server_fails() {
     let pair = Pair::new();

@@ -216,7 +216,7 @@ impl Drop for Conversation {
 
 impl Machine for Conversation {
     type Job = Invocation;
-    type Output = Outbox;
+    type Output<'a> = &'a mut Outbox;
 
     fn phase(&self) -> Phase {
         match self.responder.waiting_for() {

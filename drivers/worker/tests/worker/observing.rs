@@ -16,6 +16,13 @@ fn get(address: &str, path: &str) -> String {
 
 pub fn metrics() {
     let mut command = process("greeter", &["--tcp", "0", "--metrics", "0"]);
+    // A store makes the worker one that performs effects.
+    #[cfg(feature = "s3")]
+    command.args(["--storage", "s3://bucket/prefix"]).envs([
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_REGION", "eu-west-1"),
+    ]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -38,6 +45,9 @@ pub fn metrics() {
     ] {
         assert!(page.contains(&part), "expected {part:?} in {page}");
     }
+    let effects =
+        ["waiting", "running"].map(|what| format!("vgi_rpc_effects_{what}{{performer=\"calls\"}} 0\n"));
+    assert!(effects.iter().all(|sample| page.contains(sample) == cfg!(feature = "s3")), "{page}");
 }
 
 pub fn page() {

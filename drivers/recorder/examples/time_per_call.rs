@@ -2,7 +2,7 @@
 //! it is recorded.
 //!
 //! ```sh
-//! cargo run --release -p vgi-rpc-recorder --example cost -- 20000
+//! cargo run --release -p vgi-rpc-recorder --example time_per_call -- 20000
 //! ```
 
 use std::error::Error;

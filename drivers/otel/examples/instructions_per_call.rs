@@ -1,4 +1,4 @@
-//! What spans and metrics cost a call, in instructions: `cargo run --release -p vgi-rpc-otel --example cost`.
+//! What spans and metrics cost a call, in instructions: `cargo run --release -p vgi-rpc-otel --example instructions_per_call`.
 //!
 //! Counts by valgrind's callgrind, which has to be on PATH, since instructions are the same in every run and times are not. Each case
 //! is run by this same program, some calls and then some more; the difference is what those cost. Nothing is exported.
