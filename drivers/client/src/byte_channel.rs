@@ -14,6 +14,7 @@ use std::sync::Arc;
 use vgi_rpc_protocol::client::{Call, CallKind, Connection, Event};
 use vgi_rpc_protocol::effect::EffectEvent;
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
+use vgi_rpc_protocol::shm::{AttachSegment, Segment};
 use vgi_rpc_protocol::wire::keys;
 use vgi_rpc_protocol::{CommandError, Limits, Next};
 use vgi_rpc_shm::ShmClient;
@@ -106,10 +107,26 @@ impl<T: Transport> ByteChannel<T> {
 
 /// Shared memory.
 impl<T: Transport + Send> ByteChannel<T> {
-    /// Asks the server whether it can share memory, and creates a segment if it can. Without either, batches are sent as they
-    /// are. WIRE_PROTOCOL 15.
+    /// Offers the server a segment, and shares it if the server has attached it. Otherwise batches are sent as they are, and an event
+    /// says why. WIRE_PROTOCOL 15, and `EXTENSION.md` of `vgi_rpc_protocol::shm`.
     fn negotiate(&mut self, shared_memory: &ShmClient) -> Result<(), CallError> {
-        #[cfg_attr(not(unix), expect(unused_mut, reason = "only unix sockets carry descriptors"))]
+        let offered = match self.create_segment(shared_memory) {
+            Ok(segment) => segment,
+            Err(error) => {
+                shared_memory.report_refused(&format_args!("the segment cannot be created: {error}"));
+                return Ok(());
+            }
+        };
+        let answer = self.offer(&offered.advertisement())?;
+        match self.agreed(answer, offered, shared_memory) {
+            Ok(segment) => self.connection.share_memory(segment),
+            Err(reason) => shared_memory.report_refused(&reason),
+        }
+        Ok(())
+    }
+
+    /// Asks the server for the transport's options, and offers it this segment. The answer's metadata are none if it fails.
+    fn offer(&mut self, offered: &AttachSegment) -> Result<Metadata, CallError> {
         let mut metadata: Metadata = [
             (keys::METHOD, keys::TRANSPORT_OPTIONS_METHOD),
             (keys::REQUEST_VERSION, keys::REQUEST_VERSION_VALUE),
@@ -121,16 +138,14 @@ impl<T: Transport + Send> ByteChannel<T> {
         if self.transport.sends_descriptors() {
             metadata.push(keys::TRANSPORT_SHM_DESCRIPTOR, "true");
         }
+        offered.offer(&mut metadata);
         let options = RecordBatchOptions::new().with_row_count(Some(1));
         let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)?;
         self.connection.send_request(CallKind::Unary, &EncodedSchema::empty(), &row, &metadata)?;
-        let (mut can_share, mut takes_descriptors) = (false, false);
+        let mut answer = Metadata::new();
         loop {
             match self.next_event()? {
-                Event::Output(_, metadata) => {
-                    can_share = metadata.get_str(keys::TRANSPORT_SHM) == Some("true");
-                    takes_descriptors = metadata.get_str(keys::TRANSPORT_SHM_DESCRIPTOR) == Some("true");
-                }
+                Event::Output(_, metadata) => answer = metadata,
                 // Such as a server that does not know the question.
                 Event::Failed(_) | Event::Log(_) | Event::Header(..) => {}
                 Event::Finished => break,
@@ -138,32 +153,49 @@ impl<T: Transport + Send> ByteChannel<T> {
         }
         self.flush()?;
         self.sent = false;
-        if !can_share || (takes_descriptors && self.share_sealed(shared_memory)) {
-            return Ok(());
-        }
-        if let Ok(segment) = shared_memory.create() {
-            self.connection.share_memory(segment);
-        }
-        Ok(())
+        Ok(answer)
     }
 
-    /// Shares a segment whose descriptor is sent beside the next request. False if that cannot be done.
+    /// The segment that is to be shared after this answer, or why none is.
+    fn agreed(
+        &mut self,
+        answer: Metadata,
+        offered: Segment,
+        shared_memory: &ShmClient,
+    ) -> Result<Segment, String> {
+        if answer.get_str(keys::TRANSPORT_SHM) != Some("true") {
+            return Err("the server shares no memory".into());
+        }
+        match answer.get_str(keys::TRANSPORT_SHM_ATTACHED) {
+            Some("true") => Ok(offered),
+            // The server knows nothing of offers, and attaches what requests name.
+            None if !offered.advertisement().is_by_descriptor() => Ok(offered),
+            None => {
+                let created = shared_memory.create();
+                created.map_err(|error| format!("the segment cannot be created: {error}"))
+            }
+            Some(_) => {
+                let reason = answer.get_str(keys::TRANSPORT_SHM_REFUSED).unwrap_or("no reason given");
+                Err(format!("the server has refused the segment: {reason}"))
+            }
+        }
+    }
+
+    /// Creates the segment that is offered. If the transport can send its descriptor, that is sent beside the next request.
     #[cfg(unix)]
-    fn share_sealed(&mut self, shared_memory: &ShmClient) -> bool {
-        if !self.transport.sends_descriptors() {
-            return false;
+    fn create_segment(&mut self, shared_memory: &ShmClient) -> io::Result<Segment> {
+        if self.transport.sends_descriptors()
+            && let Ok((segment, descriptor)) = shared_memory.create_sealed()
+            && self.transport.send_descriptor(descriptor).is_ok()
+        {
+            return Ok(segment);
         }
-        let Ok((segment, descriptor)) = shared_memory.create_sealed() else { return false };
-        let is_sent = self.transport.send_descriptor(descriptor).is_ok();
-        if is_sent {
-            self.connection.share_memory(segment);
-        }
-        is_sent
+        shared_memory.create()
     }
 
     #[cfg(not(unix))]
-    fn share_sealed(&mut self, _: &ShmClient) -> bool {
-        false
+    fn create_segment(&mut self, shared_memory: &ShmClient) -> io::Result<Segment> {
+        shared_memory.create()
     }
 }
 

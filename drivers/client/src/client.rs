@@ -108,9 +108,10 @@ impl Client {
     /// Shares memory with the server, so that large batches of both sides do not pass through the pipe or socket. The value is the
     /// size of the segment in bytes, or a [`ShmClient`]. WIRE_PROTOCOL 11.
     ///
-    /// The first call after this asks the server whether it can. The client goes on without shared memory if the server cannot, if
-    /// the segment cannot be created, and on transports that may leave this machine. While memory is shared, a stream sends
-    /// no ticks [ahead](crate::Stream::prefetch).
+    /// The first call after this offers the segment to the server. The client goes on without shared memory if the server shares none
+    /// or refuses the segment, if it cannot be created, and on transports that may leave this machine. An event of the target
+    /// `vgi_rpc_shm` says why, except on such transports. While memory is shared, a stream sends no ticks
+    /// [ahead](crate::Stream::prefetch).
     pub fn shared_memory(mut self, shared_memory: impl Into<ShmClient>) -> Self {
         self.channel.share_memory(shared_memory.into());
         self

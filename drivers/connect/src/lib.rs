@@ -27,8 +27,8 @@ mod error;
 pub use connect::{ConnectOptions, connect};
 pub use error::ConnectError;
 pub use vgi_rpc_client::{
-    CallError, CallShape, Client, External, Method, Remote, RetryPolicy, Stream, Timeouts, TransportError,
-    WrongKind,
+    CallError, CallShape, Client, External, Method, Remote, RetryPolicy, ShmClient, Stream, Timeouts,
+    TransportError, WrongKind,
 };
 #[cfg(feature = "tls")]
 pub use vgi_rpc_tls::{ClientTls, ClientTlsBuilder, Pem, TlsConfigError};

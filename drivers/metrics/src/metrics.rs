@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vgi_rpc_access_log::AccessLog;
 use vgi_rpc_effects::Performer;
 use vgi_rpc_protocol::memory::Budget;
+use vgi_rpc_protocol::shm::Counters;
 use vgi_rpc_reactor::Watch;
 
 /// The numbers of a process. Clones are the same ones.
@@ -31,6 +32,7 @@ struct Sources {
     refusals: Vec<(String, Count)>,
     access_log: Option<AccessLog>,
     sessions: Option<Size>,
+    shared_memory: Vec<(String, Counters)>,
 }
 
 impl Metrics {
@@ -76,6 +78,11 @@ impl Metrics {
         self.sources().sessions = Some(Arc::new(count));
     }
 
+    /// Adds what counts the segments of shared memory of a server or a client, such as `ShmServer::counters`, under a name.
+    pub fn shared_memory(&self, name: impl Into<String>, counters: &Counters) {
+        self.sources().shared_memory.push((name.into(), counters.clone()));
+    }
+
     /// The numbers now.
     pub fn snapshot(&self) -> Snapshot {
         // The functions of the program are not called under the lock.
@@ -87,6 +94,7 @@ impl Metrics {
             used: budget.used(),
             refusals: budget.refusals(),
         });
+        let shared_memory = sources.shared_memory.into_iter();
         let effects = sources.effects.into_iter();
         Snapshot {
             calls: self.0.calls.snapshot(),
@@ -96,6 +104,7 @@ impl Metrics {
             refusals: sources.refusals.into_iter().map(|(reason, count)| (reason, count())).collect(),
             access_log: sources.access_log.map(|log| log.statistics()),
             sessions: sources.sessions.map(|count| count()),
+            shared_memory: shared_memory.map(|(name, counters)| (name, counters.counts())).collect(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::snapshot::{MethodCalls, Snapshot};
 use std::fmt::{self, Display, Write};
+use vgi_rpc_protocol::shm::Counts;
 
 /// The content type of the page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -60,7 +61,44 @@ impl Snapshot {
             page.family("sessions", "gauge", "Sticky sessions that are open.")?;
             page.sample("sessions", &[], sessions)?;
         }
+        if !self.shared_memory.is_empty() {
+            self.write_shared_memory(page)?;
+        }
         Ok(())
+    }
+
+    fn write_shared_memory(&self, page: &mut Page) -> fmt::Result {
+        let mut family = |name: &str, kind: &str, help: &str, of: fn(&Counts) -> u64| {
+            page.family(name, kind, help)?;
+            self.shared_memory
+                .iter()
+                .try_for_each(|(user, counts)| page.sample(name, &[("user", user)], of(counts)))
+        };
+        family("shm_segments", "gauge", "Segments of shared memory in use.", |counts| counts.in_use)?;
+        family(
+            "shm_segments_attached_total",
+            "counter",
+            "Segments of shared memory that were attached.",
+            |counts| counts.attached,
+        )?;
+        family(
+            "shm_segments_refused_total",
+            "counter",
+            "Segments of shared memory that were refused.",
+            |counts| counts.refused,
+        )?;
+        family("shm_batches_read_total", "counter", "Batches read from shared memory.", |counts| {
+            counts.read
+        })?;
+        family("shm_batches_written_total", "counter", "Batches written to shared memory.", |counts| {
+            counts.written
+        })?;
+        family(
+            "shm_batches_without_room_total",
+            "counter",
+            "Batches sent as they are because their segment had no room.",
+            |counts| counts.no_room,
+        )
     }
 
     fn write_calls(&self, page: &mut Page) -> fmt::Result {

@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub access_log: Option<vgi_rpc_access_log::Statistics>,
     /// Sticky sessions that are open, on servers that have them.
     pub sessions: Option<usize>,
+    /// What was done with segments of shared memory, with the names that the program has given.
+    pub shared_memory: Vec<(String, vgi_rpc_protocol::shm::Counts)>,
 }
 
 /// The calls of one method.

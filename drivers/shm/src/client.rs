@@ -1,11 +1,12 @@
 //! What a client does: it creates a segment, and removes it.
 
 use crate::environment::options_of_environment;
-use std::io;
+use crate::events;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 #[cfg(unix)]
 use std::sync::Arc;
+use std::{fmt, io};
 #[cfg(unix)]
 use vgi_rpc_protocol::shm::SharedMemory;
 use vgi_rpc_protocol::shm::{Counters, Segment, ShmOptions};
@@ -29,8 +30,13 @@ impl ShmClient {
     /// A segment of this size, of which 64 KiB are its header. The options are those of the
     /// [environment](options_of_environment).
     ///
-    /// The batches of one turn have to fit: what finds no room is sent as without a segment. The memory of a segment with a name is
-    /// taken when it is created, that of one without a name as it is used.
+    /// What finds no room is sent as without a segment, so the segment has to hold what is in use at a time, and 64 KiB more. By
+    /// default that is the parameters and the result of a unary call, or an input and an output of a stream. Where a side uses
+    /// batches [where they lie](Self::trust_server), it is also every batch that it keeps. A segment of 64 MiB has no room for a
+    /// batch of 64 MiB.
+    ///
+    /// The memory of a segment with a name is taken when it is created, that of one without a name as it is used. Servers refuse
+    /// segments of more than 4 GiB unless they are [set](crate::ShmServer::max_segment_bytes) otherwise.
     pub fn new(bytes: u64) -> Self {
         let (options, counters) = (options_of_environment(), Counters::default());
         Self { bytes, options, counters, trusts_server: false }
@@ -51,7 +57,10 @@ impl ShmClient {
     /// another pointer into it; and the segment is never truncated. Otherwise this process reads memory that changes under Rust's
     /// references, which is undefined behaviour, frees what belongs to another batch, or is ended with SIGBUS.
     ///
-    /// Batches that are kept keep their regions of the segment in use.
+    /// The servers of this project keep the promise. Python's does too (0.52.2), but no document demands it, and of other servers
+    /// nothing is known.
+    ///
+    /// Batches that are kept keep their regions of the segment in use. When they fill it, further batches are sent as without it.
     pub unsafe fn trust_server(mut self) -> Self {
         self.trusts_server = true;
         self
@@ -60,6 +69,12 @@ impl ShmClient {
     /// What was done with the segment.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Counts that the segment is not shared, and says so in an event of `tracing` with the target `vgi_rpc_shm`. For drivers.
+    pub fn report_refused(&self, reason: &dyn fmt::Display) {
+        self.counters.count_refused();
+        events::not_shared(reason);
     }
 
     /// Creates the segment. It is removed when the last clone of the result is dropped.

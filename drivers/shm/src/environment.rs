@@ -1,13 +1,52 @@
 //! The environment variable.
 
+use crate::events;
+use std::sync::Once;
 use vgi_rpc_protocol::shm::ShmOptions;
 
 /// From how many bytes on a batch goes through a segment.
 const MIN_BATCH_BYTES: &str = "VGI_RPC_SHM_MIN_BATCH_BYTES";
+/// Whether it was said that the variable is ignored.
+static IGNORED: Once = Once::new();
 
-/// The default options, changed by `VGI_RPC_SHM_MIN_BATCH_BYTES` if that is set to a number.
+/// The default options, changed by `VGI_RPC_SHM_MIN_BATCH_BYTES` if that is set to a number of bytes, such as `1048576`.
+///
+/// Any other value is ignored, as the canonical implementation ignores it. The first time, an event of `tracing` with the target
+/// `vgi_rpc_shm` says so.
 pub fn options_of_environment() -> ShmOptions {
-    let bytes = std::env::var(MIN_BATCH_BYTES).ok().and_then(|value| value.parse().ok());
     let options = ShmOptions::default();
-    bytes.map_or(options, |bytes| options.min_batch_bytes(bytes))
+    let Some(value) = std::env::var_os(MIN_BATCH_BYTES).filter(|value| !value.is_empty()) else {
+        return options;
+    };
+    match value.to_str().and_then(bytes) {
+        Some(bytes) => options.min_batch_bytes(bytes),
+        None => {
+            IGNORED.call_once(|| events::ignored(MIN_BATCH_BYTES, options.min_batch_bytes));
+            options
+        }
+    }
+}
+
+/// A number of bytes. Below zero it is zero, as in the canonical implementation.
+fn bytes(value: &str) -> Option<u64> {
+    value.trim().parse::<i64>().ok().map(|bytes| u64::try_from(bytes).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn a_number_of_bytes_has_no_unit() {
+        for (value, expected) in [
+            ("1", Some(1)),
+            (" 1048576\n", Some(1 << 20)),
+            ("-1", Some(0)),
+            ("1MiB", None),
+            ("0x10", None),
+            (" ", None),
+        ] {
+            assert_eq!(bytes(value), expected, "{value:?}");
+        }
+    }
 }

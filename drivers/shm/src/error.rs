@@ -2,6 +2,7 @@
 
 use std::io;
 use vgi_rpc_protocol::effect::{Failure, FailureReason};
+use vgi_rpc_protocol::shm::HeaderError;
 
 /// Why a segment could not be attached. No text repeats its name, which lets others attach it.
 #[derive(Debug, thiserror::Error)]
@@ -34,13 +35,16 @@ pub enum AttachError {
     #[error("expected the descriptor of a sealed file in memory")]
     NotSealed,
     /// It is larger than the server accepts: [`ShmServer::max_segment_bytes`](crate::ShmServer::max_segment_bytes).
-    #[error("expected a segment of at most {limit} bytes, got {got}")]
+    #[error("expected a segment of at most {limit} bytes (`max_segment_bytes` of the server), got {got}")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,
         /// The size of the segment in bytes.
         got: u64,
     },
+    /// Its header breaks the rules, or cannot be read.
+    #[error("{0}")]
+    Header(HeaderError),
     /// There are no segments on this platform.
     #[error("this platform has no shared memory objects")]
     Unsupported,

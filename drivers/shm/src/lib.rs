@@ -36,6 +36,16 @@
 //!
 //! Segments of more than 4 GiB are refused, unless [`ShmServer::max_segment_bytes`] says otherwise.
 //!
+//! # What operators are told
+//!
+//! Events of [`tracing`](https://docs.rs/tracing) with the target `vgi_rpc_shm` and the level `WARN`:
+//!
+//! | event | fields | how often |
+//! | --- | --- | --- |
+//! | the shared segment of a client is refused | `reason`, `left_out` | every ten seconds at most for a server; `left_out` were not told in between |
+//! | memory is not shared with the server | `reason` | once for each connection of a client |
+//! | a variable is ignored | `variable`, `default` | once |
+//!
 //! # What is cleaned up
 //!
 //! A client removes its segment when its last user drops it. If it cannot, because it was killed, the next client of the same user
@@ -55,6 +65,7 @@
 // | `arrival` | descriptors that come over a socket |
 // | `platform` | what this platform has |
 // | `error` | why a segment is refused |
+// | `events` | what operators are told |
 
 #[cfg(unix)]
 mod arrival;
@@ -63,6 +74,7 @@ mod client;
 mod descriptor;
 mod environment;
 mod error;
+mod events;
 #[cfg(unix)]
 mod mapping;
 #[cfg(unix)]

@@ -2,6 +2,7 @@
 
 use crate::environment::options_of_environment;
 use crate::error::AttachError;
+use crate::events;
 use crate::platform::IS_SUPPORTED;
 use crate::trust::Trust;
 #[cfg(unix)]
@@ -9,7 +10,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, Request};
 use vgi_rpc_protocol::service::Responder;
-use vgi_rpc_protocol::shm::{AttachSegment, Counters, SharedMemory, ShmOptions};
+use vgi_rpc_protocol::shm::{AttachSegment, Counters, Header, SharedMemory, ShmOptions};
+use vgi_rpc_transfer::Throttle;
 
 /// Attaches segments for a server. Clones share their counters.
 #[derive(Clone, Debug)]
@@ -17,6 +19,7 @@ pub struct ShmServer {
     options: ShmOptions,
     counters: Counters,
     trust: Trust,
+    refusals: Arc<Throttle>,
 }
 
 /// Largest segment that is attached by default.
@@ -32,11 +35,17 @@ impl ShmServer {
     /// Attaches segments with the options of the [environment](options_of_environment), and copies what is in them.
     pub fn new() -> Self {
         let trust = Trust { is_trusted: false, max_segment_bytes: MAX_SEGMENT_BYTES };
-        Self { options: options_of_environment(), counters: Counters::default(), trust }
+        Self {
+            options: options_of_environment(),
+            counters: Counters::default(),
+            trust,
+            refusals: Arc::default(),
+        }
     }
 
     /// Sets the size in bytes up to which segments are attached. A larger one is refused with
-    /// [`AttachError::TooLarge`](crate::AttachError::TooLarge), and its client's batches have to come without it. Default: 4 GiB.
+    /// [`AttachError::TooLarge`](crate::AttachError::TooLarge): a client of this project then sends its batches without it, and the
+    /// calls of others fail whose batches lie in it. Default: 4 GiB.
     ///
     /// A file in memory may be of any size and take no memory, so that a client pays nothing for a large one. A server that
     /// [trusts its peers](Self::trust_peers) has each segment in its address space.
@@ -58,12 +67,14 @@ impl ShmServer {
     /// in the header, which it does after the last view of its bytes was dropped, however many calls later. In that time no client
     /// that can connect, and nobody else, writes to the region, frees it, takes any part of it into use for something else, or
     /// sends another pointer into it; and the segment is never truncated. A client that frees what the server has not freed for some
-    /// time breaks this promise. [`ShmClient`](crate::ShmClient) does not: it frees nothing that it has sent.
+    /// time breaks this promise. [`ShmClient`](crate::ShmClient) does not: it frees nothing that it has sent. Python's client does
+    /// not either (0.52.2), but no document forbids it, and of other clients nothing is known.
     ///
     /// Otherwise the server reads memory that changes under Rust's references, which is undefined behaviour, frees what belongs to
     /// another batch, or is ended with SIGBUS.
     ///
-    /// Handlers that keep an input keep its region of the segment in use.
+    /// Handlers that keep an input keep its region of the segment in use. When such regions fill a segment, further batches are sent
+    /// as without it.
     pub unsafe fn trust_peers(mut self) -> Self {
         self.trust.is_trusted = true;
         self
@@ -89,7 +100,7 @@ impl ShmServer {
     pub fn perform(&self, event: EffectEvent, responder: &mut Responder) -> Option<EffectEvent> {
         match event {
             EffectEvent::Requested(Effect { id, request: Request::AttachSegment(attach), .. }) => {
-                responder.complete_effect(id, self.attach(&attach));
+                responder.complete_effect(id, self.checked(self.open(&attach)));
                 None
             }
             other => Some(other),
@@ -108,7 +119,7 @@ impl ShmServer {
             EffectEvent::Requested(Effect { id, request: Request::AttachSegment(attach), .. })
                 if attach.is_by_descriptor() =>
             {
-                responder.complete_effect(id, self.attach_descriptor(descriptor.take()));
+                responder.complete_effect(id, self.checked(self.open_descriptor(descriptor.take())));
                 None
             }
             event => self.perform(event, responder),
@@ -118,8 +129,27 @@ impl ShmServer {
     /// Attaches the segment whose descriptor this is. It does not block. Only on Unix.
     #[cfg(unix)]
     pub fn attach_descriptor(&self, descriptor: Option<OwnedFd>) -> Completion {
-        let attached = descriptor.ok_or(AttachError::NoDescriptor);
-        attached.and_then(|descriptor| crate::sealed::attach(descriptor, self.trust)).into()
+        self.open_descriptor(descriptor).into()
+    }
+
+    #[cfg(unix)]
+    fn open_descriptor(&self, descriptor: Option<OwnedFd>) -> Result<Arc<dyn SharedMemory>, AttachError> {
+        let descriptor = descriptor.ok_or(AttachError::NoDescriptor)?;
+        crate::sealed::attach(descriptor, self.trust)
+    }
+
+    /// What becomes of a segment that was opened: its header is checked, and a refusal is an event.
+    fn checked(&self, opened: Result<Arc<dyn SharedMemory>, AttachError>) -> Completion {
+        let checked = opened.and_then(|memory| match Header::read(&*memory) {
+            Ok(_) => Ok(memory),
+            Err(error) => Err(AttachError::Header(error)),
+        });
+        if let Err(error) = &checked
+            && let Some(left_out) = self.refusals.admit()
+        {
+            events::refused(error, left_out);
+        }
+        checked.into()
     }
 
     /// Attaches a segment. It does not block.

@@ -148,6 +148,7 @@ pub use run::run;
 #[cfg(feature = "http")]
 pub use token_keys::TokenKeysError;
 pub use vgi_rpc_memory::return_freed_memory;
+pub use vgi_rpc_stdio::ShmServer;
 pub use worker::Worker;
 
 /// The programs in the README compile. This crate depends on most of what they use.

@@ -12,6 +12,7 @@ use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::http::{Endpoint, OperatorPage};
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_proxy_protocol::ProxyProtocol;
+use vgi_rpc_stdio::ShmServer;
 
 /// The path of the page on an address of its own.
 const PATH: &str = "/metrics";
@@ -56,6 +57,13 @@ pub(crate) fn page(flags: &MetricsFlags, metrics: Option<&Metrics>) -> Option<Op
 pub(crate) fn add_budget(metrics: Option<&Metrics>, budget: &Budget) {
     if let Some(metrics) = metrics {
         metrics.budget("clients", budget.clone());
+    }
+}
+
+/// Adds the segments of a server that shares memory.
+pub(crate) fn add_shared_memory(metrics: Option<&Metrics>, user: &str, shared: Option<&ShmServer>) {
+    if let (Some(metrics), Some(shared)) = (metrics, shared) {
+        metrics.shared_memory(user, shared.counters());
     }
 }
 

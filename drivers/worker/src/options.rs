@@ -40,6 +40,7 @@ use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
 #[cfg(any(feature = "unix", feature = "http"))]
 use vgi_rpc_proxy_protocol::ProxyProtocol;
+use vgi_rpc_stdio::ShmServer;
 
 // Without a doc comment, which clap would show as what the program does. Each flag that names a transport is in the group
 // `vgi_rpc_transport`, so that there is at most one.
@@ -86,6 +87,10 @@ pub(crate) struct Flags {
     /// Do not let clients share memory, on pipes and unix sockets
     #[arg(long = "no-shared-memory", id = "no_shared_memory", action = ArgAction::SetFalse)]
     pub(crate) shared_memory: bool,
+
+    /// Send outputs of at least this size through the memory that a client shares [default: 131072]
+    #[arg(long, value_name = "BYTES", env = "VGI_RPC_SHM_MIN_BATCH_BYTES")]
+    shm_min_batch_bytes: Option<u64>,
 
     /// Limit the memory that clients can make this process hold [default: a quarter of the available memory]
     #[arg(long, value_name = "BYTES", env = "VGI_RPC_MEMORY_BUDGET")]
@@ -239,6 +244,15 @@ impl Flags {
             crate::reload::reload_on_hangup(tls.clone()).map_err(crate::WorkerError::Reload)?;
         }
         Ok(tls)
+    }
+
+    /// How clients share memory, if they may.
+    pub(crate) fn shared_memory_of(&self, shared_memory: ShmServer) -> Option<ShmServer> {
+        let shared_memory = match self.shm_min_batch_bytes {
+            Some(bytes) => shared_memory.min_batch_bytes(bytes),
+            None => shared_memory,
+        };
+        self.shared_memory.then_some(shared_memory)
     }
 
     /// How much memory clients may make this process hold.

@@ -93,7 +93,8 @@ impl Worker {
     }
 
     /// Sets how clients on pipes and unix sockets share memory. Default: [`ShmServer::new`]. Without effect if the command line says
-    /// `--no-shared-memory`.
+    /// `--no-shared-memory`; what it says with `--shm-min-batch-bytes` goes before
+    /// [`min_batch_bytes`](ShmServer::min_batch_bytes).
     pub fn shared_memory(mut self, shared_memory: ShmServer) -> Self {
         self.shared_memory = shared_memory;
         self
@@ -190,7 +191,9 @@ impl Worker {
                 let budget = self.flags.budget();
                 #[cfg(feature = "http")]
                 crate::metrics::add_budget(self.metrics.as_ref(), &budget);
-                let shared_memory = Some(self.shared_memory).filter(|_| self.flags.shared_memory);
+                let shared_memory = self.flags.shared_memory_of(self.shared_memory);
+                #[cfg(feature = "http")]
+                crate::metrics::add_shared_memory(self.metrics.as_ref(), "stdio", shared_memory.as_ref());
                 let server = vgi_rpc_stdio::StdioServer::new(self.service)
                     .limits(self.flags.limits())
                     .budget(budget)
@@ -253,7 +256,9 @@ impl Worker {
             #[cfg(feature = "tls")]
             crate::metrics::add_tls(metrics, tls.as_ref());
         }
-        let shared_memory = Some(self.shared_memory).filter(|_| self.flags.shared_memory);
+        let shared_memory = self.flags.shared_memory_of(self.shared_memory);
+        #[cfg(feature = "http")]
+        crate::metrics::add_shared_memory(self.metrics.as_ref(), "sockets", shared_memory.as_ref());
         let server = vgi_rpc_unix::SocketServer::new(self.service)
             .limits(self.flags.limits())
             .budget(budget)

@@ -93,7 +93,8 @@ impl Connection {
     }
 
     /// Shares a segment with the server from the next call on: large batches of both sides lie in it. The server must have said
-    /// that it [can](keys::TRANSPORT_SHM). WIRE_PROTOCOL 11.
+    /// that it [can](keys::TRANSPORT_SHM), and better that it [has attached](keys::TRANSPORT_SHM_ATTACHED) this segment.
+    /// WIRE_PROTOCOL 11.
     ///
     /// Both sides write to the segment in their own turns only. So no input may be sent ahead of an output that is due. The turn
     /// that a call gives to the server ends with the first thing that comes of it: an input that is sent before is sent as it is, if
@@ -102,6 +103,7 @@ impl Connection {
     /// After a call that has failed, calls go without the segment until the server has freed what that one has sent last: a server
     /// that cannot attach the segment never does.
     pub fn share_memory(&mut self, segment: Segment) {
+        segment.count_attached();
         self.segment = Some(segment.bounded(&self.limits, &self.account));
     }
 

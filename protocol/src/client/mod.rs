@@ -45,5 +45,6 @@ pub use event::{Call, CallKind, Event};
 pub use params::{Params, result};
 pub use resume_token::{ResumeToken, ResumeTokenError};
 pub use typed_stream::{
-    DecidesPerCall, Exchanges, MAX_EMPTY_BATCHES, MayExchange, MayProduce, Produces, StreamItem, TypedStream,
+    DecidesPerCall, Exchanges, InputRow, MAX_EMPTY_BATCHES, MayExchange, MayProduce, Produces, StreamItem,
+    TypedStream,
 };

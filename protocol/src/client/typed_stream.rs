@@ -76,6 +76,17 @@ impl<Input> MayExchange for DecidesPerCall<Input> {
     type Input = Input;
 }
 
+/// A record of which a list is sent to an exchange. All records are.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a record of which rows are sent",
+    note = "to an exchange that is declared with `input = RecordBatch`, send a batch with `send_batch`",
+    note = "derive `Record` for the type of a row"
+)]
+pub trait InputRow: Record {}
+
+#[diagnostic::do_not_recommend]
+impl<R: Record> InputRow for R {}
+
 /// A stream that a typed client opened. A producer's is an iterator over what it gives, one by one, however they are
 /// batched. To an exchange, records are [sent](Self::send), and each batch of them is answered with one. What a method is
 /// not declared to be does not compile.
@@ -153,7 +164,7 @@ impl<S: CallerStream, Kind: MayExchange, Output: StreamItem, Header> TypedStream
     /// When the turn fails, or a row cannot be written or read.
     pub fn send(&mut self, rows: &[Kind::Input]) -> Result<Vec<Output>, S::Error>
     where
-        Kind::Input: Record,
+        Kind::Input: InputRow,
     {
         self.send_batch(&Kind::Input::rows_to_batch(rows)?)
     }

@@ -19,7 +19,7 @@ pub use crate::values::{enums, records};
 pub use arrow_array::ArrayRef;
 pub use arrow_schema::{DataType, SchemaRef};
 pub use roles::{ExchangeState, HandlerError, Parameter, ProducerState, RecordField, Returned, Row, SameRow};
-pub use turns::{answer_rows, input_rows, opened, produce_rows};
+pub use turns::{GivesSchemas, answer_rows, input_rows, opened, opened_with_schemas, produce_rows};
 
 use arrow_schema::{Field, Schema};
 use std::sync::Arc;

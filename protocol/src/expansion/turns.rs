@@ -10,6 +10,43 @@ pub fn opened<S, T: Into<Stream<S>>>(opened: T) -> Stream<S> {
     opened.into()
 }
 
+/// What opens a stream whose method leaves a schema to each call: a stream, since a state alone has no schemas.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` gives its stream no schemas, and the method does not declare them",
+    label = "not a `Stream`",
+    note = "declare `output = Row`, and `input = Row` of an exchange; or return a `Stream` of the state, with `Stream::with_output` \
+            and `Stream::with_input`"
+)]
+pub trait GivesSchemas<S> {
+    fn stream(self) -> Stream<S>;
+}
+
+impl<S> GivesSchemas<S> for Stream<S> {
+    fn stream(self) -> Self {
+        self
+    }
+}
+
+/// As [`opened`], for a method that leaves a schema to each call.
+///
+/// ```compile_fail,E0277
+/// use vgi_rpc_protocol::prelude::*;
+///
+/// #[service(name = "demo.Doubles.v1")]
+/// trait Doubles {
+///     #[method(exchange, input = RecordBatch, output = RecordBatch, turn = take)]
+///     fn double(&self) -> u64 {
+///         0
+///     }
+///     fn take(&self, _state: &mut u64, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError> {
+///         turn.emit(input.clone())
+///     }
+/// }
+/// ```
+pub fn opened_with_schemas<S, T: GivesSchemas<S>>(opened: T) -> Stream<S> {
+    opened.stream()
+}
+
 /// Emits the rows of a producer's turn; no rows end the stream.
 pub fn produce_rows<R: Record>(rows: &[R], turn: &mut Turn) -> Result<(), RpcError> {
     if rows.is_empty() { turn.finish() } else { turn.emit_rows(rows) }

@@ -26,9 +26,17 @@ pub(super) struct Attachment {
     /// The driver takes descriptors of segments.
     takes_descriptors: bool,
     segment: Option<Segment>,
-    /// Why the segment that was named last could not be attached.
-    refused: Option<Arc<str>>,
+    /// The segment that was named last and could not be attached.
+    refused: Option<RefusedSegment>,
     asking: Option<Box<Asking>>,
+}
+
+/// A segment that could not be attached.
+#[derive(Debug)]
+struct RefusedSegment {
+    name: String,
+    /// Why it could not be the first time.
+    reason: Arc<str>,
 }
 
 /// A request that waits until its segment is attached.
@@ -112,8 +120,12 @@ impl Attachment {
         if !self.is_enabled() {
             return Some(request);
         }
-        let Some(attach) = AttachSegment::of_request(&request.metadata) else { return Some(request) };
-        if self.segment.as_ref().is_some_and(|segment| segment.name() == attach.name) {
+        let Some(attach) = named_segment(&request) else { return Some(request) };
+        if self.has_attached(&attach) {
+            return Some(request);
+        }
+        // Its descriptor has come once, and does not come again.
+        if attach.is_by_descriptor() && self.refusal(&attach.name).is_some() {
             return Some(request);
         }
         let name = attach.name.clone();
@@ -135,7 +147,7 @@ impl Attachment {
         let (options, counters) = self.settings.as_ref()?;
         let attached = match completed.completion {
             Completion::Attached(memory) => {
-                Segment::attach(name, memory, *options, counters).map_err(|error| error.to_string())
+                Segment::attach(name.as_str(), memory, *options, counters).map_err(|error| error.to_string())
             }
             other => Err(other.into_error("a shared segment").message().to_owned()),
         };
@@ -145,9 +157,36 @@ impl Attachment {
                 self.refused = None;
             }
             // A batch that points into it fails, and all others are sent as they are.
-            Err(reason) => (self.segment, self.refused) = (None, Some(reason.into())),
+            Err(reason) => {
+                self.segment = None;
+                if self.refusal(&name).is_none() {
+                    counters.count_refused();
+                    self.refused = Some(RefusedSegment { name, reason: reason.into() });
+                }
+            }
         }
         Some(request)
+    }
+
+    /// Whether this segment is attached.
+    fn has_attached(&self, named: &AttachSegment) -> bool {
+        self.segment.as_ref().is_some_and(|segment| segment.name() == named.name)
+    }
+
+    /// Why the segment of this name could not be attached, if it was the last one.
+    fn refusal(&self, name: &str) -> Option<&Arc<str>> {
+        self.refused.as_ref().filter(|refused| refused.name == name).map(|refused| &refused.reason)
+    }
+
+    /// Says in the answer to a question for the transport's options what has become of the segment that its client offers.
+    /// `EXTENSION.md` of [`crate::shm`].
+    pub(super) fn answer_offer(&self, question: &Metadata, answer: &mut Metadata) {
+        let Some(offered) = AttachSegment::of_offer(question).filter(|_| self.is_enabled()) else { return };
+        let attached = self.has_attached(&offered);
+        answer.push(keys::TRANSPORT_SHM_ATTACHED, if attached { "true" } else { "false" });
+        if let Some(reason) = self.refusal(&offered.name) {
+            answer.push(keys::TRANSPORT_SHM_REFUSED, OneLine(reason).to_string());
+        }
     }
 
     /// Gives back memory that is kept for batches to come.
@@ -173,7 +212,10 @@ impl Attachment {
     pub(super) fn access(&self, batch: &RecordBatch, metadata: &Metadata) -> SharedAccess {
         match &self.segment {
             _ if !self.is_enabled() => SharedAccess::Off,
-            None => SharedAccess::Missing { refused: self.refused.clone() },
+            None => {
+                let refused = self.refused.as_ref().map(|refused| refused.reason.clone());
+                SharedAccess::Missing { refused }
+            }
             Some(segment) => {
                 let answers =
                     metadata.contains_key(keys::SHM_OFFSET) || metadata.contains_key(keys::SHM_SEGMENT_NAME);
@@ -183,6 +225,13 @@ impl Attachment {
             }
         }
     }
+}
+
+/// The segment that a request names, or that a question for the transport's options offers.
+fn named_segment(request: &Request) -> Option<AttachSegment> {
+    let offered = || AttachSegment::of_offer(&request.metadata);
+    let is_question = request.method() == keys::TRANSPORT_OPTIONS_METHOD;
+    AttachSegment::of_request(&request.metadata).or_else(|| is_question.then(offered).flatten())
 }
 
 impl SharedAccess {

@@ -46,14 +46,18 @@ pub(crate) fn conform_input(
     if batch.schema_ref() == schema {
         return Ok(batch);
     }
-    let mismatch =
-        |detail| {
-            let (expected, got) = (Columns(schema), Columns(batch.schema_ref()));
-            let detail = REFUSAL.cut(detail);
-            InputError::Mismatch(RpcError::type_error(REFUSAL.format(format_args!(
-                "Input schema mismatch: {detail}; expected columns {expected}, got {got}"
-            ))))
+    let mismatch = |detail| {
+        let (expected, got) = (Columns(schema), Columns(batch.schema_ref()));
+        let detail = REFUSAL.cut(detail);
+        // An exchange that takes any batches has to say which, for each of its calls.
+        let hint = match schema.fields().is_empty() {
+            true => "; the method declares no `input`, and its call was given none with `Stream::with_input`",
+            false => "",
         };
+        InputError::Mismatch(RpcError::type_error(REFUSAL.format(format_args!(
+            "Input schema mismatch: {detail}; expected columns {expected}, got {got}{hint}"
+        ))))
+    };
     let selected = select_all(batch.schema_ref(), schema).map_err(mismatch)?;
     let bytes = bounded_cast_bytes(&batch, &selected, schema, MAX_CAST_BYTES).map_err(mismatch)?;
     let reservation = account.reserve_u64(bytes).map_err(InputError::OverBudget)?;

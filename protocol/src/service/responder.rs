@@ -465,6 +465,7 @@ impl Responder {
         if self.attachment.takes_descriptors() {
             metadata.push(keys::TRANSPORT_SHM_DESCRIPTOR, "true");
         }
+        self.attachment.answer_offer(&request.metadata, &mut metadata);
         let Some(primary) = self.service.protocols().next() else { return };
         let mut scope = Scope::unheard(&self.service, self.recording, || {
             let (name, id) = (request.method(), self.connection.request_id());

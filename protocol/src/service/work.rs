@@ -336,7 +336,8 @@ fn open(
         None => Ok(declared.clone()),
     };
     stream.output = encode(overrides.output, &method.output)?.ok_or_else(|| {
-        RpcError::type_error(format!("{name}() neither declares an output schema nor gave one"))
+        RpcError::type_error(format!("{name}() neither declares an output schema nor gave one: declare the method's `output`, or give the call a schema with \
+             `Stream::with_output`"))
     })?;
     // A producer has no input, whatever its method declares for the exchanges that it opens as well.
     if !stream.state.is_producer() {

@@ -44,14 +44,30 @@ impl AttachSegment {
 
     /// The segment that a request names. `None` if it names none, or not as it should.
     pub fn of_request(metadata: &Metadata) -> Option<Self> {
-        let name = metadata.get_str(keys::SHM_SEGMENT_NAME).filter(|name| is_segment_name(name))?;
-        Some(Self::new(name, number(metadata, keys::SHM_SEGMENT_SIZE).ok()?))
+        Self::of_keys(metadata, keys::SHM_SEGMENT_NAME, keys::SHM_SEGMENT_SIZE)
+    }
+
+    /// The segment that a client offers when it asks for the transport's options. `None` if it offers none, or not as it should.
+    /// `EXTENSION.md`.
+    pub fn of_offer(metadata: &Metadata) -> Option<Self> {
+        Self::of_keys(metadata, keys::TRANSPORT_SHM_SEGMENT_NAME, keys::TRANSPORT_SHM_SEGMENT_SIZE)
+    }
+
+    fn of_keys(metadata: &Metadata, name: &str, size: &'static str) -> Option<Self> {
+        let name = metadata.get_str(name).filter(|name| is_segment_name(name))?;
+        Some(Self::new(name, number(metadata, size).ok()?))
     }
 
     /// Adds what names the segment to the metadata of a request.
     pub fn advertise(&self, metadata: &mut Metadata) {
         metadata.set(keys::SHM_SEGMENT_NAME, &self.name);
         metadata.set(keys::SHM_SEGMENT_SIZE, self.claimed_size.to_string());
+    }
+
+    /// Adds what offers the segment to the metadata of the question for the transport's options. `EXTENSION.md`.
+    pub fn offer(&self, metadata: &mut Metadata) {
+        metadata.set(keys::TRANSPORT_SHM_SEGMENT_NAME, &self.name);
+        metadata.set(keys::TRANSPORT_SHM_SEGMENT_SIZE, self.claimed_size.to_string());
     }
 }
 

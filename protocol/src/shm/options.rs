@@ -7,8 +7,8 @@ pub struct ShmOptions {
     /// Batches of at least this many bytes go through a segment; smaller ones are sent as they are, which is faster. Counted are
     /// the bytes of the message.
     ///
-    /// Default 128 KiB, and 1 MiB on Windows, like the canonical implementation. Its environment variable is
-    /// `VGI_RPC_SHM_MIN_BATCH_BYTES`, which drivers read.
+    /// Default 128 KiB, and 1 MiB on Windows, like the canonical implementation. No driver of this project shares memory on Windows:
+    /// that default is for embedders. The environment variable is `VGI_RPC_SHM_MIN_BATCH_BYTES`, which drivers read.
     pub min_batch_bytes: u64,
 }
 

@@ -2,7 +2,7 @@
 
 use super::access::SharedMemory;
 use super::advertisement::AttachSegment;
-use super::counters::Counters;
+use super::counters::{Counters, InUse};
 use super::error::{HeaderError, SegmentError};
 use super::header::{Header, Region};
 use super::layout::HEADER_BYTES;
@@ -17,7 +17,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use bytes::Bytes;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// How many bytes of a batch are read first.
 const HEAD_BYTES: usize = 4 << 10;
@@ -36,6 +36,8 @@ struct Inner {
     memory: Arc<dyn SharedMemory>,
     options: ShmOptions,
     counters: Counters,
+    /// Set once the segment is attached, or shared.
+    in_use: OnceLock<InUse>,
     releases: Releases,
     /// Of the owner: what it has sent last.
     last_sent: Option<Mutex<LastSent>>,
@@ -148,7 +150,9 @@ impl Segment {
         counters: &Counters,
     ) -> Result<Self, HeaderError> {
         Header::read(&*memory)?;
-        Ok(Self::new(name.into(), memory, options, counters, false))
+        let segment = Self::new(name.into(), memory, options, counters, false);
+        segment.count_attached();
+        Ok(segment)
     }
 
     fn new(
@@ -158,11 +162,16 @@ impl Segment {
         counters: &Counters,
         is_owner: bool,
     ) -> Self {
-        counters.attached();
         let reader = SegmentReader { limits: Limits::default(), account: Account::default(), idle: None };
         let (counters, releases, reader) = (counters.clone(), Releases::default(), Mutex::new(reader));
         let last_sent = is_owner.then(Mutex::default);
-        Self(Arc::new(Inner { name, memory, options, counters, releases, last_sent, reader }))
+        let in_use = OnceLock::new();
+        Self(Arc::new(Inner { name, memory, options, counters, in_use, releases, last_sent, reader }))
+    }
+
+    /// Counts the segment, unless it is counted already.
+    pub(crate) fn count_attached(&self) {
+        self.0.in_use.get_or_init(|| self.0.counters.attached());
     }
 
     /// Sets what is accepted of a batch, and reserves what is read in the account.

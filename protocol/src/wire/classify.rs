@@ -45,12 +45,18 @@ pub fn classify(num_rows: usize, metadata: Option<&Metadata>) -> BatchKind {
     }
 }
 
+/// The client has uploaded a batch for a server that fetches none.
+const NO_OBJECTS: &str = "the batch is a pointer to an object in external storage, which this server does not fetch: send the batch \
+                          itself, or have the service built with `fetch_external`";
+/// The client uses a segment without asking, or has not heeded the answer.
+const NO_MEMORY: &str = "the batch is a pointer into shared memory, which this server does not share: send the batch itself, or serve \
+                         on a pipe or a unix socket with `shared_memory`, a worker without `--no-shared-memory`";
+
 /// Refuses a request or an input that is elsewhere: taken for data, a pointer would be an empty batch.
 pub(crate) fn refuse_pointer(num_rows: usize, metadata: &Metadata) -> Result<(), RpcError> {
     match classify(num_rows, Some(metadata)) {
-        BatchKind::ExternalPointer | BatchKind::ShmPointer => {
-            Err(RpcError::runtime_error("the batch points to data that this server was not set up to fetch"))
-        }
+        BatchKind::ExternalPointer => Err(RpcError::runtime_error(NO_OBJECTS)),
+        BatchKind::ShmPointer => Err(RpcError::runtime_error(NO_MEMORY)),
         _ => Ok(()),
     }
 }

@@ -66,6 +66,14 @@ pub const TRANSPORT_SHM: &str = "vgi_rpc.transport.shm";
 
 /// Whether a peer can pass a segment by its descriptor: `true` or `false`. An extension: `EXTENSION.md` of [`crate::shm`].
 pub const TRANSPORT_SHM_DESCRIPTOR: &str = "vgi_rpc.transport.shm_descriptor";
+/// Name of the segment that a client offers before it uses it. An extension, as the three below: `EXTENSION.md` of [`crate::shm`].
+pub const TRANSPORT_SHM_SEGMENT_NAME: &str = "vgi_rpc.transport.shm_segment_name";
+/// Size of the segment that a client offers, in bytes.
+pub const TRANSPORT_SHM_SEGMENT_SIZE: &str = "vgi_rpc.transport.shm_segment_size";
+/// Whether the server has attached the segment that it was offered: `true` or `false`.
+pub const TRANSPORT_SHM_ATTACHED: &str = "vgi_rpc.transport.shm_attached";
+/// Why the server has not attached the segment that it was offered.
+pub const TRANSPORT_SHM_REFUSED: &str = "vgi_rpc.transport.shm_refused";
 
 /// Built-in method that tells the transport capabilities. WIRE_PROTOCOL 15.
 pub const TRANSPORT_OPTIONS_METHOD: &str = "__transport_options__";

@@ -13,7 +13,19 @@ use vgi_rpc_protocol::client::CallKind;
 use vgi_rpc_protocol::ipc::Metadata;
 use vgi_rpc_protocol::wire::keys;
 
-const TEXT: &str = "the batch points to data that this server was not set up to fetch";
+/// What says that a batch is a pointer, and to what.
+fn refusal(pointer: &[(&str, &str)]) -> &'static str {
+    match pointer[0].0 {
+        keys::LOCATION => {
+            "the batch is a pointer to an object in external storage, which this server does not fetch: send the batch itself, or \
+             have the service built with `fetch_external`"
+        }
+        _ => {
+            "the batch is a pointer into shared memory, which this server does not share: send the batch itself, or serve on a pipe or \
+             a unix socket with `shared_memory`, a worker without `--no-shared-memory`"
+        }
+    }
+}
 
 /// The keys that make a batch without rows a pointer.
 const POINTERS: [&[(&str, &str)]; 3] = [
@@ -54,20 +66,24 @@ fn a_request_that_is_a_pointer_is_refused_as_one() {
         // The schema of a pointer is that of the data, or empty.
         for row in [no_rows(&echo()), no_columns(0)] {
             let heard = wire.play(request(CallKind::Unary, "echo", row.clone(), pointer));
-            assert_eq!(heard, [format!("failed RuntimeError: {TEXT}"), "finished".into()], "{pointer:?}");
+            assert_eq!(
+                heard,
+                [format!("failed RuntimeError: {}", refusal(pointer)), "finished".into()],
+                "{pointer:?}"
+            );
             let mut metadata = routing(MAIN, "echo");
             pointer.iter().for_each(|(key, value)| metadata.push(*key, *value));
             let answered = server.send(post("/vgi/test.Main.v1/echo", stream_of(&[(row, metadata)])));
             assert_eq!((answered.status, answered.error().error_type()), (400, "RuntimeError"));
-            assert!(answered.error().message().contains(TEXT), "{:?}", answered.error());
+            assert!(answered.error().message().contains(refusal(pointer)), "{:?}", answered.error());
         }
         let open = request(CallKind::Stream { header: false }, "count", no_columns(0), pointer);
-        assert_eq!(wire.play(open)[0], format!("failed RuntimeError: {TEXT}"));
+        assert_eq!(wire.play(open)[0], format!("failed RuntimeError: {}", refusal(pointer)));
         let mut metadata = routing(MAIN, "count");
         pointer.iter().for_each(|(key, value)| metadata.push(*key, *value));
         let body = stream_of(&[(no_columns(0), metadata)]);
         let answered = server.send(post("/vgi/test.Main.v1/count/init", body));
-        assert!(answered.status == 400 && answered.error().message().contains(TEXT));
+        assert!(answered.status == 400 && answered.error().message().contains(refusal(pointer)));
         assert_eq!(wire.play(unary("echo", echo())), ["output result=x", "finished"]);
         assert_eq!(journal.take(), ["start", "enter", "run", "exit", "end ok"], "only the last is a call");
     }
@@ -99,7 +115,11 @@ fn an_input_that_is_a_pointer_ends_the_stream_with_an_error() {
         wire.play(send(values([1.0])));
         journal.take();
         let heard = wire.play(Command::Send(no_rows(&values([1.0])), pointing(pointer)));
-        assert_eq!(heard, [format!("failed RuntimeError: {TEXT}"), "finished".into()], "{pointer:?}");
+        assert_eq!(
+            heard,
+            [format!("failed RuntimeError: {}", refusal(pointer)), "finished".into()],
+            "{pointer:?}"
+        );
         assert_eq!(journal.take(), ["end RuntimeError"], "the handler does not see it");
         assert_eq!(wire.recorded(), "RuntimeError");
         assert_eq!(wire.play(unary("echo", echo())), ["output result=x", "finished"]);
@@ -107,7 +127,7 @@ fn an_input_that_is_a_pointer_ends_the_stream_with_an_error() {
         wire.play(stream("count", row([("count", int(3))])));
         wire.play(tick());
         let heard = wire.play(Command::Tick(pointing(pointer)));
-        assert_eq!(heard[0], format!("failed RuntimeError: {TEXT}"));
+        assert_eq!(heard[0], format!("failed RuntimeError: {}", refusal(pointer)));
     }
 }
 
@@ -124,7 +144,7 @@ fn an_input_over_http_that_is_a_pointer_is_the_turns_error() {
             journal.take();
             let answered = server.send(turn_of((MAIN, method), input, &tokens, pointer));
             assert_eq!((answered.status, answered.is_marked()), (200, true), "{method} {pointer:?}");
-            assert!(answered.error().message().contains(TEXT), "{:?}", answered.error());
+            assert!(answered.error().message().contains(refusal(pointer)), "{:?}", answered.error());
             assert_eq!(answered.cursor(), None);
             assert_eq!(journal.take(), ["start", "end RuntimeError"]);
         }

@@ -14,7 +14,9 @@ use vgi_rpc_protocol::effect::{Completion, Failure, FailureReason, Request};
 use vgi_rpc_protocol::ipc::{EncodedSchema, Metadata};
 use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_protocol::service::{Credentials, Peer, Service, TransportKind};
-use vgi_rpc_protocol::shm::{Counters, Counts, HEADER_BYTES, Pointer, Segment, SharedMemory, ShmOptions};
+use vgi_rpc_protocol::shm::{
+    AttachSegment, Counters, Counts, HEADER_BYTES, Pointer, Segment, SharedMemory, ShmOptions,
+};
 use vgi_rpc_protocol::wire::keys;
 
 const NAME: &str = "vgi-test";
@@ -160,6 +162,67 @@ fn a_server_says_whether_it_can_share_memory() {
     let told = sharing.wire.told();
     let [Told::Output(_, metadata), Told::Finished] = &told[..] else { panic!("{told:?}") };
     assert_eq!(metadata.get_str(keys::TRANSPORT_SHM), Some("true"));
+}
+
+impl Sharing {
+    /// Asks for the transport's options, and offers a segment of this name. Returns the metadata of the answer.
+    fn offer(&mut self, name: &str, completion: impl FnOnce(&Self) -> Completion) -> Metadata {
+        let [Command::Request { kind, row, metadata }] = &transport_options()[..] else {
+            panic!("a request")
+        };
+        let mut metadata = metadata.clone();
+        AttachSegment::new(name, 1 << 20).offer(&mut metadata);
+        self.wire.send(Command::Request { kind: *kind, row: row.clone(), metadata });
+        assert_eq!(self.wire_rest(), Rest::Waiting);
+        let effect = self.wire.effect();
+        assert!(matches!(&effect.request, Request::AttachSegment(attach) if attach.name == name));
+        let completion = completion(self);
+        self.wire.server.complete_effect(effect.id, completion);
+        assert_eq!(self.wire_rest(), Rest::NeedInput);
+        let told = self.wire.told();
+        let [Told::Output(_, metadata), Told::Finished] = &told[..] else { panic!("{told:?}") };
+        metadata.clone()
+    }
+}
+
+#[test]
+fn a_server_says_whether_it_has_attached_the_segment_that_it_is_offered() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::new(&service, Memory::new(1 << 20));
+    let answer = sharing.offer(NAME, |sharing| {
+        let lent: Arc<dyn SharedMemory> = Arc::new(Lent(sharing.memory.clone()));
+        Completion::Attached(lent)
+    });
+    assert_eq!(answer.get_str(keys::TRANSPORT_SHM_ATTACHED), Some("true"));
+    assert_eq!(answer.get_str(keys::TRANSPORT_SHM_REFUSED), None);
+    // The first call uses it, and it is not attached again.
+    assert_eq!(sharing.play(echo("x")), ["output result=x", "finished"]);
+    assert_eq!((counts(&sharing.client), counts(&sharing.server)), ((1, 1), (1, 1)));
+    assert_eq!((sharing.server.counts().attached, sharing.server.counts().in_use), (1, 1));
+}
+
+#[test]
+fn the_first_reason_for_which_a_segment_is_refused_stays() {
+    let (service, _) = service(|builder| builder);
+    let mut sharing = Sharing::without_segment(&service, Memory::new(1 << 20), Counters::default());
+    let failure = || Failure::new(FailureReason::Refused, "the segment\nis too large");
+    let by_descriptor = "descriptor:7";
+    let answer = sharing.offer(by_descriptor, |_| failure().into());
+    assert_eq!(answer.get_str(keys::TRANSPORT_SHM), Some("true"));
+    assert_eq!(answer.get_str(keys::TRANSPORT_SHM_ATTACHED), Some("false"));
+    assert!(answer.get_str(keys::TRANSPORT_SHM_REFUSED).unwrap().ends_with("the segment\\nis too large"));
+    // A client that uses it all the same. Its descriptor has come once, and is not asked for again.
+    let mut metadata = crate::ask::routing(crate::common::service::MAIN, "echo");
+    AttachSegment::new(by_descriptor, 1 << 20).advertise(&mut metadata);
+    metadata.push(keys::SHM_OFFSET, "65536");
+    metadata.push(keys::SHM_LENGTH, "100");
+    let kind = vgi_rpc_protocol::client::CallKind::Unary;
+    let row = row([("value", text("y"))]).slice(0, 0);
+    for _ in 0..2 {
+        let heard = sharing.play(Command::Request { kind, row: row.clone(), metadata: metadata.clone() });
+        assert!(heard[0].contains("is too large"), "{heard:?}");
+    }
+    assert_eq!((sharing.server.counts().refused, sharing.server.counts().attached), (1, 0));
 }
 
 #[test]

@@ -13,7 +13,7 @@ const CRATES: [(&str, &str, &[&str], &[&str]); 30] = [
     ("vgi_rpc_transfer", "drivers/transfer", &["lib.rs"], &[]),
     ("vgi_rpc_socks", "drivers/socks", &["lib.rs"], &["vgi_rpc_transfer"]),
     ("vgi_rpc_memory", "drivers/memory", &["lib.rs"], &["vgi_rpc_protocol"]),
-    ("vgi_rpc_shm", "drivers/shm", &["lib.rs"], &["vgi_rpc_protocol"]),
+    ("vgi_rpc_shm", "drivers/shm", &["lib.rs"], &["vgi_rpc_protocol", "vgi_rpc_transfer"]),
     ("vgi_rpc_access_log", "drivers/access-log", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_effects", "drivers/effects", &["lib.rs"], &["vgi_rpc_protocol"]),
     ("vgi_rpc_reactor", "drivers/reactor", &["lib.rs"], &["vgi_rpc_transfer"]),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use vgi_rpc_effects::Performer;
 use vgi_rpc_metrics::{MethodCalls, Metrics};
 use vgi_rpc_protocol::effect::{Completion, Effect, EffectEvent, Question, Request};
+use vgi_rpc_protocol::shm::Counters;
 use vgi_rpc_protocol::wire::code::Code;
 
 fn of(metrics: &Metrics, method: &str) -> Option<MethodCalls> {
@@ -77,6 +78,34 @@ fn what_others_count_is_on_the_page_too() {
     let method = [("protocol", PROTOCOL), ("method", "answer")];
     assert_eq!(value("vgi_rpc_calls_total", &[&method[..], &[("code", "OK")]].concat()), 1.0);
     assert_eq!(value("vgi_rpc_call_duration_seconds_bucket", &[&method[..], &[("le", "60")]].concat()), 1.0);
+}
+
+#[test]
+fn segments_of_shared_memory_are_counted_by_their_users() {
+    let metrics = Metrics::new();
+    assert!(!metrics.snapshot().prometheus().contains("shm"), "nothing shares memory");
+    let [server, client] = [Counters::default(), Counters::default()];
+    metrics.shared_memory("unix", &server);
+    metrics.shared_memory("client", &client);
+    client.count_refused();
+    let snapshot = metrics.snapshot();
+    assert_eq!(snapshot.shared_memory[1], ("client".into(), client.counts()));
+    let samples = parse(&snapshot.prometheus());
+    let value = |name: &str, user: &str| {
+        let labels = [("user".to_owned(), user.to_owned())].into_iter().collect();
+        *samples.get(&(name.to_owned(), labels)).unwrap_or_else(|| panic!("{name} in {samples:?}"))
+    };
+    assert_eq!(value("vgi_rpc_shm_segments_refused_total", "client"), 1.0);
+    for name in [
+        "segments",
+        "segments_attached_total",
+        "segments_refused_total",
+        "batches_read_total",
+        "batches_written_total",
+        "batches_without_room_total",
+    ] {
+        assert_eq!(value(&format!("vgi_rpc_shm_{name}"), "unix"), 0.0);
+    }
 }
 
 /// The samples of the threads that perform effects: how many wait, and how many are performed.

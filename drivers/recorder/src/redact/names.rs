@@ -83,6 +83,8 @@ fn is_secret_word(name: &str) -> bool {
 pub(super) fn metadata_rule(key: &str) -> Rule {
     match key {
         keys::LOCATION | keys::LOCATION_SOURCE => Rule::Url,
+        // Whoever knows it may attach the segment.
+        keys::TRANSPORT_SHM_SEGMENT_NAME => Rule::Secret,
         _ if KEPT_KEYS.contains(&key) || key.starts_with(keys::TRANSPORT_PREFIX) => Rule::Keep,
         _ if key.starts_with(keys::RESERVED_PREFIX) || is_secret_word(key) => Rule::Secret,
         _ => Rule::Keep,
@@ -267,9 +269,14 @@ mod tests {
 
     #[test]
     fn keys_of_the_protocol_are_secret_unless_they_are_known_not_to_be() {
-        for key in
-            [keys::STREAM_STATE, keys::CALL_STATE, keys::SHM_SEGMENT_NAME, "vgi_rpc.later", "X-Api-Key"]
-        {
+        for key in [
+            keys::STREAM_STATE,
+            keys::CALL_STATE,
+            keys::SHM_SEGMENT_NAME,
+            "vgi_rpc.later",
+            "X-Api-Key",
+            keys::TRANSPORT_SHM_SEGMENT_NAME,
+        ] {
             assert_eq!(metadata_rule(key), Rule::Secret, "{key}");
         }
         for key in [keys::METHOD, keys::TRANSPORT_SHM, keys::LOG_EXTRA, "tenant", "conformance.emit_label"] {

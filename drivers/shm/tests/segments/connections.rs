@@ -1,5 +1,6 @@
 //! Clients and servers on unix sockets that share memory.
 
+use crate::kept::Kept;
 use crate::plain::Plain;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -8,7 +9,7 @@ use arrow_schema::{DataType, Field, Schema};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -110,6 +111,33 @@ impl Server {
             Address::Tcp(address) => connect_tcp(&address.to_string()).unwrap(),
             _ => connect_unix(self.path()).unwrap(),
         }
+    }
+}
+
+/// Makes offers of segments into something else, which the server ignores as one does that knows none.
+struct NoOffers(Plain);
+
+impl Transport for NoOffers {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let (offer, other) = (b"vgi_rpc.transport.shm_segment_", b"vgi_rpc.transport.new_segment_");
+        while let Some(at) = bytes.windows(offer.len()).position(|found| found == offer) {
+            bytes[at..at + other.len()].copy_from_slice(other);
+        }
+        self.0.0.write_all(&bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.0.close()
     }
 }
 
@@ -222,8 +250,10 @@ fn go_through_a_segment(connect: fn(&Server) -> Client, bytes: u64, names: usize
     echo(&mut client, &[8; 5_000_000]).unwrap();
     assert!(at_client.counts().no_room > 0);
     echo(&mut client, &[9; 3_000_000]).unwrap();
+    assert_eq!((at_client.counts().in_use, at_server.counts().in_use), (1, 1));
     drop(client);
     assert_eq!(named(bytes).len(), 0);
+    assert_eq!((at_client.counts().in_use, at_client.counts().attached), (0, 1));
 }
 
 #[test]
@@ -241,6 +271,18 @@ fn a_first_call_of_many_bytes_in_the_stream_arrives_behind_its_descriptor() {
 }
 
 #[test]
+fn a_server_that_knows_no_offers_attaches_what_a_request_names() {
+    let (server, at_server) = sharing_server();
+    let socket = NoOffers(Plain(UnixStream::connect(server.path()).unwrap()));
+    let (mut client, at_client) = sharing(Client::new(socket, Limits::default()), 4_300_000);
+    echo(&mut client, &[7; 1_000_000]).unwrap();
+    assert_eq!((at_client.counts().attached, at_server.counts().attached), (1, 1));
+    let (read, written) = read_and_written(&at_client);
+    assert!(read > 0 && written > 0);
+    assert_eq!(read_and_written(&at_server), (written, read));
+}
+
+#[test]
 fn a_descriptor_that_no_request_takes_is_closed() {
     let (server, at_server) = sharing_server();
     let (mut ours, sent) = UnixStream::pair().unwrap();
@@ -255,18 +297,64 @@ fn a_descriptor_that_no_request_takes_is_closed() {
 
 #[test]
 fn memory_is_not_shared_where_it_cannot_be() {
+    let events = Kept::everywhere();
     let with = || Some(ShmServer::new().min_batch_bytes(1));
-    for (server, bytes) in [
-        (Server::start(None, false), 4 << 20),
-        (Server::start(with(), true), 4 << 20),
+    for (server, bytes, refused) in [
+        (Server::start(None, false), 4 << 20, 1),
+        // A client over TCP does not ask.
+        (Server::start(with(), true), 4 << 20, 0),
         // No such segment can be created.
-        (Server::start(with(), false), u64::MAX),
-        (Server::start(with(), false), 10),
+        (Server::start(with(), false), u64::MAX, 1),
+        (Server::start(with(), false), 10, 1),
     ] {
         let (mut client, counters) = sharing(server.connect(), bytes);
         echo(&mut client, &[7; 300_000]).unwrap();
         echo(&mut client, b"again").unwrap();
-        assert_eq!(counters.counts(), vgi_rpc_shm::Counts::default());
+        let counts = counters.counts();
+        assert_eq!((counts.attached, counts.read, counts.written, counts.no_room), (0, 0, 0, 0));
+        assert_eq!(counts.refused, refused, "{bytes}");
+    }
+    assert!(events.has(&["memory is not shared", "the server shares no memory"]));
+    assert!(events.has(&["memory is not shared", "cannot be created", "more than 65536 bytes, got 10"]));
+}
+
+#[test]
+fn a_segment_that_the_server_refuses_costs_no_call() {
+    let events = Kept::everywhere();
+    let small = || ShmServer::new().min_batch_bytes(1).max_segment_bytes(1 << 20);
+    // The last is larger than any server takes by default. It has no name, so it takes no memory.
+    for (shared, connect, bytes) in [
+        (small(), Server::connect as fn(&Server) -> Client, 2_000_001),
+        (small(), Server::connect_plainly, 2_000_002),
+        (ShmServer::new().min_batch_bytes(1), Server::connect, 5 << 30),
+    ] {
+        let at_server = shared.counters().clone();
+        let server = Server::start(Some(shared), false);
+        let (mut client, at_client) = sharing(connect(&server).check_kinds(false), bytes);
+        for _ in 0..2 {
+            echo(&mut client, &[7; 300_000]).unwrap();
+        }
+        let row =
+            RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![2])) as ArrayRef)]).unwrap();
+        // Since no memory is shared, batches are asked for ahead.
+        let batches: Vec<_> =
+            client.stream(&Remote::new(NAME).method("count"), &row).unwrap().prefetch(8).collect();
+        assert!(batches.len() == 2 && batches.iter().all(Result::is_ok), "{batches:?}");
+        for counters in [&at_client, &at_server] {
+            let counts = counters.counts();
+            assert_eq!((counts.attached, counts.in_use, counts.refused), (0, 0, 1));
+            assert_eq!((counts.read, counts.written), (0, 0));
+        }
+        let reason = format!("of the server), got {bytes}");
+        assert_eq!(
+            events.with(&["memory is not shared", "the server has refused the segment", &reason]).len(),
+            1
+        );
+        assert_eq!(
+            events.with(&["the shared segment of a client is refused", "left_out=0", &reason]).len(),
+            1
+        );
+        assert_eq!(named(bytes).len(), 0, "a segment that is not shared is removed");
     }
 }
 

@@ -80,6 +80,7 @@ const TESTS: &[(&str, fn())] = &[
     #[cfg(feature = "unix")]
     ("a worker that cannot serve ends with status 1 and says why", refusals::serving),
     ("a service that cannot be built ends the worker with status 1", refusals::building),
+    ("a variable that is malformed is refused with status 2", refusals::variables),
     ("the help lists flags and variables, on stdout", refusals::help),
     #[cfg(unix)]
     ("the end of stdin is the end of the worker", ends::input),

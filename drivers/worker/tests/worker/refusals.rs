@@ -86,6 +86,21 @@ pub fn http_flags() {
     }
 }
 
+/// A variable that is malformed is a start error, as a flag is.
+pub fn variables() {
+    for (variable, value) in [("VGI_RPC_SHM_MIN_BATCH_BYTES", "1MiB"), ("VGI_RPC_MEMORY_BUDGET", "1MiB")] {
+        let output = process("greeter", &["--pipe"]).env(variable, value).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(2) && text.contains("invalid value '1MiB'"),
+            "{variable}: {text}"
+        );
+    }
+    let output = process("greeter", &["--help"]).output().unwrap();
+    let help = String::from_utf8_lossy(&output.stdout);
+    assert!(help.contains("VGI_RPC_SHM_MIN_BATCH_BYTES"), "{help}");
+}
+
 #[cfg(feature = "unix")]
 pub fn serving() {
     let program = std::env::current_exe().unwrap();

@@ -158,7 +158,8 @@ fn expand_handler(service: &Ident, method: &Method) -> TokenStream {
     let answer = match &method.turns {
         Some(Turns { state, .. }) => {
             let state = outside(state, service);
-            quote_spanned!(span=> #answer.map(::vgi_rpc_protocol::__private::opened::<#state, _>))
+            let opened = if method.gives_schemas() { quote!(opened_with_schemas) } else { quote!(opened) };
+            quote_spanned!(span=> #answer.map(::vgi_rpc_protocol::__private::#opened::<#state, _>))
         }
         None => answer,
     };

@@ -26,6 +26,14 @@ impl Method {
     }
 }
 
+impl Method {
+    /// Whether each call gives schemas of its own, which a state alone cannot.
+    pub fn gives_schemas(&self) -> bool {
+        let is_open = |ty: &Option<Type>| ty.as_ref().is_none_or(is_batch);
+        is_open(&self.output) || (self.kind == Kind::Exchange && is_open(&self.input))
+    }
+}
+
 impl Turns {
     pub fn parse(function: &Method, kind: &Kind) -> Result<Self> {
         if let Some(error) = &function.receiver {
