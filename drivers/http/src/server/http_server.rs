@@ -227,10 +227,19 @@ impl HttpServer {
         self
     }
 
-    /// Sets whether SIGTERM and SIGINT end the server at once: [`BoundHttpServer::run`] returns. Default false. After the
-    /// server has ended the two signals do nothing: the process is expected to end.
+    /// Sets whether SIGTERM and SIGINT end the server. The first signal [drains](Handle::drain) it for
+    /// [`drain_timeout`](Self::drain_timeout), a second one ends it at once; then [`BoundHttpServer::run`] returns. Default false.
+    /// After the server has ended the two signals do nothing: the process is expected to end. A call that is cut off while its
+    /// handler runs has no line in the access log.
     pub fn end_on_signals(mut self, end: bool) -> Self {
         self.options.end_on_signals = end;
+        self
+    }
+
+    /// Sets how long calls and open streams may take to come to their end after SIGTERM or SIGINT, with
+    /// [`end_on_signals`](Self::end_on_signals). Default 5 s. With zero a signal ends the server at once.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.options.drain_timeout = timeout;
         self
     }
 
