@@ -79,7 +79,7 @@
 // | `pool`, `handle` | the threads, and what keeps them alive |
 // | `tasks` | what is being performed, and who waits for it; no threads and no clock |
 // | `sleeper` | a waker for a thread that blocks |
-// | `statistics` | how many effects are performed, and how many wait |
+// | `statistics`, `watch` | how many effects are performed and wait, and who looks at that from outside |
 
 mod handle;
 mod inbox;
@@ -92,6 +92,7 @@ mod pool;
 mod sleeper;
 mod statistics;
 mod tasks;
+mod watch;
 
 pub use inbox::Inbox;
 #[cfg(feature = "http")]
@@ -100,4 +101,5 @@ pub use mailbox::Arrival;
 pub use perform::Perform;
 pub use performer::Performer;
 pub use sleeper::{Sleeper, sleeper};
-pub use statistics::{Statistics, Watch};
+pub use statistics::Statistics;
+pub use watch::Watch;

@@ -4,7 +4,7 @@ use crate::handle::Handle;
 use crate::inbox::Inbox;
 use crate::perform::Perform;
 use crate::pool::{Bounds, Pool};
-use crate::statistics::Watch;
+use crate::watch::Watch;
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;

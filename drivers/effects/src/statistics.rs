@@ -1,9 +1,5 @@
 //! How many effects are performed and wait, in numbers.
 
-use crate::pool::Pool;
-use std::fmt;
-use std::sync::Weak;
-
 /// What the threads of a [`Performer`](crate::Performer) do at one moment. Effects that share one performance count as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -12,26 +8,4 @@ pub struct Statistics {
     pub waiting: usize,
     /// Effects that threads perform, including those that have exceeded their time limit.
     pub running: usize,
-}
-
-/// Looks at a [`Performer`](crate::Performer) from outside, and does not keep its threads alive. Clones look at the same one.
-#[derive(Clone)]
-pub struct Watch(Option<Weak<Pool>>);
-
-impl Watch {
-    /// `pool` is `None` if nothing is performed.
-    pub(crate) const fn new(pool: Option<Weak<Pool>>) -> Self {
-        Self(pool)
-    }
-
-    /// What the threads do now; `None` once they have ended, and for [`Performer::none`](crate::Performer::none).
-    pub fn statistics(&self) -> Option<Statistics> {
-        self.0.as_ref()?.upgrade()?.statistics()
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Watch").field(&self.statistics()).finish()
-    }
 }

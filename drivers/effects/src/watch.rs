@@ -1,0 +1,28 @@
+//! Looking at the threads from outside.
+
+use crate::pool::Pool;
+use crate::statistics::Statistics;
+use std::fmt;
+use std::sync::Weak;
+
+/// Looks at a [`Performer`](crate::Performer) from outside, and does not keep its threads alive. Clones look at the same one.
+#[derive(Clone)]
+pub struct Watch(Option<Weak<Pool>>);
+
+impl Watch {
+    /// `pool` is `None` if nothing is performed.
+    pub(crate) const fn new(pool: Option<Weak<Pool>>) -> Self {
+        Self(pool)
+    }
+
+    /// What the threads do now; `None` once they have ended, and for [`Performer::none`](crate::Performer::none).
+    pub fn statistics(&self) -> Option<Statistics> {
+        self.0.as_ref()?.upgrade()?.statistics()
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watch").field(&self.statistics()).finish()
+    }
+}
