@@ -53,7 +53,9 @@ pub fn command_line() {
             assert_refused(&["--tcp", address], 2, &["--tcp"]);
         }
         for time in ["-1", "soon", "1e300"] {
-            assert_refused(&[&format!("--idle-timeout={time}")], 2, &["--idle-timeout"]);
+            for flag in ["--idle-timeout", "--drain-timeout"] {
+                assert_refused(&[&format!("{flag}={time}")], 2, &[flag]);
+            }
         }
     }
     #[cfg(all(feature = "unix", feature = "http"))]
