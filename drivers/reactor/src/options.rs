@@ -43,8 +43,8 @@ pub struct Options {
     pub idle_timeout: Option<Duration>,
     /// How long connections may wait for what.
     pub timeouts: Timeouts,
-    /// Whether SIGTERM and SIGINT end the server. The first signal [drains](crate::Handle::drain) it for [`drain_timeout`](Self::drain_timeout),
-    /// a second one ends it at once. [`Reactor::run`](crate::Reactor::run) returns, and a unix socket's file is gone. Default false.
+    /// Whether SIGTERM and SIGINT end the server. The first signal [drains](crate::Handle::drain) it for
+    /// [`drain_timeout`](Self::drain_timeout), a second one ends it at once. [`Reactor::run`](crate::Reactor::run) returns, and a unix socket's file is gone. Default false.
     ///
     /// This holds from binding on. After the server has ended the two signals do nothing, because their former
     /// handling cannot be brought back: the process is expected to end.
