@@ -132,6 +132,34 @@ fn an_access_log_without_records_is_refused() {
 }
 
 #[test]
+fn a_call_that_is_at_work_when_the_server_ends_is_in_the_access_log_once() {
+    let calls = Calls::default();
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cut-off-{}.log", std::process::id()));
+    let endpoint = calls.endpoint().record_calls(true).build().unwrap();
+    let server = HttpServer::new(endpoint).access_log(Options::new(&path).open().unwrap());
+    let running = Running::new(&server);
+    let mut called = running.connect();
+    called.greet("somebody");
+    called.send(post(&wait()));
+    calls.wait_for(1);
+    running.handle.drain(Duration::from_millis(10));
+    called.expect_close();
+    assert!(matches!(running.join(), Ended::DrainTimedOut));
+    let lines = || fs::read_to_string(&path).unwrap();
+    let log = lines();
+    assert_eq!(log.lines().count(), 2, "{log}");
+    let line = log.lines().last().unwrap();
+    for part in ["\"wait\"", "\"status\":\"error\"", "\"CANCELLED\""] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    // Its handler goes on, and has no line of its own.
+    calls.open_gate();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(lines(), log);
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn a_call_is_in_the_access_log_before_its_answer_is_sent() {
     let calls = Calls::default();
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("access-{}.log", std::process::id()));
