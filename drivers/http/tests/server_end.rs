@@ -84,7 +84,7 @@ fn stopping_closes_every_connection_at_once() {
 
 #[test]
 #[cfg(unix)]
-fn a_signal_ends_the_process_though_a_handler_is_at_work() {
+fn a_second_signal_ends_the_process_though_a_handler_is_at_work() {
     for signal in ["TERM", "INT"] {
         let mut process = Process::start("server_process", 256);
         let address = process.told().parse().unwrap();
@@ -93,7 +93,9 @@ fn a_signal_ends_the_process_though_a_handler_is_at_work() {
         called.send(post(&wait()));
         assert_eq!(process.told(), "at work");
         process.signal(signal);
+        // The server drains: it waits for the call.
         idle.expect_close();
+        process.signal(signal);
         called.expect_close();
         assert!(process.wait().success());
     }
@@ -126,6 +128,34 @@ fn an_access_log_without_records_is_refused() {
     let refused = server.bind_tcp("127.0.0.1:0").unwrap_err();
     assert!(matches!(refused, HttpServerError::NoRecords));
     assert!(refused.to_string().contains("EndpointBuilder::record_calls"), "{refused}");
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_call_that_is_at_work_when_the_server_ends_is_in_the_access_log_once() {
+    let calls = Calls::default();
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cut-off-{}.log", std::process::id()));
+    let endpoint = calls.endpoint().record_calls(true).build().unwrap();
+    let server = HttpServer::new(endpoint).access_log(Options::new(&path).open().unwrap());
+    let running = Running::new(&server);
+    let mut called = running.connect();
+    called.greet("somebody");
+    called.send(post(&wait()));
+    calls.wait_for(1);
+    running.handle.drain(Duration::from_millis(10));
+    called.expect_close();
+    assert!(matches!(running.join(), Ended::DrainTimedOut));
+    let lines = || fs::read_to_string(&path).unwrap();
+    let log = lines();
+    assert_eq!(log.lines().count(), 2, "{log}");
+    let line = log.lines().last().unwrap();
+    for part in ["\"wait\"", "\"status\":\"error\"", "\"CANCELLED\""] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    // Its handler goes on, and has no line of its own.
+    calls.open_gate();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(lines(), log);
     fs::remove_file(&path).unwrap();
 }
 

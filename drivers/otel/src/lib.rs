@@ -61,6 +61,9 @@
 //! | `rpc.server.auth_failure` | counter | system, service, `error.type`: the [reason](vgi_rpc_protocol::http::auth::Reason) |
 //! | `rpc.client.requests`, `rpc.client.duration` | counter, histogram in seconds | system, service, method, type, status |
 //!
+//! Durations are in buckets from 5 ms to 10 s, as OpenTelemetry's conventions for RPC have them. The reference leaves the buckets to the
+//! SDK, whose own are for milliseconds. A view of the application's SDK replaces them.
+//!
 //! A request for a protocol or a method that is not there is no call, and makes no series. A client labels calls of a method that
 //! no server has known yet with `_OTHER`, since the names may come from a client of its own.
 

@@ -17,6 +17,10 @@ pub(crate) struct Shared {
     pub(crate) known: KnownMethods,
 }
 
+/// Bounds of the buckets of durations, in seconds: those of OpenTelemetry's conventions for RPC. The SDK's own are for milliseconds.
+const DURATION_BOUNDARIES: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
 pub(crate) struct Instruments {
     pub(crate) server: CallInstruments,
     pub(crate) client: CallInstruments,
@@ -48,6 +52,7 @@ impl Instruments {
                 .f64_histogram(duration)
                 .with_unit("s")
                 .with_description("Duration of RPC requests")
+                .with_boundaries(DURATION_BOUNDARIES.to_vec())
                 .build(),
         };
         Self {

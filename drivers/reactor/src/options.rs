@@ -7,13 +7,13 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {
-    /// SIGTERM or SIGINT came.
+    /// SIGTERM or SIGINT came, and there was no time to drain, or a second signal cut that short.
     Signal,
     /// There was no connection for the idle timeout.
     Idle,
-    /// It was told to drain, and every call was answered.
+    /// It was told to drain, by its [handle](crate::Handle::drain) or by a signal, and every call was answered.
     Drained,
-    /// It was told to drain, and some call was not over at the deadline.
+    /// The same, and some call was not over at the deadline.
     DrainTimedOut,
     /// It was told to stop.
     Stopped,
@@ -43,12 +43,15 @@ pub struct Options {
     pub idle_timeout: Option<Duration>,
     /// How long connections may wait for what.
     pub timeouts: Timeouts,
-    /// Whether SIGTERM and SIGINT end the server, at once and in good order: [`Reactor::run`](crate::Reactor::run) returns, and a unix
-    /// socket's file is gone. Default false.
+    /// Whether SIGTERM and SIGINT end the server. The first signal [drains](crate::Handle::drain) it for
+    /// [`drain_timeout`](Self::drain_timeout), a second one ends it at once. [`Reactor::run`](crate::Reactor::run) returns, and a unix socket's file is gone. Default false.
     ///
     /// This holds from binding on. After the server has ended the two signals do nothing, because their former
     /// handling cannot be brought back: the process is expected to end.
     pub end_on_signals: bool,
+    /// How long calls and open streams may take to come to their end after the first signal; with zero it ends the server at once.
+    /// Default 5 s, which is less than service managers wait before they kill a process.
+    pub drain_timeout: Duration,
 }
 
 impl Default for Options {
@@ -60,6 +63,7 @@ impl Default for Options {
             idle_timeout: None,
             timeouts: Timeouts::default(),
             end_on_signals: false,
+            drain_timeout: Duration::from_secs(5),
         }
     }
 }

@@ -13,10 +13,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Longer than any drain.
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+use std::time::Duration;
 
 /// A server that listens. Clients may connect already; they are answered once it runs.
 ///
@@ -226,12 +223,7 @@ impl<A: Acceptor> Control for Shared<A> {
     }
 
     fn drain(&self, within: Duration) {
-        let mut state = lock(&self.state);
-        let now = Instant::now();
-        // A time too far away to be told is as good as a year.
-        let deadline = now.checked_add(within).unwrap_or_else(|| now + A_YEAR);
-        state.drain_by = Some(state.drain_by.map_or(deadline, |earlier| earlier.min(deadline)));
-        self.wake_supervisor(&mut state);
+        self.drain_within(&mut lock(&self.state), within);
     }
 
     fn connections(&self) -> usize {

@@ -29,6 +29,8 @@ const ACCEPTS: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// As [`ACCEPT_PAUSE`], when a connection was asked to give way.
 const YIELD_PAUSE: Duration = Duration::from_millis(10);
+/// Longer than any drain.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// After the system refused a thread, how long until another is asked for.
 const SPAWN_PAUSE: Duration = Duration::from_millis(100);
 
@@ -82,6 +84,8 @@ pub(crate) struct State<M: Machine> {
     /// Since when there is no connection.
     pub(crate) empty_since: Option<Instant>,
     pub(crate) drain_by: Option<Instant>,
+    /// A signal has come.
+    was_signalled: bool,
     pub(crate) ended: Option<Result<Ended, ErrorKind>>,
     /// The supervisor waits for more than a tick.
     pub(crate) supervisor_rests: bool,
@@ -123,6 +127,7 @@ impl<M: Machine> State<M> {
             connected_before: false,
             empty_since: Some(Instant::now()),
             drain_by: None,
+            was_signalled: false,
             ended: None,
             supervisor_rests: false,
         }
@@ -239,6 +244,25 @@ impl<A: Acceptor> Shared<A> {
         self.workers.notify_all();
         self.supervisor.notify_all();
         self.wakeups.wake_poll();
+    }
+
+    /// Ends the server in good order, at the latest after this time.
+    pub(crate) fn drain_within(&self, state: &mut State<A::Machine>, within: Duration) {
+        let now = Instant::now();
+        // A deadline that an `Instant` cannot express is as good as a year.
+        let deadline = now.checked_add(within).unwrap_or_else(|| now + A_YEAR);
+        state.drain_by = Some(state.drain_by.map_or(deadline, |earlier| earlier.min(deadline)));
+        self.wake_supervisor(state);
+    }
+
+    /// Drains the server at the first signal, and ends it at the second.
+    pub(crate) fn end_by_signal(&self, state: &mut State<A::Machine>) {
+        let within = self.options.drain_timeout;
+        if std::mem::replace(&mut state.was_signalled, true) || within.is_zero() {
+            self.end(state, Ok(Ended::Signal));
+        } else {
+            self.drain_within(state, within);
+        }
     }
 
     /// Starts a worker thread, which serves once the server runs.

@@ -2,7 +2,6 @@
 
 use crate::locks::lock;
 use crate::machine::Acceptor;
-use crate::options::Ended;
 use crate::shared::Shared;
 use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -33,8 +32,8 @@ impl Signals {
         thread::Builder::new().name("vgi-rpc-signals".into()).spawn(move || {
             while let Some(server) = server.upgrade() {
                 let mut state = lock(&server.state);
-                if came.load(Ordering::Relaxed) {
-                    server.end(&mut state, Ok(Ended::Signal));
+                if came.swap(false, Ordering::Relaxed) {
+                    server.end_by_signal(&mut state);
                 }
                 if state.ended.is_some() {
                     break;

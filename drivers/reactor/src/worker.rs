@@ -7,7 +7,6 @@
 
 use crate::locks::lock;
 use crate::machine::Acceptor;
-use crate::options::Ended;
 use crate::panics::catch;
 use crate::shared::{QueueEntry, Shared, State};
 use crate::tokens::{LISTENER, SIGNALS, WAKER};
@@ -161,7 +160,7 @@ impl<A: Acceptor> Shared<A> {
         match event.token() {
             LISTENER => state.queue.push_back(QueueEntry::Accept),
             WAKER => self.queue_woken(state),
-            SIGNALS => self.end(state, Ok(Ended::Signal)),
+            SIGNALS => self.end_by_signal(state),
             token => {
                 if let Some(connection) = state.connections.get(&token)
                     && connection.claim_for(event)

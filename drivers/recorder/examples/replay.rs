@@ -9,12 +9,14 @@
 //! cargo run -p vgi-rpc-recorder --example replay -- seed FILE TARGET DIR NAME
 //! ```
 //!
-//! `golden` writes `NAME.request.bin` and `NAME.response.bin`, and adds NAME to `index.json`, as `tests/golden` has them. `seed`
-//! writes a seed of a fuzz target to `DIR/TARGET/NAME`. To replay a capture of a worker to its own service, run that worker with
+//! `client` and `golden` are for captures of pipes and sockets. `golden` writes `NAME.request.bin` and `NAME.response.bin`, and adds
+//! NAME to `index.json`, as `tests/golden` has them. `seed` writes a seed of a fuzz target to `DIR/TARGET/NAME`; the targets are
+//! `server_session`, `client_connection` and `ipc_raw` for captures of pipes and sockets, `http1_server` and `http1_client` for those of
+//! HTTP, and `capture` for all. To replay a capture of a worker to its own service, run that worker with
 //! `--replay FILE`.
 
-use serde_json::{Value, json};
 use std::error::Error;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,6 +33,9 @@ use vgi_rpc_recorder::{Capture, RecorderOptions};
 use vgi_rpc_unix::SocketServer;
 
 const SERVER_ID: &str = "demo";
+/// The index of a folder without conversations.
+const EMPTY_INDEX: &str =
+    "{\n  \"about\": \"Made of captures\",\n  \"volatile\": {},\n  \"scenarios\": {\n  }\n}\n";
 
 #[service(name = "demo.Hello.v1", version = "1.0.0")]
 trait Hello {
@@ -69,7 +74,10 @@ fn main() -> ExitCode {
 
 /// Does what the command line asks for. False if a replay differs.
 fn run(arguments: &[&str]) -> Result<bool> {
-    let read = |file: &str| -> Result<Capture> { Ok(Capture::parse(&fs::read(file)?)?) };
+    let read = |file: &str| -> Result<Capture> {
+        let bytes = fs::read(file).map_err(|error| format!("{file}: {error}"))?;
+        Ok(Capture::parse(&bytes).map_err(|error| format!("{file}: {error}"))?)
+    };
     match arguments {
         ["demo", folder] => demo(Path::new(folder))?,
         ["show", file] => print!("{}", read(file)?.transcript()),
@@ -152,16 +160,15 @@ fn call(client: Client) -> Result<()> {
 fn golden(capture: &Capture, folder: &Path, name: &str) -> Result<()> {
     let golden = capture.golden()?;
     fs::create_dir_all(folder)?;
-    let index = folder.join("index.json");
-    let mut all: Value = match fs::read(&index) {
-        Ok(bytes) => serde_json::from_slice(&bytes)?,
-        Err(_) => json!({ "about": "Made of captures", "volatile": {}, "scenarios": {} }),
+    let path = folder.join("index.json");
+    let index = match fs::read_to_string(&path) {
+        Ok(index) => index,
+        Err(error) if error.kind() == ErrorKind::NotFound => EMPTY_INDEX.to_owned(),
+        Err(error) => return Err(format!("{}: {error}", path.display()).into()),
     };
-    let scenarios = all.get_mut("scenarios").and_then(Value::as_object_mut);
-    let scenarios = scenarios.ok_or("expected an index with scenarios, got another JSON document")?;
-    scenarios.insert(name.to_owned(), golden.entry);
+    let index = golden.add_to_index(&index, name).map_err(|error| format!("{}: {error}", path.display()))?;
     fs::write(folder.join(format!("{name}.request.bin")), golden.request)?;
     fs::write(folder.join(format!("{name}.response.bin")), golden.response)?;
-    fs::write(&index, serde_json::to_string_pretty(&all)? + "\n")?;
+    fs::write(path, index)?;
     Ok(())
 }

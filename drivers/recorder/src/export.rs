@@ -23,6 +23,36 @@ pub struct Golden {
     pub entry: Value,
 }
 
+impl Golden {
+    /// Adds the entry to the text of an `index.json` under a name. All else in the text stays as it is.
+    ///
+    /// # Errors
+    /// When the text is not JSON with an object `scenarios`, or has a conversation of this name.
+    pub fn add_to_index(&self, index: &str, name: &str) -> Result<String, ExportError> {
+        let mut expected: Value =
+            serde_json::from_str(index).map_err(|error| ExportError::Index(error.to_string()))?;
+        let no_scenarios = || ExportError::Index("it has no object \"scenarios\"".into());
+        let scenarios =
+            expected.get_mut("scenarios").and_then(Value::as_object_mut).ok_or_else(no_scenarios)?;
+        if scenarios.contains_key(name) {
+            return Err(ExportError::Index(format!("it has a conversation {name:?} already")));
+        }
+        let is_first = scenarios.is_empty();
+        scenarios.insert(name.to_owned(), self.entry.clone());
+        // Where the object ends is where this entry makes the document that is expected.
+        for (end, _) in index.rmatch_indices('}') {
+            let (before, after) = index.split_at(end);
+            let (before, comma) = (before.trim_end(), if is_first { "" } else { "," });
+            let entry = format!("{comma}\n    {}: {}\n  ", Value::from(name), self.entry);
+            let text = [before, &entry, after].concat();
+            if serde_json::from_str::<Value>(&text).is_ok_and(|found| found == expected) {
+                return Ok(text);
+            }
+        }
+        Err(no_scenarios())
+    }
+}
+
 /// A capture cannot be made a test of this kind.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -43,6 +73,9 @@ pub enum ExportError {
         "expected one of the targets server_session, client_connection, ipc_raw, http1_server, http1_client and capture, got {0:?}"
     )]
     Target(String),
+    /// The index of golden conversations cannot take another one.
+    #[error("the index cannot take another conversation: {0}")]
+    Index(String),
 }
 
 impl Capture {
@@ -93,7 +126,7 @@ impl Capture {
             }
         }
         let error = error(&response).map_or(Value::Null, |error| {
-            json!({ "type": error.error_type(), "code": error.code().as_str(), "kind": error.kind() })
+            json!({ "type": error.error_type(), "code": error.code().as_str(), "kind": error.kind().unwrap_or_default() })
         });
         let chunks: Vec<Value> = chunks.into_iter().map(|(name, count)| json!([name, count])).collect();
         let entry =

@@ -93,7 +93,10 @@ impl RecorderOptions {
     /// # Errors
     /// When the folder is not there, or the system has no entropy or refuses a thread.
     pub fn open(self) -> io::Result<Recorder> {
-        if !fs::metadata(&self.folder)?.is_dir() {
+        let folder = fs::metadata(&self.folder).map_err(|error| {
+            io::Error::new(error.kind(), format!("the folder {}: {error}", self.folder.display()))
+        })?;
+        if !folder.is_dir() {
             let text = format!("expected a folder, got another file: {}", self.folder.display());
             return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
         }

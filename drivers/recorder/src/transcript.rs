@@ -139,19 +139,34 @@ impl Transcript<'_> {
         if is_withheld {
             return say(format!("  {} bytes, withheld", body.len()));
         }
-        let coding = ["x-vgi-content-encoding", "content-encoding"]
-            .iter()
-            .find_map(|name| message.header(bytes, name))
-            .and_then(Coding::from_token);
-        let decoded = match coding {
-            Some(coding) => {
-                Codecs::new(CodecSettings::default()).decode(coding, &body, MAX_DECODED_BYTES).ok()
-            }
-            None => Some(Bytes::from(body)),
-        };
-        let texts = decoded.map(|body| texts_of(&body, is_response)).unwrap_or_default();
+        let texts = body_texts(message, bytes, body, is_response);
         texts.into_iter().for_each(|(_, text)| say(format!("  {text}")));
     }
+}
+
+/// What a body says, once its content coding is undone.
+fn body_texts(message: &Message, bytes: &[u8], body: Vec<u8>, is_response: bool) -> Vec<(usize, String)> {
+    let coding = ["x-vgi-content-encoding", "content-encoding"]
+        .iter()
+        .find_map(|name| message.header(bytes, name))
+        .and_then(Coding::from_token);
+    let decoded = match coding {
+        Some(coding) => Codecs::new(CodecSettings::default()).decode(coding, &body, MAX_DECODED_BYTES).ok(),
+        None => Some(Bytes::from(body)),
+    };
+    decoded.map(|body| texts_of(&body, is_response)).unwrap_or_default()
+}
+
+/// What output of a server says, a line for each batch and end.
+pub(crate) fn output_lines(output: &[u8]) -> Vec<String> {
+    texts_of(output, true).into_iter().map(|(_, text)| text).collect()
+}
+
+/// What a response over HTTP says: its status, and a line for each batch and end of its body.
+pub(crate) fn response_lines(response: &Message, bytes: &[u8]) -> Vec<String> {
+    let body = body_texts(response, bytes, response.body_bytes(bytes), true);
+    let status = format!("< {}", response.status);
+    std::iter::once(status).chain(body.into_iter().map(|(_, text)| text)).collect()
 }
 
 /// What Arrow streams say, with the end of each message.

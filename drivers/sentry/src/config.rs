@@ -23,7 +23,7 @@ pub struct SentryConfig {
     pub(crate) user_claims: Vec<(String, String)>,
     pub(crate) record_params: bool,
     pub(crate) tag_params: Vec<String>,
-    pub(crate) redactor: Box<Redactor>,
+    redactor: Option<Box<Redactor>>,
 }
 
 impl Default for SentryConfig {
@@ -44,7 +44,7 @@ impl Default for SentryConfig {
             user_claims: user_claims.map(|(field, claim)| (field.into(), claim.into())).into(),
             record_params: false,
             tag_params: Vec::new(),
-            redactor: Box::new(without_credentials),
+            redactor: None,
         }
     }
 }
@@ -141,7 +141,8 @@ impl SentryConfig {
     }
 
     /// Sets whether the parameters of calls are sent, as data `rpc.param.NAME` of spans. Default false, since they may hold
-    /// anything.
+    /// anything. There are spans only with [`enable_performance`](Self::enable_performance), or around the calls by the
+    /// application; events do not have this data: see [`tag_param`](Self::tag_param).
     ///
     /// Texts, numbers, truth values and lists of one of these are sent, up to 1024 bytes of each, of the first 64 parameters that
     /// the method declares; other values, and columns of the request that the method does not declare, are left out. The
@@ -158,14 +159,26 @@ impl SentryConfig {
         self
     }
 
-    /// Sets what is left of parameters before they are sent. The default leaves out those whose name contains `password`, `token`,
-    /// `secret`, `key` or `authorization`, in any case; it does not look at values.
+    /// Sets a function that changes parameters, or leaves some out, before they are sent.
+    ///
+    /// With and without it, parameters whose name contains `password`, `token`, `secret`, `key` or `authorization`, in any case, are
+    /// left out. The function is not given them, and what it adds under such a name is not sent either. Values are not looked at:
+    /// leave out those that may be secret or personal.
     pub fn redactor(
         mut self,
         redact: impl Fn(Map<String, Value>) -> Map<String, Value> + Send + Sync + 'static,
     ) -> Self {
-        self.redactor = Box::new(redact);
+        self.redactor = Some(Box::new(redact));
         self
+    }
+
+    /// What may be sent of parameters.
+    pub(crate) fn redact(&self, parameters: Map<String, Value>) -> Map<String, Value> {
+        let parameters = without_credentials(parameters);
+        match &self.redactor {
+            Some(redact) => without_credentials(redact(parameters)),
+            None => parameters,
+        }
     }
 
     /// Whether anything looks at parameters, beside the ids of VGI.

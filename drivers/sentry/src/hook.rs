@@ -76,7 +76,7 @@ impl CallScope for SentryScope {
         if !self.config.wants_params() {
             return;
         }
-        let parameters = (self.config.redactor)(params::of_row(&self.declared, row));
+        let parameters = self.config.redact(params::of_row(&self.declared, row));
         for name in &self.config.tag_params {
             if let Some(value) = parameters.get(name).and_then(params::tag) {
                 self.hub.configure_scope(|scope| scope.set_tag(&format!("rpc.param.{name}"), value));
@@ -140,9 +140,11 @@ fn describe(config: &SentryConfig, call: &CallContext, scope: &mut Scope) {
             ("method_type", method_type),
             ("service", call.protocol()),
             ("server_id", call.server_id()),
+            ("request_id", call.request_id()),
         ];
-        let about = about.map(|(name, value)| (name.to_owned(), Value::from(value)));
-        scope.set_context("rpc", Context::Other(about.into_iter().collect()));
+        let about = about.into_iter().filter(|(_, value)| !value.is_empty());
+        let about = about.map(|(name, value)| (name.to_owned(), Value::from(params::cut(value))));
+        scope.set_context("rpc", Context::Other(about.collect()));
         let user = user_of(config, call);
         if user != User::default() {
             scope.set_user(Some(user));

@@ -29,7 +29,7 @@
 //! | --- | --- |
 //! | transaction | `rpc METHOD` |
 //! | tags | `rpc.method`, `rpc.method_type`, `auth.domain`, `auth.authenticated`; `vgi.attach_id` and `vgi.transaction_id`, the first 12 hex digits of the SHA-256 of the parameters of those names; what the settings add |
-//! | context `rpc` | `method`, `method_type`, `service`, `server_id` |
+//! | context `rpc` | `method`, `method_type`, `service`, `server_id`; `request_id`, which the access log has too |
 //! | user | `id`, the principal; `username`, `email` and `name` from the claims `preferred_username`, `email` and `name` |
 //!
 //! Each call has a hub of its own, which is the current one on the thread that runs the handler and where effects of the call are
@@ -39,7 +39,26 @@
 //! request is read, and otherwise a transaction, which continues the trace of the request's `sentry-trace` header over HTTP. It has
 //! `rpc.system`, `rpc.service`, `rpc.method`, `rpc.method_type` and `rpc.stream_id` as data.
 //!
-//! Parameters are sent only if [`SentryConfig::record_params`] or [`SentryConfig::tag_param`] asks for them.
+//! # Parameters
+//!
+//! Parameters are sent only if a setting asks for them. [`SentryConfig::record_params`] makes them data of spans, as the reference does:
+//! events have none of it, and without [`SentryConfig::enable_performance`], or a span of the application's own, nothing is sent.
+//! [`SentryConfig::tag_param`] makes one a tag of events too. Names that contain `password`, `token`, `secret`, `key` or `authorization`
+//! are always left out, and a [redactor](SentryConfig::redactor) of the application's is given what is left:
+//!
+//! ```
+//! use vgi_rpc_sentry::SentryConfig;
+//!
+//! let config = SentryConfig::new()
+//!     .enable_performance(true)
+//!     .record_params(true)
+//!     .tag_param("table")
+//!     .redactor(|mut parameters| {
+//!         parameters.remove("predicate");
+//!         parameters
+//!     });
+//! # let _ = config;
+//! ```
 
 // Where things are:
 //

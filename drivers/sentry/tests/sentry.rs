@@ -230,7 +230,9 @@ fn an_event_says_which_call_it_was_and_whose() {
     ];
     assert_eq!(tags, expected);
     let Context::Other(context) = &event.contexts["rpc"] else { panic!("{:?}", event.contexts) };
-    let context = json!(context);
+    let mut context = json!(context);
+    let id = context.as_object_mut().unwrap().remove("request_id");
+    assert!(id.is_some_and(|id| id.as_str().is_some_and(|id| !id.is_empty())));
     let expected = json!({ "method": "fail", "method_type": "unary", "service": PROTOCOL, "server_id": "sentry-server" });
     assert_eq!(context, expected);
     let user = event.user.unwrap();
@@ -304,15 +306,24 @@ fn parameters_are_sent_only_if_asked_for_redacted_and_cut() {
     assert_eq!((tags["rpc.param.count"].as_str(), &tags["rpc.param.table"]), ("7", &"é".repeat(200)));
     assert!(!tags.contains_key("rpc.param.password"));
 
+    // What looks like a credential never gets to the function, nor from it to Sentry.
     let redact = |mut parameters: Map<String, Value>| {
+        assert!(!parameters.contains_key("password"));
         parameters.retain(|name, _| name == "count");
         parameters.insert("count".into(), "hidden".into());
+        parameters.insert("new_password".into(), "s3cr3t".into());
         parameters
     };
     let config = SentryConfig::new().enable_performance(true).record_params(true).redactor(redact);
     let (said, _, transactions) = everything(&Server::new(config));
     assert_eq!(data_of(&transactions[0])["rpc.param.count"], "hidden");
-    assert!(!said.contains("rpc.param.table"), "{said}");
+    assert!(!said.contains("rpc.param.table") && !said.contains("s3cr3t"), "{said}");
+
+    // A redactor that leaves everything as it is replaces nothing.
+    let config = SentryConfig::new().enable_performance(true).record_params(true).tag_param("password");
+    let (said, _, transactions) = everything(&Server::new(config.redactor(|parameters| parameters)));
+    assert!(!said.contains("s3cr3t"), "{said}");
+    assert_eq!(data_of(&transactions[0])["rpc.param.count"], 7);
 }
 
 #[test]

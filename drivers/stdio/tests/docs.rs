@@ -41,7 +41,7 @@ fn the_dependencies_in_the_readme_exist() {
             others += 1;
         }
     }
-    assert_eq!((crates, others), (18, 2));
+    assert_eq!((crates, others), (18, 6));
 }
 
 #[test]
@@ -72,6 +72,24 @@ fn the_commands_in_the_readme_name_examples_that_exist() {
         found += 1;
     }
     assert_eq!(found, 11);
+}
+
+/// `cargo run -p` builds an example with the features of its own crate, and nothing of what others in the workspace turn on.
+#[test]
+fn the_example_with_opentelemetry_has_the_flags_that_the_readme_names() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--package", "vgi-rpc-otel", "--edges", "normal,dev", "--prefix", "none"])
+        .args(["--format", "{p} features={f},"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let worker = tree.lines().find(|line| line.starts_with("vgi-rpc-worker ")).unwrap();
+    let features: Vec<_> = worker.split_once("features=").unwrap().1.split(',').collect();
+    for feature in ["http", "record", "unix"] {
+        assert!(features.contains(&feature), "{worker}");
+    }
 }
 
 /// The sources of a crate's public modules: the root, and what it and they declare with `pub mod`.

@@ -1,7 +1,7 @@
 //! How the flags are parsed, and which of them are refused beside others.
 
 use crate::error::WorkerError;
-use crate::options::Flags;
+use crate::options::{AccessLogFlags, Flags};
 #[cfg(feature = "http")]
 use crate::options::{HttpFlags, MetricsFlags, Transport};
 #[cfg(feature = "storage")]
@@ -184,6 +184,7 @@ impl FromArgMatches for WorkerOptions {
         check_tls(matches)?;
         #[cfg(not(feature = "tls"))]
         check_no_tls(matches, |name| std::env::var_os(name).is_some())?;
+        AccessLogFlags::check_given(matches)?;
         let flags = Flags::from_arg_matches_mut(matches)?;
         flags.access_log.check()?;
         Ok(Self {

@@ -37,6 +37,12 @@ pub enum WorkerError {
     #[cfg(feature = "http")]
     #[error("metrics cannot be served: {0}")]
     Metrics(vgi_rpc_http::HttpServerError),
+    /// The page of `--metrics-path` is for callers that are authenticated, and no caller is.
+    #[cfg(feature = "http")]
+    #[error(
+        "expected --metrics-open beside --metrics-path, which shows metrics to everyone, or an authenticator of the application, got neither"
+    )]
+    MetricsForNobody,
     /// A setting of the HTTP endpoint is invalid.
     #[cfg(feature = "http")]
     #[error(transparent)]

@@ -20,7 +20,7 @@ use vgi_rpc_effects::Performer;
 use vgi_rpc_http::{Address, HttpServer};
 use vgi_rpc_metrics::Metrics;
 use vgi_rpc_protocol::OneLine;
-use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder};
+use vgi_rpc_protocol::http::{Endpoint, EndpointBuilder, EndpointError};
 use vgi_rpc_protocol::service::{Service, TransportKind};
 #[cfg(feature = "record")]
 use vgi_rpc_recorder::{
@@ -113,7 +113,14 @@ impl HttpSettings {
             Some(change) => change(endpoint).map_err(WorkerError::EndpointSettings)?,
             None => endpoint,
         };
-        let endpoint = endpoint.build()?;
+        let endpoint = endpoint.build().map_err(|error| match error {
+            EndpointError::PageForNobody(path)
+                if flags.metrics_flags.metrics_path.as_ref() == Some(&path) =>
+            {
+                WorkerError::MetricsForNobody
+            }
+            error => error.into(),
+        })?;
         let (budget, proxies) = (flags.budget(), flags.connections.proxy_protocol());
         crate::metrics::add_budget(metrics, &budget);
         crate::metrics::add_proxies(metrics, proxies.as_ref());
@@ -128,6 +135,7 @@ impl HttpSettings {
             .on_start_failure(|error| {
                 let _ = writeln!(std::io::stderr(), "the service could not be started: {}", OneLine(error));
             })
+            .drain_timeout(flags.connections.drain_timeout)
             .end_on_signals(true);
         if let Some(threads) = flags.connections.threads() {
             server = server.threads(threads);

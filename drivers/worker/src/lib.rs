@@ -25,8 +25,9 @@
 //! The line is printed once clients may connect. Stdout carries nothing else: from then on descriptor 1 is stderr, so
 //! that what handlers print cannot disturb a launcher (not on Windows, where this holds for stdin and stdout alone). The
 //! process ends with status 0 when its client is gone (on pipes), after `--idle-timeout` (on unix and TCP sockets), and on
-//! SIGTERM and SIGINT; with 1 and a line on stderr when it cannot serve; with 2 when its command line is invalid. `--help`
-//! lists all flags, and the environment variables that are their defaults.
+//! SIGTERM and SIGINT; with 1 and a line on stderr when it cannot serve; with 2 when its command line is invalid. Sockets and HTTP
+//! give calls under way `--drain-timeout` to end after the first signal; pipes end at once. `--help` lists all flags, and the
+//! environment variables that are their defaults.
 //!
 //! # A command line with flags of its own
 //!

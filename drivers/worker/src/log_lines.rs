@@ -2,10 +2,12 @@
 
 use std::fmt::{self, Debug, Write as _};
 use std::io::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use vgi_rpc_protocol::OneLine;
+use vgi_rpc_protocol::access_log::timestamp;
 
 /// Targets of the crates of this workspace begin with it.
 const PREFIX: &str = "vgi_rpc";
@@ -39,7 +41,8 @@ impl Subscriber for LogLines {
 
     fn event(&self, event: &Event<'_>) {
         let metadata = event.metadata();
-        let line = line(*metadata.level(), metadata.target(), |fields| event.record(fields));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let line = line(now, *metadata.level(), metadata.target(), |fields| event.record(fields));
         // A closed stderr is no reason to end.
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
@@ -49,11 +52,12 @@ impl Subscriber for LogLines {
     fn exit(&self, _: &Id) {}
 }
 
-/// A line with its end: level, target, message, fields.
-fn line(level: Level, target: &str, record: impl FnOnce(&mut Fields)) -> String {
+/// A line with its end: time, level, target, message, fields. `now` is the time since the Unix epoch.
+fn line(now: Duration, level: Level, target: &str, record: impl FnOnce(&mut Fields)) -> String {
     let mut fields = Fields::default();
     record(&mut fields);
-    format!("{level:5} {target}: {}{}\n", OneLine(&fields.message), OneLine(&fields.others))
+    let (now, message, others) = (timestamp(now), OneLine(&fields.message), OneLine(&fields.others));
+    format!("{now} {level:5} {target}: {message}{others}\n")
 }
 
 /// The fields of an event as text.

@@ -26,16 +26,16 @@ pub(crate) use record::RecordFlags;
 use std::num::NonZeroUsize;
 #[cfg(all(feature = "unix", unix))]
 use std::path::PathBuf;
-#[cfg(feature = "unix")]
+#[cfg(any(feature = "unix", feature = "http"))]
 use std::time::Duration;
 #[cfg(feature = "storage")]
 pub(crate) use storage::{StorageFlags, StorageValue};
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsFlags;
-#[cfg(any(feature = "unix", feature = "http"))]
-use values::proxies;
 #[cfg(feature = "unix")]
-use values::{seconds, tcp_address};
+use values::tcp_address;
+#[cfg(any(feature = "unix", feature = "http"))]
+use values::{proxies, seconds};
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::memory::Budget;
 #[cfg(any(feature = "unix", feature = "http"))]
@@ -161,6 +161,10 @@ pub(crate) struct ConnectionFlags {
     /// Limit the number of threads that run handlers [default: 1024 on sockets, 64 for HTTP]
     #[arg(long, value_name = "N", env = "VGI_RPC_THREADS")]
     threads: Option<NonZeroUsize>,
+
+    /// Give calls and open streams this long to end after SIGTERM or SIGINT, 0 to end at once; a second signal ends at once
+    #[arg(long, value_name = "SECONDS", env = "VGI_RPC_DRAIN_TIMEOUT", default_value = "5", value_parser = seconds)]
+    pub(crate) drain_timeout: Duration,
 
     /// Require every connection to come from a proxy with one of these IP addresses, and to begin with its PROXY protocol
     /// header of version 2, which says where the client is

@@ -19,7 +19,10 @@ pub(crate) fn replay(
     service: Arc<Service>,
     #[cfg(feature = "http")] http: HttpSettings,
 ) -> Result<(), WorkerError> {
-    let bytes = std::fs::read(path).map_err(WorkerReplayError::Read)?;
+    let bytes = std::fs::read(path).map_err(|error| {
+        let text = format!("{}: {error}", path.display());
+        WorkerReplayError::Read(std::io::Error::new(error.kind(), text))
+    })?;
     let capture = Capture::parse(&bytes).map_err(WorkerReplayError::from)?;
     if capture.header.server_id != flags.server_id() {
         return Err(WorkerReplayError::ServerId(capture.header.server_id).into());

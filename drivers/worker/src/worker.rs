@@ -269,6 +269,7 @@ impl Worker {
             .effects(self.performer)
             .shared_memory(shared_memory)
             .proxy_protocol(proxies)
+            .drain_timeout(self.flags.connections.drain_timeout)
             .end_on_signals(true);
         let server = match self.flags.connections.threads() {
             Some(threads) => server.threads(threads),

@@ -131,8 +131,8 @@ pub(super) fn fields(
     fields
 }
 
-/// RFC 3339 in UTC with milliseconds.
-fn timestamp(now: Duration) -> String {
+/// A time since the Unix epoch as text: RFC 3339 in UTC with milliseconds, as lines have it.
+pub fn timestamp(now: Duration) -> String {
     let time: DateTime<Utc> =
         i64::try_from(now.as_millis()).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default();
     time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()

@@ -18,6 +18,7 @@ use crate::redaction::Redactor;
 use crate::service::CallRecord;
 use crate::wire::text;
 use fields::fields;
+pub use fields::timestamp;
 pub use sampling::{SampleRate, SampleRateError};
 use serde_json::{Map, Value};
 use std::time::Duration;

@@ -51,7 +51,9 @@ pub enum EndpointError {
     )]
     Page(String),
     /// Nobody is authenticated, and a page is not for everyone.
-    #[error("expected an authenticator for the page {0:?}, or a page that is open to everyone, got neither")]
+    #[error(
+        "expected an authenticator for the page {0:?}, or one that is open to everyone (`OperatorPage::open`), got neither"
+    )]
     PageForNobody(String),
     /// The metadata are of another resource.
     #[error("expected the URL of a resource at the root or at the prefix {prefix:?}, got {url:?}")]

@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use super::date::Date;
 use super::hosts::HostCheck;
+use super::unfinished::UnfinishedCalls;
 use super::work::{FinishedTransactionJob, TransactionJob};
 use crate::http1::server::{Event, Phase as MachinePhase, ServerCodec as Machine};
 use crate::http1::{self, BodyKind, Limits, Outbox};
@@ -41,6 +42,7 @@ pub(crate) struct Acceptor {
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) unfinished: Option<UnfinishedCalls>,
     pub(super) performer: Performer,
     pub(super) on_start_failure: Option<Arc<OnStartFailure>>,
     pub(super) route: Option<Arc<Route>>,
@@ -226,9 +228,9 @@ impl Conversation {
                 None
             }
             Needs::Work(work) => {
-                let Acceptor { access_log, clock, .. } = &self.shared;
-                let (access_log, clock) = (access_log.clone(), clock.clone());
-                Some(Step::Job(TransactionJob { work, access_log, clock }))
+                let Acceptor { access_log, clock, unfinished, .. } = &self.shared;
+                let (access_log, clock, unfinished) = (access_log.clone(), clock.clone(), unfinished.clone());
+                Some(Step::Job(TransactionJob { work, access_log, clock, unfinished }))
             }
             Needs::Waiting => Some(Step::Waiting),
             Needs::Answer(answer) => {

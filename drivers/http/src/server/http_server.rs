@@ -6,6 +6,7 @@ use super::conversation::{Acceptor, OnStartFailure, Route};
 use super::date::Date;
 use super::error::HttpServerError;
 use super::hosts::{AllowedHosts, HostCheck};
+use super::unfinished::UnfinishedCalls;
 use crate::http1;
 use bytes::Bytes;
 use http::Response;
@@ -227,10 +228,18 @@ impl HttpServer {
         self
     }
 
-    /// Sets whether SIGTERM and SIGINT end the server at once: [`BoundHttpServer::run`] returns. Default false. After the
-    /// server has ended the two signals do nothing: the process is expected to end.
+    /// Sets whether SIGTERM and SIGINT end the server. The first signal [drains](Handle::drain) it for
+    /// [`drain_timeout`](Self::drain_timeout), a second one ends it at once; then [`BoundHttpServer::run`] returns. Default false.
+    /// After the server has ended the two signals do nothing: the process is expected to end.
     pub fn end_on_signals(mut self, end: bool) -> Self {
         self.options.end_on_signals = end;
+        self
+    }
+
+    /// Sets how long calls and open streams may take to come to their end after SIGTERM or SIGINT, with
+    /// [`end_on_signals`](Self::end_on_signals). Default 5 s. With zero a signal ends the server at once.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.options.drain_timeout = timeout;
         self
     }
 
@@ -254,13 +263,15 @@ impl HttpServer {
         layer: impl Layer,
     ) -> Result<BoundHttpServer, HttpServerError> {
         let listener = Listener::tcp(address)?;
-        let acceptor = layer.layer(self.connections(listener.address())?);
+        let acceptor = self.connections(listener.address())?;
+        let unfinished = acceptor.unfinished.clone();
+        let acceptor = layer.layer(acceptor);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             let acceptor = TlsAcceptor::new(acceptor, tls.clone(), self.budget.clone(), &[b"http/1.1"]);
-            return self.serve(listener, acceptor, true);
+            return self.serve(listener, acceptor, true, unfinished);
         }
-        self.serve(listener, acceptor, false)
+        self.serve(listener, acceptor, false, unfinished)
     }
 
     /// Makes the machines of the connections that this server would have on an address, for an event loop or a replay of your
@@ -286,6 +297,7 @@ impl HttpServer {
             limits: self.limits.clone(),
             budget: self.budget.clone(),
             access_log: self.access_log.clone(),
+            unfinished: self.access_log.clone().map(|log| UnfinishedCalls::new(log, self.clock.clone())),
             performer: self.performer_of_endpoint(),
             on_start_failure: self.on_start_failure.clone(),
             route: self.route.clone(),
@@ -300,6 +312,7 @@ impl HttpServer {
         listener: Listener,
         acceptor: A,
         is_tls: bool,
+        unfinished: Option<UnfinishedCalls>,
     ) -> Result<BoundHttpServer, HttpServerError> {
         let mut options = self.options.clone();
         let server: AnyReactor = match self.proxy_protocol.clone() {
@@ -310,7 +323,7 @@ impl HttpServer {
             None => Reactor::new(listener, acceptor, options)?.into(),
         };
         let address = Address::of(server.address(), is_tls)?;
-        Ok(BoundHttpServer { address, budget: self.budget.clone(), server })
+        Ok(BoundHttpServer { address, budget: self.budget.clone(), server, unfinished })
     }
 }
 
@@ -330,6 +343,7 @@ pub struct BoundHttpServer {
     address: Address,
     budget: Budget,
     server: AnyReactor,
+    unfinished: Option<UnfinishedCalls>,
 }
 
 impl BoundHttpServer {
@@ -349,11 +363,16 @@ impl BoundHttpServer {
         self.server.handle()
     }
 
-    /// Serves until the server is stopped. Handlers that still run then keep their threads, but their answers are dropped.
+    /// Serves until the server is stopped. Handlers that still run then keep their threads, but their answers are dropped;
+    /// the lines of their calls in the access log have the code `CANCELLED`.
     ///
     /// # Errors
     /// When the system refuses what the server cannot do without. What happens on one connection is no error.
     pub fn run(self) -> Result<Ended, HttpServerError> {
-        Ok(self.server.run()?)
+        let ended = self.server.run();
+        if let Some(unfinished) = &self.unfinished {
+            unfinished.write();
+        }
+        Ok(ended?)
     }
 }

@@ -6,6 +6,7 @@
 //! | `error` | why a server does not run |
 //! | `connection` | one connection, as the event loop drives it |
 //! | `work` | what is done away from the socket: decoding, handlers |
+//! | `unfinished` | calls that are at work when the server ends |
 //! | `hosts` | which `Host` a request may name |
 //! | `page_server` | a page on an address of its own |
 //! | `address` | where a server listens |
@@ -20,6 +21,7 @@ mod error;
 mod hosts;
 mod http_server;
 mod page_server;
+mod unfinished;
 mod work;
 
 pub use address::Address;

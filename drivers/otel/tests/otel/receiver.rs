@@ -49,6 +49,8 @@ pub struct Point {
     pub count: u64,
     /// The sum of a histogram's values.
     pub sum: f64,
+    /// The bounds of a histogram's buckets.
+    pub bounds: Vec<f64>,
     pub attributes: Map<String, Value>,
 }
 
@@ -178,6 +180,7 @@ fn points_of_metric(scope: &[String; 2], metric: Metric) -> Vec<Point> {
         kind,
         count,
         sum,
+        bounds: Vec::new(),
         attributes: attributes_of(attributes),
     };
     match data.unwrap() {
@@ -192,7 +195,10 @@ fn points_of_metric(scope: &[String; 2], metric: Metric) -> Vec<Point> {
         Data::Histogram(histogram) => histogram
             .data_points
             .into_iter()
-            .map(|values| point("histogram", values.count, values.sum.unwrap_or_default(), values.attributes))
+            .map(|values| Point {
+                bounds: values.explicit_bounds,
+                ..point("histogram", values.count, values.sum.unwrap_or_default(), values.attributes)
+            })
             .collect(),
         other => panic!("no metric is of this kind: {other:?}"),
     }

@@ -174,6 +174,24 @@ fn unknown_names_make_no_series_and_no_span() {
     }
 }
 
+/// The first bucket of the SDK's own bounds would hold all that takes less than 5 s.
+#[test]
+fn durations_are_in_buckets_of_seconds() {
+    let setup = Setup::new();
+    let service = service(|builder| builder.hook(setup.otel.server()));
+    let mut client = connect_tcp(&service).hook(setup.otel.client());
+    client.call::<String>(&remote().method("echo"), (("text", "x"),)).unwrap();
+    for metric in ["rpc.server.duration", "rpc.client.duration"] {
+        let points = setup.points(metric);
+        assert!(!points.is_empty(), "{metric}");
+        for point in points {
+            let (first, last) = (point.bounds.first(), point.bounds.last());
+            assert_eq!((point.unit.as_str(), first, last), ("s", Some(&0.005), Some(&10.0)), "{metric}");
+            assert!(point.bounds.is_sorted(), "{metric}");
+        }
+    }
+}
+
 /// Who may call: those with a header, whose value decides.
 fn authenticate(request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
     match request.header("x-caller")? {

@@ -52,3 +52,17 @@ impl Mask {
         None
     }
 }
+
+/// A difference of bytes, with the first line that is not the same in what was recorded and in what was replayed, if one is not.
+pub(super) fn explain(difference: &str, recorded: &[String], replayed: &[String]) -> String {
+    // Metadata comes last in a line, and may have placeholders in it.
+    let shown = |line: Option<&String>| {
+        line.map_or("nothing", |line| line.split(" vgi_rpc.").next().unwrap_or_default()).to_owned()
+    };
+    let mut lines =
+        (0..recorded.len().max(replayed.len())).map(|at| (shown(recorded.get(at)), shown(replayed.get(at))));
+    match lines.find(|(expected, got)| expected != got) {
+        Some((expected, got)) => format!("{difference}: expected {expected:?}, got {got:?}"),
+        None => difference.to_owned(),
+    }
+}

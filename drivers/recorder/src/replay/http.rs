@@ -1,12 +1,13 @@
 //! A server's machine in the place of the one that was recorded over HTTP.
 
-use super::compare::Mask;
+use super::compare::{Mask, explain};
 use super::machine;
 use super::outcome::{ReplayError, Replayed};
 use super::source::Source;
 use crate::capture::{Capture, Direction, PlaceholderKind, Role, What};
 use crate::redact::http::Exchanges;
 use crate::redact::http_messages::{Message, response};
+use crate::transcript::response_lines;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -127,7 +128,9 @@ impl Player {
             }
             replayed.compared += 1;
             let got = with_recorded_id(&recorded, expected, &output, found);
-            let difference = of_output.difference(&recorded, &expected.range, &got);
+            let difference = of_output.difference(&recorded, &expected.range, &got).map(|text| {
+                explain(&text, &response_lines(expected, &recorded), &response_lines(found, &output))
+            });
             replayed.differences.extend(difference.map(|text| format!("response {number}: {text}")));
         }
         let missing = lock(&self.source).missing;

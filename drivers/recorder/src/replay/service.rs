@@ -1,9 +1,10 @@
 //! A service in the place of the server that was recorded on a pipe or a socket.
 
-use super::compare::Mask;
+use super::compare::{Mask, explain};
 use super::outcome::{ReplayError, Replayed};
 use crate::capture::{Capture, Direction, Role, What};
 use crate::redact::arrow_streams::{Stream, Streams};
+use crate::transcript::output_lines;
 use bytes::{Buf, Bytes};
 use std::sync::Arc;
 use vgi_rpc_protocol::effect::{EffectEvent, Failure};
@@ -68,7 +69,10 @@ fn compare(capture: &Capture, input: &[Stream], output: &[u8]) -> Replayed {
         }
         let got = found.get(number).and_then(|found| output.get(found.range.clone()));
         let difference = match got {
-            Some(got) => mask.difference(&recorded, &stream.range, got),
+            Some(got) => mask.difference(&recorded, &stream.range, got).map(|text| {
+                let expected = recorded.get(stream.range.clone()).unwrap_or_default();
+                explain(&text, &output_lines(expected), &output_lines(got))
+            }),
             None => Some("expected it, got no such stream".into()),
         };
         replayed.compared += 1;

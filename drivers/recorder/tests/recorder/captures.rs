@@ -2,10 +2,11 @@
 
 use crate::support::*;
 use bytes::Bytes;
+use serde_json::Value;
 use vgi_rpc_protocol::Limits;
 use vgi_rpc_protocol::ipc::{Metadata, Reader};
 use vgi_rpc_protocol::service::TransportKind;
-use vgi_rpc_recorder::{Capture, ExportError};
+use vgi_rpc_recorder::{Capture, ExportError, Golden};
 
 fn talked() -> Capture {
     let recording = Recording::new(|options| options);
@@ -25,9 +26,11 @@ fn a_capture_becomes_a_golden_conversation() {
         while reader.next_item().unwrap().is_some() {}
         assert!(reader.is_at_boundary());
     }
+    added_to_an_index(&golden);
     let entry = &golden.entry;
     assert_eq!((&entry["protocol"], &entry["kind"]), (&"test.Main.v1".into(), &"several".into()));
     assert_eq!(entry["error"]["code"], "UNIMPLEMENTED");
+    assert!(entry["error"]["kind"].is_string(), "as in tests/golden: {entry}");
     let chunks = entry["chunks"].as_array().unwrap();
     let total = |name: &str| {
         let of = chunks.iter().filter(|chunk| chunk[0] == name);
@@ -36,6 +39,37 @@ fn a_capture_becomes_a_golden_conversation() {
     assert_eq!((total("request"), total("response")), (golden.request.len(), golden.response.len()));
     assert_eq!(chunks[0][0], "request");
     assert!(chunks.windows(2).all(|pair| pair[0][0] != pair[1][0]), "they alternate");
+}
+
+/// Adding a conversation leaves all other lines of an index as they are.
+fn added_to_an_index(golden: &Golden) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/index.json");
+    let index = std::fs::read_to_string(path).unwrap();
+    let added = golden.add_to_index(&index, "recorded").unwrap();
+    let (before, after): (Vec<_>, Vec<_>) = (index.lines().collect(), added.lines().collect());
+    assert_eq!(after.len(), before.len() + 1);
+    let end = before.len() - 3;
+    assert_eq!((&after[..end], &after[end + 2..]), (&before[..end], &before[end + 1..]));
+    assert_eq!(after[end], format!("{},", before[end]));
+    let parsed: Value = serde_json::from_str(&added).unwrap();
+    assert_eq!(parsed["scenarios"]["recorded"], golden.entry);
+    assert!(matches!(golden.add_to_index(&added, "recorded"), Err(ExportError::Index(_))));
+
+    let first = golden.add_to_index("{\"scenarios\": {}, \"about\": {\"a\": {}}}", "recorded").unwrap();
+    assert!(first.starts_with("{\"scenarios\": {\n    \"recorded\": {"), "{first}");
+    for index in ["", "{}", "{\"scenarios\": []}"] {
+        assert!(matches!(golden.add_to_index(index, "recorded"), Err(ExportError::Index(_))), "{index}");
+    }
+}
+
+#[test]
+fn an_error_without_a_kind_has_an_empty_one() {
+    let recording = Recording::new(|options| options);
+    on_pipes(&recording.recorder, None, service(), |client| {
+        client.unary(&remote().method("fail"), &nothing()).unwrap_err();
+    });
+    let entry = recording.capture().1.golden().unwrap().entry;
+    assert_eq!(entry["error"]["kind"], "", "{entry}");
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use crate::support::*;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use vgi_rpc_http::HttpServer;
 use vgi_rpc_protocol::client::Event;
 use vgi_rpc_protocol::http::Endpoint;
 use vgi_rpc_protocol::ipc::Metadata;
-use vgi_rpc_protocol::service::TransportKind;
+use vgi_rpc_protocol::service::{Protocol, Service, TransportKind};
 use vgi_rpc_recorder::replay::{Player, Replayed, kinds_of, to_client, to_service};
 use vgi_rpc_recorder::{Capture, Direction, Role, What};
 
@@ -118,6 +119,18 @@ fn shows_the_conversation(capture: &Capture) {
     ] {
         assert!(text.contains(line), "{line} in\n{text}");
     }
+}
+
+#[test]
+fn another_service_is_found_out_by_what_it_says() {
+    let recording = Recording::new(|options| options);
+    on_pipes(&recording.recorder, None, service(), |client| {
+        client.unary(&remote().method("echo"), &text("hello")).unwrap();
+    });
+    let other = Service::builder(SERVER_ID).protocol(Protocol::new("test.Other.v1")).build().unwrap();
+    let replayed = to_service(&recording.capture().1, Arc::new(other)).unwrap();
+    let said = replayed.differences.join("\n");
+    assert!(said.contains("expected \"< INFO: echoing\", got \"< error: "), "{said}");
 }
 
 /// A server that says something else is found out.

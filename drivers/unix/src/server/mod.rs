@@ -275,13 +275,21 @@ impl SocketServer {
         self
     }
 
-    /// Sets whether SIGTERM and SIGINT end the server, at once and in good order: [`BoundSocketServer::run`] returns, and a
-    /// unix socket's file is gone. Default false.
+    /// Sets whether SIGTERM and SIGINT end the server. The first signal [drains](Handle::drain) it for
+    /// [`drain_timeout`](Self::drain_timeout), a second one ends it at once; then [`BoundSocketServer::run`] returns, and a unix
+    /// socket's file is gone. Default false.
     ///
     /// This holds from binding on. After the server has ended the two signals do nothing, because their former
     /// handling cannot be brought back: the process is expected to end.
     pub fn end_on_signals(mut self, end: bool) -> Self {
         self.options.end_on_signals = end;
+        self
+    }
+
+    /// Sets how long calls and open streams may take to come to their end after SIGTERM or SIGINT, with
+    /// [`end_on_signals`](Self::end_on_signals). Default 5 s. With zero a signal ends the server at once.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.options.drain_timeout = timeout;
         self
     }
 

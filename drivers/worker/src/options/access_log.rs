@@ -1,6 +1,8 @@
 //! The flags of the access log. Access-log specification, sections 5b to 5d.
 
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command};
 use std::env;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -115,9 +117,7 @@ fn is_on(name: &str) -> bool {
 impl AccessLogFlags {
     /// Where and how to log calls, if anywhere.
     pub(crate) fn options(&self, server_id: &str) -> Option<Options> {
-        let variable = |name| env::var_os(name).filter(|path: &OsString| !path.is_empty()).map(PathBuf::from);
-        let path =
-            self.access_log.clone().or_else(|| variable(VARIABLE)).or_else(|| variable(OTHER_VARIABLE))?;
+        let path = self.access_log.clone().or_else(path_of_environment)?;
         let options = Options::new(replace_placeholders(path, server_id));
         let kept = self.access_log_backup_count;
         let options = match self.access_log_when.0 {
@@ -138,8 +138,31 @@ impl AccessLogFlags {
             return Ok(());
         }
         let message = "the argument '--access-log-max-bytes' cannot be used with '--access-log-when'";
-        Err(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message))
+        Err(clap::Error::raw(ErrorKind::ArgumentConflict, message))
     }
+
+    /// Refuses flags that have no effect, because there is no log.
+    pub(crate) fn check_given(matches: &ArgMatches) -> Result<(), clap::Error> {
+        if matches.contains_id("access_log") || path_of_environment().is_some() {
+            return Ok(());
+        }
+        let flags = Self::augment_args(Command::new("access-log"));
+        let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        match flags.get_arguments().find(|flag| is_given(flag.get_id().as_str())) {
+            Some(flag) => {
+                let name = flag.get_long().unwrap_or_default();
+                let message = format!("the argument '--{name}' cannot be used without '--access-log'");
+                Err(clap::Error::raw(ErrorKind::ArgumentConflict, message))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where to log calls if no flag says so.
+fn path_of_environment() -> Option<PathBuf> {
+    let variable = |name| env::var_os(name).filter(|path: &OsString| !path.is_empty()).map(PathBuf::from);
+    variable(VARIABLE).or_else(|| variable(OTHER_VARIABLE))
 }
 
 /// Replaces `{pid}` and `{server_id}`. A path that is not text has none.

@@ -15,6 +15,8 @@ pub(crate) struct MetricsFlags {
     pub(crate) metrics: Option<String>,
 
     /// Serve metrics at this path of HTTP as well, such as /metrics, to callers that are authenticated
+    ///
+    /// Without authentication the worker does not start unless --metrics-open is given too.
     #[arg(long, value_name = "PATH")]
     pub(crate) metrics_path: Option<String>,
 

@@ -1,7 +1,6 @@
 //! Values of flags, from text.
 
 use std::net::IpAddr;
-#[cfg(feature = "unix")]
 use std::time::Duration;
 use vgi_rpc_proxy_protocol::ProxyProtocol;
 
@@ -34,7 +33,6 @@ pub(super) fn proxies(text: &str) -> Result<ProxyProtocol, String> {
 }
 
 /// A time in seconds, which may have a fraction.
-#[cfg(feature = "unix")]
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())

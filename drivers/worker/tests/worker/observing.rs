@@ -70,7 +70,10 @@ pub fn events() {
         let worker = Listening::run(command);
         let address = worker.place("TCP:").to_owned();
         let said = worker.stderr();
-        let line = format!("INFO  vgi_rpc_reactor: listening address=TCP:{address}\n");
-        assert_eq!(said.contains(&line), shows, "{flags:?}: {said}");
+        let line = format!(" INFO  vgi_rpc_reactor: listening address=TCP:{address}");
+        let time = said.lines().find_map(|said| said.strip_suffix(&line));
+        assert_eq!(time.is_some(), shows, "{flags:?}: {said}");
+        // RFC 3339 with milliseconds.
+        assert!(time.is_none_or(|time| time.len() == 24 && time.ends_with('Z')), "{said}");
     }
 }

@@ -25,8 +25,14 @@ pub fn command_line() {
         assert_refused(&["--access-log-sample", rate], 2, &["--access-log-sample", "0.0 to 1.0"]);
     }
     assert_refused(&["--access-log-when", "hourly"], 2, &["--access-log-when", "midnight"]);
-    let both = ["--access-log-when", "H", "--access-log-max-bytes", "1"];
+    let both = ["--access-log", "/dev/stderr", "--access-log-when", "H", "--access-log-max-bytes", "1"];
     assert_refused(&both, 2, &["--access-log-max-bytes", "--access-log-when"]);
+    for flag in
+        ["--access-log-when=H", "--access-log-max-bytes=1", "--access-log-sample=0.5", "--access-log-async"]
+    {
+        let name = flag.split('=').next().unwrap();
+        assert_refused(&[flag], 2, &[&format!("'{name}' cannot be used without '--access-log'")]);
+    }
     assert_refused(&["--log-level", "loud"], 2, &["--log-level", "trace"]);
     #[cfg(feature = "http")]
     {
@@ -37,7 +43,7 @@ pub fn command_line() {
         {
             assert_refused(flags, 2, &["'--metrics-path' cannot be used without '--http'"]);
         }
-        assert_refused(&["--http", "--metrics-path", "/metrics"], 1, &["an authenticator for the page"]);
+        assert_refused(&["--http", "--metrics-path", "/metrics"], 1, &["--metrics-open", "an authenticator"]);
         assert_refused(&["--http", "--metrics-path", "/a/b", "--metrics-open"], 1, &["\"/a/b\""]);
     }
     #[cfg(feature = "unix")]
@@ -47,7 +53,9 @@ pub fn command_line() {
             assert_refused(&["--tcp", address], 2, &["--tcp"]);
         }
         for time in ["-1", "soon", "1e300"] {
-            assert_refused(&[&format!("--idle-timeout={time}")], 2, &["--idle-timeout"]);
+            for flag in ["--idle-timeout", "--drain-timeout"] {
+                assert_refused(&[&format!("{flag}={time}")], 2, &[flag]);
+            }
         }
     }
     #[cfg(all(feature = "unix", feature = "http"))]

@@ -122,8 +122,9 @@ impl Calling {
         }
     }
 
-    /// Goes on until the call is answered or waits for an effect.
-    pub(super) fn run(&mut self, clock: Clock<'_>) {
+    /// Goes on until the call is answered or waits for an effect. `on_call` is called with the record of the call, if it has one,
+    /// before its handler runs.
+    pub(super) fn run(&mut self, clock: Clock<'_>, on_call: &mut dyn FnMut(&CallRecord)) {
         let mut first = None;
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Body(body) => match self.open(body) {
@@ -137,6 +138,9 @@ impl Calling {
             stage => self.stage = stage,
         }
         let Stage::Called(call, response) = &mut self.stage else { return };
+        if let Some(record) = call.scope.record_mut() {
+            on_call(record);
+        }
         loop {
             response.now = clock();
             match first.take().map_or_else(|| call.poll(response, &mut self.effects), Step::Work) {

@@ -47,13 +47,30 @@ impl RequestWork {
     /// Runs it. This takes as long as a handler does. A panic in a handler becomes an error of its call. `clock` tells
     /// when tokens are sealed and when the call has ended.
     pub fn run(self, clock: Clock<'_>) -> RequestDone {
+        self.run_with_record(clock, &mut |_| ())
+    }
+
+    /// As [`run`](Self::run). `on_call` is called with the record of the call, if it has one, before its handler runs: see
+    /// [`record_of_cut_off`](Self::record_of_cut_off).
+    pub fn run_with_record(self, clock: Clock<'_>, on_call: &mut dyn FnMut(&CallRecord)) -> RequestDone {
         RequestDone(match self.0 {
             Step::Start(service) => Outcome::Started(service.start(TransportKind::Http)),
             Step::Call(mut calling) => {
-                calling.run(clock);
+                calling.run(clock, on_call);
                 Outcome::Called(calling)
             }
         })
+    }
+
+    /// Makes the record of a call that is cut off because the server ends while its work runs, of the record that it had when that
+    /// began. `now` is the time since the Unix epoch.
+    pub fn record_of_cut_off(mut record: CallRecord, now: Duration) -> CallRecord {
+        record.error = Some(given_up());
+        record.ended = now;
+        if let Some(http) = &mut record.http {
+            http.status = CLIENT_GONE.as_u16();
+        }
+        record
     }
 }
 
