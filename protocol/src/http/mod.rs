@@ -62,4 +62,6 @@ pub mod unauthorized;
 pub use builder::{EndpointBuilder, EndpointError, Sticky};
 pub use endpoint::{Endpoint, Entropy, RequestOrigin};
 pub use operator_page::OperatorPage;
-pub use transaction::{Body, Clock, RequestAnswer, RequestDone, RequestStep, RequestWork, Transaction};
+pub use transaction::{
+    Body, Clock, RequestAnswer, RequestDone, RequestStep, RequestWork, RunningCall, Transaction,
+};

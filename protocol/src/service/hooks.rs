@@ -123,10 +123,14 @@ impl Scopes {
         }
     }
 
+    /// Tells that the call has ended, unless that was told before.
     pub(crate) fn end(&self, record: &mut CallRecord) {
         let mut listening = self.lock();
-        listening.has_ended = true;
+        let has_ended = std::mem::replace(&mut listening.has_ended, true);
         record.trace = listening.scopes.iter().find_map(|scope| catch(|| scope.trace()).flatten());
+        if has_ended {
+            return;
+        }
         let record = &*record;
         listening.scopes.iter_mut().for_each(|scope| {
             catch(|| scope.end(record));

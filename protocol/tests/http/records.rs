@@ -7,10 +7,12 @@ use crate::local::{self, LOCAL};
 use crate::serve::*;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
 use vgi_rpc_protocol::access_log;
-use vgi_rpc_protocol::http::Sticky;
 use vgi_rpc_protocol::http::auth::{AuthContext, bearer_static};
-use vgi_rpc_protocol::service::{CallContext, CallHook, CallRecord, CallScope, Service};
+use vgi_rpc_protocol::http::{Body, RequestOrigin, RequestStep, Sticky};
+use vgi_rpc_protocol::service::{CallContext, CallHook, CallRecord, CallScope, Service, TransportKind};
+use vgi_rpc_protocol::wire::code::Code;
 
 /// The line of an answer's record, of which all holds that the schema demands.
 #[track_caller]
@@ -272,6 +274,31 @@ fn hooks_are_told_of_every_call_with_and_without_an_access_log() {
             ]
         );
     }
+}
+
+#[test]
+fn a_call_that_is_cut_off_while_it_runs_ends_once() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let counters = Arc::new(local::Counters::default());
+    let service = Service::builder("server-1").protocol(local::protocol(&counters));
+    let service = service.hook(Told(told.clone())).build().unwrap();
+    service.start(TransportKind::Http).unwrap();
+    let server = serve(service, |builder| builder);
+    let (head, body) = local::local("who").into_parts();
+    let mut transaction =
+        server.endpoint.begin(head, RequestOrigin { now: START, ..RequestOrigin::default() });
+    transaction.receive_body(Body::Whole(body)).unwrap();
+    let RequestStep::Work(work) = transaction.poll(START, Waker::noop()) else { panic!("a call runs") };
+    let mut running = None;
+    let done = work.run_noting(&|| START, &mut |call| {
+        // The server ends before the handler runs, which it does all the same.
+        assert_eq!(*told.lock().unwrap(), ["start who"]);
+        running = Some(call.cut_off(START));
+    });
+    let record = running.unwrap();
+    assert_eq!((record.error.unwrap().code(), record.http.unwrap().status), (Code::Cancelled, 499));
+    drop((done, transaction));
+    assert_eq!(*told.lock().unwrap(), ["start who", "end who 499 StatusError"]);
 }
 
 /// Notes what is known of the headers.

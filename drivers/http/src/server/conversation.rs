@@ -42,7 +42,7 @@ pub(crate) struct Acceptor {
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     pub(super) access_log: Option<AccessLog>,
-    pub(super) unfinished: Option<UnfinishedCalls>,
+    pub(super) unfinished: UnfinishedCalls,
     pub(super) performer: Performer,
     pub(super) on_start_failure: Option<Arc<OnStartFailure>>,
     pub(super) route: Option<Arc<Route>>,

@@ -297,7 +297,7 @@ impl HttpServer {
             limits: self.limits.clone(),
             budget: self.budget.clone(),
             access_log: self.access_log.clone(),
-            unfinished: self.access_log.clone().map(|log| UnfinishedCalls::new(log, self.clock.clone())),
+            unfinished: UnfinishedCalls::new(self.access_log.clone(), self.clock.clone()),
             performer: self.performer_of_endpoint(),
             on_start_failure: self.on_start_failure.clone(),
             route: self.route.clone(),
@@ -312,7 +312,7 @@ impl HttpServer {
         listener: Listener,
         acceptor: A,
         is_tls: bool,
-        unfinished: Option<UnfinishedCalls>,
+        unfinished: UnfinishedCalls,
     ) -> Result<BoundHttpServer, HttpServerError> {
         let mut options = self.options.clone();
         let server: AnyReactor = match self.proxy_protocol.clone() {
@@ -343,7 +343,7 @@ pub struct BoundHttpServer {
     address: Address,
     budget: Budget,
     server: AnyReactor,
-    unfinished: Option<UnfinishedCalls>,
+    unfinished: UnfinishedCalls,
 }
 
 impl BoundHttpServer {
@@ -363,16 +363,14 @@ impl BoundHttpServer {
         self.server.handle()
     }
 
-    /// Serves until the server is stopped. Handlers that still run then keep their threads, but their answers are dropped;
-    /// the lines of their calls in the access log have the code `CANCELLED`.
+    /// Serves until the server is stopped. Handlers that still run then keep their threads, but their answers are dropped: for hooks
+    /// and the access log their calls end with the code `CANCELLED`.
     ///
     /// # Errors
     /// When the system refuses what the server cannot do without. What happens on one connection is no error.
     pub fn run(self) -> Result<Ended, HttpServerError> {
         let ended = self.server.run();
-        if let Some(unfinished) = &self.unfinished {
-            unfinished.write();
-        }
+        self.unfinished.cut_off_all();
         Ok(ended?)
     }
 }

@@ -1,56 +1,70 @@
-//! Calls whose work is on a thread. When the server ends it leaves them there, and they have a line in the access log all the same.
+//! Calls that are running on a thread. They end for the access log and for hooks even if the server ends first.
 
 use super::clock::Clock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vgi_rpc_access_log::AccessLog;
-use vgi_rpc_protocol::http::RequestWork;
-use vgi_rpc_protocol::service::CallRecord;
+use vgi_rpc_protocol::http::RunningCall;
 
-/// What the threads of a server are at.
+/// The calls that run on a server's threads.
 #[derive(Clone, Debug)]
 pub(crate) struct UnfinishedCalls {
-    log: AccessLog,
+    log: Option<AccessLog>,
     clock: Clock,
-    records: Arc<Mutex<Records>>,
+    running: Arc<Mutex<Running>>,
 }
 
 #[derive(Debug, Default)]
-struct Records {
+struct Running {
     next: u64,
-    /// As they were when the work began.
-    begun: HashMap<u64, CallRecord>,
+    calls: HashMap<u64, RunningCall>,
+    server_has_ended: bool,
 }
 
 impl UnfinishedCalls {
-    pub(super) fn new(log: AccessLog, clock: Clock) -> Self {
-        Self { log, clock, records: Arc::default() }
+    pub(super) fn new(log: Option<AccessLog>, clock: Clock) -> Self {
+        Self { log, clock, running: Arc::default() }
     }
 
-    /// Notes that a call is at work. The number is for [`finish`](Self::finish).
-    pub(super) fn begin(&self, record: &CallRecord) -> u64 {
-        let mut records = self.records();
-        records.next += 1;
-        let number = records.next;
-        records.begun.insert(number, record.clone());
-        number
+    /// Notes that a call runs. The number is for [`finish`](Self::finish). `None` if the server has ended before, and the call is
+    /// cut off.
+    pub(super) fn begin(&self, call: RunningCall) -> Option<u64> {
+        let mut running = self.running();
+        if running.server_has_ended {
+            drop(running);
+            self.cut_off(call);
+            return None;
+        }
+        running.next += 1;
+        let number = running.next;
+        running.calls.insert(number, call);
+        Some(number)
     }
 
-    /// The work of a call has ended. False if the server has ended before, and the call has its line.
+    /// A call runs no longer. False if the server has ended before, and the call is cut off.
     pub(super) fn finish(&self, number: u64) -> bool {
-        self.records().begun.remove(&number).is_some()
+        self.running().calls.remove(&number).is_some()
     }
 
-    /// The server has ended: writes the lines of all calls that are at work.
-    pub(super) fn write(&self) {
-        let begun = std::mem::take(&mut self.records().begun);
-        for record in begun.into_values() {
-            self.log.write(&RequestWork::record_of_cut_off(record, self.clock.now()));
+    /// The server has ended: so do all calls that run.
+    pub(super) fn cut_off_all(&self) {
+        let calls = {
+            let mut running = self.running();
+            running.server_has_ended = true;
+            std::mem::take(&mut running.calls)
+        };
+        calls.into_values().for_each(|call| self.cut_off(call));
+    }
+
+    fn cut_off(&self, call: RunningCall) {
+        let record = call.cut_off(self.clock.now());
+        if let Some(log) = &self.log {
+            log.write(&record);
         }
     }
 
-    fn records(&self) -> MutexGuard<'_, Records> {
+    fn running(&self) -> MutexGuard<'_, Running> {
         // What is guarded is changed in one step.
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

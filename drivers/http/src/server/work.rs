@@ -3,7 +3,6 @@
 use super::clock::Clock;
 use super::unfinished::UnfinishedCalls;
 use vgi_rpc_access_log::AccessLog;
-use vgi_rpc_protocol::service::CallRecord;
 use vgi_rpc_protocol::{http, panics};
 
 /// One step of a request.
@@ -12,8 +11,8 @@ pub(crate) struct TransactionJob {
     pub(super) work: http::RequestWork,
     pub(super) access_log: Option<AccessLog>,
     pub(super) clock: Clock,
-    /// Where it is noted that a call is at work, if there is an access log.
-    pub(super) unfinished: Option<UnfinishedCalls>,
+    /// Where it is noted that a call runs.
+    pub(super) unfinished: UnfinishedCalls,
 }
 
 /// What a step gave; nothing if something panicked that should not.
@@ -30,11 +29,12 @@ impl vgi_rpc_reactor::Job for TransactionJob {
     /// What a handler does wrong is an error of its call. Whatever else panics costs its own request.
     fn run(self) -> FinishedTransactionJob {
         let Self { work, access_log, clock, unfinished } = self;
-        let mut number = None;
-        let mut on_call = |record: &CallRecord| number = unfinished.as_ref().map(|calls| calls.begin(record));
-        let done = panics::catch(|| work.run_with_record(&|| clock.now(), &mut on_call));
-        let is_logged = unfinished.zip(number).is_some_and(|(calls, number)| !calls.finish(number));
-        FinishedTransactionJob { done, access_log: access_log.filter(|_| !is_logged), clock }
+        // Set once there is a call to note. The inner one is `None` if it was cut off already.
+        let mut noted: Option<Option<u64>> = None;
+        let mut on_call = |call: http::RunningCall| noted = Some(unfinished.begin(call));
+        let done = panics::catch(|| work.run_noting(&|| clock.now(), &mut on_call));
+        let is_cut_off = noted.is_some_and(|number| !number.is_some_and(|number| unfinished.finish(number)));
+        FinishedTransactionJob { done, access_log: access_log.filter(|_| !is_cut_off), clock }
     }
 }
 

@@ -4,7 +4,7 @@ use super::answer::{RequestAnswer, Unsent};
 use super::body::read;
 use super::carrier::ResponseBody;
 use super::recover::{Recovered, recover};
-
+use super::work::RunningCall;
 use crate::effect::Effects;
 use crate::http::endpoint::Endpoint;
 use crate::http::refusal::{Refusal, bad_request};
@@ -122,9 +122,9 @@ impl Calling {
         }
     }
 
-    /// Goes on until the call is answered or waits for an effect. `on_call` is called with the record of the call, if it has one,
-    /// before its handler runs.
-    pub(super) fn run(&mut self, clock: Clock<'_>, on_call: &mut dyn FnMut(&CallRecord)) {
+    /// Goes on until the call is answered or waits for an effect. `on_call` is given the call before its handler runs, if it has
+    /// listeners or a record.
+    pub(super) fn run(&mut self, clock: Clock<'_>, on_call: &mut dyn FnMut(RunningCall)) {
         let mut first = None;
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Body(body) => match self.open(body) {
@@ -138,8 +138,8 @@ impl Calling {
             stage => self.stage = stage,
         }
         let Stage::Called(call, response) = &mut self.stage else { return };
-        if let Some(record) = call.scope.record_mut() {
-            on_call(record);
+        if let Some(record) = call.scope.record_mut().cloned() {
+            on_call(RunningCall::new(record, call.scope.scopes()));
         }
         loop {
             response.now = clock();

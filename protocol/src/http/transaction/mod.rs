@@ -44,4 +44,4 @@ mod work;
 pub use answer::{Body, RequestAnswer};
 pub use calling::Clock;
 pub use machine::{RequestStep, Transaction};
-pub use work::{RequestDone, RequestWork};
+pub use work::{RequestDone, RequestWork, RunningCall};

@@ -2,6 +2,7 @@
 
 use super::calling::{Calling, Clock};
 use crate::service::call::given_up;
+use crate::service::hooks::Scopes;
 use crate::service::{CallRecord, Service, TransportKind};
 use crate::wire::error::RpcError;
 use http::StatusCode;
@@ -47,12 +48,12 @@ impl RequestWork {
     /// Runs it. This takes as long as a handler does. A panic in a handler becomes an error of its call. `clock` tells
     /// when tokens are sealed and when the call has ended.
     pub fn run(self, clock: Clock<'_>) -> RequestDone {
-        self.run_with_record(clock, &mut |_| ())
+        self.run_noting(clock, &mut |_| ())
     }
 
-    /// As [`run`](Self::run). `on_call` is called with the record of the call, if it has one, before its handler runs: see
-    /// [`record_of_cut_off`](Self::record_of_cut_off).
-    pub fn run_with_record(self, clock: Clock<'_>, on_call: &mut dyn FnMut(&CallRecord)) -> RequestDone {
+    /// As [`run`](Self::run). `on_call` is given the call before its handler runs, if it has listeners or a record, for a driver
+    /// that may end while the handler runs.
+    pub fn run_noting(self, clock: Clock<'_>, on_call: &mut dyn FnMut(RunningCall)) -> RequestDone {
         RequestDone(match self.0 {
             Step::Start(service) => Outcome::Started(service.start(TransportKind::Http)),
             Step::Call(mut calling) => {
@@ -61,16 +62,38 @@ impl RequestWork {
             }
         })
     }
+}
 
-    /// Makes the record of a call that is cut off because the server ends while its work runs, of the record that it had when that
-    /// began. `now` is the time since the Unix epoch.
-    pub fn record_of_cut_off(mut record: CallRecord, now: Duration) -> CallRecord {
+/// A call whose work runs on a thread, as it was when the work began.
+pub struct RunningCall {
+    record: CallRecord,
+    scopes: Option<Arc<Scopes>>,
+}
+
+impl RunningCall {
+    pub(super) fn new(record: CallRecord, scopes: Option<Arc<Scopes>>) -> Self {
+        Self { record, scopes }
+    }
+
+    /// Ends the call, because nobody waits for its work: for its listeners, unless it has ended for them before, and in the record,
+    /// for the access log. `now` is the time since the Unix epoch.
+    pub fn cut_off(self, now: Duration) -> CallRecord {
+        let Self { mut record, scopes } = self;
         record.error = Some(given_up());
-        record.ended = now;
+        record.ended = now.max(record.started);
         if let Some(http) = &mut record.http {
             http.status = CLIENT_GONE.as_u16();
         }
+        if let Some(scopes) = scopes {
+            scopes.end(&mut record);
+        }
         record
+    }
+}
+
+impl fmt::Debug for RunningCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningCall").field("record", &self.record).finish_non_exhaustive()
     }
 }
 
