@@ -20,6 +20,9 @@ use vgi_rpc_protocol::{CommandError, Limits, Next};
 use vgi_rpc_shm::ShmClient;
 use vgi_rpc_transfer::{is_gone, retry, send};
 
+/// Most characters of a server's reason that are told.
+const MAX_REASON_CHARACTERS: usize = 256;
+
 /// What a tick without metadata takes on the wire.
 const TICK_BYTES: usize = 72;
 
@@ -176,6 +179,7 @@ impl<T: Transport + Send> ByteChannel<T> {
             }
             Some(_) => {
                 let reason = answer.get_str(keys::TRANSPORT_SHM_REFUSED).unwrap_or("no reason given");
+                let reason: String = reason.chars().take(MAX_REASON_CHARACTERS).collect();
                 Err(format!("the server has refused the segment: {reason}"))
             }
         }

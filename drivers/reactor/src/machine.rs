@@ -123,7 +123,7 @@ pub trait Machine: Send + 'static {
         false
     }
 
-    /// Takes a descriptor that came beside bytes, before those bytes. One or two come with a read. By default it is closed, which may
+    /// Takes a descriptor that came beside bytes, before those bytes. Several may come with a read. By default it is closed, which may
     /// block. Only on Unix.
     #[cfg(unix)]
     fn receive_descriptor(&mut self, descriptor: OwnedFd) {

@@ -20,6 +20,9 @@ pub(crate) enum Socket {
 /// Whether a read that does not fill its buffer has emptied the socket, and the poll announces what comes later.
 pub(crate) const SHORT_READ_DRAINS: bool = true;
 
+/// As many as the system takes with one message.
+const MOST_DESCRIPTORS: usize = 253;
+
 /// Has descriptors that come closed in child processes, where the system can.
 #[cfg(not(target_vendor = "apple"))]
 const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
@@ -68,15 +71,15 @@ impl Socket {
         }
     }
 
-    /// Reads, and takes descriptors that come beside the bytes: one or two, for which there is room. Further ones are closed by the
-    /// system.
+    /// Reads, and takes all descriptors that come beside the bytes. The system would close those for which there is no room, and the
+    /// read would wait for that.
     pub(crate) fn read_with_descriptors(
         &self,
         buffer: &mut [u8],
         descriptors: &mut Vec<OwnedFd>,
     ) -> io::Result<usize> {
         let Self::Unix(socket) = self else { return self.read(buffer) };
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, CLOSE_ON_EXEC)?;
         for message in control.drain() {

@@ -18,12 +18,6 @@ impl Descriptor {
         Self { object, len }
     }
 
-    /// The object.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn object(&self) -> &OwnedFd {
-        &self.object
-    }
-
     /// Fails if the range is not within the segment: a write behind its end would extend it.
     fn check(&self, offset: u64, len: usize) -> Result<(), AccessError> {
         match offset.checked_add(len as u64) {

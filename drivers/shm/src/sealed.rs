@@ -27,8 +27,8 @@ mod linux {
     use crate::mapping::Mapping;
     use bytes::Bytes;
     use rustix::fs::{
-        FsWord, MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs, ftruncate,
-        memfd_create, seek,
+        FsWord, MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs, ftruncate,
+        memfd_create,
     };
     use std::sync::atomic::{AtomicU64, Ordering};
     use vgi_rpc_protocol::shm::{AccessError, DESCRIPTOR_PREFIX};
@@ -37,20 +37,11 @@ mod linux {
     const TMPFS: FsWord = 0x0102_1994;
 
     /// A sealed segment. It cannot be truncated, so it is mapped: copying from and to the mapping takes less time than reading and
-    /// writing through the descriptor.
+    /// writing through the descriptor, and never waits for a peer that holds the file's lock.
     struct Sealed {
         mapping: Mapping,
-        descriptor: Descriptor,
-        /// This process has created the segment, so the memory of holes is its own as well.
-        is_owner: bool,
-    }
-
-    impl Sealed {
-        /// Whether the whole range has memory. Reading a hole through the mapping would allocate some.
-        fn is_written(&self, offset: u64, len: usize) -> bool {
-            let hole = seek(self.descriptor.object(), SeekFrom::Hole(offset));
-            hole.is_ok_and(|hole| hole.checked_sub(offset).is_some_and(|written| written >= len as u64))
-        }
+        /// Not set in the process that has created the segment, where the memory of holes is its own as well.
+        descriptor: Option<Descriptor>,
     }
 
     impl SharedMemory for Sealed {
@@ -59,9 +50,10 @@ mod linux {
         }
 
         fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError> {
-            match self.is_owner || self.is_written(offset, into.len()) {
-                true => self.mapping.read_at(offset, into),
-                false => self.descriptor.read_at(offset, into),
+            match &self.descriptor {
+                // A mapping would take memory for a hole. A read takes none, and no lock.
+                Some(descriptor) => descriptor.read_at(offset, into),
+                None => self.mapping.read_at(offset, into),
             }
         }
 
@@ -74,31 +66,28 @@ mod linux {
         }
     }
 
-    /// The memory of a sealed segment of so many bytes. It is accessed through the descriptor if it cannot be mapped, because the file
-    /// is read-only or the address space is used up.
+    /// The memory of a sealed segment of so many bytes.
     fn memory(
         object: OwnedFd,
         len: u64,
         is_owner: bool,
         is_trusted: bool,
     ) -> io::Result<Arc<dyn SharedMemory>> {
-        if !is_trusted && refuses_overcommit() {
-            return Ok(Arc::new(Descriptor::new(object, len)));
+        if !is_trusted && !overcommits() {
+            let text = "the system does not overcommit memory (`vm.overcommit_memory`)";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
-        match Mapping::new(&object, len, is_trusted) {
-            Ok(mapping) => {
-                Ok(Arc::new(Sealed { mapping, descriptor: Descriptor::new(object, len), is_owner }))
-            }
-            Err(error) if is_trusted => Err(error),
-            Err(_) => Ok(Arc::new(Descriptor::new(object, len))),
-        }
+        let mapping = Mapping::new(&object, len, is_trusted)?;
+        let descriptor = (!is_owner).then(|| Descriptor::new(object, len));
+        Ok(Arc::new(Sealed { mapping, descriptor }))
     }
 
-    /// Whether the system refuses to overcommit memory (`vm.overcommit_memory` is 2). A peer can make a hole in a sealed file. If the
-    /// system has no memory left to commit by then, touching that hole through a mapping ends the process with SIGBUS. In its other
-    /// modes, the system finds memory.
-    fn refuses_overcommit() -> bool {
-        std::fs::read("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.starts_with(b"2"))
+    /// Whether the system overcommits memory (`vm.overcommit_memory` is 0 or 1). A peer can make a hole in a sealed file. If the system
+    /// has no memory left to commit by then, touching that hole through a mapping ends the process with SIGBUS. In these two modes,
+    /// the system finds memory.
+    fn overcommits() -> bool {
+        let mode = std::fs::read("/proc/sys/vm/overcommit_memory");
+        mode.is_ok_and(|mode| matches!(mode.first(), Some(b'0' | b'1')))
     }
 
     /// Attaches the segment whose descriptor has come.

@@ -47,8 +47,8 @@ impl ShmServer {
     /// [`AttachError::TooLarge`](crate::AttachError::TooLarge): a client of this project then sends its batches without it, and the
     /// calls of others fail whose batches lie in it. Default: 4 GiB.
     ///
-    /// A file in memory may be of any size and take no memory, so that a client pays nothing for a large one. A server that
-    /// [trusts its peers](Self::trust_peers) has each segment in its address space.
+    /// A file in memory may be of any size and take no memory, so that a client pays nothing for a large one. A server has each segment
+    /// without a name in its address space, and one that [trusts its peers](Self::trust_peers) each segment.
     pub fn max_segment_bytes(mut self, bytes: u64) -> Self {
         self.trust.max_segment_bytes = bytes;
         self

@@ -229,9 +229,9 @@ impl Attachment {
 
 /// The segment that a request names, or that a question for the transport's options offers.
 fn named_segment(request: &Request) -> Option<AttachSegment> {
-    let offered = || AttachSegment::of_offer(&request.metadata);
     let is_question = request.method() == keys::TRANSPORT_OPTIONS_METHOD;
-    AttachSegment::of_request(&request.metadata).or_else(|| is_question.then(offered).flatten())
+    let offered = is_question.then(|| AttachSegment::of_offer(&request.metadata)).flatten();
+    offered.or_else(|| AttachSegment::of_request(&request.metadata))
 }
 
 impl SharedAccess {

@@ -27,7 +27,7 @@ const ENTRY_BYTES: usize = 16;
 const ALIGNMENT: u64 = 64;
 
 /// A region that is in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Region {
     /// Bytes from the start of the segment.
     pub offset: u64,

@@ -1,26 +1,32 @@
 //! Regions that are to be freed in the next turn.
 
 use super::header::Region;
+use super::layout::MAX_REGIONS;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The regions of one segment that were let go of, as long as their pointers say.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Releases(Arc<Mutex<Vec<Region>>>);
+pub(super) struct Releases(Arc<Mutex<BTreeSet<Region>>>);
 
 impl Releases {
-    fn lock(&self) -> MutexGuard<'_, Vec<Region>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Region>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the region freed.
+    /// Has the region freed. A segment has no more regions than are kept here: further ones are those of a peer that sends pointers to
+    /// nothing.
     pub(super) fn queue(&self, region: Region) {
-        self.lock().push(region);
+        let mut regions = self.lock();
+        if regions.len() < MAX_REGIONS as usize {
+            regions.insert(region);
+        }
     }
 
     /// Takes what is to be freed.
     pub(super) fn take(&self) -> Vec<Region> {
-        std::mem::take(&mut *self.lock())
+        std::mem::take(&mut *self.lock()).into_iter().collect()
     }
 
     /// Has the region freed when the last holder of its bytes lets go of them.
@@ -45,5 +51,22 @@ impl AsRef<[u8]> for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         self.releases.queue(self.region);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_kept_than_a_segment_has_regions() {
+        let releases = Releases::default();
+        for _ in 0..2 {
+            for offset in 0..3 * u64::from(MAX_REGIONS) {
+                releases.queue(Region { offset, len: 1 });
+            }
+        }
+        assert_eq!(releases.take().len(), MAX_REGIONS as usize);
+        assert_eq!(releases.take(), []);
     }
 }
