@@ -43,7 +43,7 @@
 //! | `vgi_rpc_access_log_records_total` | counter | `result`: `written`, `dropped`, `left_out` |
 //! | `vgi_rpc_access_log_queued` | gauge | |
 //! | `vgi_rpc_sessions` | gauge | |
-//! | `vgi_rpc_shm_segments` | gauge | `user`, which the program gives, of shared memory |
+//! | `vgi_rpc_shm_segments` | gauge | `user`: the program's name for the server or client that shares memory |
 //! | `vgi_rpc_shm_segments_attached_total`, `vgi_rpc_shm_segments_refused_total` | counter | `user` |
 //! | `vgi_rpc_shm_batches_read_total`, `vgi_rpc_shm_batches_written_total`, `vgi_rpc_shm_batches_without_room_total` | counter | `user` |
 //!

@@ -95,7 +95,7 @@ fn finish(span: &SpanRef<'_>, request: &Request, completion: &Completion, record
             }
             span.set_status(Status::error(message));
         }
-        // The reference says nothing of the status of what it has stored.
+        // The reference leaves the status of upload spans unset.
         None if matches!(request, Request::Fetch(_)) => span.set_status(Status::Ok),
         None => {}
     }

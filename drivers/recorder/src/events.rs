@@ -1,4 +1,4 @@
-//! Events for operators, which a subscriber of `tracing` receives: target `vgi_rpc_recorder`. They say nothing that was recorded.
+//! Events for operators, which a subscriber of `tracing` receives: target `vgi_rpc_recorder`. They contain no recorded data.
 
 use std::io;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(crate) fn begun(throttles: &Throttles, transport: TransportKind, begun: usiz
 
 /// As many captures were begun as are wanted. This happens once.
 pub(crate) fn full(max_captures: usize) {
-    info!(target: TARGET, max_captures, "no more connections are recorded: there are as many captures as wanted");
+    info!(target: TARGET, max_captures, "no more connections are recorded: the maximum number of captures is reached");
 }
 
 /// A capture has reached its limit.

@@ -49,7 +49,7 @@
 //! | level | message | fields |
 //! | --- | --- | --- |
 //! | info | a connection is being recorded | `transport`, `begun`: how many captures were begun, `left_out` |
-//! | info | no more connections are recorded: there are as many captures as wanted | `max_captures` |
+//! | info | no more connections are recorded: the maximum number of captures is reached | `max_captures` |
 //! | info | a capture has reached its limit, and the rest of its connection is not recorded | `max_bytes`, `left_out` |
 //! | warn | a capture was dropped, since it could not be written | `path`, `error`, `left_out` |
 //!

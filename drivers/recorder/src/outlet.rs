@@ -7,6 +7,9 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Longer than any pause.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// How many captures were written, and how many were not; and how often that is reported.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -20,7 +23,9 @@ pub(crate) struct Counts {
 impl Counts {
     /// A capture could not be written: no other one begins for so long.
     pub(crate) fn pause(&self, pause: Duration) {
-        *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(pause);
+        let now = Instant::now();
+        let end = now.checked_add(pause).unwrap_or_else(|| now + A_YEAR);
+        *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     }
 
     /// Whether captures may begin.

@@ -23,20 +23,24 @@ pub(crate) fn of_row(declared: &Schema, row: &RecordBatch) -> Map<String, Value>
     names.filter_map(|name| Some((name.clone(), value(row.column_by_name(name)?)?))).collect()
 }
 
-/// A declared parameter that is a text or bytes, as text; bytes in hex digits.
+/// A declared parameter that is a text or bytes, as text; bytes in hex digits. One of more than 1 KiB is no id.
 pub(crate) fn id(declared: &Schema, row: &RecordBatch, name: &str) -> Option<String> {
     declared.column_with_name(name)?;
     let column = row.column_by_name(name)?;
     if column.is_empty() || column.is_null(0) {
         return None;
     }
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = |text: &str| (text.len() <= MAX_VALUE_BYTES).then(|| text.to_owned());
+    let hex = |bytes: &[u8]| {
+        let digits = || bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        (bytes.len() <= MAX_VALUE_BYTES).then(digits)
+    };
     match column.data_type() {
-        DataType::Utf8 => Some(column.as_string::<i32>().value(0).to_owned()),
-        DataType::LargeUtf8 => Some(column.as_string::<i64>().value(0).to_owned()),
-        DataType::Binary => Some(hex(column.as_binary::<i32>().value(0))),
-        DataType::LargeBinary => Some(hex(column.as_binary::<i64>().value(0))),
-        DataType::FixedSizeBinary(_) => Some(hex(column.as_fixed_size_binary().value(0))),
+        DataType::Utf8 => text(column.as_string::<i32>().value(0)),
+        DataType::LargeUtf8 => text(column.as_string::<i64>().value(0)),
+        DataType::Binary => hex(column.as_binary::<i32>().value(0)),
+        DataType::LargeBinary => hex(column.as_binary::<i64>().value(0)),
+        DataType::FixedSizeBinary(_) => hex(column.as_fixed_size_binary().value(0)),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Limits how often an event is reported whose number strangers decide.
+//! Rate-limits reports of events that strangers can trigger.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

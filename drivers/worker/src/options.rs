@@ -88,8 +88,9 @@ pub(crate) struct Flags {
     #[arg(long = "no-shared-memory", id = "no_shared_memory", action = ArgAction::SetFalse)]
     pub(crate) shared_memory: bool,
 
-    /// Send outputs of at least this size through the memory that a client shares [default: 131072]
-    #[arg(long, value_name = "BYTES", env = "VGI_RPC_SHM_MIN_BATCH_BYTES")]
+    /// Send outputs of at least this size through the memory that a client shares [default: the variable
+    /// VGI_RPC_SHM_MIN_BATCH_BYTES, or 131072]
+    #[arg(long, value_name = "BYTES")]
     shm_min_batch_bytes: Option<u64>,
 
     /// Limit the memory that clients can make this process hold [default: a quarter of the available memory]

@@ -200,7 +200,7 @@ fn a_server_that_was_not_set_up_to_fetch_refuses_pointers() {
     let row = row([("value", text("x"))]);
     let metadata = elsewhere(&store, &row, &Metadata::new(), &routing("echo"));
     let told = lines(&wire.play(&pointing_request(UNARY, &row, metadata)));
-    assert!(told[0].contains("not set up to fetch"), "{told:?}");
+    assert!(told[0].contains("this server does not fetch"), "{told:?}");
     assert_eq!(store.fetched(), 0);
 }
 

@@ -133,10 +133,12 @@ fn an_error_on_a_stream_of_dictionaries_is_told() {
 
 #[test]
 fn a_pointer_to_data_elsewhere_is_refused_and_not_taken_for_an_empty_batch() {
-    for key in [keys::LOCATION, keys::SHM_OFFSET] {
+    for (key, expected) in
+        [(keys::LOCATION, "this server does not fetch"), (keys::SHM_OFFSET, "this server does not share")]
+    {
         let pointer = Command::Send(values([]), metadata([(key, "64")]));
         let error = refused(script(scale(2.0), [pointer]));
-        assert_error(&error, "RuntimeError", Code::Unknown, None, &["points to data"]);
+        assert_error(&error, "RuntimeError", Code::Unknown, None, &["the batch is a pointer", expected]);
     }
 }
 

@@ -25,7 +25,8 @@ fn captures_that_begin_and_that_are_full_are_events() {
     for part in ["transport=pipe", "begun=1", "left_out=0"] {
         assert!(begun[0].contains(part), "{begun:?}");
     }
-    let full = kept.with(&["INFO vgi_rpc_recorder", "as many captures as wanted", "max_captures=3"]);
+    let full =
+        kept.with(&["INFO vgi_rpc_recorder", "the maximum number of captures is reached", "max_captures=3"]);
     assert_eq!(full.len(), 1, "{full:?}");
     let capped = kept.with(&["INFO vgi_rpc_recorder", "has reached its limit", "max_bytes=0", "left_out=0"]);
     assert_eq!(capped.len(), 1, "{capped:?}");

@@ -132,9 +132,10 @@ impl AccessLogFlags {
         Some(options)
     }
 
-    /// Refuses a rotation by size and by time at once.
+    /// Refuses a rotation by size and by time at once, if there is a log.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
-        if self.access_log_max_bytes == 0 || self.access_log_when.0.is_none() {
+        let has_log = self.access_log.is_some() || path_of_environment().is_some();
+        if !has_log || self.access_log_max_bytes == 0 || self.access_log_when.0.is_none() {
             return Ok(());
         }
         let message = "the argument '--access-log-max-bytes' cannot be used with '--access-log-when'";
