@@ -4,7 +4,7 @@ use super::answer::{RequestAnswer, Unsent};
 use super::body::read;
 use super::carrier::ResponseBody;
 use super::recover::{Recovered, recover};
-use super::work::RunningCall;
+use super::running::RunningCall;
 use crate::effect::Effects;
 use crate::http::endpoint::Endpoint;
 use crate::http::refusal::{Refusal, bad_request};

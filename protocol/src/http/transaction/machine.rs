@@ -3,7 +3,8 @@
 use super::admit::Target;
 use super::answer::{Body, RequestAnswer, Unsent};
 use super::calling::Calling;
-use super::work::{CLIENT_GONE, Outcome, RequestDone, RequestWork};
+use super::running::CLIENT_GONE;
+use super::work::{Outcome, RequestDone, RequestWork};
 use crate::CommandError;
 use crate::effect::{Completion, EffectEvent, EffectId, Effects};
 use crate::http::auth::Found;

@@ -26,6 +26,7 @@
 // | `carrier` | the response's body as a carrier of the call's output, tokens included |
 // | `gathered` | the output of a producer that cannot be resumed |
 // | `recover` | what tokens bring back |
+// | `running` | a call whose work runs, for a driver that ends meanwhile |
 // | `upload` | vending URLs for large inputs |
 // | `work` | what is run on a thread that may take its time |
 
@@ -37,6 +38,7 @@ mod carrier;
 mod gathered;
 mod machine;
 mod recover;
+mod running;
 mod steps;
 mod upload;
 mod work;
@@ -44,4 +46,5 @@ mod work;
 pub use answer::{Body, RequestAnswer};
 pub use calling::Clock;
 pub use machine::{RequestStep, Transaction};
-pub use work::{RequestDone, RequestWork, RunningCall};
+pub use running::RunningCall;
+pub use work::{RequestDone, RequestWork};

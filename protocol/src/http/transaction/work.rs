@@ -1,21 +1,13 @@
 //! What of a request is run on a thread that may take its time.
 
 use super::calling::{Calling, Clock};
+use super::running::{CLIENT_GONE, RunningCall};
 use crate::service::call::given_up;
-use crate::service::hooks::Scopes;
 use crate::service::{CallRecord, Service, TransportKind};
 use crate::wire::error::RpcError;
-use http::StatusCode;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What a record says in place of a status when the client was gone before there was an answer. Servers commonly log 499
-/// then, which is no registered status.
-pub(super) const CLIENT_GONE: StatusCode = match StatusCode::from_u16(499) {
-    Ok(status) => status,
-    Err(_) => StatusCode::BAD_REQUEST,
-};
 
 /// A step of a request: decoding its body, its handler, coding the response. Run it, then hand what it gives to
 /// [`Transaction::complete`](super::Transaction::complete).
@@ -61,39 +53,6 @@ impl RequestWork {
                 Outcome::Called(calling)
             }
         })
-    }
-}
-
-/// A call whose work runs on a thread, as it was when the work began.
-pub struct RunningCall {
-    record: CallRecord,
-    scopes: Option<Arc<Scopes>>,
-}
-
-impl RunningCall {
-    pub(super) fn new(record: CallRecord, scopes: Option<Arc<Scopes>>) -> Self {
-        Self { record, scopes }
-    }
-
-    /// Ends the call, because nobody waits for its work: for its listeners, unless it has ended for them before, and in the record,
-    /// for the access log. `now` is the time since the Unix epoch.
-    pub fn cut_off(self, now: Duration) -> CallRecord {
-        let Self { mut record, scopes } = self;
-        record.error = Some(given_up());
-        record.ended = now.max(record.started);
-        if let Some(http) = &mut record.http {
-            http.status = CLIENT_GONE.as_u16();
-        }
-        if let Some(scopes) = scopes {
-            scopes.end(&mut record);
-        }
-        record
-    }
-}
-
-impl fmt::Debug for RunningCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunningCall").field("record", &self.record).finish_non_exhaustive()
     }
 }
 

@@ -162,8 +162,7 @@ fn an_answer_in_the_place_of_its_request_is_not_freed_as_that_is() {
 fn what_is_read_is_reserved_in_the_account_and_its_memory_is_used_again() {
     let memory = Memory::new(4 << 20);
     let (client, server, _) = pair(&memory, 1);
-    // Room for one batch, and not for two.
-    let budget = Budget::new(2_500_000);
+    let budget = Budget::new(3 << 20);
     let account = budget.account();
     let server = server.bounded(&Limits::default(), &account);
     let pointer = send(&client, &numbers(200_000));
@@ -178,7 +177,8 @@ fn what_is_read_is_reserved_in_the_account_and_its_memory_is_used_again() {
     assert_eq!(batch.column(0).to_data().buffers()[0].as_ptr(), address);
     server.settle().unwrap();
 
-    let pointer = send(&client, &numbers(200_000));
+    // Beside the batch that is kept there is no room for it.
+    let pointer = send(&client, &numbers(210_000));
     let other = server.read(pointer, numbers(0).schema_ref()).unwrap_err();
     assert_eq!(
         RpcError::from(other).error_type(),
