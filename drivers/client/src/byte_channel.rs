@@ -20,7 +20,7 @@ use vgi_rpc_protocol::{CommandError, Limits, Next};
 use vgi_rpc_shm::ShmClient;
 use vgi_rpc_transfer::{is_gone, retry, send};
 
-/// Most characters of a server's reason that are told.
+/// Most characters of a server's reason in an event.
 const MAX_REASON_CHARACTERS: usize = 256;
 
 /// What a tick without metadata takes on the wire.
@@ -128,7 +128,7 @@ impl<T: Transport + Send> ByteChannel<T> {
         Ok(())
     }
 
-    /// Asks the server for the transport's options, and offers it this segment. The answer's metadata are none if it fails.
+    /// Asks the server for the transport's options, and offers it this segment. Returns the metadata of the answer, empty if the call fails.
     fn offer(&mut self, offered: &AttachSegment) -> Result<Metadata, CallError> {
         let mut metadata: Metadata = [
             (keys::METHOD, keys::TRANSPORT_OPTIONS_METHOD),

@@ -112,10 +112,7 @@ impl<M> Drop for RecordingMachine<M> {
 impl<M: Machine> RecordingMachine<M> {
     /// Whether what comes and goes is recorded.
     fn is_recorded(&mut self) -> bool {
-        if self.tape.as_ref().is_some_and(|tape| !tape.is_collecting()) {
-            self.tape = None;
-        }
-        self.tape.is_some()
+        Tape::live(&mut self.tape).is_some()
     }
 
     fn within<T>(&mut self, act: impl FnOnce(&mut M) -> T) -> T {

@@ -88,16 +88,8 @@ impl<T> fmt::Debug for RecordedTransport<T> {
     }
 }
 
-/// The tape, while anything is recorded on it. Afterwards bytes are not looked at.
-fn live(tape: &mut Option<Tape>) -> Option<&Tape> {
-    if tape.as_ref().is_some_and(|tape| !tape.is_collecting()) {
-        *tape = None;
-    }
-    tape.as_ref()
-}
-
 fn note_read(tape: &mut Option<Tape>, bytes: &[u8], count: usize) {
-    if let (Some(tape), Some(read)) = (live(tape), bytes.get(..count)) {
+    if let (Some(tape), Some(read)) = (Tape::live(tape), bytes.get(..count)) {
         match count {
             0 => tape.peer_closed(),
             _ => tape.received(read),
@@ -106,7 +98,7 @@ fn note_read(tape: &mut Option<Tape>, bytes: &[u8], count: usize) {
 }
 
 fn note_written(tape: &mut Option<Tape>, slices: &[IoSlice<'_>], mut count: usize) {
-    if let Some(tape) = live(tape) {
+    if let Some(tape) = Tape::live(tape) {
         let pieces = slices.iter().map(|slice| {
             let written = slice.get(..count).unwrap_or(slice);
             count -= written.len();

@@ -65,9 +65,11 @@ impl Tape {
         self.0.finish();
     }
 
-    /// Whether anything is still collected: the limit is not reached, and the recorder not closed.
-    pub(crate) fn is_collecting(&self) -> bool {
-        self.0.lock().is_some()
+    /// The tape, while anything is recorded on it: until the limit is reached or the recorder closed. Then it is let go of, and bytes
+    /// are not looked at any more.
+    pub(crate) fn live(tape: &mut Option<Self>) -> Option<&Self> {
+        *tape = tape.take().filter(|tape| tape.0.lock().is_some());
+        tape.as_ref()
     }
 
     fn note(&self, note: impl FnOnce(&mut Raw)) {

@@ -1,11 +1,11 @@
-//! What operators are told, as events of `tracing`.
+//! Events for operators, which a subscriber of `tracing` receives: target `vgi_rpc_shm`.
 
 use crate::error::AttachError;
 use std::fmt::Display;
 use tracing::warn;
 use vgi_rpc_protocol::OneLine;
 
-/// A server has refused the segment of a client. So many refusals were left out since the last one that was told.
+/// A server has refused the segment of a client. `left_out` is how many refusals there were since the last event.
 pub(crate) fn refused(error: &AttachError, left_out: u64) {
     let reason = OneLine(error);
     warn!(target: "vgi_rpc_shm", %reason, left_out, "the shared segment of a client is refused");

@@ -31,18 +31,19 @@
 //!
 //! By default bytes are copied out of a segment before they are looked at, so that the peer cannot change what was checked. On
 //! Linux those of a segment with a name are copied through the descriptor: if the peer truncates the segment, a read fails, where a
-//! read of mapped memory would end the process with SIGBUS. A sealed file cannot be truncated, so it is mapped.
+//! read of mapped memory would end the process with SIGBUS. A sealed file cannot be
+//! truncated: it is written through a mapping, and its owner reads it so.
 //! [`ShmServer::trust_peers`] maps every segment and uses the batches where they lie.
 //!
 //! Segments of more than 4 GiB are refused, unless [`ShmServer::max_segment_bytes`] says otherwise.
 //!
-//! # What operators are told
+//! # Events
 //!
 //! Events of [`tracing`](https://docs.rs/tracing) with the target `vgi_rpc_shm` and the level `WARN`:
 //!
 //! | event | fields | how often |
 //! | --- | --- | --- |
-//! | the shared segment of a client is refused | `reason`, `left_out` | every ten seconds at most for a server; `left_out` were not told in between |
+//! | the shared segment of a client is refused | `reason`, `left_out` | once in 10 s at most for a server; `left_out` is how many there were since the last event |
 //! | memory is not shared with the server | `reason` | once for each connection of a client |
 //! | a variable is ignored | `variable`, `default` | once |
 //!
@@ -65,7 +66,7 @@
 // | `arrival` | descriptors that come over a socket |
 // | `platform` | what this platform has |
 // | `error` | why a segment is refused |
-// | `events` | what operators are told |
+// | `events` | events for operators |
 
 #[cfg(unix)]
 mod arrival;

@@ -9,8 +9,8 @@ use crate::options::{StorageFlags, StorageValue};
 #[cfg(feature = "storage")]
 use crate::storage::Effects;
 use crate::worker::Worker;
-#[cfg(feature = "http")]
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 #[cfg(feature = "http")]
 use std::num::NonZeroU64;
@@ -184,7 +184,9 @@ impl FromArgMatches for WorkerOptions {
         check_tls(matches)?;
         #[cfg(not(feature = "tls"))]
         check_no_tls(matches, |name| std::env::var_os(name).is_some())?;
-        AccessLogFlags::check_given(matches)?;
+        if !AccessLogFlags::is_log_named(matches) {
+            refuse_given::<AccessLogFlags>(matches, "'--access-log'")?;
+        }
         let flags = Flags::from_arg_matches_mut(matches)?;
         flags.access_log.check()?;
         Ok(Self {
@@ -217,8 +219,6 @@ impl FromArgMatches for WorkerOptions {
 /// Refuses flags that have no effect beside the others. The flags themselves say which transports exclude one another.
 #[cfg(feature = "http")]
 fn check(matches: &ArgMatches) -> Result<(), Error> {
-    use clap::parser::ValueSource;
-
     let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let refuse = |message: String| Err(Error::raw(ErrorKind::ArgumentConflict, message));
     if is_given("http") {
@@ -249,8 +249,6 @@ fn check(_: &ArgMatches) -> Result<(), Error> {
 /// Refuses trusted proxies where there are no addresses to trust.
 #[cfg(any(feature = "unix", feature = "http"))]
 fn check_proxies(matches: &ArgMatches) -> Result<(), Error> {
-    use clap::parser::ValueSource;
-
     let is_given = |id: &str| {
         matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
     };
@@ -258,42 +256,46 @@ fn check_proxies(matches: &ArgMatches) -> Result<(), Error> {
         return Ok(());
     }
     let message = "the argument '--proxy-protocol' cannot be used without '--tcp' or '--http'";
-    Err(Error::raw(clap::error::ErrorKind::ArgumentConflict, message))
+    Err(Error::raw(ErrorKind::ArgumentConflict, message))
 }
 
 /// The store that the flags name.
 #[cfg(feature = "storage")]
 fn open_storage(flags: &Flags) -> Result<Option<Effects>, Error> {
     flags.storage_flags.effects().map_err(|error| {
-        Error::raw(clap::error::ErrorKind::ValueValidation, format!("invalid value for '--storage': {error}"))
+        Error::raw(ErrorKind::ValueValidation, format!("invalid value for '--storage': {error}"))
     })
+}
+
+/// Refuses flags of this group on the command line, which have no effect without what is needed.
+fn refuse_given<F: Args>(matches: &ArgMatches, needed: &str) -> Result<(), Error> {
+    let flags = F::augment_args(Command::new("flags"));
+    let is_given = |id: &str| {
+        matches!(matches.try_contains_id(id), Ok(true))
+            && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    match flags.get_arguments().find(|flag| is_given(flag.get_id().as_str())) {
+        Some(flag) => {
+            let name = flag.get_long().unwrap_or_default();
+            let message = format!("the argument '--{name}' cannot be used without {needed}");
+            Err(Error::raw(ErrorKind::ArgumentConflict, message))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses flags of storage where there is none.
 #[cfg(feature = "storage")]
 fn check_storage(matches: &ArgMatches) -> Result<(), Error> {
-    use clap::parser::ValueSource;
-
-    if matches.get_one::<StorageValue>("storage").is_some_and(|value| value.url().is_some()) {
-        return Ok(());
-    }
-    let flags = StorageFlags::augment_args(Command::new("storage"));
-    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    match flags.get_arguments().find(|flag| given(flag.get_id().as_str())) {
-        Some(flag) => {
-            let name = flag.get_long().unwrap_or_default();
-            let message = format!("the argument '--{name}' cannot be used without '--storage'");
-            Err(Error::raw(clap::error::ErrorKind::ArgumentConflict, message))
-        }
-        None => Ok(()),
+    match matches.get_one::<StorageValue>("storage").is_some_and(|value| value.url().is_some()) {
+        true => Ok(()),
+        false => refuse_given::<StorageFlags>(matches, "'--storage'"),
     }
 }
 
 /// Refuses flags of TLS where connections cannot carry it.
 #[cfg(feature = "tls")]
 fn check_tls(matches: &ArgMatches) -> Result<(), Error> {
-    use clap::parser::ValueSource;
-
     let is_given = |id: &str| {
         matches!(matches.try_contains_id(id), Ok(true))
             && matches.value_source(id) == Some(ValueSource::CommandLine)
@@ -301,15 +303,7 @@ fn check_tls(matches: &ArgMatches) -> Result<(), Error> {
     if is_given("tcp") || is_given("http") {
         return Ok(());
     }
-    let flags = crate::options::TlsFlags::augment_args(Command::new("tls"));
-    match flags.get_arguments().find(|flag| is_given(flag.get_id().as_str())) {
-        Some(flag) => {
-            let name = flag.get_long().unwrap_or_default();
-            let message = format!("the argument '--{name}' cannot be used without '--tcp' or '--http'");
-            Err(Error::raw(clap::error::ErrorKind::ArgumentConflict, message))
-        }
-        None => Ok(()),
-    }
+    refuse_given::<crate::options::TlsFlags>(matches, "'--tcp' or '--http'")
 }
 
 /// Refuses to serve in the clear where the environment asks for TLS and the worker was built without it.
@@ -327,7 +321,7 @@ fn check_no_tls(matches: &ArgMatches, is_set: impl Fn(&str) -> bool) -> Result<(
             let message = format!(
                 "the environment variable '{name}' is set, but this worker was built without the feature 'tls'"
             );
-            Err(Error::raw(clap::error::ErrorKind::ValueValidation, message))
+            Err(Error::raw(ErrorKind::ValueValidation, message))
         }
         None => Ok(()),
     }
@@ -339,8 +333,6 @@ mod tests {
     #[cfg(not(feature = "http"))]
     use crate::options::Transport;
     use clap::Parser;
-    #[cfg(not(feature = "http"))]
-    use clap::error::ErrorKind;
     use vgi_rpc_protocol::service::Protocol;
 
     #[derive(Debug, Parser)]

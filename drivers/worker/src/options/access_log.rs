@@ -1,8 +1,7 @@
 //! The flags of the access log. Access-log specification, sections 5b to 5d.
 
 use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Command};
+use clap::{ArgMatches, Args};
 use std::env;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -142,21 +141,9 @@ impl AccessLogFlags {
         Err(clap::Error::raw(ErrorKind::ArgumentConflict, message))
     }
 
-    /// Refuses flags that have no effect, because there is no log.
-    pub(crate) fn check_given(matches: &ArgMatches) -> Result<(), clap::Error> {
-        if matches.contains_id("access_log") || path_of_environment().is_some() {
-            return Ok(());
-        }
-        let flags = Self::augment_args(Command::new("access-log"));
-        let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        match flags.get_arguments().find(|flag| is_given(flag.get_id().as_str())) {
-            Some(flag) => {
-                let name = flag.get_long().unwrap_or_default();
-                let message = format!("the argument '--{name}' cannot be used without '--access-log'");
-                Err(clap::Error::raw(ErrorKind::ArgumentConflict, message))
-            }
-            None => Ok(()),
-        }
+    /// Whether a flag or a variable names a log.
+    pub(crate) fn is_log_named(matches: &ArgMatches) -> bool {
+        matches.contains_id("access_log") || path_of_environment().is_some()
     }
 }
 
