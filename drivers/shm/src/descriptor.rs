@@ -1,6 +1,7 @@
 //! Memory that is copied through a descriptor. If it is truncated, a read finds its end: no signal ends the process.
 
 use crate::mapping::prepare;
+use crate::parts::read_parts;
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 use std::os::fd::OwnedFd;
 use vgi_rpc_protocol::shm::{AccessError, SharedMemory};
@@ -25,6 +26,18 @@ impl Descriptor {
             _ => Err(AccessError::OutOfBounds { offset, len: len as u64 }),
         }
     }
+
+    fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError> {
+        let out_of_bounds = AccessError::OutOfBounds { offset, len: into.len() as u64 };
+        let mut done = 0;
+        while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match retry_on_intr(|| pread(&self.object, &mut *rest, offset + done as u64)).map_err(failed)? {
+                0 => return Err(out_of_bounds),
+                count => done += count,
+            }
+        }
+        Ok(())
+    }
 }
 
 impl SharedMemory for Descriptor {
@@ -35,15 +48,8 @@ impl SharedMemory for Descriptor {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError> {
         self.check(offset, into.len())?;
         prepare(into);
-        let out_of_bounds = AccessError::OutOfBounds { offset, len: into.len() as u64 };
-        let mut done = 0;
-        while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match retry_on_intr(|| pread(&self.object, &mut *rest, offset + done as u64)).map_err(failed)? {
-                0 => return Err(out_of_bounds),
-                count => done += count,
-            }
-        }
-        Ok(())
+        // Writes are not made in parts: the system has those of one file wait for each other.
+        read_parts(offset, into, |offset, into| self.read(offset, into))
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), AccessError> {

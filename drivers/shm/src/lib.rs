@@ -32,7 +32,7 @@
 //! By default bytes are copied out of a segment before they are looked at, so that the peer cannot change what was checked. On
 //! Linux those of a segment with a name are copied through the descriptor: if the peer truncates the segment, a read fails, where a
 //! read of mapped memory would end the process with SIGBUS. A sealed file cannot be
-//! truncated: it is written through a mapping, and its owner reads it so.
+//! truncated: it is copied through a mapping, but for what a server reads where the file has no memory yet.
 //! [`ShmServer::trust_peers`] maps every segment and uses the batches where they lie.
 //!
 //! Segments of more than 4 GiB are refused, unless [`ShmServer::max_segment_bytes`] says otherwise.
@@ -62,6 +62,7 @@
 // | `object` | POSIX objects: created, opened, checked, removed |
 // | `descriptor` | memory that is copied through a descriptor |
 // | `mapping` | memory that is mapped |
+// | `parts` | large copies, by two threads |
 // | `sealed` | segments that travel by their descriptor |
 // | `arrival` | descriptors that come over a socket |
 // | `platform` | what this platform has |
@@ -80,6 +81,8 @@ mod events;
 mod mapping;
 #[cfg(unix)]
 mod object;
+#[cfg(unix)]
+mod parts;
 mod platform;
 #[cfg(unix)]
 mod sealed;

@@ -36,6 +36,9 @@ mod linux {
     /// The file system of files in memory. That of huge pages is another.
     const TMPFS: FsWord = 0x0102_1994;
 
+    /// From how many bytes on copying from the mapping is faster than a read, with the system call before it.
+    const LARGE_BYTES: usize = 64 << 10;
+
     /// A sealed segment. It cannot be truncated, so it is mapped: copying from and to the mapping takes less time than reading and
     /// writing through the descriptor, and never waits for a peer that holds the file's lock.
     struct Sealed {
@@ -51,9 +54,13 @@ mod linux {
 
         fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError> {
             match &self.descriptor {
-                // A mapping would take memory for a hole. A read takes none, and no lock.
-                Some(descriptor) => descriptor.read_at(offset, into),
-                None => self.mapping.read_at(offset, into),
+                // A mapping would take memory for a hole. A read of the file takes none, and no lock.
+                Some(descriptor)
+                    if into.len() < LARGE_BYTES || !self.mapping.is_resident(offset, into.len()) =>
+                {
+                    descriptor.read_at(offset, into)
+                }
+                _ => self.mapping.read_at(offset, into),
             }
         }
 

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// A work that took this long may do so again: another thread takes over the loop before it is next run.
-const SLOW: Duration = Duration::from_micros(200);
+/// A work that took this long may do so again: another thread takes over the loop before it is next run. For quicker ones the
+/// change of threads would take a noticeable part of their time, and others wait no longer than this.
+const SLOW: Duration = Duration::from_micros(500);
 
 /// The most output that is held back for the next work's.
 const HELD_BACK: usize = 16 << 10;

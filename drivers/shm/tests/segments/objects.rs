@@ -127,6 +127,39 @@ fn a_segment_that_is_truncated_fails_and_is_not_extended() {
     assert!(segment.header().is_err());
 }
 
+/// Copies of this size are made in parts.
+#[test]
+fn large_copies_arrive_whole_and_fail_whole() {
+    const LEN: usize = (9 << 20) + 12_345;
+    let bytes: Vec<u8> = (0..LEN).map(|index| (index % 251) as u8).collect();
+    let client = ShmClient::new(16 << 20);
+    let (named, (_sealed, descriptor)) = (client.create().unwrap(), client.create_sealed().unwrap());
+    // SAFETY: the segments are those of this test, which keeps the promise.
+    let trusting = unsafe { ShmServer::new().trust_peers() };
+    let by_descriptor = |server: &ShmServer| server.attach_descriptor(descriptor.try_clone().ok());
+    for server in [ShmServer::new(), trusting] {
+        for completion in [server.attach(&named.advertisement()), by_descriptor(&server)] {
+            let Completion::Attached(memory) = completion else { panic!("not attached") };
+            memory.write_at(70_001, &bytes).unwrap();
+            let mut read = vec![0; LEN + 2];
+            memory.read_at(70_000, &mut read).unwrap();
+            assert!(read[1..=LEN] == bytes && (read[0], read[LEN + 1]) == (0, 0));
+            let whole_end = (16 << 20) - LEN as u64;
+            assert!(matches!(
+                memory.read_at(whole_end + 1, &mut read[2..]),
+                Err(AccessError::OutOfBounds { .. })
+            ));
+            assert!(matches!(memory.write_at(whole_end + 1, &bytes), Err(AccessError::OutOfBounds { .. })));
+            memory.write_at(70_001, &vec![0; LEN]).unwrap();
+        }
+    }
+    let memory = attach(&named.advertisement()).unwrap();
+    let file = OpenOptions::new().write(true).open(path(named.name())).unwrap();
+    file.set_len(5 << 20).unwrap();
+    let truncated = memory.read_at(70_001, &mut vec![0; LEN]);
+    assert!(matches!(truncated, Err(AccessError::OutOfBounds { .. })), "{truncated:?}");
+}
+
 #[test]
 fn a_segment_must_be_larger_than_its_header() {
     for len in [0, 1, 65536] {
