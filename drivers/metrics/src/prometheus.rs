@@ -2,7 +2,6 @@
 
 use crate::snapshot::{MethodCalls, Snapshot};
 use std::fmt::{self, Display, Write};
-use vgi_rpc_protocol::shm::Counts;
 
 /// The content type of the page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -19,36 +18,26 @@ impl Snapshot {
     fn write(&self, page: &mut Page) -> fmt::Result {
         self.write_calls(page)?;
         self.write_servers(page)?;
-        page.family("effects_waiting", "gauge", "Effects that wait for a thread.")?;
-        for (name, effects) in &self.effects {
-            page.sample("effects_waiting", &[("performer", name)], effects.waiting)?;
-        }
-        page.family("effects_running", "gauge", "Effects that are being performed.")?;
-        for (name, effects) in &self.effects {
-            page.sample("effects_running", &[("performer", name)], effects.running)?;
-        }
-        page.family("refusals_total", "counter", "What was refused, by reason.")?;
-        for (reason, count) in &self.refusals {
-            page.sample("refusals_total", &[("reason", reason)], count)?;
-        }
-        page.family("memory_budget_bytes", "gauge", "Bytes that clients can make the process hold.")?;
-        for budget in &self.budgets {
-            page.sample("memory_budget_bytes", &[("budget", &budget.name)], budget.limit)?;
-        }
-        page.family("memory_used_bytes", "gauge", "Bytes that clients make the process hold.")?;
-        for budget in &self.budgets {
-            page.sample("memory_used_bytes", &[("budget", &budget.name)], budget.used)?;
-        }
-        page.family("memory_refusals_total", "counter", "Times that memory was refused.")?;
-        for budget in &self.budgets {
-            page.sample("memory_refusals_total", &[("budget", &budget.name)], budget.refusals)?;
-        }
+        let effects = ("performer", &self.effects[..]);
+        page.by_name("effects_waiting", "gauge", "Effects that wait for a thread.", effects, |it| {
+            it.waiting
+        })?;
+        page.by_name("effects_running", "gauge", "Effects that are being performed.", effects, |it| {
+            it.running
+        })?;
+        let refusals = ("reason", &self.refusals[..]);
+        page.by_name("refusals_total", "counter", "What was refused, by reason.", refusals, |count| *count)?;
+        let budgets: Vec<_> = self.budgets.iter().map(|budget| (budget.name.clone(), budget)).collect();
+        let budgets = ("budget", &budgets[..]);
+        let help = "Bytes that clients can make the process hold.";
+        page.by_name("memory_budget_bytes", "gauge", help, budgets, |it| it.limit)?;
+        let help = "Bytes that clients make the process hold.";
+        page.by_name("memory_used_bytes", "gauge", help, budgets, |it| it.used)?;
+        let help = "Times that memory was refused.";
+        page.by_name("memory_refusals_total", "counter", help, budgets, |it| it.refusals)?;
         if let Some(log) = &self.access_log {
-            page.family(
-                "access_log_records_total",
-                "counter",
-                "Records of the access log, by what became of them.",
-            )?;
+            let help = "Records of the access log, by what became of them.";
+            page.family("access_log_records_total", "counter", help)?;
             for (result, count) in
                 [("written", log.written), ("dropped", log.dropped), ("left_out", log.left_out)]
             {
@@ -68,37 +57,18 @@ impl Snapshot {
     }
 
     fn write_shared_memory(&self, page: &mut Page) -> fmt::Result {
-        let mut family = |name: &str, kind: &str, help: &str, of: fn(&Counts) -> u64| {
-            page.family(name, kind, help)?;
-            self.shared_memory
-                .iter()
-                .try_for_each(|(user, counts)| page.sample(name, &[("user", user)], of(counts)))
-        };
-        family("shm_segments", "gauge", "Segments of shared memory in use.", |counts| counts.in_use)?;
-        family(
-            "shm_segments_attached_total",
-            "counter",
-            "Segments of shared memory that were attached.",
-            |counts| counts.attached,
-        )?;
-        family(
-            "shm_segments_refused_total",
-            "counter",
-            "Segments of shared memory that were refused.",
-            |counts| counts.refused,
-        )?;
-        family("shm_batches_read_total", "counter", "Batches read from shared memory.", |counts| {
-            counts.read
-        })?;
-        family("shm_batches_written_total", "counter", "Batches written to shared memory.", |counts| {
-            counts.written
-        })?;
-        family(
-            "shm_batches_without_room_total",
-            "counter",
-            "Batches sent as they are because their segment had no room.",
-            |counts| counts.no_room,
-        )
+        let users = ("user", &self.shared_memory[..]);
+        page.by_name("shm_segments", "gauge", "Segments of shared memory in use.", users, |it| it.in_use)?;
+        let help = "Segments of shared memory that were attached.";
+        page.by_name("shm_segments_attached_total", "counter", help, users, |it| it.attached)?;
+        let help = "Segments of shared memory that were refused.";
+        page.by_name("shm_segments_refused_total", "counter", help, users, |it| it.refused)?;
+        let help = "Batches read from shared memory.";
+        page.by_name("shm_batches_read_total", "counter", help, users, |it| it.read)?;
+        let help = "Batches written to shared memory.";
+        page.by_name("shm_batches_written_total", "counter", help, users, |it| it.written)?;
+        let help = "Batches sent as they are because their segment had no room.";
+        page.by_name("shm_batches_without_room_total", "counter", help, users, |it| it.no_room)
     }
 
     fn write_calls(&self, page: &mut Page) -> fmt::Result {
@@ -134,14 +104,10 @@ impl Snapshot {
     }
 
     fn write_servers(&self, page: &mut Page) -> fmt::Result {
-        page.family("connections", "gauge", "Connections that are open.")?;
-        for (name, server) in &self.servers {
-            page.sample("connections", &[("server", name)], server.open)?;
-        }
-        page.family("connections_accepted_total", "counter", "Connections that were accepted.")?;
-        for (name, server) in &self.servers {
-            page.sample("connections_accepted_total", &[("server", name)], server.accepted)?;
-        }
+        let servers = ("server", &self.servers[..]);
+        page.by_name("connections", "gauge", "Connections that are open.", servers, |it| it.open)?;
+        let help = "Connections that were accepted.";
+        page.by_name("connections_accepted_total", "counter", help, servers, |it| it.accepted)?;
         page.family("connections_closed_total", "counter", "Connections that the server closed, by reason.")?;
         for (name, server) in &self.servers {
             for (reason, count) in [
@@ -158,19 +124,10 @@ impl Snapshot {
                 page.sample("accepts_delayed_total", &[("server", name), ("reason", reason)], count)?;
             }
         }
-        page.family("jobs_waiting", "gauge", "Connections that wait for a thread.")?;
-        for (name, server) in &self.servers {
-            page.sample("jobs_waiting", &[("server", name)], server.jobs_waiting)?;
-        }
-        page.family("jobs_running", "gauge", "Threads that run handlers.")?;
-        for (name, server) in &self.servers {
-            page.sample("jobs_running", &[("server", name)], server.jobs_running)?;
-        }
-        page.family("threads", "gauge", "Threads that serve connections.")?;
-        for (name, server) in &self.servers {
-            page.sample("threads", &[("server", name)], server.threads)?;
-        }
-        Ok(())
+        let help = "Connections that wait for a thread.";
+        page.by_name("jobs_waiting", "gauge", help, servers, |it| it.jobs_waiting)?;
+        page.by_name("jobs_running", "gauge", "Threads that run handlers.", servers, |it| it.jobs_running)?;
+        page.by_name("threads", "gauge", "Threads that serve connections.", servers, |it| it.threads)
     }
 }
 
@@ -181,6 +138,19 @@ impl Page {
     /// Begins the samples of a name.
     fn family(&mut self, name: &str, kind: &str, help: &str) -> fmt::Result {
         writeln!(self.0, "# HELP vgi_rpc_{name} {help}\n# TYPE vgi_rpc_{name} {kind}")
+    }
+
+    /// A family of one sample for each name, which is the value of the label.
+    fn by_name<T, V: Display>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        (label, numbers): (&str, &[(String, T)]),
+        value: impl Fn(&T) -> V,
+    ) -> fmt::Result {
+        self.family(name, kind, help)?;
+        numbers.iter().try_for_each(|(named, number)| self.sample(name, &[(label, named)], value(number)))
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) -> fmt::Result {

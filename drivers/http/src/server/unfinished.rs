@@ -26,19 +26,18 @@ impl UnfinishedCalls {
         Self { log, clock, running: Arc::default() }
     }
 
-    /// Notes that a call runs. The number is for [`finish`](Self::finish). `None` if the server has ended before, and the call is
-    /// cut off.
-    pub(super) fn begin(&self, call: RunningCall) -> Option<u64> {
+    /// Notes that a call runs. The number is for [`finish`](Self::finish). If the server has ended before, the call is cut off.
+    pub(super) fn begin(&self, call: RunningCall) -> u64 {
         let mut running = self.running();
+        running.next += 1;
+        let number = running.next;
         if running.server_has_ended {
             drop(running);
             self.cut_off(call);
-            return None;
+        } else {
+            running.calls.insert(number, call);
         }
-        running.next += 1;
-        let number = running.next;
-        running.calls.insert(number, call);
-        Some(number)
+        number
     }
 
     /// A call runs no longer. False if the server has ended before, and the call is cut off.

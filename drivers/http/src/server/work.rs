@@ -29,11 +29,11 @@ impl vgi_rpc_reactor::Job for TransactionJob {
     /// What a handler does wrong is an error of its call. Whatever else panics costs its own request.
     fn run(self) -> FinishedTransactionJob {
         let Self { work, access_log, clock, unfinished } = self;
-        // Set once there is a call to note. The inner one is `None` if it was cut off already.
-        let mut noted: Option<Option<u64>> = None;
+        // Set once there is a call to note.
+        let mut noted = None;
         let mut on_call = |call: http::RunningCall| noted = Some(unfinished.begin(call));
         let done = panics::catch(|| work.run_noting(&|| clock.now(), &mut on_call));
-        let is_cut_off = noted.is_some_and(|number| !number.is_some_and(|number| unfinished.finish(number)));
+        let is_cut_off = noted.is_some_and(|number| !unfinished.finish(number));
         FinishedTransactionJob { done, access_log: access_log.filter(|_| !is_cut_off), clock }
     }
 }
