@@ -1,18 +1,18 @@
-//! Who a call is from.
+//! The identity of a caller.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Who a call is from, as a transport's authentication established it. Without authentication: nobody.
+/// The caller, as the transport authenticated it. Without authentication the caller is anonymous.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct AuthContext {
-    /// The scheme or realm that vouches for the principal; empty for nobody.
+    /// The scheme or realm that vouches for the principal; empty for an anonymous caller.
     pub domain: String,
-    /// The caller's name in that domain; empty for nobody.
+    /// The caller's name in that domain; empty for an anonymous caller.
     pub principal: String,
-    /// Whether the caller is somebody.
+    /// Whether the caller is authenticated. False for an anonymous caller.
     pub authenticated: bool,
     /// What else was established. It may hold personal data: `Debug` shows the keys alone.
     pub claims: BTreeMap<String, Value>,
@@ -20,7 +20,7 @@ pub struct AuthContext {
 }
 
 impl AuthContext {
-    /// Nobody.
+    /// Returns an anonymous caller.
     pub fn anonymous() -> Self {
         Self::default()
     }
@@ -39,7 +39,8 @@ impl AuthContext {
     }
 
     /// Binds tokens and sticky sessions to this digest, which
-    /// [`PeerEvidence::binding_digest`](crate::peer_identity::PeerEvidence::binding_digest) makes. An empty one is none.
+    /// [`PeerEvidence::binding_digest`](crate::peer_identity::PeerEvidence::binding_digest) computes. An empty digest clears
+    /// the binding.
     pub fn with_peer_evidence_binding(mut self, digest: impl Into<Box<str>>) -> Self {
         self.peer_evidence_binding = Some(digest.into()).filter(|digest| !digest.is_empty());
         self

@@ -1,8 +1,8 @@
 //! Errors of the machines. They assign blame: to the peer's bytes, or to the caller's commands.
 //!
-//! The same holds for every error type of this crate and of the drivers: **the text of an error contains that of its
-//! cause**, and the cause is a field, not a `source()`, so that whoever prints a chain of sources reads everything
-//! once; and what a peer chose of the text is shown in [one line](crate::OneLine).
+//! All error types of this crate and of the drivers follow two rules. **The text of an error contains the text of its
+//! cause**, and the cause is a field rather than a `source()`, so printing a chain of sources shows everything once. Text
+//! that a peer chose is shown in [one line](crate::OneLine).
 
 use crate::OneLine;
 use crate::ipc::{EncodeError, FramingError};
@@ -14,18 +14,18 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// The peer's bytes are no IPC streams.
+    /// The peer sent bytes that are not IPC streams.
     #[error("the peer broke the framing: {0}")]
     Framing(FramingError),
     /// The driver [gave up](crate::server::Connection::abandon) on the peer.
     #[error("the connection was abandoned")]
     Abandoned,
-    /// The peer sent valid streams in an order that the protocol does not have.
+    /// The peer sent valid streams in an order that the protocol does not allow.
     #[error("the peer broke the protocol: expected {expected}, got {got}")]
     Protocol {
-        /// What the protocol has at this place.
+        /// What the protocol allows at this point.
         expected: &'static str,
-        /// What came.
+        /// What the peer sent.
         got: &'static str,
     },
 }

@@ -36,7 +36,7 @@
 //!
 //! The first three are on by default.
 //!
-//! | feature | with it |
+//! | feature | effect |
 //! | --- | --- |
 //! | `http` | the module `http`, and what it alone depends on: HTTP types, encryption and signatures of tokens |
 //! | `macros` | `derive(Record)`, `derive(Enum)` and `#[service]`: typed services |
@@ -54,9 +54,9 @@
 //!
 //! # Typed services
 //!
-//! A protocol may be declared as a trait: implement it to serve, and call it through the client that is made of it. Arrow's
-//! crates are here as [`arrow`], so that a service depends on this crate and a driver; and on `serde` for the states of its
-//! streams, on `chrono` for times, and on `uuid` for UUIDs.
+//! A protocol may be declared as a trait: implement it to serve, and call it through the generated client. Arrow's crates are
+//! re-exported as [`arrow`], so a service depends on this crate and a driver only, plus `serde` for the states of its streams,
+//! `chrono` for times and `uuid` for UUIDs.
 //!
 #![cfg_attr(feature = "macros", doc = "```")]
 #![cfg_attr(not(feature = "macros"), doc = "```ignore")]
@@ -125,9 +125,9 @@
 //! - *Read only on [`Next::NeedInput`].* What is received is held until it is asked for, so a loop that reads whenever its
 //!   socket is readable lets the peer decide how much. While a handler runs, the machine returns [`Next::NeedCommand`] and
 //!   the peer waits behind the socket's buffer. Send all output before you read: a client waits for its answer before it
-//!   sends more. One that sends much and reads nothing blocks itself and the server; the timeout of your writes ends that.
-//!   On [`Next::NeedDrain`] send all of the output before the next poll. It is returned when much output waits, and when
-//!   any waits while the memory budget is exhausted.
+//!   sends more. A client that keeps sending without reading blocks itself and the server until your write timeout expires.
+//!   On [`Next::NeedDrain`], send all output before the next poll. It is returned when too much output waits, or when any
+//!   output waits while the memory budget is exhausted.
 //! - *Bound a turn.* One read may hold many calls. Run a few of them for one readiness event, and poll the connection again
 //!   after the others: what it has buffered raises no further event. With an edge-triggered poller, read on after a
 //!   handler until the socket has nothing left.
@@ -151,9 +151,9 @@
 //!   [`Next::Closed`], once all output is sent.
 //! - *A peer that hangs up* cannot be answered any more: a read or write fails, or the poller says that both directions are
 //!   closed (EPOLLHUP, EPOLLERR), which on a unix socket is how every `close` of the peer looks. Call [`hang_up`], take the
-//!   last record from `poll_record` if you keep a log, and drop the machine, also while a handler runs. Its [`Work`] can
-//!   still run to its end, because it owns what it needs; drop the [`Done`] that it gives. Work that waits for a thread may
-//!   be dropped unrun. What a client has sent before it hung up may or may not have been answered by then.
+//!   last record from `poll_record` if you keep a log, and drop the machine, even while a handler runs. Its [`Work`] can
+//!   still run to its end, because it owns what it needs; drop the [`Done`] that it returns. Work that has not started may
+//!   be dropped without running it. Calls that the client sent before it hung up may or may not have been answered.
 //! - *Close lingeringly after an error.* The output holds an answer that says why, and the peer may still be sending.
 //!   When a socket is closed with unread input, the system resets the connection and may take the answer with it. Send
 //!   the output, shut down the sending side, read and discard until the peer closes or a timeout passes, then close. After
@@ -162,9 +162,9 @@
 //! - *Timeouts are yours, and [`waiting_for`] says which.* [`Call`](service::WaitingFor::Call): how long depends on how
 //!   many connections you can keep. [`Message`](service::WaitingFor::Message): the peer owes the rest of what it began to
 //!   send, so a short timeout is fair. [`Input`](service::WaitingFor::Input): the client thinks, between two inputs of a
-//!   stream or after its last output. While [`Work`](service::WaitingFor::Work) is out, nothing is due from the peer. Start
-//!   the clock again when what is waited for changes, and when work was completed; while output waits, time the writes
-//!   instead. [`abandon`] drops what has come, and says why in the output where the protocol has a place for that, with a
+//!   stream or after its last output. In the state [`Work`](service::WaitingFor::Work), the peer owes nothing. Restart the
+//!   timer when the value of [`waiting_for`] changes and when work is completed; while output waits, time the writes
+//!   instead. [`abandon`] drops the input received so far and, where the protocol allows it, puts an error in the output, with a
 //!   [`wire::code::Code`] such as `DeadlineExceeded`; poll once more, send, and close lingeringly.
 //! - *Start-up work and seeds.* Call [`Service::start`] for your transport before the first connection; more calls for the
 //!   same transport do nothing. Give each connection a seed of its own, from the system's entropy, or request ids repeat.
@@ -205,7 +205,7 @@
 //! [`Work`]: service::Work
 //! [`Done`]: service::Done
 //!
-//! # What holds
+//! # Guarantees
 //!
 //! - *Incremental to the byte.* Any split of the input gives the same events and the same output.
 //! - *Bounded.* [`Limits`] bounds what a peer can make a machine hold. A length that a peer merely announces takes

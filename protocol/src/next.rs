@@ -1,6 +1,6 @@
-//! What a machine says when it is asked what comes next.
+//! [`Next`]: what a machine needs or reports next.
 
-/// The answer of `poll_event`. An error beside it means that the connection has failed.
+/// The result of `poll_event`. If `poll_event` returns an error instead, the connection has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next<E> {
     /// Something happened.
@@ -14,7 +14,7 @@ pub enum Next<E> {
     Waiting,
     /// Too much output waits, or some waits while the memory budget is exhausted: send it first.
     NeedDrain,
-    /// The peer is done and everything was answered: after the output the connection may be closed.
+    /// The peer is done and every call is answered. The connection may be closed once all output is sent.
     Closed,
 }
 

@@ -1,5 +1,4 @@
-//! Code of the application that may panic where that concerns nobody but itself: destructors of its values, listeners and
-//! wakers. Such a panic ends here.
+//! Catches panics in application code that must not affect anything else: destructors of its values, listeners and wakers.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};

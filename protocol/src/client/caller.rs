@@ -1,4 +1,4 @@
-//! What typed clients stand on: anything that makes calls.
+//! The traits that typed clients are built on: [`Caller`] and [`CallerStream`].
 
 use crate::description::MethodKind;
 use crate::values::ValueError;
@@ -28,7 +28,7 @@ pub struct RemoteMethod {
     pub is_idempotent: bool,
 }
 
-/// Makes calls, one at a time. The clients of the drivers are some; they wait for their answers.
+/// Makes calls, one at a time. The clients of the drivers implement it; they block until the answer arrives.
 pub trait Caller {
     /// Why a call gave no result, or an answer could not be read.
     type Error: From<ValueError>;

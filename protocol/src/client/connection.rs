@@ -328,7 +328,7 @@ impl Connection {
 
 /// Events and output.
 impl Connection {
-    /// What comes next. Ask until it is not an event.
+    /// Returns what comes next. Call it until it returns something other than [`Next::Event`].
     ///
     /// # Errors
     /// The connection has failed. The error comes back on every further call.

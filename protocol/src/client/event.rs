@@ -1,4 +1,4 @@
-//! What a client's connection is told and what it tells.
+//! Input and output of a client's connection: calls, and the events that answer them.
 
 use crate::ipc::Metadata;
 use crate::wire::error::RpcError;

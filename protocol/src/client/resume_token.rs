@@ -15,7 +15,7 @@ pub struct ResumeToken {
 
 /// Bytes that are not a [`ResumeToken`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a resume token, got {0} bytes that do not hold one")]
+#[error("expected a resume token, got {0} bytes that are not one")]
 pub struct ResumeTokenError(usize);
 
 impl ResumeToken {

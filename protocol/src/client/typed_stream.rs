@@ -8,8 +8,8 @@ use std::marker::PhantomData;
 
 /// How many batches without rows in a row the iterator of a typed producer passes over.
 ///
-/// 10,000: a producer that has nothing yet for a minute and says so every 10 ms sends 6,000. Who waits longer takes batches
-/// by [`TypedStream::next_rows`].
+/// 10,000: a producer that has nothing yet for a minute and says so every 10 ms sends 6,000. To wait longer, take batches
+/// with [`TypedStream::next_rows`].
 pub const MAX_EMPTY_BATCHES: usize = 10_000;
 
 /// What a stream carries: records, a row each, or batches as they are.
@@ -87,9 +87,9 @@ pub trait InputRow: Record {}
 #[diagnostic::do_not_recommend]
 impl<R: Record> InputRow for R {}
 
-/// A stream that a typed client opened. A producer's is an iterator over what it gives, one by one, however they are
-/// batched. To an exchange, records are [sent](Self::send), and each batch of them is answered with one. What a method is
-/// not declared to be does not compile.
+/// A stream that a typed client opened. A producer's stream is an iterator over single rows, however they are batched. On an
+/// exchange, records are [sent](Self::send), and each batch of them is answered with one. Using a method as a kind of stream
+/// that it is not declared to be does not compile.
 ///
 /// Dropping it closes it, so that the client can make the next call.
 pub struct TypedStream<S, Kind, Output, Header> {

@@ -1,4 +1,4 @@
-//! The content codings that there are.
+//! The supported content codings.
 
 use std::fmt;
 

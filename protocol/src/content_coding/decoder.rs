@@ -77,8 +77,8 @@ impl Decoder {
     /// [`end`](Self::end), that the body is whole. An empty `space` gives 0 too.
     ///
     /// # Errors
-    /// When the body is not what the coding says, is larger than allowed, or ends too early. The bytes that were returned
-    /// before are then part of nothing.
+    /// If the body is not valid for its coding, is larger than allowed, or ends too early. Discard the bytes that earlier calls
+    /// returned.
     pub fn read(&mut self, space: &mut [u8]) -> Result<usize, DecodeError> {
         if let Some(error) = &self.error {
             return Err(error.clone());

@@ -79,7 +79,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value that the driver gave, if it is a `T`. A value of another type looks like none.
+    /// Returns the value that the driver gave, or `None` if there is none or it is not a `T`.
     pub fn value<T: Any>(&self) -> Option<&T> {
         self.value.as_ref()?.downcast_ref()
     }
@@ -129,12 +129,14 @@ impl Answers {
         Self(Vec::new())
     }
 
-    /// The answer to the question of this key, or why there is none. The key tells the questions of one step apart.
+    /// Returns the answer to the question with this key, or the reason why it failed. The key identifies a question within one
+    /// step.
     ///
-    /// One question is out at a time, since the function does not go on before it is answered, and a step may ask 32.
+    /// The questions of a step are asked one at a time, because the function continues only when its question is answered. A
+    /// step may ask at most 32.
     ///
     /// # Errors
-    /// The question, when it was not asked yet: to be returned, so that it is.
+    /// The question, if it has no answer yet. Return it as the error of the function, and it will be asked.
     pub fn ask(
         &self,
         key: &str,

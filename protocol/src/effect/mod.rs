@@ -19,7 +19,7 @@
 // | `failure` | why an effect could not be performed |
 // | `answers` | asking a question in the middle of a function that cannot wait |
 // | `own_answer` | questions that bring the function which answers them |
-// | `surroundings` | who accompanies the call that an effect is for |
+// | `surroundings` | the listeners that are notified while an effect is performed |
 // | `value` | values of the application's in both |
 // | `table` | the effects of one machine |
 

@@ -18,7 +18,7 @@ impl Request {
     /// The completion of a [question that brings its answer](Question::answered_by); `None` for every other request. It may
     /// block.
     ///
-    /// Whoever performs effects tries this first. What `vgi-rpc-effects` performs, it has tried already.
+    /// Call this before performing the request in any other way. `vgi-rpc-effects` does so before it calls the application.
     pub fn own_answer(&self) -> Option<Completion> {
         match self {
             Self::Question(question) => question.payload::<OwnAnswer>().map(|answer| (answer.0)()),

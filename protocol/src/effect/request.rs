@@ -33,14 +33,14 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// An effect that no machine yielded, for tests of what performs effects.
+    /// Creates an effect without a machine, for testing code that performs effects.
     pub fn new(id: u64, request: Request, time_limit: Duration, shared_key: Option<Arc<str>>) -> Self {
         let surroundings = Surroundings::default();
         Self { id: EffectId(id), request, time_limit, shared_key, surroundings }
     }
 
-    /// Runs `perform`, which performs the effect on this thread. The [hooks](crate::service::CallHook) of the call that the
-    /// effect is for are told, so that a span of that call is the current one meanwhile. Drivers perform every effect so.
+    /// Runs `perform`, which performs the effect on this thread. The [hooks](crate::service::CallHook) of the call are notified
+    /// before and after it, so a span of the call is current while it runs. Drivers perform every effect through this function.
     pub fn within<T>(&self, perform: impl FnOnce(&Request) -> T) -> T {
         self.surroundings.within(|| perform(&self.request))
     }
@@ -51,7 +51,7 @@ impl Effect {
 pub enum EffectEvent {
     /// This is to be performed.
     Requested(Effect),
-    /// Nobody waits any more for this one, which was requested before.
+    /// This effect was requested before and is no longer needed.
     Withdrawn(EffectId),
 }
 

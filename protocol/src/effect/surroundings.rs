@@ -1,4 +1,4 @@
-//! Whoever accompanies the call that an effect is for, while the effect is performed.
+//! The listeners of a call that are notified while an effect of it is performed.
 
 use std::fmt;
 use std::sync::Arc;

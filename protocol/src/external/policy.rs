@@ -66,7 +66,7 @@ impl UrlPolicy {
         Self { base: Base::Unrestricted, check: None }
     }
 
-    /// Also applies a check, which may refuse more.
+    /// Adds a check, which may refuse further URLs.
     pub fn with_check(mut self, check: impl Fn(&Url) -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.check = Some(Arc::new(check));
         self

@@ -45,10 +45,10 @@ impl Default for Caps {
 
 /// Resolves one pointer.
 ///
-/// [`begin`](Self::begin), [`receive`](Self::receive) what arrives, and [`finish`](Self::finish). The content coding is undone
-/// and the stream decoded as the bytes arrive, straight into the memory that the batch's arrays share, so that no more than
-/// the decoded object is held. Nothing of it, logs included, is given out before its end and its digest are verified.
-/// An attempt that begins anew forgets what the one before has given, and repeats nothing.
+/// Call [`begin`](Self::begin), then [`receive`](Self::receive) with each piece, then [`finish`](Self::finish). The content
+/// coding is undone and the stream decoded as the bytes arrive, straight into the memory that the batch's arrays share, so no
+/// more than the decoded object is held. Nothing of it, logs included, is returned before the end and the digest are verified.
+/// Calling `begin` again starts over and discards what the attempt before it has received.
 ///
 /// ```
 /// # use std::{sync::Arc, time::Duration};

@@ -29,14 +29,14 @@ use thiserror::Error;
 /// How long a call is cached when tokens never expire.
 const UNBOUNDED_CALL: Duration = Duration::from_secs(3600);
 
-/// A setting that an endpoint cannot have.
+/// An invalid setting of an endpoint.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EndpointError {
-    /// The prefix is no path.
+    /// The prefix is not a path.
     #[error("expected a prefix that is empty or begins with a slash, got {0:?}")]
     Prefix(String),
-    /// A header's name or value is none.
+    /// The header name or value is invalid.
     #[error("the header {name:?} cannot be sent: {error}")]
     Header {
         /// The header.
@@ -50,7 +50,7 @@ pub enum EndpointError {
          type to be a header's value, got the path {0:?}"
     )]
     Page(String),
-    /// Nobody is authenticated, and a page is not for everyone.
+    /// The page requires an authenticated caller, but the endpoint has no authenticator.
     #[error(
         "expected an authenticator for the page {0:?}, or one that is open to everyone (`OperatorPage::open`), got neither"
     )]
@@ -63,7 +63,7 @@ pub enum EndpointError {
         /// The endpoint's prefix.
         prefix: String,
     },
-    /// Browsers cannot sign in as it is set up.
+    /// The browser login cannot be set up with these settings.
     #[cfg(feature = "oauth-pkce")]
     #[error(transparent)]
     Login(#[from] LoginError),
@@ -371,7 +371,7 @@ impl EndpointBuilder {
     /// Checks the settings and makes the endpoint.
     ///
     /// # Errors
-    /// When a setting cannot be had.
+    /// If a setting is invalid.
     pub fn build(self) -> Result<Arc<Endpoint>, EndpointError> {
         let Self { service, entropy, mut settings, authenticator, .. } = self;
         let trimmed = settings.prefix.trim_end_matches('/').len();

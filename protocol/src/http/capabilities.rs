@@ -127,9 +127,9 @@ impl Capabilities {
 
     /// What a client learns from a response, whatever its status.
     ///
-    /// What is absent, or no value of its type, is off or unlimited, with one exception: no list of codings, or one
-    /// that names none known here, stands for `zstd`, which servers spoke before there was a list (for none in a build
-    /// without the feature `zstd`). An empty list is a server that does not compress.
+    /// A value that is absent or malformed means off or unlimited, with one exception: if the list of codings is absent or names
+    /// no known coding, `zstd` is assumed, which servers supported before they sent a list (a build without the feature `zstd`
+    /// assumes no coding). An empty list means that the server does not compress.
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let is_true = |name: &HeaderName| text(name) == Some("true");

@@ -1,8 +1,8 @@
 //! What lets pages of other origins call this server and read its answers. WIRE_PROTOCOL 10, "Response headers", and
 //! the Fetch standard.
 //!
-//! Every call is preflighted, because Arrow's content type is none of the few that a page may send freely; and of an
-//! answer's headers a page sees only those that the server exposes.
+//! Every call needs a preflight, because Arrow's content type is not one of those that a page may send without one. Of the
+//! response headers, a page sees only those that the server exposes.
 
 use super::headers;
 use http::header::{

@@ -1,4 +1,4 @@
-//! What decides who calls, and lies on other servers: documents that are loaded, and forms that are sent. A driver is asked for both.
+//! Questions to drivers about other servers: loading a JSON document, and posting a form.
 
 use crate::effect::Answer;
 use bytes::Bytes;

@@ -16,16 +16,17 @@
 // | `endpoint`, `builder` | the endpoint, and setting one up |
 // | `transaction` | the machine of one request |
 // | `request_context`, `response_draft`, `refusal` | what a request says, and what it is answered |
-// | `routes` | what there is at which path |
+// | `routes` | the table of paths |
 // | `token` | sealed state that travels with the client |
 // | `session`, `sticky` | sticky sessions |
 // | `auth`, `proof`, `unauthorized` | who a request is from, and how it is refused |
 // | `coding`, `budget`, `capabilities`, `cors` | what client and server agree on by header |
 // | `oauth`, `pkce` | what clients are told of how to sign in, and signing in with a browser |
 // | `login` | clients that sign in |
-// | `slots` | how many things of one kind are under way |
-// | `documents` | what drivers are asked for, of other servers |
-// | `pages` | pages for people |
+// | `slots` | a limit on concurrent operations |
+// | `documents` | questions to drivers: loading a document, posting a form |
+// | `pages`, `operator_page` | pages for people; a page of the operator, such as metrics |
+// | `headers` | names of headers, media types, `Vary` |
 // | `client` | the client's side of all this |
 
 pub mod auth;

@@ -66,13 +66,13 @@ pub fn new_state_cookie(
 #[non_exhaustive]
 pub enum StateCookieError {
     /// The cookie was not made by a server with these keys.
-    #[error("expected a cookie of this server's own, got another")]
+    #[error("the login cookie was not issued by this server")]
     Forged,
     /// The browser took longer than [`MAX_LOGIN_TIME`].
     #[error("expected the login to take at most {} s", MAX_LOGIN_TIME.as_secs())]
     Expired,
     /// The state in the query is not the one in the cookie: another browser began this login.
-    #[error("expected the state that this browser was given, got another")]
+    #[error("the state does not match the login that this browser began")]
     State,
 }
 

@@ -1,4 +1,4 @@
-//! How many things of one kind are under way at a time.
+//! A limit on how many operations run concurrently.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

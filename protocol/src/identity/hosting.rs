@@ -21,7 +21,7 @@ use thiserror::Error;
 /// How recently a caller must have authenticated to be given a grant. IDENTITY_V2_SPEC 2.
 const DEFAULT_MAX_AUTH_AGE: Duration = Duration::from_secs(900);
 
-/// An identity that cannot be set up so.
+/// An invalid configuration of an [`Identity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum IdentityError {

@@ -1,5 +1,5 @@
-//! Time zones without a name, which are none: what Arrow's C++ reads and writes, and `arrow-ipc` writes but does not
-//! read.
+//! Empty time zone names, which mean no time zone. Arrow's C++ library reads and writes them; `arrow-ipc` writes them but does
+//! not read them.
 
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 use std::sync::Arc;

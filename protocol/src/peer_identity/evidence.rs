@@ -30,7 +30,7 @@ impl ProviderResult {
         Self { status, identities }
     }
 
-    /// No identity, for this reason. [`Available`](ProviderStatus::Available) is none, and makes the result
+    /// A result without an identity, with this status. [`Available`](ProviderStatus::Available) contradicts that and is replaced by
     /// [`Invalid`](ProviderStatus::Invalid).
     pub fn without(status: ProviderStatus) -> Self {
         let status = if status == ProviderStatus::Available { ProviderStatus::Invalid } else { status };
@@ -54,7 +54,7 @@ pub struct PeerEvidence {
     results: Option<Arc<BTreeMap<Box<str>, ProviderResult>>>,
 }
 
-/// Results that do not go together.
+/// Invalid results of providers.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EvidenceError {
@@ -69,7 +69,7 @@ pub enum EvidenceError {
         /// Whom the identity names.
         got: String,
     },
-    /// An identity that cannot be.
+    /// An identity is incomplete.
     #[error(transparent)]
     Identity(#[from] IdentityError),
 }

@@ -62,9 +62,9 @@ codes! {
 codes! {
     /// How long a subject's key stands for the same subject.
     Stability {
-        /// For ever: it is never given to another one.
+        /// Permanently: the key is never given to another subject.
         Stable = "stable",
-        /// While a login is not given to somebody else.
+        /// Until the login is given to another user.
         Login = "login",
         /// Not known.
         None = "none",
@@ -132,7 +132,7 @@ pub struct PeerIdentity {
     pub proxy_address: Option<String>,
 }
 
-/// An identity that cannot be.
+/// An identity that lacks a required text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("expected {0} of a peer identity, got an empty text")]
 pub struct IdentityError(pub(super) &'static str);

@@ -19,7 +19,7 @@ pub struct JsonObject {
     members: Map<String, Value>,
 }
 
-/// Why a text is no [`JsonObject`]. Nothing of the text is repeated.
+/// Why a text is not a valid [`JsonObject`]. No variant repeats any part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum JsonError {
@@ -44,10 +44,10 @@ pub enum JsonError {
     /// An object has a key twice.
     #[error("expected each key of a JSON object once")]
     DuplicateKey,
-    /// It is no JSON.
+    /// The text is not JSON.
     #[error("expected JSON, got other text")]
     Syntax,
-    /// It is JSON, and no object.
+    /// The JSON value is not an object.
     #[error("expected a JSON object, got another value")]
     NotAnObject,
 }

@@ -25,7 +25,7 @@ pub enum PolicyError {
         /// The provider.
         provider: Box<str>,
     },
-    /// What was presented as evidence is none, or came from elsewhere than a trusted proxy.
+    /// The evidence is invalid, or does not come from a trusted proxy.
     #[error("the provider {provider:?} rejected the evidence: {status}")]
     Rejected {
         /// The provider.

@@ -16,22 +16,23 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PeerSettingError {
-    /// A name or a list that must not be empty is.
+    /// A required name or list is empty.
     #[error("expected {0}, got nothing")]
     Missing(&'static str),
     /// A text has control characters.
     #[error("expected {0} without control characters")]
     Control(&'static str),
-    /// A proxy that is no exact IP address. Networks and names are refused: trust in them is trust in whoever gets an address.
+    /// The proxy is not an exact IP address. Networks and names are refused: trusting them would mean trusting every host that
+    /// can get such an address.
     #[error("expected the exact IP address of a trusted proxy, got {0:?}")]
     ProxyAddress(String),
-    /// No trust domain of SPIFFE.
+    /// Not a SPIFFE trust domain.
     #[error("expected a SPIFFE trust domain in lower case, got {0:?}")]
     TrustDomain(String),
-    /// No name that HTTP allows for a header.
+    /// Not a valid HTTP header name.
     #[error("expected the name of a header, got {0:?}")]
     HeaderName(String),
-    /// One header for two things.
+    /// The same header is set for two purposes.
     #[error("expected different headers, got {0:?} twice")]
     SameHeader(String),
     /// A fingerprint that no certificate has, or one that is there twice.

@@ -1,9 +1,9 @@
-//! What came of asking a provider.
+//! The status of one provider of evidence.
 
 use super::identity::codes;
 
 codes! {
-    /// What came of asking one provider.
+    /// The outcome of asking one provider for evidence.
     ProviderStatus {
         /// It was not asked.
         Off = "off",
@@ -17,7 +17,7 @@ codes! {
         PermissionDenied = "permission_denied",
         /// It does not know the peer.
         NoMatch = "no_match",
-        /// What the peer or the provider gave is no evidence.
+        /// The peer or the provider gave invalid evidence.
         Invalid = "invalid",
         /// The evidence does not come from a trusted proxy.
         UntrustedProxy = "untrusted_proxy",

@@ -37,7 +37,7 @@ pub struct XfccElement {
     pub(super) has_half_escaped_uri: bool,
 }
 
-/// Why a header is none. Nothing of it is repeated.
+/// Why an XFCC header is invalid. No variant repeats any part of the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum XfccError {

@@ -74,7 +74,7 @@ pub struct MethodDescription {
     pub deprecated: Option<String>,
 }
 
-/// Bytes from a peer that are no payload of the expected kind.
+/// Bytes from a peer that are not a payload of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Not an Arrow IPC stream with a record batch.
@@ -89,7 +89,7 @@ pub enum DecodeError {
     /// A column is not of the specified Arrow type.
     #[error("the payload's column {0:?} is not of the specified type")]
     Type(&'static str),
-    /// A column holds a word that this version does not know and cannot do without.
+    /// A column has an unknown value, and the specification has no fallback for it.
     #[error("the payload's column {column:?} holds the unknown value {value:?}")]
     Value {
         /// The column.

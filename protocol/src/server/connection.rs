@@ -1,4 +1,4 @@
-//! The server's state machine: its states, and what may be said to it.
+//! The server's state machine: its states and commands.
 
 mod answering;
 mod receiving;
@@ -321,7 +321,7 @@ impl Connection {
 
 /// Events and output.
 impl Connection {
-    /// What comes next. Ask until it is not an event.
+    /// Returns what comes next. Call it until it returns something other than [`Next::Event`].
     ///
     /// # Errors
     /// The connection has failed. The error comes back on every further call; the output still holds the answer

@@ -1,4 +1,4 @@
-//! What a server's connection tells its caller.
+//! The events of a server's connection.
 
 use crate::ipc::Metadata;
 use crate::wire::error::RpcError;

@@ -73,8 +73,8 @@ impl Args {
     /// ```
     ///
     /// # Errors
-    /// When there is no such parameter, its type is another, or it is null and `T` is no `Option`. A record that travels as
-    /// bytes has to be within the limits and the memory budget of the call.
+    /// If there is no such parameter, it has another type, or it is null and `T` is not an `Option`. A record that travels as
+    /// bytes must be within the limits and the memory budget of the call.
     pub fn get<'a, T: FromArrow<'a>>(&'a self, name: &str) -> Result<T, RpcError> {
         self.read(self.column(name)?).map_err(|error| unreadable(name, error))
     }

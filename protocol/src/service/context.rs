@@ -381,9 +381,9 @@ impl CallContext {
         Arc::ptr_eq(&self.bounds, bounds)
     }
 
-    /// Whether the client is known to have gone, so that it will not see what the handler gives. A handler that takes long
-    /// checks it now and then, and returns any error. It stays false where a loss shows only when something is sent, such as
-    /// on pipes.
+    /// Returns true once the client is known to have disconnected, so that it will not receive the result. A long-running handler
+    /// should check this from time to time and return any error. It stays false on transports that detect a disconnect only when
+    /// they send, such as pipes.
     pub fn is_client_gone(&self) -> bool {
         self.bounds.is_client_gone()
     }

@@ -158,7 +158,7 @@ impl Service {
 }
 
 impl ServiceBuilder {
-    /// Hosts a protocol. The first one is the primary: what clients take a server to be for.
+    /// Hosts a protocol. The first protocol is the primary one: clients identify the server by it.
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocols.push(protocol);
         self
@@ -221,8 +221,8 @@ impl ServiceBuilder {
         self
     }
 
-    /// Has the peers of byte streams identified: once for each connection, before its first call. Default: nobody is. Over HTTP it
-    /// is [a setting of the endpoint][http], for each request.
+    /// Identifies the peers of byte streams, once for each connection, before its first call. By default peers are not identified.
+    /// Over HTTP this is [a setting of the endpoint][http], and runs for each request.
     ///
     /// If the policy does not let a peer in, all calls of its connection are refused, those of reflection too. If a provider is
     /// unavailable, the call is refused, and the next one of the connection asks again. What a provider asks the outside world is

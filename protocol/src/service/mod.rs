@@ -14,7 +14,7 @@
 // | `tls_peer` | what a TLS handshake says of the client |
 // | `caller_headers` | what a request's headers say of the caller's program and trace |
 // | `proxy_peer` | what a proxy in front of the server says of the client |
-// | `service_error` | why they cannot be hosted as declared |
+// | `service_error` | why a service cannot be built |
 // | `args`, `answer`, `stream`, `turns`, `rows`, `context`, `session` | what handlers are given and give back |
 // | `resolve`, `refusals` | routing and its refusals, the version gate |
 // | `validate` | the parameter check |
@@ -24,7 +24,7 @@
 // | `identification` | who the peer of such a connection is |
 // | `attachment` | the shared memory of such a connection |
 // | `conform`, `cast` | bringing batches to a declared schema |
-// | `record`, `logical_bytes`, `hooks` | what happened in a call, how much it moved; who admits it, and who is told |
+// | `record`, `logical_bytes`, `logs`, `hooks` | the record of a call, its sizes, the memory of its logs; admission and listeners |
 
 pub(crate) mod answer;
 mod args;

@@ -29,16 +29,16 @@ use std::time::Duration;
 /// What a [`Responder`] waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WaitingFor {
-    /// The next call, of which nothing has come.
+    /// The next call. No byte of it has arrived yet.
     Call,
-    /// The rest of a request or of a message: its sender has begun, and owes it.
+    /// The rest of a request or message that the peer has begun to send.
     Message,
-    /// The next input of a stream, of which nothing has come, or the end of the input of a stream that has ended here.
-    /// The client may think for any time.
+    /// The next input of an open stream, or the end of the input of a stream that has ended on this side. No byte of it has
+    /// arrived yet, and the client may take any time to send it.
     Input,
-    /// An invocation that is out: [`Responder::complete`].
+    /// The [`Done`] of a [`Work`] that was given out: see [`Responder::complete`].
     Work,
-    /// An effect that is out: [`Responder::complete_effect`].
+    /// The completion of an effect: see [`Responder::complete_effect`].
     Effect,
 }
 
@@ -105,7 +105,7 @@ impl Responder {
         }
     }
 
-    /// Reserves what the connection holds in this account. To be set before anything is received.
+    /// Reserves in this account the memory that the connection holds. Call it before any bytes are received.
     pub fn with_account(mut self, account: Account) -> Self {
         self.bounds = Arc::new(Bounds::new(self.bounds.limits.clone(), account.clone()));
         let config = Config { account, ..self.connection.config().clone() };

@@ -1,4 +1,4 @@
-//! One invocation of a handler, apart from the connection that it answers: it may run on any thread.
+//! One invocation of a handler. It is independent of the connection, so it may run on any thread.
 
 use super::answer::Answer;
 use super::args::Args;
@@ -135,7 +135,7 @@ impl fmt::Debug for OpenStream {
     }
 }
 
-/// What an invocation gave. It is for the responder that the work came from.
+/// The result of a [`Work`]. Pass it to [`complete`](super::Responder::complete) of the responder that the work came from.
 pub struct Done {
     pub(crate) outcome: Outcome,
     pub(crate) context: Box<CallContext>,

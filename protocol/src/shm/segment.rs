@@ -205,7 +205,7 @@ impl Segment {
 
 /// Commands.
 impl Segment {
-    /// Frees what was let go of since the last turn.
+    /// Frees the regions that were released since the last turn.
     ///
     /// # Errors
     /// When the header breaks the rules, or cannot be read or written.
@@ -217,9 +217,9 @@ impl Segment {
         self.header()?.release(&released, &*self.0.memory)
     }
 
-    /// Begins a call of the owner's: frees what was let go of since the last turn. False if the call should go without the segment,
-    /// as long as what a call that [failed](Self::call_failed) has sent last is in use: a peer that cannot attach the segment never
-    /// frees it, and others do in their next turn.
+    /// Begins a call of the owner: frees the regions that were released since the last turn. Returns false if the call should be
+    /// made without the segment. That is the case while the last region sent by a [failed](Self::call_failed) call is still in use:
+    /// a peer that cannot attach the segment never frees it, and other peers free it in their next turn.
     ///
     /// # Errors
     /// When the header breaks the rules, or cannot be read or written.
@@ -243,7 +243,7 @@ impl Segment {
         }
     }
 
-    /// Frees a region that the peer has sent a pointer to, in the next turn: nobody will read it.
+    /// Frees a region in the next turn. For a region that the peer has sent a pointer to, but that is never read.
     pub fn discard(&self, pointer: Pointer) {
         self.0.forget(pointer.offset);
         self.0.releases.queue(pointer.region());

@@ -19,8 +19,8 @@ pub trait FromArrow<'a>: ArrowType + Sized {
     /// Reads one value.
     ///
     /// # Errors
-    /// When it is null and this is no `Option`, when the column has another type, or when the value has no counterpart in
-    /// Rust, such as a name that an enum does not have.
+    /// If the value is null and this type is not an `Option`, if the column has another type, or if the value has no counterpart
+    /// in Rust, such as an unknown name of an enum variant.
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError>;
 
     /// Whether an `Option` reads this as `None`.

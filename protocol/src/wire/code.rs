@@ -98,7 +98,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// A text that is none of the sixteen names. `OK` is one such.
+/// A text that is not the name of an error code. `OK` is not an error code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a canonical error code")]
 pub struct NotACode(pub String);

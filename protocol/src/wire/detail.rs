@@ -151,7 +151,7 @@ impl RetryInfo {
         Self { retry_delay_seconds: delay.as_secs_f64() }
     }
 
-    /// The wait; zero for a number that is no wait, [`Duration::MAX`] for one that is longer than that.
+    /// Returns the wait: zero if the number is negative or NaN, and [`Duration::MAX`] if it is too large for a [`Duration`].
     pub fn delay(&self) -> Duration {
         let seconds = self.retry_delay_seconds;
         let too_long = || if seconds > 0.0 { Duration::MAX } else { Duration::ZERO };
@@ -257,12 +257,12 @@ impl Detail {
     }
 }
 
-/// The value of `vgi_rpc.error_details`: compact JSON with text unescaped. WIRE_PROTOCOL 8, "Rules".
+/// Encodes details as the value of `vgi_rpc.error_details`: compact JSON with text unescaped. WIRE_PROTOCOL 8, "Rules".
 ///
-/// None, which means that the key must be left out, for an empty list; for one that has more than
-/// [`MAX_DETAILS_BYTES`] bytes; and for one that breaks a rule: a type that is missing, repeated, not qualified by a
-/// protocol's name, or under `vgi_rpc.` without being in the catalog, or a delay that is negative or not finite.
-/// Never a part of the list: a receiver could not tell it from a whole one.
+/// Returns `None`, in which case the key must be left out, if the list is empty, if its JSON is longer than
+/// [`MAX_DETAILS_BYTES`], or if it breaks a rule: a type that is missing, repeated, not qualified by a protocol's name, or
+/// under `vgi_rpc.` without being in the catalog; or a delay that is negative or not finite. A list is never encoded in part,
+/// because a receiver could not tell a part from a whole list.
 pub fn encode_details(details: &[Detail]) -> Option<String> {
     if details.is_empty() || !rules_hold(details) {
         return None;

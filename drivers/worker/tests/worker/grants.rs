@@ -45,7 +45,7 @@ pub fn invalid_keys() {
     let invalid = [
         (format!("{KEY},{}", &KEY[..20]), "grant key 2: expected 32 bytes in base64"),
         (KEY.replace('=', "!"), "grant key 1: expected 32 bytes in standard base64"),
-        (twice, "grant key 2 is one that was given before"),
+        (twice, "grant key 2 is the same as an earlier one"),
         (",".to_owned(), "expected at least one grant key"),
     ];
     for (keys, expected) in &invalid {

@@ -1,4 +1,4 @@
-//! Answers that a call's events cannot be read from.
+//! Errors of responses that do not answer a call.
 
 use crate::ConnectionError;
 use crate::http::coding::{DecodeError, Unsupported};
@@ -26,10 +26,7 @@ pub enum ResponseError {
         limit: u64,
     },
     /// The server does not heed the limit on responses that the client demands, so no call was made.
-    #[error(
-        "the server was asked (status {status}) and does not say that it heeds a limit on responses: no call is \
-         made without"
-    )]
+    #[error("the server did not confirm the response limit (status {status}), so no call was made")]
     LimitUnsupported {
         /// The status of its answer to the question.
         status: StatusCode,
@@ -50,7 +47,7 @@ pub enum ResponseError {
         turns: usize,
     },
     /// No request waits for a response: the driver's mistake.
-    #[error("a response was received that no request waits for")]
+    #[error("received a response, but no request is waiting for one")]
     Unasked,
 }
 

@@ -110,7 +110,7 @@ impl ClientMachine {
     /// A caller that has called nothing.
     ///
     /// # Errors
-    /// When a setting cannot be had.
+    /// If a setting is invalid.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         Ok(Self::of(Arc::new(Shared::new(settings.checked()?))))
     }
@@ -231,7 +231,7 @@ impl ClientMachine {
 
 /// Commands.
 impl ClientMachine {
-    /// Asks the server for its capabilities: see [`Self::capabilities`]. No events come of it.
+    /// Asks the server for its capabilities: see [`Self::capabilities`]. Produces no events.
     ///
     /// # Errors
     /// When a call is under way.
@@ -330,7 +330,7 @@ impl ClientMachine {
         Ok(())
     }
 
-    /// Gives the stream up, and tells the server if it has not ended the stream already. Only logs are still told.
+    /// Cancels the stream, and notifies the server unless it has ended the stream already. Logs are still reported.
     /// WIRE_PROTOCOL 9, "Client-initiated cancellation".
     ///
     /// # Errors
@@ -362,8 +362,8 @@ impl ClientMachine {
         Ok(())
     }
 
-    /// Ends the sticky session on the server. Without one that is open, nothing is sent. No events come of it, and
-    /// the session is forgotten whatever the server answers.
+    /// Ends the sticky session on the server. Sends nothing if no session is open. Produces no events, and forgets the session
+    /// whatever the server answers.
     ///
     /// # Errors
     /// When a call is under way.
@@ -378,8 +378,8 @@ impl ClientMachine {
 
 /// Events and requests out.
 impl ClientMachine {
-    /// What comes next. Ask until it is not an event. Every call ends with exactly one [`Event::Finished`], unless
-    /// [`Self::receive`] failed or the call was abandoned.
+    /// Returns what comes next. Call it until it returns something other than [`Next::Event`]. Every call ends with exactly
+    /// one [`Event::Finished`], unless [`Self::receive`] failed or the call was abandoned.
     pub fn poll_event(&mut self) -> Next<Event> {
         match self.events.pop_front() {
             Some(event) => Next::Event(event),

@@ -6,9 +6,9 @@
 //!
 //! ```text
 //!             call, send, tick, close, cancel
-//!   caller ──commands──► ┌──────┐ ──requests──► driver
-//!                        │Client│
-//!   caller ◄──events──── └──────┘ ◄─responses── driver
+//!   caller ──commands──► ┌─────────────┐ ──requests──► driver
+//!                        │ClientMachine│
+//!   caller ◄──events──── └─────────────┘ ◄─responses── driver
 //!              Log, Header, Output, Failed, Finished
 //! ```
 //!

@@ -59,14 +59,14 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// A setting that a client cannot have.
+/// An invalid setting of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// The prefix is no path.
+    /// The prefix is not a path.
     #[error("expected a prefix that is empty or a path that begins with a slash, got {0:?}")]
     Prefix(String),
-    /// The limit is none that the header can say.
+    /// The header cannot express this limit.
     #[error(
         "expected a response limit from {} to {} bytes, got {limit}",
         ACCEPTED_LIMITS.start(),

@@ -23,8 +23,8 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Reads the value of the header, in which several may be joined by commas. `None` without a `Bearer` challenge. Of several, the
-    /// first one that says where the metadata are counts.
+    /// Parses the value of the header, which may join several challenges with commas. Returns `None` if there is no `Bearer`
+    /// challenge. If there are several, returns the first one that says where the metadata are.
     ///
     /// # Errors
     /// When it is not a list of challenges, or a parameter is there twice or unusable. A `client_secret` in it is left out.

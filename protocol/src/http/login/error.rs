@@ -42,7 +42,7 @@ pub enum LoginError {
     /// Neither the settings nor the server name the client to sign in as.
     #[error("expected a client id in the settings or in the server's metadata, got none")]
     NoClientId,
-    /// The authorization server offers no way to sign in that the client has.
+    /// The authorization server does not support any of the client's ways to sign in.
     #[error("the authorization server {} does not offer {flow}", OneLine(issuer))]
     NoFlow {
         /// The authorization server.
@@ -78,8 +78,8 @@ pub enum LoginError {
         /// What was expected of it.
         expected: &'static str,
     },
-    /// There was no answer. The next attempt may have one.
-    #[error("there is no answer: {}", OneLine(_0))]
+    /// The request got no response. Another attempt may succeed.
+    #[error("no response: {}", OneLine(_0))]
     Unavailable(String),
     /// A person has to sign in, and the application has no way to ask them.
     #[error("a person has to sign in, and the settings have neither a browser nor a device code for that")]
@@ -93,7 +93,7 @@ pub enum LoginError {
         when: &'static str,
     },
     /// The tokens were forgotten while the person signed in.
-    #[error("the login was given up: its tokens were to be forgotten meanwhile")]
+    #[error("the login was cancelled because its tokens were forgotten in the meantime")]
     SignedOut,
     /// What a store has kept cannot be used.
     #[error("the stored login cannot be used: expected {expected}")]

@@ -1,4 +1,4 @@
-//! As which client a login is made, and the forms that get tokens. RFC 6749, sections 4.1.3 and 6; RFC 8628, section 3.
+//! The settings of a login, and the token requests made with them. RFC 6749, sections 4.1.3 and 6; RFC 8628, section 3.
 
 use super::checks::{MAX_DOCUMENT, is_client_text};
 use super::claims::Expected;

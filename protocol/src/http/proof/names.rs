@@ -1,4 +1,4 @@
-//! What may name a key, a proxy or a worker.
+//! Grammars of key ids, proxy ids and origin ids.
 
 /// `[A-Za-z0-9_-]{1,64}`
 pub(super) fn is_key_id(text: &str) -> bool {

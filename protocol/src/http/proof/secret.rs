@@ -92,7 +92,7 @@ pub enum ProofConfigError {
         expected: &'static str,
     },
     /// Two entries have the same key id.
-    #[error("secret {position} of the list: expected a key id of its own, got one that an earlier entry has")]
+    #[error("secret {position} of the list: expected a unique key id, got one that an earlier entry has")]
     DuplicateKeyId {
         /// The second entry's place, counted from 1.
         position: usize,

@@ -1,4 +1,4 @@
-//! Why a session is not opened, or not taken.
+//! Errors of opening and taking a session.
 
 use thiserror::Error;
 
@@ -7,35 +7,35 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum OpenError {
     /// The server is about to stop: `server_draining` (sticky-sessions-spec 6).
-    #[error("expected a server that accepts new sessions, got one that is draining")]
+    #[error("the server is draining and accepts no new sessions")]
     Draining,
-    /// As many sessions are open as may be.
-    #[error("expected fewer than {limit} open sessions, got {limit}")]
+    /// The server has reached its limit of open sessions.
+    #[error("the server has reached its limit of {limit} open sessions")]
     TooMany {
         /// The limit that [`Sessions::new`](super::Sessions::new) was given.
         limit: usize,
     },
-    /// The caller has as many sessions open as one caller may have.
-    #[error("expected fewer than {limit} open sessions of one caller, got {limit}")]
+    /// The caller has reached the limit of open sessions for one caller.
+    #[error("the caller has reached its limit of {limit} open sessions")]
     QuotaReached {
         /// The limit of the [`Quota`](super::Quota).
         limit: usize,
     },
-    /// The id is not as random as it should be.
-    #[error("expected a session id that is not in use, got one that is")]
+    /// The id is already in use, so it was not drawn at random.
+    #[error("the session id is already in use")]
     IdInUse,
 }
 
-/// No hold of a session was got.
+/// A session could not be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TakeError {
-    /// It is not here: never opened, closed, expired, or another owner's. To the client all of these are one:
-    /// `session_lost` (sticky-sessions-spec 6).
+    /// The session is not here: it was never opened, was closed, has expired, or belongs to another owner. The client sees all
+    /// of these as `session_lost` (sticky-sessions-spec 6).
     #[error("the session is not here: it has ended, or it is another worker's or another caller's")]
     Lost,
-    /// A call holds it, and as many wait for it as may.
-    #[error("expected fewer than {limit} calls that wait for the session, got {limit}")]
+    /// Another call holds the session, and its queue is full.
+    #[error("too many calls wait for the session: the limit is {limit}")]
     Busy {
         /// The limit that [`Sessions::new`](super::Sessions::new) was given.
         limit: usize,

@@ -1,4 +1,4 @@
-//! The table of the open sessions, which everyone shares who has to do with one.
+//! The table of open sessions, shared by all guards and tickets.
 
 use super::deferred::Deferred;
 use super::error::OpenError;

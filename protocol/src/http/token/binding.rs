@@ -20,7 +20,7 @@ struct Principal {
 }
 
 impl Identity {
-    /// A caller that authenticated as no one. All such callers are the same to a token.
+    /// An anonymous caller. Tokens do not distinguish between anonymous callers.
     pub const fn anonymous() -> Self {
         Self { principal: None, peer_evidence: None }
     }
@@ -33,8 +33,8 @@ impl Identity {
         }
     }
 
-    /// Adds the digest of verified evidence about the peer, which sets anonymous callers apart too. An empty
-    /// digest is none.
+    /// Adds the digest of verified evidence about the peer, which also distinguishes anonymous callers. An empty
+    /// digest clears it.
     pub fn with_peer_evidence(mut self, digest: &str) -> Self {
         self.peer_evidence = (!digest.is_empty()).then(|| digest.into());
         self

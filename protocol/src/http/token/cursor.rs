@@ -38,8 +38,8 @@ impl Cursor {
         CURSOR.seal(&contents, keys, binding, nonce)
     }
 
-    /// Opens a token that a client sent. `now` counts from the Unix epoch; a token older than `time_to_live`
-    /// is refused, `None` lets it live for ever (a `token_ttl` of 0 elsewhere).
+    /// Opens a token that a client sent. `now` counts from the Unix epoch. A token older than `time_to_live` is refused; with
+    /// `None`, tokens never expire (`token_ttl` 0 in other implementations).
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ pub enum TokenError {
     )]
     Invalid,
     /// Genuine, but its time is over.
-    #[error("expected a token that is still valid, got one that has expired")]
+    #[error("the token has expired")]
     Expired,
 }
 

@@ -17,7 +17,7 @@ pub(super) const TAG_BYTES: usize = 16;
 /// One secret of 32 bytes. It is shared by all processes that are to honour one another's tokens, and by no
 /// one else.
 ///
-/// It never shows: there is no way to read it back, and its `Debug` is blank.
+/// The key is never shown: it cannot be read back, and `Debug` prints none of it.
 #[derive(Clone)]
 pub struct TokenKey {
     // The cipher is the key, made ready; it also erases the key when dropped (with the `zeroize` feature of

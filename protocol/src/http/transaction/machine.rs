@@ -190,7 +190,7 @@ impl Transaction {
     /// Takes back what work gave.
     ///
     /// # Errors
-    /// When no work of this transaction is out, and when it was lost or the client has gone meanwhile.
+    /// If the transaction is not waiting for work, or if the work was lost or the client has disconnected in the meantime.
     pub fn complete(&mut self, done: RequestDone) -> Result<(), CommandError> {
         match (done.0, &self.stage) {
             (Outcome::Started(result), Stage::Starting { is_out: true }) => match result {

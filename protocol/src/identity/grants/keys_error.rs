@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Grant keys that cannot be used so.
+/// Invalid grant keys, or invalid settings for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GrantKeysError {
@@ -18,7 +18,7 @@ pub enum GrantKeysError {
         error: InvalidGrantKey,
     },
     /// A key is there twice.
-    #[error("grant key {number} is one that was given before")]
+    #[error("grant key {number} is the same as an earlier one")]
     Duplicate {
         /// Which one, counted from 1.
         number: usize,

@@ -59,8 +59,8 @@ pub enum UnmintableGrant {
     /// Its token would be longer than a grant may be, so that nothing would accept it.
     #[error("purpose and scopes are too long for a grant")]
     TooLong,
-    /// The time of its expiry is too far in the future to be expressed.
-    #[error("the grant would expire too late")]
+    /// The expiry time cannot be represented.
+    #[error("the grant would expire too far in the future")]
     Expiry,
 }
 

@@ -1,4 +1,4 @@
-//! What may be said in which state, and the end of a stream.
+//! Checks which commands are allowed in which state, and ends streams.
 
 use super::{Connection, Incoming, State};
 use crate::CommandError;
