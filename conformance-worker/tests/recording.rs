@@ -140,7 +140,7 @@ fn finds_differences(file: &Path) {
     std::fs::write(file, bytes).unwrap();
     let (is_equal, printed) = replay(file, &[], "recorded");
     assert!(
-        !is_equal && printed.contains("the worker responds otherwise than it did: stream 1"),
+        !is_equal && printed.contains("the worker's responses differ from the recorded ones: stream 1"),
         "{printed}"
     );
 }

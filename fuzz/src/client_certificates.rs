@@ -1,4 +1,4 @@
-//! Certificates in headers: what is no certificate names nobody, what is one is read without a panic, and no text shows it.
+//! Certificates in headers: an invalid one identifies no caller, a valid one is read without a panic, and no text shows either.
 //!
 //! The first byte of an input says what the rest is: DER, PEM, the value of a header, or edits of a good certificate as DER or as
 //! the value of a header. It also says whether it comes from a trusted proxy, and whether that has verified it.

@@ -1,5 +1,5 @@
-//! Identity headers of proxies, and SPIFFE IDs: nobody is believed who is no trusted proxy, a quoted text is no field, and what is
-//! believed has the form that its subject must have.
+//! Identity headers of proxies, and SPIFFE IDs: only a trusted proxy is believed, quoted text is never read as a field, and a
+//! subject that is accepted has the required form.
 //!
 //! The first byte of an input says what the rest is: an XFCC header, a SPIFFE ID, or lines of `NAME: VALUE`.
 

@@ -1,5 +1,5 @@
-//! The JSON of peer identities: what has a key twice or is over a bound is none, what is read is what any other reader reads, and a
-//! daemon's response lets nobody in who is neither a user nor a tagged node.
+//! The JSON of peer identities: an object with a repeated key or over a bound is refused, any other reader reads the same, and a
+//! daemon's response authenticates only users and tagged nodes.
 //!
 //! The first byte of an input says what the rest is: an object, or the body of a response, with its status and type.
 

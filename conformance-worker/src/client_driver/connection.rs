@@ -1,4 +1,4 @@
-//! The one connection.
+//! The driver's one connection to a server.
 
 use crate::http::Http;
 use crate::instruction::{Connect, Target};

@@ -15,7 +15,7 @@ pub(crate) fn rotated(path: &Path) {
 
 /// The path was opened anew, after a signal.
 pub(crate) fn reopened(path: &Path) {
-    info!(target: TARGET, path = %OneLine(path.display()), "the access log was opened anew");
+    info!(target: TARGET, path = %OneLine(path.display()), "the access log was reopened");
 }
 
 /// A record could not be written; the one before it could.

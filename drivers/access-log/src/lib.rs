@@ -25,7 +25,7 @@
 //! | warn | the access log is written again, without the records that were dropped | `dropped` |
 //! | warn | the access log cannot be written, and its records wait (only in the background) | `error` |
 //! | info | the access log was moved aside | |
-//! | info | the access log was opened anew | |
+//! | info | the access log was reopened | |
 //!
 //! # Signals
 //!

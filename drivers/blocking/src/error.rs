@@ -1,4 +1,4 @@
-//! Why serving ends, other than by the peer going away.
+//! Errors of the serve loop.
 
 use std::io;
 use thiserror::Error;

@@ -1,4 +1,4 @@
-//! What a client stands on: anything that carries one call at a time.
+//! The trait [`Channel`]: what carries the calls of a client, one at a time.
 
 use crate::error::{CallError, TransportError};
 use crate::external::External;

@@ -1,4 +1,4 @@
-//! Why a call gave no result.
+//! Errors of calls.
 
 use crate::shape::WrongKind;
 use arrow_schema::ArrowError;
@@ -18,11 +18,11 @@ pub enum CallError {
     /// The server answered with an error, or the answer was not acceptable. The client can go on.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// What carries calls failed: the server is gone, took too long, or did not answer the call. The transport's own error
-    /// is behind it.
+    /// The transport failed: the server is gone, took too long, or did not respond to the call.
+    /// [`transport_cause`](Self::transport_cause) returns the transport's own error.
     #[error("{0}")]
     Transport(TransportError),
-    /// The server sent what is not the protocol. The client is of no more use.
+    /// The server violated the protocol. The client cannot be used any more.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
     /// The connection failed in an earlier call, or the answer to that call is still outstanding, as after a timeout. Nothing
@@ -32,7 +32,7 @@ pub enum CallError {
         /// What the earlier call failed with.
         reason: String,
     },
-    /// The method was called as another kind than it is. The client can go on.
+    /// The method is of another kind than it was called as. The client can go on.
     #[error(transparent)]
     WrongKind(#[from] Box<WrongKind>),
     /// A value does not fit: a parameter or a row, of which nothing was sent, or a result that the server sent and that is no

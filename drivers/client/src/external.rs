@@ -13,7 +13,7 @@ use vgi_rpc_protocol::panics;
 /// Clones share what performs the effects. It is called on the thread that makes the call, for
 /// [`Request::Fetch`](vgi_rpc_protocol::effect::Request::Fetch) and, over HTTP,
 /// [`Request::Upload`](vgi_rpc_protocol::effect::Request::Upload), as `HttpFetcher` of `vgi-rpc-external` performs them. It
-/// has to heed [`FetchOptions::time_limit`] itself; the timeouts of a call do not interrupt it.
+/// has to respect [`FetchOptions::time_limit`] itself; the timeouts of a call do not interrupt it.
 #[derive(Clone)]
 pub struct External {
     options: FetchOptions,

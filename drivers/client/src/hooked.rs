@@ -1,4 +1,4 @@
-//! Having the calls of a client listened to.
+//! Adds hooks to a client, and calls them.
 
 use crate::channel::Channel;
 use crate::client::Client;

@@ -1,6 +1,6 @@
 //! A blocking vgi-rpc client: one type over any transport.
 //!
-//! The drivers provide what it stands on: a [`Transport`] moves the bytes of a connection, as those of
+//! The drivers provide what it is built on: a [`Transport`] moves the bytes of a connection, as those of
 //! `vgi-rpc-stdio` and `vgi-rpc-unix` do, and a [`Channel`] carries whole calls in some other way, as that of
 //! `vgi-rpc-http` does.
 //!

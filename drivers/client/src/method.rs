@@ -1,4 +1,4 @@
-//! What is called: a protocol on the other side, and its methods.
+//! [`Remote`] and [`Method`]: a protocol of the server, and the methods that are called.
 
 use vgi_rpc_protocol::client::{Call, CallKind};
 use vgi_rpc_protocol::ipc::Metadata;

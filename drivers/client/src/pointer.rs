@@ -1,4 +1,4 @@
-//! Pointers to data elsewhere, which are not data.
+//! Refuses a pointer to data elsewhere where data is expected.
 
 use crate::error::CallError;
 use arrow_array::RecordBatch;

@@ -10,7 +10,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// The longest wait.
 const MAX_DELAY: Duration = Duration::from_secs(10);
 
-/// Has calls made again that failed in a way which may pass.
+/// Repeats calls that failed with a temporary error.
 ///
 /// A unary call, or the opening of a stream, is made again when
 /// - nothing of it has reached the server, and the client is still usable; or

@@ -1,4 +1,4 @@
-//! What a client over a connection of bytes stands on.
+//! The trait [`Transport`]: what moves the bytes of a client's connection.
 
 use crate::error::ServerGone;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Why there is no client for an address.
+//! Errors of connecting to an address.
 
 use std::io;
 use thiserror::Error;

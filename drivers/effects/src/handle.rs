@@ -1,4 +1,4 @@
-//! What keeps the threads alive.
+//! The handle that keeps the threads alive: they end when it is dropped.
 
 use crate::pool::Pool;
 use std::sync::Arc;

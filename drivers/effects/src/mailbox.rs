@@ -1,4 +1,4 @@
-//! What has arrived for a machine, where the threads put it.
+//! The mailbox of a machine: the threads put data and completions there, and its inbox takes them out.
 
 use bytes::Bytes;
 use std::collections::VecDeque;

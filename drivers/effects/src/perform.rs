@@ -1,4 +1,4 @@
-//! What the application implements.
+//! The trait [`Perform`]: how the application performs effects.
 
 use bytes::Bytes;
 use vgi_rpc_protocol::effect::{Completion, Request};

@@ -1,4 +1,4 @@
-//! The public handle of the threads.
+//! The [`Performer`]: the threads that perform effects, and their settings.
 
 use crate::handle::Handle;
 use crate::inbox::Inbox;

@@ -1,4 +1,4 @@
-//! Looking at the threads from outside.
+//! Reads the statistics of a performer, without keeping its threads alive.
 
 use crate::pool::Pool;
 use crate::statistics::Statistics;

@@ -29,7 +29,7 @@ pub enum NameError {
     )]
     Prefix(String),
     /// The system gives no random bytes.
-    #[error("the system gives no random bytes: {0}")]
+    #[error("the system returned no random bytes: {0}")]
     Random(String),
 }
 

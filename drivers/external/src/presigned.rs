@@ -76,7 +76,7 @@ pub enum PresignedError {
     #[error("the object cannot be stored: {0}")]
     Put(TransferError),
     /// The object cannot be fetched, although it was stored.
-    #[error("the object was stored, and cannot be fetched: {0}")]
+    #[error("the object was stored but cannot be fetched: {0}")]
     Get(TransferError),
 }
 

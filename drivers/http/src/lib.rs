@@ -1,7 +1,7 @@
-//! vgi-rpc over HTTP/1.1.
+//! vgi-rpc over HTTP/1.1: a connection machine without I/O, a server, and a blocking client.
 //!
 //! [`http1`] is the connection machine, for both roles: bytes in, requests and responses out; no socket, no clock,
-//! no thread. Drivers that move its bytes stand on it: [`HttpServer`], on a mio event loop, and the blocking [`client`].
+//! no thread. Two drivers are built on it: [`HttpServer`], on a mio event loop, and the blocking [`client`].
 //!
 //! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`. With the feature `tls` the client speaks https.
 

@@ -1,4 +1,4 @@
-//! What slow, silent and vanishing clients cost: themselves, and nobody else.
+//! Slow, silent and vanishing clients, which are disconnected and do not delay others.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod server;

@@ -1,4 +1,4 @@
-//! What requests on a socket are answered with: order, persistence, interim answers, refusals, bytes that are none.
+//! What requests on a socket are answered with: order, persistence, interim answers, refusals, bytes that are not requests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod server;

@@ -1,4 +1,4 @@
-//! The time.
+//! The system clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

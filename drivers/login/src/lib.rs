@@ -1,5 +1,5 @@
-//! Signs clients in that are refused with 401: by a browser of this machine, or by a code that a person types on another one. Tokens
-//! are renewed before they expire, once for all calls that wait.
+//! Signs in clients that are refused with 401, with a browser on this machine or with a code that a person types on another one.
+//! Tokens are renewed before they expire, once for all calls that wait.
 //!
 //! ```no_run
 //! use vgi_rpc_http::client::HttpOptions;
@@ -22,7 +22,7 @@
 //! ```
 //!
 //! The first call is made without a credential. The server's 401 says where to sign in (RFC 9728); the person signs in, and the call is
-//! made again, once. Only a refusal that a new token can mend leads to a login: a missing, an invalid or an expired credential.
+//! made again, once. Only a refusal that a new token can resolve leads to a login: a missing, invalid or expired credential.
 //!
 //! | what | is |
 //! | --- | --- |

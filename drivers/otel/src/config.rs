@@ -1,4 +1,4 @@
-//! Settings.
+//! Settings of spans and metrics.
 
 use crate::known::KnownMethods;
 use crate::names;

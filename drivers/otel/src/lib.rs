@@ -64,8 +64,8 @@
 //! Durations are in buckets from 5 ms to 10 s, as OpenTelemetry's conventions for RPC have them. The reference leaves the buckets to the
 //! SDK, whose own are for milliseconds. A view of the application's SDK replaces them.
 //!
-//! A request for a protocol or a method that is not there is no call, and makes no series. A client labels calls of a method that
-//! no server has known yet with `_OTHER`, since the names may come from a client of its own.
+//! A request for an unknown protocol or method is not a call, and creates no series. A client labels calls of a method that no
+//! server is known to have with `_OTHER`, since the names may come from a client of its own.
 
 // Where things are:
 //
@@ -73,7 +73,7 @@
 // | --- | --- |
 // | `otel` | what an application has of all this |
 // | `config` | settings |
-// | `shared` | the tracer, the instruments, and what all hooks heed |
+// | `shared` | the tracer, the instruments, and the settings of all hooks |
 // | `span` | where spans of all kinds begin |
 // | `names` | names of spans, metrics and attributes |
 // | `trace_context` | W3C Trace Context, as text |

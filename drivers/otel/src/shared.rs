@@ -1,4 +1,4 @@
-//! What all hooks of one [`Otel`](crate::Otel) share: the tracer, the instruments, and the settings that they heed.
+//! What all hooks of one [`Otel`](crate::Otel) share: the tracer, the instruments, and the settings.
 
 use crate::known::KnownMethods;
 use opentelemetry::KeyValue;

@@ -1,4 +1,4 @@
-//! What is put in front of a protocol: it reads the header, then steps aside.
+//! The machine in front of a protocol's own: it reads the header, then passes everything through.
 
 use crate::header::{FIXED_BYTES, Progress, parse};
 use crate::refusal::{Reason, Refusal};

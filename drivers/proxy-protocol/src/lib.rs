@@ -6,14 +6,14 @@
 //! header and nothing after it, and only then has the protocol's own machine made, of an [`Origin`] that
 //! names the client. A connection that does not begin as it should is closed without an answer.
 //!
-//! What the header says is as true as the proxy is trustworthy. So connections from any other address are refused, and the
+//! A header is only as trustworthy as the proxy that sends it. So connections from any other address are refused, and the
 //! proxy must be the only way to the server, or strangers can send headers of their own from a trusted address.
 //!
 //! Only what forwarding needs is accepted: the command `PROXY`, and TCP over IPv4 or IPv6. `LOCAL`, datagrams, unix sockets
 //! and version 1 are refused. A bridge for Iroh, whose clients have no addresses, is accepted where that is
 //! [turned on](ProxyProtocol::iroh).
 //!
-//! Connections that are refused are counted ([`ProxyProtocol::refusals`]), and told of by an event of `tracing` with the target
+//! Connections that are refused are counted ([`ProxyProtocol::refusals`]), and reported by an event of `tracing` with the target
 //! `vgi_rpc_proxy_protocol`, level warn, once in 10 s at most: `refusal` names the peer's address and the reason, and `left_out` says
 //! how many there were since the last event.
 //!

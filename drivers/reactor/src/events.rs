@@ -22,7 +22,7 @@ pub(crate) fn ended(address: &Address, ended: &Result<Ended, io::ErrorKind>) {
     match ended {
         Ok(Ended::Drained) => info!(target: TARGET, %address, "drained"),
         Ok(Ended::DrainTimedOut) => {
-            warn!(target: TARGET, %address, "ended before it was drained, since the time was up");
+            warn!(target: TARGET, %address, "ended before it was drained: its time limit has passed");
         }
         Ok(reason) => info!(target: TARGET, %address, ?reason, "ended"),
         Err(kind) => error!(target: TARGET, %address, error = %kind, "ended, since the event loop failed"),
@@ -35,7 +35,7 @@ pub(crate) fn full(tally: &Tally, connections: usize) {
     if enabled!(target: TARGET, tracing::Level::WARN)
         && let Some(left_out) = tally.throttle.admit()
     {
-        warn!(target: TARGET, connections, left_out, "a connection waits, since there are as many as may be");
+        warn!(target: TARGET, connections, left_out, "a connection waits: the server is full");
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn gave_way(tally: &Tally) {
 
 pub(crate) fn timed_out(tally: &Tally) {
     tally.add();
-    debug!(target: TARGET, "a connection was closed, since it took too long");
+    debug!(target: TARGET, "a connection was closed: a timeout has passed");
 }
 
 pub(crate) fn closed_for_memory(tally: &Tally) {
@@ -67,7 +67,7 @@ pub(crate) fn closed_for_memory(tally: &Tally) {
     if enabled!(target: TARGET, tracing::Level::WARN)
         && let Some(left_out) = tally.throttle.admit()
     {
-        warn!(target: TARGET, left_out, "a connection was closed for the memory that it held: the budget is used up");
+        warn!(target: TARGET, left_out, "a connection was closed to free its memory: the budget is used up");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whom a connection is counted for.
+//! The holder of a connection: the user or the host that it is counted for.
 
 use crate::address::Origin;
 use std::net::{IpAddr, Ipv6Addr};

@@ -2,14 +2,14 @@
 //!
 //! It owns listeners, sockets, threads and clocks, and knows no protocol: what is spoken on a connection is a
 //! [`Machine`], and an [`Acceptor`] makes one for each that is accepted. Worker threads poll and serve; what may take
-//! long is handed out by the machine as [`Job`], and a slow one delays no other connection. A machine that waits for
+//! long is handed out by the machine as a [`Job`], and a slow job delays no other connection. A machine that waits for
 //! something other than its peer returns [`Step::Waiting`], and is polled again when its waker is called. Peers that
-//! stall are given up after the [`Timeouts`]; those that do not read stop being served until they do. In a server that
+//! stall are disconnected after the [`Timeouts`]; those that do not read are not served until they do. When the server
 //! is full, silent connections [give way](GiveWay) to new ones.
 //!
 //! On Windows there are TCP sockets only, and signals are noticed within 100 ms.
 //!
-//! A server that says everything twice:
+//! A server that sends everything back twice:
 //!
 //! ```
 //! use bytes::{Buf, Bytes, BytesMut};
@@ -98,21 +98,21 @@
 //! # Events
 //!
 //! Events of [`tracing`](https://docs.rs/tracing) say what operators may want to know. Their target is `vgi_rpc_reactor`, and none
-//! has anything that a peer has sent. Those whose number strangers decide come once in 10 s at most: `left_out` says how many there
-//! were since.
+//! contains anything that a peer has sent. Those that strangers can cause are emitted at most once in 10 s: `left_out` is how many
+//! there were since the last one.
 //!
 //! | level | message | fields |
 //! | --- | --- | --- |
 //! | info | listening | `address` |
 //! | info | draining: no more connections are accepted | `connections` |
 //! | info | drained; ended | `address`, `reason` |
-//! | warn | ended before it was drained, since the time was up | `address` |
+//! | warn | ended before it was drained: its time limit has passed | `address` |
 //! | error | ended, since the event loop failed | `address`, `error` |
-//! | warn | a connection waits, since there are as many as may be | `connections`, `left_out` |
+//! | warn | a connection waits: the server is full | `connections`, `left_out` |
 //! | warn | a connection cannot be accepted, and waits | `error`, `left_out` |
 //! | warn | a connection was closed to make room for another | `left_out` |
-//! | warn | a connection was closed for the memory that it held: the budget is used up | `left_out` |
-//! | debug | a connection was closed, since it took too long | |
+//! | warn | a connection was closed to free its memory: the budget is used up | `left_out` |
+//! | debug | a connection was closed: a timeout has passed | |
 //! | trace | accepted a connection; closed a connection | `connection` |
 //!
 //! [`Handle::statistics`] has the same in numbers.
@@ -129,7 +129,7 @@
 // | `socket_lock` | the lock that makes a server the only one of its socket path |
 // | `signals` | signals that end a server; Windows has a file of its own |
 // | `reactor` | setting up, running and ending a server |
-// | `events` | what operators are told |
+// | `events` | events for operators |
 // | `statistics` | what a server does, in numbers |
 // | `socket_connection` | one connection, and serving it |
 // | `shared` | what the threads share |

@@ -1,4 +1,4 @@
-//! Taking locks.
+//! Takes locks, even those whose holder panicked.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

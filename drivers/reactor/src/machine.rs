@@ -1,4 +1,4 @@
-//! What the event loop asks of a protocol: a machine for each connection, and somebody who makes them.
+//! The traits that a protocol implements for the event loop: a [`Machine`] for each connection, and the [`Acceptor`] of all.
 
 use crate::address::Origin;
 use bytes::Buf;

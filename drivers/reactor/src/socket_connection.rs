@@ -1,4 +1,4 @@
-//! One connection: its socket, its machine, and what others may know of it and ask of it while nobody serves it.
+//! One connection: its socket, its machine, and the state that other threads may read and set while no thread serves it.
 //!
 //! | file | subject |
 //! | --- | --- |

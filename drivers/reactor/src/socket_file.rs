@@ -18,10 +18,10 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum SocketFileError {
     /// Something that is no socket has the name. It was left alone.
-    #[error("{0:?} exists and is no socket")]
+    #[error("{0:?} exists and is not a socket")]
     NotASocket(PathBuf),
     /// Another server listens there, or is about to.
-    #[error("another server has the socket {0:?}")]
+    #[error("another server is listening on the socket {0:?}")]
     InUse(PathBuf),
     /// The system refused.
     #[error("{path:?}: {error}")]

@@ -1,5 +1,5 @@
-//! The thread that calls `run`: it sees to it that the poll is looked after, that nobody waits for ever, and ends
-//! the server.
+//! The supervisor, the thread that calls `run`: it makes sure that a thread polls, enforces the timeouts, and ends the
+//! server.
 
 use crate::events;
 use crate::locks::lock;

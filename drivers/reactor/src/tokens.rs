@@ -1,4 +1,4 @@
-//! What the poll says: the names of the things that it watches.
+//! The poll's tokens: of the listener, the waker, the signals and the connections.
 
 use mio::Token;
 

@@ -1,4 +1,4 @@
-//! How any thread has the poll return: for jobs that it left in the queue, and for connections that were woken.
+//! Makes the poll return, from any thread: for jobs that it left in the queue, and for connections that were woken.
 
 use crate::locks::lock;
 use crate::tokens::WAKER;

@@ -1,4 +1,4 @@
-//! A worker's life: it serves what is ready, and polls for more when nobody else does.
+//! The worker threads: each serves ready connections, and polls for more when no other thread does.
 //!
 //! Every worker is the same. Work runs on the thread that read the request for it, with no hand-over between threads
 //! on the way, as with a thread per connection; and one thread serves many connections for one look at the poll. When

@@ -41,7 +41,7 @@ pub enum FormatError {
         got: usize,
     },
     /// A field has a value that it cannot have.
-    #[error("the capture is damaged: {field} at offset {offset} is not what it can be")]
+    #[error("the capture is damaged: {field} at offset {offset} is invalid")]
     Invalid {
         /// The field.
         field: &'static str,

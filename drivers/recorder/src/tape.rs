@@ -65,8 +65,8 @@ impl Tape {
         self.0.finish();
     }
 
-    /// The tape, while anything is recorded on it: until the limit is reached or the recorder closed. Then it is let go of, and bytes
-    /// are not looked at any more.
+    /// The tape, while anything is recorded on it: until the limit is reached or the recorder closed. Then it is dropped,
+    /// and further bytes are ignored.
     pub(crate) fn live(tape: &mut Option<Self>) -> Option<&Self> {
         *tape = tape.take().filter(|tape| tape.0.lock().is_some());
         tape.as_ref()

@@ -1,4 +1,4 @@
-//! Settings.
+//! Settings of what is sent to Sentry.
 
 use serde_json::{Map, Value};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What is made of a call.
+//! The hook of a service: makes events and spans of its calls.
 
 use crate::config::SentryConfig;
 use crate::{current, params};

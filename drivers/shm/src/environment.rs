@@ -1,4 +1,4 @@
-//! The environment variable.
+//! The environment variable `VGI_RPC_SHM_MIN_BATCH_BYTES`.
 
 use crate::events;
 use std::sync::Once;

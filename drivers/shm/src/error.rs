@@ -17,10 +17,20 @@ pub enum AttachError {
     /// It is something else: a directory, a device, a pipe.
     #[error("the segment is not a shared memory object")]
     Kind,
+    /// The client is another user than the server, and has named the segment instead of sending its descriptor.
+    #[error(
+        "expected a segment with a name to come from user {expected}, as whom the server runs, got one from user {got}"
+    )]
+    OtherUser {
+        /// The user of the server.
+        expected: u32,
+        /// The user of the client.
+        got: u32,
+    },
     /// It belongs to another user.
     #[error("expected the segment to belong to user {expected}, got {got}")]
     Owner {
-        /// The user of the client.
+        /// The user of the server.
         expected: u32,
         /// The owner.
         got: u32,
@@ -28,8 +38,8 @@ pub enum AttachError {
     /// Other users may open it.
     #[error("expected a segment that only its owner may open, got mode {0}")]
     Mode(String),
-    /// A segment was named whose descriptor has not come.
-    #[error("the descriptor of the segment has not come")]
+    /// The client named a segment, but its descriptor was not received.
+    #[error("the descriptor of the segment was not received")]
     NoDescriptor,
     /// The descriptor is of something whose size may change, or whose memory may vanish.
     #[error("expected the descriptor of a sealed file in memory")]

@@ -23,16 +23,17 @@
 //!
 //! # What is checked
 //!
-//! A server opens what its client names, so it attaches nothing but a shared memory object that belongs to the client's user (on
-//! pipes, to the server's; on a unix socket of a system that does not say who the client is, nothing is attached), that no other
+//! A server opens what its client names, so it attaches nothing but a shared memory object of its own user, that no other
 //! user may open, and that is as large as the operating system says, whatever the client says. Names with a slash inside, links,
-//! devices and pipes are refused. Other clients of the same user are not kept out: they could as well read the memory of the
-//! processes.
+//! devices and pipes are refused, and so is a client of another user that names a segment: on Linux, a write to its file would
+//! wait for as long as the client holds the file's lock. Such a client can send a descriptor. Other clients of the same
+//! user are not kept out: they could as well read the memory of the processes.
 //!
 //! By default bytes are copied out of a segment before they are looked at, so that the peer cannot change what was checked. On
 //! Linux those of a segment with a name are copied through the descriptor: if the peer truncates the segment, a read fails, where a
-//! read of mapped memory would end the process with SIGBUS. A sealed file cannot be
-//! truncated: it is copied through a mapping, but for what a server reads where the file has no memory yet.
+//! read of mapped memory would end the process with SIGBUS. A sealed file cannot be truncated, so it is copied through a mapping.
+//! Only what a client of another user has written is read through the descriptor: reading a hole of the file through a mapping takes
+//! memory, which that client could have the server take for nothing.
 //! [`ShmServer::trust_peers`] maps every segment and uses the batches where they lie.
 //!
 //! Segments of more than 4 GiB are refused, unless [`ShmServer::max_segment_bytes`] says otherwise.

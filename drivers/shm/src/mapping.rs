@@ -29,7 +29,8 @@ struct Mapped {
 
 // SAFETY: the mapping belongs to the process and not to a thread, and is only copied from and to, or lent as bytes.
 unsafe impl Send for Mapped {}
-// SAFETY: as above. Copies at the same time are as those of another process, which the peer is.
+// SAFETY: as above. No reference to the bytes exists while they change. Copies that two threads make at the same time may mix their
+// bytes, as those of the peer do, which runs in another process: whatever was copied is checked afterwards.
 unsafe impl Sync for Mapped {}
 
 impl Mapping {
@@ -41,30 +42,6 @@ impl Mapping {
         let start = unsafe { mmap(ptr::null_mut(), len, protection, MapFlags::SHARED, object, 0) }?;
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { region: Arc::new(Mapped { start, len }), is_trusted })
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Mapping {
-    /// Whether the system has memory for all of a range at this moment, so that reading it takes none. False where it does not say.
-    pub(crate) fn is_resident(&self, offset: u64, len: usize) -> bool {
-        /// Pages that are asked for at once.
-        const PAGES: usize = 1024;
-        let page = rustix::param::page_size();
-        let first = offset - offset % page as u64;
-        let Some(end) = usize::try_from(offset - first).ok().and_then(|before| before.checked_add(len))
-        else {
-            return false;
-        };
-        let mut states = [0_u8; PAGES];
-        (0..end).step_by(PAGES * page).all(|start| {
-            let len = (end - start).min(PAGES * page);
-            let Ok(at) = self.region.at(first + start as u64, len) else { return false };
-            // SAFETY: whole pages from `at` on, of the mapping, and as many bytes of `states`, which nothing else refers to.
-            let answer = unsafe { libc::mincore(at.cast(), len, states.as_mut_ptr()) };
-            let states = states.get(..len.div_ceil(page)).unwrap_or_default();
-            answer == 0 && states.iter().all(|state| state & 1 == 1)
-        })
     }
 }
 
@@ -110,8 +87,8 @@ impl SharedMemory for Mapping {
         self.region.at(offset, bytes.len())?;
         write_parts(offset, bytes, |offset, bytes| {
             let to = self.region.at(offset, bytes.len())?;
-            // SAFETY: `to` is valid for so many bytes. `bytes` may be a view of the same mapping: then these are regions that are both
-            // in use, which a header that was checked does not let overlap; and `copy` allows it.
+            // SAFETY: `to` is valid for so many bytes. `bytes` may be a view of the same mapping, lent by a peer that has promised
+            // to keep its region for this side: the new region is another one.
             unsafe { ptr::copy(bytes.as_ptr(), to, bytes.len()) };
             Ok(())
         })
@@ -162,41 +139,5 @@ impl AsRef<[u8]> for View {
             Ok(start) => unsafe { std::slice::from_raw_parts(start, self.len) },
             Err(_) => &[],
         }
-    }
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-    use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, ftruncate, memfd_create};
-
-    #[test]
-    fn a_range_is_resident_when_each_of_its_pages_is() {
-        let page = rustix::param::page_size();
-        // More than is asked for at once.
-        let pages = 3000;
-        let len = pages * page;
-        let object = memfd_create("test", MemfdFlags::empty()).unwrap();
-        ftruncate(&object, len as u64).unwrap();
-        let mapping = Mapping::new(&object, len as u64, false).unwrap();
-        let is_resident =
-            |first: usize, count: usize| mapping.is_resident((first * page) as u64, count * page);
-        assert!(!is_resident(0, pages) && !is_resident(pages - 1, 1));
-        mapping.write_at(0, &vec![7; len]).unwrap();
-        assert!(is_resident(0, pages));
-        for hole in [0, 1023, 1024, 2047, pages - 1] {
-            let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            fallocate(&object, punch, (hole * page) as u64, page as u64).unwrap();
-            assert!(!is_resident(0, pages), "{hole}");
-            assert!(!is_resident(hole, 1) && is_resident(0, hole), "{hole}");
-            // One byte of it.
-            assert!(!mapping.is_resident(((hole + 1) * page - 1) as u64, 1), "{hole}");
-            assert!(hole == 0 || !mapping.is_resident((hole * page - 1) as u64, 2), "{hole}");
-            assert!(hole == 0 || mapping.is_resident((hole * page - 1) as u64, 1), "{hole}");
-            mapping.write_at((hole * page) as u64, &[7]).unwrap();
-            assert!(is_resident(0, pages), "{hole}");
-        }
-        assert!(!is_resident(1, pages) && !is_resident(pages, 1), "not within the segment");
-        assert!(!mapping.is_resident(u64::MAX, 1) && !mapping.is_resident(1, usize::MAX));
     }
 }

@@ -25,15 +25,16 @@ const MAX_LOOKED_AT: usize = 4096;
 /// How many names are tried.
 const TRIES: usize = 16;
 
-/// Opens the segment that a client names, and checks that it is one of the client's.
+/// Opens the segment that a client of this process's user names, and checks that it belongs to that user.
 pub(crate) fn attach(attach: &AttachSegment, trust: Trust) -> Result<Arc<dyn SharedMemory>, AttachError> {
+    check_user(attach.peer_user)?;
     let object = open(&attach.name)?;
     let status = fstat(&object).map_err(|error| AttachError::Open(error.into()))?;
     // Not all platforms say that such an object is a file, but none says that it is something else.
     if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile && cfg!(target_os = "linux") {
         return Err(AttachError::Kind);
     }
-    let expected = attach.peer_user.unwrap_or_else(|| rustix::process::geteuid().as_raw());
+    let expected = rustix::process::geteuid().as_raw();
     if status.st_uid != expected {
         return Err(AttachError::Owner { expected, got: status.st_uid });
     }
@@ -44,6 +45,16 @@ pub(crate) fn attach(attach: &AttachSegment, trust: Trust) -> Result<Arc<dyn Sha
     let len = u64::try_from(status.st_size).unwrap_or_default();
     trust.check_size(len)?;
     memory(object, len, trust.is_trusted).map_err(AttachError::Open)
+}
+
+/// Fails for a client of another user. It could hold the lock of its file as long as it likes, and a write to the file would wait for
+/// that.
+fn check_user(peer_user: Option<u32>) -> Result<(), AttachError> {
+    let expected = rustix::process::geteuid().as_raw();
+    match peer_user {
+        Some(got) if got != expected => Err(AttachError::OtherUser { expected, got }),
+        _ => Ok(()),
+    }
 }
 
 /// Opens an object by either spelling of its name, with a slash and without.

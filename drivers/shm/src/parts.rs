@@ -1,6 +1,7 @@
-//! Large copies, made by two threads: the one that waits for them, and one that ends with them. A call through a segment keeps one
+//! Large copies, made by two threads: the one that waits for the copy, and one that ends with it. A call through a segment keeps one
 //! processor busy at a time, since its two sides copy in turn; a socket keeps two.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 use vgi_rpc_protocol::shm::AccessError;
@@ -10,9 +11,10 @@ const PART_BYTES: usize = 1 << 20;
 /// From how many bytes on a copy takes long enough that starting a thread for it is worth it.
 const LARGE_BYTES: usize = 4 << 20;
 
-/// Whether this process may run two threads at once.
-static HAS_TWO_PROCESSORS: LazyLock<bool> =
-    LazyLock::new(|| thread::available_parallelism().is_ok_and(|count| count.get() > 1));
+/// Threads that help with copies, and how many there may be: with those that they help, one for each processor.
+static HELPERS: AtomicUsize = AtomicUsize::new(0);
+static MAX_HELPERS: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(0, |count| count.get() / 2));
 
 /// Copies each part of `into` from its offset, of which that of the first is `offset`.
 pub(crate) fn read_parts(
@@ -20,9 +22,7 @@ pub(crate) fn read_parts(
     into: &mut [u8],
     read: impl Fn(u64, &mut [u8]) -> Result<(), AccessError> + Sync,
 ) -> Result<(), AccessError> {
-    if !is_worth_a_thread(into.len()) {
-        return read(offset, into);
-    }
+    let Some(_helper) = Helper::for_bytes(into.len()) else { return read(offset, into) };
     by_two(offsets(offset).zip(into.chunks_mut(PART_BYTES)), |(offset, part)| read(offset, part))
 }
 
@@ -32,14 +32,27 @@ pub(crate) fn write_parts(
     bytes: &[u8],
     write: impl Fn(u64, &[u8]) -> Result<(), AccessError> + Sync,
 ) -> Result<(), AccessError> {
-    if !is_worth_a_thread(bytes.len()) {
-        return write(offset, bytes);
-    }
+    let Some(_helper) = Helper::for_bytes(bytes.len()) else { return write(offset, bytes) };
     by_two(offsets(offset).zip(bytes.chunks(PART_BYTES)), |(offset, part)| write(offset, part))
 }
 
-fn is_worth_a_thread(len: usize) -> bool {
-    len >= LARGE_BYTES && *HAS_TWO_PROCESSORS
+/// A place among the threads that help.
+struct Helper;
+
+impl Helper {
+    /// A place for a copy of `len` bytes. `None` if it is not worth one, or there is none.
+    fn for_bytes(len: usize) -> Option<Self> {
+        let take = |helpers| (helpers < *MAX_HELPERS).then_some(helpers + 1);
+        let is_taken =
+            len >= LARGE_BYTES && HELPERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        is_taken.then(|| Self)
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        HELPERS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Where parts begin, within a segment that was found to have them.
@@ -74,38 +87,87 @@ fn by_two<P: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::thread::ThreadId;
+
+    /// The helpers are those of the whole process, so tests that count them take turns.
+    static TURN: Mutex<()> = Mutex::new(());
+
+    fn bytes(len: usize) -> Vec<u8> {
+        (0..len).map(|index| (index % 251) as u8).collect()
+    }
+
+    fn range(offset: u64, len: usize) -> std::ops::Range<usize> {
+        let start = usize::try_from(offset - 70_000).unwrap();
+        start..start + len
+    }
 
     #[test]
-    fn each_part_is_copied_once_and_the_first_error_counts() {
+    fn each_part_is_copied_once() {
+        let _turn = TURN.lock();
         for len in [0, 1, LARGE_BYTES - 1, LARGE_BYTES, LARGE_BYTES + 1, LARGE_BYTES + PART_BYTES] {
-            let from: Vec<u8> = (0..len).map(|index| (index % 251) as u8).collect();
-            let range = |offset: u64, len: usize| {
-                let start = usize::try_from(offset - 70_000).unwrap();
-                start..start + len
-            };
+            let from = bytes(len);
             let mut into = vec![0; len];
-            read_parts(70_000, &mut into, |offset, into| {
+            let read = |offset, into: &mut [u8]| {
                 into.copy_from_slice(&from[range(offset, into.len())]);
                 Ok(())
-            })
-            .unwrap();
+            };
+            read_parts(70_000, &mut into, read).unwrap();
             assert!(into == from, "{len}");
             let written = Mutex::new(vec![0; len]);
-            write_parts(70_000, &from, |offset, bytes| {
+            let write = |offset, bytes: &[u8]| {
                 let mut written = written.lock().unwrap();
                 // Added, so that a part that is written twice shows.
                 let into = &mut written[range(offset, bytes.len())];
                 into.iter_mut().zip(bytes).for_each(|(into, byte)| *into += byte);
                 Ok(())
-            })
-            .unwrap();
-            assert!(*written.lock().unwrap() == from, "{len}");
-            let end = 70_000 + len as u64;
-            let failed = |offset: u64, bytes: &[u8]| {
-                let is_last = offset + bytes.len() as u64 == end;
-                if is_last { Err(AccessError::Failed("it".into())) } else { Ok(()) }
             };
-            assert_eq!(write_parts(70_000, &from, failed), Err(AccessError::Failed("it".into())), "{len}");
+            write_parts(70_000, &from, write).unwrap();
+            assert!(*written.lock().unwrap() == from, "{len}");
         }
+    }
+
+    /// The first thread waits in its first part until the other thread has copied all others, and is then given its error.
+    #[test]
+    fn an_error_of_either_thread_counts() {
+        let _turn = TURN.lock();
+        if *MAX_HELPERS == 0 {
+            eprintln!("skipped: this machine has one processor");
+            return;
+        }
+        let from = bytes(2 * LARGE_BYTES);
+        let this = thread::current().id();
+        let failing = |fails: fn(ThreadId, ThreadId) -> bool| {
+            let other_has_begun = Mutex::new(false);
+            let result = write_parts(70_000, &from, |_, _| {
+                let current = thread::current().id();
+                *other_has_begun.lock().unwrap() |= current != this;
+                while !*other_has_begun.lock().unwrap() {
+                    thread::yield_now();
+                }
+                if fails(current, this) { Err(AccessError::Failed("it".into())) } else { Ok(()) }
+            });
+            result.unwrap_err()
+        };
+        for fails in [|current, this| current == this, |current: ThreadId, this| current != this] {
+            assert_eq!(failing(fails), AccessError::Failed("it".into()));
+        }
+    }
+
+    #[test]
+    fn no_more_threads_help_than_there_are_processors_for() {
+        let _turn = TURN.lock();
+        let helpers: Vec<_> = std::iter::from_fn(|| Helper::for_bytes(LARGE_BYTES)).collect();
+        assert_eq!(helpers.len(), *MAX_HELPERS);
+        // Without one, the copy is made by one call.
+        let calls = Mutex::new(0);
+        let count = |_, _: &[u8]| {
+            *calls.lock().unwrap() += 1;
+            Ok(())
+        };
+        write_parts(70_000, &bytes(LARGE_BYTES), count).unwrap();
+        assert_eq!(*calls.lock().unwrap(), 1);
+        drop(helpers);
+        assert!(Helper::for_bytes(LARGE_BYTES - 1).is_none());
+        assert_eq!(Helper::for_bytes(LARGE_BYTES).is_some(), *MAX_HELPERS > 0);
     }
 }

@@ -1,4 +1,4 @@
-//! What this platform has.
+//! Which kinds of shared memory this platform supports.
 
 /// Whether this platform has what this crate needs. Elsewhere no segment is created or attached.
 pub const IS_SUPPORTED: bool = cfg!(unix);

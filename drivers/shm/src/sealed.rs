@@ -11,7 +11,7 @@ use vgi_rpc_protocol::shm::SharedMemory;
 pub(crate) use linux::{attach, create};
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn attach(_: OwnedFd, _: Trust) -> Result<Arc<dyn SharedMemory>, AttachError> {
+pub(crate) fn attach(_: OwnedFd, _: Option<u32>, _: Trust) -> Result<Arc<dyn SharedMemory>, AttachError> {
     Err(AttachError::Unsupported)
 }
 
@@ -30,20 +30,20 @@ mod linux {
         FsWord, MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs, ftruncate,
         memfd_create,
     };
+    use rustix::process::geteuid;
     use std::sync::atomic::{AtomicU64, Ordering};
     use vgi_rpc_protocol::shm::{AccessError, DESCRIPTOR_PREFIX};
 
     /// The file system of files in memory. That of huge pages is another.
     const TMPFS: FsWord = 0x0102_1994;
 
-    /// From how many bytes on copying from the mapping is faster than a read, with the system call before it.
-    const LARGE_BYTES: usize = 64 << 10;
-
     /// A sealed segment. It cannot be truncated, so it is mapped: copying from and to the mapping takes less time than reading and
     /// writing through the descriptor, and never waits for a peer that holds the file's lock.
     struct Sealed {
         mapping: Mapping,
-        /// Not set in the process that has created the segment, where the memory of holes is its own as well.
+        /// Set on the side of a server whose client is another user, or unknown: it reads through the descriptor. A mapping takes
+        /// memory for every hole that is read, which the client has for nothing. A client of the server's own user could take the
+        /// server's memory in other ways.
         descriptor: Option<Descriptor>,
     }
 
@@ -54,13 +54,8 @@ mod linux {
 
         fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError> {
             match &self.descriptor {
-                // A mapping would take memory for a hole. A read of the file takes none, and no lock.
-                Some(descriptor)
-                    if into.len() < LARGE_BYTES || !self.mapping.is_resident(offset, into.len()) =>
-                {
-                    descriptor.read_at(offset, into)
-                }
-                _ => self.mapping.read_at(offset, into),
+                Some(descriptor) => descriptor.read_at(offset, into),
+                None => self.mapping.read_at(offset, into),
             }
         }
 
@@ -73,32 +68,40 @@ mod linux {
         }
     }
 
-    /// The memory of a sealed segment of so many bytes.
+    /// The memory of a sealed segment of `len` bytes.
     fn memory(
         object: OwnedFd,
         len: u64,
-        is_owner: bool,
+        maps_holes: bool,
         is_trusted: bool,
     ) -> io::Result<Arc<dyn SharedMemory>> {
-        if !is_trusted && !overcommits() {
-            let text = "the system does not overcommit memory (`vm.overcommit_memory`)";
-            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        if !is_trusted {
+            check_overcommit()?;
         }
         let mapping = Mapping::new(&object, len, is_trusted)?;
-        let descriptor = (!is_owner).then(|| Descriptor::new(object, len));
+        let descriptor = (!maps_holes).then(|| Descriptor::new(object, len));
         Ok(Arc::new(Sealed { mapping, descriptor }))
     }
 
-    /// Whether the system overcommits memory (`vm.overcommit_memory` is 0 or 1). A peer can make a hole in a sealed file. If the system
-    /// has no memory left to commit by then, touching that hole through a mapping ends the process with SIGBUS. In these two modes,
-    /// the system finds memory.
-    fn overcommits() -> bool {
-        let mode = std::fs::read("/proc/sys/vm/overcommit_memory");
-        mode.is_ok_and(|mode| matches!(mode.first(), Some(b'0' | b'1')))
+    /// Fails unless the system overcommits memory (`vm.overcommit_memory` is 0 or 1). A peer can make a hole in a sealed file. If the
+    /// system has no memory left to commit by then, touching that hole through a mapping ends the process with SIGBUS. In these
+    /// two modes, the system finds memory.
+    fn check_overcommit() -> io::Result<()> {
+        const FILE: &str = "/proc/sys/vm/overcommit_memory";
+        let failed = |text: String| Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        match std::fs::read(FILE).as_deref() {
+            Ok([b'0' | b'1', ..]) => Ok(()),
+            Ok(_) => failed("the system does not overcommit memory (`vm.overcommit_memory`)".into()),
+            Err(error) => failed(format!("{FILE} cannot be read: {error}")),
+        }
     }
 
-    /// Attaches the segment whose descriptor has come.
-    pub(crate) fn attach(descriptor: OwnedFd, trust: Trust) -> Result<Arc<dyn SharedMemory>, AttachError> {
+    /// Attaches the segment whose descriptor a client of this user has sent.
+    pub(crate) fn attach(
+        descriptor: OwnedFd,
+        peer_user: Option<u32>,
+        trust: Trust,
+    ) -> Result<Arc<dyn SharedMemory>, AttachError> {
         let refused = |_| AttachError::NotSealed;
         let seals = fcntl_get_seals(&descriptor).map_err(refused)?;
         let is_in_memory = fstatfs(&descriptor).map_err(refused)?.f_type == TMPFS;
@@ -108,7 +111,8 @@ mod linux {
         let status = fstat(&descriptor).map_err(refused)?;
         let len = u64::try_from(status.st_size).unwrap_or_default();
         trust.check_size(len)?;
-        memory(descriptor, len, false, trust.is_trusted).map_err(AttachError::Open)
+        let is_own_user = peer_user == Some(geteuid().as_raw());
+        memory(descriptor, len, is_own_user, trust.is_trusted).map_err(AttachError::Open)
     }
 
     /// Creates a segment, whose name means something on one connection only.

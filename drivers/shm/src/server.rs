@@ -22,8 +22,8 @@ pub struct ShmServer {
     refusals: Arc<Throttle>,
 }
 
-/// Largest segment that is attached by default.
-const MAX_SEGMENT_BYTES: u64 = 4 << 30;
+/// Largest segment that is attached by default. A sealed segment is mapped, so it must leave room in the address space.
+const MAX_SEGMENT_BYTES: u64 = if usize::BITS < 64 { 64 << 20 } else { 4 << 30 };
 
 impl Default for ShmServer {
     fn default() -> Self {
@@ -45,7 +45,7 @@ impl ShmServer {
 
     /// Sets the size in bytes up to which segments are attached. A larger one is refused with
     /// [`AttachError::TooLarge`](crate::AttachError::TooLarge): a client of this project then sends its batches without it, and the
-    /// calls of others fail whose batches lie in it. Default: 4 GiB.
+    /// calls of others fail whose batches lie in it. Default: 4 GiB, and 64 MiB on 32-bit systems.
     ///
     /// A file in memory may be of any size and take no memory, so that a client pays nothing for a large one. A server has each segment
     /// without a name in its address space, and one that [trusts its peers](Self::trust_peers) each segment.
@@ -119,26 +119,35 @@ impl ShmServer {
             EffectEvent::Requested(Effect { id, request: Request::AttachSegment(attach), .. })
                 if attach.is_by_descriptor() =>
             {
-                responder.complete_effect(id, self.checked(self.open_descriptor(descriptor.take())));
+                let opened = self.open_descriptor(descriptor.take(), attach.peer_user);
+                responder.complete_effect(id, self.checked(opened));
                 None
             }
             event => self.perform(event, responder),
         }
     }
 
-    /// Attaches the segment whose descriptor this is. It does not block. Only on Unix.
+    /// Attaches the segment whose descriptor this is, of a client of this user, if that is known. It does not block. Only on Unix.
     #[cfg(unix)]
-    pub fn attach_descriptor(&self, descriptor: Option<OwnedFd>) -> Completion {
-        self.open_descriptor(descriptor).into()
+    pub fn attach_descriptor(
+        &self,
+        descriptor: Option<OwnedFd>,
+        peer_user: impl Into<Option<u32>>,
+    ) -> Completion {
+        self.open_descriptor(descriptor, peer_user.into()).into()
     }
 
     #[cfg(unix)]
-    fn open_descriptor(&self, descriptor: Option<OwnedFd>) -> Result<Arc<dyn SharedMemory>, AttachError> {
+    fn open_descriptor(
+        &self,
+        descriptor: Option<OwnedFd>,
+        peer_user: Option<u32>,
+    ) -> Result<Arc<dyn SharedMemory>, AttachError> {
         let descriptor = descriptor.ok_or(AttachError::NoDescriptor)?;
-        crate::sealed::attach(descriptor, self.trust)
+        crate::sealed::attach(descriptor, peer_user, self.trust)
     }
 
-    /// What becomes of a segment that was opened: its header is checked, and a refusal is an event.
+    /// Checks the header of a segment that was opened. A refusal is an event.
     fn checked(&self, opened: Result<Arc<dyn SharedMemory>, AttachError>) -> Completion {
         let checked = opened.and_then(|memory| match Header::read(&*memory) {
             Ok(_) => Ok(memory),

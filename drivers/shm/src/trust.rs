@@ -1,4 +1,4 @@
-//! What is accepted of a segment that somebody else made.
+//! Checks of segments that another process has created.
 
 #[cfg(unix)]
 use crate::error::AttachError;

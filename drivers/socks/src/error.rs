@@ -28,7 +28,7 @@ pub enum SocksErrorKind {
     #[error("the connection to the proxy failed: {0}")]
     Io(io::Error),
     /// It took too long in all.
-    #[error("connecting took too long in all")]
+    #[error("connecting exceeded its time limit")]
     TimedOut,
     /// The proxy closed the connection.
     #[error("expected {missing} more bytes from the proxy, got the end of the connection")]

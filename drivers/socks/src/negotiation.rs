@@ -25,7 +25,7 @@ const IPV6: u8 = 4;
 /// Bytes of a port.
 const PORT: usize = 2;
 
-/// Whom the proxy is told that it connects for. Neither is printed.
+/// The user name and the password for the proxy. Neither is printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     user: Zeroizing<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! The setting: which proxy, and whom it is told that it connects for.
+//! The setting of clients: the address of the proxy, and the credentials for it.
 
 use crate::negotiation::Credentials;
 use std::fmt;

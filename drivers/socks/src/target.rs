@@ -8,7 +8,7 @@ use thiserror::Error;
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
-/// A target that no proxy can be told of.
+/// A target that cannot be expressed in a request to a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TargetError {

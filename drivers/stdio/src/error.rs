@@ -1,4 +1,4 @@
-//! Why a worker ends, other than by its client going away.
+//! Errors of serving on stdin and stdout.
 
 use std::io;
 use thiserror::Error;

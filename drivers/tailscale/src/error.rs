@@ -1,4 +1,4 @@
-//! Why there is no response.
+//! Errors of requests to the Tailscale daemon.
 
 use std::io;
 use thiserror::Error;

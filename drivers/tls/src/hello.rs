@@ -1,4 +1,4 @@
-//! The host that a client asks for, which rustls tells to nobody but to what chooses the server's certificate.
+//! The host that a client asks for (SNI), which rustls passes only to the function that chooses the server's certificate.
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;

@@ -7,7 +7,7 @@
 //! TLS: its machine takes ciphertext, and makes the machine inside when the handshake is done. The loop, its timeouts
 //! and its budgets stay what they are.
 //!
-//! A handshake that fails because of what the peer has sent is counted (`ServerTls::failed_handshakes`), and told of by an event of
+//! A handshake that fails because of what the peer has sent is counted (`ServerTls::failed_handshakes`) and reported by an event of
 //! `tracing` with the target `vgi_rpc_tls`, level warn, once in 10 s at most: `error` is what rustls says, cut to 256 characters, and
 //! `left_out` how many there were since the last event.
 

@@ -1,6 +1,6 @@
-//! What servers and clients both need to move a machine's bytes: vectored writes of an outbox, interrupted calls, errors
-//! of a peer that is gone, sockets that are limited as a whole, and the addresses that a text stands for. Beside these, a limit on how
-//! often an event is reported whose number peers decide.
+//! What servers and clients both need to move a machine's bytes: vectored writes of an outbox, retries of interrupted system calls,
+//! errors of a peer that is gone, sockets with one time limit for all operations, the resolution of addresses, and a throttle
+//! for reports of events that peers can trigger.
 
 mod throttle;
 mod timed_socket;

@@ -1,4 +1,4 @@
-//! Why a worker does not serve.
+//! Errors of a worker.
 
 #[cfg(feature = "http")]
 use crate::token_keys::TokenKeysError;
@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io;
 use thiserror::Error;
 
-/// A worker could not serve, or could not go on.
+/// A worker could not serve, or could not continue.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WorkerError {
@@ -25,9 +25,9 @@ pub enum WorkerError {
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] vgi_rpc_tls::TlsConfigError),
-    /// The system does not say when the files of TLS are to be loaded anew.
+    /// No handler can be installed for SIGHUP, which reloads the files of TLS.
     #[cfg(feature = "tls")]
-    #[error("SIGHUP cannot be waited for: {0}")]
+    #[error("cannot listen for SIGHUP: {0}")]
     Reload(io::Error),
     /// The HTTP address cannot be bound or served.
     #[cfg(feature = "http")]
@@ -59,7 +59,7 @@ pub enum WorkerError {
     #[cfg(feature = "record")]
     #[error("connections cannot be recorded: {0}")]
     Record(io::Error),
-    /// A recorded connection cannot be replayed, or the worker responds otherwise.
+    /// A recorded connection cannot be replayed, or the worker's responses differ.
     #[cfg(feature = "record")]
     #[error(transparent)]
     Replay(#[from] crate::replay_error::WorkerReplayError),

@@ -1,4 +1,4 @@
-//! Lines on stderr about connections that were refused for want of a proxy's header. Strangers decide how many there are, so most of
+//! Reports on stderr the connections that were refused by the PROXY protocol. Strangers decide how many there are, so most of
 //! them are only counted.
 
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! SIGHUP as the reason to load the files of TLS anew.
+//! Reloads the files of TLS on SIGHUP.
 
 use std::io;
 use vgi_rpc_tls::ServerTls;

@@ -30,7 +30,7 @@ pub enum WorkerReplayError {
     #[error(transparent)]
     Replay(#[from] ReplayError),
     /// The worker does not respond as it did: a sentence for each part that differs.
-    #[error("the worker responds otherwise than it did: {}", Sentences(.0))]
+    #[error("the worker's responses differ from the recorded ones: {}", Sentences(.0))]
     Differs(Vec<String>),
     /// The conversation cannot be written to stdout.
     #[error("the conversation cannot be printed: {0}")]

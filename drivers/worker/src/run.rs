@@ -1,4 +1,4 @@
-//! A whole `main`.
+//! [`run`]: the whole `main` of a worker.
 
 use crate::command_line::WorkerOptions;
 use clap::{Args, Command, FromArgMatches};

@@ -1,4 +1,4 @@
-//! Serving as the flags say.
+//! The [`Worker`]: serves a service as the flags say.
 
 use crate::error::WorkerError;
 #[cfg(feature = "http")]

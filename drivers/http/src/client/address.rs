@@ -1,4 +1,4 @@
-//! Where a URL leads.
+//! Parses a URL into the server to connect to and the path to request.
 
 use http::{HeaderValue, Uri};
 use std::fmt;

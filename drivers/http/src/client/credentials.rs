@@ -1,4 +1,4 @@
-//! What gives requests their credential, and is told when the server refuses it.
+//! The trait [`Credentials`]: gives requests their credential, and another one when the server refuses it.
 
 use http::HeaderValue;
 use std::io::{self, ErrorKind};

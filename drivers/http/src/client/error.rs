@@ -1,4 +1,4 @@
-//! Why there is no response.
+//! Errors of requests.
 
 use super::address::UrlError;
 use crate::http1::CommandError;
@@ -17,7 +17,7 @@ pub enum FetchError {
     /// The request cannot be put into HTTP/1.1.
     #[error("the request cannot be sent: {0}")]
     Request(CommandError),
-    /// The credential could not be had, or is none that a header can carry.
+    /// The credential could not be obtained, or cannot be sent in a header.
     #[error("there is no credential: {0}")]
     Credential(io::Error),
     /// There is no connection: nobody listens, the name is unknown, it took too long, or TLS was not agreed on.

@@ -27,7 +27,7 @@ pub enum SetupError {
     /// The URL leads nowhere.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// A setting cannot be had.
+    /// A setting is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
 }
@@ -67,7 +67,7 @@ impl HttpOptions {
     }
 
     /// Sets the most bytes that a response may have, content coding undone; `None` for no limit of its own. Default
-    /// 256 MiB. With a limit the server is asked once, before the first call, whether it heeds it.
+    /// 256 MiB. With a limit the server is asked once, before the first call, whether it supports that.
     pub fn max_response_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.settings.max_response_bytes = bytes.into();
         self
@@ -167,7 +167,7 @@ impl HttpOptions {
     /// sent yet.
     ///
     /// # Errors
-    /// When the URL or a setting cannot be had.
+    /// When the URL or a setting is invalid.
     pub fn build(&self, url: &str) -> Result<HttpClient, SetupError> {
         let (address, uri) = parse(url)?;
         if uri.query().is_some() {

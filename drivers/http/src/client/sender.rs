@@ -1,4 +1,4 @@
-//! Sending requests to one server, and sending again what may be. The table is in the [module](super)'s page.
+//! Sends requests to one server, and repeats those that may be repeated: the [module](super)'s documentation has the table.
 
 use super::address::Address;
 use super::deadline::Deadline;

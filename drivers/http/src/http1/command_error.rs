@@ -1,4 +1,4 @@
-//! What is said to a command that does not fit.
+//! Errors of commands that the connection cannot carry out.
 
 use http::{HeaderName, Method, StatusCode};
 
@@ -13,7 +13,7 @@ pub enum CommandError {
     #[error("there is no request to answer")]
     NothingToAnswer,
     /// An answer is final: no 1xx, which the machine sends where it is due.
-    #[error("{0} is no status of a final response")]
+    #[error("{0} is not the status of a final response")]
     InterimStatus(StatusCode),
     /// A response of this status cannot have a body. RFC 9110, section 6.4.1.
     #[error("a response with status {0} cannot have a body")]

@@ -1,4 +1,4 @@
-//! Why a server does not run.
+//! Errors of setting up and running a server.
 
 use std::io;
 use thiserror::Error;
@@ -12,7 +12,7 @@ pub enum HttpServerError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The system refused something else that a server needs.
-    #[error("the server cannot go on: {0}")]
+    #[error("the server cannot continue: {0}")]
     Io(io::Error),
     /// An allowed host is not one.
     #[error(

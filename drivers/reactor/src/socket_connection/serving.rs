@@ -1,4 +1,4 @@
-//! Serving a connection: passes over it, one after the other, until it can be let go or is over.
+//! Serves a connection: one pass after another, until there is nothing to do or the connection has ended.
 
 use super::flags::{self, Rest};
 use super::pass::{Ending, Pass};

@@ -1,4 +1,4 @@
-//! A connection's work, and what is done for the connection beside it.
+//! Runs a connection's job, and serves the connection while the job runs.
 //!
 //! While work is out, nobody has the connection: whoever has a reason to serve it may do so, and the thread that runs
 //! the work holds on to nothing of it. If the connection ends first, its machine and its socket are gone at once.
@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A work that took this long may do so again: another thread takes over the loop before it is next run. For quicker ones the
-/// change of threads would take a noticeable part of their time, and others wait no longer than this.
+/// change of threads would take a noticeable part of their time; the supervisor notices if many in a row hold up the loop.
 const SLOW: Duration = Duration::from_micros(500);
 
 /// The most output that is held back for the next work's.

@@ -1,4 +1,4 @@
-//! What comes of a replay.
+//! The outcome of a replay, and its errors.
 
 use thiserror::Error;
 use vgi_rpc_protocol::service::TransportKind;

@@ -1,7 +1,7 @@
 //! What is created, attached, refused and removed.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -136,9 +136,12 @@ fn large_copies_arrive_whole_and_fail_whole() {
     let (named, (_sealed, descriptor)) = (client.create().unwrap(), client.create_sealed().unwrap());
     // SAFETY: the segments are those of this test, which keeps the promise.
     let trusting = unsafe { ShmServer::new().trust_peers() };
-    let by_descriptor = |server: &ShmServer| server.attach_descriptor(descriptor.try_clone().ok());
+    let own_user = rustix::process::geteuid().as_raw();
+    let by_descriptor =
+        |server: &ShmServer, user| server.attach_descriptor(descriptor.try_clone().ok(), user);
     for server in [ShmServer::new(), trusting] {
-        for completion in [server.attach(&named.advertisement()), by_descriptor(&server)] {
+        let named = server.attach(&named.advertisement());
+        for completion in [named, by_descriptor(&server, None), by_descriptor(&server, Some(own_user))] {
             let Completion::Attached(memory) = completion else { panic!("not attached") };
             memory.write_at(70_001, &bytes).unwrap();
             let mut read = vec![0; LEN + 2];
@@ -209,11 +212,11 @@ fn a_segment_of_a_process_that_was_killed_is_removed_by_the_next() {
 #[test]
 fn a_descriptor_is_taken_only_of_a_sealed_file_in_memory() {
     use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
-    let refusal = |descriptor: Option<OwnedFd>| match ShmServer::new().attach_descriptor(descriptor) {
+    let refusal = |descriptor: Option<OwnedFd>| match ShmServer::new().attach_descriptor(descriptor, None) {
         Completion::Failed(failure) => failure.message,
         other => panic!("{other:?}"),
     };
-    assert!(refusal(None).contains("has not come"));
+    assert!(refusal(None).contains("was not received"));
     let memory = |seals: SealFlags| {
         let memory = memfd_create("test", MemfdFlags::ALLOW_SEALING).unwrap();
         ftruncate(&memory, 1 << 20).unwrap();
@@ -226,7 +229,18 @@ fn a_descriptor_is_taken_only_of_a_sealed_file_in_memory() {
     assert!(refusal(Some(std::io::pipe().unwrap().0.into())).contains("sealed"));
     // It cannot be written: nothing could be freed in it.
     refusal(Some(memory(SealFlags::SHRINK | SealFlags::WRITE)));
-    let Completion::Attached(attached) = ShmServer::new().attach_descriptor(Some(memory(SealFlags::SHRINK)))
+    // One that was opened for reading, and one of huge pages, of which the system may have none when they are read.
+    let writable = memory(SealFlags::SHRINK);
+    let read_only = File::open(format!("/proc/self/fd/{}", writable.as_raw_fd())).unwrap();
+    refusal(Some(read_only.into()));
+    let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB;
+    // Some systems have none at all.
+    if let Ok(huge) = memfd_create("test", flags) {
+        fcntl_add_seals(&huge, SealFlags::SHRINK).unwrap();
+        assert!(refusal(Some(huge)).contains("expected the descriptor of a sealed file in memory"));
+    }
+    let Completion::Attached(attached) =
+        ShmServer::new().attach_descriptor(Some(memory(SealFlags::SHRINK)), None)
     else {
         panic!("not attached")
     };
@@ -250,7 +264,7 @@ fn a_segment_that_is_too_large_is_refused_and_reading_a_large_one_takes_no_memor
     };
     // SAFETY: nothing is lent.
     let trusting = unsafe { ShmServer::new().trust_peers() };
-    let attach = |server: &ShmServer, len| server.attach_descriptor(Some(sparse(len)));
+    let attach = |server: &ShmServer, len| server.attach_descriptor(Some(sparse(len)), None);
     for (server, what) in [(&ShmServer::new(), "copied"), (&trusting, "mapped")] {
         for (server, len) in
             [(server.clone(), (4 << 30) + 1), (server.clone().max_segment_bytes(1 << 20), 2 << 20)]
@@ -265,7 +279,9 @@ fn a_segment_that_is_too_large_is_refused_and_reading_a_large_one_takes_no_memor
         assert!(matches!(large.attach(&AttachSegment::new(&*named.0, 1)), Completion::Failed(_)));
     }
     let object = sparse(1 << 30);
-    let Completion::Attached(memory) = ShmServer::new().attach_descriptor(Some(object.try_clone().unwrap()))
+    let other_user = rustix::process::geteuid().as_raw() + 1;
+    let Completion::Attached(memory) =
+        ShmServer::new().attach_descriptor(Some(object.try_clone().unwrap()), other_user)
     else {
         panic!("not attached")
     };
@@ -358,6 +374,11 @@ fn a_segment_of_another_user_is_refused() {
         assert_eq!(failure.reason, FailureReason::Refused);
         assert!(failure.message.contains("belong to user 0, got 65534"), "{failure}");
     }
-    // Of a client that is that user.
-    attach(&advertised.of_user(OTHER)).unwrap();
+    // Of a client that is that user, which could have a write to its file wait for ever.
+    let failure = attach(&advertised.of_user(OTHER)).unwrap_err();
+    assert_eq!(failure.reason, FailureReason::Refused);
+    assert!(
+        failure.message.contains("come from user 0, as whom the server runs, got one from user 65534"),
+        "{failure}"
+    );
 }

@@ -31,7 +31,7 @@ use vgi_rpc_shm::ShmServer;
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::{ServerTls, TlsAcceptor};
 
-/// A server could not be bound, or could not go on.
+/// A server could not be bound, or could not continue.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SocketServerError {
@@ -54,7 +54,7 @@ pub enum SocketServerError {
     #[error("the service could not be started: {0}")]
     Start(RpcError),
     /// The system refused something else that a server needs.
-    #[error("the server cannot go on: {0}")]
+    #[error("the server cannot continue: {0}")]
     Io(io::Error),
 }
 

@@ -34,8 +34,8 @@ pub(crate) struct RecordFlags {
     )]
     record_max_captures: NonZeroUsize,
 
-    /// Replay a recorded connection to this worker instead of serving: print the conversation, and fail if the worker
-    /// responds otherwise than it did
+    /// Replay a recorded connection to this worker instead of serving: print the conversation, and fail if the worker's
+    /// responses differ from the recorded ones
     ///
     /// Give --server-id and the flags that the worker had when it was recorded.
     #[arg(long, value_name = "FILE", conflicts_with = "record")]

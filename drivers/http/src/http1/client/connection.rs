@@ -1,4 +1,4 @@
-//! The client's state machine: its states, and what may be said to it.
+//! The client's state machine: its states, its input and its commands.
 
 use super::error::{Error, Received};
 use super::event::Event;

@@ -1,4 +1,4 @@
-//! What a client's connection tells its user.
+//! Events of a client's connection.
 
 use crate::http1::BodyKind;
 use bytes::Bytes;

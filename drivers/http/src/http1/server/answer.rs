@@ -1,4 +1,4 @@
-//! An answer's framing: which length it states, whether its body is sent, what it says of the connection.
+//! A response's framing: its length, whether its body is sent, and whether the connection closes after it.
 
 use crate::http1::framing::{has_element, parse_length};
 use crate::http1::write_head::{check_fields, write_fields};
@@ -8,10 +8,10 @@ use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{StatusCode, response};
 use std::io::Write;
 
-/// What of a request matters to its answer.
+/// What the response to a request depends on.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
-    /// The method is HEAD: the answer's body is not sent.
+    /// The method is HEAD: the response's body is not sent.
     pub(super) is_head: bool,
     pub(super) is_http10: bool,
     /// The client means to go on after this exchange.
@@ -20,7 +20,7 @@ pub(super) struct Exchange {
     pub(super) expects_continue: bool,
 }
 
-/// An answer that was found to be in order.
+/// A response that was checked, and can be sent.
 pub(super) struct FramedResponse {
     head: response::Parts,
     body: Vec<Bytes>,
@@ -29,7 +29,7 @@ pub(super) struct FramedResponse {
 }
 
 impl FramedResponse {
-    /// Checks an answer against the rules of RFC 9110, section 8.6, and RFC 9112, section 6.3.
+    /// Checks a response against the rules of RFC 9110, section 8.6, and RFC 9112, section 6.3.
     pub(super) fn new(
         head: response::Parts,
         body: Vec<Bytes>,

@@ -1,4 +1,4 @@
-//! The server's state machine: its states, and what may be said to it.
+//! The server's state machine: its states, its input and its commands.
 
 use super::answer::{Exchange, FramedResponse};
 use super::event::{Event, Phase};

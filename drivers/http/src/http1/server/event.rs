@@ -1,4 +1,4 @@
-//! What a server's connection tells its user.
+//! Events and phases of a server's connection.
 
 use crate::http1::{BodyKind, BodyTooLarge, Malformed};
 use bytes::Bytes;
