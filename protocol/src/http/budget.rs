@@ -1,5 +1,5 @@
-//! How large a response may get, and what is said when it gets larger. WIRE_PROTOCOL 10, "Capability discovery", and
-//! the specification's page on HTTP response budgets.
+//! The limits of a response's size, and the error if it is exceeded. WIRE_PROTOCOL 10, "Capability discovery", and the
+//! specification's page on HTTP response budgets.
 
 use super::headers::ACCEPT_MAX_RESPONSE_BYTES;
 use crate::service::ResponseBudget;
@@ -9,12 +9,12 @@ use crate::wire::text::Limit;
 use http::HeaderMap;
 use std::ops::RangeInclusive;
 
-/// The limits that a client may set: from 64 KiB to the largest integer that every peer's numbers can express.
+/// The limits that a client may set: from 64 KiB to the largest integer that every peer can represent.
 pub const ACCEPTED_LIMITS: RangeInclusive<u64> = 65_536..=9_007_199_254_740_991;
 
-/// Type of the error that takes the place of a response that is too large.
+/// Type of the error that replaces a response that is too large.
 const TOO_LARGE_TYPE: &str = "ResponseTooLargeError";
-/// What an error repeats of a refused value.
+/// How much of a refused value an error shows.
 const SHOWN: Limit = Limit::bytes(64);
 
 /// A `VGI-Accept-Max-Response-Bytes` that breaks the grammar: status 400, before any method runs.
@@ -25,14 +25,15 @@ const SHOWN: Limit = Limit::bytes(64);
     ACCEPTED_LIMITS.end()
 )]
 pub struct InvalidLimit {
-    /// What the header said, cut to a few bytes.
+    /// The value of the header, truncated.
     pub found: String,
 }
 
-/// The limit that a request sets; `None` when it sets none. ASCII digits only, no sign, no leading zero, one value.
+/// Returns the limit that a request sets, or `None` if it sets none. Only one value of ASCII digits without a sign or leading
+/// zeros is valid.
 ///
 /// # Errors
-/// When the header is there and is anything else.
+/// If the header is present but has another form.
 pub fn accepted(headers: &HeaderMap) -> Result<Option<u64>, InvalidLimit> {
     let mut values = headers.get_all(&ACCEPT_MAX_RESPONSE_BYTES).iter();
     let value = match (values.next(), values.next()) {
@@ -53,7 +54,7 @@ fn canonical(value: &[u8]) -> Option<u64> {
     ACCEPTED_LIMITS.contains(&limit).then_some(limit)
 }
 
-/// The smaller of two limits, where `None` is no limit.
+/// Returns the smaller of two limits. `None` means no limit.
 pub fn tighter(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -61,22 +62,22 @@ pub fn tighter(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     }
 }
 
-/// The budget of a response under the server's limit, the client's, and the size that the server prefers.
+/// Returns the budget of a response from the server's limit, the client's limit and the server's preferred size.
 pub fn effective(server: Option<u64>, client: Option<u64>, preferred: Option<u64>) -> ResponseBudget {
     tightened(ResponseBudget { limit: server, preferred }, client)
 }
 
-/// A budget under one limit more: such as the one that a stream began with. It never gets looser.
+/// Applies another limit to a budget, for example the one that a stream began with. The budget never grows.
 pub fn tightened(budget: ResponseBudget, limit: Option<u64>) -> ResponseBudget {
     let limit = tighter(budget.limit, limit);
-    // Without a preference the limit is what to aim at.
+    // Without a preference, the limit is the target size.
     ResponseBudget { limit, preferred: tighter(budget.preferred, limit) }
 }
 
-/// Checks the size of a successful response: bytes of decoded Arrow IPC, framing included and content coding not.
+/// Checks the size of a successful response: bytes of decoded Arrow IPC with framing, before content coding.
 ///
 /// # Errors
-/// [`too_large`], to be sent instead of the response, with no continuation.
+/// [`too_large`], which is sent instead of the response and without a continuation.
 pub fn check(budget: ResponseBudget, method: &str, actual: u64) -> Result<(), RpcError> {
     match budget.limit {
         Some(limit) if actual > limit => Err(too_large(method, actual, limit)),
@@ -84,7 +85,8 @@ pub fn check(budget: ResponseBudget, method: &str, actual: u64) -> Result<(), Rp
     }
 }
 
-/// What takes the place of a response of `actual` bytes over `limit`. Not retryable: it would be as large again.
+/// Returns the error that replaces a response of `actual` bytes over `limit`. It is not retryable, because the response would
+/// be as large again.
 pub fn too_large(method: &str, actual: u64, limit: u64) -> RpcError {
     let message =
         format!("the response of method {method:?} exceeds max_response_bytes ({actual} > {limit})");

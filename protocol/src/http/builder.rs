@@ -1,4 +1,4 @@
-//! Setting an endpoint up.
+//! The builder of an endpoint.
 
 use super::auth::{AuthError, Authenticator, accepts_bearers, with_identity_bearers};
 use super::budget::tighter;
@@ -55,7 +55,7 @@ pub enum EndpointError {
         "expected an authenticator for the page {0:?}, or one that is open to everyone (`OperatorPage::open`), got neither"
     )]
     PageForNobody(String),
-    /// The metadata are of another resource.
+    /// The metadata belongs to another resource.
     #[error("expected the URL of a resource at the root or at the prefix {prefix:?}, got {url:?}")]
     Resource {
         /// The URL of the resource.
@@ -67,19 +67,19 @@ pub enum EndpointError {
     #[cfg(feature = "oauth-pkce")]
     #[error(transparent)]
     Login(#[from] LoginError),
-    /// The service's identity has bearer tokens of its own, and callers are authenticated by what a proxy adds: as
-    /// alternatives to it, the tokens would get past the proxy.
+    /// The service's identity accepts bearer tokens, but authentication depends on headers that a proxy adds. As an
+    /// alternative, the tokens would bypass the proxy.
     #[error(
         "the service's identity accepts bearer tokens, which would let callers past the proxy that authentication depends on \
          ({0}); compose both with `require_all` and `chain`, and turn `identity_bearers` off"
     )]
     IdentityBesideProxy(
-        /// The headers that the proxy adds, with commas between them.
+        /// The headers that the proxy adds, separated by commas.
         String,
     ),
 }
 
-/// An endpoint being set up. Every setting says its default.
+/// Builds an endpoint. Every setting documents its default.
 pub struct EndpointBuilder {
     service: Arc<Service>,
     entropy: Box<Entropy>,
@@ -97,32 +97,32 @@ pub struct EndpointBuilder {
     login: Option<BrowserLogin>,
     proxy_proof_required: bool,
     sticky: Option<Sticky>,
-    /// Whether there are URLs to upload to, and of how many bytes at most each.
+    /// Whether the endpoint vends upload URLs, and the maximum size of an upload in bytes.
     uploads: Option<Option<u64>>,
     max_externalized: Option<u64>,
     operator_page: Option<OperatorPage>,
 }
 
-/// How sticky sessions are kept. WIRE_PROTOCOL 17.
+/// The settings of sticky sessions. WIRE_PROTOCOL 17.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sticky {
-    /// Life of a session whose method says nothing about it. Default 5 min, sent to clients in whole seconds.
+    /// The lifetime of a session if its method does not set one. Default 5 min, sent to clients in whole seconds.
     pub lifetime: Duration,
-    /// The most sessions at a time. Default 4,096.
+    /// The maximum number of open sessions. Default 4,096.
     pub max_sessions: usize,
-    /// The most sessions at a time of one authenticated principal. One more is refused with `RESOURCE_EXHAUSTED`.
-    /// Default 256, so that no single caller takes all of them.
+    /// The maximum number of open sessions of one authenticated principal. Further ones are refused with `RESOURCE_EXHAUSTED`.
+    /// Default 256, so that no single caller can use all of them.
     pub max_per_principal: usize,
-    /// The most sessions at a time that anonymous callers of one address have, of one network of 64 bits for IPv6;
-    /// `None` for any number. One more is refused with `RESOURCE_EXHAUSTED`. Default none: behind a proxy all
-    /// callers have the proxy's address, and a limit would hold for all of them together.
+    /// The maximum number of open sessions of anonymous callers from one address, or one /64 network for IPv6; `None` for no
+    /// limit. Further ones are refused with `RESOURCE_EXHAUSTED`. Default none: behind a proxy all callers have the proxy's
+    /// address and would share the limit.
     pub max_per_anonymous_address: Option<usize>,
-    /// The most calls that wait while another of their session runs, which takes no thread. One more is
-    /// refused with `RESOURCE_EXHAUSTED`, and a teardown with 503. Default 16.
+    /// The maximum number of calls that wait while another call of their session runs. Waiting uses no thread. Further calls
+    /// are refused with `RESOURCE_EXHAUSTED`, and a teardown with 503. Default 16.
     pub max_waiting: usize,
-    /// Headers that clients send with every request of a session: name and value. Default none. They steer requests to
-    /// this worker where the platform routes by header.
+    /// Headers that clients send with every request of a session: name and value. Default none. A platform that routes by
+    /// header can use them to route requests to this worker.
     pub echo_headers: Vec<(String, String)>,
 }
 
@@ -146,8 +146,7 @@ impl fmt::Debug for EndpointBuilder {
 }
 
 impl Endpoint {
-    /// Begins an endpoint. `entropy` fills memory with bytes that nobody can guess: tokens' nonces and keys are
-    /// made of them.
+    /// Creates a builder. `entropy` fills a buffer with cryptographically random bytes for nonces and keys of tokens.
     pub fn builder(
         service: Arc<Service>,
         entropy: impl Fn(&mut [u8]) + Send + Sync + 'static,
@@ -192,66 +191,66 @@ impl Endpoint {
 }
 
 impl EndpointBuilder {
-    /// Sets the path that all others begin with: empty, or a slash and more. Default: empty, the root.
+    /// Sets the prefix of all paths: empty, or a path that begins with a slash. Default: empty, the root.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.prefix = prefix.into();
         self
     }
 
-    /// Sets the bounds of the Arrow streams that requests carry.
+    /// Sets the limits for Arrow streams in requests.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = Arc::new(limits);
         self
     }
 
-    /// Has a record made of every call, for an access log. Default false.
+    /// Sets whether a record of every call is made, for an access log. Default false.
     pub fn record_calls(mut self, record: bool) -> Self {
         self.settings.record_calls = record;
         self
     }
 
-    /// Sets the keys that seal tokens. Default: one of this endpoint's own, so that no other can go on with its
-    /// streams. Workers behind one balancer share theirs.
+    /// Sets the keys that seal tokens. Default: a random key, so that no other endpoint can continue its streams. Workers
+    /// behind one load balancer must share keys.
     pub fn token_keys(mut self, keys: KeyRing) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// Sets how old a stream's token may be; `None` for any age. Default 1 h.
+    /// Sets the maximum age of a stream's token; `None` for any age. Default 1 h.
     pub fn token_lifetime(mut self, lifetime: Option<Duration>) -> Self {
         self.settings.token_lifetime = lifetime;
         self
     }
 
-    /// Sets how many calls are remembered, which saves opening their tokens at every turn; 0 for none. One whose
-    /// [call state](crate::service::Stream::with_call_state) has more than 16 KiB is not.
-    /// Default 4,096.
+    /// Sets how many calls are cached, which avoids opening their tokens at every turn; 0 for none. A call with more than 16
+    /// KiB of [call state](crate::service::Stream::with_call_state) is not cached. Default 4,096.
     pub fn cached_calls(mut self, calls: usize) -> Self {
         self.cached_calls = calls;
         self
     }
 
-    /// Bounds a request's body, as it is sent and again when decoded. The smallest of several bounds holds.
-    /// Default: 256 MiB, which is not advertised.
+    /// Limits the size of a request body, both as sent and after decoding. The smallest of several limits applies. Default: 256
+    /// MiB, which is not advertised.
     pub fn max_request_bytes(mut self, bytes: Option<u64>) -> Self {
         self.settings.max_request_bytes = tighter(self.settings.max_request_bytes, bytes);
         self
     }
 
-    /// Bounds a response's body before content coding. The smallest of several bounds holds. Default: none.
+    /// Limits the size of a response body before content coding. The smallest of several limits applies. Default: none.
     pub fn max_response_bytes(mut self, bytes: Option<u64>) -> Self {
         self.settings.max_response_bytes = tighter(self.settings.max_response_bytes, bytes);
         self
     }
 
-    /// Sets the size of response that handlers are told to aim at. Default: none.
+    /// Sets the response size that handlers should aim for. Default: none.
     pub fn preferred_response_bytes(mut self, bytes: Option<u64>) -> Self {
         self.settings.preferred_response_bytes = bytes;
         self
     }
 
-    /// Advertises a bound of what one response puts into external storage, for a service that puts nothing there. That of a
-    /// service which [does](crate::service::ServiceBuilder::externalise) is advertised in any case, and enforced. Default: none.
+    /// Advertises a limit on the bytes that one response stores externally, for a service that stores nothing externally. The
+    /// limit of a service that [does](crate::service::ServiceBuilder::externalise) is always advertised and enforced. Default:
+    /// none.
     pub fn max_externalized_response_bytes(mut self, bytes: Option<u64>) -> Self {
         self.max_externalized = bytes;
         self
@@ -264,77 +263,75 @@ impl EndpointBuilder {
         self
     }
 
-    /// Lets pages of other origins call. Default: none may.
+    /// Lets pages of other origins make calls. Default: none may.
     pub fn cors(mut self, cors: impl Into<Option<Cors>>) -> Self {
         self.settings.cors = cors.into();
         self
     }
 
-    /// Has every request authenticated, health checks and preflights excepted. Default: everybody may call.
+    /// Authenticates every request except health checks and preflights. Default: no authentication.
     pub fn authenticate(mut self, authenticator: impl Authenticator + 'static) -> Self {
         self.authenticator = Some(Box::new(authenticator));
         self
     }
 
-    /// Has peers identified, behind the [authenticator](Self::authenticate): for each request that is authenticated. Default: nobody
-    /// is. What a provider asks the outside world is an [effect](crate::effect::Request::Question).
+    /// Identifies the peer of each authenticated request, after the [authenticator](Self::authenticate) has run. Default: peers
+    /// are not identified. A provider's external lookups are [effects](crate::effect::Request::Question).
     ///
-    /// A request that the policy does not let in is answered with 401, and one whose provider is unavailable with 503. A request
-    /// without a credential goes on to a [policy](crate::peer_identity::Policy) that accepts evidence in its place; a credential
-    /// that is not good is refused in any case.
+    /// If the policy refuses a request, the response is 401; if a provider is unavailable, it is 503. A request without a
+    /// credential is passed to a [policy](crate::peer_identity::Policy) that accepts evidence instead; an invalid credential is
+    /// always refused.
     pub fn peer_authentication(mut self, peers: PeerAuthentication) -> Self {
         self.peers = Some(peers);
         self
     }
 
-    /// Sets whether the bearer tokens of the [identity](crate::identity) that the service hosts are accepted, behind those of
-    /// the [authenticator](Self::authenticate): the grants that it seals, and then the tokens that it resolves. Default true.
+    /// Sets whether the bearer tokens of the service's [identity](crate::identity) are accepted after those of the
+    /// [authenticator](Self::authenticate): first its sealed grants, then the tokens that it resolves. Default true.
     ///
     /// Turn it off to compose [`sealed_grants`](super::auth::sealed_grants) and
-    /// [`resolved_tokens`](super::auth::resolved_tokens) yourself, such as behind a precondition.
+    /// [`resolved_tokens`](super::auth::resolved_tokens) yourself, for example with a precondition.
     pub fn identity_bearers(mut self, accept: bool) -> Self {
         self.identity_bearers = accept;
         self
     }
 
-    /// Has a function called when a request is not let in, with what is for the operator alone: the diagnosis of a refusal, why
-    /// authentication is unavailable or has failed. It must not wait. Each call of this adds
-    /// a function. Default: nothing is called.
+    /// Adds a function that is called if a request is not authenticated. It receives details for the operator only: the
+    /// diagnosis of a refusal, or why authentication is unavailable or has failed. It must not block. Default: none.
     pub fn on_auth_failure(mut self, report: impl Fn(&AuthError) + Send + Sync + 'static) -> Self {
         self.on_auth_failure.push(Box::new(report));
         self
     }
 
-    /// Names headers that a proxy must set for requests to be authenticated, beside those that the authenticators
-    /// know of themselves. The 401 says so.
+    /// Adds headers that a proxy must set for authentication to those that the authenticators declare. Every 401 lists them.
     pub fn proxy_headers(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.proxy_headers.extend(names);
         self
     }
 
-    /// Sets what `WWW-Authenticate` says on a 401. Default: where the metadata of the [resource](Self::protected_resource) are, if
-    /// there are some.
+    /// Sets the challenge in `WWW-Authenticate` on a 401. Default: the URL of the metadata of the
+    /// [resource](Self::protected_resource), if there is one.
     pub fn challenge(mut self, challenge: impl Into<String>) -> Self {
         self.challenge = Some(challenge.into());
         self
     }
 
-    /// Publishes where callers sign in: at `/.well-known/oauth-protected-resource`, with and without the prefix behind it, open to
-    /// everybody. Every 401 says so. Default: nothing is published.
+    /// Publishes where callers sign in, at `/.well-known/oauth-protected-resource` with and without the prefix appended,
+    /// without authentication. Every 401 refers to it. Default: nothing is published.
     pub fn protected_resource(mut self, resource: impl Into<Option<ProtectedResource>>) -> Self {
         self.resource = resource.into();
         self
     }
 
-    /// Has browsers that would be refused sign in at the authorization server of the [resource](Self::protected_resource). Default:
-    /// they are refused.
+    /// Redirects browsers that would be refused to the authorization server of the [resource](Self::protected_resource) to sign
+    /// in. Default: they are refused.
     #[cfg(feature = "oauth-pkce")]
     pub fn browser_login(mut self, login: impl Into<Option<BrowserLogin>>) -> Self {
         self.login = login.into();
         self
     }
 
-    /// Advertises that requests need a proxy's proof. It is the authenticator that demands it. Default false.
+    /// Advertises that requests need a proxy's proof. The authenticator enforces it. Default false.
     pub fn advertise_proxy_proof(mut self, required: bool) -> Self {
         self.proxy_proof_required = required;
         self
@@ -346,29 +343,29 @@ impl EndpointBuilder {
         self
     }
 
-    /// Vends URLs to upload large inputs to, of at most so many bytes each. Making them is an
+    /// Vends upload URLs for large inputs of at most this many bytes each. Creating them is an
     /// [effect](crate::effect::Request::UploadUrls). Default: none.
     ///
-    /// This is advertised if the service [fetches](crate::service::ServiceBuilder::fetch_external) what lies elsewhere: a client
-    /// that reads it uploads a large request and sends a pointer to it.
+    /// This is advertised if the service [fetches](crate::service::ServiceBuilder::fetch_external) external data: a client then
+    /// uploads a large request and sends a pointer to it.
     pub fn upload_urls(mut self, max_bytes: Option<u64>) -> Self {
         self.uploads = Some(max_bytes);
         self
     }
 
-    /// Adds a page of the operator's, such as one of metrics. Default: none.
+    /// Adds a page for the operator, for example with metrics. Default: none.
     pub fn operator_page(mut self, page: impl Into<Option<OperatorPage>>) -> Self {
         self.operator_page = page.into();
         self
     }
 
-    /// Sets whether there are pages for people. Default true.
+    /// Sets whether the endpoint serves HTML pages. Default true.
     pub fn human_pages(mut self, pages: bool) -> Self {
         self.settings.human_pages = pages;
         self
     }
 
-    /// Checks the settings and makes the endpoint.
+    /// Checks the settings and creates the endpoint.
     ///
     /// # Errors
     /// If a setting is invalid.
@@ -437,7 +434,7 @@ impl EndpointBuilder {
             }
             authenticator = with_identity_bearers(authenticator, identity);
         }
-        // Of peers, evidence is demanded beside every credential: no token gets past the proxy.
+        // Peer evidence is required in addition to every credential, so no token bypasses the proxy.
         proxy_headers.extend(peers.iter().flat_map(PeerAuthentication::proxy_headers));
         let asks_itself = authenticator.as_ref().is_some_and(|authenticator| authenticator.asks_itself())
             || peers.as_ref().is_some_and(PeerAuthentication::asks_itself);
@@ -477,7 +474,7 @@ impl EndpointBuilder {
         });
         let origin = self.resource.as_ref().map(ProtectedResource::origin);
         let pages = Pages::new(&service, &settings.prefix, origin);
-        // What a body may have holds for what Arrow unfolds of it as well.
+        // The limit of a body also applies to its decompressed Arrow data.
         let max_body_bytes = settings.max_request_bytes.unwrap_or(DEFAULT_BODY_BYTES);
         let limits = Arc::make_mut(&mut settings.limits);
         limits.max_body_bytes = limits.max_body_bytes.min(max_body_bytes);

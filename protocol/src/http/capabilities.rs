@@ -1,4 +1,4 @@
-//! What a server says on every response about what it can do and allows. WIRE_PROTOCOL 10, "Capability discovery".
+//! The capabilities and limits that a server sends with every response. WIRE_PROTOCOL 10, "Capability discovery".
 
 use super::coding::Coding;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -31,51 +31,51 @@ pub const STICKY_DEFAULT_TTL: HeaderName = HeaderName::from_static("vgi-sticky-d
 /// Header `VGI-Sticky-Echo-Headers`.
 pub const STICKY_ECHO_HEADERS: HeaderName = HeaderName::from_static("vgi-sticky-echo-headers");
 
-/// Most echo headers that a client takes from a server: each is sent with every request of a session.
+/// The maximum number of echo headers that a client accepts: each is sent with every request of a session.
 const MAX_ECHO_HEADERS: usize = 32;
 
-/// What a server can do and allows.
+/// The capabilities and limits of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Largest request body in bytes, as sent and again when decoded; `None` is no limit.
+    /// Maximum size of a request body in bytes, both as sent and after decoding; `None` for no limit.
     pub max_request_bytes: Option<u64>,
-    /// Largest response body in bytes, before content coding; `None` is no limit.
+    /// Maximum size of a response body in bytes, before content coding; `None` for no limit.
     pub max_response_bytes: Option<u64>,
-    /// Most bytes that one response puts into external storage; `None` is no limit.
+    /// Maximum number of bytes that one response stores externally; `None` for no limit.
     pub max_externalized_response_bytes: Option<u64>,
-    /// Whether a client's limit on the response is honoured. This implementation always does.
+    /// Whether the server supports a client's limit on the response. This implementation always does.
     pub accept_max_response_bytes: bool,
-    /// Whether there is a storage for large batches, so that a client may get pointers.
+    /// Whether the server stores large batches externally, so that a client may receive pointers.
     pub externalization: bool,
-    /// The codings of responses; empty is no compression.
+    /// The codings of responses; empty for no compression.
     pub encodings: Vec<Coding>,
-    /// Present when clients may ask for upload URLs.
+    /// Present if clients may request upload URLs.
     pub upload: Option<UploadCapability>,
     /// Whether requests without a valid proxy proof are refused.
     pub proxy_proof_required: bool,
-    /// Present when there are sticky sessions.
+    /// Present if the server has sticky sessions.
     pub sticky: Option<StickyCapability>,
 }
 
 /// Upload URLs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UploadCapability {
-    /// Largest upload in bytes; `None` is no limit.
+    /// Maximum size of an upload in bytes; `None` for no limit.
     pub max_bytes: Option<u64>,
 }
 
 /// Sticky sessions. WIRE_PROTOCOL 17.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StickyCapability {
-    /// Life of a session whose method says nothing about it, sent in whole seconds. A client has `None` when the
-    /// server did not say.
+    /// The lifetime of a session if its method does not set one, sent in whole seconds. On a client, `None` if the server did
+    /// not send it.
     pub default_ttl: Option<Duration>,
-    /// Headers that a client replays with every request of a session.
+    /// Headers that a client sends back with every request of a session.
     pub echo_headers: Vec<HeaderName>,
 }
 
 impl Default for Capabilities {
-    /// No limits, all codings, nothing optional.
+    /// Returns capabilities without limits and optional features, with all codings.
     fn default() -> Self {
         Self {
             max_request_bytes: None,
@@ -92,7 +92,7 @@ impl Default for Capabilities {
 }
 
 impl Capabilities {
-    /// What goes on every response, whatever its status. Made once, for it does not change.
+    /// Returns the headers of every response, whatever its status. They are created once, because they do not change.
     pub fn to_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let yes = HeaderValue::from_static("true");
         let mut headers = Vec::new();
@@ -106,7 +106,7 @@ impl Capabilities {
         }
         let externalization = if self.externalization { "true" } else { "false" };
         headers.push((EXTERNALIZATION_ENABLED, HeaderValue::from_static(externalization)));
-        // Always there: an empty list says that nothing is compressed, none at all would say "zstd".
+        // Always present: an empty list means no compression, but a missing list would mean "zstd".
         let encodings = self.encodings.iter().map(|coding| coding.as_str());
         headers.push((SUPPORTED_ENCODINGS, list(encodings)));
         if self.upload.is_some() {
@@ -125,7 +125,7 @@ impl Capabilities {
         headers
     }
 
-    /// What a client learns from a response, whatever its status.
+    /// Parses the headers of a response, whatever its status.
     ///
     /// A value that is absent or malformed means off or unlimited, with one exception: if the list of codings is absent or names
     /// no known coding, `zstd` is assumed, which servers supported before they sent a list (a build without the feature `zstd`
@@ -155,8 +155,8 @@ impl Capabilities {
         }
     }
 
-    /// The codings that a response advertises, in the server's order; `None` when it has no list or one that names
-    /// none known here. Any response can correct what a client took for granted, a 415 above all.
+    /// Returns the codings that a response advertises, in the server's order; `None` if it has no list, or one without a known
+    /// coding. Any response, in particular a 415, can correct a client's assumption.
     pub fn listed_encodings(headers: &HeaderMap) -> Option<Vec<Coding>> {
         let mut known = Vec::new();
         let mut is_empty = true;
@@ -177,15 +177,15 @@ fn elements(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|element| !element.is_empty())
 }
 
-/// Digits only: Rust's parser would let a sign pass.
+/// Parses digits only: Rust's parser would accept a sign.
 fn decimal(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// A comma-separated list of tokens.
+/// Joins tokens with commas.
 fn list<'a>(tokens: impl Iterator<Item = &'a str>) -> HeaderValue {
     let joined = tokens.collect::<Vec<_>>().join(", ");
-    // Tokens are visible ASCII by their types, so there is always a value.
+    // Tokens are visible ASCII by their types, so the value is always valid.
     HeaderValue::try_from(joined).unwrap_or(HeaderValue::from_static(""))
 }
 

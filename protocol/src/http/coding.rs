@@ -1,6 +1,5 @@
-//! What HTTP's headers say of content codings: what a client offers and what a body carries. WIRE_PROTOCOL 10,
-//! "Content-encoding negotiation". The codings themselves live in [`content_coding`](crate::content_coding), and can be
-//! named here too.
+//! Negotiation of content codings by HTTP headers. WIRE_PROTOCOL 10, "Content-encoding negotiation". The codings themselves are
+//! in [`content_coding`](crate::content_coding), and are re-exported here.
 
 mod negotiation;
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! What lets pages of other origins call this server and read its answers. WIRE_PROTOCOL 10, "Response headers", and
-//! the Fetch standard.
+//! CORS: lets pages of other origins call this server and read its responses. WIRE_PROTOCOL 10, "Response headers", and the
+//! Fetch standard.
 //!
-//! Every call needs a preflight, because Arrow's content type is not one of those that a page may send without one. Of the
-//! response headers, a page sees only those that the server exposes.
+//! Every call needs a preflight, because a page may not send Arrow's content type without one. A page sees only the response
+//! headers that the server exposes.
 
 use super::headers;
 use http::header::{
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// Exposed whatever the server can do: what comes with failures, and what every answer has.
+/// Headers that are always exposed: those of failures and those of every response.
 static ALWAYS_EXPOSED: [HeaderName; 6] = [
     WWW_AUTHENTICATE,
     headers::REQUEST_ID,
@@ -26,22 +26,22 @@ static ALWAYS_EXPOSED: [HeaderName; 6] = [
     headers::AUTH_PROXY_REQUIRED,
 ];
 
-/// Which other origins may use the server, and how. A server has none of this unless it is asked for.
+/// Which other origins may use the server, and how. A server has no CORS headers unless it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cors {
     /// The origins.
     pub origins: Origins,
-    /// How long a browser may remember the answer to a preflight, in whole seconds; `None` leaves it to the browser.
-    /// Two hours by default.
+    /// How long a browser may cache the response to a preflight, in whole seconds; `None` leaves it to the browser. Two hours
+    /// by default.
     pub max_age: Option<Duration>,
-    /// Which pages that are isolated from other origins may load answers. All by default; `None` says nothing.
+    /// Which pages with cross-origin isolation may load responses. All by default; `None` omits the header.
     pub resource_policy: Option<ResourcePolicy>,
 }
 
 /// Origins that may use the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origins {
-    /// All of them.
+    /// All origins.
     Any,
     /// These, as browsers spell them: `https://example.org`, with neither path nor trailing slash.
     Listed(Vec<String>),
@@ -59,7 +59,7 @@ pub enum ResourcePolicy {
 }
 
 impl ResourcePolicy {
-    /// The value of the header.
+    /// Returns the value of the header.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CrossOrigin => "cross-origin",
@@ -76,22 +76,22 @@ impl fmt::Display for ResourcePolicy {
 }
 
 impl Cors {
-    /// For these origins, and otherwise as is usual.
+    /// Creates the default settings for these origins.
     pub fn new(origins: Origins) -> Self {
         let max_age = Some(Duration::from_secs(7200));
         Self { origins, max_age, resource_policy: Some(ResourcePolicy::CrossOrigin) }
     }
 }
 
-/// What answers carry.
+/// Response headers.
 impl Cors {
-    /// Adds to any answer, of whatever status, what the request's origin is granted: nothing if it is not listed.
-    /// A request without an origin comes from no script, and gets the resource policy alone.
+    /// Adds the headers that the request's origin is granted to a response with any status; none if the origin is not listed. A
+    /// request without an origin does not come from a script, so its response has only the resource policy.
     ///
-    /// To be called last: of what the answer has by then, every header of the protocol is exposed.
+    /// Call this last: it exposes every protocol header that the response has by then.
     pub fn expose(&self, request: &HeaderMap, response: &mut HeaderMap) {
         if matches!(self.origins, Origins::Listed(_)) {
-            // A cache must not hand one origin's answer to another.
+            // A cache must not serve one origin's response to another.
             headers::vary(response, &[&ORIGIN]);
         }
         if let Some(origin) = request.get(ORIGIN) {
@@ -105,10 +105,9 @@ impl Cors {
         }
     }
 
-    /// Adds to the answer to an `OPTIONS` request, if that is a preflight of an origin that is granted anything, that
-    /// it may use these methods, as in `POST, OPTIONS`, and send the headers it asks to. None of them are refused,
-    /// because what holds credentials or is replayed has names that only the operator knows. [`Self::expose`] adds
-    /// the rest.
+    /// Adds the allowed methods, for example `POST, OPTIONS`, and the allowed headers to the response to an `OPTIONS` request,
+    /// if that is a preflight of a granted origin. All requested headers are allowed, because only the operator knows the names
+    /// of headers for credentials or echoing. [`Self::expose`] adds the rest.
     pub fn preflight(&self, request: &HeaderMap, methods: &HeaderValue, response: &mut HeaderMap) {
         if !request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             return;
@@ -136,12 +135,12 @@ impl Cors {
     }
 }
 
-/// The names that an answer exposes: those of [`ALWAYS_EXPOSED`], and all of the protocol's that it has.
+/// Returns the names that a response exposes: those of [`ALWAYS_EXPOSED`], and all protocol headers that it has.
 fn exposed(response: &HeaderMap) -> HeaderValue {
     let ours = |name: &&HeaderName| name.as_str().starts_with("vgi-") || name.as_str().starts_with("x-vgi-");
     let present = response.keys().filter(ours).filter(|name| !ALWAYS_EXPOSED.contains(*name));
     let names: Vec<&str> = ALWAYS_EXPOSED.iter().chain(present).map(HeaderName::as_str).collect();
-    // Names of headers are visible ASCII, so there is always a value.
+    // Header names are visible ASCII, so the value is always valid.
     HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static("*"))
 }
 

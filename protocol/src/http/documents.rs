@@ -1,37 +1,37 @@
-//! Questions to drivers about other servers: loading a JSON document, and posting a form.
+//! Questions that a driver answers with an HTTP request: loading a JSON document, and posting a form.
 
 use crate::effect::Answer;
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// What a driver is asked: the JSON document at a URL. It completes the question with the document as a value of
-/// [`Bytes`], or gives it as data.
+/// A question to the driver: load the JSON document at a URL. The driver completes it with the document as a value of
+/// [`Bytes`], or passes it as data.
 ///
-/// The request has no credentials. Redirects should not be followed, nor anything but HTTPS requested: whoever answers decides who
-/// is let in. A failure is [`FailureReason::Unavailable`](crate::effect::FailureReason::Unavailable).
+/// The request has no credentials. The driver should not follow redirects, and should use only HTTPS: the response decides
+/// which callers are accepted. A failure is [`FailureReason::Unavailable`](crate::effect::FailureReason::Unavailable).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadDocument {
-    /// Where the document is.
+    /// The URL of the document.
     pub url: String,
-    /// The most bytes that it may have. A longer one is a failure.
+    /// The maximum size of the document, in bytes. A larger one is a failure.
     pub max_bytes: usize,
 }
 
-/// What a driver is asked: to send a form to a URL by `POST`, as `application/x-www-form-urlencoded`. It completes the question with a
-/// value of [`FormAnswer`], whatever its status.
+/// A question to the driver: send a form to a URL by `POST`, as `application/x-www-form-urlencoded`. The driver completes it
+/// with a value of [`FormAnswer`], whatever its status.
 ///
-/// What is said of [`LoadDocument`] on redirects, on HTTPS and on failures holds here too. The form has secrets in it: it is
-/// neither logged nor kept, and is sent once.
+/// The rules of [`LoadDocument`] for redirects, HTTPS and failures apply. The form contains secrets: do not log or store it,
+/// and send it only once.
 #[cfg(feature = "oauth-pkce")]
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct PostForm {
-    /// Where it is sent.
+    /// The URL to send it to.
     pub url: String,
     /// The form. This copy of it is erased when it is dropped.
     pub form: zeroize::Zeroizing<String>,
-    /// The most bytes that the answer may have. A longer one is a failure, or is cut if its status is one.
+    /// The maximum size of the response body, in bytes. A larger one is a failure, or is truncated if its status is an error.
     pub max_bytes: usize,
 }
 
@@ -52,7 +52,7 @@ impl std::fmt::Debug for PostForm {
     }
 }
 
-/// The answer to a [`PostForm`].
+/// The response to a [`PostForm`].
 #[cfg(feature = "oauth-pkce")]
 #[derive(Clone)]
 pub struct FormAnswer {
@@ -60,7 +60,7 @@ pub struct FormAnswer {
     pub status: u16,
     /// Its `Content-Type`, if it has one.
     pub content_type: Option<String>,
-    /// Its body. It has tokens in it.
+    /// Its body, which contains tokens.
     pub body: Bytes,
 }
 
@@ -71,12 +71,12 @@ impl std::fmt::Debug for FormAnswer {
     }
 }
 
-/// Where an issuer says what it is. OpenID Connect Discovery 1.0, section 4.
+/// Returns the URL of an issuer's metadata. OpenID Connect Discovery 1.0, section 4.
 pub(crate) fn openid_configuration(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
 
-/// The document of an answer, which may have come in pieces.
+/// Returns the document of an answer, which may be in several pieces.
 pub(crate) fn whole(answer: &Answer, max_bytes: usize) -> Result<Cow<'_, [u8]>, String> {
     let pieces = answer.value::<Bytes>().map_or_else(|| answer.data(), std::slice::from_ref);
     let length: usize = pieces.iter().map(|piece| piece.len()).sum();

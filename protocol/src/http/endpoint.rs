@@ -1,4 +1,4 @@
-//! The endpoint: a service and all that HTTP adds to it, and what is common to every request.
+//! The endpoint: a service with its HTTP settings, and the parts common to all requests.
 
 use super::auth::{AuthError, Authenticator};
 use super::coding::{self, Codecs, Coding, DecodeError};
@@ -31,30 +31,30 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The most bytes of a request's body where nothing else is said: what clients accept of a response by default. A
-/// compressed body says so many bytes in a few, and memory is taken for all of them.
+/// The default limit of a request body in bytes, equal to the response size that clients accept by default. A small compressed
+/// body can decode to this size, which takes memory.
 pub(super) const DEFAULT_BODY_BYTES: u64 = 256 << 20;
 
-/// The most bytes that the handler may keep for the life of a stream if its call is to be cached. No memory budget counts
-/// what is cached: the default of 4,096 calls takes 64 MiB at the most beside their schemas.
+/// The maximum size in bytes of a handler's call state for the call to be cached. The memory budget does not count cached
+/// calls: the default of 4,096 calls takes at most 64 MiB, excluding their schemas.
 const MAX_CACHED_STATE_BYTES: usize = 16 << 10;
 
-/// When a request that was refused for want of memory may be tried again, in seconds.
+/// The `Retry-After`, in seconds, of a request that was refused for lack of memory.
 const RETRY_SECONDS: &str = "1";
 
-/// Fills memory with bytes that nobody can guess: the system's entropy, and in tests whatever repeats.
+/// Fills a buffer with cryptographically random bytes. Tests use repeatable ones.
 pub type Entropy = dyn Fn(&mut [u8]) + Send + Sync;
 
-/// Is told why a request was not let in.
+/// Called with the reason if a request is not authenticated.
 pub(super) type OnAuthFailure = dyn Fn(&AuthError) + Send + Sync;
 
-/// Serves a [`Service`] over HTTP, one request at a time and any number at once. It keeps no stream: what a stream
-/// needs travels with the client, sealed.
+/// Serves a [`Service`] over HTTP, with any number of concurrent requests. It stores no streams: clients send the sealed state
+/// of a stream with each request.
 ///
-/// It does not look at `Host`, because it does not know where it is served. A driver that serves it on a loopback address
-/// without authentication refuses hosts that are not its own, or pages of other sites can call it by DNS rebinding.
+/// It ignores `Host`, because it does not know its own host name. A driver that serves it on a loopback address without
+/// authentication must refuse foreign hosts; otherwise pages of other sites can call it by DNS rebinding.
 ///
-/// It is made by [`Endpoint::builder`](super::EndpointBuilder) and shared by all connections.
+/// It is created by [`Endpoint::builder`](super::EndpointBuilder) and shared by all connections.
 pub struct Endpoint {
     pub(super) service: Arc<Service>,
     pub(super) entropy: Box<Entropy>,
@@ -62,33 +62,33 @@ pub struct Endpoint {
     pub(super) settings: Settings,
     pub(super) keys: KeyRing,
     pub(super) calls: CallCache<ResolvedCall>,
-    /// Those that no request has.
+    /// Unused writers.
     pub(super) writers: Mutex<Vec<ResponseWriter>>,
-    /// Of requests.
+    /// The schemas of requests.
     pub(super) schemas: Arc<KnownSchemas>,
     pub(super) sessions: Option<Sessions>,
     pub(super) authenticator: Option<Box<dyn Authenticator>>,
     pub(super) peers: Option<PeerAuthentication>,
-    /// The deployment authenticates callers, apart from the service's identity.
+    /// Whether the deployment authenticates callers, apart from the service's identity.
     pub(super) authenticates: bool,
-    /// Authentication asks questions that bring their answer.
+    /// Whether authentication asks questions that bring their answer.
     pub(super) asks_itself: bool,
     pub(super) on_auth_failure: Vec<Box<OnAuthFailure>>,
     pub(super) refuser: Refuser,
-    /// Whether clients may ask for URLs to upload to.
+    /// Whether clients may request upload URLs.
     pub(super) vends_upload_urls: bool,
     pub(super) codecs: Codecs,
-    /// Headers of every answer.
+    /// Headers of every response.
     pub(super) capabilities: Vec<(HeaderName, HeaderValue)>,
     pub(super) pages: Pages,
     pub(super) operator_page: Option<OperatorPage>,
-    /// What clients are told of how to sign in.
+    /// The metadata that tells clients how to sign in.
     pub(super) resource_metadata: Option<Bytes>,
     #[cfg(feature = "oauth-pkce")]
     pub(super) login: Option<Login>,
 }
 
-/// What a builder was told, and nothing derived from it.
+/// The settings of a builder, without derived values.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) prefix: String,
@@ -106,14 +106,14 @@ pub(super) struct Settings {
     pub(super) human_pages: bool,
 }
 
-/// How many sticky sessions one caller may have open.
+/// The limits on the open sticky sessions of one caller.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SessionQuotas {
     pub(super) per_principal: usize,
     pub(super) per_anonymous_address: Option<usize>,
 }
 
-/// What does not change during a stream, as its call token says it.
+/// The fixed properties of a stream, from its call token.
 pub(super) struct ResolvedCall {
     pub(super) output: EncodedSchema,
     pub(super) input: EncodedSchema,
@@ -128,13 +128,13 @@ pub(super) struct ResolvedCall {
 pub struct RequestOrigin {
     /// The time since the Unix epoch.
     pub now: Duration,
-    /// The client's address, as `IP:PORT`. Behind a [`proxy`](Self::proxy) this is what the proxy says.
+    /// The client's address, as `IP:PORT`. Behind a [`proxy`](Self::proxy) this is the address that the proxy reports.
     pub remote_address: Option<String>,
-    /// What the TLS handshake of the connection says of the client; `None` on connections without TLS.
+    /// The client's identity from the TLS handshake; `None` on connections without TLS.
     pub tls: Option<Arc<TlsPeer>>,
-    /// What a proxy says that forwards the connection, by the PROXY protocol; `None` where it says nothing so.
+    /// The data that a proxy sends by the PROXY protocol; `None` if there is none.
     pub proxy: Option<Arc<ProxyPeer>>,
-    /// What the request makes the process hold is reserved in it. The default reserves nothing.
+    /// The account for the memory of the request. The default reserves nothing.
     pub account: Account,
 }
 
@@ -149,30 +149,30 @@ impl fmt::Debug for Endpoint {
 
 /// Getters.
 impl Endpoint {
-    /// What is served.
+    /// Returns the service.
     pub fn service(&self) -> &Arc<Service> {
         &self.service
     }
 
-    /// The most bytes that the body of a request may have, content coding included.
+    /// Returns the maximum size of a request body in bytes, both as sent and after decoding.
     pub fn max_body_bytes(&self) -> u64 {
         self.settings.max_request_bytes.unwrap_or(DEFAULT_BODY_BYTES)
     }
 
-    /// Whether callers are authenticated. An authenticator may still let anonymous ones in. Where the bearer tokens of the
-    /// service's identity alone are accepted, this is false: callers without one are served. Evidence of peers does not count: a page in
-    /// a browser of a trusted proxy's host has the same.
+    /// Whether callers are authenticated. An authenticator may still accept anonymous ones. This is false if only the bearer
+    /// tokens of the service's identity are accepted, because callers without a token are served. Peer evidence does not count:
+    /// a page in a browser on a trusted proxy's host has the same evidence.
     pub fn authenticates(&self) -> bool {
         self.authenticates
     }
 
-    /// Whether requests have effects that [bring their answer](crate::effect::Request::own_answer), which a driver performs even
-    /// if the application performs none.
+    /// Whether requests have effects that [bring their answer](crate::effect::Request::own_answer). A driver performs these
+    /// even if the application performs no effects.
     pub fn asks_itself(&self) -> bool {
         self.asks_itself
     }
 
-    /// Sticky sessions that are open now.
+    /// Returns the number of open sticky sessions.
     pub fn session_count(&self) -> usize {
         self.sessions.as_ref().map_or(0, Sessions::len)
     }
@@ -214,15 +214,15 @@ impl Endpoint {
 
 /// Commands.
 impl Endpoint {
-    /// Sets whether sticky sessions may be opened. Sessions that are open go on. WIRE_PROTOCOL 17.
+    /// Sets whether the endpoint refuses to open sticky sessions. Open sessions continue. WIRE_PROTOCOL 17.
     pub fn set_draining(&self, draining: bool) {
         if let Some(sessions) = &self.sessions {
             sessions.set_draining(draining);
         }
     }
 
-    /// Drops sticky sessions that have expired, as every request does too. A server without requests does it now
-    /// and then, so that what a session holds is not held for long after.
+    /// Drops expired sticky sessions, as every request does too. Call it periodically on an idle server, so that expired
+    /// sessions release their resources.
     pub fn expire_sessions(&self, now: Duration) {
         if let Some(sessions) = &self.sessions {
             sessions.expire(now);
@@ -239,7 +239,7 @@ impl Endpoint {
 
 /// Requests.
 impl Endpoint {
-    /// What is known of a request from its head.
+    /// Creates the context of a request from its head.
     pub(super) fn request_context(&self, head: Parts, origin: RequestOrigin) -> RequestContext {
         let RequestOrigin { now, remote_address, tls, proxy, account } = origin;
         let mut peer = Peer::new(TransportKind::Http, self.service.server_id().clone());
@@ -264,9 +264,9 @@ impl Endpoint {
 }
 
 impl Endpoint {
-    /// What hooks, records and handlers may want to know of the caller's headers.
+    /// Returns the caller's headers that hooks, records and handlers use.
     fn caller_headers(&self, sent: &HeaderMap) -> Option<Box<CallerHeaders>> {
-        // Of several values none is better than another.
+        // Of several values, none is preferable.
         let only = |name: HeaderName| {
             let mut values = sent.get_all(name).iter();
             values.next().filter(|_| values.next().is_none())?.to_str().ok()
@@ -274,7 +274,7 @@ impl Endpoint {
         let mut said = CallerHeaders::default();
         if let Some(traceparent) = only(headers::TRACEPARENT) {
             said.traceparent = Some(traceparent.to_owned());
-            // It may be spread over several.
+            // It may be split over several header fields.
             let states = sent.get_all(headers::TRACESTATE).iter().map(HeaderValue::to_str);
             let states: Result<Vec<_>, _> = states.collect();
             said.tracestate = states.ok().filter(|states| !states.is_empty()).map(|states| states.join(","));
@@ -289,9 +289,9 @@ impl Endpoint {
     }
 }
 
-/// Replies.
+/// Responses.
 impl Endpoint {
-    /// Refuses a request: an Arrow stream with the error, under a status that says whose fault it is.
+    /// Returns the response to a refused request: an Arrow stream with the error, and this status.
     pub(super) fn refusal(
         &self,
         request: &RequestContext,
@@ -309,12 +309,12 @@ impl Endpoint {
         }
     }
 
-    /// Refuses a request that the memory budget has no room for. No handler has run.
+    /// Returns the response to a request that exceeds the memory budget. No handler has run.
     pub(super) fn over_budget(&self, request: &RequestContext, error: OverBudget) -> ResponseDraft {
         self.refusal(request, StatusCode::SERVICE_UNAVAILABLE, &error.into())
     }
 
-    /// Tells of a failure as a call's own are told: by a body that says so.
+    /// Returns a response that reports a failure like an error of the call: in the body.
     pub(super) fn failure(&self, request: &RequestContext, error: &RpcError) -> ResponseDraft {
         self.refusal(request, StatusCode::OK, error).failed()
     }
@@ -342,7 +342,7 @@ impl Endpoint {
         writer
     }
 
-    /// Keeps a writer for the next request: what it holds is small, and making it anew takes several allocations.
+    /// Keeps a writer for the next request: it is small, and creating one takes several allocations.
     pub(super) fn keep_writer(&self, mut writer: ResponseWriter) {
         const MOST: usize = 64;
         if writer.is_open() {
@@ -357,11 +357,11 @@ impl Endpoint {
     }
 
     fn writers(&self) -> MutexGuard<'_, Vec<ResponseWriter>> {
-        // Pushing and popping leave nothing half done.
+        // Pushing and popping cannot leave an inconsistent state.
         self.writers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Undoes a body's content coding, within the limit that holds for decoded bodies too.
+    /// Decodes a body's content coding. The limit also applies to the decoded body.
     pub(super) fn decode(&self, request: &RequestContext, body: Bytes) -> Result<Bytes, Refusal> {
         let Some(coding) = request.coding else { return Ok(body) };
         let decoded = self.codecs.decode_into(coding, &body, self.max_body_bytes(), &request.account);
@@ -372,7 +372,7 @@ impl Endpoint {
         })
     }
 
-    /// Adds what every answer has, and applies the content coding that the client wants.
+    /// Adds the common header fields, and applies the content coding that the client prefers.
     pub(super) fn finish(
         &self,
         request: &RequestContext,
@@ -381,7 +381,7 @@ impl Endpoint {
         if self.settings.compress && draft.is_arrow() && draft.len() > 0 {
             headers::vary(&mut draft.headers, &[&ACCEPT_ENCODING, &headers::ACCEPT_ENCODING]);
             if let Some((coding, header)) = coding::choose(&request.head.headers, Coding::ALL)
-                // A coded body takes no more than the body, and without room for it the body goes as it is.
+                // A coded body is no larger than the body. If there is no memory for it, the body is sent unencoded.
                 && let Ok(_room) = request.account.reserve_u64(draft.len())
                 && let Some(encoded) = self.codecs.encode(coding, &draft.body)
             {
@@ -404,21 +404,21 @@ impl Endpoint {
     }
 }
 
-/// Identifiers and what is remembered under them.
+/// Identifiers, and the cache of calls.
 impl Endpoint {
-    /// A response with nothing but a status.
+    /// Returns a response with a status only.
     pub(super) fn bare(&self, status: StatusCode) -> Response<Vec<Bytes>> {
         ResponseDraft::empty(status).into_response().0
     }
 
-    /// The client's correlation id, unless it is unreasonable; else a new one.
+    /// Returns the client's request id if it is acceptable, otherwise a new one.
     fn request_id(&self, request: &RequestContext) -> RequestId {
         const LONGEST: usize = 256;
         match request.header(headers::REQUEST_ID) {
             Some(id) if !id.is_empty() && id.len() <= LONGEST => RequestId::new(id),
             _ => {
                 let mut id = String::with_capacity(16);
-                // Drawing an id leaves nothing half done.
+                // Drawing an id cannot leave an inconsistent state.
                 self.request_ids.lock().unwrap_or_else(PoisonError::into_inner).next_into(&mut id);
                 RequestId::new(id)
             }
@@ -431,12 +431,12 @@ impl Endpoint {
         bytes
     }
 
-    /// 32 lowercase hex digits.
+    /// Returns 32 random lowercase hex digits.
     pub(super) fn random_hex(&self) -> String {
         format!("{:032x}", u128::from_be_bytes(self.random()))
     }
 
-    /// Keeps a call for its next turn, unless it holds much: its client has all of it in a token.
+    /// Caches a call for its next turn, unless its state is large: the client has the same contents in a token.
     pub(super) fn remember(&self, id: [u8; 16], binding: &Binding, call: Arc<ResolvedCall>, now: Duration) {
         if call.call_state.len() <= MAX_CACHED_STATE_BYTES {
             self.calls.insert(id, binding, call, now);

@@ -1,4 +1,4 @@
-//! Names of the protocol's HTTP headers, and how media types and `Vary` are read and written. WIRE_PROTOCOL 10 and 17.
+//! Names of the protocol's HTTP headers; comparing media types and writing `Vary`. WIRE_PROTOCOL 10 and 17.
 
 use http::header::{CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -10,15 +10,15 @@ macro_rules! names {
 }
 
 names! {
-    /// Correlates a request with its answer, its logs and its errors.
+    /// Correlates a request with its response, its logs and its errors.
     REQUEST_ID = "x-request-id";
-    /// `true` on a 200 whose body says that the call failed.
+    /// `true` on a 200 whose body contains the error of the call.
     RPC_ERROR = "x-vgi-rpc-error";
     /// Content codings that the client accepts; outranks `Accept-Encoding`.
     ACCEPT_ENCODING = "x-vgi-accept-encoding";
     /// The body's content coding, when it was negotiated by [`ACCEPT_ENCODING`].
     CONTENT_ENCODING = "x-vgi-content-encoding";
-    /// The most bytes that the client accepts in a response.
+    /// The maximum response size that the client accepts, in bytes.
     ACCEPT_MAX_RESPONSE_BYTES = "vgi-accept-max-response-bytes";
     /// A sticky session's token.
     SESSION = "vgi-session";
@@ -32,7 +32,7 @@ names! {
     AUTH_REASON = "vgi-auth-reason";
     /// Names the caller's span and its trace. W3C Trace Context.
     TRACEPARENT = "traceparent";
-    /// What systems for tracing say of the trace beside that. W3C Trace Context.
+    /// Vendor-specific data of the trace. W3C Trace Context.
     TRACESTATE = "tracestate";
     /// Names the caller's span and its trace, as Sentry does.
     SENTRY_TRACE = "sentry-trace";
@@ -40,10 +40,10 @@ names! {
     AUTH_PROXY_REQUIRED = "vgi-auth-proxy-required";
 }
 
-/// Before the name of each header that the client is to send from the opening of a session on.
+/// The prefix of response headers that a client must send back in every later request of a session.
 pub const ECHO_PREFIX: &str = "vgi-echo-";
 
-/// The content type of every request and of every answer to a call.
+/// The content type of every request and response of a call.
 pub const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 
 /// Whether the one `Content-Type` has this type and subtype. Case and parameters do not matter: RFC 9110, section 8.3.1.
@@ -57,7 +57,7 @@ pub(crate) fn is_media_type(headers: &HeaderMap, expected: &str) -> bool {
 /// Adds to `Vary` the names of request headers that the response depends on. RFC 9110, section 12.5.5.
 pub(crate) fn vary(response: &mut HeaderMap, names: &[&HeaderName]) {
     if *names == [&http::header::ACCEPT_ENCODING, &ACCEPT_ENCODING] && !response.contains_key(VARY) {
-        // As every answer with a body has it.
+        // As in every response with a body.
         response.insert(VARY, HeaderValue::from_static("accept-encoding, x-vgi-accept-encoding"));
         return;
     }

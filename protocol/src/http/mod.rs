@@ -1,7 +1,7 @@
 //! HTTP semantics as pure functions of requests and responses. WIRE_PROTOCOL 10, 13 and 17.
 //!
-//! Lives here: what a request is answered with, from its head and body to the response's. Not here: HTTP/1.1 on a
-//! socket, nor any other way that requests come in; whoever has an HTTP server can put an [`Endpoint`] behind it.
+//! This module turns the head and body of a request into a response. It does not have HTTP/1.1 or any other transport: any HTTP
+//! server can call an [`Endpoint`].
 //!
 //! ```text
 //!   head ──► Endpoint::begin ──► Transaction ◄── body, completions, wake-ups
@@ -13,21 +13,21 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `endpoint`, `builder` | the endpoint, and setting one up |
-// | `transaction` | the machine of one request |
-// | `request_context`, `response_draft`, `refusal` | what a request says, and what it is answered |
+// | `endpoint`, `builder` | the endpoint and its builder |
+// | `transaction` | the state machine of one request |
+// | `request_context`, `response_draft`, `refusal` | the parts of a request and its response |
 // | `routes` | the table of paths |
-// | `token` | sealed state that travels with the client |
+// | `token` | sealed state that clients send back |
 // | `session`, `sticky` | sticky sessions |
-// | `auth`, `proof`, `unauthorized` | who a request is from, and how it is refused |
-// | `coding`, `budget`, `capabilities`, `cors` | what client and server agree on by header |
-// | `oauth`, `pkce` | what clients are told of how to sign in, and signing in with a browser |
-// | `login` | clients that sign in |
+// | `auth`, `proof`, `unauthorized` | authentication, and the 401 response |
+// | `coding`, `budget`, `capabilities`, `cors` | negotiation by header |
+// | `oauth`, `pkce` | metadata that tells clients how to sign in, and browser login |
+// | `login` | the client's side of signing in |
 // | `slots` | a limit on concurrent operations |
 // | `documents` | questions to drivers: loading a document, posting a form |
-// | `pages`, `operator_page` | pages for people; a page of the operator, such as metrics |
+// | `pages`, `operator_page` | HTML pages; a page for the operator, for example metrics |
 // | `headers` | names of headers, media types, `Vary` |
-// | `client` | the client's side of all this |
+// | `client` | the client's side of calls |
 
 pub mod auth;
 pub mod budget;

@@ -1,4 +1,4 @@
-//! A page of the operator's, such as one of metrics: its path, who may read it, and what makes its text.
+//! A page for the operator, for example one with metrics: its path, its access rule and its content.
 
 use super::response_draft::ResponseDraft;
 use crate::panics;
@@ -6,12 +6,12 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use std::fmt;
 
-/// Names that paths of the endpoint's own begin with.
+/// The first path segments that the endpoint uses itself.
 const TAKEN: [&str; 4] = ["describe", "health", "_oauth", ".well-known"];
 
 type Render = dyn Fn() -> String + Send + Sync;
 
-/// A page beside the methods, which `GET` reads. Only callers that are authenticated may, unless it is [open](Self::open).
+/// A page that is read by `GET`, next to the methods. Only authenticated callers may read it, unless it is [open](Self::open).
 ///
 /// ```
 /// use vgi_rpc_protocol::http::OperatorPage;
@@ -27,9 +27,9 @@ pub struct OperatorPage {
 }
 
 impl OperatorPage {
-    /// A page at this path below the endpoint's prefix: a slash and one name of ASCII letters, digits, `-`, `_` and `.` that the
-    /// endpoint does not use itself. The function makes the text anew for each request. It must not take long, since other
-    /// connections wait for it.
+    /// Creates a page at this path below the endpoint's prefix: a slash and one name of ASCII letters, digits, `-`, `_` and `.`
+    /// that the endpoint does not use itself. The function is called for each request and returns the text. It must be fast,
+    /// since other connections wait for it.
     pub fn new(
         path: impl Into<String>,
         content_type: &'static str,
@@ -38,7 +38,7 @@ impl OperatorPage {
         Self { path: path.into(), content_type, is_open: false, render: Box::new(render) }
     }
 
-    /// Lets everyone read the page who can connect to the server.
+    /// Makes the page readable for every client that can connect to the server.
     pub fn open(mut self) -> Self {
         self.is_open = true;
         self
@@ -52,7 +52,7 @@ impl OperatorPage {
         &self.path
     }
 
-    /// Whether the endpoint can have a page at its path.
+    /// Whether the page's path is valid.
     pub(super) fn has_valid_path(&self) -> bool {
         self.path.strip_prefix('/').is_some_and(|name| {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -66,7 +66,7 @@ impl OperatorPage {
         }) && HeaderValue::from_str(self.content_type).is_ok()
     }
 
-    /// The page as it is now.
+    /// Returns the current content of the page.
     pub(super) fn draft(&self) -> ResponseDraft {
         let Some(text) = panics::catch(|| (self.render)()) else {
             return ResponseDraft::text(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made\n");

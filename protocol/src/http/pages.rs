@@ -1,7 +1,7 @@
-//! Pages for people who open the server's address in a browser. WIRE_PROTOCOL 10, "Endpoints".
+//! HTML pages for users who open the server's URL in a browser. WIRE_PROTOCOL 10, "Endpoints".
 //!
-//! A page is one HTML text with its style inside: it loads nothing, runs nothing, and sends nothing. Whatever comes
-//! from outside this file is escaped.
+//! A page is one HTML document with an inline style: it loads nothing, runs nothing, and sends nothing. All text from outside
+//! this file is escaped.
 
 mod describe;
 mod page;
@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 /// The content type of the pages.
 const HTML: &str = "text/html; charset=utf-8";
 
-/// The pages of one server. They do not change, so they are made once.
+/// The pages of one server. They do not change, so they are created once.
 #[derive(Debug)]
 pub(crate) struct Pages {
     landing: Bytes,
@@ -33,8 +33,8 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// `prefix` is where the server is mounted: empty, or beginning with a slash and not ending with one. `origin` is how clients
-    /// reach it, if that is known.
+    /// Creates the pages. `prefix` is where the server is mounted: empty, or beginning with a slash and not ending with one.
+    /// `origin` is the server's origin as clients see it, if known.
     pub(crate) fn new(service: &Service, prefix: &str, origin: Option<&str>) -> Self {
         let url = format!("{}{prefix}", origin.unwrap_or("https://HOST"));
         let protocols: Vec<&ProtocolInfo> = service.protocols().collect();
@@ -49,22 +49,22 @@ impl Pages {
         }
     }
 
-    /// `GET {prefix}`.
+    /// Returns the response to `GET {prefix}`.
     pub(crate) fn landing(&self) -> ResponseDraft {
         self.reply(StatusCode::OK, &self.landing)
     }
 
-    /// `GET {prefix}/describe`.
+    /// Returns the response to `GET {prefix}/describe`.
     pub(crate) fn describe(&self) -> ResponseDraft {
         self.reply(StatusCode::OK, &self.describe)
     }
 
-    /// Any path where there is nothing.
+    /// Returns the response for a path where there is nothing.
     pub(crate) fn not_found(&self) -> ResponseDraft {
         self.reply(StatusCode::NOT_FOUND, &self.not_found)
     }
 
-    /// A few words, and a link from there. All of it is text.
+    /// Returns a page with a short message and a link. All arguments are plain text.
     #[cfg(feature = "oauth-pkce")]
     pub(crate) fn message(
         &self,
@@ -84,18 +84,18 @@ impl Pages {
     }
 }
 
-/// `Content-Security-Policy` of the pages: their own style, and nothing else.
+/// Returns the `Content-Security-Policy` of the pages: their own style, and nothing else.
 fn security_policy() -> HeaderValue {
     let style = BASE64_STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'"
     );
-    // Base64 is visible ASCII, so there is always a value; the other one is stricter.
+    // Base64 is visible ASCII, so the value is always valid; the fallback is stricter.
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
-/// The page of `GET {prefix}`: that this is a server for programs, and what it hosts.
+/// Renders the page of `GET {prefix}`, which says that this is a server for programs, and what it hosts.
 fn landing(site: Site<'_>) -> String {
     let mut rows = String::new();
     for protocol in site.protocols {
@@ -118,7 +118,7 @@ fn landing(site: Site<'_>) -> String {
     page("vgi-rpc server", &body, site.server_id)
 }
 
-/// The page for a path where there is nothing. It does not repeat the path.
+/// Renders the page for a path where there is nothing. It does not repeat the path.
 fn not_found(site: Site<'_>) -> String {
     let body = format!(
         "<h1>Nothing here</h1>\n\

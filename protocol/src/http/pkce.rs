@@ -1,7 +1,7 @@
 //! Proof Key for Code Exchange, and the cookie that keeps what belongs to it. RFC 7636; RFC 6749, section 10.12.
 //!
-//! All functions are pure: random bytes and the time are parameters. The endpoint's own login is made of them, and so can
-//! another server's be.
+//! All functions are pure: random bytes and the time are parameters. The endpoint's own login uses them, and another server can
+//! use them too.
 
 use super::token::{KeyRing, NONCE_BYTES, SealError, TokenError};
 use base64::Engine;
@@ -17,12 +17,12 @@ pub use super::token::LoginState;
 /// How long a browser may take to sign in.
 pub const MAX_LOGIN_TIME: Duration = Duration::from_secs(600);
 
-/// A verifier and the challenge that is made of it.
+/// A verifier and the challenge derived from it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pair {
-    /// What is sent when the code is exchanged: 43 characters.
+    /// The secret that is sent when the code is exchanged: 43 characters.
     pub verifier: String,
-    /// What the authorization server is sent first, by the method `S256`: 43 characters.
+    /// The hash that is sent in the authorization request, by the method `S256`: 43 characters.
     pub challenge: String,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Debug for Pair {
     }
 }
 
-/// A pair out of 32 random bytes.
+/// Generates a pair from 32 random bytes.
 ///
 /// ```
 /// let pair = vgi_rpc_protocol::http::pkce::generate_pair([7; 32]);
@@ -44,15 +44,16 @@ pub fn generate_pair(random: [u8; 32]) -> Pair {
     Pair { verifier, challenge }
 }
 
-/// The challenge of a verifier, by the method `S256`. RFC 7636, section 4.2.
+/// Returns the challenge of a verifier, by the method `S256`. RFC 7636, section 4.2.
 pub fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }
 
-/// A cookie's value with this state, which only servers with the same keys can read. `nonce` must be freshly drawn at random for each cookie.
+/// Encrypts this state to a cookie value that only servers with the same keys can read. `nonce` must be fresh random bytes for
+/// each cookie.
 ///
 /// # Errors
-/// When the state has more than 64 MiB.
+/// If the state has more than 64 MiB.
 pub fn new_state_cookie(
     keys: &KeyRing,
     login: &LoginState,
@@ -76,11 +77,11 @@ pub enum StateCookieError {
     State,
 }
 
-/// Opens a cookie, and compares the state that the browser has brought back, in constant time. `now` is the time since the Unix
+/// Decrypts a cookie and compares its state with the state in the query, in constant time. `now` is the time since the Unix
 /// epoch.
 ///
 /// # Errors
-/// When the cookie is none of this server's, is too old, or is another login's.
+/// If the cookie was not issued by this server, is too old, or belongs to another login.
 pub fn verify_state_cookie(
     keys: &KeyRing,
     cookie: &str,
@@ -97,7 +98,7 @@ pub fn verify_state_cookie(
     }
 }
 
-/// Compares in a time that says nothing of where two texts differ.
+/// Compares two strings in constant time.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
     bool::from(one.as_bytes().ct_eq(other.as_bytes()))
 }

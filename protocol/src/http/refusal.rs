@@ -7,7 +7,7 @@ use http::StatusCode;
 /// Why a request was not dispatched.
 pub(super) type Refusal = (StatusCode, RpcError);
 
-/// A request that the memory budget has no room for.
+/// Returns the refusal of a request that exceeds the memory budget.
 pub(super) fn no_room(error: OverBudget) -> Refusal {
     (StatusCode::SERVICE_UNAVAILABLE, error.into())
 }

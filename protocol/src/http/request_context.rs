@@ -1,4 +1,4 @@
-//! What is known of a request before its body is looked at.
+//! The context of a request: what is known before its body is read.
 
 use super::coding::Coding;
 use super::token::Identity;
@@ -10,29 +10,29 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A request's head, and what was made of it.
+/// A request's head and the values derived from it.
 pub(crate) struct RequestContext {
     pub(crate) head: Parts,
-    /// When the request came, since the Unix epoch.
+    /// When the request was received, since the Unix epoch.
     pub(crate) now: Duration,
-    /// The client's correlation id, or one made for the request.
+    /// The client's request id, or one created for the request.
     pub(crate) request_id: RequestId,
-    /// Where the client is and, once that is established, who.
+    /// The client's address and, after authentication, its identity.
     pub(crate) peer: Arc<Peer>,
     pub(crate) budget: ResponseBudget,
     /// The body's content coding.
     pub(crate) coding: Option<Coding>,
-    /// Bytes of the body as it was received.
+    /// The size of the body as received, in bytes.
     pub(crate) request_bytes: u64,
-    /// What the request makes the process hold is reserved in it.
+    /// The account for the memory of the request.
     pub(crate) account: Account,
-    /// The same for its call.
+    /// The bounds of its call.
     pub(crate) bounds: Arc<Bounds>,
 }
 
 impl fmt::Debug for RequestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The headers and the query may hold credentials.
+        // The headers and the query may contain credentials.
         f.debug_struct("RequestContext")
             .field("method", &self.head.method)
             .field("path", &self.head.uri.path())
@@ -43,14 +43,14 @@ impl fmt::Debug for RequestContext {
 }
 
 impl RequestContext {
-    /// One header's value, if there is exactly one and it is text.
+    /// Returns a header's value, if there is exactly one and it is text.
     pub(crate) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         let mut values = self.head.headers.get_all(name).iter();
         let value = values.next()?.to_str().ok()?;
         values.next().is_none().then_some(value)
     }
 
-    /// Who tokens are bound to.
+    /// Returns the identity that tokens are bound to.
     pub(crate) fn identity(&self) -> Identity {
         let auth = &self.peer.auth;
         let AuthContext { domain, principal, authenticated, .. } = auth;

@@ -1,4 +1,4 @@
-//! The answer to a request before what every answer has is added: a status, a body, a few headers.
+//! A response before the common header fields are added: a status, a body, a few header fields.
 
 use super::headers;
 use crate::memory::Reservation;
@@ -6,14 +6,14 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{HeaderName, Response, StatusCode};
 
-/// An answer in the making.
+/// A response under construction.
 #[derive(Debug)]
 pub(crate) struct ResponseDraft {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     /// The body as a gather list.
     pub(crate) body: Vec<Bytes>,
-    /// For the body.
+    /// The memory reservation of the body.
     pub(crate) memory: Reservation,
 }
 
@@ -28,12 +28,12 @@ impl ResponseDraft {
         reply
     }
 
-    /// A text for people.
+    /// Creates a plain-text response.
     pub(crate) fn text(status: StatusCode, text: &'static str) -> Self {
         Self::new(status, "text/plain; charset=utf-8", text)
     }
 
-    /// Arrow IPC streams.
+    /// Creates a response with Arrow IPC streams.
     pub(crate) fn arrow(status: StatusCode, (body, memory): (Vec<Bytes>, Reservation)) -> Self {
         let mut reply =
             Self::empty(status).with(CONTENT_TYPE, HeaderValue::from_static(headers::ARROW_STREAM));
@@ -42,7 +42,7 @@ impl ResponseDraft {
         reply
     }
 
-    /// Marks an answer whose body says that the call failed.
+    /// Marks a response whose body contains the error of a call.
     pub(crate) fn failed(self) -> Self {
         self.with(headers::RPC_ERROR, HeaderValue::from_static("true"))
     }
@@ -52,7 +52,7 @@ impl ResponseDraft {
         self
     }
 
-    /// The response, and the reservation of its body.
+    /// Returns the response and the reservation of its body.
     pub(crate) fn into_response(self) -> (Response<Vec<Bytes>>, Reservation) {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
@@ -60,12 +60,12 @@ impl ResponseDraft {
         (response, self.memory)
     }
 
-    /// Bytes of the body.
+    /// Returns the size of the body in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.body.iter().map(|segment| segment.len() as u64).sum()
     }
 
-    /// True when the body is Arrow IPC.
+    /// Whether the body is Arrow IPC.
     pub(crate) fn is_arrow(&self) -> bool {
         headers::is_media_type(&self.headers, headers::ARROW_STREAM)
     }

@@ -1,6 +1,6 @@
-//! The routes: one table of what there is at which path. WIRE_PROTOCOL 10, "Endpoints".
+//! The table of routes. WIRE_PROTOCOL 10, "Endpoints".
 //!
-//! `OPTIONS`, 405 and 404 follow from the table, and so does which requests need no authentication.
+//! The responses to `OPTIONS`, 405 and 404 follow from the table, and so do the requests that need no authentication.
 
 use super::endpoint::Endpoint;
 use super::oauth::WELL_KNOWN_PATH;
@@ -8,7 +8,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
-/// One row.
+/// One row of the table.
 #[derive(Debug)]
 pub(super) struct Route {
     path: &'static [Segment],
@@ -22,22 +22,22 @@ pub(super) struct Route {
 #[derive(Clone, Copy, Debug)]
 enum Segment {
     Text(&'static str),
-    /// A name of the server's own: it begins and ends with two underscores.
+    /// A reserved name, which begins and ends with two underscores.
     Reserved,
-    /// Any name, which may be empty: an empty one is a wrong one.
+    /// Any name, even an empty one, which no protocol has.
     Protocol,
     /// Any name that is not empty.
     Method,
 }
 
-/// Whose requests are answered.
+/// Who may send a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
     Open,
     Authenticated,
 }
 
-/// What a request is for.
+/// The action of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Landing,
@@ -53,14 +53,14 @@ pub(super) enum Action {
     ExchangeCode,
     EndSession,
     UploadUrls,
-    /// A server without upload URLs says so to clients that ask for some.
+    /// The response of a server that vends no upload URLs.
     NoUploadUrls,
     /// A method of the server itself, which belongs to no protocol.
     Reserved,
     Call(Part),
 }
 
-/// Which request of a call a path is for.
+/// The request of a call that a path is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Unary,
@@ -78,7 +78,7 @@ const GET: &[Method] = &[Method::GET];
 #[cfg(feature = "oauth-pkce")]
 const OAUTH: Segment = Text("_oauth");
 
-/// The first row that a path fits is its own.
+/// The first matching row is used.
 static ROUTES: &[Route] = &[
     Route::new(&[], READ, Access::Authenticated, Action::Landing, has_pages),
     Route::new(&[Text("")], READ, Access::Authenticated, Action::Landing, has_pages),
@@ -133,10 +133,10 @@ static ROUTES: &[Route] = &[
     ),
 ];
 
-/// What is below it is open to everybody, whatever the prefix is.
+/// Paths below it need no authentication and do not depend on the prefix.
 const WELL_KNOWN: &str = "/.well-known/";
 
-/// The rows below it: each is there by itself, and with the prefix behind it.
+/// The rows below it. Each exists with and without the prefix appended.
 static WELL_KNOWN_ROUTES: &[(&str, Route)] = &[(
     WELL_KNOWN_PATH,
     Route::new(&[], READ, Access::Open, Action::ResourceMetadata, |endpoint| {
@@ -148,19 +148,19 @@ fn has_pages(endpoint: &Endpoint) -> bool {
     endpoint.settings.human_pages
 }
 
-/// What a path leads to.
+/// The route of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found<'a> {
-    /// `*`, which is the server in general: RFC 9110, section 9.3.7.
+    /// `*`, the whole server: RFC 9110, section 9.3.7.
     Server,
-    /// A row of the table, and the names in the path.
+    /// A row of the table with the names in the path.
     Row {
         action: Action,
         methods: &'static [Method],
         is_open: bool,
         names: Names<'a>,
     },
-    /// Nothing, and everybody may know it.
+    /// Nothing is there, and the response needs no authentication.
     NothingOpen,
     Nothing,
 }
@@ -168,9 +168,9 @@ pub(super) enum Found<'a> {
 /// The names in a path.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Names<'a> {
-    /// As it is in the path: no protocol's name has a percent sign.
+    /// Not percent-decoded: no protocol name has a percent sign.
     pub(super) protocol: &'a str,
-    /// Of a call, or of the server itself. Percent-decoded.
+    /// The method of a call or of the server. Percent-decoded.
     pub(super) method: Cow<'a, str>,
 }
 
@@ -190,7 +190,7 @@ impl Route {
         Found::Row { action, methods, is_open: access == Access::Open, names }
     }
 
-    /// The names in a path, if it fits.
+    /// Returns the names in a path if it matches.
     fn fits<'a>(&self, segments: &[&'a str]) -> Option<Names<'a>> {
         if segments.len() != self.path.len() {
             return None;
@@ -199,7 +199,7 @@ impl Route {
         for (expected, segment) in self.path.iter().zip(segments) {
             match expected {
                 Text(text) if text == segment => {}
-                // Sessions have a path of their own, also where there are none.
+                // Sessions have their own path, even on a server without sessions.
                 Reserved if segment.starts_with("__") && segment.ends_with("__") && *segment != SESSION => {
                     names.method = decoded(segment);
                 }
@@ -214,15 +214,15 @@ impl Route {
     }
 }
 
-/// A name as it is meant. What does not decode to text names nothing, as it is.
+/// Percent-decodes a name. A name that does not decode to UTF-8 is returned unchanged and matches no method.
 fn decoded(segment: &str) -> Cow<'_, str> {
     percent_decode_str(segment).decode_utf8().unwrap_or(Cow::Borrowed(segment))
 }
 
 impl Endpoint {
-    /// What a path leads to.
+    /// Returns the route of a path.
     pub(super) fn route<'a>(&self, path: &'a str) -> Found<'a> {
-        /// More than any row has.
+        /// More segments than any row has.
         const MOST: usize = 4;
         if path == "*" {
             return Found::Server;
@@ -263,7 +263,7 @@ impl Endpoint {
             .unwrap_or(Found::Nothing)
     }
 
-    /// The methods that a path takes, as `Allow` lists them; `None` where there is nothing.
+    /// Returns the HTTP methods of a path for `Allow`, or `None` if there is nothing at the path.
     pub(super) fn allowed(&self, found: &Found<'_>) -> Option<String> {
         let takes = |method: &Method| match found {
             Found::Server => {

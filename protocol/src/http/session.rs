@@ -1,4 +1,4 @@
-//! A call's sticky session: resumed by its token, opened or closed by the handler, told to the client.
+//! A call's sticky session: resumed by its token, opened or closed by the handler, and sent to the client.
 
 use super::endpoint::Endpoint;
 use super::headers;
@@ -19,22 +19,22 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-/// A call's hold on the session that it belongs to.
+/// The session of a call.
 pub(crate) struct CallSession {
     endpoint: Arc<Endpoint>,
     held: Option<SessionGuard>,
-    /// Whose sessions the caller may see.
+    /// The owner whose sessions the caller may use.
     owner: String,
-    /// What a session that the caller opens counts against.
+    /// The quota of sessions that the caller opens.
     quota: Option<Quota>,
     binding: Binding,
-    /// The client keeps track of sessions.
+    /// Whether the client supports sessions.
     accepted: bool,
     now: Duration,
     action: SessionAction,
-    /// The session that was touched last.
+    /// The id of the session that was used last.
     id: Option<String>,
-    /// What the client is to be told of a session that was opened.
+    /// The token of an opened session, to be sent to the client.
     token: Option<String>,
     closed: bool,
 }
@@ -57,10 +57,10 @@ fn not_opened(error: OpenError) -> RpcError {
     }
 }
 
-/// How long a client waits before it asks again, as the reference has it: another server is found meanwhile.
+/// How long a client should wait before it retries, as in the reference: another server can be found in this time.
 const ELSEWHERE: Duration = Duration::from_secs(1);
 
-/// The error of a call that cannot resume its session.
+/// Returns the error of a call that cannot resume its session.
 pub(super) fn not_resumed(error: TakeError) -> RpcError {
     let text = error.to_string();
     match error {
@@ -69,13 +69,13 @@ pub(super) fn not_resumed(error: TakeError) -> RpcError {
     }
 }
 
-/// What became of a request's sticky session when its head had come.
+/// The result of resuming a request's sticky session.
 pub(super) enum Resumed {
     /// The server has no sticky sessions.
     Without,
-    /// The session that the request names, or the means to open one.
+    /// The session that the request names, or one that can be opened.
     Session(Box<CallSession>),
-    /// Another call has it.
+    /// Another call uses the session.
     Wait(Box<Waiting>),
 }
 
@@ -86,7 +86,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// The session, once it is this request's turn.
+    /// Returns the session when it is this request's turn.
     pub(super) fn poll(&mut self, now: Duration, waker: &Waker) -> Result<Option<SessionGuard>, TakeError> {
         self.session.now = now;
         self.ticket.poll(now, waker)
@@ -100,7 +100,7 @@ impl Waiting {
 }
 
 impl Endpoint {
-    /// Takes hold of the session that a request resumes.
+    /// Takes the session that a request resumes.
     pub(super) fn resume_session(
         self: &Arc<Self>,
         request: &RequestContext,
@@ -123,7 +123,7 @@ impl Endpoint {
             closed: false,
         });
         sessions.expire(request.now);
-        // A proxy may blank a header where it means to take it away.
+        // A proxy may send an empty header to remove it.
         if request.head.headers.get_all(headers::SESSION).iter().any(|token| !token.is_empty()) {
             let id = self.session_named(request)?;
             match sessions.take(id, &session.owner, request.now, waker)? {
@@ -134,7 +134,7 @@ impl Endpoint {
         Ok(Resumed::Session(session))
     }
 
-    /// What a session that this caller opens counts against.
+    /// Returns the quota of sessions that this caller opens.
     fn session_quota(&self, request: &RequestContext) -> Option<Quota> {
         let limits = &self.settings.session_quotas;
         Quota::of_principal(&request.identity(), limits.per_principal).or_else(|| {
@@ -144,7 +144,8 @@ impl Endpoint {
         })
     }
 
-    /// The session that a request's token names. It is lost unless the token was sealed for this caller and this server.
+    /// Returns the session that a request's token names. The session is lost unless the token was sealed for this caller and
+    /// this server.
     fn session_named(&self, request: &RequestContext) -> Result<SessionId, TakeError> {
         let token = request.header(headers::SESSION).ok_or(TakeError::Lost)?.trim();
         let binding = Binding::server(&request.identity());
@@ -161,7 +162,7 @@ impl CallSession {
         self.action = SessionAction::Resume;
     }
 
-    /// Ends the session, as a request for that asks. That there is none looks the same to the client.
+    /// Ends the session for a teardown request. The response is the same if there is no session.
     pub(super) fn end(mut self) -> ResponseDraft {
         match self.held.take() {
             Some(held) => {
@@ -175,7 +176,7 @@ impl CallSession {
 }
 
 impl Drop for CallSession {
-    /// A session whose token does not reach its client is of no use to anybody.
+    /// Closes a new session whose token was not sent: no client could use it.
     fn drop(&mut self) {
         if self.token.is_some()
             && let Some(held) = self.held.take()
@@ -186,7 +187,7 @@ impl Drop for CallSession {
 }
 
 impl CallSession {
-    /// Tells the client what became of its session, and gives the same for the record.
+    /// Adds the session's headers to the response, and returns the session's action and id for the record.
     pub(crate) fn finish(&mut self, draft: &mut ResponseDraft) -> (SessionAction, Option<String>) {
         if let Some(mut token) = self.token.as_deref().and_then(|token| HeaderValue::from_str(token).ok()) {
             token.set_sensitive(true);
@@ -206,7 +207,7 @@ impl CallSession {
         self.token.is_some()
     }
 
-    /// The response with the token has been handed out.
+    /// Reports that the response with the token was returned.
     pub(crate) fn sent(mut self) {
         self.token = None;
     }
@@ -249,7 +250,7 @@ impl SessionAccess for CallSession {
         match token.seal(self.endpoint.keys(), &self.binding, self.endpoint.random()) {
             Ok(token) => self.token = Some(token),
             Err(error) => {
-                // Nobody could ever come back to it.
+                // No client could ever resume it.
                 held.close();
                 return Err(RpcError::runtime_error(error.to_string()));
             }
@@ -274,7 +275,7 @@ impl SessionAccess for CallSession {
     }
 }
 
-/// A header that tells the client to send another one during its session.
+/// Returns a header that tells the client to send another one during its session.
 pub(crate) fn echo_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), http::Error> {
     let name = HeaderName::from_bytes(format!("{}{name}", headers::ECHO_PREFIX).as_bytes())?;
     Ok((name, HeaderValue::from_str(value)?))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A fixed number of slots. What takes one gives it back when it is dropped.
+/// A fixed number of slots. A [`Slot`] is released when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Slots {
     taken: Arc<AtomicUsize>,
@@ -15,7 +15,7 @@ impl Slots {
         Self { taken: Arc::default(), number }
     }
 
-    /// Takes one, if one is free.
+    /// Takes a slot, if one is free.
     pub(crate) fn take(&self) -> Option<Slot> {
         let more = |taken: usize| (taken < self.number).then_some(taken + 1);
         let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
@@ -23,7 +23,7 @@ impl Slots {
     }
 }
 
-/// One of [`Slots`], which is taken until this is dropped.
+/// A slot of [`Slots`]. Dropping it releases the slot.
 #[derive(Debug)]
 pub(crate) struct Slot(Arc<AtomicUsize>);
 

@@ -83,7 +83,7 @@ fn without_uploads_a_request_that_is_too_large_fails() {
     let service = service_with(|builder| builder.fetch_external(options()));
     let mut pair = pair_of(&service, &store, |builder| builder.max_request_bytes(Some(LIMIT)));
     let told = pair.call("echo", UNARY, &large());
-    assert!(told[0].contains("the server does not say where to upload it"), "{told:?}");
+    assert!(told[0].contains("the server vends no upload URLs"), "{told:?}");
     assert_eq!(told[1], "finished");
     assert_eq!(pair.call("echo", UNARY, &row([("value", text("alive"))])).len(), 2);
 }

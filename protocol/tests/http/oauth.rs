@@ -422,7 +422,7 @@ fn an_authorization_server_that_is_down_is_asked_again() {
     *provider.is_down.lock().unwrap() = false;
     let away = sent_away(&server, &provider, "/vgi/describe");
     *provider.is_down.lock().unwrap() = true;
-    check_page(&server.send(away.back(&[])), 502, "could not be asked");
+    check_page(&server.send(away.back(&[])), 502, "could not be reached");
     // What it said of itself is used for a day, and asked for again meanwhile.
     let later = server.after(Duration::from_secs(86_399));
     assert_eq!(later.send(browse("/vgi/describe")).status, 302);
@@ -756,7 +756,7 @@ fn the_operator_learns_what_the_browser_does_not() {
     check_page(&server.send(away.back(&[])), 502, "status 401");
     assert!(reported().concat().contains("status 401 invalid_client"));
     *provider.is_down.lock().unwrap() = true;
-    check_page(&server.send(away.back(&[])), 502, "could not be asked");
+    check_page(&server.send(away.back(&[])), 502, "could not be reached");
     assert!(reported().concat().contains("down"));
     *provider.is_down.lock().unwrap() = false;
     *provider.says.lock().unwrap() = Some(answer(200, &json!({"access_token": "of-another-audience"})));

@@ -110,7 +110,7 @@ fn a_request_that_is_none_is_refused() {
 #[test]
 fn a_failing_provider_is_told_like_a_failing_handler() {
     let failed = Failure::new(FailureReason::Unavailable, "not today").into();
-    for (completion, text) in [(failed, "not today"), (Completion::Done, "expected URLs to upload to")] {
+    for (completion, text) in [(failed, "not today"), (Completion::Done, "expected upload URLs")] {
         let server = serve_main(|builder| builder.upload_urls(None)).performing(move |_| completion.clone());
         let answered = server.send(urls(row([("count", int(2))])));
         assert_eq!((answered.status, answered.is_marked()), (200, true));

@@ -5,15 +5,15 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-/// Hands the request's bearer token to a function; made by [`bearer`].
+/// Passes the request's bearer token to a function; made by [`bearer`].
 pub struct Bearer<F> {
     validate: F,
 }
 
-/// Takes the bearer token out of the `Authorization` header and lets `validate` judge it.
+/// Checks the bearer token of the `Authorization` header with `validate`.
 ///
-/// Refuses with `missing_credential` if there is no such header, and with `invalid_credential` if it has
-/// another scheme, no token, or is there twice. `validate` never sees an empty token.
+/// Refuses with `missing_credential` if there is no such header, and with `invalid_credential` if it has another scheme, has no
+/// token, or occurs twice. `validate` never sees an empty token.
 pub fn bearer<F>(validate: F) -> Bearer<F>
 where
     F: Fn(&str, &AuthRequest<'_>) -> Result<AuthContext, AuthError> + Send + Sync,
@@ -30,12 +30,12 @@ where
     }
 }
 
-/// The bearer token of a request, which is not empty.
+/// Returns the bearer token of a request. It is not empty.
 pub(super) fn bearer_token<'a>(request: &AuthRequest<'a>) -> Result<&'a str, AuthError> {
     let Some(value) = request.non_empty_header("authorization")? else {
         return Err(AuthError::refused(Reason::MissingCredential, "Missing Authorization header"));
     };
-    // Schemes are matched without regard to case (RFC 9110 11.1).
+    // Schemes are case-insensitive (RFC 9110 11.1).
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
             Ok(token)
@@ -47,22 +47,21 @@ pub(super) fn bearer_token<'a>(request: &AuthRequest<'a>) -> Result<&'a str, Aut
     }
 }
 
-/// Bearer tokens out of a fixed list; made by [`bearer_static`].
+/// Accepts bearer tokens from a fixed list; made by [`bearer_static`].
 pub struct StaticBearer {
     entries: Vec<Entry>,
 }
 
-/// Of a token only the digest is kept: it hides the token's length from a comparison's time, and keeps the
-/// token itself out of a memory dump.
+/// Only the digest of a token is stored: the time of a comparison does not reveal the token's length, and a memory dump does
+/// not reveal the token.
 struct Entry {
     digest: [u8; 32],
     context: AuthContext,
 }
 
-/// Accepts the given bearer tokens, each standing for a caller.
+/// Accepts these bearer tokens, each with its caller.
 ///
-/// Every entry is compared, in constant time, whichever matches. Of equal tokens the first counts; an empty
-/// token is never accepted.
+/// Always compares all entries, in constant time. Of equal tokens the first is used; an empty token is never accepted.
 pub fn bearer_static<T: AsRef<str>>(tokens: impl IntoIterator<Item = (T, AuthContext)>) -> StaticBearer {
     let entry = |(token, context): (T, AuthContext)| Entry { digest: digest(token.as_ref()), context };
     StaticBearer { entries: tokens.into_iter().map(entry).collect() }

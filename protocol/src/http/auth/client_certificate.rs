@@ -1,4 +1,4 @@
-//! A caller named by the client certificate that a proxy has verified and forwards in a header.
+//! Takes the caller from a client certificate that a proxy has verified and forwards in a header.
 
 use super::{AuthContext, AuthError, AuthRequest, Authenticator, Reason};
 use crate::peer_identity::settings::header_name;
@@ -19,14 +19,15 @@ pub struct ClientCertificate {
     validate: Box<Validate>,
 }
 
-/// Has a function say who the caller is, by the certificate that a proxy forwards: percent-encoded PEM in the header
+/// Lets a function identify the caller by the certificate that a proxy forwards: percent-encoded PEM in the header
 /// `X-SSL-Client-Cert`.
 ///
-/// **Anyone who reaches the server can set a header, and certificates are no secret.** The proxy must verify the client's
-/// certificate and its key, and replace the header whatever the client sends; nothing else may reach the server: put it behind a
-/// [proxy proof](crate::http::proof) with [`require_all`](super::require_all). The chain is not verified here. The dates are.
+/// **Any client that reaches the server can set a header, and certificates are not secret.** The proxy must verify the client's
+/// certificate and its key, and always replace the header. Nothing else may reach the server: require a [proxy
+/// proof](crate::http::proof) with [`require_all`](super::require_all). The certificate's dates are checked here; its chain is
+/// not.
 ///
-/// | what comes | reason |
+/// | request | reason |
 /// | --- | --- |
 /// | no header | `proxy_required` |
 /// | two headers, or no certificate in it | `invalid_credential` |
@@ -37,11 +38,11 @@ pub fn client_certificate(
     ClientCertificate { header: DEFAULT_HEADER.into(), checks_dates: true, validate: Box::new(validate) }
 }
 
-/// Accepts the certificates with these fingerprints, in lower-case hex without colons, as these callers. Any other is refused with
-/// `invalid_credential`. What [`client_certificate`] says holds here too.
+/// Accepts the certificates with these fingerprints, in lower-case hex without colons, as these callers. Any other is refused
+/// with `invalid_credential`. The requirements of [`client_certificate`] apply.
 ///
 /// # Errors
-/// When there is none, one is no fingerprint, or one is there twice.
+/// If there is no fingerprint, one is invalid, or one occurs twice.
 pub fn certificate_fingerprints(
     hash: FingerprintHash,
     callers: impl IntoIterator<Item = (impl Into<String>, AuthContext)>,
@@ -66,11 +67,11 @@ pub fn certificate_fingerprints(
 }
 
 /// Accepts the certificates whose subject has one of these common names, which is the principal, in this domain. Any other is
-/// refused with `insufficient_scope`, and one without a single common name with `invalid_credential`. The claims are `subject_dn`,
-/// `serial` in hex and `not_valid_after`. What [`client_certificate`] says holds here too.
+/// refused with `insufficient_scope`, and a certificate without exactly one common name with `invalid_credential`. The claims
+/// are `subject_dn`, `serial` in hex and `not_valid_after`. The requirements of [`client_certificate`] apply.
 ///
 /// # Errors
-/// When there is no name, or an empty one.
+/// If there is no name, or one is empty.
 pub fn certificate_subjects(
     domain: impl Into<String>,
     names: impl IntoIterator<Item = impl Into<String>>,
@@ -82,8 +83,8 @@ pub fn certificate_subjects(
     Ok(by_subject(domain.into(), Some(names)))
 }
 
-/// As [`certificate_subjects`], for every certificate that the proxy has verified: whoever gets one from an authority that the proxy
-/// trusts is a caller, under the name that the authority gives.
+/// Like [`certificate_subjects`], for every certificate that the proxy has verified: any holder of a certificate from an
+/// authority that the proxy trusts is accepted, under its common name.
 pub fn any_certificate_subject(domain: impl Into<String>) -> ClientCertificate {
     by_subject(domain.into(), None)
 }
@@ -111,13 +112,14 @@ impl ClientCertificate {
     /// Sets the header. Default `X-SSL-Client-Cert`.
     ///
     /// # Errors
-    /// When HTTP has no header of this name.
+    /// If this is not a valid header name.
     pub fn header(mut self, name: &str) -> Result<Self, PeerSettingError> {
         self.header = header_name(name)?;
         Ok(self)
     }
 
-    /// Sets whether a certificate that has expired or is not valid yet is refused. Default true. Without it the proxy alone decides.
+    /// Sets whether a certificate that has expired or is not valid yet is refused. Default true. If false, only the proxy
+    /// checks the dates.
     #[must_use]
     pub fn check_dates(mut self, check: bool) -> Self {
         self.checks_dates = check;

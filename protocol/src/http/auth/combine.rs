@@ -1,32 +1,33 @@
-//! Putting authenticators together: alternatives (OR) and preconditions (AND).
+//! Combines authenticators: alternatives (OR) and preconditions (AND).
 
 use super::{AuthContext, AuthError, AuthFailure, AuthRequest, Reason};
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Decides who makes a request.
+/// Identifies the caller of a request.
 ///
-/// Every function `Fn(&AuthRequest<'_>) -> Result<AuthContext, AuthError>` is one. It runs before the
-/// request's body is read and before its method is looked up.
+/// It is implemented by every `Fn(&AuthRequest<'_>) -> Result<AuthContext, AuthError>`. It runs before the request's body is
+/// read and before its method is looked up.
 ///
-/// It must not wait: it runs on a thread that serves others too. What it cannot decide from memory it
+/// It must not block: it runs on a thread that also serves other connections. If it needs external data, it
 /// [asks](AuthRequest::ask).
 pub trait Authenticator: Send + Sync {
-    /// Who makes this request.
+    /// Returns the caller of this request.
     ///
     /// # Errors
     ///
-    /// The request is not let in; see [`AuthError`] for how each case is answered.
+    /// If the request is not accepted; see [`AuthError`] for the response in each case.
     fn authenticate(&self, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError>;
 
-    /// The headers that a reverse proxy must set for this to succeed; none by default. They make the note on
-    /// every 401 of the service (`unauthorized-spec.md` 5). What wraps another authenticator gives that one's.
+    /// Returns the headers that a reverse proxy must set for this to succeed; none by default. They are listed in the note on
+    /// every 401 of the service (`unauthorized-spec.md` 5). A wrapper returns those of the wrapped authenticator.
     fn proxy_headers(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Whether it asks questions that [bring their answer](crate::effect::Question::answered_by), for which a driver has threads
-    /// even if the application performs nothing; not by default. What wraps another authenticator gives that one's.
+    /// Whether it asks questions that [bring their answer](crate::effect::Question::answered_by); false by default. A driver
+    /// starts threads for these even if the application performs no effects. A wrapper returns the value of the wrapped
+    /// authenticator.
     fn asks_itself(&self) -> bool {
         false
     }
@@ -43,25 +44,25 @@ where
 
 /// Something that must hold for a request to be served at all. It says nothing about who makes the request.
 ///
-/// It goes into [`require_all`], and deliberately does not fit into [`chain`].
+/// It is passed to [`require_all`]; [`chain`] deliberately does not accept it.
 pub trait Precondition: Send + Sync {
-    /// The claim under which [`check`](Self::check)'s answer is kept.
+    /// Returns the claim under which the result of [`check`](Self::check) is stored.
     fn claim(&self) -> &str;
 
-    /// Text values to be kept with the caller's claims.
+    /// Checks the precondition. Returns values to store with the caller's claims.
     ///
     /// # Errors
     ///
-    /// The precondition does not hold. A [`Refused`](AuthError::Refused) becomes a
-    /// [`Denied`](AuthError::Denied): there is no alternative to a precondition.
+    /// If the precondition does not hold. [`Refused`](AuthError::Refused) becomes [`Denied`](AuthError::Denied): there is no
+    /// alternative to a precondition.
     fn check(&self, request: &AuthRequest<'_>) -> Result<Map<String, Value>, AuthError>;
 
-    /// The headers that a reverse proxy must set for this to hold; none by default.
+    /// Returns the headers that a reverse proxy must set for this to hold; none by default.
     fn proxy_headers(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// As [`Authenticator::asks_itself`].
+    /// See [`Authenticator::asks_itself`].
     fn asks_itself(&self) -> bool {
         false
     }
@@ -74,9 +75,9 @@ pub struct Chain {
 
 /// Tries each authenticator in turn until one accepts the request.
 ///
-/// [`Refused`](AuthError::Refused) goes on to the next; every other error ends the matter. When all have
-/// refused, the reason is `missing_credential` if all agree on it, else the first that is another
-/// (`unauthorized-spec.md` 3.1), and the detail has all of theirs. A chain of nothing refuses everything.
+/// After [`Refused`](AuthError::Refused) the next one is tried; every other error is final. If all have refused, the reason is
+/// `missing_credential` if all agree on it, otherwise the first different reason (`unauthorized-spec.md` 3.1), and the detail
+/// includes all details. An empty chain refuses everything.
 pub fn chain(alternatives: Vec<Box<dyn Authenticator>>) -> Chain {
     Chain { alternatives }
 }
@@ -114,24 +115,24 @@ fn combine(failures: &[AuthFailure]) -> AuthFailure {
 
 /// A precondition and the credential behind it; made by [`require_all`].
 pub struct RequireAll<P> {
-    /// Tells it from all others, also from one that was at the same address before.
+    /// A unique number; an address could be reused.
     number: u64,
     gate: P,
     inner: Option<Box<dyn Authenticator>>,
 }
 
-/// Demands that `gate` holds, and then asks `inner` who the caller is (`proxy-proof-spec.md` 8).
+/// Requires that `gate` holds, and then lets `inner` identify the caller (`proxy-proof-spec.md` 8).
 ///
-/// The gate runs first; if it fails, `inner` is never asked. `inner`'s domain and principal stay as they are,
-/// with the gate's answer among the claims. Without an `inner` the caller is anonymous: a precondition
-/// identifies nobody, the claim says that it holds.
+/// The gate runs first; if it fails, `inner` does not run. `inner`'s domain and principal are unchanged, and the gate's result
+/// is added to the claims. Without an `inner` the caller is anonymous, with the claim of the gate: a precondition does not
+/// identify a caller.
 pub fn require_all<P: Precondition>(gate: P, inner: Option<Box<dyn Authenticator>>) -> RequireAll<P> {
     static MADE: AtomicU64 = AtomicU64::new(0);
     RequireAll { number: MADE.fetch_add(1, Ordering::Relaxed), gate, inner }
 }
 
 impl<P> RequireAll<P> {
-    /// The precondition, for its counters.
+    /// Returns the precondition, for its counters.
     pub fn gate(&self) -> &P {
         &self.gate
     }
@@ -337,7 +338,7 @@ mod tests {
         use crate::http::auth::Found;
         let (parts, found) = (head(&[]), Found::default());
         let request = request(&parts).with_found(&found);
-        // The second is where the first one was.
+        // The second is at the address of the first.
         let run = |door: Door| require_all(door, None).authenticate(&request);
         assert!(run(Door(Ok(()))).is_ok());
         let closed = AuthError::refused(Reason::ProxyRequired, "closed");

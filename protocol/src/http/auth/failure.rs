@@ -1,4 +1,4 @@
-//! Why a request is not let in, and what that means for the answer.
+//! Why a request is not authenticated, and the status of its response.
 
 use crate::effect::Ask;
 use std::fmt;
@@ -6,25 +6,25 @@ use thiserror::Error;
 
 /// The stage that refused a request: the closed set of `unauthorized-spec.md` 3.
 ///
-/// It names the stage and never the verifier's diagnosis. A failure that fits none of them is `Unauthorized`.
+/// It names the stage and never the verifier's diagnosis. A failure that fits no other reason is `Unauthorized`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// No credential was presented: send one.
     MissingCredential,
     /// A credential was presented and rejected: do not repeat it.
     InvalidCredential,
-    /// A well-formed credential outside its validity: refresh it and try again.
+    /// The credential is well-formed but outside its validity period: refresh it and try again.
     ExpiredCredential,
-    /// The caller is known and not permitted.
+    /// The caller is known but not permitted.
     InsufficientScope,
-    /// Nothing shows that the request came through the trusted proxy: look at the proxy's configuration.
+    /// Nothing shows that the request came through the trusted proxy: check the proxy's configuration.
     ProxyRequired,
-    /// Refused without a class.
+    /// Refused for an unspecified reason.
     Unauthorized,
 }
 
 impl Reason {
-    /// All of them, in the specification's order.
+    /// All reasons, in the specification's order.
     pub const ALL: [Self; 6] = [
         Self::MissingCredential,
         Self::InvalidCredential,
@@ -34,7 +34,7 @@ impl Reason {
         Self::Unauthorized,
     ];
 
-    /// The code as it is on the wire.
+    /// Returns the code used on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MissingCredential => "missing_credential",
@@ -46,7 +46,7 @@ impl Reason {
         }
     }
 
-    /// The reason of a code; `None` for a code outside the set, which a reader treats as `Unauthorized`.
+    /// Returns the reason with this code, or `None` for an unknown code, which clients treat as `Unauthorized`.
     pub fn parse(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == code)
     }
@@ -58,21 +58,21 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A refusal as the caller is told of it: a 401.
+/// A refusal that is sent to the caller as a 401.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthFailure {
     /// The stage that refused.
     pub reason: Reason,
-    /// Text for a human, **sent to the caller**: never a credential, an echo of a claimed key, or what a
-    /// verifier found wrong with a guess (`unauthorized-spec.md` 2). May be empty.
+    /// Human-readable text, **sent to the caller**: it must not contain a credential, a claimed key, or a verifier's finding
+    /// about a guess (`unauthorized-spec.md` 2). May be empty.
     pub detail: String,
     /// What the verifier found, for the operator's log and metrics. Never sent to the caller.
     pub diagnosis: Option<&'static str>,
 }
 
 impl AuthFailure {
-    /// A refusal with a text for the caller.
+    /// Creates a refusal with a text for the caller.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into(), diagnosis: None }
     }
@@ -95,16 +95,15 @@ impl fmt::Display for AuthFailure {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HeaderFault {
-    /// A header that may be there once is there several times. Which of them a proxy looked at is anyone's
-    /// guess.
+    /// A header that may occur once occurs several times. A proxy may have looked at any of them.
     #[error("expected one {name} header, got {count}")]
     Repeated {
         /// The header.
         name: String,
-        /// How often it is there.
+        /// How often it occurs.
         count: usize,
     },
-    /// The value is no UTF-8.
+    /// The value is not valid UTF-8.
     #[error("expected text in the {name} header, got other bytes")]
     NotText {
         /// The header.
@@ -112,19 +111,18 @@ pub enum HeaderFault {
     },
 }
 
-/// An authenticator did not let a request in.
+/// Why an authenticator did not accept a request.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// The credential is missing or not good: a 401, unless a later member of a [`chain`](super::chain)
-    /// accepts it.
+    /// The credential is missing or invalid: a 401, unless a later member of a [`chain`](super::chain) accepts the request.
     #[error("refused: {0}")]
     Refused(AuthFailure),
-    /// The request is not to be served, whatever other credential it has: a 401, also out of a chain.
+    /// The request must not be served, whatever other credential it has: a 401, which also ends a chain.
     #[error("denied: {0}")]
     Denied(AuthFailure),
-    /// Whether the credential is good could not be found out: a 503. Not a rejection, because a caller who
-    /// takes an outage for one throws its good credential away. A chain does not pass it on.
+    /// The credential could not be checked: a 503. This is not a refusal, because a caller would discard a valid credential
+    /// after an outage. It ends a chain.
     #[error("authentication is unavailable, try again after {retry_after} s: {detail}")]
     Unavailable {
         /// When to try again, in seconds: the value of `Retry-After`.
@@ -132,23 +130,22 @@ pub enum AuthError {
         /// What failed, for the operator. Not sent to the caller.
         detail: String,
     },
-    /// A question must be answered before the request can be judged. The authenticator returns what
-    /// [`AuthRequest::ask`](super::AuthRequest::ask) gave it, and runs again when the answer has come.
+    /// A question must be answered before the request can be authenticated. The authenticator returns the error of
+    /// [`AuthRequest::ask`](super::AuthRequest::ask), and runs again when the answer is available.
     #[error("authentication waits for an answer")]
     Ask(Ask),
-    /// The authenticator itself is at fault: a 500. The text is for the operator and is not sent to the
-    /// caller.
+    /// The authenticator itself has failed: a 500. The text is for the operator and is not sent to the caller.
     #[error("the authenticator failed: {0}")]
     Failed(String),
 }
 
 impl AuthError {
-    /// A refusal that lets the next alternative try.
+    /// Creates a refusal after which the next alternative is tried.
     pub fn refused(reason: Reason, detail: impl Into<String>) -> Self {
         Self::Refused(AuthFailure::new(reason, detail))
     }
 
-    /// A refusal that ends the matter.
+    /// Creates a refusal that is final.
     pub fn denied(reason: Reason, detail: impl Into<String>) -> Self {
         Self::Denied(AuthFailure::new(reason, detail))
     }

@@ -1,4 +1,4 @@
-//! A caller named by a header that something trusted in front of the server sets.
+//! Takes the caller from a header that a trusted proxy in front of the server sets.
 
 use super::{AuthContext, AuthError, AuthRequest, Authenticator, Reason};
 
@@ -12,8 +12,8 @@ pub struct HeaderPrincipal {
     from_proxy: bool,
 }
 
-/// Takes the value of the header `name` for the caller's principal, in `domain`. Without the header, or with
-/// an empty one, the request is refused with `missing_credential`.
+/// Uses the value of the header `name` as the caller's principal, in `domain`. If the header is missing or empty, the request
+/// is refused with `missing_credential`.
 ///
 /// **Anyone who reaches the server can set a header.** Use it only where nothing but a proxy that overwrites
 /// the header can reach the server, or behind a [proxy proof](crate::http::proof)
@@ -29,22 +29,22 @@ pub fn header(name: impl Into<String>, domain: impl Into<String>) -> HeaderPrinc
 }
 
 impl HeaderPrincipal {
-    /// Copies the header `header`, if it is there, into the claim `claim`, as the text that it is.
+    /// Copies the header `header`, if present, into the claim `claim` as a string.
     #[must_use]
     pub fn with_claim(mut self, header: impl Into<String>, claim: impl Into<String>) -> Self {
         self.claims.push((header.into(), claim.into()));
         self
     }
 
-    /// Lets a request without the header in as an anonymous one, unless it has an `Authorization` header:
-    /// that one is refused, so that the next alternative of a chain looks at it.
+    /// Accepts a request without the header as anonymous, unless it has an `Authorization` header: then it is refused, so that
+    /// the next alternative of a chain is tried.
     #[must_use]
     pub fn or_anonymous(mut self) -> Self {
         self.or_anonymous = true;
         self
     }
 
-    /// Declares that a reverse proxy sets the header, so that every 401 of the service says so.
+    /// Declares that a reverse proxy sets the header. Every 401 of the service then says so.
     #[must_use]
     pub fn from_proxy(mut self) -> Self {
         self.from_proxy = true;

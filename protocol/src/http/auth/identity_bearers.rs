@@ -1,14 +1,14 @@
-//! The bearer tokens of an identity, behind a deployment's own authenticator. IDENTITY_V2_SPEC 9.3.
+//! Adds the bearer tokens of an identity to a deployment's own authenticator. IDENTITY_V2_SPEC 9.3.
 
 use super::resolved_tokens::resolved_tokens;
 use super::sealed_grants::sealed_grants;
 use super::{AuthContext, AuthError, AuthRequest, Authenticator, Reason, chain};
 use crate::identity::Identity;
 
-/// The deployment's authenticator; behind it sealed grants, and behind these the resolver of tokens. Without an authenticator,
-/// a request that has no credential is anonymous, as it was before.
+/// Chains the deployment's authenticator, sealed grants and the token resolver, in this order. Without an authenticator, a
+/// request that has no credential is anonymous.
 ///
-/// Gives `own` back if the identity accepts no bearer tokens.
+/// Returns `own` unchanged if the identity accepts no bearer tokens.
 pub(crate) fn with_identity_bearers(
     own: Option<Box<dyn Authenticator>>,
     identity: &Identity,

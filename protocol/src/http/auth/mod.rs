@@ -1,23 +1,23 @@
-//! Authentication: who makes this request, decided from its head before anything else of it is read.
+//! Authentication: identifies the caller from the head of a request, before its body is read.
 //!
-//! An [`Authenticator`] looks at an [`AuthRequest`] and answers an [`AuthContext`] or an [`AuthError`]. What
-//! a server wants of its callers is put together from small ones:
+//! An [`Authenticator`] takes an [`AuthRequest`] and returns an [`AuthContext`] or an [`AuthError`]. A server combines small
+//! ones:
 //!
 //! | to say | write |
 //! | --- | --- |
 //! | one of several credentials will do (OR) | [`chain`] |
 //! | this must hold, whatever the credential (AND) | [`require_all`] with a [`Precondition`] |
-//! | a bearer token out of a list | [`bearer_static`] |
-//! | a bearer token that something else judges | [`bearer`] |
+//! | a bearer token from a list | [`bearer_static`] |
+//! | a bearer token that a function checks | [`bearer`] |
 //! | a JSON Web Token of an issuer (feature `jwt`) | `jwt` |
 //! | a header that a trusted proxy sets | [`header`] |
 //! | a client certificate that a proxy forwards (feature `mtls-pem`) | `client_certificate` and its kin |
-//! | a client certificate that Envoy tells of | [`xfcc`] |
+//! | a client certificate that Envoy forwards | [`xfcc`] |
 //! | a grant that this deployment has sealed | [`sealed_grants`] |
 //! | an opaque bearer token that a resolver knows | [`resolved_tokens`] |
 //!
-//! A precondition, such as the [proxy proof](super::proof), is no credential: in a chain any later member
-//! would bypass it. It is of another type for that reason, and [`chain`] does not take it:
+//! A precondition such as the [proxy proof](super::proof) is not a credential: in a chain, any later member would bypass it. It
+//! therefore has another type, which [`chain`] does not accept:
 //!
 //! ```
 //! use vgi_rpc_protocol::http::{auth, proof};
@@ -35,23 +35,22 @@
 //! auth::chain(vec![Box::new(gate)]);
 //! ```
 //!
-//! What a connection says of its peer is no credential of a request: see [`peer_identity`](crate::peer_identity).
+//! The identity of a connection's peer is not a credential of a request: see [`peer_identity`](crate::peer_identity).
 //!
-//! Not here: the shape of a 401, which is [`unauthorized`](super::unauthorized), and which paths need no
-//! authentication, which is for the routes.
+//! The body of a 401 is in [`unauthorized`](super::unauthorized); the routes decide which paths need no authentication.
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `request` | what an authenticator is given |
-// | `failure` | why it refuses, and how that is answered |
+// | `request` | the input of an authenticator |
+// | `failure` | why it refuses, and the status of the response |
 // | `combine` | the traits, OR and AND |
 // | `bearer`, `header` | ready-made authenticators |
 // | `jwt` | JSON Web Tokens |
 // | `client_certificate`, `xfcc` | client certificates |
-// | `sealed_grants`, `resolved_tokens` | those of an identity |
-// | `identity_bearers` | these two behind a deployment's own |
+// | `sealed_grants`, `resolved_tokens` | the bearer tokens of an identity |
+// | `identity_bearers` | these two, chained after a deployment's own authenticator |
 
 mod bearer;
 #[cfg(feature = "mtls-pem")]

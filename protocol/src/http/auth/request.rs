@@ -1,4 +1,4 @@
-//! What an authenticator is given: the request's head, where it came from, and the time.
+//! The input of an authenticator: the request's head, its origin, and the time.
 
 use super::failure::{AuthError, HeaderFault};
 use crate::effect::{Answer, Answers, FailureReason, Question};
@@ -9,36 +9,36 @@ use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
-/// A request as far as authentication looks at it. The body is not part of it: it has not been read yet.
+/// The part of a request that authentication uses. It has no body, which has not been read yet.
 #[derive(Clone, Copy)]
 pub struct AuthRequest<'a> {
     /// Method, target and headers.
     pub parts: &'a http::request::Parts,
-    /// The address of the immediate peer, if the transport knows it. Behind a proxy it is the proxy's, and on a connection
-    /// that came through the PROXY protocol the one that the proxy says. Do not believe a header because of it.
+    /// The address of the immediate peer, if the transport knows it. Behind a proxy it is the proxy's address; with the PROXY
+    /// protocol it is the address that the proxy reports. Do not trust a header because of it.
     pub remote_address: Option<&'a str>,
     /// The time since the Unix epoch.
     pub now: Duration,
-    /// What was found out of the request so far.
+    /// The results of authentication so far.
     found: Option<&'a Found>,
 }
 
-/// What authenticators have found out of one request, which is kept while one of them waits for an answer.
+/// The results of authenticators for one request, kept while one of them waits for an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) answers: Answers,
-    /// What preconditions gave that hold, each by the number of who asked it. They are not asked again: a proof of
-    /// which each may be used once would not hold a second time.
+    /// The claims of preconditions that hold, by the number of the authenticator that checked each. They are not checked again:
+    /// a proof that may be used only once would fail the second time.
     held: RefCell<Vec<(u64, Map<String, Value>)>>,
-    /// When each question was asked, by its key. The authenticator may run several times after the answer has come.
+    /// When each question was asked, by its key. The authenticator may run several times after the answer has arrived.
     asked: RefCell<Vec<(Box<str>, Duration)>>,
-    /// Among the exchanges of codes that are under way.
+    /// The slot of this request's code exchange.
     #[cfg(feature = "oauth-pkce")]
     slot: RefCell<Option<Slot>>,
 }
 
 impl<'a> AuthRequest<'a> {
-    /// A request of which nothing was found out yet.
+    /// Creates a request without results.
     pub const fn new(
         parts: &'a http::request::Parts,
         remote_address: Option<&'a str>,
@@ -47,7 +47,7 @@ impl<'a> AuthRequest<'a> {
         Self { parts, remote_address, now, found: None }
     }
 
-    /// The same, with another head, such as with a credential that was found elsewhere. What was found out stays.
+    /// Returns the request with another head, for example one with a credential from a cookie. The results are kept.
     #[cfg(feature = "oauth-pkce")]
     pub(crate) const fn with_parts<'b>(self, parts: &'b http::request::Parts) -> AuthRequest<'b>
     where
@@ -56,19 +56,19 @@ impl<'a> AuthRequest<'a> {
         AuthRequest { parts, remote_address: self.remote_address, now: self.now, found: self.found }
     }
 
-    /// The same, with what was found out of it.
+    /// Returns the request with these results.
     pub(crate) const fn with_found(self, found: &'a Found) -> Self {
         Self { found: Some(found), ..self }
     }
 
-    /// The answer to a question that cannot be answered from memory. The authenticator runs again from its beginning when
-    /// the answer has come, so what it does before must be repeatable. `key` tells the questions of a request apart.
+    /// Returns the answer to a question that needs external data. The authenticator runs again from its beginning when the
+    /// answer is available, so everything it does before must be repeatable. `key` distinguishes the questions of a request.
     ///
     /// ```
     /// use vgi_rpc_protocol::effect::Question;
     /// use vgi_rpc_protocol::http::auth::{AuthContext, AuthError, AuthRequest, Reason, bearer};
     ///
-    /// /// What the driver is asked. It answers with the name of the caller, if there is one.
+    /// /// A question to the driver, which answers with the name of the caller, if any.
     /// struct WhoHas(String);
     ///
     /// let authenticator = bearer(|token: &str, request: &AuthRequest<'_>| {
@@ -82,8 +82,8 @@ impl<'a> AuthRequest<'a> {
     /// ```
     ///
     /// # Errors
-    /// [`AuthError::Ask`] until the answer is there: to be returned. [`AuthError::Unavailable`] when there is none, so that
-    /// an outage is not taken for a rejection; [`AuthError::Failed`] when the server is not set up to ask.
+    /// [`AuthError::Ask`] until the answer is available: return it. [`AuthError::Unavailable`] if there is no answer, so that
+    /// an outage is not reported as a refusal; [`AuthError::Failed`] if the server is not set up to ask.
     pub fn ask(&self, key: &str, question: impl FnOnce() -> Question) -> Result<&'a Answer, AuthError> {
         const NONE: &Answers = &Answers::none();
         let answers = self.found.map_or(NONE, |found| &found.answers);
@@ -101,17 +101,17 @@ impl<'a> AuthRequest<'a> {
         }
     }
 
-    /// When the question of this key was asked, if it has an answer by now, or none for good.
+    /// Returns when the question with this key was asked, if it has been answered or has failed.
     #[cfg(feature = "jwt")]
     pub(super) fn answered_since(&self, key: &str) -> Option<Duration> {
         let found = self.found.filter(|found| found.answers.contains(key))?;
         found.asked.borrow().iter().find(|(asked, _)| **asked == *key).map(|(_, at)| *at)
     }
 
-    /// Whether this request has a slot, or is given one now. It keeps the slot until it has been decided.
+    /// Whether this request has a slot or can take one now. It keeps the slot until authentication ends.
     #[cfg(feature = "oauth-pkce")]
     pub(crate) fn has_slot(&self, slots: &Slots) -> bool {
-        // Nothing can be asked, so nothing comes under way.
+        // No question can be asked, so no exchange can start.
         let Some(found) = self.found else { return true };
         let mut slot = found.slot.borrow_mut();
         if slot.is_none() {
@@ -120,27 +120,26 @@ impl<'a> AuthRequest<'a> {
         slot.is_some()
     }
 
-    /// What a precondition gave that was asked before.
+    /// Returns the claims of a precondition that was checked before.
     pub(super) fn held(&self, asker: u64) -> Option<Map<String, Value>> {
         let held = self.found?.held.borrow();
         held.iter().find(|(who, _)| *who == asker).map(|(_, claims)| claims.clone())
     }
 
-    /// Keeps what a precondition gave.
+    /// Stores the claims of a precondition.
     pub(super) fn keep(&self, asker: u64, claims: &Map<String, Value>) {
         if let Some(found) = self.found {
             found.held.borrow_mut().push((asker, claims.clone()));
         }
     }
 
-    /// The value of a header that may be there at most once; `None` if it is not there. The value may be
-    /// empty.
+    /// Returns the value of a header that may occur at most once, or `None` if it is missing. The value may be empty.
     ///
-    /// `name` is matched without regard to case; no header has a name that HTTP does not allow.
+    /// `name` is case-insensitive. The result for an invalid header name is `None`.
     ///
     /// # Errors
     ///
-    /// The header is there several times, or its value is no text.
+    /// If the header occurs several times, or its value is not valid UTF-8.
     pub fn header(&self, name: &str) -> Result<Option<&'a str>, HeaderFault> {
         let mut values = self.parts.headers.get_all(name).iter();
         let Some(value) = values.next() else { return Ok(None) };
@@ -153,11 +152,11 @@ impl<'a> AuthRequest<'a> {
             .map_err(|_| HeaderFault::NotText { name: name.to_owned() })
     }
 
-    /// Like [`header`](Self::header), where an empty value says as little as no header.
+    /// Like [`header`](Self::header), but treats an empty value like a missing header.
     ///
     /// # Errors
     ///
-    /// The header is there several times, or its value is no text.
+    /// If the header occurs several times, or its value is not valid UTF-8.
     pub fn non_empty_header(&self, name: &str) -> Result<Option<&'a str>, HeaderFault> {
         Ok(self.header(name)?.filter(|value| !value.is_empty()))
     }
@@ -165,7 +164,7 @@ impl<'a> AuthRequest<'a> {
 
 impl fmt::Debug for AuthRequest<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The headers and the query may hold credentials.
+        // The headers and the query may contain credentials.
         formatter
             .debug_struct("AuthRequest")
             .field("method", &self.parts.method)
@@ -180,7 +179,7 @@ impl fmt::Debug for AuthRequest<'_> {
 pub(crate) mod tests {
     use super::*;
 
-    /// The head of a request with these headers.
+    /// Returns the head of a request with these headers.
     pub(crate) fn head(headers: &[(&str, &str)]) -> http::request::Parts {
         let mut request = http::Request::post("/Service/method?token=query-secret");
         for (name, value) in headers {
@@ -189,7 +188,7 @@ pub(crate) mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    /// A request at second 1 700 000 000.
+    /// Returns a request at second 1 700 000 000.
     pub(crate) fn request(parts: &http::request::Parts) -> AuthRequest<'_> {
         AuthRequest::new(parts, Some("192.0.2.1"), Duration::from_secs(1_700_000_000))
     }

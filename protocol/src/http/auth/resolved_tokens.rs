@@ -19,13 +19,13 @@ pub struct ResolvedTokens {
     resolver: Resolver,
 }
 
-/// Accepts the bearer tokens that a resolver knows. The caller is the principal that the resolver gives, in the domain `token`,
-/// with the claim `token_name`; not with `auth_time`, so that such a caller mints no grant.
+/// Accepts the bearer tokens that a resolver knows. The caller is the principal that the resolver returns, in the domain
+/// `token`, with the claim `token_name`. It has no `auth_time`, so such a caller cannot mint a grant.
 ///
-/// A token that is unknown is [refused](AuthError::Refused), so that the next alternative of a [`chain`](super::chain) looks at
-/// it, and so is one that is not [resolvable](is_resolvable) or is a sealed grant, which the resolver never sees. While the
-/// resolver cannot answer, authentication is [unavailable](AuthError::Unavailable). A resolver that
-/// [may wait](Resolver::waiting) is called by the driver, as an effect.
+/// An unknown token is [refused](AuthError::Refused), so that the next alternative of a [`chain`](super::chain) is tried. So is
+/// a token that is not [resolvable](is_resolvable) or is a sealed grant; the resolver never sees those. While the resolver
+/// cannot answer, authentication is [unavailable](AuthError::Unavailable). A resolver that [may wait](Resolver::waiting) is
+/// called by the driver, as an effect.
 ///
 /// An endpoint does this by itself for the [identity](crate::identity) that its service hosts.
 pub fn resolved_tokens(resolver: Resolver) -> ResolvedTokens {
@@ -41,7 +41,7 @@ impl ResolvedTokens {
             let (resolver, token) = (self.resolver.clone(), Zeroizing::new(token.to_owned()));
             Question::answered_by(move || Completion::value(resolver.resolve(&token)))
         };
-        // Another resolver of the same chain has an answer of its own, and so has another token.
+        // Each resolver of a chain has its own answer for each token.
         let digest: [u8; 32] = Sha256::digest(token).into();
         let key =
             format!("vgi_rpc.resolve_token {} {}", self.resolver.number(), URL_SAFE_NO_PAD.encode(digest));
@@ -56,11 +56,11 @@ impl ResolvedTokens {
 impl Authenticator for ResolvedTokens {
     fn authenticate(&self, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
         let token = bearer_token(request)?;
-        // A grant is of this server's own making: no resolver learns of it, however it is padded.
+        // This server makes grants itself: no resolver must see one, however it is padded.
         if !is_resolvable(token) || is_grant(trim(token)) {
             return Err(AuthError::refused(
                 Reason::InvalidCredential,
-                "the bearer token is not one to be looked up",
+                "the bearer token cannot be looked up",
             ));
         }
         match self.resolve(token, request)?? {
@@ -85,8 +85,8 @@ impl From<HookError> for AuthError {
     }
 }
 
-/// A hook that asks what an authenticator asks may fail as it does. An outage stays one, with its time to ask again.
-/// WIRE_PROTOCOL 16, "Error kinds".
+/// A hook may ask the same questions as an authenticator and fail in the same way. An outage stays an outage, with its retry
+/// time. WIRE_PROTOCOL 16, "Error kinds".
 impl From<AuthError> for HookError {
     fn from(error: AuthError) -> Self {
         match error {
@@ -97,7 +97,7 @@ impl From<AuthError> for HookError {
     }
 }
 
-/// As for [`HookError`].
+/// Like the conversion to [`HookError`].
 impl From<AuthError> for MintError {
     fn from(error: AuthError) -> Self {
         HookError::from(error).into()

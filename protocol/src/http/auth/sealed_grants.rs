@@ -13,11 +13,11 @@ pub struct SealedGrants {
     keys: GrantKeys,
 }
 
-/// Accepts the grants that these keys have sealed. The caller is the principal of the grant, in the domain `grant`, with the
-/// claims `grant_id`, `scopes` and `purpose`; not with `auth_time`, so that no grant mints another.
+/// Accepts grants sealed with these keys. The caller is the principal of the grant, in the domain `grant`, with the claims
+/// `grant_id`, `scopes` and `purpose`. It has no `auth_time`, so a grant cannot mint another.
 ///
 /// A token without the prefix of grants is [refused](AuthError::Refused), so that the next alternative of a
-/// [`chain`](super::chain) looks at it. One with the prefix that does not verify is [denied](AuthError::Denied): no
+/// [`chain`](super::chain) looks at it. A token with the prefix that does not verify is [denied](AuthError::Denied): no
 /// alternative sees it.
 ///
 /// An endpoint does this by itself for the [identity](crate::identity) that its service hosts.

@@ -1,4 +1,4 @@
-//! A caller named by the client certificate that Envoy has verified: `X-Forwarded-Client-Cert`.
+//! Takes the caller from the client certificate that Envoy has verified: `X-Forwarded-Client-Cert`.
 
 use super::{AuthContext, AuthError, AuthRequest, Authenticator, Reason};
 use crate::peer_identity::distinguished_name::common_name;
@@ -13,11 +13,11 @@ type Validate = dyn Fn(&XfccElement, &AuthRequest<'_>) -> Result<AuthContext, Au
 /// Which element of the header names the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum XfccPosition {
-    /// The only one: a header with several is refused.
+    /// The only one: a header with several elements is refused.
     Only,
     /// The first, written by the proxy farthest from this server. A client can write it, unless that proxy replaces the header.
     First,
-    /// The last, which the nearest proxy wrote.
+    /// The last, written by the nearest proxy.
     Last,
 }
 
@@ -29,17 +29,17 @@ pub struct Xfcc {
 }
 
 /// Takes the caller from the header `X-Forwarded-Client-Cert`, which an Envoy in front of the server sets. The principal is the
-/// common name of the subject, in the domain `mtls`; the claims are `hash`, `subject`, `uri`, `dns` and `by`, as far as they are
-/// there. `uri` and `by` are texts, and arrays if there are several; `dns` is always an array.
+/// common name of the subject, in the domain `mtls`; the claims are `hash`, `subject`, `uri`, `dns` and `by`, as far as
+/// present. `uri` and `by` are strings, or arrays if there are several; `dns` is always an array.
 ///
-/// **Anyone who reaches the server can set a header.** Envoy must replace it (`forward_client_cert_details: SANITIZE_SET`) and
-/// verify certificates, their dates included, and nothing else may reach the server: put it behind a
-/// [proxy proof](crate::http::proof) with [`require_all`](super::require_all).
+/// **Any client that reaches the server can set a header.** Envoy must replace it (`forward_client_cert_details: SANITIZE_SET`)
+/// and verify certificates including their dates. Nothing else may reach the server: require a [proxy
+/// proof](crate::http::proof) with [`require_all`](super::require_all).
 ///
-/// | what comes | reason |
+/// | request | reason |
 /// | --- | --- |
 /// | no header | `proxy_required` |
-/// | two headers, one that is malformed, several elements, or no single common name | `invalid_credential` |
+/// | two headers, a malformed one, several elements, or not exactly one common name | `invalid_credential` |
 pub fn xfcc() -> Xfcc {
     Xfcc { position: XfccPosition::Only, domain: "mtls".into(), validate: None }
 }
@@ -59,7 +59,7 @@ impl Xfcc {
         self
     }
 
-    /// Has a function say who the caller is. Default: the common name of the subject.
+    /// Sets the function that identifies the caller. Default: the common name of the subject.
     #[must_use]
     pub fn validate(
         mut self,

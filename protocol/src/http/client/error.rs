@@ -8,45 +8,45 @@ use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
 
-/// A response that is not the answer to a call. The call is over, and a stream with it; the caller can go on.
+/// A response that does not answer the call. It ends the call and its stream; the next call can be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// The server, or something in front of it, refused to let the request in: status 401.
+    /// The server, or an intermediary in front of it, refused to authenticate the request: status 401.
     #[error(transparent)]
     Unauthorized(Box<Unauthorized>),
-    /// The response has no Arrow body: something in front of the server answered, or something else listens there.
+    /// The response has no Arrow body: it comes from an intermediary in front of the server, or from another kind of server.
     #[error(transparent)]
     Foreign(Box<ForeignAnswer>),
-    /// The response is larger than [`max_response_bytes`](super::Settings::max_response_bytes), which the server was
-    /// told. Nothing of it is used.
+    /// The response is larger than [`max_response_bytes`](super::Settings::max_response_bytes), which the request specified.
+    /// None of it is used.
     #[error("expected a response of at most {limit} bytes, got a larger one")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The server does not heed the limit on responses that the client demands, so no call was made.
+    /// The server does not support the client's limit on responses, so no call was made.
     #[error("the server did not confirm the response limit (status {status}), so no call was made")]
     LimitUnsupported {
-        /// The status of its answer to the question.
+        /// The status of the response to the discovery request.
         status: StatusCode,
     },
-    /// The body is in a content coding that was not asked for.
+    /// The body has an unsupported content coding.
     #[error("the response cannot be read: {0}")]
     Coding(Unsupported),
-    /// The body is not what its content coding says.
+    /// The body is not valid in its content coding.
     #[error("the response cannot be read: {0}")]
     Decode(DecodeError),
-    /// The body is not the Arrow streams that answer this call.
+    /// The body does not have the Arrow streams of this call.
     #[error("the response cannot be read: {0}")]
     Streams(ConnectionError),
-    /// A stream went on without giving anything.
+    /// A stream continued without output.
     #[error("expected a batch or the end of the stream, got {turns} turns in a row with neither")]
     Idling {
-        /// How many turns were asked for.
+        /// The number of turns.
         turns: usize,
     },
-    /// No request waits for a response: the driver's mistake.
+    /// No request waits for a response: an error in the driver.
     #[error("received a response, but no request is waiting for one")]
     Unasked,
 }
@@ -69,7 +69,7 @@ impl From<ConnectionError> for ResponseError {
     }
 }
 
-/// A response that does not come from a vgi-rpc server, or not from the part of it that answers calls.
+/// A response that does not come from a vgi-rpc server, or not from the part that serves calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForeignAnswer {
@@ -77,9 +77,9 @@ pub struct ForeignAnswer {
     pub status: StatusCode,
     /// The content type, if there is one; at most 100 characters of it.
     pub content_type: Option<String>,
-    /// How long the server asks to wait before the next request, if it says so.
+    /// The value of `Retry-After`, if there is one.
     pub retry_after: Option<Duration>,
-    /// The beginning of the body as text, content coding undone where that is possible; at most 500 characters.
+    /// The beginning of the body as text, decoded if possible; at most 500 characters.
     pub body: String,
 }
 

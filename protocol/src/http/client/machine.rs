@@ -25,54 +25,56 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a producer is asked again that gave neither a batch nor its end: a conforming one gives either at once.
+/// The maximum number of consecutive turns of a producer without a batch or its end. A conforming server returns one of them at
+/// once.
 const MAX_IDLE_TURNS: usize = 64;
-/// Room for a content coding that makes a body longer, in bytes; beyond it, one 128th of the body.
+/// The allowance in bytes for a content coding that makes a body longer, in addition to one 128th of the body.
 const CODING_ROOM: u64 = 4096;
 
-/// One call at a time to one server, from its first request to its last. See the [module](super) for its use.
+/// The state machine of one call at a time to one server. See the [module](super) for its use.
 ///
-/// It keeps both of a stream's tokens and sends them with every turn, so that any worker behind a balancer can go on.
+/// It stores both tokens of a stream and sends them with every turn, so that any worker behind a load balancer can continue the
+/// stream.
 #[derive(Debug)]
 pub struct ClientMachine {
     shared: Arc<Shared>,
     session: Option<Session>,
     state: State,
     request_id: Option<HeaderValue>,
-    /// The trace that the call is in, for the turns of a stream, whose requests do not carry the call's metadata.
+    /// The trace of the call, for the turns of a stream, whose requests do not have the call's metadata.
     trace: Vec<(HeaderName, HeaderValue)>,
     events: VecDeque<Event>,
-    /// How batches that lie elsewhere are fetched. If it is not set, their pointers are outputs.
+    /// How external batches are fetched. If it is not set, their pointers are outputs.
     external: Option<FetchOptions>,
     effects: Effects,
     idle_turns: usize,
     retry_after: Option<Duration>,
 }
 
-/// What is under way.
+/// The state of the machine.
 ///
-/// | state | command | then, with the response |
+/// | state | command | state after the response |
 /// | --- | --- | --- |
 /// | `Idle` | `discover`, `end_session` | `Idle` |
-/// | `Idle` | `call`, `request_upload_urls` | `Open` if the answer has a cursor, else `Idle` |
+/// | `Idle` | `call`, `request_upload_urls` | `Open` if the response has a cursor, otherwise `Idle` |
 /// | `Idle` | `resume` | `Open` at once |
 /// | `Open` | `send`, `tick` | as after `call` |
 /// | `Open` | `cancel` | `Idle` |
 /// | `Open` | `close` | `Idle` at once |
 ///
-/// `Reading` comes between a response with a batch that lies elsewhere and what follows it. A turn that is too large goes through
-/// a request for a URL and `Uploading` before it is sent again.
+/// After a response with an external batch, the state is `Reading` until the batch has been fetched. A turn that is too large
+/// goes through a request for a URL and `Uploading` before it is sent again.
 ///
-/// A response that is no answer, and `abandon`, lead to `Idle` from everywhere.
+/// A response that does not answer the call, and `abandon`, lead to `Idle` from every state.
 #[derive(Debug)]
 enum State {
-    /// No call, or its last events are still to be polled.
+    /// There is no call, or its last events have not been polled yet.
     Idle,
-    /// A stream, between its turns.
+    /// A stream is open, between its turns.
     Open(OpenStream),
-    /// A request is to be sent, or was sent and has no response yet.
+    /// A request will be sent, or was sent and has no response yet.
     Requesting { request: Pending, sent: Option<Sent> },
-    /// A response has come, and a batch of it is being fetched.
+    /// A response was received, and an external batch of it is being fetched.
     Reading(Box<Reading>),
     /// A turn is being uploaded.
     Uploading(Box<Uploading>),
@@ -82,7 +84,7 @@ enum State {
 enum Pending {
     Discovery,
     Turn(Box<Turn>),
-    /// A URL, to upload the other turn to.
+    /// Requests a URL to which the other turn is uploaded.
     UploadUrl {
         asking: Box<Turn>,
         turn: Box<Turn>,
@@ -90,7 +92,7 @@ enum Pending {
     EndSession(Uri),
 }
 
-/// Which request was sent. A turn may have to be preceded by the discovery of the server's capabilities.
+/// Which request was sent. The server's capabilities may have to be discovered before a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
     Discovery,
@@ -107,7 +109,7 @@ struct OpenStream {
 
 /// Getters.
 impl ClientMachine {
-    /// A caller that has called nothing.
+    /// Creates an idle machine.
     ///
     /// # Errors
     /// If a setting is invalid.
@@ -115,22 +117,22 @@ impl ClientMachine {
         Ok(Self::of(Arc::new(Shared::new(settings.checked()?))))
     }
 
-    /// Another caller to the same server, which knows what this one knows of it. It has no session, and fetches nothing.
+    /// Creates another machine for the same server, which shares the server's capabilities. It has no session and does not
+    /// fetch external batches.
     pub fn another(&self) -> Self {
         Self::of(self.shared.clone())
     }
 
-    /// Makes every call part of a sticky session: the one that is given, or one that a call opens. WIRE_PROTOCOL 17.
+    /// Makes every call part of a sticky session: this one, or one that a call opens. WIRE_PROTOCOL 17.
     pub fn with_session(mut self, session: Session) -> Self {
         self.session = Some(session);
         self
     }
 
-    /// Has batches that lie elsewhere fetched from the next call on, by [effects](Self::poll_effect). Without it, pointers
-    /// are outputs.
+    /// Fetches external batches from the next call on, by [effects](Self::poll_effect). Without it, pointers are outputs.
     ///
-    /// A request that is larger than the server takes is then uploaded where the server says, if it does, and the server
-    /// is sent a pointer to it: the same policy checks both URLs. WIRE_PROTOCOL 12, and 10, "Upload URL generation".
+    /// If the server vends upload URLs, a request that is too large for it is then uploaded, and a pointer to it is sent: the
+    /// same policy checks both URLs. WIRE_PROTOCOL 12, and 10, "Upload URL generation".
     pub fn fetch_external(&mut self, options: FetchOptions) {
         self.external = Some(options);
     }
@@ -150,18 +152,18 @@ impl ClientMachine {
         }
     }
 
-    /// What the server has said of itself, on whatever response; `None` before any.
+    /// Returns the capabilities that the server has sent with any response; `None` before the first one.
     pub fn capabilities(&self) -> Option<Arc<Capabilities>> {
         self.shared.capabilities()
     }
 
-    /// The sticky session, if calls are made part of one.
+    /// Returns the sticky session, if calls are part of one.
     pub fn session(&self) -> Option<&Session> {
         self.session.as_ref()
     }
 
-    /// Returns what resumes the open stream after the outputs that were polled; see [`resume`](Self::resume). `None`
-    /// if no stream is open, or if outputs of the last response still wait: the token stands for what follows them.
+    /// Returns the token that resumes the open stream after the polled outputs; see [`resume`](Self::resume). `None` if no
+    /// stream is open, or if outputs of the last response have not been polled: the token resumes after them.
     pub fn resume_token(&self) -> Option<ResumeToken> {
         let waits = self.events.iter().any(|event| matches!(event, Event::Output(..)));
         match &self.state {
@@ -170,36 +172,36 @@ impl ClientMachine {
         }
     }
 
-    /// Returns how long the server asked to wait before the call is made again, when it refused the last one for now: the
-    /// `Retry-After` of a response of status 429 or 503. Its events say why it refused.
+    /// Returns the `Retry-After` of the last call's response if its status was 429 or 503: how long to wait before repeating
+    /// the call. Its events contain the error.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// True when a call may be made.
+    /// Whether a call may be made.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle) && self.events.is_empty()
     }
 
-    /// The most bytes that a response may have, content coding undone.
+    /// Returns the maximum size of a response in bytes, after content decoding.
     pub fn max_response_bytes(&self) -> u64 {
         response::limit(&self.shared.settings)
     }
 
-    /// The most bytes of a response's body that are of use, as they are sent. A driver reads no more, and says
-    /// [`ResponseError::TooLarge`] for itself.
+    /// Returns the maximum size of a response body in bytes, as sent. A driver stops reading there and reports
+    /// [`ResponseError::TooLarge`] itself.
     pub fn max_body_bytes(&self) -> u64 {
         let limit = response::limit(&self.shared.settings);
         limit.saturating_add(limit / 128).saturating_add(CODING_ROOM)
     }
 }
 
-/// Responses in.
+/// Input: responses.
 impl ClientMachine {
-    /// Takes the response to the request that was polled last.
+    /// Receives the response to the request that was polled last.
     ///
     /// # Errors
-    /// The response is no answer. The call is over then, and the next one can be made.
+    /// If the response does not answer the call. This ends the call, and the next one can be made.
     pub fn receive(&mut self, response: Response<Bytes>) -> Result<(), ResponseError> {
         let received = self.take_response(response);
         if received.is_err() {
@@ -208,7 +210,7 @@ impl ClientMachine {
         received
     }
 
-    /// Forgets the call under way: its request could not be sent, or its response did not come.
+    /// Abandons the current call, because its request could not be sent or it received no response.
     pub fn abandon(&mut self) {
         self.take_back_effects();
         self.effects.withdraw_all();
@@ -216,10 +218,10 @@ impl ClientMachine {
         self.events.clear();
     }
 
-    /// Completes an effect. Does nothing when it is not out any more.
+    /// Completes an effect. Does nothing if the effect is no longer pending.
     ///
     /// # Errors
-    /// The response is no answer. The call is over then, and the next one can be made.
+    /// If the response does not answer the call. This ends the call, and the next one can be made.
     pub fn complete_effect(&mut self, id: EffectId, completion: Completion) -> Result<(), ResponseError> {
         let completed = self.take_completion(id, completion);
         if completed.is_err() {
@@ -234,17 +236,17 @@ impl ClientMachine {
     /// Asks the server for its capabilities: see [`Self::capabilities`]. Produces no events.
     ///
     /// # Errors
-    /// When a call is under way.
+    /// If a call is in progress.
     pub fn discover(&mut self) -> Result<(), CommandError> {
         self.expect_idle("discover")?;
         self.request(Pending::Discovery);
         Ok(())
     }
 
-    /// Makes a call with one row of parameters. A producer's first batches come with the answer. WIRE_PROTOCOL 10.
+    /// Makes a call with one row of parameters. The response has a producer's first batches. WIRE_PROTOCOL 10.
     ///
     /// # Errors
-    /// When a call is under way, or the batch is not of the schema's types.
+    /// If a call is in progress, or the batch does not have the schema's types.
     pub fn call(
         &mut self,
         call: &Call<'_>,
@@ -268,11 +270,11 @@ impl ClientMachine {
         Ok(())
     }
 
-    /// Opens a stream where another caller left it, which may have been of another process. `call` names the method
-    /// as it was called then. Nothing is sent before the next turn, and a header does not come again.
+    /// Resumes a stream of another machine, possibly of another process. `call` names the method as in the original call.
+    /// Nothing is sent before the next turn, and a header is not received again.
     ///
     /// # Errors
-    /// When a call is under way, or the names do not make a path.
+    /// If a call is in progress, or the names do not form a valid path.
     pub fn resume(&mut self, call: &Call<'_>, token: ResumeToken) -> Result<(), CommandError> {
         self.expect_idle("resume")?;
         let uri = uri(&self.shared.settings, &[call.protocol, call.method, "exchange"])?;
@@ -281,14 +283,14 @@ impl ClientMachine {
         Ok(())
     }
 
-    /// Sends one batch to an exchange. Its answer is the next output.
+    /// Sends one batch to an exchange. The next output answers it.
     ///
-    /// If the stream has failed or ended already, nothing is sent: the events that wait say so. Nor is a batch without
-    /// columns, rows and metadata while an output waits. Such a batch is a tick on the wire, and a server may take the
-    /// exchange for a producer, whose first turn is part of the opening request: that output is the answer.
+    /// If the stream has already failed or ended, nothing is sent: the waiting events report it. A batch without columns, rows
+    /// and metadata is not sent either while an output waits. Such a batch is a tick on the wire, and a server may treat the
+    /// exchange as a producer, whose first turn is part of the opening request: that output is the answer.
     ///
     /// # Errors
-    /// When no stream waits for input, or the batch is not of the schema's types.
+    /// If no stream waits for input, or the batch does not have the schema's types.
     pub fn send(
         &mut self,
         schema: &EncodedSchema,
@@ -298,7 +300,7 @@ impl ClientMachine {
         let waits = self.events.iter().any(|event| matches!(event, Event::Output(..)));
         let is_tick = batch.num_columns() == 0 && batch.num_rows() == 0 && metadata.is_empty();
         if waits && !is_tick {
-            let when = "once the outputs that wait were taken";
+            let when = "after the waiting outputs have been polled";
             return Err(CommandError::Misuse { command: "send", when });
         }
         if !self.is_told() {
@@ -307,11 +309,11 @@ impl ClientMachine {
         Ok(())
     }
 
-    /// Asks a producer for its next batch. If one waits already, nothing is sent, and `metadata` does not reach the
-    /// server: the request that opened the stream was the first tick.
+    /// Requests a producer's next batch. If one is already waiting, nothing is sent and `metadata` is dropped: the request that
+    /// opened the stream was the first tick.
     ///
     /// # Errors
-    /// When no stream is open.
+    /// If no stream is open.
     pub fn tick(&mut self, metadata: &Metadata) -> Result<(), CommandError> {
         if self.is_told() {
             return Ok(());
@@ -320,10 +322,10 @@ impl ClientMachine {
         self.next_tick(metadata)
     }
 
-    /// Forgets the stream, and outputs of it that wait. The server has kept nothing of it.
+    /// Closes the stream and drops its waiting outputs. The server stores nothing of it.
     ///
     /// # Errors
-    /// When there is no stream, or a request of it is under way.
+    /// If there is no stream, or one of its requests is in progress.
     pub fn close(&mut self) -> Result<(), CommandError> {
         self.expect_stream("close")?;
         self.end();
@@ -334,7 +336,7 @@ impl ClientMachine {
     /// WIRE_PROTOCOL 9, "Client-initiated cancellation".
     ///
     /// # Errors
-    /// When there is no stream, or a request of it is under way.
+    /// If there is no stream, or one of its requests is in progress.
     pub fn cancel(&mut self) -> Result<(), CommandError> {
         self.expect_stream("cancel")?;
         if matches!(self.state, State::Idle) {
@@ -349,10 +351,10 @@ impl ClientMachine {
         Ok(())
     }
 
-    /// Asks for URLs to upload to, at most 100. They come as one output: see [`upload_urls`](super::upload_urls).
+    /// Requests at most 100 upload URLs. They are returned as one output: see [`upload_urls`](super::upload_urls).
     ///
     /// # Errors
-    /// When a call is under way.
+    /// If a call is in progress.
     pub fn request_upload_urls(&mut self, count: u8) -> Result<(), CommandError> {
         self.expect_idle("request_upload_urls")?;
         let turn = self.asking_for_urls(count)?;
@@ -363,10 +365,10 @@ impl ClientMachine {
     }
 
     /// Ends the sticky session on the server. Sends nothing if no session is open. Produces no events, and forgets the session
-    /// whatever the server answers.
+    /// whatever the response.
     ///
     /// # Errors
-    /// When a call is under way.
+    /// If a call is in progress.
     pub fn end_session(&mut self) -> Result<(), CommandError> {
         self.expect_idle("end_session")?;
         if self.session.as_ref().is_some_and(Session::is_open) {
@@ -376,7 +378,7 @@ impl ClientMachine {
     }
 }
 
-/// Events and requests out.
+/// Output: events and requests.
 impl ClientMachine {
     /// Returns what comes next. Call it until it returns something other than [`Next::Event`]. Every call ends with exactly
     /// one [`Event::Finished`], unless [`Self::receive`] failed or the call was abandoned.
@@ -391,18 +393,18 @@ impl ClientMachine {
         }
     }
 
-    /// What is to be done with effects. Call it after [`receive`](Self::receive), after
+    /// Returns the next event of an effect. Call it after [`receive`](Self::receive), after
     /// [`complete_effect`](Self::complete_effect) and after commands, until it returns `None`.
     pub fn poll_effect(&mut self) -> Option<EffectEvent> {
-        // Those that were withdrawn come first.
+        // Withdrawn effects come first.
         self.effects.poll().or_else(|| match &mut self.state {
             State::Reading(reading) => reading.poll_effect(),
             _ => None,
         })
     }
 
-    /// The next request to send, if any. Its URI is a path. Its response is to be given to [`Self::receive`] before
-    /// the next request comes; there may be several to a command.
+    /// Returns the next request to send, if any. Its URI is a path. Pass its response to [`Self::receive`] before polling the
+    /// next request; a command may need several requests.
     pub fn poll_request(&mut self) -> Option<Request<Vec<Bytes>>> {
         let State::Requesting { request: pending, sent: None } = &self.state else { return None };
         let settings = &self.shared.settings;

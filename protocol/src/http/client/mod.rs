@@ -1,8 +1,8 @@
-//! The client's side of HTTP: requests built and responses read, without I/O, clock or randomness. WIRE_PROTOCOL 10,
-//! 13 and 17.
+//! The client's side of HTTP: builds requests and reads responses, without I/O, clock or randomness. WIRE_PROTOCOL 10, 13 and
+//! 17.
 //!
-//! Lives here: a [`ClientMachine`], the counterpart of [`crate::client::Connection`] where every turn of a call is a request
-//! of its own. Not here: sockets, addresses, timeouts, and what is tried again; a driver has those.
+//! [`ClientMachine`] is the counterpart of [`crate::client::Connection`] in which every turn of a call is a separate request.
+//! Sockets, addresses, timeouts and retries are left to a driver.
 //!
 //! ```text
 //!             call, send, tick, close, cancel
@@ -12,7 +12,7 @@
 //!              Log, Header, Output, Failed, Finished
 //! ```
 //!
-//! The requests' targets are paths; whoever sends them adds the authority, and a credential if there is one.
+//! The requests' targets are paths; the driver adds the authority, and a credential if there is one.
 //!
 //! ```
 //! use arrow_array::RecordBatch;
@@ -22,7 +22,7 @@
 //! use vgi_rpc_protocol::http::client::ClientMachine;
 //! use vgi_rpc_protocol::ipc::EncodedSchema;
 //!
-//! /// Makes a unary call by way of anything that answers HTTP requests.
+//! /// Makes a unary call over any HTTP client.
 //! fn unary(
 //!     caller: &mut ClientMachine,
 //!     call: &Call<'_>,
@@ -30,12 +30,12 @@
 //!     mut fetch: impl FnMut(http::Request<Vec<Bytes>>) -> http::Response<Bytes>,
 //! ) -> Result<RecordBatch, Box<dyn std::error::Error>> {
 //!     caller.call(call, &EncodedSchema::new(params.schema())?, params)?;
-//!     // 1. Send what is to be sent. The first request may ask for the server's capabilities.
+//!     // 1. Send the requests. The first one may ask for the server's capabilities.
 //!     while let Some(request) = caller.poll_request() {
 //!         caller.receive(fetch(request))?;
 //!     }
-//!     // 2. See what came of it.
-//!     let mut result = Err("no result came".into());
+//!     // 2. Read the result.
+//!     let mut result = Err("no result".into());
 //!     while let Next::Event(event) = caller.poll_event() {
 //!         match event {
 //!             Event::Output(batch, _metadata) => result = Ok(batch),
@@ -52,15 +52,15 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `machine`, `machine/turns` | the machine: commands in, requests out, responses in, events out |
-// | `settings`, `shared` | what callers are told, and what they know together |
-// | `request` | heads of requests |
-// | `response` | from a response to the Arrow streams in it, or to why there are none |
-// | `retry_after` | how long a server asks its clients to wait |
-// | `turn` | one request of a call and the events of its answer |
+// | `machine`, `machine/turns` | the state machine: commands, requests, responses, events |
+// | `settings`, `shared` | the settings of clients, and the state that they share |
+// | `request` | request heads |
+// | `response` | the Arrow streams of a response, or why it has none |
+// | `retry_after` | the parser of `Retry-After` |
+// | `turn` | one request of a call and the events of its response |
 // | `session` | the token and the headers of a sticky session |
-// | `upload` | URLs to upload to |
-// | `error` | answers that are none |
+// | `upload` | upload URLs |
+// | `error` | responses that do not answer the call |
 
 mod error;
 mod machine;

@@ -1,4 +1,4 @@
-//! Heads of requests: where they go, and what they say of what the client accepts.
+//! Request heads: the URI, and the header fields with what the client accepts.
 
 use super::session::Session;
 use super::settings::Settings;
@@ -10,7 +10,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Uri};
 use std::fmt::Write;
 
-/// A request with the headers that all have, and no body yet.
+/// Creates a request with the common headers, and without a body.
 pub(super) fn request(
     settings: &Settings,
     method: Method,
@@ -22,7 +22,7 @@ pub(super) fn request(
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
     *headers = settings.headers.clone();
-    // The protocol's own header outranks what an HTTP library may add by itself, and is outranked by nothing.
+    // The protocol's own header has priority over headers that an HTTP library may add.
     headers.insert(ACCEPT_ENCODING, accepted_codings(&settings.codings));
     if let Some(limit) = settings.max_response_bytes {
         headers.insert(ACCEPT_MAX_RESPONSE_BYTES, limit.into());
@@ -33,7 +33,7 @@ pub(super) fn request(
     request
 }
 
-/// A request that carries an Arrow stream.
+/// Creates a request for an Arrow stream.
 pub(super) fn arrow_request(settings: &Settings, uri: Uri, session: Option<&Session>) -> Request<Vec<Bytes>> {
     let mut request = request(settings, Method::POST, uri, session);
     let headers = request.headers_mut();
@@ -50,7 +50,7 @@ fn accepted_codings(codings: &[Coding]) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("identity"))
 }
 
-/// The URI of a path below the prefix. Segments are percent-encoded where a path could not have them as they are.
+/// Returns the URI of a path below the prefix. Segments are percent-encoded as needed.
 pub(super) fn uri(settings: &Settings, segments: &[&str]) -> Result<Uri, ArrowError> {
     let mut path = settings.prefix.clone();
     for segment in segments {

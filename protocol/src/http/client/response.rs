@@ -1,5 +1,5 @@
-//! From a response to the Arrow streams in it, or to why there are none. WIRE_PROTOCOL 13, "HTTP status code
-//! mapping": the body says what became of a call, whatever the status, with 401 for an exception.
+//! Returns the Arrow streams of a response, or why it has none. WIRE_PROTOCOL 13, "HTTP status code mapping": the body has the
+//! result of a call, whatever the status, except for 401.
 
 use super::error::{ForeignAnswer, ResponseError};
 use super::retry_after::retry_after;
@@ -12,19 +12,19 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{StatusCode, Version};
 
-/// As much of a body that is no Arrow stream as is decoded, in bytes.
+/// The maximum size to which a body that is not an Arrow stream is decoded, in bytes.
 const MAX_FOREIGN_BYTES: u64 = 64 << 10;
-/// As much of it as is kept, in characters.
+/// The maximum length of its text that is kept, in characters.
 const MAX_FOREIGN_TEXT: usize = 500;
-/// As much of a content type as is kept, in characters.
+/// The maximum length of a content type that is kept, in characters.
 const MAX_CONTENT_TYPE: usize = 100;
 
-/// The most bytes that a decoded response may have.
+/// Returns the maximum size of a decoded response, in bytes.
 pub(super) fn limit(settings: &Settings) -> u64 {
     settings.max_response_bytes.unwrap_or(settings.limits.max_body_bytes)
 }
 
-/// The Arrow streams of a response, content coding undone.
+/// Returns the decoded Arrow streams of a response.
 pub(super) fn streams(
     settings: &Settings,
     codecs: &Codecs,
@@ -48,10 +48,10 @@ pub(super) fn streams(
     Ok(body)
 }
 
-/// What is said of a response without Arrow streams.
+/// Returns the error for a response without Arrow streams.
 pub(super) fn foreign(codecs: &Codecs, parts: &Parts, body: &Bytes) -> ResponseError {
     let decoded = of_response(&parts.headers).ok().flatten();
-    // A text that is coded and too long or broken tells people nothing; the status does.
+    // An encoded text that is too long or invalid is not useful; the status is.
     let body = match decoded {
         Some(coding) => codecs.decode(coding, body, MAX_FOREIGN_BYTES).unwrap_or_default(),
         None => body.clone(),
@@ -70,8 +70,8 @@ pub(super) fn foreign(codecs: &Codecs, parts: &Parts, body: &Bytes) -> ResponseE
     ResponseError::Foreign(answer.into())
 }
 
-/// Whether the message's framing proves that the body has come whole: a length, a transfer coding that has an end,
-/// or a version of HTTP whose streams have one. A body that ends where the connection does may have been cut.
+/// Whether the message's framing proves that the body is complete: a length, a transfer coding with an end, or an HTTP version
+/// whose streams have an end. A body that ends with the connection may be truncated.
 pub(super) fn is_proven_whole(parts: &Parts, body: &Bytes) -> bool {
     let length = || parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<usize>().ok();
     parts.version > Version::HTTP_11
@@ -79,9 +79,9 @@ pub(super) fn is_proven_whole(parts: &Parts, body: &Bytes) -> bool {
         || length() == Some(body.len())
 }
 
-/// At most `limit` characters of what may be text, without those that steer a terminal.
+/// Returns at most `limit` characters of what may be text, without terminal control characters.
 fn presentable(bytes: &[u8], limit: usize) -> String {
-    // Four bytes to a character at most.
+    // At most four bytes per character.
     let start = bytes.get(..4 * limit).unwrap_or(bytes);
     let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
     String::from_utf8_lossy(start).chars().take(limit).map(plain).collect::<String>().trim().to_owned()

@@ -1,27 +1,27 @@
-//! How long a server asks its clients to wait. RFC 9110, section 10.2.3.
+//! Parses `Retry-After`. RFC 9110, section 10.2.3.
 
 use chrono::NaiveDateTime;
 use http::header::{DATE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use std::time::Duration;
 
-/// The formats of a date: the one that is sent today, and the two before it. RFC 9110, section 5.6.7.
+/// The formats of a date: the current one and the two obsolete ones. RFC 9110, section 5.6.7.
 const DATE_FORMATS: [&str; 3] =
     ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
-/// What `Retry-After` says: seconds, or a date, which counts from the response's own `Date`. `None` if there is neither.
+/// Returns the delay of `Retry-After`: seconds, or a date relative to the response's own `Date`. `None` if it has neither.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = text(headers, RETRY_AFTER)?;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More seconds than the number holds are as good as for ever.
+        // An overflowing number of seconds saturates.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = date(text)?.signed_duration_since(date(self::text(headers, DATE)?)?);
-    // A date that has passed asks for no wait.
+    // A date in the past means no delay.
     Some(until.to_std().unwrap_or_default())
 }
 
-/// As [`retry_after`], of a response that refuses a call for now.
+/// Like [`retry_after`], only for a response that refuses a call temporarily.
 pub(super) fn refusal(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     let refuses = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
     if refuses { retry_after(headers) } else { None }

@@ -1,4 +1,4 @@
-//! The client's hold on a sticky session: its token, and the headers that lead to its worker. WIRE_PROTOCOL 17.
+//! The client's side of a sticky session: its token, and the headers that route requests to its worker. WIRE_PROTOCOL 17.
 
 use crate::http::headers::{
     self, ACCEPT_ENCODING, ACCEPT_MAX_RESPONSE_BYTES, ECHO_PREFIX, PROXY_PROOF, REQUEST_ID, SESSION,
@@ -12,10 +12,10 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
 
-/// Most headers that a server may have sent along: each one goes with every request of the session.
+/// The maximum number of echo headers: each one is sent with every request of the session.
 const MAX_ECHOED: usize = 32;
 
-/// What a server may not have sent along: they frame the request, or say who it is from.
+/// Headers that a server may not have echoed: they frame the request, or authenticate it.
 const NEVER_ECHOED: [HeaderName; 12] = [
     AUTHORIZATION,
     CONNECTION,
@@ -31,7 +31,7 @@ const NEVER_ECHOED: [HeaderName; 12] = [
     UPGRADE,
 ];
 
-/// What the client says for itself. Other names may well begin as these do.
+/// Headers that the client sets itself. Other names may begin in the same way.
 const OURS: [HeaderName; 7] = [
     ACCEPT_ENCODING,
     ACCEPT_MAX_RESPONSE_BYTES,
@@ -42,8 +42,7 @@ const OURS: [HeaderName; 7] = [
     SESSION_ACCEPT,
 ];
 
-/// A sticky session as its client knows it. Whoever has the token has the session, so `Debug` shows neither it nor
-/// the headers' values.
+/// A sticky session of a client. The token gives access to the session, so `Debug` shows neither it nor the headers' values.
 #[derive(Clone, Default)]
 pub struct Session {
     token: Option<HeaderValue>,
@@ -58,18 +57,18 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// None is open yet; a call may open one.
+    /// Creates a session that is not open yet; a call may open it.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A session that is open, by the [token](Self::token) that another client had. What that client was asked to send
-    /// along is not part of the token: behind a balancer, clone the session instead.
+    /// Creates an open session from the [token](Self::token) of another client. The token does not include the echo headers:
+    /// behind a load balancer, clone the session instead.
     ///
     /// # Errors
-    /// When the token is not one: empty, or text that a header cannot carry.
+    /// If the token is empty or is not a valid header value.
     pub fn from_token(token: &str) -> Result<Self, InvalidHeaderValue> {
-        // An empty value stands for no session, so that it is refused as a line break is.
+        // An empty value means no session, so it is refused like a line break.
         let value = HeaderValue::from_str(if token.is_empty() { "\n" } else { token })?;
         Ok(Self { token: Some(sensitive(&value)), echoed: HeaderMap::new() })
     }
@@ -79,17 +78,17 @@ impl Session {
         self.token.as_ref().and_then(|token| token.to_str().ok())
     }
 
-    /// Returns the headers that the server asked to have sent along.
+    /// Returns the echo headers of the server.
     pub fn echoed(&self) -> &HeaderMap {
         &self.echoed
     }
 
-    /// Whether a call opened it, and none has closed it. The server may have lost it all the same.
+    /// Whether a call has opened the session, and none has closed it. The server may still have lost it.
     pub fn is_open(&self) -> bool {
         self.token.is_some()
     }
 
-    /// Opts a request in, and names the session if there is one.
+    /// Adds the header that accepts sessions, and the session's token if there is one.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         headers.insert(SESSION_ACCEPT, HeaderValue::from_static("true"));
         for (name, value) in &self.echoed {
@@ -100,7 +99,7 @@ impl Session {
         }
     }
 
-    /// Keeps what a response says of the session. Headers to send along come with a token only.
+    /// Updates the session from a response. Echo headers are accepted only with a token.
     pub(super) fn read(&mut self, headers: &HeaderMap) {
         if headers.get(SESSION_CLOSE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
             *self = Self::default();
@@ -117,7 +116,7 @@ impl Session {
     }
 }
 
-/// The header that a response's header asks to be sent along.
+/// Returns the header that an echo header of a response asks to send.
 fn echoed((name, value): (&HeaderName, &HeaderValue)) -> Option<(HeaderName, HeaderValue)> {
     let inner = HeaderName::from_bytes(name.as_str().strip_prefix(ECHO_PREFIX)?.as_bytes()).ok()?;
     (!OURS.contains(&inner) && !NEVER_ECHOED.contains(&inner)).then(|| (inner, sensitive(value)))

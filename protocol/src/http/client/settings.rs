@@ -1,4 +1,4 @@
-//! What a client is told about the server, and what it accepts.
+//! The settings of a client.
 
 use crate::Limits;
 use crate::http::budget::ACCEPTED_LIMITS;
@@ -7,26 +7,25 @@ use http::HeaderMap;
 use std::fmt;
 use thiserror::Error;
 
-/// How calls are put into requests, and what is accepted of responses.
+/// How a client builds requests, and which responses it accepts.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The path that all others begin with: empty, or a slash and more. Default: empty, the root.
+    /// The prefix of all paths: empty, or a path that begins with a slash. Default: empty, the root.
     pub prefix: String,
-    /// The bounds of the Arrow streams in responses.
+    /// The limits for Arrow streams in responses.
     pub limits: Limits,
-    /// The most bytes that a response may have, content coding undone: the server is told, and held to it. Before the
-    /// first call the server is asked whether it heeds this, and no call is made if it does not. `None` for no such
-    /// limit. Default 256 MiB, like the canonical client.
+    /// The maximum size of a response in bytes, after content decoding. It is sent to the server and enforced here. Before the
+    /// first call, the client checks that the server supports the limit, and makes no call if it does not. `None` for no limit.
+    /// Default 256 MiB, like the canonical client.
     pub max_response_bytes: Option<u64>,
-    /// The content codings accepted of responses, best first; empty for none. Default
-    /// [`Coding::ALL`].
+    /// The accepted content codings of responses, in order of preference; empty for none. Default [`Coding::ALL`].
     pub codings: Vec<Coding>,
-    /// Whether requests are compressed when the server is known to take that. Default true.
+    /// Whether requests are compressed if the server is known to support it. Default true.
     pub compress_requests: bool,
-    /// How much effort compressing a request takes. Default as for servers.
+    /// The compression settings of requests. Default as for servers.
     pub codec: CodecSettings,
-    /// Headers of every request, such as those that a gateway wants. They do not replace the protocol's own.
+    /// Headers of every request, for example those that a gateway requires. They do not replace the protocol's own.
     pub headers: HeaderMap,
 }
 
@@ -44,7 +43,7 @@ impl Default for Settings {
     }
 }
 
-/// Prints the names of headers only: their values may be credentials.
+/// Prints only the names of headers: their values may be credentials.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.keys().collect();
@@ -79,7 +78,7 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// The settings, with a prefix that does not end with a slash.
+    /// Validates the settings, and removes a slash at the end of the prefix.
     pub(super) fn checked(mut self) -> Result<Self, SettingsError> {
         let trimmed = self.prefix.trim_end_matches('/').len();
         self.prefix.truncate(trimmed);
@@ -88,7 +87,7 @@ impl Settings {
             return Err(SettingsError::Prefix(self.prefix));
         }
         if let Some(limit) = self.max_response_bytes {
-            // It holds for what Arrow unfolds of a response as well.
+            // The limit also applies to the decompressed Arrow data of a response.
             self.limits.max_body_bytes = self.limits.max_body_bytes.min(limit);
         }
         match self.max_response_bytes {

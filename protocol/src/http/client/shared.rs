@@ -1,4 +1,4 @@
-//! What the callers of one server know together: the settings, and what the server has said of itself.
+//! The state that all machines for one server share: the settings and the server's capabilities.
 
 use super::settings::Settings;
 use crate::http::capabilities::{Capabilities, EXTERNALIZATION_ENABLED, SUPPORTED_ENCODINGS};
@@ -16,9 +16,9 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 struct Known {
     capabilities: Option<Arc<Capabilities>>,
-    /// The coding of requests, once the server has listed one that is spoken here.
+    /// The coding of requests, once the server has listed a supported one.
     coding: Option<Coding>,
-    /// The server has refused a coded request.
+    /// Whether the server has refused a coded request.
     refuses_codings: bool,
 }
 
@@ -31,36 +31,36 @@ impl Shared {
         self.known().capabilities.clone()
     }
 
-    /// The coding that a request's body may have, if the settings and the server allow any.
+    /// Returns the coding of request bodies, if the settings and the server allow one.
     pub(super) fn request_coding(&self) -> Option<Coding> {
         let known = self.known();
         known.coding.filter(|_| self.settings.compress_requests && !known.refuses_codings)
     }
 
-    /// Whether the server is known to refuse a body of so many bytes, and to say where it may be uploaded to.
+    /// Whether the server is known to refuse a body of this size and to vend upload URLs.
     pub(super) fn wants_upload(&self, bytes: u64) -> bool {
         self.known().capabilities.as_ref().is_some_and(|known| {
             known.upload.is_some() && known.max_request_bytes.is_some_and(|max| bytes > max)
         })
     }
 
-    /// Whether the server is known to say where a request may be uploaded to.
+    /// Whether the server is known to vend upload URLs.
     pub(super) fn takes_uploads(&self) -> bool {
         self.known().capabilities.as_ref().is_some_and(|known| known.upload.is_some())
     }
 
-    /// Sends no coded requests any more.
+    /// Stops sending coded requests.
     pub(super) fn refuse_codings(&self) {
         self.known().refuses_codings = true;
     }
 
-    /// Whether the server is known to heed a limit on responses.
+    /// Whether the server is known to support a limit on responses.
     pub(super) fn heeds_limits(&self) -> bool {
         self.known().capabilities.as_ref().is_some_and(|known| known.accept_max_response_bytes)
     }
 
-    /// Learns from a response, unless it is a proxy's own: a server says what it can do on every response, whatever
-    /// the status. Says whether it did.
+    /// Reads the capabilities of a response, unless a proxy created it: a server sends them with every response, whatever the
+    /// status. Returns whether the response had any.
     pub(super) fn learn(&self, headers: &HeaderMap) -> bool {
         let says = headers.contains_key(EXTERNALIZATION_ENABLED) || headers.contains_key(SUPPORTED_ENCODINGS);
         if says {
@@ -69,7 +69,7 @@ impl Shared {
         says
     }
 
-    /// Takes a response for what the server says of itself, even if that is nothing.
+    /// Stores the capabilities of a response, even if it has none.
     pub(super) fn set(&self, headers: &HeaderMap) {
         let capabilities = Capabilities::from_headers(headers);
         let mut known = self.known();
@@ -80,7 +80,7 @@ impl Shared {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        // Every change is one assignment.
+        // Every change is a single assignment, so the state is consistent.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

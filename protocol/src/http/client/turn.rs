@@ -1,4 +1,4 @@
-//! One request of a call, and the events of its answer.
+//! One request of a call, and the events of its response.
 
 use super::error::ResponseError;
 use crate::Next;
@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-/// What a turn is for.
+/// The purpose of a turn.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Purpose {
     /// A whole call.
@@ -28,29 +28,29 @@ pub(super) enum Purpose {
     Tick(Metadata),
     /// An exchange's next turn.
     Exchange,
-    /// Gives a stream up.
+    /// Cancels a stream.
     Cancel,
 }
 
-/// A turn that waits to be sent or answered.
+/// A turn that waits to be sent or for its response.
 pub(super) struct Turn {
     pub(super) purpose: Purpose,
     pub(super) uri: Uri,
-    /// The stream that it is of, or opens.
+    /// The stream that the turn belongs to or opens.
     stream: Option<StreamPath>,
     /// The Arrow stream to send.
     pub(super) body: Vec<Bytes>,
-    /// What it has, beside rows.
+    /// The schema of the batch to send.
     pub(super) schema: EncodedSchema,
     pub(super) metadata: Metadata,
-    /// It points to where the rows were uploaded to.
+    /// Whether it is a pointer to uploaded rows.
     pub(super) is_pointer: bool,
-    /// Reads the answer as it would on a byte stream.
+    /// Reads the response like the output of a byte stream.
     reader: Connection,
 }
 
 impl fmt::Debug for Turn {
-    /// Leaves out what is sent, in which credentials may be.
+    /// Omits the body, which may contain credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Turn")
             .field("purpose", &self.purpose)
@@ -63,13 +63,13 @@ impl fmt::Debug for Turn {
 }
 
 impl Turn {
-    /// Whether it is of a stream that was opened before: its request has not the metadata of the call.
+    /// Whether it belongs to a stream that is already open: its request does not have the metadata of the call.
     pub(super) fn is_further(&self) -> bool {
         matches!(self.purpose, Purpose::Tick(_) | Purpose::Exchange | Purpose::Cancel)
     }
 }
 
-/// Where the turns of a stream go to.
+/// The path and the token of a stream's turns.
 pub(super) struct StreamPath {
     pub(super) uri: Uri,
     /// The token of the whole stream, once the stream is open.
@@ -77,18 +77,18 @@ pub(super) struct StreamPath {
 }
 
 impl fmt::Debug for StreamPath {
-    /// Leaves out the token.
+    /// Omits the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamPath").field("uri", &self.uri).finish_non_exhaustive()
     }
 }
 
-/// What an answer came to.
+/// The result of a turn.
 pub(super) struct TurnAnswer {
     pub(super) purpose: Purpose,
     pub(super) stream: Option<StreamPath>,
     pub(super) events: VecDeque<Event>,
-    /// The token of the next turn; a stream without one is over.
+    /// The token of the next turn; a stream without one has ended.
     pub(super) cursor: Option<Vec<u8>>,
     /// The token of the whole stream.
     pub(super) call_token: Option<Vec<u8>>,
@@ -98,7 +98,7 @@ pub(super) struct TurnAnswer {
 }
 
 impl fmt::Debug for TurnAnswer {
-    /// Leaves out the tokens.
+    /// Omits the tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TurnAnswer")
             .field("purpose", &self.purpose)
@@ -109,7 +109,7 @@ impl fmt::Debug for TurnAnswer {
 }
 
 impl TurnAnswer {
-    /// Nothing yet.
+    /// Creates an empty result.
     const fn to(purpose: Purpose, stream: Option<StreamPath>) -> Self {
         Self {
             purpose,
@@ -122,7 +122,7 @@ impl TurnAnswer {
         }
     }
 
-    /// The turn has failed here.
+    /// Creates the result of a turn that failed in this client.
     pub(super) fn failure(purpose: Purpose, error: RpcError) -> Self {
         let events = [Event::Failed(error)].into();
         Self { events, failed: true, ..Self::to(purpose, None) }
@@ -130,7 +130,7 @@ impl TurnAnswer {
 }
 
 impl Turn {
-    /// A turn of an open stream: one batch with the tokens in its metadata.
+    /// Creates a turn of an open stream: one batch with the tokens in its metadata.
     pub(super) fn of_stream(
         purpose: Purpose,
         stream: StreamPath,
@@ -142,7 +142,7 @@ impl Turn {
         Self::new((purpose, kind), (stream.uri.clone(), Some(stream)), limits, (schema, batch), metadata)
     }
 
-    /// A turn whose answer is read as that of a call of this kind on a byte stream.
+    /// Creates a turn whose response is read like the output of a call of this kind on a byte stream.
     pub(super) fn new(
         (purpose, kind): (Purpose, CallKind),
         (uri, stream): (Uri, Option<StreamPath>),
@@ -160,10 +160,10 @@ impl Turn {
         Ok(Self { purpose, uri, stream, body, schema, metadata, is_pointer: false, reader })
     }
 
-    /// Puts a pointer in the place of what is sent.
+    /// Replaces the body by a pointer.
     pub(super) fn point_to(&mut self, location: Location) -> Result<(), CommandError> {
         let mut metadata = self.metadata.clone();
-        // Of what the caller has passed on of a pointer that it has read.
+        // The caller may have passed on metadata of a pointer that it has read.
         for key in [keys::LOCATION_SHA256, keys::LOCATION_FETCH_MS, keys::LOCATION_SOURCE] {
             metadata.remove(key);
         }
@@ -180,10 +180,10 @@ impl Turn {
         Ok(())
     }
 
-    /// Begins to read the answer.
+    /// Begins to read the response.
     ///
-    /// Arrow's format lets a stream end without its end marker, where its transport ends. `is_whole` says that HTTP's
-    /// own framing proves this end; without it a body may have been cut between two messages.
+    /// Arrow's format allows a stream without an end marker, which ends with its transport. `is_whole` means that HTTP's
+    /// framing proves this end; otherwise a body may have been truncated between two messages.
     pub(super) fn reading(mut self, body: Bytes, is_whole: bool, fetch: Option<&FetchOptions>) -> Reading {
         if let Some(options) = fetch {
             self.reader.fetch_external(options.clone());
@@ -199,29 +199,29 @@ impl Turn {
 pub(super) struct Uploading {
     pub(super) id: EffectId,
     pub(super) turn: Box<Turn>,
-    /// Where the server finds it.
+    /// The URL at which the server finds it.
     pub(super) download: Location,
 }
 
-/// An answer that is being read: it may have to wait for a batch that lies elsewhere.
+/// A response that is being read. It may have to wait for an external batch.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// When the call may be made again, if it has failed.
+    /// How long to wait before a failed call is repeated.
     pub(super) retry_after: Option<Duration>,
     turn: Turn,
     answer: TurnAnswer,
     is_whole: bool,
-    /// The reader knows that nothing follows.
+    /// Whether the reader knows that nothing follows.
     has_ended: bool,
 }
 
 impl Reading {
-    /// Exchanges the table of effects of the machine that reads the answer.
+    /// Swaps the table of effects with that of the machine that reads the response.
     pub(super) fn swap_effects(&mut self, effects: &mut Effects) {
         self.turn.reader.swap_effects(effects);
     }
 
-    /// What is to be done with effects.
+    /// Returns the next event of an effect.
     pub(super) fn poll_effect(&mut self) -> Option<EffectEvent> {
         self.turn.reader.poll_effect()
     }
@@ -231,10 +231,11 @@ impl Reading {
         self.turn.reader.complete_effect(id, completion);
     }
 
-    /// Reads on. True when all is read. Tokens are taken out of the metadata, which is for the application.
+    /// Continues to read. Returns true when everything has been read. Removes tokens from the metadata, which is for the
+    /// application.
     ///
     /// # Errors
-    /// The answer is not whole, or not the streams that answer this turn. Then nothing of it counts.
+    /// If the response is truncated or does not have the streams of this turn. None of it is used then.
     pub(super) fn read(&mut self) -> Result<bool, ResponseError> {
         loop {
             if !self.take_events()? {
@@ -256,12 +257,12 @@ impl Reading {
         }
     }
 
-    /// What the answer came to.
+    /// Returns the result of the turn.
     pub(super) fn into_answer(self) -> TurnAnswer {
         self.answer
     }
 
-    /// False when a batch that lies elsewhere has to be waited for.
+    /// Takes the events of the reader. Returns false if an external batch must be fetched first.
     fn take_events(&mut self) -> Result<bool, ResponseError> {
         loop {
             match self.turn.reader.poll_event()? {
@@ -280,8 +281,8 @@ impl Reading {
 
     fn output(&mut self, batch: RecordBatch, mut metadata: Metadata) {
         let (purpose, answer) = (&self.turn.purpose, &mut self.answer);
-        // An exchange's answer carries the token itself, and may have no rows. Elsewhere a batch without rows that
-        // carries one is there for the token's sake.
+        // The output of an exchange has the token itself and may have no rows. In other streams, a batch with a token and no
+        // rows exists only for the token.
         let is_answer = *purpose == Purpose::Exchange && answer.outputs == 0;
         let is_token = classify(batch.num_rows(), Some(&metadata)) == BatchKind::StateToken;
         if *purpose != Purpose::Unary {

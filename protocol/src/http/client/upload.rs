@@ -1,4 +1,4 @@
-//! URLs to upload to what is too large for a request. WIRE_PROTOCOL 10, "Upload URL generation".
+//! Upload URLs, for requests that are too large. WIRE_PROTOCOL 10, "Upload URL generation".
 
 use crate::effect::UploadUrl;
 use crate::ipc::{EncodedSchema, Metadata};
@@ -11,12 +11,12 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The method that the request names.
+/// The method of the request.
 const METHOD: &str = "__upload_url__";
-/// Path of the request, below the prefix.
+/// The path of the request, below the prefix.
 pub(super) const PATH: [&str; 2] = [METHOD, "init"];
 
-/// The parameters and the metadata of a request for so many URLs.
+/// Returns the parameters and the metadata of a request for this many URLs.
 pub(super) fn request(count: u8) -> Result<(EncodedSchema, RecordBatch, Metadata), ArrowError> {
     let schema = Arc::new(Schema::new(vec![Field::new("count", DataType::Int64, false)]));
     let params =
@@ -27,10 +27,10 @@ pub(super) fn request(count: u8) -> Result<(EncodedSchema, RecordBatch, Metadata
     Ok((EncodedSchema::new(schema)?, params, metadata))
 }
 
-/// The URLs in the batch that answers [`ClientMachine::request_upload_urls`](super::ClientMachine::request_upload_urls).
+/// Reads the URLs in the output of [`ClientMachine::request_upload_urls`](super::ClientMachine::request_upload_urls).
 ///
 /// # Errors
-/// `ProtocolError` when the batch is not what the specification says.
+/// `ProtocolError` if the batch does not follow the specification.
 pub fn upload_urls(batch: &RecordBatch) -> Result<Vec<UploadUrl>, RpcError> {
     let text = |name: &str| {
         let column = batch.column_by_name(name)?.as_string_opt::<i32>()?;

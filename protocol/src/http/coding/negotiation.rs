@@ -1,4 +1,4 @@
-//! What headers say of content codings: what a client offers, and what a body carries.
+//! Parses the headers of content codings: a client's offers, and the coding of a body.
 
 use crate::content_coding::Coding;
 use crate::http::headers;
@@ -6,32 +6,32 @@ use crate::wire::text::Limit;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderName};
 
-/// The token for "not coded". It can be offered, and is never advertised.
+/// The token for no coding. It can be offered, but is never advertised.
 const IDENTITY: &str = "identity";
-/// What an error repeats of a refused coding's name.
+/// How much of a refused coding's name an error shows.
 const SHOWN: Limit = Limit::bytes(64);
 
 /// [`Coding::ALL`] in words.
 const SPOKEN: &str = if cfg!(feature = "zstd") { "one of zstd and gzip" } else { "gzip" };
 
-/// A body in a coding, or a list of codings, that is not spoken here: status 415.
+/// A body with an unsupported coding or list of codings: status 415.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a body coded with {SPOKEN}, or not at all, got {found:?}")]
 pub struct Unsupported {
-    /// What the header said, cut to a few bytes.
+    /// The value of the header, truncated.
     pub found: String,
 }
 
-/// The response's coding, and the header that names it: the client's first choice among what can be produced.
-/// `None` is a body as it is, with no header to say so.
+/// Returns the response's coding and the header that names it: the client's first choice among the producible codings. `None`
+/// means no coding and no header.
 ///
-/// [`headers::ACCEPT_ENCODING`] comes first, then `Accept-Encoding`, each in the order written and over all of its
-/// lines. Quality values do not order, as in the canonical implementation; a quality of zero withdraws the offer,
-/// as RFC 9110 says. `identity` ends the search, and `*` names nothing.
+/// [`headers::ACCEPT_ENCODING`] has priority over `Accept-Encoding`, each in the order written and over all of its lines.
+/// Quality values do not affect the order, as in the canonical implementation; a quality of zero excludes the coding, as in RFC
+/// 9110. `identity` ends the search, and `*` is ignored.
 pub fn choose(headers: &HeaderMap, producible: &[Coding]) -> Option<(Coding, HeaderName)> {
     let custom = offers(headers, &headers::ACCEPT_ENCODING);
     let mut all = custom.chain(offers(headers, &ACCEPT_ENCODING));
-    // An offer of `identity` is found first or not at all, and means no coding.
+    // If an offer of `identity` is found first, there is no coding.
     let coding = all.find_map(|offer| match offer {
         Offer::Identity => Some(None),
         Offer::Coded(coding) => producible.contains(&coding).then_some(Some(coding)),
@@ -41,18 +41,18 @@ pub fn choose(headers: &HeaderMap, producible: &[Coding]) -> Option<(Coding, Hea
     Some((coding, if in_standard { CONTENT_ENCODING } else { headers::CONTENT_ENCODING }))
 }
 
-/// The coding of a request's body; `None` when it is not coded.
+/// Returns the coding of a request's body; `None` if it is not coded.
 ///
 /// # Errors
-/// For any other coding, and for more than one: nothing says how deep a peer may nest them.
+/// If the coding is unsupported, or there are several: the nesting depth would be unbounded.
 pub fn of_request(headers: &HeaderMap) -> Result<Option<Coding>, Unsupported> {
     named_coding(headers, &CONTENT_ENCODING)
 }
 
-/// The coding of a response's body, by either header that may name it; `None` when it is not coded.
+/// Returns the coding of a response's body from either of the two headers; `None` if it is not coded.
 ///
 /// # Errors
-/// For any other coding, and for more than one, in one header or in both.
+/// If the coding is unsupported, or there are several, in one header or in both.
 pub fn of_response(headers: &HeaderMap) -> Result<Option<Coding>, Unsupported> {
     let standard = named_coding(headers, &CONTENT_ENCODING)?;
     let custom = named_coding(headers, &headers::CONTENT_ENCODING)?;
@@ -62,14 +62,14 @@ pub fn of_response(headers: &HeaderMap) -> Result<Option<Coding>, Unsupported> {
     }
 }
 
-/// One thing a client accepts.
+/// One coding that a client accepts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Offer {
     Identity,
     Coded(Coding),
 }
 
-/// What a header offers, in order, without what is not known here.
+/// Returns the offers of a header in order, without unknown codings.
 fn offers<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Offer> + use<'a> {
     elements(headers, name).filter_map(|element| {
         let mut parts = element.split(';').map(str::trim);
@@ -84,7 +84,7 @@ fn offers<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
     })
 }
 
-/// The elements of a comma-separated header over all of its lines. A line that is no text has none.
+/// Returns the elements of a comma-separated header over all of its lines. A line that is not text has none.
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|element| !element.is_empty())

@@ -1,22 +1,22 @@
-//! What `WWW-Authenticate` says of how to sign in. RFC 9110, section 11.6.1; RFC 9728, section 5.1.
+//! Parses `WWW-Authenticate`. RFC 9110, section 11.6.1; RFC 9728, section 5.1.
 
 use super::checks::is_client_text;
 use super::error::LoginError;
 
-/// The most bytes of the header.
+/// The maximum size of the header, in bytes.
 const MAX_HEADER: usize = 16 << 10;
 
 /// The `Bearer` challenge of a 401.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Challenge {
-    /// Where the metadata of the resource are.
+    /// The URL of the resource's metadata.
     pub resource_metadata: Option<String>,
     /// The client to sign in as.
     pub client_id: Option<String>,
-    /// The client to sign in as by a device code, if that is another one.
+    /// The client to sign in as by a device code, if it is a different one.
     pub device_code_client_id: Option<String>,
-    /// Whether the server takes the id token in place of the access token.
+    /// Whether the server accepts the ID token instead of the access token.
     pub id_token_as_bearer: bool,
     /// The scopes that the request needs. RFC 6750, section 3.
     pub scope: Option<String>,
@@ -24,10 +24,10 @@ pub struct Challenge {
 
 impl Challenge {
     /// Parses the value of the header, which may join several challenges with commas. Returns `None` if there is no `Bearer`
-    /// challenge. If there are several, returns the first one that says where the metadata are.
+    /// challenge. If there are several, returns the first one with the URL of the metadata.
     ///
     /// # Errors
-    /// When it is not a list of challenges, or a parameter is there twice or unusable. A `client_secret` in it is left out.
+    /// If it is not a list of challenges, or a parameter is repeated or unusable. A `client_secret` in it is ignored.
     pub fn parse(header: &str) -> Result<Option<Self>, LoginError> {
         if header.len() > MAX_HEADER {
             return Err(expected("a WWW-Authenticate header of at most 16384 bytes"));
@@ -84,7 +84,7 @@ const fn expected(expected: &'static str) -> LoginError {
     LoginError::Challenge { expected }
 }
 
-/// What is left of the header.
+/// The unread rest of the header.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     rest: &'a str,
@@ -105,10 +105,10 @@ impl<'a> Reader<'a> {
         rest.is_some()
     }
 
-    /// As many characters as are of this kind; `None` for none.
+    /// Reads the longest run of characters of this kind; `None` if there is none.
     fn run(&mut self, is_part: impl Fn(u8) -> bool) -> Option<&'a str> {
         let end = self.rest.bytes().position(|byte| !is_part(byte)).unwrap_or(self.rest.len());
-        // A byte of another character than ASCII is part of none, so that the end is one of a character.
+        // Only ASCII bytes match, so the end is a character boundary.
         let (run, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest;
         (!run.is_empty()).then_some(run)
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         self.run(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
     }
 
-    /// What follows the name of a scheme: parameters, a value of another form, or nothing.
+    /// Reads what follows the name of a scheme: parameters, a token68, or nothing.
     fn parameters(&mut self) -> Result<Vec<(String, String)>, LoginError> {
         let mut parameters = Vec::new();
         if !self.rest.starts_with([' ', '\t']) {
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
             match ahead.parameter()? {
                 Some(parameter) => parameters.push(parameter),
                 None if parameters.is_empty() => {
-                    // A token68, as of `Negotiate`; or the next challenge.
+                    // A token68, as in `Negotiate`; or the next challenge.
                     self.run(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte));
                     break;
                 }
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A name, an equals sign and a value. `None` if something else follows.
+    /// Reads a name, an equals sign and a value. `None` if something else follows.
     fn parameter(&mut self) -> Result<Option<(String, String)>, LoginError> {
         let Some(name) = self.token() else { return Ok(None) };
         self.skip_space();
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
         Ok(self.token().map(|value| (name.to_owned(), value.to_owned())))
     }
 
-    /// The rest of a quoted string.
+    /// Reads the rest of a quoted string.
     fn quoted(&mut self) -> Option<String> {
         let mut value = String::new();
         let mut letters = self.rest.char_indices();
@@ -233,7 +233,7 @@ mod tests {
             assert_eq!(Challenge::parse(header), Ok(None), "{header}");
         }
         assert_eq!(Challenge::parse("Bearer"), Ok(Some(Challenge::default())));
-        // The name is matched whole.
+        // The whole name must match.
         assert_eq!(Challenge::parse("Bearer device_code_client_id=b").unwrap().unwrap().client_id, None);
     }
 

@@ -1,45 +1,45 @@
-//! Texts and URLs of a peer: what is read of them, and what is refused.
+//! Validation of texts and URLs from a peer.
 
 use super::error::LoginError;
 use crate::location::Location;
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
-/// The most bytes of a document or of an answer.
+/// The maximum size of a document or of a response, in bytes.
 pub(super) const MAX_DOCUMENT: usize = 64 << 10;
-/// As much of a text of a peer as an error shows, in characters.
+/// The maximum length of a peer's text in an error, in characters.
 const MAX_SHOWN: usize = 200;
-/// The most characters of a client's id or secret.
+/// The maximum length of a client id or secret, in characters.
 const MAX_CLIENT: usize = 1024;
 
-/// As much of a text as an error shows.
+/// Shortens a text for an error.
 pub(super) fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).collect()
 }
 
-/// Reads a JSON object. No member that is known may be there twice.
+/// Parses a JSON object. Known members must not be repeated.
 pub(super) fn json<T: DeserializeOwned>(document: &'static str, bytes: &[u8]) -> Result<T, LoginError> {
     let refuse = |got: String| LoginError::Metadata { document, expected: "its JSON object", got };
     if bytes.len() > MAX_DOCUMENT {
         return Err(refuse(format!("more than {MAX_DOCUMENT} bytes")));
     }
-    // The parser's own text may repeat a value, which may be a secret.
+    // The parser's error text may contain a value, which may be a secret.
     serde_json::from_slice(bytes).map_err(|error| {
         refuse(format!("other JSON, or none, at line {} column {}", error.line(), error.column()))
     })
 }
 
-/// Whether a client's id or secret has no other characters than RFC 6749, appendix A, allows.
+/// Whether a client id or secret has only characters that RFC 6749, appendix A, allows.
 pub(super) fn is_client_text(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_CLIENT && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
-/// Whether a token can be sent in a header. RFC 6750, section 2.1, leaves no room for spaces or control characters.
+/// Whether a token can be sent in a header. RFC 6750, section 2.1, does not allow spaces or control characters.
 pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_DOCUMENT && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether a URL leads to this machine by itself, with no name looked up but `localhost`.
+/// Whether a URL refers to this machine by address or as `localhost`.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -49,7 +49,8 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// A URL that credentials may be sent to: https, or http to this machine where `local` allows it. It names no user and has no fragment.
+/// Parses a URL that credentials may be sent to: https, or http to this machine if `local` is true. It must have no user and no
+/// fragment.
 pub(super) fn endpoint(document: &'static str, text: &str, local: bool) -> Result<Location, LoginError> {
     let refuse = |expected, got: &str| LoginError::Metadata { document, expected, got: shown(got) };
     let location = Location::parse(text).map_err(|error| refuse("a URL", &error.to_string()))?;

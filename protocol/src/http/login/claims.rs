@@ -1,7 +1,7 @@
-//! What an id token says, as far as a login depends on it. OpenID Connect Core 1.0, section 3.1.3.7.
+//! Validates the claims of an ID token. OpenID Connect Core 1.0, section 3.1.3.7.
 //!
-//! Its signature is not verified. The token comes over TLS, from the authorization server or from the server that it is sent to;
-//! point 6 of that section accepts TLS in place of the signature where it is the authorization server.
+//! Its signature is not verified. The token is received over TLS, from the authorization server or from the called server;
+//! point 6 of that section accepts TLS instead of the signature for the authorization server.
 
 use super::error::LoginError;
 use crate::http::pkce::is_same;
@@ -25,16 +25,16 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// What an id token has to say.
+/// The required claims of an ID token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected<'a> {
     pub(super) issuer: &'a str,
     pub(super) client_id: &'a str,
-    /// The nonce of the login; `None` where none was sent.
+    /// The nonce of the login; `None` if none was sent.
     pub(super) nonce: Option<&'a str>,
 }
 
-/// Checks an id token, and returns when it expires, since the Unix epoch.
+/// Checks an ID token and returns its expiry, since the Unix epoch.
 pub(super) fn check(token: &str, expected: Expected<'_>, now: Duration) -> Result<Duration, LoginError> {
     let refuse = |expected| LoginError::IdToken { expected };
     let mut parts = token.split('.');

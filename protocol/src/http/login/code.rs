@@ -1,4 +1,4 @@
-//! Signing in with a browser of this machine, which comes back with a code. RFC 8252, section 7.3; RFC 7636; RFC 9207.
+//! The authorization code flow: login with a browser on this machine. RFC 8252, section 7.3; RFC 7636; RFC 9207.
 
 use super::error::LoginError;
 use super::redirect::{RedirectReply, query};
@@ -12,26 +12,26 @@ use std::fmt;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// The path that browsers come back to.
+/// The path of the redirect URI.
 const PATH: &str = "/callback";
-/// The most bytes of a code.
+/// The maximum size of a code, in bytes.
 const MAX_CODE: usize = 4096;
 
-/// What is to be done next.
+/// The next step of a login.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CodeStep {
-    /// The browser has not come back yet: give what is requested to [`CodeFlow::receive_redirect`].
+    /// The browser has not returned yet: pass the target of its request to [`CodeFlow::receive_redirect`].
     WaitForRedirect,
-    /// Send this form, and give the answer to [`CodeFlow::receive`].
+    /// Send this form, and pass the response to [`CodeFlow::receive`].
     Send(PostForm),
-    /// The person has signed in. The machine has ended.
+    /// The user has signed in. The state machine has ended.
     Done(Tokens),
 }
 
-/// The machine of a login with a browser.
+/// The state machine of a login with a browser.
 ///
-/// Each login has a port, a state, a nonce and a verifier of its own, so that no redirect serves twice.
+/// Each login has its own port, state, nonce and verifier, so a redirect cannot be reused.
 pub struct CodeFlow {
     terms: Terms,
     pair: Pair,
@@ -52,11 +52,11 @@ enum State {
 }
 
 impl CodeFlow {
-    /// A login by these terms, which are those of [`Flow::Code`](super::Flow::Code). The browser comes back to this port of
-    /// 127.0.0.1. `random` must be random, and used once.
+    /// Creates a login with these terms, which must be for [`Flow::Code`](super::Flow::Code). The browser returns to this port
+    /// of 127.0.0.1. `random` must be fresh random bytes.
     ///
     /// # Errors
-    /// When they are the terms of another flow.
+    /// If the terms are for another flow.
     pub fn new(terms: Terms, port: u16, random: [[u8; 32]; 3]) -> Result<Self, LoginError> {
         let Start::Code { authorization, names_issuer } = &terms.start else {
             return Err(LoginError::Misuse {
@@ -95,13 +95,13 @@ impl CodeFlow {
         })
     }
 
-    /// Where the browser is to be sent. It is for this machine's browser alone.
+    /// Returns the URL to open in a browser on this machine.
     pub fn authorization_url(&self) -> &str {
         &self.url
     }
 
-    /// Takes the target of a request to the port: the path and the query of a `GET`. The reply is for the browser. Requests with
-    /// another path or another state change nothing: any page and any program of this machine can make them.
+    /// Receives the target of a request to the port: the path and the query of a `GET`. Returns the response to the browser.
+    /// Requests with another path or state have no effect: any page and any program on this machine can send them.
     pub fn receive_redirect(&mut self, target: &str) -> RedirectReply {
         let Some((path, found)) = query(target) else { return RedirectReply::unusable() };
         if path != PATH {
@@ -110,7 +110,7 @@ impl CodeFlow {
         if !matches!(self.state, State::Waiting) {
             return RedirectReply::used();
         }
-        // Without the state it is not the answer to this login, whatever else it says.
+        // Without the state, the redirect does not belong to this login, whatever its other parameters.
         if !found.state.as_deref().is_some_and(|state| is_same(state, &self.state_text)) {
             return RedirectReply::of_another_login();
         }
@@ -126,7 +126,7 @@ impl CodeFlow {
         }
     }
 
-    /// Takes the answer to the form, or why there is none.
+    /// Receives the response to the form, or why there is none.
     pub fn receive(&mut self, answer: Result<FormAnswer, LoginError>, now: Duration) {
         self.state = match std::mem::replace(&mut self.state, State::Ended) {
             State::Exchange(code) => {
@@ -143,10 +143,10 @@ impl CodeFlow {
         };
     }
 
-    /// What is to be done next.
+    /// Returns the next step.
     ///
     /// # Errors
-    /// When the login has failed. It stays so.
+    /// If the login has failed. Later polls return the same error.
     pub fn poll(&mut self) -> Result<CodeStep, LoginError> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Waiting => {
@@ -173,7 +173,7 @@ impl CodeFlow {
         }
     }
 
-    /// The code of a redirect that has the state of this login.
+    /// Returns the code of a redirect that has the state of this login.
     fn judged(&self, found: super::redirect::Query) -> Result<Zeroizing<String>, LoginError> {
         // A code of another server must not be sent to this one. RFC 9207, section 2.4.
         match found.iss {

@@ -1,4 +1,4 @@
-//! Signing in with a code that a person types on any machine. RFC 8628.
+//! The device authorization flow: login with a code that the user types in on any machine. RFC 8628.
 
 use super::checks::{MAX_DOCUMENT, is_token};
 use super::error::LoginError;
@@ -14,35 +14,35 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// How long to wait between two questions if the server does not say. RFC 8628, section 3.2.
+/// The default polling interval, in seconds. RFC 8628, section 3.2.
 const DEFAULT_INTERVAL: u64 = 5;
-/// How much longer after `slow_down`. Section 3.5.
+/// The increase of the interval after `slow_down`, in seconds. Section 3.5.
 const SLOW_DOWN: u64 = 5;
-/// The shortest and the longest wait, in seconds.
+/// The shortest and the longest interval, in seconds.
 const INTERVALS: (u64, u64) = (1, 300);
-/// The longest time that a code may be typed in, in seconds: an hour, whatever the server says.
+/// The maximum lifetime of a code, in seconds: an hour, whatever the server says.
 const MAX_LIFE: u64 = 3600;
-/// As many questions in a row may fail for want of an answer.
+/// The maximum number of consecutive polls without a response.
 const MAX_FAILURES: u32 = 5;
-/// The most characters of a user code.
+/// The maximum length of a user code, in characters.
 const MAX_USER_CODE: usize = 64;
 
-/// What a person is shown.
+/// The code and the URL to show to the user.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DevicePrompt {
     /// The code to type in. It has no control characters.
     pub user_code: String,
-    /// The page to type it in at: an `https` URL, or `http` of this machine.
+    /// The page on which to type it in: an `https` URL, or an `http` URL of this machine.
     pub verification_url: String,
-    /// The same page with the code in it, such as for a QR code.
+    /// The URL of the page including the code, for example for a QR code.
     pub complete_url: Option<String>,
-    /// Until when it may be typed in, since the Unix epoch.
+    /// When the code expires, since the Unix epoch.
     pub expires_at: Duration,
 }
 
 impl fmt::Debug for DevicePrompt {
-    /// Leaves the code out: whoever has it can make another person sign this program in.
+    /// Omits the code: with it, an attacker could trick another user into signing in this program.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DevicePrompt")
             .field("verification_url", &self.verification_url)
@@ -50,21 +50,21 @@ impl fmt::Debug for DevicePrompt {
     }
 }
 
-/// What is to be done next.
+/// The next step of a login.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DeviceStep {
-    /// Send this form, and give the answer to [`DeviceFlow::receive`].
+    /// Send this form, and pass the response to [`DeviceFlow::receive`].
     Send(PostForm),
-    /// Show this to the person, and poll again.
+    /// Show this to the user, and poll again.
     Show(DevicePrompt),
     /// Poll again at this time, since the Unix epoch.
     WaitUntil(Duration),
-    /// The person has signed in. The machine has ended.
+    /// The user has signed in. The state machine has ended.
     Done(Tokens),
 }
 
-/// The machine of a login with a device code.
+/// The state machine of a login with a device code.
 pub struct DeviceFlow {
     terms: Terms,
     state: State,
@@ -73,14 +73,14 @@ pub struct DeviceFlow {
 }
 
 enum State {
-    /// The device code is to be asked for, or was.
+    /// The device code has not been received yet.
     Begin,
     Show(Code, DevicePrompt),
     Waiting {
         code: Code,
         until: Duration,
     },
-    /// The form of a question is out.
+    /// A polling request was sent.
     Asked(Code),
     Done(Tokens),
     Failed(LoginError),
@@ -105,10 +105,10 @@ struct Document {
 }
 
 impl DeviceFlow {
-    /// A login by these terms, which are those of [`Flow::DeviceCode`](super::Flow::DeviceCode).
+    /// Creates a login with these terms, which must be for [`Flow::DeviceCode`](super::Flow::DeviceCode).
     ///
     /// # Errors
-    /// When they are those of another flow.
+    /// If they are for another flow.
     pub fn new(terms: Terms) -> Result<Self, LoginError> {
         match terms.start {
             Start::DeviceCode { .. } => {
@@ -120,7 +120,7 @@ impl DeviceFlow {
         }
     }
 
-    /// Takes the answer to a form, or why there is none.
+    /// Receives the response to a form, or why there is none.
     pub fn receive(&mut self, answer: Result<FormAnswer, LoginError>, now: Duration) {
         self.state = match std::mem::replace(&mut self.state, State::Ended) {
             State::Begin => match answer.and_then(|answer| self.begun(answer, now)) {
@@ -128,15 +128,15 @@ impl DeviceFlow {
                 Err(error) => State::Failed(error),
             },
             State::Asked(code) => self.judged(code, answer, now),
-            // An answer that nothing waits for changes nothing.
+            // An unexpected response has no effect.
             other => other,
         };
     }
 
-    /// What is to be done next. The time is since the Unix epoch.
+    /// Returns the next step. The time is since the Unix epoch.
     ///
     /// # Errors
-    /// When the login has failed. It stays so.
+    /// If the login has failed. Later polls return the same error.
     pub fn poll(&mut self, now: Duration) -> Result<DeviceStep, LoginError> {
         let misuse = LoginError::Misuse { command: "poll", when: "after the login has ended" };
         let Start::DeviceCode { device, token } = &self.terms.start else { return Err(misuse) };
@@ -207,7 +207,7 @@ impl DeviceFlow {
                 "http" => super::checks::is_loopback(location.url()),
                 _ => false,
             };
-            // A parsed URL is spelled without control characters.
+            // A parsed URL has no control characters.
             if is_page {
                 Ok(location.url().as_str().to_owned())
             } else {
@@ -226,7 +226,7 @@ impl DeviceFlow {
         Ok((Code { device_code, expires_at }, prompt))
     }
 
-    /// What the answer to a question comes to.
+    /// Returns the state after the response to a polling request.
     fn judged(&mut self, code: Code, answer: Result<FormAnswer, LoginError>, now: Duration) -> State {
         let secrets = self.terms.secrets([code.device_code.as_str()]);
         let read = answer.and_then(|answer| {

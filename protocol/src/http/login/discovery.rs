@@ -1,4 +1,4 @@
-//! From a 401, or from a URL alone, to what is known of where to sign in. RFC 9728, section 5; RFC 8414, section 3.
+//! Discovery of where to sign in, from a 401 or from a URL alone. RFC 9728, section 5; RFC 8414, section 3.
 
 use super::challenge::Challenge;
 use super::checks::{MAX_DOCUMENT, endpoint, is_loopback, same_origin, shown};
@@ -9,10 +9,10 @@ use crate::http::documents::{LoadDocument, openid_configuration};
 use crate::http::oauth::WELL_KNOWN_PATH;
 use crate::location::Location;
 
-/// Finds out where to sign in: the metadata of the resource are loaded first, and then those of its authorization server.
+/// Finds out where to sign in: it loads the metadata of the resource, and then that of its authorization server.
 ///
-/// Load what [`poll_document`](Self::poll_document) names, give it to [`receive`](Self::receive), and again, until that returns
-/// what was found.
+/// Load the document that [`poll_document`](Self::poll_document) names and pass it to [`receive`](Self::receive). Repeat until
+/// that returns the result.
 #[derive(Debug)]
 pub struct Discovery {
     called: Location,
@@ -23,11 +23,11 @@ pub struct Discovery {
 
 #[derive(Debug)]
 enum Stage {
-    /// The metadata of the resource.
+    /// Waits for the metadata of the resource.
     Resource {
         url: String,
     },
-    /// The metadata of this authorization server, at the first or the second place where they may be.
+    /// Waits for the metadata of this authorization server, at the first or the second possible URL.
     Server {
         resource: Box<ResourceMetadata>,
         issuer: String,
@@ -37,24 +37,24 @@ enum Stage {
     Ended,
 }
 
-/// What was found.
+/// The result of a discovery.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Discovered {
-    /// The challenge that led there; empty without a 401.
+    /// The challenge of the 401; empty without a 401.
     pub challenge: Challenge,
-    /// What the resource publishes.
+    /// The metadata of the resource.
     pub resource: ResourceMetadata,
-    /// What its authorization server publishes.
+    /// The metadata of its authorization server.
     pub server: ServerMetadata,
 }
 
 impl Discovery {
-    /// Begins with the challenge of a 401 of the server at this URL. `issuer` is the one authorization server that may be used; `None`
-    /// for the first one that the resource names.
+    /// Begins with the challenge of a 401 of the server at this URL. `issuer` is the only authorization server that may be
+    /// used; `None` for the first one that the resource names.
     ///
     /// # Errors
-    /// When the challenge does not say where the metadata are, or names a place at another origin.
+    /// If the challenge has no URL of the metadata, or one of another origin.
     pub fn from_challenge(
         called: Location,
         challenge: Challenge,
@@ -63,7 +63,7 @@ impl Discovery {
         let Some(url) = &challenge.resource_metadata else {
             return Err(LoginError::Challenge { expected: "a Bearer challenge with resource_metadata" });
         };
-        // The header can name any server, and the request would come from this machine.
+        // The header could name any server, and the request would come from this machine.
         let is_own = Location::parse(url).is_ok_and(|location| same_origin(location.url(), called.url()));
         if !is_own {
             return Err(LoginError::Challenge { expected: "resource_metadata at the origin of the server" });
@@ -72,7 +72,7 @@ impl Discovery {
         Ok(Self { called, challenge, issuer, stage })
     }
 
-    /// Begins without a 401: the metadata are where RFC 9728, section 3.1, puts them for the resource at this URL.
+    /// Begins without a 401: the URL of the metadata is derived from the resource's URL as in RFC 9728, section 3.1.
     pub fn from_url(called: Location, issuer: Option<String>) -> Self {
         let url = called.url();
         let path = url.path().trim_end_matches('/');
@@ -81,10 +81,11 @@ impl Discovery {
         Self { called, challenge: Challenge::default(), issuer, stage }
     }
 
-    /// Takes the document that was asked for, or why there is none. Returns what was found once that is all.
+    /// Receives the requested document, or why it could not be loaded. Returns the result when all documents have been
+    /// received.
     ///
     /// # Errors
-    /// When there is no document, or it is refused. The discovery is over then.
+    /// If there is no document or it is refused. This ends the discovery.
     pub fn receive(&mut self, document: Result<&[u8], LoginError>) -> Result<Option<Discovered>, LoginError> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Resource { .. } => {
@@ -99,7 +100,7 @@ impl Discovery {
                         let challenge = std::mem::take(&mut self.challenge);
                         Ok(Some(Discovered { challenge, resource: *resource, server }))
                     }
-                    // Nothing is there: it may be at the other place. A wrong document is not looked for elsewhere.
+                    // There is no document: try the other URL. After an invalid document, the other URL is not tried.
                     Err(error @ LoginError::Unavailable(_)) if urls.len() > 1 => {
                         urls.remove(0);
                         self.stage = Stage::Server { resource, issuer, urls, first_error: Some(error) };
@@ -124,7 +125,7 @@ impl Discovery {
             }
             None => servers.first().cloned().unwrap_or_default(),
         };
-        // A server elsewhere must not have this machine's own services called.
+        // A remote server must not cause requests to services on this machine.
         let url = endpoint("the issuer", &issuer, is_loopback(self.called.url()))?;
         let (origin, path) =
             (url.url().origin().ascii_serialization(), url.url().path().trim_end_matches('/'));
@@ -135,7 +136,7 @@ impl Discovery {
         Ok(Stage::Server { resource: resource.into(), issuer, urls, first_error: None })
     }
 
-    /// The document that is to be loaded next. The same one until it is received; `None` after the end.
+    /// Returns the next document to load. It is the same until it is received; `None` after the end.
     pub fn poll_document(&self) -> Option<LoadDocument> {
         let url = match &self.stage {
             Stage::Resource { url } => url.clone(),

@@ -1,9 +1,9 @@
-//! Why a client has no token.
+//! The errors of a login.
 
 use crate::OneLine;
 use thiserror::Error;
 
-/// A login that did not give a token. No variant has a token, a code or a secret in it.
+/// Why a login failed. No variant contains a token, a code or a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LoginError {
@@ -13,17 +13,17 @@ pub enum LoginError {
         /// What was expected of it.
         expected: &'static str,
     },
-    /// A document is not what its specification says.
+    /// A document does not follow its specification.
     #[error("{document}: expected {expected}, got {}", OneLine(got))]
     Metadata {
         /// Which document.
         document: &'static str,
         /// What was expected.
         expected: &'static str,
-        /// What came in its place; at most 200 characters, and no secret.
+        /// What was received instead; at most 200 characters, and no secret.
         got: String,
     },
-    /// The metadata are those of another resource. RFC 9728, section 3.3.
+    /// The metadata belongs to another resource. RFC 9728, section 3.3.
     #[error("expected the metadata of {}, got those of {}", OneLine(expected), OneLine(got))]
     Resource {
         /// The URL that was called.
@@ -31,12 +31,12 @@ pub enum LoginError {
         /// The resource that the metadata name.
         got: String,
     },
-    /// The metadata or a redirect are those of another authorization server. RFC 8414, section 3.3; RFC 9207.
+    /// The metadata or a redirect belongs to another authorization server. RFC 8414, section 3.3; RFC 9207.
     #[error("expected the authorization server {}, got {}", OneLine(expected), OneLine(got))]
     Issuer {
-        /// The issuer that was asked.
+        /// The expected issuer.
         expected: String,
-        /// The issuer that answered.
+        /// The issuer that responded.
         got: String,
     },
     /// Neither the settings nor the server name the client to sign in as.
@@ -50,29 +50,29 @@ pub enum LoginError {
         /// The way to sign in.
         flow: &'static str,
     },
-    /// The person, or the authorization server on their behalf, has refused.
-    #[error("the login was refused by the person or by a policy")]
+    /// The user, or the authorization server by a policy, has refused.
+    #[error("the login was refused by the user or by a policy")]
     Denied,
     /// It took longer than the authorization server, or the settings, allow.
     #[error("the login took too long")]
     Expired,
-    /// The authorization server has refused a form or a login with a code. RFC 6749, sections 4.1.2.1 and 5.2.
+    /// The authorization server has refused a form or a login with an error code. RFC 6749, sections 4.1.2.1 and 5.2.
     #[error("the authorization server refused: {code}{}", Described(description))]
     Refused {
-        /// The code of the error; printable ASCII of at most 64 characters.
+        /// The error code; printable ASCII of at most 64 characters.
         code: String,
         /// The server's text; at most 200 characters. Empty if it repeats something secret.
         description: String,
     },
-    /// The answer to a form is not what its specification says.
-    #[error("expected {expected} from the authorization server, got another answer (status {status})")]
+    /// The response to a form does not follow its specification.
+    #[error("expected {expected} from the authorization server, got another response (status {status})")]
     Answer {
         /// What was expected.
         expected: &'static str,
-        /// The status of the answer.
+        /// The status of the response.
         status: u16,
     },
-    /// The id token is not one for this login. OpenID Connect Core 1.0, section 3.1.3.7.
+    /// The ID token is not for this login. OpenID Connect Core 1.0, section 3.1.3.7.
     #[error("expected an id token {expected}, got another")]
     IdToken {
         /// What was expected of it.
@@ -81,10 +81,10 @@ pub enum LoginError {
     /// The request got no response. Another attempt may succeed.
     #[error("no response: {}", OneLine(_0))]
     Unavailable(String),
-    /// A person has to sign in, and the application has no way to ask them.
-    #[error("a person has to sign in, and the settings have neither a browser nor a device code for that")]
+    /// The user has to sign in, and the application has no way to ask them.
+    #[error("the user has to sign in, but the settings have neither a browser nor a device code for that")]
     NotInteractive,
-    /// A command that comes at the wrong time: the driver's mistake.
+    /// A command was called at the wrong time: an error in the driver.
     #[error("{command} was called {when}")]
     Misuse {
         /// The command.
@@ -92,10 +92,10 @@ pub enum LoginError {
         /// When it was called.
         when: &'static str,
     },
-    /// The tokens were forgotten while the person signed in.
-    #[error("the login was cancelled because its tokens were forgotten in the meantime")]
+    /// The tokens were forgotten while the user signed in.
+    #[error("the login was cancelled because its tokens were forgotten")]
     SignedOut,
-    /// What a store has kept cannot be used.
+    /// The stored login cannot be used.
     #[error("the stored login cannot be used: expected {expected}")]
     Saved {
         /// What was expected of it.
@@ -104,21 +104,21 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    /// Whether a refresh that ended so shows that the refresh token is of no use any more. After any other failure it may still be good.
-    /// RFC 6749, section 5.2.
+    /// Whether this error of a refresh shows that the refresh token is no longer valid. After any other error it may still be
+    /// valid. RFC 6749, section 5.2.
     pub fn ends_refresh_token(&self) -> bool {
         const CODES: [&str; 3] = ["invalid_grant", "invalid_client", "unauthorized_client"];
         matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
     }
 
-    /// Whether the same attempt may succeed later, with nothing changed.
+    /// Whether the same attempt may succeed later without changes.
     pub const fn is_temporary(&self) -> bool {
         matches!(self, Self::Unavailable(_))
             || matches!(self, Self::Answer { status, .. } if *status >= 500 || *status == 429)
     }
 }
 
-/// A text behind a code, if there is one.
+/// The description after an error code, if there is one.
 struct Described<'a>(&'a String);
 
 impl std::fmt::Display for Described<'_> {

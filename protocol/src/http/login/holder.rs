@@ -1,4 +1,4 @@
-//! The current tokens, and one renewal for all calls that wait.
+//! The current tokens, and one renewal for all waiting calls.
 
 use super::error::LoginError;
 use super::tokens::Tokens;
@@ -6,21 +6,21 @@ use crate::http::auth::Reason;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long before its end a token is renewed: as long as a call may take to reach the server. A token that lives less than twice
-/// as long is renewed after half of its life.
+/// How long before its expiry a token is renewed: as long as a call may take to reach the server. A token with less than twice
+/// this lifetime is renewed after half of it.
 const LEEWAY: Duration = Duration::from_secs(45);
-/// How long no person is asked again after a login that has failed, or one whose token was refused.
+/// The pause before another login after one has failed or its token was refused.
 const LOGIN_PAUSE: Duration = Duration::from_secs(30);
-/// How long a token that is still valid is not renewed after a refresh that has failed.
+/// The pause before another refresh of a still valid token after one has failed.
 const REFRESH_PAUSE: Duration = Duration::from_secs(5);
 
 /// How a token is renewed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Renewal {
-    /// By the refresh token of these.
+    /// With the refresh token of these tokens.
     Refresh(Tokens),
-    /// By a person who signs in.
+    /// By a login of the user.
     Login,
 }
 
@@ -30,18 +30,18 @@ pub enum Renewal {
 pub enum Step {
     /// Send this bearer token.
     Use(Zeroizing<String>),
-    /// Send no credential: the server says where to sign in.
+    /// Send no credential: the server will respond with where to sign in.
     Anonymous,
-    /// Renew the token, and say what came of it with [`TokenHolder::renewed`]. All other calls wait for this one.
+    /// Renew the token and report the result with [`TokenHolder::renewed`]. All other calls wait for this one.
     Renew(Renewal),
-    /// Another call renews the token. Wait until [`TokenHolder::outcome`] of this number is there.
+    /// Another call renews the token. Wait until [`TokenHolder::outcome`] returns the outcome of this number.
     Wait(u64),
     /// A new token would be refused as well.
     GiveUp,
 }
 
 impl std::fmt::Debug for Step {
-    /// Leaves the token out.
+    /// Omits the token.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Use(_) => f.write_str("Use"),
@@ -53,35 +53,35 @@ impl std::fmt::Debug for Step {
     }
 }
 
-/// The tokens of a client, whatever number of calls uses them.
+/// The tokens of a client, shared by its concurrent calls.
 #[derive(Debug)]
 pub struct TokenHolder {
     tokens: Option<Tokens>,
-    /// How long before its end the bearer is renewed.
+    /// How long before its expiry the bearer is renewed.
     leeway: Duration,
-    /// The bearer was made by a refresh, and not by a login.
+    /// Whether the bearer comes from a refresh, not from a login.
     is_refreshed: bool,
-    /// When a person last signed in, if the tokens come from that.
+    /// When the user last signed in, if the tokens come from that login.
     logged_in_at: Option<Duration>,
-    /// No person is asked before this time, but by [`login`](Self::login).
+    /// No login is started before this time, except by [`login`](Self::login).
     next_login: Duration,
     /// A token that is still valid is not renewed before this time.
     next_refresh: Duration,
     renewal: Option<Under>,
-    /// Renewals so far.
+    /// The number of renewals so far.
     count: u64,
     last: Option<(u64, Result<(), LoginError>)>,
 }
 
-/// A renewal that is under way.
+/// A renewal in progress.
 #[derive(Debug)]
 struct Under {
     is_refresh: bool,
-    /// A person may be asked.
+    /// Whether a login may be started.
     may_login: bool,
-    /// A person is to be asked, whatever the refresh gives.
+    /// Whether a login must follow, whatever the result of the refresh.
     must_login: bool,
-    /// The tokens were forgotten after it began: what it gives is dropped.
+    /// Whether the tokens were forgotten after it began, so that its result is dropped.
     is_stale: bool,
 }
 
@@ -92,7 +92,7 @@ impl Default for TokenHolder {
 }
 
 impl TokenHolder {
-    /// A holder of these tokens, or of none.
+    /// Creates a holder of these tokens, or of none.
     pub const fn new(tokens: Option<Tokens>) -> Self {
         Self {
             tokens,
@@ -107,23 +107,23 @@ impl TokenHolder {
         }
     }
 
-    /// The current tokens, valid or not.
+    /// Returns the current tokens, even if they have expired.
     pub const fn tokens(&self) -> Option<&Tokens> {
         self.tokens.as_ref()
     }
 
-    /// The current bearer, if it is still valid at this time. After a renewal that has failed, calls go on with it.
+    /// Returns the current bearer if it is still valid at this time. After a failed renewal, calls continue to use it.
     pub fn valid_bearer(&self, now: Duration) -> Option<Zeroizing<String>> {
         let tokens = self.tokens.as_ref().filter(|tokens| tokens.is_valid_at(now))?;
         Some(Zeroizing::new(tokens.bearer().to_owned()))
     }
 
-    /// What came of the renewal of this number, or of one after it; `None` while it is under way.
+    /// Returns the outcome of the renewal with this number or of a later one; `None` while it is in progress.
     pub fn outcome(&self, number: u64) -> Option<&Result<(), LoginError>> {
         self.last.as_ref().filter(|(last, _)| *last >= number).map(|(_, outcome)| outcome)
     }
 
-    /// A call wants a credential. A token that is about to expire is renewed if no person is needed for it.
+    /// Returns the credential for a call. A token that is about to expire is renewed if this needs no login.
     pub fn request(&mut self, now: Duration) -> Step {
         let Some(tokens) = &self.tokens else {
             return if self.renewal.is_some() { Step::Wait(self.count) } else { Step::Anonymous };
@@ -137,28 +137,28 @@ impl TokenHolder {
         match (&self.renewal, tokens.can_be_refreshed()) {
             (Some(_), _) => Step::Wait(self.count),
             (None, true) => self.begin(Renewal::Refresh(tokens.clone()), false),
-            // Its last seconds are used: they may be enough.
+            // The token is used in its last seconds, which may be enough.
             (None, false) if tokens.is_valid_at(now) => Step::Use(Zeroizing::new(tokens.bearer().to_owned())),
             (None, false) => Step::Anonymous,
         }
     }
 
-    /// A call was refused for this reason with this bearer token, or with none. It never returns [`Step::Anonymous`].
+    /// Reports that a call was refused for this reason with this bearer token, or with none. Never returns [`Step::Anonymous`].
     pub fn refused(&mut self, sent: Option<&str>, reason: Reason, now: Duration) -> Step {
         if matches!(reason, Reason::InsufficientScope | Reason::ProxyRequired) {
             return Step::GiveUp;
         }
         if let Some(renewal) = &mut self.renewal {
-            // This call would ask a person if it renewed the token itself.
+            // This call would start a login if it renewed the token itself.
             renewal.may_login = true;
             return Step::Wait(self.count);
         }
         match &self.tokens {
-            // Another call has renewed it in the meantime.
+            // Another call has renewed the token since.
             Some(tokens) if sent != Some(tokens.bearer()) && tokens.is_valid_at(now) => {
                 Step::Use(Zeroizing::new(tokens.bearer().to_owned()))
             }
-            // What is refused as invalid right after a refresh is not made valid by another one.
+            // If a token is refused as invalid right after a refresh, another refresh does not help.
             Some(tokens)
                 if tokens.can_be_refreshed()
                     && !(self.is_refreshed && reason == Reason::InvalidCredential) =>
@@ -171,19 +171,20 @@ impl TokenHolder {
         }
     }
 
-    /// Whether another login would most likely give what was refused: the server does not take what this process has signed in for.
+    /// Whether another login would most likely return a refused token again, because the server does not accept the token of
+    /// the recent login.
     fn would_repeat(&self, reason: Reason, now: Duration) -> bool {
         self.logged_in_at
             .is_some_and(|time| reason != Reason::ExpiredCredential || now < time.saturating_add(LOGIN_PAUSE))
     }
 
-    /// Whether the renewal that is under way began before the tokens were forgotten, so that [`renewed`](Self::renewed) drops what
-    /// it gives. True also if none is under way.
+    /// Whether the current renewal began before the tokens were forgotten, so that [`renewed`](Self::renewed) drops its result.
+    /// Also true if no renewal is in progress.
     pub fn is_stale(&self) -> bool {
         self.renewal.as_ref().is_none_or(|renewal| renewal.is_stale)
     }
 
-    /// What came of a renewal. Returns [`Renewal::Login`] if a person has to sign in for the calls that wait.
+    /// Reports the result of a renewal. Returns [`Renewal::Login`] if the user has to sign in for the waiting calls.
     pub fn renewed(&mut self, result: Result<Tokens, LoginError>, now: Duration) -> Option<Renewal> {
         let Under { is_refresh, may_login, must_login, is_stale } = self.renewal.take()?;
         let outcome = match result {
@@ -191,7 +192,7 @@ impl TokenHolder {
                 if must_login || (may_login && now >= self.next_login) {
                     return Some(self.go_on_with_login());
                 }
-                // A call goes on without a token; a person who signs in is told.
+                // A call continues without a token; an explicit login fails.
                 if is_refresh { Ok(()) } else { Err(LoginError::SignedOut) }
             }
             Ok(tokens) => {
@@ -213,7 +214,7 @@ impl TokenHolder {
                 self.next_refresh = now.saturating_add(REFRESH_PAUSE);
                 Err(error)
             }
-            // The refresh token is no longer good.
+            // The refresh token is no longer valid.
             Err(_) => {
                 self.tokens = None;
                 if may_login && now >= self.next_login {
@@ -229,12 +230,12 @@ impl TokenHolder {
         None
     }
 
-    /// Forgets the tokens. What a renewal that is under way gives is dropped.
+    /// Forgets the tokens. The result of a renewal in progress is dropped.
     pub fn forget(&mut self) {
         self.tokens = None;
         self.logged_in_at = None;
         if let Some(renewal) = &mut self.renewal {
-            // Whoever wants a login after this says so again.
+            // A caller that still wants a login must request it again.
             *renewal =
                 Under { is_refresh: renewal.is_refresh, may_login: false, must_login: false, is_stale: true };
         }
@@ -247,13 +248,13 @@ impl TokenHolder {
         Step::Renew(renewal)
     }
 
-    /// The renewal that has ended goes on as a login, for all calls that wait.
+    /// Continues the ended renewal as a login, for all waiting calls.
     fn go_on_with_login(&mut self) -> Renewal {
         self.renewal = Some(Under { is_refresh: false, may_login: true, must_login: false, is_stale: false });
         Renewal::Login
     }
 
-    /// A person is to sign in now, whatever tokens there are.
+    /// Starts a login, whatever the current tokens.
     pub fn login(&mut self) -> Step {
         match &mut self.renewal {
             Some(renewal) => {

@@ -1,41 +1,41 @@
-//! Clients that sign in: they find out where from a 401, get a token there, and renew it. RFC 9728, RFC 8414, RFC 8628, RFC 8252, RFC 7636
-//! and RFC 9207.
+//! The client's side of signing in: finds the authorization server from a 401, gets a token from it, and renews the token. RFC
+//! 9728, RFC 8414, RFC 8628, RFC 8252, RFC 7636 and RFC 9207.
 //!
-//! Lives here: parsers of what servers publish, and machines that say which document is to be loaded and which form to be sent next.
-//! Not here: requests, sockets, clocks and browsers; the driver `vgi-rpc-login` has those. The time is a parameter, from the Unix
-//! epoch, and so are random bytes.
+//! This module has parsers of server metadata, and state machines that determine the next document to load or form to send. It
+//! has no requests, sockets, clocks or browsers; those are in the driver `vgi-rpc-login`. The time since the Unix epoch and
+//! random bytes are parameters.
 //!
 //! ```text
 //!   401 ──► Challenge ──► Discovery ──► Terms ──► DeviceFlow or CodeFlow ──► Tokens ──► TokenHolder
 //!                         documents               forms                                 the credential of calls
 //! ```
 //!
-//! What is refused, and where:
+//! The following is refused:
 //!
-//! | what | where |
+//! | input | refused by |
 //! | --- | --- |
-//! | metadata of another resource than the one that was called, or from another origin | [`ResourceMetadata`], [`Discovery`] |
-//! | metadata of another issuer; endpoints that are not https, unless all of it is this machine | [`ServerMetadata`] |
-//! | a secret of a client that is published, unless the caller has allowed it | [`LoginSettings`] |
+//! | metadata of a resource other than the called one, or from another origin | [`ResourceMetadata`], [`Discovery`] |
+//! | metadata of another issuer; endpoints that are not https, unless all are on this machine | [`ServerMetadata`] |
+//! | a published client secret, unless the caller has allowed it | [`LoginSettings`] |
 //! | a token endpoint that the resource publishes, unless the caller has allowed it | [`LoginSettings`] |
 //! | a redirect with another state (it is ignored), or of another issuer (the login fails) | [`CodeFlow`] |
-//! | an id token of another issuer, for another client, or of another login | [`Tokens`] |
+//! | an ID token of another issuer, for another client, or of another login | [`Tokens`] |
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `challenge` | what `WWW-Authenticate` says |
-// | `resource_metadata`, `server_metadata` | what the resource and its authorization server publish |
-// | `checks` | texts and URLs of a peer |
-// | `discovery` | the documents that are loaded, one after the other |
-// | `terms` | as which client a login is made, and the forms that get tokens |
-// | `device`, `code` | the two ways to sign in |
-// | `redirect` | how the browser that comes back is answered |
-// | `tokens`, `claims` | what the authorization server gives, and what an id token says |
-// | `holder` | the current tokens, and one renewal for all that wait |
-// | `saved` | what a store keeps |
-// | `error` | why there is no token |
+// | `challenge` | the parser of `WWW-Authenticate` |
+// | `resource_metadata`, `server_metadata` | the metadata of the resource and its authorization server |
+// | `checks` | validation of texts and URLs from a peer |
+// | `discovery` | the documents to load, in order |
+// | `terms` | the client of a login, and the forms that get tokens |
+// | `device`, `code` | the two flows |
+// | `redirect` | the redirect that returns the browser |
+// | `tokens`, `claims` | the token response, and the claims of an ID token |
+// | `holder` | the current tokens, and one renewal for all waiting calls |
+// | `saved` | the stored form of a login |
+// | `error` | the errors of a login |
 
 mod challenge;
 mod checks;

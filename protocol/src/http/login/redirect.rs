@@ -1,18 +1,18 @@
-//! How the browser that comes back is answered, and what it brings. RFC 6749, sections 4.1.2 and 4.1.2.1.
+//! The redirect that returns the browser: its query, and the response. RFC 6749, sections 4.1.2 and 4.1.2.1.
 
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-/// The most bytes of a target.
+/// The maximum size of a request target, in bytes.
 const MAX_TARGET: usize = 8 << 10;
 
-/// The reply to a request to the port of a login. Its page has no script, no link and nothing that the request said.
+/// The response to a request to the port of a login. Its page has no script, no link and no text from the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedirectReply {
-    /// Its status.
+    /// The status.
     pub status: u16,
-    /// Its body, of the type `text/html; charset=utf-8`.
+    /// The body, of the type `text/html; charset=utf-8`.
     pub page: &'static str,
 }
 
@@ -46,18 +46,18 @@ impl RedirectReply {
         Self { status: 410, page: page!("Not signed in", "This login has ended.") }
     }
 
-    /// What a request for any other path is answered.
+    /// Returns the response to a request for another path.
     pub const fn not_found() -> Self {
         Self { status: 404, page: page!("Not found", "Nothing is here.") }
     }
 
-    /// What is answered to bytes that are not a request, or not a `GET`.
+    /// Returns the response to bytes that are not a `GET` request.
     pub const fn unusable() -> Self {
         Self { status: 400, page: page!("Bad request", "This request cannot be read.") }
     }
 }
 
-/// What a redirect says.
+/// The query of a redirect.
 #[derive(Default)]
 pub(super) struct Query {
     pub(super) code: Option<Zeroizing<String>>,
@@ -67,7 +67,7 @@ pub(super) struct Query {
     pub(super) error_description: Option<String>,
 }
 
-/// Splits a target into its path and what its query says. `None` if a parameter is there twice.
+/// Splits a request target into its path and its parsed query. `None` if a parameter is repeated.
 pub(super) fn query(target: &str) -> Option<(&str, Query)> {
     if target.len() > MAX_TARGET || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;

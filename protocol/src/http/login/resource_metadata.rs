@@ -1,4 +1,4 @@
-//! What a resource publishes of itself, as its clients read it. RFC 9728, sections 2 and 3.
+//! Parses protected resource metadata. RFC 9728, sections 2 and 3.
 
 use super::checks::{endpoint, is_client_text, is_loopback, json, same_origin, shown};
 use super::error::LoginError;
@@ -17,21 +17,22 @@ pub struct ResourceMetadata {
     pub resource: String,
     /// Its authorization servers, by their issuers; at least one.
     pub authorization_servers: Vec<String>,
-    /// The scopes that it understands.
+    /// The scopes that it supports.
     pub scopes_supported: Vec<String>,
-    /// Its name, for people.
+    /// Its human-readable name.
     pub resource_name: Option<String>,
     /// The client to sign in as.
     pub client_id: Option<String>,
-    /// The client to sign in as by a device code, if that is another one.
+    /// The client to sign in as by a device code, if it is a different one.
     pub device_code_client_id: Option<String>,
-    /// Whether the server takes the id token in place of the access token.
+    /// Whether the server accepts the ID token instead of the access token.
     pub id_token_as_bearer: bool,
-    /// Where the server itself exchanges codes and refresh tokens, with a secret that clients do not have. It has the server's origin.
+    /// The URL at which the server itself exchanges codes and refresh tokens, with a secret that clients do not have. It has
+    /// the server's origin.
     pub token_endpoint: Option<Location>,
-    /// A secret that everybody can read, which [`LoginSettings`](super::LoginSettings) has to allow.
+    /// A published client secret. [`LoginSettings`](super::LoginSettings) must allow its use.
     pub(super) client_secret: Option<Zeroizing<String>>,
-    /// The same, of the client of device codes.
+    /// The same for the client of device codes.
     pub(super) device_code_client_secret: Option<Zeroizing<String>>,
 }
 
@@ -51,13 +52,13 @@ struct Document {
 }
 
 impl ResourceMetadata {
-    /// Reads the document of a resource that was called at this URL, of which the path is the server's prefix.
+    /// Parses the document of a resource that was called at this URL. The path of the URL is the server's prefix.
     ///
-    /// The resource that it names must have the same origin, and a path that is that of the URL or lies above it: a server
+    /// The resource that it names must have the same origin, and its path must be the URL's path or a parent of it: a server
     /// may name itself by its origin alone. RFC 9728, section 3.3.
     ///
     /// # Errors
-    /// When it is not such a document, or is that of another resource.
+    /// If it is not such a document, or belongs to another resource.
     pub fn parse(document: &[u8], called: &Location) -> Result<Self, LoginError> {
         let read: Document = json(DOCUMENT, document)?;
         if !names(&read.resource, called) {
@@ -103,7 +104,7 @@ impl ResourceMetadata {
     }
 }
 
-/// Whether this text names the resource that was called, or one that it is part of.
+/// Whether this text names the called resource or a parent of it.
 fn names(resource: &str, called: &Location) -> bool {
     let Ok(resource) = Location::parse(resource) else { return false };
     let (resource, called) = (resource.url(), called.url());

@@ -1,4 +1,4 @@
-//! What a store keeps of a login: the tokens, and what is needed to renew them.
+//! The stored form of a login: the tokens, and what is needed to renew them.
 
 use super::checks::{MAX_DOCUMENT, endpoint, is_client_text, is_loopback, is_token};
 use super::error::LoginError;
@@ -10,16 +10,16 @@ use std::fmt;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// The form of the document. Others are not read.
+/// The version of the document's format. Other versions are not read.
 const VERSION: u32 = 1;
 
-/// A login that a store keeps. It is a secret.
+/// A login to be stored. It is secret.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SavedLogin {
     /// The URL of the server that the tokens are for.
     pub server: String,
-    /// What they were given by.
+    /// The terms with which they were obtained.
     pub terms: Terms,
     /// The tokens.
     pub tokens: Tokens,
@@ -41,11 +41,11 @@ struct Document {
     access_token: Zeroed,
     refresh_token: Option<Zeroed>,
     id_token: Option<Zeroed>,
-    /// In seconds since the Unix epoch.
+    /// When the bearer expires, in seconds since the Unix epoch.
     expires_at: Option<u64>,
 }
 
-/// A text that is erased when it is dropped.
+/// A string that is erased when it is dropped.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Zeroed(String);
@@ -70,12 +70,12 @@ impl From<Zeroed> for Zeroizing<String> {
 }
 
 impl SavedLogin {
-    /// A login at the server with this URL.
+    /// Creates a login for the server with this URL.
     pub fn new(server: &Location, terms: Terms, tokens: Tokens) -> Self {
         Self { server: server.as_str().to_owned(), terms, tokens }
     }
 
-    /// The document that is stored: JSON with every token in it.
+    /// Returns the document to store: JSON with all tokens.
     pub fn to_json(&self) -> Zeroizing<String> {
         let Self { server, terms, tokens } = self;
         let document = Document {
@@ -94,14 +94,14 @@ impl SavedLogin {
             id_token: tokens.id.as_ref().map(Zeroed::from),
             expires_at: tokens.expires_at.map(|time| time.as_secs()),
         };
-        // Every value in it can be written as JSON.
+        // All its values can be serialised to JSON.
         Zeroizing::new(serde_json::to_string(&document).unwrap_or_default())
     }
 
-    /// Reads a document for the server at this URL.
+    /// Parses a document for the server at this URL.
     ///
     /// # Errors
-    /// When it is not such a document, or is for another server: tokens are sent to the server that they were given for alone.
+    /// If it is not such a document or is for another server: tokens are sent only to the server that they were issued for.
     pub fn parse(document: &[u8], server: &Location) -> Result<Self, LoginError> {
         let refuse = |expected| LoginError::Saved { expected };
         if document.len() > 4 * MAX_DOCUMENT {

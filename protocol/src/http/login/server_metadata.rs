@@ -1,4 +1,4 @@
-//! What an authorization server publishes of itself. RFC 8414, sections 2 and 3; RFC 9207, section 3.
+//! Parses authorization server metadata. RFC 8414, sections 2 and 3; RFC 9207, section 3.
 
 use super::checks::{endpoint, is_loopback, json, shown};
 use super::error::LoginError;
@@ -11,13 +11,13 @@ const DOCUMENT: &str = "the metadata of the authorization server";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerMetadata {
-    /// Its name.
+    /// The issuer's name.
     pub issuer: String,
-    /// Where people sign in with a browser.
+    /// The URL at which users sign in with a browser.
     pub authorization_endpoint: Option<Location>,
-    /// Where tokens are given.
+    /// The URL at which tokens are issued.
     pub token_endpoint: Location,
-    /// Where device codes are given. RFC 8628, section 4.
+    /// The URL at which device codes are issued. RFC 8628, section 4.
     pub device_authorization_endpoint: Option<Location>,
     /// Whether the redirects of a login always name the issuer.
     pub names_itself_in_redirects: bool,
@@ -35,17 +35,17 @@ struct Document {
 }
 
 impl ServerMetadata {
-    /// Reads the document of the authorization server of this name. Its endpoints must be https; all of it may be http if the
-    /// issuer is this machine.
+    /// Parses the document of the authorization server with this name. Its endpoints must be https URLs, or may be http URLs of
+    /// this machine if the issuer is on this machine.
     ///
     /// # Errors
-    /// When it is not such a document, or is that of another issuer, which is compared letter for letter.
+    /// If it is not such a document, or belongs to another issuer. The names must be identical.
     pub fn parse(document: &[u8], issuer: &str) -> Result<Self, LoginError> {
         let read: Document = json(DOCUMENT, document)?;
         if read.issuer != issuer {
             return Err(LoginError::Issuer { expected: shown(issuer), got: shown(&read.issuer) });
         }
-        // What is spoken to in secret does not send secrets elsewhere in the clear.
+        // An https issuer must not have secrets sent unencrypted.
         let is_http = Location::parse(issuer)
             .is_ok_and(|location| location.url().scheme() == "http" && is_loopback(location.url()));
         let url = |text: &str| endpoint(DOCUMENT, text, is_http);
@@ -60,7 +60,7 @@ impl ServerMetadata {
             names_itself_in_redirects: read
                 .authorization_response_iss_parameter_supported
                 .unwrap_or_default(),
-            // Many servers that have it do not say so.
+            // Many servers that support it do not declare it.
             has_s256: read
                 .code_challenge_methods_supported
                 .is_none_or(|methods| methods.iter().any(|method| method == "S256")),
@@ -68,7 +68,7 @@ impl ServerMetadata {
         })
     }
 
-    /// Where people sign in with a browser, if PKCE may be used there.
+    /// Returns the authorization endpoint, if it may support PKCE.
     pub(super) fn code_endpoint(&self) -> Option<&Location> {
         self.authorization_endpoint.as_ref().filter(|_| self.has_s256)
     }

@@ -17,33 +17,35 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flow {
-    /// A browser of this machine comes back with a code. RFC 8252.
+    /// A browser on this machine returns with a code. RFC 8252.
     Code,
-    /// A person types a code on any other machine. RFC 8628.
+    /// The user types in a code on any machine. RFC 8628.
     DeviceCode,
 }
 
-/// What the caller says of the client to sign in as. What is not set is taken from the metadata of the resource, and then from the
+/// Settings of the client to sign in as. Values that are not set are taken from the metadata of the resource, and then from the
 /// challenge.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct LoginSettings {
     /// The client's id.
     pub client_id: Option<String>,
-    /// The client's secret, for an authorization server that wants one of programs too. It goes with `client_id`.
+    /// The client's secret, for an authorization server that requires one of native programs too. It belongs to `client_id`.
     pub client_secret: Option<Zeroizing<String>>,
-    /// The scopes to ask for. Without them those that the resource understands, and `openid` if it names none.
+    /// The scopes to request. Default: those that the resource supports, or `openid` if it names none.
     pub scopes: Option<Vec<String>>,
-    /// The authorization server, by its issuer; the resource must name it. Without it the first one that the resource names.
+    /// The issuer of the authorization server, which the resource must name. Default: the first one that the resource names.
     pub issuer: Option<String>,
-    /// Takes a secret that the resource publishes. Default false: a secret that everybody can read proves nothing, and a server that
-    /// publishes one may have done so by mistake.
+    /// Accepts a secret that the resource publishes. Default false: a public secret proves nothing, and may have been published
+    /// by mistake.
     pub accept_published_secret: bool,
-    /// Exchanges codes and refresh tokens at the token endpoint that the resource publishes, if it does: such a resource adds a secret
-    /// that its clients do not have. The resource then sees each refresh token. Default false: the authorization server exchanges them.
+    /// Exchanges codes and refresh tokens at the token endpoint that the resource publishes, if any: such a resource adds a
+    /// secret that its clients do not have. The resource then sees each refresh token. Default false: the authorization server
+    /// exchanges them.
     pub use_published_token_endpoint: bool,
-    /// Leaves the parameter `resource` out of all requests, for authorization servers that refuse it. Default false: the authorization
-    /// server is told which resource the token is for, and can restrict the token to it. RFC 8707, section 2.
+    /// Omits the parameter `resource` from all requests, for authorization servers that refuse it. Default false: the parameter
+    /// names the resource that the token is for, so that the authorization server can restrict the token to it. RFC 8707,
+    /// section 2.
     pub omit_resource: bool,
 }
 
@@ -57,44 +59,44 @@ impl fmt::Debug for LoginSettings {
     }
 }
 
-/// What a login is made with: server, client and scopes.
+/// The server, client and scopes of a login.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Terms {
     pub(super) issuer: String,
     pub(super) client_id: String,
     pub(super) client_secret: Option<Zeroizing<String>>,
     pub(super) scope: String,
-    /// The resource that tokens are asked for. RFC 8707.
+    /// The resource that tokens are requested for. RFC 8707.
     pub(super) resource: Option<String>,
     pub(super) sends_id: bool,
-    /// Where codes and refresh tokens are exchanged.
+    /// The URL at which codes and refresh tokens are exchanged.
     pub(super) token_endpoint: Location,
-    /// Whether that is one that the resource publishes.
+    /// Whether the resource publishes that endpoint.
     pub(super) is_published_endpoint: bool,
     pub(super) start: Start,
 }
 
-/// Where a login begins.
+/// The endpoint at which a login begins.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Start {
     Code {
         authorization: Location,
         names_issuer: bool,
     },
-    /// Device codes are exchanged at the authorization server itself.
+    /// Device codes are always exchanged at the authorization server itself.
     DeviceCode {
         device: Location,
         token: Location,
     },
-    /// It has begun before: only refreshing is left.
+    /// The login has completed: tokens are only refreshed.
     Refresh,
 }
 
 impl Terms {
-    /// What was found and what was set, put together for one way to sign in.
+    /// Combines the results of discovery and the settings for one flow.
     ///
     /// # Errors
-    /// When the authorization server does not offer it, or no client is named.
+    /// If the authorization server does not support the flow, or no client is named.
     pub fn new(found: &Discovered, settings: &LoginSettings, flow: Flow) -> Result<Self, LoginError> {
         let (resource, server, challenge) = (&found.resource, &found.server, &found.challenge);
         let no_flow = |flow| LoginError::NoFlow { issuer: server.issuer.clone(), flow };
@@ -114,7 +116,7 @@ impl Terms {
                 token: server.token_endpoint.clone(),
             },
         };
-        // An id goes with the secret of the same client, and with no other.
+        // An id is used only with the secret of the same client.
         let device = (&resource.device_code_client_id, &resource.device_code_client_secret);
         let device = Some(device).filter(|_| flow == Flow::DeviceCode);
         let published = device.into_iter().chain([(&resource.client_id, &resource.client_secret)]);
@@ -141,7 +143,7 @@ impl Terms {
             None if !resource.scopes_supported.is_empty() => resource.scopes_supported.join(" "),
             None => "openid".to_owned(),
         };
-        // The resource has the secret of this client alone.
+        // The resource has only the secret of this client.
         let is_its_client = [&resource.client_id, &challenge.client_id].contains(&&Some(client_id.clone()));
         let own = resource.token_endpoint.as_ref().filter(|_| client_secret.is_none() && is_its_client);
         let own = own.filter(|_| settings.use_published_token_endpoint);
@@ -158,18 +160,18 @@ impl Terms {
         })
     }
 
-    /// The authorization server.
+    /// Returns the issuer of the authorization server.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The client.
+    /// Returns the id of the client.
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 
-    /// Whether these settings allow them: the issuer, the client and the scopes are those that are set, if any are, and codes are
-    /// exchanged where they may be.
+    /// Whether these settings allow the terms: the issuer, the client and the scopes equal those that are set, and the token
+    /// endpoint is allowed.
     pub fn are_allowed_by(&self, settings: &LoginSettings) -> bool {
         settings.issuer.as_ref().is_none_or(|issuer| *issuer == self.issuer)
             && settings.client_id.as_ref().is_none_or(|client| *client == self.client_id)
@@ -177,16 +179,16 @@ impl Terms {
             && (settings.use_published_token_endpoint || !self.is_published_endpoint)
     }
 
-    /// The form that gets the next tokens; `None` without a refresh token. RFC 6749, section 6.
+    /// Returns the form that refreshes the tokens; `None` without a refresh token. RFC 6749, section 6.
     pub fn refresh(&self, tokens: &Tokens) -> Option<PostForm> {
         let token = tokens.refresh.as_ref()?;
         Some(self.form(&self.token_endpoint, &[("grant_type", "refresh_token"), ("refresh_token", token)]))
     }
 
-    /// The tokens that a refresh has given. A refresh token stays that of before if the server gives no other.
+    /// Returns the tokens in the response to a refresh. The old refresh token is kept if the server does not send a new one.
     ///
     /// # Errors
-    /// When the answer has no tokens. [`LoginError::is_temporary`] says whether the refresh token may still be good.
+    /// If the response has no tokens. [`LoginError::is_temporary`] returns whether the refresh token may still be valid.
     pub fn refreshed(
         &self,
         answer: FormAnswer,
@@ -201,7 +203,7 @@ impl Terms {
         Ok(tokens)
     }
 
-    /// A form of this client.
+    /// Creates a form of this client.
     pub(super) fn form(&self, url: &Location, members: &[(&str, &str)]) -> PostForm {
         let mut form = Serializer::new(String::new());
         form.extend_pairs(members).append_pair("client_id", &self.client_id);
@@ -214,18 +216,18 @@ impl Terms {
         PostForm::new(url.as_str(), form.finish(), MAX_DOCUMENT)
     }
 
-    /// What an id token has to say.
+    /// Returns the required claims of an ID token.
     pub(super) fn expected<'a>(&'a self, nonce: Option<&'a str>) -> Expected<'a> {
         Expected { issuer: &self.issuer, client_id: &self.client_id, nonce }
     }
 
-    /// What the server is sent and must not show up in an error.
+    /// Returns the secrets that are sent to the server and must not appear in an error.
     pub(super) fn secrets<'a>(&'a self, sent: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
         sent.into_iter().chain(self.client_secret.as_ref().map(|secret| secret.as_str())).collect()
     }
 }
 
-/// Whether two lists name the same scopes, in whatever order. RFC 6749, section 3.3.
+/// Whether two lists name the same scopes, in any order. RFC 6749, section 3.3.
 fn is_same_scope(one: &str, other: &str) -> bool {
     one.split(' ').collect::<BTreeSet<_>>() == other.split(' ').collect()
 }

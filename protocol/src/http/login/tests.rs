@@ -1,5 +1,5 @@
-//! Logins whole: a resource and an authorization server that answer as their specifications say, and each way in which one of them, or
-//! anybody else, can lie.
+//! Complete logins: with a resource and an authorization server that follow their specifications, and with false data from
+//! either of them or from an attacker.
 
 use super::*;
 use crate::http::auth::Reason;
@@ -65,7 +65,7 @@ fn terms(flow: Flow) -> Terms {
         .unwrap()
 }
 
-/// Everything that a login with a browser hears from others, which a test changes in one place.
+/// All input of a login with a browser. A test changes it in one place.
 struct World {
     challenge: String,
     resource: Value,
@@ -79,7 +79,7 @@ struct World {
 }
 
 impl World {
-    /// All of it is honest.
+    /// Creates valid input.
     fn new() -> Self {
         let redirect = [("code", "one-code"), ("iss", ISSUER)];
         Self {
@@ -96,7 +96,7 @@ impl World {
         }
     }
 
-    /// A login, from the 401 to the tokens.
+    /// Runs a login, from the 401 to the tokens.
     fn log_in(mut self) -> Result<(Tokens, Vec<PostForm>), LoginError> {
         let found = discover(&self.challenge, &self.resource, &self.server)?;
         let terms = Terms::new(&found, &self.settings, Flow::Code)?;
@@ -112,7 +112,7 @@ impl World {
         let mut forms = Vec::new();
         loop {
             match flow.poll()? {
-                // Nothing was accepted, and a real login would wait on.
+                // Nothing was accepted, and a real login would keep waiting.
                 CodeStep::WaitForRedirect => return Err(LoginError::Expired),
                 CodeStep::Send(form) => {
                     forms.push(form);
@@ -137,7 +137,7 @@ fn a_login_with_a_browser() {
     assert_eq!(asked["code_challenge_method"], "S256");
     assert!(asked["state"] != asked["nonce"] && asked["state"].len() == 43);
 
-    // What anybody on this machine can send changes nothing.
+    // Requests of any other process on this machine change nothing.
     for (target, status) in [
         ("/", 404),
         ("/favicon.ico", 404),
@@ -155,7 +155,7 @@ fn a_login_with_a_browser() {
         assert!(matches!(flow.poll(), Ok(CodeStep::WaitForRedirect)), "{target:.60}");
     }
 
-    // Nor does a request of the browser's own that says too much.
+    // Nor does a request of the browser with too many parameters.
     let honest = format!("iss={ISSUER}&state={}", asked["state"]);
     for more in
         ["code=a&code=b".to_owned(), "code=\u{e9}".into(), format!("code=a&more={}", "a".repeat(8192))]
@@ -195,10 +195,10 @@ fn a_redirect_without_a_usable_code_ends_the_login() {
     }
 }
 
-/// A change of the honest world, and the error that a login must end with.
+/// A change to the valid input, and the error with which the login must end.
 type Lie = (&'static str, fn(&mut World), fn(&LoginError) -> bool);
 
-/// The table of lies: without one of the checks, the login behind it would succeed.
+/// Each row is caught by one check: without it, the login would succeed.
 #[test]
 fn every_lie_is_found() {
     let (tokens, forms) = World::new().log_in().expect("an honest world");
@@ -404,7 +404,7 @@ fn a_server_with_a_secret_of_its_own_exchanges_codes_itself() {
     let using = || LoginSettings { use_published_token_endpoint: true, ..LoginSettings::default() };
     assert_eq!(endpoint(using()), "https://reports.example/vgi/_oauth/token");
     assert_eq!(endpoint(LoginSettings::default()), "https://login.example/token");
-    // It has no secret of another client.
+    // It does not have the secret of another client.
     let other = LoginSettings { client_id: Some("other".into()), ..using() };
     let mut found = discover(&challenge(), &resource(), &server()).unwrap();
     found.resource.token_endpoint =
@@ -418,7 +418,7 @@ fn a_server_with_a_secret_of_its_own_exchanges_codes_itself() {
     assert_eq!(endpoint(own), "https://login.example/token");
 }
 
-/// RFC 8707, section 2: without it, the server called could have a token for another one given to it.
+/// RFC 8707, section 2: without the resource, the called server could obtain a token for another server.
 #[test]
 fn every_request_names_the_resource() {
     let found = discover(&challenge(), &resource(), &server()).unwrap();
@@ -452,7 +452,7 @@ fn the_id_token_is_the_bearer_where_the_server_wants_it() {
     assert!(tokens.bearer().starts_with("e30.") && tokens.expires_at() == Some(after(30)));
 }
 
-/// A device flow after the answer to its first form.
+/// Returns a device flow after the response to its first form.
 fn device(body: &Value) -> (DeviceFlow, Result<DeviceStep, LoginError>) {
     let mut flow = DeviceFlow::new(terms(Flow::DeviceCode)).unwrap();
     let Ok(DeviceStep::Send(form)) = flow.poll(NOW) else { panic!("it asks for a code") };
@@ -468,7 +468,7 @@ fn device_code() -> Value {
         "expires_in": 120, "interval": 2})
 }
 
-/// Answers the question that is due at this time.
+/// Answers the form that is due at this time.
 fn ask(flow: &mut DeviceFlow, at: u64, status: u16, body: &Value) {
     assert!(matches!(flow.poll(after(at - 1)), Ok(DeviceStep::WaitUntil(time)) if time == after(at)), "{at}");
     let Ok(DeviceStep::Send(form)) = flow.poll(after(at)) else { panic!("a question is due") };
@@ -509,10 +509,10 @@ fn a_device_code_ends() {
         assert_eq!(flow.poll(after(2)).unwrap_err(), expected);
         assert_eq!(flow.poll(after(9)).unwrap_err(), expected, "it stays so");
     }
-    // Its time is over, whatever the server says.
+    // The device code has expired, whatever the server says.
     let mut flow = begin();
     assert!(matches!(flow.poll(after(120)), Err(LoginError::Expired)));
-    // A server that is gone is not asked for ever.
+    // An unreachable server is not polled forever.
     let mut body = device_code();
     body["expires_in"] = 3600.into();
     let mut flow = device(&body).0;
@@ -529,7 +529,7 @@ fn a_device_code_ends() {
         }
     };
     assert!(asked == 6 && matches!(end, Err(LoginError::Unavailable(_))), "{asked} {end:?}");
-    // Failures that are not in a row are forgotten.
+    // Only consecutive failures count.
     let mut flow = device(&body).0;
     let (mut at, mut wait) = (0, 2);
     for _ in 0..7 {
@@ -562,7 +562,7 @@ fn device_codes_that_cannot_be_shown_are_refused() {
         let (_, step) = device(&body);
         assert!(matches!(step, Err(LoginError::Answer { .. })), "{name} {value}: {step:?}");
     }
-    // A wait is never none, and never longer than five minutes.
+    // The interval is never zero and never longer than five minutes.
     for (interval, wait) in [(0, 1), (100_000, 300)] {
         let mut body = device_code();
         (body["interval"], body["expires_in"]) = (interval.into(), 1_000_000.into());
@@ -574,13 +574,13 @@ fn device_codes_that_cannot_be_shown_are_refused() {
             assert!(matches!(flow.poll(after(300)), Ok(DeviceStep::WaitUntil(time)) if time == after(600)));
         }
     }
-    // A code in an answer that is not a success is none.
+    // A code in an unsuccessful response is ignored.
     let mut flow = DeviceFlow::new(terms(Flow::DeviceCode)).unwrap();
     flow.receive(Ok(answer(500, &device_code())), NOW);
     assert!(matches!(flow.poll(NOW), Err(LoginError::Answer { status: 500, .. })));
 }
 
-/// Tokens that expire, with or without a refresh token.
+/// Returns tokens that expire, with or without a refresh token.
 fn tokens(bearer: &str, end: u64, refresh: Option<&str>) -> Tokens {
     Tokens {
         access: bearer.to_owned().into(),
@@ -600,7 +600,7 @@ fn one_renewal_for_all_that_wait() {
     let old = tokens("old", 100, Some("refresh-1"));
     let mut holder = TokenHolder::new(Some(old.clone()));
     assert_eq!(holder.request(NOW), used("old"));
-    // Before its end one call renews it, and the others use it as long as it is valid.
+    // Shortly before it expires, one call renews it; the others use it as long as it is valid.
     assert_eq!(holder.request(after(56)), Step::Renew(Renewal::Refresh(old.clone())));
     assert_eq!(holder.request(after(56)), used("old"));
     assert_eq!(holder.request(after(100)), Step::Wait(1));
@@ -609,12 +609,12 @@ fn one_renewal_for_all_that_wait() {
     assert_eq!(holder.renewed(Ok(tokens("new", 1000, Some("refresh-2"))), after(100)), None);
     assert_eq!(holder.outcome(1), Some(&Ok(())));
     assert_eq!(holder.request(after(100)), used("new"));
-    // A refusal of the old one comes late.
+    // A late refusal of the old token.
     assert_eq!(holder.refused(Some("old"), Reason::ExpiredCredential, after(100)), used("new"));
-    // Nothing is under way that this could end.
+    // No renewal is in progress that this could end.
     assert_eq!(holder.renewed(Ok(old), after(100)), None);
     assert_eq!(holder.request(after(100)), used("new"));
-    // The outcome of one renewal is not that of the next.
+    // The outcome of one renewal is not the outcome of the next.
     assert!(matches!(holder.refused(Some("new"), Reason::ExpiredCredential, after(100)), Step::Renew(_)));
     assert_eq!((holder.outcome(1), holder.outcome(2)), (Some(&Ok(())), None));
 }
@@ -628,18 +628,18 @@ fn an_outage_keeps_the_refresh_token_and_a_refusal_does_not() {
     let outage = LoginError::Unavailable("down".into());
     assert_eq!(holder.renewed(Err(outage.clone()), NOW), None);
     assert_eq!(holder.outcome(1), Some(&Err(outage)));
-    // The token is used as long as it is valid, and the next attempt waits a little.
+    // The token is used as long as it is valid, and the next attempt is delayed.
     assert_eq!(holder.valid_bearer(NOW), Some("old".to_owned().into()));
     assert_eq!((holder.request(NOW), holder.request(after(4))), (used("old"), used("old")));
     assert_eq!(holder.request(after(5)), Step::Renew(Renewal::Refresh(old.clone())));
-    // No person is asked before the server has said that one is needed.
+    // No user is asked to sign in before the server has required it.
     assert_eq!(holder.renewed(Err(refused()), NOW), None);
     assert_eq!((holder.outcome(2).cloned(), holder.request(NOW)), (Some(Ok(())), Step::Anonymous));
     assert_eq!(holder.refused(None, Reason::MissingCredential, NOW), Step::Renew(Renewal::Login));
     assert_eq!(holder.renewed(Err(LoginError::Denied), NOW), None);
     assert_eq!(holder.outcome(3), Some(&Err(LoginError::Denied)));
 
-    // After a 401 a refused refresh leads to a login at once, for all that wait.
+    // After a 401, a refused refresh starts a login at once, for all waiting calls.
     let mut holder = TokenHolder::new(Some(old.clone()));
     assert_eq!(
         holder.refused(Some("old"), Reason::InvalidCredential, NOW),
@@ -661,7 +661,7 @@ fn refused_with(code: &str) -> LoginError {
     LoginError::Refused { code: code.into(), description: String::new() }
 }
 
-/// A refresh that is under way, begun by a call that asks nobody.
+/// Returns a holder with a refresh in progress, begun by a call that may not start a login.
 fn under_way() -> TokenHolder {
     let mut holder = TokenHolder::new(Some(tokens("old", 10, Some("refresh-1"))));
     assert!(matches!(holder.request(NOW), Step::Renew(Renewal::Refresh(_))));
@@ -670,11 +670,11 @@ fn under_way() -> TokenHolder {
 
 #[test]
 fn who_waits_for_a_refresh_can_have_a_login() {
-    // A call that was refused waits, and a person is asked for it.
+    // A refused call waits, and a login is started for it.
     let mut holder = under_way();
     assert_eq!(holder.refused(Some("old"), Reason::ExpiredCredential, NOW), Step::Wait(1));
     assert_eq!(holder.renewed(Err(refused_with("invalid_grant")), NOW), Some(Renewal::Login));
-    // Whoever signs in does so, whatever the refresh gives.
+    // An explicit login takes place whatever the result of the refresh.
     for result in [
         Ok(tokens("new", 1000, Some("refresh-2"))),
         Err(LoginError::Unavailable("down".into())),
@@ -726,12 +726,12 @@ fn what_was_under_way_when_the_tokens_were_forgotten_is_dropped() {
     assert!(holder.is_stale());
     assert_eq!(holder.renewed(Ok(tokens("new", 1000, Some("refresh-2"))), NOW), None);
     assert_eq!((holder.outcome(1).cloned(), holder.request(NOW)), (Some(Ok(())), Step::Anonymous));
-    // A login too, and whoever signed in is told.
+    // A login too, and its caller receives an error.
     assert_eq!(holder.login(), Step::Renew(Renewal::Login));
     holder.forget();
     assert_eq!(holder.renewed(Ok(tokens("new", 1000, None)), NOW), None);
     assert_eq!((holder.outcome(2), holder.tokens()), (Some(&Err(LoginError::SignedOut)), None));
-    // Whoever signs in after that gets a login of their own.
+    // A later sign-in starts a new login.
     assert_eq!(holder.login(), Step::Renew(Renewal::Login));
     holder.forget();
     assert_eq!(holder.login(), Step::Wait(3));
@@ -743,7 +743,7 @@ fn what_was_under_way_when_the_tokens_were_forgotten_is_dropped() {
 
 #[test]
 fn a_person_is_not_asked_again_and_again() {
-    // The server refuses what the person has just signed in for.
+    // The server refuses the token of the login that has just completed.
     let mut holder = TokenHolder::new(None);
     let step = holder.refused(None, Reason::MissingCredential, NOW);
     assert_eq!(step, Step::Renew(Renewal::Login));
@@ -751,18 +751,18 @@ fn a_person_is_not_asked_again_and_again() {
     for reason in [Reason::InvalidCredential, Reason::ExpiredCredential, Reason::Unauthorized] {
         assert_eq!(holder.refused(Some("mine"), reason, NOW), Step::GiveUp, "{reason:?}");
     }
-    // Later it may have expired before its time, and after its time it has.
+    // Later, the token may have been revoked, or it has expired.
     assert_eq!(holder.refused(Some("mine"), Reason::InvalidCredential, after(31)), Step::GiveUp);
     let step = holder.refused(Some("mine"), Reason::ExpiredCredential, after(31));
     assert_eq!(step, Step::Renew(Renewal::Login));
-    // After a login that failed there is a pause, but not for a person who signs in.
+    // A failed login is followed by a pause, except for an explicit login.
     holder.renewed(Err(LoginError::Expired), after(1000));
     let step = holder.refused(Some("mine"), Reason::InvalidCredential, after(1029));
     assert_eq!((step, holder.login()), (Step::GiveUp, Step::Renew(Renewal::Login)));
     holder.renewed(Err(LoginError::Expired), after(1000));
     let step = holder.refused(Some("mine"), Reason::InvalidCredential, after(1030));
     assert_eq!(step, Step::Renew(Renewal::Login));
-    // Nor does a refresh token that is refused make an end of the pause.
+    // Nor does a refused refresh token end the pause.
     let mut holder = TokenHolder::new(Some(tokens("old", 1000, Some("refresh-1"))));
     holder.login();
     holder.renewed(Err(LoginError::Denied), NOW);
@@ -778,7 +778,7 @@ fn only_what_a_new_token_mends_is_renewed() {
         let mut holder = TokenHolder::new(Some(fresh.clone()));
         assert_eq!(holder.refused(Some("fresh"), reason, NOW), Step::GiveUp);
     }
-    // A token that was just refreshed and is invalid all the same needs a person.
+    // If a freshly refreshed token is still invalid, a user must sign in.
     let mut holder = TokenHolder::new(Some(fresh.clone()));
     assert!(matches!(
         holder.refused(Some("fresh"), Reason::InvalidCredential, NOW),

@@ -1,4 +1,4 @@
-//! What the authorization server gives. RFC 6749, sections 5.1 and 5.2.
+//! The token response of an authorization server. RFC 6749, sections 5.1 and 5.2.
 
 use super::checks::{MAX_DOCUMENT, is_token, shown};
 use super::claims::{Expected, check};
@@ -11,12 +11,12 @@ use std::fmt;
 use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
 
-/// The longest life of a token that is counted with, in seconds: 10 years.
+/// The maximum lifetime of a token, in seconds: 10 years.
 const MAX_LIFE: u64 = 315_360_000;
-/// The most characters of an error's code.
+/// The maximum length of an error code, in characters.
 const MAX_CODE: usize = 64;
 
-/// The tokens of a login. They are erased when this is dropped, and do not show.
+/// The tokens of a login. They are erased on drop, and `Debug` does not print them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tokens {
     pub(super) access: Zeroizing<String>,
@@ -24,7 +24,7 @@ pub struct Tokens {
     pub(super) id: Option<Zeroizing<String>>,
     /// When the bearer expires, since the Unix epoch.
     pub(super) expires_at: Option<Duration>,
-    /// Whether the id token is the bearer.
+    /// Whether the ID token is the bearer.
     pub(super) sends_id: bool,
 }
 
@@ -44,7 +44,7 @@ struct ErrorDocument {
 }
 
 impl Tokens {
-    /// What is sent as the bearer token of a call.
+    /// Returns the bearer token of a call.
     pub fn bearer(&self) -> &str {
         match &self.id {
             Some(id) if self.sends_id => id,
@@ -52,12 +52,12 @@ impl Tokens {
         }
     }
 
-    /// When the bearer expires, since the Unix epoch; `None` if the server has not said.
+    /// Returns when the bearer expires, since the Unix epoch; `None` if the server has not specified it.
     pub const fn expires_at(&self) -> Option<Duration> {
         self.expires_at
     }
 
-    /// Whether there is a token to get the next one with.
+    /// Whether there is a refresh token.
     pub const fn can_be_refreshed(&self) -> bool {
         self.refresh.is_some()
     }
@@ -67,7 +67,7 @@ impl Tokens {
         self.expires_at.is_none_or(|end| time < end)
     }
 
-    /// The tokens of an answer.
+    /// Reads the tokens of a response.
     pub(super) fn read(
         answer: FormAnswer,
         sends_id: bool,
@@ -134,7 +134,7 @@ impl Tokens {
     }
 }
 
-/// A number of seconds, which some servers write as text.
+/// Reads a number of seconds, which some servers write as a string.
 pub(super) fn seconds(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),
@@ -143,7 +143,7 @@ pub(super) fn seconds(value: &Value) -> Option<u64> {
     }
 }
 
-/// The error in an answer, if it is one of RFC 6749. `sent` are the secrets that the server may repeat.
+/// Returns the error in a response, if it follows RFC 6749. `sent` are the secrets that the server may repeat.
 pub(super) fn refusal(answer: &FormAnswer, sent: &[&str]) -> Option<LoginError> {
     if answer.body.len() > MAX_DOCUMENT {
         return None;
@@ -152,7 +152,7 @@ pub(super) fn refusal(answer: &FormAnswer, sent: &[&str]) -> Option<LoginError> 
     Some(refused(&read.error, read.error_description.as_deref().unwrap_or_default(), sent))
 }
 
-/// A refusal with this code. Neither text shows a secret that was sent.
+/// Returns a refusal with this code. Neither text shows a secret that was sent.
 pub(super) fn refused(code: &str, description: &str, sent: &[&str]) -> LoginError {
     let repeats = |text: &str| sent.iter().any(|secret| !secret.is_empty() && text.contains(secret));
     let is_code = code.len() <= MAX_CODE && code.bytes().all(|byte| (b' '..=b'~').contains(&byte));
@@ -166,7 +166,7 @@ pub(super) fn refused(code: &str, description: &str, sent: &[&str]) -> LoginErro
     }
 }
 
-/// Erases an answer, unless its memory is shared.
+/// Erases a response, unless its memory is shared.
 pub(super) fn erase(body: Bytes) {
     if let Ok(mut body) = body.try_into_mut() {
         body.as_mut().zeroize();
@@ -251,7 +251,7 @@ mod tests {
         let expected = Expected { issuer: "i", client_id: "c", nonce: None };
         let answer = FormAnswer { status: 200, content_type: None, body: twice };
         assert!(Tokens::read(answer, false, expected, NOW, &[]).is_err());
-        // The id token is what the server wants, and there is none.
+        // The server requires an ID token, and there is none.
         let error = Tokens::read(self::answer(200, &good), true, expected, NOW, &[]).unwrap_err();
         assert!(matches!(error, LoginError::IdToken { .. }), "{error}");
         assert!(read(200, &with("more", json!("a".repeat(60_000)))).is_ok());

@@ -1,4 +1,4 @@
-//! The token in a browser's cookie as a credential.
+//! Uses the token in a browser's cookie as a credential.
 
 use super::cookies::{self, Found};
 use crate::http::auth::{AuthContext, AuthError, AuthRequest, Authenticator};
@@ -6,7 +6,7 @@ use http::HeaderValue;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 
-/// An authenticator that also looks at the cookie of a login.
+/// An authenticator that also reads the cookie of a login.
 pub(crate) struct WithCookie {
     pub(crate) inner: Box<dyn Authenticator>,
     /// The cookie's name.
@@ -14,8 +14,7 @@ pub(crate) struct WithCookie {
 }
 
 impl Authenticator for WithCookie {
-    /// Looks at the cookie only if the request has no credential of its own: a credential that was refused is not replaced by the
-    /// cookie.
+    /// Reads the cookie only if the request has no credential of its own: the cookie does not replace a refused credential.
     fn authenticate(&self, request: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
         let headers = &request.parts.headers;
         let parts = match (headers.contains_key(AUTHORIZATION), cookies::find(headers, self.name)) {
@@ -37,7 +36,7 @@ impl Authenticator for WithCookie {
     }
 }
 
-/// The request as if it had this bearer token, and no cookies.
+/// Returns the request with this bearer token and without its cookies.
 pub(super) fn with_bearer(parts: &Parts, token: &str) -> Option<Parts> {
     let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
     value.set_sensitive(true);

@@ -1,23 +1,23 @@
-//! Reading the cookies of a request, and setting those of a response. RFC 6265.
+//! Reads the cookies of a request and sets those of a response. RFC 6265.
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 
-/// The most bytes of a cookie, attributes included, that browsers keep. They drop a longer one silently. RFC 6265, section 6.1.
+/// The maximum size of a cookie with its attributes, in bytes. Browsers silently drop longer ones. RFC 6265, section 6.1.
 pub(super) const MAX_COOKIE_BYTES: usize = 4096;
 
-/// What a request has of one cookie.
+/// The result of looking for one cookie in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found<'a> {
-    /// Nothing, or an empty value.
+    /// The cookie is missing or empty.
     None,
     One(&'a str),
-    /// If there are two, another site may have set one of them, such as a sibling subdomain.
+    /// There are several. Another site, for example a sibling subdomain, may have set one of them.
     Several,
 }
 
-/// Looks for a cookie.
+/// Finds a cookie by its name.
 pub(super) fn find<'a>(request: &'a HeaderMap, name: &str) -> Found<'a> {
     let lines = request.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
@@ -29,19 +29,20 @@ pub(super) fn find<'a>(request: &'a HeaderMap, name: &str) -> Found<'a> {
     }
 }
 
-/// How a cookie is kept.
+/// The name and attributes of a cookie.
 #[derive(Clone, Copy)]
 pub(super) struct Cookie<'a> {
     pub(super) name: &'a str,
     pub(super) path: &'a str,
-    /// It is sent over HTTPS only.
+    /// Whether it is sent over HTTPS only.
     pub(super) secure: bool,
-    /// Scripts do not see it.
+    /// Whether it is hidden from scripts.
     pub(super) http_only: bool,
 }
 
 impl Cookie<'_> {
-    /// Sets it for a time. `None` if browsers would not keep it, or the value is none that a cookie may have.
+    /// Returns a `Set-Cookie` value with this lifetime. `None` if browsers would not store the cookie or the value is not a
+    /// valid cookie value.
     pub(super) fn set(self, value: &str, lifetime: Duration) -> Option<HeaderValue> {
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte);
         if !value.bytes().all(is_plain) {
@@ -62,7 +63,7 @@ impl Cookie<'_> {
         Some(value)
     }
 
-    /// Has the browser forget it.
+    /// Returns a `Set-Cookie` value that deletes the cookie.
     pub(super) fn clear(self) -> Option<HeaderValue> {
         self.set("", Duration::ZERO)
     }

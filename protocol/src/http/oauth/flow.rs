@@ -1,4 +1,4 @@
-//! The requests of a login: away to the authorization server, back from it, and signing out.
+//! The requests of a login: the redirect to the authorization server, the callback, and logout.
 
 use super::cookie_bearer::with_bearer;
 use super::cookies::{self, Cookie};
@@ -21,27 +21,27 @@ use std::borrow::Cow;
 use std::time::Duration;
 use url::form_urlencoded;
 
-/// The page of another origin that asked for the login.
+/// The query parameter with the page of another origin that requested the login.
 const RETURN_TO: &str = "_vgi_return_to";
 
-/// How long a token is kept that does not say how long it is valid.
+/// The lifetime of the cookie if the token has no lifetime.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
-/// What lifetimes are held to. A token that has expired is refused whatever its cookie says.
+/// The minimum and maximum lifetime of a cookie. An expired token is refused whatever the lifetime of its cookie.
 const LIFETIMES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(30 * 24 * 3600));
 
-/// What all answers of a login need of the endpoint.
+/// The parts of the endpoint that every response of a login needs.
 #[derive(Clone, Copy)]
 pub(crate) struct Surroundings<'a> {
     pub(crate) request: AuthRequest<'a>,
     pub(crate) keys: &'a KeyRing,
     pub(crate) pages: &'a Pages,
-    /// Fills memory with bytes that nobody can guess.
+    /// Fills a buffer with cryptographically random bytes.
     pub(crate) entropy: &'a (dyn Fn(&mut [u8]) + Send + Sync),
-    /// Tells the operator what failed. The browser is not told what failed between the servers.
+    /// Reports a failure to the operator. The browser does not see what failed between the servers.
     pub(crate) report: &'a dyn Fn(&AuthError),
 }
 
-/// What an authorization server answers with a token. RFC 6749, section 5.1.
+/// A successful token response. RFC 6749, section 5.1.
 #[derive(Deserialize)]
 struct Tokens {
     access_token: Option<String>,
@@ -50,13 +50,13 @@ struct Tokens {
     expires_in: Option<f64>,
 }
 
-/// What an authorization server says of an error. RFC 6749, section 5.2.
+/// An error response of a token endpoint. RFC 6749, section 5.2.
 #[derive(Deserialize)]
 struct TokenError {
     error: String,
 }
 
-/// Why a browser is not signed in: a page that says so.
+/// A page that says why a browser is not signed in.
 struct NotSignedIn {
     status: StatusCode,
     title: &'static str,
@@ -66,12 +66,12 @@ struct NotSignedIn {
 const FAILED: &str = "You are not signed in";
 
 impl NotSignedIn {
-    /// The browser, or what it was told to bring, is at fault.
+    /// Returns a page with status 400: the browser or its request is at fault.
     fn bad_request<T: Into<Cow<'static, str>>>(detail: T) -> Self {
         Self { status: StatusCode::BAD_REQUEST, title: FAILED, detail: detail.into() }
     }
 
-    /// The authorization server is.
+    /// Returns a page with status 502: the authorization server is at fault.
     fn bad_gateway(detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status: StatusCode::BAD_GATEWAY, title: FAILED, detail: detail.into() }
     }
@@ -82,14 +82,14 @@ impl NotSignedIn {
     }
 }
 
-/// What ends a step of a login other than well.
+/// Why a step of a login does not succeed.
 enum Stop {
-    /// Something must be known first.
+    /// A question must be answered first.
     Ask(AuthError),
     Page(NotSignedIn),
-    /// As a page, but the login of this browser may still be finished.
+    /// Like a page, but the browser's pending login can still be completed.
     Elsewhere(NotSignedIn),
-    /// Too many browsers are finishing their logins. This one can try again.
+    /// Too many browsers are completing their logins. The browser can try again.
     Busy,
 }
 
@@ -100,27 +100,29 @@ impl From<NotSignedIn> for Stop {
 }
 
 impl Surroundings<'_> {
-    /// The authorization server could not be asked.
+    /// The authorization server could not be reached.
     fn unreachable(&self, error: AuthError) -> Stop {
         if let AuthError::Ask(_) = error {
             return Stop::Ask(error);
         }
         (self.report)(&error);
-        NotSignedIn::bad_gateway("The authorization server could not be asked. Try again in a moment.").into()
+        NotSignedIn::bad_gateway("The authorization server could not be reached. Try again in a moment.")
+            .into()
     }
 
-    /// What the authorization server has answered is no token.
+    /// The authorization server's response is not a token response.
     fn unusable(&self, answer: &FormAnswer, shown: impl Into<Cow<'static, str>>) -> Stop {
         let error =
             serde_json::from_slice(&answer.body).map_or_else(|_| String::new(), |TokenError { error }| error);
-        let text = format!("the authorization server answered a code with status {} {error}", answer.status);
+        let text =
+            format!("the authorization server responded to a code with status {} {error}", answer.status);
         (self.report)(&AuthError::Failed(crate::OneLine(text).to_string()));
         NotSignedIn::bad_gateway(shown).into()
     }
 
     fn tokens(&self, answer: &FormAnswer) -> Result<Tokens, Stop> {
         if answer.status != 200 {
-            // Such as a code that was used before.
+            // For example, the code was already used.
             let text = format!("The authorization server did not give a token: status {}.", answer.status);
             return Err(self.unusable(answer, text));
         }
@@ -130,8 +132,8 @@ impl Surroundings<'_> {
 }
 
 impl Login {
-    /// Whether a request that is refused for this reason comes from a person who can sign in, and who is let in then: otherwise the
-    /// browser would come back, be refused, and be sent away again.
+    /// Whether a login helps against this refusal: the request must come from a user who can sign in and is then accepted.
+    /// Otherwise the browser would return, be refused, and be redirected again.
     pub(crate) fn helps(&self, request: &AuthRequest<'_>, reason: Reason) -> bool {
         let headers = &request.parts.headers;
         request.parts.method == Method::GET
@@ -142,15 +144,15 @@ impl Login {
             && !matches!(reason, Reason::ProxyRequired | Reason::InsufficientScope)
     }
 
-    /// Whether a page of another origin asks for a token.
+    /// Whether a page of another origin requests a token.
     pub(crate) fn is_for_page(&self, request: &AuthRequest<'_>) -> bool {
         self.return_to(request).is_some() && wants_page(&request.parts.headers)
     }
 
-    /// Sends a browser away to sign in.
+    /// Redirects a browser to the authorization server.
     ///
     /// # Errors
-    /// When the authorization server is to be asked for its metadata first, or cannot be.
+    /// If the authorization server must be asked for its metadata first, or cannot be reached.
     pub(crate) fn begin(&self, around: &Surroundings<'_>) -> Result<ResponseDraft, AuthError> {
         let request = &around.request;
         let urls = self.provider.urls(request)?;
@@ -189,8 +191,8 @@ impl Login {
         let seal = seal.first_chunk().copied().unwrap_or_default();
         let cookie = pkce::new_state_cookie(around.keys, &login, seal).ok();
         let cookie = cookie.and_then(|cookie| self.state_cookie().set(&cookie, MAX_LOGIN_TIME));
-        let cookie =
-            cookie.ok_or_else(|| AuthError::Failed("the state of a login fits in no cookie".into()))?;
+        let cookie = cookie
+            .ok_or_else(|| AuthError::Failed("the state of a login is too large for a cookie".into()))?;
         Ok(sent_to(url.as_str(), [Some(cookie)]))
     }
 
@@ -198,10 +200,10 @@ impl Login {
         targets::external(&parameter(request, RETURN_TO).ok()??, &self.return_pages)
     }
 
-    /// The browser comes back.
+    /// Handles the callback, when the browser returns from the authorization server.
     ///
     /// # Errors
-    /// [`AuthError::Ask`] when something must be known first. Everything else is a page.
+    /// [`AuthError::Ask`] if a question must be answered first. All other failures become a page.
     pub(crate) fn callback(
         &self,
         around: &Surroundings<'_>,
@@ -228,12 +230,11 @@ impl Login {
         let request = &around.request;
         let login = self.state_of(around)?;
         let parameter = |name| {
-            parameter(request, name)
-                .map_err(|Repeated| NotSignedIn::bad_request("A parameter is there twice."))
+            parameter(request, name).map_err(|Repeated| NotSignedIn::bad_request("A parameter occurs twice."))
         };
-        // Which authorization server sent the browser. RFC 9207.
+        // The authorization server that redirected the browser. RFC 9207.
         if parameter("iss")?.is_some_and(|issuer| issuer != self.provider.issuer()) {
-            return Err(NotSignedIn::bad_request("The answer is from another authorization server.").into());
+            return Err(NotSignedIn::bad_request("The response is from another authorization server.").into());
         }
         if let Some(error) = parameter("error")? {
             let detail = parameter("error_description")?.unwrap_or(error);
@@ -265,10 +266,10 @@ impl Login {
         self.finish(&login, token, &tokens, request.now)
     }
 
-    /// The state that this browser was given.
+    /// Returns the login state in this browser's cookie.
     fn state_of(&self, around: &Surroundings<'_>) -> Result<LoginState, Stop> {
         let request = &around.request;
-        // A state that is there twice is none of this server's.
+        // A missing or repeated state was not issued by this server.
         let state = parameter(request, "state").ok().flatten().unwrap_or_default();
         let page = NotSignedIn::bad_request::<&'static str>;
         let cookie = match cookies::find(&request.parts.headers, self.state_cookie) {
@@ -286,12 +287,12 @@ impl Login {
             StateCookieError::Expired => page("Signing in took longer than ten minutes.").into(),
             StateCookieError::Forged => page("The cookie of this login is not from this server.").into(),
             StateCookieError::State => Stop::Elsewhere(page(
-                "This answer belongs to another login than the one that this browser began.",
+                "This response belongs to another login, not to the one that this browser began.",
             )),
         })
     }
 
-    /// An id token must be of this login. There is one if the login asks who the caller is.
+    /// Checks that the ID token belongs to this login. The response has an ID token if the login requests the scope `openid`.
     fn check_nonce(&self, tokens: &Tokens, nonce: &str) -> Result<(), NotSignedIn> {
         let Some(token) = &tokens.id_token else {
             return match self.scope.split(' ').any(|scope| scope == "openid") {
@@ -307,7 +308,7 @@ impl Login {
         }
     }
 
-    /// A token that this server refuses would send the browser round in circles.
+    /// Checks that this server accepts the token: otherwise the browser would be redirected in a loop.
     fn check_token(
         &self,
         around: &Surroundings<'_>,
@@ -325,7 +326,7 @@ impl Login {
             AuthError::Refused(failure) | AuthError::Denied(failure) => NotSignedIn {
                 status: StatusCode::FORBIDDEN,
                 title: "This service does not let you in",
-                detail: format!("You are signed in, but your token is refused: {}.", failure.reason).into(),
+                detail: format!("You are signed in, but your token was refused: {}.", failure.reason).into(),
             },
             _ => NotSignedIn {
                 status: StatusCode::SERVICE_UNAVAILABLE,
@@ -343,7 +344,7 @@ impl Login {
         tokens: &Tokens,
         now: Duration,
     ) -> Result<ResponseDraft, Stop> {
-        // The list may have changed since the browser went away.
+        // The list may have changed since the login began.
         if let Some(page) = targets::external(&login.return_to, &self.return_pages) {
             let refresh = tokens.refresh_token.as_deref().filter(|_| self.gives_refresh_tokens);
             let url = self.with_token(page.url(), token, refresh);
@@ -360,7 +361,7 @@ impl Login {
         Ok(sent_to(target, [Some(kept), self.state_cookie().clear()]))
     }
 
-    /// A page's URL with a token in its fragment, which browsers send to nobody.
+    /// Returns a page's URL with a token in its fragment, which browsers never send to a server.
     fn with_token(&self, page: &url::Url, token: &str, refresh: Option<&str>) -> String {
         let mut fragment = form_urlencoded::Serializer::new(String::new());
         fragment.append_pair("token", token).append_pair("client_id", &self.client_id);
@@ -378,8 +379,8 @@ impl Login {
         url.into()
     }
 
-    /// Forgets the token. The authorization server may still know the browser, so that a page that needs a login would end up
-    /// signed in again at once: the answer is a page that needs none.
+    /// Deletes the token's cookie. The authorization server may still have a session with the browser, so a page that needs a
+    /// login would sign in again at once: the response is a page that needs none.
     pub(crate) fn log_out(&self, pages: &Pages) -> ResponseDraft {
         let again = (targets::home(&self.prefix), "Sign in again");
         let text = "This browser has forgotten your token. The authorization server may still know you.";
@@ -397,10 +398,10 @@ impl Login {
     }
 }
 
-/// A parameter is there more than once.
+/// A query parameter occurs more than once.
 struct Repeated;
 
-/// The value of a parameter of the query, if it is there.
+/// Returns the value of a query parameter, if present.
 fn parameter(request: &AuthRequest<'_>, name: &str) -> Result<Option<String>, Repeated> {
     let query = request.parts.uri.query().unwrap_or_default();
     let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
@@ -408,8 +409,8 @@ fn parameter(request: &AuthRequest<'_>, name: &str) -> Result<Option<String>, Re
     if values.next().is_some() { Err(Repeated) } else { Ok(value) }
 }
 
-/// The claims of a token, whoever made it. What came straight from the authorization server needs no signature to be believed.
-/// OpenID Connect Core, section 3.1.3.7.
+/// Reads the claims of a token without verifying its signature, which is not needed for a token received directly from the
+/// authorization server. OpenID Connect Core, section 3.1.3.7.
 fn claims(token: &str) -> Option<Map<String, Value>> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     serde_json::from_slice(&claims).ok()
@@ -422,7 +423,7 @@ fn lifetime(token: &str, tokens: &Tokens, now: Duration) -> Duration {
     left.clamp(LIFETIMES.0, LIFETIMES.1)
 }
 
-/// A redirect that must not be cached. Its URL may have a token in it.
+/// Returns a redirect that must not be cached. Its URL may contain a token.
 fn sent_to<const N: usize>(url: &str, cookies: [Option<HeaderValue>; N]) -> ResponseDraft {
     let Ok(mut url) = HeaderValue::try_from(url) else {
         return ResponseDraft::empty(StatusCode::BAD_GATEWAY);
@@ -431,7 +432,7 @@ fn sent_to<const N: usize>(url: &str, cookies: [Option<HeaderValue>; N]) -> Resp
     with_cookies(ResponseDraft::empty(StatusCode::FOUND).with(LOCATION, url), cookies)
 }
 
-/// An answer of a login: it must not be cached, and no other page learns of its URL.
+/// Returns a response of a login: it must not be cached, and its URL is not sent as a referrer.
 fn with_cookies<const N: usize>(draft: ResponseDraft, cookies: [Option<HeaderValue>; N]) -> ResponseDraft {
     let mut draft = draft.with(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     draft.headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

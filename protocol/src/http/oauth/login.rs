@@ -1,4 +1,4 @@
-//! Signing in with a browser: how it is set up.
+//! The settings of browser login.
 
 use super::provider::Provider;
 use super::resource::{ProtectedResource, origin};
@@ -9,22 +9,22 @@ use std::fmt;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Has browsers sign in at the authorization server of a [`ProtectedResource`], where they would be refused with 401.
+/// Redirects browsers to the authorization server of a [`ProtectedResource`] to sign in, instead of refusing them with 401.
 ///
 /// It needs a [client id](ProtectedResource::client_id), an authenticator that accepts the tokens of the authorization server, and a
 /// driver that [loads documents](crate::http::auth::LoadDocument) and [sends forms](crate::http::documents::PostForm). The
 /// authorization server must have the origin of the resource, followed by the prefix and `/_oauth/callback`, registered as a redirect
 /// URI.
 ///
-/// The token is kept in a cookie, which scripts do not see, and which is not sent with requests of other sites but for top-level
-/// navigations; sibling subdomains count as the same site. Its name is `__Host-vgi_auth` if the server is at the root of an https
-/// origin, so that no subdomain can set it, and `_vgi_auth` otherwise. A request that has an `Authorization` header is judged by that
-/// alone. `Strict-Transport-Security` is for whatever speaks TLS in front of the server.
+/// The token is stored in a cookie that scripts cannot read. Browsers send it with requests from other sites only for top-level
+/// navigations; sibling subdomains count as the same site. Its name is `__Host-vgi_auth` if the server is at the root of an
+/// https origin, so that no subdomain can set it, and `_vgi_auth` otherwise. A request with an `Authorization` header is
+/// authenticated by that header alone. Set `Strict-Transport-Security` where TLS is terminated in front of the server.
 ///
-/// Whoever asks for a login makes this server ask the authorization server: give it a
-/// [`Performer`](https://docs.rs/vgi-rpc-effects) of its own if strangers can reach it. At most 32 browsers have their codes exchanged
-/// at a time. Others are answered with 503 and `Retry-After`, and can load the same page again. For pages of other origins at most 8
-/// codes are exchanged at a time.
+/// Every login makes this server send requests to the authorization server: give it a
+/// [`Performer`](https://docs.rs/vgi-rpc-effects) of its own if untrusted clients can reach it. At most 32 codes of browsers
+/// are exchanged at a time. Further browsers receive 503 with `Retry-After` and can load the same page again. For pages of
+/// other origins, at most 8 codes are exchanged at a time.
 #[derive(Clone)]
 pub struct BrowserLogin {
     client_secret: Option<Zeroizing<String>>,
@@ -34,33 +34,33 @@ pub struct BrowserLogin {
     gives_refresh_tokens: bool,
 }
 
-/// The most logins that are finished at a time. More must wait: each makes the authorization server work.
+/// The maximum number of logins that complete at a time. Each one sends a request to the authorization server.
 const MAX_LOGINS: usize = 32;
-/// The most codes of pages of other origins that are exchanged at a time.
+/// The maximum number of concurrent code exchanges for pages of other origins.
 const MAX_EXCHANGES: usize = 8;
 
-/// A login that cannot be set up as it is.
+/// Why the settings of a browser login are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LoginError {
-    /// Nothing says where to sign in.
+    /// There is no protected resource, which names the authorization server.
     #[error("a browser login needs the metadata of a protected resource")]
     NoResource,
-    /// Nothing says as which client.
+    /// The resource's metadata has no client id.
     #[error("a browser login needs a client id in the metadata of the resource")]
     NoClientId,
-    /// Nobody would be refused.
+    /// There is no authenticator, so no request would be refused.
     #[error("a browser login needs an authenticator, which accepts the tokens of the authorization server")]
     NoAuthenticator,
-    /// The issuer has no URL.
+    /// The issuer is not an http or https URL.
     #[error("expected an http or https URL of the authorization server, got {0:?}")]
     Issuer(String),
-    /// No page may be sent a token there.
+    /// A token must not be sent to this page URL.
     #[error(
         "expected the https URL of a page such as https://app.example/, without a user and a fragment, got {0:?}"
     )]
     Page(String),
-    /// Tokens would cross a network in the clear.
+    /// Tokens would cross a network unencrypted.
     #[error("expected an https URL, or http on this machine, for a browser login, got {0:?}")]
     InTheClear(String),
 }
@@ -79,19 +79,19 @@ impl Default for BrowserLogin {
 }
 
 impl BrowserLogin {
-    /// A login of a public client, for the scopes `openid` and `email`.
+    /// Creates a login of a public client with the scopes `openid` and `email`.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the secret of the client. It is sent to the authorization server, and to nobody else.
+    /// Sets the secret of the client. It is sent to the authorization server only.
     #[must_use]
     pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
         self.client_secret = Some(Zeroizing::new(secret.into()));
         self
     }
 
-    /// Sets the scopes that are asked for.
+    /// Sets the scopes to request.
     #[must_use]
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.scopes = scopes.into_iter().map(Into::into).collect();
@@ -105,20 +105,20 @@ impl BrowserLogin {
         self
     }
 
-    /// Lets a page of another origin sign people in by this server: one at this URL, with any query. It sends a browser here with its
-    /// own URL in the parameter `_vgi_return_to`, is sent the token in the fragment of that URL, and exchanges codes at
-    /// `/_oauth/token`. Whoever serves the page acts for everybody who signs in. It must keep a state of its own in its query:
-    /// anybody can send a browser to it with a token in the fragment. Default: none.
+    /// Lets a page of another origin sign users in through this server: the page at this URL, with any query. The page sends a
+    /// browser here with its own URL in the parameter `_vgi_return_to`, receives the token in the fragment of that URL, and
+    /// exchanges codes at `/_oauth/token`. The page's operator can act for every user who signs in. The page must keep a state
+    /// of its own in its query, because any site can send a browser to it with a token in the fragment. Default: none.
     ///
-    /// Such an exchange adds the client's secret. From then on the secret does not show that a request to the authorization server is
-    /// this server's: PKCE does.
+    /// Such an exchange adds the client's secret. The secret then no longer proves that a request to the authorization server
+    /// is this server's own: PKCE does.
     #[must_use]
     pub fn return_page(mut self, url: impl Into<String>) -> Self {
         self.return_pages.push(url.into());
         self
     }
 
-    /// Gives such pages refresh tokens too, which stay valid when a browser has closed the page. Default: they have none.
+    /// Also sends refresh tokens to such pages. They stay valid after the browser has closed the page. Default: none are sent.
     #[must_use]
     pub fn refresh_tokens_for_pages(mut self) -> Self {
         self.gives_refresh_tokens = true;
@@ -136,7 +136,7 @@ impl fmt::Debug for BrowserLogin {
     }
 }
 
-/// A login as an endpoint has it.
+/// The login of an endpoint.
 pub(crate) struct Login {
     pub(super) provider: Provider,
     pub(super) client_id: String,
@@ -145,19 +145,19 @@ pub(crate) struct Login {
     pub(super) uses_id_token: bool,
     pub(super) prefix: String,
     pub(super) is_secure: bool,
-    /// The name of the cookie that has the token. One that begins with `__Host-` cannot be set by another host.
+    /// The name of the cookie that has the token. Another host cannot set a cookie whose name begins with `__Host-`.
     pub(super) auth_cookie: &'static str,
-    /// The name of the cookie that has the state of a login that is under way.
+    /// The name of the cookie that has the state of a pending login.
     pub(super) state_cookie: &'static str,
     /// The origin of this server, as browsers see it.
     pub(super) origin: String,
     pub(super) is_readable: bool,
     pub(super) return_pages: Vec<Location>,
-    /// The origins of these, as browsers spell them.
+    /// The origins of the return pages, as browsers spell them.
     pub(super) page_origins: Vec<String>,
-    /// The exchanges of codes for such pages that are under way.
+    /// Limits the concurrent code exchanges for such pages.
     pub(super) exchanges: Slots,
-    /// The logins of browsers that are being finished.
+    /// Limits the logins that complete concurrently.
     pub(super) logins: Slots,
     pub(super) gives_refresh_tokens: bool,
 }
@@ -211,17 +211,17 @@ impl Login {
         })
     }
 
-    /// The name of the cookie that has the token.
+    /// Returns the name of the cookie that has the token.
     pub(crate) fn cookie_name(&self) -> &'static str {
         self.auth_cookie
     }
 
-    /// Where browsers come back to.
+    /// Returns the redirect URI, to which browsers return.
     pub(super) fn redirect_uri(&self) -> String {
         format!("{}{}/_oauth/callback", self.origin, self.prefix)
     }
 
-    /// Where pages of other origins exchange codes, if there may be any.
+    /// Returns the URL at which pages of other origins exchange codes, if any such page is allowed.
     pub(crate) fn token_endpoint(&self) -> Option<String> {
         self.has_token_endpoint().then(|| format!("{}{}/_oauth/token", self.origin, self.prefix))
     }

@@ -1,13 +1,13 @@
-//! OAuth: what clients are told of how to sign in, and signing in with a browser. RFC 9728, and OpenID Connect Core 1.0.
+//! OAuth: metadata that tells clients how to sign in, and browser login. RFC 9728, and OpenID Connect Core 1.0.
 //!
-//! [`ProtectedResource`] is what a server publishes of itself, so that a client which is refused finds out where to sign in. With
-//! the feature `oauth-pkce`, [`BrowserLogin`] makes a browser that is refused sign in at the authorization server and come back:
+//! [`ProtectedResource`] is the metadata that a server publishes, so that a refused client can find out where to sign in. With
+//! the feature `oauth-pkce`, [`BrowserLogin`] redirects a refused browser to the authorization server to sign in, and back:
 //!
 //! ```text
-//!   browser ── GET /describe ──► 302 in place of 401, to the authorization server; the state is sealed in a cookie
+//!   browser ── GET /describe ──► 302 instead of 401, to the authorization server; the state is sealed in a cookie
 //!   browser ◄── signs in ──────► authorization server
 //!   browser ── GET /_oauth/callback?code&state ──► the code is exchanged for a token (an effect), which becomes a cookie
-//!   browser ── GET /describe ──► 200: the cookie is looked at as a bearer token is
+//!   browser ── GET /describe ──► 200: the cookie is treated like a bearer token
 //! ```
 
 // Where things are:
@@ -15,13 +15,13 @@
 // | file | subject |
 // | --- | --- |
 // | `resource` | the metadata of the server, and the challenge on its 401s |
-// | `login` | signing in with a browser: settings |
-// | `flow` | its requests, from the first redirect to the cookies |
-// | `token_proxy` | the exchange of codes for pages of other origins, which may not have the client's secret |
-// | `provider` | what the authorization server says of itself, and how it is asked |
+// | `login` | browser login: settings |
+// | `flow` | browser login: requests, from the first redirect to the cookies |
+// | `token_proxy` | the exchange of codes for pages of other origins, which do not know the client's secret |
+// | `provider` | the authorization server: its metadata and token endpoint |
 // | `cookies` | reading and setting cookies |
 // | `cookie_bearer` | the token in a cookie as a credential |
-// | `targets` | where a browser may be sent |
+// | `targets` | URLs that a browser may be redirected to |
 
 #[cfg(feature = "oauth-pkce")]
 mod cookie_bearer;

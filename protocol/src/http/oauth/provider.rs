@@ -1,5 +1,5 @@
-//! The authorization server: what it says of itself, and how it is asked for tokens. OpenID Connect Discovery 1.0; RFC 6749,
-//! section 4.1.3.
+//! The authorization server: its metadata, and requests to its token endpoint. OpenID Connect Discovery 1.0; RFC 6749, section
+//! 4.1.3.
 
 use crate::effect::Question;
 use crate::http::auth::{AuthError, AuthRequest};
@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use url::form_urlencoded::Serializer;
 
-/// The most bytes of what an authorization server says.
+/// The maximum size of an authorization server's response, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
-/// How long it may take to say it.
+/// The time limit of a request to an authorization server.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// For how long what it says of itself is used. What it failed to say is asked for again at once.
+/// How long metadata is used before it is loaded again. After a failed load, the next request loads it again.
 const KEPT: Duration = Duration::from_secs(600);
-/// For how long it is used while it cannot be asked again.
+/// How long metadata is used while it cannot be loaded again.
 const KEPT_IN_OUTAGES: Duration = Duration::from_secs(24 * 3600);
 
 /// The authorization server of a login.
@@ -25,12 +25,12 @@ pub(super) struct Provider {
     known: Mutex<Option<(Arc<ProviderUrls>, Duration)>>,
 }
 
-/// Where an authorization server is asked.
+/// The endpoints of an authorization server.
 #[derive(Debug)]
 pub(crate) struct ProviderUrls {
-    /// Where people sign in.
+    /// The authorization endpoint, where users sign in.
     pub(super) authorization: Location,
-    /// Where codes are exchanged.
+    /// The token endpoint, where codes are exchanged.
     pub(super) token: Location,
 }
 
@@ -50,7 +50,7 @@ impl Provider {
         &self.issuer
     }
 
-    /// Where it is asked. Asks it for that, if it was not asked a while ago.
+    /// Returns the endpoints. Asks for the metadata if none was loaded recently.
     pub(super) fn urls(&self, request: &AuthRequest<'_>) -> Result<Arc<ProviderUrls>, AuthError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = known.as_ref().map(|(urls, at)| (urls.clone(), request.now.saturating_sub(*at)));
@@ -90,7 +90,7 @@ impl Provider {
             let location =
                 Location::parse(text).map_err(|_| self.unusable("expected a URL, got another text"))?;
             let scheme = location.url().scheme();
-            // Secrets go there: an issuer that is spoken to in secret does not send them elsewhere in the clear.
+            // Secrets are sent to these URLs: an https issuer must not name an http URL.
             match scheme == "https" || (scheme == "http" && self.issuer.starts_with("http:")) {
                 true => Ok(location),
                 false => Err(self.unusable("expected an https URL, got another")),
@@ -109,7 +109,7 @@ impl Provider {
 }
 
 impl ProviderUrls {
-    /// What a driver is asked, to exchange this form for tokens.
+    /// Returns the question that asks the driver to exchange this form for tokens.
     pub(super) fn exchange(&self, members: &[(&str, &str)]) -> Question {
         let form = Serializer::new(String::new()).extend_pairs(members).finish();
         Question::new(PostForm::new(self.token.as_str(), form, MAX_ANSWER)).time_limit(TIME_LIMIT)
@@ -124,6 +124,6 @@ impl ProviderUrls {
         let answer = request.ask("vgi_rpc.oauth.exchange", || self.exchange(members))?;
         answer
             .value::<FormAnswer>()
-            .ok_or_else(|| AuthError::Failed("the driver did not give the answer to a form".into()))
+            .ok_or_else(|| AuthError::Failed("the driver did not answer a form".into()))
     }
 }

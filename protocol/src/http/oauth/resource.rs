@@ -1,15 +1,15 @@
-//! What a server publishes of itself for clients that want to sign in. RFC 9728.
+//! Protected resource metadata: what a server publishes for clients that want to sign in. RFC 9728.
 
 use crate::location::Location;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-/// Where the metadata are, before the path of the resource. RFC 9728, section 3.
+/// The path of the metadata, before the path of the resource. RFC 9728, section 3.
 pub(crate) const WELL_KNOWN_PATH: &str = "/.well-known/oauth-protected-resource";
 
-/// What a server publishes of itself: where its callers sign in, and as which client of the authorization server.
+/// The metadata that a server publishes: where its callers sign in, and as which client of the authorization server.
 ///
-/// It is a public document. It has no secret of a client's, on purpose: whoever can read it would be that client.
+/// It is a public document. It deliberately has no client secret: any reader could act as that client.
 ///
 /// ```
 /// use vgi_rpc_protocol::http::oauth::ProtectedResource;
@@ -32,26 +32,27 @@ pub struct ProtectedResource {
     members: Map<String, Value>,
 }
 
-/// Metadata that cannot be published.
+/// Why metadata cannot be published.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ResourceError {
-    /// The resource is not named by its URL.
+    /// The resource's URL is invalid.
     #[error("expected an http or https URL of the resource, without a fragment or a user, got {0:?}")]
     Url(String),
-    /// There is nowhere to sign in.
+    /// There is no authorization server.
     #[error("expected an authorization server, got none")]
     NoAuthorizationServer,
-    /// A client's id would break out of the header that it is sent in.
+    /// The client id has characters that would break the header it is sent in.
     #[error("expected a client id of letters, digits and -._~, got {0:?}")]
     ClientId(String),
 }
 
 impl ProtectedResource {
-    /// A resource at this URL, for which these authorization servers issue tokens. Each is named by its issuer.
+    /// Creates the metadata of a resource at this URL, for which these authorization servers issue tokens. Each is named by its
+    /// issuer.
     ///
     /// # Errors
-    /// When the URL is none of HTTP, or there is no authorization server.
+    /// If the URL is not an http or https URL, or there is no authorization server.
     pub fn new(
         url: impl Into<String>,
         authorization_servers: impl IntoIterator<Item = impl Into<String>>,
@@ -67,7 +68,7 @@ impl ProtectedResource {
         Ok(Self { url, origin, path, authorization_servers, members: Map::new() })
     }
 
-    /// Sets the name that people are shown.
+    /// Sets the name that is shown to users.
     #[must_use]
     pub fn name(self, name: impl Into<String>) -> Self {
         self.with("resource_name", name.into())
@@ -79,14 +80,14 @@ impl ProtectedResource {
         self.with("scopes_supported", scopes.into_iter().map(Into::into).collect::<Vec<String>>())
     }
 
-    /// Sets how tokens may be sent: `header`, `body`, `query`. Default: nothing is said, and a server of this crate takes them in
-    /// the header.
+    /// Sets how tokens may be sent: `header`, `body`, `query`. Default: unspecified; a server of this crate accepts them in the
+    /// header.
     #[must_use]
     pub fn bearer_methods(self, methods: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.with("bearer_methods_supported", methods.into_iter().map(Into::into).collect::<Vec<String>>())
     }
 
-    /// Sets the algorithms that the server signs answers with.
+    /// Sets the algorithms with which the server signs responses.
     #[must_use]
     pub fn signing_algorithms(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names = names.into_iter().map(Into::into).collect::<Vec<String>>();
@@ -99,7 +100,7 @@ impl ProtectedResource {
         self.with("resource_documentation", url.into())
     }
 
-    /// Sets the URL of what the server does with data.
+    /// Sets the URL of the policy on the use of data.
     #[must_use]
     pub fn policy(self, url: impl Into<String>) -> Self {
         self.with("resource_policy_uri", url.into())
@@ -111,36 +112,36 @@ impl ProtectedResource {
         self.with("resource_tos_uri", url.into())
     }
 
-    /// Sets the id of the client that callers sign in as, for authorization servers that register none by themselves. It is
-    /// also on every 401.
+    /// Sets the id of the client that callers sign in as, for authorization servers without dynamic client registration. Every
+    /// 401 includes it too.
     ///
     /// # Errors
-    /// When it has other characters than letters, digits and `-._~`.
+    /// If it has characters other than letters, digits and `-._~`.
     pub fn client_id(self, id: impl Into<String>) -> Result<Self, ResourceError> {
         Ok(self.with("client_id", checked(id.into())?))
     }
 
-    /// Sets the id of the client that callers sign in as by the device code flow, where that is another one.
+    /// Sets the id of the client for the device code flow, if it is a different one.
     ///
     /// # Errors
-    /// As [`client_id`](Self::client_id).
+    /// See [`client_id`](Self::client_id).
     pub fn device_code_client_id(self, id: impl Into<String>) -> Result<Self, ResourceError> {
         Ok(self.with("device_code_client_id", checked(id.into())?))
     }
 
-    /// Has clients send the id token in place of the access token, for authorization servers whose access tokens say nothing to
-    /// this server.
+    /// Tells clients to send the ID token instead of the access token, for authorization servers whose access tokens this
+    /// server cannot verify.
     #[must_use]
     pub fn id_token_as_bearer(self) -> Self {
         self.with("use_id_token_as_bearer", true)
     }
 
-    /// The URL of the resource.
+    /// Returns the URL of the resource.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where callers sign in: the issuers.
+    /// Returns the issuers at which callers sign in.
     pub fn authorization_servers(&self) -> &[String] {
         &self.authorization_servers
     }
@@ -155,14 +156,14 @@ impl ProtectedResource {
     }
 }
 
-/// For the endpoint.
+/// Used by the endpoint.
 impl ProtectedResource {
-    /// Whether a server with this prefix may be the resource. Clients compare the two: RFC 9728, section 3.3.
+    /// Whether the path of the resource is this prefix. Clients compare the two: RFC 9728, section 3.3.
     pub(crate) fn is_at(&self, prefix: &str) -> bool {
         self.path == prefix || self.path.is_empty()
     }
 
-    /// Scheme, host and port of the resource.
+    /// Returns the scheme, host and port of the resource.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
     }
@@ -177,7 +178,8 @@ impl ProtectedResource {
         self.members.contains_key("use_id_token_as_bearer")
     }
 
-    /// The document. `token_endpoint` is where pages of other origins exchange codes, if this server does it for them.
+    /// Returns the document. `token_endpoint` is the URL at which pages of other origins exchange codes, if this server does
+    /// that for them.
     pub(crate) fn document(&self, token_endpoint: Option<&str>) -> String {
         let mut document = Map::new();
         document.insert("resource".into(), self.url.clone().into());
@@ -189,7 +191,7 @@ impl ProtectedResource {
         Value::from(document).to_string()
     }
 
-    /// What `WWW-Authenticate` says. RFC 9728, section 5.1.
+    /// Returns the challenge in `WWW-Authenticate`. RFC 9728, section 5.1.
     pub(crate) fn challenge(&self) -> String {
         let mut challenge =
             format!("Bearer resource_metadata=\"{}{WELL_KNOWN_PATH}{}\"", self.origin, self.path);
@@ -205,7 +207,7 @@ impl ProtectedResource {
     }
 }
 
-/// Scheme, host and port of a URL of HTTP that has neither user nor fragment.
+/// Returns the scheme, host and port of an http or https URL that has neither user nor fragment.
 pub(super) fn origin(url: &str) -> Option<String> {
     let location = Location::parse(url).ok()?;
     let parsed = location.url();

@@ -1,18 +1,18 @@
-//! Where a browser may be sent after it has signed in: back into this server, or to a page that was named.
+//! URLs that a browser may be redirected to after login: paths of this server, and configured pages.
 
 use super::resource::origin;
 use crate::location::Location;
 
-/// The longest URL that is kept while a browser signs in.
+/// The maximum length of a URL that is stored during a login.
 const MAX_URL: usize = 1024;
 
-/// The path and query that a browser asked for, if it may be sent there: they lie below the prefix, and no browser and no proxy
-/// takes them for those of another host. Otherwise the prefix itself.
+/// Returns the path and query that a browser requested if it may be redirected there: the path must be below the prefix, and no
+/// browser or proxy must read it as a URL of another host. Otherwise returns the prefix itself.
 pub(super) fn local<'a>(target: &'a str, prefix: &'a str) -> &'a str {
     if is_local(target, prefix) { target } else { home(prefix) }
 }
 
-/// The first page of the server.
+/// Returns the path of the server's start page.
 pub(super) fn home(prefix: &str) -> &str {
     if prefix.is_empty() { "/" } else { prefix }
 }
@@ -20,8 +20,8 @@ pub(super) fn home(prefix: &str) -> &str {
 fn is_local(target: &str, prefix: &str) -> bool {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let below = path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    // Browsers take a backslash for a slash, and two slashes for the beginning of a host's name. What decodes slashes before a
-    // browser sees them, such as a proxy that redirects, must not find any either.
+    // Browsers treat a backslash as a slash, and two slashes as the start of a host name. A redirecting proxy may decode
+    // slashes before the browser sees them, so encoded slashes are refused too.
     let encoded = |code: &str| path.to_ascii_lowercase().contains(code);
     target.len() <= MAX_URL
         && path.starts_with('/')
@@ -33,7 +33,7 @@ fn is_local(target: &str, prefix: &str) -> bool {
         && !["%2f", "%5c", "%2e"].into_iter().any(encoded)
 }
 
-/// The page of another origin that a browser asked to be sent back to, if it is one of these, whatever its query. A URL with a
+/// Parses the page of another origin to which a browser wants to return. It must be one of these, with any query. A URL with a
 /// fragment is refused.
 pub(super) fn external(url: &str, pages: &[Location]) -> Option<Location> {
     let is_text =
@@ -45,14 +45,14 @@ pub(super) fn external(url: &str, pages: &[Location]) -> Option<Location> {
     pages.iter().any(is_same).then_some(asked)
 }
 
-/// A page that may be sent a token: over HTTPS, or on this machine.
+/// Parses the URL of a page that may receive a token: an https URL, or one on this machine.
 pub(super) fn page(url: &str) -> Option<Location> {
     origin(url)?;
     let page = Location::parse(url).ok()?;
     (page.url().scheme() == "https" || is_loopback(&page)).then_some(page)
 }
 
-/// Whether a URL leads to this machine, so that nobody reads what is sent in the clear.
+/// Whether a URL refers to this machine, so that unencrypted traffic does not cross a network.
 pub(super) fn is_loopback(location: &Location) -> bool {
     match location.url().host() {
         Some(url::Host::Domain(name)) => name == "localhost",

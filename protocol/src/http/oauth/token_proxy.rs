@@ -1,4 +1,5 @@
-//! The exchange of codes for pages of other origins, and for programs: they may not have the client's secret, which this server adds.
+//! Exchanges codes for pages of other origins and for native programs. They do not know the client's secret; this server adds
+//! it.
 
 use super::login::Login;
 use super::provider::ProviderUrls;
@@ -20,13 +21,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use url::form_urlencoded;
 
-/// The most bytes of a form.
+/// The maximum size of a form, in bytes.
 pub(crate) const MAX_FORM_BYTES: u64 = 16 << 10;
 
-/// The members of a form that are passed on.
+/// The form fields that are forwarded.
 const PASSED_ON: [&str; 6] = ["code", "code_verifier", "redirect_uri", "refresh_token", "resource", "scope"];
 
-/// The error of a token endpoint. RFC 6749, section 5.2.
+/// Returns an error response of a token endpoint. RFC 6749, section 5.2.
 fn error(status: StatusCode, error: &str, description: &str) -> ResponseDraft {
     let body = json!({"error": error, "error_description": description});
     let draft = ResponseDraft::new(status, "application/json", body.to_string());
@@ -34,10 +35,11 @@ fn error(status: StatusCode, error: &str, description: &str) -> ResponseDraft {
 }
 
 impl Login {
-    /// Looks at the head of an exchange. It goes on with the authorization server, or breaks off with an answer.
+    /// Checks the head of an exchange. Returns either the authorization server's endpoints or a response that ends the
+    /// exchange.
     ///
     /// # Errors
-    /// When the authorization server is to be asked for its metadata first.
+    /// If the authorization server must be asked for its metadata first.
     pub(crate) fn admit_exchange(
         &self,
         request: &AuthRequest<'_>,
@@ -51,7 +53,8 @@ impl Login {
                 text,
             )));
         }
-        // A browser names the origin of the page. A program, which could name any, is a client that has signed a person in by itself.
+        // A browser sends the page's origin. A program could send any origin; it is a client that has signed its user in by
+        // itself.
         if headers.contains_key(ORIGIN) && self.granted_origin(headers).is_none() {
             let text = "expected a page of an origin that this server knows";
             return Ok(ControlFlow::Break(error(StatusCode::FORBIDDEN, "invalid_request", text)));
@@ -63,10 +66,10 @@ impl Login {
         }
     }
 
-    /// What the driver is asked for a form.
+    /// Returns the question that asks the driver to send a form.
     ///
     /// # Errors
-    /// When the form is none that is passed on: the answer.
+    /// If the form must not be forwarded. The error is the response.
     pub(crate) fn exchange_of(
         &self,
         urls: &ProviderUrls,
@@ -83,15 +86,15 @@ impl Login {
             let value = values.next().filter(|value| !value.is_empty());
             match values.next() {
                 None => Ok(value),
-                Some(_) => Err(bad("invalid_request", "a parameter is there twice")),
+                Some(_) => Err(bad("invalid_request", "a parameter occurs twice")),
             }
         };
-        // Anything else would let a page act as the client itself.
+        // Any other grant type would let a page act as the client itself.
         let grant_type = match once("grant_type")? {
             Some("authorization_code") => "authorization_code",
             Some("refresh_token") if self.gives_refresh_tokens => "refresh_token",
             _ => {
-                let text = "expected the grant type authorization_code, or refresh_token where pages are given these";
+                let text = "expected the grant type authorization_code, or refresh_token if pages may use it";
                 return Err(bad("unsupported_grant_type", text));
             }
         };
@@ -114,15 +117,15 @@ impl Login {
             members.extend(once(name)?.map(|value| (name, value)));
         }
         let slot = self.exchanges.take().ok_or_else(|| {
-            let text = "too many exchanges are under way";
+            let text = "too many exchanges are in progress";
             let draft = error(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text);
             Box::new(draft.with(RETRY_AFTER, HeaderValue::from_static("1")))
         })?;
         Ok((urls.exchange(&members), slot))
     }
 
-    /// Whether whoever sends a form may redeem a code that was sent to this URL: a page its own, and a program one of its own machine.
-    /// The codes of other pages, and of this server's own login, are for others.
+    /// Whether the sender of a form may redeem a code that was sent to this URL. A page may redeem its own codes, and a program
+    /// the codes sent to its own machine, but not those of other pages or of this server's own login.
     fn may_redeem(&self, origin: Option<&HeaderValue>, redirect: &str) -> bool {
         let Some(origin) = origin else {
             let own = targets::page(redirect).filter(targets::is_loopback);
@@ -132,7 +135,7 @@ impl Login {
         page.is_some_and(|page| page.url().origin().ascii_serialization().as_bytes() == origin.as_bytes())
     }
 
-    /// Adds to an answer that the page of a known origin may read it.
+    /// Adds the header fields that let a page of a known origin read the response.
     pub(crate) fn expose_exchange(&self, request: &HeaderMap, response: &mut HeaderMap) {
         vary(response, &[&ORIGIN]);
         if let Some(origin) = self.granted_origin(request) {
@@ -140,7 +143,7 @@ impl Login {
         }
     }
 
-    /// Adds to the answer to an `OPTIONS` request that the page of a known origin may send a form.
+    /// Adds to the response to a preflight request the header fields that let a page of a known origin send a form.
     pub(crate) fn preflight_exchange(&self, request: &HeaderMap, response: &mut HeaderMap) {
         self.expose_exchange(request, response);
         if self.granted_origin(request).is_some() {
@@ -155,13 +158,13 @@ impl Login {
         self.page_origins.iter().any(|known| known.as_bytes() == origin.as_bytes()).then_some(origin)
     }
 
-    /// The answer to an exchange: that of the authorization server.
+    /// Returns the response to an exchange, made from the authorization server's response.
     pub(crate) fn exchanged(&self, completion: &Completion, report: &dyn Fn(&AuthError)) -> ResponseDraft {
         let answer = match completion {
             Completion::Value(value) => value.downcast_ref::<FormAnswer>(),
             _ => None,
         };
-        // A redirect is none of this server's, and a 401 says that the secret of this server is wrong.
+        // A redirect is not for this server's client, and a 401 means that this server's client secret is wrong.
         let is_passed_on = |status: &StatusCode| {
             status.is_success()
                 || (status.is_client_error() && *status != StatusCode::UNAUTHORIZED)
@@ -182,7 +185,7 @@ impl Login {
         draft.with(CACHE_CONTROL, HeaderValue::from_static("no-store"))
     }
 
-    /// What a page is given of an answer. `None` if that cannot be read.
+    /// Returns the part of a token response that a page may have, or `None` if the response cannot be read.
     fn tokens_of_page(&self, status: StatusCode, body: &Bytes) -> Option<Bytes> {
         if self.gives_refresh_tokens || !status.is_success() {
             return Some(body.clone());
@@ -193,11 +196,11 @@ impl Login {
     }
 }
 
-/// The answer to a form that is too long.
+/// Returns the response to a form that is too long.
 pub(crate) fn form_too_large() -> ResponseDraft {
     error(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "expected a form of at most 16384 bytes")
 }
 
 fn unreachable() -> ResponseDraft {
-    error(StatusCode::BAD_GATEWAY, "server_error", "the authorization server could not be asked")
+    error(StatusCode::BAD_GATEWAY, "server_error", "the authorization server could not be reached")
 }

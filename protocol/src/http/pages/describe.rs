@@ -1,4 +1,4 @@
-//! The page that describes the hosted protocols: what reflection tells programs, for people.
+//! The HTML page that describes the hosted protocols, with the same contents as reflection.
 
 use super::page::{Escaped, Site, Version, page};
 use super::snippets::snippets;
@@ -9,10 +9,10 @@ use arrow_array::{Array, RecordBatch};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{Field, Schema};
 
-/// Most characters that are shown of a default.
+/// The maximum length of a shown default, in characters.
 const MAX_DEFAULT_CHARS: usize = 200;
 
-/// The page of `GET {prefix}/describe`.
+/// Renders the page of `GET {prefix}/describe`.
 pub(super) fn describe(site: Site<'_>) -> String {
     let mut body = String::from("<h1>Hosted protocols</h1>\n<ul>\n");
     for protocol in site.protocols {
@@ -66,7 +66,7 @@ fn describe_method(body: &mut String, url: &str, protocol: &ProtocolInfo, method
     *body += "</article>\n";
 }
 
-/// A table of fields. It has a column of defaults only if there are any.
+/// Renders a table of fields. It has a column of defaults only if there are any.
 fn describe_schema(body: &mut String, title: &str, schema: &Schema, defaults: Option<&RecordBatch>) {
     if schema.fields().is_empty() {
         return;
@@ -88,7 +88,7 @@ fn describe_schema(body: &mut String, title: &str, schema: &Schema, defaults: Op
     *body += "</table>\n";
 }
 
-/// A call to be copied, folded away.
+/// Renders example calls, collapsed.
 fn describe_calls(body: &mut String, url: &str, protocol: &ProtocolInfo, method: &MethodInfo) {
     let Some(snippets) = snippets(url, protocol, method) else { return };
     *body += "<details>\n<summary>Call it</summary>\n";
@@ -98,12 +98,12 @@ fn describe_calls(body: &mut String, url: &str, protocol: &ProtocolInfo, method:
     *body += "</details>\n";
 }
 
-/// The type as the protocol's hash spells it, or, without a token, as Arrow does.
+/// Returns the type as spelled in the protocol's hash or, if that has no token for it, as spelled by Arrow.
 fn type_name(field: &Field) -> String {
     type_token(field).unwrap_or_else(|_| field.data_type().to_string())
 }
 
-/// A field's default as HTML; empty when it has none.
+/// Renders a field's default as HTML; empty if it has none.
 fn default(field: &Field, defaults: Option<&RecordBatch>) -> String {
     let Some(column) = defaults.and_then(|row| row.column_by_name(field.name())) else {
         return String::new();
@@ -124,7 +124,7 @@ fn kind(kind: MethodKind) -> &'static str {
     match kind {
         MethodKind::Unary => "One request, one response.",
         MethodKind::Stream(StreamKind::Producer) => "A stream that the server produces.",
-        MethodKind::Stream(StreamKind::Exchange) => "A stream that answers each batch with one.",
+        MethodKind::Stream(StreamKind::Exchange) => "A stream with one output batch for each input batch.",
         MethodKind::Stream(StreamKind::Unknown) => "A stream.",
     }
 }
@@ -132,7 +132,7 @@ fn kind(kind: MethodKind) -> &'static str {
 fn idempotency(idempotency: Idempotency) -> &'static str {
     match idempotency {
         Idempotency::Unknown => "",
-        Idempotency::NoSideEffects => " It changes nothing.",
+        Idempotency::NoSideEffects => " It has no side effects.",
         Idempotency::Idempotent => " It may be repeated.",
     }
 }

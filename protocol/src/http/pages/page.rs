@@ -1,4 +1,4 @@
-//! What all pages are made of: the frame, its style, and text that is escaped.
+//! The common parts of all pages: the frame, its style, and escaping.
 
 use crate::service::ProtocolInfo;
 use std::fmt;
@@ -26,18 +26,18 @@ pre{margin:0;padding:.75rem;overflow-x:auto;border:1px solid #8886;border-radius
 .note{border-left:.25rem solid #c80;padding-left:.75rem}\
 footer{margin-top:3rem;opacity:.7}";
 
-/// What the pages tell of a server.
+/// The data of a server that the pages show.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Site<'a> {
     pub(super) server_id: &'a str,
     pub(super) prefix: &'a str,
-    /// Where clients reach it, with the prefix.
+    /// The URL at which clients reach it, with the prefix.
     pub(super) url: &'a str,
     /// The primary protocol first.
     pub(super) protocols: &'a [&'a ProtocolInfo],
 }
 
-/// A whole page. `body` is HTML, the rest is text.
+/// Renders a whole page. `body` is HTML, the rest is text.
 pub(super) fn page(title: &str, body: &str, server_id: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -48,7 +48,7 @@ pub(super) fn page(title: &str, body: &str, server_id: &str) -> String {
     )
 }
 
-/// Text inside HTML, within an element or a quoted attribute.
+/// Escapes text for HTML, within an element or a quoted attribute.
 pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl fmt::Display for Escaped<'_> {

@@ -1,10 +1,10 @@
-//! A call of a method, to be copied: in Rust, in Python, and for curl.
+//! Example calls of a method in Rust, Python and curl.
 
 use crate::service::{MethodInfo, MethodKind, ProtocolInfo, StreamKind, Version};
 use crate::wire::keys;
 use arrow_schema::{DataType, Field};
 
-/// How a program writes a type, and a value of it.
+/// How a program writes a type and a value of it.
 struct Spelling {
     rust: &'static str,
     rust_value: &'static str,
@@ -13,7 +13,7 @@ struct Spelling {
     pyarrow: &'static str,
 }
 
-/// The spelling of a type; `None` for those that have no short one.
+/// Returns the spelling of a type; `None` if it has no short one.
 fn spelling(data_type: &DataType) -> Option<Spelling> {
     let [rust, rust_value, python, python_value, pyarrow] = match data_type {
         DataType::Boolean => ["bool", "true", "bool", "True", "pa.bool_()"],
@@ -36,8 +36,8 @@ fn spelling(data_type: &DataType) -> Option<Spelling> {
     Some(Spelling { rust, rust_value, python, python_value, pyarrow })
 }
 
-/// The snippets of a method by their titles; none if one of its types has no short spelling, or one of its names is no name
-/// in a program. `url` is where the server is.
+/// Returns the snippets of a method with their titles. There are none if one of its types has no short spelling, or one of its
+/// names is not a valid identifier. `url` is the server's URL.
 pub(super) fn snippets(
     url: &str,
     protocol: &ProtocolInfo,
@@ -201,7 +201,7 @@ impl Call<'_> {
         };
         let version = self.version.map(|version| format!(", \"{}\": \"{version}\"", keys::PROTOCOL_VERSION));
         let version = version.unwrap_or_default();
-        // Arrow has no batch of a row without columns but this.
+        // In Arrow, this is the only way to create a batch with a row and no columns.
         let batch = match self.fields.is_empty() {
             true => "pa.record_batch({\"\": [None]}).select([])".to_owned(),
             false => format!("pa.RecordBatch.from_pylist([{{{row}}}], schema)"),

@@ -1,4 +1,4 @@
-//! What the pages say, and that nothing gets out of its place in them.
+//! The contents of the pages, and the escaping of foreign text.
 
 use super::*;
 use crate::service::{Idempotency, MethodInfo, MethodKind, StreamKind, Version as ProtocolVersion};
@@ -56,7 +56,7 @@ fn the_description_tells_everything() {
         "2.0.7",
         &"ab".repeat(32),
         "add_up",
-        "A stream that answers each batch with one. It may be repeated.",
+        "A stream with one output batch for each input batch. It may be repeated.",
         "Deprecated. Use `sum`.",
         "Adds up.\n",
         "<code>start</code></td><td><code>int64</code></td><td></td>",

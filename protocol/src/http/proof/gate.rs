@@ -1,4 +1,4 @@
-//! The gate that a worker puts before its authentication: modes, claims and counters.
+//! The gate that a worker runs before its authentication: modes, claims and counters.
 
 use super::replay::DEFAULT_REPLAY_CAPACITY;
 use super::secret::{ProofConfigError, Secrets};
@@ -9,37 +9,35 @@ use crate::http::headers::PROXY_PROOF;
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The claim that holds the gate's answer (`proxy-proof-spec.md` 9).
+/// The claim with the gate's result (`proxy-proof-spec.md` 9).
 pub const PROOF_CLAIM: &str = "vgi_proxy_proof";
 
-/// The one text for every refusal: which check failed is not the caller's business (`proxy-proof-spec.md` 6).
+/// The same text for every refusal: the caller must not learn which check failed (`proxy-proof-spec.md` 6).
 const DETAIL: &str = "This service requires proof that the request came through its proxy";
 
-/// What a gate does with a request whose proof does not hold (`proxy-proof-spec.md` 7). "Off" is to have no
-/// gate.
+/// What a gate does with a request without a valid proof (`proxy-proof-spec.md` 7). "Off" means no gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Lets it pass and records it: for the time in which proxies learn to mint.
+    /// Accepts and records it: for the time in which proxies are updated to mint tokens.
     Allow,
     /// Refuses it with a 401.
     Require,
 }
 
-/// How a worker verifies proofs.
+/// The settings of a gate.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GateConfig {
-    /// What happens without a valid proof; [`Mode::Require`] unless set otherwise.
+    /// What happens without a valid proof; default [`Mode::Require`].
     pub mode: Mode,
-    /// The worker's identifier, which is part of what is signed.
+    /// The worker's identifier, which is part of the signed string.
     pub origin_id: String,
-    /// The secrets accepted.
+    /// The accepted secrets.
     pub secrets: Secrets,
-    /// How far a token's time may be from the worker's, to either side, in seconds; [`DEFAULT_SKEW`] unless
-    /// set.
+    /// How far a token's time may be from the worker's, to either side, in seconds; default [`DEFAULT_SKEW`].
     pub skew: u32,
-    /// Room for this many nonces, [`DEFAULT_REPLAY_CAPACITY`] unless set; under 200 bytes each. `None` leaves
-    /// replays within the time window unnoticed.
+    /// The capacity of the replay cache in nonces, under 200 bytes each; default [`DEFAULT_REPLAY_CAPACITY`]. With `None`,
+    /// replays within the time window are not detected.
     pub replay_capacity: Option<usize>,
 }
 
@@ -56,20 +54,20 @@ impl GateConfig {
     }
 }
 
-/// What a gate has counted since it was made.
+/// The counters of a gate since its creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GateCounts {
-    /// Requests whose proof held.
+    /// Requests with a valid proof.
     pub verified: u64,
-    /// Requests whose proof did not, by what was wrong, in the order of [`ProofFailure::ALL`].
+    /// Requests without a valid proof by failure, in the order of [`ProofFailure::ALL`].
     pub failed: [(ProofFailure, u64); ProofFailure::ALL.len()],
-    /// Nonces forgotten before their time for want of room.
+    /// Nonces evicted before they expired, because the cache was full.
     pub replay_overflow_evictions: u64,
 }
 
 impl GateCounts {
-    /// Requests whose proof did not hold.
+    /// Returns the number of requests without a valid proof.
     pub fn unverified(&self) -> u64 {
         self.failed.iter().map(|(_, count)| count).sum()
     }
@@ -77,11 +75,10 @@ impl GateCounts {
 
 /// The precondition "came through a trusted proxy", for [`require_all`](crate::http::auth::require_all).
 ///
-/// In [`Mode::Require`] a request without a valid proof is denied with the reason `proxy_required` and always
-/// the same text; what was wrong is in the failure's `diagnosis`, for the log, and in
-/// [`counts`](Self::counts). A request that passes has the claim [`PROOF_CLAIM`]: an object of text values
-/// (`proxy-proof-spec.md` 9) with `verified`, `origin_id`, `reason`, `kid` if a well-formed token claimed
-/// one, and `proxy` if it was verified.
+/// In [`Mode::Require`] a request without a valid proof is denied with the reason `proxy_required` and always the same text.
+/// The failed check is in the failure's `diagnosis`, for the log, and in [`counts`](Self::counts). An accepted request has the
+/// claim [`PROOF_CLAIM`]: an object of strings (`proxy-proof-spec.md` 9) with `verified`, `origin_id`, `reason`, `kid` if a
+/// well-formed token claimed one, and `proxy` if it was verified.
 #[derive(Debug)]
 pub struct Gate {
     mode: Mode,
@@ -91,11 +88,11 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate after this configuration.
+    /// Creates a gate with this configuration.
     ///
     /// # Errors
     ///
-    /// The configuration cannot work. A worker must not start without its gate then.
+    /// If the configuration is invalid. A worker must not start without its gate then.
     pub fn new(config: GateConfig) -> Result<Self, ProofConfigError> {
         let GateConfig { mode, origin_id, secrets, skew, replay_capacity } = config;
         let verifier = Verifier::new(origin_id, secrets, skew, replay_capacity)?;
@@ -103,13 +100,13 @@ impl Gate {
         Ok(Self { mode, verifier, verified: AtomicU64::new(0), failed })
     }
 
-    /// What happens without a valid proof. A worker advertises `VGI-Proxy-Proof-Required` in
-    /// [`Mode::Require`] only.
+    /// Returns what happens without a valid proof. A worker advertises `VGI-Proxy-Proof-Required` in [`Mode::Require`] only.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// What has come so far: in [`Mode::Allow`], whether it is time for [`Mode::Require`].
+    /// Returns the counters. In [`Mode::Allow`] they show whether all proxies send proofs, so that [`Mode::Require`] can be
+    /// set.
     pub fn counts(&self) -> GateCounts {
         GateCounts {
             verified: self.verified.load(Ordering::Relaxed),
@@ -171,7 +168,7 @@ impl Precondition for Gate {
 
     fn proxy_headers(&self) -> Vec<String> {
         match self.mode {
-            // It never refuses, so a 401 is never for want of this header.
+            // It never refuses, so a 401 is never caused by a missing header.
             Mode::Allow => Vec::new(),
             Mode::Require => vec!["VGI-Proxy-Proof".to_owned()],
         }

@@ -1,9 +1,9 @@
 //! Proxy proof: evidence that a request came through a trusted proxy (`proxy-proof-spec.md`).
 //!
-//! A proxy and a worker share a 32-byte [`Secret`]. With each request the proxy sends a fresh token ([`mint`]) in
-//! the header [`PROXY_PROOF`](super::headers::PROXY_PROOF); the worker's [`Gate`] verifies it. That proves the
-//! hop and never the user: the gate is a [`Precondition`](super::auth::Precondition), to be put before a
-//! credential with [`require_all`](super::auth::require_all).
+//! A proxy and a worker share a 32-byte [`Secret`]. With each request the proxy sends a fresh token ([`mint`]) in the header
+//! [`PROXY_PROOF`](super::headers::PROXY_PROOF); the worker's [`Gate`] verifies it. This proves the hop, never the user: the
+//! gate is a [`Precondition`](super::auth::Precondition), to be combined with a credential by
+//! [`require_all`](super::auth::require_all).
 //!
 //! ```
 //! use std::time::Duration;
@@ -30,10 +30,10 @@
 // | file | subject |
 // | --- | --- |
 // | `token` | the token's text, the string that is signed, minting |
-// | `names` | what may name a key, a proxy or a worker |
-// | `secret` | secrets, their derivation, the worker's list of them |
-// | `verify` | the verifier's checks in their order, and what can be wrong |
-// | `replay` | the nonces already seen |
+// | `names` | the grammars of key, proxy and worker ids |
+// | `secret` | secrets, their derivation, the worker's list of secrets |
+// | `verify` | the verifier's checks in order, and its failures |
+// | `replay` | the cache of used nonces |
 // | `gate` | modes, claims and counters: the precondition |
 
 mod gate;

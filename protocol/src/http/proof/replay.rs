@@ -1,17 +1,17 @@
-//! The nonces already seen, bounded in time and in number (`proxy-proof-spec.md` 10).
+//! A cache of used nonces, bounded in time and in number (`proxy-proof-spec.md` 10).
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// How many nonces are remembered unless configured otherwise.
+/// The default capacity, in nonces.
 pub const DEFAULT_REPLAY_CAPACITY: usize = 100_000;
 
-/// A nonce's text.
+/// The text of a nonce.
 type Nonce = [u8; 22];
 
 /// Remembers nonces for as long as their token could verify again.
 ///
-/// Its size is bounded whatever comes in: over the capacity the oldest is forgotten, and counted. Only
-/// verified tokens are to be added, so that nobody without a secret can push anything out.
+/// Its size is bounded: above the capacity, the oldest nonce is evicted and counted. Add only verified tokens, so that a client
+/// without a secret cannot evict nonces.
 #[derive(Debug)]
 pub struct ReplayCache {
     capacity: usize,
@@ -22,7 +22,7 @@ pub struct ReplayCache {
 }
 
 impl ReplayCache {
-    /// An empty cache for up to `capacity` nonces; at least one.
+    /// Creates an empty cache for up to `capacity` nonces, at least one.
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
@@ -32,10 +32,10 @@ impl ReplayCache {
         }
     }
 
-    /// Remembers a nonce until `valid_until`, and answers whether it was new. Both times are seconds since
-    /// the Unix epoch. Text that has not a nonce's length is never new.
+    /// Stores a nonce until `valid_until`, and returns whether it was new. Both times are seconds since the Unix epoch. Text
+    /// without a nonce's length is never new.
     ///
-    /// Looking and remembering are one step: of two equal tokens at the same time, one is refused.
+    /// The check and the insertion are atomic: of two equal tokens at the same time, one is refused.
     pub fn insert(&mut self, nonce: &str, valid_until: u128, now: u128) -> bool {
         let Ok(nonce) = Nonce::try_from(nonce.as_bytes()) else { return false };
         self.forget_expired(now);
@@ -52,8 +52,8 @@ impl ReplayCache {
         self.seen.insert(nonce)
     }
 
-    /// Drops the nonces in front whose tokens cannot verify any more. One whose time ends later holds up
-    /// those behind it, at most for the width of the window.
+    /// Drops the nonces at the front whose tokens can no longer verify. A nonce that expires later delays those behind it, by
+    /// at most the width of the window.
     fn forget_expired(&mut self, now: u128) {
         while let Some((nonce, _)) = self.order.front().filter(|(_, valid_until)| *valid_until < now) {
             self.seen.remove(nonce);
@@ -61,18 +61,17 @@ impl ReplayCache {
         }
     }
 
-    /// How many nonces are remembered, some of them possibly past their time.
+    /// Returns the number of stored nonces, including expired ones.
     pub fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// Whether none is remembered.
+    /// Whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// How many nonces were forgotten before their time, for want of room. If this rises, the capacity is too
-    /// small for the rate of requests.
+    /// Returns how many nonces were evicted before they expired. If this rises, the capacity is too small for the request rate.
     pub fn overflow_evictions(&self) -> u64 {
         self.overflow_evictions
     }

@@ -1,4 +1,4 @@
-//! The secrets that proxies and a worker share, and the configuration they come from.
+//! The secrets that proxies and a worker share, and their configuration.
 
 use super::names::{is_identifier, is_key_id};
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,21 +11,21 @@ use zeroize::Zeroizing;
 
 const DERIVATION: &[u8] = b"vgi.proxy.proof.v1/";
 
-/// The block of SHA-256: a shorter HMAC key is filled up to it with zeros (RFC 2104 2).
+/// The block size of SHA-256: a shorter HMAC key is padded to it with zeros (RFC 2104 2).
 const BLOCK: usize = 64;
 
-/// 32 bytes that one proxy and one worker share. `Debug` does not show them, and they are erased on drop.
+/// 32 bytes that one proxy and one worker share. `Debug` does not print them, and they are erased on drop.
 #[derive(Clone)]
-// Shared, and never moved: what a move leaves behind is not erased.
+// Shared and never moved, because a move would leave a copy that is not erased.
 pub struct Secret(Arc<Zeroizing<[u8; 32]>>);
 
 impl Secret {
-    /// A secret of these bytes.
+    /// Creates a secret from these bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Arc::new(Zeroizing::new(bytes)))
     }
 
-    /// A secret of exactly 64 hexadecimal digits, in either case; `None` for any other text.
+    /// Parses a secret of exactly 64 hexadecimal digits, in either case; `None` for any other text.
     pub fn from_hex(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
         if digits.len() != 64 {
@@ -40,7 +40,7 @@ impl Secret {
         Some(Self(Arc::new(bytes)))
     }
 
-    /// HMAC-SHA256 keyed with this secret.
+    /// Returns HMAC-SHA256 keyed with this secret.
     pub(super) fn mac(&self) -> Hmac<Sha256> {
         let mut key = Zeroizing::new([0; BLOCK]);
         for (slot, byte) in key.iter_mut().zip(self.0.iter()) {
@@ -56,14 +56,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secret between one proxy and one worker, out of a key that only the proxy has (`proxy-proof-spec.md`
-/// 5.1).
+/// Derives the secret of one proxy and one worker from a key that only the proxy has (`proxy-proof-spec.md` 5.1).
 ///
-/// A worker is given the derived secret and never `base_key`: with that it could mint for its siblings.
+/// Configure a worker with the derived secret, never with `base_key`, which could mint tokens for other workers.
 ///
 /// # Errors
 ///
-/// One of the identifiers is not 1 to 255 of the characters `A-Z a-z 0-9 . _ : / -`.
+/// If one of the identifiers is not 1 to 255 of the characters `A-Z a-z 0-9 . _ : / -`.
 pub fn derive_secret(base_key: &Secret, proxy_id: &str, origin_id: &str) -> Result<Secret, ProofConfigError> {
     if !is_identifier(proxy_id) {
         return Err(ProofConfigError::ProxyId);
@@ -78,69 +77,68 @@ pub fn derive_secret(base_key: &Secret, proxy_id: &str, origin_id: &str) -> Resu
     Ok(Secret::new(mac.finalize().into_bytes().into()))
 }
 
-/// A configuration that a worker must not start with. No message repeats any of the configuration's text: a
-/// secret in the wrong place would end up in a log.
+/// Why a configuration is invalid; a worker must not start with it. No message contains text of the configuration: a misplaced
+/// secret would end up in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProofConfigError {
-    /// An entry of the list of secrets is not right.
+    /// An entry of the list of secrets is invalid.
     #[error("secret {position} of the list: expected {expected}")]
     Entry {
-        /// The entry's place, counted from 1.
+        /// The position of the entry, counted from 1.
         position: usize,
-        /// What it should have been.
+        /// What was expected.
         expected: &'static str,
     },
     /// Two entries have the same key id.
     #[error("secret {position} of the list: expected a unique key id, got one that an earlier entry has")]
     DuplicateKeyId {
-        /// The second entry's place, counted from 1.
+        /// The position of the second entry, counted from 1.
         position: usize,
     },
-    /// No secret at all: such a worker could verify nothing.
+    /// There is no secret, so the worker could verify nothing.
     #[error("expected at least one secret, got none")]
     NoSecrets,
-    /// The key id is not of the specification's form.
+    /// The key id does not match the specification's grammar.
     #[error("expected a key id of 1 to 64 of A-Z a-z 0-9 _ -")]
     KeyId,
     /// The key id to be labelled is not configured.
     #[error("expected a configured key id, got an unknown one")]
     UnknownKeyId,
-    /// The worker's identifier is missing or not of the specification's form.
+    /// The worker's identifier is missing or does not match the specification's grammar.
     #[error("expected an origin id of 1 to 255 of A-Z a-z 0-9 . _ : / -")]
     OriginId,
-    /// The proxy's identifier is not of the specification's form.
+    /// The proxy's identifier does not match the specification's grammar.
     #[error("expected a proxy id of 1 to 255 of A-Z a-z 0-9 . _ : / -")]
     ProxyId,
-    /// The time window has no width.
+    /// The time window is empty.
     #[error("expected a skew of at least one second")]
     Skew,
-    /// The replay cache has no room.
+    /// The replay cache has no capacity.
     #[error("expected room for at least one nonce in the replay cache")]
     ReplayCapacity,
 }
 
-/// The secrets a worker accepts, by key id, each with a label that names the proxy (`proxy-proof-spec.md`
-/// 5.2).
+/// The secrets that a worker accepts, by key id, each with a label that names the proxy (`proxy-proof-spec.md` 5.2).
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
     entries: BTreeMap<String, (Secret, String)>,
 }
 
 impl Secrets {
-    /// No secrets yet.
+    /// Creates an empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads `KID:HEX,KID:HEX,...`, each secret being 64 hexadecimal digits. The key id is the label too.
+    /// Parses `KID:HEX,KID:HEX,...`, where each secret has 64 hexadecimal digits. The key id is also the label.
     ///
-    /// White space around an entry and empty entries are overlooked.
+    /// White space around an entry and empty entries are ignored.
     ///
     /// # Errors
     ///
-    /// Anything else that is not of this form, a key id given twice, or no secret at all. There is no partial
-    /// result: a dropped entry would be a locked-out proxy.
+    /// If the text has another format, a key id is repeated, or there is no secret. There is no partial result: a skipped entry
+    /// would lock out a proxy.
     pub fn parse(text: &str) -> Result<Self, ProofConfigError> {
         let mut secrets = Self::new();
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
@@ -164,7 +162,7 @@ impl Secrets {
     ///
     /// # Errors
     ///
-    /// The key id is not of the specification's form.
+    /// The key id does not match the specification's grammar.
     pub fn with(
         mut self,
         key_id: impl Into<String>,
@@ -179,24 +177,23 @@ impl Secrets {
         Ok(self)
     }
 
-    /// Gives a key's proxy another label than its key id. During a rotation the old and the new key id share
-    /// one.
+    /// Sets a label other than the key id. During a rotation, the old and the new key id share a label.
     ///
     /// # Errors
     ///
-    /// There is no such key id.
+    /// If there is no such key id.
     pub fn with_label(mut self, key_id: &str, label: impl Into<String>) -> Result<Self, ProofConfigError> {
         let (_, current) = self.entries.get_mut(key_id).ok_or(ProofConfigError::UnknownKeyId)?;
         *current = label.into();
         Ok(self)
     }
 
-    /// The configured key ids.
+    /// Returns the configured key ids.
     pub fn key_ids(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -1,4 +1,4 @@
-//! The token: its text, the string that its MAC covers, and minting.
+//! The token: its encoding, the string that its MAC covers, and minting.
 
 use super::names::{is_identifier, is_key_id, is_url_safe};
 use super::secret::{ProofConfigError, Secret};
@@ -7,13 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac;
 use std::time::Duration;
 
-/// The longest value of the header that is looked at, in bytes.
+/// The maximum length of the header's value, in bytes.
 pub const MAX_PROOF_LENGTH: usize = 512;
 
 const VERSION: &str = "v1";
 const DOMAIN: &[u8] = b"vgi.proxy.proof.v1";
 
-/// A token whose fields have the right form (`proxy-proof-spec.md` 3). Nothing of it is verified.
+/// A token with well-formed fields (`proxy-proof-spec.md` 3). It is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof<'a> {
     key_id: &'a str,
@@ -41,31 +41,31 @@ impl<'a> Proof<'a> {
         well_formed.then_some(Self { key_id, timestamp, nonce, mac })
     }
 
-    /// The key that the token *claims* to be signed with. Before verification anyone can write anything here.
+    /// Returns the key that the token *claims* to be signed with. Before verification it must not be trusted.
     pub fn key_id(&self) -> &'a str {
         self.key_id
     }
 
-    /// The claimed time of minting, in seconds since the Unix epoch. Twenty digits do not fit into 64 bits.
+    /// Returns the claimed time of minting, in seconds since the Unix epoch. Its twenty digits do not fit into 64 bits.
     pub fn timestamp(&self) -> u128 {
         self.timestamp.parse().unwrap_or(u128::MAX)
     }
 
-    /// The nonce, as text: that is what is signed and what a replay repeats.
+    /// Returns the nonce as text, in the form that is signed and that a replay repeats.
     pub fn nonce(&self) -> &'a str {
         self.nonce
     }
 
-    /// Whether the MAC is the one that `secret` gives for this worker, compared in constant time. A MAC in
-    /// other than its one base64 form (set bits after the last byte) does not match.
+    /// Verifies the MAC with `secret` for this worker, in constant time. A MAC in non-canonical base64 (set bits after the last
+    /// byte) does not match.
     pub(super) fn is_signed_with(&self, secret: &Secret, origin_id: &str) -> bool {
         let Ok(mac) = URL_SAFE_NO_PAD.decode(self.mac) else { return false };
         signing(secret, self.key_id, self.timestamp, self.nonce, origin_id).verify_slice(&mac).is_ok()
     }
 }
 
-/// The MAC over the canonical string of `proxy-proof-spec.md` 4. No field can contain the separator: all of
-/// them were checked.
+/// Returns the MAC over the canonical string of `proxy-proof-spec.md` 4. All fields were checked, so none contains the
+/// separator.
 fn signing(
     secret: &Secret,
     key_id: &str,
@@ -82,15 +82,14 @@ fn signing(
     mac
 }
 
-/// A token for one request: what a proxy puts into the header
-/// [`PROXY_PROOF`](crate::http::headers::PROXY_PROOF).
+/// Mints a token for one request, which a proxy sends in the header [`PROXY_PROOF`](crate::http::headers::PROXY_PROOF).
 ///
-/// `now` is the time since the Unix epoch; the token carries its whole seconds. `nonce` is random, and new
-/// for each request: the worker refuses a second one.
+/// `now` is the time since the Unix epoch; the token has its whole seconds. `nonce` must be fresh random bytes for each
+/// request: the worker refuses a reused one.
 ///
 /// # Errors
 ///
-/// `key_id` or `origin_id` has characters or a length that the specification does not allow.
+/// If `key_id` or `origin_id` has characters or a length that the specification does not allow.
 pub fn mint(
     key_id: &str,
     secret: &Secret,
@@ -216,7 +215,7 @@ mod tests {
         let secret = Secret::new([0x11; 32]);
         let token = mint("k", &secret, "o", Duration::ZERO, [9; 16]).unwrap();
         assert!(Proof::parse(token.as_bytes()).unwrap().is_signed_with(&secret, "o"));
-        // The last of 43 characters has two bits to spare; a lenient decoder takes this for the same MAC.
+        // The last of 43 characters has two unused bits; a lenient decoder would decode this to the same MAC.
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let last = alphabet.iter().position(|&letter| letter == *token.as_bytes().last().unwrap()).unwrap();
         let mut other = token.clone().into_bytes();

@@ -12,28 +12,28 @@ use thiserror::Error;
 /// How far a token's time may be from the worker's unless configured otherwise, in seconds.
 pub const DEFAULT_SKEW: u32 = 30;
 
-/// What is wrong with a request's proof. For logs and counters; a caller is never told which it was.
+/// Why a request's proof is invalid. For logs and counters only; it is never sent to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[error("{}", self.as_str())]
 pub enum ProofFailure {
     /// There is no header.
     NoProof,
-    /// Several headers, an empty one, or no token.
+    /// There are several headers, or the value is not a token.
     Malformed,
     /// The claimed key is not configured.
     UnknownKeyId,
-    /// Minted too long ago.
+    /// The token was minted too long ago.
     Expired,
-    /// Minted too far in the future.
+    /// The token was minted too far in the future.
     NotYetValid,
-    /// Not signed with the claimed key's secret for this worker.
+    /// The token is not signed with the claimed key's secret for this worker.
     BadMac,
-    /// The nonce was seen before.
+    /// The nonce was used before.
     Replayed,
 }
 
 impl ProofFailure {
-    /// All of them, in the order in which they are checked.
+    /// All failures, in the order in which they are checked.
     pub const ALL: [Self; 7] = [
         Self::NoProof,
         Self::Malformed,
@@ -44,7 +44,7 @@ impl ProofFailure {
         Self::Replayed,
     ];
 
-    /// The reason code.
+    /// Returns the reason code.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoProof => "no_proof",
@@ -58,10 +58,10 @@ impl ProofFailure {
     }
 }
 
-/// A proof that holds.
+/// A valid proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified<'a> {
-    /// The label of the secret that verified: which proxy it was.
+    /// The label of the secret that verified it, which names the proxy.
     pub proxy: &'a str,
     /// The key id of that secret.
     pub key_id: &'a str,
@@ -76,12 +76,12 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier for the worker `origin_id`, with a window of `skew` seconds to either side, and room for
-    /// `replay_capacity` nonces; `None` leaves replays within the window unnoticed.
+    /// Creates a verifier for the worker `origin_id`, with a window of `skew` seconds to either side and a cache of
+    /// `replay_capacity` nonces; with `None`, replays within the window are not detected.
     ///
     /// # Errors
     ///
-    /// The origin id is not of the specification's form, there is no secret, or a number is zero.
+    /// If the origin id is invalid, there is no secret, or a number is zero.
     pub fn new(
         origin_id: impl Into<String>,
         secrets: Secrets,
@@ -105,21 +105,19 @@ impl Verifier {
         Ok(Self { origin_id, secrets, skew, replay })
     }
 
-    /// The worker that tokens must be minted for.
+    /// Returns the worker that tokens must be minted for.
     pub fn origin_id(&self) -> &str {
         &self.origin_id
     }
 
-    /// Verifies all values of the request's proof header. `now` is the time since the Unix epoch; its whole
-    /// seconds count.
+    /// Verifies all values of the request's proof header. `now` is the time since the Unix epoch, truncated to whole seconds.
     ///
-    /// A nonce is remembered until the last second in which its token could verify. For a token minted ahead
-    /// of the worker's clock that is longer than the window's half width, which alone would let it be used
-    /// twice.
+    /// A nonce is stored until the last second in which its token could verify. For a token minted ahead of the worker's clock,
+    /// this is longer than half the window; storing it for only that time would let the token be used twice.
     ///
     /// # Errors
     ///
-    /// The first check that fails.
+    /// The first failed check.
     pub fn verify<'a>(
         &self,
         values: impl IntoIterator<Item = &'a [u8]>,

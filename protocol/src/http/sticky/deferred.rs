@@ -4,12 +4,12 @@ use crate::panics;
 use std::any::Any;
 use std::task::Waker;
 
-/// What an application binds to a session.
+/// The application's value of a session.
 pub(super) type State = Box<dyn Any + Send>;
 
-/// Foreign code to run once no lock is held. It is collected under the locks and run by [`run`](Self::run).
+/// Foreign code to run without a lock. It is collected under the locks and run by [`run`](Self::run).
 ///
-/// All of it may panic, and may call into [`Sessions`](super::Sessions) again.
+/// It may panic, and may call into [`Sessions`](super::Sessions) again.
 #[derive(Default)]
 #[must_use = "call `run` once no lock is held"]
 pub(super) struct Deferred {
@@ -24,7 +24,7 @@ impl Deferred {
         self.values.push(value);
     }
 
-    /// Wakes a call that waits.
+    /// Wakes a waiting call.
     pub(super) fn wake(&mut self, waker: Waker) {
         self.wakers.push(waker);
     }
@@ -34,8 +34,8 @@ impl Deferred {
         self.unused_wakers.push(waker);
     }
 
-    /// Runs all of it, values first: a call that is woken because its session ended usually finds that what the
-    /// session held has been released.
+    /// Runs the collected code, values first: a call that is woken because its session ended usually finds the session's
+    /// resources released.
     pub(super) fn run(self) {
         panics::discard_all(self.values);
         for waker in self.wakers {

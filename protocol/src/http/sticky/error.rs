@@ -2,11 +2,11 @@
 
 use thiserror::Error;
 
-/// A session was not opened. The value that it was to hold is dropped.
+/// Why a session was not opened. Its value is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The server is about to stop: `server_draining` (sticky-sessions-spec 6).
+    /// The server is draining: `server_draining` (sticky-sessions-spec 6).
     #[error("the server is draining and accepts no new sessions")]
     Draining,
     /// The server has reached its limit of open sessions.
@@ -21,20 +21,20 @@ pub enum OpenError {
         /// The limit of the [`Quota`](super::Quota).
         limit: usize,
     },
-    /// The id is already in use, so it was not drawn at random.
+    /// The id is already in use, so it was not random.
     #[error("the session id is already in use")]
     IdInUse,
 }
 
-/// A session could not be taken.
+/// Why a session could not be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TakeError {
-    /// The session is not here: it was never opened, was closed, has expired, or belongs to another owner. The client sees all
-    /// of these as `session_lost` (sticky-sessions-spec 6).
-    #[error("the session is not here: it has ended, or it is another worker's or another caller's")]
+    /// There is no such session: it was never opened, was closed, has expired, or belongs to another owner. The client receives
+    /// `session_lost` for all of these (sticky-sessions-spec 6).
+    #[error("there is no such session: it has ended, or belongs to another worker or caller")]
     Lost,
-    /// Another call holds the session, and its queue is full.
+    /// Another call uses the session, and its queue is full.
     #[error("too many calls wait for the session: the limit is {limit}")]
     Busy {
         /// The limit that [`Sessions::new`](super::Sessions::new) was given.

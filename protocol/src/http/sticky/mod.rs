@@ -1,28 +1,26 @@
 //! Sticky sessions: values that stay in this process between a client's calls (sticky-sessions-spec).
 //!
-//! Lives here: the registry of open sessions, the hold that one call at a time has on a session, and the queue of the
-//! calls that wait for it. Not here: the token that names a session to its client
-//! ([`SessionToken`](super::token::SessionToken)), headers, and any clock: `now` is a parameter, and whoever drives the
-//! server calls [`Sessions::expire`] about once a second.
+//! This module has the registry of open sessions, the guard that gives one call at a time access to a session, and the queue of
+//! waiting calls. It does not have the token that names a session to its client ([`SessionToken`](super::token::SessionToken)),
+//! headers, or a clock: `now` is a parameter, and the driver calls [`Sessions::expire`] about once a second.
 //!
-//! Nothing in here blocks. While a call holds a session, [`Sessions::take`] returns a [`Ticket`], a place in the
-//! session's queue, and wakes the [`Waker`](std::task::Waker) that it was given when the ticket is to be polled again.
-//! The calls of one session follow one another in the order in which they took it (specification, section 5). How many
-//! may wait for one session is bounded.
+//! Nothing blocks. While a call uses a session, [`Sessions::take`] returns a [`Ticket`], a place in the session's queue. Its
+//! [`Waker`](std::task::Waker) is woken when the ticket should be polled again. The calls of one session run in the order in
+//! which they took it (specification, section 5). The number of waiting calls per session is bounded.
 //!
-//! Wakers and destructors of session values are foreign code. They run while no lock is held, so they may call into the
-//! registry again, and their panics end here.
+//! Wakers and destructors of session values are foreign code. They run without a lock, so they may call into the registry
+//! again, and their panics are caught.
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
 // | `sessions` | the sessions of a server |
-// | `registry`, `slot` | the table of open sessions, and the place of one |
-// | `session_guard` | a session in the hands of one call |
+// | `registry`, `slot` | the table of open sessions, and the slot of one |
+// | `session_guard` | the exclusive access of one call to a session |
 // | `ticket` | a place in the queue for a session |
 // | `quota` | how many sessions a caller may have |
 // | `deferred` | destructors and wakers that must not run under a lock |
-// | `error` | why a session is not opened or taken |
+// | `error` | errors of opening and taking a session |
 
 mod deferred;
 mod error;

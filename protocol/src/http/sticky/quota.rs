@@ -1,19 +1,19 @@
-//! How many sessions one caller may have: whom a session counts against, and the open sessions counted so.
+//! Quotas of sessions per caller, and the count of each caller's open sessions.
 
 use super::slot::Slot;
 use crate::http::token::Identity;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::collections::BTreeMap;
 
-/// How many sessions one authenticated principal may have open unless configured otherwise: a sixteenth of
-/// [`DEFAULT_MAX_SESSIONS`](super::DEFAULT_MAX_SESSIONS), so that no single caller can take all of them. A gateway that
-/// calls for many users as one principal needs more.
+/// The default maximum number of open sessions of one authenticated principal: a sixteenth of
+/// [`DEFAULT_MAX_SESSIONS`](super::DEFAULT_MAX_SESSIONS), so that no single caller can use all of them. A gateway that calls
+/// for many users as one principal needs more.
 pub const DEFAULT_MAX_PER_PRINCIPAL: usize = 256;
 
-/// Bits of an IPv6 address that name a network. One host has all addresses of its network to choose from.
+/// The prefix length of an IPv6 network. One host can use any address of its network.
 const IPV6_NETWORK_BITS: u32 = 64;
 
-/// Whom a new session counts against, and how many such sessions may be open.
+/// The account that a new session counts against, and its limit of open sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub(super) account: Box<str>,
@@ -21,14 +21,14 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Counts against an authenticated principal; `None` for an anonymous caller.
+    /// Returns the quota of an authenticated principal; `None` for an anonymous caller.
     pub fn of_principal(identity: &Identity, limit: usize) -> Option<Self> {
         let key = identity.principal_key()?;
         Some(Self { account: format!("principal {key}").into(), limit })
     }
 
-    /// Counts against an address, given as `IP:PORT`: the port does not matter, and of an IPv6 address only the
-    /// network, its first 64 bits. An address of another form counts as it is spelled.
+    /// Returns the quota of an address, given as `IP:PORT`. The port is ignored, and only the first 64 bits of an IPv6 address
+    /// count. An address in another format is used unchanged.
     pub fn of_address(address: &str, limit: usize) -> Self {
         let account = match address.parse::<SocketAddr>() {
             Ok(address) => format!("address {}", network(address.ip())),
@@ -48,12 +48,12 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// How many sessions are open for each account that has any.
+/// The number of open sessions of each account.
 #[derive(Debug, Default)]
 pub(super) struct Accounts(BTreeMap<Box<str>, usize>);
 
 impl Accounts {
-    /// The limit that stops one more session, if there is one.
+    /// Returns the limit if the account has reached it.
     pub(super) fn reached(&self, quota: Option<&Quota>) -> Option<usize> {
         let quota = quota?;
         let open = self.0.get(&quota.account).copied().unwrap_or_default();

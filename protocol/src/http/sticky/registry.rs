@@ -1,4 +1,4 @@
-//! The table of open sessions, shared by all guards and tickets.
+//! The table of open sessions, which all guards and tickets share.
 
 use super::deferred::Deferred;
 use super::error::OpenError;
@@ -9,7 +9,8 @@ use std::sync::PoisonError;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// What clones of [`Sessions`](super::Sessions), all [`SessionGuard`](super::SessionGuard)s and all [`Ticket`](super::Ticket)s share.
+/// The state shared by clones of [`Sessions`](super::Sessions), all [`SessionGuard`](super::SessionGuard)s and all
+/// [`Ticket`](super::Ticket)s.
 pub(super) struct Registry {
     pub(super) max_sessions: usize,
     pub(super) max_waiting: usize,
@@ -23,8 +24,7 @@ struct Table {
     draining: bool,
 }
 
-/// Where both locks are taken, the table's comes first and the slot's second. Values are dropped and wakers woken under
-/// neither.
+/// If both locks are taken, the table's is first and the slot's second. Values are dropped and wakers are woken without a lock.
 impl Registry {
     pub(super) fn new(max_sessions: usize, max_waiting: usize) -> Self {
         let table = Table { slots: BTreeMap::new(), accounts: Accounts::default(), draining: false };
@@ -63,11 +63,11 @@ impl Registry {
     }
 
     pub(super) fn find(&self, id: SessionId, owner: &str) -> Option<Arc<Slot>> {
-        // The token's seal binds it to its owner already; this comparison is the second line of defence.
+        // The sealed token is already bound to its owner; this comparison is a second line of defence.
         self.lock().slots.get(&id).filter(|slot| *slot.owner == *owner).map(Arc::clone)
     }
 
-    /// Forgets the slot, unless another session has come to bear its id.
+    /// Removes the slot, unless its id now belongs to another session.
     pub(super) fn remove(&self, slot: &Arc<Slot>) {
         let mut table = self.lock();
         if table.slots.get(&slot.id).is_some_and(|found| Arc::ptr_eq(found, slot)) {
@@ -76,7 +76,7 @@ impl Registry {
         }
     }
 
-    /// If the session's time is over, ends it unless a call holds it. The calls that wait for it lose it either way.
+    /// If the session has expired, ends it unless a call uses it. Waiting calls lose it in any case.
     pub(super) fn expire(&self, slot: &Arc<Slot>, now: Duration) {
         let mut deferred = Deferred::default();
         if slot.expire(now, &mut deferred) {
@@ -85,7 +85,7 @@ impl Registry {
         deferred.run();
     }
 
-    /// Ends the sessions whose time is over, unless a call holds them, and returns how many.
+    /// Ends the expired sessions that no call uses, and returns how many.
     pub(super) fn expire_all(&self, now: Duration) -> usize {
         let mut deferred = Deferred::default();
         let mut count = 0;
@@ -116,7 +116,7 @@ impl Registry {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        // No foreign code runs under the lock, so the table is whole even if a thread died beside it.
+        // No foreign code runs under the lock, so the table is consistent even after a panic.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

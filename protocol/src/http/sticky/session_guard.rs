@@ -1,4 +1,4 @@
-//! A session in the hands of one call.
+//! A guard that gives one call exclusive access to a session.
 
 use super::deferred::{Deferred, State};
 use super::registry::Registry;
@@ -8,12 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One call's hold on a session. Other calls that want the same session wait until this is dropped, which
-/// also happens when a handler panics; calls on other sessions do not.
+/// Exclusive access of one call to a session. Other calls of the same session wait until this is dropped, which also happens if
+/// a handler panics. Calls of other sessions do not wait.
 ///
-/// Dropping it hands the value over to the call that has waited longest, if any waits; [`close`](Self::close) ends the
-/// session instead. Both wake waiting calls on the current thread, so do not hold a lock that their wakers take. The
-/// value is never moved: each call finds it at the same address.
+/// Dropping it passes the value to the call that has waited longest, if any; [`close`](Self::close) ends the session instead.
+/// Both wake waiting calls on the current thread, so do not hold a lock that their wakers acquire. The value is never moved:
+/// each call sees it at the same address.
 pub struct SessionGuard {
     registry: Arc<Registry>,
     slot: Arc<Slot>,
@@ -25,45 +25,45 @@ impl SessionGuard {
         Self { registry, slot, state }
     }
 
-    /// The session's id. It is no secret: the token is what gives access.
+    /// Returns the session's id. It is not a secret: access needs the token.
     pub fn id(&self) -> SessionId {
         self.slot.id
     }
 
-    /// The id as 24 lowercase hex digits, as logs name the session.
+    /// Returns the id as 24 lowercase hex digits, for logs.
     pub fn id_hex(&self) -> String {
         self.slot.id_hex()
     }
 
-    /// When the session ends, since the Unix epoch. Use does not prolong it.
+    /// Returns when the session expires, since the Unix epoch. Use does not prolong it.
     pub fn expires_at(&self) -> Duration {
         self.slot.expires_at
     }
 
-    /// The value that the session was opened with.
+    /// Returns the value that the session was opened with.
     pub fn state(&self) -> &(dyn Any + Send) {
         &*self.state
     }
 
-    /// The value that the session was opened with, to work with.
+    /// Returns the value that the session was opened with, mutably.
     pub fn state_mut(&mut self) -> &mut (dyn Any + Send) {
         &mut *self.state
     }
 
-    /// The value, if it is a `T`.
+    /// Returns the value, if it is a `T`.
     pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
         self.state().downcast_ref()
     }
 
-    /// The value to work with, if it is a `T`.
+    /// Returns the value mutably, if it is a `T`.
     pub fn downcast_mut<T: Any>(&mut self) -> Option<&mut T> {
         self.state_mut().downcast_mut()
     }
 
-    /// Ends the session and drops its value. Calls that wait for it are woken and find it lost.
+    /// Ends the session and drops its value. Waiting calls are woken and fail with [`TakeError::Lost`](super::TakeError::Lost).
     pub fn close(mut self) {
         let mut deferred = Deferred::default();
-        // Before a waiting call learns of the end, the session's id and its part of the quota are free again.
+        // Release the session's id and quota before a waiting call is woken.
         self.registry.remove(&self.slot);
         self.slot.end(&mut deferred);
         deferred.drop_value(self.take_state());
@@ -71,7 +71,7 @@ impl SessionGuard {
     }
 
     fn take_state(&mut self) -> State {
-        // A box of nothing allocates nothing.
+        // A box of a zero-sized value does not allocate.
         std::mem::replace(&mut self.state, Box::new(()))
     }
 }

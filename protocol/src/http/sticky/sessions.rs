@@ -1,4 +1,4 @@
-//! The registry of the sessions that are open on this server.
+//! The registry of open sessions on this server.
 
 use super::error::{OpenError, TakeError};
 use super::quota::Quota;
@@ -13,21 +13,19 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-/// How many sessions may be open at once unless configured otherwise. Each holds something of the
-/// application's, often a file or a connection, so thousands are many; a client that opens sessions and walks
-/// away must not exhaust them.
+/// The default maximum number of open sessions. Each keeps application resources, often a file or a connection, so thousands
+/// are many. Clients that abandon sessions must not exhaust these resources.
 pub const DEFAULT_MAX_SESSIONS: usize = 4096;
 
-/// How many calls may wait for one session unless configured otherwise. Each of them keeps its request in memory, so
-/// one client must not be able to queue any number. A client that overlaps its calls within a session has a few in
-/// flight.
+/// The default maximum number of calls that wait for one session. Each keeps its request in memory, so one client must not be
+/// able to queue any number. A client with overlapping calls in a session has only a few in flight.
 pub const DEFAULT_MAX_WAITING: usize = 16;
 
 /// The open sessions of one server. Clones share them.
 ///
-/// A session lives until its time is over, counted from its opening and not prolonged by use; until it is
-/// closed; or until [`shutdown`](Self::shutdown). Then its value is dropped, which is the application's cue
-/// to release what it holds. A value in use by a call is dropped when that call returns it, never earlier.
+/// A session lives until it expires, is closed, or until [`shutdown`](Self::shutdown). Its lifetime starts when it is opened;
+/// use does not prolong it. Then its value is dropped, so that the application can release its resources. A value in use by a
+/// call is dropped when that call returns it, never earlier.
 ///
 /// ```
 /// # use vgi_rpc_protocol::http::sticky::{Sessions, TakeError, Taken};
@@ -55,12 +53,12 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// No sessions yet, at most so many at once, and for each at most so many calls that wait while another holds it.
+    /// Creates an empty registry with at most `max_sessions` open sessions and at most `max_waiting` waiting calls per session.
     pub fn new(max_sessions: usize, max_waiting: usize) -> Self {
         Self { registry: Arc::new(Registry::new(max_sessions, max_waiting)) }
     }
 
-    /// How many sessions are open; expired ones count until they are noticed.
+    /// Returns the number of open sessions, including expired ones that have not been dropped yet.
     pub fn len(&self) -> usize {
         self.registry.len()
     }
@@ -70,21 +68,20 @@ impl Sessions {
         self.len() == 0
     }
 
-    /// Whether new sessions are refused because the server is about to stop.
+    /// Whether new sessions are refused because the server is draining.
     pub fn is_draining(&self) -> bool {
         self.registry.is_draining()
     }
 
-    /// Refuses new sessions from now on, or accepts them again. Open ones are served either way.
+    /// Sets whether new sessions are refused. Open sessions are still served.
     pub fn set_draining(&self, draining: bool) {
         self.registry.set_draining(draining);
     }
 
-    /// Opens a session that ends `ttl` after `now`, and gives the calling call hold of it.
+    /// Opens a session that expires `ttl` after `now`, and returns its guard.
     ///
-    /// `owner` is the caller, as [`Identity::owner_key`](crate::http::token::Identity::owner_key) names it;
-    /// no other owner finds the session. `quota` says whom the session counts against besides all of them; without
-    /// one, only the number of all sessions is limited. `id` must be random.
+    /// `owner` is the caller's [`Identity::owner_key`](crate::http::token::Identity::owner_key); no other owner can take the
+    /// session. `quota` is the caller's own limit, in addition to the limit of all sessions. `id` must be random.
     ///
     /// # Errors
     ///
@@ -101,7 +98,7 @@ impl Sessions {
         let account = quota.as_ref().map(|quota| quota.account.clone());
         let slot = Arc::new(Slot::held(id, owner, account, now.saturating_add(ttl)));
         let mut added = self.registry.add(&slot, quota.as_ref());
-        // Sessions whose time is over do not count, whether that was noticed before or not.
+        // Expired sessions do not count.
         if let Err(OpenError::TooMany { .. } | OpenError::QuotaReached { .. }) = added
             && self.expire(now) > 0
         {
@@ -114,12 +111,11 @@ impl Sessions {
         Ok(SessionGuard::new(Arc::clone(&self.registry), slot, state))
     }
 
-    /// Takes hold of a session, or a place in the queue of those that wait for it. The waker is used as
-    /// [`Ticket::poll`] uses it.
+    /// Takes a session, or a place in its queue. The waker is used as in [`Ticket::poll`].
     ///
-    /// To end a session from outside its calls, take it and then call [`SessionGuard::close`].
+    /// To end a session from outside its calls, take it and call [`SessionGuard::close`].
     ///
-    /// A call that already holds the session must not take it again: its ticket would wait for itself.
+    /// A call that already has the session must not take it again: its ticket would wait for itself.
     ///
     /// # Errors
     ///
@@ -134,7 +130,7 @@ impl Sessions {
         match slot.take(registry.max_waiting)? {
             Turn::Now(state) => Ok(Taken::Now(SessionGuard::new(registry, slot, state))),
             Turn::Wait(number) => {
-                // The queue has no waker of this ticket yet. The session may have become free in the meantime.
+                // The queue does not have this ticket's waker yet, and the session may have become free since.
                 let mut ticket = Ticket::new(registry, slot, number);
                 let held = ticket.poll(now, waker)?;
                 Ok(held.map_or(Taken::Wait(ticket), Taken::Now))
@@ -142,14 +138,14 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions whose time is over at `now`, and returns how many. One that a call holds is left for the
-    /// next time, but the calls that wait for it have lost it already.
+    /// Ends the sessions that have expired at `now`, and returns how many. A session in use is ended later, but its waiting
+    /// calls lose it now.
     pub fn expire(&self, now: Duration) -> usize {
         self.registry.expire_all(now)
     }
 
-    /// Ends all sessions, whatever their time. Values that calls hold are dropped when those calls return
-    /// them; this does not wait for them. Calls that wait are woken and find their session lost.
+    /// Ends all sessions. Values in use are dropped when their calls return them; this does not wait for that. Waiting calls
+    /// are woken and fail with [`TakeError::Lost`].
     pub fn shutdown(&self) {
         self.registry.end_all();
     }

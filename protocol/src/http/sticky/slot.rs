@@ -1,4 +1,4 @@
-//! The place of one session: its value when no call holds it, and the queue of the tickets that wait for it.
+//! The slot of one session: its value while no call uses it, and the queue of waiting tickets.
 
 use super::deferred::{Deferred, State};
 use super::error::TakeError;
@@ -7,55 +7,55 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-/// Names a session: 12 bytes drawn at random when it is opened.
+/// The id of a session: 12 random bytes drawn when it is opened.
 pub type SessionId = [u8; 12];
 
-/// Names a ticket within its slot. A later ticket has a higher number.
+/// The number of a ticket within its slot. A later ticket has a higher number.
 pub(super) type TicketNumber = u64;
 
-/// One open session. It is shared by the registry, the call that holds it, and the tickets that wait.
+/// One open session, shared by the registry, the call that uses it, and the waiting tickets.
 pub(super) struct Slot {
     pub(super) id: SessionId,
     pub(super) owner: Box<str>,
-    /// Whose quota the session counts against.
+    /// The account whose quota the session counts against.
     pub(super) account: Option<Box<str>>,
     pub(super) expires_at: Duration,
     queue: Mutex<Queue>,
 }
 
-/// The session's value, or where it is, and the tickets that wait for it.
+/// The session's value or its state, and the waiting tickets.
 struct Queue {
     place: Place,
-    /// In the order of their numbers. A ticket that is not in here any more has lost the session.
+    /// In the order of their numbers. A ticket that is no longer in the queue has lost the session.
     waiting: VecDeque<Waiter>,
     next_number: TicketNumber,
 }
 
 enum Place {
-    /// The value is here. It belongs to the first ticket of the queue, which has been woken and has yet to fetch
-    /// it; if no ticket waits, to the next call that takes the session.
+    /// No call uses the value. It belongs to the first ticket of the queue, which has been woken but has not been polled yet.
+    /// If no ticket waits, it belongs to the next call that takes the session.
     Here(State),
-    /// A call holds the value and will return it.
+    /// A call uses the value and will return it.
     Held,
-    /// The session is over. If a call still holds the value, it is dropped when that call returns it.
+    /// The session has ended. If a call still uses the value, it is dropped when that call returns it.
     Over,
 }
 
 struct Waiter {
     number: TicketNumber,
-    /// From the last poll. `None` before the first poll, and once it is woken.
+    /// The waker of the last poll. `None` before the first poll and after it was woken.
     waker: Option<Waker>,
 }
 
-/// What a call gets that takes a session.
+/// The result of taking a session.
 pub(super) enum Turn {
     Now(State),
-    /// The last place in the queue.
+    /// The number of a new ticket at the end of the queue.
     Wait(TicketNumber),
 }
 
 impl Slot {
-    /// A session that the call which opens it holds from the start.
+    /// Creates a session that the opening call already uses.
     pub(super) fn held(id: SessionId, owner: &str, account: Option<Box<str>>, expires_at: Duration) -> Self {
         let queue = Mutex::new(Queue { place: Place::Held, waiting: VecDeque::new(), next_number: 0 });
         Self { id, owner: owner.into(), account, expires_at, queue }
@@ -65,8 +65,8 @@ impl Slot {
         self.id.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Takes the value, or a place in the queue if it is held or belongs to a ticket. At most `max_waiting` tickets
-    /// wait.
+    /// Takes the value, or a place in the queue if the value is in use or belongs to a ticket. At most `max_waiting` tickets
+    /// may wait.
     pub(super) fn take(&self, max_waiting: usize) -> Result<Turn, TakeError> {
         let mut queue = self.lock();
         if matches!(queue.place, Place::Over) {
@@ -86,8 +86,8 @@ impl Slot {
         Ok(Turn::Wait(number))
     }
 
-    /// Takes the value if it is this ticket's turn. Otherwise the ticket keeps its place and is woken by this waker
-    /// when that changes.
+    /// Takes the value if it is this ticket's turn. Otherwise the ticket keeps its place, and this waker is woken when that
+    /// changes.
     pub(super) fn poll(
         &self,
         number: TicketNumber,
@@ -113,16 +113,14 @@ impl Slot {
         Ok(None)
     }
 
-    /// Takes a ticket out of the queue, if it is still there. If the value was this ticket's, it becomes the next
-    /// one's.
+    /// Removes a ticket from the queue, if it is still in it. If the value belonged to this ticket, it passes to the next one.
     pub(super) fn leave(&self, number: TicketNumber, deferred: &mut Deferred) {
         let mut queue = self.lock();
         queue.leave(number, deferred);
         queue.hand_over(deferred);
     }
 
-    /// Returns the value to its place, where it is the first ticket's. If the session ended meanwhile, the value is
-    /// dropped.
+    /// Returns the value to the slot, where it belongs to the first ticket. If the session has ended, the value is dropped.
     pub(super) fn give_back(&self, state: State, deferred: &mut Deferred) {
         let mut queue = self.lock();
         if matches!(queue.place, Place::Over) {
@@ -133,8 +131,7 @@ impl Slot {
         }
     }
 
-    /// Ends the session, for the tickets that wait as well. If a call holds the value, it is dropped when that call
-    /// returns it.
+    /// Ends the session, also for the waiting tickets. If a call uses the value, it is dropped when that call returns it.
     pub(super) fn end(&self, deferred: &mut Deferred) {
         self.lock().end(deferred);
     }
@@ -143,8 +140,8 @@ impl Slot {
         now >= self.expires_at
     }
 
-    /// If the session's time is over, turns away the tickets that wait, and ends the session unless a call holds
-    /// it. Returns whether it ended here.
+    /// If the session has expired, rejects the waiting tickets and ends the session unless a call uses it. Returns whether this
+    /// ended it.
     pub(super) fn expire(&self, now: Duration, deferred: &mut Deferred) -> bool {
         if !self.has_expired(now) {
             return false;
@@ -160,7 +157,7 @@ impl Slot {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // No foreign code runs under the lock, so the queue is whole even if a thread died beside it.
+        // No foreign code runs under the lock, so the queue is consistent even after a panic.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -170,7 +167,7 @@ impl Queue {
         self.waiting.binary_search_by_key(&number, |waiter| waiter.number).ok()
     }
 
-    /// The value, if it is here. From then on it is held.
+    /// Takes the value if no call uses it.
     fn fetch(&mut self) -> Option<State> {
         match std::mem::replace(&mut self.place, Place::Held) {
             Place::Here(state) => Some(state),
@@ -188,7 +185,7 @@ impl Queue {
         }
     }
 
-    /// If the value is here, wakes the ticket that it belongs to, once.
+    /// If no call uses the value, wakes the ticket that it belongs to, once.
     fn hand_over(&mut self, deferred: &mut Deferred) {
         if matches!(self.place, Place::Here(_))
             && let Some(waker) = self.waiting.front_mut().and_then(|first| first.waker.take())

@@ -1,4 +1,4 @@
-//! A place in a session's queue.
+//! A ticket: a place in a session's queue.
 
 use super::deferred::Deferred;
 use super::error::TakeError;
@@ -10,21 +10,20 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-/// What [`Sessions::take`](super::Sessions::take) returns: the session, or a place in its queue.
+/// The result of [`Sessions::take`](super::Sessions::take): the session, or a place in its queue.
 #[derive(Debug)]
 pub enum Taken {
-    /// No other call holds the session or waits for it.
+    /// The session: no other call uses it or waits for it.
     Now(SessionGuard),
-    /// The session is this ticket's once the calls before it are done.
+    /// A ticket, which receives the session when the calls before it have ended.
     Wait(Ticket),
 }
 
-/// A place in the queue of a session that another call holds. Tickets are served first come, first served.
+/// A place in the queue of a session that another call uses. Tickets are served in order.
 ///
-/// When the session is returned, it belongs to the first ticket from that moment on: a later call cannot overtake it,
-/// however late it is polled. So poll a ticket when it is woken, or drop it. Dropping it leaves the queue; if the
-/// session belonged to this ticket already, it passes to the next. A session whose ticket is neither polled nor
-/// dropped stays out of use until it expires.
+/// A returned session belongs to the first ticket from that moment on: a later call cannot overtake it, however late it is
+/// polled. So poll a ticket when it is woken, or drop it. Dropping it leaves the queue; if the session already belonged to this
+/// ticket, it passes to the next. A session whose ticket is neither polled nor dropped cannot be used until it expires.
 pub struct Ticket {
     registry: Arc<Registry>,
     slot: Arc<Slot>,
@@ -36,20 +35,19 @@ impl Ticket {
         Self { registry, slot, number }
     }
 
-    /// Returns the session if it is this ticket's turn, and `None` while others are before it. The waker of the last
-    /// poll is woken when the turn comes or the session ends; a spurious poll does no harm.
+    /// Returns the session if it is this ticket's turn, and `None` while other tickets are before it. The waker of the last
+    /// poll is woken when it is this ticket's turn or the session ends; a spurious poll has no effect.
     ///
-    /// The ticket is used up once this has returned the session or an error: further polls return
-    /// [`TakeError::Lost`].
+    /// After this has returned the session or an error, further polls return [`TakeError::Lost`].
     ///
     /// # Errors
     ///
-    /// [`TakeError::Lost`] if the session has ended or its time is over at `now`. In the latter case the other tickets
-    /// lose it too, and are woken.
+    /// [`TakeError::Lost`] if the session has ended or has expired at `now`. If it has expired, the other tickets lose it too,
+    /// and are woken.
     pub fn poll(&mut self, now: Duration, waker: &Waker) -> Result<Option<SessionGuard>, TakeError> {
         let mut deferred = Deferred::default();
         if self.slot.has_expired(now) {
-            // This ticket leaves first, because it learns of the end here and need not be woken.
+            // This ticket leaves first: this poll reports the end, so it need not be woken.
             self.slot.leave(self.number, &mut deferred);
             self.registry.expire(&self.slot, now);
             deferred.run();

@@ -1,12 +1,12 @@
-//! What a token is bound to: its caller, and what it may be used for.
+//! The binding of a token: its caller, and what it may be used for.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Who calls, as far as tokens and sessions are concerned (sticky-sessions-spec 3.1).
+/// The identity of a caller for tokens and sessions (sticky-sessions-spec 3.1).
 ///
-/// Only stable facts belong here. Whatever changes from request to request, such as the credential itself,
-/// its expiry or its scopes, would part a caller from its own tokens.
+/// It contains only stable facts. Anything that changes between requests, such as the credential, its expiry or its scopes,
+/// would make a caller's own tokens invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     principal: Option<Principal>,
@@ -20,12 +20,12 @@ struct Principal {
 }
 
 impl Identity {
-    /// An anonymous caller. Tokens do not distinguish between anonymous callers.
+    /// Creates the identity of an anonymous caller. Tokens do not distinguish between anonymous callers.
     pub const fn anonymous() -> Self {
         Self { principal: None, peer_evidence: None }
     }
 
-    /// A caller that authenticated as `principal` of `domain`; either may be empty.
+    /// Creates the identity of a caller that authenticated as `principal` of `domain`; either may be empty.
     pub fn principal(domain: &str, principal: &str) -> Self {
         Self {
             principal: Some(Principal { domain: domain.into(), name: principal.into() }),
@@ -40,20 +40,19 @@ impl Identity {
         self
     }
 
-    /// The identity as one text: equal for equal identities and for no others. It names the owner of a sticky
-    /// session.
+    /// Returns a unique string for the identity, which names the owner of a sticky session.
     pub fn owner_key(&self) -> String {
         let principal = self.principal.iter().flat_map(|known| [&known.domain, &known.name]);
         key_of(principal.chain(&self.peer_evidence))
     }
 
-    /// The authenticated principal alone as one text, wherever it calls from; `None` for an anonymous caller.
+    /// Returns a unique string for the authenticated principal, independent of the peer; `None` for an anonymous caller.
     pub(crate) fn principal_key(&self) -> Option<String> {
         self.principal.as_ref().map(|known| key_of([&known.domain, &known.name]))
     }
 }
 
-/// Texts as one text: different lists give different ones.
+/// Encodes strings as one string. Different lists have different results.
 fn key_of<'a>(parts: impl IntoIterator<Item = &'a Box<str>>) -> String {
     let mut key = String::new();
     for part in parts {
@@ -79,15 +78,13 @@ impl Binding {
         Self::render(identity, Some((protocol, method)))
     }
 
-    /// Binds to a caller and to the server as a whole: for [`SessionToken`](super::SessionToken), which
-    /// outlives calls.
+    /// Binds to a caller and to the whole server: for [`SessionToken`](super::SessionToken), which outlives calls.
     pub fn server(identity: &Identity) -> Self {
         Self::render(identity, None)
     }
 
-    /// The identity tail of WIRE_PROTOCOL 10, the scope, then the length of every variable part. With the
-    /// lengths at a fixed distance from the end the whole can be parsed in one way only, whatever bytes the
-    /// names contain.
+    /// Writes the identity tail of WIRE_PROTOCOL 10, the scope, then the length of every variable part. Because the lengths are
+    /// at a fixed distance from the end, the encoding is unambiguous whatever bytes the names contain.
     fn render(identity: &Identity, scope: Option<(&str, &str)>) -> Self {
         let mut rendered = Vec::with_capacity(192);
         let mut lengths = Vec::with_capacity(40);
@@ -140,7 +137,7 @@ impl fmt::Debug for Binding {
 mod tests {
     use super::*;
 
-    /// Pairwise different, and chosen so that plain joining with NUL would make some of them equal.
+    /// Returns pairwise different identities, some of which would be equal if joined with NUL.
     fn identities() -> Vec<Identity> {
         vec![
             Identity::anonymous(),

@@ -1,4 +1,4 @@
-//! What streams' call tokens held, kept at hand so that later turns need not open them.
+//! A cache of opened call tokens, so that later turns of a stream need not open them again.
 
 use super::binding::Binding;
 use std::collections::BTreeMap;
@@ -6,13 +6,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Maps the `call_id` of an opened [`Cursor`](super::Cursor) to the call that it belongs to. A pure
-/// accelerator: on a miss, the client's call token says the same.
+/// Maps the `call_id` of an opened [`Cursor`](super::Cursor) to its call. It is only an optimisation: on a miss, the client's
+/// call token has the same contents.
 ///
-/// Look up only a `call_id` that came out of an opened cursor, never one that a client can choose
-/// (WIRE_PROTOCOL 10, "Resolution order"). As a second line of defence, an entry is found under the binding
-/// that it was inserted with and no other. When full, the entry longest unused makes room. A value may be
-/// shared by several calls at once.
+/// Look up only the `call_id` of an opened cursor, never one that a client can choose (WIRE_PROTOCOL 10, "Resolution order").
+/// As a second line of defence, an entry is found only with the binding that it was inserted with. A full cache evicts the
+/// least recently used entry. Several calls may share a value.
 pub struct CallCache<T> {
     capacity: usize,
     time_to_live: Duration,
@@ -21,7 +20,7 @@ pub struct CallCache<T> {
 
 struct Entries<T> {
     by_call: BTreeMap<[u8; 16], Entry<T>>,
-    /// Least recently used first. Holds each call once, under its entry's `used`.
+    /// Least recently used first. Contains each call once, under its entry's `used`.
     by_use: BTreeMap<u64, [u8; 16]>,
     uses: u64,
 }
@@ -34,23 +33,24 @@ struct Entry<T> {
 }
 
 impl<T> CallCache<T> {
-    /// A cache of at most `capacity` calls, none if 0, each kept for `time_to_live` from its insertion.
+    /// Creates a cache of at most `capacity` calls, each kept for `time_to_live` after its insertion. A capacity of 0 disables
+    /// it.
     pub const fn new(capacity: usize, time_to_live: Duration) -> Self {
         let entries = Entries { by_call: BTreeMap::new(), by_use: BTreeMap::new(), uses: 0 };
         Self { capacity, time_to_live, entries: Mutex::new(entries) }
     }
 
-    /// How many calls are kept, expired ones included.
+    /// Returns the number of entries, including expired ones.
     pub fn len(&self) -> usize {
         self.lock().by_call.len()
     }
 
-    /// Whether nothing is kept.
+    /// Whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The call of an opened cursor, if it is here for this binding and its time is not over.
+    /// Returns the call of an opened cursor, if it is cached for this binding and has not expired.
     pub fn get(&self, call_id: [u8; 16], binding: &Binding, now: Duration) -> Option<Arc<T>> {
         let mut entries = self.lock();
         let entry = entries.by_call.get(&call_id).filter(|entry| entry.binding == *binding)?;
@@ -69,7 +69,7 @@ impl<T> CallCache<T> {
         Some(Arc::clone(&entry.value))
     }
 
-    /// Keeps a call under the binding that its token was minted or opened with.
+    /// Inserts a call with the binding that its token was minted or opened with.
     pub fn insert(&self, call_id: [u8; 16], binding: &Binding, value: Arc<T>, now: Duration) {
         if self.capacity == 0 {
             return;
@@ -82,19 +82,19 @@ impl<T> CallCache<T> {
         entries.by_use.insert(used, call_id);
         let expires_at = now.saturating_add(self.time_to_live);
         entries.by_call.insert(call_id, Entry { binding: binding.clone(), expires_at, used, value });
-        // The values' own destructors may take their time, or panic: not under the lock.
+        // The values' destructors may be slow or panic, so they do not run under the lock.
         drop(entries);
         drop((replaced, evicted));
     }
 
-    /// Forgets a call whose stream has ended.
+    /// Removes a call whose stream has ended.
     pub fn remove(&self, call_id: [u8; 16]) {
         let removed = self.lock().take(call_id);
         drop(removed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries<T>> {
-        // No foreign code runs under the lock, so a panic elsewhere cannot leave the entries half changed.
+        // No foreign code runs under the lock, so a panic cannot leave the entries inconsistent.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The call token: what the initialisation of a stream fixed for all its turns.
+//! The call token: the properties of a stream that are fixed when it begins.
 
 use super::binding::Binding;
 use super::envelope::{self, CALL};
@@ -9,31 +9,30 @@ use bytes::Bytes;
 use std::fmt;
 use std::time::Duration;
 
-/// What stays the same for the life of a stream. Minted once, in `vgi_rpc.call_state#b64`, and echoed by the
-/// client with every request (WIRE_PROTOCOL 10, "Stream exchange").
+/// The fixed properties of a stream. The token is minted once, in `vgi_rpc.call_state#b64`, and the client sends it back with
+/// every request (WIRE_PROTOCOL 10, "Stream exchange").
 #[derive(Clone, PartialEq, Eq)]
 pub struct CallToken {
     /// When the token was minted, in seconds since the Unix epoch.
     pub created_at: u64,
-    /// Drawn at random when the stream began. A cursor must name the same, or the two do not belong together.
+    /// A random id drawn when the stream began. A cursor with another id does not belong to this call.
     pub call_id: [u8; 16],
-    /// Schema of the batches that the stream answers with, encoded as an Arrow IPC message.
+    /// Schema of the stream's output batches, encoded as an Arrow IPC message.
     pub output_schema: Bytes,
-    /// Schema of the batches that the stream takes, encoded likewise.
+    /// Schema of the stream's input batches, encoded likewise.
     pub input_schema: Bytes,
     /// Correlates the turns of one stream in logs.
     pub stream_id: String,
-    /// Most bytes that one response of this stream may have, if there is a limit.
+    /// The maximum size of one response of this stream in bytes, if there is a limit.
     pub response_limit: Option<u64>,
-    /// Whether the stream is a producer's, else it is an exchange's: its method may have left it open.
+    /// Whether the stream is a producer; otherwise it is an exchange. The method's declaration may leave this open.
     pub is_producer: bool,
-    /// What the handler keeps for the life of the stream, serialised.
+    /// The handler's state for the life of the stream, serialised.
     pub call_state: Bytes,
 }
 
 impl CallToken {
-    /// Mints the token: base64 of the standard alphabet, padded. `nonce` must be random, and new for every
-    /// token.
+    /// Mints the token: base64 of the standard alphabet, padded. `nonce` must be fresh random bytes for every token.
     ///
     /// # Errors
     ///
@@ -63,7 +62,7 @@ impl CallToken {
     ///
     /// # Errors
     ///
-    /// [`TokenError::Expired`] for a genuine token past its time, else [`TokenError::Invalid`].
+    /// [`TokenError::Expired`] if the token is genuine but has expired, otherwise [`TokenError::Invalid`].
     pub fn open(
         keys: &KeyRing,
         binding: &Binding,
@@ -102,7 +101,7 @@ impl CallToken {
 }
 
 impl fmt::Debug for CallToken {
-    /// Leaves the call's state out: it is sealed so that nobody else reads it.
+    /// Omits the call state, which is secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallToken")
             .field("created_at", &self.created_at)

@@ -1,5 +1,5 @@
-//! Compression inside the seal: once encrypted, nothing is left to compress (WIRE_PROTOCOL 10, "Compression
-//! happens inside the seal").
+//! Compression of a token's contents before encryption, because encrypted data cannot be compressed (WIRE_PROTOCOL 10,
+//! "Compression happens inside the seal").
 
 #[cfg(feature = "zstd")]
 use super::compression::{compress, decompress};
@@ -10,8 +10,8 @@ use bytes::Bytes;
 const RAW: u8 = 0;
 const ZSTD: u8 = 1;
 
-/// Contents below this are not tried. Ids and times, which do not compress, are most of them, and a zstd
-/// frame adds a dozen bytes of its own: even were the rest all zeros, two dozen bytes would be gained.
+/// Shorter contents are not compressed. They consist mostly of ids and times, which do not compress, and a zstd frame adds a
+/// dozen bytes: at best, two dozen bytes would be saved.
 const WORTH_A_TRY: usize = 64;
 
 /// Appends the codec's number and the contents, compressed if that makes them smaller.
@@ -21,19 +21,19 @@ pub(super) fn pack(contents: &[u8], into: &mut Vec<u8>) {
         Some(smaller) if smaller.len() < contents.len() => (ZSTD, smaller.as_slice()),
         _ => (RAW, contents),
     };
-    // Room for the tag too, which is appended next.
+    // With space for the tag, which is appended next.
     into.reserve(1 + payload.len() + TAG_BYTES);
     into.push(codec);
     into.extend_from_slice(payload);
 }
 
-/// Reverses [`pack`]. More than `limit` bytes are refused, and never written.
+/// Reverses [`pack`]. More than `limit` bytes are refused and never written.
 pub(super) fn unpack(mut packed: Bytes, limit: usize) -> Result<Bytes, TokenError> {
     let codec = *packed.first().ok_or(TokenError::Invalid)?;
     let payload = packed.split_off(1);
     match codec {
         RAW if payload.len() <= limit => Ok(payload),
-        // No frame at all would pass for a frame of nothing.
+        // Without this check, no input would be accepted as an empty frame.
         ZSTD if !payload.is_empty() => {
             decompress(&payload, limit).map(Bytes::from).ok_or(TokenError::Invalid)
         }
@@ -47,7 +47,7 @@ fn compress(_contents: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// Without zstd, a compressed token is not one of ours.
+/// Without zstd, this server has issued no compressed token.
 #[cfg(not(feature = "zstd"))]
 fn decompress(_payload: &[u8], _limit: usize) -> Option<Vec<u8>> {
     None

@@ -1,17 +1,17 @@
-//! Compresses and decompresses what a token contains, with contexts that are used again.
+//! Compresses and decompresses a token's contents with reused contexts.
 
 use crate::http::coding::Pool;
 use zstd::bulk::{Compressor, Decompressor};
 
-/// As fast as level 1 for contents of a few KiB, and a little smaller.
+/// As fast as level 1 for contents of a few KiB, with slightly smaller output.
 const LEVEL: i32 = 3;
 
-// Making a context takes some 40 microseconds, using it on a small text one or two. Beyond its buffers, a context keeps
-// nothing from one use to the next.
+// Creating a context takes some 40 microseconds; using it on a small text takes one or two. Between uses, a context keeps only
+// its buffers.
 static COMPRESSORS: Pool<Compressor<'static>> = Pool::new();
 static DECOMPRESSORS: Pool<Decompressor<'static>> = Pool::new();
 
-/// One frame of zstd.
+/// Compresses to one zstd frame.
 pub(super) fn compress(contents: &[u8]) -> Option<Vec<u8>> {
     let mut compressor = COMPRESSORS.take().or_else(|| Compressor::new(LEVEL).ok())?;
     let compressed = compressor.compress(contents).ok();

@@ -1,4 +1,4 @@
-//! The cursor token: the part of a stream's state that advances with every turn.
+//! The cursor token: the part of a stream's state that changes with every turn.
 
 use super::binding::Binding;
 use super::envelope::{self, CURSOR};
@@ -9,21 +9,20 @@ use bytes::Bytes;
 use std::fmt;
 use std::time::Duration;
 
-/// Where a stream stands. Minted anew with every response, in `vgi_rpc.stream_state#b64` (WIRE_PROTOCOL 10,
+/// The current position of a stream. A new one is minted with every response, in `vgi_rpc.stream_state#b64` (WIRE_PROTOCOL 10,
 /// "State token binary format").
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// When the token was minted, in seconds since the Unix epoch.
     pub created_at: u64,
-    /// The call that the cursor belongs to. Once opened it is authentic, and may be looked up in a cache.
+    /// The call that the cursor belongs to. In an opened cursor it is authentic and may be looked up in a cache.
     pub call_id: [u8; 16],
-    /// The handler's state, serialised. Opened, it shares the memory of the token.
+    /// The handler's state, serialised. After opening, it shares the memory of the token.
     pub state: Bytes,
 }
 
 impl Cursor {
-    /// Mints the token: base64 of the standard alphabet, padded. `nonce` must be random, and new for every
-    /// token.
+    /// Mints the token: base64 of the standard alphabet, padded. `nonce` must be fresh random bytes for every token.
     ///
     /// # Errors
     ///
@@ -43,7 +42,7 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// [`TokenError::Expired`] for a genuine token past its time, else [`TokenError::Invalid`].
+    /// [`TokenError::Expired`] if the token is genuine but has expired, otherwise [`TokenError::Invalid`].
     pub fn open(
         keys: &KeyRing,
         binding: &Binding,
@@ -59,7 +58,7 @@ impl Cursor {
 }
 
 impl fmt::Debug for Cursor {
-    /// Leaves the state out: it is sealed so that nobody else reads it.
+    /// Omits the state, which is secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cursor")
             .field("created_at", &self.created_at)

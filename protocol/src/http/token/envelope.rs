@@ -9,23 +9,23 @@ use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE_NO_PAD}
 use bytes::Bytes;
 use std::time::Duration;
 
-/// Most bytes that the contents of one token may have before compression: 64 MiB, as in the reference.
-/// Nothing larger is sealed, and nothing is decompressed beyond it.
+/// The maximum size in bytes of a token's contents before compression: 64 MiB, as in the reference. Larger contents are neither
+/// sealed nor decompressed.
 pub const MAX_CONTENTS_BYTES: usize = 64 << 20;
 
-/// Version byte and nonce come before the ciphertext, the codec's number before the contents.
+/// The version byte and the nonce precede the ciphertext; the codec's number precedes the contents.
 const HEAD_BYTES: usize = 1 + NONCE_BYTES;
 
-/// Longest text of a token that this server can have minted: contents at their limit that did not compress,
-/// in base64. A longer text is refused before memory is spent on it.
+/// The longest token that this server can have minted: incompressible contents of the maximum size, in base64. A longer text is
+/// refused before memory is allocated for it.
 const MAX_TEXT_BYTES: usize = (HEAD_BYTES + 1 + MAX_CONTENTS_BYTES + TAG_BYTES).div_ceil(3) * 4;
 
-/// What tells the kinds of token apart.
+/// What distinguishes the kinds of token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind {
     version: u8,
-    /// Begins the authenticated data, with and without peer evidence in the binding. No two kinds share one:
-    /// an otherwise equal token of another kind does not open.
+    /// The start of the authenticated data, with and without peer evidence in the binding. It is unique to each kind, so an
+    /// otherwise equal token of another kind does not open.
     prefix: &'static [u8],
     prefix_with_peer_evidence: &'static [u8],
     base64: &'static GeneralPurpose,
@@ -45,8 +45,8 @@ pub(super) const CALL: Kind = Kind {
     base64: &STANDARD,
 };
 
-// The sticky specification gives session tokens the prefix of cursors; one of their own costs nothing and
-// keeps the two apart even where a version byte is forged.
+// The sticky specification uses the prefix of cursors for session tokens. A separate prefix costs nothing and distinguishes the
+// two even if a version byte is forged.
 pub(super) const SESSION: Kind = Kind {
     version: 1,
     prefix: b"vgi_rpc.session.v1\0",
@@ -54,7 +54,7 @@ pub(super) const SESSION: Kind = Kind {
     base64: &URL_SAFE_NO_PAD,
 };
 
-/// The state of a browser that signs in.
+/// The state of a browser's pending login.
 #[cfg(feature = "oauth-pkce")]
 pub(super) const LOGIN: Kind = Kind {
     version: 1,
@@ -100,7 +100,7 @@ impl Kind {
         Some(self.base64.encode(sealed))
     }
 
-    /// The contents of a token. Checks in the order of their cost, the cheapest first.
+    /// Returns the contents of a token. The cheapest checks come first.
     pub(super) fn open(&self, text: &[u8], keys: &KeyRing, binding: &Binding) -> Result<Bytes, TokenError> {
         if text.len() > MAX_TEXT_BYTES {
             return Err(TokenError::Invalid);
@@ -113,14 +113,14 @@ impl Kind {
         let (nonce, rest) = rest.split_first_chunk_mut::<NONCE_BYTES>().ok_or(TokenError::Invalid)?;
         let (payload, tag) = rest.split_last_chunk_mut::<TAG_BYTES>().ok_or(TokenError::Invalid)?;
         keys.decrypt(*nonce, &self.authenticated_data(binding), payload, *tag)?;
-        // Head and tag are there, or the splits above had failed.
+        // Head and tag exist, because the splits above succeeded.
         let payload = HEAD_BYTES..HEAD_BYTES + payload.len();
         codec::unpack(Bytes::from(sealed).slice(payload), MAX_CONTENTS_BYTES)
     }
 }
 
-/// Refuses a token older than `time_to_live`, compared in whole seconds as the reference does. One from the
-/// future is young: it is authentic, so that is another machine's clock and not a forgery.
+/// Refuses a token older than `time_to_live`, compared in whole seconds like the reference. A token from the future is
+/// accepted: it is authentic, so another machine's clock is ahead.
 pub(super) fn check_age(
     created_at: u64,
     now: Duration,

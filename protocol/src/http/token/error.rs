@@ -1,18 +1,18 @@
-//! Why a token was not opened, or not sealed.
+//! Errors of opening and sealing tokens.
 
 use thiserror::Error;
 
-/// A token that a client presented is not honoured. Neither text says more: whoever probes with forged,
-/// stolen or altered tokens must not learn which check stopped them (WIRE_PROTOCOL 10, "Verification order").
+/// A token that a client presented is not accepted. The texts say no more, because an attacker with forged, stolen or altered
+/// tokens must not learn which check failed (WIRE_PROTOCOL 10, "Verification order").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// Not a token that this server minted for this caller and this use.
+    /// The token was not minted by this server for this caller and this use.
     #[error(
         "expected a token that this server issued for this caller and method, got one that it does not accept"
     )]
     Invalid,
-    /// Genuine, but its time is over.
+    /// The token is genuine, but has expired.
     #[error("the token has expired")]
     Expired,
 }
@@ -21,7 +21,7 @@ pub enum TokenError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// The contents are larger than what would be opened again.
+    /// The contents are larger than the limit for opening.
     #[error("expected token contents of at most {limit} bytes, got {got}")]
     TooLarge {
         /// Size of the contents in bytes.

@@ -1,10 +1,10 @@
-//! Reading the contents of a token, field by field. They are authentic by then, but may stem from another
-//! version of this crate that holds the same key, so each length is checked.
+//! Reads the contents of a token field by field. They are authentic, but may come from another version of this crate with the
+//! same key, so each length is checked.
 
 use super::error::TokenError;
 use bytes::{Buf, Bytes};
 
-/// What is left to read of a token's contents.
+/// The unread rest of a token's contents.
 pub(super) struct Fields(Bytes);
 
 impl Fields {
@@ -26,7 +26,7 @@ impl Fields {
         Ok(array)
     }
 
-    /// Bytes behind their length; shares the contents' memory.
+    /// Reads length-prefixed bytes, which share the contents' memory.
     pub(super) fn bytes(&mut self) -> Result<Bytes, TokenError> {
         let length = usize::try_from(self.u64()?).map_err(|_| TokenError::Invalid)?;
         if length > self.0.len() {
@@ -35,23 +35,23 @@ impl Fields {
         Ok(self.0.split_to(length))
     }
 
-    /// Text behind its length.
+    /// Reads a length-prefixed string.
     pub(super) fn text(&mut self) -> Result<String, TokenError> {
         String::from_utf8(self.bytes()?.into()).map_err(|_| TokenError::Invalid)
     }
 
-    /// All that is left.
+    /// Returns the unread rest.
     pub(super) fn rest(self) -> Bytes {
         self.0
     }
 
-    /// All must have been read.
+    /// Checks that everything has been read.
     pub(super) fn end(self) -> Result<(), TokenError> {
         self.0.is_empty().then_some(()).ok_or(TokenError::Invalid)
     }
 }
 
-/// Appends bytes behind their length, as [`Fields::bytes`] reads them.
+/// Appends length-prefixed bytes, as [`Fields::bytes`] reads them.
 pub(super) fn put_bytes(into: &mut Vec<u8>, bytes: &[u8]) {
     into.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     into.extend_from_slice(bytes);

@@ -1,4 +1,4 @@
-//! The secrets that tokens are sealed with, and their rotation.
+//! The keys that seal tokens, and their rotation.
 
 use super::error::TokenError;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
@@ -8,25 +8,24 @@ use std::sync::Arc;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Length in bytes of the nonce that sealing takes. Draw it anew, at random, for every token.
+/// Length in bytes of the nonce for sealing. Use fresh random bytes for every token.
 pub const NONCE_BYTES: usize = 24;
 
 /// Length of the authentication tag in bytes.
 pub(super) const TAG_BYTES: usize = 16;
 
-/// One secret of 32 bytes. It is shared by all processes that are to honour one another's tokens, and by no
-/// one else.
+/// A secret of 32 bytes, shared only by the processes that accept one another's tokens.
 ///
-/// The key is never shown: it cannot be read back, and `Debug` prints none of it.
+/// The key cannot be read back, and `Debug` does not print it.
 #[derive(Clone)]
 pub struct TokenKey {
-    // The cipher is the key, made ready; it also erases the key when dropped (with the `zeroize` feature of
-    // its crate). It is shared, and never moved: what a move leaves behind is not erased.
+    // The cipher contains the expanded key and erases it when dropped (with the `zeroize` feature of its crate). It is shared
+    // and never moved, because a move would leave a copy that is not erased.
     cipher: Arc<XChaCha20Poly1305>,
 }
 
 impl TokenKey {
-    /// Takes 32 bytes drawn at random.
+    /// Creates a key from 32 random bytes.
     pub fn new(secret: [u8; 32]) -> Self {
         Self::from_secret(&Zeroizing::new(secret))
     }
@@ -35,7 +34,7 @@ impl TokenKey {
         Self { cipher: Arc::new(XChaCha20Poly1305::new(<&Key>::from(secret))) }
     }
 
-    /// Reads a key from text, as operators configure it.
+    /// Parses a key from configuration text.
     ///
     /// # Errors
     ///
@@ -74,15 +73,15 @@ pub enum InvalidKey {
         /// Length of the text in bytes.
         got: usize,
     },
-    /// Of the right length, with other characters in it.
+    /// The length is right, but there are other characters.
     #[error("expected a token key of 64 hexadecimal digits, got a character that is not one")]
     NotHexadecimal,
 }
 
-/// The keys in force: the first mints, all open.
+/// The current keys: the first one mints tokens, all of them open tokens.
 ///
-/// To rotate a key, first add the new one to `others` everywhere, then make it `first` everywhere with the
-/// old one in `others`, and drop the old one when the last token that it minted has expired.
+/// To rotate a key, first add the new one to `others` everywhere. Then make it `first` everywhere with the old one in `others`.
+/// Remove the old one when the last token that it minted has expired.
 #[derive(Clone, Debug)]
 pub struct KeyRing {
     first: TokenKey,
@@ -90,7 +89,7 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// A ring of the key that mints and those that only open. Each of `others` costs a pass over every forged
+    /// Creates a ring from the key that mints and the keys that only open. Each of `others` costs a pass over every forged
     /// token.
     pub fn new(first: TokenKey, others: impl IntoIterator<Item = TokenKey>) -> Self {
         Self { first, others: others.into_iter().collect() }
@@ -107,7 +106,7 @@ impl KeyRing {
         Some(tag.into())
     }
 
-    /// Decrypts in place with whichever key fits. The text is left as it was if none does.
+    /// Decrypts in place with the key that fits. If none does, the text is unchanged.
     pub(super) fn decrypt(
         &self,
         nonce: [u8; NONCE_BYTES],
@@ -116,7 +115,7 @@ impl KeyRing {
         tag: [u8; TAG_BYTES],
     ) -> Result<(), TokenError> {
         let (nonce, tag) = (XNonce::from(nonce), Tag::from(tag));
-        // The cipher checks the tag before it touches the text, so the next key finds it unharmed.
+        // The cipher checks the tag before it changes the text, so the next key can be tried.
         let mut keys = std::iter::once(&self.first).chain(&self.others);
         let opened =
             keys.any(|key| key.cipher.decrypt_inout_detached(&nonce, aad, (&mut *text).into(), &tag).is_ok());

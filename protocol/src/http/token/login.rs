@@ -1,4 +1,4 @@
-//! The state of a browser that is away to sign in.
+//! The state of a browser's pending login.
 
 use super::binding::{Binding, Identity};
 use super::envelope::LOGIN;
@@ -8,20 +8,20 @@ use super::key::{KeyRing, NONCE_BYTES};
 use std::fmt;
 use std::time::Duration;
 
-/// What a server keeps, in a cookie, of a browser that is away to sign in. Nobody else can read or change it.
+/// The state of a pending login, which the server stores in a cookie. Only servers with the same keys can read or change it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoginState {
-    /// When the browser was sent away, in seconds since the Unix epoch.
+    /// When the login began, in seconds since the Unix epoch.
     pub created_at: u64,
-    /// What proves, when the code is exchanged, that this server asked for it.
+    /// The PKCE verifier, which proves in the code exchange that this server requested the code.
     pub verifier: String,
-    /// What the browser must bring back in the query.
+    /// The state that the callback's query must contain.
     pub state: String,
-    /// What the id token must have in it.
+    /// The nonce that the ID token must contain.
     pub nonce: String,
-    /// The path and query that the browser asked for.
+    /// The path and query that the browser requested.
     pub target: String,
-    /// The page of another origin that is given the token; empty for none.
+    /// The page of another origin that receives the token; empty for none.
     pub return_to: String,
 }
 
@@ -34,7 +34,7 @@ impl LoginState {
         LOGIN.seal(&contents, keys, &binding(), nonce)
     }
 
-    /// Opens a state that is at most so old.
+    /// Opens a state that is not older than the given age.
     pub(crate) fn open(
         keys: &KeyRing,
         text: &str,
@@ -51,14 +51,14 @@ impl LoginState {
     }
 }
 
-/// The browser is nobody yet.
+/// The caller is still anonymous.
 fn binding() -> Binding {
     Binding::server(&Identity::anonymous())
 }
 
 impl fmt::Debug for LoginState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The rest would let another one finish what this browser began.
+        // The other fields would let another browser complete this login.
         f.debug_struct("LoginState").field("created_at", &self.created_at).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The session token: which live session a client means, and on which server.
+//! The session token: the ids of a live session and its server.
 
 use super::binding::Binding;
 use super::envelope::SESSION;
@@ -7,14 +7,14 @@ use super::fields::{Fields, put_bytes};
 use super::key::{KeyRing, NONCE_BYTES};
 use std::time::Duration;
 
-/// Names a sticky session. Minted when it is opened, and echoed by the client in `VGI-Session`
-/// (sticky-sessions-spec 3). Every [`TokenError`] from it is a lost session to the client.
+/// Names a sticky session. The token is minted when the session is opened, and the client sends it back in `VGI-Session`
+/// (sticky-sessions-spec 3). To the client, every [`TokenError`] means that the session is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionToken {
     /// When the token was minted, in seconds since the Unix epoch.
     pub created_at: u64,
-    /// The server that holds the session. To be compared with one's own: a token of another server that has
-    /// the same key opens, but its session is not here.
+    /// The server that has the session. Compare it with this server's id: a token of another server with the same key opens,
+    /// but its session is not here.
     pub server_id: String,
     /// The session.
     pub session_id: [u8; 12],
@@ -23,8 +23,8 @@ pub struct SessionToken {
 }
 
 impl SessionToken {
-    /// A token for a session opened at `now` that ends at `expires_at`, both since the Unix epoch. The end is
-    /// rounded up to a whole second, so that the token never dies before its session.
+    /// Creates a token for a session opened at `now` that ends at `expires_at`, both since the Unix epoch. The end is rounded
+    /// up to a whole second, so that the token never expires before its session.
     pub fn new(
         server_id: impl Into<String>,
         session_id: [u8; 12],
@@ -40,8 +40,7 @@ impl SessionToken {
         }
     }
 
-    /// Mints the token: base64 of the URL-safe alphabet, not padded. `nonce` must be random, and new for
-    /// every token.
+    /// Mints the token: base64 of the URL-safe alphabet, not padded. `nonce` must be fresh random bytes for every token.
     ///
     /// # Errors
     ///
@@ -65,7 +64,7 @@ impl SessionToken {
     ///
     /// # Errors
     ///
-    /// [`TokenError::Expired`] for a genuine token past its time, else [`TokenError::Invalid`].
+    /// [`TokenError::Expired`] if the token is genuine but has expired, otherwise [`TokenError::Invalid`].
     pub fn open(keys: &KeyRing, binding: &Binding, text: &[u8], now: Duration) -> Result<Self, TokenError> {
         let mut fields = Fields::new(SESSION.open(text, keys, binding)?);
         let (created_at, server_id) = (fields.u64()?, fields.text()?);

@@ -1,4 +1,4 @@
-//! The three kinds of token, whole: what opens, and that nothing else does.
+//! The three kinds of token: valid tokens open, and nothing else does.
 
 use super::*;
 use base64::Engine;

@@ -1,5 +1,5 @@
-//! From a request's head to what the request is for: routes, authentication, what every call's head must say. What is
-//! wrong with a head is answered here.
+//! Admission: determines a request's target from its head by routes and authentication, and checks the head. Responds to an
+//! invalid head.
 
 use crate::effect::Ask;
 #[cfg(feature = "oauth-pkce")]
@@ -25,34 +25,34 @@ use http::{Method, StatusCode};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// When a request may be tried again whose peer could not be identified, in seconds.
+/// The `Retry-After`, in seconds, of a request whose peer could not be identified.
 const PEER_RETRY_SECONDS: u32 = 5;
 
-/// What a request with a body or a session is for.
+/// The target of a request with a body or a session.
 #[derive(Clone, Debug)]
 pub(super) enum Target {
     Method(Arc<ServiceMethod>, Part),
     UploadUrls,
-    /// There is no body to this.
+    /// Has no body.
     EndSession,
-    /// The code of a page of another origin.
+    /// Exchanges the code of a page of another origin.
     #[cfg(feature = "oauth-pkce")]
     ExchangeCode(Arc<ProviderUrls>),
 }
 
 impl Target {
-    /// Whether it is a call, or the end of what calls share.
+    /// Whether it may belong to a session: it is a call, or ends the session.
     pub(super) fn may_have_session(&self) -> bool {
         matches!(self, Self::Method(..) | Self::EndSession)
     }
 }
 
-/// What a head comes to.
+/// The result of admission.
 pub(super) enum Admitted {
-    /// The body does not matter: this is the answer.
+    /// The response. The body is ignored.
     Draft(ResponseDraft),
     Target(Target),
-    /// This must be known first.
+    /// This question must be answered first.
     Ask(Ask),
 }
 
@@ -63,7 +63,8 @@ impl From<ResponseDraft> for Admitted {
 }
 
 impl Endpoint {
-    /// Says what a request is for, or answers it. `may_ask` is false when its authenticator has asked enough.
+    /// Determines the target of a request, or its response. `may_ask` is false if its authenticator has reached its limit of
+    /// questions.
     pub(super) fn admit(&self, request: &mut RequestContext, found: &Found, may_ask: bool) -> Admitted {
         // A clone shares the bytes.
         let uri = request.head.uri.clone();
@@ -85,7 +86,7 @@ impl Endpoint {
         }
         let Path::Row { action, methods, names, .. } = &place else { return self.pages.not_found().into() };
         if !methods.contains(&request.head.method) {
-            // Any path of two segments looks like a method's. It is one only if the protocol is hosted.
+            // Any path of two segments looks like a method. It is one only if the protocol is hosted.
             return match action {
                 Action::Call(_) if self.service.hosted(names.protocol).is_none() => self.pages.not_found(),
                 _ => self.not_allowed(&place),
@@ -99,8 +100,8 @@ impl Endpoint {
         self.act(request, *action, names)
     }
 
-    /// What a request is for that was not let in: a person may sign in.
-    #[cfg_attr(not(feature = "oauth-pkce"), expect(unused_variables, reason = "nobody signs in"))]
+    /// Handles a request that was not authenticated: the user may sign in.
+    #[cfg_attr(not(feature = "oauth-pkce"), expect(unused_variables, reason = "used for logins only"))]
     fn turned_away(
         &self,
         request: &RequestContext,
@@ -116,14 +117,15 @@ impl Endpoint {
             if login.helps(&around.request, failure.reason) {
                 match login.begin(&around) {
                     Ok(draft) => {
-                        // A browser that has no token yet is nothing that an operator wants to know of.
+                        // A browser without a token is not worth a report to the operator.
                         if failure.reason != Reason::MissingCredential {
                             self.report(&error);
                         }
                         return draft.into();
                     }
                     Err(AuthError::Ask(ask)) if may_ask => return Admitted::Ask(ask),
-                    // Without the authorization server a refusal stays one, and the operator is told of both.
+                    // If the authorization server cannot be reached, the request is refused, and both are reported to the
+                    // operator.
                     Err(failed) => self.report(&failed),
                 }
             }
@@ -143,7 +145,7 @@ impl Endpoint {
         Surroundings { request: auth, keys: &self.keys, pages: &self.pages, entropy: &*self.entropy, report }
     }
 
-    /// The requests of a login; `None` for all others.
+    /// Handles the requests of a login; `None` for all others.
     #[cfg(feature = "oauth-pkce")]
     fn act_for_login(
         &self,
@@ -159,7 +161,7 @@ impl Endpoint {
         if is_login
             && let Err(error @ (AuthError::Denied(_) | AuthError::Ask(_))) = self.judge(&around.request)
         {
-            // Nobody has to be known for these, but what must hold of every request holds of them, such as a proxy's proof.
+            // These requests need no authentication, but preconditions such as a proxy's proof apply to them.
             return Some(match error {
                 AuthError::Ask(ask) if may_ask => Admitted::Ask(ask),
                 error => self.unauthenticated(request, error).into(),
@@ -186,7 +188,7 @@ impl Endpoint {
         })
     }
 
-    /// The answer to the exchange of a code for a page of another origin.
+    /// Returns the response to a code exchange for a page of another origin.
     #[cfg(feature = "oauth-pkce")]
     pub(super) fn exchanged(&self, request: &RequestContext, completion: &Completion) -> ResponseDraft {
         match &self.login {
@@ -195,7 +197,7 @@ impl Endpoint {
         }
     }
 
-    /// An answer to a page of another origin that exchanges a code.
+    /// Makes the response to a code exchange readable for a page of another origin.
     #[cfg(feature = "oauth-pkce")]
     pub(super) fn exposed(&self, request: &RequestContext, mut draft: ResponseDraft) -> ResponseDraft {
         if let Some(login) = &self.login {
@@ -213,7 +215,7 @@ impl Endpoint {
             Action::Health => self.health().into(),
             Action::OperatorPage => match &self.operator_page {
                 Some(page) if !page.is_open() && !request.peer.auth.authenticated => {
-                    // Some authenticators let callers in whom they do not know.
+                    // Some authenticators accept anonymous callers.
                     let detail = "the page is for authenticated callers";
                     self.unauthenticated(request, AuthError::refused(Reason::MissingCredential, detail))
                         .into()
@@ -230,7 +232,7 @@ impl Endpoint {
                 Err(draft) => (*draft).into(),
             },
             Action::NoUploadUrls => {
-                not_found(request, not_implemented("this server vends no URLs to upload to".into()))
+                not_found(request, not_implemented("this server vends no upload URLs".into()))
             }
             Action::Reserved => match built_in(&names.method) {
                 Err(error) => not_found(request, error),
@@ -258,7 +260,7 @@ impl Endpoint {
         }
     }
 
-    /// What must hold of the head of every request with an Arrow body.
+    /// Checks the head of a request with an Arrow body.
     fn check_request(&self, request: &mut RequestContext) -> Result<(), Box<ResponseDraft>> {
         let refuse = |request: &RequestContext, status, error: RpcError| {
             Box::new(self.refusal(request, status, &error))
@@ -284,7 +286,7 @@ impl Endpoint {
 
     fn authenticate(&self, request: &mut RequestContext, found: &Found) -> Result<(), AuthError> {
         let mut auth = AuthContext::anonymous();
-        // What the application says of a request without a credential, which evidence may make up for.
+        // The application's error for a request without a credential, which peer evidence may replace.
         let mut missing = None;
         if self.authenticator.is_some() {
             let remote_address = request.peer.remote_address.as_deref();
@@ -316,17 +318,17 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Who a request is from.
+    /// Authenticates a request.
     fn judge(&self, credentials: &AuthRequest<'_>) -> Result<AuthContext, AuthError> {
         let Some(authenticator) = &self.authenticator else { return Ok(AuthContext::anonymous()) };
-        // A panic is an authenticator's failure like any other.
+        // A panic is treated like any other failure of an authenticator.
         let asked = panics::catch(|| authenticator.authenticate(credentials));
         asked.unwrap_or_else(|| Err(AuthError::Failed("the authenticator panicked".into())))
     }
 
     fn report(&self, error: &AuthError) {
         for report in &self.on_auth_failure {
-            // What goes wrong in it is not the client's matter.
+            // Its failures do not affect the client.
             panics::catch(|| report(error));
         }
     }
@@ -341,7 +343,7 @@ impl Endpoint {
                 crate::http::unauthorized::unavailable(retry_after).into()
             }
             AuthError::Failed(_) | AuthError::Ask(_) => {
-                // What went wrong inside is for the operator, who is told by the authenticator itself.
+                // The details are for the operator and are reported separately.
                 let text = "the request could not be authenticated\n";
                 ResponseDraft::text(StatusCode::INTERNAL_SERVER_ERROR, text)
             }
@@ -371,7 +373,8 @@ impl Endpoint {
         }
     }
 
-    /// A page. Where callers are authenticated no cache keeps it, because a cache lets anyone in.
+    /// Returns the response with a page. If callers are authenticated it must not be cached, because a cache would serve it to
+    /// any client.
     fn page(&self, page: ResponseDraft) -> ResponseDraft {
         if self.authenticator.is_some() || self.peers.is_some() {
             page.with(CACHE_CONTROL, HeaderValue::from_static("no-store"))
@@ -380,7 +383,7 @@ impl Endpoint {
         }
     }
 
-    /// What clients are told of how to sign in. It changes with the server's settings only.
+    /// Returns the resource metadata. It changes only with the server's settings.
     fn resource_metadata(&self) -> ResponseDraft {
         let document = self.resource_metadata.clone().unwrap_or_default();
         let draft = ResponseDraft::new(StatusCode::OK, "application/json", document);
@@ -398,7 +401,7 @@ impl Endpoint {
     }
 }
 
-/// Why a peer is not let in, as authentication tells of it. The caller is told the stage, and the log the finding.
+/// Returns the authentication error for a peer that was not accepted. The caller sees the stage, and the log the finding.
 fn not_identified(undecided: Undecided) -> AuthError {
     let error = match undecided {
         Undecided::Ask(ask) => return AuthError::Ask(ask),

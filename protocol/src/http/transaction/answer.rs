@@ -1,4 +1,4 @@
-//! What goes in and out of a transaction: the body, and the answer.
+//! The input and output of a transaction: the request body and the response.
 
 use crate::http::session::CallSession;
 use crate::memory::{OverBudget, Reservation};
@@ -7,31 +7,32 @@ use crate::wire::error::RpcError;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-/// A request's body as a driver read it.
+/// A request's body, as read by a driver.
 #[derive(Debug)]
 pub enum Body {
-    /// All of it. Columns of a batch share these bytes, and are not copied if they lie aligned to 64 bytes.
+    /// The whole body. Columns of a batch share these bytes, and are not copied if they are aligned to 64 bytes.
     Whole(Bytes),
-    /// It went on after [`Transaction::max_body_bytes`](super::Transaction::max_body_bytes), and was not kept.
+    /// The body is larger than [`Transaction::max_body_bytes`](super::Transaction::max_body_bytes), and was dropped.
     TooLarge,
-    /// The driver's memory budget had no room for it.
+    /// The body exceeds the driver's memory budget.
     OverBudget(OverBudget),
 }
 
-/// The answer to a request.
+/// The response to a request, with its record and memory.
 #[derive(Debug)]
 pub struct RequestAnswer {
-    /// The response. Its body is a gather list, to be sent with its length: `Content-Length` is not among the headers.
-    /// The answer to `HEAD` has the body that `GET` would have, of which only the length is to be sent.
+    /// The response. Its body is a gather list. The driver adds `Content-Length`, which is not among the headers. The response
+    /// to `HEAD` has the body of `GET`, of which only the length must be sent.
     pub response: Response<Vec<Bytes>>,
-    /// The record of the call, for the access log, if [`EndpointBuilder::record_calls`](crate::http::EndpointBuilder::record_calls)
-    /// asked for it and the request got as far as a method. Log it before the response is sent.
+    /// The record of the call, for the access log, if
+    /// [`EndpointBuilder::record_calls`](crate::http::EndpointBuilder::record_calls) is set and the request reached a method.
+    /// Log it before the response is sent.
     pub record: Option<CallRecord>,
-    /// Reserved for the response's body. Drop it once the response was sent, or is counted elsewhere.
+    /// The memory reservation of the response body. Drop it once the response was sent, or is counted elsewhere.
     pub memory: Reservation,
 }
 
-/// An answer that was not handed out yet. The session that its call opened is closed with it, unless it is.
+/// A response that was not returned yet. If it is dropped, the session that its call opened is closed.
 pub(super) struct Unsent {
     pub(super) answer: RequestAnswer,
     pub(super) opened: Option<Box<CallSession>>,
@@ -51,7 +52,7 @@ impl Unsent {
         self.answer
     }
 
-    /// The record of a call whose answer is not sent: it has failed, if it had not before.
+    /// Returns the record of a call whose response is not sent. The call counts as failed.
     pub(super) fn into_record(self, error: &RpcError, status: StatusCode) -> Option<CallRecord> {
         let mut record = self.answer.record?;
         record.error.get_or_insert_with(|| error.clone());

@@ -1,4 +1,4 @@
-//! Reading the Arrow stream that a request's body is.
+//! Reads the Arrow stream in a request's body.
 
 use crate::http::endpoint::Endpoint;
 use crate::http::refusal::Refusal;
@@ -9,8 +9,8 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use http::StatusCode;
 
-/// The batch that a request's body has to begin with. The rest of the stream means nothing, but must be sound as far
-/// as it goes: a body that was cut is not what the client said.
+/// Reads the first batch of a request's body. The rest of the stream is ignored, but must be valid: a truncated body is not the
+/// client's request.
 pub(super) fn read(
     endpoint: &Endpoint,
     body: Bytes,
@@ -37,7 +37,7 @@ fn read_stream(mut reader: Reader, body: Bytes) -> Result<(RecordBatch, Metadata
                 first = Some((batch, metadata));
                 reader.skip_stream();
             }
-            // A driver passes on whole bodies only, so that the end of one may stand for the stream's end marker.
+            // A driver passes on complete bodies only, so the end of a body may replace the stream's end marker.
             Some(Item::EndOfStream) | None if first.is_some() && !reader.is_mid_message() => {
                 return first.ok_or_else(no_batch);
             }

@@ -1,4 +1,4 @@
-//! A call, from the request's body to the response: what of a request runs on a thread that may take its time.
+//! A call, from the request's body to the response. This runs on a worker thread.
 
 use super::answer::{RequestAnswer, Unsent};
 use super::body::read;
@@ -30,10 +30,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Gives the time since the Unix epoch.
+/// Returns the time since the Unix epoch.
 pub type Clock<'a> = &'a dyn Fn() -> Duration;
 
-/// A call under way.
+/// A call in progress.
 pub(super) struct Calling {
     endpoint: Arc<Endpoint>,
     request: Box<RequestContext>,
@@ -42,11 +42,11 @@ pub(super) struct Calling {
     session: Option<Box<CallSession>>,
     pub(super) effects: Effects,
     stage: Stage,
-    /// For the tokens that came, until the response is made.
+    /// The reservation for the received tokens, until the response is created.
     tokens: Reservation,
 }
 
-#[expect(clippy::large_enum_variant, reason = "a call under way is in a box already")]
+#[expect(clippy::large_enum_variant, reason = "a call in progress is already boxed")]
 enum Stage {
     Body(Bytes),
     Called(Call, ResponseBody),
@@ -64,7 +64,7 @@ impl fmt::Debug for Calling {
 }
 
 impl Calling {
-    /// `body` is what was sent, with its content coding.
+    /// Creates a call. `body` is the body as sent, with its content coding.
     pub(super) fn new(
         endpoint: Arc<Endpoint>,
         request: Box<RequestContext>,
@@ -77,7 +77,7 @@ impl Calling {
         Self { endpoint, request, method, part, session, effects, stage: Stage::Body(body), tokens }
     }
 
-    /// Whether it is the call of the request that has these bounds.
+    /// Whether it is the call of the request with these bounds.
     pub(super) fn is_within(&self, bounds: &Arc<Bounds>) -> bool {
         Arc::ptr_eq(&self.request.bounds, bounds)
     }
@@ -86,12 +86,12 @@ impl Calling {
         &self.request.account
     }
 
-    /// Whether something has come that the call waits for.
+    /// Whether the call can continue, because an effect that it waits for has been completed.
     pub(super) fn can_go_on(&self, effects: &Effects) -> bool {
         effects.has_completed()
     }
 
-    /// The answer, once there is one.
+    /// Takes the response, if there is one.
     pub(super) fn take_answer(&mut self) -> Option<Box<Unsent>> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Answered(answer) => Some(answer),
@@ -102,7 +102,7 @@ impl Calling {
         }
     }
 
-    /// Ends the call if it has no answer yet, and gives its record if it had begun.
+    /// Ends the call if it has no response yet, and returns its record if it had begun.
     pub(super) fn give_up(
         &mut self,
         error: &RpcError,
@@ -122,8 +122,8 @@ impl Calling {
         }
     }
 
-    /// Goes on until the call is answered or waits for an effect. `on_call` is given the call before its handler runs, if it has
-    /// listeners or a record.
+    /// Runs until the call has a response or waits for an effect. If the call has listeners or a record, `on_call` receives it
+    /// before its handler runs.
     pub(super) fn run(&mut self, clock: Clock<'_>, on_call: &mut dyn FnMut(RunningCall)) {
         let mut first = None;
         match std::mem::replace(&mut self.stage, Stage::Over) {
@@ -134,7 +134,7 @@ impl Calling {
                 }
                 Err(refused) => return self.refuse(refused, clock),
             },
-            // A call goes on that had waited for an effect.
+            // A call that had waited for an effect continues.
             stage => self.stage = stage,
         }
         let Stage::Called(call, response) = &mut self.stage else { return };
@@ -144,10 +144,10 @@ impl Calling {
         loop {
             response.now = clock();
             match first.take().map_or_else(|| call.poll(response, &mut self.effects), Step::Work) {
-                // A producer that takes all of its turns here would go on for a client that has gone.
+                // A producer with all of its turns in this response would continue for a disconnected client.
                 Step::Work(_) if self.request.bounds.is_client_gone() => return,
                 Step::Work(mut work) => {
-                    // The call may have been parked since its request came.
+                    // The call may have been parked since its request was received.
                     work.context.now = Some(response.now);
                     if let Some(session) = &mut work.context.session {
                         session.tell_time(response.now);
@@ -166,10 +166,10 @@ impl Calling {
     }
 }
 
-/// A call, what carries its output, and its first work if there is some.
+/// A call, the body for its output, and its first work, if any.
 type Opened = (Call, ResponseBody, Option<Work>);
 
-/// From the body to the call.
+/// From the request's body to the call.
 impl Calling {
     fn open(&mut self, body: Bytes) -> Result<Opened, Refused> {
         let endpoint = self.endpoint.clone();
@@ -178,15 +178,15 @@ impl Calling {
             (MethodKind::Unary, Part::Unary) | (MethodKind::Stream(_), Part::Init | Part::Exchange) => {
                 (self.method.info().kind, None)
             }
-            (kind, Part::Unary) => (kind, Some("a stream: its path goes on with /init or /exchange")),
-            (kind, Part::Init) => (kind, Some("unary: its path has no /init")),
-            (kind, Part::Exchange) => (kind, Some("unary: its path has no /exchange")),
+            (kind, Part::Unary) => (kind, Some("a stream and needs the path /init or /exchange")),
+            (kind, Part::Init) => (kind, Some("unary and has no /init path")),
+            (kind, Part::Exchange) => (kind, Some("unary and has no /exchange path")),
         };
         if let Some(expected) = expected {
             return Err(bad_request(RpcError::type_error(format!("{name:?} is {expected}"))).into());
         }
         let Some(hosted) = endpoint.service().hosted(self.method.protocol()) else {
-            let error = RpcError::runtime_error("the method's protocol is not hosted any more");
+            let error = RpcError::runtime_error("the method's protocol is no longer hosted");
             return Err((StatusCode::NOT_FOUND, error).into());
         };
         let body = endpoint.decode(&self.request, body)?;
@@ -197,7 +197,7 @@ impl Calling {
         }
     }
 
-    /// A unary call, or a stream that is opened.
+    /// Begins a unary call, or opens a stream.
     fn begin(
         &mut self,
         hosted: &Hosted,
@@ -226,7 +226,7 @@ impl Calling {
         Ok((call, response, work))
     }
 
-    /// A further turn of a stream, or its cancel.
+    /// Begins a further turn of a stream, or cancels it.
     fn resume(
         &mut self,
         hosted: &Hosted,
@@ -246,7 +246,7 @@ impl Calling {
             let mut record = self.record(hosted, &batch, kind, &response);
             record.is_continuation = true;
             record.request_fields.clear();
-            // What is an input is counted as one.
+            // Only an input is counted as one.
             record.statistics.input = Default::default();
             if let Some(http) = &mut record.http {
                 http.request_state_bytes = metadata.get(keys::STREAM_STATE).map(|token| token.len() as u64);
@@ -269,7 +269,7 @@ impl Calling {
         Ok((call, response, None))
     }
 
-    /// What a request's routing keys must say, beside its path. WIRE_PROTOCOL 3.1, "Carriage".
+    /// Checks that a request's routing keys match its path. WIRE_PROTOCOL 3.1, "Carriage".
     fn check_carriage(&self, hosted: &Hosted, metadata: &Metadata) -> Result<(), RpcError> {
         let (protocol, method) = (&hosted.info.name, &self.method.info().name);
         if metadata.get(keys::METHOD) != Some(method.as_bytes()) {
@@ -290,11 +290,10 @@ impl Calling {
         }
     }
 
-    /// What the call's tokens are bound to.
+    /// Returns the binding of the call's tokens.
     fn binding(&self, hosted: &Hosted) -> Binding {
-        // The hash stands for the protocol's name and its methods, but not for its version, of which what counts
-        // is what counts for callers: patches interoperate. The hash has no bar in it, so the two are parted in
-        // one way.
+        // The hash covers the protocol's name and methods, but not its version. Only the part of the version that matters to
+        // callers is included, because patch versions interoperate. The hash contains no bar, so the separator is unambiguous.
         let version = hosted.info.version.map(|version| (version.major, version.minor));
         let protocol = format!("{}|{version:?}", hosted.info.hash);
         Binding::stream(&self.request.identity(), &protocol, &self.method.info().name)
@@ -357,7 +356,7 @@ impl Calling {
         };
         let mut session = session.and_then(|session| session.into_any().downcast::<CallSession>().ok());
         let told = session.as_mut().map(|session| session.finish(&mut draft));
-        // Any other is given back now.
+        // Any other reservation is released now.
         let opened = session.filter(|session| session.is_new());
         let (response_, memory) = self.endpoint.finish(&self.request, draft);
         if let Some(http) = scope.record_mut().and_then(|record| record.http.as_deref_mut()) {
@@ -376,7 +375,7 @@ impl Calling {
         self.stage = Stage::Answered(Box::new(Unsent { answer, opened }));
     }
 
-    /// Answers a request that did not come as far as a call.
+    /// Creates the response to a request that did not become a call.
     fn refuse(&mut self, refused: Refused, _: Clock<'_>) {
         let mut draft = match refused {
             Refused::Error((status, error)) => self.endpoint.refusal(&self.request, status, &error),

@@ -1,7 +1,7 @@
-//! The body of a response as a carrier of a call's output. It can be revoked until the response is made of it.
+//! Writes a call's output to the body of a response. The output can be discarded until the response is created.
 //!
-//! A stream's state is sealed into tokens here: what a stream fixed when it was opened, minted once, and a cursor for
-//! each turn. WIRE_PROTOCOL 10, "Stream initialization (HTTP)" and "Stream exchange (HTTP)".
+//! A stream's state is sealed into tokens here: a call token with the fixed properties, minted once, and a cursor for each
+//! turn. WIRE_PROTOCOL 10, "Stream initialization (HTTP)" and "Stream exchange (HTTP)".
 
 use super::gathered::Gathered;
 use crate::http::budget;
@@ -23,41 +23,41 @@ use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Room for what a batch of tokens has beside them, in bytes.
+/// The overhead of a token batch without its tokens, in bytes.
 const TOKEN_BATCH_BYTES: usize = 1024;
 
-/// What of a response's body there is so far.
+/// The body of a response so far.
 pub(super) struct ResponseBody {
     endpoint: Arc<Endpoint>,
     writer: ResponseWriter,
     account: Account,
     method: Arc<Method>,
     budget: ResponseBudget,
-    /// The schema of an error that takes the place of a whole body.
+    /// The schema of an error that replaces a whole body.
     error_schema: EncodedSchema,
-    /// The time by which tokens are minted.
+    /// The time at which tokens are minted.
     pub(super) now: Duration,
     stream: Option<Stream>,
-    /// The output of a stream that takes all of its turns in this response.
+    /// The output of a stream with all of its turns in this response.
     gathered: Option<Gathered>,
-    /// The request was refused before its handler ran.
+    /// The refusal, if the request was refused before its handler ran.
     refused: Option<Refusal>,
-    /// The body says that the call failed.
+    /// Whether the body contains the error of the call.
     failed: bool,
-    /// Bytes of the tokens in the body.
+    /// The size of the tokens in the body, in bytes.
     token_bytes: Option<usize>,
 }
 
-/// The stream that is carried.
+/// The stream of the response.
 struct Stream {
     binding: Binding,
     call_id: [u8; 16],
     stream_id: String,
     is_producer: bool,
     output: EncodedSchema,
-    /// Minted when the stream was opened, until it is written.
+    /// The token that was minted when the stream was opened, until it is written.
     call_token: Option<String>,
-    /// Minted for the next turn, until it is written.
+    /// The token that was minted for the next turn, until it is written.
     cursor: Option<String>,
 }
 
@@ -86,7 +86,7 @@ impl ResponseBody {
         }
     }
 
-    /// A stream will be opened, of this id.
+    /// Announces that a stream with this id will be opened.
     pub(super) fn expect_stream(&mut self, binding: Binding, stream_id: String) {
         let call_id = self.endpoint.random();
         self.stream = Some(Stream {
@@ -100,9 +100,9 @@ impl ResponseBody {
         });
     }
 
-    /// The output stream of a call that goes on.
+    /// Continues the output stream of a call.
     pub(super) fn resume(&mut self, binding: Binding, call_id: [u8; 16], call: &ResolvedCall) {
-        // What the client accepted when it opened the stream holds for all of it.
+        // The client's limits at the opening of the stream apply to all its turns.
         self.budget = budget::tightened(self.budget, call.response_limit);
         self.error_schema = call.output.clone();
         self.stream = Some(Stream {
@@ -128,12 +128,12 @@ impl ResponseBody {
         self.stream.as_ref().map(|stream| stream.stream_id.as_str())
     }
 
-    /// Bytes of the tokens in the body.
+    /// Returns the size of the tokens in the body, in bytes.
     pub(super) fn token_bytes(&self) -> Option<u64> {
         self.token_bytes.map(|bytes| bytes as u64)
     }
 
-    /// The draft, and the error that took its place when it was too large.
+    /// Returns the draft, and the error that replaced it if it was too large.
     pub(super) fn commit(&mut self) -> Result<(ResponseDraft, Option<RpcError>), Refusal> {
         if let Some(refused) = self.refused.take() {
             return Err(refused);
@@ -153,7 +153,7 @@ impl ResponseBody {
         }
     }
 
-    /// Takes back all that was written: a response that is too large is an error and nothing else.
+    /// Discards everything written: a response that is too large has only an error.
     fn discard(&mut self) {
         self.writer.close();
         drop(self.writer.take_segments());
@@ -162,7 +162,7 @@ impl ResponseBody {
         self.token_bytes = None;
     }
 
-    /// What was gathered of a stream, as one batch.
+    /// Takes the gathered output of a stream as one batch.
     fn take_gathered(&mut self) -> Result<Option<(RecordBatch, Metadata)>, RpcError> {
         match (self.gathered.take(), &self.stream) {
             (Some(gathered), Some(stream)) => gathered.into_batch(&stream.output, &self.account),
@@ -170,7 +170,7 @@ impl ResponseBody {
         }
     }
 
-    /// Bytes of the token batch that follows the next batch of a producer.
+    /// Returns the size in bytes of the token batch after the next batch of a producer.
     fn token_batch_bytes(&self) -> u64 {
         let Some(stream) = &self.stream else { return 0 };
         let bytes = |token: &Option<String>| token.as_ref().map_or(0, String::len);
@@ -180,7 +180,7 @@ impl ResponseBody {
         }
     }
 
-    /// Opens the output stream unless it is open: that of a call that goes on opens with its first output.
+    /// Opens the output stream unless it is open: the stream of a continued call is opened by its first output.
     fn ensure_open(&mut self) {
         if !self.writer.is_open()
             && let Some(stream) = &self.stream
@@ -189,14 +189,14 @@ impl ResponseBody {
         }
     }
 
-    /// Mints the token of what does not change during the stream, and remembers it.
+    /// Mints the call token of the stream, and caches the call.
     fn mint_call(&mut self, opened: &OpenStream) -> Result<(), RpcError> {
         let (endpoint, limit, now) = (&self.endpoint, self.budget.limit, self.now);
         let Some(stream) = &mut self.stream else { return Ok(()) };
         stream.is_producer = opened.state.is_producer();
         stream.output = opened.output.clone();
         if !opened.state.can_resume() {
-            // It ends with this response, and no request will come back to it.
+            // It ends with this response, and no later request refers to it.
             return Ok(());
         }
         let token = CallToken {
@@ -253,7 +253,7 @@ impl Carrier for ResponseBody {
         let mut encoder = BatchEncoder::default();
         encoder.open(schema, &mut outbox);
         for log in logs {
-            // What cannot be encoded fails where it is written.
+            // If it cannot be encoded, writing it fails.
             let _ = encoder.write_empty(&self.writer.log_metadata(log), &mut outbox);
         }
         let encoded = encoder.write(batch, metadata, &mut outbox).is_ok();
@@ -271,7 +271,7 @@ impl Carrier for ResponseBody {
         let unsendable = |error| RpcError::unsendable("the result", error);
         self.writer.whole_stream(schema, batch, metadata).map_err(unsendable)?;
         let (name, bytes) = (&self.method.info().name, self.writer.outbox.len() as u64);
-        // Logs are no reason to lose the result.
+        // The result must not be lost because of logs.
         if budget::check(self.budget, name, bytes).is_err() && self.writer.take_back_logs() {
             self.writer.whole_stream(schema, batch, metadata).map_err(unsendable)?;
         }
@@ -291,7 +291,7 @@ impl Carrier for ResponseBody {
 
     fn prepare(&mut self, stream: &OpenStream) -> Result<(), RpcError> {
         if !stream.state.is_producer() && !stream.state.can_resume() {
-            // The error that saving it gives.
+            // The error of saving it.
             stream.state.save()?;
         }
         self.mint_call(stream)
@@ -319,7 +319,7 @@ impl Carrier for ResponseBody {
     fn save(&mut self, opened: &OpenStream) -> Result<(), RpcError> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
         if !opened.state.can_resume() {
-            // It takes all of its turns in this response, which ends it when there are too many.
+            // All of its turns are in this response, whose limit ends it.
             let limit = self.budget.limit.unwrap_or(DEFAULT_BODY_BYTES);
             let budget = ResponseBudget { limit: Some(limit), ..self.budget };
             let gathered = self.gathered.as_ref().map_or(0, Gathered::bytes);
@@ -327,7 +327,7 @@ impl Carrier for ResponseBody {
             return budget::check(budget, name, written).inspect_err(|_| self.discard());
         }
         let state = guard(|| opened.state.save())?;
-        // The state is sealed once and coded as text once, which makes it longer by a third.
+        // The state is sealed once and encoded as text once, which makes it a third longer.
         let _room = self.account.reserve(state.len().saturating_mul(3))?;
         let cursor = Cursor { created_at: self.now.as_secs(), call_id: stream.call_id, state: state.into() };
         let sealed = cursor.seal(self.endpoint.keys(), &stream.binding, self.endpoint.random());
@@ -335,7 +335,8 @@ impl Carrier for ResponseBody {
         Ok(())
     }
 
-    /// An exchange's cursor travels on its batch, a producer's on one of its own.
+    /// Adds the cursor to the metadata. The cursor of an exchange is on its output batch; that of a producer is on a separate
+    /// batch.
     fn stamp(&mut self, metadata: &mut Metadata) {
         if let Some(stream) = &mut self.stream
             && !stream.is_producer
@@ -385,7 +386,7 @@ impl Carrier for ResponseBody {
             Blame::Request => self.refused = Some(bad_request(error.clone())),
             Blame::Memory => self.refused = Some((StatusCode::SERVICE_UNAVAILABLE, error.clone())),
             Blame::Handler => {
-                // What was emitted before stays. Where it cannot be written, the first error is the one that counts.
+                // Earlier output is kept. If it cannot be written, the first error is reported.
                 if let Ok(Some((batch, metadata))) = self.take_gathered() {
                     let _ = self.emit(&batch, &metadata);
                 }
@@ -402,7 +403,7 @@ impl Carrier for ResponseBody {
     }
 }
 
-/// A state that no token can carry is the handler's doing.
+/// Returns the error for a state that does not fit into a token, which the handler caused.
 fn unsealed(error: SealError) -> RpcError {
     RpcError::value_error(format!("the stream's state cannot be sealed: {error}"))
 }

@@ -1,5 +1,5 @@
-//! The output of a producer that cannot be resumed. Its batches become one: from the response that opens a stream, clients
-//! take one batch and no more.
+//! The output of a producer that cannot be resumed. Its batches are joined, because clients accept only one batch from the
+//! response that opens a stream.
 
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::memory::{Account, Reservation};
@@ -8,23 +8,23 @@ use crate::wire::error::RpcError;
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
-/// What holding a batch takes beside its rows, and what holding a column of it takes. They count towards the response limit
-/// too, so that batches without rows come to an end.
+/// The memory overhead of a batch, and of each of its columns. It counts towards the response limit, so that a producer of
+/// empty batches also reaches the limit.
 const BATCH_BYTES: u64 = 512;
 const COLUMN_BYTES: u64 = 128;
 
-/// What the producer has emitted so far.
+/// The producer's output so far.
 #[derive(Default)]
 pub(super) struct Gathered {
     batches: Vec<RecordBatch>,
-    /// Of all batches; of a key that several have, the last value.
+    /// The metadata of all batches. For a repeated key, the last value is used.
     metadata: Metadata,
     bytes: u64,
     memory: Vec<Reservation>,
 }
 
 impl Gathered {
-    /// Bytes of all batches so far.
+    /// Returns the size of all batches so far, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -47,7 +47,7 @@ impl Gathered {
         Ok(())
     }
 
-    /// All of it as one batch; `None` if nothing was emitted.
+    /// Joins the output to one batch; `None` if nothing was emitted.
     pub(super) fn into_batch(
         self,
         schema: &EncodedSchema,
@@ -57,7 +57,7 @@ impl Gathered {
             [] => return Ok(None),
             [batch] => batch.clone(),
             batches => {
-                // What the joined batch takes is reserved again when it is written.
+                // The memory of the joined batch is reserved again when it is written.
                 let _room = account.reserve_u64(self.bytes)?;
                 concat_batches(schema.schema(), batches).map_err(|error| {
                     RpcError::runtime_error(format!("the output of the stream cannot be joined: {error}"))

@@ -1,4 +1,4 @@
-//! The machine of one request: its stages, what goes in, and what comes next.
+//! The state machine of one request: its stages, its input, and its next steps.
 
 use super::admit::Target;
 use super::answer::{Body, RequestAnswer, Unsent};
@@ -31,22 +31,22 @@ use std::time::Duration;
 
 /// One request, from its head to its response.
 ///
-/// It borrows nothing. It may be parked for any time, moved between threads and dropped at any step, which ends its call
-/// for its listeners and gives back its sticky session. [`hang_up`](Self::hang_up) does the same and gives the call's record.
+/// It borrows nothing. It may be parked for any time and moved between threads. Dropping it at any step ends its call for its
+/// listeners and returns its sticky session. [`hang_up`](Self::hang_up) does the same and returns the call's record.
 pub struct Transaction {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) stage: Stage,
-    /// What is known of the request, while the stage does not have it.
+    /// The context of the request, unless the stage has it.
     pub(super) request: Option<Box<RequestContext>>,
     body: Option<Body>,
     bounds: Arc<Bounds>,
     pub(super) effects: Effects,
-    /// What came for effects while work was out that has the table of them.
+    /// Input for effects that arrived while running work had the table of effects.
     pub(super) arrived: Vec<Arrived>,
 }
 
 pub(super) enum Stage {
-    /// The service is to be started first, or that work is out.
+    /// The service must be started first, or its start-up work is running.
     Starting {
         is_out: bool,
     },
@@ -54,15 +54,15 @@ pub(super) enum Stage {
         found: Found,
         asked: Option<(EffectId, Box<str>)>,
     },
-    /// Another call has the sticky session.
+    /// Another call uses the sticky session.
     Waiting(Target, Box<Waiting>),
-    /// The body is to come.
+    /// The body has not been received yet.
     Body(Target, Option<Box<CallSession>>),
     Vending(EffectId),
-    /// The authorization server is asked for a page of another origin.
+    /// A code is being exchanged for a page of another origin.
     #[cfg(feature = "oauth-pkce")]
     Exchanging(EffectId, Slot),
-    /// The next step of the call is to be run.
+    /// The next step of the call can run.
     Ready(Box<Calling>),
     Running,
     /// The call waits for an effect.
@@ -83,15 +83,15 @@ pub(super) enum Arrived {
     reason = "it is moved once, and a box is an allocation for each request"
 )]
 pub enum RequestStep {
-    /// The body: see [`Transaction::receive_body`](super::Transaction::receive_body).
+    /// Read the body, and pass it to [`Transaction::receive_body`](super::Transaction::receive_body).
     NeedBody,
-    /// This is to be run, and [`Transaction::complete`](super::Transaction::complete) to be called with what it gives.
+    /// Run this, and pass the result to [`Transaction::complete`](super::Transaction::complete).
     Work(RequestWork),
-    /// The completion of an effect, the work that is out, or a wake-up.
+    /// Wait for the completion of an effect, the result of running work, or a wake-up.
     Waiting,
-    /// Nothing: this is the response.
+    /// Send this response. Nothing else is needed.
     Answer(RequestAnswer),
-    /// Nothing: the response was given.
+    /// Nothing: the response was already returned.
     Over,
 }
 
@@ -120,13 +120,13 @@ impl fmt::Debug for Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        // Its work, if it is out, is for nobody.
+        // The result of its running work, if any, is not used.
         self.bounds.client_gone();
     }
 }
 
 impl Endpoint {
-    /// Begins a request whose head has come.
+    /// Begins a request whose head was received.
     pub fn begin(self: &Arc<Self>, head: Parts, origin: RequestOrigin) -> Transaction {
         let request = Box::new(self.request_context(head, origin));
         let bounds = request.bounds.clone();
@@ -150,7 +150,7 @@ impl Endpoint {
 
 /// Getters.
 impl Transaction {
-    /// The most bytes of body that are of use. A driver reads no more of it, and gives [`Body::TooLarge`].
+    /// Returns the maximum size of the body in bytes. A driver stops reading there and passes [`Body::TooLarge`].
     pub fn max_body_bytes(&self) -> u64 {
         match self.stage {
             Stage::Body(Target::EndSession, _) => 0,
@@ -161,13 +161,13 @@ impl Transaction {
     }
 }
 
-/// Bytes in.
+/// Input.
 impl Transaction {
-    /// Takes the body. It may come before it is [needed](RequestStep::NeedBody), such as when it is small. It is dropped if
-    /// the request was answered without it.
+    /// Receives the body. It may be passed before it is [needed](RequestStep::NeedBody), for example if it is small. It is
+    /// dropped if the response does not need it.
     ///
     /// # Errors
-    /// When the body was received before.
+    /// If the body was already received.
     pub fn receive_body(&mut self, body: Body) -> Result<(), CommandError> {
         match self.stage {
             Stage::Answered(_) | Stage::Over => return Ok(()),
@@ -179,7 +179,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Takes a piece of an effect's data in, before the effect is [completed](Self::complete_effect).
+    /// Receives a piece of an effect's data, before the effect is [completed](Self::complete_effect).
     pub fn receive_effect_data(&mut self, id: EffectId, data: Bytes) {
         self.arrive(Arrived::Data(id, data));
     }
@@ -187,10 +187,10 @@ impl Transaction {
 
 /// Commands.
 impl Transaction {
-    /// Takes back what work gave.
+    /// Receives the result of work.
     ///
     /// # Errors
-    /// If the transaction is not waiting for work, or if the work was lost or the client has disconnected in the meantime.
+    /// If the transaction is not waiting for work, or if the work was lost or the client has disconnected since.
     pub fn complete(&mut self, done: RequestDone) -> Result<(), CommandError> {
         match (done.0, &self.stage) {
             (Outcome::Started(result), Stage::Starting { is_out: true }) => match result {
@@ -198,7 +198,7 @@ impl Transaction {
                     self.stage = Stage::Authenticating { found: Found::default(), asked: None };
                 }
                 Err(_) => {
-                    // Nobody is authenticated yet, and why a service does not start is no stranger's business.
+                    // The caller is not authenticated yet, so the reason is not disclosed.
                     let text = "the service could not be started\n";
                     self.answer(ResponseDraft::text(StatusCode::INTERNAL_SERVER_ERROR, text));
                 }
@@ -214,15 +214,14 @@ impl Transaction {
                 }
             }
             _ => {
-                let when = "while work of this transaction is out";
+                let when = "while work of this transaction is running";
                 return Err(CommandError::Misuse { command: "complete", when });
             }
         }
         Ok(())
     }
 
-    /// The work that is out was dropped and gives nothing: the request is answered with 500. Does nothing when none is
-    /// out.
+    /// Reports that running work was dropped without a result: the response has status 500. Does nothing if no work is running.
     pub fn lose_work(&mut self) {
         if let Stage::Running | Stage::Starting { is_out: true } = self.stage {
             let response = self.endpoint.bare(StatusCode::INTERNAL_SERVER_ERROR);
@@ -231,14 +230,14 @@ impl Transaction {
         }
     }
 
-    /// The client is gone: ends the request, and gives the record of its call if that had begun and no work is out. If work
-    /// is, [`RequestDone::take_record`] gives it. `now` is the time since the Unix epoch.
+    /// Ends the request because the client has disconnected. Returns the record of its call if the call had begun and no work
+    /// is running. If work is running, [`RequestDone::take_record`] returns it. `now` is the time since the Unix epoch.
     pub fn hang_up(&mut self, now: Duration) -> Option<CallRecord> {
         self.abandon(&given_up(), CLIENT_GONE, now)
     }
 
-    /// As [`hang_up`](Self::hang_up), for a client that is there and was answered with this status, and not from here. The
-    /// record says that the call failed with this error.
+    /// Like [`hang_up`](Self::hang_up), for a client that is still connected and received a response with this status from
+    /// elsewhere. The record says that the call failed with this error.
     pub fn abandon(&mut self, error: &RpcError, status: StatusCode, now: Duration) -> Option<CallRecord> {
         self.effects.withdraw_all();
         self.bounds.client_gone();
@@ -249,16 +248,16 @@ impl Transaction {
         }
     }
 
-    /// Completes an effect. Does nothing when it is not out any more.
+    /// Completes an effect. Does nothing if the effect is no longer pending.
     pub fn complete_effect(&mut self, id: EffectId, completion: Completion) {
         self.arrive(Arrived::Completed(id, completion));
     }
 }
 
-/// What comes next.
+/// Output.
 impl Transaction {
-    /// What the request needs next. `now` is the time since the Unix epoch. While the sticky session is waited for,
-    /// `waker` is woken when polling again is of use.
+    /// Returns what the request needs next. `now` is the time since the Unix epoch. While the request waits for its sticky
+    /// session, `waker` is woken when it should be polled again.
     pub fn poll(&mut self, now: Duration, waker: &Waker) -> RequestStep {
         loop {
             if let Some(request) = &mut self.request {
@@ -332,7 +331,7 @@ impl Transaction {
         }
     }
 
-    /// What is to be done with effects. Call it after [`poll`](Self::poll) until it returns `None`.
+    /// Returns the next event of an effect. Call it after [`poll`](Self::poll) until it returns `None`.
     pub fn poll_effect(&mut self) -> Option<EffectEvent> {
         self.effects.poll()
     }

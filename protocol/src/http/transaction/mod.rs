@@ -1,7 +1,7 @@
-//! One request and its response, as a machine: head in, body in; effects, waits and work; the response out.
+//! The state machine of one request and its response: head and body, effects, waits and work, and the response.
 //!
-//! HTTP adds to a call what a byte stream does not have: who sends it, tokens, content codings, statuses, sticky
-//! sessions. The call itself is the [machine](crate::service::call) that byte streams use.
+//! HTTP adds authentication, tokens, content codings, statuses and sticky sessions to a call. The call itself uses the same
+//! [machine](crate::service::call) as byte streams.
 //!
 //! ```text
 //!   begin ──► Starting ──► Authenticating ──► Session ──► Body ──► Ready ──► Running ──► Answered
@@ -9,26 +9,26 @@
 //!                └─ (work)        └──► Answered  └──► Answered        └─ Parked ◄┘
 //! ```
 //!
-//! A request that was refused before its handler ran is answered with the status that says so; a call that its handler
-//! failed with 200 and a mark, because intermediaries drop the bodies of other statuses. WIRE_PROTOCOL 13, "HTTP status
-//! code mapping".
+//! If a request is refused before its handler runs, the response has an error status. If the handler fails, the response has
+//! status 200 and a header that marks the error, because intermediaries drop the bodies of other statuses. WIRE_PROTOCOL 13,
+//! "HTTP status code mapping".
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `answer` | what goes in and out |
-// | `machine` | the machine itself: its stages, what goes in, and what comes next |
-// | `steps` | from stage to stage |
-// | `admit` | what a request's head must say, and what is answered from the head alone |
+// | `answer` | the request body and the response |
+// | `machine` | the state machine: its stages, input and next steps |
+// | `steps` | the transitions between stages |
+// | `admit` | the checks of a request's head, and responses from the head alone |
 // | `calling` | a call, from the request's body to the response |
-// | `body` | the Arrow stream that a request's body is |
-// | `carrier` | the response's body as a carrier of the call's output, tokens included |
+// | `body` | the Arrow stream in a request's body |
+// | `carrier` | the response body with the call's output and tokens |
 // | `gathered` | the output of a producer that cannot be resumed |
-// | `recover` | what tokens bring back |
-// | `running` | a call whose work runs, for a driver that ends meanwhile |
+// | `recover` | the state of a stream from its tokens |
+// | `running` | a call whose work is running, for a driver that ends |
 // | `upload` | vending URLs for large inputs |
-// | `work` | what is run on a thread that may take its time |
+// | `work` | the work that runs on a worker thread |
 
 mod admit;
 mod answer;

@@ -1,4 +1,4 @@
-//! Bringing a stream back from its tokens. WIRE_PROTOCOL 10, "Resolution order".
+//! Restores a stream from its tokens. WIRE_PROTOCOL 10, "Resolution order".
 
 use crate::http::endpoint::{Endpoint, ResolvedCall};
 use crate::http::refusal::{Refusal, bad_request, no_room};
@@ -13,17 +13,17 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A stream as its last turn left it.
+/// A stream in its state after the last turn.
 pub(super) struct Recovered {
     pub(super) call_id: [u8; 16],
     pub(super) call: Arc<ResolvedCall>,
     pub(super) stream: Box<SavedStream>,
-    /// For the tokens, once they are opened.
+    /// The reservation for the opened tokens.
     pub(super) memory: Reservation,
 }
 
-/// Opens the tokens, in the order that the specification demands: the cursor, which is sealed for this caller,
-/// says which call it belongs to; only then is that call looked up, or the token that it came with opened.
+/// Opens the tokens in the order that the specification requires: first the cursor, which is sealed for this caller and names
+/// its call. Only then is that call looked up in the cache, or its call token opened.
 pub(super) fn recover(
     endpoint: &Endpoint,
     request: &RequestContext,
@@ -32,7 +32,7 @@ pub(super) fn recover(
 ) -> Result<Recovered, Refusal> {
     let tokens = [keys::STREAM_STATE, keys::CALL_STATE];
     let len: usize = tokens.iter().filter_map(|key| metadata.get(key)).map(<[u8]>::len).sum();
-    // A token is decoded once and decrypted once, into fewer bytes each.
+    // A token is decoded once and decrypted once; each result is smaller.
     let memory = request.account.reserve(2 * len).map_err(no_room)?;
     open_tokens(endpoint, request.now, binding, metadata, memory).map_err(bad_request)
 }
@@ -75,7 +75,7 @@ fn open_tokens(
             let CallToken { stream_id, response_limit, created_at, is_producer, call_state, .. } = token;
             let call =
                 Arc::new(ResolvedCall { output, input, stream_id, response_limit, is_producer, call_state });
-            // From its beginning, so that a call does not live longer where it is remembered.
+            // Measured from the beginning of the call, so that caching does not prolong its life.
             endpoint.remember(cursor.call_id, binding, call.clone(), Duration::from_secs(created_at));
             call
         }

@@ -1,4 +1,4 @@
-//! A call whose work runs on a thread, and that a driver may end meanwhile.
+//! A call whose work runs on a thread, and that a driver may end.
 
 use crate::service::CallRecord;
 use crate::service::call::given_up;
@@ -8,14 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a record says in place of a status when the client was gone before there was an answer. Servers commonly log 499
-/// then, which is no registered status.
+/// The status in the record of a call whose client disconnected before the response. Servers commonly log 499 then, which is
+/// not a registered status.
 pub(super) const CLIENT_GONE: StatusCode = match StatusCode::from_u16(499) {
     Ok(status) => status,
     Err(_) => StatusCode::BAD_REQUEST,
 };
 
-/// A call whose work runs on a thread, as it was when the work began.
+/// A call whose work runs on a thread, in its state when the work began.
 pub struct RunningCall {
     record: CallRecord,
     scopes: Option<Arc<Scopes>>,
@@ -26,8 +26,8 @@ impl RunningCall {
         Self { record, scopes }
     }
 
-    /// Ends the call, because nobody waits for its work: for its listeners, unless it has ended for them before, and in the record,
-    /// for the access log. `now` is the time since the Unix epoch.
+    /// Ends the call because its work is no longer needed. Notifies its listeners, unless they were notified before, and
+    /// returns the record for the access log. `now` is the time since the Unix epoch.
     pub fn cut_off(self, now: Duration) -> CallRecord {
         let Self { mut record, scopes } = self;
         record.error = Some(given_up());

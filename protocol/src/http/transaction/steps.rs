@@ -1,4 +1,4 @@
-//! From stage to stage: what a transaction does by itself when it is polled.
+//! The transitions between stages when a transaction is polled.
 
 use super::admit::{Admitted, Target};
 use super::answer::{Body, RequestAnswer};
@@ -21,7 +21,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 impl Transaction {
-    /// Says who sends the request and what it is for. False while that waits for an effect.
+    /// Authenticates the request and determines its target. Returns false while this waits for an effect.
     pub(super) fn authenticate(
         &mut self,
         mut found: Found,
@@ -48,8 +48,8 @@ impl Transaction {
         true
     }
 
-    /// Takes hold of the sticky session that the request names, if it does. That comes before the body is read, since
-    /// those who wait for a session would hold their bodies meanwhile.
+    /// Takes the sticky session that the request names, if any. This happens before the body is read; otherwise waiting
+    /// requests would keep their bodies in memory.
     pub(super) fn take_session(&mut self, target: Target, waker: &Waker) {
         let Some(request) = &self.request else { return };
         if !target.may_have_session() {
@@ -64,7 +64,7 @@ impl Transaction {
         }
     }
 
-    /// False while the session is another call's.
+    /// Waits for the session. Returns false while another call uses it.
     pub(super) fn wait_for_session(
         &mut self,
         target: Target,
@@ -83,7 +83,7 @@ impl Transaction {
         true
     }
 
-    /// The session cannot be had. To a teardown one that is not there looks like one that was ended.
+    /// Handles a session that is not available. For a teardown, a missing session counts as ended.
     pub(super) fn lose_session(&mut self, target: &Target, error: TakeError) {
         let Some(request) = &self.request else { return };
         let draft = match (target, error) {
@@ -151,7 +151,7 @@ impl Transaction {
         }
     }
 
-    /// False while the URLs are being made.
+    /// Vends upload URLs. Returns false while they are being created.
     pub(super) fn vend(&mut self, id: EffectId) -> bool {
         let Some(completed) = self.effects.take(id) else {
             self.stage = Stage::Vending(id);
@@ -164,7 +164,7 @@ impl Transaction {
         true
     }
 
-    /// False while the authorization server is asked.
+    /// Exchanges a code. Returns false while it waits for the authorization server.
     #[cfg(feature = "oauth-pkce")]
     pub(super) fn exchange(&mut self, id: EffectId, slot: Slot) -> bool {
         let Some(completed) = self.effects.take(id) else {

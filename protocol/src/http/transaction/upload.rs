@@ -1,7 +1,6 @@
-//! Vending URLs, to which a client uploads what is too large for a request. WIRE_PROTOCOL 10, "Upload URL
-//! generation".
+//! Vends URLs to which a client uploads data that is too large for a request. WIRE_PROTOCOL 10, "Upload URL generation".
 //!
-//! Where the URLs lead is not the protocol's matter: making them is an effect.
+//! The protocol does not determine the storage: creating the URLs is an effect.
 
 use super::body::read;
 use crate::effect::{Completion, EffectId, Effects, Request as EffectRequest, UploadUrl};
@@ -21,11 +20,11 @@ use http::StatusCode;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-/// The method that a request for URLs names.
+/// The method of a request for URLs.
 const METHOD: &str = "__upload_url__";
-/// The most URLs that one request is given.
+/// The maximum number of URLs of one request.
 const MOST: usize = 100;
-/// How long making them may take.
+/// The time limit for creating the URLs.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 static SCHEMA: LazyLock<Result<EncodedSchema, ArrowError>> = LazyLock::new(|| {
@@ -36,7 +35,7 @@ static SCHEMA: LazyLock<Result<EncodedSchema, ArrowError>> = LazyLock::new(|| {
     ])))
 });
 
-/// How many URLs a request asks for.
+/// Returns the number of URLs that a request asks for.
 pub(super) fn requested(
     endpoint: &Endpoint,
     request: &RequestContext,
@@ -58,16 +57,16 @@ pub(super) fn requested(
     Ok(usize::try_from(count).unwrap_or_default().clamp(1, MOST))
 }
 
-/// Has so many URLs made.
+/// Requests this many URLs as an effect.
 pub(super) fn ask(effects: &mut Effects, count: usize) -> EffectId {
     effects.request(EffectRequest::UploadUrls(count), TIME_LIMIT, None)
 }
 
-/// The answer with what was made.
+/// Returns the response with the created URLs.
 pub(super) fn answer(endpoint: &Endpoint, request: &RequestContext, completion: Completion) -> ResponseDraft {
     let urls = match completion {
         Completion::UploadUrls(urls) => Ok(urls),
-        other => Err(other.into_error("URLs to upload to")),
+        other => Err(other.into_error("upload URLs")),
     };
     match urls.and_then(|urls| encode(endpoint, request, &urls)) {
         Ok(body) => ResponseDraft::arrow(StatusCode::OK, body),

@@ -1,4 +1,4 @@
-//! What of a request is run on a thread that may take its time.
+//! The parts of a request that run on a worker thread.
 
 use super::calling::{Calling, Clock};
 use super::running::{CLIENT_GONE, RunningCall};
@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A step of a request: decoding its body, its handler, coding the response. Run it, then hand what it gives to
+/// A step of a request: decoding its body, its handler, encoding the response. Run it, then pass the result to
 /// [`Transaction::complete`](super::Transaction::complete).
 pub struct RequestWork(Step);
 
@@ -18,7 +18,7 @@ enum Step {
     Call(Box<Calling>),
 }
 
-/// What a [`RequestWork`] gave. It is for the transaction that the work came from.
+/// The result of a [`RequestWork`], for the transaction that created the work.
 pub struct RequestDone(pub(super) Outcome);
 
 pub(super) enum Outcome {
@@ -27,24 +27,24 @@ pub(super) enum Outcome {
 }
 
 impl RequestWork {
-    /// The service's start-up work.
+    /// Creates the service's start-up work.
     pub(super) fn start(service: Arc<Service>) -> Self {
         Self(Step::Start(service))
     }
 
-    /// The next step of a call.
+    /// Creates the next step of a call.
     pub(super) fn call(calling: Box<Calling>) -> Self {
         Self(Step::Call(calling))
     }
 
-    /// Runs it. This takes as long as a handler does. A panic in a handler becomes an error of its call. `clock` tells
-    /// when tokens are sealed and when the call has ended.
+    /// Runs the work, which takes as long as its handler. A panic in a handler becomes an error of its call. `clock` provides
+    /// the time for sealing tokens and for the end of the call.
     pub fn run(self, clock: Clock<'_>) -> RequestDone {
         self.run_noting(clock, &mut |_| ())
     }
 
-    /// As [`run`](Self::run). `on_call` is given the call before its handler runs, if it has listeners or a record, for a driver
-    /// that may end while the handler runs.
+    /// Like [`run`](Self::run). If the call has listeners or a record, `on_call` receives it before its handler runs, for a
+    /// driver that may end while the handler runs.
     pub fn run_noting(self, clock: Clock<'_>, on_call: &mut dyn FnMut(RunningCall)) -> RequestDone {
         RequestDone(match self.0 {
             Step::Start(service) => Outcome::Started(service.start(TransportKind::Http)),
@@ -57,7 +57,7 @@ impl RequestWork {
 }
 
 impl RequestDone {
-    /// Why the service's start-up work failed, if this was it and it did. The client is not told.
+    /// Returns why the service's start-up work failed, if this was it and it failed. The client does not receive this.
     pub fn start_failure(&self) -> Option<&RpcError> {
         match &self.0 {
             Outcome::Started(result) => result.as_ref().err(),
@@ -65,8 +65,8 @@ impl RequestDone {
         }
     }
 
-    /// Takes the record of the call, for when there is no transaction any more that could be given this: its client has
-    /// gone. A call that has no answer yet ends. `now` is the time since the Unix epoch.
+    /// Takes the record of the call. Use it if the transaction no longer exists because its client has disconnected. A call
+    /// without a response ends. `now` is the time since the Unix epoch.
     pub fn take_record(&mut self, now: Duration) -> Option<CallRecord> {
         match &mut self.0 {
             Outcome::Called(calling) => calling.give_up(&given_up(), CLIENT_GONE, now),

@@ -1,4 +1,4 @@
-//! The server's side: the answers to a request that authentication did not let in.
+//! The server's side: responses to requests that were not authenticated.
 
 use super::{ProxyNote, page};
 use crate::http::auth::AuthFailure;
@@ -8,7 +8,7 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENT
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
-/// How a service answers 401: what is the same on each of them.
+/// Creates the 401 responses of a service; has the parts that all of them share.
 #[derive(Clone, Debug, Default)]
 pub struct Refuser {
     note: Option<ProxyNote>,
@@ -26,8 +26,8 @@ struct Envelope<'a> {
 }
 
 impl Refuser {
-    /// Puts the [note](ProxyNote) on these headers, and this `WWW-Authenticate`, on every answer. Either may be
-    /// left out.
+    /// Creates a refuser whose responses all have a [note](ProxyNote) about these headers and this `WWW-Authenticate`. Both are
+    /// optional.
     pub fn new<T: AsRef<str>>(
         proxy_headers: impl IntoIterator<Item = T>,
         challenge: Option<HeaderValue>,
@@ -35,13 +35,13 @@ impl Refuser {
         Self { note: ProxyNote::new(proxy_headers), challenge }
     }
 
-    /// The note on every answer.
+    /// Returns the note on every response.
     pub fn note(&self) -> Option<&ProxyNote> {
         self.note.as_ref()
     }
 
-    /// The 401 for a refused request with these headers: a page if one of its `Accept` headers contains
-    /// `text/html`, the JSON envelope otherwise.
+    /// Returns the 401 for a refused request with these headers: a page if one of its `Accept` headers contains `text/html`,
+    /// otherwise the JSON envelope.
     pub fn refuse(&self, failure: &AuthFailure, request: &HeaderMap) -> Response<Bytes> {
         let hint = self.note.as_ref().map(ProxyNote::hint);
         let (content_type, body) = if wants_page(request) {
@@ -53,7 +53,7 @@ impl Refuser {
                 detail: &failure.detail,
                 proxy_hint: hint,
             };
-            // Writing an object of texts cannot fail; the reason is in the header in any case.
+            // Serialising an object of strings cannot fail; the reason is always in the header.
             ("application/json", serde_json::to_vec(&envelope).unwrap_or_default())
         };
         let mut response = plain(StatusCode::UNAUTHORIZED, content_type, body);
@@ -70,8 +70,8 @@ impl Refuser {
     }
 }
 
-/// The 503 for [`AuthError::Unavailable`](crate::http::auth::AuthError::Unavailable): whether the credential
-/// is good could not be found out. `retry_after` is in seconds.
+/// Returns the 503 for [`AuthError::Unavailable`](crate::http::auth::AuthError::Unavailable): the credential could not be
+/// checked. `retry_after` is in seconds.
 pub fn unavailable(retry_after: u32) -> Response<Bytes> {
     let body = br#"{"error":"unavailable","detail":"Authentication is unavailable"}"#;
     let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "application/json", body.to_vec());
@@ -79,7 +79,7 @@ pub fn unavailable(retry_after: u32) -> Response<Bytes> {
     response
 }
 
-/// A response that no cache may keep: the next request may well be let in.
+/// Returns a response that must not be cached: the next request may be accepted.
 fn plain(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
@@ -88,7 +88,8 @@ fn plain(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Respo
     response
 }
 
-/// The specification wants a search for the text and no negotiation: only browsers ask for `text/html`.
+/// Whether `Accept` contains `text/html`. The specification requires a text search without negotiation: only browsers ask for
+/// `text/html`.
 pub(crate) fn wants_page(request: &HeaderMap) -> bool {
     const PAGE: &[u8] = b"text/html";
     request

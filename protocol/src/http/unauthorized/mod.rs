@@ -1,11 +1,10 @@
-//! The shape of a 401, written by a server and read by a client (`unauthorized-spec.md`).
+//! The format of a 401 response, written by a server and read by a client (`unauthorized-spec.md`).
 //!
-//! A 401 carries a [`Reason`](super::auth::Reason) out of a closed set, a text, and on a service whose
-//! authentication needs a reverse proxy a note that says so. The note follows from the configuration alone
-//! and is the same on each of the service's 401s: it is useful where the proxy forgot its header, and tells a
-//! prober nothing.
+//! A 401 has a [`Reason`](super::auth::Reason) from a closed set and a text. If authentication needs a reverse proxy, it also
+//! has a note that says so. The note depends only on the configuration and is the same on all 401s of the service: it helps if
+//! the proxy does not set its header, and reveals nothing to an attacker.
 //!
-//! A 401's body is never an Arrow stream: it comes before any method is known.
+//! The body of a 401 is never an Arrow stream, because the method is not known yet.
 
 // Where things are:
 //

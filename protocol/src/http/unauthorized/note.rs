@@ -1,16 +1,15 @@
-//! The note on the 401s of a service that authenticates by what a reverse proxy sets (`unauthorized-spec.md`
-//! 5).
+//! The note on the 401s of a service that authenticates by headers of a reverse proxy (`unauthorized-spec.md` 5).
 
-/// The note's text, made once from the service's configuration.
+/// The text of the note, created once from the service's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyNote {
     hint: String,
 }
 
 impl ProxyNote {
-    /// A note naming the headers that a proxy must set: those of the installed authenticator
-    /// ([`proxy_headers`](crate::http::auth::Authenticator::proxy_headers)) and those that the operator
-    /// states. A name given twice, in whatever case, is shown once. `None` without any: no note then.
+    /// Creates a note with the headers that a proxy must set: those of the authenticator
+    /// ([`proxy_headers`](crate::http::auth::Authenticator::proxy_headers)) and those that the operator adds. Repeated names,
+    /// ignoring case, are shown once. `None` if there are no headers.
     pub fn new<T: AsRef<str>>(headers: impl IntoIterator<Item = T>) -> Option<Self> {
         let mut names: Vec<String> = Vec::new();
         for header in headers {
@@ -33,7 +32,7 @@ impl ProxyNote {
         Some(Self { hint })
     }
 
-    /// The text: the envelope's `proxy_hint`.
+    /// Returns the text, which is the envelope's `proxy_hint`.
     pub fn hint(&self) -> &str {
         &self.hint
     }

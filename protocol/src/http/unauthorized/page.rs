@@ -1,4 +1,4 @@
-//! The page that a browser is shown with a 401. Nothing may be parsed out of it.
+//! The HTML page of a 401, for browsers. Clients must not parse it.
 
 use crate::http::auth::AuthFailure;
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ h1{font-size:1.75rem;line-height:1.2;text-wrap:balance}\
 code{font:0.9rem ui-monospace,monospace;padding:.15rem .45rem;border:1px solid #8888;border-radius:.3rem}\
 .note{border-left:.25rem solid #c80;padding-left:1rem}";
 
-/// The whole page. What did not come from this file is escaped.
+/// Renders the page. All text from outside this file is escaped.
 pub(super) fn render(failure: &AuthFailure, hint: Option<&str>) -> String {
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

@@ -1,4 +1,4 @@
-//! The client's side: what a 401 says, whoever it came from (`unauthorized-spec.md` 6).
+//! The client's side: parses a 401 of the service or of an intermediary (`unauthorized-spec.md` 6).
 
 use crate::OneLine;
 use crate::http::auth::Reason;
@@ -8,41 +8,40 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// A body above this is not taken for an envelope, in bytes: an envelope is a few sentences.
+/// The maximum size of an envelope, in bytes. An envelope has a few sentences.
 const MAX_ENVELOPE: usize = 64 * 1024;
 
-/// As much of an envelope's text as is kept, in characters.
+/// The maximum length of a text from an envelope, in characters.
 const MAX_TEXT: usize = 4096;
 
-/// As much of another body as is kept, in characters: enough to see who sent it.
+/// The maximum length of another body's text, in characters: enough to recognise its sender.
 const MAX_FOREIGN_TEXT: usize = 500;
 
-/// Instead of an intermediary's markup, which would bury whatever is logged around it.
-const PAGE: &str = "The 401 is an HTML page and not the JSON that a vgi-rpc service answers with";
+/// Replaces an intermediary's markup, which would clutter logs.
+const PAGE: &str = "The 401 is an HTML page and not the JSON that a vgi-rpc service returns";
 
-/// The server refused to let the request in.
+/// The server refused to authenticate the request.
 ///
-/// Its `Display` has the note too: the people who need it read a log.
+/// Its `Display` includes the note, because operators read it in logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unauthorized {
-    /// Why, to branch on: refresh a credential on [`Reason::ExpiredCredential`], give up on
-    /// [`Reason::InsufficientScope`]. [`Reason::Unauthorized`] also stands for a code this version does not
-    /// know and for an answer without any.
+    /// Why, for example to refresh a credential on [`Reason::ExpiredCredential`] and to stop on [`Reason::InsufficientScope`].
+    /// It is [`Reason::Unauthorized`] for an unknown or a missing code too.
     pub reason: Reason,
-    /// The server's text for a human, or the beginning of a body in another form; bounded.
+    /// The server's human-readable text, or the beginning of a body in another format; bounded.
     pub detail: String,
-    /// The service's note on its reverse proxy.
+    /// The service's note about its reverse proxy.
     pub proxy_hint: Option<String>,
     /// The `WWW-Authenticate` header; several are joined with commas, as HTTP allows.
     pub challenge: Option<String>,
 }
 
 impl Unauthorized {
-    /// What a 401 says; `None` for any other status.
+    /// Parses a 401; `None` for any other status.
     ///
-    /// `body` has its content coding undone, and may be cut off. A body in an unexpected form never makes
-    /// this fail: gateways and sign-on portals answer 401 in their own ways.
+    /// `body` must be decoded and may be truncated. A body in an unexpected format is not an error: gateways and sign-on
+    /// portals have their own formats.
     pub fn from_response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Self> {
         if status != StatusCode::UNAUTHORIZED {
             return None;
@@ -70,7 +69,7 @@ impl Unauthorized {
     }
 }
 
-/// The envelope, which shows itself by its kind or at least by a reason.
+/// Parses the envelope, which is recognised by its kind or at least by a reason.
 fn envelope(body: &[u8]) -> Option<Map<String, Value>> {
     if body.len() > MAX_ENVELOPE {
         return None;
@@ -82,7 +81,7 @@ fn envelope(body: &[u8]) -> Option<Map<String, Value>> {
 }
 
 fn foreign_detail(headers: &HeaderMap, body: &[u8]) -> String {
-    // Four bytes to a character at most, and room for white space in front.
+    // At most four bytes per character, and some leading white space.
     let start = body.get(..4 * MAX_FOREIGN_TEXT + 1024).unwrap_or(body);
     let text = lossy(start);
     let text = text.trim_start_matches('\u{feff}').trim();
@@ -98,7 +97,7 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// At most `limit` characters, without those that steer a terminal.
+/// Returns at most `limit` characters, without terminal control characters.
 fn presentable(text: &str, limit: usize) -> String {
     let plain = |letter: char| if letter.is_control() && letter != '\n' { ' ' } else { letter };
     text.chars().take(limit).map(plain).collect::<String>().trim().to_owned()

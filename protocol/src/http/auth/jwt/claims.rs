@@ -1,4 +1,4 @@
-//! What a token must say. RFC 7519, section 4.1.
+//! Validates the claims of a token. RFC 7519, section 4.1.
 
 use super::super::{AuthContext, AuthError, Reason};
 use super::issuer::Issuer;
@@ -6,7 +6,7 @@ use super::refusal::{invalid, refused};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// Judges the claims of a token of this issuer, whose signature was verified.
+/// Checks the claims of a token of this issuer. Its signature has been verified.
 pub(super) fn check(
     issuer: &Issuer,
     claims: Map<String, Value>,
@@ -24,7 +24,7 @@ pub(super) fn check(
         return Err(invalid("for another audience"));
     }
     let (now, leeway) = (now.as_secs_f64(), issuer.leeway.as_secs_f64());
-    let expires = claims.get("exp").and_then(Value::as_f64).ok_or_else(|| invalid("no time of expiry"))?;
+    let expires = claims.get("exp").and_then(Value::as_f64).ok_or_else(|| invalid("no expiry time"))?;
     if expires + leeway <= now {
         return Err(refused(Reason::ExpiredCredential, "the bearer token has expired", "expired"));
     }
@@ -36,7 +36,7 @@ pub(super) fn check(
                 "not valid yet",
             ));
         }
-        Some(None) => return Err(invalid("the time that it is valid from is no number")),
+        Some(None) => return Err(invalid("nbf is not a number")),
         Some(Some(_)) | None => {}
     }
     let principal = claims.get(&issuer.principal_claim).and_then(Value::as_str);

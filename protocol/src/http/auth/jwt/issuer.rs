@@ -1,4 +1,4 @@
-//! Who issues tokens, and for whom.
+//! The settings of an issuer of tokens, and their validation.
 
 use super::cache::Cache;
 use super::source::Source;
@@ -8,15 +8,15 @@ use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
 
-/// The most that clocks may be allowed to differ.
+/// The maximum leeway for differing clocks.
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
-/// What the ages of keys are held to: with less, each key would be asked for all the time, and with more, one that the issuer
-/// has removed would be accepted for days.
+/// The limits of key ages. Below the minimum, keys would be loaded constantly; above the maximum, a removed key would be
+/// accepted for days.
 const MIN_KEY_AGE: Duration = Duration::from_secs(10);
 const MAX_KEY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// An issuer of tokens, and which of its tokens are accepted.
+/// An issuer of tokens, and which of its tokens to accept.
 #[derive(Clone, Debug)]
 pub struct JwtIssuer {
     name: String,
@@ -52,14 +52,14 @@ impl JwtIssuer {
         self
     }
 
-    /// Sets the claim that names the caller. Default `sub`. It must be text, and not blank.
+    /// Sets the claim that names the caller. Default `sub`. It must be a string that is not blank.
     pub fn principal_claim(mut self, claim: impl Into<String>) -> Self {
         self.principal_claim = claim.into();
         self
     }
 
-    /// Sets the domain of the callers. Default `jwt`. Two issuers need two domains: the same name stands for another caller with
-    /// each. For that reason the issuers of a service belong in one [`jwt`](super::jwt), which compares them.
+    /// Sets the domain of the callers. Default `jwt`. Two issuers need two domains, because each may use the same name for a
+    /// different caller. Pass all issuers of a service to one [`jwt`](super::jwt), which checks this.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = domain.into();
         self
@@ -72,8 +72,8 @@ impl JwtIssuer {
     }
 
     /// Sets how old keys may be before they are loaded again, and before they are no longer used. Default 10 minutes and an
-    /// hour; both are at least 10 s and at most a day. In between, calls go on with them while one of the calls loads them, and
-    /// also when they cannot be loaded.
+    /// hour; both are at least 10 s and at most a day. In between, calls continue to use them while one call loads new ones,
+    /// and if loading fails.
     pub fn key_ages(mut self, refresh_after: Duration, max_age: Duration) -> Self {
         self.max_key_age = max_age.clamp(MIN_KEY_AGE, MAX_KEY_AGE);
         self.refresh_after = refresh_after.clamp(MIN_KEY_AGE, self.max_key_age);
@@ -81,47 +81,47 @@ impl JwtIssuer {
     }
 }
 
-/// Why [`jwt`](super::jwt) cannot be used as it is set up.
+/// Why the settings of [`jwt`](super::jwt) are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum JwtError {
-    /// There is no issuer, so that no token would be accepted.
+    /// There is no issuer, so no token would be accepted.
     #[error("expected an issuer of tokens, got none")]
     NoIssuer,
     /// An issuer's name is empty.
     #[error("expected the name of an issuer, got an empty one")]
     EmptyIssuer,
-    /// An issuer has no audience, so that tokens for any other service would be accepted.
+    /// An issuer has no audience, so tokens for any other service would be accepted.
     #[error("expected an audience of the tokens of {issuer:?}, got {got}")]
     NoAudience {
         /// The issuer.
         issuer: String,
-        /// What there is in place of one.
+        /// What was given instead.
         got: &'static str,
     },
-    /// The issuer's keys cannot be where they are said to be. It is not repeated, since a URL may have a password in it.
+    /// The URL of the issuer's keys is invalid. The message omits it, since a URL may contain a password.
     #[error("expected a URL of http or https for the keys of {issuer:?}, got another text")]
     Url {
         /// The issuer.
         issuer: String,
     },
-    /// Two issuers have one name.
+    /// Two issuers have the same name.
     #[error("expected issuers of different names, got two of {issuer:?}")]
     SameIssuer {
         /// The issuer.
         issuer: String,
     },
-    /// The callers of an issuer could not be told from those of the service itself.
+    /// The domain is reserved, so the issuer's callers could not be distinguished from the service's own.
     #[error("expected a domain for the callers of {issuer:?}, got {domain:?}, which says that they are {of}")]
     ReservedDomain {
         /// The issuer.
         issuer: String,
         /// The domain.
         domain: String,
-        /// Whose domain it is.
+        /// For whom the domain is reserved.
         of: &'static str,
     },
-    /// The callers of two issuers could not be told apart.
+    /// Two issuers have the same domain, so their callers could not be distinguished.
     #[error("expected a domain for each issuer, got {domain:?} for two")]
     SameDomain {
         /// The domain.
@@ -129,7 +129,7 @@ pub enum JwtError {
     },
 }
 
-/// An issuer as it is used.
+/// An issuer with validated settings.
 pub(super) struct Issuer {
     pub(super) name: String,
     pub(super) audiences: Vec<String>,
@@ -191,7 +191,7 @@ pub(super) fn checked(issuers: Vec<JwtIssuer>) -> Result<Vec<Issuer>, JwtError> 
         }
         let is_url = match &issuer.key_set_url {
             Some(url) => is_http(url),
-            // The path of discovery is added to it.
+            // The discovery path is appended to it.
             None => is_http(&issuer.name) && !issuer.name.contains(['?', '#']),
         };
         if !is_url {
@@ -201,7 +201,7 @@ pub(super) fn checked(issuers: Vec<JwtIssuer>) -> Result<Vec<Issuer>, JwtError> 
     Ok(issuers.into_iter().map(Issuer::from).collect())
 }
 
-/// Whose domain it is, if it is one that callers have by other credentials.
+/// Returns for whom the domain is reserved, if callers with other credentials use it.
 fn reserved(domain: &str) -> Option<&'static str> {
     match domain {
         "" => Some("anonymous"),

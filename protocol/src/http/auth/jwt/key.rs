@@ -10,7 +10,7 @@ use ring::signature::{
 };
 use serde::Deserialize;
 
-/// How a token is signed. Those with a shared secret are missing on purpose: a public key would pass for one.
+/// A signature algorithm. Algorithms with a shared secret are deliberately missing: a public key could be used as the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Algorithm {
     Rs256,
@@ -35,7 +35,7 @@ impl Algorithm {
             "PS512" => Self::Ps512,
             "ES256" => Self::Es256,
             "ES384" => Self::Es384,
-            // By its old name, and by that of RFC 9864.
+            // The old name, and the name of RFC 9864.
             "EdDSA" | "Ed25519" => Self::EdDsa,
             _ => return None,
         })
@@ -45,7 +45,7 @@ impl Algorithm {
 /// A public key.
 pub(super) struct Key {
     pub(super) id: Option<String>,
-    /// The only algorithm that it is used with, where it names one.
+    /// The only algorithm that it may be used with, if the key names one.
     algorithm: Option<Algorithm>,
     material: Material,
 }
@@ -57,7 +57,7 @@ enum Material {
     Ed25519(Vec<u8>),
 }
 
-/// A JSON Web Key, as far as it is used.
+/// The members of a JSON Web Key that are used.
 #[derive(Deserialize)]
 pub(super) struct Jwk {
     kty: String,
@@ -73,7 +73,7 @@ pub(super) struct Jwk {
 }
 
 impl Key {
-    /// The key, if it verifies signatures of an algorithm that is known here.
+    /// Returns the key if it verifies signatures of a supported algorithm.
     pub(super) fn new(jwk: Jwk) -> Option<Self> {
         let verifies = jwk.r#use.as_deref().is_none_or(|usage| usage == "sig")
             && jwk.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|each| each == "verify"));
@@ -88,12 +88,12 @@ impl Key {
         Some(Self { id: jwk.kid, algorithm, material })
     }
 
-    /// Whether it is used with this algorithm.
+    /// Whether the key may be used with this algorithm.
     pub(super) fn is_of(&self, algorithm: Algorithm) -> bool {
         self.algorithm.is_none_or(|own| own == algorithm)
     }
 
-    /// Whether the signature of this algorithm over these bytes is this key's. Never, where the key is not of the algorithm's type.
+    /// Verifies the signature over these bytes. False if the key is not of the algorithm's type.
     pub(super) fn verify(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
         self.is_of(algorithm) && self.material.verify(algorithm, signed, signature)
     }
@@ -104,7 +104,7 @@ impl Material {
         let decode = |part: &Option<String>| URL_SAFE_NO_PAD.decode(part.as_ref()?).ok();
         match (&*jwk.kty, jwk.crv.as_deref()) {
             ("RSA", _) => {
-                // Leading zeros are not expected there, and are not refused here.
+                // Leading zeros are accepted and removed, because the verifier does not expect them.
                 let number = |part| {
                     let number = decode(part)?;
                     let zeros = number.iter().take_while(|byte| **byte == 0).count();
@@ -144,7 +144,7 @@ impl Material {
     }
 }
 
-/// A point of a curve in its uncompressed form. SEC 1, section 2.3.3.
+/// Encodes a point of a curve in the uncompressed form. SEC 1, section 2.3.3.
 fn point(x: Vec<u8>, y: Vec<u8>, length: usize) -> Option<Vec<u8>> {
     (x.len() == length && y.len() == length).then(|| [&[4], &*x, &*y].concat())
 }

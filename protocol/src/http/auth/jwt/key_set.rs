@@ -5,12 +5,12 @@ use super::token::Token;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The most keys of a set that are looked at.
+/// The maximum number of keys in a set.
 const MAX_KEYS: usize = 128;
-/// The most keys of one id that a signature is tried with.
+/// The maximum number of keys with one id that are tried for a signature.
 const MAX_TRIES: usize = 4;
 
-/// The keys of an issuer that can be used.
+/// The usable keys of an issuer.
 pub(super) struct KeySet(Vec<Key>);
 
 #[derive(Deserialize)]
@@ -19,7 +19,7 @@ struct Document {
 }
 
 impl KeySet {
-    /// Reads a set. Keys of other kinds are left out, as the RFC has it.
+    /// Parses a set. Keys of other kinds are ignored, as the RFC requires.
     pub(super) fn parse(document: &[u8]) -> Result<Self, String> {
         let document: Document = serde_json::from_slice(document)
             .map_err(|error| format!("expected a JSON Web Key Set, got other bytes: {error}"))?;
@@ -34,13 +34,13 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// Whether there is a key of this id. A token without one may have been signed with any: if there are several keys it is
-    /// refused, and loading them again does not help.
+    /// Whether the set has a key with this id. A token without an id may have been signed with any key: if there are several
+    /// keys it is refused, and loading them again does not help.
     pub(super) fn has(&self, id: Option<&str>) -> bool {
         id.is_none() || self.of_id(id).next().is_some()
     }
 
-    /// Whether the token is signed with one of the keys that its header names.
+    /// Whether the token is signed with one of the keys named in its header.
     pub(super) fn verify(&self, token: &Token<'_>) -> bool {
         let signed = token.signed.as_bytes();
         self.of_id(token.key_id.as_deref())

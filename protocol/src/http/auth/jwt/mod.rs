@@ -1,7 +1,8 @@
 //! JSON Web Tokens as bearer tokens, verified with the keys that their issuers publish. RFC 7515, 7517, 7519 and 8725.
 //!
-//! [`jwt`] makes an [`Authenticator`] of one [`JwtIssuer`] or several. It decides from memory. When it needs an issuer's keys, it
-//! asks the driver for the document that they are in ([`LoadDocument`](super::LoadDocument)), once for all calls that wait for it.
+//! [`jwt`] makes an [`Authenticator`] from one or more [`JwtIssuer`]s. It verifies tokens with cached keys. If it needs an
+//! issuer's keys, it asks the driver to load their document ([`LoadDocument`](super::LoadDocument)), once for all calls that
+//! wait for it.
 //!
 //! ```
 //! use vgi_rpc_protocol::http::auth::{JwtError, JwtIssuer, jwt};
@@ -12,26 +13,26 @@
 //! # authenticator().unwrap();
 //! ```
 //!
-//! | what comes | answer |
+//! | request | response |
 //! | --- | --- |
 //! | no `Authorization` header | 401, `missing_credential` |
-//! | a token that is no JWT, of another issuer or audience, or with a bad signature | 401, `invalid_credential` |
+//! | a token that is not a JWT, of another issuer or audience, or with a bad signature | 401, `invalid_credential` |
 //! | a token that has expired, or is not valid yet | 401, `expired_credential` |
 //! | a token whose key cannot be loaded now | 503 with `Retry-After` |
 //!
-//! What a token says of itself chooses nothing but the key: each key is used with the algorithms of its own type alone.
+//! A token's header selects only the key: each key is used only with the algorithms of its own type.
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `issuer` | who issues tokens, and for whom |
+// | `issuer` | the settings of an issuer |
 // | `token` | a token in its compact form |
-// | `key`, `key_set` | what verifies signatures |
+// | `key`, `key_set` | keys that verify signatures |
 // | `cache` | when keys are loaded and for how long they are used |
-// | `source` | where keys lie, and how they are asked for |
-// | `claims` | what a token must say |
-// | `refusal` | why a token is refused |
+// | `source` | where keys are published, and how they are loaded |
+// | `claims` | the validation of claims |
+// | `refusal` | the errors for refused tokens |
 
 mod cache;
 mod claims;
@@ -63,11 +64,11 @@ pub struct Jwt {
 
 /// Accepts the bearer tokens of these issuers. The caller is the token's principal in the issuer's domain, with all claims.
 ///
-/// Tokens of other issuers, and tokens that are no JWT, are [refused](AuthError::Refused), so that the next alternative of a
+/// Tokens of other issuers, and tokens that are not JWTs, are [refused](AuthError::Refused), so that the next alternative of a
 /// [`chain`](super::chain) looks at them.
 ///
 /// # Errors
-/// When there is no issuer, an issuer has no name or no audience, or two issuers share a name or a domain.
+/// If there is no issuer, an issuer has no name or no audience, or two issuers share a name or a domain.
 pub fn jwt(issuers: impl IntoIterator<Item = JwtIssuer>) -> Result<Jwt, JwtError> {
     issuer::checked(issuers.into_iter().collect()).map(|issuers| Jwt { issuers })
 }
@@ -81,13 +82,13 @@ impl Authenticator for Jwt {
         let keys = keys(issuer, &token, request)?;
         if !keys.verify(&token) && !new_keys(issuer, &token, request)?.is_some_and(|keys| keys.verify(&token))
         {
-            return Err(invalid("the signature is not of the key"));
+            return Err(invalid("the signature does not match the key"));
         }
         claims::check(issuer, token.claims, request.now)
     }
 }
 
-/// The keys that the token may be signed with. One of them has its id.
+/// Returns the keys that the token may be signed with. One of them has its id.
 fn keys(issuer: &Issuer, token: &Token<'_>, request: &AuthRequest<'_>) -> Result<Arc<KeySet>, AuthError> {
     let key_id = token.key_id.as_deref();
     if issuer.source.answered_since(request).is_none() {
@@ -95,7 +96,7 @@ fn keys(issuer: &Issuer, token: &Token<'_>, request: &AuthRequest<'_>) -> Result
             Plan::Use(keys) => return Ok(keys),
             Plan::Later { retry_after } => {
                 let detail =
-                    "the issuer's keys were asked for a moment ago, and are not asked for again yet".into();
+                    "the issuer's keys were requested a moment ago, and are not requested again yet".into();
                 return Err(AuthError::Unavailable { retry_after, detail });
             }
             Plan::Load => {}
@@ -105,7 +106,7 @@ fn keys(issuer: &Issuer, token: &Token<'_>, request: &AuthRequest<'_>) -> Result
     if keys.has(key_id) { Ok(keys) } else { Err(invalid("the issuer has no such key")) }
 }
 
-/// The keys that the issuer has by now, if they may be loaded for a signature that is of none that there were.
+/// Returns the issuer's current keys, if they may be loaded again because no known key verifies a signature.
 fn new_keys(
     issuer: &Issuer,
     token: &Token<'_>,
@@ -115,14 +116,14 @@ fn new_keys(
     if has_loaded || !issuer.cache.may_load_again(request.now) {
         return Ok(None);
     }
-    // Asks, and the next run has them from the beginning.
+    // Asks; the next run starts with the new keys.
     load(issuer, token, request).map(Some)
 }
 
-/// What the issuer publishes, once the driver has brought it. While it cannot be had, what was loaded before may do.
+/// Returns the issuer's keys once the driver has loaded them. If loading fails, keys loaded before may be used.
 fn load(issuer: &Issuer, token: &Token<'_>, request: &AuthRequest<'_>) -> Result<Arc<KeySet>, AuthError> {
     let key_id = token.key_id.as_deref();
-    // Another part of the authenticator may have waited since: the time that the answer is of is when it was asked for.
+    // Another part of the authenticator may have waited since then: the answer is as old as its question.
     let answered = issuer.source.answered_since(request);
     if let Some(keys) = answered.and_then(|asked| issuer.cache.loaded_since(asked, key_id)) {
         return Ok(keys);

@@ -1,13 +1,13 @@
-//! Why a token is refused.
+//! The errors for refused tokens.
 
 use super::super::{AuthError, AuthFailure, Reason};
 
-/// The refusal of a token that is not valid. Why is for the operator alone.
+/// Returns the refusal of an invalid token. Only the operator sees the diagnosis.
 pub(super) fn invalid(diagnosis: &'static str) -> AuthError {
     refused(Reason::InvalidCredential, "the bearer token is not valid", diagnosis)
 }
 
-/// A refusal for this reason. The diagnosis is for the operator alone.
+/// Returns a refusal for this reason. Only the operator sees the diagnosis.
 pub(super) fn refused(reason: Reason, detail: &str, diagnosis: &'static str) -> AuthError {
     AuthError::Refused(AuthFailure::new(reason, detail).with_diagnosis(diagnosis))
 }

@@ -1,4 +1,4 @@
-//! Where an issuer's keys lie, and how the driver is asked for them.
+//! Where an issuer publishes its keys, and the questions that load them.
 
 use super::super::{AuthError, AuthRequest};
 use super::cache::DOCUMENT_TIME;
@@ -9,18 +9,18 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// The most bytes of a document that are read.
+/// The maximum size of a document, in bytes.
 const MAX_DOCUMENT: usize = 256 << 10;
 
-/// Where the keys of an issuer lie.
+/// Where an issuer publishes its keys.
 pub(super) enum Source {
-    /// In the document at this URL.
+    /// The key set is the document at this URL.
     KeySet(String),
-    /// Where the document at this URL says.
+    /// The document at this URL names the URL of the key set.
     Discovery(String),
 }
 
-/// What a provider says of itself. OpenID Connect Discovery 1.0, section 3.
+/// The metadata of a provider. OpenID Connect Discovery 1.0, section 3.
 #[derive(Deserialize)]
 struct Provider {
     issuer: String,
@@ -32,13 +32,13 @@ impl Source {
         key_set_url.map_or_else(|| Self::Discovery(openid_configuration(issuer)), Self::KeySet)
     }
 
-    /// When this request asked for the first document, if that has come by now, or could not be loaded.
+    /// Returns when this request asked for the first document, if it has been loaded since or loading has failed.
     pub(super) fn answered_since(&self, request: &AuthRequest<'_>) -> Option<Duration> {
         let (Self::KeySet(first) | Self::Discovery(first)) = self;
         request.answered_since(&key(first))
     }
 
-    /// The keys, once the driver has brought them.
+    /// Returns the keys once the driver has loaded them.
     pub(super) fn load(&self, issuer: &str, request: &AuthRequest<'_>) -> Result<KeySet, AuthError> {
         let url = match self {
             Self::KeySet(url) => Cow::Borrowed(url),
@@ -48,7 +48,7 @@ impl Source {
     }
 }
 
-/// The URL of the keys, as the issuer says.
+/// Returns the URL of the keys from the issuer's metadata.
 fn discover(issuer: &str, document: &[u8]) -> Result<String, AuthError> {
     let provider: Provider = serde_json::from_slice(document).map_err(|error| {
         unusable(issuer, &format!("expected the metadata of an OpenID provider: {error}"))

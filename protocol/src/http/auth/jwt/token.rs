@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// The most characters of a token that is looked at. Heads of requests are bounded too, but not so low.
+/// The maximum length of a token, in characters. Request heads have a limit too, but a higher one.
 const MAX_TOKEN: usize = 16 << 10;
 
 /// A token whose signature was not verified.
@@ -17,25 +17,24 @@ pub(super) struct Token<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) key_id: Option<String>,
     pub(super) claims: Map<String, Value>,
-    /// What is signed.
+    /// The signed part.
     pub(super) signed: &'a str,
     pub(super) signature: Vec<u8>,
 }
 
-/// The members of the header that mean something here. Keys, and URLs of keys, in the header are not among them: they would be
-/// the word of whoever made the token.
+/// The members of the header that are used. Keys and URLs of keys in the header are not: they come from the maker of the token.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
     #[serde(default)]
     kid: Option<String>,
-    /// Whether there are extensions that must be understood. None is, whatever their value.
+    /// Whether there are extensions that must be understood. No extension is supported.
     #[serde(default, deserialize_with = "is_there")]
     crit: bool,
 }
 
 impl<'a> Token<'a> {
-    /// Reads a token, without any judgement of what it says.
+    /// Parses a token without validating its contents.
     pub(super) fn parse(text: &'a str) -> Result<Self, AuthError> {
         if text.len() > MAX_TOKEN {
             return Err(invalid("longer than 16384 characters"));
@@ -60,5 +59,5 @@ fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, AuthError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| invalid("no unpadded base64url"))
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| invalid("not unpadded base64url"))
 }

@@ -1,5 +1,5 @@
-//! What a caller waits for beside responses: batches of a response that lie elsewhere, and the upload of a turn that is too large
-//! for a request. WIRE_PROTOCOL 12, and 10, "Upload URL generation".
+//! External data: fetches the external batches of a response, and uploads a turn that is too large for a request. WIRE_PROTOCOL
+//! 12, and 10, "Upload URL generation".
 
 use super::{ClientMachine, Pending, State};
 use crate::CommandError;
@@ -36,7 +36,7 @@ impl ClientMachine {
         self.take_answer(answer)
     }
 
-    /// Takes the table of effects back, which a response has that is being read.
+    /// Takes the table of effects back from the response that is being read.
     pub(super) fn take_back_effects(&mut self) {
         if let State::Reading(reading) = &mut self.state {
             reading.swap_effects(&mut self.effects);
@@ -70,7 +70,7 @@ impl ClientMachine {
 
 /// Uploads.
 impl ClientMachine {
-    /// Has a turn sent, or uploaded if it is known to be too large.
+    /// Sends a turn, or uploads it if it is known to be too large.
     pub(super) fn begin_turn(&mut self, turn: Box<Turn>) {
         let bytes = turn.body.iter().map(|segment| segment.len() as u64).sum();
         let is_too_large = self.external.is_some() && self.shared.wants_upload(bytes);
@@ -80,11 +80,10 @@ impl ClientMachine {
         }
     }
 
-    /// The server has refused a turn as too large.
+    /// Uploads a turn that the server has refused as too large.
     pub(super) fn upload(&mut self, turn: Box<Turn>) -> Result<(), ResponseError> {
         if !self.shared.takes_uploads() {
-            let text =
-                "the request exceeds max_request_bytes, and the server does not say where to upload it";
+            let text = "the request exceeds max_request_bytes, and the server vends no upload URLs";
             return self.fail_turn(&turn, RpcError::new("RequestTooLarge", text));
         }
         match self.asking_for_urls(1) {
@@ -96,7 +95,7 @@ impl ClientMachine {
         }
     }
 
-    /// The server has said where a turn may be uploaded to, or why not.
+    /// Uploads a turn to the URL in this result, or fails if there is none.
     pub(super) fn upload_to(&mut self, turn: Box<Turn>, answer: TurnAnswer) -> Result<(), ResponseError> {
         let Some(options) = self.external.clone() else { return Err(ResponseError::Unasked) };
         match urls_of(answer, &options) {
@@ -133,12 +132,12 @@ impl ClientMachine {
         self.take_answer(TurnAnswer::failure(turn.purpose.clone(), error))
     }
 
-    /// A request for URLs to upload to.
+    /// Creates a request for upload URLs.
     pub(super) fn asking_for_urls(&self, count: u8) -> Result<Box<Turn>, CommandError> {
         let settings = &self.shared.settings;
         let (schema, params, metadata) = upload::request(count)?;
         let uri = uri(settings, &upload::PATH)?;
-        // A result has one row, and these are a row each.
+        // A unary result has one row, but this batch has one row for each URL.
         let kind = CallKind::Stream { header: false };
         let turn =
             Turn::new((Purpose::Unary, kind), (uri, None), &settings.limits, (&schema, &params), &metadata);
@@ -146,7 +145,7 @@ impl ClientMachine {
     }
 }
 
-/// The pair of URLs in an answer: where to upload to, and where the server finds it.
+/// Reads the upload URL and the download URL of a result.
 fn urls_of(answer: TurnAnswer, options: &FetchOptions) -> Result<(Location, Location), RpcError> {
     let mut pair = None;
     for event in answer.events {
@@ -156,7 +155,7 @@ fn urls_of(answer: TurnAnswer, options: &FetchOptions) -> Result<(Location, Loca
             _ => {}
         }
     }
-    let no_pair = || RpcError::new("ProtocolError", "expected a URL to upload to, got none");
+    let no_pair = || RpcError::new("ProtocolError", "expected an upload URL, got none");
     let pair = pair.ok_or_else(no_pair)?;
     let checked = |url: &str| {
         let location = Location::parse(url)

@@ -1,4 +1,4 @@
-//! What a caller does with a turn: the request it becomes, and the answer it gets.
+//! The turns of a call: creates their requests and handles their responses.
 
 use super::{ClientMachine, MAX_IDLE_TURNS, OpenStream, Pending, Sent, State};
 use crate::CommandError;
@@ -21,7 +21,7 @@ use http::{Method, Request, Response, StatusCode};
 impl ClientMachine {
     pub(super) fn discovery(&self) -> Option<Request<Vec<Bytes>>> {
         let settings = &self.shared.settings;
-        // The prefix was checked, so there is a URI.
+        // The prefix was validated, so there is a URI.
         let uri = uri(settings, &["health"]).ok()?;
         Some(request(settings, Method::HEAD, uri, None))
     }
@@ -64,7 +64,7 @@ impl ClientMachine {
                     Pending::Turn(_) if !shared.heeds_limits() => {
                         return Err(ResponseError::LimitUnsupported { status: parts.status });
                     }
-                    // What the server takes is known now.
+                    // The server's capabilities are known now.
                     Pending::Turn(turn) => self.begin_turn(turn),
                     Pending::Discovery | Pending::EndSession(_) | Pending::UploadUrl { .. } => {}
                 }
@@ -81,7 +81,7 @@ impl ClientMachine {
             State::Requesting { request: Pending::Turn(turn), sent: Some(Sent::Turn { coded }) } => {
                 shared.learn(&parts.headers);
                 if coded && parts.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-                    // It was not run, and the next request sends it as it is.
+                    // The server has not run it, and the next request sends it uncompressed.
                     shared.refuse_codings();
                     self.request(Pending::Turn(turn));
                     return Ok(());
@@ -108,7 +108,7 @@ impl ClientMachine {
                 let is_whole = response::is_proven_whole(&parts, &body);
                 let streams = response::streams(&shared.settings, &shared.codecs, &parts, body)?;
                 let mut reading = asking.reading(streams, is_whole, None);
-                // It has nothing that lies elsewhere.
+                // It has no external data.
                 reading.read()?;
                 self.upload_to(turn, reading.into_answer())
             }
@@ -144,7 +144,7 @@ impl ClientMachine {
         }
     }
 
-    /// Keeps what the requests of a call have in their heads.
+    /// Stores the header fields for the requests of a call.
     pub(super) fn begin_call(&mut self, call: &Call<'_>) {
         self.request_id = call.request_id.and_then(|id| HeaderValue::from_str(id).ok());
         let of_trace = [(keys::TRACEPARENT, TRACEPARENT), (keys::TRACESTATE, TRACESTATE)].into_iter();
@@ -152,7 +152,7 @@ impl ClientMachine {
         self.trace = of_trace.filter_map(header).collect();
     }
 
-    /// Has a request sent.
+    /// Sets the next request to send.
     pub(super) fn request(&mut self, request: Pending) {
         self.retry_after = None;
         self.state = State::Requesting { request, sent: None };
@@ -172,7 +172,7 @@ impl ClientMachine {
         input: (&EncodedSchema, &RecordBatch),
         metadata: &Metadata,
     ) -> Result<(), CommandError> {
-        let misuse = CommandError::Misuse { command, when: "on a stream that is open, between its turns" };
+        let misuse = CommandError::Misuse { command, when: "on an open stream, between its turns" };
         let State::Open(OpenStream { uri, token }) = &self.state else { return Err(misuse) };
         let mut metadata = metadata.clone();
         metadata.set(keys::STREAM_STATE, &token.cursor);
@@ -186,7 +186,7 @@ impl ClientMachine {
         Ok(())
     }
 
-    /// Whether the events that wait say what became of the turn.
+    /// Whether the waiting events already include the result of the turn.
     pub(super) fn is_told(&self) -> bool {
         self.events
             .iter()
@@ -204,7 +204,7 @@ impl ClientMachine {
             State::Idle if !self.events.is_empty() => return Ok(()),
             State::Idle | State::Requesting { .. } | State::Reading(_) | State::Uploading(_) => {}
         }
-        Err(CommandError::Misuse { command, when: "on a stream that is open, between its turns" })
+        Err(CommandError::Misuse { command, when: "on an open stream, between its turns" })
     }
 
     /// Ends the call for the application.

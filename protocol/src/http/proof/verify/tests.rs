@@ -1,4 +1,4 @@
-//! Tests of the verifier, with tokens that the reference implementation minted.
+//! Tests of the verifier with tokens that the reference implementation minted.
 
 use super::*;
 use crate::http::proof::{Secret, derive_secret, mint};

@@ -35,7 +35,7 @@ fn a_panic_in_a_destructor_stays_with_its_value() {
     assert_eq!(drops.count(), 8);
 }
 
-/// Panics when it is woken, and when its last copy is dropped otherwise.
+/// Panics when it is woken, or else when its last copy is dropped.
 #[derive(Default)]
 struct PanicsAlways(Wakes);
 
@@ -99,10 +99,10 @@ impl Wake for Reenters {
         let _ = (self.sessions.len(), self.sessions.expire(NOW));
         let result = ticket.poll(NOW, Waker::noop());
         if let Ok(Some(_)) = &result {
-            // Behind its own hold.
+            // In the queue behind its own guard.
             drop(queue(&self.sessions));
         } else {
-            // Whoever learns that a session is over finds its id free again.
+            // A woken ticket whose session has ended finds the id free again.
             drop(self.sessions.open(Box::new(()), "ann", None, MINUTE, NOW, ID).unwrap());
             take(&self.sessions, ID, NOW).close();
         }
@@ -121,7 +121,7 @@ impl Reenters {
 
 #[test]
 fn a_waker_may_call_into_the_registry() {
-    // Each in line fetches the session within its wake, and its return wakes the next.
+    // Each ticket takes the session within its wake, and returning it wakes the next.
     let (sessions, held, []) = in_use(&Drops::default());
     let chain = [(); 4].map(|()| Reenters::queue(&sessions));
     drop(held);
@@ -141,7 +141,7 @@ fn a_waker_may_call_into_the_registry() {
         },
     ];
     for end in end {
-        // The first is never polled, so that the others still wait when the session ends.
+        // The first ticket is never polled, so the others still wait when the session ends.
         let (sessions, held, [_first]) = in_use(&Drops::default());
         let waiting = [(); 2].map(|()| Reenters::queue(&sessions));
         end(&sessions, held);

@@ -1,4 +1,4 @@
-//! Random sequences of what calls do with one session, compared with a model that is a list of tickets.
+//! Random sequences of operations on one session, compared with a model that is a list of tickets.
 
 use super::*;
 use crate::IdSource;
@@ -8,28 +8,28 @@ const MAX_WAITING: usize = 6;
 const SEEDS: u64 = 300;
 const STEPS: usize = 200;
 
-/// A ticket that was not dropped yet.
+/// A ticket that has not been dropped.
 struct Client {
     number: usize,
-    /// How many sessions had ended before the one that it waits for.
+    /// The number of sessions that had ended before the one it waits for.
     session: usize,
     ticket: Ticket,
     wakes: Arc<Wakes>,
     waker: Waker,
-    /// How often it should have been woken since it took its place.
+    /// How often it should have been woken since it entered the queue.
     expected_wakes: usize,
-    /// It was not woken since it was last polled.
+    /// Whether it has not been woken since the last poll.
     sleeps: bool,
 }
 
-/// What should be.
+/// The expected state.
 #[derive(Debug, Default)]
 struct Model {
-    /// A session is open.
+    /// Whether a session is open.
     is_open: bool,
     is_held: bool,
     expires_at: Duration,
-    /// The tickets that wait, by number.
+    /// The numbers of the waiting tickets.
     line: VecDeque<usize>,
     ended: usize,
 }
@@ -38,15 +38,15 @@ struct Run {
     sessions: Sessions,
     drops: Drops,
     now: Duration,
-    /// Of the session that is open.
+    /// The guard of the open session.
     held: Option<SessionGuard>,
-    /// Of sessions that ended meanwhile.
+    /// The guards of sessions that have ended.
     orphans: Vec<SessionGuard>,
     clients: Vec<Client>,
     next_number: usize,
     served: usize,
     lost: usize,
-    /// How many sessions ended because their time was over.
+    /// The number of sessions that have expired.
     expired: usize,
     model: Model,
     random: IdSource,
@@ -140,7 +140,7 @@ impl Run {
         }
     }
 
-    /// A call gets the session.
+    /// A call takes the session.
     fn hold(&mut self, held: SessionGuard) {
         assert!(!self.model.is_held, "two calls hold it at once");
         assert!(held.downcast_ref::<Tracked>().is_some());
@@ -162,7 +162,7 @@ impl Run {
         self.end();
     }
 
-    /// A call returns a session that has ended, or closes it. That concerns no other session.
+    /// A call returns or closes a session that has ended. This affects no other session.
     fn end_orphan(&mut self) {
         let closes = self.below(2) == 0;
         match self.orphans.pop() {
@@ -180,7 +180,7 @@ impl Run {
 
     fn poll(&mut self, index: usize) {
         if self.below(3) == 0 {
-            // With another waker. Only the last one counts.
+            // With another waker. Only the last waker is used.
             let client = &mut self.clients[index];
             (client.wakes, client.waker) = Wakes::fresh();
             client.expected_wakes = 0;
@@ -189,8 +189,8 @@ impl Run {
         let number = client.number;
         let polled = client.ticket.poll(self.now, &client.waker);
         if self.model.is_open && client.session == self.model.ended {
-            // A ticket notices that its session's time is over even if it has lost it already. It learns of the end
-            // from the poll and is not woken.
+            // A ticket notices that its session has expired even if it has already lost it. The poll reports the end, so the
+            // ticket is not woken.
             let expected_wakes = client.expected_wakes;
             self.notice_expiry();
             let client = &mut self.clients[index];
@@ -246,7 +246,7 @@ impl Run {
         }
     }
 
-    /// The model's part of an expiry that was noticed.
+    /// Applies a noticed expiry to the model.
     fn notice_expiry(&mut self) {
         if !self.model.is_open || self.now < self.model.expires_at {
             return;
@@ -282,7 +282,7 @@ impl Run {
 
     fn expect_wake(&mut self, number: usize) {
         let client = self.clients.iter_mut().find(|client| client.number == number).unwrap();
-        // Once it is woken it is not woken again, unless it is polled.
+        // After it was woken, it is not woken again until it is polled.
         if std::mem::take(&mut client.sleeps) {
             client.expected_wakes += 1;
         }
@@ -297,7 +297,7 @@ impl Run {
         assert_eq!(self.drops.count(), dropped, "values that were dropped");
     }
 
-    /// Serves all who wait, and polls only those that were woken.
+    /// Serves all waiting tickets, and polls only those that were woken.
     fn settle(&mut self) {
         self.give_back();
         while let Some(index) = self.clients.iter().position(|client| !client.sleeps) {

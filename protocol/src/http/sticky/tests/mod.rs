@@ -1,4 +1,4 @@
-//! Sessions over their life. Calls that meet on one session are in `waiting` and `interleaving`, panics and
+//! The life cycle of sessions. Concurrent calls of one session are tested in `waiting` and `interleaving`, panics and
 //! re-entrance in `foreign_code`.
 
 mod foreign_code;
@@ -61,7 +61,7 @@ impl Wakes {
     }
 }
 
-/// Takes a session of Ann's, which must be free.
+/// Takes a session of Ann, which must be free.
 fn take(sessions: &Sessions, id: SessionId, now: Duration) -> SessionGuard {
     match sessions.take(id, "ann", now, Waker::noop()) {
         Ok(Taken::Now(held)) => held,
@@ -69,12 +69,12 @@ fn take(sessions: &Sessions, id: SessionId, now: Duration) -> SessionGuard {
     }
 }
 
-/// Why a session cannot be taken.
+/// Returns why a session cannot be taken.
 fn refusal(sessions: &Sessions, id: SessionId, owner: &str, now: Duration) -> Option<TakeError> {
     sessions.take(id, owner, now, Waker::noop()).err()
 }
 
-/// A ticket, its waker, and how often that was woken.
+/// A ticket, its waker, and how often the waker was woken.
 struct Waiting {
     ticket: Ticket,
     waker: Waker,
@@ -86,7 +86,7 @@ impl Waiting {
         self.ticket.poll(now, &self.waker)
     }
 
-    /// Polls it, and expects that it is its turn.
+    /// Polls the ticket, and expects that it is its turn.
     fn held(&mut self) -> SessionGuard {
         self.poll(NOW).unwrap().expect("it is this ticket's turn")
     }
@@ -96,7 +96,7 @@ impl Waiting {
     }
 }
 
-/// Takes a session of Ann's, which must be in use.
+/// Takes a session of Ann, which must be in use.
 fn queue(sessions: &Sessions) -> Waiting {
     let (wakes, waker) = Wakes::fresh();
     match sessions.take(ID, "ann", NOW, &waker) {
@@ -116,7 +116,7 @@ fn wakes<const N: usize>(waiting: &[Waiting; N]) -> [usize; N] {
     waiting.each_ref().map(|waiting| waiting.wakes.count())
 }
 
-/// A session that a call holds, and tickets that wait for it.
+/// Creates a session that a call uses, and tickets that wait for it.
 fn in_use<const N: usize>(drops: &Drops) -> (Sessions, SessionGuard, [Waiting; N]) {
     let sessions = Sessions::default();
     let held = sessions.open(drops.tracked(), "ann", None, MINUTE, NOW, ID).unwrap();
@@ -228,7 +228,7 @@ fn a_caller_has_no_more_sessions_than_its_quota_and_leaves_the_rest_to_others() 
     held.close();
     assert!(open("a", NOW).is_ok());
     assert!(open("a", NOW).is_err());
-    // Of the three, the one that a call holds counts on; the expired ones do not.
+    // Of the three, the one in use still counts; the expired ones do not.
     let later = NOW + MINUTE;
     assert!(open("a", later).is_ok() && open("a", later).is_ok());
     assert_eq!(open("a", later).err(), Some(OpenError::QuotaReached { limit: 3 }));
@@ -253,7 +253,7 @@ fn a_call_may_end_its_session_and_the_id_is_free_again() {
     sessions.open(drops.tracked(), "ann", None, MINUTE, NOW, ID).unwrap().close();
     assert_eq!((sessions.len(), drops.count()), (0, 1));
     assert_eq!(refusal(&sessions, ID, "ann", NOW), Some(TakeError::Lost));
-    // A hold from before a shutdown must not end the session that has its id now.
+    // A guard from before a shutdown must not end a later session with the same id.
     let before = sessions.open(drops.tracked(), "ann", None, MINUTE, NOW, ID).unwrap();
     sessions.shutdown();
     let after = sessions.open(drops.tracked(), "ann", None, MINUTE, NOW, ID).unwrap();

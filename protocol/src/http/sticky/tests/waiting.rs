@@ -1,4 +1,4 @@
-//! Calls that wait for one session: the order in which they get it, and how they learn that it ended.
+//! Calls that wait for one session: their order, and what happens when it ends.
 
 use super::*;
 use std::thread::{self, Thread};
@@ -8,7 +8,7 @@ fn tickets_are_served_in_the_order_in_which_they_came() {
     let (sessions, held, mut waiting) = in_use::<8>(&Drops::default());
     let mut holder = Some(held);
     for turn in 0..8 {
-        // In any order of polls.
+        // Whatever the order of polls.
         for index in (turn..8).rev() {
             assert!(waiting[index].waits(), "{index} while another call holds it");
         }
@@ -69,7 +69,7 @@ fn a_ticket_that_is_dropped_in_its_turn_passes_the_session_on() {
     drop(second);
     assert_eq!(third.wakes.count(), 1);
     drop(third.held());
-    // The last one leaves it free.
+    // After the last one, the session is free.
     let held = take(&sessions, ID, NOW);
     let last = queue(&sessions);
     drop(held);
@@ -99,7 +99,7 @@ fn a_ticket_polled_after_the_end_of_its_session_ends_it_for_all() {
     assert_eq!(waiting[0].poll(NOW + MINUTE).err(), LOST);
     assert_eq!((wakes(&waiting), drops.count(), sessions.len()), ([1, 1, 1], 1, 0));
     assert!(waiting.iter_mut().all(|waiting| waiting.poll(NOW).err() == LOST));
-    // The same if it was not its turn.
+    // Likewise if it was not its turn.
     let (sessions, held, mut waiting) = in_use::<3>(&drops);
     drop(held);
     assert_eq!(waiting[2].poll(NOW + MINUTE).err(), LOST);
@@ -259,7 +259,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Takes a session and parks the thread until it has it.
+/// Takes a session, and parks the thread until it is available.
 fn take_parking(sessions: &Sessions) -> Result<SessionGuard, TakeError> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut ticket = match sessions.take(ID, "ann", NOW, &waker)? {
@@ -285,7 +285,7 @@ fn calls_on_several_threads_follow_one_another() {
             scope.spawn(move || {
                 for round in 0..200 {
                     if (thread + round) % 5 == 0 {
-                        // Gives up at once, whether it is its turn or not.
+                        // Drops its ticket at once, whether it is its turn or not.
                         drop(sessions.take(ID, "ann", NOW, Waker::noop()).unwrap());
                     }
                     let mut held = take_parking(sessions).unwrap();

@@ -1,4 +1,4 @@
-//! Published vectors, and sets of keys that are odd, damaged or hostile.
+//! Published test vectors, and key sets that are unusual, damaged or hostile.
 
 use super::super::key::{Algorithm, Jwk, Key};
 use super::*;
@@ -35,7 +35,7 @@ fn rfc_7515_appendix_a_3() {
         .decode("DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q")
         .unwrap();
     assert!(key.verify(Algorithm::Es256, signed.as_bytes(), &signature));
-    // Neither half may be nothing: a library once took that for the signature of anything.
+    // Neither half may be zero: libraries have accepted such a signature for any message.
     assert!(!key.verify(Algorithm::Es256, signed.as_bytes(), &[0; 64]));
     assert!(!key.verify(Algorithm::Es256, signed.as_bytes(), &[]));
 }
@@ -91,7 +91,7 @@ fn documents_that_are_no_sets_are_outages_and_not_refusals() {
         matches!(&result, Err(AuthError::Unavailable { detail, .. }) if detail.contains("262144")),
         "{result:?}"
     );
-    // What is of another kind is left out, and the rest is used.
+    // Keys of other kinds are ignored, and the rest is used.
     let mut mixed = published(&[1]);
     mixed["keys"].as_array_mut().unwrap().extend([
         json!(7),

@@ -1,8 +1,8 @@
-//! When keys are asked for: rotation, outages, made-up ids, and age.
+//! When keys are loaded: rotation, outages, made-up ids, and age.
 
 use super::*;
 
-/// How often a token at a time makes the keys be asked for, and whether it is accepted.
+/// Returns how often a token at this time causes keys to be requested, and the result.
 fn at(jwt: &Jwt, time: u64, number: u8, documents: &Documents) -> (usize, Result<AuthContext, AuthError>) {
     let token = token(number, &claims_with(json!({"exp": time + 60})));
     let (result, asked) = judge(jwt, &token, time, documents);
@@ -27,7 +27,7 @@ fn a_new_key_is_accepted_at_once_and_a_removed_one_no_longer() {
     let rotated = |_: &str| Ok(published(&[2]));
     let (asked, result) = at(&jwt, NOW + 5, 2, &rotated);
     assert_eq!((asked, result.unwrap().principal.as_str()), (1, "ann"));
-    // That load has shown that the old one is gone.
+    // That load has shown that the old key was removed.
     let (asked, result) = at(&jwt, NOW + 20, 1, &rotated);
     assert_eq!((asked, refusal(result).1), (1, "the issuer has no such key"));
 }
@@ -44,7 +44,7 @@ fn made_up_ids_cause_one_load_in_five_seconds_and_do_not_keep_good_tokens_out() 
             asked += count;
             match result {
                 Err(AuthError::Refused(_)) => assert_eq!(count, 1, "refused once the keys were looked at"),
-                // Whether the id is made up is not known.
+                // The id may or may not be made up.
                 Err(AuthError::Unavailable { retry_after, .. }) => assert!((1..=5).contains(&retry_after)),
                 other => panic!("{other:?}"),
             }
@@ -65,7 +65,7 @@ fn an_outage_is_no_refusal_and_old_keys_are_used_for_an_hour() {
     assert!(asked == 0 && unavailable(result), "not asked for again within 5 s");
     let loaded = NOW + 5;
     assert!(at(&jwt, loaded, 1, &|_| Ok(published(&[1]))).1.is_ok());
-    // A failed refresh leaves what there is.
+    // A failed refresh keeps the current keys.
     let (asked, result) = at(&jwt, loaded + 3000, 1, &down);
     assert!(asked == 1 && result.is_ok());
     assert!(unavailable(at(&jwt, loaded + 3010, 2, &down).1), "an unknown key may be a new one");
@@ -84,7 +84,7 @@ fn calls_that_come_while_keys_are_loaded_wait_for_the_same_load() {
         other => panic!("{other:?}"),
     };
     assert_eq!(ask(NOW), ask(NOW + 19), "the driver tells them by the key that they share");
-    // A load that nobody brought to an end is given up.
+    // A load that no request completed is abandoned.
     assert_eq!(ask(NOW), ask(NOW + 20));
 }
 
@@ -97,7 +97,7 @@ fn a_stale_set_is_refreshed_by_one_call_while_others_go_on() {
     let request = AuthRequest::new(&parts, None, Duration::from_secs(NOW + 700));
     assert!(matches!(jwt.authenticate(&request), Err(AuthError::Ask(_))));
     assert!(jwt.authenticate(&request).is_ok(), "the second does not wait");
-    // Nor when the first was given up, and another has begun.
+    // Nor after the first was abandoned and another has begun.
     let request = AuthRequest::new(&parts, None, Duration::from_secs(NOW + 720));
     assert!(matches!(jwt.authenticate(&request), Err(AuthError::Ask(_))));
     assert!(jwt.authenticate(&request).is_ok());
@@ -152,7 +152,7 @@ fn a_server_without_a_driver_for_documents_says_so() {
 fn a_clock_that_is_behind_by_a_little_asks_for_nothing() {
     let jwt = jwt([issuer()]).unwrap();
     assert!(at(&jwt, NOW, 1, &|_| Ok(published(&[1]))).1.is_ok());
-    // As that of another thread, which came first and goes on later.
+    // Like the clock reading of a thread that started first and continues later.
     let (asked, result) = at(&jwt, NOW - 1, 1, &down);
     assert!(asked == 0 && result.is_ok(), "{result:?}");
 }
@@ -174,10 +174,10 @@ fn a_new_key_of_an_old_id_is_accepted_at_once() {
     let rotated = move |_: &str| Ok(with_old_id(2));
     let (result, asked) = judge(&jwt, &token(2, NOW + 5), NOW + 5, &rotated);
     assert!(result.is_ok() && asked.len() == 1, "{result:?}");
-    // One that nobody signed is refused, and the keys are not asked for again within 5 s.
+    // A token that no key signed is refused, and the keys are not requested again within 5 s.
     for (second, loads) in [(6, 0), (9, 0), (10, 1), (11, 0)] {
         let (result, asked) = judge(&jwt, &token(3, NOW + second), NOW + second, &rotated);
-        assert_eq!(refusal(result).1, "the signature is not of the key");
+        assert_eq!(refusal(result).1, "the signature does not match the key");
         assert_eq!(asked.len(), loads, "{second} s");
     }
 }
@@ -194,7 +194,7 @@ fn the_ages_of_keys_are_held_to_bounds() {
     assert_eq!(at(&never, NOW + 9, 1, &down).0, 0);
 }
 
-/// A request that another part of its authenticator keeps waiting after its keys have come.
+/// A request that another part of its authenticator delays after its keys were received.
 struct Kept {
     parts: http::request::Parts,
     found: Found,
@@ -225,9 +225,9 @@ fn an_old_answer_replaces_no_newer_keys() {
     let mut kept = Kept::new(1);
     kept.answer(&jwt, NOW, Ok(published(&[1])));
     assert!(kept.run(&jwt, NOW + 1).is_ok());
-    // The issuer has removed that key since.
+    // The issuer has since removed that key.
     assert!(at(&jwt, NOW + 30, 2, &|_| Ok(published(&[2]))).1.is_ok());
-    // What the request was told still holds for it, and for no other.
+    // The answer to this request is still valid for it, but for no other request.
     assert!(kept.run(&jwt, NOW + 31).is_ok());
     assert_eq!(refusal(at(&jwt, NOW + 40, 1, &|_| Ok(published(&[2]))).1).1, "the issuer has no such key");
 }
@@ -265,7 +265,7 @@ fn those_who_wait_for_one_load_have_the_same_keys() {
     assert!(waiting.iter().all(|request| request.run(&jwt, NOW + 4).is_ok()));
     let issuer = &jwt.issuers[0];
     let keys = issuer.cache.loaded_since(Duration::from_secs(NOW + 2), None).unwrap();
-    // The two here are the cache's and this one: none was parsed again.
+    // The two references are the cache's and this one: nothing was parsed again.
     assert_eq!(Arc::strong_count(&keys), 2);
     assert_eq!(at(&jwt, NOW + 600, 1, &|_| Ok(published(&[1]))).0, 1, "as old as the first question");
 }

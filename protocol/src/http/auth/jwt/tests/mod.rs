@@ -1,4 +1,4 @@
-//! Tokens made by other software and by hand, the keys that they need, and when those are asked for.
+//! Tokens made by other software and by hand, their keys, and when keys are loaded.
 
 mod keys;
 mod loading;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 const ISSUER: &str = "https://login.example";
 const KEYS_URL: &str = "https://login.example/keys";
-/// The time that the tokens are judged at, in seconds since the Unix epoch.
+/// The time at which tokens are checked, in seconds since the Unix epoch.
 const NOW: u64 = 1_700_000_000;
 
 /// Keys and tokens made by PyJWT.
@@ -28,10 +28,10 @@ fn issuer() -> JwtIssuer {
     JwtIssuer::new(ISSUER, ["tables"]).key_set_url(KEYS_URL)
 }
 
-/// What the issuer's server says.
+/// The responses of the issuer's server.
 type Documents = dyn Fn(&str) -> Result<Value, Failure>;
 
-/// One request, and the documents that it asks for until it is judged.
+/// Authenticates one request, answering its questions with these documents.
 fn judge(
     jwt: &Jwt,
     token: &str,
@@ -55,7 +55,7 @@ fn judge(
     }
 }
 
-/// The judgement of a token by these keys.
+/// Authenticates a token with these keys.
 fn by_keys(token: &str, keys: &Value) -> Result<AuthContext, AuthError> {
     let keys = keys.clone();
     judge(&jwt([issuer()]).unwrap(), token, NOW, &move |_| Ok(keys.clone())).0
@@ -65,7 +65,7 @@ fn down(_: &str) -> Result<Value, Failure> {
     Err(Failure::new(FailureReason::Unavailable, "the issuer is down"))
 }
 
-/// Why a token was refused, as the caller and the operator are told.
+/// Returns the reason and the diagnosis of a refusal.
 fn refusal(result: Result<AuthContext, AuthError>) -> (Reason, &'static str) {
     match result {
         Err(AuthError::Refused(failure)) => (failure.reason, failure.diagnosis.unwrap()),
@@ -73,7 +73,7 @@ fn refusal(result: Result<AuthContext, AuthError>) -> (Reason, &'static str) {
     }
 }
 
-/// A key of the tests' own, by its number.
+/// Returns the test key with this number.
 fn signer(number: u8) -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[number; 32]).unwrap()
 }
@@ -90,7 +90,7 @@ fn claims() -> Value {
     json!({"iss": ISSUER, "aud": "tables", "sub": "ann", "exp": NOW + 60})
 }
 
-/// The claims of above, but for these.
+/// Returns the claims above with these changes.
 fn claims_with(changes: Value) -> Value {
     let mut claims = claims();
     for (name, value) in changes.as_object().unwrap() {
@@ -108,7 +108,7 @@ fn sign(number: u8, header: &Value, claims: &Value) -> String {
     format!("{signed}.{signature}")
 }
 
-/// A token by one of the tests' own keys.
+/// Returns a token signed with a test key.
 fn token(number: u8, claims: &Value) -> String {
     sign(number, &json!({"alg": "EdDSA", "kid": format!("key {number}")}), claims)
 }

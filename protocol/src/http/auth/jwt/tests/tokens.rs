@@ -1,4 +1,4 @@
-//! What is accepted of a token, and why one is refused.
+//! Which tokens are accepted, and why others are refused.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn a_key_is_used_with_the_algorithms_of_its_type_alone() {
     assert_eq!(diagnosis("HS256-by-public-key"), (INVALID, "an algorithm that is not accepted"));
     assert_eq!(diagnosis("none"), (INVALID, "an algorithm that is not accepted"));
     for name in ["wrong-alg-of-key", "of-another-key", "zero-signature"] {
-        assert_eq!(diagnosis(name), (INVALID, "the signature is not of the key"), "{name}");
+        assert_eq!(diagnosis(name), (INVALID, "the signature does not match the key"), "{name}");
     }
     assert_eq!(diagnosis("of-an-encryption-key"), (INVALID, "the issuer has no such key"));
 }
@@ -43,7 +43,7 @@ fn one_changed_character_breaks_the_signature() {
     }
     let other = super::token(2, &claims());
     let swapped = format!("{signed}.{}", other.rsplit_once('.').unwrap().1);
-    assert_eq!(refusal(by_keys(&swapped, &published(&[1]))).1, "the signature is not of the key");
+    assert_eq!(refusal(by_keys(&swapped, &published(&[1]))).1, "the signature does not match the key");
 }
 
 #[test]
@@ -59,12 +59,12 @@ fn claims_decide() {
         (json!({"aud": ["others", 7]}), (INVALID, "for another audience")),
         (json!({"aud": []}), (INVALID, "for another audience")),
         (json!({"aud": null}), (INVALID, "for another audience")),
-        (json!({"exp": null}), (INVALID, "no time of expiry")),
-        (json!({"exp": "1700000060"}), (INVALID, "no time of expiry")),
+        (json!({"exp": null}), (INVALID, "no expiry time")),
+        (json!({"exp": "1700000060"}), (INVALID, "no expiry time")),
         (json!({"exp": NOW - 30}), expired),
         (json!({"exp": -1}), expired),
         (json!({"nbf": NOW + 31}), (Reason::ExpiredCredential, "not valid yet")),
-        (json!({"nbf": "soon"}), (INVALID, "the time that it is valid from is no number")),
+        (json!({"nbf": "soon"}), (INVALID, "nbf is not a number")),
         (json!({"sub": null}), (INVALID, "no principal")),
         (json!({"sub": ""}), (INVALID, "no principal")),
         (json!({"sub": " \t"}), (INVALID, "no principal")),
@@ -92,8 +92,8 @@ fn what_is_no_token_is_refused_before_any_key_is_asked_for() {
     for (text, expected) in [
         ("opaque".to_owned(), "no JWT"),
         ("a.b".to_owned(), "no JWT"),
-        ("a.b.c.d".to_owned(), "no unpadded base64url"),
-        ("e30=.e30.e30".to_owned(), "no unpadded base64url"),
+        ("a.b.c.d".to_owned(), "not unpadded base64url"),
+        ("e30=.e30.e30".to_owned(), "not unpadded base64url"),
         ("e30.e30.".to_owned(), "the header cannot be read"),
         (twice, "the header cannot be read"),
         (long, "longer than 16384 characters"),
@@ -118,15 +118,15 @@ fn a_token_names_its_key_or_there_is_one() {
     assert!(by_keys(&unnamed, &published(&[1])).is_ok());
     assert!(by_keys(&unnamed, &published(&[1, 2])).is_err());
     let misnamed = sign(1, &json!({"alg": "EdDSA", "kid": "key 2"}), &claims());
-    assert_eq!(refusal(by_keys(&misnamed, &published(&[1, 2]))).1, "the signature is not of the key");
-    // Keys in the header are the word of whoever made the token.
+    assert_eq!(refusal(by_keys(&misnamed, &published(&[1, 2]))).1, "the signature does not match the key");
+    // Keys in the header come from the maker of the token and are not trusted.
     let own = published(&[3])["keys"][0].clone();
     let brought = sign(
         3,
         &json!({"alg": "EdDSA", "kid": "key 1", "jwk": own, "jku": "https://evil.example"}),
         &claims(),
     );
-    assert_eq!(refusal(by_keys(&brought, &published(&[1]))).1, "the signature is not of the key");
+    assert_eq!(refusal(by_keys(&brought, &published(&[1]))).1, "the signature does not match the key");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn each_issuer_has_its_audiences_domain_and_principals() {
     let caller = judged(&token(2, &of_b)).unwrap();
     assert_eq!((&*caller.domain, &*caller.principal), ("b", "bob@b"));
     assert_eq!(judged(&token(1, &claims())).unwrap().domain, "jwt");
-    // Neither speaks for the other.
+    // Neither issuer can issue tokens for the other.
     assert!(judged(&token(1, &of_b)).is_err());
     let for_a = claims_with(json!({"iss": "https://b.example", "aud": "tables", "email": "bob@b"}));
     assert_eq!(refusal(judged(&token(2, &for_a))).1, "for another audience");
@@ -202,7 +202,7 @@ fn neither_errors_nor_debug_show_tokens() {
 
 #[test]
 fn the_tokens_of_rfc_7519_prove_nothing_to_a_server() {
-    // Sections 3.1 and 6.1: by a secret that both sides know, and unsecured.
+    // Sections 3.1 and 6.1: signed with a shared secret, and unsecured.
     let claims =
         "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
     let by_secret = format!(
