@@ -14,7 +14,7 @@ pub struct AuthContext {
     pub principal: String,
     /// Whether the caller is authenticated. False for an anonymous caller.
     pub authenticated: bool,
-    /// What else was established. It may hold personal data: `Debug` shows the keys alone.
+    /// Additional claims. They may contain personal data: `Debug` shows only the keys.
     pub claims: BTreeMap<String, Value>,
     peer_evidence_binding: Option<Box<str>>,
 }
@@ -25,15 +25,14 @@ impl AuthContext {
         Self::default()
     }
 
-    /// A caller with a name.
+    /// Creates an authenticated caller.
     pub fn new(domain: impl Into<String>, principal: impl Into<String>) -> Self {
         let (domain, principal) = (domain.into(), principal.into());
         Self { domain, principal, authenticated: true, ..Self::default() }
     }
 
-    /// The digest of the evidence about the peer that this depends on, if a
-    /// [policy](crate::peer_identity::Policy) of peer identities has set one: 64 hex digits. Tokens and sticky sessions are
-    /// bound to it.
+    /// Returns the digest of the peer evidence that this caller depends on, if a [policy](crate::peer_identity::Policy) of peer
+    /// identities has set one: 64 hex digits. Tokens and sticky sessions are bound to it.
     pub fn peer_evidence_binding(&self) -> Option<&str> {
         self.peer_evidence_binding.as_deref()
     }

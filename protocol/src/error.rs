@@ -1,4 +1,4 @@
-//! Errors of the machines. They assign blame: to the peer's bytes, or to the caller's commands.
+//! Errors of the state machines. They show who is at fault: the peer, or the caller of a command.
 //!
 //! All error types of this crate and of the drivers follow two rules. **The text of an error contains the text of its
 //! cause**, and the cause is a field rather than a `source()`, so printing a chain of sources shows everything once. Text
@@ -10,7 +10,7 @@ use crate::memory::OverBudget;
 use arrow_schema::ArrowError;
 use thiserror::Error;
 
-/// The connection has failed and stays failed. What is in the output is still to be sent.
+/// The connection has failed permanently. Its output must still be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
@@ -30,7 +30,7 @@ pub enum ConnectionError {
     },
 }
 
-/// A command could not be carried out. The machine is as it was before.
+/// A command failed. The machine's state has not changed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CommandError {
@@ -45,7 +45,7 @@ pub enum CommandError {
     /// The caller's batch does not fit the stream's schema or cannot be encoded.
     #[error("the batch cannot be sent: {}", OneLine(.0))]
     Encode(ArrowError),
-    /// The batch does not fit into the memory budget beside the output that waits already.
+    /// The batch does not fit into the memory budget together with the output that is waiting.
     #[error("the batch cannot be sent: {0}")]
     OverBudget(OverBudget),
 }

@@ -1,18 +1,18 @@
-//! Identifiers without a generator of their own: drawn from a seed that the caller provides.
+//! Generates identifiers from a seed that the caller provides.
 
 use std::fmt::Write;
 
-/// A sequence of distinct 64-bit ids. It names calls apart from one another; it is not for secrets.
+/// A sequence of distinct 64-bit ids. They identify calls, and are not suitable as secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdSource(u64);
 
 impl IdSource {
-    /// Starts from a seed. Two sources with different seeds give different ids.
+    /// Creates a sequence from a seed. Different seeds produce different ids.
     pub const fn seeded(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next id. Distinct for 2^64 calls: a Weyl sequence, its bits mixed (SplitMix64).
+    /// Returns the next id. Distinct for 2^64 calls: a Weyl sequence with mixed bits (SplitMix64).
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;

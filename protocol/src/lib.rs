@@ -1,9 +1,9 @@
 //! vgi-rpc as pure state machines: bytes in, events and frames out, for servers and clients.
 //!
-//! vgi-rpc is an RPC protocol on Apache Arrow IPC streams, with unary calls, producer streams and exchange
-//! streams. This crate is the protocol and nothing else. It opens no socket, reads no clock, draws no randomness
-//! and starts no thread: a *driver* moves the bytes, runs the handlers and tells the time. Drivers for common
-//! transports are crates of their own; writing another is the loop below.
+//! vgi-rpc is an RPC protocol on Apache Arrow IPC streams, with unary calls, producer streams and exchange streams. This crate
+//! implements only the protocol. It opens no sockets, reads no clock, generates no random numbers and starts no threads: a
+//! *driver* moves the bytes, runs the handlers and provides the time. Drivers for common transports are separate crates; to write
+//! another, see the loop below.
 //!
 //! # Layers
 //!
@@ -24,13 +24,12 @@
 //!      bytes in ▲                                 ▼ gather list out
 //! ```
 //!
-//! A lower layer never names a higher one. [`server::Connection`] and [`client::Connection`] know the wire and
-//! nothing of methods, for those who bring their own dispatch. [`service::Responder`] is a server's connection
-//! plus a [`service::Service`], for everyone else. One machine runs a call on every carrier, byte streams and
-//! [HTTP] alike. What a call waits for in the outside world is an [`effect`], such as fetching a batch that lies in an
-//! [`external`] object. A [`description`] says
-//! what a protocol looks like to its clients: a service dispatches by it, and [`reflection`] sends it. An [`identity`] is a
-//! protocol of the framework's that a service may host: whose credential a token is, and grants.
+//! A lower layer does not depend on a higher one. [`server::Connection`] and [`client::Connection`] implement the wire protocol
+//! without methods, for applications with their own dispatch. [`service::Responder`] combines a server's connection with a
+//! [`service::Service`], for all other applications. The same state machine runs a call on every carrier, byte streams and [HTTP]
+//! alike. What a call needs from the outside world is an [`effect`], such as fetching a batch from an [`external`] object. A
+//! [`description`] is a protocol as its clients see it: a service dispatches by it, and [`reflection`] sends it. An [`identity`]
+//! is a framework protocol that a service may host: it resolves tokens to identities, and issues grants.
 //!
 //! # Features
 //!
@@ -38,19 +37,19 @@
 //!
 //! | feature | effect |
 //! | --- | --- |
-//! | `http` | the module `http`, and what it alone depends on: HTTP types, encryption and signatures of tokens |
+//! | `http` | the module `http`, and its own dependencies: HTTP types, encryption and signatures of tokens |
 //! | `macros` | `derive(Record)`, `derive(Enum)` and `#[service]`: typed services |
-//! | `zstd` | Arrow bodies, external objects and the bodies of HTTP may be compressed with zstd. Builds a C library |
-//! | `uuid` | UUIDs are [values](values) |
-//! | `anyhow` | `anyhow::Error` is an error of handlers |
+//! | `zstd` | Arrow bodies, external objects and HTTP bodies may be compressed with zstd. Builds a C library |
+//! | `uuid` | UUIDs as [values](values) |
+//! | `anyhow` | `anyhow::Error` as an error of handlers |
 //!
 //! Without `zstd`, a body that is compressed with it is refused with [`ipc::MessageError::Inconsistent`], which names the
-//! feature. LZ4 is always read. HTTP endpoints and clients then offer and accept gzip alone. They also refuse tokens that
-//! a server with `zstd` has made, so build all servers that share a token key alike.
+//! feature. LZ4 is always supported. HTTP endpoints and clients then only offer and accept gzip. They also refuse tokens from a
+//! server with `zstd`, so build all servers that share a token key with the same features.
 //!
-//! With or without `http`, but without `zstd`, the crate builds for `wasm32-unknown-unknown`, and nothing has to be set.
-//! Arrow's hash tables take their keys when they are compiled there, since such a target has no source of randomness of its
-//! own. Set `CONST_RANDOM_SEED` while building to get the same keys each time.
+//! Without `zstd`, with or without `http`, the crate builds for `wasm32-unknown-unknown` without any configuration. On that
+//! target, which has no source of randomness, the keys of Arrow's hash tables are chosen at compile time. Set `CONST_RANDOM_SEED`
+//! while building for reproducible keys.
 //!
 //! # Typed services
 //!
@@ -90,7 +89,7 @@
 //!     }
 //! }
 //!
-//! /// The client calls over whatever is a `Caller`, as the clients of the drivers are.
+//! /// The client works with any `Caller`, such as the drivers' clients.
 //! fn total<C: Caller>(client: C) -> Result<i64, C::Error> {
 //!     let mut squares = SquaresClient::new(client);
 //!     let mut total = squares.square(3)?;
@@ -185,7 +184,7 @@
 //!
 //! // One for the process.
 //! let budget = Budget::new(256 << 20);
-//! // One for each connection. `read_buf` counts what is read in it; bytes for `receive` are counted by `copy`.
+//! // One for each connection. `read_buf` counts the bytes read in it; bytes for `receive` are counted by `copy`.
 //! let account = budget.account();
 //! let mut responder = Responder::new(service, peer, Limits::default(), ids).with_account(account.clone());
 //! responder.receive(account.copy(b"what a read gave"));
@@ -254,7 +253,7 @@ pub mod shm;
 pub mod values;
 pub mod wire;
 
-/// The Arrow crates whose types are in the interfaces here.
+/// The Arrow crates whose types are part of this crate's API.
 pub mod arrow {
     pub use arrow_array as array;
     pub use arrow_schema as schema;
@@ -262,7 +261,7 @@ pub mod arrow {
 
 #[doc(hidden)]
 pub use expansion as __private;
-// Documented here, since the macros' own crate cannot run examples without building this one a second time.
+// Documented here, since the macros' own crate cannot run examples without building this crate a second time.
 #[cfg(feature = "macros")]
 #[doc = include_str!("expansion/enumeration.md")]
 pub use vgi_rpc_macros::Enum;

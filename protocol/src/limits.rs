@@ -1,20 +1,20 @@
-//! The bounds of every machine, in one struct. Each has a default that says why.
+//! The limits of every machine, in one struct. Each has a default with a reason.
 
-/// What a machine accepts from its peer and holds for it.
+/// The limits on what a machine accepts from its peer and keeps for it.
 ///
-/// Going over a limit is a typed error. Where the framing is still sound the machine skips what is too large,
-/// answers, and goes on; where it is not, the connection fails after its last answer.
+/// Exceeding a limit is a typed error. If the framing is still intact, the machine skips the message, responds, and continues.
+/// Otherwise the connection fails after its last response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of one message header (schema, field nodes, buffer list and custom metadata together).
+    /// Size of one message header (schema, field nodes, buffer list and custom metadata together).
     ///
     /// Default 8 MiB: a schema of 20,000 named columns fits, and a header is held in memory whole.
     pub max_header_bytes: usize,
-    /// Bytes of one message body, and of all that a stream holds decoded at once: the batch after
-    /// decompression and the dictionaries it may refer to.
+    /// Size of one message body, and of all decoded data of a stream at one time: the batch after decompression and the
+    /// dictionaries that it may refer to.
     ///
-    /// Default 4 GiB: a column with 32-bit offsets can reach 2 GiB, and memory is taken only as bytes arrive.
+    /// Default 4 GiB: a column with 32-bit offsets can reach 2 GiB, and memory is allocated only as bytes arrive.
     pub max_body_bytes: u64,
     /// Entries of `custom_metadata` on one message.
     ///
@@ -28,23 +28,23 @@ pub struct Limits {
     ///
     /// Default 32: deep enough for any table, shallow enough for the recursion of array constructors.
     pub max_schema_depth: usize,
-    /// Rows of one batch whose columns take no bytes per row, so that a small message cannot claim many.
+    /// Rows of one batch whose columns have no bytes per row, so that a small message cannot claim many rows.
     ///
     /// Default 2^31 - 1, the most that 32-bit offsets can address.
     pub max_rows: u64,
-    /// Bytes of output at which a machine stops taking up new work until its driver has sent some.
+    /// Size of waiting output from which a machine accepts no new work until its driver has sent some.
     ///
-    /// Default 1 MiB: several turns of a small stream, less than one of a large one. A single answer may
-    /// exceed it, because an answer is one turn's work and is mostly the arrays' own memory.
+    /// Default 1 MiB: several turns of a small stream, less than one of a large one. A single response may exceed it, because it
+    /// is one turn's work and mostly consists of the arrays' own memory.
     pub max_buffered_output: usize,
-    /// Bytes of memory of the logs that the handlers of one connection have made and that wait to be encoded. Further logs
-    /// are left out, and the client is told how many were.
+    /// Memory of waiting logs from the handlers of one connection, in bytes. Further logs are left out, and the client is sent
+    /// their number.
     ///
-    /// Default 4 MiB: 20,000 short lines. Logs take no more than half of a [`Budget`](crate::memory::Budget) either.
+    /// Default 4 MiB: 20,000 short lines. Logs also use at most half of a [`Budget`](crate::memory::Budget).
     pub max_waiting_logs: usize,
-    /// Decoded schemas remembered per connection, so that repeated calls do not decode the same bytes again.
+    /// Number of decoded schemas that are cached per connection, so that repeated calls do not decode the same bytes again.
     ///
-    /// Default 32. Only schemas of up to 4 KiB are remembered.
+    /// Default 32. Only schemas of up to 4 KiB are cached.
     pub max_cached_schemas: usize,
 }
 

@@ -5,21 +5,21 @@
 pub enum Next<E> {
     /// Something happened.
     Event(E),
-    /// More bytes are needed: send what waits, then receive. A driver reads in this state only, so that the peer waits
-    /// while a handler runs.
+    /// More bytes are needed: send the waiting output, then receive. A driver reads only in this state, so the peer waits while a
+    /// handler runs.
     NeedInput,
-    /// The machine waits for a command: an earlier event is to be answered, or a call or request to be made.
+    /// The machine waits for a command: an earlier event must be answered, or a call or request made.
     NeedCommand,
-    /// The machine waits for an [effect](crate::effect) to be completed. Nothing is to be received meanwhile.
+    /// The machine waits for an [effect](crate::effect) to be completed. Do not receive until then.
     Waiting,
-    /// Too much output waits, or some waits while the memory budget is exhausted: send it first.
+    /// Too much output is waiting, or some is waiting while the memory budget is exhausted: send it first.
     NeedDrain,
-    /// The peer is done and every call is answered. The connection may be closed once all output is sent.
+    /// The peer has finished and every call is answered. The connection may be closed once all output is sent.
     Closed,
 }
 
 impl<E> Next<E> {
-    /// The same without its event, which is known not to be there.
+    /// Converts a result that is known not to be an event.
     pub(crate) fn without_event<F>(self) -> Next<F> {
         match self {
             Self::Event(_) | Self::NeedCommand => Next::NeedCommand,
@@ -30,7 +30,7 @@ impl<E> Next<E> {
         }
     }
 
-    /// The event, if there is one.
+    /// Returns the event, if there is one.
     pub fn event(self) -> Option<E> {
         match self {
             Self::Event(event) => Some(event),

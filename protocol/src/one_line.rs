@@ -1,8 +1,8 @@
-//! Text of a peer made fit for a terminal and a log.
+//! Makes a peer's text safe for terminals and logs.
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// Displays text without the characters that steer a terminal, break a line or reorder it: those are escaped, as in
+/// Displays text with escapes in place of characters that control a terminal, break a line or reorder it, as in
 /// `\u{1b}` and `\n`. Every error here and in the drivers shows a peer's text in this way.
 ///
 /// ```
@@ -34,7 +34,7 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
-/// Control characters, line and paragraph separators, and what overrides the direction of text.
+/// Returns whether this is a control character, a line or paragraph separator, or overrides the direction of text.
 pub(crate) fn is_escaped(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')

@@ -3,29 +3,29 @@
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs code of the application. `None` if it panics.
+/// Runs application code. Returns `None` if it panics.
 pub fn catch<T>(run: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(value) => Some(value),
         Err(panic) => {
-            // The payload of a panic is a value of the application's too.
+            // The payload of a panic is also an application's value.
             discard(panic);
             None
         }
     }
 }
 
-/// Drops a value of the application's. A panic in its destructor is swallowed.
+/// Drops an application's value. A panic in its destructor is ignored.
 pub fn discard<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value)))
         && let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic)))
     {
-        // Each payload may panic with another one when it is dropped. This has to end somewhere.
+        // Each payload may panic with another one when it is dropped, so the last one is leaked.
         mem::forget(panic);
     }
 }
 
-/// As [`discard`], one by one, so that a panic in one destructor does not meet that of another.
+/// As [`discard`], one by one, so that a panic in one destructor does not coincide with another.
 pub fn discard_all<T>(values: impl IntoIterator<Item = T>) {
     values.into_iter().for_each(discard);
 }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
     use std::panic::panic_any;
 
-    /// Panics with another one when it is dropped, so many times.
+    /// Panics with another one when it is dropped, this many times.
     struct Bomb(u32);
 
     impl Drop for Bomb {

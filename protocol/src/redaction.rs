@@ -1,6 +1,6 @@
-//! Hides secrets and personal data before values leave the process: in the access log, and in reports of errors.
+//! Hides secrets and personal data in values that leave the process: in the access log, and in error reports.
 //!
-//! A value is judged by the name that it has, never by what it is: a claim `context` that holds an address is not found.
+//! Values are judged only by their names: a claim `context` that contains an address is not detected.
 
 use crate::panics;
 use serde_json::{Map, Value};
@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// What stands in place of a value that is not shown.
+/// The replacement for a hidden value.
 pub const REDACTED: &str = "[redacted]";
 
 /// A value is a credential if its name contains one of these.
 const CREDENTIALS: [&str; 5] = ["password", "token", "secret", "key", "authorization"];
-/// A value is personal data if its name contains one of these: what OpenID Connect says of people.
+/// A value is personal data if its name contains one of these: the personal claims of OpenID Connect.
 const PERSONAL: [&str; 13] = [
     "email",
     "phone",
@@ -30,15 +30,15 @@ const PERSONAL: [&str; 13] = [
     "website",
 ];
 
-/// Whether a value of this name is taken for a credential, whatever the case of its letters: it contains `password`, `token`,
-/// `secret`, `key` or `authorization`.
+/// Returns whether a value with this name counts as a credential. The name contains `password`, `token`, `secret`, `key` or
+/// `authorization`, in any case.
 pub fn names_credential(name: &str) -> bool {
     contains_any(&folded(name), &CREDENTIALS)
 }
 
-/// Whether a value of this name is taken for personal data, whatever the case of its letters: it is `name`, or contains `email`,
-/// `phone`, `address`, `birthdate`, `gender`, `given_name`, `family_name`, `middle_name`, `nickname`, `preferred_username`,
-/// `picture`, `profile` or `website`.
+/// Returns whether a value with this name counts as personal data. The name is `name`, or contains `email`, `phone`, `address`,
+/// `birthdate`, `gender`, `given_name`, `family_name`, `middle_name`, `nickname`, `preferred_username`, `picture`, `profile` or
+/// `website`, in any case.
 pub fn names_personal_data(name: &str) -> bool {
     let name = folded(name);
     name == "name" || contains_any(&name, &PERSONAL)
@@ -48,7 +48,7 @@ fn contains_any(name: &str, parts: &[&str]) -> bool {
     parts.iter().any(|part| name.contains(part))
 }
 
-/// A name in small letters. Some letters beyond ASCII are capitals of those within, or are easily taken for one.
+/// Returns a name in lower case. Some letters beyond ASCII are capitals of ASCII letters, or look like them.
 fn folded(name: &str) -> String {
     name.chars()
         .flat_map(char::to_lowercase)
@@ -65,8 +65,8 @@ type Redact = dyn Fn(&BTreeMap<String, Value>) -> BTreeMap<String, Value> + Send
 
 /// Decides which values are shown. Clones share the function.
 ///
-/// The default replaces the values of [credentials](names_credential) and [personal data](names_personal_data) by [`REDACTED`],
-/// also in objects and lists inside a value. Names are kept: that a caller had a claim may be of interest where its value is not.
+/// The default replaces the values of [credentials](names_credential) and [personal data](names_personal_data) with [`REDACTED`],
+/// including those in objects and lists inside a value. Names are kept, since the presence of a claim may be relevant.
 ///
 /// ```
 /// use serde_json::json;
@@ -88,24 +88,24 @@ type Redact = dyn Fn(&BTreeMap<String, Value>) -> BTreeMap<String, Value> + Send
 pub struct Redactor(Arc<Redact>);
 
 impl Redactor {
-    /// Shows what the function returns for all values by their names.
+    /// Shows the values that the function returns for all values by name.
     pub fn new(
         redact: impl Fn(&BTreeMap<String, Value>) -> BTreeMap<String, Value> + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(redact))
     }
 
-    /// Replaces the values of [credentials](names_credential) alone.
+    /// Replaces only the values of [credentials](names_credential).
     pub fn of_credentials() -> Self {
         Self::new(|values| redact_all(values, &names_credential))
     }
 
-    /// Shows everything. Only for logs that nobody else reads.
+    /// Shows everything. Only for logs with restricted access.
     pub fn none() -> Self {
         Self::new(Clone::clone)
     }
 
-    /// What may be shown of these values. If the function panics, nothing is.
+    /// Returns the values to show. If the function panics, the result is empty.
     pub fn redact(&self, values: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
         panics::catch(|| (self.0)(values)).unwrap_or_default()
     }
@@ -133,7 +133,7 @@ fn shown(name: &str, value: &Value, is_hidden: &IsHidden) -> Value {
     if is_hidden(name) { REDACTED.into() } else { inside(value, is_hidden) }
 }
 
-/// A value that is shown, with what is hidden inside it.
+/// Returns a visible value, with hidden values inside it replaced.
 fn inside(value: &Value, is_hidden: &IsHidden) -> Value {
     match value {
         Value::Object(object) => {

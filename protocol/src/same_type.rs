@@ -1,21 +1,21 @@
-//! Whether schemas, fields and types are the same as Arrow compares them, apart from metadata.
+//! Compares schemas, fields and types as Arrow does, but without metadata.
 
 use arrow_schema::{DataType, Field, Fields, Schema};
 
-/// Two schemas that agree in all that Arrow compares but metadata.
+/// Returns whether two schemas are equal apart from metadata.
 pub(crate) fn same_schema(got: &Schema, declared: &Schema) -> bool {
     got.fields().len() == declared.fields().len()
         && got.fields().iter().zip(declared.fields()).all(|(got, declared)| same_field(got, declared, true))
 }
 
-/// Two fields that agree so, in their names as well if they are `named`.
+/// Returns whether two fields are equal in this sense. Names are compared if `named`.
 pub(crate) fn same_field(got: &Field, declared: &Field, named: bool) -> bool {
     (!named || got.name() == declared.name())
         && got.is_nullable() == declared.is_nullable()
         && same_type(got.data_type(), declared.data_type())
 }
 
-/// Type equality as Arrow defines it: the names of a list's item and of a map's entries do not count.
+/// Compares types as Arrow does: the names of a list's item and of a map's entries are ignored.
 pub(crate) fn same_type(got: &DataType, declared: &DataType) -> bool {
     use DataType::{Dictionary, FixedSizeList, LargeList, LargeListView, List, ListView, Map, Struct};
     match (got, declared) {

@@ -23,13 +23,13 @@ impl Parse for Argument {
 }
 
 impl Argument {
-    /// The value, which has to be there.
+    /// Returns the value, which is required.
     pub fn value(self) -> Result<Expr> {
         let Self { name, value } = self;
         value.ok_or_else(|| Error::new(name.span(), format!("expected `{name} = ...`")))
     }
 
-    /// The value as a text.
+    /// Returns the value as a text.
     pub fn text(self) -> Result<LitStr> {
         match self.value()? {
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
@@ -37,7 +37,7 @@ impl Argument {
         }
     }
 
-    /// The value as `true` or `false`.
+    /// Returns the value as `true` or `false`.
     pub fn boolean(self) -> Result<LitBool> {
         match self.value()? {
             Expr::Lit(ExprLit { lit: Lit::Bool(value), .. }) => Ok(value),
@@ -45,13 +45,13 @@ impl Argument {
         }
     }
 
-    /// Says which arguments there are.
+    /// Returns the error that lists the known arguments.
     pub fn unknown(self, known: &str) -> Error {
         Error::new(self.name.span(), format!("expected one of {known}, got `{}`", self.name))
     }
 }
 
-/// The arguments of all attributes of this name.
+/// Returns the arguments of all attributes of this name.
 pub fn arguments(attributes: &[Attribute], name: &str) -> Result<Vec<Argument>> {
     let mut found = Vec::new();
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident(name)) {
@@ -60,7 +60,7 @@ pub fn arguments(attributes: &[Attribute], name: &str) -> Result<Vec<Argument>> 
     Ok(found)
 }
 
-/// How a field or parameter is declared.
+/// The declaration of a field or parameter.
 #[derive(Default)]
 pub struct Declared {
     pub rename: Option<LitStr>,
@@ -97,18 +97,18 @@ impl Declared {
         Ok(declared)
     }
 
-    /// The declared type as an `Option<DataType>`.
+    /// Returns the declared type as an `Option<DataType>`.
     pub fn data_type_tokens(&self) -> TokenStream {
         option(self.data_type.as_ref().map(data_type))
     }
 
-    /// Whether the column may be null, as an `Option<bool>`.
+    /// Returns whether the column may be null, as an `Option<bool>`.
     pub fn nullable_tokens(&self) -> TokenStream {
         option(self.nullable.as_ref().map(|nullable| quote!(#nullable)))
     }
 }
 
-/// An expression of a `DataType`, with the names of Arrow in scope.
+/// Returns an expression of a `DataType`, with the names of Arrow in scope.
 pub fn data_type(expression: &Expr) -> TokenStream {
     quote! {{
         #[allow(unused_imports)]
@@ -117,7 +117,7 @@ pub fn data_type(expression: &Expr) -> TokenStream {
     }}
 }
 
-/// The tokens of an `Option`.
+/// Returns the tokens of an `Option`.
 pub fn option(value: Option<TokenStream>) -> TokenStream {
     match value {
         Some(value) => quote!(::core::option::Option::Some(#value)),
@@ -125,7 +125,7 @@ pub fn option(value: Option<TokenStream>) -> TokenStream {
     }
 }
 
-/// The text of documentation comments, without the space that each line begins with.
+/// Returns the text of documentation comments, without the leading space of each line.
 pub fn documentation(attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(line) if line.path.is_ident("doc") => match &line.value {

@@ -1,4 +1,4 @@
-//! `derive(Enum)`: an enum without data, which travels by the names of its variants.
+//! `derive(Enum)`: an enum without data, which is sent as the names of its variants.
 
 use crate::attributes::arguments;
 use proc_macro2::TokenStream;
@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Error, Fields, Ident, LitStr, Result};
 
-/// How the names of variants are made of those in Rust.
+/// How the names of variants are derived from those in Rust.
 #[derive(Clone, Copy)]
 enum Renaming {
     Unchanged,
@@ -117,7 +117,7 @@ fn renaming(input: &DeriveInput) -> Result<Renaming> {
     Ok(renaming)
 }
 
-/// The name of a variant, and the value that is read as well.
+/// Returns the name of a variant, and its alternative value.
 fn texts(variant: &syn::Variant, renaming: Renaming) -> Result<(String, Option<LitStr>)> {
     let (mut name, mut value) = (renamed(&variant.ident, renaming), None);
     for argument in arguments(&variant.attrs, "arrow")? {
@@ -141,7 +141,7 @@ fn renamed(ident: &Ident, renaming: Renaming) -> String {
     }
 }
 
-/// The words of a name in camel case, with underscores between.
+/// Converts a camel-case name to words with underscores between.
 fn words(name: &str) -> String {
     let mut words = String::new();
     for (index, letter) in name.char_indices() {

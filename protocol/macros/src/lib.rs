@@ -1,7 +1,7 @@
 //! Macros of typed services: `derive(Record)`, `derive(Enum)` and `#[service]`.
 //!
-//! Use them through `vgi_rpc_protocol`, which has them behind its feature `macros`, on by default. What they expand to
-//! names that crate alone.
+//! Use them through `vgi_rpc_protocol`, whose feature `macros` exports them and is on by default. The generated code only names
+//! that crate.
 
 // Where things are:
 //

@@ -172,7 +172,7 @@ fn columns(input: &DeriveInput) -> Result<Vec<Column>> {
     Ok(columns)
 }
 
-/// Where a type names the record itself. One that contains itself by way of another record is found by the compiler.
+/// Returns where a type names the record itself. The compiler detects a record that contains itself through another one.
 fn mention(ty: &Type, record: &Ident) -> Option<Span> {
     struct Mentions<'a>(&'a Ident, Option<Span>);
 
@@ -194,7 +194,7 @@ fn on_wire(columns: &[Column]) -> impl Iterator<Item = &Column> {
     columns.iter().filter(|column| column.declared.skip.is_none())
 }
 
-/// The fields of the schema.
+/// Returns the fields of the schema.
 fn schema(columns: &[Column]) -> Vec<TokenStream> {
     let field = |Column { ty, name, declared, .. }: &Column| {
         let (data_type, nullable) = (declared.data_type_tokens(), declared.nullable_tokens());
@@ -205,21 +205,21 @@ fn schema(columns: &[Column]) -> Vec<TokenStream> {
     on_wire(columns).map(field).collect()
 }
 
-/// Evaluates whether each field's type is finite.
+/// Returns code that evaluates whether each field's type is finite.
 fn finite(columns: &[Column]) -> Vec<TokenStream> {
     let finite = |Column { ty, .. }: &Column| {
         quote_spanned! {ty.span()=>
             let () = <#ty as ::vgi_rpc_protocol::__private::RecordField>::NO_RECORD_CONTAINS_ITSELF;
         }
     };
-    // One that contains the record itself has a declared type.
+    // A column that contains the record itself has a declared type.
     on_wire(columns).filter(|column| !column.contains_itself).map(finite).collect()
 }
 
-/// Whether each field's type fits its column.
+/// Returns code that checks whether each field's type fits its column.
 fn problems(columns: &[Column]) -> Vec<TokenStream> {
     let problem = |Column { ty, contains_itself, .. }: &Column| {
-        // The record's own problems are those that are being looked for.
+        // The record's own problems are the ones being computed.
         let problem = if *contains_itself { quote!(misfit) } else { quote!(problem) };
         quote_spanned! {ty.span()=>
             let problem = ::core::option::Option::or_else(problem, || {
@@ -231,7 +231,7 @@ fn problems(columns: &[Column]) -> Vec<TokenStream> {
 }
 
 impl Column {
-    /// A function that makes the value of a field that is missing, if the field may be.
+    /// Returns a function that creates the value of a missing field, if the field has a default.
     fn default(&self) -> Option<TokenStream> {
         let ty = &self.ty;
         match &self.declared.default {
@@ -241,7 +241,7 @@ impl Column {
         }
     }
 
-    /// The value of a field that has no column.
+    /// Returns the value of a field without a column.
     fn skipped(&self) -> Option<TokenStream> {
         let ty = &self.ty;
         self.declared.skip.as_ref().map(|_| match self.default() {
@@ -269,7 +269,7 @@ fn read(columns: &[Column]) -> Vec<TokenStream> {
     columns.iter().map(read).collect()
 }
 
-/// How several rows are read.
+/// The code that reads several rows.
 struct RowsRead {
     /// Reads the values of each column.
     read_columns: Vec<TokenStream>,

@@ -7,17 +7,17 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// The channel that every line names.
+/// The logger name in every line.
 const LOGGER: &str = "vgi_rpc.access";
-/// What is kept of a text that says who the caller is.
+/// The limit for a text that identifies the caller.
 const CALLER: Limit = Limit::bytes(1 << 10);
 
-/// Whether a call counts as failed.
+/// Returns whether a call counts as failed.
 pub(super) fn is_error(record: &CallRecord) -> bool {
     record.error.is_some() || record.cancelled
 }
 
-/// All that a record says.
+/// Returns all fields of a record.
 pub(super) fn fields(
     record: &CallRecord,
     now: Duration,
@@ -68,7 +68,7 @@ pub(super) fn fields(
     match (&record.error, record.cancelled) {
         (Some(error), _) => {
             put("error_type", error.error_type().into());
-            // The schema wants a message even where the error has none.
+            // The schema requires a message even if the error has none.
             let message = if error.message().is_empty() { error.error_type() } else { error.message() };
             put("error_message", message.into());
             put("error_code", error.code().as_str().into());
@@ -131,14 +131,14 @@ pub(super) fn fields(
     fields
 }
 
-/// A time since the Unix epoch as text: RFC 3339 in UTC with milliseconds, as lines have it.
+/// Formats a time since the Unix epoch as in log lines: RFC 3339 in UTC with milliseconds.
 pub fn timestamp(now: Duration) -> String {
     let time: DateTime<Utc> =
         i64::try_from(now.as_millis()).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default();
     time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// Rounded to two decimal places.
+/// Returns milliseconds rounded to two decimal places.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e5).round() / 100.0
 }

@@ -1,7 +1,7 @@
-//! The access log: one JSON object per call, on one line. It says what a call was and how it went, and carries no
-//! value of any parameter, input or result. The specification is the protocol's `access-log-spec.md`.
+//! The access log: one JSON object per call, on one line. It describes the call and its outcome, and contains no value of any
+//! parameter, input or result. The specification is the protocol's `access-log-spec.md`.
 //!
-//! Writing lines somewhere is a driver's work, and so is knowing what time it is.
+//! Writing lines and reading the clock are up to the driver.
 
 // Where things are:
 //
@@ -23,11 +23,11 @@ pub use sampling::{SampleRate, SampleRateError};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// Most bytes of a line without its end, unless another limit is chosen. Section 5b.
+/// The default maximum size of a line without its end. Section 5b.
 pub const DEFAULT_MAX_RECORD_BYTES: usize = 1 << 20;
-/// What a line keeps when it would be too long: what every line must have, the stream's id that the schema demands of
-/// streams, the whole error message, the count of lost records, which no other line repeats, and the rate of sampling, which every
-/// line has that counts for others.
+/// The fields that are kept in a line that would be too long: those that every line must have, the stream's id, which the schema
+/// requires for streams, the whole error message, the count of lost records, which no other line repeats, and the sampling rate,
+/// which is required in every line that represents others.
 const ESSENTIAL: [&str; 21] = [
     "timestamp",
     "level",
@@ -52,15 +52,15 @@ const ESSENTIAL: [&str; 21] = [
     "truncated",
 ];
 
-/// One line as a [`LineFormat`] without settings makes it: every call has one.
+/// Formats a record with the default [`LineFormat`], under which every call has a line.
 ///
-/// `now` is the time since the Unix epoch, `dropped` how many records could not be written since the last one that
+/// `now` is the time since the Unix epoch. `dropped` is the number of records that could not be written since the last one that
 /// was.
 pub fn line(record: &CallRecord, now: Duration, dropped: u64) -> String {
     LineFormat::default().written(record, now, dropped, None)
 }
 
-/// How lines are made of records.
+/// How records are formatted as lines.
 ///
 /// ```
 /// use vgi_rpc_protocol::access_log::{LineFormat, SampleRate};
@@ -91,30 +91,30 @@ impl Default for LineFormat {
 }
 
 impl LineFormat {
-    /// Reduces records that have more than this many bytes; [`DEFAULT_MAX_RECORD_BYTES`] unless set. First `claims` is emptied,
-    /// with `truncated: true`. If that is not enough, only the fields are left that every record must have, and the whole
-    /// error message, with `truncated: "record_too_large"`: such a line may be longer than the limit. Section 5b.
+    /// Sets the maximum size of a record in bytes; the default is [`DEFAULT_MAX_RECORD_BYTES`]. In a larger record, first
+    /// `claims` is emptied, with `truncated: true`. If that is not enough, only the required fields and the whole error message
+    /// are kept, with `truncated: "record_too_large"`; such a line may exceed the limit. Section 5b.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.max_record_bytes = bytes;
         self
     }
 
-    /// Leaves out a part of the calls that succeed. Default: none. Section 5bb.
+    /// Leaves out a part of the successful calls. By default none is left out. Section 5bb.
     pub fn sample(mut self, rate: SampleRate) -> Self {
         self.rate = rate;
         self
     }
 
-    /// Sets what is shown of the claims of callers. Default: [`Redactor::default`].
+    /// Sets how callers' claims are redacted. Default: [`Redactor::default`].
     pub fn redact_claims(mut self, redactor: Redactor) -> Self {
         self.claims = redactor;
         self
     }
 
-    /// The line of a record, its end included; `None` if [sampling](Self::sample) leaves it out.
+    /// Formats a record as a line, including its end. Returns `None` if [sampling](Self::sample) leaves it out.
     ///
-    /// `now` is the time since the Unix epoch, `dropped` how many records could not be written since the last one that
-    /// was.
+    /// `now` is the time since the Unix epoch. `dropped` is the number of records that could not be written since the last one
+    /// that was.
     pub fn line(&self, record: &CallRecord, now: Duration, dropped: u64) -> Option<String> {
         let rate = match fields::is_error(record) {
             true => None,
@@ -133,7 +133,7 @@ impl LineFormat {
         line
     }
 
-    /// The line of a record that is too large as it is.
+    /// Formats a record that is too large.
     fn reduced(&self, mut fields: Map<String, Value>) -> String {
         if let Some(claims) = fields.get_mut("claims") {
             *claims = Value::Object(Map::new());
@@ -147,14 +147,14 @@ impl LineFormat {
         escaped(Value::Object(fields).to_string())
     }
 
-    /// The JSON of a record, if it is not too large.
+    /// Encodes a record as JSON, if it is not too large.
     fn encode(&self, fields: &Map<String, Value>) -> Option<String> {
         let line = escaped(text::json(fields, self.max_record_bytes)?);
         (line.len() <= self.max_record_bytes).then_some(line)
     }
 }
 
-/// JSON in which what steers a terminal or divides lines is escaped too, where JSON itself would leave it.
+/// Also escapes characters that control a terminal or separate lines, which JSON itself allows.
 fn escaped(json: String) -> String {
     if !json.contains(is_escaped) {
         return json;
@@ -162,7 +162,7 @@ fn escaped(json: String) -> String {
     let mut escaped = String::with_capacity(json.len() + json.len() / 8);
     for letter in json.chars() {
         if is_escaped(letter) {
-            // All of them are in the basic plane.
+            // All of them are in the basic multilingual plane.
             escaped.push_str(&format!("\\u{:04x}", u32::from(letter)));
         } else {
             escaped.push(letter);

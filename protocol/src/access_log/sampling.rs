@@ -1,4 +1,4 @@
-//! Which calls are left out of a log that keeps a part of them. Access-log specification, section 5bb.
+//! Decides which calls a sampled log leaves out. Access-log specification, section 5bb.
 
 use crate::service::CallRecord;
 use sha2::{Digest, Sha256};
@@ -6,10 +6,10 @@ use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// How many of the calls that succeed have a line: from 0, none, to 1, all, which is the default. Calls that fail always have one.
+/// The fraction of successful calls that are logged, from 0 to 1, the default. Failed calls are always logged.
 ///
-/// The decision depends on the id of the stream, or of the request where there is no stream, so all records of a stream are kept
-/// or none.
+/// The decision depends on the id of the stream, or of the request if there is no stream, so either all records of a stream are
+/// kept or none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SampleRate(f64);
 
@@ -19,24 +19,24 @@ pub struct SampleRate(f64);
 pub struct SampleRateError(Box<str>);
 
 impl SampleRate {
-    /// Keeps this part of the calls.
+    /// Keeps this fraction of the calls.
     ///
     /// # Errors
     /// If the number is below 0, above 1, or not a number.
     pub fn new(rate: f64) -> Result<Self, SampleRateError> {
         match (0.0..=1.0).contains(&rate) {
-            // Without the sign that a zero may have.
+            // `abs` removes the sign of a negative zero.
             true => Ok(Self(rate.abs())),
             false => Err(SampleRateError(rate.to_string().into())),
         }
     }
 
-    /// The part of the calls that is kept.
+    /// Returns the fraction of the calls that is kept.
     pub const fn rate(self) -> f64 {
         self.0
     }
 
-    /// `None` if the record is left out; otherwise the rate that its line has to carry, if it has to.
+    /// Returns `None` if the record is left out; otherwise the rate to write in its line, if any.
     pub(super) fn decide(self, record: &CallRecord) -> Option<Option<f64>> {
         if self.0 >= 1.0 {
             return Some(None);
@@ -67,7 +67,7 @@ impl fmt::Display for SampleRate {
     }
 }
 
-/// Where between 0 and 1 an id lies: anywhere, and always at the same place.
+/// Maps an id to a fixed pseudorandom number between 0 and 1.
 fn place(id: &str) -> f64 {
     /// 2 to the power of 32.
     const PLACES: f64 = 4_294_967_296.0;

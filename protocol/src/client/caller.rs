@@ -4,7 +4,7 @@ use crate::description::MethodKind;
 use crate::values::ValueError;
 use arrow_array::RecordBatch;
 
-/// A protocol on the other side.
+/// A protocol of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteProtocol {
     /// Its wire name.
@@ -13,14 +13,14 @@ pub struct RemoteProtocol {
     pub version: Option<&'static str>,
 }
 
-/// A method of a protocol on the other side.
+/// A method of a protocol of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteMethod {
     /// The protocol.
     pub protocol: RemoteProtocol,
     /// The method's name.
     pub name: &'static str,
-    /// Unary, or which kind of stream.
+    /// Whether the method is unary, or which kind of stream it opens.
     pub kind: MethodKind,
     /// Whether its stream begins with a header.
     pub has_header: bool,
@@ -28,12 +28,12 @@ pub struct RemoteMethod {
     pub is_idempotent: bool,
 }
 
-/// Makes calls, one at a time. The clients of the drivers implement it; they block until the answer arrives.
+/// Makes calls, one at a time. The drivers' clients implement it. They block until the response arrives.
 pub trait Caller {
-    /// Why a call gave no result, or an answer could not be read.
+    /// Why a call failed, or its response could not be read.
     type Error: From<ValueError>;
 
-    /// A stream that was opened.
+    /// An open stream.
     type Stream<'s>: CallerStream<Error = Self::Error>
     where
         Self: 's;
@@ -41,13 +41,13 @@ pub trait Caller {
     /// Makes a unary call with one row of parameters.
     ///
     /// # Errors
-    /// When the call fails.
+    /// If the call fails.
     fn unary(&mut self, method: &RemoteMethod, params: &RecordBatch) -> Result<RecordBatch, Self::Error>;
 
     /// Opens a stream, and reads its header if the method has one.
     ///
     /// # Errors
-    /// When the call fails.
+    /// If the call fails.
     fn open(&mut self, method: &RemoteMethod, params: &RecordBatch) -> Result<Self::Stream<'_>, Self::Error>;
 }
 
@@ -72,30 +72,30 @@ pub trait CallerStream {
     /// Why a turn gave no batch.
     type Error: From<ValueError>;
 
-    /// The header of one row, when the method has one.
+    /// Returns the header of one row, if the method has one.
     fn header(&self) -> Option<&RecordBatch>;
 
-    /// Asks a producer for its next batch; `None` when it is done.
+    /// Requests a producer's next batch. Returns `None` when the producer has finished.
     ///
     /// # Errors
-    /// When the turn fails.
+    /// If the turn fails.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, Self::Error>;
 
-    /// Sends one batch to an exchange and reads its answer.
+    /// Sends one batch to an exchange and returns its answer.
     ///
     /// # Errors
-    /// When the turn fails.
+    /// If the turn fails.
     fn exchange_batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Self::Error>;
 
-    /// Ends the stream in good order.
+    /// Ends the stream normally.
     ///
     /// # Errors
-    /// When the connection fails.
+    /// If the connection fails.
     fn end(self) -> Result<(), Self::Error>;
 
-    /// Gives the stream up: the server stops without another turn.
+    /// Cancels the stream. The server ends it without another turn.
     ///
     /// # Errors
-    /// When the connection fails.
+    /// If the connection fails.
     fn give_up(self) -> Result<(), Self::Error>;
 }

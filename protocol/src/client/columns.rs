@@ -1,11 +1,11 @@
-//! The columns of a stream's inputs, which its first batch fixes.
+//! Checks that all inputs of a stream have the columns of its first batch.
 
 use crate::CommandError;
 use crate::ipc::EncodedSchema;
 use arrow_schema::{ArrowError, SchemaRef};
 use std::sync::Arc;
 
-/// Refuses a batch that has other columns than the stream that it is for.
+/// Refuses a batch whose columns differ from those of its stream.
 pub(super) fn expect_columns(opened: &EncodedSchema, schema: &EncodedSchema) -> Result<(), CommandError> {
     let (expected, got) = (opened.schema(), schema.schema());
     let same = Arc::ptr_eq(expected, got)

@@ -20,12 +20,11 @@ use std::collections::VecDeque;
 
 /// One connection, from its first byte to its last. See the [module](super) for its use.
 ///
-/// The wire does not say of what kind an answer is, so the machine reads it as the [`CallKind`] of the call says, which
-/// must be the kind that the server declares. A call of the wrong kind is not always an error here: a unary call of a
-/// stream method waits for a result while the server waits for input, and a header that is not expected is read as the
-/// stream itself. Ask the server's [reflection](crate::reflection) for the kind before the first call of a method, or
-/// give up on the connection after a timeout: an answer that is still due would be read as that of the next call.
-/// Bytes that arrive while no call is under way belong to no call, and are fatal.
+/// A response does not state its kind, so the machine reads it as the [`CallKind`] of the call, which must be the kind that the
+/// server declares. A call of the wrong kind is not always reported as an error: a unary call of a stream method waits for a
+/// result while the server waits for input, and an unexpected header is read as the stream itself. Ask the server's
+/// [reflection](crate::reflection) for the kind before the first call of a method, or drop the connection after a timeout: a late
+/// response would be read as that of the next call. Bytes that arrive while no call is in progress are a fatal error.
 #[derive(Debug)]
 pub struct Connection {
     limits: Limits,
@@ -36,37 +35,38 @@ pub struct Connection {
     peer_closed: bool,
     error: Option<ConnectionError>,
     account: Account,
-    /// How batches that lie elsewhere are fetched. If it is not set, their pointers are outputs.
+    /// How external batches are fetched. If `None`, their pointers are returned as outputs.
     fetch: Option<FetchOptions>,
     effects: Effects,
-    /// The memory that is shared with the server.
+    /// The memory segment that is shared with the server.
     segment: Option<Segment>,
-    /// What this call may do with the segment.
+    /// How this call may use the segment.
     sharing: Sharing,
-    /// The batch that is being fetched. What follows it waits.
+    /// The batch that is being fetched. Later batches wait for it.
     fetching: Option<EffectId>,
-    /// Of an object that was fetched, or of what came before an input was sent.
+    /// Events of a fetched object, or events that were received before an input was sent.
     fetched: VecDeque<Event>,
 }
 
-/// What a call may do with the segment.
+/// How a call may use the segment.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sharing {
-    /// Its batches are sent as they are. What an earlier call has sent was lost, and the server may be unable to read the segment.
+    /// Whether batches are sent inline, since those of an earlier call were lost, and the server may be unable to read the
+    /// segment.
     rests: bool,
-    /// The parameters of a stream lie in the segment, and nothing has come since: the server's turn may not be over, in which it
-    /// frees them.
+    /// Whether a stream's parameters are in the segment and nothing has been received since. The server may then still be in its
+    /// turn, in which it frees them.
     opening: bool,
 }
 
 /// Getters.
 impl Connection {
-    /// A connection on which nothing was called. What it holds is reserved nowhere.
+    /// Creates a connection without a memory budget.
     pub fn new(limits: Limits) -> Self {
         Self::with_account(limits, &Account::default())
     }
 
-    /// A connection on which nothing was called. What it holds is reserved in the account.
+    /// Creates a connection whose memory is reserved in the account.
     pub fn with_account(limits: Limits, account: &Account) -> Self {
         Self {
             reader: Reader::with_account(limits.clone(), account.clone()),
@@ -86,33 +86,33 @@ impl Connection {
         }
     }
 
-    /// Has batches that lie elsewhere fetched, by an [effect](Self::poll_effect). Without it, their pointers are outputs.
+    /// Enables fetching external batches by an [effect](Self::poll_effect). By default their pointers are returned as outputs.
     /// WIRE_PROTOCOL 12.
     pub fn fetch_external(&mut self, options: FetchOptions) {
         self.fetch = Some(options);
     }
 
-    /// Shares a segment with the server from the next call on: large batches of both sides lie in it. The server must have said
-    /// that it [can](keys::TRANSPORT_SHM), and better that it [has attached](keys::TRANSPORT_SHM_ATTACHED) this segment.
-    /// WIRE_PROTOCOL 11.
+    /// Shares a segment with the server from the next call on: large batches of both sides are written to it. The server must
+    /// have reported that it [can share memory](keys::TRANSPORT_SHM), and preferably that it [has
+    /// attached](keys::TRANSPORT_SHM_ATTACHED) this segment. WIRE_PROTOCOL 11.
     ///
-    /// Both sides write to the segment in their own turns only. So no input may be sent ahead of an output that is due. The turn
-    /// that a call gives to the server ends with the first thing that comes of it: an input that is sent before is sent as it is, if
-    /// the call's parameters lie in the segment.
+    /// Each side writes to the segment only in its own turns, so no input may be sent while an output is due. A call starts the
+    /// server's turn, which ends when its first output is received. If the call's parameters are in the segment, an input that is
+    /// sent earlier is sent inline.
     ///
-    /// After a call that has failed, calls go without the segment until the server has freed what that one has sent last: a server
-    /// that cannot attach the segment never does.
+    /// After a failed call, calls do not use the segment until the server has freed the last batch of the failed one. A server
+    /// that cannot attach the segment never frees it.
     pub fn share_memory(&mut self, segment: Segment) {
         segment.count_attached();
         self.segment = Some(segment.bounded(&self.limits, &self.account));
     }
 
-    /// True if memory is shared with the server.
+    /// Returns whether memory is shared with the server.
     pub fn shares_memory(&self) -> bool {
         self.segment.is_some()
     }
 
-    /// True when a call may be made.
+    /// Returns whether a call may be made.
     pub fn is_idle(&self) -> bool {
         self.state == State::Idle && self.error.is_none()
     }
@@ -120,23 +120,23 @@ impl Connection {
 
 /// Bytes in.
 impl Connection {
-    /// Takes bytes in, sharing them: the columns of a batch that lies inside them are not copied.
+    /// Receives bytes without copying: columns of a batch may refer to them.
     pub fn receive(&mut self, bytes: Bytes) {
         self.reader.receive(bytes);
     }
 
-    /// Memory to read into, never empty: a large body's own, or a scratch buffer. Call
-    /// [`advance`](Self::advance) with the number of bytes read.
+    /// Returns memory to read into, never empty: that of a large body, or a scratch buffer. Call [`advance`](Self::advance) with
+    /// the number of bytes read.
     pub fn read_buf(&mut self) -> &mut [u8] {
         self.reader.read_buf()
     }
 
-    /// Takes in the first `count` bytes of what [`read_buf`](Self::read_buf) lent.
+    /// Receives the first `count` bytes of the memory that [`read_buf`](Self::read_buf) returned.
     pub fn advance(&mut self, count: usize) {
         self.reader.advance(count);
     }
 
-    /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
+    /// Releases memory that is cached for later input. A driver calls this when a connection stays idle.
     pub fn release_memory(&mut self) {
         self.reader.release_memory();
         if let Some(segment) = &self.segment {
@@ -144,20 +144,20 @@ impl Connection {
         }
     }
 
-    /// Takes over the table of effects of the machine that this one reads for.
+    /// Swaps the table of effects with that of the machine that this one reads for.
     #[cfg(feature = "http")]
     pub(crate) fn swap_effects(&mut self, effects: &mut Effects) {
         std::mem::swap(&mut self.effects, effects);
     }
 
-    /// True within a stream, between two of its messages.
+    /// Returns whether a stream is being read and is between two messages.
     #[cfg(feature = "http")]
     pub(crate) fn is_between_messages(&self) -> bool {
         !self.reader.is_mid_message() && !self.reader.is_at_boundary()
     }
 
-    /// The peer has closed its sending side. Between two messages this ends an answer whose result, header or error has
-    /// come whole; the outputs of a stream end by its end marker alone.
+    /// Handles that the peer has closed its sending side. Between two messages this ends a response whose result, header or error
+    /// is complete. The outputs of a stream only end with their end marker.
     pub fn receive_eof(&mut self) {
         self.peer_closed = true;
     }
@@ -168,7 +168,7 @@ impl Connection {
     /// Makes a call with one row of parameters. WIRE_PROTOCOL 5.
     ///
     /// # Errors
-    /// When a call is under way, or the batch is not of the schema's types.
+    /// If a call is in progress, or the batch does not match the schema's types.
     pub fn call(
         &mut self,
         call: &Call<'_>,
@@ -179,7 +179,7 @@ impl Connection {
         schema.check(params)?;
         let mut metadata = call.to_metadata();
         if let Some(segment) = &self.segment {
-            // Without that, it is merely fuller.
+            // If it fails, the segment is merely fuller.
             self.sharing = Sharing { rests: !segment.begin_call().unwrap_or(true), opening: false };
             if !self.sharing.rests {
                 segment.advertisement().advertise(&mut metadata);
@@ -198,17 +198,17 @@ impl Connection {
         }
     }
 
-    /// Writes a batch to the segment, if there is one, this is the client's turn, and the batch is large enough and finds room. It is
-    /// sent as it is if it does not, or if the header of the segment is damaged.
+    /// Writes a batch to the segment if there is one, it is the client's turn, the batch is large enough and there is room.
+    /// Otherwise, or if the segment's header is damaged, the batch is sent inline.
     fn store(&self, schema: &EncodedSchema, batch: &RecordBatch) -> Option<Stored> {
         let segment = self.segment.as_ref().filter(|_| !self.sharing.rests && !self.sharing.opening);
         segment?.store(batch, schema, &self.account).ok().flatten()
     }
 
-    /// Makes a call whose metadata is complete already, as an intermediary has it.
+    /// Makes a call whose metadata is already complete, as an intermediary does.
     ///
     /// # Errors
-    /// As for [`call`](Self::call).
+    /// As [`call`](Self::call).
     pub fn send_request(
         &mut self,
         kind: CallKind,
@@ -233,8 +233,8 @@ impl Connection {
     /// name, type and order.
     ///
     /// # Errors
-    /// When no stream is open for input, or the batch is not of the schema's types or the stream's columns. On a connection that
-    /// [shares memory](Self::share_memory) also when an output is due.
+    /// If no stream is open for input, or the batch does not match the schema's types or the stream's columns. On a connection
+    /// that [shares memory](Self::share_memory) also if an output is due.
     pub fn send(
         &mut self,
         schema: &EncodedSchema,
@@ -257,7 +257,7 @@ impl Connection {
         let input = open_input(state, "send")?;
         match (*input, encoder.schema()) {
             (Input::Open(_), Some(opened)) => {
-                // The server sees the names of the first batch alone, and would take these columns for those.
+                // The server only sees the names of the first batch, and would use them for these columns.
                 expect_columns(opened, schema)?;
             }
             _ => {
@@ -274,10 +274,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Asks a producer for its next batch. WIRE_PROTOCOL 9, "Producer streams".
+    /// Requests a producer's next batch. WIRE_PROTOCOL 9, "Producer streams".
     ///
     /// # Errors
-    /// When no stream is open for input. On a connection that [shares memory](Self::share_memory) also when an output is due.
+    /// If no stream is open for input. On a connection that [shares memory](Self::share_memory) also if an output is due.
     pub fn tick(&mut self, metadata: &Metadata) -> Result<(), CommandError> {
         self.expect_turn("tick")?;
         self.open_empty("tick")?;
@@ -289,34 +289,33 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the stream's input; what the server still sends is dropped, its logs excepted.
+    /// Ends the stream's input. Everything that the server still sends is dropped except its logs.
     ///
     /// # Errors
-    /// When no stream is open for input.
+    /// If no stream is open for input.
     pub fn close(&mut self) -> Result<(), CommandError> {
         open_input(&mut self.state, "close")?;
         self.enter(self.state.given_up());
         Ok(())
     }
 
-    /// Frees what was read from the segment and is not held any more, if it is this side's turn.
+    /// Frees the regions of the segment that were read and are no longer in use, if it is this side's turn.
     fn settle(&self) {
         if let Some(segment) = self.segment.as_ref().filter(|_| !self.sharing.opening) {
-            // What is not freed now is freed by the next call.
+            // The next call frees the rest.
             let _ = segment.settle();
         }
     }
 
-    /// Completes an effect. Does nothing when it is not out any more.
+    /// Completes an effect. Does nothing if it is no longer pending.
     pub fn complete_effect(&mut self, id: EffectId, completion: Completion) {
         self.effects.complete(id, completion);
     }
 
-    /// Gives the stream up. The server stops without another turn. WIRE_PROTOCOL 9, "Client-initiated
-    /// cancellation".
+    /// Cancels the stream. The server ends it without another turn. WIRE_PROTOCOL 9, "Client-initiated cancellation".
     ///
     /// # Errors
-    /// When no stream is open for input.
+    /// If no stream is open for input.
     pub fn cancel(&mut self) -> Result<(), CommandError> {
         let cancel: Metadata = [(keys::CANCEL, "1")].into_iter().collect();
         self.open_empty("cancel")?;
@@ -331,7 +330,7 @@ impl Connection {
     /// Returns what comes next. Call it until it returns something other than [`Next::Event`].
     ///
     /// # Errors
-    /// The connection has failed. The error comes back on every further call.
+    /// If the connection has failed. Every later call returns the error again.
     pub fn poll_event(&mut self) -> Result<Next<Event>, ConnectionError> {
         if let Some(error) = &self.error {
             return Err(error.clone());
@@ -376,17 +375,17 @@ impl Connection {
         }
     }
 
-    /// What is to be done with effects. Call it after [`poll_event`](Self::poll_event) until it returns `None`.
+    /// Returns the next event of an effect. Call it after [`poll_event`](Self::poll_event) until it returns `None`.
     pub fn poll_effect(&mut self) -> Option<EffectEvent> {
         self.effects.poll()
     }
 
-    /// The output that waits, if any: send it with `write_vectored` and `advance`, or take segments out.
+    /// Returns the waiting output, if any: send it with `write_vectored` and `advance`, or take segments out.
     pub fn poll_transmit(&mut self) -> Option<&mut Outbox> {
         (!self.outbox.is_empty()).then_some(&mut self.outbox)
     }
 
-    /// True when so much output waits that the driver should send some before the caller adds to it.
+    /// Returns whether so much output is waiting that the driver should send some before the caller adds more.
     pub fn needs_drain(&self) -> bool {
         self.outbox.len() > self.limits.max_buffered_output
     }
@@ -401,7 +400,7 @@ impl Connection {
         self.expect_nothing().map_err(|_| CommandError::Misuse { command, when })
     }
 
-    /// Fails for good if bytes have arrived that no call asked for: the next call would take them for its answer.
+    /// Fails permanently if bytes arrived without a call: the next call would read them as its response.
     fn expect_nothing(&mut self) -> Result<(), ConnectionError> {
         if self.reader.is_at_boundary() {
             return Ok(());
@@ -410,8 +409,8 @@ impl Connection {
         Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone())
     }
 
-    /// Fails for good if an output has come while every input is answered: it would be taken for the answer to the next one. What
-    /// else has come becomes events.
+    /// Fails permanently if an output arrived although every input is answered: it would be read as the answer to the next one.
+    /// Everything else that arrived becomes events.
     fn expect_no_output(&mut self) {
         while self.error.is_none() && self.fetching.is_none() && self.state.waits_for_caller() {
             let taken = match self.reader.next_item() {
@@ -424,7 +423,7 @@ impl Connection {
                 Ok(Some(item)) => self.take_item(item),
                 Err(error) => self.take_unreadable(error),
             };
-            // An error is kept for whoever polls.
+            // The next poll returns an error.
             self.fetched.extend(taken.ok().flatten());
         }
     }
@@ -452,10 +451,10 @@ impl Connection {
         };
         let kind = classify(batch.num_rows(), Some(&metadata));
         match kind {
-            // A log that cannot be read is no reason to lose the call.
+            // A log that cannot be read must not fail the call.
             BatchKind::Log => return Ok(LogMessage::from_metadata(&metadata).ok().map(Event::Log)),
             BatchKind::Error => {
-                // The rest of the stream that says so is passed over.
+                // The rest of the stream is skipped.
                 self.reader.skip_stream();
                 return Ok(self.fail(Received::Error, RpcError::from_metadata(&metadata)));
             }
@@ -486,7 +485,7 @@ impl Connection {
         self.take_batch(batch, metadata)
     }
 
-    /// The batch that lies in the segment, with its metadata. `None` if there is no segment.
+    /// Reads a batch from the segment, with its metadata. Returns `None` if there is no segment.
     fn read_shared(
         &self,
         batch: &RecordBatch,
@@ -498,7 +497,7 @@ impl Connection {
         Ok(Some((batch, Pointer::resolve(metadata.clone(), segment.name()))))
     }
 
-    /// Has the region of a pointer that is passed over freed.
+    /// Frees the region of a pointer that is skipped.
     fn discard_shared(&self, batch: &RecordBatch, metadata: &Metadata) {
         if let Some(segment) = &self.segment
             && let Ok(Some(pointer)) = Pointer::recognise(batch.num_rows(), metadata)
@@ -507,11 +506,11 @@ impl Connection {
         }
     }
 
-    /// Takes what has become of a fetch.
+    /// Handles the completion of a fetch.
     fn take_fetched(&mut self, completion: Completion) -> Result<(), ConnectionError> {
         let resolved = match completion {
             Completion::Resolved(resolved) => resolved.map_err(RpcError::from),
-            // What the store cannot do now, the server can: its class is not that of an error of the call.
+            // The server can do what the store cannot do now: its class is not that of an error of the call.
             other => Err(other.into_error("what an object holds").with_code(Code::Unknown)),
         };
         let event = match resolved {
@@ -526,19 +525,19 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes a batch that is no log and no error.
+    /// Handles a batch that is neither a log nor an error.
     fn take_batch(
         &mut self,
         batch: RecordBatch,
         metadata: Metadata,
     ) -> Result<Option<Event>, ConnectionError> {
         let kind = classify(batch.num_rows(), Some(&metadata));
-        // Such as from a process that is no server, and sends back what it reads.
+        // For example from a process that is not a server and echoes its input.
         if matches!(self.state, State::Result | State::Header(_)) && metadata.contains_key(keys::METHOD) {
             let (expected, got) = ("an answer", "a request");
             return Err(self.error.insert(ConnectionError::Protocol { expected, got }).clone());
         }
-        // A void result has no columns, and its rows mean nothing.
+        // A void result has no columns, and its rows have no meaning.
         let is_data = kind == BatchKind::Data && batch.num_columns() > 0;
         if self.state == State::Result && is_data && batch.num_rows() != 1 {
             let text = format!("expected a result of one row, got {}", batch.num_rows());
@@ -551,14 +550,14 @@ impl Connection {
         })
     }
 
-    /// Has the state follow what came, and says what the caller is told.
+    /// Updates the state, and returns what to report to the caller.
     fn arrive(&mut self, arrival: Received) -> Report {
         let (state, told) = self.state.after(arrival);
         self.enter(state);
         told
     }
 
-    /// Enters a state. An input that it no longer takes is ended, so that the server ends its stream too.
+    /// Enters a state. If the input is no longer accepted, it is ended, so that the server ends its stream too.
     fn enter(&mut self, state: State) {
         let before = std::mem::replace(&mut self.state, state);
         if let (Some(input), None) = (before.input(), state.input()) {
@@ -568,11 +567,11 @@ impl Connection {
             self.encoder.close(&mut self.outbox);
         }
         if before.input().is_some() && state.input().is_none() {
-            // Of what was fetched for a stream that was given up, the logs are left.
+            // Of the objects fetched for a cancelled stream, only the logs are kept.
             self.fetched.retain(|event| matches!(event, Event::Log(_)));
         }
         if self.fetching.is_some() && !state.waits_for_batch() {
-            // What it would give is passed over.
+            // Its result would be skipped.
             self.effects.withdraw_all();
             self.fetching = None;
         }
@@ -597,8 +596,8 @@ impl Connection {
         }
     }
 
-    /// The peer sends no more. Between two messages, that ends a stream whose result, header or error has come whole.
-    /// It never ends the outputs of a stream: a server that was killed must not look like one that has finished.
+    /// Handles the end of the input. Between two messages it ends a stream whose result, header or error is complete. It never
+    /// ends the outputs of a stream: a server that was killed must not look like one that has finished.
     fn end_of_input(&mut self) -> Result<Option<Event>, ConnectionError> {
         let (expected, got) = ("the rest of the answer", "the end of the connection");
         let ended = match self.reader.truncation() {
@@ -613,7 +612,7 @@ impl Connection {
         }
     }
 
-    /// Fails on a connection that shares memory when the turn is the server's.
+    /// Fails on a connection that shares memory if it is the server's turn.
     fn expect_turn(&self, command: &'static str) -> Result<(), CommandError> {
         let is_ahead = matches!(self.state.input(), Some(Input::Open(unanswered)) if unanswered > 0);
         if is_ahead && self.segment.is_some() {
@@ -623,7 +622,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Opens the stream's input for batches without columns, unless it is open.
+    /// Opens the stream's input for batches without columns, unless it is already open.
     fn open_empty(&mut self, command: &'static str) -> Result<(), CommandError> {
         let input = open_input(&mut self.state, command)?;
         if *input == Input::Unopened {

@@ -1,4 +1,4 @@
-//! Input and output of a client's connection: calls, and the events that answer them.
+//! The calls that a client's connection makes, and the events that it reports.
 
 use crate::ipc::Metadata;
 use crate::wire::error::RpcError;
@@ -6,25 +6,25 @@ use crate::wire::keys;
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
 
-/// Where a call goes and what shape its answer has.
+/// A call: its target, its metadata, and the kind of its response.
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
     /// Wire name of the protocol.
     pub protocol: &'a str,
     /// Name of the method.
     pub method: &'a str,
-    /// The protocol's declared version, when it declares one.
+    /// The protocol's declared version, if it declares one.
     pub protocol_version: Option<&'a str>,
     /// Correlates the call with the server's logs and errors.
     pub request_id: Option<&'a str>,
     /// Unary, or a stream with or without a header.
     pub kind: CallKind,
-    /// Further metadata of the request; the keys above win over it.
+    /// Further metadata of the request. The fields above take precedence.
     pub metadata: Metadata,
 }
 
 impl Call<'_> {
-    /// The metadata of the request.
+    /// Returns the metadata of the request.
     pub(crate) fn to_metadata(&self) -> Metadata {
         let mut metadata = self.metadata.clone();
         metadata.set(keys::METHOD, self.method);
@@ -40,8 +40,7 @@ impl Call<'_> {
     }
 }
 
-/// What answers a call. It must be what the server declares the method to be: see
-/// [`Connection`](super::Connection).
+/// The kind of a call's response. It must match the server's declaration of the method: see [`Connection`](super::Connection).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallKind {
     /// One batch.
@@ -53,7 +52,7 @@ pub enum CallKind {
     },
 }
 
-/// Something that came from the server.
+/// Something that the server sent.
 #[derive(Debug)]
 pub enum Event {
     /// A log.
@@ -62,10 +61,10 @@ pub enum Event {
     Header(RecordBatch, Metadata),
     /// The result of a unary call, or one batch of a stream.
     ///
-    /// A batch without rows may be a pointer to where its data is, unless the connection has such data
-    /// [fetched](super::Connection::fetch_external): see [`crate::wire::classify`].
+    /// A batch without rows may be a pointer to external data, unless the connection [fetches](super::Connection::fetch_external)
+    /// such data: see [`crate::wire::classify`].
     Output(RecordBatch, Metadata),
-    /// The call failed, on the server or because its answer was not acceptable. It is over for the caller.
+    /// The call failed, on the server or because its response was not acceptable. The caller gets nothing more of it.
     Failed(RpcError),
     /// The call is over and the connection is free.
     Finished,

@@ -1,7 +1,7 @@
 //! The client's side of a connection: calls in, frames out; bytes in, logs and results out.
 //!
-//! Lives here: the mirror image of [`crate::server`], one call at a time on one connection. With it, what typed
-//! clients stand on: [`Caller`] and the streams that it opens. Not here: waiting, retrying, or reconnecting.
+//! This module is the counterpart of [`crate::server`], with one call at a time on one connection. It also has the basis of typed
+//! clients: [`Caller`] and the streams that it opens. It does not wait, retry or reconnect.
 //!
 //! ```text
 //!              call, send, tick, close, cancel
@@ -11,24 +11,24 @@
 //!              Log, Header, Output, Failed, Finished
 //! ```
 //!
-//! Every call ends with exactly one [`Event::Finished`], after which the connection takes the next.
+//! Every call ends with exactly one [`Event::Finished`], after which the connection accepts the next.
 //!
 //! How an event loop drives a connection is in the [crate's documentation](crate#in-an-event-loop).
 //!
 //! # The end of the input
 //!
-//! Between two messages [`receive_eof`](Connection::receive_eof) stands for the end marker of an answer whose result or
-//! error has come whole. The outputs of a stream end by their end marker alone: without it, a server that was killed would
-//! look like one that has finished.
+//! Between two messages [`receive_eof`](Connection::receive_eof) acts as the end marker of a response whose result or error is
+//! complete. The outputs of a stream only end with their end marker: otherwise a server that was killed would look like one that
+//! has finished.
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
 // | `connection`, `state` | the machine, and its states as a table |
-// | `event` | calls, and what comes of them |
-// | `columns` | the columns of a stream's inputs |
-// | `caller`, `params`, `typed_stream` | what typed clients stand on |
-// | `resume_token` | what a stream is known again by |
+// | `event` | calls and their events |
+// | `columns` | checks the columns of a stream's inputs |
+// | `caller`, `params`, `typed_stream` | the basis of typed clients |
+// | `resume_token` | the token to resume a stream |
 
 mod caller;
 mod columns;

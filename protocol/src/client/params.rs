@@ -1,4 +1,4 @@
-//! The row of parameters of a call, from Rust values.
+//! Builds the parameters of a call from Rust values.
 
 use crate::values::{FromArrow, IntoArrow, ReadBounds, ReadMeter, Record, ValueError, ValueRef};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -16,10 +16,10 @@ use std::sync::Arc;
 /// # Ok::<(), vgi_rpc_protocol::values::ValueError>(())
 /// ```
 pub trait Params {
-    /// The parameters as one row.
+    /// Returns the parameters as one row.
     ///
     /// # Errors
-    /// When a value does not fit its column.
+    /// If a value does not fit its column.
     fn to_row(&self) -> Result<Cow<'_, RecordBatch>, ValueError>;
 }
 
@@ -74,7 +74,7 @@ tuples!(A B C D E F);
 tuples!(A B C D E F G);
 tuples!(A B C D E F G H);
 
-/// A row of parameters that a typed client fills, of a schema that is made once.
+/// A row of parameters that a typed client fills. Its schema is created once.
 #[derive(Debug)]
 pub struct ParamsRow<'a> {
     schema: &'a SchemaRef,
@@ -82,15 +82,15 @@ pub struct ParamsRow<'a> {
 }
 
 impl<'a> ParamsRow<'a> {
-    /// A row without values.
+    /// Creates a row without values.
     pub fn new(schema: &'a SchemaRef) -> Self {
         Self { schema, columns: Vec::with_capacity(schema.fields().len()) }
     }
 
-    /// Gives the next parameter its value.
+    /// Sets the next parameter.
     ///
     /// # Errors
-    /// When it does not fit.
+    /// If it does not fit.
     pub fn push<T: IntoArrow>(&mut self, value: T) -> Result<(), ValueError> {
         let field = self.schema.fields().get(self.columns.len());
         let field = field.ok_or_else(|| ValueError::new("no further parameter", "one more"))?;
@@ -100,17 +100,17 @@ impl<'a> ParamsRow<'a> {
         Ok(())
     }
 
-    /// The row.
+    /// Returns the row.
     ///
     /// # Errors
-    /// When a parameter is missing, or is null and must not be.
+    /// If a parameter is missing, or is null and must not be.
     pub fn finish(self) -> Result<RecordBatch, ValueError> {
         let options = RecordBatchOptions::new().with_row_count(Some(1));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), self.columns, &options)?)
     }
 }
 
-/// The value of a unary answer.
+/// Reads the value of a unary response.
 ///
 /// ```
 /// use vgi_rpc_protocol::client::{Params, result};
@@ -122,7 +122,7 @@ impl<'a> ParamsRow<'a> {
 /// ```
 ///
 /// # Errors
-/// When the answer is not of one row and one column, or its value is no `T`.
+/// If the response is not one row of one column, or its value is not a `T`.
 pub fn result<T, E>(answer: &RecordBatch) -> Result<T, E>
 where
     T: for<'a> FromArrow<'a>,

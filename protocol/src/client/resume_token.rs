@@ -1,15 +1,15 @@
-//! The tokens that a server knows a stream again by, as one value that outlives its caller.
+//! A stream's tokens, combined into one value that outlives its caller.
 
 use std::fmt;
 
-/// Where a stream goes on: both of its tokens, which any worker that shares the server's token keys can resume.
+/// The position to resume a stream at: both of its tokens. Any worker that shares the server's token keys can resume the stream.
 /// WIRE_PROTOCOL 10.
 ///
-/// It is as good as the right to the stream, so `Debug` does not show it.
+/// Possession of the token grants access to the stream, so `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ResumeToken {
     pub(crate) cursor: Vec<u8>,
-    /// Minted once, when the stream was opened.
+    /// Set once, when the stream was opened.
     pub(crate) call: Option<Vec<u8>>,
 }
 
@@ -22,7 +22,7 @@ impl ResumeToken {
     /// Returns the token as bytes: the length of the cursor in four bytes, the least significant first, the cursor, and
     /// the call token. The canonical client writes it in the same way.
     pub fn to_bytes(&self) -> Vec<u8> {
-        // A cursor comes in a message, whose length has fewer bits.
+        // A cursor is received in a message, whose length has fewer bits.
         let length = u32::try_from(self.cursor.len()).unwrap_or(u32::MAX);
         let call = self.call.as_deref().unwrap_or_default();
         [&length.to_le_bytes(), self.cursor.as_slice(), call].concat()
@@ -31,7 +31,7 @@ impl ResumeToken {
     /// Reads what [`to_bytes`](Self::to_bytes) returned.
     ///
     /// # Errors
-    /// When the bytes are cut short, or name no cursor.
+    /// If the bytes are cut short, or contain no cursor.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ResumeTokenError> {
         let parts = bytes.split_first_chunk().and_then(|(length, rest)| {
             let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;

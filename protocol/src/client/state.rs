@@ -1,32 +1,32 @@
-//! Where a call stands, and what becomes of it when something comes from the server.
+//! The states of a call, and its transitions when something is received from the server.
 
-/// Where a call stands.
+/// The state of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// No call is under way.
+    /// No call is in progress.
     Idle,
     /// The result of a unary call is due.
     Result,
-    /// The result has come, and the rest of its stream is to come.
+    /// The result was received, and the rest of its stream is due.
     ResultCame,
     /// The header of a stream is due.
     Header(Input),
-    /// The header has come, and the rest of its stream is to come.
+    /// The header was received, and the rest of its stream is due.
     HeaderCame(Input),
     /// The outputs of a stream are due.
     Outputs(Input),
-    /// The call has failed or was given up. What is still to come of it is passed over.
+    /// The call has failed or was cancelled. The rest of its response is skipped.
     PassOver {
-        /// This is the stream of the header. That of the outputs follows.
+        /// Whether this is the stream of the header. That of the outputs follows.
         header: bool,
-        /// What this stream is for has come, so that the end of the connection may end it.
+        /// Whether the content of this stream is complete, so that the end of the connection may end it.
         whole: bool,
     },
-    /// The caller knows that the call has failed, and is still to be told that it is over.
+    /// The failure was reported to the caller, and the end of the call must still be reported.
     Failed,
 }
 
-/// The input of a stream that still takes some.
+/// The input of a stream that still accepts batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Input {
     /// Nothing was sent.
@@ -35,36 +35,36 @@ pub(super) enum Input {
     Open(usize),
 }
 
-/// Something that comes from the server. Logs are not among it: they change nothing.
+/// Something received from the server, except logs, which do not change the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Received {
     /// The schema without columns.
     EmptySchema,
-    /// Any batch that is no error.
+    /// Any batch that is not an error.
     Batch,
-    /// The server says that the call has failed.
+    /// The server reports that the call has failed.
     Error,
-    /// Something that is not acceptable here. The server does not know that, and goes on.
+    /// Something that is not acceptable here. The server does not know this, and continues.
     Unacceptable,
     /// The stream has ended.
     End,
 }
 
-/// What the caller is told.
+/// The report to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Report {
     Nothing,
     Output,
     Header,
-    /// What the server says, or what is not acceptable.
+    /// The server's error, or the error for something unacceptable.
     Failure,
-    /// The stream has ended before what it is for.
+    /// The stream ended before its content was received.
     Missing(&'static str),
     Finished,
 }
 
 impl State {
-    /// What becomes of a call, and what the caller is told.
+    /// Returns the next state and the report to the caller.
     pub(super) const fn after(self, arrival: Received) -> (Self, Report) {
         use Received::{Batch, EmptySchema, End, Error, Unacceptable};
         use State::{Failed, Header, HeaderCame, Idle, Outputs, PassOver, Result, ResultCame};
@@ -73,7 +73,7 @@ impl State {
             (Result, End) => (Failed, Report::Missing("a result")),
             (ResultCame, End) => (Idle, Report::Finished),
 
-            // Errors come on the empty schema where a header was due, and no stream of outputs follows.
+            // Where a header is due, errors are sent on the empty schema, and no stream of outputs follows.
             (Header(input), EmptySchema) => (Outputs(input), Report::Nothing),
             (Header(input), Batch) => (HeaderCame(input), Report::Header),
             (Header(_), End) => (Failed, Report::Missing("a header")),
@@ -110,12 +110,12 @@ impl State {
         }
     }
 
-    /// Whether a batch that comes next is for the caller.
+    /// Returns whether the next batch is for the caller.
     pub(super) const fn waits_for_batch(self) -> bool {
         matches!(self, Self::Result | Self::Header(_) | Self::Outputs(_))
     }
 
-    /// What becomes of a call that the caller gives up.
+    /// Returns the state after the caller has cancelled the call.
     pub(super) const fn given_up(self) -> Self {
         match self {
             Self::Header(_) => Self::PassOver { header: true, whole: false },
@@ -125,7 +125,7 @@ impl State {
         }
     }
 
-    /// The input of the call's stream, while it takes some.
+    /// Returns the input of the call's stream, if it still accepts batches.
     pub(super) const fn input(&self) -> Option<Input> {
         match self {
             Self::Header(input) | Self::HeaderCame(input) | Self::Outputs(input) => Some(*input),
@@ -133,7 +133,7 @@ impl State {
         }
     }
 
-    /// The same, to change it.
+    /// Returns the same mutably.
     pub(super) const fn input_mut(&mut self) -> Option<&mut Input> {
         match self {
             Self::Header(input) | Self::HeaderCame(input) | Self::Outputs(input) => Some(input),
@@ -141,12 +141,12 @@ impl State {
         }
     }
 
-    /// Whether the server sends nothing more before the caller does.
+    /// Returns whether the server sends nothing more before the caller does.
     pub(super) const fn waits_for_caller(&self) -> bool {
         matches!(self, Self::Outputs(Input::Unopened | Input::Open(0)))
     }
 
-    /// Whether what the stream is for has come, so that between two messages the end of the connection ends it.
+    /// Returns whether the content of the stream is complete, so that between two messages the end of the connection ends it.
     pub(super) const fn may_end_by_closing(&self) -> bool {
         matches!(self, Self::ResultCame | Self::HeaderCame(_) | Self::PassOver { whole: true, .. })
     }

@@ -6,18 +6,18 @@ use arrow_array::RecordBatch;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// How many batches without rows in a row the iterator of a typed producer passes over.
+/// The maximum number of consecutive batches without rows that the iterator of a typed producer skips.
 ///
-/// 10,000: a producer that has nothing yet for a minute and says so every 10 ms sends 6,000. To wait longer, take batches
-/// with [`TypedStream::next_rows`].
+/// 10,000: a producer that has no rows for a minute and sends an empty batch every 10 ms sends 6,000. To wait longer, take
+/// batches with [`TypedStream::next_rows`].
 pub const MAX_EMPTY_BATCHES: usize = 10_000;
 
-/// What a stream carries: records, a row each, or batches as they are.
+/// The items of a stream: records, one per row, or whole batches.
 pub trait StreamItem: Sized {
-    /// What a batch holds.
+    /// Reads the items of a batch.
     ///
     /// # Errors
-    /// When a row cannot be read.
+    /// If a row cannot be read.
     fn from_batch(batch: RecordBatch) -> Result<Vec<Self>, ValueError>;
 }
 
@@ -33,19 +33,19 @@ impl StreamItem for RecordBatch {
     }
 }
 
-/// The kind of a typed stream on which the server alone sends.
+/// The kind of a typed stream on which only the server sends data.
 #[derive(Clone, Copy, Debug)]
 pub enum Produces {}
 
-/// The kind of a typed stream on which each batch is answered with one. `Input` is what is sent: records, or batches.
+/// The kind of a typed stream on which each batch is answered with one. `Input` is the type that is sent: records, or batches.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchanges<Input>(PhantomData<fn(Input)>);
 
-/// The kind of a typed stream whose method decides for each call which of the two it opens.
+/// The kind of a typed stream whose method decides for each call which of the two to open.
 #[derive(Clone, Copy, Debug)]
 pub struct DecidesPerCall<Input>(PhantomData<fn(Input)>);
 
-/// The kinds of streams that give batches unasked: producers, and streams whose kind is decided for each call.
+/// The kinds of streams that send batches without input: producers, and streams whose kind is decided for each call.
 #[diagnostic::on_unimplemented(
     message = "this stream is an exchange, which gives no batches by itself",
     label = "an exchange",
@@ -60,7 +60,7 @@ pub trait MayProduce {}
     note = "iterate over it, or take its batches with `next_rows`"
 )]
 pub trait MayExchange {
-    /// What is sent.
+    /// The type that is sent.
     type Input;
 }
 
@@ -76,7 +76,7 @@ impl<Input> MayExchange for DecidesPerCall<Input> {
     type Input = Input;
 }
 
-/// A record of which a list is sent to an exchange. All records are.
+/// A record that can be sent to an exchange in a list. All records implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a record of which rows are sent",
     note = "to an exchange that is declared with `input = RecordBatch`, send a batch with `send_batch`",
@@ -94,19 +94,19 @@ impl<R: Record> InputRow for R {}
 /// Dropping it closes it, so that the client can make the next call.
 pub struct TypedStream<S, Kind, Output, Header> {
     stream: S,
-    /// What of the last batch was not taken.
+    /// The items of the last batch that were not taken yet.
     rest: std::vec::IntoIter<Output>,
     has_failed: bool,
     types: PhantomData<fn(Kind) -> Header>,
 }
 
 impl<S, Kind, Output, Header> TypedStream<S, Kind, Output, Header> {
-    /// A stream of these types.
+    /// Wraps a stream with these types.
     pub fn new(stream: S) -> Self {
         Self { stream, rest: Vec::new().into_iter(), has_failed: false, types: PhantomData }
     }
 
-    /// Changes the stream of batches below. With the clients of the drivers, `.map_stream(|stream| stream.prefetch(16))` lets a
+    /// Replaces the underlying stream of batches. With the drivers' clients, `.map_stream(|stream| stream.prefetch(16))` lets a
     /// producer on a pipe or a socket work ahead.
     pub fn map_stream(self, map: impl FnOnce(S) -> S) -> Self {
         Self { stream: map(self.stream), ..self }
@@ -114,29 +114,29 @@ impl<S, Kind, Output, Header> TypedStream<S, Kind, Output, Header> {
 }
 
 impl<S: CallerStream, Kind, Output, Header> TypedStream<S, Kind, Output, Header> {
-    /// Ends the stream in good order.
+    /// Ends the stream normally.
     ///
     /// # Errors
-    /// When the connection fails.
+    /// If the connection fails.
     pub fn close(self) -> Result<(), S::Error> {
         self.stream.end()
     }
 
-    /// Gives the stream up: the server stops without another turn.
+    /// Cancels the stream. The server ends it without another turn.
     ///
     /// # Errors
-    /// When the connection fails.
+    /// If the connection fails.
     pub fn cancel(self) -> Result<(), S::Error> {
         self.stream.give_up()
     }
 }
 
 impl<S: CallerStream, Kind: MayProduce, Output: StreamItem, Header> TypedStream<S, Kind, Output, Header> {
-    /// The rows of the batch that came last which were not taken one by one, or else of the producer's next batch; `None` when
-    /// it is done. A batch without rows is an empty list.
+    /// Returns the rest of the last batch if some of its rows were not taken, or else the producer's next batch. Returns `None`
+    /// when the producer has finished. A batch without rows is an empty list.
     ///
     /// # Errors
-    /// When the turn fails, or a row cannot be read.
+    /// If the turn fails, or a row cannot be read.
     pub fn next_rows(&mut self) -> Result<Option<Vec<Output>>, S::Error> {
         let rest = std::mem::take(&mut self.rest);
         if rest.len() > 0 {
@@ -150,18 +150,18 @@ impl<S: CallerStream, Kind: MayProduce, Output: StreamItem, Header> TypedStream<
 }
 
 impl<S: CallerStream, Kind: MayExchange, Output: StreamItem, Header> TypedStream<S, Kind, Output, Header> {
-    /// Sends one batch to an exchange and reads its answer.
+    /// Sends one batch to an exchange and returns its answer.
     ///
     /// # Errors
-    /// When the turn fails, or a row cannot be read.
+    /// If the turn fails, or a row cannot be read.
     pub fn send_batch(&mut self, batch: &RecordBatch) -> Result<Vec<Output>, S::Error> {
         Ok(Output::from_batch(self.stream.exchange_batch(batch)?)?)
     }
 
-    /// Sends records to an exchange as one batch, and reads the records that answer them.
+    /// Sends records to an exchange as one batch, and returns the records of the answer.
     ///
     /// # Errors
-    /// When the turn fails, or a row cannot be written or read.
+    /// If the turn fails, or a row cannot be written or read.
     pub fn send(&mut self, rows: &[Kind::Input]) -> Result<Vec<Output>, S::Error>
     where
         Kind::Input: InputRow,
@@ -171,10 +171,10 @@ impl<S: CallerStream, Kind: MayExchange, Output: StreamItem, Header> TypedStream
 }
 
 impl<S: CallerStream, Kind, Output, Header: Record> TypedStream<S, Kind, Output, Header> {
-    /// The header.
+    /// Returns the header.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn header(&self) -> Result<Header, S::Error> {
         match self.stream.header() {
             Some(header) => Ok(Header::from_batch(header)?),
@@ -183,8 +183,8 @@ impl<S: CallerStream, Kind, Output, Header: Record> TypedStream<S, Kind, Output,
     }
 }
 
-/// What a producer gives. After an error there is nothing more. Batches without rows are passed over, but not without end:
-/// after [`MAX_EMPTY_BATCHES`] of them in a row it is an error, since a server could otherwise keep the caller waiting forever.
+/// Iterates over a producer's rows, and ends after an error. Batches without rows are skipped, but [`MAX_EMPTY_BATCHES`] of them
+/// in a row are an error: a server could otherwise keep the caller waiting forever.
 impl<S: CallerStream, Kind: MayProduce, Output: StreamItem, Header> Iterator
     for TypedStream<S, Kind, Output, Header>
 {

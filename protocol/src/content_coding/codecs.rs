@@ -1,4 +1,4 @@
-//! Coding and decoding of whole bodies, with contexts that are used again.
+//! Encodes and decodes whole bodies, with reusable contexts.
 
 use super::coding::Coding;
 use super::error::DecodeError;
@@ -8,17 +8,16 @@ use super::zstandard::Zstandard;
 use crate::memory::Account;
 use bytes::Bytes;
 
-/// Bodies shorter than this are sent as they are: coding them costs more than the bytes it saves.
+/// Shorter bodies are sent uncompressed: compressing them costs more than it saves.
 const SMALLEST_CODED_BYTES: usize = 1 << 10;
 
-/// How bodies are coded.
+/// How bodies are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodecSettings {
-    /// From 1 (fast) to 22 (small), and below zero for faster still; beyond these, the nearest. 1 by default, like
-    /// the canonical server: on Arrow data, higher levels cost more time than they save bytes. Not used without the
-    /// feature `zstd`.
+    /// The level, from 1 (fast) to 22 (small), or below zero for faster still; clamped to the valid range. 1 by default, like the
+    /// canonical server: on Arrow data, higher levels are not worth their time. Not used without the feature `zstd`.
     pub zstd_level: i32,
-    /// From 0 (not compressed) to 9 (small); beyond, 9. 6 by default, like the canonical server.
+    /// The level, from 0 (not compressed) to 9 (small); clamped to 9. 6 by default, like the canonical server.
     pub gzip_level: u32,
 }
 
@@ -28,8 +27,8 @@ impl Default for CodecSettings {
     }
 }
 
-/// Codes and decodes bodies. Make one and share it, across threads too: it keeps the contexts, of which each thread
-/// that is at work takes one.
+/// Encodes and decodes bodies. Create one and share it between threads: it caches the contexts, of which each active thread uses
+/// one.
 #[derive(Debug)]
 pub struct Codecs {
     #[cfg(feature = "zstd")]
@@ -38,7 +37,7 @@ pub struct Codecs {
 }
 
 impl Codecs {
-    /// With no context yet.
+    /// Creates codecs without any contexts yet.
     pub fn new(settings: CodecSettings) -> Self {
         Self {
             #[cfg(feature = "zstd")]
@@ -47,9 +46,9 @@ impl Codecs {
         }
     }
 
-    /// Codes a body that lies in segments, without putting them together first.
+    /// Encodes a body in segments, without joining them first.
     ///
-    /// `None` when it should be sent as it is: it is short, or would not shrink.
+    /// Returns `None` if it should be sent uncompressed: it is short, or would not become smaller.
     pub fn encode(&self, coding: Coding, segments: &[Bytes]) -> Option<Vec<u8>> {
         let total = segments.iter().map(Bytes::len).sum();
         if total < SMALLEST_CODED_BYTES {
@@ -62,27 +61,26 @@ impl Codecs {
         }
     }
 
-    /// Decodes a body of at most `max` bytes once decoded. Memory grows with what is decoded, whatever the body
-    /// announces, and begins at an address that suits Arrow unless the body is small.
+    /// Decodes a body of at most `max` decoded bytes. Memory grows with the decoded data, whatever size the body announces, and
+    /// is aligned for Arrow unless the body is small.
     ///
-    /// A body is one or more zstd frames, skippable and empty ones included, or one or more gzip members, as the
-    /// codings' RFCs define them. `max` bounds the sum of them.
+    /// A body is one or more zstd frames, including skippable and empty ones, or one or more gzip members, as the codings' RFCs
+    /// define them. `max` limits their total.
     ///
-    /// Stricter than the canonical implementation: a body that is cut short, or ends in bytes that are not a frame or
-    /// member, is corrupt. That one takes the former for a shorter body and, as a rule, leaves out the latter, so that
-    /// two readers of one request could disagree on what it says.
+    /// This is stricter than the canonical implementation: a body that is cut short, or is followed by bytes that are not a frame
+    /// or member, is corrupt. The canonical implementation accepts the former as a shorter body and usually ignores the latter,
+    /// so that two readers of one request could disagree on its content.
     ///
     /// # Errors
-    /// When the body is not what the coding says, or too large.
+    /// If the body is not valid for its coding, or is too large.
     pub fn decode(&self, coding: Coding, body: &[u8], max: u64) -> Result<Bytes, DecodeError> {
         self.decode_into(coding, body, max, &Account::default())
     }
 
-    /// As [`Self::decode`], with the decoded body reserved in an account as it grows, and the decoder's window while it
-    /// decodes.
+    /// As [`Self::decode`], with the decoded body reserved in an account as it grows, and the decoder's window during decoding.
     ///
     /// # Errors
-    /// As there, and when the account's budget has no room.
+    /// As [`Self::decode`], and if the account's budget has no room.
     pub fn decode_into(
         &self,
         coding: Coding,

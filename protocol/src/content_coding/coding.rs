@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Coding {
-    /// Zstandard, RFC 8878. Takes the feature `zstd`: without it this variant does not exist, and the coding is unknown.
+    /// Zstandard, RFC 8878. Requires the feature `zstd`: without it this variant does not exist, and the coding is unknown.
     #[cfg(feature = "zstd")]
     Zstd,
     /// Gzip, RFC 1952.
@@ -21,7 +21,7 @@ impl Coding {
         Self::Gzip,
     ];
 
-    /// The token in headers.
+    /// Returns the token in headers.
     pub const fn as_str(self) -> &'static str {
         match self {
             #[cfg(feature = "zstd")]
@@ -30,7 +30,7 @@ impl Coding {
         }
     }
 
-    /// The coding that a token names, in any case. `x-gzip` is an old name of `gzip`. RFC 9110, section 8.4.1.3.
+    /// Parses a token in any case. `x-gzip` is an old name of `gzip`. RFC 9110, section 8.4.1.3.
     pub fn from_token(token: &str) -> Option<Self> {
         let token = if token.eq_ignore_ascii_case("x-gzip") { Self::Gzip.as_str() } else { token };
         Self::ALL.iter().copied().find(|coding| token.eq_ignore_ascii_case(coding.as_str()))

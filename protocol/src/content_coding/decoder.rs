@@ -1,4 +1,4 @@
-//! Decoding of a body that arrives in pieces, into memory that the caller lends.
+//! Decodes a body that arrives in pieces, into the caller's memory.
 
 use super::coding::Coding;
 use super::error::DecodeError;
@@ -11,11 +11,11 @@ use bytes::Bytes;
 
 /// Decodes one body as it arrives.
 ///
-/// [`push`](Self::push) what has arrived, [`read`](Self::read) until it returns 0, and so on; call [`end`](Self::end) after the
-/// last piece, and `read` until 0 once more. Any split of the body gives the same bytes.
+/// [`push`](Self::push) the received bytes, [`read`](Self::read) until it returns 0, and repeat. Call [`end`](Self::end) after
+/// the last piece, and `read` until 0 once more. The result does not depend on how the body is split.
 ///
-/// What is accepted is what [`Codecs::decode`](super::Codecs::decode) accepts. Memory is the coding's window, which is reserved
-/// in the account: 8 MiB at most.
+/// It accepts the same bodies as [`Codecs::decode`](super::Codecs::decode). It uses memory for the coding's window, which is
+/// reserved in the account: 8 MiB at most.
 #[derive(Debug)]
 pub struct Decoder {
     inner: Inner,
@@ -34,10 +34,10 @@ enum Inner {
 }
 
 impl Decoder {
-    /// A decoder of one body, which may have at most `max` bytes once decoded. Without a coding the bytes stay as they are.
+    /// Creates a decoder of one body of at most `max` decoded bytes. Without a coding the bytes are passed through.
     ///
     /// # Errors
-    /// When the account's budget has no room.
+    /// If the account's budget has no room.
     pub fn new(coding: Option<Coding>, max: u64, account: &Account) -> Result<Self, DecodeError> {
         let inner = match coding {
             None => Inner::Identity(Pieces::default()),
@@ -48,12 +48,12 @@ impl Decoder {
         Ok(Self { inner, max, decoded: 0, error: None })
     }
 
-    /// Bytes that were decoded so far.
+    /// Returns the number of bytes decoded so far.
     pub const fn decoded(&self) -> u64 {
         self.decoded
     }
 
-    /// Takes a piece of the body in, and shares it until it is read.
+    /// Receives a piece of the body, and shares it until it is read.
     pub fn push(&mut self, piece: Bytes) {
         match &mut self.inner {
             Inner::Identity(pieces) => pieces.push(piece),
@@ -63,7 +63,7 @@ impl Decoder {
         }
     }
 
-    /// Says that the body has ended: what was pushed is all of it.
+    /// Marks the end of the body.
     pub fn end(&mut self) {
         match &mut self.inner {
             Inner::Identity(pieces) => pieces.end(),
@@ -73,8 +73,8 @@ impl Decoder {
         }
     }
 
-    /// Writes decoded bytes to the front of `space`, and returns how many. 0 means that all that was pushed is decoded; after
-    /// [`end`](Self::end), that the body is whole. An empty `space` gives 0 too.
+    /// Writes decoded bytes to the front of `space`, and returns how many. 0 means that all pushed bytes are decoded, and after
+    /// [`end`](Self::end), that the body is complete. It also returns 0 if `space` is empty.
     ///
     /// # Errors
     /// If the body is not valid for its coding, is larger than allowed, or ends too early. Discard the bytes that earlier calls
@@ -96,7 +96,7 @@ impl Decoder {
         }
         let left = usize::try_from(self.max - self.decoded).unwrap_or(usize::MAX);
         if left == 0 {
-            // A longer body shows itself by its next byte.
+            // If there is another byte, the body is too long.
             let written = self.inner.read(&mut [0])?;
             return if written == 0 { Ok(0) } else { Err(DecodeError::TooLarge { max: self.max }) };
         }

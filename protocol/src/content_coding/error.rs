@@ -1,4 +1,4 @@
-//! Why a body cannot be decoded.
+//! The error of decoding a body.
 
 use super::coding::Coding;
 use crate::memory::OverBudget;
@@ -6,12 +6,12 @@ use crate::memory::OverBudget;
 /// A body that cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The body is not what its coding says: status 400.
+    /// The body is not valid for its coding: status 400.
     #[error("expected a body coded with {coding}, but {reason}")]
     Corrupt {
-        /// The coding it claims.
+        /// The stated coding.
         coding: Coding,
-        /// What is wrong with it.
+        /// The reason.
         reason: &'static str,
     },
     /// The decoded body is larger than allowed: status 413.

@@ -10,12 +10,12 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use std::io::{self, BufRead, ErrorKind, Read};
 
-/// Base-2 logarithm of the window: the largest, which every decoder knows.
+/// Base-2 logarithm of the window: the largest, which every decoder supports.
 const WINDOW_BITS: u8 = 15;
-/// What a context for decoding takes: its window, tables, and a little.
+/// The memory of a decoding context: its window, tables, and a little more.
 const DECODER_BYTES: usize = 64 << 10;
 
-/// Contexts for coding. Those for decoding are small, and flate2 cannot prepare one for another body.
+/// Contexts for encoding. Those for decoding are small, and flate2 cannot reset one for another body.
 #[derive(Debug)]
 pub(super) struct Gzip {
     level: Compression,
@@ -28,7 +28,7 @@ impl Gzip {
         Self { level, compressors: Pool::new() }
     }
 
-    /// Codes `segments`, of `total` bytes together; `None` when that takes no fewer bytes.
+    /// Encodes `segments`, whose total size is `total`. Returns `None` if that does not make it smaller.
     pub(super) fn encode(&self, segments: &[Bytes], total: usize) -> Option<Vec<u8>> {
         let mut context =
             self.compressors.take().unwrap_or_else(|| Compress::new_gzip(self.level, WINDOW_BITS));
@@ -40,7 +40,7 @@ impl Gzip {
 }
 
 fn compress(context: &mut Compress, segments: &[Bytes], total: usize) -> Option<Vec<u8>> {
-    // Room for one byte less than the body: what does not fit is not worth sending.
+    // Room for one byte less than the body: a larger result is not worth sending.
     let mut coded = Vec::with_capacity(total.checked_sub(1)?);
     for segment in segments {
         let mut rest = segment.as_ref();
@@ -61,9 +61,9 @@ fn compress(context: &mut Compress, segments: &[Bytes], total: usize) -> Option<
 
 /// Decodes all members of a body, into at most `max` bytes together.
 pub(super) fn decode(body: &[u8], max: u64, account: &Account) -> Result<Bytes, DecodeError> {
-    // One context serves all members, so that many empty ones cost no more than their bytes.
+    // One context decodes all members, so that many empty ones cost no more than their bytes.
     let mut decoder = MultiGzDecoder::new(body);
-    // The last trailer's size is modulo 2^32 and may be a lie. It only says how much memory to begin with.
+    // The last trailer's size is modulo 2^32 and may be wrong. It only determines the initial memory.
     let announced = body.last_chunk().map(|size| u64::from(u32::from_le_bytes(*size)));
     let mut output = Output::new(body.len(), announced, max, account);
     loop {
@@ -99,7 +99,7 @@ impl Incremental {
         &mut self.decoder.get_mut().0
     }
 
-    /// Decodes to `space`, which is not empty. 0 when more has to arrive, or at the end.
+    /// Decodes to `space`, which is not empty. Returns 0 if more bytes are needed, or at the end.
     pub(super) fn read(&mut self, space: &mut [u8]) -> Result<usize, DecodeError> {
         match self.decoder.read(space) {
             Ok(count) => Ok(count),
@@ -109,7 +109,7 @@ impl Incremental {
     }
 }
 
-/// Pieces as a reader that would block where the next one is missing.
+/// Pieces as a reader that would block when the next one is missing.
 #[derive(Debug, Default)]
 struct Arrival(Pieces);
 

@@ -1,7 +1,6 @@
-//! Content codings of bodies and of external objects: their names, coding, and decoding whole or as the bytes arrive.
+//! Content codings of bodies and of external objects: names, encoding, and decoding at once or incrementally.
 //!
-//! Lives here: gzip and zstd, within limits and a memory budget. Not here: what HTTP's headers say of codings
-//! (that is `http::coding`).
+//! This module implements gzip and zstd, within limits and a memory budget. The HTTP headers of codings are in `http::coding`.
 
 // Where things are:
 //
@@ -10,10 +9,10 @@
 // | `coding` | the names |
 // | `codecs` | whole bodies |
 // | `decoder` | bodies that arrive in pieces |
-// | `pieces` | what has arrived of them |
-// | `gzip`, `zstandard` | each coding, both ways |
+// | `pieces` | the pieces received so far |
+// | `gzip`, `zstandard` | each coding, in both directions |
 // | `output` | memory for a whole body that is being decoded |
-// | `pool` | contexts that are used again |
+// | `pool` | reusable contexts |
 
 mod codecs;
 mod coding;

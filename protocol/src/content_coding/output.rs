@@ -1,34 +1,34 @@
-//! Memory for a body that is being decoded: grown with what has been decoded, never with what a peer has merely
+//! The memory of a body that is being decoded. It grows with the decoded data, never with a size that a peer has merely
 //! announced.
 
 use super::error::DecodeError;
 use crate::memory::{Account, Assembly, Growth, OverBudget, Spare};
 use bytes::Bytes;
 
-/// An announced size is believed up to this, whatever came.
+/// An announced size up to this is always trusted.
 const BELIEVED_BYTES: usize = 64 << 10;
-/// An announced size is believed up to this many times what came. Arrow data seldom shrinks further.
+/// An announced size is trusted up to this multiple of the encoded size. Arrow data is rarely compressed further.
 const BELIEVED_RATIO: usize = 64;
-/// Memory taken when no size is announced, as a multiple of what came.
+/// The initial memory if no size is announced, as a multiple of the encoded size.
 const GUESSED_RATIO: usize = 4;
-/// The smallest and the largest first guess.
+/// The minimum and maximum of that guess.
 const GUESSED_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=1 << 20;
-/// Memory grows to this many times what was decoded.
+/// Memory grows to this multiple of the decoded data.
 const GROWTH: usize = 4;
 
-/// A decoded body in the making.
+/// A body that is being decoded.
 #[derive(Debug)]
 pub(super) struct Output {
     assembly: Assembly,
     max: u64,
-    /// One byte more than the body may have, so that a longer one shows itself.
+    /// One byte more than allowed, to detect a longer body.
     most: usize,
-    /// One byte more than was announced, so that the end is seen before memory runs out.
+    /// One byte more than announced, so that the end is found before memory runs out.
     announced: Option<usize>,
 }
 
 impl Output {
-    /// For a body of at most `max` bytes, decoded from `coded` bytes that announce a size or do not.
+    /// For a body of at most `max` bytes, decoded from `coded` bytes, with or without an announced size.
     pub(super) fn new(coded: usize, announced: Option<u64>, max: u64, account: &Account) -> Self {
         let most = usize::try_from(max).unwrap_or(usize::MAX).saturating_add(1);
         let announced = announced.and_then(|size| usize::try_from(size).ok()?.checked_add(1));
@@ -40,7 +40,7 @@ impl Output {
         Self { assembly: Assembly::new(account, growth, Spare::default()), max, most, announced }
     }
 
-    /// For a body whose size is known, if its frames say the truth.
+    /// For a body of known size, if its frames are correct.
     #[cfg(feature = "zstd")]
     pub(super) fn exact(size: usize, account: &Account) -> Result<Self, OverBudget> {
         let growth = Growth { first: size, factor: GROWTH, ..Growth::ARRIVAL };
@@ -49,7 +49,7 @@ impl Output {
         Ok(Self { assembly, max: size as u64, most: size.saturating_add(1), announced: None })
     }
 
-    /// The memory behind what was decoded; empty only when there is one byte more than may be.
+    /// Returns the memory after the decoded data; empty only if there is one byte more than allowed.
     pub(super) fn space(&mut self) -> Result<&mut [u8], OverBudget> {
         let filled = self.assembly.filled();
         let whole = self.announced.filter(|size| *size > filled).unwrap_or(usize::MAX).min(self.most);
@@ -57,7 +57,7 @@ impl Output {
         Ok(self.assembly.space())
     }
 
-    /// The memory that [`Self::exact`] has made.
+    /// Returns the memory allocated by [`Self::exact`].
     #[cfg(feature = "zstd")]
     pub(super) fn whole(&mut self) -> &mut [u8] {
         self.assembly.space()
@@ -66,20 +66,20 @@ impl Output {
     /// Counts bytes that were written to [`Self::space`].
     ///
     /// # Errors
-    /// When there are more than may be.
+    /// If there are more than allowed.
     pub(super) fn advance(&mut self, count: usize) -> Result<(), DecodeError> {
         self.assembly.advance(count);
         let is_too_large = self.assembly.filled() >= self.most;
         if is_too_large { Err(DecodeError::TooLarge { max: self.max }) } else { Ok(()) }
     }
 
-    /// The body.
+    /// Returns the body.
     pub(super) fn finish(self) -> Bytes {
         self.assembly.finish().0
     }
 }
 
-/// The largest size that is believed before a byte is decoded.
+/// Returns the largest size that is trusted before anything is decoded.
 pub(super) fn believed(coded: usize) -> usize {
     coded.saturating_mul(BELIEVED_RATIO).max(BELIEVED_BYTES)
 }

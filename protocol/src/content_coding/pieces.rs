@@ -1,10 +1,10 @@
-//! What has arrived of a body and was not decoded.
+//! The received pieces of a body that are not decoded yet.
 
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::fmt;
 
-/// Pieces that have arrived and were not decoded.
+/// Received pieces that are not decoded yet.
 #[derive(Default)]
 pub(super) struct Pieces {
     pieces: VecDeque<Bytes>,
@@ -12,7 +12,7 @@ pub(super) struct Pieces {
 }
 
 impl fmt::Debug for Pieces {
-    /// Leaves out the bytes.
+    /// Omits the bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pieces")
             .field("pieces", &self.pieces.len())
@@ -22,29 +22,29 @@ impl fmt::Debug for Pieces {
 }
 
 impl Pieces {
-    /// Takes a piece in.
+    /// Receives a piece.
     pub(super) fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
             self.pieces.push_back(piece);
         }
     }
 
-    /// Says that no piece will follow.
+    /// Marks that no piece will follow.
     pub(super) fn end(&mut self) {
         self.has_ended = true;
     }
 
-    /// No piece will follow those that are here.
+    /// Returns whether no piece will follow the present ones.
     pub(super) const fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// The rest of the first piece; empty when there is none.
+    /// Returns the rest of the first piece; empty if there is none.
     pub(super) fn first(&self) -> &[u8] {
         self.pieces.front().map_or(&[], |piece| piece)
     }
 
-    /// Copies to `start` what comes first, without consuming it, and returns how much.
+    /// Copies the next bytes to `start` without consuming them, and returns how many.
     #[cfg(feature = "zstd")]
     pub(super) fn peek(&self, start: &mut [u8]) -> usize {
         let bytes = self.pieces.iter().flatten();
@@ -60,7 +60,7 @@ impl Pieces {
         }
     }
 
-    /// Moves bytes to the front of `space`, as many as there are, and returns how many.
+    /// Moves as many bytes as possible to the front of `space`, and returns how many.
     pub(super) fn copy_to(&mut self, space: &mut [u8]) -> usize {
         let mut written = 0;
         while let (Some(space), first) = (space.get_mut(written..), self.first()) {

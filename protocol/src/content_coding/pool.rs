@@ -1,12 +1,12 @@
-//! Idle coding contexts. One weighs up to a megabyte, and a small body is coded faster than it is allocated.
+//! Idle coding contexts. A context takes up to a megabyte, and encoding a small body is faster than allocating one.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// Most contexts of a kind that wait for work: about as many as code at once in a busy server of a few cores.
+/// The maximum number of idle contexts of a kind: about as many as a busy server of a few cores uses at once.
 const MAX_IDLE: usize = 8;
 
-/// Contexts that nobody uses at the moment.
+/// Contexts that are not in use.
 pub(crate) struct Pool<T>(Mutex<Vec<T>>);
 
 impl<T> Pool<T> {
@@ -14,12 +14,12 @@ impl<T> Pool<T> {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// An idle context, as its last user left it.
+    /// Takes an idle context, in the state in which it was returned.
     pub(crate) fn take(&self) -> Option<T> {
         self.idle().pop()
     }
 
-    /// Keeps a context for the next user, or drops it when enough of them wait.
+    /// Returns a context to the pool, or drops it if there are enough.
     pub(crate) fn give_back(&self, context: T) {
         let mut idle = self.idle();
         if idle.len() < MAX_IDLE {
@@ -28,7 +28,7 @@ impl<T> Pool<T> {
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<T>> {
-        // Pushing and popping leave a whole list behind, whatever panics.
+        // Pushing and popping keep the list consistent even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,21 +11,21 @@ use zstd::zstd_safe::{
     self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_error_name,
 };
 
-/// Base-2 logarithm of the largest window that a frame may have: 8 MiB, which RFC 9659 sets for this content coding.
-/// It bounds what a decoder holds besides the output.
+/// Base-2 logarithm of the largest window that a frame may have: 8 MiB, as RFC 9659 specifies for this content coding. It limits
+/// a decoder's memory apart from the output.
 const MAX_WINDOW_LOG: u32 = 23;
-/// Bytes of the largest block, of which a decoder in steps holds one as it came and one decoded.
+/// The size of the largest block. An incremental decoder holds one encoded and one decoded block.
 const MAX_BLOCK_BYTES: usize = 128 << 10;
-/// Bytes of a context for decoding, without buffers.
+/// The memory of a decoding context, without buffers.
 const CONTEXT_BYTES: usize = 192 << 10;
-/// Bytes of the longest header of a frame. RFC 8878, section 3.1.1.1.
+/// The size of the longest frame header. RFC 8878, section 3.1.1.1.
 const MAX_HEADER_BYTES: usize = 18;
-/// The first four bytes of a skippable frame, of which the last digit may be any. RFC 8878, section 3.1.2.
+/// The first four bytes of a skippable frame, whose last hex digit may be any. RFC 8878, section 3.1.2.
 const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
-/// Contexts that have grown beyond this are not kept.
+/// Larger contexts are not cached.
 const MAX_KEPT_BYTES: usize = 10 << 20;
 
-/// Contexts of both directions.
+/// Contexts for both directions.
 #[derive(Debug)]
 pub(super) struct Zstandard {
     level: i32,
@@ -39,12 +39,12 @@ impl Zstandard {
         Self { level, compressors: Pool::new(), decompressors: Pool::new() }
     }
 
-    /// Codes `segments`, of `total` bytes together; `None` when that takes no fewer bytes.
+    /// Encodes `segments`, whose total size is `total`. Returns `None` if that does not make it smaller.
     pub(super) fn encode(&self, segments: &[Bytes], total: usize) -> Option<Vec<u8>> {
         let mut context = self.compressors.take().unwrap_or_default();
         context.set_parameter(CParameter::CompressionLevel(self.level)).ok()?;
         let coded = compress(&mut context, segments, total);
-        // A frame that was given up must not leak into the next one.
+        // An abandoned frame must not leak into the next one.
         if context.reset(ResetDirective::SessionOnly).is_ok() && context.sizeof() <= MAX_KEPT_BYTES {
             self.compressors.give_back(context);
         }
@@ -74,18 +74,18 @@ impl Zstandard {
 
 /// What the frames of a body announce.
 struct Announced {
-    /// The sum of their sizes; `None` if one of them announces none.
+    /// The sum of the frames' sizes; `None` if one of them announces none.
     size: Option<u64>,
-    /// Bytes of the largest window.
+    /// The size of the largest window.
     window: usize,
 }
 
-/// Reads what the frames announce.
+/// Reads the sizes that the frames announce.
 ///
-/// Looks at the headers of frames and blocks only, each once, and stops as soon as the sum is above `max`.
+/// It reads only the headers of frames and blocks, each once, and stops as soon as the sum exceeds `max`.
 ///
 /// # Errors
-/// If the sum is above `max`, or the body is not a sequence of whole frames.
+/// If the sum exceeds `max`, or the body is not a sequence of whole frames.
 fn announced(body: &[u8], max: u64) -> Result<Announced, DecodeError> {
     let (mut rest, mut sum, mut is_complete, mut window) = (body, 0_u64, true, 0);
     loop {
@@ -111,8 +111,8 @@ fn announced(body: &[u8], max: u64) -> Result<Announced, DecodeError> {
     }
 }
 
-/// Bytes of the window of a frame that announces no size, as its header says, and no more than is accepted. RFC 8878,
-/// section 3.1.1.1.2.
+/// Returns the window size of a frame without a size, according to its header, capped at the maximum. RFC 8878, section
+/// 3.1.1.1.2.
 fn window_bytes(frame: &[u8]) -> usize {
     // Magic number, descriptor, window descriptor: five bits of exponent, three of mantissa.
     let Some(descriptor) = frame.get(5) else { return 0 };
@@ -121,8 +121,8 @@ fn window_bytes(frame: &[u8]) -> usize {
     usize::try_from(window.min(1 << MAX_WINDOW_LOG)).unwrap_or_default()
 }
 
-/// Bytes of the window of any frame, as its header says, and no more than is accepted; `None` if the header is cut short.
-/// RFC 8878, section 3.1.1.1.
+/// Returns the window size of any frame, according to its header, capped at the maximum; `None` if the header is incomplete. RFC
+/// 8878, section 3.1.1.1.
 fn window_of_frame(header: &[u8]) -> Option<usize> {
     let (magic, rest) = header.split_first_chunk::<4>()?;
     if u32::from_le_bytes(*magic) & !0xf == SKIPPABLE_MAGIC {
@@ -149,13 +149,13 @@ fn window_of_frame(header: &[u8]) -> Option<usize> {
 }
 
 fn compress(context: &mut CCtx<'static>, segments: &[Bytes], total: usize) -> Option<Vec<u8>> {
-    // Room for one byte less than the body: a frame that does not fit is not worth sending. Pages that are not
-    // written cost nothing, and what is left over is given back.
+    // Room for one byte less than the body: a larger frame is not worth sending. Pages that are not written cost nothing, and the
+    // excess is released.
     let mut coded = Vec::with_capacity(total.checked_sub(1)?);
     if let [whole] = segments {
         context.compress2(&mut coded, whole).ok()?;
     } else {
-        // Puts the size into the frame, which lets the receiver decode it in one go.
+        // Writes the size to the frame, which lets the receiver decode it in one step.
         context.set_pledged_src_size(Some(u64::try_from(total).ok()?)).ok()?;
         compress_segments(context, segments, &mut coded)?;
     }
@@ -179,11 +179,11 @@ fn compress_segments(context: &mut CCtx<'static>, segments: &[Bytes], coded: &mu
     let mut output = OutBuffer::around_pos(coded, end);
     let left =
         context.compress_stream2(&mut output, &mut InBuffer::around(&[]), ZSTD_EndDirective::ZSTD_e_end);
-    // Anything left has no room, because the call writes as much as fits.
+    // There is no room for the rest, because the call writes as much as fits.
     matches!(left, Ok(0)).then_some(())
 }
 
-/// The fast way, with no window besides the output: for a size that is likely.
+/// Decodes without a window besides the output, which is faster: for a plausible size.
 fn decompress_whole(
     context: &mut DCtx<'static>,
     body: &[u8],
@@ -208,7 +208,7 @@ fn decompress_in_steps(
         let left = context.decompress_stream(&mut space, &mut input).map_err(named)?;
         let written = space.pos();
         output.advance(written)?;
-        // Zero is the end of a frame.
+        // Zero means the end of a frame.
         if left == 0 && input.pos() == body.len() {
             return Ok(output.finish());
         }
@@ -226,14 +226,14 @@ pub(super) struct Incremental {
     memory: Reservation,
 }
 
-/// Where in the body the decoder is.
+/// The decoder's position in the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     /// Before the first frame.
     Beginning,
     /// In a frame.
     Inside,
-    /// Between two frames, or behind the last one.
+    /// Between two frames, or after the last one.
     Between,
 }
 
@@ -256,7 +256,7 @@ impl Incremental {
         &mut self.pieces
     }
 
-    /// Decodes to `space`, which is not empty. 0 when more has to arrive, or at the end.
+    /// Decodes to `space`, which is not empty. Returns 0 if more bytes are needed, or at the end.
     pub(super) fn read(&mut self, space: &mut [u8]) -> Result<usize, DecodeError> {
         loop {
             if self.progress != Progress::Inside && !self.reserve_for_frame()? {
@@ -273,8 +273,8 @@ impl Incremental {
         }
     }
 
-    /// Reserves the window of the frame that begins here. False until its header has arrived, or when there is no further
-    /// frame.
+    /// Reserves the window of the frame that begins here. Returns false until its header has been received, or if there is no
+    /// further frame.
     fn reserve_for_frame(&mut self) -> Result<bool, DecodeError> {
         let mut header = [0; MAX_HEADER_BYTES];
         let count = self.pieces.peek(&mut header);
@@ -284,12 +284,12 @@ impl Incremental {
                 self.memory.resize(self.memory.bytes().max(bytes))?;
                 Ok(true)
             }
-            // What is too short for a frame is refused by the decoder.
+            // The decoder refuses what is too short for a frame.
             None => Ok(self.pieces.has_ended() && (count > 0 || self.progress == Progress::Beginning)),
         }
     }
 
-    /// Has the decoder read of the first piece and write to `space`. Returns how much of both.
+    /// Decodes from the first piece to `space`. Returns the number of bytes read and written.
     fn step(&mut self, space: &mut [u8]) -> Result<(usize, usize), DecodeError> {
         let mut input = InBuffer::around(self.pieces.first());
         let mut output = OutBuffer::around(space);
@@ -297,7 +297,7 @@ impl Incremental {
         let (read, written) = (input.pos(), output.pos());
         self.pieces.consume(read);
         if read > 0 || written > 0 {
-            // Zero is the end of a frame.
+            // Zero means the end of a frame.
             self.progress = if left == 0 { Progress::Between } else { Progress::Inside };
         }
         Ok((read, written))

@@ -1,4 +1,4 @@
-//! What a protocol and its methods look like from outside: names, schemas, kinds. No handlers.
+//! The description of a protocol and its methods, without handlers: names, schemas, kinds.
 //!
 //! Dispatch validates requests against these, reflection describes them, the hash fingerprints them.
 
@@ -15,21 +15,21 @@ pub enum MethodKind {
     Stream(StreamKind),
 }
 
-/// Which way data flows on a stream. WIRE_PROTOCOL 9 and 14 (`stream_kind`).
+/// The direction of data on a stream. WIRE_PROTOCOL 9 and 14 (`stream_kind`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StreamKind {
     /// The client ticks, the server produces.
     Producer,
     /// The client sends a batch, the server answers with one.
     Exchange,
-    /// Decided by what the handler returns.
+    /// The handler decides for each call.
     Unknown,
 }
 
 /// Whether a call may be repeated. WIRE_PROTOCOL 14 (`idempotency`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Idempotency {
-    /// Nothing is promised: a caller assumes the worst.
+    /// Nothing is promised: callers should not repeat a call.
     #[default]
     Unknown,
     /// The call changes nothing.
@@ -49,20 +49,19 @@ pub struct MethodInfo {
     pub params: SchemaRef,
     /// Schema of a unary result: the single field `result`; `None` for a void method and for streams.
     pub result: Option<SchemaRef>,
-    /// Schema of the stream header, when the method has one.
+    /// Schema of the stream header, if the method has one.
     pub header: Option<SchemaRef>,
-    /// Schema of what an exchange takes, as the method declares it; a call may have another. Reflection does not carry it.
+    /// Schema of an exchange's input, as the method declares it; a call may have another. Reflection does not include it.
     pub input: Option<SchemaRef>,
-    /// The same, of what a stream gives.
+    /// Schema of a stream's output, likewise.
     pub output: Option<SchemaRef>,
-    /// One row with a column for each parameter that has a default. A typed client applies them; reflection does not
-    /// carry them.
+    /// One row with a column for each parameter with a default. Typed clients apply them; reflection does not include them.
     pub defaults: Option<RecordBatch>,
-    /// What the method does, for people.
+    /// The method's documentation.
     pub doc: String,
     /// Whether a call may be repeated.
     pub idempotency: Idempotency,
-    /// Present when callers should migrate: what to migrate to.
+    /// What to migrate to, if the method is deprecated.
     pub deprecated: Option<String>,
 }
 
@@ -73,7 +72,7 @@ pub struct ProtocolInfo {
     pub name: String,
     /// Declared version; `None` opts out of the version gate. WIRE_PROTOCOL 13.
     pub version: Option<Version>,
-    /// Present when callers should migrate: what to migrate to.
+    /// What to migrate to, if the protocol is deprecated.
     pub deprecated: Option<String>,
     /// The methods, sorted by name.
     pub methods: Vec<MethodInfo>,

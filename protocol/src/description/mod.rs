@@ -1,15 +1,14 @@
-//! What describes a protocol: its name, its version, its methods with their kinds and schemas.
+//! The description of a protocol: its name, its version, its methods with their kinds and schemas.
 //!
-//! Lives here: the descriptions that dispatch validates requests against, and that reflection sends and fingerprints.
-//! Not here: handlers and what is hosted (that is [`service`](mod@crate::service)), and a description's form on the
-//! wire (that is [`crate::reflection`]).
+//! Dispatch validates requests against these descriptions, and reflection sends and fingerprints them. Handlers and hosted
+//! protocols are in [`service`](mod@crate::service), and a description's encoding is in [`crate::reflection`].
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
 // | `info` | protocols and methods as clients see them |
-// | `version` | versions of protocols, and when two of them interoperate |
+// | `version` | versions of protocols, and when two of them are compatible |
 
 mod info;
 mod version;

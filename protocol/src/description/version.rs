@@ -1,4 +1,4 @@
-//! Canonical semantic versions, `MAJOR.MINOR.PATCH`, and when two of them interoperate. WIRE_PROTOCOL 13.
+//! Canonical semantic versions, `MAJOR.MINOR.PATCH`, and when two of them are compatible. WIRE_PROTOCOL 13.
 
 use crate::wire::text::Limit;
 use std::cmp::Ordering;
@@ -35,7 +35,7 @@ impl FromStr for Version {
     }
 }
 
-/// The three numbers of a canonical version as a peer spells them, of any length.
+/// The three numbers of a canonical version as received, of any length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spelled<'a>([&'a str; 3]);
 
@@ -52,8 +52,8 @@ impl<'a> Spelled<'a> {
         parts.next().is_none().then_some(Self(numbers))
     }
 
-    /// How the major and minor number compare to those of a version; the patch does not count. Two that are equal
-    /// interoperate.
+    /// Compares the major and minor number with those of a version, ignoring the patch. Versions that compare equal are
+    /// compatible.
     pub(crate) fn compare_surface(&self, version: Version) -> Ordering {
         let Self([major, minor, _]) = self;
         compare(major, version.major).then_with(|| compare(minor, version.minor))
@@ -85,7 +85,7 @@ mod tests {
         }
     }
 
-    /// A number that does not fit was once taken for the largest that does, and so for equal to others.
+    /// A number that overflows must not be read as the largest one, and thus as equal to others.
     #[test]
     fn numbers_that_do_not_fit_are_compared_and_not_held() {
         let most = Version { major: u32::MAX, minor: 0, patch: 0 };

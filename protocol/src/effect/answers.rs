@@ -1,8 +1,8 @@
-//! Asking a question in the middle of a function that cannot wait.
+//! Asks a question from a function that cannot block.
 //!
-//! A function that decides something from what is in memory is a callback. When it needs more, it returns what it needs
-//! as an error, and the machine calls it again from its beginning once the answer is there. So such a function must not
-//! do anything twice that may be done only once.
+//! A function that decides from data in memory is a callback. If it needs more, it returns a question as its error, and the
+//! machine calls it again from its beginning once there is an answer. So such a function must not have side effects that may
+//! happen only once.
 
 use super::failure::Failure;
 use super::value::Value;
@@ -13,12 +13,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most questions that one step of a call may ask: a step that asks a new one each time would never end.
+/// The maximum number of questions of one step of a call: otherwise a step that always asks another one would never end.
 const MAX_QUESTIONS: usize = 32;
-/// How long an answer may take unless the question says otherwise.
+/// The default time limit for an answer.
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// What an application asks the outside world. What is in it is between the application's function and its driver.
+/// A question of the application to the outside world. Only the application's function and its driver interpret it.
 #[derive(Clone)]
 pub struct Question {
     payload: Value,
@@ -29,36 +29,36 @@ pub struct Question {
 }
 
 impl Question {
-    /// A question that must be answered within 30 s.
+    /// Creates a question that must be answered within 30 s.
     pub fn new<T: Any + Send + Sync>(payload: T) -> Self {
         let type_name = std::any::type_name::<T>();
         Self { payload: Value::new(payload), type_name, time_limit: DEFAULT_TIME_LIMIT, shared_key: None }
     }
 
-    /// Sets how long the answer may take.
+    /// Sets the time limit for the answer.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// Says that all questions of this key and of the same type of payload have the same answer, whoever asks them: the driver may
-    /// ask once for all that wait at the same time.
+    /// Declares that all questions with this key and type of payload have the same answer, whichever caller asks: the driver may
+    /// ask once for all that are pending at the same time.
     ///
-    /// The key holds for everything that shares a driver's threads: other calls, callers, steps and services. An answer that
-    /// depends on the caller needs the caller in its key, or one caller gets another's.
+    /// The key is shared by everything on a driver's threads: other calls, callers, steps and services. If the answer depends on
+    /// the caller, the key must contain the caller. Otherwise one caller may get another's answer.
     pub fn shared_as(mut self, key: impl AsRef<str>) -> Self {
-        // The text may be a caller's: it must not lead to what somebody else asks.
+        // The text may come from a caller. The type name keeps it from colliding with keys of other questions.
         self.shared_key = Some(format!("{} {}", self.type_name, key.as_ref()).into());
         self
     }
 
-    /// How long the answer may take.
+    /// Returns the time limit for the answer.
     #[cfg(feature = "oauth-pkce")]
     pub(crate) fn time_limit_of(&self) -> Duration {
         self.time_limit
     }
 
-    /// What is asked, if it is a `T`.
+    /// Returns the payload, if it is a `T`.
     pub fn payload<T: Any>(&self) -> Option<&T> {
         self.payload.downcast_ref()
     }
@@ -84,7 +84,7 @@ impl Answer {
         self.value.as_ref()?.downcast_ref()
     }
 
-    /// The data that the driver gave, in its pieces.
+    /// Returns the data from the driver, in pieces.
     pub fn data(&self) -> &[Bytes] {
         &self.data
     }
@@ -104,7 +104,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// A question that must be answered before a function can go on. The function returns it as its error.
+/// A question that must be answered before a function can continue. The function returns it as its error.
 #[derive(Clone, Debug)]
 pub struct Ask {
     pub(crate) key: Box<str>,
@@ -119,12 +119,12 @@ impl PartialEq for Ask {
 
 impl Eq for Ask {}
 
-/// The answers that have come to the questions of one step of a call.
+/// The answers to the questions of one step of a call so far.
 #[derive(Debug, Default)]
 pub struct Answers(Vec<(Box<str>, Result<Answer, Failure>)>);
 
 impl Answers {
-    /// No answers.
+    /// Creates an empty set of answers.
     pub const fn none() -> Self {
         Self(Vec::new())
     }
@@ -136,7 +136,7 @@ impl Answers {
     /// step may ask at most 32.
     ///
     /// # Errors
-    /// The question, if it has no answer yet. Return it as the error of the function, and it will be asked.
+    /// The question, if it has no answer yet. The function must return it as its error to have it asked.
     pub fn ask(
         &self,
         key: &str,
@@ -148,13 +148,13 @@ impl Answers {
         }
     }
 
-    /// Whether the question of this key has an answer, or failed.
+    /// Returns whether the question with this key was answered or has failed.
     #[cfg(feature = "jwt")]
     pub(crate) fn contains(&self, key: &str) -> bool {
         self.0.iter().any(|(asked, _)| **asked == *key)
     }
 
-    /// Adds an answer. False when the step has asked as much as it may.
+    /// Adds an answer. Returns false if the step has asked the maximum number of questions.
     pub(crate) fn insert(&mut self, key: Box<str>, answer: Result<Answer, Failure>) -> bool {
         self.0.push((key, answer));
         self.0.len() < MAX_QUESTIONS

@@ -10,7 +10,7 @@ use thiserror::Error;
 pub struct Failure {
     /// The class of the failure.
     pub reason: FailureReason,
-    /// What happened, for people.
+    /// A description for people.
     pub message: String,
 }
 
@@ -24,21 +24,21 @@ pub enum FailureReason {
     Unavailable,
     /// It needs more memory than the budget has left.
     OverBudget,
-    /// Nothing performs such effects here: the server is not set up for it.
+    /// No driver performs such effects: the server is not set up for it.
     Unsupported,
-    /// A rule forbids it, such as a policy on URLs or a limit: trying again does not help.
+    /// A rule forbids it, such as a URL policy or a limit. Retrying does not help.
     Refused,
     /// Anything else.
     Failed,
 }
 
 impl Failure {
-    /// A failure of a class.
+    /// Creates a failure of a class.
     pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }
 
-    /// The failure of an effect that no driver performs.
+    /// Returns the failure of an effect that no driver performs.
     pub fn unsupported() -> Self {
         Self::new(FailureReason::Unsupported, "the server is not set up to ask the outside world")
     }

@@ -1,26 +1,26 @@
-//! Effects: what a machine needs from the outside world in the middle of a call, and how it is given.
+//! Effects: requests of a machine to the outside world in the middle of a call, and their completions.
 //!
-//! A machine yields an [`Effect`] with an id and goes on with nothing until it is completed. The driver performs it
-//! where and how it likes, and completes it by that id: any number at a time, in any order. Completing an effect that
-//! was completed before, or whose machine is gone, does nothing. An effect whose call has ended is withdrawn
+//! A machine yields an [`Effect`] with an id and waits until it is completed. The driver performs it where and how it likes, and
+//! completes it by that id. Any number may be pending, and they may complete in any order. Completing an effect that was
+//! completed before, or whose machine was dropped, does nothing. An effect whose call has ended is withdrawn
 //! ([`EffectEvent::Withdrawn`]): its completion would not be used.
 //!
-//! The data of an effect may come in pieces before its completion. A [`Fetch`](crate::external::Fetch) gives none: its driver
-//! feeds a machine of its own with what arrives, and completes the effect with what that has read.
+//! The data of an effect may be passed in pieces before its completion. A [`Fetch`](crate::external::Fetch) passes none: its
+//! driver feeds the received bytes to a separate machine, and completes the effect with that machine's result.
 //!
-//! Lives here: what effects and their completions are, and the table in which a machine keeps those that are out. Not
-//! here: what they are for, which is the matter of the machines; and performing them, which is the drivers'.
+//! This module has the effects, their completions, and the table of a machine's pending effects. The machines decide what they
+//! request, and drivers perform the effects.
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `request` | effects, what they ask for, and what completes them |
+// | `request` | effects, their requests and completions |
 // | `failure` | why an effect could not be performed |
-// | `answers` | asking a question in the middle of a function that cannot wait |
-// | `own_answer` | questions that bring the function which answers them |
+// | `answers` | asks a question from a function that cannot block |
+// | `own_answer` | questions with a function that answers them |
 // | `surroundings` | the listeners that are notified while an effect is performed |
-// | `value` | values of the application's in both |
+// | `value` | the application's values in both |
 // | `table` | the effects of one machine |
 
 mod answers;

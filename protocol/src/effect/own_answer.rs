@@ -1,21 +1,21 @@
-//! Questions that bring the function which answers them.
+//! Questions that contain a function which answers them.
 
 use super::answers::Question;
 use super::request::{Completion, Request};
 
-/// The function of a question that brings its answer.
+/// The function that answers its own question.
 struct OwnAnswer(Box<dyn Fn() -> Completion + Send + Sync>);
 
 impl Question {
-    /// A question that brings the function which answers it. Whoever performs effects calls it on a thread that may block, and
-    /// asks the application nothing: see [`Request::own_answer`].
+    /// Creates a question with a function that answers it. The driver calls the function on a thread that may block, and does not
+    /// ask the application: see [`Request::own_answer`].
     pub fn answered_by(answer: impl Fn() -> Completion + Send + Sync + 'static) -> Self {
         Self::new(OwnAnswer(Box::new(answer)))
     }
 }
 
 impl Request {
-    /// The completion of a [question that brings its answer](Question::answered_by); `None` for every other request. It may
+    /// Returns the completion of a [question with its own answer](Question::answered_by); `None` for every other request. It may
     /// block.
     ///
     /// Call this before performing the request in any other way. `vgi-rpc-effects` does so before it calls the application.

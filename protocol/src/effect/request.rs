@@ -1,4 +1,4 @@
-//! Effects, what they ask for, and what completes them.
+//! Effects, their requests and their completions.
 
 use super::answers::Question;
 use super::failure::Failure;
@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Names an effect within the machine that yielded it. It is never used again there.
+/// Identifies an effect within the machine that yielded it. Ids are not reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EffectId(pub(super) u64);
 
@@ -21,13 +21,13 @@ pub struct EffectId(pub(super) u64);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Effect {
-    /// Completes it.
+    /// The id to complete it with.
     pub id: EffectId,
-    /// What is to be done.
+    /// What to do.
     pub request: Request,
     /// How long that may take. A driver completes the effect with [`FailureReason::TimedOut`](super::FailureReason::TimedOut) when it takes longer.
     pub time_limit: Duration,
-    /// Effects of one key ask for the same: a driver may perform one of them and complete all with what it gave.
+    /// Effects with the same key have the same request: a driver may perform one of them and complete all with its result.
     pub shared_key: Option<Arc<str>>,
     pub(super) surroundings: Surroundings,
 }
@@ -46,17 +46,17 @@ impl Effect {
     }
 }
 
-/// What a machine says of its effects.
+/// What a machine reports about its effects.
 #[derive(Clone, Debug)]
 pub enum EffectEvent {
-    /// This is to be performed.
+    /// This effect is to be performed.
     Requested(Effect),
     /// This effect was requested before and is no longer needed.
     Withdrawn(EffectId),
 }
 
 impl EffectEvent {
-    /// The effect that it is about.
+    /// Returns the effect's id.
     pub const fn id(&self) -> EffectId {
         match self {
             Self::Requested(effect) => effect.id,
@@ -71,11 +71,11 @@ impl EffectEvent {
 pub enum Request {
     /// A question of the application's own, from an admission step or an authenticator.
     Question(Question),
-    /// So many URLs to upload to, as [`Completion::UploadUrls`]. WIRE_PROTOCOL 10, "Upload URL generation".
+    /// This many upload URLs, as [`Completion::UploadUrls`]. WIRE_PROTOCOL 10, "Upload URL generation".
     UploadUrls(usize),
-    /// What an external object holds, as [`Completion::Resolved`]. WIRE_PROTOCOL 12.
+    /// The content of an external object, as [`Completion::Resolved`]. WIRE_PROTOCOL 12.
     Fetch(Fetch),
-    /// A place for an external object, as [`Completion::Stored`]. WIRE_PROTOCOL 12.
+    /// Storage for an external object, as [`Completion::Stored`]. WIRE_PROTOCOL 12.
     Store(Store),
     /// The upload of a client's request. WIRE_PROTOCOL 10, "Upload URL generation".
     Upload(Upload),
@@ -83,23 +83,23 @@ pub enum Request {
     AttachSegment(AttachSegment),
 }
 
-/// What completes an effect.
+/// The completion of an effect.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Completion {
-    /// It is done, and the data that was given in pieces is all there is.
+    /// The effect is done, and its data has been passed in pieces.
     Done,
     /// The answer to a question.
     Value(Value),
-    /// As many URLs as were asked for.
+    /// As many URLs as requested.
     UploadUrls(Vec<UploadUrl>),
-    /// What the object holds, or what is wrong with it.
+    /// The content of the object, or its error.
     Resolved(Result<Resolved, ResolveError>),
-    /// Where the object can be fetched now.
+    /// The URL of the stored object.
     Stored(Location),
     /// The memory of a segment.
     Attached(Arc<dyn SharedMemory>),
-    /// It could not be done.
+    /// The effect failed.
     Failed(Failure),
 }
 
@@ -109,7 +109,7 @@ impl Completion {
         Self::Value(Value::new(value))
     }
 
-    /// The error of a call that needs something else, which `expected` names.
+    /// Returns the error of a call that expected another completion, named by `expected`.
     pub(crate) fn into_error(self, expected: &str) -> RpcError {
         match self {
             Self::Failed(failure) => failure.into(),
@@ -151,19 +151,19 @@ impl From<Failure> for Completion {
     }
 }
 
-/// Somewhere to upload to.
+/// URLs to upload an object to and to download it from.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UploadUrl {
-    /// Takes the bytes.
+    /// The URL to upload to.
     pub upload_url: String,
-    /// Gives them back to the server.
+    /// The URL from which the server downloads.
     pub download_url: String,
-    /// Until when both may be used, since the Unix epoch.
+    /// The expiry of both URLs, since the Unix epoch.
     pub expires_at: Duration,
 }
 
 impl fmt::Debug for UploadUrl {
-    /// Leaves the URLs out: whoever has one may use it.
+    /// Omits the URLs, which grant access.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UploadUrl").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }

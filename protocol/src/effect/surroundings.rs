@@ -3,33 +3,33 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Listens to a call, and wants to know on which thread something runs for it.
+/// A listener that is notified of the thread on which code runs for a call.
 pub(crate) trait Accompany: Send + Sync {
-    /// Something of the call is about to run on this thread. False if the call has ended, and nobody was told.
+    /// Called before code of the call runs on this thread. Returns false if the call has ended and no listener was notified.
     fn enter(&self) -> bool;
 
-    /// It has returned, on the thread of [`enter`](Self::enter).
+    /// Called after that code has returned, on the thread of [`enter`](Self::enter).
     fn exit(&self);
 }
 
-/// What an effect is performed within. The default is nothing.
+/// The listeners around an effect. By default there are none.
 #[derive(Clone, Default)]
 pub(crate) struct Surroundings(Option<Arc<dyn Accompany>>);
 
 impl Surroundings {
-    /// The listeners of a call, if it has any.
+    /// Wraps the listeners of a call, if it has any.
     pub(crate) fn new(listeners: Option<Arc<impl Accompany + 'static>>) -> Self {
         Self(listeners.map(|listeners| listeners as Arc<dyn Accompany>))
     }
 
-    /// Runs a function within.
+    /// Runs a function between `enter` and `exit`.
     pub(crate) fn within<T>(&self, run: impl FnOnce() -> T) -> T {
         let _entered = self.0.as_deref().filter(|listeners| listeners.enter()).map(Entered);
         run()
     }
 }
 
-/// Leaves when it is dropped, even by a panic.
+/// Calls `exit` on drop, even after a panic.
 struct Entered<'a>(&'a dyn Accompany);
 
 impl Drop for Entered<'_> {

@@ -1,4 +1,4 @@
-//! The effects of one machine: those that are to be yielded, and those that are out.
+//! The effects of one machine: those to be yielded, and those that are pending.
 
 use super::answers::{Answer, Ask};
 use super::failure::{Failure, FailureReason};
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The effects of one machine. Empty it takes no memory of the heap.
+/// The effects of one machine. An empty table does not allocate.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     made: u64,
@@ -28,7 +28,7 @@ struct Out {
     over_budget: bool,
 }
 
-/// An effect that was completed, with the data that came before.
+/// A completed effect, with the data that was received before.
 #[derive(Debug)]
 pub(crate) struct Completed {
     pub(crate) id: EffectId,
@@ -39,7 +39,7 @@ pub(crate) struct Completed {
 }
 
 impl Completed {
-    /// What was completed, as the answer to a question.
+    /// Converts the completion to the answer of a question.
     pub(crate) fn into_answer(self) -> Result<Answer, Failure> {
         let Self { completion, data, memory, .. } = self;
         match completion {
@@ -55,19 +55,19 @@ impl Completed {
 }
 
 impl Effects {
-    /// Has a question asked.
+    /// Requests a question.
     pub(crate) fn ask(&mut self, ask: &Ask) -> EffectId {
         self.ask_within(ask, Surroundings::default())
     }
 
-    /// Has a question asked for a call.
+    /// Requests a question for a call.
     pub(crate) fn ask_within(&mut self, ask: &Ask, surroundings: Surroundings) -> EffectId {
         let question = &ask.question;
         let request = Request::Question(question.clone());
         self.begin(request, question.time_limit, question.shared_key.clone(), surroundings)
     }
 
-    /// Has an effect performed.
+    /// Requests an effect.
     pub(crate) fn request(
         &mut self,
         request: Request,
@@ -77,7 +77,7 @@ impl Effects {
         self.begin(request, time_limit, shared_key, Surroundings::default())
     }
 
-    /// Has an effect performed for a call.
+    /// Requests an effect for a call.
     pub(crate) fn request_within(
         &mut self,
         request: Request,
@@ -102,7 +102,7 @@ impl Effects {
         id
     }
 
-    /// Takes a piece of an effect's data in. What the account has no room for makes the effect fail.
+    /// Receives a piece of an effect's data. If the account has no room for it, the effect fails.
     pub(crate) fn receive(&mut self, id: EffectId, data: Bytes, account: &Account) {
         let Some(out) = self.out.iter_mut().find(|out| out.id == id) else { return };
         let memory = out.memory.get_or_insert_with(|| account.empty());
@@ -116,7 +116,7 @@ impl Effects {
         }
     }
 
-    /// Takes a completion in. Does nothing when the effect is not out.
+    /// Receives a completion. Does nothing if the effect is not pending.
     pub(crate) fn complete(&mut self, id: EffectId, completion: Completion) {
         let Some(index) = self.out.iter().position(|out| out.id == id) else { return };
         let Out { data, memory, over_budget, .. } = self.out.swap_remove(index);
@@ -129,19 +129,19 @@ impl Effects {
         self.completed.push(Completed { id, completion, data, memory });
     }
 
-    /// Takes the completion of an effect out, if it is there.
+    /// Takes the completion of an effect, if it has completed.
     pub(crate) fn take(&mut self, id: EffectId) -> Option<Completed> {
         let index = self.completed.iter().position(|completed| completed.id == id)?;
         Some(self.completed.swap_remove(index))
     }
 
-    /// Whether something was completed that was not taken out.
+    /// Returns whether there is a completion that was not taken.
     #[cfg(feature = "http")]
     pub(crate) fn has_completed(&self) -> bool {
         !self.completed.is_empty()
     }
 
-    /// Withdraws what is out, and forgets what was completed: the call that wanted it has ended.
+    /// Withdraws all pending effects and drops all completions, since their call has ended.
     #[inline]
     pub(crate) fn withdraw_all(&mut self) {
         if !self.out.is_empty() || !self.completed.is_empty() {
@@ -156,7 +156,7 @@ impl Effects {
         }
     }
 
-    /// Takes a request back: before it was yielded without a trace, and otherwise by an event.
+    /// Removes a request that was not yielded yet, or withdraws it by an event.
     fn take_back(&mut self, id: EffectId) {
         let was_yielded = !self.events.iter().any(|event| event.id() == id);
         self.events.retain(|event| event.id() != id);
@@ -165,7 +165,7 @@ impl Effects {
         }
     }
 
-    /// What the driver is to do next.
+    /// Returns what the driver should do next.
     pub(crate) fn poll(&mut self) -> Option<EffectEvent> {
         self.events.pop_front()
     }

@@ -1,14 +1,13 @@
-//! Values of the application's that pass through machines and drivers: what questions ask, and the answers to them.
+//! Application values that pass through machines and drivers: the payloads of questions, and their answers.
 
 use crate::panics;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// A value of the application's, of any type. Clones share it.
+/// An application's value of any type. Clones share it.
 ///
-/// It is dropped wherever its last holder lets go, which may be on any thread of a driver. A panic in its destructor is
-/// swallowed there.
+/// It is dropped with its last clone, which may happen on any thread of a driver. A panic in its destructor is ignored.
 #[derive(Clone)]
 pub struct Value(
     /// `None` only while it is dropped.
@@ -21,12 +20,12 @@ impl Value {
         Self(Some(Arc::new(value)))
     }
 
-    /// The value, if it is a `T`.
+    /// Returns the value, if it is a `T`.
     pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
         self.0.as_deref()?.downcast_ref()
     }
 
-    /// Whether both share one value.
+    /// Returns whether both share one value.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),

@@ -1,8 +1,8 @@
-//! What the macros of `vgi-rpc-macros` expand to. Nothing here is for people.
+//! The runtime support for code that `vgi-rpc-macros` generates. Not a public API.
 //!
-//! The traits of `roles` have no supertraits, and one blanket implementation each that the compiler does not recommend. So
-//! a type that cannot take a role gives one error, whatever it lacks, with the role's own message. A macro names the type
-//! itself wherever it uses one, and the compiler shows equal errors at one place once.
+//! The traits of `roles` have no supertraits, and one blanket implementation each that the compiler does not recommend. So a type
+//! that is not suitable for a role causes one error with the role's own message, whatever it lacks. A macro names the type itself
+//! wherever it uses one, and the compiler shows equal errors at one place only once.
 
 // Where things are:
 //
@@ -30,7 +30,7 @@ pub mod data_types {
     pub use std::sync::Arc;
 }
 
-/// A schema of these fields.
+/// Returns a schema of these fields.
 pub fn schema(fields: Vec<Field>) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }

@@ -1,4 +1,4 @@
-//! What types are used as in a declaration: fields, parameters, results, rows, states, errors.
+//! The roles of types in a declaration: fields, parameters, results, rows, states, errors.
 
 use crate::client::params::{ParamsRow, result};
 use crate::service::{
@@ -27,7 +27,7 @@ pub trait RecordField: Sized {
     /// See [`ArrowType::NO_RECORD_CONTAINS_ITSELF`].
     const NO_RECORD_CONTAINS_ITSELF: ();
     fn field(name: &str, data_type: Option<DataType>, nullable: Option<bool>) -> Field;
-    /// Why a field that is declared so cannot hold this type.
+    /// Returns why a field with this declaration cannot represent this type.
     fn misfit(field: &Field) -> Option<String>;
     /// As [`misfit`](Self::misfit), or why the type cannot be used at all.
     fn problem(field: &Field) -> Option<String>;
@@ -202,7 +202,7 @@ impl<R: Record> Row for R {
     }
 }
 
-/// The type of the rows that a method's signature names, where its attribute names one too.
+/// The type of the rows in a method's signature, if its attribute names one too.
 #[diagnostic::on_unimplemented(
     message = "the method declares rows of `{Declared}`, and its signature has rows of `{Self}`",
     label = "other rows than `{Declared}`",

@@ -1,16 +1,16 @@
-//! What is done around the functions of a trait that take the turns of its streams.
+//! Support for the trait functions that take the turns of streams.
 
 use crate::service::{Stream, Turn};
 use crate::values::Record;
 use crate::wire::error::RpcError;
 use arrow_array::RecordBatch;
 
-/// A stream of this state, from the state alone or from a stream that has more to say.
+/// Converts a state or a stream of this state to a stream.
 pub fn opened<S, T: Into<Stream<S>>>(opened: T) -> Stream<S> {
     opened.into()
 }
 
-/// What opens a stream whose method leaves a schema to each call: a stream, since a state alone has no schemas.
+/// The result of opening a stream whose method leaves a schema to each call: a stream, since a state alone has no schemas.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` gives its stream no schemas, and the method does not declare them",
     label = "not a `Stream`",
@@ -47,7 +47,7 @@ pub fn opened_with_schemas<S, T: GivesSchemas<S>>(opened: T) -> Stream<S> {
     opened.stream()
 }
 
-/// Emits the rows of a producer's turn; no rows end the stream.
+/// Emits the rows of a producer's turn. No rows end the stream.
 pub fn produce_rows<R: Record>(rows: &[R], turn: &mut Turn) -> Result<(), RpcError> {
     if rows.is_empty() { turn.finish() } else { turn.emit_rows(rows) }
 }
@@ -57,7 +57,7 @@ pub fn answer_rows<R: Record>(rows: &[R], turn: &mut Turn) -> Result<(), RpcErro
     turn.emit_rows(rows)
 }
 
-/// The rows that were sent to an exchange.
+/// Reads the rows that were sent to an exchange.
 pub fn input_rows<R: Record>(input: &RecordBatch) -> Result<Vec<R>, RpcError> {
     Ok(R::rows_from_batch(input)?)
 }

@@ -1,12 +1,12 @@
-//! Public addresses: those that no private, local or reserved network has. RFC 6890 and the registries that it set up.
+//! Public addresses: those that do not belong to a private, local or reserved network. RFC 6890 and its registries.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// True for an address that belongs to the public Internet.
+/// Returns whether an address belongs to the public Internet.
 ///
 /// Private, loopback, link-local, shared (CGNAT), documentation, benchmark, multicast and reserved addresses are not public, nor
-/// is any IPv6 address outside `2000::/3`. An address that another one is embedded in (IPv4-mapped, NAT64, 6to4) is public
-/// if the other one is.
+/// is any IPv6 address outside `2000::/3`. An address with an embedded one (IPv4-mapped, NAT64, 6to4) is public if the embedded
+/// one is.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -14,7 +14,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// True for an address of this machine, mapped to IPv6 or not.
+/// Returns whether this is a loopback address, mapped to IPv6 or not.
 pub(super) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
@@ -23,13 +23,13 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let is_reserved = match address.octets() {
         // "This" network, private, loopback.
         [0 | 10 | 127, ..] => true,
-        // Shared by carriers (CGNAT).
+        // Shared address space of carriers (CGNAT).
         [100, 64..=127, ..] => true,
-        // Link-local, where clouds have their metadata.
+        // Link-local, which clouds use for their metadata.
         [169, 254, ..] => true,
         [172, 16..=31, ..] => true,
         [192, 168, ..] => true,
-        // Protocol assignments, and relays of 6to4, which are retired.
+        // Protocol assignments, and the retired 6to4 relays.
         [192, 0, 0, _] | [192, 88, 99, _] => true,
         // Documentation.
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => true,
@@ -51,11 +51,11 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     match (a, b) {
         // IPv4-mapped.
         (0, 0) if (c, d, e, f) == (0, 0, 0, 0xffff) => embedded(g, h),
-        // NAT64, the prefix that all networks know. 64:ff9b:1::/48 is local.
+        // NAT64, the well-known prefix. 64:ff9b:1::/48 is local.
         (0x64, 0xff9b) if (c, d, e, f) == (0, 0, 0, 0) => embedded(g, h),
         // 6to4.
         (0x2002, high) => embedded(high, c),
-        // Protocol assignments, Teredo and ORCHID among them; documentation.
+        // Protocol assignments, including Teredo and ORCHID; documentation.
         (0x2001, 0..=0x1ff | 0xdb8) | (0x3fff, 0..=0xfff) => false,
         _ => a & 0xe000 == 0x2000,
     }

@@ -1,12 +1,12 @@
-//! The size of a batch that the threshold is compared with: that of Arrow's buffers, as the canonical implementation's
+//! The size of a batch for comparison with the threshold: that of Arrow's buffers, like the canonical implementation's
 //! `get_total_buffer_size`.
 
 use arrow_array::{Array, RecordBatch};
 use arrow_data::ArrayData;
 use std::collections::HashSet;
 
-/// Bytes of all buffers of a batch: values, offsets, validity, children and dictionaries. A buffer that several arrays share
-/// counts once. Costs time in the number of buffers, not of rows.
+/// Returns the size of all buffers of a batch: values, offsets, validity, children and dictionaries. A buffer that several arrays
+/// share counts once. The time is linear in buffers, not in rows.
 pub fn total_buffer_size(batch: &RecordBatch) -> u64 {
     let mut seen = HashSet::new();
     batch.columns().iter().map(|column| array_size(&column.to_data(), &mut seen)).sum()

@@ -1,5 +1,5 @@
-//! A batch and the logs before it as an object, and the pointer that takes their place. WIRE_PROTOCOL 12,
-//! "Externalization (writing)".
+//! Encodes a batch and its logs as an object, and creates the pointer in their place. WIRE_PROTOCOL 12, "Externalization
+//! (writing)".
 
 use super::buffer_size::total_buffer_size;
 use super::store::Store;
@@ -17,14 +17,14 @@ use thiserror::Error;
 /// Which batches are externalised, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Externalisation {
-    /// Batches of at least so many bytes are externalised, by [`total_buffer_size`]. 1 MiB by default, like the canonical
+    /// The minimum size of a batch to be externalised, by [`total_buffer_size`]. 1 MiB by default, like the canonical
     /// implementation.
     pub threshold: u64,
-    /// The coding of objects; none by default. Other implementations cannot read gzip here.
+    /// The content coding of objects. Not compressed by default. Other implementations cannot read gzip here.
     pub coding: Option<Coding>,
-    /// Most bytes that one response may externalise, before compression. No limit by default.
+    /// The maximum size that one response may externalise, before compression. Unlimited by default.
     pub max_externalized_response_bytes: Option<u64>,
-    /// How long it may take to store an object. 60 seconds by default.
+    /// The time limit for storing an object. 60 seconds by default.
     pub time_limit: Duration,
 }
 
@@ -39,16 +39,16 @@ impl Default for Externalisation {
     }
 }
 
-/// What one object holds: a batch with its own metadata, which on HTTP has the cursor, and the metadata of the logs around it.
+/// The content of one object: a batch with its own metadata, which on HTTP has the cursor, and the metadata of its logs.
 #[derive(Clone, Copy, Debug)]
 pub struct Cycle<'a> {
-    /// Logs that come first.
+    /// Logs before the batch.
     pub logs_before: &'a [Metadata],
     /// The batch.
     pub batch: &'a RecordBatch,
     /// Its metadata.
     pub metadata: &'a Metadata,
-    /// Logs that come last.
+    /// Logs after the batch.
     pub logs_after: &'a [Metadata],
 }
 
@@ -59,7 +59,7 @@ pub enum ExternaliseError {
     /// The response would externalise more than it may.
     #[error("the response externalises {got} bytes, more than max_externalized_response_bytes ({max})")]
     OverCap {
-        /// Bytes that it would come to.
+        /// The size that it would reach.
         got: u64,
         /// The limit.
         max: u64,
@@ -99,18 +99,18 @@ impl From<ExternaliseError> for RpcError {
 }
 
 impl Externalisation {
-    /// Whether a batch is so large that it is externalised. One without rows never is.
+    /// Returns whether a batch is large enough to be externalised. A batch without rows never is.
     pub fn wants(&self, batch: &RecordBatch) -> bool {
         batch.num_rows() > 0 && total_buffer_size(batch) >= self.threshold
     }
 
-    /// Makes an object of a batch and its logs. `before` is how many bytes the response has externalised already.
+    /// Encodes a batch and its logs as an object. `before` is the size that the response has externalised already.
     ///
     /// The object shares the buffers of the batch, unless it is compressed.
     ///
     /// # Errors
-    /// When that is more than a response may, by the size of the batch or by that of the object; when the batch is not of this
-    /// schema; and when the budget has no room.
+    /// If the size of the batch or of the object exceeds the response's limit; if the batch does not match the schema; or if the
+    /// budget has no room.
     pub fn externalise(
         &self,
         cycle: Cycle<'_>,

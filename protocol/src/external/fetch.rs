@@ -18,11 +18,11 @@ use std::time::Duration;
 /// How pointers are resolved.
 #[derive(Clone, Debug)]
 pub struct FetchOptions {
-    /// How large an object may be.
+    /// The size limits of an object.
     pub caps: Caps,
-    /// Which URLs may be requested: that of the pointer, and the target of every redirect. Public hosts over HTTPS by default.
+    /// Which URLs may be requested: the pointer's URL, and the target of every redirect. Public hosts over HTTPS by default.
     pub policy: UrlPolicy,
-    /// How long a fetch may take, with all of its attempts. 60 seconds by default, like the canonical implementation.
+    /// The time limit for a fetch, including all of its attempts. 60 seconds by default, like the canonical implementation.
     pub time_limit: Duration,
 }
 
@@ -32,11 +32,11 @@ impl Default for FetchOptions {
     }
 }
 
-/// Fetch the object of a pointer, and complete the effect with what it holds:
+/// Fetch the object of a pointer, and complete the effect with its content:
 /// [`Completion::Resolved`](crate::effect::Completion::Resolved).
 ///
-/// The driver feeds a [`resolution`](Self::resolution) on its own thread, so that the object is decoded where it is read and
-/// no more of it is held than what is decoded. Each attempt [begins](Resolution::begin) the resolution anew.
+/// The driver feeds a [`resolution`](Self::resolution) on its own thread, so the object is decoded where it is read, and only the
+/// decoded data is held. Each attempt [restarts](Resolution::begin) the resolution.
 ///
 /// Before each request, the driver applies the [policy](FetchOptions::policy) to the URL, to the target of every redirect, and
 /// to each address that it connects to. The URL of the pointer was checked before the effect was yielded.
@@ -52,10 +52,10 @@ struct Inner {
 }
 
 impl Fetch {
-    /// A fetch of the object of a pointer, whose batch has this schema.
+    /// Creates a fetch of a pointer's object. The object's batch must have this schema.
     ///
     /// # Errors
-    /// When the policy refuses the URL.
+    /// If the policy refuses the URL.
     pub fn new(
         pointer: Pointer,
         schema: SchemaRef,
@@ -69,10 +69,10 @@ impl Fetch {
         Ok(Self(Arc::new(Inner { pointer, schema, limits, account, options })))
     }
 
-    /// The fetch of the batch that a pointer stands for; `None` for a batch that is not a pointer.
+    /// Creates the fetch of the batch that a pointer refers to. Returns `None` if the batch is not a pointer.
     ///
     /// # Errors
-    /// When the pointer breaks the rules, or the policy refuses its URL.
+    /// If the pointer is invalid, or the policy refuses its URL.
     pub(crate) fn of_batch(
         batch: &RecordBatch,
         metadata: &Metadata,
@@ -84,17 +84,17 @@ impl Fetch {
         Ok(Some(Self::new(pointer, batch.schema(), limits, account, options)?))
     }
 
-    /// Where the object lies. `Debug` shows no more of it than its path.
+    /// Returns the object's location. Its `Debug` output shows only the path.
     pub fn location(&self) -> &Location {
         &self.0.pointer.location
     }
 
-    /// How the object may be fetched.
+    /// Returns how the object may be fetched.
     pub fn options(&self) -> &FetchOptions {
         &self.0.options
     }
 
-    /// What reads the object.
+    /// Returns a decoder for the object.
     pub fn resolution(&self) -> Resolution {
         let Inner { pointer, schema, limits, account, options } = &*self.0;
         Resolution::new(pointer.clone(), schema.clone(), limits, account, options.caps)

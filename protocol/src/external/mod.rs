@@ -1,21 +1,22 @@
-//! External locations: batches that lie elsewhere, with a pointer in their place. Both roles use it. WIRE_PROTOCOL 12.
+//! External locations: batches that are stored elsewhere and replaced by a pointer. Both roles use them. WIRE_PROTOCOL 12.
 //!
-//! Lives here: what a pointer is, which URLs may be requested, how an object becomes a batch ([`Resolution`]) and a batch an
-//! object ([`Externalisation`]), and what a driver is asked for ([`Fetch`], [`Store`]). Nothing here does I/O: fetching and
-//! storing are [effects](crate::effect). Not here: when a call waits for them, which is the matter of the machines above.
+//! This module has the pointers, the policy of which URLs may be requested, the conversion of an object to a batch
+//! ([`Resolution`]) and back ([`Externalisation`]), and the requests to a driver ([`Fetch`], [`Store`]). There is no I/O:
+//! fetching and storing are [effects](crate::effect). The server's and the client's state machines decide when a call waits for
+//! them.
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `pointer` | pointer batches, read and written |
+// | `pointer` | reads and writes pointer batches |
 // | `policy`, `addresses` | which URLs and addresses may be requested |
-// | `resolution` | the machine of one object: bytes in, batch and logs out |
-// | `fetch`, `store`, `upload` | what is asked of a driver |
+// | `resolution` | decodes one object: bytes in, batch and logs out |
+// | `fetch`, `store`, `upload` | the requests to a driver |
 // | `object` | the stream inside an object |
 // | `resolve_error` | why an object cannot be resolved |
-// | `externalisation` | a batch and its logs as an object |
-// | `buffer_size` | the size that the threshold is compared with |
+// | `externalisation` | encodes a batch and its logs as an object |
+// | `buffer_size` | the size for comparison with the threshold |
 
 mod addresses;
 mod buffer_size;

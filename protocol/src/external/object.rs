@@ -1,5 +1,5 @@
-//! The IPC stream inside an object: logs, and exactly one data batch. It is read as it arrives. WIRE_PROTOCOL 12,
-//! "Resolution (reading)".
+//! The IPC stream inside an object: logs, and exactly one data batch. It is read as it arrives. WIRE_PROTOCOL 12, "Resolution
+//! (reading)".
 
 use super::resolve_error::ResolveErrorKind;
 use crate::Limits;
@@ -14,10 +14,10 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
 use std::fmt;
 
-/// What an entry of metadata takes beside its bytes.
+/// The memory of a metadata entry apart from its bytes.
 const ENTRY_BYTES: usize = 16;
 
-/// An object that is being read.
+/// An object being read.
 #[derive(Debug)]
 pub(super) struct Object {
     reader: Reader,
@@ -28,32 +28,32 @@ pub(super) struct Object {
     has_ended: bool,
 }
 
-/// What an object holds.
+/// The content of an object.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) logs: Vec<Metadata>,
-    /// For the logs; their bytes are held by the reader's account.
+    /// For the logs' lists. The reader's account has their bytes.
     pub(super) memory: Reservation,
     data: Option<(RecordBatch, Metadata)>,
     error: Option<Box<RpcError>>,
 }
 
 impl Object {
-    /// An object of which nothing has arrived, with at most `max` bytes.
+    /// Creates an object of at most `max` bytes. Nothing has been received yet.
     pub(super) fn new(expected: SchemaRef, limits: &Limits, max: u64, account: &Account) -> Self {
-        // An object may be larger than what its connection carries: that is what it is for.
+        // An object may be larger than its connection allows, which is its purpose.
         let limits = Limits { max_body_bytes: max, ..limits.clone() };
         let reader = Reader::with_account(limits, account.clone()).growing(Growth::LARGE_OBJECT);
         let contents = Contents { logs: Vec::new(), memory: account.empty(), data: None, error: None };
         Self { reader, expected, max, contents, has_ended: false }
     }
 
-    /// Memory for bytes of the object, never empty.
+    /// Returns memory for bytes of the object, never empty.
     pub(super) fn read_buf(&mut self) -> &mut [u8] {
         self.reader.read_buf()
     }
 
-    /// Takes in the first `count` bytes of what [`Self::read_buf`] lent, and reads what they complete.
+    /// Receives the first `count` bytes of the memory that [`Self::read_buf`] returned, and reads complete messages.
     pub(super) fn advance(&mut self, count: usize) -> Result<(), ResolveErrorKind> {
         self.reader.advance(count);
         while !self.has_ended {
@@ -67,11 +67,11 @@ impl Object {
         if self.reader.is_at_boundary() { Ok(()) } else { Err(ResolveErrorKind::Trailing) }
     }
 
-    /// What the object holds, which has arrived whole.
-    /// `is_verified` says that no byte is missing.
+    /// Returns the content of the object, which has been received completely.
+    /// `is_verified` states that no byte is missing.
     pub(super) fn finish(mut self, is_verified: bool) -> Result<Contents, ResolveErrorKind> {
         if !self.has_ended {
-            // Arrow's format lets a stream end without a marker, and one that was cut between two messages looks like that.
+            // Arrow's format lets a stream end without a marker, and a stream that was cut between two messages looks the same.
             if !is_verified {
                 let error = FramingError::CutShort { what: "the stream of an object without a digest" };
                 return Err(ReadError::from(error).into());
@@ -81,7 +81,7 @@ impl Object {
         Ok(self.contents)
     }
 
-    /// A body that is larger than all of the object may be is refused before it arrives.
+    /// Converts an error. A body that is larger than the whole object may be is refused before it is received.
     fn refusal(&self, error: ReadError) -> ResolveErrorKind {
         match error {
             ReadError::Message(MessageError::OverLimit { what: BODY_BYTES, .. }) => {
@@ -104,7 +104,7 @@ impl Contents {
             }
             BatchKind::ShmPointer => return Err(ResolveErrorKind::ShmPointer),
             BatchKind::ExternalPointer => return Err(ResolveErrorKind::RedirectLoop),
-            // A turn of HTTP may have a cursor and no rows.
+            // A turn over HTTP may have a cursor and no rows.
             BatchKind::Data | BatchKind::StateToken => {
                 if self.data.is_some() {
                     return Err(ResolveErrorKind::SeveralBatches);
@@ -124,7 +124,7 @@ impl Contents {
         Ok(())
     }
 
-    /// The data batch, or the error of the call.
+    /// Takes the data batch, or the call's error.
     pub(super) fn take_data(&mut self) -> Result<(RecordBatch, Metadata), ResolveErrorKind> {
         match (self.error.take(), self.data.take()) {
             (Some(error), _) => Err(ResolveErrorKind::Remote(error)),
@@ -134,7 +134,7 @@ impl Contents {
     }
 }
 
-/// The object's schema must be that of the pointer batch, nullability included and metadata left out.
+/// Checks that the object's schema is that of the pointer batch, including nullability but not metadata.
 fn check_schema(got: &Schema, expected: &Schema) -> Result<(), ResolveErrorKind> {
     if same_schema(got, expected) {
         return Ok(());

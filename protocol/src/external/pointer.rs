@@ -1,4 +1,4 @@
-//! Pointer batches: zero rows, and metadata that says where the batch lies. WIRE_PROTOCOL 12, "Pointer batch format".
+//! Pointer batches: zero rows, and metadata with the batch's location. WIRE_PROTOCOL 12, "Pointer batch format".
 
 use crate::ipc::Metadata;
 use crate::location::{Digest, DigestError, Location, LocationError};
@@ -6,10 +6,10 @@ use crate::wire::error::RpcError;
 use crate::wire::keys;
 use thiserror::Error;
 
-/// Keys that a reader adds to what it has resolved. A pointer that has one of them names what its writer made up.
+/// Keys that a reader adds to a resolved batch. In a pointer their values are forged.
 const PROVENANCE: [&str; 2] = [keys::LOCATION_FETCH_MS, keys::LOCATION_SOURCE];
 
-/// Where a batch lies, and what its object must be.
+/// The location of a batch, and the digest of its object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pointer {
     /// The object.
@@ -18,20 +18,20 @@ pub struct Pointer {
     pub sha256: Option<Digest>,
 }
 
-/// A pointer batch that breaks the rules. The peer is at fault. No text repeats the URL.
+/// An invalid pointer batch. The peer is at fault. No text repeats the URL.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PointerError {
-    /// The location is not the URL of an object.
+    /// The location is not a valid URL of an object.
     #[error("invalid {key:?}: {0}", key = keys::LOCATION)]
     Location(LocationError),
-    /// The digest is not one.
+    /// The digest is invalid.
     #[error("invalid {key:?}: {0}", key = keys::LOCATION_SHA256)]
     Digest(DigestError),
-    /// A key is there twice, so that two readers could disagree on what the pointer says.
+    /// A key is present twice, so two readers could read the pointer differently.
     #[error("a pointer batch has more than one {0:?} key")]
     Duplicate(&'static str),
-    /// It has a key that only its reader may add.
+    /// A key is present that only the reader may add.
     #[error("a pointer batch must not carry {0:?}, which its reader adds")]
     Provenance(&'static str),
 }
@@ -55,14 +55,13 @@ impl From<PointerError> for RpcError {
 }
 
 impl Pointer {
-    /// Reads a batch as a pointer; `None` if it is not one, which a batch with rows or with
-    /// [`keys::LOG_LEVEL`] never is.
+    /// Reads a batch as a pointer. Returns `None` if it is not one. A batch with rows or with [`keys::LOG_LEVEL`] never is.
     ///
-    /// Call it before [`classify`](crate::wire::classify::classify): a pointer has no rows, as a log has none. The schema of the
-    /// batch is the schema that the object must have.
+    /// Call it before [`classify`](crate::wire::classify::classify): like a log, a pointer has no rows. The object must have the
+    /// schema of the batch.
     ///
     /// # Errors
-    /// When it is a pointer that breaks the rules.
+    /// If the pointer is invalid.
     pub fn recognise(num_rows: usize, metadata: &Metadata) -> Result<Option<Self>, PointerError> {
         if num_rows > 0 || metadata.contains_key(keys::LOG_LEVEL) {
             return Ok(None);
@@ -83,7 +82,7 @@ impl Pointer {
         Ok(Some(Self { location: Location::from_bytes(location)?, sha256 }))
     }
 
-    /// The metadata of the pointer batch, which has the schema of the batch that it stands for and no rows.
+    /// Returns the metadata of the pointer batch, which has no rows and the schema of the batch that it refers to.
     pub fn to_metadata(&self) -> Metadata {
         let mut metadata = Metadata::new();
         metadata.push(keys::LOCATION, self.location.as_str());

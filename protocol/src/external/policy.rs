@@ -1,5 +1,5 @@
-//! Which URLs may be requested: applied to a pointer's URL and to the target of every redirect before it is requested, and
-//! to the address that a host's name resolves to. WIRE_PROTOCOL 12, "Fetch safety".
+//! Which URLs may be requested. The policy applies to a pointer's URL and to the target of every redirect before the request, and
+//! to the addresses of a host's name. WIRE_PROTOCOL 12, "Fetch safety".
 
 use super::addresses::{is_loopback, is_public};
 use crate::OneLine;
@@ -18,7 +18,7 @@ pub struct UrlPolicy {
     check: Option<Arc<UrlCheck>>,
 }
 
-/// A check of an application's own. Its error may repeat the URL: what is secret of it is left out of [`UrlRejected`].
+/// An application's own check. Its error may repeat the URL: secrets are removed in [`UrlRejected`].
 pub type UrlCheck = dyn Fn(&Url) -> Result<(), String> + Send + Sync;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,13 +29,13 @@ enum Base {
     Unrestricted,
 }
 
-/// A URL that may not be requested. Trying again does not help.
+/// A URL that may not be requested. Retrying does not help.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("URL rejected: {reason} ({location})")]
 pub struct UrlRejected {
-    /// The URL, without what is secret of it.
+    /// The URL without its secrets.
     pub location: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -49,41 +49,41 @@ impl fmt::Debug for UrlPolicy {
 }
 
 impl UrlPolicy {
-    /// Only `https`, and only public addresses.
+    /// Allows only `https`, and only public addresses.
     pub const fn https_public() -> Self {
         Self { base: Base::HttpsPublic, check: None }
     }
 
-    /// `https` to public addresses, and both `http` and `https` to this machine. For tests and development: it lets a peer
-    /// have requests made to any service of this machine.
+    /// Allows `https` to public addresses, and both `http` and `https` to this machine. For tests and development: a peer may
+    /// cause requests to any service of this machine.
     pub const fn https_or_http_loopback() -> Self {
         Self { base: Base::HttpsOrHttpLoopback, check: None }
     }
 
-    /// `https` and `http` to any address. Only for URLs that the operator of this process has chosen, such as that of a store in
-    /// a private network; for a peer's URLs only with a [check](Self::with_check) that allows no other host.
+    /// Allows `https` and `http` to any address. Use it only for URLs that the operator of this process chose, such as that of a
+    /// store in a private network. For a peer's URLs combine it with a [check](Self::with_check) that allows no other host.
     pub const fn unrestricted() -> Self {
         Self { base: Base::Unrestricted, check: None }
     }
 
-    /// Adds a check, which may refuse further URLs.
+    /// Adds a check, which may refuse more URLs.
     pub fn with_check(mut self, check: impl Fn(&Url) -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.check = Some(Arc::new(check));
         self
     }
 
-    /// Whether a URL may be requested, as far as the URL itself says.
+    /// Checks whether a URL may be requested, as far as the URL itself shows.
     ///
     /// A host's name may resolve to any address: check each with [`check_address`](Self::check_address), and connect to that
-    /// address and not to the name, which may resolve to another one the next time.
+    /// address and not to the name, which may resolve to another address next time.
     ///
     /// # Errors
-    /// Says why not.
+    /// The reason for the refusal.
     pub fn check(&self, location: &Location) -> Result<(), UrlRejected> {
         let url = location.url();
         let checked = self.check_scheme(url).and_then(|()| self.check_host(url)).map_err(ToOwned::to_owned);
         let checked = checked.and_then(|()| match &self.check {
-            // A panic in it is about one URL, and no reason to lose what asks.
+            // A panic in the check refuses one URL, and must not end the caller.
             Some(check) => panics::catch(|| check(url))
                 .unwrap_or_else(|| Err("its check panicked".to_owned()))
                 .map_err(|reason| scrub(&reason, location)),
@@ -92,10 +92,10 @@ impl UrlPolicy {
         checked.map_err(|reason| rejected(location, reason))
     }
 
-    /// Whether a request to this URL may go to this address.
+    /// Checks whether a request to this URL may be sent to this address.
     ///
     /// # Errors
-    /// Says why not.
+    /// The reason for the refusal.
     pub fn check_address(&self, location: &Location, address: IpAddr) -> Result<(), UrlRejected> {
         self.allow(location.url(), address).map_err(|reason| rejected(location, reason.to_owned()))
     }
@@ -137,7 +137,7 @@ impl UrlPolicy {
         if name.is_empty() || is("local") || is("internal") || is("localdomain") || is("arpa") {
             return Err("its host is the name of a private network");
         }
-        // The scheme is allowed for this machine alone.
+        // The scheme is only allowed for this machine.
         if url.scheme() == "http" { Err("http is allowed to this machine alone") } else { Ok(()) }
     }
 
@@ -206,7 +206,7 @@ mod tests {
             let error = check(&policy, url).expect_err(url).to_string();
             assert!(error.starts_with("URL rejected: "), "{error}");
         }
-        // Where hosts may have other letters, which depends on how `url` is built, these digits are those of 127.0.0.1.
+        // If hosts may have non-ASCII letters, which depends on the build of `url`, these digits are those of 127.0.0.1.
         let wide = Location::parse("https://１２７.0.0.1/");
         assert!(wide.is_err() || wide.is_ok_and(|location| policy.check(&location).is_err()));
     }

@@ -1,5 +1,5 @@
-//! The machine of one object: bytes in as they arrive, and, once all of it is verified, the batch that a pointer stands for.
-//! WIRE_PROTOCOL 12, "Resolution (reading)".
+//! The decoder of one object: it receives bytes as they arrive and, once all of them are verified, returns the batch that a
+//! pointer refers to. WIRE_PROTOCOL 12, "Resolution (reading)".
 
 use super::object::Object;
 use super::pointer::Pointer;
@@ -19,20 +19,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What an error repeats of a coding's name.
+/// The limit for a coding's name in an error.
 const SHOWN: Limit = Limit::bytes(64);
-/// Memory for bytes that are hashed and not read any more.
+/// The size of the buffer for bytes that are only hashed.
 const SCRATCH_BYTES: usize = 16 << 10;
-/// Most bytes that are hashed behind what cannot be read.
+/// The maximum number of bytes that are hashed after an error.
 const MAX_HASHED_BYTES: usize = 64 << 20;
 
-/// How large an object may be.
+/// The size limits of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
-    /// Bytes of the object as it is stored, whatever a store announces. 256 MiB by default, like the canonical
+    /// The maximum size of the object as stored, whatever size the store announces. 256 MiB by default, like the canonical
     /// implementation.
     pub max_fetch_bytes: u64,
-    /// Bytes of the object once its coding is undone, in place of [`Limits::max_body_bytes`]. 16 times as much by default.
+    /// The maximum size of the decoded object, in place of [`Limits::max_body_bytes`]. 16 times as much by default.
     pub max_decompressed_bytes: u64,
 }
 
@@ -45,10 +45,10 @@ impl Default for Caps {
 
 /// Resolves one pointer.
 ///
-/// Call [`begin`](Self::begin), then [`receive`](Self::receive) with each piece, then [`finish`](Self::finish). The content
-/// coding is undone and the stream decoded as the bytes arrive, straight into the memory that the batch's arrays share, so no
-/// more than the decoded object is held. Nothing of it, logs included, is returned before the end and the digest are verified.
-/// Calling `begin` again starts over and discards what the attempt before it has received.
+/// Call [`begin`](Self::begin), then [`receive`](Self::receive) with each piece, then [`finish`](Self::finish). The content is
+/// decoded as the bytes arrive, straight into the memory that the batch's arrays share, so only the decoded object is held.
+/// Nothing of it, including logs, is returned before the end and the digest are verified. Calling `begin` again starts over and
+/// discards the data of the previous attempt.
 ///
 /// ```
 /// # use std::{sync::Arc, time::Duration};
@@ -90,22 +90,22 @@ enum State {
     Failed(ResolveError),
 }
 
-/// What a pointer stands for, verified. Clones share its memory.
+/// The verified content of a pointer's object. Clones share its memory.
 #[derive(Clone)]
 pub struct Resolved {
     /// The metadata of the logs, in order: [`LogMessage::from_metadata`](crate::wire::log::LogMessage::from_metadata) reads it.
     pub logs: Vec<Metadata>,
     /// The batch.
     pub batch: RecordBatch,
-    /// The batch's own metadata, with [`keys::LOCATION_FETCH_MS`] and [`keys::LOCATION_SOURCE`], of which the latter is the whole
-    /// URL: a credential. Nothing of the pointer's.
+    /// The batch's own metadata, with [`keys::LOCATION_FETCH_MS`] and [`keys::LOCATION_SOURCE`]. The latter is the whole URL: a
+    /// credential. The pointer's metadata are not included.
     pub metadata: Metadata,
     /// For the logs.
     memory: Arc<Reservation>,
 }
 
 impl fmt::Debug for Resolved {
-    /// Leaves the metadata out, which holds the whole URL.
+    /// Omits the metadata, which contain the whole URL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolved")
             .field("logs", &self.logs.len())
@@ -116,48 +116,48 @@ impl fmt::Debug for Resolved {
 }
 
 impl Resolution {
-    /// A resolution that has received nothing. The object must have the schema of the pointer batch.
+    /// Creates a resolution. The object must have the schema of the pointer batch.
     pub fn new(pointer: Pointer, schema: SchemaRef, limits: &Limits, account: &Account, caps: Caps) -> Self {
         let (limits, account) = (limits.clone(), account.clone());
         Self { pointer, schema, limits, account, caps, state: State::Idle }
     }
 
-    /// The pointer.
+    /// Returns the pointer.
     pub const fn pointer(&self) -> &Pointer {
         &self.pointer
     }
 
-    /// How large the object may be.
+    /// Returns the size limits of the object.
     pub const fn caps(&self) -> Caps {
         self.caps
     }
 
-    /// Begins an attempt to fetch the object, whose response names this `Content-Encoding`. What an attempt before has given
-    /// is dropped.
+    /// Begins an attempt to fetch the object, whose response has this `Content-Encoding`. The data of a previous attempt is
+    /// dropped.
     ///
     /// # Errors
-    /// When the coding is not known, or its decoder does not fit into the budget.
+    /// If the coding is unknown, or its decoder does not fit into the budget.
     pub fn begin(&mut self, content_encoding: Option<&str>) -> Result<(), ResolveError> {
-        // Its memory is free before the next one takes any.
+        // Its memory is freed before the next one allocates.
         self.state = State::Idle;
         let attempt = named_coding(content_encoding).and_then(|coding| self.attempt(coding));
         self.settle(attempt)
     }
 
-    /// Takes in a piece of the object, as it was stored.
+    /// Receives a piece of the object, as stored.
     ///
     /// # Errors
-    /// When the object cannot be resolved. The fetch can be stopped then; further calls return the same error.
+    /// If the object cannot be resolved. The fetch can then be stopped; later calls return the same error.
     pub fn receive(&mut self, bytes: Bytes) -> Result<(), ResolveError> {
         let attempt = self.take_attempt()?;
         let received = attempt.receive(bytes, self.caps, self.pointer.sha256);
         self.settle(received)
     }
 
-    /// What the pointer stands for, after the last piece. `elapsed` is how long the fetch took.
+    /// Returns the content of the object, after the last piece. `elapsed` is the duration of the fetch.
     ///
     /// # Errors
-    /// When the object is not whole, or not what the pointer says.
+    /// If the object is incomplete, or does not match the pointer.
     pub fn finish(&mut self, elapsed: Duration) -> Result<Resolved, ResolveError> {
         let attempt = self.take_attempt()?;
         let finished = attempt.finish(self.pointer.sha256).map_err(|kind| self.error(kind));
@@ -213,7 +213,7 @@ impl Resolution {
     }
 }
 
-/// The coding that a header names; `None` when there is none.
+/// Returns the coding that a header names; `None` without a header.
 fn named_coding(header: Option<&str>) -> Result<Option<Coding>, ResolveErrorKind> {
     let name = header.unwrap_or_default().trim();
     if name.is_empty() || name.eq_ignore_ascii_case("identity") {
@@ -227,7 +227,7 @@ fn named_coding(header: Option<&str>) -> Result<Option<Coding>, ResolveErrorKind
 #[derive(Debug)]
 struct Attempt {
     decoder: Decoder,
-    /// Bytes that have arrived.
+    /// Bytes received so far.
     encoded: u64,
     /// Over the decoded bytes, if the pointer has a digest.
     hash: Sha256,
@@ -237,8 +237,8 @@ struct Attempt {
 #[derive(Debug)]
 enum Content {
     Reading(Box<Object>),
-    /// The stream is wrong. If that is because the bytes are, the digest says so better: the rest of them is hashed, unless that
-    /// is more than this many bytes.
+    /// The stream is invalid. If the bytes were damaged, a wrong digest is the better error, so the remaining bytes are hashed,
+    /// unless there are more than this many.
     Wrong(ResolveErrorKind, Vec<u8>, usize),
 }
 
@@ -260,7 +260,7 @@ impl Attempt {
         Ok(self)
     }
 
-    /// Decodes, hashes and reads all that was pushed.
+    /// Decodes, hashes and reads all bytes received so far.
     fn decode(&mut self, digest: Option<Digest>) -> Result<(), ResolveErrorKind> {
         loop {
             let space = match &mut self.content {
@@ -277,7 +277,7 @@ impl Attempt {
             match &mut self.content {
                 Content::Reading(object) => {
                     let Err(kind) = object.advance(count) else { continue };
-                    // What the budget has stopped, no digest explains.
+                    // The digest cannot explain an error of the budget.
                     if digest.is_none() || matches!(kind, ResolveErrorKind::OverBudget(_)) {
                         return Err(kind);
                     }
@@ -302,7 +302,7 @@ impl Attempt {
         }
         let mut contents = match self.content {
             Content::Reading(object) => object.finish(digest.is_some())?,
-            // These are the bytes that the pointer was written for: no other attempt gives others.
+            // These are the bytes that the pointer was written for, so another attempt would not help.
             Content::Wrong(kind, ..) => return Err(ResolveErrorKind::Unreadable(Box::new(kind))),
         };
         let (batch, metadata) = contents.take_data()?;

@@ -1,4 +1,4 @@
-//! Why a pointer could not be resolved. No text and no `Debug` shows what is secret of the URL.
+//! The error of a pointer that could not be resolved. Neither its text nor its `Debug` output shows secrets of the URL.
 
 use super::policy::UrlRejected;
 use crate::OneLine;
@@ -14,58 +14,58 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Error)]
 #[error("{kind} ({location})")]
 pub struct ResolveError {
-    /// What was wrong.
+    /// What failed.
     pub kind: ResolveErrorKind,
-    /// The pointer's URL, without what is secret of it.
+    /// The pointer's URL without its secrets.
     pub location: String,
 }
 
-/// What was wrong with an object or with the way to it.
+/// What was wrong with an object or its URL.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ResolveErrorKind {
     /// The URL, or the target of a redirect, may not be requested.
     #[error("{0}")]
     UrlRejected(UrlRejected),
-    /// More redirects than are followed.
+    /// Too many redirects.
     #[error("redirect limit exceeded: {max} redirects were followed")]
     RedirectLimit {
-        /// How many are followed.
+        /// The maximum number.
         max: usize,
     },
-    /// The bytes are not those that the pointer was written for.
+    /// The digest of the object does not match the pointer's.
     #[error("SHA-256 checksum mismatch: expected {expected}, got {got}")]
     Checksum {
-        /// What the pointer says.
+        /// The pointer's digest.
         expected: Digest,
-        /// Of the object.
+        /// The object's digest.
         got: Digest,
     },
-    /// The object, as it is stored, is larger than [`Caps::max_fetch_bytes`](super::Caps::max_fetch_bytes).
+    /// The stored object is larger than [`Caps::max_fetch_bytes`](super::Caps::max_fetch_bytes).
     #[error("the object exceeds max_fetch_bytes ({max} bytes)")]
     TooLarge {
         /// The limit.
         max: u64,
     },
-    /// The object is larger than [`Caps::max_decompressed_bytes`](super::Caps::max_decompressed_bytes) once its coding is undone.
+    /// The decoded object is larger than [`Caps::max_decompressed_bytes`](super::Caps::max_decompressed_bytes).
     #[error("the decoded object exceeds max_decompressed_bytes ({max} bytes)")]
     DecodedTooLarge {
         /// The limit.
         max: u64,
     },
-    /// The object is in a coding that is not known here.
+    /// The object has an unknown content coding.
     #[error("the object has the unknown content coding {found:?}")]
     UnknownCoding {
         /// Its name, cut to a few bytes.
         found: String,
     },
-    /// The object is not what its coding says.
+    /// The object is not valid in its coding.
     #[error("the object cannot be decoded: {0}")]
     Coding(DecodeError),
     /// The object is not an Arrow IPC stream.
     #[error("the object cannot be read: {0}")]
     Stream(ReadError),
-    /// The object cannot be read, though its digest is the pointer's.
+    /// The object cannot be read, although its digest matches the pointer's.
     #[error("{0}")]
     Unreadable(Box<ResolveErrorKind>),
     /// The object's schema is not that of the pointer batch.
@@ -74,10 +74,10 @@ pub enum ResolveErrorKind {
     /// A batch of the object is a pointer itself.
     #[error("Redirect loop detected: a batch of the object contains vgi_rpc.location")]
     RedirectLoop,
-    /// A batch of the object points into shared memory, which its writer cannot share.
+    /// A batch of the object points into shared memory, which is not allowed in an object.
     #[error("a batch of the object contains vgi_rpc.shm_offset")]
     ShmPointer,
-    /// The object has logs at most.
+    /// The object has no data batch.
     #[error("No data batch found in the object")]
     NoBatch,
     /// The object has more than one data batch.
@@ -86,25 +86,25 @@ pub enum ResolveErrorKind {
     /// Bytes follow the end of the object's stream.
     #[error("the object has bytes behind the end of its stream")]
     Trailing,
-    /// The object holds the error of the call.
+    /// The object contains the call's error.
     #[error("{0}")]
     Remote(Box<RpcError>),
     /// The object does not fit into the memory budget.
     #[error("{0}")]
     OverBudget(OverBudget),
-    /// Bytes were given, or the end, before [`begin`](super::Resolution::begin).
+    /// Bytes or the end were passed in before [`begin`](super::Resolution::begin).
     #[error("no attempt to fetch the object has begun")]
     NotBegun,
 }
 
 impl ResolveError {
-    /// What was wrong with the object at this URL.
+    /// Creates an error for the object at this URL.
     pub fn new(location: &Location, kind: impl Into<ResolveErrorKind>) -> Self {
         Self { kind: kind.into(), location: location.to_string() }
     }
 
-    /// Whether another attempt may do better: the bytes were cut or damaged on their way, and nothing says that they are so
-    /// where they lie. Limits, policy, digest and schema stay as they are.
+    /// Returns whether another attempt may succeed: the bytes were cut or damaged, possibly in transit. Limits, policy, digest
+    /// and schema do not change.
     pub const fn is_retryable(&self) -> bool {
         matches!(
             self.kind,
@@ -146,7 +146,7 @@ impl From<OverBudget> for ResolveErrorKind {
 }
 
 impl From<ResolveError> for RpcError {
-    /// As the canonical implementation: an error of the call that is in the object is the error of the call.
+    /// As in the canonical implementation, a call's error inside the object becomes the error of the call.
     fn from(error: ResolveError) -> Self {
         match error.kind {
             ResolveErrorKind::Unreadable(kind) => {

@@ -9,16 +9,16 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-/// Store an object, and complete the effect with the URL under which it can be fetched:
+/// Store an object, and complete the effect with the URL from which it can be fetched:
 /// [`Completion::Stored`](crate::effect::Completion::Stored).
 ///
-/// The object is compressed and its digest computed when [`object`](Self::object) is called first, which takes time in its
-/// bytes: a driver calls it on the thread that stores.
+/// The first call of [`object`](Self::object) compresses the object and computes its digest, in time linear in its size. Drivers
+/// call it on the thread that stores.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    /// The stream that the object holds.
+    /// The stream in the object.
     segments: Vec<Bytes>,
     len: u64,
     coding: Option<Coding>,
@@ -33,18 +33,18 @@ struct Inner {
 pub struct Object {
     /// Its bytes, as a gather list.
     pub segments: Vec<Bytes>,
-    /// How many they are.
+    /// Their size.
     pub len: u64,
-    /// The content coding that they are in, and that the object must be served with.
+    /// The content coding of the bytes, with which the object must be served.
     pub coding: Option<Coding>,
     /// SHA-256 of the object before it was compressed.
     pub sha256: Digest,
-    /// For the bytes, if they are not those of the stream.
+    /// For the bytes, if they differ from the stream's.
     memory: Reservation,
 }
 
 impl Store {
-    /// An object that holds the stream in these segments. It is compressed if that makes it shorter and the account has room.
+    /// Creates an object of the stream in these segments. It is compressed if that makes it smaller and the account has room.
     pub(super) fn new(
         (segments, memory): (Vec<Bytes>, Reservation),
         coding: Option<Coding>,
@@ -55,17 +55,17 @@ impl Store {
         Self(Arc::new(Inner { segments, len, coding, codecs, account, memory, object: OnceLock::new() }))
     }
 
-    /// Bytes of the object before it is compressed, which count toward the cap on what a response externalises.
+    /// Returns the size of the object before compression, which counts towards the limit on a response's externalised size.
     pub fn uncompressed_len(&self) -> u64 {
         self.0.len
     }
 
-    /// The pointer that takes the object's place, once it is stored there.
+    /// Returns the pointer to the stored object.
     pub fn pointer(&self, location: Location) -> Pointer {
         Pointer { location, sha256: Some(self.object().sha256) }
     }
 
-    /// The object as it is to be stored.
+    /// Returns the object in its stored form.
     pub fn object(&self) -> &Object {
         self.0.object.get_or_init(|| self.0.encode())
     }
@@ -77,7 +77,7 @@ impl Inner {
         self.segments.iter().for_each(|segment| hash.update(segment));
         let sha256 = Digest(hash.finalize().into());
         if let Some(coding) = self.coding
-            // What is not smaller than the object is not kept.
+            // Discarded unless it is smaller than the object.
             && let Ok(mut memory) = self.account.reserve_u64(self.len)
             && let Some(coded) = self.codecs.encode(coding, &self.segments)
         {
@@ -97,7 +97,7 @@ fn total(segments: &[Bytes]) -> u64 {
 }
 
 impl fmt::Debug for Store {
-    /// Leaves the content out.
+    /// Omits the content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
             .field("uncompressed_len", &self.0.len)
@@ -108,7 +108,7 @@ impl fmt::Debug for Store {
 }
 
 impl fmt::Debug for Object {
-    /// Leaves the content out.
+    /// Omits the content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Object")
             .field("len", &self.len)

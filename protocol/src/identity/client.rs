@@ -1,4 +1,4 @@
-//! Calling the protocol with Rust values, over anything that makes calls.
+//! A client of the protocol for Rust values, over any [`Caller`].
 
 use super::names::{INTROSPECT_TOKEN, ISSUE_GRANT, PROTOCOL_NAME};
 use super::records::{IssuedGrant, TokenIdentity};
@@ -22,35 +22,35 @@ pub struct IdentityClient<C> {
 }
 
 impl<C: Caller> IdentityClient<C> {
-    /// A client that calls over this.
+    /// Creates a client that makes its calls through `caller`.
     pub const fn new(caller: C) -> Self {
         Self { caller }
     }
 
-    /// Gives back what the calls are made over.
+    /// Returns the caller.
     pub fn into_caller(self) -> C {
         self.caller
     }
 
-    /// Asks whose credential a token is. Only introspectors may ask: the server has a list of them.
+    /// Asks which identity a token authenticates. Only introspectors may ask: the server has a list of them.
     ///
-    /// The answer may be cached for [`ttl_seconds`](TokenIdentity::ttl_seconds). Of the errors, the kinds
-    /// `token_unresolved` and `introspection_refused` are definitive; `identity_unavailable` is an outage, after which the
-    /// same call may succeed.
+    /// The answer may be cached for [`ttl_seconds`](TokenIdentity::ttl_seconds). The error kinds `token_unresolved` and
+    /// `introspection_refused` are definitive. `identity_unavailable` is an outage, after which the same call may succeed.
     ///
     /// # Errors
-    /// When the call fails, or its answer does not fit.
+    /// If the call fails, or its response is not of the expected type.
     pub fn introspect_token(&mut self, token: &str) -> Result<TokenIdentity, C::Error> {
         let params = (("token", token),);
         let answer = self.caller.unary(&method(INTROSPECT_TOKEN, true), params.to_row()?.as_ref())?;
         result(&answer)
     }
 
-    /// Asks for a grant in the name of the caller, who must have authenticated recently. The grant may expire sooner than in
+    /// Requests a grant in the name of the caller, who must have authenticated recently. The grant may expire sooner than in
     /// `ttl_seconds`.
     ///
     /// # Errors
-    /// When the call fails, or its answer does not fit. After the kind `stale_auth` the caller has to authenticate again.
+    /// If the call fails, or its response is not of the expected type. After the kind `stale_auth` the caller must authenticate
+    /// again.
     pub fn issue_grant(
         &mut self,
         purpose: &str,

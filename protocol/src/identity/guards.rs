@@ -1,4 +1,4 @@
-//! Who may ask what, decided from what the caller presented and the time. IDENTITY_V2_SPEC 4.
+//! Access checks, based on the caller's credentials and the time. IDENTITY_V2_SPEC 4.
 
 use super::refusals::{introspection_refused, stale_auth};
 use crate::service::AuthContext;
@@ -7,17 +7,17 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The longest token that is looked up, in bytes of UTF-8. IDENTITY_V2_SPEC 2.
+/// The maximum length of a token that is looked up, in bytes of UTF-8. IDENTITY_V2_SPEC 2.
 pub const MAX_TOKEN_BYTES: usize = 4096;
 
-/// The claim that says when the caller authenticated, in seconds since the Unix epoch: a number, or a text of one.
+/// The claim with the time of authentication, in seconds since the Unix epoch, as a number or its text.
 const AUTH_TIME: &str = "auth_time";
 
-/// How far in the future an authentication may lie, because clocks differ.
+/// How far in the future an authentication may be, because clocks differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// Refuses a caller who is not on the list of introspectors. This comes before the token is looked at: other callers learn
-/// nothing about it, not even from the time that looking takes.
+/// Refuses a caller who is not on the list of introspectors. This is checked before the token, so that other callers learn
+/// nothing about it, not even from the response time.
 pub(super) fn check_introspector(
     auth: &AuthContext,
     introspectors: &BTreeSet<String>,
@@ -28,24 +28,24 @@ pub(super) fn check_introspector(
     Err(introspection_refused("caller is not an introspector"))
 }
 
-/// Whether a token may be looked up: it is not blank, has at most [`MAX_TOKEN_BYTES`], and is not shaped like a JWS.
+/// Returns whether a token may be looked up: it is not blank, has at most [`MAX_TOKEN_BYTES`], and is not shaped like a JWS.
 ///
-/// A JWS is validated with the keys of its issuer. Whoever resolves opaque tokens must not see it, because it may be good
-/// elsewhere. White space around a token does not change its shape, but counts as part of its length.
+/// A JWS is validated with its issuer's keys. A resolver of opaque tokens must not see it, because it may be valid elsewhere.
+/// Surrounding white space does not change a token's shape, but counts towards its length.
 pub fn is_resolvable(token: &str) -> bool {
     let trimmed = trim(token);
     !trimmed.is_empty() && token.len() <= MAX_TOKEN_BYTES && !is_jws_shaped(trimmed)
 }
 
-/// Removes all white space of Unicode from both ends, and the separators U+001C to U+001F, which Python counts as such.
-/// IDENTITY_V2_SPEC 4 names the least that is removed.
+/// Removes all Unicode white space from both ends, and the separators U+001C to U+001F, which Python also removes.
+/// IDENTITY_V2_SPEC 4 specifies the minimum.
 pub(crate) fn trim(token: &str) -> &str {
     token.trim_matches(|character: char| {
         character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
     })
 }
 
-/// Three segments of base64url, of which the last may be empty.
+/// Returns whether the text is three segments of base64url, of which the last may be empty.
 fn is_jws_shaped(token: &str) -> bool {
     let is_segment =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
@@ -60,10 +60,10 @@ fn is_jws_shaped(token: &str) -> bool {
     }
 }
 
-/// Refuses a caller who has not authenticated within `max_age`, and gives the time otherwise.
+/// Refuses a caller who has not authenticated within `max_age`. Otherwise returns the time.
 ///
-/// A credential that does not say when its holder authenticated cannot mint. Grants do not say it, so that no grant mints
-/// another. `now` is `None` on transports that do not know the time, and so refuses.
+/// A credential without a time of authentication cannot mint. Grants have none, so a grant cannot mint another. `now` is `None`
+/// on transports that do not know the time, which refuses every caller.
 pub(super) fn check_freshness(
     auth: &AuthContext,
     now: Option<Duration>,
@@ -91,7 +91,7 @@ pub(super) fn check_freshness(
     Ok(now)
 }
 
-/// A finite number of seconds. Comparisons with NaN are all false, so that it would pass any check of an age.
+/// Parses a finite number of seconds. NaN would pass any check of an age, since comparisons with it are all false.
 fn seconds(claim: &Value) -> Option<f64> {
     let seconds = match claim {
         Value::Number(number) => number.as_f64()?,

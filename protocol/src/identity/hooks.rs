@@ -1,4 +1,4 @@
-//! What the application implements: resolving tokens, and minting grants.
+//! The hooks that an application implements: resolving tokens, and minting grants.
 
 use super::records::{IssuedGrant, TokenIdentity};
 use crate::effect::{Failure, FailureReason};
@@ -7,34 +7,34 @@ use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// When to ask again if nothing else is known, in seconds. IDENTITY_V2_SPEC 2.
+/// The default delay before a retry, in seconds. IDENTITY_V2_SPEC 2.
 pub(super) const DEFAULT_RETRY_SECONDS: u32 = 5;
 
-/// Why a hook gave no answer. Callers see neither text.
+/// Why a hook failed. Callers see neither text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HookError {
-    /// The answer cannot be found out now, such as when a store is down. This is no refusal: a caller who takes an outage for
-    /// one gives up a good credential.
+    /// The answer is not available now, for example because a store is down. This is not a refusal: a caller who takes an outage
+    /// for one discards a good credential.
     #[error("unavailable, try again after {retry_after} s: {detail}")]
     Unavailable {
-        /// When to ask again, in seconds. The caller is told.
+        /// The delay before a retry, in seconds, which is sent to the caller.
         retry_after: u32,
         /// What failed, for the operator.
         detail: String,
     },
-    /// The hook itself is at fault. The text is for the operator.
+    /// The hook itself failed. The text is for the operator.
     #[error("failed: {0}")]
     Failed(String),
 }
 
 impl HookError {
-    /// An outage after which the caller may ask again in 5 s.
+    /// Creates an outage after which the caller may retry in 5 s.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::Unavailable { retry_after: DEFAULT_RETRY_SECONDS, detail: detail.into() }
     }
 
-    /// Sets when the caller may ask again, if this is an outage.
+    /// Sets the delay before a retry, if this is an outage.
     #[must_use]
     pub fn retry_after(self, seconds: u32) -> Self {
         match self {
@@ -62,26 +62,26 @@ pub enum MintError {
     /// The policy does not allow this grant. **The text is sent to the caller.**
     #[error("refused: {0}")]
     Refused(String),
-    /// The hook gave no answer.
+    /// The hook failed.
     #[error(transparent)]
     Hook(#[from] HookError),
 }
 
 impl MintError {
-    /// A refusal with a text for the caller.
+    /// Creates a refusal with a text for the caller.
     pub fn refused(message: impl Into<String>) -> Self {
         Self::Refused(message.into())
     }
 }
 
-/// What a resolver gives: whose credential a token is, or `None` if it is nobody's.
+/// The result of a resolver: the identity that a token authenticates, or `None` if the token is unknown.
 pub type Resolution = Result<Option<TokenIdentity>, HookError>;
 
-/// Says whose credential a token is. Clones share the function.
+/// Resolves tokens to identities. Clones share the function.
 ///
-/// It is called with the token as it was sent, which has at most 4096 bytes, is not blank, and is not shaped like a JWS. An
-/// unknown token is `Ok(None)`, and so is one that has expired or was revoked. A blank principal, and a panic, are failures
-/// of the resolver.
+/// It is called with the token as it was sent, which has at most 4096 bytes, is not blank, and is not shaped like a JWS. Return
+/// `Ok(None)` for a token that is unknown, has expired or was revoked. A blank principal, and a panic, are failures of the
+/// resolver.
 #[derive(Clone)]
 pub struct Resolver {
     resolve: Arc<dyn Fn(&str) -> Resolution + Send + Sync>,
@@ -89,7 +89,7 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// Tells this resolver from all others that there are at the same time. A clone has the same number.
+    /// Returns a number that no other live resolver has. A clone has the same number.
     #[cfg(feature = "http")]
     pub(crate) fn number(&self) -> usize {
         Arc::as_ptr(&self.resolve).addr()
@@ -97,19 +97,19 @@ impl Resolver {
 }
 
 impl Resolver {
-    /// A resolver that decides from what is in memory. It must not wait: for a bearer token it is called on a thread that
-    /// serves other requests too.
+    /// Creates a resolver that decides from memory. It must not block: for a bearer token it is called on a thread that serves
+    /// other requests too.
     pub fn from_memory(resolve: impl Fn(&str) -> Resolution + Send + Sync + 'static) -> Self {
         Self { resolve: Arc::new(resolve), may_wait: false }
     }
 
-    /// A resolver that asks the outside world. `introspect_token` calls it as handlers are called, on a thread that may block;
-    /// for a bearer token it is an [effect](crate::effect), which the driver performs. It should have a timeout of its own.
+    /// Creates a resolver that asks the outside world. `introspect_token` calls it like a handler, on a thread that may block.
+    /// For a bearer token it is an [effect](crate::effect), which the driver performs. It should have its own timeout.
     pub fn waiting(resolve: impl Fn(&str) -> Resolution + Send + Sync + 'static) -> Self {
         Self { resolve: Arc::new(resolve), may_wait: true }
     }
 
-    /// Whether it may wait.
+    /// Returns whether it may block.
     pub fn may_wait(&self) -> bool {
         self.may_wait
     }
@@ -133,34 +133,34 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// What a caller wants a grant for. Whose grant it is cannot be asked for: it is the caller's own.
+/// A request for a grant. The grant is always the caller's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrantRequest<'a> {
     /// The caller.
     pub principal: &'a str,
-    /// Why the grant is wanted, for audit trails.
+    /// The purpose of the grant, for audit trails.
     pub purpose: &'a str,
-    /// What the grant is to allow. What that means is for the application.
+    /// The scopes of the grant. The application defines their meaning.
     pub scopes: &'a [String],
-    /// How long the grant should last. It may be minted for a shorter time.
+    /// The requested lifetime. The grant may be shorter.
     pub ttl_seconds: i64,
 }
 
 impl<'a> GrantRequest<'a> {
-    /// A request of this caller, without a purpose or scopes.
+    /// Creates a request of this caller, without a purpose or scopes.
     pub const fn new(principal: &'a str, ttl_seconds: i64) -> Self {
         Self { principal, purpose: "", scopes: &[], ttl_seconds }
     }
 
-    /// Sets why the grant is wanted.
+    /// Sets the purpose of the grant.
     #[must_use]
     pub const fn purpose(mut self, purpose: &'a str) -> Self {
         self.purpose = purpose;
         self
     }
 
-    /// Sets what the grant is to allow.
+    /// Sets the scopes of the grant.
     #[must_use]
     pub const fn scopes(mut self, scopes: &'a [String]) -> Self {
         self.scopes = scopes;

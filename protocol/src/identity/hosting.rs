@@ -1,4 +1,4 @@
-//! The protocol as a service hosts it: which methods there are, and what each does in which order. IDENTITY_V2_SPEC 4 and 5.
+//! Hosts the protocol in a service: its methods, and the order of their checks. IDENTITY_V2_SPEC 4 and 5.
 
 #[cfg(feature = "http")]
 use super::grants::{GrantKeys, GrantSealer};
@@ -18,14 +18,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
-/// How recently a caller must have authenticated to be given a grant. IDENTITY_V2_SPEC 2.
+/// The maximum age of a caller's authentication to receive a grant. IDENTITY_V2_SPEC 2.
 const DEFAULT_MAX_AUTH_AGE: Duration = Duration::from_secs(900);
 
 /// An invalid configuration of an [`Identity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// Tokens are resolved, and nobody may ask.
+    /// Tokens are resolved, but there are no introspectors.
     #[error(
         "expected at least one principal that may introspect tokens, got none; there is no default, because any caller could \
          look up the owner of any token"
@@ -33,7 +33,7 @@ pub enum IdentityError {
     NoIntrospectors,
 }
 
-/// What a service hosts as `vgi_rpc.Identity.v2`. Made by [`Identity::builder`]; clones share everything.
+/// The implementation of `vgi_rpc.Identity.v2` for a service. Created by [`Identity::builder`]; clones share everything.
 #[derive(Clone)]
 pub struct Identity {
     settings: Arc<Settings>,
@@ -41,7 +41,7 @@ pub struct Identity {
     sealer: Option<Arc<GrantSealer>>,
 }
 
-/// An identity that is being set up.
+/// Builds an [`Identity`].
 #[derive(Default)]
 pub struct IdentityBuilder {
     resolver: Option<Resolver>,
@@ -72,10 +72,10 @@ impl fmt::Debug for IdentityBuilder {
 }
 
 impl IdentityBuilder {
-    /// Resolves tokens: hosts `introspect_token` for these principals, and over HTTP accepts the tokens as bearer tokens.
-    /// Default: no token is resolved.
+    /// Resolves tokens: hosts `introspect_token` for these principals, and over HTTP accepts the tokens as bearer tokens. By
+    /// default tokens are not resolved.
     ///
-    /// There must be one introspector at least. Empty names do not count.
+    /// There must be at least one introspector. Empty names do not count.
     pub fn resolve_tokens(
         mut self,
         introspectors: impl IntoIterator<Item = impl Into<String>>,
@@ -87,10 +87,10 @@ impl IdentityBuilder {
         self
     }
 
-    /// Mints grants: hosts `issue_grant`. The function is called as handlers are, on a thread that may block. Default: no
-    /// grant is minted, unless grants are sealed (`sealed_grants`).
+    /// Mints grants: hosts `issue_grant`. The function is called like a handler, on a thread that may block. By default grants
+    /// are not minted unless they are sealed (`sealed_grants`).
     ///
-    /// What is minted here is accepted only if something in the endpoint accepts it, such as the resolver.
+    /// A grant that is minted here is only accepted if the endpoint has something that accepts it, such as the resolver.
     pub fn mint_grants(
         mut self,
         mint: impl Fn(&GrantRequest<'_>) -> Result<IssuedGrant, MintError> + Send + Sync + 'static,
@@ -99,9 +99,8 @@ impl IdentityBuilder {
         self
     }
 
-    /// Seals grants with these keys: hosts `issue_grant` unless [`mint_grants`](Self::mint_grants) has another way of minting,
-    /// and over HTTP accepts the grants as bearer tokens. `entropy` fills memory with bytes that nobody can guess. Default:
-    /// none are sealed.
+    /// Seals grants with these keys: hosts `issue_grant`, unless [`mint_grants`](Self::mint_grants) mints them, and over HTTP
+    /// accepts the grants as bearer tokens. `entropy` fills memory with unpredictable bytes. By default grants are not sealed.
     #[cfg(feature = "http")]
     pub fn sealed_grants(
         mut self,
@@ -112,16 +111,16 @@ impl IdentityBuilder {
         self
     }
 
-    /// Sets how recently a caller must have authenticated to be given a grant. Default 15 min.
+    /// Sets the maximum age of a caller's authentication to receive a grant. Default 15 min.
     pub fn max_auth_age(mut self, age: Duration) -> Self {
         self.max_auth_age = Some(age);
         self
     }
 
-    /// Checks the settings.
+    /// Checks the settings and builds the identity.
     ///
     /// # Errors
-    /// When tokens are resolved and there is no introspector.
+    /// If tokens are resolved and there is no introspector.
     pub fn build(self) -> Result<Identity, IdentityError> {
         if self.resolver.is_some() && self.introspectors.is_empty() {
             return Err(IdentityError::NoIntrospectors);
@@ -140,17 +139,17 @@ impl IdentityBuilder {
     }
 }
 
-/// Setting up.
+/// Setup.
 impl Identity {
-    /// Begins an identity without methods.
+    /// Returns a builder without methods.
     pub fn builder() -> IdentityBuilder {
         IdentityBuilder::default()
     }
 
-    /// Has a service host the protocol, listed after reflection. Does nothing if there is no method to host.
+    /// Hosts the protocol in a service, listed after reflection. Does nothing if there is no method to host.
     ///
-    /// If the service has an identity already, this one replaces it, and seals grants as that one does unless it has grant
-    /// keys of its own. So grants that an operator has configured stay in force.
+    /// If the service already has an identity, this one replaces it. Unless this one has grant keys, it seals grants as the
+    /// replaced one does, so that grants that an operator configured stay enabled.
     pub fn host(&self, service: ServiceBuilder) -> ServiceBuilder {
         #[cfg(feature = "http")]
         let sealing = Self {
@@ -202,14 +201,14 @@ impl Identity {
         service.framework_protocol(protocol)
     }
 
-    /// The identity that a service hosts.
+    /// Returns the identity that a service hosts.
     #[cfg(feature = "http")]
     pub(crate) fn hosted_by(service: &Service) -> Option<&Self> {
         let hosted = service.hosted(PROTOCOL_NAME)?;
         hosted.methods().find_map(|method| method.declaration.shared.as_deref()?.downcast_ref())
     }
 
-    /// The methods that have their hook.
+    /// Returns the methods whose hook is set.
     fn methods(&self) -> Vec<&'static str> {
         let mut methods = Vec::new();
         if self.settings.resolver.is_some() {
@@ -229,22 +228,22 @@ impl Identity {
         self.settings.mint.is_some()
     }
 
-    /// The resolver of tokens.
+    /// Returns the resolver of tokens.
     #[cfg(feature = "http")]
     pub(crate) fn resolver(&self) -> Option<&Resolver> {
         self.settings.resolver.as_ref()
     }
 
-    /// The keys of sealed grants.
+    /// Returns the keys of sealed grants.
     #[cfg(feature = "http")]
     pub(crate) fn grant_keys(&self) -> Option<&GrantKeys> {
         self.sealer.as_deref().map(GrantSealer::keys)
     }
 }
 
-/// What the methods do.
+/// The methods.
 impl Identity {
-    /// The order is part of the protocol: a caller who may not ask learns nothing about the token.
+    /// The order is part of the protocol: a caller who is not an introspector learns nothing about the token.
     pub(super) fn introspect(&self, auth: &AuthContext, token: &str) -> Result<TokenIdentity, RpcError> {
         let Some(resolver) = &self.settings.resolver else {
             return Err(refusals::introspection_refused("this worker does not resolve credentials"));
@@ -256,7 +255,7 @@ impl Identity {
         resolver.resolve(token).map_err(hook_error)?.ok_or_else(refusals::token_unresolved)
     }
 
-    /// Whether the caller may be given a grant. Gives the time.
+    /// Checks whether the caller may receive a grant. Returns the time.
     pub(super) fn check_minter(
         &self,
         auth: &AuthContext,
@@ -268,7 +267,7 @@ impl Identity {
         check_freshness(auth, now, self.settings.max_auth_age)
     }
 
-    /// Mints a grant for a caller who was [checked](Self::check_minter).
+    /// Mints a grant for a caller who has passed [`check_minter`](Self::check_minter).
     fn mint(&self, request: &GrantRequest<'_>, now: Duration) -> Result<IssuedGrant, RpcError> {
         let minted = match &self.settings.mint {
             Some(mint) => panics::catch(|| mint(request))

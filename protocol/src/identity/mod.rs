@@ -1,10 +1,10 @@
-//! `vgi_rpc.Identity.v2`: whose credential a token is, and grants for callers who have just authenticated.
+//! `vgi_rpc.Identity.v2`: resolves tokens to identities, and issues grants to callers who have just authenticated.
 //! IDENTITY_V2_SPEC, WIRE_PROTOCOL 16.
 //!
-//! A service hosts the protocol if it is given an [`Identity`], with hooks that hold the deployment's policy: a
-//! [`Resolver`] of tokens, and a function that mints grants. A method without its hook is not hosted at all. What is the same
-//! in every deployment is here: who may ask, which tokens are never looked up, how recently a caller must have authenticated,
-//! and what each refusal says.
+//! A service hosts the protocol if it has an [`Identity`], whose hooks implement the deployment's policy: a [`Resolver`] of
+//! tokens, and a function that mints grants. A method without its hook is not hosted. Rules that all deployments share are
+//! implemented here: who may ask, which tokens are never looked up, how recently a caller must have authenticated, and the text
+//! of each refusal.
 //!
 #![cfg_attr(feature = "http", doc = "```")]
 #![cfg_attr(not(feature = "http"), doc = "```ignore")]
@@ -32,13 +32,13 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `hosting` | the protocol as a service hosts it, and setting it up |
-// | `guards` | who may ask what: pure decisions |
-// | `hooks` | what the application implements |
+// | `hosting` | hosts the protocol in a service, and its builder |
+// | `guards` | access checks, as pure functions |
+// | `hooks` | the hooks that an application implements |
 // | `refusals` | the errors of the protocol on the wire |
-// | `names` | what all this is called on the wire |
-// | `records` | what the methods return |
-// | `client` | calling them |
+// | `names` | names on the wire |
+// | `records` | the methods' results |
+// | `client` | a client of the methods |
 // | `grants` | grants that are sealed into a token |
 
 mod client;
@@ -62,7 +62,8 @@ pub use records::{IssuedGrant, TokenIdentity};
 
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of a token as 64 lowercase hex digits: names a credential in a log without being it. IDENTITY_V2_SPEC 6.
+/// Returns the SHA-256 of a token as 64 lowercase hex digits. It identifies a credential in a log without revealing it.
+/// IDENTITY_V2_SPEC 6.
 pub fn token_digest(token: &str) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(64);

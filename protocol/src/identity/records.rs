@@ -1,4 +1,4 @@
-//! What the methods return: records of one row in a `binary` column, as other implementations declare them.
+//! The results of the methods: records of one row in a `binary` column, as other implementations declare them.
 
 use crate::values::{
     ArrowType, ColumnBuilder, FieldReader, FieldWriter, FromArrow, IntoArrow, Record, ValueError, ValueRef,
@@ -10,38 +10,37 @@ use chrono::{DateTime, Utc};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-/// For how many seconds an identity may be cached unless the resolver says otherwise.
+/// The default time in seconds for which an identity may be cached.
 const DEFAULT_TTL_SECONDS: i64 = 300;
 
-/// Whose credential a token is. IDENTITY_V2_SPEC 1.
+/// The identity that a token authenticates. IDENTITY_V2_SPEC 1.
 ///
-/// It has no claims: who asks derives everything else from the principal.
+/// It has no claims: the client derives everything else from the principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenIdentity {
-    /// The principal, in the form in which this server itself knows it. Not empty.
+    /// The principal, as this server names it. Not empty.
     pub principal: String,
-    /// A name of the credential for audit trails, never the credential itself; empty if it has none.
+    /// The credential's name for audit trails, never the credential itself; empty if it has none.
     pub token_name: String,
-    /// For how many seconds the answer may be cached: so long may a credential that was revoked still be accepted. With 0 it is
-    /// not cached.
+    /// How many seconds the answer may be cached. A revoked credential may be accepted for that time. 0 disables caching.
     pub ttl_seconds: i64,
 }
 
 impl TokenIdentity {
-    /// An identity without a token name, which may be cached for 300 s.
+    /// Creates an identity without a token name, which may be cached for 300 s.
     pub fn new(principal: impl Into<String>) -> Self {
         Self { principal: principal.into(), token_name: String::new(), ttl_seconds: DEFAULT_TTL_SECONDS }
     }
 
-    /// Names the credential.
+    /// Sets the credential's name.
     #[must_use]
     pub fn token_name(mut self, name: impl Into<String>) -> Self {
         self.token_name = name.into();
         self
     }
 
-    /// Sets for how many seconds the answer may be cached. 0 is sent as 0.
+    /// Sets how many seconds the answer may be cached. 0 is sent as 0.
     #[must_use]
     pub const fn ttl_seconds(mut self, seconds: i64) -> Self {
         self.ttl_seconds = seconds;
@@ -49,9 +48,9 @@ impl TokenIdentity {
     }
 }
 
-/// A grant: a credential that its holder presents later as a bearer token. IDENTITY_V2_SPEC 1.
+/// A grant: a credential that its holder can later present as a bearer token. IDENTITY_V2_SPEC 1.
 ///
-/// `Debug` leaves the token out.
+/// `Debug` omits the token.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IssuedGrant {
@@ -59,17 +58,17 @@ pub struct IssuedGrant {
     pub token: String,
     /// When the server stops accepting it, in whole microseconds.
     pub expires_at: DateTime<Utc>,
-    /// Names the grant in audit trails; empty if it has no name. It is no secret.
+    /// The grant's id in audit trails; empty if it has none. It is not secret.
     pub grant_id: String,
 }
 
 impl IssuedGrant {
-    /// A grant without an id.
+    /// Creates a grant without an id.
     pub fn new(token: impl Into<String>, expires_at: DateTime<Utc>) -> Self {
         Self { token: token.into(), expires_at, grant_id: String::new() }
     }
 
-    /// Names the grant.
+    /// Sets the grant's id.
     #[must_use]
     pub fn grant_id(mut self, id: impl Into<String>) -> Self {
         self.grant_id = id.into();
@@ -86,7 +85,7 @@ impl fmt::Debug for IssuedGrant {
     }
 }
 
-/// Implements [`Record`], and with it values, by hand: the derive macros belong to a feature that may be off.
+/// Implements [`Record`] and the value traits by hand: the derive macros belong to a feature that may be disabled.
 macro_rules! record {
     ($record:ident { $($field:ident: $type:ty $(= $default:expr)?),* }) => {
         impl Record for $record {

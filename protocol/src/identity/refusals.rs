@@ -1,7 +1,7 @@
-//! The errors of the protocol as they are on the wire: kind, code, type and text. IDENTITY_V2_SPEC 3, WIRE_PROTOCOL 16.
+//! The errors of the protocol on the wire: kind, code, type and text. IDENTITY_V2_SPEC 3, WIRE_PROTOCOL 16.
 //!
-//! No text holds a token or anything made of one. All tokens that do not resolve are refused in the same words, so that a
-//! guess learns nothing.
+//! No text contains a token or anything derived from one. All tokens that do not resolve are refused with the same text, so that
+//! guessing reveals nothing.
 
 use crate::wire::code::kind;
 use crate::wire::detail::RetryInfo;
@@ -23,18 +23,18 @@ pub(super) fn stale_auth(message: &str) -> RpcError {
     RpcError::of_kind(kind::STALE_AUTH, "StaleAuthError", message)
 }
 
-/// The grant is not minted. Definitive.
+/// The grant is not issued. Definitive.
 pub(super) fn grant_refused(message: &str) -> RpcError {
     RpcError::of_kind(kind::GRANT_REFUSED, "GrantRefusedError", message)
 }
 
-/// The answer cannot be found out now. Transient, and says when to ask again.
+/// The answer is not available now. Transient, with the delay before a retry.
 pub(super) fn identity_unavailable(retry_after: u32) -> RpcError {
     RpcError::of_kind(kind::IDENTITY_UNAVAILABLE, "IdentityUnavailableError", "identity lookup unavailable")
         .with_detail(RetryInfo::after(Duration::from_secs(retry_after.into())))
 }
 
-/// A hook is at fault. What went wrong in it is the operator's business.
+/// A hook failed. The reason is only for the operator.
 pub(super) fn hook_failed() -> RpcError {
     RpcError::runtime_error("the identity hook failed")
 }

@@ -1,4 +1,4 @@
-//! The protocol as a whole: its surface, the order of its checks, and its refusals.
+//! Tests of the whole protocol: its surface, the order of its checks, and its refusals.
 
 use super::*;
 use crate::client::{self, Call, CallKind, Event, Params};
@@ -19,7 +19,7 @@ use std::time::Duration;
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 const JWS: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl";
 
-/// A resolver that knows every token but one, so that a refusal is a guard's; and how often it was asked.
+/// A resolver that knows every token except one, so that other refusals come from guards; and the number of its calls.
 fn knowing() -> (Resolver, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
@@ -32,7 +32,7 @@ fn knowing() -> (Resolver, Arc<AtomicUsize>) {
             "panic" => std::panic::panic_any("the token is `panic`"),
             "nameless" => Ok(Some(TokenIdentity::new(""))),
             "uncached" => Ok(Some(TokenIdentity::new("subject").ttl_seconds(0))),
-            // What the resolver is given is what the caller has sent.
+            // The resolver receives the token exactly as the caller sent it.
             token => Ok(Some(TokenIdentity::new("subject").token_name(token))),
         }
     });
@@ -163,7 +163,7 @@ fn a_token_that_is_no_opaque_credential_never_reaches_the_resolver() {
         assert_eq!(refused(identity.introspect(&proxy(), &token)), unresolved, "{token:?}");
     }
     assert_eq!(asked.load(Ordering::SeqCst), 0);
-    // Unknown ones are refused in the same words.
+    // Unknown tokens are refused with the same text.
     assert_eq!(refused(identity.introspect(&proxy(), "unknown")), unresolved);
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     let padded = identity.introspect(&proxy(), "  padded ").unwrap();
@@ -219,7 +219,7 @@ fn secrets_do_not_show() {
     assert!(shown.contains("introspect_token"), "{shown}");
 }
 
-/// A connection of bytes whose peer was authenticated by whoever embeds it.
+/// A byte stream connection whose peer was authenticated by the embedding application.
 struct Raw(Responder, client::Connection);
 
 impl Raw {
@@ -273,7 +273,7 @@ fn on_a_raw_transport_the_caller_is_whom_the_connection_says() {
     let grant = (("purpose", text), ("scopes", none), ("ttl_seconds", 60_i64));
     let grant = grant.to_row().unwrap();
     assert_eq!(kind(Raw::new(AuthContext::anonymous()).call("issue_grant", &grant)), "stale_auth");
-    // There is no clock that would tell how old the authentication is.
+    // There is no clock to determine the age of the authentication.
     let fresh = proxy().with_claim("auth_time", NOW.as_secs());
     assert_eq!(kind(Raw::new(fresh).call("issue_grant", &grant)), "stale_auth");
 }

@@ -1,4 +1,4 @@
-//! What must hold of a record batch before Arrow decodes its body. Arrow trusts these counts and lengths.
+//! Checks a record batch before Arrow decodes its body. Arrow trusts these counts and lengths.
 
 use super::compression::Compression;
 use super::error::MessageError;
@@ -10,32 +10,32 @@ use arrow_schema::{DataType, Field, UnionMode};
 use std::fmt::Display;
 use std::ops::Range;
 
-/// What the offset of a buffer in its body is a multiple of (Arrow columnar format, "Serialization and IPC").
+/// The alignment of a buffer's offset in its body (Arrow columnar format, "Serialization and IPC").
 const ALIGNMENT: i64 = super::format::ALIGNMENT as i64;
 /// The length that precedes a compressed buffer when it was left uncompressed.
 const NOT_COMPRESSED: i64 = -1;
-/// Bytes of that length.
+/// The size of that length.
 const LENGTH_PREFIX: usize = 8;
-/// What Arrow may allocate for a moment, or read, beside a batch that is smaller, in bytes.
+/// The maximum memory, in bytes, that Arrow may allocate temporarily, or read, in addition to a smaller batch.
 pub(crate) const SMALL_SCRATCH_BYTES: u64 = 64 << 10;
-/// The most text that views may show, as a multiple of the body: each view is read for invalid text, so that many
-/// views of one long text would take time for their product. Rows that repeat a text of 4 KiB are within it.
+/// The maximum total text of views, as a multiple of the body: each view is checked for valid text, so many views of one long
+/// text would take time for each. Rows that repeat a text of 4 KiB stay below it.
 const MAX_VIEWED_RATIO: u64 = 256;
-/// Bytes of a view.
+/// The size of a view.
 const VIEW_BYTES: usize = 16;
-/// A text of so many bytes is in the view itself.
+/// The longest text that is stored in the view itself.
 const MAX_INLINE_BYTES: u32 = 12;
 
-/// What a check of a batch found.
+/// The result of checking a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checked {
-    /// Bytes of its buffers, once they are decompressed.
+    /// Size of its buffers after decompression.
     pub(crate) bytes: u64,
-    /// Bytes that Arrow allocates for a moment to compare nulls.
+    /// Memory that Arrow allocates temporarily to compare nulls.
     pub(crate) scratch: u64,
-    /// Bytes that Arrow would allocate to find the nulls of the columns themselves.
+    /// Memory that Arrow would allocate to find the nulls of the columns themselves.
     pub(crate) logical: u64,
-    /// Some of its nodes must be [amended](super::nodes::amended) before Arrow reads it.
+    /// Whether some of its nodes must be [amended](super::nodes::amended) before Arrow reads it.
     pub(crate) amend: bool,
 }
 
@@ -74,7 +74,7 @@ fn check_nodes(
 ) -> Result<(), MessageError> {
     let nodes = batch.nodes().ok_or_else(|| absent("a list of field nodes"))?;
     ensure(nodes.len() == shape.nodes, || format!("{} field nodes", shape.nodes), nodes.len())?;
-    // Values that take no bytes, as in a list of nulls, may be as many as a batch's rows; others have a bit each.
+    // Values without bytes, as in a list of nulls, may be as many as a batch's rows; all others have at least a bit each.
     let bits = i64::try_from(decoded).unwrap_or(i64::MAX).saturating_mul(8);
     let most = max_rows.max(bits);
     for node in nodes {
@@ -105,10 +105,10 @@ fn check_buffers(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]) -> Result<
     })
 }
 
-/// Takes a buffer of `len` bytes off the `room` that is left in a body.
+/// Subtracts a buffer of `len` bytes from the `room` that is left in a body.
 ///
-/// What is done with a batch, a copy or a search for invalid text, takes time for the sum of its buffers. If they
-/// overlapped, as no writer has them, that would be more than the body.
+/// Copying a batch or searching it for invalid text takes time in proportion to the total size of its buffers. If buffers
+/// overlapped, which no writer produces, that would exceed the body.
 pub(crate) fn apart(room: &mut usize, len: usize, body: &[u8]) -> Result<(), MessageError> {
     let all = body.len();
     *room = room
@@ -117,7 +117,7 @@ pub(crate) fn apart(room: &mut usize, len: usize, body: &[u8]) -> Result<(), Mes
     Ok(())
 }
 
-/// Where a buffer lies in its body.
+/// Returns the range of a buffer in its body.
 pub(crate) fn buffer_range(offset: i64, length: i64, body: &[u8]) -> Result<Range<usize>, MessageError> {
     let range = usize::try_from(offset).ok().zip(usize::try_from(length).ok());
     let range = range.and_then(|(offset, length)| Some(offset..offset.checked_add(length)?));
@@ -125,13 +125,13 @@ pub(crate) fn buffer_range(offset: i64, length: i64, body: &[u8]) -> Result<Rang
         let got = format_args!("{length} bytes at {offset}");
         return Err(inconsistent(format!("buffers inside a body of {} bytes", body.len()), got));
     };
-    // What lies elsewhere was damaged, as no writer puts it there. Where there is nothing, it may be anywhere.
+    // Any other place is invalid, as no writer uses it. An empty buffer may be anywhere.
     let aligned = offset % ALIGNMENT == 0 || length == 0;
     ensure(aligned, || format!("buffers aligned to {ALIGNMENT} bytes"), offset)?;
     Ok(range)
 }
 
-/// The sum of what the buffers claim to hold, within the limit.
+/// Returns the total decompressed size that the buffers claim, if it is within the limit.
 fn decompressed_len(
     batch: &RecordBatch<'_>,
     compression: BodyCompression<'_>,
@@ -142,7 +142,7 @@ fn decompressed_len(
     let mut total = 0u64;
     for buffer in batch.buffers().into_iter().flatten() {
         let claimed = decompressed_buffer_len(buffer, body)?;
-        // Memory is taken for what is claimed, so it must be possible.
+        // The claimed size is allocated, so it must be possible.
         let most = u64::try_from(buffer.length()).unwrap_or_default().saturating_mul(ratio);
         ensure(claimed <= most, || format!("at most {most} bytes from a compressed buffer"), claimed)?;
         total = total.saturating_add(claimed);
@@ -157,7 +157,7 @@ fn decompressed_len(
     Ok(total)
 }
 
-/// The length that precedes a compressed buffer. The buffer lies inside the body.
+/// Reads the length before a compressed buffer. The buffer is inside the body.
 pub(crate) fn decompressed_buffer_len(buffer: &Buffer, body: &[u8]) -> Result<u64, MessageError> {
     let (offset, length) = (buffer.offset() as usize, buffer.length() as usize);
     if length == 0 {
@@ -173,7 +173,7 @@ pub(crate) fn decompressed_buffer_len(buffer: &Buffer, body: &[u8]) -> Result<u6
     }
 }
 
-/// Checks the columns of a batch whose nodes and buffers were checked, and which takes so many `bytes`.
+/// Checks the columns of a batch of `bytes` bytes, whose nodes and buffers have been checked.
 pub(crate) fn check_columns<'f>(
     batch: &RecordBatch<'_>,
     fields: impl Iterator<Item = &'f Field>,
@@ -188,8 +188,8 @@ pub(crate) fn check_columns<'f>(
     Ok(Checked { bytes, scratch: check.scratch, logical, amend: check.amend })
 }
 
-/// Walks a batch field by field to check what Arrow asserts or slices without looking: that buffers hold whole
-/// elements, and that a union's are long enough. Counts what Arrow does that the bytes of the batch do not bound.
+/// Walks a batch field by field and checks what Arrow asserts or slices without checking: that buffers contain whole elements,
+/// and that those of a union are long enough. It counts the work that the size of the batch does not bound.
 struct ColumnCheck<'a> {
     nodes: flatbuffers::VectorIter<'a, FieldNode>,
     buffers: flatbuffers::VectorIter<'a, Buffer>,
@@ -199,17 +199,17 @@ struct ColumnCheck<'a> {
     unions_have_validity: bool,
     /// See [`Checked::amend`].
     amend: bool,
-    /// Bytes of bitmaps that Arrow makes of nulls in columns without a bitmap, to compare them with their parent's.
+    /// Size of the bitmaps that Arrow creates for columns without one, to compare their nulls with the parent's.
     scratch: u64,
-    /// Bytes of text that views show, which Arrow reads for each view.
+    /// Size of the text of all views, which Arrow reads for each view.
     viewed: u64,
 }
 
-/// The nulls of a column as Arrow computes them where there is no bitmap of them.
+/// The nulls of a column as Arrow computes them if there is no bitmap.
 #[derive(Clone, Copy, Default)]
 struct LogicalNulls {
     any: bool,
-    /// What computing them allocates.
+    /// Memory that computing them allocates.
     bytes: u64,
 }
 
@@ -252,7 +252,7 @@ impl<'a> ColumnCheck<'a> {
         fields.try_fold(LogicalNulls::default(), |sum, field| Ok(sum.add(self.field(field, most)?)))
     }
 
-    /// Checks one column, of which at most so many values count.
+    /// Checks one column, of which at most `most` values count.
     fn field(&mut self, field: &Field, most: Option<i64>) -> Result<LogicalNulls, MessageError> {
         let (len, nulls) = self.nodes.next().map_or((0, 0), |node| (node.length(), node.null_count()));
         let counted = most.map_or(len, |most| most.min(len));
@@ -319,7 +319,7 @@ impl<'a> ColumnCheck<'a> {
         Ok(physical)
     }
 
-    /// Counts the text that is not in the views themselves.
+    /// Counts the text that is not stored in the views themselves.
     fn count_views(&mut self, buffer: &Buffer) -> Result<(), MessageError> {
         let range = buffer_range(buffer.offset(), buffer.length(), self.body)?;
         for view in self.body.get(range).unwrap_or_default().as_chunks::<VIEW_BYTES>().0 {
@@ -332,20 +332,20 @@ impl<'a> ColumnCheck<'a> {
         Ok(())
     }
 
-    /// Whether the column that comes next, of text or bytes without rows, may have an offset that is not 0.
+    /// Returns whether the next column, of text or bytes without rows, may have an offset that is not 0.
     fn has_an_offset(&self, data_type: &DataType) -> bool {
         let Some(offsets) = self.buffers.clone().nth(1).filter(|buffer| buffer.length() > 0) else {
             return false;
         };
-        // What is compressed is not known yet. Of the rest, Arrow reads one offset.
+        // Compressed buffers are not known yet. Of the others, Arrow reads one offset.
         let width = element_width(data_type, 1) as usize;
         let start = usize::try_from(offsets.offset()).unwrap_or_default();
         let first = self.body.get(start..start.saturating_add(width));
         self.is_compressed || first.is_none_or(|bytes| bytes.iter().any(|byte| *byte != 0))
     }
 
-    /// One buffer of elements of `width` bytes: Arrow asserts that it holds no part of one. Returns its decompressed
-    /// length, too.
+    /// Checks one buffer of elements of `width` bytes: Arrow asserts that it contains only whole elements. Returns its
+    /// decompressed length, too.
     fn whole_elements(&mut self, width: i64) -> Result<(&'a Buffer, u64), MessageError> {
         let Some(buffer) = self.buffers.next() else { return Err(absent("a buffer")) };
         let length = self.buffer_len(buffer)?;
@@ -353,12 +353,12 @@ impl<'a> ColumnCheck<'a> {
         Ok((buffer, length as u64))
     }
 
-    /// One buffer of a union with `len` entries of `width` bytes.
+    /// Checks one buffer of a union with `len` entries of `width` bytes.
     fn union_buffer(&mut self, len: i64, width: i64) -> Result<(), MessageError> {
         let needed = len.saturating_mul(width);
         let Some(buffer) = self.buffers.next() else { return Err(absent("a buffer for a union")) };
         let offset = buffer.offset();
-        // Arrow slices it as numbers, even if there is none.
+        // Arrow slices it as numbers, even if it is empty.
         ensure(offset % ALIGNMENT == 0, || format!("union buffers aligned to {ALIGNMENT} bytes"), offset)?;
         let length = self.buffer_len(buffer)?;
         ensure(needed <= length, || format!("{needed} bytes for a union of {len} values"), length)
@@ -373,7 +373,7 @@ impl<'a> ColumnCheck<'a> {
     }
 }
 
-/// Bytes of one element in a column's own buffer of this index; the first one is the validity bitmap.
+/// Returns the size of one element in the column's own buffer of this index. The first buffer is the validity bitmap.
 fn element_width(data_type: &DataType, index: usize) -> i64 {
     match data_type {
         _ if index == 0 => 1,
@@ -391,7 +391,7 @@ fn element_width(data_type: &DataType, index: usize) -> i64 {
     }
 }
 
-/// An [`Inconsistent`](MessageError::Inconsistent) error unless the condition holds.
+/// Returns an [`Inconsistent`](MessageError::Inconsistent) error unless the condition holds.
 pub(crate) fn ensure(
     holds: bool,
     expected: impl FnOnce() -> String,
@@ -404,7 +404,7 @@ fn inconsistent(expected: String, got: impl Display) -> MessageError {
     MessageError::Inconsistent { expected, got: got.to_string() }
 }
 
-/// The error for a part of the header that is missing.
+/// Returns the error for a missing part of the header.
 pub(crate) fn absent(what: &str) -> MessageError {
     MessageError::Inconsistent { expected: what.into(), got: "none".into() }
 }

@@ -1,8 +1,8 @@
-//! The input of a machine: bytes that arrived and were not consumed, and memory for those still to come.
+//! The input of a machine: bytes that were received and not consumed, and memory to receive into.
 //!
-//! Three ways in. A whole [`Bytes`] is shared, never copied. A driver that reads small messages reads into a
-//! scratch buffer. A driver that reads a large body reads straight into the body's own aligned memory, which
-//! grows with what has arrived and never with what a peer has merely announced.
+//! There are three ways in. A whole [`Bytes`] is shared, never copied. A driver that reads small messages reads into a scratch
+//! buffer. A driver that reads a large body reads straight into the body's own aligned memory, which grows with the bytes
+//! received and never with the announced length.
 
 use crate::memory::{Account, Assembly, Growth, OverBudget, Spare};
 use bytes::{Buf, Bytes};
@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 
-/// Pieces at least this long are read in place, shorter ones by way of the scratch buffer.
+/// Pieces of at least this length are read in place, shorter ones through the scratch buffer.
 const DIRECT_READ_BYTES: usize = 16 << 10;
-/// The scratch buffer begins small, so that an idle connection costs little, and grows when reads fill it.
+/// The scratch buffer begins small, so that an idle connection uses little memory, and grows when reads fill it.
 const SCRATCH_BYTES: Range<usize> = 4 << 10..64 << 10;
 
 /// Unconsumed input.
@@ -20,13 +20,13 @@ const SCRATCH_BYTES: Range<usize> = 4 << 10..64 << 10;
 pub(crate) struct Chunks {
     /// The chunk being consumed.
     front: Bytes,
-    /// Chunks after it; empty but for callers that feed faster than they poll.
+    /// Later chunks. Empty unless the caller feeds faster than it polls.
     rest: VecDeque<Bytes>,
-    /// A piece that no chunk holds whole, as far as it has arrived.
+    /// A piece that spans chunks, as far as it has been received.
     piece: Option<Piece>,
-    /// Where a driver reads while no large piece is being assembled.
+    /// The buffer for reads while no large piece is being assembled.
     scratch: Vec<u8>,
-    /// The last `read_buf` lent the piece's memory.
+    /// Whether the last `read_buf` returned the piece's memory.
     lent_piece: bool,
     /// Memory of the last large piece.
     spare: Spare,
@@ -34,7 +34,7 @@ pub(crate) struct Chunks {
     growth: Growth,
 }
 
-/// A piece that is being assembled in memory of its own.
+/// A piece that is being assembled in its own memory.
 #[derive(Debug)]
 struct Piece {
     assembly: Assembly,
@@ -42,7 +42,7 @@ struct Piece {
 }
 
 impl fmt::Debug for Chunks {
-    /// Leaves out the bytes: URLs and tokens may be among them, also in memory that was read into before.
+    /// Omits the bytes, which may contain URLs and tokens, even in memory from earlier reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Chunks")
             .field("front_bytes", &self.front.len())
@@ -63,18 +63,18 @@ impl Chunks {
         Self { account, ..Self::default() }
     }
 
-    /// Changes how memory for large pieces grows.
+    /// Sets how memory for large pieces grows.
     pub(crate) fn grow_by(&mut self, growth: Growth) {
         self.growth = growth;
     }
 
-    /// True when all bytes that have arrived were consumed.
+    /// Returns whether all received bytes were consumed.
     pub(crate) fn is_empty(&self) -> bool {
-        // Empty chunks are not kept, and a piece is begun when some of it is there, unless it is a large one.
+        // Empty chunks are not kept, and a piece is begun when some of it has been received, unless it is large.
         self.front.is_empty() && self.piece.as_ref().is_none_or(|piece| piece.assembly.filled() == 0)
     }
 
-    /// Takes whole chunks in, sharing them.
+    /// Receives a whole chunk without copying.
     pub(crate) fn push(&mut self, chunk: Bytes) {
         if self.front.is_empty() {
             self.front = chunk;
@@ -83,7 +83,7 @@ impl Chunks {
         }
     }
 
-    /// Memory for the driver to read into; never empty. Call [`Self::advance`] with the number of bytes read.
+    /// Returns memory for the driver to read into, never empty. Call [`Self::advance`] with the number of bytes read.
     pub(crate) fn read_buf(&mut self) -> &mut [u8] {
         self.lent_piece = self.front.is_empty()
             && self.piece.as_mut().is_some_and(|piece| {
@@ -101,7 +101,7 @@ impl Chunks {
         &mut self.scratch
     }
 
-    /// Takes in the first `count` bytes of what [`Self::read_buf`] lent; a larger count is cut to what was lent.
+    /// Receives the first `count` bytes of the memory that [`Self::read_buf`] returned. A larger count is reduced to its length.
     pub(crate) fn advance(&mut self, count: usize) {
         if let (true, Some(piece)) = (self.lent_piece, &mut self.piece) {
             let missing = piece.missing();
@@ -116,7 +116,7 @@ impl Chunks {
         self.push(chunk);
     }
 
-    /// The next `N` bytes, once all of them have arrived: a few, which are copied.
+    /// Takes the next `N` bytes, once all of them have been received. They are copied.
     #[inline]
     pub(crate) fn take_array<const N: usize>(&mut self) -> Result<Option<[u8; N]>, OverBudget> {
         if let (None, Some(array)) = (&self.piece, self.front.first_chunk::<N>().copied()) {
@@ -127,10 +127,10 @@ impl Chunks {
         Ok(self.take(N)?.and_then(|bytes| bytes.first_chunk().copied()))
     }
 
-    /// The next `len` bytes in one piece, once all of them have arrived.
+    /// Takes the next `len` bytes in one piece, once all of them have been received.
     ///
     /// # Errors
-    /// When the budget has no room for the piece. What has arrived of it is kept until it is [skipped](Self::skip).
+    /// If the budget has no room for the piece. The received part is kept until it is [skipped](Self::skip).
     #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Result<Option<Bytes>, OverBudget> {
         if self.piece.is_none() && self.front.len() >= len {
@@ -141,7 +141,7 @@ impl Chunks {
         self.assemble(len)
     }
 
-    /// As [`Self::take`], for a piece that the first chunk does not hold whole.
+    /// As [`Self::take`], for a piece that the first chunk does not contain completely.
     fn assemble(&mut self, len: usize) -> Result<Option<Bytes>, OverBudget> {
         if self.piece.is_none() {
             if self.front.is_empty() && len < DIRECT_READ_BYTES {
@@ -174,13 +174,13 @@ impl Chunks {
         Ok(Some(whole))
     }
 
-    /// Gives back memory that is kept for input to come.
+    /// Releases memory that is cached for later input.
     pub(crate) fn release_memory(&mut self) {
         self.spare = Spare::default();
         self.scratch = Vec::new();
     }
 
-    /// Discards up to `len` bytes and says how many.
+    /// Discards up to `len` bytes and returns how many.
     pub(crate) fn skip(&mut self, len: u64) -> u64 {
         let mut skipped = self.piece.take().map_or(0, |piece| piece.assembly.filled() as u64);
         while skipped < len && !self.front.is_empty() {
@@ -192,7 +192,7 @@ impl Chunks {
         skipped
     }
 
-    /// Moves on to the next chunk when the first one is used up.
+    /// Continues with the next chunk when the first one is used up.
     #[inline]
     fn next_chunk(&mut self) {
         if self.front.is_empty() {

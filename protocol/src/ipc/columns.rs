@@ -1,4 +1,4 @@
-//! Bodies to columns by way of `arrow-ipc`, and columns to batches.
+//! Decodes bodies to columns with `arrow-ipc`, and assembles columns to batches.
 
 use super::check::{Checked, check_columns};
 use super::dictionaries::Dictionaries;
@@ -15,18 +15,18 @@ use arrow_schema::{ArrowError, FieldRef, Fields, Schema, SchemaRef};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// What decoding a body by way of `arrow-ipc` takes.
+/// The inputs of decoding a body with `arrow-ipc`.
 pub(crate) struct Decode<'a> {
     pub(crate) relayer: &'a mut Relayer,
     pub(crate) account: &'a Account,
     pub(crate) dictionaries: &'a Dictionaries,
     pub(crate) version: MetadataVersion,
-    /// What the check of the batch found.
+    /// The result of checking the batch.
     pub(crate) checked: Checked,
 }
 
 impl Decode<'_> {
-    /// The columns of a batch that was checked. They share the body, or memory that was reserved for them.
+    /// Decodes the columns of a checked batch. They share the body, or memory that was reserved for them.
     pub(crate) fn columns(
         self,
         table: arrow_ipc::RecordBatch<'_>,
@@ -46,7 +46,7 @@ impl Decode<'_> {
             let (header, relaid) = self.relayer.relay(&table, &body, fields, repairs, self.account)?;
             let table = root::<arrow_ipc::RecordBatch<'_>>(header)?;
             if is_compressed && shape.views > 0 {
-                // Only now can the views be read.
+                // The views can be read only now.
                 let (fields, bytes) = (fields.iter().map(AsRef::as_ref), self.checked.bytes);
                 check_columns(&table, fields, shape, &relaid, bytes)?;
             }
@@ -72,7 +72,7 @@ impl Decode<'_> {
     }
 }
 
-/// Has `arrow-ipc` decode a body. All buffers but empty ones are aligned, so nothing is copied.
+/// Decodes a body with `arrow-ipc`. All buffers but empty ones are aligned, so nothing is copied.
 fn decode(
     table: arrow_ipc::RecordBatch<'_>,
     body: Bytes,
@@ -85,8 +85,8 @@ fn decode(
         .read_record_batch()
 }
 
-/// A batch of its stream's schema. Where a column has nulls against that, its field says so: that an argument is
-/// missing is for the method to refuse, not for the framing.
+/// Creates a batch of its stream's schema. If a column has nulls that its field does not allow, the field is made nullable: a
+/// missing argument is for the method to refuse, not for the framing.
 pub(crate) fn assemble(
     schema: &ReceivedSchema,
     columns: Vec<ArrayRef>,
@@ -108,7 +108,7 @@ pub(crate) fn assemble(
     Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
-/// The table that a header was moved to.
+/// Returns the table that the header was moved to.
 pub(crate) fn root<'a, T: flatbuffers::Follow<'a> + flatbuffers::Verifiable + 'a>(
     scratch: &'a [u8],
 ) -> Result<T::Inner, MessageError> {

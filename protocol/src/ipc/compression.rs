@@ -1,4 +1,4 @@
-//! The compressions of buffers that are read: LZ4 frames, and zstd with the feature `zstd`.
+//! Decompression of buffers: LZ4 frames, and zstd with the feature `zstd`.
 
 use super::error::MessageError;
 use crate::memory::Account;
@@ -10,12 +10,12 @@ use std::io::Read;
 #[cfg(feature = "zstd")]
 use zstd::zstd_safe::{DCtx, get_error_name};
 
-/// The most that one byte of an LZ4 block can unfold into: each byte of a run's length adds 255.
+/// The maximum expansion of one byte of an LZ4 block: each byte of a run's length adds 255.
 const MAX_LZ4_RATIO: u64 = 255;
-/// The most that one byte of a zstd frame can unfold into: a block of 128 KiB takes four bytes at least.
+/// The maximum expansion of one byte of a zstd frame: a block of 128 KiB takes at least four bytes.
 #[cfg(feature = "zstd")]
 const MAX_ZSTD_RATIO: u64 = (128 << 10) / 4;
-/// What an LZ4 decoder holds, as a multiple of the frame's block size: one block as it came, two decoded ones.
+/// The memory of an LZ4 decoder, as a multiple of the frame's block size: one compressed block, two decoded ones.
 const LZ4_BLOCKS: usize = 3;
 
 /// How the buffers of a body are compressed.
@@ -27,7 +27,7 @@ pub(crate) enum Compression {
 }
 
 impl Compression {
-    /// What a header says, if it is one that is read.
+    /// Returns the compression that a header states, if it is supported.
     pub(crate) fn of(header: BodyCompression<'_>) -> Result<Self, MessageError> {
         match header.codec() {
             _ if header.method() != BodyCompressionMethod::BUFFER => Err(unsupported("another")),
@@ -40,7 +40,7 @@ impl Compression {
         }
     }
 
-    /// The most bytes that one compressed byte can unfold into.
+    /// Returns the maximum expansion of one compressed byte.
     pub(crate) const fn max_ratio(self) -> u64 {
         match self {
             Self::Lz4Frame => MAX_LZ4_RATIO,
@@ -55,14 +55,14 @@ fn unsupported(got: &str) -> MessageError {
     MessageError::Inconsistent { expected: format!("{read} compression of each buffer"), got: got.into() }
 }
 
-/// Decompresses buffers, and keeps what that takes from one to the next.
+/// Decompresses buffers, and reuses its memory.
 #[derive(Default)]
 pub(crate) struct Decompressor {
     #[cfg(feature = "zstd")]
     zstd: Option<ZstdContext>,
 }
 
-/// A context of the zstd library, which has memory of its own.
+/// A context of the zstd library, which has its own memory.
 #[cfg(feature = "zstd")]
 struct ZstdContext {
     context: DCtx<'static>,
@@ -97,7 +97,7 @@ impl Decompressor {
             Some(zstd) => zstd,
             none => {
                 let context = DCtx::try_create().ok_or_else(|| failed(expected, "no decoder"))?;
-                // One for each connection, and of one size.
+                // One per connection, and of a fixed size.
                 let _reservation = account.charge(context.sizeof());
                 none.insert(ZstdContext { context, _reservation })
             }
@@ -120,13 +120,13 @@ fn decompress_lz4(coded: &[u8], to: &mut [u8], account: &Account) -> Result<(), 
     }
 }
 
-/// A buffer that does not unfold into so many bytes.
+/// Returns the error for a buffer that does not decompress to `expected` bytes.
 fn failed(expected: usize, got: impl Into<String>) -> MessageError {
     let expected = format!("a compressed buffer that unfolds into {expected} bytes");
     MessageError::Inconsistent { expected, got: got.into() }
 }
 
-/// The most bytes of a block in an LZ4 frame, as its descriptor says; the largest there is for other frames.
+/// Returns the maximum block size of an LZ4 frame, as its descriptor states; the largest possible one for other frames.
 fn lz4_block_size(frame: &[u8]) -> usize {
     const MAGIC: [u8; 4] = 0x184D_2204_u32.to_le_bytes();
     const LARGEST: usize = 8 << 20;

@@ -1,4 +1,4 @@
-//! The dictionaries of a stream: their values, what they take, and how often they may be sent.
+//! The dictionaries of a stream: their values, their memory, and how often they may be sent.
 
 use super::error::MessageError;
 use super::schema::ReceivedSchema;
@@ -8,23 +8,23 @@ use arrow_array::ArrayRef;
 use arrow_select::concat::concat;
 use std::collections::HashMap;
 
-/// Messages beyond four for each dictionary that may come between two record batches.
+/// Dictionary messages that may be sent between two record batches, in addition to four per dictionary.
 const SPARE_MESSAGES: usize = 64;
 
-/// What has been received of a stream's dictionaries.
+/// The dictionaries of a stream as received so far.
 #[derive(Debug, Default)]
 pub(crate) struct Dictionaries {
     values: HashMap<i64, ArrayRef>,
     sizes: HashMap<i64, Size>,
-    /// The sum of all sizes.
+    /// The total size.
     total: u64,
-    /// Bytes that the deltas so far have copied: Arrow writes a dictionary anew for each.
+    /// Bytes that the deltas so far have copied: Arrow rewrites a dictionary for each.
     joined: u64,
     /// Messages since the last record batch.
     messages: usize,
 }
 
-/// What one dictionary takes, in bytes, and the reservation of what is not part of a body.
+/// The size of one dictionary in bytes, and the reservation for the part that is not in a body.
 #[derive(Debug, Default)]
 struct Size {
     decoded: u64,
@@ -32,18 +32,18 @@ struct Size {
 }
 
 impl Dictionaries {
-    /// Values by id, as `arrow-ipc` wants them.
+    /// Returns the values by id, as `arrow-ipc` expects them.
     pub(crate) fn values(&self) -> &HashMap<i64, ArrayRef> {
         &self.values
     }
 
-    /// Decoded bytes of all dictionaries.
+    /// Returns the decoded size of all dictionaries.
     #[inline]
     pub(crate) fn bytes(&self) -> u64 {
         self.total
     }
 
-    /// Forgets everything, at the end of a stream. Costs nothing when there is nothing.
+    /// Clears everything at the end of a stream. Free if there are no dictionaries.
     #[inline]
     pub(crate) fn clear(&mut self) {
         if self.messages > 0 || !self.values.is_empty() {
@@ -64,7 +64,7 @@ impl Dictionaries {
         over("dictionary messages between two record batches", self.messages as u64, limit as u64)
     }
 
-    /// Checks that a dictionary of `decoded` bytes, or so many more of it, stays within the limits.
+    /// Checks that a dictionary of `decoded` bytes, or a delta of that size, stays within the limits.
     pub(crate) fn check(
         &self,
         id: i64,
@@ -96,7 +96,7 @@ impl Dictionaries {
                 got: format!("a delta for the id {id}"),
             })?;
             let decoded = held.saturating_add(decoded);
-            // Arrow's own memory, which is given back when the dictionary is replaced or the stream ends.
+            // Arrow's own memory, which is freed when the dictionary is replaced or the stream ends.
             let joined = account.reserve_u64(decoded)?;
             self.joined = self.joined.saturating_add(decoded);
             (concat(&[before, &values])?, Size { decoded, _joined: joined })

@@ -1,4 +1,4 @@
-//! Batches to messages, with per-message metadata, onto a gather list.
+//! Encodes batches as messages with per-message metadata, into a gather list.
 
 use super::error::EncodeError;
 use super::format::{CONTINUATION, END_OF_STREAM, PREFIX_LEN, padding};
@@ -14,15 +14,15 @@ use arrow_schema::{ArrowError, SchemaRef};
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
 const ZEROS: [u8; 8] = [0; 8];
-/// What a header takes beside its lists: tables, and the prefix.
+/// The size of a header apart from its lists: tables, and the prefix.
 const HEADER_BYTES: usize = 256;
-/// What a list of a header takes for each of its entries beside the bytes of metadata.
+/// The size of each entry in a header's lists apart from the bytes of metadata.
 const ENTRY_BYTES: usize = 32;
 
-/// Memory for headers is kept for the next message unless this one's header was longer, in bytes.
+/// The maximum header size, in bytes, for which the memory is kept for the next message.
 const KEPT_HEADER_BYTES: usize = 32 << 10;
 
-/// Encodes IPC streams, one after another, and reuses its memory from message to message.
+/// Encodes IPC streams, one after another, and reuses its memory between messages.
 #[derive(Default)]
 pub struct BatchEncoder {
     header: FlatBufferBuilder<'static>,
@@ -33,7 +33,7 @@ pub struct BatchEncoder {
 /// The stream being written.
 struct OpenStream {
     schema: EncodedSchema,
-    /// Lays out nested columns and remembers which dictionaries were sent; made when first needed.
+    /// Lays out nested columns and tracks which dictionaries were sent. Created when first needed.
     general: Option<StreamEncoder>,
 }
 
@@ -44,7 +44,7 @@ impl std::fmt::Debug for BatchEncoder {
 }
 
 impl BatchEncoder {
-    /// The schema of the stream that is open.
+    /// Returns the schema of the open stream.
     pub fn schema(&self) -> Option<&EncodedSchema> {
         self.stream.as_ref().map(|stream| &stream.schema)
     }
@@ -58,8 +58,8 @@ impl BatchEncoder {
     /// Writes one batch and its metadata on the open stream.
     ///
     /// # Errors
-    /// When no stream is open, the batch's columns are not of the stream's types, or the outbox has no room for it in
-    /// its budget. Nothing is written then, and a stream with dictionaries is to be ended.
+    /// If no stream is open, the batch's columns do not match the stream's types, or the outbox's budget has no room for it.
+    /// Nothing is written then, and a stream with dictionaries must be ended.
     pub fn write(
         &mut self,
         batch: &RecordBatch,
@@ -72,7 +72,7 @@ impl BatchEncoder {
         self.write_checked(batch, metadata, outbox)
     }
 
-    /// As [`write`](Self::write), for a batch whose columns are known to be of the stream's types.
+    /// As [`write`](Self::write), for a batch whose columns are known to match the stream's types.
     #[inline]
     pub(crate) fn write_checked(
         &mut self,
@@ -82,13 +82,13 @@ impl BatchEncoder {
     ) -> Result<(), EncodeError> {
         let dictionaries = self.lay_out(batch)?;
         let sent: usize = dictionaries.iter().map(|message| message.header.len() + message.body_len).sum();
-        // Each of them is in memory, so that the sum fits.
+        // Each of them is in memory, so the sum cannot overflow.
         outbox.reserve(sent + self.layout.body_len + self.header_bytes(metadata))?;
         self.write_laid_out(batch.num_rows(), dictionaries, metadata, outbox);
         Ok(())
     }
 
-    /// Lays a batch out that is of the open stream's types. Returns the dictionaries that are to be sent before it.
+    /// Lays out a batch that matches the open stream's types. Returns the dictionaries to send before it.
     #[inline]
     fn lay_out(&mut self, batch: &RecordBatch) -> Result<Vec<Message>, ArrowError> {
         let stream = self.stream.as_mut().ok_or_else(|| ArrowError::IpcError("no stream is open".into()))?;
@@ -96,7 +96,7 @@ impl BatchEncoder {
         if stream.schema.is_flat() {
             self.layout.flat(batch);
         } else if batch.num_rows() == 0 {
-            // Of an empty slice of runs of views `arrow-ipc` miscounts the buffers.
+            // `arrow-ipc` miscounts the buffers of an empty slice of runs of views.
             return lay_out_nested(stream, &without_rows(stream.schema.schema())?, &mut self.layout);
         } else {
             return lay_out_nested(stream, batch, &mut self.layout);
@@ -104,7 +104,7 @@ impl BatchEncoder {
         Ok(Vec::new())
     }
 
-    /// At most what the header of the batch that is laid out takes.
+    /// Returns the maximum size of the header of the batch that is laid out.
     #[inline]
     fn header_bytes(&self, metadata: &Metadata) -> usize {
         let Layout { nodes, buffers, variadic, .. } = &self.layout;
@@ -134,11 +134,11 @@ impl BatchEncoder {
         }
     }
 
-    /// Writes a batch without rows, for metadata that is a message of its own: a log, an error, a cancel. It is written
-    /// whatever the budget has left.
+    /// Writes a batch without rows, for metadata that is a message of its own: a log, an error, a cancel. It is written even if
+    /// the budget is used up.
     ///
     /// # Errors
-    /// When no stream is open.
+    /// If no stream is open.
     pub fn write_empty(&mut self, metadata: &Metadata, outbox: &mut Outbox) -> Result<(), ArrowError> {
         let stream = self.stream.as_ref().ok_or_else(|| ArrowError::IpcError("no stream is open".into()))?;
         let batch = without_rows(stream.schema.schema())?;
@@ -148,14 +148,14 @@ impl BatchEncoder {
         Ok(())
     }
 
-    /// About what [`write_empty`](Self::write_empty) takes for this metadata.
+    /// Returns about how many bytes [`write_empty`](Self::write_empty) writes for this metadata.
     pub(crate) fn empty_bytes(&self, metadata: &Metadata) -> usize {
-        // A node and what buffers say of themselves take as much as an entry each, and of a nested column more is copied.
+        // A node and a buffer's fields take as much as an entry each, and for nested columns more is copied.
         let buffers = self.schema().map_or(0, EncodedSchema::buffers);
         metadata.bytes_len() + (metadata.len() + 2 * buffers) * ENTRY_BYTES + HEADER_BYTES
     }
 
-    /// Ends the open stream with its marker. Does nothing when none is open.
+    /// Ends the open stream with its marker. Does nothing if none is open.
     pub fn close(&mut self, outbox: &mut Outbox) {
         if self.stream.is_some() {
             self.stream = None;
@@ -170,8 +170,8 @@ fn without_rows(schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
 }
 
-/// Has `arrow-ipc` lay the batch out. Its dictionary messages go out as they are; of the batch's own message the
-/// body is kept and the header is written again, to carry metadata.
+/// Lays out the batch with `arrow-ipc`. Its dictionary messages are sent as they are. Of the batch's own message the body is
+/// kept, and the header is rewritten to contain the metadata.
 fn lay_out_nested(
     stream: &mut OpenStream,
     batch: &RecordBatch,
@@ -184,7 +184,7 @@ fn lay_out_nested(
     };
     let mut buffers = encoder.encode(batch)?.into_iter();
     if first {
-        // The schema message went out when the stream was opened.
+        // The schema message was sent when the stream was opened.
         next_message(&mut buffers)?;
     }
     let mut dictionaries = Vec::new();
@@ -207,7 +207,7 @@ fn lay_out_nested(
     let variadic =
         layout.variadic.iter().fold(0, |sum, count| sum + usize::try_from(*count).unwrap_or_default());
     if layout.buffers.len() != stream.schema.buffers() + variadic {
-        // As of an empty list of runs of views. No reader could tell which buffer is whose.
+        // This happens for an empty list of runs of views. Readers could not match the buffers to columns.
         return Err(ArrowError::IpcError("arrow-ipc laid out another number of buffers than it says".into()));
     }
     layout.body_len = message.body_len;
@@ -215,7 +215,7 @@ fn lay_out_nested(
     Ok(dictionaries)
 }
 
-/// A message as `arrow-ipc` hands it over: the body's buffers, each without its padding.
+/// A message as `arrow-ipc` returns it: the body's buffers, each without its padding.
 struct Message {
     header: Vec<u8>,
     body: Vec<Buffer>,
@@ -225,7 +225,7 @@ struct Message {
 
 fn next_message(buffers: &mut impl Iterator<Item = Buffer>) -> Result<Message, ArrowError> {
     let broken = || ArrowError::IpcError("arrow-ipc encoded an incomplete message".into());
-    // Some of what it hands over has no bytes: an absent validity bitmap, say.
+    // Some buffers have no bytes, such as an absent validity bitmap.
     let mut next = || buffers.find(|buffer| !buffer.is_empty()).ok_or_else(broken);
     let prefix = next()?;
     let len = prefix.get(4..8).and_then(|len| len.first_chunk()).ok_or_else(broken)?;
@@ -244,7 +244,7 @@ fn next_message(buffers: &mut impl Iterator<Item = Buffer>) -> Result<Message, A
         let buffer = next()?;
         let pad = padding(buffer.len());
         if pad > 0 {
-            // It comes as a buffer of its own.
+            // It is a separate buffer.
             next()?;
         }
         left = left.checked_sub(buffer.len() + pad).ok_or_else(broken)?;
@@ -296,7 +296,7 @@ fn write_header(
     });
 }
 
-/// One metadata entry. The format's strings hold any bytes here, as they may on input.
+/// Writes one metadata entry. Strings may contain any bytes here, as they may on input.
 fn key_value(
     header: &mut FlatBufferBuilder<'static>,
     key: &[u8],

@@ -1,7 +1,7 @@
-//! The fields of a message header, read without trusting it: every access is checked, keys and values are bytes.
+//! Reads the fields of a message header without trusting it: every access is checked, keys and values are bytes.
 //!
-//! `arrow-ipc`'s accessors insist that metadata is UTF-8. This reader does not, and it hands Arrow only the part
-//! of the header that Arrow decodes.
+//! `arrow-ipc`'s accessors require metadata to be UTF-8. This reader does not, and passes to Arrow only the part of the header
+//! that Arrow decodes.
 
 use super::error::{FramingError, MessageError};
 use super::metadata::Metadata;
@@ -26,7 +26,7 @@ mod batch_slot {
     pub const VARIADIC_COUNTS: usize = 4;
 }
 
-/// What a message carries.
+/// The content of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MessageType {
     Schema,
@@ -58,7 +58,7 @@ pub(crate) struct Envelope {
 }
 
 impl fmt::Debug for Envelope {
-    /// Leaves out the bytes, in which credentials may be.
+    /// Omits the bytes, which may contain credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Envelope")
             .field("message_type", &self.message_type)
@@ -69,7 +69,7 @@ impl fmt::Debug for Envelope {
 }
 
 impl Envelope {
-    /// Reads the fields that framing needs. Fails when the body's length cannot be known.
+    /// Reads the fields that framing needs. Fails if the body's length cannot be determined.
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, FramingError> {
         let invalid = |reason| FramingError::InvalidHeader { reason };
         let table = Table::root(&bytes).ok_or(invalid("no root table"))?;
@@ -88,12 +88,12 @@ impl Envelope {
         Ok(Self { version, message_type, body_len, header_at, metadata_at, bytes })
     }
 
-    /// The whole header.
+    /// Returns the whole header.
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// The per-message metadata, sharing the header's bytes.
+    /// Returns the per-message metadata, which shares the header's bytes.
     pub(crate) fn metadata(&self, max_entries: usize) -> Result<Metadata, MessageError> {
         let Some(vector) = self.metadata_at else { return Ok(Metadata::new()) };
         let invalid = || MessageError::Arrow("custom metadata is not a valid flatbuffer".into());
@@ -115,7 +115,7 @@ impl Envelope {
         Ok(metadata)
     }
 
-    /// The first entries of the per-message metadata, as far as they can be read.
+    /// Returns the first entries of the per-message metadata, as far as they can be read.
     pub(crate) fn first_metadata(&self, max_entries: usize) -> Metadata {
         let mut metadata = Metadata::over(self.bytes.clone(), 0);
         let Some(vector) = self.metadata_at else { return metadata };
@@ -128,15 +128,14 @@ impl Envelope {
         metadata
     }
 
-    /// How many rows the record batch has; `usize::MAX` if the header does not say.
+    /// Returns the number of rows of the record batch; `usize::MAX` if the header does not state it.
     pub(crate) fn rows(&self) -> usize {
         let table = Table::at(&self.bytes, self.header_at);
         let rows = table.and_then(|table| table.i64(batch_slot::LENGTH));
         rows.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(usize::MAX)
     }
 
-    /// The record batch that the header describes; `None` when it is broken, or has compression or variadic
-    /// buffers.
+    /// Returns the record batch that the header describes; `None` if it is malformed, or has compression or variadic buffers.
     pub(crate) fn batch_table(&self) -> Option<BatchTable<'_>> {
         let table = Table::at(&self.bytes, self.header_at)?;
         let rows = table.i64(batch_slot::LENGTH)?;
@@ -147,8 +146,8 @@ impl Envelope {
         absent.then_some(BatchTable { rows, nodes, buffers })
     }
 
-    /// Copies the header into `scratch` with its root moved to the inner table (schema or batch), so that Arrow
-    /// can verify and read just that.
+    /// Copies the header into `scratch` with its root moved to the inner table (schema or batch), so that Arrow can verify and
+    /// read only that.
     pub(crate) fn reroot(&self, scratch: &mut Vec<u8>) {
         scratch.clear();
         scratch.extend_from_slice(&self.bytes);
@@ -174,18 +173,18 @@ impl BatchTable<'_> {
         self.buffers.len()
     }
 
-    /// Length and null count of a column.
+    /// Returns the length and null count of a column.
     pub(crate) fn node(&self, index: usize) -> Option<Pair> {
         self.nodes.get(index)
     }
 
-    /// Offset and length of a buffer.
+    /// Returns the offset and length of a buffer.
     pub(crate) fn buffer(&self, index: usize) -> Option<Pair> {
         self.buffers.get(index)
     }
 }
 
-/// Two numbers: the format's `FieldNode` and `Buffer` both are.
+/// Two numbers, as in the format's `FieldNode` and `Buffer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pair(pub(crate) i64, pub(crate) i64);
 
@@ -210,7 +209,7 @@ impl<'a> Pairs<'a> {
     }
 }
 
-/// A flatbuffer table at a checked place.
+/// A flatbuffer table at a checked position.
 struct Table<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -229,7 +228,7 @@ impl<'a> Table<'a> {
         Some(Self { bytes, at, vtable, vtable_len })
     }
 
-    /// What the vtable says of a field: how far into the table it lies, or 0 for an absent one.
+    /// Returns the offset of a field in the table according to the vtable, or 0 for an absent field.
     fn entry(&self, slot: usize) -> Option<usize> {
         let entry = 4 + 2 * slot;
         if entry + 2 > self.vtable_len {
@@ -238,7 +237,7 @@ impl<'a> Table<'a> {
         u16_at(self.bytes, self.vtable + entry).map(usize::from)
     }
 
-    /// Where a field lies: outer `None` for a broken table, inner `None` for an absent field.
+    /// Returns the position of a field: outer `None` for a malformed table, inner `None` for an absent field.
     fn field(&self, slot: usize) -> Option<Option<usize>> {
         let offset = self.entry(slot)?;
         Some((offset != 0).then_some(self.at + offset))
@@ -257,7 +256,7 @@ impl<'a> Table<'a> {
             .map_or(Some(0), |at| Some(i64::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?)))
     }
 
-    /// Where the table, vector or string that a field refers to lies.
+    /// Returns the position of the table, vector or string that a field refers to.
     fn offset(&self, slot: usize) -> Option<Option<usize>> {
         match self.field(slot)? {
             Some(at) => Some(Some(follow(self.bytes, at)?)),
@@ -266,16 +265,16 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Reads the entries of `custom_metadata`. Those of one writer share a vtable, which is read once then.
+/// Reads the entries of `custom_metadata`. Entries of one writer share a vtable, which is then read once.
 #[derive(Default)]
 struct Entries {
     vtable: Option<usize>,
-    /// Where key and value lie in an entry that has the vtable; 0 for an absent one.
+    /// The positions of key and value in an entry with this vtable; 0 for an absent one.
     offsets: [usize; 2],
 }
 
 impl Entries {
-    /// Start and length of the key and of the value of the entry that the offset at `at` refers to. An absent string is
+    /// Returns start and length of the key and of the value of the entry that the offset at `at` refers to. An absent string is
     /// empty.
     fn read(&mut self, bytes: &[u8], at: usize) -> Option<((u32, u32), (u32, u32))> {
         let at = follow(bytes, at)?;
@@ -290,7 +289,7 @@ impl Entries {
     }
 }
 
-/// Start and length of a string's bytes, to which the table at `at` refers at `offset`.
+/// Returns start and length of the string that the table at `at` refers to at `offset`.
 fn byte_string(bytes: &[u8], at: usize, offset: usize) -> Option<(u32, u32)> {
     if offset == 0 {
         return Some((0, 0));
@@ -301,7 +300,7 @@ fn byte_string(bytes: &[u8], at: usize, offset: usize) -> Option<(u32, u32)> {
     (len as usize <= rest.len()).then_some((u32::try_from(at).ok()?.checked_add(4)?, len))
 }
 
-/// Where the vtable lies of the table at `at`.
+/// Returns the position of the vtable of the table at `at`.
 fn vtable_of(bytes: &[u8], at: usize) -> Option<usize> {
     let back = i32::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
     usize::try_from(i64::try_from(at).ok()? - i64::from(back)).ok()
@@ -342,7 +341,7 @@ mod tests {
         assert_eq!(schema.fields().unwrap().len(), 0);
     }
 
-    /// A schema message with these entries, of which each string may be absent.
+    /// Builds a schema message with these entries. Each string may be absent.
     fn with_entries(entries: &[(Option<&str>, Option<&str>)]) -> Envelope {
         let mut header = flatbuffers::FlatBufferBuilder::new();
         let entries: Vec<_> = entries

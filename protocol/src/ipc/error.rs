@@ -1,4 +1,4 @@
-//! What can be wrong with incoming bytes: with the framing, which is fatal, or with one message, which is not.
+//! Errors in incoming bytes: in the framing, which are fatal, or in one message, which are not.
 
 use crate::OneLine;
 use crate::memory::OverBudget;
@@ -6,7 +6,7 @@ use arrow_schema::ArrowError;
 use std::fmt;
 use thiserror::Error;
 
-/// The boundaries of messages are lost. The connection cannot go on.
+/// The boundaries of messages are lost. The connection cannot continue.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FramingError {
@@ -45,39 +45,39 @@ pub enum FramingError {
     /// An end-of-stream marker where a stream should begin with its schema.
     #[error("expected a schema message, got the end of a stream")]
     EmptyStream,
-    /// The header of a message does not fit into the memory budget, so that its body cannot be found.
+    /// The header of a message does not fit into the memory budget, so its body cannot be found.
     #[error("the message header cannot be read: {0}")]
     OverBudget(OverBudget),
     /// The peer closed its side in the middle of a message.
     #[error("the peer closed the connection in the middle of {inside}")]
     Truncated {
-        /// What was incomplete.
+        /// What was being read.
         inside: &'static str,
     },
-    /// Bytes that should hold a whole message or stream end before it does.
+    /// Bytes that should contain a whole message or stream end too early.
     #[error("{what} is cut short")]
     CutShort {
-        /// What the bytes should hold.
+        /// What the bytes should contain.
         what: &'static str,
     },
 }
 
-/// One message is wrong, its boundaries are known. The rest of its stream is skipped and the connection goes on.
+/// One message is invalid, but its boundaries are known. The rest of its stream is skipped, and the connection continues.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// A message of another type than the stream allows at this place.
+    /// A message of a type that the stream does not allow here.
     #[error("expected {expected}, got {got}")]
     Unexpected {
         /// What the stream allows here.
         expected: &'static str,
-        /// What came.
+        /// What was received.
         got: &'static str,
     },
     /// A count or length in the header contradicts the schema or the body.
     #[error("invalid record batch: expected {}, got {}", OneLine(expected), OneLine(got))]
     Inconsistent {
-        /// What must hold.
+        /// The requirement.
         expected: String,
         /// What was found.
         got: String,
@@ -85,7 +85,7 @@ pub enum MessageError {
     /// Larger than one of the [`Limits`](crate::Limits).
     #[error("limit exceeded: {what} of at most {limit}, got {got}")]
     OverLimit {
-        /// What is bounded, with its unit.
+        /// The quantity with its unit.
         what: &'static str,
         /// The size found.
         got: u64,
@@ -95,7 +95,7 @@ pub enum MessageError {
     /// The message does not fit into the memory budget.
     #[error("the message cannot be read: {0}")]
     OverBudget(OverBudget),
-    /// Arrow refused the schema or the columns.
+    /// Arrow rejected the schema or the columns.
     #[error("invalid Arrow data: {}", OneLine(.0))]
     Arrow(String),
 }
@@ -115,10 +115,10 @@ impl From<OverBudget> for MessageError {
 /// A batch cannot be sent.
 #[derive(Debug, Error)]
 pub enum EncodeError {
-    /// The batch is not of the stream's schema, or has a type that the format cannot express.
+    /// The batch does not match the stream's schema, or has a type that the format cannot express.
     #[error("{}", OneLine(.0))]
     Arrow(ArrowError),
-    /// The batch does not fit into the memory budget beside the output that waits already.
+    /// The batch does not fit into the memory budget together with the output that is waiting.
     #[error("{0}")]
     OverBudget(OverBudget),
 }
@@ -150,18 +150,18 @@ impl From<ArrowError> for MessageError {
     }
 }
 
-/// Either kind of defect in incoming bytes.
+/// An error of either kind in incoming bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReadError {
     /// Fatal.
     #[error(transparent)]
     Framing(#[from] FramingError),
-    /// The message and its stream are refused; the connection goes on.
+    /// The message and its stream are refused. The connection continues.
     #[error(transparent)]
     Message(#[from] MessageError),
 }
 
-/// Bytes in hexadecimal digits, and as text where they are some.
+/// Bytes as hexadecimal digits, and also as text if they are printable.
 struct Shown<'a>(&'a [u8; 4]);
 
 impl fmt::Display for Shown<'_> {

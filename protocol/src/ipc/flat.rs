@@ -1,8 +1,8 @@
-//! Batches of flat columns, decoded straight from header and body: the hot path of small calls.
+//! Decodes batches of flat columns straight from header and body: the hot path of small calls.
 //!
-//! `arrow-ipc` would verify the header's flatbuffer as a whole and build every column by way of `ArrayData`, which
-//! for one short string costs more than all the rest of a call. Nested, dictionary, view and compressed columns go
-//! that way. The rules are the same on both.
+//! `arrow-ipc` would verify the header's flatbuffer as a whole and build every column from `ArrayData`, which for one short
+//! string costs more than the rest of a call. Nested, dictionary, view and compressed columns are decoded that way. The rules are
+//! the same for both.
 
 use super::check::{absent, apart, buffer_range, ensure};
 use super::columns::assemble;
@@ -20,7 +20,7 @@ use arrow_schema::DataType;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Decodes a batch of a flat schema; `None` when its header has what only `arrow-ipc` reads.
+/// Decodes a batch of a flat schema. Returns `None` if its header has features that only `arrow-ipc` reads.
 pub(crate) fn decode(
     envelope: &Envelope,
     schema: &ReceivedSchema,
@@ -49,7 +49,7 @@ struct Columns<'a> {
     nodes: usize,
     buffers: usize,
     rows: usize,
-    /// Bytes of the body that no buffer has had so far.
+    /// The bytes of the body that belong to no buffer so far.
     room: usize,
     body: Buffer,
     account: &'a Account,
@@ -81,7 +81,7 @@ impl Columns<'_> {
         }
     }
 
-    /// Values of one width: numbers, times, decimals, fixed-size binary.
+    /// Reads fixed-width values: numbers, times, decimals, fixed-size binary.
     fn fixed(&mut self, data_type: &DataType, nulls: Option<NullBuffer>) -> Result<ArrayRef, MessageError> {
         let (width, alignment) = match data_type {
             DataType::FixedSizeBinary(width) => (usize::try_from(*width).unwrap_or_default(), 1),
@@ -98,7 +98,7 @@ impl Columns<'_> {
     fn bytes<T: ByteArrayType>(&mut self, nulls: Option<NullBuffer>) -> Result<ArrayRef, MessageError> {
         let width = size_of::<T::Offset>();
         let offsets = self.buffer(self.rows.saturating_mul(width), width)?;
-        // A column without rows may leave its one offset out, and what that is says nothing.
+        // A column without rows may omit its one offset, whose value has no meaning.
         let count = if self.rows == 0 { 0 } else { self.rows + 1 };
         let got = offsets.len();
         ensure(got / width >= count, || format!("{count} offsets"), format_args!("{got} bytes"))?;
@@ -112,7 +112,7 @@ impl Columns<'_> {
         Ok(Arc::new(GenericByteArray::<T>::try_new(offsets, values, nulls)?))
     }
 
-    /// The validity bitmap of a column with so many nulls, if they were counted.
+    /// Reads the validity bitmap of a column with this many nulls, if they were counted.
     fn validity(&mut self, null_count: Option<usize>) -> Result<Option<NullBuffer>, MessageError> {
         if null_count == Some(0) {
             self.buffer(0, 1)?;
@@ -125,7 +125,7 @@ impl Columns<'_> {
         Ok(Some(nulls).filter(|nulls| nulls.null_count() > 0))
     }
 
-    /// The next buffer of the body: at least `needed` bytes, aligned for Arrow to read values from it.
+    /// Returns the next buffer of the body: at least `needed` bytes, aligned for Arrow to read values from it.
     fn buffer(&mut self, needed: usize, alignment: usize) -> Result<Buffer, MessageError> {
         let Pair(offset, length) = self.table.buffer(self.buffers).ok_or_else(|| absent("a buffer"))?;
         self.buffers += 1;

@@ -1,4 +1,4 @@
-//! Bytes to messages: prefix, header, body, end of stream. Any split of the bytes gives the same messages.
+//! Splits bytes into messages: prefix, header, body, end of stream. How the bytes are divided on arrival does not matter.
 
 use super::chunks::Chunks;
 use super::envelope::Envelope;
@@ -8,14 +8,14 @@ use crate::Limits;
 use crate::memory::{Account, OverBudget};
 use bytes::Bytes;
 
-/// Cuts the input into messages. One decision is the caller's: whether a message's body is wanted.
+/// Splits the input into messages. The caller decides whether it wants a message's body.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     chunks: Chunks,
     state: State,
 }
 
-/// Where in a message the input stands.
+/// The position of the input in a message.
 #[derive(Debug, Default)]
 enum State {
     #[default]
@@ -27,13 +27,13 @@ enum State {
     Body {
         len: u64,
     },
-    /// The rest of a body that nobody wants.
+    /// The rest of a body that is not wanted.
     Skip {
         left: u64,
     },
 }
 
-/// What comes next in the input.
+/// The next item of the input.
 #[derive(Debug)]
 pub(crate) enum Head {
     /// A message; its body must be taken or skipped before the next head.
@@ -51,12 +51,12 @@ impl Frames {
         &mut self.chunks
     }
 
-    /// Nothing of a further message has arrived.
+    /// Returns whether no byte of another message has been received.
     pub(crate) fn is_at_boundary(&self) -> bool {
         matches!(self.state, State::Prefix) && self.chunks.is_empty()
     }
 
-    /// What the input is inside of, for the error about its end.
+    /// Names the part that the input ends in, for the error.
     pub(crate) fn inside(&self) -> &'static str {
         match self.state {
             State::Prefix if self.chunks.is_empty() => "a stream, between two messages",
@@ -66,7 +66,7 @@ impl Frames {
         }
     }
 
-    /// The next message's header, or `None` until all of it has arrived.
+    /// Returns the next message's header, or `None` until all of it has been received.
     pub(crate) fn head(&mut self, limits: &Limits) -> Result<Option<Head>, FramingError> {
         loop {
             match self.state {
@@ -96,11 +96,11 @@ impl Frames {
         }
     }
 
-    /// The whole body of the message whose head was delivered last, or `None` until it has arrived.
-    /// A message without a body gives an empty one at once.
+    /// Returns the whole body of the message whose head was returned last, or `None` until it has been received. A message
+    /// without a body has an empty one at once.
     ///
     /// # Errors
-    /// When the budget has no room for it. The body is then to be passed over.
+    /// If the budget has no room for it. The body must then be skipped.
     pub(crate) fn body(&mut self) -> Result<Option<Bytes>, OverBudget> {
         let State::Body { len } = self.state else { return Ok(None) };
         let body = match usize::try_from(len) {
@@ -109,7 +109,7 @@ impl Frames {
                 Some(body) => body,
                 None => return Ok(None),
             },
-            // Limits refuse such a body before it is asked for.
+            // The limits refuse such a body before it is requested.
             Err(_) => return Ok(None),
         };
         self.state = State::Prefix;
@@ -117,7 +117,7 @@ impl Frames {
     }
 }
 
-/// Length of the header announced by a prefix; `None` for the end of the stream.
+/// Returns the length of the header according to its prefix; `None` for the end of the stream.
 fn header_len(prefix: [u8; PREFIX_LEN], limits: &Limits) -> Result<Option<usize>, FramingError> {
     let [a, b, c, d, len @ ..] = prefix;
     if [a, b, c, d] != CONTINUATION {

@@ -1,4 +1,4 @@
-//! Where the buffers of a batch lie in its body. Flat columns are laid out here, nested ones by `arrow-ipc`.
+//! The layout of a batch's buffers in its body. Flat columns are laid out here, nested ones by `arrow-ipc`.
 
 use super::format::padding;
 use arrow_array::cast::AsArray;
@@ -9,7 +9,7 @@ use arrow_data::ArrayData;
 use arrow_ipc::FieldNode;
 use arrow_schema::DataType;
 
-/// A batch's body as a list of buffers, and what its header says of them.
+/// A batch's body as a list of buffers, and the fields of its header.
 #[derive(Default)]
 pub(crate) struct Layout {
     pub(crate) nodes: Vec<FieldNode>,
@@ -52,7 +52,7 @@ impl Layout {
         }
     }
 
-    /// Values of one width, or bits.
+    /// Lays out fixed-width values, or bits.
     fn values(&mut self, data: &ArrayData) {
         let (offset, len) = (data.offset(), data.len());
         self.node(len, data.nulls());
@@ -65,7 +65,7 @@ impl Layout {
         self.push(values.slice_with_length(offset * width, len * width));
     }
 
-    /// Offsets are moved to begin at zero, and values that no row refers to are left out.
+    /// Lays out text or bytes. Offsets are moved to begin at zero, and unused values are left out.
     fn bytes<T: ByteArrayType>(&mut self, array: &GenericByteArray<T>) {
         self.node(array.len(), array.nulls());
         let offsets = array.offsets();

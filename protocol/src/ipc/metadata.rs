@@ -1,15 +1,15 @@
 //! Per-message `custom_metadata`: an ordered list of key and value byte strings.
 //!
-//! The format calls keys and values strings, but a peer may put any bytes there (`vgi_rpc.method` may hold
-//! `FF FE`), and refusing such a request with a typed error needs them intact. So they are bytes here, and
-//! text only where a key's meaning requires it. WIRE_PROTOCOL 3 and Appendix D.
+//! The format calls keys and values strings, but a peer may send any bytes (`vgi_rpc.method` may be `FF FE`), and refusing such a
+//! request with a typed error needs them intact. So they are bytes here, and text only where a key's meaning requires it.
+//! WIRE_PROTOCOL 3 and Appendix D.
 
 use bytes::Bytes;
 use std::fmt;
 
-/// Keys and values of one message, in the order of the wire. Duplicates are kept; a look-up finds the first.
+/// Keys and values of one message, in the order of the wire. Duplicates are kept; a lookup finds the first.
 ///
-/// Metadata that was received shares the message's bytes and copies nothing until it is changed.
+/// Received metadata shares the message's bytes and copies nothing until it is changed.
 #[derive(Clone, Default)]
 pub struct Metadata {
     block: Block,
@@ -28,7 +28,7 @@ impl Default for Block {
     }
 }
 
-/// Where one key and its value lie in the block: start and length of each.
+/// The position of one key and its value in the block: start and length of each.
 #[derive(Clone, Copy)]
 struct Span {
     key: (u32, u32),
@@ -36,17 +36,17 @@ struct Span {
 }
 
 impl Metadata {
-    /// No entries.
+    /// Creates empty metadata.
     pub const fn new() -> Self {
         Self { block: Block::Owned(Vec::new()), spans: Vec::new() }
     }
 
-    /// Number of entries, duplicates counted.
+    /// Returns the number of entries, including duplicates.
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// At least the bytes of all keys and values.
+    /// Returns at least the total size of all keys and values.
     pub(crate) fn bytes_len(&self) -> usize {
         match &self.block {
             Block::Owned(bytes) => bytes.len(),
@@ -56,36 +56,36 @@ impl Metadata {
         }
     }
 
-    /// True when there are no entries.
+    /// Returns whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// The value of the first entry with this key.
+    /// Returns the value of the first entry with this key.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<&[u8]> {
         let (key, block) = (key.as_ref(), self.block.as_slice());
-        // Most keys differ in length, which is cheaper to compare.
+        // Most keys differ in length, which is faster to compare.
         let is_key = |span: &&Span| span.key.1 as usize == key.len() && part(block, span.key) == key;
         self.spans.iter().find(is_key).map(|span| part(block, span.value))
     }
 
-    /// The value of the first entry with this key, if it is UTF-8.
+    /// Returns the value of the first entry with this key, if it is UTF-8.
     pub fn get_str(&self, key: impl AsRef<[u8]>) -> Option<&str> {
         std::str::from_utf8(self.get(key)?).ok()
     }
 
-    /// True when some entry has this key.
+    /// Returns whether some entry has this key.
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
         self.get(key).is_some()
     }
 
-    /// All entries, in order.
+    /// Returns all entries, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
         let block = self.block.as_slice();
         self.spans.iter().map(|span| (part(block, span.key), part(block, span.value)))
     }
 
-    /// Appends an entry; an entry with the same key stays before it.
+    /// Appends an entry. An existing entry with the same key is kept before it.
     pub fn push(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let key = self.append(key.as_ref());
         let value = self.append(value.as_ref());
@@ -104,12 +104,12 @@ impl Metadata {
         spans.retain(|span| part(block.as_slice(), span.key) != key.as_ref());
     }
 
-    /// Adds an entry that lies inside a received block. Both ranges must lie within it.
+    /// Adds an entry inside a received block. Both ranges must be within it.
     pub(crate) fn push_span(&mut self, key: (u32, u32), value: (u32, u32)) {
         self.spans.push(Span { key, value });
     }
 
-    /// Empty metadata whose spans will point into `block`.
+    /// Creates empty metadata whose spans will refer to `block`.
     pub(crate) fn over(block: Bytes, capacity: usize) -> Self {
         Self { block: Block::Shared(block), spans: Vec::with_capacity(capacity) }
     }
@@ -134,7 +134,7 @@ impl Block {
     }
 }
 
-/// The part of a block with this start and length.
+/// Returns the part of a block with this start and length.
 fn part(block: &[u8], (start, len): (u32, u32)) -> &[u8] {
     let start = start as usize;
     block.get(start..start + len as usize).unwrap_or_default()
@@ -148,12 +148,12 @@ impl PartialEq for Metadata {
 
 impl Eq for Metadata {}
 
-/// Keys whose values are credentials: URLs that are signed, and tokens.
+/// Keys whose values are credentials: signed URLs, and tokens.
 const CREDENTIALS: [&str; 4] =
     ["vgi_rpc.location", "vgi_rpc.location.source", "vgi_rpc.stream_state#b64", "vgi_rpc.call_state#b64"];
 
 impl fmt::Debug for Metadata {
-    /// Leaves out the values that are credentials.
+    /// Omits the values that are credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_credential = |key: &[u8]| CREDENTIALS.iter().any(|name| name.as_bytes() == key);
         let shown = |key, value| if is_credential(key) { Text(b"(not shown)") } else { Text(value) };
@@ -161,7 +161,7 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// Prints bytes as text where they are text, escaped where they are not.
+/// Displays bytes as text, with other bytes escaped.
 struct Text<'a>(&'a [u8]);
 
 impl fmt::Debug for Text<'_> {

@@ -1,21 +1,21 @@
 //! Arrow IPC stream framing with per-message `custom_metadata`: incremental decoding, gather encoding.
 //!
-//! Lives here: where a message begins and ends, its header, its body, the checks before Arrow sees it, and the
-//! gather list that goes out. Not here: what any metadata key means (that is [`crate::wire`]).
+//! This module finds the boundaries of messages, reads headers and bodies, checks them before Arrow does, and writes the gather
+//! list. The meaning of metadata keys is in [`crate::wire`].
 //!
-//! `arrow-ipc` decodes column bodies and lays out nested columns. Its own stream decoder is not used: it drops
-//! per-message metadata, and it waits for one byte more than a message without a body has, which deadlocks a
-//! lockstep stream. WIRE_PROTOCOL 2, Appendices A to D.
+//! `arrow-ipc` decodes column bodies and lays out nested columns. Its own stream decoder is not used: it drops per-message
+//! metadata, and it waits for one byte beyond a message without a body, which deadlocks a lockstep stream. WIRE_PROTOCOL 2,
+//! Appendices A to D.
 //!
-//! What Arrow's format leaves open, or older versions of it had, is read as pyarrow reads it:
+//! Where Arrow's format is ambiguous, or differed in older versions, batches are read as pyarrow reads them:
 //!
 //! | in a record batch | is |
 //! | --- | --- |
-//! | a null count of -1 | counted from the validity bitmap, which must be there; other negative counts are refused |
+//! | a null count of -1 | counted from the validity bitmap, which must be present; other negative counts are refused |
 //! | a union in metadata version V4, with a validity bitmap | read, if it has no nulls |
-//! | a child longer than its struct, sparse union or fixed-size list | cut to the length that counts |
-//! | a column of text or bytes without rows, whose one offset is not 0 | an empty column |
-//! | a dictionary that is `ordered` | read and kept so; a parameter may be either, whatever the method declares |
+//! | a child longer than its struct, sparse union or fixed-size list | cut to the length that is used |
+//! | a column of text or bytes without rows whose one offset is not 0 | an empty column |
+//! | a dictionary that is `ordered` | read and kept ordered; a parameter may be either, whatever the method declares |
 
 // Where things are:
 //
@@ -26,18 +26,18 @@
 // | `chunks` | the input: whole chunks shared, large bodies read straight into aligned memory |
 // | `envelope` | the fields of a message header, read with every access checked |
 // | `reader` | messages to schemas and batches, with dictionaries |
-// | `columns` | bodies to columns by way of `arrow-ipc` |
+// | `columns` | bodies to columns with `arrow-ipc` |
 // | `dictionaries` | the dictionaries of a stream |
 // | `flat` | batches of flat columns, decoded here |
-// | `check` | what must hold before Arrow decodes any other body |
-// | `nodes` | null counts and lengths of columns that Arrow wants exact |
-// | `null_slots` | text under nulls, which may be any bytes |
-// | `relaid` | bodies that are compressed or misaligned, laid out anew |
-// | `compression` | the compressions that are read, and how far they unfold |
+// | `check` | checks before Arrow decodes any other body |
+// | `nodes` | null counts and lengths of columns, made exact for Arrow |
+// | `null_slots` | clears text under nulls, which may be any bytes |
+// | `relaid` | copies bodies that are compressed or misaligned |
+// | `compression` | the supported compressions, and their maximum expansion |
 // | `schema` | a schema decoded, or encoded once and sent many times |
 // | `known` | schemas that the readers of one server share |
-// | `schema_cost` | what a schema takes, before it is decoded |
-// | `time_zones` | time zones without a name in schemas that were received |
+// | `schema_cost` | a schema's memory, before it is decoded |
+// | `time_zones` | empty time zone names in received schemas |
 // | `encoder`, `layout` | batches to messages |
 // | `outbox` | the gather list |
 // | `single` | one batch as a whole stream in memory |

@@ -1,8 +1,8 @@
-//! Field nodes as `arrow-ipc` takes them, where a batch's own say less or more than it reads.
+//! Converts field nodes for `arrow-ipc`, if a batch's own nodes are less exact than it requires.
 //!
-//! A null count of -1 stands for one that was not counted, as in Arrow's C interface, and a child may be longer than
-//! the struct, sparse union or fixed-size list around it: what lies beyond is not part of it. The one offset of a column
-//! of text without rows says nothing. pyarrow reads all three; `arrow-ipc` wants exact counts and lengths.
+//! A null count of -1 means that nulls were not counted, as in Arrow's C interface. A child may be longer than its struct, sparse
+//! union or fixed-size list; the excess is not part of it. The one offset of a column of text without rows has no meaning.
+//! pyarrow reads all three; `arrow-ipc` requires exact counts and lengths.
 
 use super::envelope::Pair;
 use super::schema::own_buffers;
@@ -13,7 +13,7 @@ use arrow_schema::{DataType, Field, UnionMode};
 /// The null count of a column whose nulls were not counted.
 pub(crate) const NOT_COUNTED: i64 = -1;
 
-/// The most values that a child of a column of `len` values may have; `None` where any number is right.
+/// Returns the maximum number of values in a child of a column of `len` values; `None` if there is no maximum.
 pub(crate) fn most_below(data_type: &DataType, len: i64) -> Option<i64> {
     match data_type {
         DataType::Struct(_) | DataType::Union(_, UnionMode::Sparse) => Some(len),
@@ -22,13 +22,13 @@ pub(crate) fn most_below(data_type: &DataType, len: i64) -> Option<i64> {
     }
 }
 
-/// Whether a column of this type has offsets to bytes, and no children.
+/// Returns whether a column of this type has offsets to bytes, and no children.
 pub(crate) fn is_bytes(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary)
 }
 
-/// The nodes of a batch that was checked, whose buffers lie uncompressed at these places of `body`. Offsets that say
-/// nothing are taken out of the places.
+/// Returns the nodes of a checked batch, whose buffers are uncompressed at these places of `body`. Offsets without a meaning are
+/// removed from the places.
 pub(crate) fn amended<'f>(
     batch: &RecordBatch<'_>,
     fields: impl Iterator<Item = &'f Field>,
@@ -59,7 +59,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Amends the nodes of one column, which has at most so many values.
+    /// Amends the nodes of one column, which has at most `most` values.
     fn field(&mut self, field: &Field, most: Option<i64>) {
         let (data_type, node) = (field.data_type(), self.nodes.next().copied().unwrap_or_default());
         let len = most.map_or(node.length(), |most| most.min(node.length()));
@@ -112,7 +112,7 @@ impl Walk<'_> {
         }
     }
 
-    /// How many of the first `len` slots are null, by the bitmap at this place. Without a bitmap none is.
+    /// Counts the nulls among the first `len` slots, by the bitmap at this place. Without a bitmap there are none.
     fn count_nulls(&self, validity: Option<&Pair>, len: i64) -> i64 {
         let bits = validity.and_then(|Pair(offset, length)| {
             let start = usize::try_from(*offset).ok()?;

@@ -1,7 +1,7 @@
-//! Text under null slots, which a writer may leave as any bytes: cleared, so that Arrow finds text everywhere.
+//! Clears text under null slots, which writers may leave as any bytes, so that Arrow finds valid text everywhere.
 //!
-//! `arrow-rs` checks that the whole of a text buffer is UTF-8. The format asks that of values only, and a null slot has
-//! none, nor has any slot below a null one. This runs on a batch that Arrow has refused, in memory of our own.
+//! `arrow-rs` checks that a whole text buffer is UTF-8. The format requires that of values only. A null slot has no value, nor
+//! has any slot below a null one. This runs on a batch that Arrow has rejected, in this crate's own memory.
 
 use super::envelope::Pair;
 use super::error::MessageError;
@@ -11,10 +11,10 @@ use arrow_ipc::{FieldNode, RecordBatch};
 use arrow_schema::{DataType, Field, UnionMode};
 use std::ops::Range;
 
-/// Bytes of one view.
+/// The size of one view.
 const VIEW_BYTES: usize = 16;
 
-/// Whether a column of this field has text that may lie under a null.
+/// Returns whether a column of this field has text that may be under a null.
 pub(crate) fn has_text(field: &Field) -> bool {
     match field.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
@@ -31,9 +31,9 @@ pub(crate) fn has_text(field: &Field) -> bool {
     }
 }
 
-/// Clears the text under the null slots of a batch whose buffers lie at these places of `body`.
+/// Clears the text under the null slots of a batch whose buffers are at these places of `body`.
 ///
-/// The batch has been checked against its fields. Offsets that make no sense are left for Arrow to refuse.
+/// The batch has been checked against its fields. Invalid offsets are left for Arrow to reject.
 pub(crate) fn clear<'f>(
     batch: &RecordBatch<'_>,
     fields: impl Iterator<Item = &'f Field>,
@@ -56,7 +56,7 @@ pub(crate) fn clear<'f>(
     Ok(())
 }
 
-/// Which slots of a column have no value, by the column's own nulls or those around it; `None` where all have one.
+/// The slots of a column without a value, because of the column's own nulls or its parents'; `None` if all have one.
 type Dead = Option<(BooleanBuffer, Reservation)>;
 
 struct Walk<'a> {
@@ -119,7 +119,7 @@ impl Walk<'_> {
                 self.field(child, below.as_ref().map(|(slots, _)| slots))?;
             }
             DataType::ListView(child) | DataType::LargeListView(child) => {
-                // Views may share elements, so that one below a null may be below a value as well.
+                // Views may share elements, so one below a null may also be below a value.
                 self.skip(2);
                 self.field(child, None)?;
             }
@@ -128,7 +128,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Where the next buffer lies.
+    /// Returns the place of the next buffer.
     fn place(&mut self) -> Range<usize> {
         let Some(Pair(offset, len)) = self.places.next() else { return 0..0 };
         let start = usize::try_from(*offset).unwrap_or_default();
@@ -143,7 +143,7 @@ impl Walk<'_> {
         self.body.get(place.clone()).unwrap_or_default()
     }
 
-    /// The dead slots of a column of `len` slots.
+    /// Returns the dead slots of a column of `len` slots.
     fn dead(
         &self,
         validity: &Range<usize>,
@@ -153,7 +153,7 @@ impl Walk<'_> {
         let above = above.filter(|slots| slots.len() == len);
         let valid = self.bytes(validity);
         if valid.len() < len.div_ceil(8) {
-            // Without a bitmap all slots have values, as far as the column knows.
+            // Without a bitmap, all slots of the column itself have values.
             return match above {
                 Some(slots) => Ok(Some((slots.clone(), Reservation::default()))),
                 None => Ok(None),
@@ -168,7 +168,7 @@ impl Walk<'_> {
         Ok(Some((dead, reservation)))
     }
 
-    /// The dead elements below a list with 32- or 64-bit offsets.
+    /// Returns the dead elements below a list with 32- or 64-bit offsets.
     fn below_list(
         &self,
         list: &DataType,
@@ -179,14 +179,14 @@ impl Walk<'_> {
         self.below(dead, |slot| offsets.range(slot))
     }
 
-    /// The dead elements of a list's child, whose range for each slot is known.
+    /// Returns the dead elements of a list's child, given the range of each slot.
     fn below(
         &self,
         dead: Option<&BooleanBuffer>,
         range: impl Fn(usize) -> Option<Range<usize>>,
     ) -> Result<Dead, MessageError> {
         let Some(dead) = dead else { return Ok(None) };
-        // The child's node comes next.
+        // The child's node is next.
         let len = self.nodes.clone().next().map_or(0, FieldNode::length);
         let len = usize::try_from(len).unwrap_or_default();
         let reservation = self.account.reserve(len.div_ceil(8))?;
@@ -195,7 +195,7 @@ impl Walk<'_> {
         let mut end = 0;
         for slot in dead.set_indices() {
             let Some(elements) = range(slot) else { continue };
-            // Offsets do not decrease, so each element is set once at most.
+            // Offsets do not decrease, so each element is set at most once.
             for element in elements.start.max(end)..elements.end.min(len) {
                 below.set_bit(element, true);
             }
@@ -220,7 +220,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Clears a part of a buffer, as far as the buffer goes.
+    /// Clears a part of a buffer, up to the buffer's end.
     fn clear_bytes(&mut self, buffer: &Range<usize>, part: Range<usize>) {
         let bytes = self.body.get_mut(buffer.clone()).unwrap_or_default();
         let part = part.start.min(bytes.len())..part.end.min(bytes.len());
@@ -250,7 +250,7 @@ impl<'a> Offsets<'a> {
         }
     }
 
-    /// What the slot spans; `None` where that makes no sense.
+    /// Returns the range of the slot; `None` if it is invalid.
     fn range(&self, slot: usize) -> Option<Range<usize>> {
         let range = self.at(slot)?..self.at(slot + 1)?;
         (range.start <= range.end).then_some(range)

@@ -8,34 +8,34 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
 
-/// Arrow buffers shorter than this are copied next to their header: one slice more costs about as much.
+/// Arrow buffers shorter than this are copied next to their header: an extra slice costs about as much.
 const SHARE_BYTES: usize = 4 << 10;
-/// Memory of a header segment; several small messages share one.
+/// The size of a header segment. Several small messages share one.
 const HEADER_SEGMENT_BYTES: usize = 1 << 10;
 /// Spent header memory of at most this size is kept for the next message.
 const KEEP_BYTES: usize = 16 << 10;
 
-/// What is reserved beyond the output that waits is given back from this size on, in bytes.
+/// The size in bytes from which a reservation in excess of the waiting output is released.
 const EXCESS_BYTES: usize = 64 << 10;
 
 const ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
 
 /// Output that waits to be sent.
 ///
-/// It is a [`Buf`]: [`Buf::chunks_vectored`] fills the slices for `write_vectored`, [`Buf::advance`] drops what
-/// was written. A driver that passes ownership on takes [`Self::pop_segment`] instead.
+/// It is a [`Buf`]: [`Buf::chunks_vectored`] fills the slices for `write_vectored`, and [`Buf::advance`] drops the bytes that
+/// were written. A driver that passes ownership on uses [`Self::pop_segment`] instead.
 #[derive(Default)]
 pub struct Outbox {
     segments: VecDeque<Segment>,
-    /// Bytes of the first segment that have been sent.
+    /// The number of bytes of the first segment that have been sent.
     sent: usize,
     len: usize,
     spare: Vec<u8>,
-    /// At least as much as waits, when a budget is set.
+    /// At least the size of the waiting output, if a budget is set.
     reservation: Reservation,
 }
 
-/// Shows the length alone: what is sent may be nobody else's business.
+/// Shows only the length: the content may be confidential.
 impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbox").field("len", &self.len).finish_non_exhaustive()
@@ -49,7 +49,7 @@ pub enum Segment {
     Owned(Vec<u8>),
     /// An array's own memory, shared.
     Shared(Buffer),
-    /// Bytes that were encoded once and are sent many times.
+    /// Bytes that are encoded once and sent many times.
     Static(Bytes),
 }
 
@@ -74,20 +74,20 @@ impl From<Segment> for Bytes {
 }
 
 impl Outbox {
-    /// An outbox whose output is reserved in this account until it is sent.
+    /// Creates an outbox whose output is reserved in this account until it is sent.
     pub fn with_account(account: &Account) -> Self {
         Self { reservation: account.empty(), ..Self::default() }
     }
 
-    /// Reserves room for `more` bytes behind those that wait.
+    /// Reserves room for `more` bytes in addition to the waiting ones.
     #[inline]
     pub(crate) fn reserve(&mut self, more: usize) -> Result<(), OverBudget> {
         let needed = self.len.saturating_add(more);
         if needed > self.reservation.bytes() { self.reservation.resize(needed) } else { Ok(()) }
     }
 
-    /// As [`reserve`](Self::reserve), for what can be done without, so that half of the budget is left to others; or, if so
-    /// `demanded`, whatever the budget has left. False if there is no room.
+    /// As [`reserve`](Self::reserve), for optional output, which leaves half of the budget to others; or, if `demanded`, for
+    /// output that may use all of it. Returns false if there is no room.
     pub(crate) fn reserve_spare(&mut self, more: usize, demanded: bool) -> bool {
         let needed = self.len.saturating_add(more);
         match needed.checked_sub(self.reservation.bytes()) {
@@ -100,21 +100,21 @@ impl Outbox {
         }
     }
 
-    /// Counts what was written without being reserved.
+    /// Counts output that was written without a reservation.
     pub fn charge(&mut self) {
         if let Some(more) = self.len.checked_sub(self.reservation.bytes()) {
             self.reservation.charge(more);
         }
     }
 
-    /// Takes all that waits, as a gather list with its reservation, which then lasts as long as its holder wants.
+    /// Takes all waiting output, as a gather list with its reservation, which then lasts until the caller drops it.
     pub(crate) fn take_segments(&mut self) -> (Vec<Bytes>, Reservation) {
         let rest = self.reservation.account().empty();
         let reservation = std::mem::replace(&mut self.reservation, rest);
         (std::iter::from_fn(|| self.pop_segment()).collect(), reservation)
     }
 
-    /// Gives back what is reserved for output that was sent.
+    /// Releases the reservation of output that was sent.
     #[inline]
     fn release(&mut self) {
         if self.len == 0 || self.reservation.bytes().saturating_sub(self.len) >= EXCESS_BYTES {
@@ -123,17 +123,17 @@ impl Outbox {
         }
     }
 
-    /// Bytes that wait.
+    /// Returns the number of waiting bytes.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// True when nothing waits.
+    /// Returns whether nothing is waiting.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Takes the first segment out, or what of it was not sent.
+    /// Takes the first segment, or the unsent part of it.
     pub fn pop_segment(&mut self) -> Option<Bytes> {
         let mut bytes = Bytes::from(self.segments.pop_front()?);
         bytes.advance(std::mem::take(&mut self.sent).min(bytes.len()));
@@ -148,7 +148,7 @@ impl Outbox {
         self.owned().extend_from_slice(bytes);
     }
 
-    /// Appends what `write` puts at the end of the header segment.
+    /// Appends the output of `write` to the header segment.
     pub fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let segment = self.owned();
         let before = segment.len();
@@ -161,7 +161,7 @@ impl Outbox {
     pub(crate) fn write_buffer(&mut self, buffer: Buffer) {
         let padding = ZEROS.get(..padding(buffer.len())).unwrap_or_default();
         if buffer.is_empty() {
-            // An empty segment would be taken for the end.
+            // An empty segment would be read as the end.
         } else if buffer.len() < SHARE_BYTES {
             self.write_with(|segment| {
                 segment.extend_from_slice(&buffer);
@@ -176,12 +176,12 @@ impl Outbox {
         }
     }
 
-    /// Gives back memory that is kept for output to come.
+    /// Releases memory that is cached for later output.
     pub fn release_memory(&mut self) {
         self.spare = Vec::new();
     }
 
-    /// Appends bytes that live elsewhere, shared unless they are few.
+    /// Appends external bytes, shared unless they are few.
     pub fn write_bytes(&mut self, bytes: &Bytes) {
         if bytes.len() < SHARE_BYTES {
             self.write(bytes);
@@ -191,7 +191,7 @@ impl Outbox {
         }
     }
 
-    /// The segment that headers are appended to.
+    /// Returns the segment that headers are appended to.
     fn owned(&mut self) -> &mut Vec<u8> {
         if !matches!(self.segments.back(), Some(Segment::Owned(_))) {
             let mut spare = std::mem::take(&mut self.spare);
@@ -226,7 +226,7 @@ impl Buf for Outbox {
         filled
     }
 
-    /// Drops the first `count` bytes; all of them when there are fewer.
+    /// Drops the first `count` bytes, or all of them if there are fewer.
     fn advance(&mut self, count: usize) {
         let mut left = count.min(self.len);
         self.len -= left;

@@ -1,4 +1,4 @@
-//! Messages to schemas and batches: one IPC stream after another on one connection, dictionaries resolved.
+//! Reads messages as schemas and batches: one IPC stream after another on one connection, with dictionaries resolved.
 
 use super::check::{SMALL_SCRATCH_BYTES, check_batch, ensure};
 use super::chunks::Chunks;
@@ -20,29 +20,29 @@ use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 
-/// What [`Limits::max_body_bytes`] bounds, in errors about a body as it arrives.
+/// The name of the limit [`Limits::max_body_bytes`], in errors about a received body.
 pub(crate) const BODY_BYTES: &str = "body bytes";
 /// Schemas with longer headers are decoded every time.
 const MAX_CACHED_HEADER: usize = 4 << 10;
-/// What the arrays of one field node take beside their buffers.
+/// The memory of a field node's arrays apart from their buffers.
 const ARRAY_BYTES: usize = 512;
-/// What a buffer of a view column takes beside its bytes: Arrow lists it in each of its steps.
+/// The memory of a view column's buffer apart from its bytes: Arrow lists it in each of its steps.
 const VIEW_BUFFER_BYTES: usize = 128;
-/// Less is not worth counting for each batch.
+/// Smaller amounts are not counted for each batch.
 const FEW_ARRAY_BYTES: usize = 16 << 10;
-/// Schemas that take more memory are decoded every time.
+/// Schemas that use more memory are decoded every time.
 const MAX_CACHED_BYTES: usize = 64 << 10;
-/// Scratch memory of at most this size is kept for the next message.
+/// The maximum size of scratch memory that is kept for the next message.
 const KEPT_SCRATCH_BYTES: usize = 64 << 10;
 
-/// What an IPC stream consists of.
+/// An item of an IPC stream.
 #[derive(Clone, Debug)]
 pub enum Item {
     /// The stream's schema: always its first item.
     Schema(Arc<ReceivedSchema>),
     /// A record batch with its metadata.
     Batch(RecordBatch, Metadata),
-    /// The stream has ended; the next item begins another.
+    /// The stream has ended. The next item begins another.
     EndOfStream,
 }
 
@@ -51,10 +51,10 @@ pub struct Reader {
     limits: Limits,
     frames: Frames,
     stream: Stream,
-    /// A message whose body has not arrived yet.
+    /// A message whose body has not been received yet.
     pending: Option<Envelope>,
     cache: Vec<(Box<[u8]>, Arc<ReceivedSchema>)>,
-    /// Shared with other readers, in place of the cache.
+    /// A cache that is shared with other readers, in place of the own one.
     known: Option<Arc<KnownSchemas>>,
     scratch: Vec<u8>,
     relayer: Relayer,
@@ -64,17 +64,17 @@ pub struct Reader {
     passed_over: Option<PassedOver>,
 }
 
-/// A batch that was passed over.
+/// A batch that was skipped.
 #[derive(Debug)]
 pub(crate) struct PassedOver {
-    /// How many rows it has.
+    /// Its number of rows.
     pub(crate) rows: usize,
     /// Its metadata, as far as it could be read.
     pub(crate) metadata: Metadata,
 }
 
 impl fmt::Debug for Reader {
-    /// Leaves out the bytes, in which credentials may be.
+    /// Omits the bytes, which may contain credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
             .field("frames", &self.frames)
@@ -89,17 +89,17 @@ impl fmt::Debug for Reader {
 struct Stream {
     schema: Option<Arc<ReceivedSchema>>,
     dictionaries: Dictionaries,
-    /// The rest of this stream is not wanted.
+    /// Whether the rest of this stream is to be skipped.
     skipping: bool,
 }
 
 impl Reader {
-    /// A reader at the start of a connection, which holds what it reads on no budget.
+    /// Creates a reader without a memory budget.
     pub fn new(limits: Limits) -> Self {
         Self::with_account(limits, Account::default())
     }
 
-    /// A reader at the start of a connection. What it reads is reserved in the account as it arrives.
+    /// Creates a reader. Received data is reserved in the account as it arrives.
     pub fn with_account(limits: Limits, account: Account) -> Self {
         Self {
             limits,
@@ -117,45 +117,46 @@ impl Reader {
         }
     }
 
-    /// Grows the memory for large bodies so.
+    /// Sets how memory for large bodies grows.
     pub(crate) fn growing(mut self, growth: Growth) -> Self {
         self.chunks().grow_by(growth);
         self
     }
 
-    /// Looks schemas up among those that other readers of the same limits have read, instead of in a cache of its own.
+    /// Uses this cache of schemas, shared with other readers of the same limits, in place of its own.
     #[cfg(feature = "http")]
     pub(crate) fn sharing(mut self, known: Arc<KnownSchemas>) -> Self {
         self.known = Some(known);
         self
     }
 
-    /// True between streams, with nothing of the next one there: where a peer may close the connection.
+    /// Returns whether the reader is between streams, with no byte of the next one received: a peer may close the connection
+    /// here.
     pub fn is_at_boundary(&self) -> bool {
         self.stream.schema.is_none() && !self.stream.skipping && self.frames.is_at_boundary()
     }
 
-    /// True when some of a message has arrived and the rest has not.
+    /// Returns whether a message has been received in part.
     pub fn is_mid_message(&self) -> bool {
         self.pending.is_some() || !self.frames.is_at_boundary()
     }
 
-    /// Takes bytes in, sharing them.
+    /// Receives bytes without copying.
     pub fn receive(&mut self, bytes: Bytes) {
         self.chunks().push(bytes);
     }
 
-    /// Memory to read into, never empty: a large body's own, or a scratch buffer. See [`Self::advance`].
+    /// Returns memory to read into, never empty: that of a large body, or a scratch buffer. See [`Self::advance`].
     pub fn read_buf(&mut self) -> &mut [u8] {
         self.chunks().read_buf()
     }
 
-    /// Takes in the first `count` bytes of what [`Self::read_buf`] lent.
+    /// Receives the first `count` bytes of the memory that [`Self::read_buf`] returned.
     pub fn advance(&mut self, count: usize) {
         self.chunks().advance(count);
     }
 
-    /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
+    /// Releases memory that is cached for later input. A driver calls this when a connection stays idle.
     pub fn release_memory(&mut self) {
         self.chunks().release_memory();
         self.cache = Vec::new();
@@ -164,12 +165,12 @@ impl Reader {
         self.relayer = Relayer::default();
     }
 
-    /// The error for a peer that closes its side here, or `None` at a boundary.
+    /// Returns the error for a peer that closes its side here, or `None` at a boundary.
     pub fn truncation(&self) -> Option<FramingError> {
         (!self.is_at_boundary()).then(|| FramingError::Truncated { inside: self.frames.inside() })
     }
 
-    /// Takes the end of the input as the end of the stream, as Arrow's format allows between two messages. False if no
+    /// Treats the end of the input as the end of the stream, as Arrow's format allows between two messages. Returns false if no
     /// stream was open.
     ///
     /// # Errors
@@ -181,18 +182,18 @@ impl Reader {
         Ok(self.end_stream())
     }
 
-    /// Passes over the rest of the current stream: the next item is its end.
-    /// Between streams, passes over the next one.
+    /// Skips the rest of the current stream: the next item is its end.
+    /// Between streams, skips the next one.
     pub fn skip_stream(&mut self) {
         self.pending = None;
         self.stream.skipping = true;
     }
 
-    /// The next item, or `None` until more bytes have arrived.
+    /// Returns the next item, or `None` until more bytes have been received.
     ///
     /// # Errors
-    /// A [`MessageError`] refuses one message: the rest of its stream is skipped, and the next item is that
-    /// stream's end. A [`FramingError`] is fatal and comes back on every further call.
+    /// A [`MessageError`] refuses one message: the rest of its stream is skipped, and the next item is that stream's end. A
+    /// [`FramingError`] is fatal, and every later call returns it again.
     pub fn next_item(&mut self) -> Result<Option<Item>, ReadError> {
         if let Some(error) = &self.error {
             return Err(error.clone().into());
@@ -252,7 +253,7 @@ impl Reader {
         }
     }
 
-    /// Forgets the stream that was open. False if none was.
+    /// Ends the open stream. Returns false if there was none.
     fn end_stream(&mut self) -> bool {
         let stream = &mut self.stream;
         stream.dictionaries.clear();
@@ -260,19 +261,19 @@ impl Reader {
         stream.schema.take().is_some() || skipped
     }
 
-    /// A message's body, or `None` until it has arrived.
+    /// Returns a message's body, or `None` until it has been received.
     fn body(&mut self, envelope: &Envelope) -> Result<Option<Bytes>, MessageError> {
         match envelope.message_type {
             MessageType::RecordBatch | MessageType::DictionaryBatch => {
                 self.check_size(envelope)?;
                 Ok(self.frames.body()?)
             }
-            // Whatever body another message has is passed over.
+            // The body of any other message is skipped.
             MessageType::Schema | MessageType::Other => Ok(Some(Bytes::new())),
         }
     }
 
-    /// Notes a batch that is passed over.
+    /// Records a batch that is skipped.
     fn pass_over(&mut self, envelope: &Envelope) {
         if envelope.message_type == MessageType::RecordBatch && self.passed_over.is_none() {
             let metadata = envelope.first_metadata(self.limits.max_metadata_entries);
@@ -280,7 +281,7 @@ impl Reader {
         }
     }
 
-    /// The first batch that was passed over in the stream that ended last. `None` once it was taken.
+    /// Takes the first batch that was skipped in the stream that ended last. Returns `None` if it was already taken.
     pub(crate) fn take_passed_over(&mut self) -> Option<PassedOver> {
         self.passed_over.take()
     }
@@ -314,7 +315,7 @@ impl Reader {
         }
     }
 
-    /// Gives back scratch memory that a large message has left behind.
+    /// Releases scratch memory after a large message.
     fn trim(&mut self) {
         if self.scratch.capacity() > KEPT_SCRATCH_BYTES {
             self.scratch = Vec::new();
@@ -358,7 +359,7 @@ impl Reader {
             // Cloning a body shares it.
             match flat::decode(envelope, schema, body.clone(), &self.limits, &self.account) {
                 Ok(Some(batch)) => return Ok(batch),
-                // What Arrow refuses may be text under a null, which is looked into below.
+                // Arrow also rejects text under a null, which is handled below.
                 Ok(None) | Err(MessageError::Arrow(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -368,7 +369,7 @@ impl Reader {
         batch
     }
 
-    /// A batch that is not decoded here. Leaves scratch memory behind.
+    /// Decodes a batch with `arrow-ipc`. Leaves scratch memory behind.
     fn batch_by_arrow(
         &mut self,
         envelope: &Envelope,
@@ -399,8 +400,8 @@ impl Reader {
         assemble(schema, columns, rows)
     }
 
-    /// Copies a header to where Arrow reads it. Returns what is reserved while it does: for the copy, and for the
-    /// errors that Arrow may make.
+    /// Copies a header to where Arrow reads it. Returns the reservation for that time: for the copy, and for errors that Arrow
+    /// may create.
     fn reroot(&mut self, envelope: &Envelope, schema: &ReceivedSchema) -> Result<Reservation, MessageError> {
         let reservation =
             self.account.reserve_u64(schema.text_bytes.saturating_add(envelope.bytes().len() as u64))?;
@@ -430,7 +431,7 @@ impl Reader {
         let fields = field.schema.fields().iter().map(AsRef::as_ref);
         let shape = field.shape.in_version(version);
         let checked = check_batch(&batch, fields, &shape, &body, &self.limits)?;
-        // Batches that refer to them have Arrow find their nulls again.
+        // For batches that refer to them, Arrow computes their nulls again.
         let (most, logical) = (SMALL_SCRATCH_BYTES * 8, checked.logical.saturating_mul(8));
         ensure(logical <= most, || format!("at most {most} values without bytes in a dictionary"), logical)?;
         self.stream.dictionaries.check(id, checked.bytes, is_delta, &self.limits)?;
@@ -447,12 +448,12 @@ impl Reader {
     }
 }
 
-/// What is reserved for the arrays of the last batch, without their buffers.
+/// The reservation for the arrays of the last batch, without their buffers.
 #[derive(Debug, Default)]
 struct Arrays(Reservation);
 
 impl Arrays {
-    /// Reserves for a batch of this shape and so many buffers. The reservation of the batch before ends.
+    /// Reserves memory for a batch of this shape and number of buffers. Releases the reservation of the previous batch.
     fn reserve(&mut self, shape: &Shape, buffers: usize, account: &Account) -> Result<(), MessageError> {
         let views = buffers.saturating_sub(shape.buffers).saturating_mul(VIEW_BUFFER_BYTES);
         let bytes = shape.nodes.saturating_mul(ARRAY_BYTES).saturating_add(views);
@@ -465,7 +466,7 @@ impl Arrays {
     }
 }
 
-/// The format's version. V4 differs only in that unions have a validity bitmap.
+/// Returns the format's version. V4 differs only in that unions have a validity bitmap.
 fn version(envelope: &Envelope) -> Result<MetadataVersion, MessageError> {
     match MetadataVersion(envelope.version) {
         version @ (MetadataVersion::V5 | MetadataVersion::V4) => Ok(version),

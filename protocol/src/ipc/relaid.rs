@@ -1,7 +1,7 @@
-//! Bodies that Arrow cannot share as they are, compressed or misaligned ones, laid out anew in memory of our own.
+//! Copies bodies that Arrow cannot share as they are, compressed or misaligned ones, into memory of our own.
 //!
-//! `arrow-ipc` would decompress and align buffer by buffer, into memory that no budget knows of. Here the whole body
-//! is reserved first, and its arrays then share it as they share any other.
+//! `arrow-ipc` would decompress and align buffer by buffer, into memory outside the budget. Here the whole body is reserved
+//! first, and its arrays then share it like any other.
 
 use super::check::{buffer_range, decompressed_buffer_len};
 use super::compression::{Compression, Decompressor};
@@ -15,18 +15,18 @@ use arrow_schema::Fields;
 use bytes::Bytes;
 use flatbuffers::FlatBufferBuilder;
 
-/// Where each buffer begins: Arrow recommends it.
+/// The alignment of each buffer, as Arrow recommends.
 const ALIGNMENT: u64 = 64;
 /// The length that precedes a compressed buffer when it was left uncompressed.
 const NOT_COMPRESSED: [u8; LENGTH_PREFIX] = (-1_i64).to_le_bytes();
-/// Bytes of that length.
+/// The size of that length.
 const LENGTH_PREFIX: usize = 8;
 
-/// Lays bodies out anew, and keeps what that takes from one to the next.
+/// Copies bodies, and reuses its memory.
 #[derive(Default)]
 pub(crate) struct Relayer {
     header: FlatBufferBuilder<'static>,
-    /// Bytes of the longest header that was built.
+    /// The size of the longest header that was built.
     header_len: usize,
     decompressor: Decompressor,
 }
@@ -37,7 +37,7 @@ impl std::fmt::Debug for Relayer {
     }
 }
 
-/// Whether Arrow would have to copy some of a batch's buffers to use them.
+/// Returns whether Arrow would have to copy some of a batch's buffers to use them.
 pub(crate) fn must_be_relaid(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]) -> bool {
     if batch.compression().is_some() {
         return true;
@@ -54,28 +54,28 @@ pub(crate) fn must_be_relaid(batch: &RecordBatch<'_>, shape: &Shape, body: &[u8]
     shape.alignment > format::ALIGNMENT && batch.buffers().into_iter().flatten().any(is_misplaced)
 }
 
-/// What is put right in a batch that is laid out anew.
+/// What is repaired when a batch is copied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Repairs {
-    /// Nodes are [amended](nodes::amended).
+    /// Whether nodes are [amended](nodes::amended).
     pub(crate) nodes: bool,
-    /// Text under nulls is cleared.
+    /// Whether text under nulls is cleared.
     pub(crate) text: bool,
     pub(crate) unions_have_validity: bool,
 }
 
 impl Relayer {
-    /// Gives back memory for headers beyond so many bytes.
+    /// Releases memory for headers that exceeds `most` bytes.
     #[inline]
     pub(crate) fn trim(&mut self, most: usize) {
-        // The builder says how long its last header was, of which it has twice as much memory at most.
+        // The builder knows the size of its last header, and has at most twice that much memory.
         if self.header_len > most / 2 {
             self.header = FlatBufferBuilder::new();
             self.header_len = 0;
         }
     }
 
-    /// Copies the buffers of a batch, decompressed, into one body. Returns the batch's header for it and the body.
+    /// Copies the buffers of a batch, decompressed, into one body. Returns a new header of the batch, and the body.
     ///
     /// The batch has been checked against its schema, its body and the limits.
     pub(crate) fn relay(
@@ -118,12 +118,12 @@ impl Relayer {
             true => nodes::amended(batch, fields(), unions_have_validity, &mut places, &memory),
             false => batch.nodes().into_iter().flatten().copied().collect(),
         };
-        // A header lists many buffers of few bytes at most; what it takes is small beside them.
+        // A header lists at most many buffers of few bytes, so its own size is small in comparison.
         reservation.charge(places.len() * size_of::<Buffer>());
         Ok((self.header(batch, &nodes, &places), reservation.hold(memory)))
     }
 
-    /// Decompresses one buffer, with the length before it, into exactly the memory for it.
+    /// Decompresses one buffer, which has its length before it, into memory of exactly the right size.
     fn decompress(
         &mut self,
         compression: Compression,
@@ -142,7 +142,7 @@ impl Relayer {
         self.decompressor.decompress(compression, coded, to, account)
     }
 
-    /// The batch's header with these nodes, and its buffers at these places.
+    /// Builds the batch's header with these nodes and with its buffers at these places.
     fn header(&mut self, batch: &RecordBatch<'_>, nodes: &[FieldNode], places: &[Pair]) -> &[u8] {
         let header = &mut self.header;
         header.reset();

@@ -1,4 +1,4 @@
-//! Schemas on the wire: one that was received, with what checking its batches needs; one to send, encoded once.
+//! Schemas on the wire: a received one, with what is needed to check its batches; and one to send, encoded once.
 
 use super::envelope::Envelope;
 use super::error::MessageError;
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-/// A schema that was received.
+/// A received schema.
 #[derive(Debug)]
 pub struct ReceivedSchema {
     schema: SchemaRef,
@@ -25,14 +25,14 @@ pub struct ReceivedSchema {
     nullable: SchemaRef,
     pub(crate) shape: Shape,
     pub(crate) dictionaries: HashMap<i64, DictionaryField>,
-    /// Every column is decoded by this crate unless it is compressed.
+    /// Whether this crate decodes every column that is not compressed.
     pub(crate) flat: bool,
-    /// What an error may take that has the schema's types as text.
+    /// The maximum memory of an error that contains the schema's types as text.
     pub(crate) text_bytes: u64,
     reservation: Reservation,
 }
 
-/// The dictionary of one field: what its values are.
+/// The dictionary of one field, described by its values.
 #[derive(Clone, Debug)]
 pub(crate) struct DictionaryField {
     /// One nullable field of the values' type.
@@ -40,7 +40,7 @@ pub(crate) struct DictionaryField {
     pub(crate) shape: Shape,
 }
 
-/// What a record batch of a schema consists of, as counts.
+/// The number of nodes and buffers in a schema's record batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) columns: usize,
@@ -49,9 +49,9 @@ pub(crate) struct Shape {
     pub(crate) buffers: usize,
     pub(crate) views: usize,
     pub(crate) unions: usize,
-    /// Unions have a validity bitmap, as before metadata version V5.
+    /// Whether unions have a validity bitmap, as before metadata version V5.
     pub(crate) unions_have_validity: bool,
-    /// What addresses of values are a multiple of: 8, or 16 where some type needs it.
+    /// The alignment of values' addresses: 8, or 16 if some type needs it.
     pub(crate) alignment: usize,
 }
 
@@ -70,7 +70,7 @@ impl Default for Shape {
 }
 
 impl Shape {
-    /// The shape of a batch in this version of the format.
+    /// Returns the shape of a batch in this version of the format.
     pub(crate) fn in_version(self, version: MetadataVersion) -> Self {
         if version >= MetadataVersion::V5 {
             return self;
@@ -86,12 +86,12 @@ impl ReceivedSchema {
         limits: &Limits,
         account: &Account,
     ) -> Result<Self, MessageError> {
-        // The copy of the header is part of what is reserved below.
+        // The copy of the header is part of the reservation below.
         let mut reservation = account.reserve(envelope.bytes().len())?;
         let mut scratch = Vec::new();
         envelope.reroot(&mut scratch);
-        // A table takes four bytes at least, and writers share none: without this bound a header of one kilobyte
-        // can unfold into a million fields.
+        // A table takes at least four bytes, and writers do not share tables. Without this limit a header of one kilobyte can
+        // expand into a million fields.
         let options = flatbuffers::VerifierOptions {
             max_tables: scratch.len() / 4,
             max_apparent_size: scratch.len().saturating_mul(16),
@@ -120,12 +120,12 @@ impl ReceivedSchema {
         Ok(Self { schema, nullable, shape, dictionaries, flat, text_bytes, reservation })
     }
 
-    /// The Arrow schema.
+    /// Returns the Arrow schema.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// The same, held on no budget.
+    /// Returns a copy without a reservation.
     pub(crate) fn unreserved(&self) -> Self {
         Self {
             schema: self.schema.clone(),
@@ -138,18 +138,18 @@ impl ReceivedSchema {
         }
     }
 
-    /// Bytes that are reserved for it.
+    /// Returns the number of bytes that are reserved for it.
     pub(crate) fn reserved_bytes(&self) -> usize {
         self.reservation.bytes()
     }
 
-    /// The same with every column nullable.
+    /// Returns the schema with every column nullable.
     pub(crate) fn nullable(&self) -> &SchemaRef {
         &self.nullable
     }
 }
 
-/// Counts what a schema's batches consist of, within the limits.
+/// Counts the nodes and buffers of a schema's batches, within the limits.
 struct Walk<'a> {
     limits: &'a Limits,
     fields: usize,
@@ -236,13 +236,13 @@ impl<'a> Walk<'a> {
         let field = Field::new("", values.clone(), true);
         let shape = self.fields(std::iter::once(&field), depth + 1)?;
         let schema = Arc::new(Schema::new(vec![field]));
-        // Fields may share a dictionary; the first one says what it is.
+        // Fields may share a dictionary. The first one determines its type.
         self.dictionaries.entry(id).or_insert(DictionaryField { schema, shape });
         Ok(())
     }
 }
 
-/// What addresses of a type's values are a multiple of.
+/// Returns the alignment of the addresses of a type's values.
 fn alignment(data_type: &DataType) -> usize {
     match data_type {
         DataType::Decimal128(..)
@@ -254,7 +254,7 @@ fn alignment(data_type: &DataType) -> usize {
     }
 }
 
-/// Buffers of a column itself: not those of its children, nor a view column's variadic ones.
+/// Returns the number of a column's own buffers, without those of its children or a view column's variadic ones.
 pub(crate) fn own_buffers(data_type: &DataType) -> usize {
     match data_type {
         DataType::Null | DataType::RunEndEncoded(..) => 0,
@@ -265,7 +265,7 @@ pub(crate) fn own_buffers(data_type: &DataType) -> usize {
     }
 }
 
-/// A schema together with its message, encoded once and sent many times. Cheap to clone.
+/// A schema with its message, encoded once and sent many times. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EncodedSchema(Arc<Encoded>);
 
@@ -274,7 +274,7 @@ struct Encoded {
     schema: SchemaRef,
     message: Bytes,
     flat: bool,
-    /// Buffers of a batch, without those of view columns beyond their first two.
+    /// The number of buffers of a batch, without those of view columns beyond their first two.
     buffers: usize,
 }
 
@@ -282,9 +282,9 @@ impl EncodedSchema {
     /// Encodes a schema.
     ///
     /// # Errors
-    /// When the schema has a type that the IPC format cannot express, such as a dictionary of dictionaries.
+    /// If the schema has a type that the IPC format cannot express, such as a dictionary of dictionaries.
     pub fn new(schema: SchemaRef) -> Result<Self, ArrowError> {
-        // The stream encoder is what checks that a schema can be expressed.
+        // The stream encoder checks that a schema can be expressed.
         arrow_ipc::writer::StreamEncoder::try_new_with_options(&schema, write_options()?)?;
         let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(
             &schema,
@@ -303,7 +303,7 @@ impl EncodedSchema {
         Ok(Self(Arc::new(Encoded { schema, message: message.into(), flat, buffers })))
     }
 
-    /// The schema with no fields. Appendices B and C.
+    /// Returns the schema without fields. Appendices B and C.
     pub fn empty() -> Self {
         static EMPTY: OnceLock<EncodedSchema> = OnceLock::new();
         EMPTY
@@ -319,12 +319,12 @@ impl EncodedSchema {
             .clone()
     }
 
-    /// The Arrow schema.
+    /// Returns the Arrow schema.
     pub fn schema(&self) -> &SchemaRef {
         &self.0.schema
     }
 
-    /// The framed schema message.
+    /// Returns the framed schema message.
     pub fn message(&self) -> &Bytes {
         &self.0.message
     }
@@ -332,7 +332,7 @@ impl EncodedSchema {
     /// Checks that a batch has columns of this schema's types.
     ///
     /// # Errors
-    /// When it has not; the error shows both.
+    /// If it does not. The error shows both.
     pub fn check(&self, batch: &RecordBatch) -> Result<(), ArrowError> {
         let fields = self.schema().fields();
         let same = fields.len() == batch.num_columns()
@@ -347,25 +347,25 @@ impl EncodedSchema {
         Err(ArrowError::SchemaError(format!("expected columns {fields:?}, got {:?}", got.fields())))
     }
 
-    /// True when every column is laid out by this crate, false when `arrow-ipc` does it.
+    /// Returns whether this crate lays out every column. Otherwise `arrow-ipc` does.
     pub(crate) fn is_flat(&self) -> bool {
         self.0.flat
     }
 
-    /// Buffers that a batch has beside the variadic ones of its view columns.
+    /// Returns the number of a batch's buffers, without the variadic ones of its view columns.
     pub(crate) fn buffers(&self) -> usize {
         self.0.buffers
     }
 }
 
 fn buffers_of(schema: &Schema) -> Result<usize, ArrowError> {
-    // What is sent is the caller's own, and as large as the caller likes.
+    // The schema to send is the caller's own, and may have any size.
     let limits = Limits { max_schema_fields: usize::MAX, max_schema_depth: usize::MAX, ..Limits::default() };
     let walked = Walk::through(schema, &limits);
     walked.map(|(_, shape)| shape.buffers).map_err(|error| ArrowError::SchemaError(error.to_string()))
 }
 
-/// True when every column is one array without children, dictionary or variadic buffers.
+/// Returns whether every column is one array without children, dictionary or variadic buffers.
 fn all_flat(schema: &Schema) -> bool {
     schema.fields().iter().all(|field| {
         field.data_type().is_primitive()
@@ -382,12 +382,12 @@ fn all_flat(schema: &Schema) -> bool {
     })
 }
 
-/// Eight-byte alignment, as the specification's peers write it, so that small frames are small.
+/// Returns options with eight-byte alignment, which other implementations also use, so that small frames are small.
 pub(crate) fn write_options() -> Result<IpcWriteOptions, ArrowError> {
     IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)
 }
 
-/// The empty schema's message, byte for byte as Appendix C gives it.
+/// The message of the empty schema, byte for byte as in Appendix C.
 static EMPTY_SCHEMA: [u8; 56] = [
     0xff, 0xff, 0xff, 0xff, 0x30, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0x0a, 0, 0x0c, 0, 6, 0, 5, 0, 8, 0, 0x0a, 0,
     0, 0, 0, 1, 4, 0, 0x0c, 0, 0, 0, 8, 0, 8, 0, 0, 0, 4, 0, 8, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0,

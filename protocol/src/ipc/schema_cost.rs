@@ -1,4 +1,4 @@
-//! What a schema takes once it is decoded, counted in its header before anything is built.
+//! Computes the memory of a decoded schema from its header, before anything is built.
 //!
 //! Tables of a flatbuffer may be shared, so a header of a few bytes can describe many fields with long names.
 
@@ -7,40 +7,40 @@ use crate::Limits;
 use arrow_ipc::{Field, KeyValue, Schema, Type};
 use flatbuffers::{ForwardsUOffset, Vector};
 
-/// A schema without fields, with what is remembered of it.
+/// A schema without fields, with the data that is kept about it.
 const SCHEMA_BYTES: u64 = 512;
 /// A field with its reference count, its place in a list, its type and the allocations of both.
 const FIELD_BYTES: u64 = 320;
 /// An entry of a metadata map, with the map's spare room.
 const ENTRY_BYTES: u64 = 128;
-/// A decoded schema is kept twice: as it came, and with every column nullable.
+/// A decoded schema is kept twice: as received, and with every column nullable.
 const COPIES: u64 = 2;
-/// The most types of a union: `arrow-schema` panics on more when it counts their codes itself.
+/// The maximum number of types in a union: `arrow-schema` panics on more when it counts their codes itself.
 const MAX_UNION_TYPES: usize = 128;
 
 type Tables<'a, T> = Option<Vector<'a, ForwardsUOffset<T>>>;
 
-/// What text of a schema becomes at most when it is escaped: a control character of one byte takes five.
+/// The maximum expansion of schema text when it is escaped: a control character of one byte takes five.
 const ESCAPED: u64 = 5;
-/// What a field takes in a text of its type beside its name.
+/// The size of a field in the text of its type, apart from its name.
 const FIELD_TEXT_BYTES: u64 = 64;
-/// How often a text of a type is there while Arrow makes it: each level puts together those of the next.
+/// The number of copies of a type's text while Arrow creates it: each level combines those of the next.
 const TEXT_COPIES: u64 = 4;
-/// Shorter texts are not worth counting.
+/// Shorter texts are not counted.
 const FEW_TEXT_BYTES: u64 = 64 << 10;
 
-/// What a schema takes, in bytes.
+/// The memory of a schema, in bytes.
 pub(crate) struct Cost {
     /// The decoded schema.
     pub(crate) bytes: u64,
-    /// An error that has its types as text.
+    /// An error that contains its types as text.
     pub(crate) text: u64,
 }
 
-/// What the schema takes, within the limits on fields.
+/// Returns the memory of the schema, within the limits on fields.
 ///
 /// # Errors
-/// When it has too many fields or a union of too many types.
+/// If it has too many fields or a union of too many types.
 pub(crate) fn cost(schema: &Schema<'_>, header_len: usize, limits: &Limits) -> Result<Cost, MessageError> {
     let mut count = Count { limit: limits.max_schema_fields, fields: 0, bytes: 0 };
     count.fields(schema.fields())?;
@@ -56,7 +56,7 @@ pub(crate) fn cost(schema: &Schema<'_>, header_len: usize, limits: &Limits) -> R
 struct Count {
     limit: usize,
     fields: usize,
-    /// Bytes of names and metadata.
+    /// Size of names and metadata.
     bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! One batch as a complete IPC stream in memory: how a record travels inside a `binary` column. WIRE_PROTOCOL 4.
+//! One batch as a complete IPC stream in memory, as for a record in a `binary` column. WIRE_PROTOCOL 4.
 
 use super::encoder::BatchEncoder;
 use super::error::{MessageError, ReadError};
@@ -12,10 +12,10 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use bytes::{Buf, Bytes};
 
-/// A stream of schema, one batch with metadata, end marker.
+/// Encodes a stream of schema, one batch with metadata, and end marker.
 ///
 /// # Errors
-/// When the batch's schema cannot be expressed in the format.
+/// If the format cannot express the batch's schema.
 pub fn encode_batch(batch: &RecordBatch, metadata: &Metadata) -> Result<Bytes, ArrowError> {
     let schema = EncodedSchema::new(batch.schema())?;
     let (mut encoder, mut outbox) = (BatchEncoder::default(), Outbox::default());
@@ -25,10 +25,10 @@ pub fn encode_batch(batch: &RecordBatch, metadata: &Metadata) -> Result<Bytes, A
     Ok(outbox.copy_to_bytes(outbox.len()))
 }
 
-/// The schema of a framed schema message, as [`EncodedSchema::message`] gives it.
+/// Decodes a framed schema message as returned by [`EncodedSchema::message`].
 ///
 /// # Errors
-/// When the bytes are no such message within the limits.
+/// If the bytes are not such a message within the limits.
 pub fn decode_schema(message: Bytes, limits: &Limits) -> Result<SchemaRef, ReadError> {
     let mut reader = Reader::new(limits.clone());
     reader.receive(message);
@@ -42,15 +42,15 @@ pub fn decode_schema(message: Bytes, limits: &Limits) -> Result<SchemaRef, ReadE
     }
 }
 
-/// The first batch of a stream, and its metadata. The batch's columns share `bytes`.
+/// Decodes the first batch of a stream, and its metadata. The batch's columns share `bytes`.
 ///
 /// # Errors
-/// When the bytes are no valid stream within the limits, or hold no batch.
+/// If the bytes are not a valid stream within the limits, or contain no batch.
 pub fn decode_batch(bytes: Bytes, limits: &Limits) -> Result<(RecordBatch, Metadata), ReadError> {
     decode_batch_with(bytes, limits, &Account::default())
 }
 
-/// As [`decode_batch`], with what is decompressed reserved in an account.
+/// As [`decode_batch`], with decompressed data reserved in an account.
 pub(crate) fn decode_batch_with(
     bytes: Bytes,
     limits: &Limits,

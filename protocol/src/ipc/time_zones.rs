@@ -1,16 +1,16 @@
-//! Empty time zone names, which mean no time zone. Arrow's C++ library reads and writes them; `arrow-ipc` writes them but does
-//! not read them.
+//! Replaces empty time zone names, which mean no time zone. Arrow's C++ library reads and writes them; `arrow-ipc` writes them
+//! but does not read them.
 
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 use std::sync::Arc;
 
-/// The schema with `Timestamp(unit, None)` for each `Timestamp(unit, Some(""))`, at any depth.
+/// Returns the schema with `Timestamp(unit, None)` for each `Timestamp(unit, Some(""))`, at any depth.
 pub(crate) fn without_unnamed(schema: &Schema) -> Schema {
     let fields = schema.fields().iter().map(field);
     Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone())
 }
 
-/// Whether the type itself, not a part of it, has such a zone.
+/// Returns whether the type itself, not a part of it, has such a zone.
 pub(crate) fn is_unnamed(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(_, Some(zone)) if zone.is_empty())
 }
@@ -57,7 +57,7 @@ mod tests {
         Arc::new(Field::new("item", data_type, true).with_metadata(metadata()))
     }
 
-    /// Every type that holds this one.
+    /// Returns every type that contains this one.
     fn around(inner: &DataType) -> Vec<DataType> {
         let (child, ends) = (item(inner.clone()), item(DataType::Int32));
         let entries = item(DataType::Struct(vec![item(DataType::Utf8), child.clone()].into()));

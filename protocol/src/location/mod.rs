@@ -1,12 +1,11 @@
-//! Where an object lies, and what it must be: URLs that never show what is secret of them, and digests. WIRE_PROTOCOL 12.
+//! The location of an object, and its digest: URLs that are never displayed with their secrets. WIRE_PROTOCOL 12.
 //!
-//! Lives here: what effects and pointers both name. Not here: whether a URL may be requested (that is
-//! [`crate::external`]).
+//! This module has the types that effects and pointers share. Whether a URL may be requested is decided in [`crate::external`].
 
 // | file | subject |
 // | --- | --- |
 // | `url` | the URL, whole and redacted |
-// | `scrub` | what others say of a URL, without its secrets |
+// | `scrub` | removes a URL's secrets from foreign texts |
 // | `digest` | SHA-256 |
 
 mod digest;

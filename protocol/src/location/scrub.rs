@@ -1,22 +1,22 @@
-//! Texts of others about a URL, without what is secret of it: an application's check or an HTTP client may repeat the URL in
-//! its errors. WIRE_PROTOCOL 12, "Fetch safety".
+//! Removes a URL's secrets from foreign texts: an application's check or an HTTP client may repeat the URL in its errors.
+//! WIRE_PROTOCOL 12, "Fetch safety".
 
 use super::url::Location;
 use crate::OneLine;
 use std::borrow::Cow;
 use url::form_urlencoded;
 
-/// Takes the place of a secret.
+/// The replacement for a secret.
 const REDACTED: &str = "<redacted>";
-/// Most bytes of a text that are kept.
+/// The maximum size of the result in bytes.
 const MAX_TEXT_BYTES: usize = 4 << 10;
-/// Shorter parts of a query are too short to be secrets, and stand in too many words.
+/// Shorter parts of a query are too short to be secrets, and occur in too many words.
 const SHORTEST_BYTES: usize = 3;
-/// Most parts that are looked for. A signed URL has about ten.
+/// The maximum number of parts to search for. A signed URL has about ten.
 const MAX_PARTS: usize = 256;
 
-/// The text in one line, with the URL shown as [`Location`] displays it, and its user, password, query, values of the query and
-/// fragment replaced, whether they are percent-encoded there or not. At most 4 KiB of it are kept.
+/// Returns the text in one line, with the URL as [`Location`] displays it, and its user, password, query, query values and
+/// fragment replaced, whether they are percent-encoded in the text or not. At most 4 KiB are kept.
 pub fn scrub(text: &str, location: &Location) -> String {
     let end = text.floor_char_boundary(MAX_TEXT_BYTES);
     let (kept, mark) = match text.get(..end) {
@@ -34,17 +34,17 @@ pub fn scrub(text: &str, location: &Location) -> String {
     for part in parts {
         scrubbed = scrubbed.replace(&*part, REDACTED);
     }
-    // Where the text was cut, the start of a secret may be left.
+    // If the text was cut, it may end with the start of a secret.
     let whole_until = if mark.is_empty() { scrubbed.len() } else { last_word(&scrubbed) };
     format!("{}{mark}", OneLine(scrubbed.get(..whole_until).unwrap_or_default()))
 }
 
-/// Where the last word begins.
+/// Returns the start of the last word.
 fn last_word(text: &str) -> usize {
     text.rfind(char::is_whitespace).unwrap_or_default()
 }
 
-/// What must not be shown, the longest first; `None` if it is too much to look for.
+/// Returns the secrets, the longest first; `None` if there are too many to search for.
 fn secrets(location: &Location) -> Option<Vec<Cow<'_, str>>> {
     let url = location.url();
     let (_, written) = location.as_str().split_once('?').unwrap_or_default();
@@ -55,7 +55,7 @@ fn secrets(location: &Location) -> Option<Vec<Cow<'_, str>>> {
         let raw = part.split(['&', '#']).filter_map(|pair| Some(pair.split_once('=')?.1));
         parts.extend(raw.take(MAX_PARTS).map(Cow::Borrowed));
         let decoded = form_urlencoded::parse(part.as_bytes()).flat_map(|(name, value)| {
-            // A user or a fragment without `=` is all name.
+            // A user or a fragment without `=` is parsed as a name.
             [if value.is_empty() { name } else { Cow::Borrowed("") }, value]
         });
         parts.extend(decoded.take(2 * MAX_PARTS));

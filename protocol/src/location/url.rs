@@ -1,5 +1,5 @@
-//! The URL of an object. With its query it is a credential, so nothing that is displayed has it whole. WIRE_PROTOCOL 12,
-//! "Fetch safety".
+//! The URL of an object. With its query it is a credential, so it is never displayed completely. WIRE_PROTOCOL 12, "Fetch
+//! safety".
 
 use crate::OneLine;
 use std::fmt;
@@ -7,31 +7,31 @@ use std::sync::Arc;
 use thiserror::Error;
 use url::Url;
 
-/// Most bytes of a URL. Signed ones have about two thousand, and storage services refuse much longer ones.
+/// The maximum length of a URL in bytes. Signed ones have about two thousand, and storage services refuse much longer ones.
 const MAX_BYTES: usize = 16 << 10;
-/// Most bytes of a path that are displayed.
+/// The maximum number of bytes of a path that are displayed.
 const MAX_SHOWN_BYTES: usize = 1 << 10;
 
 /// The URL of an object.
 ///
-/// `Display` and `Debug` show scheme, host, port and path alone. [`as_str`](Self::as_str) and [`url`](Self::url) give all of it,
-/// which must not get into logs, errors or traces.
+/// `Display` and `Debug` show only scheme, host, port and path. [`as_str`](Self::as_str) and [`url`](Self::url) return all of it,
+/// which must not appear in logs, errors or traces.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Location {
-    /// As it was written.
+    /// The original text.
     text: Arc<str>,
-    /// As it is requested.
+    /// The URL to request.
     url: Url,
 }
 
-/// A text that is not the URL of an object. Nothing of the text is repeated, because it may be a credential.
+/// A text that is not a valid URL of an object. No part of it is repeated, because it may be a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LocationError {
     /// It is too long.
     #[error("expected a URL of at most {MAX_BYTES} bytes, got {got}")]
     TooLong {
-        /// Its bytes.
+        /// Its length in bytes.
         got: usize,
     },
     /// It is not UTF-8.
@@ -43,7 +43,7 @@ pub enum LocationError {
 }
 
 impl Location {
-    /// Parses an absolute URL, as the WHATWG standard says.
+    /// Parses an absolute URL according to the WHATWG standard.
     ///
     /// # Errors
     /// See [`LocationError`].
@@ -61,7 +61,7 @@ impl Location {
         Self::parse(std::str::from_utf8(bytes).map_err(|_| LocationError::NotText)?)
     }
 
-    /// Where a redirect leads that names `target`, which may be relative.
+    /// Returns the target of a redirect to `target`, which may be relative.
     ///
     /// # Errors
     /// See [`LocationError`].
@@ -77,12 +77,12 @@ impl Location {
         if has_host { Ok(Self { text, url }) } else { Err(LocationError::Invalid) }
     }
 
-    /// All of the URL, as it was written. A credential.
+    /// Returns the whole original text. It is a credential.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// All of the URL, as it is requested. A credential.
+    /// Returns the whole URL as it is requested. It is a credential.
     pub const fn url(&self) -> &Url {
         &self.url
     }

@@ -1,5 +1,5 @@
-//! Memory that is filled piece by piece: aligned as Arrow recommends, reserved in a budget, and grown with what has
-//! arrived, never with what a peer has merely announced.
+//! Memory that is filled piece by piece: aligned as Arrow recommends, reserved in a budget, and grown with the received data,
+//! never with a size that a peer has merely announced.
 
 use super::budget::{Account, OverBudget, Reservation};
 use bytes::{Buf, Bytes, BytesMut};
@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 /// Arrow recommends this alignment for buffers.
 const ALIGNMENT: usize = 64;
-/// Shorter memory is not worth keeping for later.
+/// Smaller memory is not cached.
 const SMALL_BYTES: usize = 4 << 10;
-/// Where the budget has no room for more, memory grows by this part of what has arrived.
+/// If the budget has no room for a full step, memory grows by the received size divided by this.
 const SMALL_STEP: usize = 4;
 /// A spare is used for memory of at least its size divided by this.
 const SPARE_RATIO: usize = 4;
@@ -18,20 +18,20 @@ const SPARE_RATIO: usize = 4;
 /// How an [`Assembly`] grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Growth {
-    /// The first memory, in bytes. It is taken before anything has arrived.
+    /// The initial memory, in bytes. It is allocated before anything is received.
     pub first: usize,
-    /// Later memory is so many times what has arrived.
+    /// Later memory is this multiple of the received data.
     pub factor: usize,
-    /// When the whole is no more than this many times what has arrived, memory grows to the whole: the last step is the
-    /// costly one, because old and new memory are both there while it copies. The steps before stop where it can be taken.
+    /// Memory grows to its full size once that is at most this multiple of the received data: the last step is the most expensive
+    /// one, because both old and new memory exist while it copies. Earlier steps stop where the last one can begin.
     pub last_factor: usize,
 }
 
 impl Growth {
-    /// For bodies that arrive from a peer: the first memory fits below the floor of an account.
+    /// For bodies from a peer: the initial memory is below the floor of an account.
     pub const ARRIVAL: Self = Self { first: 64 << 10, factor: 4, last_factor: 8 };
-    /// For objects that may be most of what a process holds: old and new memory are never more than 17 sixteenths of the
-    /// object, and what has arrived is a sixteenth of its memory before all of that is taken.
+    /// For objects that may use most of a process's memory: old and new memory are never more than 17 sixteenths of the object,
+    /// and a sixteenth of it has been received before the full size is allocated.
     pub const LARGE_OBJECT: Self = Self { last_factor: 16, ..Self::ARRIVAL };
 }
 
@@ -41,20 +41,20 @@ impl Default for Growth {
     }
 }
 
-/// Bytes that have arrived, and room for more.
+/// Received bytes, and room for more.
 pub struct Assembly {
     account: Account,
     growth: Growth,
-    /// Zeroed behind what has arrived, unless it was a spare.
+    /// Zeroed after the received bytes, unless it was a spare.
     storage: BytesMut,
-    /// Shared with the spare, so that kept memory stays reserved; `None` without a budget.
+    /// Shared with the spare, so that cached memory stays reserved; `None` without a budget.
     reservation: Option<Arc<Reservation>>,
     filled: usize,
     spare: Spare,
 }
 
-/// Memory of an [`Assembly`] that was finished. Once the finished bytes are dropped it serves the next assembly of about
-/// its size, which saves the system from finding and clearing as many pages again. It stays reserved.
+/// The memory of a finished [`Assembly`]. Once the finished bytes are dropped, the next assembly of about the same size reuses
+/// it, so the system need not find and clear as many pages again. It stays reserved.
 #[derive(Default)]
 pub struct Spare {
     memory: Bytes,
@@ -74,7 +74,7 @@ impl fmt::Debug for Spare {
 }
 
 impl Assembly {
-    /// An assembly of which nothing has arrived and for which no memory was taken.
+    /// Creates an assembly without any memory.
     pub fn new(account: &Account, growth: Growth, spare: Spare) -> Self {
         Self {
             account: account.clone(),
@@ -86,22 +86,22 @@ impl Assembly {
         }
     }
 
-    /// Changes what memory is taken first, in bytes. Has no effect once some was taken.
+    /// Sets the size of the initial memory in bytes. Has no effect once memory is allocated.
     pub fn begin_with(&mut self, first: usize) {
         self.growth.first = first;
     }
 
-    /// Bytes that have arrived.
+    /// Returns the number of received bytes.
     pub fn filled(&self) -> usize {
         self.filled
     }
 
-    /// Makes sure that there is room behind what has arrived, unless `whole` bytes have.
+    /// Ensures that there is room for more, unless `whole` bytes have been received.
     ///
-    /// `whole` is the size in bytes that the memory comes to at most.
+    /// `whole` is the maximum size of the memory in bytes.
     ///
     /// # Errors
-    /// When the budget has not enough left. What has arrived is kept.
+    /// If the budget does not have enough left. The received bytes are kept.
     pub fn make_room(&mut self, whole: usize) -> Result<(), OverBudget> {
         if self.filled < self.storage.len() || self.filled >= whole {
             return Ok(());
@@ -111,11 +111,11 @@ impl Assembly {
         }
         let Growth { first, factor, last_factor } = self.growth;
         let is_last = whole <= self.filled.saturating_mul(last_factor);
-        // From here the whole is the next step.
+        // From here the full size is the next step.
         let before_last = whole.div_ceil(last_factor.max(1)).max(first);
         let grown = self.filled.saturating_mul(factor).max(first).min(before_last);
         let len = if is_last { whole } else { grown.min(whole) };
-        // Old and new memory are both reserved while the one is copied to the other. A smaller step may fit.
+        // Both old and new memory are reserved during the copy. A smaller step may fit.
         let small = whole.min(self.filled + self.filled / SMALL_STEP);
         let (len, reservation) = match self.account.reserve(len) {
             Ok(reservation) => (len, reservation),
@@ -131,17 +131,17 @@ impl Assembly {
         Ok(())
     }
 
-    /// The memory behind what has arrived; empty until [`Self::make_room`] has made some.
+    /// Returns the memory after the received bytes; empty until [`Self::make_room`] is called.
     pub fn space(&mut self) -> &mut [u8] {
         self.storage.get_mut(self.filled..).unwrap_or_default()
     }
 
-    /// Takes in the first `count` bytes of [`Self::space`]; a larger count is cut to it.
+    /// Receives the first `count` bytes of [`Self::space`]. A larger count is reduced to its length.
     pub fn advance(&mut self, count: usize) {
         self.filled = self.storage.len().min(self.filled.saturating_add(count));
     }
 
-    /// Takes in a copy of as much of `bytes` as there is room for; returns how much.
+    /// Copies as much of `bytes` as there is room for. Returns how much.
     pub fn copy(&mut self, bytes: &[u8]) -> usize {
         let space = self.space();
         let count = space.len().min(bytes.len());
@@ -152,7 +152,7 @@ impl Assembly {
         count
     }
 
-    /// What has arrived, and a spare for the next assembly. Both hold the reservation.
+    /// Returns the received bytes, and a spare for the next assembly. Both hold the reservation.
     pub fn finish(self) -> (Bytes, Spare) {
         let Self { account, storage, reservation, filled, spare, .. } = self;
         if filled == 0 {
@@ -171,7 +171,7 @@ impl Assembly {
         (if whole.len() == filled { whole } else { whole.slice(..filled) }, kept)
     }
 
-    /// Uses the spare's memory, if it is free and of about the wanted size.
+    /// Reuses the spare's memory, if it is free and of about the right size.
     fn take_spare(&mut self, whole: usize) -> bool {
         let Spare { memory, reservation } = std::mem::take(&mut self.spare);
         let fits = memory.len() >= whole && memory.len() / SPARE_RATIO <= whole;
@@ -186,7 +186,7 @@ impl Assembly {
     }
 }
 
-/// Finished memory together with the reservation that its spare shares.
+/// Finished memory with the reservation that its spare shares.
 struct Assembled {
     memory: Bytes,
     _reservation: Arc<Reservation>,
@@ -198,8 +198,8 @@ impl AsRef<[u8]> for Assembled {
     }
 }
 
-/// Zeroed memory of `len` bytes at an aligned address. Allocators zero large blocks by mapping fresh pages, so this
-/// writes nothing that is not written over later.
+/// Returns zeroed memory of `len` bytes at an aligned address. Allocators zero large blocks by mapping fresh pages, so no page is
+/// written twice.
 pub(crate) fn aligned(len: usize) -> BytesMut {
     let mut storage = BytesMut::zeroed(len.saturating_add(ALIGNMENT));
     let start = storage.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
@@ -213,12 +213,12 @@ mod tests {
     use super::*;
     use crate::memory::Budget;
 
-    /// Has `len` bytes arrive in portions, without a spare.
+    /// Receives `len` bytes in portions, without a spare.
     fn fill(assembly: &mut Assembly, whole: usize, len: usize, portion: usize) {
         fill_from(Growth::ARRIVAL.first, assembly, whole, len, portion);
     }
 
-    /// The same where there are at most `first` bytes of memory before anything has arrived.
+    /// As [`fill`], with at most `first` bytes of initial memory.
     fn fill_from(first: usize, assembly: &mut Assembly, whole: usize, len: usize, portion: usize) {
         while assembly.filled() < len {
             let arrived = assembly.filled();
@@ -266,7 +266,7 @@ mod tests {
                 let before = account.held();
                 assembly.make_room(whole).unwrap();
                 if account.held() > before {
-                    // Both are there while the one is copied to the other.
+                    // Both exist during the copy.
                     steps.push(before + account.held());
                 }
                 let count = assembly.space().len().min(10_001);

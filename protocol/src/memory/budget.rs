@@ -1,4 +1,4 @@
-//! A budget of bytes that all machines of a process share, and what each of them has reserved in it.
+//! A memory budget that all machines of a process share, and the accounts in which they reserve it.
 
 use crate::panics;
 use bytes::Bytes;
@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use thiserror::Error;
 
-/// How much memory the peers of a process can make it hold, all of its machines together.
+/// A limit on the memory that the peers of a process can make it use, for all of its machines together.
 ///
-/// A driver makes one budget and gives each connection an [`Account`] in it. Clones are the same budget.
+/// A driver creates one budget and opens an [`Account`] in it for each connection. Clones are the same budget.
 ///
 /// ```
 /// use vgi_rpc_protocol::memory::Budget;
@@ -29,20 +29,20 @@ pub struct Budget(Arc<Shared>);
 
 struct Shared {
     limit: usize,
-    /// Signed, since a release may be counted before the reservation that it follows.
+    /// Signed, since a release may be counted before the reservation that it belongs to.
     used: AtomicI64,
     refusals: AtomicU64,
-    /// There are watchers.
+    /// Whether there are watchers.
     is_watched: AtomicBool,
     watchers: Mutex<Vec<Arc<Waker>>>,
 }
 
 impl Budget {
-    /// Bytes that every account may hold without drawing on the budget, so that small calls are served while the
-    /// budget is exhausted: one read of the largest scratch buffer, or a small message and its answer.
+    /// The bytes that every account may use without drawing on the budget, so that small calls are served while the budget is
+    /// exhausted: one read of the largest scratch buffer, or a small message and its response.
     pub const FLOOR_BYTES: usize = 64 << 10;
 
-    /// A budget of `limit` bytes.
+    /// Creates a budget of `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Shared {
             limit,
@@ -53,29 +53,29 @@ impl Budget {
         }))
     }
 
-    /// The size of the budget in bytes.
+    /// Returns the size of the budget in bytes.
     pub fn limit(&self) -> usize {
         self.0.limit
     }
 
-    /// Bytes that are reserved now, without what lies below the floor of each account.
+    /// Returns the number of reserved bytes, without those below the floor of each account.
     ///
-    /// More than [`Self::limit`] when memory was [charged](Account::charge) that could not be refused.
+    /// This exceeds [`Self::limit`] if memory was [charged](Account::charge) that could not be refused.
     pub fn used(&self) -> usize {
         usize::try_from(self.0.used.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
-    /// How many reservations were refused so far: a driver that sees this number rise frees memory.
+    /// Returns how many reservations have been refused. A driver that sees this number rise should free memory.
     pub fn refusals(&self) -> u64 {
         self.0.refusals.load(Ordering::Relaxed)
     }
 
-    /// Has `waker` woken each time that a reservation is refused, until the [`Watch`] is dropped: a server learns in this
-    /// way that memory which its own connections hold is needed by another one.
+    /// Wakes `waker` each time that a reservation is refused, until the [`Watch`] is dropped. A server learns in this way that
+    /// another connection needs memory which its idle connections have cached.
     ///
-    /// It is woken on the thread that was refused, which may hold locks of its own, so it should do no more than note that
-    /// it was. No lock of the budget is held meanwhile, and a panic is swallowed. It may be woken once more while the watch
-    /// is being dropped.
+    /// It is woken on the thread whose reservation was refused. That thread may hold its own locks, so the waker should only
+    /// record the event. No lock of the budget is held during the call, and a panic is ignored. It may be woken once more while
+    /// the watch is being dropped.
     pub fn on_refusal(&self, waker: Waker) -> Watch {
         let waker = Arc::new(waker);
         let mut watchers = self.watchers();
@@ -90,12 +90,12 @@ impl Budget {
         Account(Some(Arc::new(Ledger { budget: self.clone(), held: AtomicUsize::new(0) })))
     }
 
-    /// True when less than half of the budget is in use: only then is memory kept for later use.
+    /// Returns whether less than half of the budget is in use. Only then is memory cached for later use.
     fn has_room(&self) -> bool {
         self.used() < self.0.limit / 2
     }
 
-    /// Takes `bytes` if no more than `limit` are in use then.
+    /// Takes `bytes` if the usage then does not exceed `limit`.
     fn take(&self, bytes: usize, limit: usize) -> bool {
         let limit = signed(limit);
         let fits = |used: i64| used.checked_add(signed(bytes)).filter(|sum| *sum <= limit);
@@ -116,7 +116,7 @@ impl Budget {
 
     #[cold]
     fn wake_watchers(&self) {
-        // What is called here, and dropped if it is the last, is not the budget's, so it is neither under the lock.
+        // This code belongs to the application, so it is neither called nor dropped under the lock.
         let watchers = self.watchers().clone();
         for waker in watchers {
             panics::catch(|| waker.wake_by_ref());
@@ -125,12 +125,12 @@ impl Budget {
     }
 
     fn watchers(&self) -> MutexGuard<'_, Vec<Arc<Waker>>> {
-        // A list of handles is whole after any panic.
+        // The list of handles is consistent after any panic.
         self.0.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A waker's place among those that a [`Budget`] wakes when it [refuses](Budget::on_refusal). Dropping it ends that.
+/// A registration of a waker with [`Budget::on_refusal`]. Dropping it removes the waker.
 #[must_use = "dropping a watch ends it"]
 pub struct Watch {
     budget: Budget,
@@ -140,7 +140,7 @@ pub struct Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut watchers = self.budget.watchers();
-        // One handle is left here, so that the waker is not dropped under the lock.
+        // One handle is kept here, so that the waker is not dropped under the lock.
         watchers.retain(|waker| !Arc::ptr_eq(waker, &self.waker));
         self.budget.0.is_watched.store(!watchers.is_empty(), Ordering::Relaxed);
     }
@@ -162,9 +162,9 @@ impl fmt::Debug for Budget {
     }
 }
 
-/// What one connection holds of a [`Budget`]. Clones are the same account.
+/// One connection's share of a [`Budget`]. Clones are the same account.
 ///
-/// The default account belongs to no budget: it refuses nothing and counts nothing.
+/// The default account belongs to no budget: it refuses and counts nothing.
 #[derive(Clone, Default)]
 pub struct Account(Option<Arc<Ledger>>);
 
@@ -174,12 +174,12 @@ struct Ledger {
 }
 
 impl Ledger {
-    /// The part of `held` bytes that the budget is charged for.
+    /// Returns the part of `held` bytes that is drawn from the budget.
     fn drawn(held: usize) -> usize {
         held.saturating_sub(Budget::FLOOR_BYTES)
     }
 
-    /// Adds to what is held; returns by how much the draw on the budget grows.
+    /// Adds to the held bytes. Returns by how much the draw on the budget grows.
     fn add(&self, bytes: usize) -> usize {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
         Self::drawn(before.saturating_add(bytes)) - Self::drawn(before)
@@ -212,10 +212,10 @@ impl Ledger {
         fits
     }
 
-    /// Takes back what was added to what is held, of which the budget refused what was to be drawn on it.
+    /// Undoes an addition whose draw the budget has refused.
     fn undo(&self, bytes: usize, drawn: usize) {
-        // Other threads may have changed the account in between, so that this returns another part of the draw than
-        // was refused. The draw is a function of what is held, so the sums agree.
+        // Other threads may have changed the account in between, so this may return another part of the draw than was refused.
+        // The draw is a function of the held bytes, so the sums agree.
         let returned = self.subtract(bytes);
         self.budget.add(signed(drawn) - signed(returned));
     }
@@ -236,28 +236,28 @@ impl Ledger {
 }
 
 impl Account {
-    /// Bytes that are reserved in this account now.
+    /// Returns the number of bytes that are reserved in this account.
     pub fn held(&self) -> usize {
         self.0.as_ref().map_or(0, |ledger| ledger.held.load(Ordering::Relaxed))
     }
 
-    /// Reserves `bytes` until the reservation is dropped. Never waits.
+    /// Reserves `bytes` until the reservation is dropped. Never blocks.
     ///
     /// # Errors
-    /// When the budget has less left.
+    /// If the budget has less left.
     pub fn reserve(&self, bytes: usize) -> Result<Reservation, OverBudget> {
         let mut reservation = self.empty();
         reservation.resize(bytes)?;
         Ok(reservation)
     }
 
-    /// As [`Self::reserve`], for a size in 64 bits. One beyond the address space is over any budget.
+    /// As [`Self::reserve`], for a 64-bit size. A size beyond the address space exceeds any budget.
     pub(crate) fn reserve_u64(&self, bytes: u64) -> Result<Reservation, OverBudget> {
         self.reserve(usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
-    /// Counts memory that is there already and cannot be refused. The budget may be exceeded by it, so this is for
-    /// memory that is small or bounded elsewhere.
+    /// Counts memory that is already in use and cannot be refused. It may exceed the budget, so it is only for memory that is
+    /// small or limited elsewhere.
     pub fn charge(&self, bytes: usize) -> Reservation {
         if let Some(ledger) = &self.0 {
             ledger.charge(bytes);
@@ -265,7 +265,7 @@ impl Account {
         Reservation { account: self.clone(), bytes }
     }
 
-    /// A copy of `bytes` that counts until its last holder lets go. For what a driver has read from a socket.
+    /// Copies `bytes` into memory that counts until its last clone is dropped. For data that a driver has read from a socket.
     pub fn copy(&self, bytes: &[u8]) -> Bytes {
         if self.0.is_none() {
             return Bytes::copy_from_slice(bytes);
@@ -273,18 +273,18 @@ impl Account {
         self.charge(bytes.len()).hold(bytes.to_vec())
     }
 
-    /// A reservation of no bytes, to be resized.
+    /// Returns a reservation of no bytes, to be resized.
     pub fn empty(&self) -> Reservation {
         Reservation { account: self.clone(), bytes: 0 }
     }
 
-    /// True when the budget has nothing left, so that nothing more is to be taken up before something was sent.
+    /// Returns whether the budget has nothing left, so that no more data should be accepted before output is sent.
     #[inline]
     pub(crate) fn is_exhausted(&self) -> bool {
         self.0.as_ref().is_some_and(|ledger| ledger.budget.used() >= ledger.budget.limit())
     }
 
-    /// True when memory may be kept for later use.
+    /// Returns whether memory may be cached for later use.
     pub(crate) fn has_room(&self) -> bool {
         self.0.as_ref().is_none_or(|ledger| ledger.budget.has_room())
     }
@@ -310,17 +310,17 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// How many bytes are reserved.
+    /// Returns the number of reserved bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The account that it is part of.
+    /// Returns the reservation's account.
     pub(crate) fn account(&self) -> &Account {
         &self.account
     }
 
-    /// True when the account belongs to a budget.
+    /// Returns whether the account belongs to a budget.
     pub(crate) fn is_counted(&self) -> bool {
         self.account.0.is_some()
     }
@@ -328,7 +328,7 @@ impl Reservation {
     /// Changes the number of bytes.
     ///
     /// # Errors
-    /// When the budget has less left; the reservation stays as it is. Shrinking never fails.
+    /// If the budget has less left. The reservation then stays as it is. Shrinking never fails.
     #[inline]
     pub fn resize(&mut self, bytes: usize) -> Result<(), OverBudget> {
         if let Some(ledger) = &self.account.0 {
@@ -342,8 +342,8 @@ impl Reservation {
         Ok(())
     }
 
-    /// Reserves `bytes` more of what is of use and can be done without, such as logs: half of the budget is left to
-    /// others. False, with nothing changed and no refusal counted, if more than that would be in use.
+    /// Reserves `bytes` more for optional data, such as logs, and leaves half of the budget to others. Returns false, changing
+    /// nothing and counting no refusal, if more than half would be in use.
     pub(crate) fn grow_into_spare(&mut self, bytes: usize) -> bool {
         let fits = self.account.0.as_ref().is_none_or(|ledger| ledger.reserve_spare(bytes));
         if fits {
@@ -352,7 +352,7 @@ impl Reservation {
         fits
     }
 
-    /// Counts `bytes` more that are there already. See [`Account::charge`].
+    /// Counts `bytes` more that are already in use. See [`Account::charge`].
     pub fn charge(&mut self, bytes: usize) {
         if let Some(ledger) = &self.account.0 {
             ledger.charge(bytes);
@@ -360,8 +360,7 @@ impl Reservation {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// Ties the reservation to the memory that it stands for: it is released when the last clone or slice of the
-    /// result is dropped.
+    /// Ties the reservation to its memory: it is released when the last clone or slice of the result is dropped.
     pub fn hold(self, memory: impl AsRef<[u8]> + Send + 'static) -> Bytes {
         Bytes::from_owner(ReservedMemory { memory, _reservation: self })
     }
@@ -395,15 +394,15 @@ impl<M: AsRef<[u8]>> AsRef<[u8]> for ReservedMemory<M> {
     }
 }
 
-/// The budget has less left than was wanted.
+/// The budget has less left than requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "the memory budget has no room for {wanted} bytes more: {used} of {limit} are in use, by all connections together"
 )]
 pub struct OverBudget {
-    /// Bytes that were to be reserved.
+    /// The requested bytes.
     pub wanted: usize,
-    /// Bytes of the budget that were in use.
+    /// The bytes of the budget that were in use.
     pub used: usize,
     /// The size of the budget.
     pub limit: usize,
@@ -481,7 +480,7 @@ mod tests {
         assert_eq!(budget.used(), 0);
     }
 
-    /// Counts wake-ups, and looks at the budget in each.
+    /// Counts wake-ups, and reads the budget in each.
     struct Watcher {
         budget: Budget,
         woken: AtomicUsize,

@@ -1,14 +1,14 @@
-//! Memory that peers make a process hold: one budget for all of it, and buffers that grow as bytes arrive.
+//! Limits the memory that peers make a process use: one budget for all of it, and buffers that grow as bytes arrive.
 //!
-//! Lives here: [`Budget`], the [`Account`] of a connection, and [`Assembly`], the aligned memory of a body while it
-//! arrives. Not here: how large a single message may be (that is [`Limits`](crate::Limits)).
+//! This module has [`Budget`], the [`Account`] of a connection, and [`Assembly`], the aligned memory of a body while it arrives.
+//! The maximum size of a single message is in [`Limits`](crate::Limits).
 //!
-//! Every allocation whose size a peer controls is reserved in the account of its connection before it is made, and
-//! released with the memory: what is read, until the last array that shares it is dropped; what a schema, a dictionary,
-//! a cast or a decoder takes; answers, until they are sent.
+//! Every allocation whose size a peer controls is reserved in its connection's account before it is made, and released with the
+//! memory: received data when the last array that shares it is dropped; the memory of a schema, a dictionary, a cast or a
+//! decoder; and responses when they are sent.
 //!
-//! Heads of HTTP requests and scratch memory for reads are at most 64 KiB a connection each, and bounded by the number
-//! of connections instead. What a handler allocates, and what a sticky session keeps, is the application's.
+//! Heads of HTTP requests and scratch memory for reads are at most 64 KiB per connection each, and are limited by the number of
+//! connections instead. Memory of handlers and sticky sessions is up to the application.
 
 // The sites, with what they reserve and how long they hold it:
 //

@@ -1,4 +1,4 @@
-//! X.509 certificates, as far as they say who somebody is. Nothing here verifies a chain.
+//! Reads the identity in X.509 certificates. Nothing here verifies a chain.
 
 use super::text::{hex, percent_decode};
 use base64::Engine;
@@ -11,41 +11,41 @@ use x509_cert::der::Decode;
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::ext::pkix::name::DirectoryString;
 
-/// The most bytes of a certificate, as DER or as text in a header.
+/// The maximum size of a certificate in bytes, as DER or as text in a header.
 pub const MAX_CERTIFICATE_BYTES: usize = 16_384;
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
-/// A certificate that somebody else has verified.
+/// A certificate that was verified elsewhere.
 ///
-/// `Debug` shows nothing of it.
+/// `Debug` shows none of it.
 #[derive(Clone)]
 pub struct Certificate {
     der: Vec<u8>,
     pub(super) parsed: x509_cert::Certificate,
 }
 
-/// Why there is no [`Certificate`]. Nothing of what was read is repeated.
+/// Why a [`Certificate`] could not be read. No part of the input is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// It has more bytes than are read.
+    /// It exceeds the maximum size.
     #[error("expected a certificate of at most {MAX_CERTIFICATE_BYTES} bytes")]
     TooLong,
-    /// A percent sign begins no escape.
+    /// A percent sign does not begin an escape.
     #[error("expected a percent-encoded certificate")]
     Encoding,
-    /// The text is no PEM, or has several certificates.
+    /// The text is not PEM, or has several certificates.
     #[error("expected one certificate as PEM")]
     Pem,
-    /// What is in it is no certificate.
+    /// The content is not a certificate.
     #[error("expected a certificate of X.509, got other data")]
     Invalid,
 }
 
-/// What a fingerprint is made with. SHA-1 is not here: two certificates with the same one can be made.
+/// The hash of a fingerprint. SHA-1 is not supported: two certificates with the same one can be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FingerprintHash {
     /// SHA-256: 64 hex digits.
@@ -57,7 +57,7 @@ pub enum FingerprintHash {
 }
 
 impl FingerprintHash {
-    /// How many hex digits a fingerprint has.
+    /// Returns the number of hex digits of a fingerprint.
     pub const fn digits(self) -> usize {
         match self {
             Self::Sha256 => 64,
@@ -71,7 +71,7 @@ impl Certificate {
     /// Reads a certificate in DER.
     ///
     /// # Errors
-    /// When it is too long or no certificate.
+    /// If it is too long or not a certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         if der.len() > MAX_CERTIFICATE_BYTES {
             return Err(CertificateError::TooLong);
@@ -80,10 +80,10 @@ impl Certificate {
         Ok(Self { der: der.to_vec(), parsed })
     }
 
-    /// Reads one certificate in PEM, with nothing but white space around it.
+    /// Reads one certificate in PEM, surrounded only by white space.
     ///
     /// # Errors
-    /// When it is too long, several, or none.
+    /// If it is too long, or not exactly one certificate.
     pub fn from_pem(text: &str) -> Result<Self, CertificateError> {
         if text.len() > MAX_CERTIFICATE_BYTES {
             return Err(CertificateError::TooLong);
@@ -97,7 +97,7 @@ impl Certificate {
     /// Reads the value of a header: percent-encoded PEM.
     ///
     /// # Errors
-    /// When it is too long, several, or none.
+    /// If it is too long, or not exactly one certificate.
     pub fn from_header(value: &str) -> Result<Self, CertificateError> {
         if value.len() > MAX_CERTIFICATE_BYTES {
             return Err(CertificateError::TooLong);
@@ -105,20 +105,20 @@ impl Certificate {
         Self::from_pem(&percent_decode(value).map_err(|_| CertificateError::Encoding)?)
     }
 
-    /// The certificate in DER.
+    /// Returns the certificate in DER.
     pub fn der(&self) -> &[u8] {
         &self.der
     }
 
-    /// The subject as RFC 4514 writes it.
+    /// Returns the subject in the form of RFC 4514.
     pub fn subject(&self) -> String {
         let mut text = String::new();
-        // A value that cannot be written ends the text.
+        // A value that cannot be formatted ends the text.
         let _ = write!(text, "{}", self.parsed.tbs_certificate().subject());
         text
     }
 
-    /// The subject's common name, if it has exactly one.
+    /// Returns the subject's common name, if it has exactly one.
     pub fn common_name(&self) -> Option<String> {
         let mut names =
             self.parsed.tbs_certificate().subject().iter().filter(|attribute| attribute.oid == COMMON_NAME);
@@ -127,7 +127,7 @@ impl Certificate {
         Some(text.value().into_owned()).filter(|text| !text.is_empty())
     }
 
-    /// The serial number, in hex without leading zeros.
+    /// Returns the serial number, in hex without leading zeros.
     pub fn serial(&self) -> String {
         let digits = hex(self.parsed.tbs_certificate().serial_number().as_bytes());
         match digits.trim_start_matches('0') {
@@ -136,22 +136,22 @@ impl Certificate {
         }
     }
 
-    /// From when it is valid, since the Unix epoch.
+    /// Returns the start of its validity, since the Unix epoch.
     pub fn not_before(&self) -> Duration {
         self.parsed.tbs_certificate().validity().not_before.to_unix_duration()
     }
 
-    /// Until when it is valid, since the Unix epoch. It still is at that second.
+    /// Returns the end of its validity, since the Unix epoch. It is still valid in that second.
     pub fn not_after(&self) -> Duration {
         self.parsed.tbs_certificate().validity().not_after.to_unix_duration()
     }
 
-    /// Whether it is valid at this time since the Unix epoch.
+    /// Returns whether it is valid at this time since the Unix epoch.
     pub fn is_valid_at(&self, now: Duration) -> bool {
         now >= self.not_before() && now.as_secs() <= self.not_after().as_secs()
     }
 
-    /// The digest of the certificate, in lower-case hex.
+    /// Returns the digest of the certificate, in lower-case hex.
     pub fn fingerprint(&self, hash: FingerprintHash) -> String {
         match hash {
             FingerprintHash::Sha256 => hex(&Sha256::digest(&self.der)),

@@ -1,4 +1,4 @@
-//! Providers of SPIFFE IDs in certificates that a trusted proxy has verified and forwards in a header.
+//! Providers of SPIFFE IDs from certificates that a trusted proxy has verified and forwards in a header.
 
 use super::certificate::Certificate;
 use super::evidence::ProviderResult;
@@ -10,7 +10,7 @@ use super::spiffe::{SPIFFE, TrustDomains, available_or_invalid};
 use super::status::ProviderStatus;
 use super::svid;
 
-/// Where a proxy says that it has verified a certificate.
+/// The header in which a proxy states that it has verified a certificate.
 struct Verification {
     header: Box<str>,
     value: Box<str>,
@@ -23,8 +23,8 @@ pub fn nginx(domains: TrustDomains, proxies: TrustedProxies) -> Provider {
     provider(domains, proxies, "X-SSL-Client-Cert".into(), Some(verification), "nginx_mtls")
 }
 
-/// The SPIFFE ID in the certificate that an Application Load Balancer of AWS forwards as `X-Amzn-Mtls-Clientcert-Leaf`. Its listener
-/// must be in the mode *verify*, as nothing in a request says so: in the mode *passthrough* **anyone is whoever they say**.
+/// The SPIFFE ID in the certificate that an Application Load Balancer of AWS forwards as `X-Amzn-Mtls-Clientcert-Leaf`. Its
+/// listener must be in the mode *verify*, which no request states: in the mode *passthrough* **clients can claim any identity**.
 pub fn aws_load_balancer(domains: TrustDomains, proxies: TrustedProxies) -> Provider {
     provider(domains, proxies, "X-Amzn-Mtls-Clientcert-Leaf".into(), None, "aws_alb_mtls_verify")
 }
@@ -43,7 +43,7 @@ pub fn azure_gateway(domains: TrustDomains, proxies: TrustedProxies) -> Provider
 /// value. The proxy sets both.
 ///
 /// # Errors
-/// When a name is none or both are the same, or the value is empty.
+/// If a header name is invalid or both are the same, or the value is empty.
 pub fn certificate_header(
     domains: TrustDomains,
     proxies: TrustedProxies,

@@ -2,7 +2,8 @@
 
 use super::text::hex_digit;
 
-/// The common name in a distinguished name, if there is exactly one. Separators behind a backslash or within quotes are text.
+/// Returns the common name in a distinguished name, if there is exactly one. Separators after a backslash or within quotes are
+/// text.
 pub(crate) fn common_name(name: &str) -> Option<String> {
     let mut names = attributes(name)?.into_iter().filter(|(kind, _)| is_common_name(kind));
     let (Some((_, only)), None) = (names.next(), names.next()) else { return None };
@@ -13,7 +14,7 @@ fn is_common_name(kind: &str) -> bool {
     kind.eq_ignore_ascii_case("CN") || kind == "2.5.4.3"
 }
 
-/// Every attribute with its kind and its value. `None` for what is no distinguished name.
+/// Returns every attribute with its kind and value; `None` if the text is not a distinguished name.
 fn attributes(name: &str) -> Option<Vec<(String, String)>> {
     let mut attributes = Vec::new();
     let mut rest = name.trim_start_matches(' ');
@@ -28,7 +29,7 @@ fn attributes(name: &str) -> Option<Vec<(String, String)>> {
         }
         attributes.push((kind.to_owned(), value));
         match behind {
-            // Nothing follows a separator: there is no attribute.
+            // A separator must be followed by an attribute.
             Some(behind) if behind.trim_matches(' ').is_empty() => return None,
             Some(behind) => rest = behind,
             None => break,
@@ -37,11 +38,11 @@ fn attributes(name: &str) -> Option<Vec<(String, String)>> {
     Some(attributes)
 }
 
-/// Reads a value, and gives what is behind the separator that ends it.
+/// Reads a value, and returns it with the text after the separator that ends it.
 fn value(text: &str) -> Option<(String, Option<&str>)> {
     let is_quoted = text.starts_with('"');
     let mut bytes = Vec::new();
-    // Where the value ends as far as spaces at its end count.
+    // The end of the value without trailing spaces.
     let mut kept = 0;
     let mut index = usize::from(is_quoted);
     let source = text.as_bytes();
@@ -124,7 +125,7 @@ mod tests {
             ("CN=\\FF", None),
             ("=a,CN=b", None),
             ("C N=a", None),
-            // As OpenSSL writes names in one line: no separators that are known.
+            // OpenSSL's one-line form has unknown separators.
             ("/C=US/CN=ann", None),
         ];
         for (name, expected) in cases {

@@ -1,4 +1,4 @@
-//! All evidence about one peer: what each provider found.
+//! All evidence about one peer: the results of each provider.
 
 use super::identity::{IdentityError, PeerIdentity, Subject};
 use super::policy_error::PolicyError;
@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// What one provider found.
+/// The result of one provider.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProviderResult {
     status: ProviderStatus,
@@ -19,42 +19,42 @@ pub struct ProviderResult {
 }
 
 impl ProviderResult {
-    /// An identity.
+    /// Creates a result with one identity.
     pub fn available(identity: PeerIdentity) -> Self {
         Self { status: ProviderStatus::Available, identities: vec![identity] }
     }
 
-    /// Several identities. Without one the status is [`NoMatch`](ProviderStatus::NoMatch).
+    /// Creates a result with several identities. Without any the status is [`NoMatch`](ProviderStatus::NoMatch).
     pub fn all_available(identities: Vec<PeerIdentity>) -> Self {
         let status = if identities.is_empty() { ProviderStatus::NoMatch } else { ProviderStatus::Available };
         Self { status, identities }
     }
 
-    /// A result without an identity, with this status. [`Available`](ProviderStatus::Available) contradicts that and is replaced by
-    /// [`Invalid`](ProviderStatus::Invalid).
+    /// Creates a result without an identity and with this status. [`Available`](ProviderStatus::Available) contradicts that and
+    /// is replaced by [`Invalid`](ProviderStatus::Invalid).
     pub fn without(status: ProviderStatus) -> Self {
         let status = if status == ProviderStatus::Available { ProviderStatus::Invalid } else { status };
         Self { status, identities: Vec::new() }
     }
 
-    /// What came of it.
+    /// Returns the status.
     pub const fn status(&self) -> ProviderStatus {
         self.status
     }
 
-    /// The identities; none unless the status is [`Available`](ProviderStatus::Available).
+    /// Returns the identities; empty unless the status is [`Available`](ProviderStatus::Available).
     pub fn identities(&self) -> &[PeerIdentity] {
         &self.identities
     }
 }
 
-/// All evidence about the peer of one connection, or of one request over HTTP. It never changes, and clones share it.
+/// All evidence about the peer of one connection, or of one request over HTTP. It is immutable, and clones share it.
 #[derive(Clone, Default, PartialEq)]
 pub struct PeerEvidence {
     results: Option<Arc<BTreeMap<Box<str>, ProviderResult>>>,
 }
 
-/// Invalid results of providers.
+/// Why the results of providers are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EvidenceError {
@@ -64,9 +64,9 @@ pub enum EvidenceError {
     /// An identity of another provider.
     #[error("expected identities of the provider {expected:?}, got one of {got:?}")]
     OtherProvider {
-        /// Who gave the result.
+        /// The provider of the result.
         expected: String,
-        /// Whom the identity names.
+        /// The provider that the identity names.
         got: String,
     },
     /// An identity is incomplete.
@@ -75,15 +75,15 @@ pub enum EvidenceError {
 }
 
 impl PeerEvidence {
-    /// No evidence: no provider was asked.
+    /// Returns no evidence: no provider was asked.
     pub const fn empty() -> Self {
         Self { results: None }
     }
 
-    /// What these providers found, by their names.
+    /// Collects the results of these providers, sorted by name.
     ///
     /// # Errors
-    /// When a provider is there twice, or has given an identity that is not its own or lacks a text.
+    /// If a provider occurs twice, or its identity names another provider or has an empty required text.
     pub fn new(
         results: impl IntoIterator<Item = (impl Into<String>, ProviderResult)>,
     ) -> Result<Self, EvidenceError> {
@@ -104,31 +104,31 @@ impl PeerEvidence {
         Ok(Self { results: (!all.is_empty()).then(|| Arc::new(all)) })
     }
 
-    /// Every provider that was asked, with what it found, in the order of their names.
+    /// Returns the result of every provider that was asked, sorted by name.
     pub fn results(&self) -> impl Iterator<Item = (&str, &ProviderResult)> {
         self.results.iter().flat_map(|all| all.iter()).map(|(provider, result)| (&**provider, result))
     }
 
-    /// What came of asking a provider; [`Off`](ProviderStatus::Off) for one that was not asked.
+    /// Returns a provider's status; [`Off`](ProviderStatus::Off) if it was not asked.
     pub fn status(&self, provider: &str) -> ProviderStatus {
         self.result(provider).map_or(ProviderStatus::Off, ProviderResult::status)
     }
 
-    /// The identities that a provider gave.
+    /// Returns a provider's identities.
     pub fn identities(&self, provider: &str) -> &[PeerIdentity] {
         self.result(provider).map_or(&[], ProviderResult::identities)
     }
 
-    /// What came of asking each provider, for logs and spans: `PROVIDER:STATUS` with commas between, in the order of names. Empty
-    /// if no provider was asked.
+    /// Returns the status of each provider, for logs and spans: `PROVIDER:STATUS` separated by commas, sorted by name. Empty if
+    /// no provider was asked.
     pub fn statuses_text(&self) -> String {
         let texts: Vec<_> =
             self.results().map(|(provider, result)| format!("{provider}:{}", result.status())).collect();
         texts.join(",")
     }
 
-    /// Where the identities come from, for logs and spans: `PROVIDER:SOURCE:ASSURANCE` with commas between, sorted and each once.
-    /// Empty if there are no identities.
+    /// Returns the sources of the identities, for logs and spans: `PROVIDER:SOURCE:ASSURANCE` separated by commas, sorted and
+    /// without duplicates. Empty if there are no identities.
     pub fn sources_text(&self) -> String {
         let identities = self.results().flat_map(|(_, result)| result.identities());
         let texts: BTreeSet<_> = identities
@@ -137,19 +137,20 @@ impl PeerEvidence {
         Vec::from_iter(texts).join(",")
     }
 
-    /// The one verified subject of a provider whose key is stable: a peer that can be a principal.
+    /// Returns the provider's only verified subject with a stable key: a peer that can be a principal.
     ///
     /// # Errors
-    /// There is none, or there are several, or the provider was not available: as [`PolicyError`] tells them apart.
+    /// If there is no such subject, there are several, or the provider was not available. [`PolicyError`] tells these cases
+    /// apart.
     pub fn subject(&self, provider: &str) -> Result<&PeerIdentity, PolicyError> {
         self.available(provider)?;
         self.unambiguous(provider)?.ok_or_else(|| PolicyError::NoSubject { provider: provider.into() })
     }
 
-    /// The identities of a provider, of which there is one at least.
+    /// Returns the identities of a provider, at least one.
     ///
     /// # Errors
-    /// The provider was not available.
+    /// If the provider was not available.
     pub(super) fn available(&self, provider: &str) -> Result<&[PeerIdentity], PolicyError> {
         let named = || Box::from(provider);
         match self.status(provider) {
@@ -166,10 +167,10 @@ impl PeerEvidence {
         }
     }
 
-    /// The one identity that can be a principal, if there is one.
+    /// Returns the only identity that can be a principal, if there is one.
     ///
     /// # Errors
-    /// There are several.
+    /// If there are several.
     pub(super) fn unambiguous(&self, provider: &str) -> Result<Option<&PeerIdentity>, PolicyError> {
         let is_eligible =
             |identity: &&PeerIdentity| identity.subject.as_ref().is_some_and(Subject::is_eligible);
@@ -180,9 +181,9 @@ impl PeerEvidence {
         }
     }
 
-    /// A digest of everything that authorization may depend on: 64 hex digits. It covers what these providers found, without
-    /// the addresses of peers and proxies, and the caller's domain and principal if application authentication counts too.
-    /// `transport-identity-spec.md`, "Stateful binding".
+    /// Returns a digest of everything that authorization may depend on: 64 hex digits. It covers the results of these providers,
+    /// without the addresses of peers and proxies, and the caller's domain and principal if application authentication counts
+    /// too. `transport-identity-spec.md`, "Stateful binding".
     pub fn binding_digest<'a>(
         &self,
         providers: impl IntoIterator<Item = &'a str>,

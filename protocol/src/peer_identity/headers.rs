@@ -1,4 +1,4 @@
-//! Providers of evidence in the headers of a request, which only a trusted proxy may set. `cloud-and-proxy-identity.md`.
+//! Providers of evidence from request headers that only a trusted proxy may set. `cloud-and-proxy-identity.md`.
 
 use super::evidence::ProviderResult;
 use super::identity::Assurance;
@@ -12,19 +12,19 @@ use super::tailscale::{TAILSCALE, serve};
 use super::xfcc::XfccElement;
 use serde_json::{Map, Value};
 
-/// The header in which a bridge says which Iroh endpoint it has verified.
+/// The header in which a bridge names the Iroh endpoint that it has verified.
 const IROH_HEADER: &str = "VGI-Forwarded-Iroh-Endpoint";
 
 /// The header of Envoy.
 const XFCC_HEADER: &str = "X-Forwarded-Client-Cert";
 
-/// Those of a Google Cloud load balancer.
+/// The headers of a Google Cloud load balancer.
 const GCP_ID: &str = "X-Client-Cert-Spiffe-Id";
 const GCP_PRESENT: &str = "X-Client-Cert-Present";
 const GCP_VERIFIED: &str = "X-Client-Cert-Chain-Verified";
 const GCP_ERROR: &str = "X-Client-Cert-Error";
 
-/// A provider of what headers say, which a trusted proxy has sent. `read` gets the query and the proxy's address.
+/// Creates a provider of evidence from headers that a trusted proxy has sent. `read` receives the query and the proxy's address.
 pub(super) fn from_proxy(
     name: &str,
     proxies: TrustedProxies,
@@ -43,7 +43,7 @@ pub(super) fn from_proxy(
     provider.with_proxy_headers(headers)
 }
 
-/// What a header that may be there once comes to: evidence, none without the header, or invalid evidence if it is ambiguous.
+/// Reads a header that may occur once: evidence, no evidence without the header, or invalid evidence if it is ambiguous.
 pub(super) fn read_once(
     header: Result<Option<&str>, AmbiguousHeader>,
     read: impl FnOnce(&str) -> ProviderResult,
@@ -57,21 +57,21 @@ pub(super) fn read_once(
 
 /// The identity headers that `tailscale serve` adds on these proxies. `issuer` names the tailnet.
 ///
-/// A login is no stable subject, since it may be given to another user: [`Policy::require`](super::Policy::require) accepts it,
-/// and [`Policy::primary`](super::Policy::primary) does not. Requests through Funnel have no evidence.
+/// A login is not a stable subject, since it may be reassigned to another user: [`Policy::require`](super::Policy::require)
+/// accepts it, and [`Policy::primary`](super::Policy::primary) does not. Requests through Funnel have no evidence.
 ///
 /// # Errors
-/// When the issuer is empty or has control characters.
+/// If the issuer is empty or has control characters.
 pub fn tailscale_serve(issuer: &str, proxies: TrustedProxies) -> Result<Provider, PeerSettingError> {
     let issuer = checked(issuer, "an issuer of identities")?;
     Ok(from_proxy(TAILSCALE, proxies, serve::HEADERS, move |query, proxy| serve::read(&issuer, proxy, query)))
 }
 
-/// The Iroh endpoint that a bridge has verified and says in `VGI-Forwarded-Iroh-Endpoint`. `issuer` names the network of the
+/// The Iroh endpoint that a bridge has verified and names in `VGI-Forwarded-Iroh-Endpoint`. `issuer` names the network of the
 /// endpoints.
 ///
 /// # Errors
-/// When the issuer is empty or has control characters.
+/// If the issuer is empty or has control characters.
 pub fn iroh_header(issuer: &str, proxies: TrustedProxies) -> Result<Provider, PeerSettingError> {
     let issuer = checked(issuer, "an issuer of identities")?;
     Ok(from_proxy(IROH, proxies, [IROH_HEADER], move |query, proxy| {
@@ -89,9 +89,9 @@ pub fn iroh_header(issuer: &str, proxies: TrustedProxies) -> Result<Provider, Pe
 /// The SPIFFE ID in the header `X-Forwarded-Client-Cert` of an Envoy that verifies client certificates and sets
 /// `forward_client_cert_details: SANITIZE_SET` with `set_current_client_cert_details.uri`.
 ///
-/// There must be one element, with one URI and the certificate's hash. A URI is escaped as a whole or not at all: one with some escapes is
-/// refused. A chain of elements, which other modes make, is refused: a
-/// client could have written its beginning.
+/// There must be one element, with one URI and the certificate's hash. A URI must be escaped completely or not at all: a partly
+/// escaped one is refused. A chain of elements, which other modes produce, is refused, since a client could have written its
+/// beginning.
 pub fn envoy(domains: TrustDomains, proxies: TrustedProxies) -> Provider {
     from_proxy(SPIFFE, proxies, [XFCC_HEADER], move |query, proxy| {
         read_once(query.header(XFCC_HEADER), |header| {

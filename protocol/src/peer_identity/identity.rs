@@ -1,4 +1,4 @@
-//! What one provider says of a peer: an identity, with how far it can be relied on.
+//! The identity that one provider found for a peer, and how it was verified.
 
 use super::json::JsonObject;
 use super::text;
@@ -11,12 +11,12 @@ macro_rules! codes {
         pub enum $name { $($(#[$item])* $variant,)* }
 
         impl $name {
-            /// The code that every implementation uses.
+            /// Returns the code that every implementation uses.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)* }
             }
 
-            /// The value of a code; `None` for any other text.
+            /// Parses a code; `None` for any other text.
             pub fn parse(code: &str) -> Option<Self> {
                 match code { $($code => Some(Self::$variant),)* _ => None }
             }
@@ -34,21 +34,21 @@ pub(super) use codes;
 codes! {
     /// How evidence was verified.
     Assurance {
-        /// The peer has proved it to this process by cryptography.
+        /// The peer proved it to this process cryptographically.
         CryptographicPeer = "cryptographic_peer",
-        /// The kernel or a daemon of this host says so.
+        /// The kernel or a daemon of this host reported it.
         LocalDaemon = "local_daemon",
-        /// A proxy says so that the operator trusts.
+        /// A proxy that the operator trusts reported it.
         ConfiguredProxy = "configured_proxy",
     }
 }
 
 codes! {
-    /// What a subject is.
+    /// The kind of a subject.
     SubjectKind {
         /// A person or an account.
         User = "user",
-        /// A machine that is known by its tags.
+        /// A machine that is identified by its tags.
         TaggedNode = "tagged_node",
         /// A piece of software.
         Workload = "workload",
@@ -60,85 +60,85 @@ codes! {
 }
 
 codes! {
-    /// How long a subject's key stands for the same subject.
+    /// How long a subject's key identifies the same subject.
     Stability {
-        /// Permanently: the key is never given to another subject.
+        /// Permanently: the key is never reassigned.
         Stable = "stable",
-        /// Until the login is given to another user.
+        /// Until the login is reassigned to another user.
         Login = "login",
         /// Not known.
         None = "none",
     }
 }
 
-/// Whom evidence is about.
+/// The subject of evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Subject {
-    /// What it is.
+    /// Its kind.
     pub kind: SubjectKind,
-    /// Names it within its issuer. Not empty.
+    /// Its name within its issuer. Not empty.
     pub key: String,
-    /// How long the key stands for it.
+    /// How long the key identifies it.
     pub stability: Stability,
     /// Whether the provider has verified it.
     pub verified: bool,
 }
 
 impl Subject {
-    /// A verified subject.
+    /// Creates a verified subject.
     pub fn verified(kind: SubjectKind, key: impl Into<String>, stability: Stability) -> Self {
         Self { kind, key: key.into(), stability, verified: true }
     }
 
-    /// A subject that somebody claims to be.
+    /// Creates a subject that is claimed but not verified.
     pub fn claimed(kind: SubjectKind, key: impl Into<String>, stability: Stability) -> Self {
         Self { kind, key: key.into(), stability, verified: false }
     }
 
-    /// Whether it can be a principal.
+    /// Returns whether it can be a principal.
     pub(super) fn is_eligible(&self) -> bool {
         self.verified && self.stability == Stability::Stable
     }
 }
 
-/// What one provider says of a peer. `transport-identity-spec.md`, "Provider result".
+/// One provider's evidence of a peer. `transport-identity-spec.md`, "Provider result".
 ///
-/// `Debug` leaves out what attributes and capabilities say.
+/// `Debug` omits the values of attributes and capabilities.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PeerIdentity {
     /// The provider's name.
     pub provider: String,
-    /// Where within the provider the evidence comes from.
+    /// The source of the evidence within the provider.
     pub source: String,
     /// How it was verified.
     pub assurance: Assurance,
-    /// Who vouches for the subject, such as a trust domain.
+    /// The authority that vouches for the subject, such as a trust domain.
     pub issuer: String,
     /// The transport that the peer uses.
     pub transport: String,
-    /// Whom it is about; `None` when it tells of capabilities alone.
+    /// The subject; `None` if there are only capabilities.
     pub subject: Option<Subject>,
-    /// What else is known: names, tags. It says nothing of who the peer is.
+    /// Further attributes: names, tags. They do not identify the peer.
     pub attributes: JsonObject,
-    /// What the peer may do, in the provider's own terms.
+    /// The peer's capabilities, in the provider's own terms.
     pub capabilities: JsonObject,
     /// Whether the provider has verified the capabilities.
     pub capabilities_verified: bool,
-    /// Where the peer is. It is no part of the [binding](super::PeerEvidence::binding_digest).
+    /// The peer's address. It is not part of the [binding](super::PeerEvidence::binding_digest).
     pub source_address: Option<String>,
-    /// The proxy in between. It is no part of the binding.
+    /// The proxy in between. It is not part of the binding.
     pub proxy_address: Option<String>,
 }
 
-/// An identity that lacks a required text.
+/// An identity with an empty required text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("expected {0} of a peer identity, got an empty text")]
 pub struct IdentityError(pub(super) &'static str);
 
 impl PeerIdentity {
-    /// What `provider` found at `source`, vouched for by `issuer`. It has no subject yet.
+    /// Creates an identity that `provider` found at `source`, issued by `issuer`. It has no subject yet.
     pub fn new(
         provider: impl Into<String>,
         source: impl Into<String>,
@@ -161,38 +161,38 @@ impl PeerIdentity {
         }
     }
 
-    /// Says whom it is about.
+    /// Sets the subject.
     pub fn with_subject(mut self, subject: Subject) -> Self {
         self.subject = Some(subject);
         self
     }
 
-    /// Adds what else is known.
+    /// Sets the attributes.
     pub fn with_attributes(mut self, attributes: JsonObject) -> Self {
         self.attributes = attributes;
         self
     }
 
-    /// Adds what the peer may do, as the provider has verified it.
+    /// Sets the capabilities, which the provider has verified.
     pub fn with_verified_capabilities(mut self, capabilities: JsonObject) -> Self {
         (self.capabilities, self.capabilities_verified) = (capabilities, true);
         self
     }
 
-    /// Says where the peer is, and which proxy is in between.
+    /// Sets the addresses of the peer and of the proxy in between.
     pub fn with_addresses(mut self, source: Option<&str>, proxy: Option<&str>) -> Self {
         self.source_address = source.map(str::to_owned);
         self.proxy_address = proxy.map(str::to_owned);
         self
     }
 
-    /// `peer/PROVIDER/ISSUER/SUBJECT`, with each part percent-encoded; `None` without a subject.
+    /// Returns `peer/PROVIDER/ISSUER/SUBJECT`, with each part percent-encoded; `None` without a subject.
     pub fn principal(&self) -> Option<String> {
         let parts = [&self.provider, &self.issuer, &self.subject.as_ref()?.key];
         Some(format!("peer/{}", parts.map(|part| text::percent_encode(part)).join("/")))
     }
 
-    /// Whether every text is there that must be.
+    /// Checks that no required text is empty.
     pub(super) fn check(&self) -> Result<(), IdentityError> {
         let key = self.subject.as_ref().map_or("-", |subject| &subject.key);
         let texts = [
@@ -207,7 +207,7 @@ impl PeerIdentity {
         }
     }
 
-    /// The parts that the binding depends on, in the order of the digest.
+    /// Returns the parts that the binding depends on, in the order of the digest.
     pub(super) fn binding_parts(&self) -> [String; 14] {
         let yes = |is: bool| if is { "true" } else { "false" }.to_owned();
         let subject = self.subject.as_ref();
@@ -224,7 +224,7 @@ impl PeerIdentity {
             stability.as_str().to_owned(),
             yes(subject.is_some_and(|subject| subject.verified)),
             yes(self.capabilities_verified),
-            // For addresses, which a caller's state must outlive.
+            // In place of addresses, which may change during a caller's state.
             String::new(),
             String::new(),
             self.attributes.canonical(),

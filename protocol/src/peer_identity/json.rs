@@ -1,4 +1,4 @@
-//! JSON objects of evidence: bounded, without duplicate keys, and rendered in one form for digests.
+//! JSON objects of evidence: limited in size, without duplicate keys, and with a canonical form for digests.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -6,14 +6,14 @@ use std::cell::Cell;
 use std::fmt;
 use thiserror::Error;
 
-/// The most bytes of an object of evidence, in its canonical form.
+/// The maximum size of an object of evidence in bytes, in its canonical form.
 pub const MAX_JSON_BYTES: usize = 65_536;
-/// The most levels of objects and arrays in it. The object itself is the first.
+/// The maximum depth of objects and arrays. The object itself is the first level.
 pub const MAX_JSON_DEPTH: usize = 16;
-/// The most values in it: objects, arrays and scalars, the object itself included.
+/// The maximum number of values: objects, arrays and scalars, including the object itself.
 pub const MAX_JSON_VALUES: usize = 4_096;
 
-/// A JSON object within the bounds of evidence. `Debug` shows its keys alone.
+/// A JSON object within the limits of evidence. `Debug` shows only its keys.
 #[derive(Clone, Default, PartialEq)]
 pub struct JsonObject {
     members: Map<String, Value>,
@@ -23,25 +23,25 @@ pub struct JsonObject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum JsonError {
-    /// More bytes than [`MAX_JSON_BYTES`], or than the reader was given.
+    /// More bytes than [`MAX_JSON_BYTES`], or than the reader's limit.
     #[error("expected at most {most} bytes of JSON")]
     TooLong {
-        /// The bound.
+        /// The limit.
         most: usize,
     },
-    /// More levels than the bound.
+    /// More levels than the limit.
     #[error("expected at most {most} levels of JSON")]
     TooDeep {
-        /// The bound.
+        /// The limit.
         most: usize,
     },
-    /// More values than the bound.
+    /// More values than the limit.
     #[error("expected at most {most} values of JSON")]
     TooMany {
-        /// The bound.
+        /// The limit.
         most: usize,
     },
-    /// An object has a key twice.
+    /// An object has a duplicate key.
     #[error("expected each key of a JSON object once")]
     DuplicateKey,
     /// The text is not JSON.
@@ -52,7 +52,7 @@ pub enum JsonError {
     NotAnObject,
 }
 
-/// How much a reader takes.
+/// The limits of a reader.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) bytes: usize,
@@ -61,10 +61,10 @@ pub(super) struct Bounds {
 }
 
 impl JsonObject {
-    /// An object with these members.
+    /// Creates an object with these members.
     ///
     /// # Errors
-    /// When it is over a bound.
+    /// If it exceeds a limit.
     pub fn new(members: Map<String, Value>) -> Result<Self, JsonError> {
         let mut values = 0;
         check_map(&members, 1, &mut values)?;
@@ -75,10 +75,10 @@ impl JsonObject {
         Ok(object)
     }
 
-    /// Reads an object. The text itself may have [`MAX_JSON_BYTES`] too.
+    /// Parses an object. The text itself may also have at most [`MAX_JSON_BYTES`].
     ///
     /// # Errors
-    /// When it is no JSON object, has a key twice, or is over a bound.
+    /// If it is not a JSON object, has a duplicate key, or exceeds a limit.
     pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
         let bounds = Bounds { bytes: MAX_JSON_BYTES, depth: MAX_JSON_DEPTH, values: MAX_JSON_VALUES };
         match parse(text, bounds)? {
@@ -87,12 +87,12 @@ impl JsonObject {
         }
     }
 
-    /// Its members.
+    /// Returns its members.
     pub const fn members(&self) -> &Map<String, Value> {
         &self.members
     }
 
-    /// The one text that digests are made of: no white space, keys in the order of their code points.
+    /// Returns the canonical text for digests: no white space, keys in the order of their code points.
     pub(super) fn canonical(&self) -> String {
         let mut text = String::new();
         write_object(&self.members, &mut text);
@@ -106,14 +106,14 @@ impl fmt::Debug for JsonObject {
     }
 }
 
-/// Attributes that are far within the bounds.
+/// Creates attributes that are known to be within the limits.
 pub(super) fn attributes<V: Into<Value>>(members: impl IntoIterator<Item = (&'static str, V)>) -> JsonObject {
     let members: Map<_, _> =
         members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     JsonObject::new(members).unwrap_or_default()
 }
 
-/// Reads any value within these bounds.
+/// Parses any value within these limits.
 pub(super) fn parse(text: &[u8], bounds: Bounds) -> Result<Value, JsonError> {
     if text.len() > bounds.bytes {
         return Err(JsonError::TooLong { most: bounds.bytes });
@@ -138,7 +138,7 @@ fn check(value: &Value, level: usize, values: &mut usize) -> Result<(), JsonErro
             count(level, values)?;
             items.iter().try_for_each(|item| check(item, level + 1, values))
         }
-        // A scalar opens no level.
+        // A scalar does not open a level.
         _ => count(1, values),
     }
 }
@@ -160,7 +160,7 @@ struct Reader<'a> {
     bounds: Bounds,
     level: usize,
     values: &'a Cell<usize>,
-    /// What is wrong, if it is not the syntax.
+    /// The error, if it is not one of syntax.
     fault: &'a Cell<JsonError>,
 }
 
@@ -178,7 +178,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The reader of what is inside a container of this level.
+    /// Returns the reader of the content of a container at this level.
     fn inner<E: Error>(self) -> Result<Self, E> {
         if self.level > self.bounds.depth {
             return Err(self.fail(JsonError::TooDeep { most: self.bounds.depth }));
@@ -254,7 +254,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
 }
 
 fn write_object(members: &Map<String, Value>, text: &mut String) {
-    // The map may keep its keys in the order in which they came.
+    // The map may preserve the original order of its keys.
     let mut sorted: Vec<_> = members.iter().collect();
     sorted.sort_unstable_by_key(|(key, _)| *key);
     text.push('{');
@@ -295,7 +295,7 @@ fn write_text(value: &str, text: &mut String) {
     text.push_str(&Value::from(value).to_string());
 }
 
-/// The shortest digits, written as the reference writes them: with an exponent of at least two digits below 1e-4 and from 1e16.
+/// Writes the fewest digits, in the reference's format: with an exponent of at least two digits below 1e-4 and from 1e16.
 fn write_float(value: f64, text: &mut String) {
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
@@ -352,7 +352,7 @@ mod tests {
         }
     }
 
-    /// Reads a text and makes the same object of a value that something else has read.
+    /// Parses a text, and also builds the same object from an already parsed value.
     fn both(text: &str) -> Result<JsonObject, JsonError> {
         let parsed = JsonObject::parse(text.as_bytes());
         let Ok(Value::Object(members)) = serde_json::from_str(text) else { panic!("an object") };

@@ -1,10 +1,10 @@
-//! Peer identities: evidence of who is at the other end, and what it is good for.
+//! Peer identities: evidence of the peer's identity, and policies that use it.
 //!
-//! A [`Provider`] finds evidence: in what the kernel, TLS or a trusted proxy says of a connection or a request, or by asking a
-//! daemon. A [`Policy`] makes a caller of it, with or without the application's own authentication. [`PeerAuthentication`] puts
-//! both together, and is set for byte streams on
-//! [`ServiceBuilder`](crate::service::ServiceBuilder::peer_authentication) and for HTTP on the endpoint's builder. Handlers see
-//! the evidence in [`CallContext::peer_evidence`](crate::service::CallContext::peer_evidence). All of it is off by default.
+//! A [`Provider`] finds evidence: in what the kernel, TLS or a trusted proxy reports of a connection or a request, or by asking a
+//! daemon. A [`Policy`] derives the caller from it, with or without the application's own authentication. [`PeerAuthentication`]
+//! combines both. It is set for byte streams on [`ServiceBuilder`](crate::service::ServiceBuilder::peer_authentication) and for
+//! HTTP on the endpoint's builder. Handlers see the evidence in
+//! [`CallContext::peer_evidence`](crate::service::CallContext::peer_evidence). All of it is off by default.
 //!
 //! ```
 //! use vgi_rpc_protocol::peer_identity::{PeerAuthentication, PeerSettingError, Policy, providers};
@@ -20,20 +20,21 @@
 //! # let _ = service;
 //! ```
 //!
-//! Tokens of streams and sticky sessions are bound to the evidence that let their caller in, so that no other peer can use them.
+//! Tokens of streams and sticky sessions are bound to the evidence that admitted their caller, so that no other peer can use
+//! them.
 //!
-//! Lives here: evidence, policies, providers, and the parsers of what they read, certificates included. Not here: sockets, TLS and
-//! the PROXY protocol, which are the drivers'; and authenticators of HTTP. The rules are those of `transport-identity-spec.md`.
+//! This module has evidence, policies, providers, and the parsers for their input, including certificates. Sockets, TLS and the
+//! PROXY protocol are in the drivers. The rules are those of `transport-identity-spec.md`.
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `identity`, `status`, `evidence` | what providers find, and the digest of it |
-// | `json` | the JSON in it |
-// | `policy`, `policy_error` | who the caller is |
-// | `provider`, `providers` | what finds evidence |
-// | `settings` | what an operator sets |
+// | `identity`, `status`, `evidence` | the results of providers, and their digest |
+// | `json` | the JSON in them |
+// | `policy`, `policy_error` | policies that determine the caller |
+// | `provider`, `providers` | providers of evidence |
+// | `settings` | an operator's settings |
 // | `iroh` | endpoints of Iroh |
 // | `tailscale` | headers and WhoIs of Tailscale |
 // | `headers`, `certificate_headers`, `xfcc` | headers that proxies set |

@@ -1,4 +1,4 @@
-//! What evidence is good for: whether a peer may call, and who it is.
+//! Policies: whether a peer may call, and who the caller is.
 
 use super::evidence::PeerEvidence;
 use super::identity::PeerIdentity;
@@ -6,20 +6,21 @@ use super::policy_error::PolicyError;
 use crate::auth_context::AuthContext;
 use std::fmt;
 
-/// Decides whether the identities of a caller belong together: that of the application, and those of the policy's providers
-/// in their order.
+/// Decides whether the identities of a caller belong together: that of the application, and those of the policy's providers in
+/// order.
 type Linker = dyn Fn(&AuthContext, &[&PeerIdentity]) -> bool + Send + Sync;
 
 type Custom = dyn Fn(&PeerEvidence, AuthContext) -> Result<AuthContext, PolicyError> + Send + Sync;
 
-/// How evidence and application authentication make a caller. `transport-identity-spec.md`, "Authentication composition".
+/// How evidence and application authentication determine the caller. `transport-identity-spec.md`, "Authentication composition".
 ///
-/// | policy | lets in | the caller is | tokens are bound to |
+/// | policy | admits | the caller is | tokens are bound to |
 /// | --- | --- | --- | --- |
-/// | [`observe`](Self::observe) | whoever the application does | the application's | that caller |
+/// | [`observe`](Self::observe) | the application's callers | the application's | that caller |
 /// | [`require`](Self::require) | the same, with evidence of the provider | the application's | the evidence too |
 /// | [`primary`](Self::primary) | a stable subject of the provider | the subject | the evidence too |
-/// | [`any_of`](Self::any_of) | the application's callers, and stable subjects of the providers | whichever it is | the evidence, if it decided |
+/// | [`any_of`](Self::any_of) | the application's callers, and stable subjects of the providers | whichever was found | the
+/// evidence, if it decided |
 /// | [`all_of`](Self::all_of) | the application's callers that are stable subjects of all providers too | the first subject | all of it |
 pub struct Policy(Kind);
 
@@ -33,35 +34,35 @@ enum Kind {
 }
 
 impl Policy {
-    /// Shows the evidence to handlers, and decides nothing by it.
+    /// Shows the evidence to handlers, but does not use it.
     pub const fn observe() -> Self {
         Self(Kind::Observe)
     }
 
-    /// Requires evidence of this provider, with or without a subject. Without an authenticator, callers are anonymous; evidence
-    /// alone lets them in.
+    /// Requires evidence of this provider, with or without a subject. Without an authenticator, callers are anonymous and only
+    /// the evidence admits them.
     pub fn require(provider: &str) -> Self {
         Self(Kind::Require(provider.into()))
     }
 
-    /// Takes the provider's one verified subject with a stable key for the caller. The domain is the provider's name, the
+    /// Uses the provider's only verified subject with a stable key as the caller. The domain is the provider's name, the
     /// principal [`PeerIdentity::principal`].
     pub fn primary(provider: &str) -> Self {
         Self(Kind::Primary(provider.into()))
     }
 
-    /// Accepts a caller of the application, or else the subject of the first of these providers that names one.
+    /// Accepts a caller of the application, or else the subject of the first of these providers that has one.
     ///
-    /// Evidence that one of them rejects, or that names several subjects, refuses the call in any case. A handler must not
-    /// authorize by evidence beside a caller of the application: nothing binds the two.
+    /// Evidence that one of them rejects, or that has several subjects, always refuses the call. A handler must not use evidence
+    /// to authorize a caller of the application: nothing binds the two.
     pub fn any_of<'a>(providers: impl IntoIterator<Item = &'a str>) -> Self {
         Self(Kind::AnyOf(providers.into_iter().map(Box::from).collect()))
     }
 
-    /// Requires a caller of the application and a stable subject of each of these providers. `linker` says whether they belong
-    /// together: with two independent proofs, a caller could otherwise combine its own with somebody else's. It gets the
-    /// application's caller and the identities in the order of the providers. The caller is the subject of the first provider,
-    /// with the application's as the claims `application_domain` and `application_principal`.
+    /// Requires a caller of the application and a stable subject of each of these providers. `linker` decides whether they belong
+    /// together: otherwise a caller could combine its own proof with another caller's. It receives the application's caller and
+    /// the identities in the order of the providers. The caller is the subject of the first provider, with the application's as
+    /// the claims `application_domain` and `application_principal`.
     pub fn all_of<'a>(
         providers: impl IntoIterator<Item = &'a str>,
         linker: impl Fn(&AuthContext, &[&PeerIdentity]) -> bool + Send + Sync + 'static,
@@ -69,19 +70,18 @@ impl Policy {
         Self(Kind::AllOf(providers.into_iter().map(Box::from).collect(), Box::new(linker)))
     }
 
-    /// A policy of the application's own. It gets the evidence and the caller that the application has authenticated, or an
-    /// anonymous one. To bind tokens to evidence it sets
-    /// [`with_peer_evidence_binding`](AuthContext::with_peer_evidence_binding).
+    /// Creates a custom policy. It receives the evidence and the caller that the application has authenticated, or an anonymous
+    /// one. To bind tokens to evidence it sets [`with_peer_evidence_binding`](AuthContext::with_peer_evidence_binding).
     pub fn custom(
         decide: impl Fn(&PeerEvidence, AuthContext) -> Result<AuthContext, PolicyError> + Send + Sync + 'static,
     ) -> Self {
         Self(Kind::Custom(Box::new(decide)))
     }
 
-    /// Who the caller is, given the evidence and who the application says it is.
+    /// Determines the caller from the evidence and the application's caller.
     ///
     /// # Errors
-    /// The policy does not let the caller in.
+    /// If the policy refuses the caller.
     pub fn decide(
         &self,
         evidence: &PeerEvidence,
@@ -100,7 +100,7 @@ impl Policy {
         }
     }
 
-    /// The providers that it depends on.
+    /// Returns the providers that the policy depends on.
     pub(super) fn providers(&self) -> &[Box<str>] {
         match &self.0 {
             Kind::Observe | Kind::Custom(_) => &[],
@@ -109,18 +109,18 @@ impl Policy {
         }
     }
 
-    /// Whether it depends on at least one provider, if it must.
+    /// Returns whether it depends on at least one provider, if it must.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.0, Kind::Observe | Kind::Custom(_)) || !self.providers().is_empty()
     }
 
-    /// Whether no caller gets in without evidence of its providers.
+    /// Returns whether every caller needs evidence of its providers.
     #[cfg(feature = "http")]
     pub(super) fn demands_evidence(&self) -> bool {
         matches!(self.0, Kind::Require(_) | Kind::Primary(_) | Kind::AllOf(..))
     }
 
-    /// Whether a caller may be let in who presents no credential of the application.
+    /// Returns whether a caller without a credential of the application may be admitted.
     #[cfg(feature = "http")]
     pub(super) fn replaces_application_auth(&self) -> bool {
         matches!(self.0, Kind::Primary(_) | Kind::AnyOf(_) | Kind::Custom(_))
@@ -152,7 +152,7 @@ fn primary(
     };
     let mut caller = AuthContext::new(provider, principal);
     if !application.authenticated {
-        // What preconditions have found: it is about the request, whoever the caller is.
+        // The findings of preconditions concern the request, whoever the caller is.
         caller.claims = application.claims.clone();
     }
     Ok(caller
@@ -182,7 +182,7 @@ fn any_of(
     for provider in providers {
         match primary(evidence, &application, provider) {
             Ok(caller) => return Ok(caller),
-            // That one could not be asked tells more than that another has nothing.
+            // An unavailable provider is more informative than one without evidence.
             Err(error @ PolicyError::Unavailable { .. }) => failure = Some(error),
             Err(error) => {
                 failure.get_or_insert(error);

@@ -1,25 +1,25 @@
-//! Why a peer is not let in.
+//! Why a peer is refused.
 
 use super::status::ProviderStatus;
 use thiserror::Error;
 
-/// Why a policy does not let a peer call.
+/// Why a policy refuses a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PolicyError {
-    /// The provider has none about this peer.
+    /// The provider has no evidence about this peer.
     #[error("the provider {provider:?} gave no evidence of who the peer is")]
     NoEvidence {
         /// The provider.
         provider: Box<str>,
     },
-    /// The provider has evidence, but none of it names a verified subject with a stable key.
+    /// The provider has evidence, but no verified subject with a stable key.
     #[error("the provider {provider:?} named no verified subject with a stable key")]
     NoSubject {
         /// The provider.
         provider: Box<str>,
     },
-    /// The provider names several subjects.
+    /// The provider has several subjects.
     #[error("expected one verified subject of the provider {provider:?}, got several")]
     Ambiguous {
         /// The provider.
@@ -30,7 +30,7 @@ pub enum PolicyError {
     Rejected {
         /// The provider.
         provider: Box<str>,
-        /// Why.
+        /// The status.
         status: ProviderStatus,
     },
     /// The provider could not be asked: the peer may try again later.
@@ -39,13 +39,13 @@ pub enum PolicyError {
         /// The provider.
         provider: Box<str>,
     },
-    /// The policy wants a caller that the application has authenticated too, and there is none.
+    /// The policy also requires a caller that the application has authenticated, and there is none.
     #[error("the policy on peer identities requires application authentication too")]
     NoApplicationAuth,
-    /// The linker did not accept the identities together.
+    /// The linker refused the combination of identities.
     #[error("the identities of the caller do not belong together")]
     Conflict,
-    /// A policy of the application's own does not let the peer call.
+    /// An application's own policy refused the peer.
     #[error("the policy on peer identities does not let this peer call")]
     Denied,
 }

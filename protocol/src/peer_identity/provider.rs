@@ -1,4 +1,4 @@
-//! Providers of evidence, what they are given, and how a set of them is asked.
+//! Providers of evidence, their input, and how a set of them is asked.
 
 use super::evidence::{PeerEvidence, ProviderResult};
 use crate::effect::{Answer, Answers, Ask, Failure, Question};
@@ -6,7 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::fmt;
 use std::time::Duration;
 
-/// The process at the other end of a unix socket, as the kernel vouches for it.
+/// The process at the other end of a unix socket, as reported by the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// Process id.
@@ -17,27 +17,27 @@ pub struct Credentials {
     pub gid: u32,
 }
 
-/// What is known of a peer when providers are asked. `transport-identity-spec.md`, "Resolution context".
+/// The facts about a peer that providers receive. `transport-identity-spec.md`, "Resolution context".
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct PeerQuery<'a> {
     /// The transport: `http`, `tcp`, `unix` or `pipe`.
     pub transport: &'a str,
-    /// The socket that is connected, as `IP:PORT`.
+    /// The address of the connected socket, as `IP:PORT`.
     pub source: Option<&'a str>,
-    /// Where the peer is behind that socket, as `IP:PORT`, as a trusted proxy says.
+    /// The peer's address behind that socket, as `IP:PORT`, as reported by a trusted proxy.
     pub asserted_source: Option<&'a str>,
     /// The address that the peer connected to, as `IP:PORT`.
     pub destination: Option<&'a str>,
-    /// The service that the peer wants, as the operator names it.
+    /// The service that the peer requests, as the operator names it.
     pub service_name: Option<&'a str>,
     /// The peer's process.
     pub credentials: Option<Credentials>,
-    /// The peer's certificate as DER, whose chain the TLS of this process has verified.
+    /// The peer's certificate as DER, whose chain was verified by this process's TLS.
     pub certificate: Option<&'a [u8]>,
     /// The Iroh endpoint that a trusted proxy has verified.
     pub iroh_endpoint: Option<[u8; 32]>,
-    /// The time since the Unix epoch, on transports that tell it: HTTP does.
+    /// The time since the Unix epoch, on transports that report it. HTTP does.
     pub now: Option<Duration>,
     /// The headers of a request.
     #[cfg(feature = "http")]
@@ -45,14 +45,14 @@ pub struct PeerQuery<'a> {
     answers: Option<&'a Answers>,
 }
 
-/// An identity header is there more than once, or its value is no text.
+/// An identity header occurs more than once, or its value is not text.
 #[cfg(feature = "http")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected the identity header once and as text")]
 pub struct AmbiguousHeader;
 
 impl<'a> PeerQuery<'a> {
-    /// A peer of which nothing is known but its transport.
+    /// Creates a query about a peer of which only the transport is known.
     pub const fn new(transport: &'a str) -> Self {
         Self {
             transport,
@@ -70,15 +70,16 @@ impl<'a> PeerQuery<'a> {
         }
     }
 
-    /// The same, with the answers that have come.
+    /// Returns the query with these answers.
     pub(crate) const fn with_answers(self, answers: &'a Answers) -> Self {
         Self { answers: Some(answers), ..self }
     }
 
-    /// The IP address that sends the request's headers: that of the connected socket. One of IPv4 within IPv6 is one of IPv4.
+    /// Returns the IP address that sends the request's headers: that of the connected socket. An IPv4-mapped IPv6 address is
+    /// converted to IPv4.
     ///
-    /// `None` for a connection that came through the PROXY protocol: its proxy passes on headers of anybody, and the address that it
-    /// says is not one that has connected here.
+    /// Returns `None` for a connection through the PROXY protocol: its proxy passes on headers of any client, and the address
+    /// that it reports has not connected here.
     pub fn sender(&self) -> Option<IpAddr> {
         if self.asserted_source.is_some() || self.iroh_endpoint.is_some() {
             return None;
@@ -88,7 +89,8 @@ impl<'a> PeerQuery<'a> {
         address.or_else(|_| source.parse()).ok().map(|address: IpAddr| address.to_canonical())
     }
 
-    /// Where the peer is, as far as that is known. One behind a bridge from Iroh has no address: the bridge's is another's.
+    /// Returns the peer's address, if it is known. A peer behind a bridge from Iroh has none, since the bridge's address is not
+    /// the peer's.
     pub fn best_source(&self) -> Option<&'a str> {
         match self.iroh_endpoint {
             Some(_) => None,
@@ -96,10 +98,10 @@ impl<'a> PeerQuery<'a> {
         }
     }
 
-    /// The value of a header that may be there once; `None` if it is not there.
+    /// Returns the value of a header that may occur once; `None` if it is absent.
     ///
     /// # Errors
-    /// It is there several times, or its value has other bytes than printable ASCII and spaces.
+    /// If it occurs several times, or its value has bytes other than printable ASCII and spaces.
     #[cfg(feature = "http")]
     pub fn header(&self, name: &str) -> Result<Option<&'a str>, AmbiguousHeader> {
         let Some(headers) = self.headers else { return Ok(None) };
@@ -112,11 +114,11 @@ impl<'a> PeerQuery<'a> {
         if super::text::has_control(text) { Err(AmbiguousHeader) } else { Ok(Some(text)) }
     }
 
-    /// The answer to a question that cannot be answered from memory, or why there is none. The provider runs again from its
-    /// beginning when it has come. `key` tells the questions of one query apart.
+    /// Returns the answer to a question that cannot be answered from memory, or why it failed. The provider runs again from its
+    /// beginning once there is an answer. `key` distinguishes the questions of one query.
     ///
     /// # Errors
-    /// The question, until the answer is there: to be returned.
+    /// The question, until there is an answer. The provider must return it.
     pub fn ask(
         &self,
         key: &str,
@@ -129,7 +131,7 @@ impl<'a> PeerQuery<'a> {
 
 impl fmt::Debug for PeerQuery<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Headers may hold credentials.
+        // Headers may contain credentials.
         f.debug_struct("PeerQuery")
             .field("transport", &self.transport)
             .field("source", &self.source)
@@ -140,20 +142,20 @@ impl fmt::Debug for PeerQuery<'_> {
 
 type Resolve = dyn Fn(&PeerQuery<'_>) -> Result<ProviderResult, Ask> + Send + Sync;
 
-/// Finds evidence of who a peer is. [`providers`](super::providers) has those of the specification.
+/// Finds evidence of a peer's identity. [`providers`](super::providers) has those of the specification.
 pub struct Provider {
     pub(super) name: Box<str>,
     /// The headers that a proxy must set.
     pub(super) proxy_headers: Vec<String>,
-    /// Whether its questions bring their answer.
+    /// Whether its questions contain their answer.
     pub(super) asks_itself: bool,
     resolve: Box<Resolve>,
 }
 
 impl Provider {
-    /// A provider of the application's own. Its identities bear its name.
+    /// Creates an application's own provider. Its identities have its name.
     ///
-    /// The function must not wait: it runs on a thread that serves others too. What it cannot find in memory it
+    /// The function must not block: its thread serves other calls too. For anything that is not in memory it
     /// [asks](PeerQuery::ask). A panic in it refuses the call.
     pub fn new(
         name: impl Into<Box<str>>,
@@ -162,25 +164,25 @@ impl Provider {
         Self { name: name.into(), proxy_headers: Vec::new(), asks_itself: false, resolve: Box::new(resolve) }
     }
 
-    /// Names the headers that a proxy must set for it to find anything.
+    /// Sets the headers that a proxy must set for it to find anything.
     pub fn with_proxy_headers(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.proxy_headers.extend(names.into_iter().map(Into::into));
         self
     }
 
-    /// Says that its questions [bring their answer](crate::effect::Question::answered_by), for which an HTTP driver has threads
-    /// even if the application performs nothing.
+    /// Declares that its questions [contain their answer](crate::effect::Question::answered_by). An HTTP driver then has threads
+    /// for them even if the application performs no effects.
     pub fn asking_itself(mut self) -> Self {
         self.asks_itself = true;
         self
     }
 
-    /// Its name, which policies name it by.
+    /// Returns its name, which policies use.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it finds out about a peer.
+    /// Returns its result for a peer.
     ///
     /// # Errors
     /// The question that must be answered first.
@@ -195,11 +197,11 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// Why there is no evidence yet, or none at all.
+/// Why there is no evidence yet, or an error.
 pub(super) enum Unresolved {
-    /// This must be answered first.
+    /// A question must be answered first.
     Ask(Ask),
-    /// A provider is at fault.
+    /// A provider failed.
     Failed(String),
 }
 

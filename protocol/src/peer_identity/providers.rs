@@ -7,12 +7,13 @@
 //! | PROXY v2 of a bridge | [`iroh_proxy`] | `iroh` | the endpoint's id, stable |
 //! | the local Tailscale daemon | [`tailscale_local_api`] | `tailscale` | `user:1` or `node:ID`, stable |
 //!
-//! Over HTTP there are those that read the headers of a proxy: `tailscale_serve`, `iroh_header`, and for SPIFFE IDs `envoy`,
-//! `gcp_load_balancer`, `nginx`, `aws_load_balancer`, `azure_gateway` and `certificate_header`. They believe a header only if the
-//! connection comes from the exact address of a trusted proxy, and not through the PROXY protocol. The proxy must replace or remove whatever a client sends under
-//! these names, and nothing else may reach the server: **from the proxy's host, anyone can set a header.**
+//! Over HTTP there are also providers that read a proxy's headers: `tailscale_serve`, `iroh_header`, and for SPIFFE IDs `envoy`,
+//! `gcp_load_balancer`, `nginx`, `aws_load_balancer`, `azure_gateway` and `certificate_header`. They trust a header only if the
+//! connection comes from the exact address of a trusted proxy, and not through the PROXY protocol. The proxy must replace or
+//! remove these headers in clients' requests, and no other process may reach the server from the proxy's host: **from there, any
+//! process can set a header.**
 //!
-//! Providers of one name cannot be set together: which of them is to be believed would be a guess.
+//! Providers with the same name cannot be combined: it would be ambiguous which of them to trust.
 
 use super::evidence::ProviderResult;
 use super::identity::{Assurance, PeerIdentity, Stability, Subject, SubjectKind};
@@ -32,13 +33,13 @@ pub use super::headers::{envoy, gcp_load_balancer, iroh_header, tailscale_serve}
 
 const ISSUER: &str = "an issuer of identities";
 
-/// The user of the process at the other end of a unix socket, as the kernel vouches for it. `issuer` names the host: user ids of
-/// two hosts are different users.
+/// The user of the process at the other end of a unix socket, as reported by the kernel. `issuer` names the host: the same user
+/// id on two hosts is two users.
 ///
-/// Behind an HTTP proxy that is the user of the proxy, whoever its clients are.
+/// Behind an HTTP proxy this is the proxy's user, whoever the clients are.
 ///
 /// # Errors
-/// When the issuer is empty or has control characters.
+/// If the issuer is empty or has control characters.
 pub fn unix_credentials(issuer: &str) -> Result<Provider, PeerSettingError> {
     let issuer = checked(issuer, ISSUER)?;
     Ok(Provider::new("unix", move |query| {
@@ -56,11 +57,11 @@ pub fn unix_credentials(issuer: &str) -> Result<Provider, PeerSettingError> {
     }))
 }
 
-/// The SPIFFE ID in the certificate of a peer whose chain the TLS of this process has verified. The TLS has also checked that the
-/// certificate is valid now; here it is checked again where the time is known.
+/// The SPIFFE ID in the certificate of a peer whose chain was verified by this process's TLS. TLS has also checked that the
+/// certificate is valid now. Here this is checked again if the time is known.
 ///
-/// The evidence stays for as long as the connection: bound how long connections live, so that a certificate which expires or is
-/// revoked is not used for longer. Behind an HTTP proxy that ends TLS itself it is the certificate of the proxy.
+/// The evidence lasts as long as the connection. Limit the lifetime of connections, so that a certificate that expires or is
+/// revoked is not used for longer. Behind an HTTP proxy that terminates TLS it is the proxy's certificate.
 #[cfg(feature = "mtls-pem")]
 pub fn tls_spiffe(domains: super::TrustDomains) -> Provider {
     use super::spiffe::{SPIFFE, available_or_invalid};
@@ -79,11 +80,11 @@ pub fn tls_spiffe(domains: super::TrustDomains) -> Provider {
     })
 }
 
-/// The Iroh endpoint that a bridge has verified and says in the PROXY v2 header of a connection. `issuer` names the network of the
-/// endpoints. The driver reads the header, from trusted proxies only.
+/// The Iroh endpoint that a bridge has verified and names in the PROXY v2 header of a connection. `issuer` names the network of
+/// the endpoints. The driver reads the header, from trusted proxies only.
 ///
 /// # Errors
-/// When the issuer is empty or has control characters.
+/// If the issuer is empty or has control characters.
 pub fn iroh_proxy(issuer: &str) -> Result<Provider, PeerSettingError> {
     let issuer = checked(issuer, ISSUER)?;
     Ok(Provider::new(IROH, move |query| {
@@ -95,14 +96,14 @@ pub fn iroh_proxy(issuer: &str) -> Result<Provider, PeerSettingError> {
     }))
 }
 
-/// Who has the peer's address in the tailnet, as the Tailscale daemon of this host says when the driver [asks](super::WhoIs) it:
-/// a user, or a node with tags. `issuer` names the tailnet.
+/// The owner of the peer's address in the tailnet, as reported by this host's Tailscale daemon when the driver
+/// [asks](super::WhoIs) it: a user, or a node with tags. `issuer` names the tailnet.
 ///
-/// It is asked about the socket that is connected, or the address that a trusted proxy says in PROXY v2, once for each connection
-/// or request over HTTP. Behind an HTTP proxy that is the address of the proxy, whoever its clients are: use `tailscale_serve` there.
+/// It is asked about the connected socket, or the address in a trusted proxy's PROXY v2 header, once for each connection or
+/// request over HTTP. Behind an HTTP proxy that is the proxy's address, whoever the clients are: use `tailscale_serve` there.
 ///
 /// # Errors
-/// When the issuer is empty or has control characters.
+/// If the issuer is empty or has control characters.
 pub fn tailscale_local_api(issuer: &str) -> Result<Provider, PeerSettingError> {
     let issuer = checked(issuer, ISSUER)?;
     let look_up =

@@ -1,4 +1,4 @@
-//! What an operator sets, and why a setting is refused.
+//! An operator's settings, and their errors.
 
 use super::evidence::PeerEvidence;
 use super::policy::Policy;
@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use thiserror::Error;
 
-/// A setting of peer identities that cannot work.
+/// An invalid setting of peer identities.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PeerSettingError {
@@ -35,37 +35,37 @@ pub enum PeerSettingError {
     /// The same header is set for two purposes.
     #[error("expected different headers, got {0:?} twice")]
     SameHeader(String),
-    /// A fingerprint that no certificate has, or one that is there twice.
+    /// A fingerprint that no certificate can have, or one that occurs twice.
     #[error("expected different fingerprints of {digits} hex digits in lower case, got {got:?}")]
     Fingerprint {
-        /// How many digits it must have.
+        /// The required number of digits.
         digits: usize,
-        /// What there is.
+        /// The text.
         got: String,
     },
-    /// Two providers have one name.
+    /// Two providers have the same name.
     #[error("expected providers of different names, got two of {0:?}")]
     SameProvider(String),
-    /// A policy names a provider that is not there.
+    /// A policy names an unknown provider.
     #[error("the policy depends on the provider {0:?}, which is not configured")]
     UnknownProvider(String),
-    /// A service name that Tailscale does not have.
+    /// The name is not a Tailscale service name.
     #[error("expected a service name such as svc:analytics, got {0:?}")]
     ServiceName(String),
 }
 
-/// The proxies that may say who a peer is: exact IP addresses.
+/// The proxies that are trusted to report a peer's identity: exact IP addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedProxies {
     addresses: BTreeSet<IpAddr>,
 }
 
 impl TrustedProxies {
-    /// Trusts proxies with these addresses, as they are on the connection: `127.0.0.1`, `::1`. An address of IPv4 within IPv6 is
-    /// one of IPv4.
+    /// Trusts proxies with these addresses, as seen on the connection: `127.0.0.1`, `::1`. An IPv4-mapped IPv6 address is
+    /// converted to IPv4.
     ///
     /// # Errors
-    /// When there is none, or a text is no IP address. Networks such as `10.0.0.0/8` are refused.
+    /// If the list is empty, or a text is not an IP address. Networks such as `10.0.0.0/8` are refused.
     pub fn new(addresses: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, PeerSettingError> {
         let parse = |text: &str| {
             let address: Result<IpAddr, _> = text.parse();
@@ -81,19 +81,19 @@ impl TrustedProxies {
         Ok(Self { addresses })
     }
 
-    /// Whether this is one of them.
+    /// Returns whether this is one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.addresses.contains(&address.to_canonical())
     }
 
-    /// The address that sends the request's headers, as text, if it is that of a trusted proxy.
+    /// Returns the address that sends the request's headers, as text, if it is that of a trusted proxy.
     #[cfg(feature = "http")]
     pub(super) fn sender(&self, query: &PeerQuery<'_>) -> Option<String> {
         query.sender().filter(|address| self.contains(*address)).map(|address| address.to_string())
     }
 }
 
-/// Text that an operator chose, which is there and has no control characters.
+/// Checks that an operator's text is not empty and has no control characters.
 pub(super) fn checked(text: &str, what: &'static str) -> Result<Box<str>, PeerSettingError> {
     if text.is_empty() {
         return Err(PeerSettingError::Missing(what));
@@ -104,7 +104,7 @@ pub(super) fn checked(text: &str, what: &'static str) -> Result<Box<str>, PeerSe
     Ok(text.into())
 }
 
-/// The name of a header, as HTTP allows it.
+/// Checks that a text is a valid HTTP header name.
 #[cfg(all(feature = "http", feature = "mtls-pem"))]
 pub(crate) fn header_name(name: &str) -> Result<Box<str>, PeerSettingError> {
     match http::HeaderName::from_bytes(name.as_bytes()) {
@@ -113,7 +113,7 @@ pub(crate) fn header_name(name: &str) -> Result<Box<str>, PeerSettingError> {
     }
 }
 
-/// Which providers are asked who a peer is, and what their evidence is good for.
+/// The providers to ask about a peer, and the policy for their evidence.
 ///
 /// [`ServiceBuilder::peer_authentication`](crate::service::ServiceBuilder::peer_authentication) sets it for byte streams, where
 /// it runs once for each connection before its first call, and
@@ -128,22 +128,22 @@ pub struct PeerAuthentication {
     service_name: Option<Box<str>>,
 }
 
-/// Why a peer is not let in, or not yet.
+/// Why a peer is refused, or not admitted yet.
 #[derive(Debug)]
 pub(crate) enum Undecided {
-    /// This must be answered first.
+    /// A question must be answered first.
     Ask(Ask),
-    /// The policy does not let it in.
+    /// The policy refuses the peer.
     Refused(PolicyError),
-    /// A provider is at fault.
+    /// A provider failed.
     Failed(String),
 }
 
 impl PeerAuthentication {
-    /// Asks these providers in their order, and decides by this policy.
+    /// Asks these providers in order, and applies this policy.
     ///
     /// # Errors
-    /// When two providers have one name, one has none, or the policy names none or one that is not there.
+    /// If two providers have the same name, one has an empty name, or the policy names no provider or an unknown one.
     pub fn new(
         policy: Policy,
         providers: impl IntoIterator<Item = Provider>,
@@ -165,10 +165,10 @@ impl PeerAuthentication {
         Ok(Self { providers, policy, service_name: None })
     }
 
-    /// Sets the name of the service that peers call, such as `svc:analytics`: Tailscale gives the capabilities for it.
+    /// Sets the name of the service that peers call, such as `svc:analytics`. Tailscale reports the capabilities for it.
     ///
     /// # Errors
-    /// When it is no name of a Tailscale service.
+    /// If it is not a Tailscale service name.
     pub fn service_name(mut self, name: &str) -> Result<Self, PeerSettingError> {
         if !is_service_name(name) {
             return Err(PeerSettingError::ServiceName(name.to_owned()));
@@ -177,7 +177,7 @@ impl PeerAuthentication {
         Ok(self)
     }
 
-    /// Finds the evidence about a peer, and who it is.
+    /// Finds the evidence about a peer, and the caller.
     pub(crate) fn identify<'a>(
         &'a self,
         mut query: PeerQuery<'a>,
@@ -196,19 +196,19 @@ impl PeerAuthentication {
         }
     }
 
-    /// Whether a caller may be let in who presents no credential of the application.
+    /// Returns whether a caller without a credential of the application may be admitted.
     #[cfg(feature = "http")]
     pub(crate) fn replaces_application_auth(&self) -> bool {
         self.policy.replaces_application_auth()
     }
 
-    /// Whether a provider asks questions that bring their answer.
+    /// Returns whether a provider's questions contain their answer.
     #[cfg(feature = "http")]
     pub(crate) fn asks_itself(&self) -> bool {
         self.providers.iter().any(|provider| provider.asks_itself)
     }
 
-    /// The headers that a proxy must set for anybody to be let in.
+    /// Returns the headers that a proxy must set for any caller to be admitted.
     #[cfg(feature = "http")]
     pub(crate) fn proxy_headers(&self) -> Vec<String> {
         let demanded = |provider: &&Provider| self.policy.providers().contains(&provider.name);

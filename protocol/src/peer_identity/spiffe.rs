@@ -14,12 +14,12 @@ use thiserror::Error;
 #[cfg(any(feature = "http", feature = "mtls-pem"))]
 pub(super) const SPIFFE: &str = "spiffe";
 
-/// The most bytes of a SPIFFE ID.
+/// The maximum length of a SPIFFE ID in bytes.
 const MAX_ID_BYTES: usize = 2048;
-/// The most bytes of a trust domain.
+/// The maximum length of a trust domain in bytes.
 const MAX_DOMAIN_BYTES: usize = 255;
 
-/// Why a text is no SPIFFE ID of a workload in a trust domain that is allowed.
+/// Why a text is not a SPIFFE ID of a workload in an allowed trust domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SpiffeIdError {
@@ -29,13 +29,14 @@ pub enum SpiffeIdError {
     /// It does not begin with `spiffe://`.
     #[error("expected a SPIFFE ID, which begins with spiffe://")]
     Scheme,
-    /// What follows is no trust domain: it may have user information, a port or capital letters.
+    /// The part after that is not a trust domain: it may have user information, a port or capital letters.
     #[error("expected a trust domain of lower-case letters, digits, dots, hyphens and underscores")]
     TrustDomain,
-    /// The path is empty or not canonical: segments are not empty, `.` or `..`, and have letters, digits, `.`, `-`, `_`.
+    /// The path is empty or not canonical: a segment must not be empty, `.` or `..`, and consists of letters, digits, `.`, `-`,
+    /// `_`.
     #[error("expected the canonical path of a workload")]
     Path,
-    /// The trust domain is none of those that are allowed.
+    /// The trust domain is not an allowed one.
     #[error("expected a trust domain that is allowed")]
     OtherTrustDomain,
 }
@@ -48,7 +49,7 @@ impl TrustDomains {
     /// Accepts the workloads of these trust domains, such as `example.org`.
     ///
     /// # Errors
-    /// When there is none, or a text is no trust domain.
+    /// If the list is empty, or a text is not a trust domain.
     pub fn new(domains: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, PeerSettingError> {
         let checked = |domain: &str| match is_trust_domain(domain) {
             true => Ok(domain.into()),
@@ -62,10 +63,10 @@ impl TrustDomains {
         Ok(Self(domains))
     }
 
-    /// Checks that a text is the canonical SPIFFE ID of a workload in one of these trust domains, and gives its trust domain.
+    /// Checks that a text is the canonical SPIFFE ID of a workload in one of these trust domains, and returns its trust domain.
     ///
     /// # Errors
-    /// When it is not.
+    /// If it is not.
     pub fn check<'a>(&self, id: &'a str) -> Result<&'a str, SpiffeIdError> {
         if id.len() > MAX_ID_BYTES {
             return Err(SpiffeIdError::TooLong);
@@ -84,7 +85,7 @@ impl TrustDomains {
         Ok(domain)
     }
 
-    /// The workload with this ID, as evidence.
+    /// Returns the workload with this ID as evidence.
     #[cfg(any(feature = "http", feature = "mtls-pem"))]
     pub(super) fn workload(
         &self,
@@ -116,7 +117,7 @@ fn is_segment(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
-/// What came of a check: an identity, or evidence that is none.
+/// Converts the result of a check to an identity, or to invalid evidence.
 #[cfg(any(feature = "http", feature = "mtls-pem"))]
 pub(super) fn available_or_invalid<E>(identity: Result<PeerIdentity, E>) -> ProviderResult {
     match identity {

@@ -7,13 +7,13 @@ codes! {
     ProviderStatus {
         /// It was not asked.
         Off = "off",
-        /// It says nothing of such peers.
+        /// It does not apply to such peers.
         NotApplicable = "not_applicable",
         /// There is evidence.
         Available = "available",
-        /// It cannot be asked now.
+        /// It is unavailable at the moment.
         Unavailable = "unavailable",
-        /// This process may not ask it.
+        /// This process does not have permission to ask it.
         PermissionDenied = "permission_denied",
         /// It does not know the peer.
         NoMatch = "no_match",

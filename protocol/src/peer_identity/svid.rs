@@ -1,4 +1,4 @@
-//! SPIFFE IDs in certificates: what a leaf must be to name a workload. X509-SVID, sections 3 to 5.
+//! SPIFFE IDs in certificates: the requirements for a leaf that identifies a workload. X509-SVID, sections 3 to 5.
 
 use super::certificate::Certificate;
 use super::identity::{Assurance, PeerIdentity};
@@ -12,10 +12,10 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, Subject
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 
-/// A certificate that names no workload of a trust domain that is allowed.
+/// A certificate that does not identify a workload of an allowed trust domain.
 pub(super) struct NoWorkload;
 
-/// The workload that a certificate names, whose chain was verified.
+/// Returns the workload that a certificate identifies. Its chain has been verified.
 pub(super) fn workload(
     certificate: &Certificate,
     domains: &TrustDomains,
@@ -31,11 +31,11 @@ pub(super) fn workload(
     domains.workload(&id, source, assurance, transport, JsonObject::default()).map_err(|_| NoWorkload)
 }
 
-/// The one URI among the alternative names.
+/// Returns the only URI among the alternative names.
 fn only_uri(certificate: &Certificate) -> Option<String> {
     let content = certificate.parsed.tbs_certificate();
     let (is_critical, names) = content.get_extension::<SubjectAltName>().ok()??;
-    // Without a subject, the alternative names are all that says whose it is.
+    // Without a subject, only the alternative names identify its owner.
     if content.subject().is_empty() && !is_critical {
         return None;
     }
@@ -47,7 +47,7 @@ fn only_uri(certificate: &Certificate) -> Option<String> {
     Some(only.to_owned())
 }
 
-/// Whether it is a leaf, whose key signs handshakes and no certificates.
+/// Returns whether it is a leaf, whose key signs handshakes but not certificates.
 fn is_leaf(certificate: &Certificate) -> bool {
     let content = certificate.parsed.tbs_certificate();
     let Ok(Some((_, constraints))) = content.get_extension::<BasicConstraints>() else { return false };

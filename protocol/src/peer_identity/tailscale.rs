@@ -1,4 +1,4 @@
-//! What Tailscale says of a peer: the headers of `tailscale serve`, and the WhoIs of its local daemon.
+//! Evidence from Tailscale: the headers of `tailscale serve`, and the WhoIs of its local daemon.
 
 #[cfg(feature = "http")]
 pub(super) mod serve;
@@ -7,7 +7,7 @@ pub(super) mod whois;
 /// The name of every provider of Tailscale's evidence.
 pub(super) const TAILSCALE: &str = "tailscale";
 
-/// Whether a text names a service of a tailnet: `svc:` and a label of DNS.
+/// Returns whether a text names a service of a tailnet: `svc:` and a DNS label.
 pub(super) fn is_service_name(text: &str) -> bool {
     let Some(label) = text.strip_prefix("svc:") else { return false };
     let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';

@@ -1,8 +1,8 @@
-//! Texts in headers and names: percent-encoding, and what they may contain.
+//! Text in headers and names: percent-encoding, and checks of its characters.
 
 use thiserror::Error;
 
-/// A percent sign without two hex digits behind it, or bytes that are no UTF-8.
+/// A percent sign is not followed by two hex digits, or the bytes are not UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("expected percent-encoded text")]
 pub(crate) struct NotEncoded;
@@ -21,7 +21,7 @@ pub(crate) fn percent_encode(text: &str) -> String {
     encoded
 }
 
-/// Decodes text in which every percent sign begins an escape. A plus sign stays one.
+/// Decodes text in which every percent sign begins an escape. A plus sign is kept.
 pub(crate) fn percent_decode(text: &str) -> Result<String, NotEncoded> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
@@ -38,18 +38,18 @@ pub(crate) fn percent_decode(text: &str) -> Result<String, NotEncoded> {
     String::from_utf8(decoded).map_err(|_| NotEncoded)
 }
 
-/// The value of a hex digit in either case.
+/// Returns the value of a hex digit in either case.
 pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
     let value = char::from(byte).to_digit(16)?;
     u8::try_from(value).ok()
 }
 
-/// Bytes as lowercase hex digits.
+/// Formats bytes as lowercase hex digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether a text has a control character of ASCII.
+/// Returns whether a text has an ASCII control character.
 pub(crate) fn has_control(text: &str) -> bool {
     text.bytes().any(|byte| byte.is_ascii_control())
 }

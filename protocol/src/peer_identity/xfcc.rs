@@ -4,12 +4,12 @@ use super::text::{has_control, percent_decode};
 use std::fmt;
 use thiserror::Error;
 
-/// The most bytes of the header.
+/// The maximum size of the header in bytes.
 pub(crate) const MAX_XFCC_BYTES: usize = 16_384;
 
-/// One element of the header: what one proxy says of the client before it.
+/// One element of the header: one proxy's description of its client.
 ///
-/// `Debug` leaves the certificates out.
+/// `Debug` omits the certificates.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct XfccElement {
@@ -19,9 +19,9 @@ pub struct XfccElement {
     pub certificate: Option<String>,
     /// The certificate's chain as PEM.
     pub chain: Option<String>,
-    /// The certificate's subject, as RFC 2253 writes it.
+    /// The certificate's subject, in the form of RFC 2253.
     pub subject: Option<String>,
-    /// The certificate's issuer, as RFC 2253 writes it.
+    /// The certificate's issuer, in the form of RFC 2253.
     pub issuer: Option<String>,
     /// The certificate's URIs.
     pub uris: Vec<String>,
@@ -29,11 +29,11 @@ pub struct XfccElement {
     pub dns_names: Vec<String>,
     /// The URIs of the proxy's own certificate.
     pub by: Vec<String>,
-    /// It has fields of other names.
+    /// Whether it has unknown fields.
     pub(super) has_unknown: bool,
-    /// A quoted value has a backslash before something else than a quote or a backslash.
+    /// Whether a quoted value has a backslash before anything other than a quote or a backslash.
     pub(super) has_odd_escape: bool,
-    /// A URI is escaped in parts: it may have been so in the certificate, and then means another one.
+    /// Whether a URI is partly escaped: it may have been so in the certificate, and would then mean another one.
     pub(super) has_half_escaped_uri: bool,
 }
 
@@ -41,31 +41,30 @@ pub struct XfccElement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum XfccError {
-    /// It has more bytes than are read.
+    /// It exceeds the maximum size.
     #[error("expected an XFCC header of at most {MAX_XFCC_BYTES} bytes")]
     TooLong,
     /// It has other characters than printable ASCII.
     #[error("expected an XFCC header of printable ASCII")]
     NotText,
-    /// It is no list of fields, or a quoted text does not end.
+    /// It is not a list of fields, or a quoted text has no end.
     #[error("expected an XFCC header of elements with fields NAME=VALUE")]
     Syntax,
-    /// A field is twice in one element that may be there once.
+    /// A field occurs twice in one element but may occur only once.
     #[error("expected the field {0} once in an XFCC element")]
     Repeated(&'static str),
-    /// A percent sign begins no escape, or what is escaped is no text.
+    /// A percent sign does not begin an escape, or the decoded bytes are not text.
     #[error("expected percent-encoded text in the field {0} of an XFCC element")]
     Escape(&'static str),
 }
 
 impl XfccElement {
-    /// Reads the elements of a header, of which there is at least one. The first is the original client's, the last the nearest
-    /// proxy's.
+    /// Parses the elements of a header, at least one. The first is the original client's, the last the nearest proxy's.
     ///
-    /// It is read once from left to right, so that no quoted text becomes a field of its own.
+    /// It is parsed in one pass from left to right, so that quoted text cannot become a field.
     ///
     /// # Errors
-    /// When the header is not well-formed.
+    /// If the header is malformed.
     pub fn parse_all(header: &str) -> Result<Vec<Self>, XfccError> {
         if header.len() > MAX_XFCC_BYTES {
             return Err(XfccError::TooLong);
@@ -88,7 +87,7 @@ impl XfccElement {
         let name = name.to_ascii_lowercase();
         let decode = |name| {
             let decoded = percent_decode(&unescape(value)).map_err(|_| XfccError::Escape(name))?;
-            // A PEM has lines.
+            // A PEM has line breaks.
             let is_clean = !decoded.chars().any(|c| c.is_control() && c != '\n' && c != '\r');
             if is_clean { Ok(decoded) } else { Err(XfccError::Escape(name)) }
         };
@@ -101,7 +100,7 @@ impl XfccElement {
             "hash" => once(&mut self.hash, "Hash", unescape(value)),
             "cert" => decode("Cert").and_then(|text| once(&mut self.certificate, "Cert", text)),
             "chain" => decode("Chain").and_then(|text| once(&mut self.chain, "Chain", text)),
-            // The backslashes are those of the name.
+            // The backslashes are part of the name.
             "subject" => once(&mut self.subject, "Subject", value.to_owned()),
             "issuer" => once(&mut self.issuer, "Issuer", value.to_owned()),
             "uri" => {
@@ -133,7 +132,7 @@ impl fmt::Debug for XfccElement {
     }
 }
 
-/// Reads one element, and gives what is behind the comma that ends it.
+/// Parses one element, and returns it with the text after the comma that ends it.
 fn element(header: &str) -> Result<(XfccElement, Option<&str>), XfccError> {
     let (mut element, mut rest) = (XfccElement::default(), header);
     loop {
@@ -177,7 +176,7 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
-/// Where a quoted text ends: at the first quote without a backslash before it.
+/// Returns the position of a quoted text's end: the first quote without a backslash before it.
 fn closing_quote(text: &str) -> Option<usize> {
     let mut bytes = text.bytes().enumerate();
     while let Some((index, byte)) = bytes.next() {
@@ -202,7 +201,7 @@ fn has_odd_escape(value: &str) -> bool {
     false
 }
 
-/// Undoes `\"` and `\\`.
+/// Unescapes `\"` and `\\`.
 fn unescape(value: &str) -> String {
     let (mut text, mut chars) = (String::with_capacity(value.len()), value.chars().peekable());
     while let Some(c) = chars.next() {

@@ -1,12 +1,11 @@
-//! The fingerprint of a protocol's wire surface, and the canonical JSON it is taken over. WIRE_PROTOCOL 14
-//! (`protocol_hash`).
+//! The fingerprint of a protocol's wire surface, and the canonical JSON that is hashed. WIRE_PROTOCOL 14 (`protocol_hash`).
 
 use super::type_token::{UnknownType, type_token};
 use crate::description::{MethodInfo, MethodKind};
 use arrow_schema::Schema;
 use sha2::{Digest, Sha256};
 
-/// Keeps the digest apart from other uses of SHA-256. Moves when the definition of the hash moves.
+/// Separates the digest from other uses of SHA-256. It changes with the definition of the hash.
 const DOMAIN: &[u8] = b"vgi_rpc.protocol_hash.v1|";
 
 /// A method cannot be part of a hashed protocol: the type of one of its fields has no token.
@@ -21,12 +20,12 @@ pub struct HashError {
     pub error: UnknownType,
 }
 
-/// Fingerprint of a protocol's wire surface: 64 lowercase hex digits, equal for equal surfaces in every
+/// Returns the fingerprint of a protocol's wire surface: 64 lowercase hex digits, equal for equal surfaces in every
 /// implementation and independent of the order of `methods`. WIRE_PROTOCOL 14 (`protocol_hash`).
 ///
 /// # Errors
 ///
-/// [`HashError`] when a field has a type that has no token.
+/// [`HashError`] if a field has a type without a token.
 pub fn protocol_hash(protocol: &str, methods: &[MethodInfo]) -> Result<String, HashError> {
     let mut hasher = Sha256::new();
     hasher.update(DOMAIN);
@@ -34,13 +33,12 @@ pub fn protocol_hash(protocol: &str, methods: &[MethodInfo]) -> Result<String, H
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// What [`protocol_hash`] digests after its domain tag: RFC 8785 canonical JSON of the protocol's name and
-/// methods. Public because two implementations whose digests differ compare this. WIRE_PROTOCOL 14
-/// (`protocol_hash`).
+/// Returns the input of [`protocol_hash`] after its domain tag: RFC 8785 canonical JSON of the protocol's name and methods. It is
+/// public so that two implementations whose digests differ can compare it. WIRE_PROTOCOL 14 (`protocol_hash`).
 ///
 /// # Errors
 ///
-/// [`HashError`] when a field has a type that has no token.
+/// [`HashError`] if a field has a type without a token.
 pub fn preimage(protocol: &str, methods: &[MethodInfo]) -> Result<String, HashError> {
     let mut methods: Vec<&MethodInfo> = methods.iter().collect();
     methods.sort_by(|a, b| a.name.cmp(&b.name));
@@ -70,7 +68,7 @@ fn push_method(json: &mut String, method: &MethodInfo) -> Result<(), HashError> 
     push_string(json, &method.name);
     json.push_str(",\"params\":");
     push_fields(json, method, &method.params)?;
-    // Left out, not empty, when nothing is returned: the two must not hash alike.
+    // Omitted, not empty, if nothing is returned: the two must have different hashes.
     if let Some(result) = &method.result {
         json.push_str(",\"result\":");
         push_fields(json, method, result)?;
@@ -103,7 +101,8 @@ fn push_fields(json: &mut String, method: &MethodInfo, schema: &Schema) -> Resul
     Ok(())
 }
 
-/// RFC 8785, 3.2.2.2: a short escape where there is one, other control characters as `\u00xx`, the rest verbatim.
+/// Writes a string as in RFC 8785, 3.2.2.2: a short escape if there is one, other control characters as `\u00xx`, the rest
+/// verbatim.
 fn push_string(json: &mut String, text: &str) {
     json.push('"');
     for character in text.chars() {
@@ -243,7 +242,7 @@ mod tests {
         Schema::new(json.as_array().unwrap().iter().map(field).collect::<Vec<_>>())
     }
 
-    /// Reads the tokens which occur in the vector, no others.
+    /// Parses only the tokens that occur in the vector.
     fn type_from_token(token: &str) -> DataType {
         let inside = |prefix: &str| token.strip_prefix(prefix).and_then(|rest| rest.strip_suffix('>'));
         if let Some(item) = inside("list<") {

@@ -1,18 +1,17 @@
-//! `vgi_rpc.Reflection.v1`: what a server says about the protocols it hosts. WIRE_PROTOCOL 14.
+//! `vgi_rpc.Reflection.v1`: a server's description of the protocols that it hosts. WIRE_PROTOCOL 14.
 //!
-//! Here lives what reflection *says*: the payloads of its two methods, the fingerprint of a protocol and the
-//! type tokens that it is taken over, and the description of reflection's own methods. All of it is a function
-//! of [`ProtocolInfo`] and bytes.
+//! This module has the content of reflection: the payloads of its two methods, the fingerprint of a protocol and its type tokens,
+//! and the description of reflection's own methods. All of it is a function of [`ProtocolInfo`] and bytes.
 //!
-//! Answering a call does not live here: reflection is a protocol like any other, hosted and dispatched by
-//! `service`, which also decides which protocols are hosted and in what order they are listed.
+//! Reflection is hosted and dispatched like any other protocol, by `service`, which also decides which protocols are hosted and
+//! in what order they are listed.
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `payload` | what the methods answer, as bytes |
+// | `payload` | the methods' responses, as bytes |
 // | `hash` | the fingerprint of a protocol |
-// | `type_token` | how it spells an Arrow type |
+// | `type_token` | its notation of Arrow types |
 
 mod hash;
 mod payload;
@@ -29,11 +28,10 @@ use std::sync::Arc;
 /// Wire name of the protocol. Its last part is the major version: an incompatible reflection has another name.
 pub const PROTOCOL_NAME: &str = "vgi_rpc.Reflection.v1";
 
-/// Reflection's own methods, for it describes itself like any other protocol: `describe`, then
-/// `list_protocols`. WIRE_PROTOCOL 14 (Methods).
+/// Returns reflection's own methods, since it also describes itself: `describe`, then `list_protocols`. WIRE_PROTOCOL 14
+/// (Methods).
 ///
-/// Both answer with the bytes of a payload: `describe` with a [`ServiceDescription`], `list_protocols` with a
-/// [`ProtocolList`].
+/// Both return the bytes of a payload: `describe` a [`ServiceDescription`], `list_protocols` a [`ProtocolList`].
 pub fn methods() -> Vec<MethodInfo> {
     let result = schema([Field::new("result", DataType::Binary, false)]);
     let method = |name: &str, params: SchemaRef, doc: &str| MethodInfo {
@@ -46,8 +44,8 @@ pub fn methods() -> Vec<MethodInfo> {
         output: None,
         defaults: None,
         doc: doc.to_owned(),
-        // Calling twice would do no harm, but every implementation describes a protocol in the same words, and
-        // the reference leaves this unsaid.
+        // Calls could be repeated, but every implementation describes a protocol in the same way, and the reference does not
+        // declare this.
         idempotency: Idempotency::Unknown,
         deprecated: None,
     };
@@ -65,14 +63,14 @@ pub fn methods() -> Vec<MethodInfo> {
     ]
 }
 
-/// What `describe` answers for a protocol. WIRE_PROTOCOL 14 (`ServiceDescription`).
+/// Returns the response of `describe` for a protocol. WIRE_PROTOCOL 14 (`ServiceDescription`).
 pub fn describe(info: &ProtocolInfo) -> ServiceDescription {
     let mut methods: Vec<MethodDescription> = info.methods.iter().map(describe_method).collect();
     methods.sort_by(|a, b| a.name.cmp(&b.name));
     ServiceDescription { summary: summarize(info), methods }
 }
 
-/// A protocol's entry in what `list_protocols` answers. WIRE_PROTOCOL 14 (`ProtocolSummary`).
+/// Returns a protocol's entry in the response of `list_protocols`. WIRE_PROTOCOL 14 (`ProtocolSummary`).
 pub fn summarize(info: &ProtocolInfo) -> ProtocolSummary {
     ProtocolSummary {
         protocol: info.name.clone(),

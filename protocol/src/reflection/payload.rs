@@ -1,4 +1,4 @@
-//! What reflection's methods answer, to and from the bytes of the `result` column. WIRE_PROTOCOL 14 (Payload).
+//! Encodes and decodes the responses of reflection's methods in the `result` column. WIRE_PROTOCOL 14 (Payload).
 
 use crate::Limits;
 use crate::description::{Idempotency, MethodKind, StreamKind};
@@ -14,10 +14,10 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// What a compressed payload may decompress to. Ten thousand methods are described in some ten megabytes.
+/// The maximum decompressed size of a payload. The description of ten thousand methods takes about ten megabytes.
 const MAX_DECOMPRESSED_BYTES: u64 = 64 << 20;
 
-/// Answer of `list_protocols`: a statement about a server. WIRE_PROTOCOL 14 (`ProtocolList`).
+/// The response of `list_protocols`, which describes a server. WIRE_PROTOCOL 14 (`ProtocolList`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolList {
     /// Identifier of the server instance.
@@ -32,7 +32,7 @@ pub struct ProtocolList {
 
 /// One hosted protocol without its methods. WIRE_PROTOCOL 14 (`ProtocolSummary`).
 ///
-/// The reserved column `features` has no field here: it is written empty, and what it holds is ignored.
+/// The reserved column `features` has no field here: it is written empty, and ignored when read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolSummary {
     /// Wire name, the routing key.
@@ -41,11 +41,11 @@ pub struct ProtocolSummary {
     pub protocol_version: String,
     /// Fingerprint of the surface: 64 lowercase hex digits.
     pub protocol_hash: String,
-    /// Present when callers should migrate: what to migrate to.
+    /// What to migrate to, if the protocol is deprecated.
     pub deprecated: Option<String>,
 }
 
-/// Answer of `describe`: a protocol in full, the same from every server that hosts it. WIRE_PROTOCOL 14
+/// The response of `describe`: a complete protocol, the same from every server that hosts it. WIRE_PROTOCOL 14
 /// (`ServiceDescription`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceDescription {
@@ -55,7 +55,7 @@ pub struct ServiceDescription {
     pub methods: Vec<MethodDescription>,
 }
 
-/// One method as a client learns of it. WIRE_PROTOCOL 14 (`MethodInfo`).
+/// One method as described to a client. WIRE_PROTOCOL 14 (`MethodInfo`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodDescription {
     /// Name, unique within the protocol.
@@ -64,26 +64,26 @@ pub struct MethodDescription {
     pub kind: MethodKind,
     /// One field per parameter.
     pub params: SchemaRef,
-    /// Schema of a unary result; `None` when the method returns nothing and for streams.
+    /// Schema of a unary result; `None` for void methods and for streams.
     pub result: Option<SchemaRef>,
-    /// Schema of the stream header, when the method has one.
+    /// Schema of the stream header, if the method has one.
     pub header: Option<SchemaRef>,
     /// Whether a call may be repeated.
     pub idempotency: Idempotency,
-    /// Present when callers should migrate: what to migrate to.
+    /// What to migrate to, if the method is deprecated.
     pub deprecated: Option<String>,
 }
 
-/// Bytes from a peer that are not a payload of the expected kind.
+/// Bytes that are not a payload of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Not an Arrow IPC stream with a record batch.
     #[error("malformed payload: {0}")]
     Malformed(ReadError),
-    /// A payload is a single row.
+    /// The payload does not have exactly one row.
     #[error("a payload has one row, this one has {0}")]
     Rows(usize),
-    /// A column that has no default is absent or null.
+    /// A column without a default is absent or null.
     #[error("the payload has no value for {0:?}")]
     Missing(&'static str),
     /// A column is not of the specified Arrow type.
@@ -94,10 +94,10 @@ pub enum DecodeError {
     Value {
         /// The column.
         column: &'static str,
-        /// What it holds.
+        /// Its value.
         value: String,
     },
-    /// A column that carries an Arrow schema holds something else.
+    /// The content of a schema column is not an Arrow schema.
     #[error("the payload's column {column:?} holds no schema: {error}")]
     Schema {
         /// The column.
@@ -114,11 +114,11 @@ impl From<ReadError> for DecodeError {
 }
 
 impl ProtocolList {
-    /// The payload as a complete IPC stream of one row, for the `result` column. WIRE_PROTOCOL 14 (Payload).
+    /// Encodes the payload as a complete IPC stream of one row, for the `result` column. WIRE_PROTOCOL 14 (Payload).
     ///
     /// # Errors
     ///
-    /// What Arrow's writer reports.
+    /// The error of Arrow's writer.
     pub fn encode(&self) -> Result<Vec<u8>, ArrowError> {
         let mut columns = Columns::default();
         columns.text("server_id", [self.server_id.as_str()]);
@@ -128,9 +128,8 @@ impl ProtocolList {
         columns.into_stream()
     }
 
-    /// Reads what [`encode`](Self::encode) or another implementation wrote: columns by name, unknown ones
-    /// ignored, an absent one replaced by its default where the specification has one. WIRE_PROTOCOL 14
-    /// (Decoding is tolerant).
+    /// Decodes the output of [`encode`](Self::encode) or of another implementation: columns by name, ignoring unknown ones, and
+    /// replacing an absent one by its default if the specification has one. WIRE_PROTOCOL 14 (Decoding is tolerant).
     ///
     /// # Errors
     ///
@@ -149,19 +148,18 @@ impl ProtocolList {
 }
 
 impl ServiceDescription {
-    /// The payload as a complete IPC stream of one row, for the `result` column. WIRE_PROTOCOL 14 (Payload).
+    /// Encodes the payload as a complete IPC stream of one row, for the `result` column. WIRE_PROTOCOL 14 (Payload).
     ///
     /// # Errors
     ///
-    /// What Arrow's writer reports: one of the schemas has no IPC form.
+    /// The error of Arrow's writer: one of the schemas cannot be encoded.
     pub fn encode(&self) -> Result<Vec<u8>, ArrowError> {
         let mut columns = ProtocolSummary::columns(std::slice::from_ref(&self.summary))?;
         columns.list("methods", MethodDescription::columns(&self.methods)?)?;
         columns.into_stream()
     }
 
-    /// Reads what [`encode`](Self::encode) or another implementation wrote, by the rules of
-    /// [`ProtocolList::decode`].
+    /// Decodes the output of [`encode`](Self::encode) or of another implementation, by the rules of [`ProtocolList::decode`].
     ///
     /// # Errors
     ///
@@ -251,7 +249,7 @@ impl MethodDescription {
                 idempotency: match idempotency.as_ref().and_then(|level| level.get(row)) {
                     Some("no_side_effects") => Idempotency::NoSideEffects,
                     Some("idempotent") => Idempotency::Idempotent,
-                    // A level that is not known here promises nothing here.
+                    // An unknown level counts as no promise.
                     _ => Idempotency::Unknown,
                 },
                 deprecated: deprecated.then(|| message.to_owned()),
@@ -273,7 +271,7 @@ fn kind(method_type: &str, stream_kind: &str) -> Result<MethodKind, DecodeError>
     }
 }
 
-/// `method_type` and `stream_kind`.
+/// Returns `method_type` and `stream_kind`.
 fn kind_words(kind: MethodKind) -> (&'static str, &'static str) {
     match kind {
         MethodKind::Unary => ("unary", ""),
@@ -291,7 +289,7 @@ fn idempotency_word(idempotency: Idempotency) -> &'static str {
     }
 }
 
-/// Columns of a payload or of the structs in one of its lists. None of them is nullable.
+/// Columns of a payload or of the structs in one of its lists. They are not nullable.
 #[derive(Default)]
 struct Columns {
     fields: Vec<Field>,
@@ -321,7 +319,7 @@ impl Columns {
         self.text("deprecation_message", rows.map(Option::unwrap_or_default));
     }
 
-    /// One row, whose list holds every row of `items`.
+    /// Adds a column of one row, whose list contains every row of `items`.
     fn list(&mut self, name: &str, items: Self) -> Result<(), ArrowError> {
         let items = StructArray::try_new(items.fields.into(), items.arrays, None)?;
         let item = Arc::new(Field::new("item", items.data_type().clone(), true));
@@ -339,7 +337,7 @@ impl Columns {
     }
 }
 
-/// The one row of a payload.
+/// Reads the only row of a payload.
 fn read_row(bytes: &[u8]) -> Result<StructArray, DecodeError> {
     let max_body_bytes = MAX_DECOMPRESSED_BYTES.max(bytes.len() as u64);
     let limits = Limits { max_body_bytes, ..Limits::default() };
@@ -349,7 +347,7 @@ fn read_row(bytes: &[u8]) -> Result<StructArray, DecodeError> {
     }
 }
 
-/// Columns that were received, to be found by name. Of two with one name the first counts.
+/// Received columns, which are found by name. If two have the same name, the first one counts.
 #[derive(Clone, Copy)]
 struct Table<'a>(&'a StructArray);
 
@@ -380,7 +378,7 @@ impl<'a> Table<'a> {
         self.find(name, |array| array.as_boolean_opt())?.ok_or(DecodeError::Missing(name))
     }
 
-    /// What `read` makes of the structs in the list of the only row.
+    /// Reads the structs in the list of the only row.
     fn items<T>(
         self,
         name: &'static str,
@@ -398,7 +396,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// One of a table's columns, of the specified type.
+/// A column of the specified type.
 struct Column<A> {
     name: &'static str,
     array: A,
@@ -415,7 +413,7 @@ impl<A: ArrayAccessor> Column<A> {
 }
 
 impl Column<&BinaryArray> {
-    /// The schema in a row. No bytes are no fields: what a server sends that has nothing to say.
+    /// Returns the schema in a row. No bytes mean no fields, as some servers send.
     fn schema(&self, row: usize) -> Result<SchemaRef, DecodeError> {
         let bytes = self.required(row)?;
         if bytes.is_empty() {

@@ -1,25 +1,25 @@
-//! How an Arrow type is spelled in the preimage of a protocol hash. WIRE_PROTOCOL 14 (Type tokens).
+//! The notation of Arrow types in the preimage of a protocol hash. WIRE_PROTOCOL 14 (Type tokens).
 
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit, UnionMode};
 
-/// Field metadata key which makes a field an extension type; its value is the extension's name.
+/// The field metadata key of an extension type. Its value is the extension's name.
 const EXTENSION_NAME: &str = "ARROW:extension:name";
 
-/// An Arrow type that has no token, such as `Decimal32`. A spelling of our own would give the protocol a hash
-/// that no other implementation computes.
+/// An Arrow type without a token, such as `Decimal32`. A token of our own would result in a hash that no other implementation
+/// computes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the Arrow type {0} has no token for the protocol hash")]
 pub struct UnknownType(pub DataType);
 
-/// Spells the type of `field`: lowercase ASCII, parameters in parentheses, children in angle brackets, with
-/// names and time zones verbatim. WIRE_PROTOCOL 14 (Type tokens).
+/// Returns the token of the type of `field`: lowercase ASCII, parameters in parentheses, children in angle brackets, with names
+/// and time zones verbatim. WIRE_PROTOCOL 14 (Type tokens).
 ///
-/// Takes a field because two parts of a type live there and not in [`DataType`]: the extension name, in
-/// metadata, and whether a dictionary is ordered. The field's own name and nullability are no part of its token.
+/// It takes a field because two parts of a type are stored there and not in [`DataType`]: the extension name, in metadata, and
+/// whether a dictionary is ordered. The field's own name and nullability are not part of its token.
 ///
 /// # Errors
 ///
-/// [`UnknownType`] when the type, or one nested in it, has no token.
+/// [`UnknownType`] if the type, or one nested in it, has no token.
 pub fn type_token(field: &Field) -> Result<String, UnknownType> {
     let storage = data_type_token(field.data_type(), field.dict_is_ordered().unwrap_or(false))?;
     Ok(match field.metadata().get(EXTENSION_NAME) {
@@ -28,7 +28,7 @@ pub fn type_token(field: &Field) -> Result<String, UnknownType> {
     })
 }
 
-/// `ordered` counts for dictionaries alone.
+/// `ordered` only applies to dictionaries.
 fn data_type_token(data_type: &DataType, ordered: bool) -> Result<String, UnknownType> {
     let unknown = || UnknownType(data_type.clone());
     if let Some(token) = parameterless(data_type) {
@@ -84,8 +84,8 @@ fn data_type_token(data_type: &DataType, ordered: bool) -> Result<String, Unknow
     })
 }
 
-/// `name` is not always the child's own: Arrow's equality of types ignores what list items and map entries are
-/// called, so the token calls them the same everywhere.
+/// `name` may differ from the child's own name: Arrow's equality of types ignores the names of list items and map entries, so the
+/// token uses the same names everywhere.
 fn child_token(name: &str, child: &Field) -> Result<String, UnknownType> {
     let mark = if child.is_nullable() { "?" } else { "" };
     Ok(format!("{name}{mark}:{}", type_token(child)?))
@@ -114,7 +114,7 @@ fn parameterless(data_type: &DataType) -> Option<&'static str> {
         DataType::BinaryView => "binary_view",
         DataType::Date32 => "date32",
         DataType::Date64 => "date64",
-        // The other pairs of width and unit are not Arrow types.
+        // The other combinations of width and unit are not Arrow types.
         DataType::Time32(TimeUnit::Second) => "time32(s)",
         DataType::Time32(TimeUnit::Millisecond) => "time32(ms)",
         DataType::Time64(TimeUnit::Microsecond) => "time64(us)",
@@ -126,7 +126,7 @@ fn parameterless(data_type: &DataType) -> Option<&'static str> {
     })
 }
 
-/// Spelled here, because the `Display` of [`TimeUnit`] writes a micro sign.
+/// Written here, because the `Display` of [`TimeUnit`] has a micro sign.
 fn unit_token(unit: TimeUnit) -> &'static str {
     match unit {
         TimeUnit::Second => "s",

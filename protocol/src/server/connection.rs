@@ -15,7 +15,7 @@ use crate::{CommandError, ConnectionError, IdSource, Limits, Next};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 
-/// What a connection needs to know of its server.
+/// The configuration of a connection.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Identifies the server instance in logs and errors: 12 hex digits by convention.
@@ -24,11 +24,11 @@ pub struct Config {
     pub include_tracebacks: bool,
     /// Bounds of what the connection accepts and holds.
     pub limits: Limits,
-    /// What the connection holds is reserved in it.
+    /// The account in which the connection's memory is reserved.
     pub account: Account,
-    /// Gives an id to requests that come without one.
+    /// Makes ids for requests that have none.
     pub request_ids: IdSource,
-    /// Whether requests whose batch lies elsewhere are yielded, for the caller to fetch it. Otherwise they are refused.
+    /// Whether requests with an external batch are returned, for the caller to fetch it. Otherwise they are refused.
     /// WIRE_PROTOCOL 12.
     pub takes_pointers: bool,
 }
@@ -40,11 +40,11 @@ pub struct Connection {
     reader: Reader,
     response: ResponseWriter,
     state: State,
-    /// The current call's id was made here, since the request came without one.
+    /// Whether the current call's id was made here, since the request had none.
     made_id: bool,
     peer_closed: bool,
     error: Option<ConnectionError>,
-    /// What inputs point to that were passed over.
+    /// The pointers of skipped inputs.
     passed_over: Vec<Pointer>,
 }
 
@@ -56,7 +56,7 @@ enum State {
     Awaiting(Incoming),
     Answering,
     Streaming,
-    /// An input was delivered. `ended` and `cancelled` inputs leave nothing to answer but the end.
+    /// An input was returned. After the `ended` and `cancelled` inputs only the end may be sent.
     Turn {
         ended: bool,
         cancelled: bool,
@@ -64,13 +64,13 @@ enum State {
     Draining,
 }
 
-/// A request as far as it has been read.
+/// A request that has been read in part.
 #[derive(Debug, Default)]
 struct Incoming {
     request: Option<Request>,
-    /// The refusal to answer with once the stream has been passed over.
+    /// The refusal to send once the stream has been skipped.
     refusal: Option<RpcError>,
-    /// The last call was refused and its input may follow.
+    /// Whether the last call was refused and its input may follow.
     after_refusal: bool,
 }
 
@@ -82,7 +82,7 @@ impl Incoming {
 
 /// Getters.
 impl Connection {
-    /// A connection of which nothing has been read.
+    /// Creates a new connection.
     pub fn new(config: Config) -> Self {
         Self {
             reader: Reader::with_account(config.limits.clone(), config.account.clone()),
@@ -100,38 +100,37 @@ impl Connection {
         }
     }
 
-    /// What an input points to that was passed over since the last time, where pointers are taken.
+    /// Takes a pointer of an input that was skipped, if pointers are accepted.
     pub(crate) fn take_passed_over(&mut self) -> Option<Pointer> {
         self.passed_over.pop()
     }
 
-    /// The configuration given at construction.
+    /// Returns the configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Id of the call that is being answered: the client's own, or one made for it.
+    /// Returns the id of the current call: the client's own, or one made for it.
     pub fn request_id(&self) -> &str {
         &self.response.request_id
     }
 
-    /// The id of the call that is being answered, if it was made for it.
+    /// Returns the id of the current call, if it was made here.
     pub(crate) fn made_request_id(&self) -> Option<&str> {
         self.made_id.then_some(self.request_id())
     }
 
-    /// True when some of a message has arrived and the rest has not: the peer is in the middle of sending, and a
-    /// driver may lose patience with it.
+    /// Returns whether a message has been received in part. A driver may time out such a peer.
     pub fn is_mid_message(&self) -> bool {
         self.reader.is_mid_message()
     }
 
-    /// True while the rest of the input of a stream is passed over that has ended on this side.
+    /// Returns whether the rest of a stream's input is being skipped after the stream has ended on this side.
     pub fn is_passing_over(&self) -> bool {
         matches!(self.state, State::Draining)
     }
 
-    /// True between calls, with nothing of a further request there.
+    /// Returns whether no call is in progress and no byte of another request has been received.
     pub fn is_idle(&self) -> bool {
         matches!(&self.state, State::Awaiting(incoming) if incoming.request.is_none())
             && self.reader.is_at_boundary()
@@ -140,54 +139,54 @@ impl Connection {
 
 /// Bytes in.
 impl Connection {
-    /// Takes bytes in, sharing them: the columns of a batch that lies inside them are not copied.
+    /// Receives bytes without copying: columns of a batch may refer to them.
     pub fn receive(&mut self, bytes: Bytes) {
         self.reader.receive(bytes);
     }
 
-    /// Memory to read into, never empty: a large body's own, or a scratch buffer. Call
-    /// [`advance`](Self::advance) with the number of bytes read.
+    /// Returns memory to read into, never empty: that of a large body, or a scratch buffer. Call [`advance`](Self::advance) with
+    /// the number of bytes read.
     pub fn read_buf(&mut self) -> &mut [u8] {
         self.reader.read_buf()
     }
 
-    /// Takes in the first `count` bytes of what [`read_buf`](Self::read_buf) lent.
+    /// Receives the first `count` bytes of the memory that [`read_buf`](Self::read_buf) returned.
     pub fn advance(&mut self, count: usize) {
         self.reader.advance(count);
     }
 
-    /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
+    /// Releases memory that is cached for later input. A driver calls this when a connection stays idle.
     pub fn release_memory(&mut self) {
         self.reader.release_memory();
     }
 
-    /// The peer has closed its sending side. Between two messages this ends the request or the input that was open;
-    /// what came whole is still answered.
+    /// Handles that the peer has closed its sending side. Between two messages this ends the open request or input; complete
+    /// messages are still answered.
     pub fn receive_eof(&mut self) {
         self.peer_closed = true;
     }
 }
 
-/// Commands. Logs may be given at any time in a call; they precede what is sent after them.
+/// Commands. Logs may be sent at any time in a call; they precede what is sent after them.
 impl Connection {
-    /// Sends a log to the client, at once on an open stream and otherwise ahead of the answer. If half of the budget is in
-    /// use, all but a few logs are left out, and the client is told how many were.
+    /// Sends a log to the client, at once on an open stream and otherwise before the response. If half of the budget is in use,
+    /// all but a few logs are left out, and the client is sent their number.
     pub fn log(&mut self, message: &LogMessage) {
         self.response.log(message);
     }
 
-    /// So many logs of the current call were left out before they came here.
+    /// Reports that `count` logs of the current call were left out before they were sent.
     pub(crate) fn leave_out_logs(&mut self, count: u64) {
         self.response.leave_out(count);
     }
 
-    /// The metadata that a log of the current call has as a batch.
+    /// Returns the metadata of the batch of a log of the current call.
     pub(crate) fn log_metadata(&self, message: &LogMessage) -> Metadata {
         self.response.log_metadata(message)
     }
 
-    /// Sends a log at once while a unary call is being answered: its response begins with it, so that `schema` must be the
-    /// one that [`respond`](Self::respond) is given. Does nothing when no request waits for its answer.
+    /// Sends a log at once while a unary call is in progress. The response begins with it, so `schema` must be the one that is
+    /// passed to [`respond`](Self::respond) later. Does nothing if no request is waiting for its response.
     pub fn log_now(&mut self, schema: &EncodedSchema, message: &LogMessage) {
         if self.expect_answering("log_now").is_ok() {
             if !self.response.is_open() {
@@ -197,15 +196,15 @@ impl Connection {
         }
     }
 
-    /// Names the protocol and method that the current call was resolved to, for the traceback of its errors.
+    /// Sets the protocol and method of the current call, for the traceback of its errors.
     pub fn set_origin(&mut self, protocol: &str, method: &str) {
         self.response.set_origin(protocol, method);
     }
 
-    /// Answers a unary call. WIRE_PROTOCOL 6.
+    /// Responds to a unary call. WIRE_PROTOCOL 6.
     ///
     /// # Errors
-    /// When no request waits for its answer, or the batch is not of the schema's types.
+    /// If no request is waiting for its response, or the batch does not match the schema's types.
     pub fn respond(
         &mut self,
         schema: &EncodedSchema,
@@ -218,11 +217,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers a call with an error instead of a response, a header or a stream. WIRE_PROTOCOL 13, "Error stream
-    /// format".
+    /// Responds to a call with an error instead of a result, a header or a stream. WIRE_PROTOCOL 13, "Error stream format".
     ///
     /// # Errors
-    /// When no request waits for its answer.
+    /// If no request is waiting for its response.
     pub fn refuse(
         &mut self,
         schema: &EncodedSchema,
@@ -235,10 +233,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a stream's header, ahead of [`open_stream`](Self::open_stream). WIRE_PROTOCOL 9, phase 1.5.
+    /// Sends a stream's header, before [`open_stream`](Self::open_stream). WIRE_PROTOCOL 9, phase 1.5.
     ///
     /// # Errors
-    /// When no request waits for its answer, or the batch is not of the schema's types.
+    /// If no request is waiting for its response, or the batch does not match the schema's types.
     pub fn send_header(
         &mut self,
         schema: &EncodedSchema,
@@ -252,7 +250,7 @@ impl Connection {
     /// Accepts a stream call: opens the output stream and begins to read input. WIRE_PROTOCOL 9, phase 2.
     ///
     /// # Errors
-    /// When no request waits for its answer.
+    /// If no request is waiting for its response.
     pub fn open_stream(&mut self, schema: &EncodedSchema) -> Result<(), CommandError> {
         self.expect_answering("open_stream")?;
         self.response.open(schema);
@@ -263,7 +261,7 @@ impl Connection {
     /// Answers one input with one batch.
     ///
     /// # Errors
-    /// When no input waits for its answer, or the batch is not of the output schema's types.
+    /// If no input is waiting for its answer, or the batch does not match the output schema's types.
     pub fn emit(&mut self, batch: &RecordBatch, metadata: &Metadata) -> Result<(), CommandError> {
         let (State::Turn { ended: false, cancelled: false }, None) = (&self.state, &self.error) else {
             return Err(CommandError::Misuse {
@@ -276,10 +274,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the open stream with an error. The rest of its input is passed over.
+    /// Ends the open stream with an error. The rest of its input is skipped.
     ///
     /// # Errors
-    /// When no stream is open.
+    /// If no stream is open.
     pub fn fail(&mut self, error: &RpcError) -> Result<(), CommandError> {
         self.expect_stream("fail")?;
         self.response.write_error(error);
@@ -287,11 +285,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives up on a peer in the middle of a message: drops what has come of it, says why where the protocol has a place
-    /// for that, and fails.
+    /// Stops waiting for the rest of a peer's message: drops the part that was received, sends the error where the protocol
+    /// allows one, and fails.
     ///
     /// # Errors
-    /// While an event waits for its answer, or when the connection has failed.
+    /// If an event is waiting for its answer, or the connection has failed.
     pub fn abandon(&mut self, error: &RpcError) -> Result<(), CommandError> {
         match self.state {
             _ if self.error.is_some() => return Err(ABANDON_MISUSE),
@@ -308,10 +306,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the open stream. The rest of its input is passed over.
+    /// Ends the open stream. The rest of its input is skipped.
     ///
     /// # Errors
-    /// When no stream is open.
+    /// If no stream is open.
     pub fn finish(&mut self) -> Result<(), CommandError> {
         self.expect_stream("finish")?;
         self.close_output();
@@ -324,8 +322,8 @@ impl Connection {
     /// Returns what comes next. Call it until it returns something other than [`Next::Event`].
     ///
     /// # Errors
-    /// The connection has failed. The error comes back on every further call; the output still holds the answer
-    /// that tells the peer.
+    /// If the connection has failed. Every later call returns the error again. The output still contains the response for the
+    /// peer.
     pub fn poll_event(&mut self) -> Result<Next<Event>, ConnectionError> {
         if let Some(error) = &self.error {
             return Err(error.clone());
@@ -361,7 +359,7 @@ impl Connection {
         }
     }
 
-    /// The output that waits, if any: send it with `write_vectored` and `advance`, or take segments out.
+    /// Returns the waiting output, if any: send it with `write_vectored` and `advance`, or take segments out.
     pub fn poll_transmit(&mut self) -> Option<&mut Outbox> {
         (!self.response.outbox.is_empty()).then_some(&mut self.response.outbox)
     }

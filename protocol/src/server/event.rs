@@ -12,19 +12,19 @@ pub enum Event {
     Request(Request),
     /// One batch of the open stream's input, or a producer's tick. Answer it with `emit`, `fail` or `finish`.
     Input(RecordBatch, Metadata),
-    /// The client gave the open stream up. Answer with `finish`, once what it held is released.
+    /// The client cancelled the open stream. Answer with `finish`, after releasing the stream's resources.
     Cancelled,
     /// The client's input has ended. Answer with `finish`.
     InputEnded,
-    /// What the peer sent could not be accepted and has been answered with this error, with no part of the
-    /// caller. If a stream was open it is over.
+    /// A message of the peer was not acceptable, and the connection has responded with this error. If a stream was open it is
+    /// over.
     Refused(RpcError),
 }
 
 /// Whether the client of a refused call may already have begun to send input for it.
 ///
-/// A client that believes it called a stream method sends an input stream, if only an empty one, even after it has
-/// read the error. The connection passes over such a stream, and tells it from a request by its metadata.
+/// A client that called the method as a stream sends an input stream, if only an empty one, even after it has read the error. The
+/// connection skips such a stream, and tells it from a request by its metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputStream {
     /// The method is known to be unary: the next stream is a request.

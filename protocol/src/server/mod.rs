@@ -1,7 +1,7 @@
-//! The server's side of a connection: bytes in, calls out; answers in, frames out. It knows no methods.
+//! The server's side of a connection: bytes in, calls out; responses in, frames out. It does not know methods.
 //!
-//! Lives here: the order of streams and batches that WIRE_PROTOCOL 5, 6 and 9 prescribe. Not here: which methods
-//! exist and what they do (that is [`service`](mod@crate::service)).
+//! This module implements the order of streams and batches that WIRE_PROTOCOL 5, 6 and 9 prescribe. The methods and their
+//! handlers are in [`service`](mod@crate::service).
 //!
 //! ```text
 //!                     Request                Input, Cancelled, InputEnded
@@ -23,18 +23,18 @@
 //!
 //! # The end of the input
 //!
-//! Arrow's format lets a stream end without its end marker where its transport ends. So between two messages
-//! [`receive_eof`](Connection::receive_eof) ends the request or the input stream that was open, and a client that closes
-//! only its sending side still gets its answer. Within a message it is an error, which the output tells the peer.
+//! Arrow's format lets a stream end without its end marker at the end of its transport. So between two messages
+//! [`receive_eof`](Connection::receive_eof) ends the open request or input stream, and a client that closes only its sending side
+//! still gets its response. Within a message it is an error, which the output reports to the peer.
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
 // | `connection` | the machine: its states |
-// | `connection/receiving` | from what the reader gives to events |
-// | `connection/answering` | what may be said in which state |
+// | `connection/receiving` | from the reader's items to events |
+// | `connection/answering` | which commands are allowed in which state |
 // | `response` | writing the streams of a response |
-// | `event` | what the caller gets |
+// | `event` | the events |
 
 mod connection;
 mod event;

@@ -1,4 +1,4 @@
-//! Writing the streams of a response: logs, batches and errors, each with what correlates it with its call.
+//! Writes the streams of a response: logs, batches and errors, each with the ids that correlate it with its call.
 
 use crate::ipc::{BatchEncoder, EncodeError, EncodedSchema, Metadata, Outbox};
 use crate::memory::Account;
@@ -11,29 +11,29 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Errors of so few bytes are written whatever the budget has left.
+/// Errors up to this size are written even if the budget is used up.
 const SHORT_BYTES: usize = 4 << 10;
 
-/// Writes one response after another. Which streams a response has, and in what order, is its owner's business.
+/// Writes one response after another. The owner decides which streams a response has, and in what order.
 #[derive(Debug)]
 pub(crate) struct ResponseWriter {
     server_id: Arc<str>,
     include_tracebacks: bool,
     encoder: BatchEncoder,
     pub(crate) outbox: Outbox,
-    /// Correlates the current call's logs and errors.
+    /// The id that correlates the current call's logs and errors.
     pub(crate) request_id: String,
-    /// Where the current call went, for its traceback: protocol and method.
+    /// The current call's protocol and method, for its traceback.
     origin: (String, String),
-    /// Logs that wait for a stream to open, and their bytes.
+    /// The logs that wait for a stream to open, and their size.
     logs: Vec<Metadata>,
     waiting_log_bytes: usize,
-    /// Bytes of logs since the output was last all sent.
+    /// The size of the logs since the output was last sent completely.
     unsent_log_bytes: usize,
-    /// Logs in the output since it was last taken, and those that it says were left out.
+    /// The number of logs in the output since it was last taken, and the number that it reports as left out.
     logs_written: u64,
     told_left_out: u64,
-    /// Logs that found no room, which the client is yet to be told.
+    /// The number of logs that were left out and not reported to the client yet.
     left_out: u64,
 }
 
@@ -55,7 +55,7 @@ impl ResponseWriter {
         }
     }
 
-    /// The same with nothing written, whose output is reserved in this account.
+    /// Returns the writer with its output reserved in this account. Nothing has been written yet.
     #[cfg(feature = "http")]
     pub(crate) fn with_account(mut self, account: &Account) -> Self {
         self.outbox = Outbox::with_account(account);
@@ -63,7 +63,7 @@ impl ResponseWriter {
         self
     }
 
-    /// What follows belongs to no call that was answered before.
+    /// Clears the state of the previous call.
     pub(crate) fn forget_call(&mut self) {
         self.request_id.clear();
         self.origin.0.clear();
@@ -81,7 +81,7 @@ impl ResponseWriter {
         own_method.push_str(method);
     }
 
-    /// True while a stream is open.
+    /// Returns whether a stream is open.
     pub(crate) fn is_open(&self) -> bool {
         self.encoder.schema().is_some()
     }
@@ -99,23 +99,23 @@ impl ResponseWriter {
         }
     }
 
-    /// The metadata that a log has as a batch.
+    /// Returns the metadata of a log's batch.
     pub(crate) fn log_metadata(&self, message: &LogMessage) -> Metadata {
         message.to_metadata(&self.server_id, self.request_id())
     }
 
-    /// About what the logs take that wait for a stream to open.
+    /// Returns about how much memory the logs use that wait for a stream to open.
     #[cfg(feature = "http")]
     pub(crate) fn waiting_log_bytes(&self) -> usize {
         self.waiting_log_bytes
     }
 
-    /// So many logs were left out before they came here.
+    /// Counts logs that were left out before they were passed to the writer.
     pub(crate) fn leave_out(&mut self, count: u64) {
         self.left_out += count;
     }
 
-    /// Takes back all output if there are logs in it, which count as left out then. False if there are none.
+    /// Removes all output if it contains logs, which then count as left out. Returns false if it contains none.
     #[cfg(feature = "http")]
     pub(crate) fn take_back_logs(&mut self) -> bool {
         let has_logs = self.logs_written > 0;
@@ -133,7 +133,7 @@ impl ResponseWriter {
         }
     }
 
-    /// Reserves room for a log. If there is none, it is left out: that is no reason to lose the call.
+    /// Reserves room for a log. If there is none, the log is left out: it must not fail the call.
     fn reserve_log(&mut self, bytes: usize) -> bool {
         if self.outbox.is_empty() {
             self.unsent_log_bytes = self.waiting_log_bytes;
@@ -148,7 +148,7 @@ impl ResponseWriter {
         fits
     }
 
-    /// Says on the open stream how many logs were left out. That is one short log for each batch at most, and not refused.
+    /// Writes to the open stream how many logs were left out. This is at most one short log per batch, and is never refused.
     fn tell_left_out(&mut self) {
         if self.left_out > 0 && self.is_open() {
             let count = std::mem::take(&mut self.left_out);
@@ -164,7 +164,7 @@ impl ResponseWriter {
         if self.logs.is_empty() {
             return;
         }
-        // They are counted again as they are written: what an empty batch takes depends on the schema.
+        // They are counted again when they are written: the size of an empty batch depends on the schema.
         self.unsent_log_bytes -= std::mem::take(&mut self.waiting_log_bytes).min(self.unsent_log_bytes);
         for log in std::mem::take(&mut self.logs) {
             self.write_log(&log);
@@ -177,7 +177,7 @@ impl ResponseWriter {
         self.encoder.write(batch, metadata, &mut self.outbox)
     }
 
-    /// Writes metadata that is a message of its own on the open stream.
+    /// Writes metadata on the open stream as a message without rows.
     pub(crate) fn write_empty(&mut self, metadata: &Metadata) {
         // An empty batch of the open stream's own schema is always encodable.
         let _ = self.encoder.write_empty(metadata, &mut self.outbox);
@@ -194,7 +194,7 @@ impl ResponseWriter {
             include_traceback: self.include_tracebacks,
         };
         let metadata = error.to_metadata(&context);
-        // A long text beyond the budget is left out. What takes its place is counted, and not refused.
+        // A text that exceeds the budget is left out. Its replacement is counted, and not refused.
         let metadata = match self.outbox.reserve(metadata.bytes_len()) {
             Err(over) if metadata.bytes_len() > SHORT_BYTES => RpcError::from(over).to_metadata(&context),
             _ => metadata,
@@ -202,13 +202,14 @@ impl ResponseWriter {
         self.write_empty(&metadata);
     }
 
-    /// Ends the open stream; does nothing when none is open.
+    /// Ends the open stream. Does nothing if none is open.
     pub(crate) fn close(&mut self) {
         self.tell_left_out();
         self.encoder.close(&mut self.outbox);
     }
 
-    /// Schema, waiting logs, one batch, end. If a stream of this schema is open already, its batch and end.
+    /// Writes the schema, waiting logs, one batch and the end. If a stream of this schema is open already, writes the batch and
+    /// the end.
     pub(crate) fn whole_stream(
         &mut self,
         schema: &EncodedSchema,
@@ -227,9 +228,9 @@ impl ResponseWriter {
         Ok(())
     }
 
-    /// Ends the response stream that is open with an error; opens one on `schema` if none is.
+    /// Ends the open response stream with an error. Opens one on `schema` if none is open.
     pub(crate) fn error_stream(&mut self, schema: &EncodedSchema, error: &RpcError) {
-        // A response whose batch turned out not to be encodable has its stream open already.
+        // A response whose batch could not be encoded has already opened its stream.
         if !self.is_open() {
             self.open(schema);
         }
@@ -237,7 +238,7 @@ impl ResponseWriter {
         self.close();
     }
 
-    /// Takes all that was written, as a gather list with its reservation.
+    /// Takes all output as a gather list with its reservation.
     #[cfg(feature = "http")]
     pub(crate) fn take_segments(&mut self) -> (Vec<Bytes>, Reservation) {
         (self.unsent_log_bytes, self.logs_written, self.told_left_out) = (0, 0, 0);

@@ -1,4 +1,4 @@
-//! What unary handlers return, as the one row of a response. WIRE_PROTOCOL 4 and 6.
+//! The values that unary handlers return, encoded as the one row of a response. WIRE_PROTOCOL 4 and 6.
 
 use crate::external::Pointer;
 use crate::values::{IntoArrow, type_name};
@@ -45,7 +45,7 @@ pub(crate) static VOID: LazyLock<RecordBatch> =
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// What does not fit the declared result is found before the first call:
+/// A type that does not fit the declared result is reported before the first call:
 ///
 /// ```
 /// use vgi_rpc_protocol::arrow::schema::DataType;
@@ -60,13 +60,13 @@ pub(crate) static VOID: LazyLock<RecordBatch> =
 /// assert!(error.to_string().contains("returns Int32, which is not written to a result of type Utf8"), "{error}");
 /// ```
 pub trait IntoAnswer {
-    /// Why values of this type cannot be the declared result; `None` for the result of a void method.
+    /// Says why values of this type cannot be the declared result. `result` is `None` for a void method.
     fn problem(result: Option<&Field>) -> Option<String>;
 
-    /// Lays the value out as one row of the result's schema.
+    /// Converts the value into one row of the result's schema.
     ///
     /// # Errors
-    /// A `TypeError` that says what does not fit.
+    /// A `TypeError` that describes the mismatch.
     fn into_answer(self, schema: &SchemaRef) -> Result<Answer, RpcError>;
 }
 
@@ -74,22 +74,22 @@ pub trait IntoAnswer {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Answer {
-    /// One row of the result's schema; none for a void method.
+    /// One row of the result's schema; empty for a void method.
     Batch(RecordBatch),
-    /// An object that holds it, which was stored before the call. WIRE_PROTOCOL 12, "Pre-published references".
+    /// A pointer to an object that contains the row and was stored before the call. WIRE_PROTOCOL 12, "Pre-published references".
     Published(Pointer),
 }
 
-/// A value, or an object that holds it and was stored before the call. A method that is declared to return a `T` may return
-/// this: clients see no difference. WIRE_PROTOCOL 12, "Pre-published references".
+/// A value, or a pointer to an object that contains it and was stored before the call. A method that is declared to return a `T`
+/// may return this; clients see no difference. WIRE_PROTOCOL 12, "Pre-published references".
 ///
-/// The object is an Arrow IPC stream of the result's schema with one row. It need not be stored by this server, and nothing
-/// checks it here: clients do.
+/// The object is an Arrow IPC stream of the result's schema with one row. Any server may have stored it. It is not checked here;
+/// clients check it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published<T> {
     /// The value itself.
     Value(T),
-    /// Where it lies.
+    /// The object's location.
     At(Pointer),
 }
 
@@ -138,7 +138,7 @@ impl<T: IntoArrow> IntoAnswer for T {
     }
 }
 
-/// A column of one row, which is checked at each call.
+/// A column of one row. It is checked at each call.
 impl IntoAnswer for ArrayRef {
     fn problem(result: Option<&Field>) -> Option<String> {
         result.is_none().then(|| "the handler of a void method returns a column".into())

@@ -1,4 +1,4 @@
-//! The parameters of a call, and the values that handlers take from them. WIRE_PROTOCOL 4.
+//! The parameters of a call, and how handlers read them. WIRE_PROTOCOL 4.
 
 use super::context::{Bounds, CallContext};
 use crate::values::{FromArrow, ReadBounds, ReadMeter, Record, ValueError, ValueRef, records};
@@ -10,9 +10,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Args {
     row: RecordBatch,
-    /// Those of records that parameters hold; `None` for the default ones.
+    /// Limits for records in parameters; `None` for the default limits.
     bounds: Option<Arc<Bounds>>,
-    /// What the values take that were read.
+    /// Memory of the values read so far.
     meter: ReadMeter,
 }
 
@@ -22,28 +22,28 @@ impl Args {
         Self { row, bounds: None, meter: ReadMeter::default() }
     }
 
-    /// Holds the records in the parameters to the bounds of their call.
+    /// Applies the limits of a call to the records in the parameters.
     pub(crate) fn within(self, context: &CallContext) -> Self {
         Self { bounds: Some(context.bounds.clone()), ..self }
     }
 
-    /// The row: one column per parameter, in declaration order.
+    /// Returns the row: one column per parameter, in declaration order.
     pub fn row(&self) -> &RecordBatch {
         &self.row
     }
 
-    /// A parameter as its Arrow column of one value.
+    /// Returns a parameter as its Arrow column of one value.
     ///
     /// # Errors
-    /// When there is no such parameter.
+    /// If there is no such parameter.
     pub fn column(&self, name: &str) -> Result<&ArrayRef, RpcError> {
         self.row
             .column_by_name(name)
             .ok_or_else(|| RpcError::type_error(format!("expected a parameter {name:?}, got none")))
     }
 
-    /// A parameter's value, of any type in the table of [`values`](crate::values): a number, a `&str`, a list, a record. Text
-    /// and bytes may be borrowed, and so may slices of numbers.
+    /// Returns a parameter's value as any type in the table of [`values`](crate::values): a number, a `&str`, a list, a record.
+    /// Text, bytes and slices of numbers may be borrowed.
     ///
     /// ```
     /// use chrono::{DateTime, Utc};
@@ -79,7 +79,7 @@ impl Args {
         self.read(self.column(name)?).map_err(|error| unreadable(name, error))
     }
 
-    /// The value of the parameter at this position, which is declared to have this name.
+    /// Returns the value of the parameter at this position, which is declared with this name.
     #[doc(hidden)]
     pub fn get_at<'a, T: FromArrow<'a>>(&'a self, position: usize, name: &str) -> Result<T, RpcError> {
         match self.row.columns().get(position) {
@@ -88,7 +88,7 @@ impl Args {
         }
     }
 
-    /// All parameters as one record, whose fields have their names.
+    /// Returns all parameters as one record with a field of each name.
     ///
     /// # Errors
     /// As for [`get`](Self::get).

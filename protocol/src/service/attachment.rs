@@ -1,6 +1,6 @@
-//! The segment of shared memory that the client of a byte stream shares, and which of its calls use it. WIRE_PROTOCOL 11.
+//! The shared memory segment of a byte stream's client, and which of its calls use it. WIRE_PROTOCOL 11.
 //!
-//! A client names its segment in a request, which waits until it is attached. The segment is kept with the connection, since
+//! A client names its segment in a request, which waits until the segment is attached. The connection keeps the segment, since
 //! later batches may point into it without naming it again.
 
 use crate::effect::{Completion, EffectId, Effects, Request as EffectRequest};
@@ -18,15 +18,15 @@ use std::time::Duration;
 /// How long attaching a segment may take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// The segment of one connection.
+/// The state of one connection's segment.
 #[derive(Debug, Default)]
 pub(super) struct Attachment {
-    /// Not set where the connection shares no memory.
+    /// `None` if the connection does not share memory.
     settings: Option<(ShmOptions, Counters)>,
-    /// The driver takes descriptors of segments.
+    /// Whether the driver accepts segment descriptors.
     takes_descriptors: bool,
     segment: Option<Segment>,
-    /// The segment that was named last and could not be attached.
+    /// The segment that was last named and could not be attached.
     refused: Option<RefusedSegment>,
     asking: Option<Box<Asking>>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Attachment {
 #[derive(Debug)]
 struct RefusedSegment {
     name: String,
-    /// Why it could not be the first time.
+    /// Why the first attempt failed.
     reason: Arc<str>,
 }
 
@@ -47,29 +47,29 @@ struct Asking {
     request: Request,
 }
 
-/// What a call may do with shared memory.
+/// How a call may use shared memory.
 #[derive(Debug, Default)]
 pub(crate) enum SharedAccess {
-    /// Its connection shares none.
+    /// The connection does not share memory.
     #[default]
     Off,
     /// No segment is attached.
     Missing {
-        /// Why not, if one was named.
+        /// The reason, if a segment was named.
         refused: Option<Arc<str>>,
     },
-    /// Batches of the client may lie in this segment.
+    /// The client's batches may be in this segment.
     Segment {
-        /// It is attached.
+        /// The attached segment.
         segment: Segment,
-        /// Whether the client expects answers there.
+        /// Whether the client expects responses in it.
         answers: bool,
-        /// What the request points to, until it is read.
+        /// The region that the request points to, until it is read.
         unread: Option<Unread>,
     },
 }
 
-/// A region that nobody has read. Dropping it has the region freed.
+/// A region that has not been read. It is freed on drop.
 #[derive(Debug)]
 pub(crate) struct Unread {
     segment: Segment,
@@ -85,32 +85,32 @@ impl Drop for Unread {
 }
 
 impl Attachment {
-    /// Attaches segments from now on.
+    /// Enables attaching segments.
     pub(super) fn enable(&mut self, options: ShmOptions, counters: Counters) {
         self.settings = Some((options, counters));
     }
 
-    /// Says that segments may come by their descriptors.
+    /// Allows clients to pass segments by descriptor.
     pub(super) fn take_descriptors(&mut self) {
         self.takes_descriptors = true;
     }
 
-    /// Whether segments may come by their descriptors.
+    /// Returns whether clients may pass segments by descriptor.
     pub(super) fn takes_descriptors(&self) -> bool {
         self.is_enabled() && self.takes_descriptors
     }
 
-    /// Whether segments are attached.
+    /// Returns whether segments are attached.
     pub(super) fn is_enabled(&self) -> bool {
         self.settings.is_some()
     }
 
-    /// Whether a request waits.
+    /// Returns whether a request is waiting for its segment.
     pub(super) fn is_asking(&self) -> bool {
         self.asking.is_some()
     }
 
-    /// Takes a request in that has come from a client of this user. Gives it back if it can go on at once.
+    /// Begins a request from a client that runs as this user. Returns the request if it need not wait.
     pub(super) fn begin(
         &mut self,
         request: Request,
@@ -124,7 +124,7 @@ impl Attachment {
         if self.has_attached(&attach) {
             return Some(request);
         }
-        // Its descriptor has come once, and does not come again.
+        // The descriptor is received once, and cannot be received again.
         if attach.is_by_descriptor() && self.refusal(&attach.name).is_some() {
             return Some(request);
         }
@@ -134,7 +134,7 @@ impl Attachment {
         None
     }
 
-    /// Goes on with the request that waits. `None` if it still does.
+    /// Polls the waiting request. Returns `None` while it still waits.
     pub(super) fn poll(
         &mut self,
         limits: &Limits,
@@ -156,7 +156,7 @@ impl Attachment {
                 self.segment = Some(segment.bounded(limits, account));
                 self.refused = None;
             }
-            // A batch that points into it fails, and all others are sent as they are.
+            // A batch that points into the segment fails. All others are sent inline.
             Err(reason) => {
                 self.segment = None;
                 if self.refusal(&name).is_none() {
@@ -168,18 +168,18 @@ impl Attachment {
         Some(request)
     }
 
-    /// Whether this segment is attached.
+    /// Returns whether this segment is attached.
     fn has_attached(&self, named: &AttachSegment) -> bool {
         self.segment.as_ref().is_some_and(|segment| segment.name() == named.name)
     }
 
-    /// Why the segment of this name could not be attached, if it was the last one.
+    /// Returns why this segment could not be attached, if it is the one that was refused last.
     fn refusal(&self, name: &str) -> Option<&Arc<str>> {
         self.refused.as_ref().filter(|refused| refused.name == name).map(|refused| &refused.reason)
     }
 
-    /// Says in the answer to a question for the transport's options what has become of the segment that its client offers.
-    /// `EXTENSION.md` of [`crate::shm`].
+    /// Reports in the transport options response whether the segment that the client offered is attached. `EXTENSION.md` of
+    /// [`crate::shm`].
     pub(super) fn answer_offer(&self, question: &Metadata, answer: &mut Metadata) {
         let Some(offered) = AttachSegment::of_offer(question).filter(|_| self.is_enabled()) else { return };
         let attached = self.has_attached(&offered);
@@ -189,26 +189,26 @@ impl Attachment {
         }
     }
 
-    /// Gives back memory that is kept for batches to come.
+    /// Releases memory that is cached for later batches.
     pub(super) fn release_memory(&self) {
         if let Some(segment) = &self.segment {
             segment.release_memory();
         }
     }
 
-    /// Forgets the request that waits, if one does.
+    /// Drops the waiting request. Returns whether there was one.
     pub(super) fn give_up(&mut self) -> bool {
         self.asking.take().is_some()
     }
 
-    /// Has a region freed whose pointer was passed over.
+    /// Frees the region of a pointer that was skipped.
     pub(super) fn discard(&self, pointer: Pointer) {
         if let Some(segment) = &self.segment {
             segment.discard(pointer);
         }
     }
 
-    /// What a call with this request may do.
+    /// Returns how the call of this request may use shared memory.
     pub(super) fn access(&self, batch: &RecordBatch, metadata: &Metadata) -> SharedAccess {
         match &self.segment {
             _ if !self.is_enabled() => SharedAccess::Off,
@@ -227,7 +227,7 @@ impl Attachment {
     }
 }
 
-/// The segment that a request names, or that a question for the transport's options offers.
+/// Returns the segment that a request names, or that a transport options request offers.
 fn named_segment(request: &Request) -> Option<AttachSegment> {
     let is_question = request.method() == keys::TRANSPORT_OPTIONS_METHOD;
     let offered = is_question.then(|| AttachSegment::of_offer(&request.metadata)).flatten();
@@ -235,12 +235,12 @@ fn named_segment(request: &Request) -> Option<AttachSegment> {
 }
 
 impl SharedAccess {
-    /// Whether a batch may be a pointer here. One that has no segment to point into fails when it is [read](Self::read).
+    /// Returns whether a batch may be a pointer. A pointer without a segment fails when it is [read](Self::read).
     pub(crate) fn is_on(&self) -> bool {
         !matches!(self, Self::Off)
     }
 
-    /// The batch that a pointer stands for, and its metadata; `None` for a batch that is not a pointer.
+    /// Reads the batch that a pointer refers to, with its metadata. Returns `None` if the batch is not a pointer.
     pub(crate) fn read(
         &mut self,
         batch: &RecordBatch,
@@ -250,7 +250,7 @@ impl SharedAccess {
         let Some(pointer) = found else { return Ok(None) };
         match self {
             Self::Segment { segment, unread, .. } => {
-                // Reading frees it.
+                // The read frees it.
                 if let Some(mut unread) = unread.take() {
                     unread.pointer = None;
                 }
@@ -269,8 +269,8 @@ impl SharedAccess {
         }
     }
 
-    /// Writes an output to the segment, if the client expects it there, it is large enough and finds room. It is sent as it is
-    /// if it does not, or if the header of the segment is damaged.
+    /// Writes an output to the segment if the client expects it there, the output is large enough and there is room. Otherwise,
+    /// or if the segment's header is damaged, the output is sent inline.
     pub(crate) fn store(
         &self,
         batch: &RecordBatch,
@@ -285,10 +285,10 @@ impl SharedAccess {
         }
     }
 
-    /// Frees what was read: the turn of this side is about to end.
+    /// Frees the regions that were read. Called just before this side's turn ends.
     pub(crate) fn settle(&self) {
         if let Self::Segment { segment, .. } = self {
-            // A damaged header is the client's loss.
+            // A damaged header only harms the client.
             let _ = segment.settle();
         }
     }

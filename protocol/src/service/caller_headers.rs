@@ -1,6 +1,6 @@
-//! What the headers of a request over HTTP say of its caller beside who that is: the program, and the trace it is in.
+//! The HTTP request headers that describe the caller's program and trace.
 
-/// What the headers of a request say of the caller's program and trace. The caller chose every value.
+/// The program and trace that the request headers name. The caller chose every value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallerHeaders {
@@ -15,7 +15,7 @@ pub struct CallerHeaders {
 }
 
 impl CallerHeaders {
-    /// Whether none of them is there.
+    /// Returns whether no header is set.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

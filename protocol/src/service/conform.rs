@@ -1,4 +1,4 @@
-//! Brings batches to the schema that a method declares: selects columns by name, then casts them. WIRE_PROTOCOL 9.
+//! Converts batches to a declared schema: selects columns by name, then casts them. WIRE_PROTOCOL 9.
 
 use super::cast::{cast, cast_bytes, hold};
 use crate::memory::{Account, OverBudget, Reservation};
@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-/// Most bytes that the columns of one input may take after their casts, beyond what they took before.
+/// The maximum memory that the casts of one input may use in addition to its columns.
 ///
-/// 64 MiB: a column of eight million nulls, which a client sends that has no value to infer a type from.
+/// 64 MiB: a column of eight million nulls, as sent by a client that has no value to infer a type from.
 pub(crate) const MAX_CAST_BYTES: u64 = 64 << 20;
 
-/// Brings a batch to a schema: selects and orders columns by name, then casts where types differ.
+/// Converts a batch to a schema: selects and orders columns by name, then casts where types differ.
 ///
-/// Columns whose names agree in order are taken by position. Otherwise each name selects the one column of that name.
+/// If the names agree in order, columns are matched by position. Otherwise each name selects the one column of that name.
 pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
     if batch.schema_ref() == schema {
         return Ok(batch);
@@ -27,17 +27,17 @@ pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
     cast_columns(&batch, &selected, schema, None)
 }
 
-/// Why an input cannot be brought to the declared schema.
+/// Why an input cannot be converted to the declared schema.
 #[derive(Debug)]
 pub(crate) enum InputError {
-    /// It does not fit the schema.
+    /// The input does not fit the schema.
     Mismatch(RpcError),
-    /// Its casts do not fit into the memory budget.
+    /// The casts do not fit into the memory budget.
     OverBudget(OverBudget),
 }
 
-/// Brings an input batch to the declared schema. Unlike an emitted batch it may have no further columns, and its casts
-/// may not take more memory than [`MAX_CAST_BYTES`], nor more than the account's budget has.
+/// Converts an input batch to the declared schema. Unlike an emitted batch, it may have no extra columns, and its casts may use
+/// no more memory than [`MAX_CAST_BYTES`] and the account's budget.
 pub(crate) fn conform_input(
     batch: RecordBatch,
     schema: &SchemaRef,
@@ -49,7 +49,7 @@ pub(crate) fn conform_input(
     let mismatch = |detail| {
         let (expected, got) = (Columns(schema), Columns(batch.schema_ref()));
         let detail = REFUSAL.cut(detail);
-        // An exchange that takes any batches has to say which, for each of its calls.
+        // An exchange that accepts any batch must declare a schema for each of its calls.
         let hint = match schema.fields().is_empty() {
             true => "; the method declares no `input`, and its call was given none with `Stream::with_input`",
             false => "",
@@ -64,20 +64,20 @@ pub(crate) fn conform_input(
     cast_columns(&batch, &selected, schema, Some(reservation)).map_err(mismatch)
 }
 
-/// As [`select`], for a batch that may have no further columns.
+/// As [`select`], for a batch that may have no extra columns.
 fn select_all(got: &Schema, schema: &Schema) -> Result<Vec<usize>, String> {
     let selected = select(got, schema)?;
     refuse_further(got, &selected)?;
     Ok(selected)
 }
 
-/// The number of the column that becomes each of a schema's fields.
+/// Returns for each field of the schema the number of its column.
 fn select(got: &Schema, schema: &Schema) -> Result<Vec<usize>, String> {
     let (got, fields) = (got.fields(), schema.fields());
     if names_agree(got, fields) {
         return Ok((0..fields.len()).collect());
     }
-    // `None` stands for a name of several columns.
+    // `None` marks a name that several columns have.
     let mut by_name: HashMap<&str, Option<usize>> = HashMap::with_capacity(got.len());
     for (index, field) in got.iter().enumerate() {
         match by_name.entry(field.name()) {
@@ -93,12 +93,12 @@ fn select(got: &Schema, schema: &Schema) -> Result<Vec<usize>, String> {
     fields.iter().map(|field| column(field.name())).collect()
 }
 
-/// Whether two lists of fields have the same names in the same order, so that columns are taken by position.
+/// Returns whether two lists of fields have the same names in the same order, so that columns are matched by position.
 pub(super) fn names_agree(got: &Fields, fields: &Fields) -> bool {
     got.len() == fields.len() && got.iter().zip(fields).all(|(got, field)| got.name() == field.name())
 }
 
-/// Refuses columns that no field takes.
+/// Refuses columns that match no field.
 fn refuse_further(got: &Schema, selected: &[usize]) -> Result<(), String> {
     let mut taken = vec![false; got.fields().len()];
     for index in selected {
@@ -112,7 +112,7 @@ fn refuse_further(got: &Schema, selected: &[usize]) -> Result<(), String> {
     }
 }
 
-/// The most that the casts of an input may take, checked before any of them runs.
+/// Returns the most memory that the casts of an input may use. Checked before any of them runs.
 fn bounded_cast_bytes(
     batch: &RecordBatch,
     selected: &[usize],
@@ -132,12 +132,12 @@ fn bounded_cast_bytes(
     Ok(whole)
 }
 
-/// What a column's values take as they came.
+/// Returns the memory of a column's values as received.
 fn held_bytes(column: &ArrayRef) -> u64 {
     column.to_data().get_slice_memory_size().map_or(0, |bytes| bytes as u64)
 }
 
-/// Casts the columns that were selected. What is made holds the reservation.
+/// Casts the selected columns. The results hold the reservation.
 fn cast_columns(
     batch: &RecordBatch,
     selected: &[usize],

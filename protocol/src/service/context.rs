@@ -1,4 +1,4 @@
-//! What a handler knows of its call and its connection, and how it speaks to the client beside the answer.
+//! The context of a call: what a handler can learn about the call and its connection, and how it sends logs.
 
 use super::attachment::SharedAccess;
 use super::caller_headers::CallerHeaders;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Which kind of transport a call came over.
+/// The kind of transport that carries a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportKind {
@@ -42,7 +42,7 @@ pub enum TransportKind {
 }
 
 impl TransportKind {
-    /// The name that every implementation uses.
+    /// Returns the name that every implementation uses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pipe => "pipe",
@@ -59,7 +59,7 @@ impl fmt::Display for TransportKind {
     }
 }
 
-/// What is the same for every call of one connection.
+/// What the server knows of a connection's client. It is the same for every call of the connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Peer {
@@ -67,27 +67,26 @@ pub struct Peer {
     pub transport: TransportKind,
     /// The server instance that answers.
     pub server_id: Arc<str>,
-    /// Where the client is, as `IP:PORT`; `None` on transports that have no addresses. Behind a [`proxy`](Self::proxy) this is
-    /// what the proxy says.
+    /// The client's address as `IP:PORT`; `None` on transports without addresses. Behind a [`proxy`](Self::proxy) it is the
+    /// address that the proxy reports.
     pub remote_address: Option<String>,
-    /// The client process, on transports that know it.
+    /// The client's process, on transports that report it.
     pub credentials: Option<Credentials>,
-    /// What the TLS handshake says of the client; `None` on connections without TLS.
+    /// The result of the TLS handshake; `None` on connections without TLS.
     pub tls: Option<Arc<TlsPeer>>,
-    /// What a proxy says that forwards the connection; `None` where there is none, or it says nothing.
+    /// What the proxy in front of the server reports of the client; `None` without a proxy, or if it reports nothing.
     pub proxy: Option<Arc<ProxyPeer>>,
-    /// What the headers of the request say of the caller's program and trace, over HTTP; `None` if they say nothing.
+    /// The caller's program and trace, as the HTTP request headers name them; `None` without such headers.
     pub headers: Option<Box<CallerHeaders>>,
-    /// Who the client is, on transports that authenticate it; nobody elsewhere.
+    /// The authenticated client; anonymous on transports that do not authenticate.
     pub auth: AuthContext,
-    /// The evidence of who the client is that
-    /// [`peer_authentication`](super::ServiceBuilder::peer_authentication) has found; empty without it. It is there before the
-    /// first handler runs.
+    /// The evidence of the client's identity that [`peer_authentication`](super::ServiceBuilder::peer_authentication) found;
+    /// empty if that is not configured. It is set before the first handler runs.
     pub evidence: PeerEvidence,
 }
 
 impl Peer {
-    /// A connection over this transport to this server.
+    /// Describes a connection over this transport to this server.
     pub fn new(transport: TransportKind, server_id: impl Into<Arc<str>>) -> Self {
         Self {
             transport,
@@ -102,31 +101,31 @@ impl Peer {
         }
     }
 
-    /// Says where the client is.
+    /// Sets the client's address.
     pub fn with_remote_address(mut self, address: impl Into<String>) -> Self {
         self.remote_address = Some(address.into());
         self
     }
 
-    /// Says which process the client is.
+    /// Sets the client's process.
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
         self
     }
 
-    /// Says what the TLS handshake of the connection says of the client.
+    /// Sets the result of the connection's TLS handshake.
     pub fn with_tls(mut self, tls: impl Into<Arc<TlsPeer>>) -> Self {
         self.tls = Some(tls.into());
         self
     }
 
-    /// Says what a proxy says that forwards the connection.
+    /// Sets what the proxy that forwards the connection reports.
     pub fn with_proxy(mut self, proxy: impl Into<Arc<ProxyPeer>>) -> Self {
         self.proxy = Some(proxy.into());
         self
     }
 
-    /// Says who the client is.
+    /// Sets the authenticated client.
     pub fn with_auth(mut self, auth: AuthContext) -> Self {
         self.auth = auth;
         self
@@ -137,21 +136,21 @@ impl Peer {
 pub struct CallContext {
     pub(crate) method: Arc<Declaration>,
     pub(crate) peer: Arc<Peer>,
-    /// The id that the server made, when the request came without one.
+    /// The request id that the server made, if the request had none.
     pub(crate) made_id: Option<RequestId>,
     pub(crate) metadata: Metadata,
-    /// The time since the Unix epoch, on transports that tell it: HTTP does.
+    /// The time since the Unix epoch, on transports that report it. HTTP does.
     pub(crate) now: Option<Duration>,
     pub(crate) logs: Vec<LogMessage>,
-    /// Room that is taken for them.
+    /// Memory reserved for the logs.
     pub(crate) logs_held: usize,
-    /// Logs that found no room.
+    /// The number of logs that were left out for lack of room.
     pub(crate) left_out: u64,
-    /// Takes logs at once, while a handler runs that may send them so.
+    /// Receives logs at once, while a handler runs whose logs may be sent early.
     pub(crate) live_logs: Option<Arc<dyn LogSink>>,
     pub(crate) budget: ResponseBudget,
     pub(crate) session: Option<Box<dyn SessionAccess>>,
-    /// What the call may do with shared memory.
+    /// How the call may use shared memory.
     pub(crate) shared: SharedAccess,
     /// The batch of the request or input, if it was read from shared memory.
     pub(crate) resolved: Option<RecordBatch>,
@@ -160,13 +159,13 @@ pub struct CallContext {
     pub(crate) bounds: Arc<Bounds>,
 }
 
-/// Takes the logs of a handler while it runs. See [`Work::run_with_logs`](super::Work::run_with_logs).
+/// Receives the logs of a handler while it runs. See [`Work::run_with_logs`](super::Work::run_with_logs).
 pub trait LogSink: Send + Sync {
-    /// Takes a log, on the handler's thread. It counts among those that wait until it is given to
+    /// Receives a log, on the handler's thread. It counts as waiting until it is passed to
     /// [`Responder::log`](super::Responder::log), or the call has ended.
     ///
     /// # Errors
-    /// The log, when it cannot be taken now: it and all that follow are kept until the handler returns.
+    /// The log, if it cannot be accepted now. This log and all later ones are then kept until the handler returns.
     fn log(&self, message: LogMessage) -> Result<(), LogMessage>;
 }
 
@@ -180,7 +179,7 @@ impl RequestId {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        // It was made of a text.
+        // It was made from text.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
@@ -190,16 +189,16 @@ impl RequestId {
     }
 }
 
-/// What a call may make the process hold, and whether anybody waits for it.
+/// The memory limits of a call, and whether its client is still connected.
 #[derive(Debug, Default)]
 pub(crate) struct Bounds {
-    /// Those of what its records decode to.
+    /// Limits for records that are decoded.
     pub(crate) limits: Arc<Limits>,
-    /// What it holds is reserved in it.
+    /// The account in which memory is reserved.
     pub(crate) account: Account,
     /// Room for its logs.
     pub(crate) log_room: LogRoom,
-    /// The client has gone, or its connection is given up.
+    /// Whether the client has disconnected, or its connection was abandoned.
     is_client_gone: AtomicBool,
 }
 
@@ -218,11 +217,11 @@ impl Bounds {
     }
 }
 
-/// Bytes that one response of a call may have and should have, where the transport bounds them: HTTP does.
+/// The hard limit and the preferred size of a call's response, on transports that limit it. HTTP does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResponseBudget {
-    /// The most that a response may have; one that has more is replaced by an error.
+    /// The maximum size. A larger response is replaced by an error.
     pub limit: Option<u64>,
     /// The size to aim at when batching, never above the limit.
     pub preferred: Option<u64>,
@@ -265,7 +264,7 @@ impl CallContext {
         }
     }
 
-    /// Forgets all that is of one call, but keeps the memory.
+    /// Clears everything that belongs to one call, but keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.made_id = None;
         self.metadata = Metadata::new();
@@ -279,7 +278,7 @@ impl CallContext {
         (self.resolved, self.stored) = (None, None);
     }
 
-    /// Becomes the context of another call of the same connection, after [`clear`](Self::clear).
+    /// Reuses the context for another call of the same connection, after [`clear`](Self::clear).
     pub(crate) fn begin_anew(
         &mut self,
         method: &Arc<Declaration>,
@@ -293,66 +292,66 @@ impl CallContext {
         self.metadata = metadata;
     }
 
-    /// Name of the protocol that owns the method.
+    /// Returns the name of the protocol that owns the method.
     pub fn protocol(&self) -> &str {
         &self.method.protocol
     }
 
-    /// Name of the method.
+    /// Returns the name of the method.
     pub fn method(&self) -> &str {
         &self.method.info.name
     }
 
-    /// Unary, or which kind of stream.
+    /// Returns whether the method is unary, or which kind of stream it opens.
     pub fn kind(&self) -> MethodKind {
         self.method.info.kind
     }
 
-    /// The parameters that the method declares: one field each, in their order. What the request has is not yet compared with
-    /// them where [hooks](super::CallHook) learn of a call.
+    /// Returns the parameters that the method declares: one field each, in order. When [hooks](super::CallHook) are notified of a
+    /// call, the request has not yet been checked against them.
     pub fn declared_parameters(&self) -> &SchemaRef {
         &self.method.info.params
     }
 
-    /// Kind of the transport that carries the call.
+    /// Returns the kind of transport that carries the call.
     pub fn transport(&self) -> TransportKind {
         self.peer.transport
     }
 
-    /// The connection that carries the call.
+    /// Returns the connection's client.
     pub fn peer(&self) -> &Peer {
         &self.peer
     }
 
-    /// The time since the Unix epoch when the handler began, on transports that tell it.
+    /// Returns the time since the Unix epoch when the handler began, on transports that report it.
     pub(crate) fn now(&self) -> Option<Duration> {
         self.now
     }
 
-    /// The server instance that answers.
+    /// Returns the id of the server instance.
     pub fn server_id(&self) -> &str {
         &self.peer.server_id
     }
 
-    /// Correlates the call with its logs and errors.
+    /// Returns the id that correlates the call with its logs and errors.
     pub fn request_id(&self) -> &str {
         let own = self.metadata.get_str(keys::REQUEST_ID);
         self.made_id.as_ref().map(RequestId::as_str).or(own).unwrap_or_default()
     }
 
-    /// Metadata of the request, whole.
+    /// Returns the request's metadata.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
-    /// W3C trace context of the caller, if it sent one: in the metadata of the request or, over HTTP, in its headers. If both
-    /// have one, the metadata count.
+    /// Returns the caller's W3C trace context, if it sent one in the request's metadata or, over HTTP, in the headers. The
+    /// metadata take precedence.
     pub fn traceparent(&self) -> Option<&str> {
         let of_headers = || self.peer.headers.as_ref()?.traceparent.as_deref();
         self.metadata.get_str(keys::TRACEPARENT).or_else(of_headers)
     }
 
-    /// W3C trace state that the caller sent beside [`traceparent`](Self::traceparent), in the same place.
+    /// Returns the W3C trace state that the caller sent with [`traceparent`](Self::traceparent), in the same place.
     pub fn tracestate(&self) -> Option<&str> {
         if self.metadata.contains_key(keys::TRACEPARENT) {
             return self.metadata.get_str(keys::TRACESTATE);
@@ -360,23 +359,23 @@ impl CallContext {
         self.peer.headers.as_ref()?.tracestate.as_deref()
     }
 
-    /// The value that the protocol [shares](super::Protocol::share), if it is a `T`.
+    /// Returns the value that the protocol [shares](super::Protocol::share), if it is a `T`.
     pub fn shared<T: Any>(&self) -> Option<&T> {
         self.method.shared.as_deref()?.downcast_ref()
     }
 
-    /// Who the call is from.
+    /// Returns who made the call.
     pub fn auth(&self) -> &AuthContext {
         &self.peer.auth
     }
 
-    /// The evidence of who the client is. It says nothing of what the client may do: [`auth`](Self::auth) does, as far as the
-    /// [policy](crate::peer_identity::Policy) has let evidence count.
+    /// Returns the evidence of the client's identity. It does not say what the client may do: [`auth`](Self::auth) does, as far
+    /// as the [policy](crate::peer_identity::Policy) accepts evidence.
     pub fn peer_evidence(&self) -> &PeerEvidence {
         &self.peer.evidence
     }
 
-    /// Whether it is of a call within these bounds.
+    /// Returns whether the context belongs to a call within these bounds.
     pub(crate) fn is_within(&self, bounds: &Arc<Bounds>) -> bool {
         Arc::ptr_eq(&self.bounds, bounds)
     }
@@ -388,28 +387,27 @@ impl CallContext {
         self.bounds.is_client_gone()
     }
 
-    /// How large a response may be.
+    /// Returns how large a response may be.
     pub fn response_budget(&self) -> ResponseBudget {
         self.budget
     }
 
-    /// The state of the sticky session that the call belongs to, if it is a `T`. No other call of the session runs
-    /// at the same time.
+    /// Returns the state of the call's sticky session, if it is a `T`. No other call of the session runs at the same time.
     pub fn session<T: Any + Send>(&mut self) -> Option<&mut T> {
         self.session.as_mut()?.state()?.downcast_mut()
     }
 
-    /// Id of the sticky session that the call belongs to, for logs: 24 hex digits.
+    /// Returns the id of the call's sticky session, for logs: 24 hex digits.
     pub fn session_id(&self) -> Option<String> {
         self.session.as_ref()?.id()
     }
 
-    /// Opens a sticky session, which this and the client's further calls belong to. The state is dropped when the
-    /// session is closed, expires or the server shuts down. `lifetime` is the server's default when left out.
+    /// Opens a sticky session, to which this call and the client's later calls belong. The state is dropped when the session is
+    /// closed, expires or the server shuts down. If `lifetime` is `None`, the server's default applies.
     ///
     /// # Errors
-    /// On a transport or server without sticky sessions, when the client did not ask for one, when the call
-    /// belongs to a session already, and while the server drains.
+    /// If the transport or the server has no sticky sessions, the client did not request one, the call already belongs to a
+    /// session, or the server is draining.
     pub fn open_session(
         &mut self,
         state: impl Any + Send,
@@ -425,16 +423,16 @@ impl CallContext {
         session.open(Box::new(state), lifetime)
     }
 
-    /// Ends the sticky session that the call belongs to, and drops its state. False when there is none.
+    /// Ends the call's sticky session and drops its state. Returns false if there is none.
     pub fn close_session(&mut self) -> bool {
         self.session.as_mut().is_some_and(|session| session.close())
     }
 
-    /// Sends a log to the client, ahead of what the handler returns or emits next. In a unary call on a byte stream it
-    /// is sent at once where the driver does so.
+    /// Sends a log to the client, before the handler's next result or batch. In a unary call on a byte stream it is sent at once
+    /// if the driver supports that.
     ///
-    /// This never waits. A log is left out if those that wait to be sent take too much memory, which
-    /// [`Limits::max_waiting_logs`] and the budget bound; the client is told how many were.
+    /// This never blocks. A log is left out if the waiting logs use too much memory, which [`Limits::max_waiting_logs`] and the
+    /// budget limit. The client is sent the number of logs that were left out.
     pub fn log(&mut self, mut message: LogMessage) {
         message.cut_to_size();
         let bytes = message.held_bytes();
@@ -453,7 +451,7 @@ impl CallContext {
         }
     }
 
-    /// Takes the logs out, which are to be encoded now, and how many were left out.
+    /// Takes the logs, which are about to be encoded, and the number of those that were left out.
     pub(crate) fn take_logs(&mut self) -> (Vec<LogMessage>, u64) {
         if self.logs_held > 0 {
             self.bounds.log_room.give_back(std::mem::take(&mut self.logs_held));

@@ -1,4 +1,4 @@
-//! A hosted method without its handler: what it declares, and what its protocol shares.
+//! The declaration of a hosted method without its handler, and the value that its protocol shares.
 
 use crate::description::MethodInfo;
 use crate::ipc::EncodedSchema;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// A value that a protocol's handlers share.
 pub(crate) type Shared = Arc<dyn Any + Send + Sync>;
 
-/// What is known of a hosted method apart from its handler.
+/// A hosted method's declaration, without its handler.
 pub(crate) struct Declaration {
     /// Name of the protocol that owns the method.
     pub(crate) protocol: Arc<str>,

@@ -1,5 +1,4 @@
-//! What an application may attach to a service beside its handlers: start-up work, admission, and a listener to every
-//! call.
+//! Application callbacks of a service besides its handlers: start-up work, admission, and listeners to calls.
 
 use super::context::{CallContext, TransportKind};
 use super::record::{CallRecord, TraceIds};
@@ -9,62 +8,61 @@ use crate::wire::error::RpcError;
 use arrow_array::RecordBatch;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Listens to every call, on every transport. It cannot change a call; a panic in it is swallowed.
+/// Listens to every call, on every transport. It cannot change a call. A panic in it is ignored.
 ///
-/// On a byte stream a call is one unary call or one stream with all of its turns. Over HTTP it is one request, so a
-/// stream has several. A request that only cancels a stream is no call: WIRE_PROTOCOL 9, "Client-initiated
-/// cancellation".
+/// On a byte stream a call is one unary call or one stream with all of its turns. Over HTTP it is one request, so a stream has
+/// several. A request that only cancels a stream is not a call: WIRE_PROTOCOL 9, "Client-initiated cancellation".
 pub trait CallHook: Send + Sync + 'static {
-    /// A request was resolved to a method; nothing else was looked at. What is returned accompanies the call to its end.
+    /// Called when a request is resolved to a method, before anything else is checked. The returned scope accompanies the call to
+    /// its end.
     fn on_start(&self, call: &CallContext) -> Option<Box<dyn CallScope>>;
 }
 
-/// What a [`CallHook`] keeps of one call. A panic in it is swallowed, also one in its destructor.
+/// The state of a [`CallHook`] for one call. A panic in it, or in its destructor, is ignored.
 pub trait CallScope: Send {
-    /// The parameters of the call are known: one row, which is validated next, on the thread that [`enter`](Self::enter) is
-    /// called on then. It has been fetched or read from shared memory if it lay there, and its columns need not be those that
-    /// the method [declares](CallContext::declared_parameters). It does not come in the further requests of a stream over HTTP,
-    /// nor if the request was refused before.
+    /// Called with the parameters of the call: one row, which is validated next, on the thread that [`enter`](Self::enter) is
+    /// called on later. The row has already been fetched or read from shared memory if necessary. Its columns may differ from
+    /// those that the method [declares](CallContext::declared_parameters). It is not called for the later requests of a stream
+    /// over HTTP, nor if the request was refused before.
     fn parameters(&mut self, _row: &RecordBatch) {}
 
-    /// The call's handler is about to run on this thread, or an effect is about to be performed that the call waits for. On a
-    /// stream this comes at each turn. It does not come after [`end`](Self::end), even when the handler of a call whose
+    /// Called before the call's handler runs on this thread, or before an effect that the call waits for is performed. On a
+    /// stream it is called at each turn. It is never called after [`end`](Self::end), even if the handler of a call whose
     /// connection was lost runs later.
     fn enter(&mut self) {}
 
-    /// The handler has returned, or the effect was performed, on the thread of its [`enter`](Self::enter). If the connection
-    /// was lost meanwhile, [`end`](Self::end) came before; and an effect that takes longer than its time limit may end when
-    /// the handler runs already, on another thread.
+    /// Called after the handler has returned, or the effect was performed, on the thread of the matching [`enter`](Self::enter).
+    /// If the connection was lost in between, [`end`](Self::end) was called before. An effect that exceeds its time limit may end
+    /// while the handler already runs on another thread.
     fn exit(&mut self) {}
 
-    /// The span that the call runs under, for the [record](CallRecord::trace) of the call. Called once, before
-    /// [`end`](Self::end); of several hooks the first that has one counts.
+    /// Returns the call's span for its [record](CallRecord::trace). Called once, before [`end`](Self::end). If several hooks
+    /// return one, the first counts.
     fn trace(&self) -> Option<TraceIds> {
         None
     }
 
-    /// The call is over, for whatever reason: called once for each call, refused ones and those whose connection was lost
-    /// included.
+    /// Called once when the call is over, for whatever reason, including refused calls and those whose connection was lost.
     fn end(&mut self, _record: &CallRecord) {}
 }
 
-/// Work to do once before the first call, told on which transport.
+/// Work to do once before the first call. It receives the transport.
 pub(crate) type ServeStart = dyn Fn(TransportKind) -> Result<(), RpcError> + Send + Sync;
 
 /// Decides whether a call may go on.
 pub(crate) type Admission = dyn Fn(&CallContext, &Answers) -> Result<(), Stop> + Send + Sync;
 
-/// Why [admission](super::ServiceBuilder::admit) does not let a call go on now.
+/// Why [admission](super::ServiceBuilder::admit) does not let a call proceed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stop {
-    /// The call is answered with this error.
+    /// Respond to the call with this error.
     Refuse(RpcError),
     /// A question must be answered first.
     Ask(Ask),
 }
 
 impl Stop {
-    /// The error that a call is answered with when nothing more may be asked for it.
+    /// Returns the error of a call that may ask no more questions.
     pub(crate) fn into_error(self) -> RpcError {
         match self {
             Self::Refuse(error) => error,
@@ -91,7 +89,7 @@ impl From<&Failure> for Stop {
     }
 }
 
-/// The scopes of one call, shared by its machine and the work that is out.
+/// The scopes of one call, shared by the call's state machine and its running work.
 pub(crate) struct Scopes(Mutex<Listening>);
 
 struct Listening {
@@ -106,14 +104,14 @@ impl Drop for Listening {
 }
 
 impl Scopes {
-    /// Tells that a call begins. `None` when nothing accompanies it.
+    /// Notifies the hooks that a call begins. Returns `None` if no hook returns a scope.
     pub(crate) fn start(hooks: &[Box<dyn CallHook>], call: &CallContext) -> Option<Arc<Self>> {
         let scopes: Vec<_> =
             hooks.iter().filter_map(|hook| catch(|| hook.on_start(call)).flatten()).collect();
         (!scopes.is_empty()).then(|| Arc::new(Self(Mutex::new(Listening { scopes, has_ended: false }))))
     }
 
-    /// Tells the parameters, unless the call has ended.
+    /// Passes the parameters to the scopes, unless the call has ended.
     pub(crate) fn parameters(&self, row: &RecordBatch) {
         let mut listening = self.lock();
         if !listening.has_ended {
@@ -123,7 +121,7 @@ impl Scopes {
         }
     }
 
-    /// Tells that the call has ended, unless that was told before.
+    /// Notifies the scopes that the call has ended, unless they were notified before.
     pub(crate) fn end(&self, record: &mut CallRecord) {
         let mut listening = self.lock();
         let has_ended = std::mem::replace(&mut listening.has_ended, true);
@@ -138,7 +136,7 @@ impl Scopes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Listening> {
-        // A listener's panic is caught within, so that the lock is never poisoned.
+        // A listener's panic is caught while the lock is held, so it is never poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,7 +152,7 @@ impl Accompany for Scopes {
         !listening.has_ended
     }
 
-    /// In the reverse order of entering, as scopes nest.
+    /// Calls the scopes in the reverse order of entering.
     fn exit(&self) {
         self.lock().scopes.iter_mut().rev().for_each(|scope| {
             catch(|| scope.exit());

@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How objects are compressed, as the canonical implementation does it: they are written once and may be read often.
+/// How objects are compressed. As in the canonical implementation, they are written once and may be read often.
 const OBJECT_CODECS: CodecSettings = CodecSettings { zstd_level: 3, gzip_level: 6 };
 
 /// Everything that a server hosts. Built once, shared by its connections, never changed.
@@ -28,14 +28,14 @@ pub struct Service {
     pub(crate) protocols: Vec<Hosted>,
     pub(crate) hooks: Vec<Box<dyn CallHook>>,
     pub(crate) admission: Option<Box<Admission>>,
-    /// Who the peers of byte streams are.
+    /// How the peers of byte streams are identified.
     pub(crate) peers: Option<PeerAuthentication>,
-    /// How batches that lie elsewhere are fetched; not at all if it is not set.
+    /// How external batches are fetched. `None` if they are not.
     pub(crate) fetch: Option<FetchOptions>,
-    /// Which outputs are stored elsewhere.
+    /// Which outputs are stored externally.
     pub(crate) externalisation: Option<Externalisation>,
     pub(crate) codecs: Arc<Codecs>,
-    /// The transports that serving was started on, a bit for each.
+    /// A bit for each transport whose start-up work is done.
     started: AtomicU8,
     /// Held while start-up work runs.
     starting: Mutex<()>,
@@ -56,10 +56,10 @@ impl fmt::Debug for ServiceBuilder {
     }
 }
 
-/// A service being put together.
+/// Builds a [`Service`].
 pub struct ServiceBuilder {
     protocols: Vec<Protocol>,
-    /// The framework's own, apart from reflection.
+    /// The framework's own protocols except reflection.
     framework: Vec<Protocol>,
     hooks: Vec<Box<dyn CallHook>>,
     admission: Option<Box<Admission>>,
@@ -73,8 +73,7 @@ pub struct ServiceBuilder {
 }
 
 impl Service {
-    /// Begins a service. `server_id` tells this instance from others in logs and errors: 12 random hex digits by
-    /// convention.
+    /// Returns a builder. `server_id` identifies this instance in logs and errors; by convention it has 12 random hex digits.
     pub fn builder(server_id: impl Into<String>) -> ServiceBuilder {
         ServiceBuilder {
             protocols: Vec::new(),
@@ -91,11 +90,11 @@ impl Service {
         }
     }
 
-    /// Does the protocols' start-up work, unless it is done for this transport already. A driver calls it before it
-    /// serves the first call.
+    /// Runs the protocols' start-up work, unless it was done for this transport already. A driver calls this before it serves the
+    /// first call.
     ///
     /// # Errors
-    /// The first failure. What ran before it is not undone, and all runs again at the next call.
+    /// The first failure. Completed work is not undone, and all of it runs again at the next call.
     pub fn start(&self, transport: TransportKind) -> Result<(), RpcError> {
         if self.is_started(transport) {
             return Ok(());
@@ -111,47 +110,47 @@ impl Service {
         Ok(())
     }
 
-    /// Whether the start-up work is done for this transport, so that [`start`](Self::start) returns at once.
+    /// Returns whether the start-up work is done for this transport, so that [`start`](Self::start) returns at once.
     pub fn is_started(&self, transport: TransportKind) -> bool {
         self.started.load(Ordering::Acquire) & bit(transport) != 0
     }
 
-    /// Which outputs are stored elsewhere, if any.
+    /// Returns which outputs are stored externally, if any.
     pub const fn externalisation(&self) -> Option<&Externalisation> {
         self.externalisation.as_ref()
     }
 
-    /// Whether listeners are attached, so that the times of calls are of use.
+    /// Returns whether hooks are attached, which need the times of calls.
     pub fn has_hooks(&self) -> bool {
         !self.hooks.is_empty()
     }
 
-    /// This instance's id.
+    /// Returns this instance's id.
     pub fn server_id(&self) -> &Arc<str> {
         &self.server_id
     }
 
-    /// The build version of this server; empty if none was set.
+    /// Returns the build version of this server; empty if none was set.
     pub fn server_version(&self) -> &Arc<str> {
         &self.server_version
     }
 
-    /// Whether errors carry tracebacks.
+    /// Returns whether errors carry tracebacks.
     pub fn include_tracebacks(&self) -> bool {
         self.include_tracebacks
     }
 
-    /// What is hosted: the application's protocols in registration order, then the framework's.
+    /// Returns the hosted protocols: the application's in registration order, then the framework's.
     pub fn protocols(&self) -> impl ExactSizeIterator<Item = &ProtocolInfo> {
         self.protocols.iter().map(|hosted| &hosted.info)
     }
 
-    /// One method, with its handler.
+    /// Returns one method, with its handler.
     pub fn method(&self, protocol: &str, method: &str) -> Option<&Arc<Method>> {
         self.hosted(protocol)?.method(method)
     }
 
-    /// The protocol of this name, which a peer may have sent and need not be text.
+    /// Returns the protocol of this name, which comes from a peer and may not be valid UTF-8.
     pub(crate) fn hosted(&self, name: impl AsRef<[u8]>) -> Option<&Hosted> {
         self.protocols.iter().find(|hosted| hosted.info.name.as_bytes() == name.as_ref())
     }
@@ -164,14 +163,14 @@ impl ServiceBuilder {
         self
     }
 
-    /// Hosts a protocol of the framework's own, listed after reflection. It replaces one of the same name.
+    /// Hosts a framework protocol, listed after reflection. It replaces one of the same name.
     pub(crate) fn framework_protocol(mut self, protocol: Protocol) -> Self {
         self.framework.retain(|other| other.name() != protocol.name());
         self.framework.push(protocol);
         self
     }
 
-    /// What a protocol of the framework's own, apart from reflection, [shares](Protocol::share), if it is a `T`.
+    /// Returns the value that a framework protocol other than reflection [shares](Protocol::share), if it is a `T`.
     #[cfg(feature = "http")]
     pub(crate) fn shared_by_framework<T: std::any::Any>(&self, name: &str) -> Option<&T> {
         self.framework.iter().find(|protocol| protocol.name() == name)?.shared()
@@ -183,22 +182,22 @@ impl ServiceBuilder {
         self
     }
 
-    /// Decides of every call, on every transport, whether it may go on: after it was resolved to a method, and before its
-    /// parameters are looked at. Default: every call may.
+    /// Sets a function that decides for every call, on every transport, whether it may proceed. It runs after the call is
+    /// resolved to a method, and before its parameters are checked. By default all calls may proceed.
     ///
-    /// The function must not wait: it is called on a thread that serves others too. What it cannot decide from memory it
-    /// [asks](Answers::ask), and is called again from its beginning when the answer has come. A turn of a stream is not
-    /// asked about again. A panic in it refuses the call. Over HTTP the call holds its sticky session meanwhile.
+    /// The function must not block: its thread serves other calls too. To decide something that is not in memory it
+    /// [asks](Answers::ask), and is called again from its beginning with the answer. It does not run for further turns of a
+    /// stream. A panic in it refuses the call. Over HTTP the call keeps its sticky session while it waits.
     ///
-    /// Calls of `vgi_rpc.Reflection.v1` are asked about too. Clients make them by themselves, and without them they cannot
-    /// tell a call of the wrong kind: let them pass where that is not secret.
+    /// The function also runs for calls of `vgi_rpc.Reflection.v1`. Clients make these on their own, and without them they cannot
+    /// detect a call of the wrong kind. Let them pass unless the description is secret.
     ///
     /// ```
     /// use vgi_rpc_protocol::effect::Question;
     /// use vgi_rpc_protocol::service::{Protocol, Service};
     /// use vgi_rpc_protocol::wire::error::RpcError;
     ///
-    /// /// What the driver is asked. It answers with a `bool`.
+    /// /// The question to the driver. Its answer is a `bool`.
     /// struct MayCall(String);
     ///
     /// let service = Service::builder("0123456789ab")
@@ -221,12 +220,12 @@ impl ServiceBuilder {
         self
     }
 
-    /// Identifies the peers of byte streams, once for each connection, before its first call. By default peers are not identified.
-    /// Over HTTP this is [a setting of the endpoint][http], and runs for each request.
+    /// Identifies the peer of each byte stream connection once, before its first call. By default peers are not identified. Over
+    /// HTTP this is [a setting of the endpoint][http], and runs for each request.
     ///
-    /// If the policy does not let a peer in, all calls of its connection are refused, those of reflection too. If a provider is
-    /// unavailable, the call is refused, and the next one of the connection asks again. What a provider asks the outside world is
-    /// an [effect](crate::effect::Request::Question), which the driver performs.
+    /// If the policy refuses a peer, all calls of its connection are refused, including those of reflection. If a provider is
+    /// unavailable, the call is refused, and the next call of the connection tries again. A provider's question to the outside
+    /// world is an [effect](crate::effect::Request::Question), which the driver performs.
     ///
     #[cfg_attr(feature = "http", doc = "[http]: crate::http::EndpointBuilder::peer_authentication")]
     #[cfg_attr(not(feature = "http"), doc = "[http]: crate")]
@@ -235,47 +234,47 @@ impl ServiceBuilder {
         self
     }
 
-    /// Has requests and inputs whose batch lies elsewhere fetched. Without it they are refused. WIRE_PROTOCOL 12.
+    /// Fetches external batches of requests and inputs. By default they are refused. WIRE_PROTOCOL 12.
     ///
-    /// The server requests URLs that its clients name: keep the [policy](FetchOptions::policy) as narrow as they allow. The
+    /// The server then requests URLs that its clients choose: keep the [policy](FetchOptions::policy) as narrow as possible. The
     /// driver performs the [fetch](crate::effect::Request::Fetch).
     pub fn fetch_external(mut self, options: FetchOptions) -> Self {
         self.fetch = Some(options);
         self
     }
 
-    /// Has large outputs stored elsewhere, with a pointer in their place: results, headers, and batches of streams with their
-    /// logs. By default all are sent as they are. WIRE_PROTOCOL 12.
+    /// Stores large outputs externally and sends a pointer in their place: results, headers, and batches of streams with their
+    /// logs. By default all outputs are sent inline. WIRE_PROTOCOL 12.
     ///
-    /// Over HTTP a smaller output is stored too if only that keeps the response within its limit. The driver performs the
+    /// Over HTTP a smaller output is stored too if the response would otherwise exceed its limit. The driver performs the
     /// [store](crate::effect::Request::Store).
     pub fn externalise(mut self, settings: Externalisation) -> Self {
         self.externalisation = Some(settings);
         self
     }
 
-    /// The build version that reflection and the access log report.
+    /// Sets the build version that reflection and the access log report.
     pub fn server_version(mut self, version: impl Into<String>) -> Self {
         self.server_version = version.into();
         self
     }
 
-    /// Whether errors carry tracebacks; on by default. WIRE_PROTOCOL 8, "Tracebacks".
+    /// Sets whether errors carry tracebacks; on by default. WIRE_PROTOCOL 8, "Tracebacks".
     pub fn include_tracebacks(mut self, include: bool) -> Self {
         self.include_tracebacks = include;
         self
     }
 
-    /// Whether `vgi_rpc.Reflection.v1` is hosted; on by default. WIRE_PROTOCOL 14.
+    /// Sets whether `vgi_rpc.Reflection.v1` is hosted; on by default. WIRE_PROTOCOL 14.
     pub fn reflection(mut self, host: bool) -> Self {
         self.reflection = host;
         self
     }
 
-    /// Checks and seals the service.
+    /// Checks the protocols and builds the service.
     ///
     /// # Errors
-    /// When a protocol or method cannot be hosted as declared.
+    /// If a protocol or method cannot be hosted as declared.
     pub fn build(self) -> Result<Service, ServiceError> {
         if self.protocols.is_empty() {
             return Err(ServiceError::Empty);
@@ -313,7 +312,7 @@ impl ServiceBuilder {
     }
 }
 
-/// A transport's bit among those that serving was started on.
+/// Returns a transport's bit in `started`.
 fn bit(transport: TransportKind) -> u8 {
     match transport {
         TransportKind::Pipe => 1,
@@ -323,7 +322,7 @@ fn bit(transport: TransportKind) -> u8 {
     }
 }
 
-/// Hosts reflection over the given protocols and itself, which is listed between the applications and the others.
+/// Hosts reflection over the given protocols and itself. It is listed between the application's and the framework's protocols.
 fn host_reflection(
     mut hosted: Vec<ProtocolInfo>,
     others: impl Iterator<Item = ProtocolInfo>,

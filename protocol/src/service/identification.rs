@@ -1,4 +1,4 @@
-//! Finding out who the peer of a byte stream is, before its first call.
+//! Identifies the peer of a byte stream before its first call.
 
 use super::context::Peer;
 use crate::effect::{Answers, EffectId, Effects};
@@ -8,21 +8,21 @@ use crate::wire::error::RpcError;
 use crate::wire::request::Request;
 use std::sync::Arc;
 
-/// What is known of the peer.
+/// The state of the identification.
 #[derive(Default)]
 pub(super) enum Identification {
-    /// No call has come yet.
+    /// No call has been received yet.
     #[default]
     Pending,
-    /// This call has come, and waits.
+    /// A call has been received, and waits.
     Asking(Box<Asking>),
-    /// It is in the connection's [`Peer`].
+    /// The identity is in the connection's [`Peer`].
     Known,
-    /// The policy does not let it in.
+    /// The policy refused the peer.
     Refused(RpcError),
 }
 
-/// A call that waits until its peer is known.
+/// A call that waits until its peer is identified.
 pub(super) struct Asking {
     request: Request,
     answers: Answers,
@@ -30,28 +30,28 @@ pub(super) struct Asking {
     may_ask: bool,
 }
 
-/// What comes of a call that waits for its peer.
+/// The state of a call that waits for its peer's identification.
 pub(super) enum Identified {
-    /// It goes on.
+    /// The call proceeds.
     Call(Request),
-    /// It is refused.
+    /// The call is refused.
     Refused(RpcError),
-    /// It waits for an effect.
+    /// The call waits for an effect.
     Waiting,
 }
 
 impl Identification {
-    /// Without providers there is nothing to find out.
+    /// Creates the initial state. Without providers the peer counts as known.
     pub(super) fn new(peers: Option<&PeerAuthentication>) -> Self {
         if peers.is_some() { Self::Pending } else { Self::Known }
     }
 
-    /// Whether a call waits.
+    /// Returns whether a call is waiting.
     pub(super) fn is_asking(&self) -> bool {
         matches!(self, Self::Asking(_))
     }
 
-    /// Takes a call in that has come.
+    /// Begins a call.
     pub(super) fn begin(&mut self, request: Request) -> Option<Identified> {
         match self {
             Self::Known => Some(Identified::Call(request)),
@@ -64,7 +64,7 @@ impl Identification {
         }
     }
 
-    /// Forgets the call that waits, if one does. The next one asks again.
+    /// Drops the waiting call, if there is one. The next call tries again. Returns whether there was one.
     pub(super) fn give_up(&mut self) -> bool {
         match std::mem::take(self) {
             Self::Asking(_) => true,
@@ -75,7 +75,7 @@ impl Identification {
         }
     }
 
-    /// Goes on with the call that waits. What is found is put into `peer`.
+    /// Polls the waiting call. The result is stored in `peer`.
     pub(super) fn poll(
         &mut self,
         peers: Option<&PeerAuthentication>,
@@ -116,7 +116,7 @@ impl Identification {
             }
             Err(undecided) => {
                 let error = refusal(&undecided);
-                // What is unavailable now may be there for the next call.
+                // A provider that is unavailable now may be available at the next call.
                 if !error.is_retryable() {
                     *self = Self::Refused(error.clone());
                 }
@@ -126,7 +126,7 @@ impl Identification {
     }
 }
 
-/// What a connection says of its peer.
+/// Returns the query for a connection's peer.
 pub(crate) fn peer_query(peer: &Peer) -> PeerQuery<'_> {
     let mut query = PeerQuery::new(peer.transport.as_str());
     let address = peer.remote_address.as_deref();
@@ -143,7 +143,7 @@ pub(crate) fn peer_query(peer: &Peer) -> PeerQuery<'_> {
     query
 }
 
-/// What the peer is told. Which check it did not pass is not its business.
+/// Returns the error for the peer. It does not reveal which check failed.
 fn refusal(undecided: &Undecided) -> RpcError {
     match undecided {
         Undecided::Refused(PolicyError::Unavailable { .. }) => {

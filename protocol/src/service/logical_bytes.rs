@@ -1,8 +1,8 @@
-//! How many bytes the rows of a batch take in Arrow's layout: what a call's record counts.
+//! Counts the bytes that the rows of a batch take in Arrow's layout, for a call's record.
 //!
-//! Capacity does not count, nor does memory that an array shares with others and does not refer to. Only of what rows
-//! refer to in no order, which are dictionaries, list views and dense unions, all is counted. The cost is linear in
-//! columns, and for columns of views and runs in rows; nothing is allocated.
+//! Neither capacity counts, nor memory that an array shares with others without referring to it. Dictionaries, list views and
+//! dense unions refer to values in no order, so all of their values count. The cost is linear in columns, and for columns of
+//! views and runs in rows. Nothing is allocated.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -15,12 +15,12 @@ use arrow_schema::{DataType, UnionMode};
 /// Values of a view type have up to this many bytes inside the view itself.
 const MAX_INLINE_VALUE_BYTES: u32 = 12;
 
-/// Bytes of the rows of all columns.
+/// Returns the bytes of the rows of all columns.
 pub(crate) fn of(batch: &RecordBatch) -> u64 {
     batch.columns().iter().map(|column| rows(column, 0, column.len())).sum()
 }
 
-/// Bytes of a range of an array's rows.
+/// Returns the bytes of a range of an array's rows.
 fn rows(array: &dyn Array, start: usize, len: usize) -> u64 {
     let nulls = if array.nulls().is_some() { bits(len) } else { 0 };
     nulls + values(array, start, len)
@@ -91,7 +91,7 @@ fn fixed(len: usize, width: i32) -> u64 {
     (len as u64).saturating_mul(u64::try_from(width).unwrap_or_default())
 }
 
-/// Bytes of offsets and of what they enclose, and where that is.
+/// Returns the bytes of the offsets and of the values between them, and the range of these values.
 fn variable<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>, start: usize, len: usize) -> (u64, usize, usize) {
     let at = |index: usize| offsets.get(index).map_or(0, |offset| offset.as_usize());
     let (first, last) = (at(start), at(start.saturating_add(len)));
@@ -109,7 +109,8 @@ fn children<O: OffsetSizeTrait>(
     bytes - enclosed as u64 + rows(values, first, enclosed)
 }
 
-/// Views, and the values outside them; several views of one value count no more than the buffers have.
+/// Returns the bytes of the views and of the values outside them. Several views of one value count at most the size of the
+/// buffers.
 fn views<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>, start: usize, len: usize) -> u64 {
     let views = array.views().get(start..).unwrap_or_default().iter().take(len);
     // A view's lowest four bytes are the value's length.
@@ -165,7 +166,7 @@ mod tests {
         Arc::new(builder.finish())
     }
 
-    /// The numbers are those that the reference logs for the same rows.
+    /// The expected numbers are those that the reference logs for the same rows.
     #[test]
     fn rows_count_as_arrow_lays_them_out() {
         assert_eq!(bytes(&StringArray::from(vec!["x".repeat(100_000)])), 100_008);

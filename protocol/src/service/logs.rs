@@ -1,11 +1,11 @@
-//! How much memory the logs take that handlers have made and that wait to be encoded.
+//! Limits the memory of logs that wait to be encoded.
 
 use crate::memory::{Account, Reservation};
 use crate::wire::log::FEW_LOG_BYTES;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Room for the logs of one connection's handlers, wherever they wait: with their call for its answer, or with a driver that
-/// sends them while their handler runs.
+/// The memory limit for the logs of one connection's handlers, wherever they wait: in their call's context until the response, or
+/// in a driver that sends them while their handler runs.
 #[derive(Debug, Default)]
 pub(crate) struct LogRoom {
     held: Mutex<Reservation>,
@@ -13,12 +13,12 @@ pub(crate) struct LogRoom {
 }
 
 impl LogRoom {
-    /// Room for `limit` bytes at most, reserved in this account.
+    /// Allows at most `limit` bytes, reserved in this account.
     pub(crate) fn new(account: &Account, limit: usize) -> Self {
         Self { held: Mutex::new(account.empty()), limit }
     }
 
-    /// Takes room for a log. False if there is none.
+    /// Reserves room for a log. Returns false if there is none.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let mut held = self.lock();
         let sum = held.bytes().saturating_add(bytes);
@@ -32,7 +32,7 @@ impl LogRoom {
         held.grow_into_spare(bytes)
     }
 
-    /// Gives back the room of logs that are encoded now.
+    /// Releases the room of logs that have been encoded.
     pub(crate) fn give_back(&self, bytes: usize) {
         let mut held = self.lock();
         let rest = held.bytes().saturating_sub(bytes);
@@ -40,13 +40,13 @@ impl LogRoom {
         let _ = held.resize(rest);
     }
 
-    /// No log waits any more.
+    /// Releases the room of all logs.
     pub(crate) fn clear(&self) {
         self.give_back(usize::MAX);
     }
 
     fn lock(&self) -> MutexGuard<'_, Reservation> {
-        // Nothing panics while it is held.
+        // No code panics while the lock is held.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

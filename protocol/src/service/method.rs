@@ -37,8 +37,8 @@ pub struct Method {
 }
 
 impl Method {
-    /// Begins the declaration of a method. It ends with [`MethodBuilder::unary`], [`MethodBuilder::producer`],
-    /// [`MethodBuilder::exchange`] or [`MethodBuilder::stream`], or [`MethodBuilder::producer_with`] or
+    /// Begins the declaration of a method. Complete it with [`MethodBuilder::unary`], [`MethodBuilder::producer`],
+    /// [`MethodBuilder::exchange`], [`MethodBuilder::stream`], [`MethodBuilder::producer_with`] or
     /// [`MethodBuilder::exchange_with`].
     #[expect(clippy::new_ret_no_self, reason = "reads as what it begins")]
     pub fn new(name: impl Into<String>) -> MethodBuilder {
@@ -57,12 +57,12 @@ impl Method {
         }
     }
 
-    /// Name of the protocol that owns the method.
+    /// Returns the name of the protocol that owns the method.
     pub fn protocol(&self) -> &str {
         &self.declaration.protocol
     }
 
-    /// The method as clients see it.
+    /// Returns the method as clients see it.
     pub fn info(&self) -> &MethodInfo {
         &self.declaration.info
     }
@@ -77,7 +77,7 @@ impl fmt::Debug for Method {
     }
 }
 
-/// The declaration of a method.
+/// Builds a method's declaration.
 #[derive(Clone, Debug)]
 pub struct MethodBuilder {
     name: String,
@@ -94,7 +94,7 @@ pub struct MethodBuilder {
     pub(super) problem: Option<String>,
 }
 
-/// A declared method that does not belong to a protocol yet.
+/// A declared method that is not part of a protocol yet.
 pub struct MethodSpec {
     builder: MethodBuilder,
     kind: MethodKind,
@@ -120,11 +120,10 @@ impl MethodBuilder {
 
     /// Adds a required parameter with the default that typed clients apply: a column of one value.
     ///
-    /// The server does not fill it in: a request has a column for each parameter, and one without this is refused. A
-    /// typed client puts the default in when its caller leaves the parameter out, from its own declaration of the
-    /// method: WIRE_PROTOCOL 5, "Default values". Reflection carries no defaults, and they are no part of the
-    /// protocol's hash: WIRE_PROTOCOL 14. What is given here is shown on the server's description page, and a program
-    /// in the same process reads it from [`MethodInfo::defaults`].
+    /// The server does not apply the default: a request without the parameter's column is refused. A typed client applies the
+    /// default of its own declaration of the method when its caller omits the parameter: WIRE_PROTOCOL 5, "Default values".
+    /// Reflection does not carry defaults, and they are not part of the protocol's hash: WIRE_PROTOCOL 14. The server's
+    /// description page shows them, and a program in the same process reads them from [`MethodInfo::defaults`].
     pub fn param_with_default(mut self, name: &str, default: ArrayRef) -> Self {
         let data_type = default.data_type().clone();
         self.defaults.push((name.into(), default));
@@ -137,7 +136,7 @@ impl MethodBuilder {
         self
     }
 
-    /// Declares a return value that is never null. Without one the method is void.
+    /// Declares a return value that is never null. A method without a return value is void.
     pub fn returns(self, data_type: DataType) -> Self {
         self.returns_field(Field::new("result", data_type, false))
     }
@@ -147,7 +146,7 @@ impl MethodBuilder {
         self.returns_field(Field::new("result", data_type, true))
     }
 
-    /// Declares the return value as an Arrow field; its name is `result` on the wire whatever it is here.
+    /// Declares the return value as an Arrow field. On the wire its name is always `result`.
     pub fn returns_field(mut self, field: Field) -> Self {
         self.result = Some(field.with_name("result"));
         self
@@ -159,38 +158,37 @@ impl MethodBuilder {
         self
     }
 
-    /// Declares an exchange's input schema. A handler may give one call another.
+    /// Declares an exchange's input schema. A handler may choose another for one call.
     pub fn input(mut self, schema: SchemaRef) -> Self {
         self.input = Some(schema);
         self
     }
 
-    /// Declares a stream's output schema. A handler may give one call another.
+    /// Declares a stream's output schema. A handler may choose another for one call.
     pub fn output(mut self, schema: SchemaRef) -> Self {
         self.output = Some(schema);
         self
     }
 
-    /// Says what the method does, for people.
+    /// Documents what the method does.
     pub fn doc(mut self, text: &str) -> Self {
         self.doc = text.into();
         self
     }
 
-    /// Says whether a call may be repeated.
+    /// Declares whether a call may be repeated.
     pub fn idempotency(mut self, idempotency: Idempotency) -> Self {
         self.idempotency = idempotency;
         self
     }
 
-    /// Says that callers should migrate, and to what.
+    /// Marks the method as deprecated and says what to migrate to.
     pub fn deprecated(mut self, migrate_to: &str) -> Self {
         self.deprecated = Some(migrate_to.into());
         self
     }
 
-    /// Completes a method that is answered once. Whether what the handler returns fits the declared result is an error of
-    /// building the service.
+    /// Completes a unary method. If the handler's return type does not fit the declared result, building the service fails.
     pub fn unary<A: IntoAnswer>(
         self,
         handler: impl Fn(&Args, &mut CallContext) -> Result<A, RpcError> + Send + Sync + 'static,
@@ -203,7 +201,7 @@ impl MethodBuilder {
         MethodSpec { builder, kind: MethodKind::Unary, handler: Handler::Unary(Box::new(handler)) }
     }
 
-    /// Completes a method that opens a stream on which the server alone sends data.
+    /// Completes a method that opens a stream on which only the server sends data.
     pub fn producer<S: Producer + Serialize + DeserializeOwned>(
         self,
         open: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,
@@ -212,7 +210,7 @@ impl MethodBuilder {
         self.open_stream(StreamKind::Producer, open, producer, restore)
     }
 
-    /// Completes a producer whose states live in memory only.
+    /// Completes a producer whose states cannot be saved.
     pub(crate) fn unresumable_producer<S: Producer>(
         self,
         open: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,
@@ -231,12 +229,12 @@ impl MethodBuilder {
         self.open_stream(StreamKind::Exchange, open, exchange, restore)
     }
 
-    /// Completes a method whose handler decides for each call whether it opens a producer or an exchange, and how its
-    /// state comes back over HTTP. Reflection says that the kind is unknown. WIRE_PROTOCOL 14, `stream_kind`.
+    /// Completes a method whose handler decides for each call whether it opens a producer or an exchange, and whose state is
+    /// restored by `restore` over HTTP. Reflection reports the kind as unknown. WIRE_PROTOCOL 14, `stream_kind`.
     ///
-    /// Over HTTP the state is saved after each turn, and `restore` is called before the next one. It sees the caller and what
-    /// the protocol shares. When it fails, that is the error of the turn. On byte streams the state stays where it is, and
-    /// `restore` is never called.
+    /// Over HTTP the state is saved after each turn, and `restore` is called before the next one. It can access the caller and
+    /// the value that the protocol shares. If it fails, the turn fails with its error. On byte streams the state stays in memory,
+    /// and `restore` is never called.
     ///
     /// ```
     /// use arrow_array::RecordBatch;
@@ -257,7 +255,7 @@ impl MethodBuilder {
     ///     }
     /// }
     ///
-    /// /// The text is the same in every turn, so it travels as the call's state, and not in this one.
+    /// /// The text is the same in every turn, so it is sent as the call's state, and not in this one.
     /// #[derive(Serialize)]
     /// struct Filter {
     ///     batches: u64,
@@ -319,7 +317,7 @@ impl MethodBuilder {
             let Stream { state, overrides } = open(args, context)?;
             Ok((erase(state), overrides))
         };
-        // Byte streams keep their states.
+        // Byte streams keep their states in memory.
         #[cfg(not(feature = "http"))]
         drop(restore);
         let handler = Handler::Stream {
@@ -336,7 +334,7 @@ impl MethodSpec {
         &self.builder.name
     }
 
-    /// Completes the method as one of a protocol's, its schemas encoded.
+    /// Completes the method as part of a protocol, with its schemas encoded.
     pub(crate) fn host(self, protocol: &Arc<str>, shared: Option<Shared>) -> Result<Method, ArrowError> {
         let Self { builder, kind, handler } = self;
         let encode = |schema: &SchemaRef| EncodedSchema::new(schema.clone());

@@ -1,9 +1,9 @@
-//! Methods, protocols, dispatch: turns calls into handler invocations.
+//! Methods, protocols and dispatch: turns calls into handler invocations.
 //!
-//! Lives here: what is hosted, whether a request may be dispatched, and the [`Responder`] that drives a
-//! [`server::Connection`](crate::server::Connection) with it. Not here: what describes a protocol (that is
-//! [`crate::description`], whose names are found here too), and threads. A handler's invocation is a [`Work`] that a
-//! driver may run wherever it likes.
+//! This module has the declarations, the checks before a request is dispatched, and the [`Responder`] that drives a
+//! [`server::Connection`](crate::server::Connection) with them. The description of protocols is in [`crate::description`], whose
+//! names are re-exported here. There are no threads here: a handler's invocation is a [`Work`], which a driver may run on any
+//! thread.
 
 // Where things are:
 //
@@ -11,19 +11,19 @@
 // | --- | --- |
 // | `method`, `typed_method`, `protocol`, `host` | declaring methods, protocols and the service |
 // | `declaration` | a hosted method without its handler, as its calls see it |
-// | `tls_peer` | what a TLS handshake says of the client |
-// | `caller_headers` | what a request's headers say of the caller's program and trace |
-// | `proxy_peer` | what a proxy in front of the server says of the client |
+// | `tls_peer` | the client as the TLS handshake describes it |
+// | `caller_headers` | the caller's program and trace, as the request headers name them |
+// | `proxy_peer` | the client as a proxy in front of the server describes it |
 // | `service_error` | why a service cannot be built |
-// | `args`, `answer`, `stream`, `turns`, `rows`, `context`, `session` | what handlers are given and give back |
+// | `args`, `answer`, `stream`, `turns`, `rows`, `context`, `session` | what handlers receive and return |
 // | `resolve`, `refusals` | routing and its refusals, the version gate |
 // | `validate` | the parameter check |
-// | `call` | the machine of one call, which every carrier uses |
+// | `call` | the state machine of one call, which every carrier uses |
 // | `work` | invoking handlers |
 // | `responder` | a byte stream's connection as a carrier of calls |
-// | `identification` | who the peer of such a connection is |
+// | `identification` | identifies the peer of such a connection |
 // | `attachment` | the shared memory of such a connection |
-// | `conform`, `cast` | bringing batches to a declared schema |
+// | `conform`, `cast` | converting batches to a declared schema |
 // | `record`, `logical_bytes`, `logs`, `hooks` | the record of a call, its sizes, the memory of its logs; admission and listeners |
 
 pub(crate) mod answer;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// The longest protocol name, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
-/// A protocol as it is registered.
+/// A protocol to be registered.
 pub struct Protocol {
     name: String,
     version: Option<String>,
@@ -38,8 +38,8 @@ impl fmt::Debug for Protocol {
 }
 
 impl Protocol {
-    /// A protocol of this name: letters, digits, `_` and `.`, not beginning with a digit or dot, at most 255
-    /// bytes. The major version is part of the name, as in `acme.Reports.v1`.
+    /// Creates a protocol of this name: letters, digits, `_` and `.`, not beginning with a digit or dot, at most 255 bytes. The
+    /// major version is part of the name, as in `acme.Reports.v1`.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -51,27 +51,27 @@ impl Protocol {
         }
     }
 
-    /// Declares a version, `MAJOR.MINOR.PATCH`; callers must then name one of equal major and minor.
+    /// Declares a version, `MAJOR.MINOR.PATCH`. Callers must then send one of equal major and minor version.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
     }
 
-    /// Says that callers should migrate, and to what.
+    /// Marks the protocol as deprecated and says what to migrate to.
     pub fn deprecated(mut self, migrate_to: impl Into<String>) -> Self {
         self.deprecated = Some(migrate_to.into());
         self
     }
 
-    /// Shares a value with all handlers and stream states of the protocol: a pool, a cache, a configuration. They
-    /// reach it by [`CallContext::shared`](super::CallContext::shared).
+    /// Shares a value with all handlers and stream states of the protocol: a pool, a cache, a configuration. They access it with
+    /// [`CallContext::shared`](super::CallContext::shared).
     pub fn share(mut self, value: impl Any + Send + Sync) -> Self {
         self.shared = Some(Arc::new(value));
         self
     }
 
-    /// Has work done once before the first call is served. When it fails nothing is served, and the next attempt to
-    /// serve runs it again.
+    /// Sets work that is done once before the first call is served. If it fails, no call is served, and the next attempt to serve
+    /// runs it again.
     pub fn on_serve_start(
         mut self,
         work: impl Fn(TransportKind) -> Result<(), RpcError> + Send + Sync + 'static,
@@ -148,23 +148,23 @@ impl Protocol {
 pub(crate) struct Hosted {
     pub(crate) serve_start: Option<Box<ServeStart>>,
     pub(crate) info: ProtocolInfo,
-    /// In the order of their names.
+    /// Sorted by name.
     methods: Vec<Arc<Method>>,
     /// The declared version as text: what a caller of the same version sends.
     pub(crate) version_text: String,
-    /// Reflection answers callers of any version: it is what tells them which one they need.
+    /// Whether callers of any version are served. Reflection serves them, since it tells them which version they need.
     pub(crate) version_exempt: bool,
 }
 
 impl Hosted {
-    /// The method of this name, which a peer may have sent and need not be text.
+    /// Returns the method of this name, which comes from a peer and may not be valid UTF-8.
     pub(crate) fn method(&self, name: impl AsRef<[u8]>) -> Option<&Arc<Method>> {
         let name = name.as_ref();
         let at = self.methods.binary_search_by(|method| method.info().name.as_bytes().cmp(name)).ok()?;
         self.methods.get(at)
     }
 
-    /// All methods, in the order of their names.
+    /// Returns all methods, sorted by name.
     pub(crate) fn methods(&self) -> impl Iterator<Item = &Arc<Method>> {
         self.methods.iter()
     }
@@ -187,7 +187,7 @@ fn check_name(name: &str, reserved: bool) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// The grammar of protocol names.
+/// Returns whether this is a valid protocol name.
 pub(crate) fn is_protocol_name(name: &str) -> bool {
     name.len() <= MAX_NAME_BYTES
         && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')

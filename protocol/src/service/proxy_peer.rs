@@ -1,11 +1,11 @@
-//! What a proxy in front of the server says of the client.
+//! The client as a proxy in front of the server describes it.
 
 use std::fmt;
 
-/// What a proxy says of the client of a connection that it forwards, by the PROXY protocol. The driver has checked that the proxy
-/// is one that it trusts; what the proxy says is as true as the proxy is trustworthy.
+/// The client of a forwarded connection, as a proxy describes it with the PROXY protocol. The driver has checked that it trusts
+/// the proxy. Nothing else verifies these values.
 ///
-/// Where the client is comes with [`Peer::remote_address`](super::Peer::remote_address).
+/// The client's address is in [`Peer::remote_address`](super::Peer::remote_address).
 ///
 /// ```
 /// use vgi_rpc_protocol::service::ProxyPeer;
@@ -18,19 +18,19 @@ use std::fmt;
 pub struct ProxyPeer {
     /// The proxy's own address, as `IP:PORT`.
     pub address: String,
-    /// The address that the client has connected to, as `IP:PORT`; `None` for clients without addresses.
+    /// The address that the client connected to, as `IP:PORT`; `None` for clients without addresses.
     pub destination: Option<String>,
-    /// The endpoint id of a client that has connected to a bridge over Iroh: its public key, which the bridge has verified.
+    /// The endpoint id of a client that connected to a bridge over Iroh: its public key, which the bridge has verified.
     pub iroh_endpoint: Option<[u8; 32]>,
 }
 
 impl ProxyPeer {
-    /// A client of the proxy with this address, of which nothing more is said.
+    /// Describes a client of the proxy with this address and nothing else.
     pub fn new(address: impl Into<String>) -> Self {
         Self { address: address.into(), destination: None, iroh_endpoint: None }
     }
 
-    /// Sets the address that the client has connected to.
+    /// Sets the address that the client connected to.
     pub fn with_destination(mut self, address: impl Into<String>) -> Self {
         self.destination = Some(address.into());
         self

@@ -1,4 +1,4 @@
-//! What happened in one call: for the access log, for hooks, for whoever counts.
+//! The record of one call, for the access log, hooks and metrics.
 
 use super::context::Peer;
 use super::logical_bytes;
@@ -12,17 +12,17 @@ use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most bytes of the names and types of a request's columns that a record holds. With what else a record says of a
-/// request, of which no text is longer than 1 KiB, that stays below 64 KiB.
+/// The maximum size of the names and types of a request's columns in a record. No other text that a record takes from a request
+/// is longer than 1 KiB, so the total stays below 64 KiB.
 const MAX_FIELDS_BYTES: usize = 48 << 10;
-/// What one field takes beside its name and type, in a log line.
+/// The size of a field in a log line apart from its name and type.
 const FIELD_BYTES: usize = r#"{"name":"","type":""},"#.len();
-/// What is kept of one column's name, and of its type.
+/// The maximum size that is kept of a column's name, and of its type.
 const FIELD_TEXT: Limit = Limit::bytes(4 << 10);
 
-/// One call that has ended. It holds no value of any parameter, input or result.
+/// The record of a call that has ended. It contains no value of any parameter, input or result.
 ///
-/// What the peer chose is bounded: see [`request_fields`](Self::request_fields) and [`RpcError`].
+/// Values that the peer chose are bounded: see [`request_fields`](Self::request_fields) and [`RpcError`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallRecord {
@@ -32,36 +32,35 @@ pub struct CallRecord {
     pub protocol_hash: String,
     /// The method.
     pub method: String,
-    /// Unary, or which kind of stream.
+    /// Whether the method is unary, or which kind of stream it opens.
     pub kind: MethodKind,
-    /// The connection.
+    /// The connection's client.
     pub peer: Arc<Peer>,
-    /// The build version of the server, as [`ServiceBuilder::server_version`](super::ServiceBuilder::server_version) set it;
-    /// empty if it did not.
+    /// The build version of the server, as set by [`ServiceBuilder::server_version`](super::ServiceBuilder::server_version);
+    /// empty if none was set.
     pub server_version: Arc<str>,
     /// Correlates the call with its logs and errors.
     pub request_id: String,
-    /// Names the stream: 32 lowercase hex digits. `None` for unary calls.
+    /// The id of the stream: 32 lowercase hex digits. `None` for unary calls.
     pub stream_id: Option<String>,
-    /// Name and Arrow type of each column that the request had, each cut to 4 KiB. Columns beyond 48 KiB of text are
-    /// counted in one last entry, whose name is `…`.
+    /// Name and Arrow type of each column of the request, each cut to 4 KiB. Columns beyond 48 KiB of text are counted in one
+    /// last entry, whose name is `…`.
     pub request_fields: Vec<(String, String)>,
     /// Rows of the request.
     pub request_rows: usize,
-    /// The record is of a further request of a stream call, whose first request had the parameters. Only HTTP has
-    /// such.
+    /// Whether this is a later request of a stream call, whose first request had the parameters. Only HTTP has these.
     pub is_continuation: bool,
-    /// What only calls over HTTP have.
+    /// Details of a call over HTTP.
     pub http: Option<Box<HttpRecord>>,
-    /// How the call failed, if it did.
+    /// The call's error, if it failed.
     pub error: Option<RpcError>,
-    /// The client gave the stream up.
+    /// Whether the client cancelled the stream.
     pub cancelled: bool,
-    /// What went in and out.
+    /// The batches of the call's input and output.
     pub statistics: CallStatistics,
-    /// Bytes that were stored elsewhere in place of outputs, as they are stored. WIRE_PROTOCOL 12.
+    /// Size of the external objects that replaced outputs, as stored. WIRE_PROTOCOL 12.
     pub externalized_bytes: u64,
-    /// The span that the call ran under, if one of the hooks made or joined a trace.
+    /// The call's span, if a hook started or joined a trace.
     pub trace: Option<TraceIds>,
     /// When the request had been read, by the clock of [`Responder::tell_time`](super::Responder::tell_time).
     pub started: Duration,
@@ -69,7 +68,7 @@ pub struct CallRecord {
     pub ended: Duration,
 }
 
-/// Names a span, as W3C Trace Context does. Neither id is zero.
+/// Identifies a span, as W3C Trace Context does. Neither id is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceIds {
     /// The trace: 32 lowercase hex digits in text.
@@ -78,43 +77,43 @@ pub struct TraceIds {
     pub span_id: NonZeroU64,
 }
 
-/// What is known of a call over HTTP beside the call itself.
+/// The part of a call's record that only HTTP has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpRecord {
-    /// The response's status code; 0 if the client was gone before there was a response.
+    /// The response's status code; 0 if the client disconnected before there was a response.
     pub status: u16,
     /// Bytes of the request's body as it was received, content coding included.
     pub request_bytes: u64,
     /// Bytes of the response's body as it is sent, content coding included.
     pub response_bytes: u64,
-    /// Bytes of the state token that came.
+    /// Size of the state token in the request.
     pub request_state_bytes: Option<u64>,
-    /// Bytes of the state tokens that go.
+    /// Size of the state tokens in the response.
     pub response_state_bytes: Option<u64>,
-    /// What became of a sticky session; `None` on a server without them.
+    /// How the call used a sticky session; `None` on a server without them.
     pub session_action: Option<SessionAction>,
-    /// The sticky session that was touched: 24 hex digits.
+    /// The sticky session that the call used: 24 hex digits.
     pub session_id: Option<String>,
 }
 
-/// What a call did with a sticky session.
+/// How a call used a sticky session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionAction {
-    /// It touched none.
+    /// The call did not use a session.
     #[default]
     None,
-    /// It opened one.
+    /// The call opened a session.
     Open,
-    /// It belonged to one.
+    /// The call belonged to a session.
     Resume,
-    /// It closed the one that it belonged to.
+    /// The call closed its session.
     Close,
 }
 
 impl SessionAction {
-    /// The name in the access log.
+    /// Returns the name in the access log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -125,8 +124,7 @@ impl SessionAction {
     }
 }
 
-/// Data that a call moved. Bytes are those that the rows take in Arrow's layout, neither
-/// those on the wire nor those of the memory that holds them.
+/// The data that a call moved. Bytes are counted in Arrow's layout: they are neither those on the wire nor the memory in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallStatistics {
     /// The request and the inputs of an exchange; ticks do not count.
@@ -155,7 +153,7 @@ impl Traffic {
 }
 
 impl CallRecord {
-    /// The record of a call that begins; it counts the request.
+    /// Begins the record of a call, and counts the request.
     pub(crate) fn begin(
         protocol: &ProtocolInfo,
         method: &str,
@@ -189,7 +187,7 @@ impl CallRecord {
         record
     }
 
-    /// Counts this batch in place of the pointer that came for it.
+    /// Counts this batch in place of the pointer that was received.
     pub(crate) fn resolve_request(&mut self, request: &RecordBatch) {
         self.request_rows = request.num_rows();
         self.statistics.input = Traffic::default();
@@ -197,7 +195,7 @@ impl CallRecord {
     }
 }
 
-/// Names and types as far as they may be held. What is left out is counted, not looked at.
+/// Returns the names and types of the fields within the limit. The rest is only counted.
 fn fields(schema: &Schema) -> Vec<(String, String)> {
     let mut room = MAX_FIELDS_BYTES;
     let mut shown = Vec::with_capacity(schema.fields().len().min(MAX_FIELDS_BYTES / FIELD_BYTES));

@@ -1,4 +1,4 @@
-//! The three refusals of a request whose routing keys lead to no method. WIRE_PROTOCOL 3.1.
+//! The three refusals of a request whose routing keys do not resolve to a method. WIRE_PROTOCOL 3.1.
 
 use super::protocol::is_protocol_name;
 use crate::wire::error::{RpcError, kind};
@@ -8,7 +8,7 @@ pub(super) fn not_specified(text: String) -> RpcError {
 }
 
 pub(super) fn not_supported<'a>(name: &str, hosted: impl Iterator<Item = &'a str>) -> RpcError {
-    // What a peer sends as a name is repeated only if it is one.
+    // A name from a peer is repeated only if it is a valid name.
     let text = if is_protocol_name(name) {
         format!("this server does not host the protocol {name:?}; it hosts: {}", list(hosted))
     } else {

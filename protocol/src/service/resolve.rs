@@ -1,4 +1,4 @@
-//! From a request's routing keys to a method: the three refusals of WIRE_PROTOCOL 3.1 and the version gate of 13.
+//! Resolves a request's routing keys to a method: the three refusals of WIRE_PROTOCOL 3.1 and the version gate of 13.
 
 use super::host::Service;
 use super::method::Method;
@@ -14,11 +14,11 @@ use crate::wire::text::Limit;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// What a request is addressed to.
+/// The target of a request.
 pub(crate) enum Target<'a> {
     /// A hosted method and its protocol.
     Method(&'a Hosted, Arc<Method>),
-    /// The built-in that tells transport capabilities. WIRE_PROTOCOL 15.
+    /// The built-in method that reports transport capabilities. WIRE_PROTOCOL 15.
     TransportOptions,
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn resolve<'a>(service: &'a Service, request: &Request) -> Result<Tar
             list(service.protocols.iter().map(|hosted| hosted.info.name.as_str()))
         )));
     };
-    // What is hosted has names that are text. Whether these are is a question only for those that are not hosted.
+    // Hosted names are valid UTF-8, so this is checked only for names that are not hosted.
     if let Some(hosted) = service.hosted(name)
         && let Some(method) = hosted.method(method)
     {
@@ -66,7 +66,7 @@ pub(crate) fn find<'a>(
     Ok((hosted, found.clone()))
 }
 
-/// Methods of the server itself, which belong to no protocol and need no routing key.
+/// Resolves methods of the server itself, which belong to no protocol and need no routing key.
 pub(crate) fn built_in(method: &str) -> Result<Target<'static>, RpcError> {
     match method {
         keys::TRANSPORT_OPTIONS_METHOD => Ok(Target::TransportOptions),
@@ -79,7 +79,7 @@ pub(crate) fn built_in(method: &str) -> Result<Target<'static>, RpcError> {
     }
 }
 
-/// Refuses a caller whose declared version does not interoperate with the hosted protocol's.
+/// Refuses a caller whose declared version is not compatible with the hosted protocol's.
 pub(crate) fn gate_version(hosted: &Hosted, request: &Metadata) -> Result<(), RpcError> {
     let (Some(server), false) = (hosted.info.version, hosted.version_exempt) else { return Ok(()) };
     let client = request.get(keys::PROTOCOL_VERSION);

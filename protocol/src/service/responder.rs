@@ -1,4 +1,4 @@
-//! A server's connection together with the service that answers its calls.
+//! The [`Responder`]: a server's connection together with the service that handles its calls.
 
 use super::attachment::Attachment;
 use super::call::{Blame, Call, Carrier, Scope, Step, given_up};
@@ -29,23 +29,23 @@ use std::time::Duration;
 /// What a [`Responder`] waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WaitingFor {
-    /// The next call. No byte of it has arrived yet.
+    /// The next call. No byte of it has been received yet.
     Call,
     /// The rest of a request or message that the peer has begun to send.
     Message,
-    /// The next input of an open stream, or the end of the input of a stream that has ended on this side. No byte of it has
-    /// arrived yet, and the client may take any time to send it.
+    /// The next input of an open stream, or the end of the input of a stream that has ended on this side. No byte of it has been
+    /// received yet, and the client may send it at any time.
     Input,
-    /// The [`Done`] of a [`Work`] that was given out: see [`Responder::complete`].
+    /// The [`Done`] of a [`Work`] that is running: see [`Responder::complete`].
     Work,
     /// The completion of an effect: see [`Responder::complete_effect`].
     Effect,
 }
 
-/// Answers the calls of one connection from a [`Service`].
+/// Handles the calls of one connection with a [`Service`].
 ///
-/// It hands out each handler invocation as [`Work`] and takes its result back; where and when the work runs is the
-/// driver's choice. One invocation is out at a time. What a call needs from outside is an [effect](crate::effect).
+/// It returns each handler invocation as [`Work`] and accepts its result. The driver chooses where and when the work runs. At
+/// most one invocation is running at a time. Anything that a call needs from outside is an [effect](crate::effect).
 pub struct Responder {
     connection: Connection,
     service: Arc<Service>,
@@ -53,9 +53,9 @@ pub struct Responder {
     bounds: Arc<Bounds>,
     identification: Identification,
     attachment: Attachment,
-    /// The call under way.
+    /// The current call.
     call: Option<Call>,
-    /// Memory for the context of the next one.
+    /// The context of an earlier call, whose memory the next one reuses.
     spare: Option<Box<CallContext>>,
     effects: Effects,
     /// Records of calls that have ended.
@@ -76,7 +76,7 @@ impl fmt::Debug for Responder {
 
 /// Getters.
 impl Responder {
-    /// A connection of which nothing has been read. `request_ids` names requests that come without an id.
+    /// Creates a responder for a new connection. `request_ids` makes ids for requests that have none.
     pub fn new(service: Arc<Service>, peer: Peer, limits: Limits, request_ids: IdSource) -> Self {
         let stream_ids = IdSource::seeded(request_ids.clone().next_u64());
         let limits = Arc::new(limits);
@@ -105,7 +105,7 @@ impl Responder {
         }
     }
 
-    /// Reserves in this account the memory that the connection holds. Call it before any bytes are received.
+    /// Reserves the connection's memory in this account. Call it before any bytes are received.
     pub fn with_account(mut self, account: Account) -> Self {
         self.bounds = Arc::new(Bounds::new(self.bounds.limits.clone(), account.clone()));
         let config = Config { account, ..self.connection.config().clone() };
@@ -113,9 +113,10 @@ impl Responder {
         self
     }
 
-    /// Lets the client share memory: it may name a segment, which the driver [attaches](crate::effect::Request::AttachSegment),
-    /// and in which large batches of both sides lie then. To be set before anything is received, and only where the client is
-    /// on the same machine. Default: a batch that points into shared memory is refused. WIRE_PROTOCOL 11.
+    /// Enables shared memory. A client may then name a segment, which the driver
+    /// [attaches](crate::effect::Request::AttachSegment); large batches of both sides are written to it. Call this before
+    /// anything is received, and only if the client is on the same machine. By default a batch that points into shared memory is
+    /// refused. WIRE_PROTOCOL 11.
     pub fn with_shared_memory(mut self, options: ShmOptions, counters: Counters) -> Self {
         self.attachment.enable(options, counters);
         let config = Config { takes_pointers: true, ..self.connection.config().clone() };
@@ -123,25 +124,24 @@ impl Responder {
         self
     }
 
-    /// Says that the driver takes descriptors that come over the socket, so that a client may pass its segment by one.
+    /// Declares that the driver receives descriptors over the socket, so that a client may pass its segment by descriptor.
     /// `EXTENSION.md` of [`crate::shm`].
     pub fn with_shared_descriptors(mut self) -> Self {
         self.attachment.take_descriptors();
         self
     }
 
-    /// What is served.
+    /// Returns the service.
     pub fn service(&self) -> &Arc<Service> {
         &self.service
     }
 
-    /// True when some of a message has arrived and the rest has not: the peer is in the middle of sending, and a
-    /// driver may lose patience with it.
+    /// Returns whether a message has been received in part. A driver may time out such a peer.
     pub fn is_mid_message(&self) -> bool {
         self.connection.is_mid_message()
     }
 
-    /// What has to happen before the machine can go on: the timeouts of a driver go by it.
+    /// Returns what the connection waits for. Drivers choose their timeouts by it.
     pub fn waiting_for(&self) -> WaitingFor {
         match &self.call {
             Some(call) if call.is_running() => WaitingFor::Work,
@@ -155,7 +155,7 @@ impl Responder {
         }
     }
 
-    /// True between calls, with nothing of a further request there.
+    /// Returns whether no call is in progress and no byte of another request has been received.
     pub fn is_idle(&self) -> bool {
         self.connection.is_idle()
     }
@@ -163,36 +163,36 @@ impl Responder {
 
 /// Bytes in.
 impl Responder {
-    /// Takes bytes in, sharing them: the columns of a batch that lies inside them are not copied.
+    /// Receives bytes without copying: columns of a batch may refer to them.
     pub fn receive(&mut self, bytes: Bytes) {
         self.connection.receive(bytes);
     }
 
-    /// Memory to read into, never empty: a large body's own, or a scratch buffer. Call
-    /// [`advance`](Self::advance) with the number of bytes read.
+    /// Returns memory to read into, never empty: that of a large body, or a scratch buffer. Call [`advance`](Self::advance) with
+    /// the number of bytes read.
     pub fn read_buf(&mut self) -> &mut [u8] {
         self.connection.read_buf()
     }
 
-    /// Takes in the first `count` bytes of what [`read_buf`](Self::read_buf) lent.
+    /// Receives the first `count` bytes of the memory that [`read_buf`](Self::read_buf) returned.
     pub fn advance(&mut self, count: usize) {
         self.connection.advance(count);
     }
 
-    /// Gives back memory that is kept for input to come, as a driver does with a connection that stays idle.
+    /// Releases memory that is cached for later input. A driver calls this when a connection stays idle.
     pub fn release_memory(&mut self) {
         self.connection.release_memory();
         self.attachment.release_memory();
         self.spare = None;
     }
 
-    /// The peer has closed its sending side. Between two messages this ends the request or the input that was open;
-    /// what came whole is still answered.
+    /// Handles that the peer has closed its sending side. Between two messages this ends the open request or input; complete
+    /// messages are still answered.
     pub fn receive_eof(&mut self) {
         self.connection.receive_eof();
     }
 
-    /// Takes a piece of an effect's data in, before the effect is [completed](Self::complete_effect).
+    /// Receives a part of an effect's data, before the effect is [completed](Self::complete_effect).
     pub fn receive_effect_data(&mut self, id: EffectId, data: Bytes) {
         self.effects.receive(id, data, &self.bounds.account);
     }
@@ -200,21 +200,21 @@ impl Responder {
 
 /// Commands.
 impl Responder {
-    /// Has a [`CallRecord`] made of every call from now on. Take them by [`poll_record`](Self::poll_record).
+    /// Enables a [`CallRecord`] for every call from now on. Take them with [`poll_record`](Self::poll_record).
     pub fn record_calls(&mut self) {
         self.recording = true;
     }
 
-    /// Sets the current time, since any moment that does not change. Records bear the time that was set last.
+    /// Sets the current time, measured from any fixed moment. Records have the time that was set last.
     pub fn tell_time(&mut self, now: Duration) {
         self.now = now;
     }
 
-    /// Gives up on a peer that is to send something, or on a call that waits for an effect. See
-    /// [`Connection::abandon`]. `RpcError::status` with `DeadlineExceeded` or `ResourceExhausted` says why.
+    /// Stops waiting for a peer's message, or for the effect of a call. See [`Connection::abandon`]. Give the reason as an
+    /// `RpcError::status` with `DeadlineExceeded` or `ResourceExhausted`.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Connection::abandon`].
     pub fn abandon(&mut self, error: RpcError) -> Result<(), CommandError> {
         if let Some(call) = self.call.as_mut().filter(|call| call.is_waiting()) {
             call.refuse_waiting(error, &mut self.connection);
@@ -231,8 +231,8 @@ impl Responder {
         Ok(())
     }
 
-    /// The peer is gone, and nothing more can be sent to it: ends the call under way, also while an invocation or an
-    /// effect is out. Afterwards [`poll_record`](Self::poll_record) gives its record, and the machine is to be dropped.
+    /// Handles that the peer is gone, so that nothing more can be sent: ends the current call, even while an invocation or an
+    /// effect is running. Then take its record with [`poll_record`](Self::poll_record) and drop the responder.
     pub fn hang_up(&mut self) {
         self.bounds.client_gone();
         if self.identification.give_up() || self.attachment.give_up() {
@@ -241,10 +241,10 @@ impl Responder {
         self.break_off(&given_up());
     }
 
-    /// Takes back what an invocation gave, and answers with it.
+    /// Accepts the result of an invocation, and sends its response.
     ///
     /// # Errors
-    /// When no invocation of this responder is out.
+    /// If no invocation of this responder is running.
     pub fn complete(&mut self, done: Done) -> Result<(), CommandError> {
         let misuse = CommandError::Misuse {
             command: "complete",
@@ -269,8 +269,8 @@ impl Responder {
         Ok(())
     }
 
-    /// The invocation that is out was dropped and gives nothing: its call is answered with an error. Does nothing when
-    /// none is out.
+    /// Handles that the running invocation was dropped without a result: its call fails with an error. Does nothing if none is
+    /// running.
     pub fn lose_work(&mut self) {
         if let Some(call) = self.call.as_mut().filter(|call| call.is_running()) {
             call.lose_work(&mut self.connection);
@@ -278,8 +278,8 @@ impl Responder {
         }
     }
 
-    /// Sends a log of the invocation that is out, ahead of its answer: what
-    /// [`Work::run_with_logs`] gave. Does nothing when no unary call is out.
+    /// Sends a log of the running invocation before its response, as received from [`Work::run_with_logs`]. Does nothing if no
+    /// unary call is running.
     pub fn log(&mut self, message: &LogMessage) {
         self.bounds.log_room.give_back(message.held_bytes());
         if let Some(call) = &self.call
@@ -290,7 +290,7 @@ impl Responder {
         }
     }
 
-    /// Completes an effect. Does nothing when it is not out any more.
+    /// Completes an effect. Does nothing if it is no longer pending.
     pub fn complete_effect(&mut self, id: EffectId, completion: Completion) {
         self.effects.complete(id, completion);
     }
@@ -298,11 +298,11 @@ impl Responder {
 
 /// Work, effects and output.
 impl Responder {
-    /// What comes next. Call it until it returns something other than [`Next::Event`].
+    /// Returns what comes next. Call it until it returns something other than [`Next::Event`].
     ///
     /// # Errors
-    /// The connection has failed. The error comes back on every further call; the output still holds the answer
-    /// that tells the peer.
+    /// If the connection has failed. Every later call returns the error again. The output still contains the response for the
+    /// peer.
     pub fn poll_work(&mut self) -> Result<Next<Work>, ConnectionError> {
         loop {
             if let Some(call) = &mut self.call {
@@ -359,25 +359,25 @@ impl Responder {
         }
     }
 
-    /// What is to be done with effects. Call it after [`poll_work`](Self::poll_work) until it returns `None`.
+    /// Returns the next event of an effect. Call it after [`poll_work`](Self::poll_work) until it returns `None`.
     pub fn poll_effect(&mut self) -> Option<EffectEvent> {
         self.effects.poll()
     }
 
-    /// The record of a call that has ended, once per call. Take it before what [`poll_transmit`](Self::poll_transmit)
-    /// gives is sent, so that whoever has an answer finds the call in the log.
+    /// Returns the record of a call that has ended, once per call. Take it before the output of
+    /// [`poll_transmit`](Self::poll_transmit) is sent, so that a client that has its response finds the call in the log.
     pub fn poll_record(&mut self) -> Option<CallRecord> {
         self.records.pop_front()
     }
 
-    /// The output that waits, if any: send it with `write_vectored` and `advance`, or take segments out.
+    /// Returns the waiting output, if any: send it with `write_vectored` and `advance`, or take segments out.
     pub fn poll_transmit(&mut self) -> Option<&mut Outbox> {
         self.connection.poll_transmit()
     }
 }
 
 impl Responder {
-    /// Takes any event but a request.
+    /// Handles any event except a request.
     fn take_event(&mut self, event: Event) {
         match (event, &mut self.call) {
             (Event::Input(batch, metadata), Some(call)) => call.input(batch, metadata, &mut self.connection),
@@ -392,7 +392,7 @@ impl Responder {
         }
     }
 
-    /// Goes on with a request whose peer is known, or refuses it.
+    /// Continues with a request whose peer is identified, or refuses it.
     fn take_identified(&mut self, identified: Identified) -> Option<Work> {
         match identified {
             Identified::Call(request) => {
@@ -408,7 +408,7 @@ impl Responder {
         }
     }
 
-    /// Refuses the request that has come, which is resolved to no method.
+    /// Refuses the current request, which was not resolved to a method.
     fn refuse_request(&mut self, error: &RpcError) {
         let (schema, input) = (EncodedSchema::empty(), InputStream::Possible);
         Carrier::refuse(&mut self.connection, Blame::Request, &schema, input, error);
@@ -453,7 +453,7 @@ impl Responder {
         work
     }
 
-    /// Says what this server's transport can do. WIRE_PROTOCOL 15.
+    /// Reports the capabilities of this server's transport. WIRE_PROTOCOL 15.
     fn answer_transport_options(&mut self, request: &Request) {
         let mut metadata: Metadata = [
             (keys::TRANSPORT_SHM, if self.attachment.is_enabled() { "true" } else { "false" }),
@@ -477,7 +477,7 @@ impl Responder {
         self.records.extend(scope.end(self.now));
     }
 
-    /// The call under way is over, and its client cannot be told any more or was told.
+    /// Ends the current call without a response: its client has it already, or cannot be reached.
     fn break_off(&mut self, error: &RpcError) {
         if let Some(call) = &mut self.call {
             call.break_off(error);
@@ -530,8 +530,8 @@ impl Drop for Responder {
     }
 }
 
-/// A byte stream carries a call's output as it is. The machine gives it in an order that the connection takes, so that
-/// only a batch that cannot be encoded is refused.
+/// A byte stream sends a call's output as it is. The call's output is in an order that the connection accepts, so only a batch
+/// that cannot be encoded is refused.
 impl Carrier for Connection {
     fn log(&mut self, log: &LogMessage) {
         Self::log(self, log);
@@ -591,7 +591,7 @@ impl Carrier for Connection {
     }
 }
 
-/// The error of a call whose output cannot be sent.
+/// Returns the error of a call whose output cannot be sent.
 fn unsendable(what: &str, error: CommandError) -> RpcError {
     match error {
         CommandError::Encode(error) => RpcError::unsendable(what, error.into()),

@@ -1,4 +1,4 @@
-//! Producers made of iterators.
+//! Producers from iterators.
 
 use super::args::Args;
 use super::context::CallContext;
@@ -11,15 +11,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 
-/// How many rows a batch has unless it is said otherwise.
+/// The default number of rows of a batch.
 const BATCH_ROWS: usize = 4096;
 
 /// The rows of a producer, from an iterator.
 ///
-/// An iterator cannot be saved. Over HTTP, where streams are continued by other requests, all of its rows go into the one
-/// response that opens the stream, within the limits of a response: see
-/// [`State::unresumable_producer`](super::State::unresumable_producer). A producer of more implements [`Producer`] on a state
-/// that says where it is.
+/// An iterator cannot be saved. Over HTTP, where other requests continue a stream, all of its rows must fit into the response
+/// that opens the stream: see [`State::unresumable_producer`](super::State::unresumable_producer). To produce more, implement
+/// [`Producer`] for a state that stores its position.
 pub struct Rows<R> {
     rows: Box<dyn Iterator<Item = Result<R, RpcError>> + Send>,
     batch_rows: usize,
@@ -49,7 +48,7 @@ impl<R: Record + 'static> Rows<R> {
     /// Sends a record as the header.
     ///
     /// # Errors
-    /// When a value does not fit its column.
+    /// If a value does not fit its column.
     pub fn with_header_record(mut self, header: &impl Record) -> Result<Self, RpcError> {
         self.header = Some(header.to_batch()?);
         Ok(self)
@@ -66,7 +65,7 @@ impl<R> fmt::Debug for Rows<R> {
 struct Producing<R> {
     rows: Box<dyn Iterator<Item = Result<R, RpcError>> + Send>,
     batch_rows: usize,
-    /// What ends the stream after the rows before it are sent.
+    /// The error that ends the stream after the preceding rows are sent.
     failure: Option<RpcError>,
 }
 
@@ -90,7 +89,7 @@ impl<R: Record + Send + 'static> Producer for Producing<R> {
     }
 }
 
-/// What the handler of a producer may return: a [`Stream`] of a state that is saved between turns, or [`Rows`].
+/// The return types of a producer's handler: a [`Stream`] of a state that is saved between turns, or [`Rows`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not open a producer",
     label = "not a `Stream` of a producer's state, nor `Rows` of records",

@@ -1,4 +1,4 @@
-//! Why a service cannot be built of what was registered.
+//! The error of building a service from its registered protocols.
 
 use crate::description::InvalidVersion;
 use arrow_schema::ArrowError;
@@ -33,25 +33,25 @@ pub enum ServiceError {
     Version {
         /// The protocol.
         protocol: String,
-        /// What is wrong with it.
+        /// The reason.
         error: InvalidVersion,
     },
-    /// A method's signature cannot be expressed.
+    /// A method's signature cannot be encoded.
     #[error("method {protocol}/{method}: {error}")]
     Method {
         /// The protocol.
         protocol: String,
         /// The method.
         method: String,
-        /// What is wrong with it.
+        /// The reason.
         error: ArrowError,
     },
-    /// The surface has a type without a token, so that it cannot be fingerprinted.
+    /// A type of the protocol has no token, so the protocol has no fingerprint.
     #[error("protocol {protocol:?} cannot be fingerprinted: {error}")]
     Hash {
         /// The protocol.
         protocol: String,
-        /// What is wrong with it.
+        /// The reason.
         error: String,
     },
     /// No protocol was registered.

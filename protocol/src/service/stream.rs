@@ -1,4 +1,4 @@
-//! Stream methods: what their handlers return, and the turns that follow. WIRE_PROTOCOL 9.
+//! Stream methods: the return values of their handlers, and the turns that follow. WIRE_PROTOCOL 9.
 
 use super::conform::conform;
 use super::context::CallContext;
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// State of a stream on which the server alone sends data.
+/// The state of a stream on which only the server sends data.
 pub trait Producer: Send + 'static {
     /// Takes one turn: emits one batch, or finishes.
     ///
@@ -21,24 +21,24 @@ pub trait Producer: Send + 'static {
     /// Ends the stream with that error.
     fn produce(&mut self, turn: &mut Turn) -> Result<(), RpcError>;
 
-    /// The client gave the stream up. Nothing may be emitted any more.
+    /// Called when the client cancels the stream. No more batches may be emitted.
     fn on_cancel(&mut self, _context: &mut CallContext) {}
 }
 
-/// State of a stream on which each batch is answered with one.
+/// The state of a stream on which each input batch is answered with one output batch.
 pub trait Exchange: Send + 'static {
-    /// Answers one batch of the declared input schema: emits exactly one. Columns of other types were cast to it; a cast
-    /// that would take 64 MiB more than the column is refused.
+    /// Handles one batch of the declared input schema, and emits exactly one. Columns of other types have been cast; a cast that
+    /// would use 64 MiB more than the column is refused.
     ///
     /// # Errors
     /// Ends the stream with that error.
     fn exchange(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError>;
 
-    /// The client gave the stream up. Nothing may be emitted any more.
+    /// Called when the client cancels the stream. No more batches may be emitted.
     fn on_cancel(&mut self, _context: &mut CallContext) {}
 }
 
-/// What a stream method's handler returns: the state, and what differs from the method's declaration.
+/// The return value of a stream method's handler: the state, and any differences from the method's declaration.
 #[derive(Clone, Debug)]
 pub struct Stream<S> {
     pub(crate) state: S,
@@ -61,12 +61,12 @@ impl<S> From<S> for Stream<S> {
 }
 
 impl<S> Stream<S> {
-    /// A stream of the declared schemas.
+    /// Creates a stream of the declared schemas.
     pub fn new(state: S) -> Self {
         Self { state, overrides: Overrides::default() }
     }
 
-    /// Sends a header of one row ahead of the data. Required when the method declares one.
+    /// Sends a header of one row before the data. Required if the method declares one.
     pub fn with_header(mut self, header: RecordBatch) -> Self {
         self.overrides.header = Some(header);
         self
@@ -75,36 +75,36 @@ impl<S> Stream<S> {
     /// Sends a record as the header. See [`with_header`](Self::with_header).
     ///
     /// # Errors
-    /// When a value does not fit its column.
+    /// If a value does not fit its column.
     pub fn with_header_record(self, header: &impl Record) -> Result<Self, RpcError> {
         Ok(self.with_header(header.to_batch()?))
     }
 
-    /// Keeps a value for the life of the stream, apart from its state: arguments and settings, which do not change.
-    /// Over HTTP the client carries it in a token of its own, which is not made anew at each turn. What reads it is the
-    /// `restore` of a method that is declared by [`MethodBuilder::stream`](super::MethodBuilder::stream).
+    /// Keeps a value for the life of the stream, apart from its state: arguments and settings that do not change. Over HTTP the
+    /// client carries it in a separate token, which is not renewed at each turn. The `restore` of a method that is declared with
+    /// [`MethodBuilder::stream`](super::MethodBuilder::stream) reads it.
     ///
     /// # Errors
-    /// When the value cannot be serialised.
+    /// If the value cannot be serialised.
     pub fn with_call_state(mut self, value: &impl Serialize) -> Result<Self, RpcError> {
         self.overrides.call_state = Some(encode(value)?.into());
         Ok(self)
     }
 
-    /// Gives this call an output schema of its own.
+    /// Sets an output schema for this call.
     pub fn with_output(mut self, schema: SchemaRef) -> Self {
         self.overrides.output = Some(schema);
         self
     }
 
-    /// Gives this call an input schema of its own.
+    /// Sets an input schema for this call.
     pub fn with_input(mut self, schema: SchemaRef) -> Self {
         self.overrides.input = Some(schema);
         self
     }
 }
 
-/// One turn of a stream: what came with the input, and what is sent in answer. It is the call's context as well.
+/// One turn of a stream: its input's metadata, and its output. It dereferences to the call's context.
 #[derive(Debug)]
 pub struct Turn {
     context: Box<CallContext>,
@@ -112,7 +112,7 @@ pub struct Turn {
     output: SchemaRef,
     may_finish: bool,
     pub(crate) data: Option<(RecordBatch, Metadata)>,
-    /// How many of the logs were given before the data.
+    /// The number of logs before the data.
     pub(crate) logs_before_data: usize,
     pub(crate) finished: bool,
 }
@@ -141,12 +141,12 @@ impl Turn {
         Self { context, input_metadata, output, may_finish, data: None, logs_before_data: 0, finished: false }
     }
 
-    /// Metadata of this turn's tick or input batch, without what belongs to the transport.
+    /// Returns the metadata of this turn's tick or input batch, without the transport's own keys.
     pub fn input_metadata(&self) -> &Metadata {
         &self.input_metadata
     }
 
-    /// Schema that emitted batches are brought to.
+    /// Returns the schema that emitted batches are converted to.
     pub fn output_schema(&self) -> &SchemaRef {
         &self.output
     }
@@ -154,15 +154,15 @@ impl Turn {
     /// Emits the turn's batch. See [`Self::emit_with`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`emit_with`](Self::emit_with).
     pub fn emit(&mut self, batch: RecordBatch) -> Result<(), RpcError> {
         self.emit_with(batch, Metadata::new())
     }
 
-    /// Emits the turn's batch from columns of the output schema; without columns it has no rows.
+    /// Emits the turn's batch from columns of the output schema. Without columns the batch has no rows.
     ///
     /// # Errors
-    /// When they do not fit the schema, or a batch was emitted in this turn already.
+    /// If they do not fit the schema, or a batch was already emitted in this turn.
     pub fn emit_columns(&mut self, columns: Vec<ArrayRef>) -> Result<(), RpcError> {
         let rows = columns.first().map_or(0, |column| column.len());
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -173,20 +173,20 @@ impl Turn {
         self.emit(batch)
     }
 
-    /// Emits the turn's batch from records, a row for each.
+    /// Emits the turn's batch from records, one per row.
     ///
     /// # Errors
-    /// When a value does not fit its column, and as for [`emit`](Self::emit).
+    /// If a value does not fit its column, and as [`emit`](Self::emit).
     pub fn emit_rows<R: Record>(&mut self, rows: &[R]) -> Result<(), RpcError> {
         self.emit(R::rows_to_batch(rows)?)
     }
 
-    /// Emits the turn's batch with metadata of its own. Columns beyond the output schema are dropped, and columns of
+    /// Emits the turn's batch with additional metadata. Columns that the output schema does not have are dropped, and columns of
     /// another type are cast. Columns are matched by position if all names agree in order, and otherwise by name.
     ///
     /// # Errors
-    /// When a column is missing, cannot be cast or has nulls that its field does not allow; when several columns have
-    /// the name that is looked for; when a batch was emitted in this turn already.
+    /// If a column is missing, cannot be cast or has nulls that its field does not allow; if several columns have a name that is
+    /// looked up; or if a batch was already emitted in this turn.
     pub fn emit_with(&mut self, batch: RecordBatch, metadata: Metadata) -> Result<(), RpcError> {
         if self.data.is_some() {
             return Err(RpcError::runtime_error("expected one data batch per turn, got a second"));
@@ -202,7 +202,7 @@ impl Turn {
     /// Ends a producer's stream, after this turn's batch if it emitted one.
     ///
     /// # Errors
-    /// On an exchange, which only the client ends.
+    /// If the stream is an exchange, which only the client ends.
     pub fn finish(&mut self) -> Result<(), RpcError> {
         if !self.may_finish {
             return Err(RpcError::runtime_error("finish is not for exchanges: emit one batch per turn"));
@@ -216,41 +216,41 @@ impl Turn {
     }
 }
 
-/// A stream's state with its type erased.
+/// A stream's type-erased state.
 pub(crate) trait StreamState: Send {
     fn turn(&mut self, input: &RecordBatch, turn: &mut Turn) -> Result<(), RpcError>;
     fn on_cancel(&mut self, context: &mut CallContext);
-    /// Whether the server alone sends data, and may end the stream.
+    /// Returns whether only the server sends data, and may end the stream.
     fn is_producer(&self) -> bool;
-    /// Whether [`save`](Self::save) gives what brings it back.
+    /// Returns whether the state can be [saved](Self::save) and restored.
     fn can_resume(&self) -> bool;
-    /// The state as bytes, for a transport that keeps none between turns. [`Restore`] is the way back.
+    /// Serialises the state, for a transport that keeps no state between turns. [`Restore`] is the inverse.
     #[cfg(feature = "http")]
     fn save(&self) -> Result<Vec<u8>, RpcError>;
 }
 
-/// The state of a stream that is a producer's or an exchange's, as its handler decides for each call.
+/// The state of a producer or an exchange, as the handler decides for each call.
 pub struct State(pub(crate) Box<dyn StreamState>);
 
 impl State {
-    /// A producer's state. Over HTTP it is saved between turns, and comes back by way of the method's `restore`.
+    /// Creates a producer's state. Over HTTP it is saved between turns, and restored by the method's `restore`.
     pub fn producer<S: Producer + Serialize>(state: S) -> Self {
         Self(Box::new(Resumable(ProducerState(state))))
     }
 
-    /// An exchange's state, saved as a [producer's](Self::producer).
+    /// Creates an exchange's state, saved like a [producer's](Self::producer).
     pub fn exchange<S: Exchange + Serialize>(state: S) -> Self {
         Self(Box::new(Resumable(ExchangeState(state))))
     }
 
-    /// A producer's state that cannot be saved, such as an open file. Over HTTP it produces all of its output in one
-    /// response, as one batch with the metadata of all, since clients take no more from the response that opens a stream.
-    /// The call fails when that exceeds the response limit, or 256 MiB where there is none.
+    /// Creates a producer's state that cannot be saved, such as an open file. Over HTTP all of its output is sent in one
+    /// response, as one batch with the metadata of all, since clients accept no more from the response that opens a stream. The
+    /// call fails if that exceeds the response limit, or 256 MiB if there is none.
     pub fn unresumable_producer<S: Producer>(state: S) -> Self {
         Self(Box::new(ProducerState(state)))
     }
 
-    /// An exchange's state that cannot be saved. Over HTTP the call fails when it is opened.
+    /// Creates an exchange's state that cannot be saved. Over HTTP the call fails when it is opened.
     pub fn unresumable_exchange<S: Exchange>(state: S) -> Self {
         Self(Box::new(ExchangeState(state)))
     }
@@ -266,7 +266,7 @@ impl fmt::Debug for State {
     }
 }
 
-/// What a stream was saved as at the end of a turn: what its method's `restore` makes a [`State`] of.
+/// A saved stream, from which its method's `restore` makes a [`State`].
 #[derive(Clone, Copy)]
 pub struct Saved<'a> {
     pub(crate) is_producer: bool,
@@ -275,30 +275,30 @@ pub struct Saved<'a> {
 }
 
 impl Saved<'_> {
-    /// Whether the state was a producer's, else it was an exchange's.
+    /// Returns whether the state was a producer's; otherwise it was an exchange's.
     pub fn is_producer(&self) -> bool {
         self.is_producer
     }
 
-    /// The state of the last turn.
+    /// Returns the state of the last turn.
     ///
     /// # Errors
-    /// When it is not an `S`: another build of the service may have saved it.
+    /// If it is not an `S`: another build of the service may have saved it.
     pub fn state<S: DeserializeOwned>(&self) -> Result<S, RpcError> {
         decode(self.state)
     }
 
-    /// What [`Stream::with_call_state`] was given when the stream was opened.
+    /// Returns the value that [`Stream::with_call_state`] was given when the stream was opened.
     ///
     /// # Errors
-    /// As for [`state`](Self::state).
+    /// As [`state`](Self::state).
     pub fn call_state<S: DeserializeOwned>(&self) -> Result<S, RpcError> {
         decode(self.call_state)
     }
 }
 
 impl fmt::Debug for Saved<'_> {
-    /// Leaves the bytes out: they are sealed on their way so that nobody reads them.
+    /// Omits the bytes: they are sealed for transport because they are secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Saved")
             .field("is_producer", &self.is_producer)
@@ -308,29 +308,29 @@ impl fmt::Debug for Saved<'_> {
     }
 }
 
-/// Brings back what [`StreamState::save`] gave.
+/// Restores what [`StreamState::save`] returned.
 #[cfg(feature = "http")]
 pub(crate) type Restore =
     dyn Fn(Saved<'_>, &mut CallContext) -> Result<Box<dyn StreamState>, RpcError> + Send + Sync;
 
-/// A producer that stays where it is.
+/// A producer that stays in memory.
 pub(crate) struct ProducerState<S>(S);
-/// An exchange that stays where it is.
+/// An exchange that stays in memory.
 pub(crate) struct ExchangeState<S>(S);
-/// Either of the two, which can be saved.
+/// A producer or an exchange that can be saved.
 pub(crate) struct Resumable<T>(T);
 
-/// A producer that can be saved, with its type erased.
+/// Erases the type of a producer that can be saved.
 pub(crate) fn producer<S: Producer + Serialize>(state: S) -> Box<dyn StreamState> {
     Box::new(Resumable(ProducerState(state)))
 }
 
-/// An exchange that can be saved, with its type erased.
+/// Erases the type of an exchange that can be saved.
 pub(crate) fn exchange<S: Exchange + Serialize>(state: S) -> Box<dyn StreamState> {
     Box::new(Resumable(ExchangeState(state)))
 }
 
-/// Stands in for a state that was dropped. It takes no memory of the heap.
+/// Returns a placeholder for a dropped state. It does not allocate.
 pub(crate) fn dropped() -> Box<dyn StreamState> {
     Box::new(ProducerState(Dropped))
 }
@@ -343,7 +343,7 @@ impl Producer for Dropped {
     }
 }
 
-/// A state and nothing after it.
+/// Decodes a state that fills the bytes exactly.
 fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, RpcError> {
     match postcard::take_from_bytes(bytes) {
         Ok((state, [])) => Ok(state),
@@ -354,13 +354,13 @@ fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, RpcError> {
     }
 }
 
-/// A state as [`decode`] reads it.
+/// Encodes a state for [`decode`].
 fn encode<S: Serialize>(state: &S) -> Result<Vec<u8>, RpcError> {
     postcard::to_stdvec(state)
         .map_err(|error| RpcError::type_error(format!("the stream's state cannot be serialised: {error}")))
 }
 
-/// What kind of a state there is, apart from whether it can be saved.
+/// The kind of a state, apart from whether it can be saved.
 trait Kind: Send {
     type State: Send;
     const IS_PRODUCER: bool;

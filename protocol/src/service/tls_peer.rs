@@ -1,9 +1,9 @@
-//! What a TLS handshake says of the client.
+//! The client as the TLS handshake describes it.
 
 use bytes::Bytes;
 use std::fmt;
 
-/// What a finished TLS handshake says of the client of a connection.
+/// A connection's client, as its completed TLS handshake describes it.
 ///
 /// ```
 /// use vgi_rpc_protocol::service::TlsPeer;
@@ -20,14 +20,14 @@ pub struct TlsPeer {
     /// authority that it trusts for clients, that they are in date, and that the client has the key of the first.
     /// Empty if the client presented none.
     pub certificates: Vec<Bytes>,
-    /// The application protocol that both sides agreed on, such as `http/1.1`; `None` if they did not negotiate one.
+    /// The negotiated application protocol, such as `http/1.1`; `None` if none was negotiated.
     pub alpn: Option<Bytes>,
-    /// The host name that the client asked for; `None` if it named none.
+    /// The host name that the client sent; `None` if it sent none.
     pub server_name: Option<String>,
 }
 
 impl TlsPeer {
-    /// A client that presented no certificate and negotiated nothing, over this version of TLS.
+    /// Describes a client that presented no certificate and negotiated nothing, over this version of TLS.
     pub const fn new(version: u16) -> Self {
         Self { version, certificates: Vec::new(), alpn: None, server_name: None }
     }
@@ -38,13 +38,13 @@ impl TlsPeer {
         self
     }
 
-    /// Sets the application protocol that was agreed on.
+    /// Sets the negotiated application protocol.
     pub fn with_alpn(mut self, alpn: impl Into<Bytes>) -> Self {
         self.alpn = Some(alpn.into());
         self
     }
 
-    /// Sets the host name that the client asked for.
+    /// Sets the host name that the client sent.
     pub fn with_server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self

@@ -1,5 +1,5 @@
-//! Streams whose turns are taken by a function, apart from their states: it may hold what a state cannot, such as the
-//! application's own objects.
+//! Streams whose turns are taken by a function that is separate from their state. The function may capture what a state cannot
+//! contain, such as the application's own objects.
 
 use super::args::Args;
 use super::context::CallContext;
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use std::sync::Arc;
 
-/// A state with the function that takes its turns. The state alone is saved.
+/// A state with the function that takes its turns. Only the state is saved.
 struct WithTurns<S, F> {
     state: S,
     take: Arc<F>,
@@ -44,10 +44,10 @@ where
     }
 }
 
-/// Streams whose states do not take their turns themselves.
+/// Streams whose turns are taken by a function.
 impl MethodBuilder {
-    /// Completes a method that opens a stream on which the server alone sends data, whose turns a function takes.
-    /// [`Producer::produce`] describes what it has to do.
+    /// Completes a method that opens a stream on which only the server sends data. The function takes its turns as
+    /// [`Producer::produce`] describes.
     ///
     /// ```
     /// use std::ops::Range;
@@ -78,8 +78,8 @@ impl MethodBuilder {
         self.open_stream(StreamKind::Producer, open, with_turns, restore)
     }
 
-    /// Completes a method that opens a stream on which each batch is answered with one, whose turns a function takes.
-    /// [`Exchange::exchange`] describes what it has to do.
+    /// Completes a method that opens a stream on which each batch is answered with one. The function takes its turns as
+    /// [`Exchange::exchange`] describes.
     pub fn exchange_with<S: Serialize + DeserializeOwned + Send + 'static>(
         self,
         open: impl Fn(&Args, &mut CallContext) -> Result<Stream<S>, RpcError> + Send + Sync + 'static,

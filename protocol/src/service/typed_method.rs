@@ -1,10 +1,10 @@
-//! Declaring methods by Rust types, whose Arrow types they have.
+//! Declares methods by Rust types, which map to Arrow types.
 
 use super::method::MethodBuilder;
 use crate::values::{ArrowType, IntoArrow, Record, records};
 use arrow_schema::Field;
 
-/// Declarations by Rust types. One that does not fit is an error of building the service.
+/// Declarations by Rust types. If one does not fit, building the service fails.
 impl MethodBuilder {
     /// Adds a parameter of a Rust type, with the type and nullability that it has as a parameter.
     pub fn typed_param<T: ArrowType>(self, name: &str) -> Self {
@@ -18,7 +18,7 @@ impl MethodBuilder {
         self.param_field(field)
     }
 
-    /// Gives the parameter that was added last its default.
+    /// Sets the default of the parameter that was added last.
     #[doc(hidden)]
     pub fn typed_default<T: IntoArrow>(mut self, name: &str, default: T) -> Self {
         let Some(field) = self.params.last() else { return self };
@@ -43,7 +43,7 @@ impl MethodBuilder {
         self.typed_result_as::<T>(Field::new("result", T::parameter_type(), T::NULLABLE))
     }
 
-    /// Declares a return value of a Rust type, which a client reads as that type, as an Arrow field.
+    /// Declares a return value of a Rust type as an Arrow field. A client reads it as that type.
     #[doc(hidden)]
     pub fn typed_result_as<T: ArrowType>(mut self, field: Field) -> Self {
         self.problem = self.problem.or_else(|| records::problem::<T>(&field));

@@ -1,4 +1,4 @@
-//! Whether a request's columns are the parameters that its method declares. WIRE_PROTOCOL 5 and 13.
+//! Checks a request's columns against the parameters that its method declares. WIRE_PROTOCOL 5 and 13.
 
 use super::args::Args;
 use super::conform::{conform, names_agree};
@@ -12,7 +12,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use std::collections::HashSet;
 use std::fmt;
 
-/// Checks names, order, types, nullability and nulls; what passes is safe to hand to the handler.
+/// Checks names, order, types, nullability and nulls. A row that passes is safe for the handler.
 pub(crate) fn validate(method: &MethodInfo, row: RecordBatch) -> Result<Args, RpcError> {
     let declared = &method.params;
     let is_declared = row.schema_ref() == declared;
@@ -26,7 +26,7 @@ pub(crate) fn validate(method: &MethodInfo, row: RecordBatch) -> Result<Args, Rp
     Err(mismatch(method, &row.schema()))
 }
 
-/// Gives the columns the declared types to the letter, which handlers rely on when they pass columns through.
+/// Gives the columns exactly the declared types, which handlers rely on when they pass columns through.
 fn conform_names(row: RecordBatch, declared: &SchemaRef) -> Result<RecordBatch, RpcError> {
     if row.schema_ref().fields() == declared.fields() {
         return Ok(row);
@@ -58,7 +58,7 @@ fn refuse_nulls(method: &MethodInfo, row: &RecordBatch, is_declared: bool) -> Re
     Ok(())
 }
 
-/// Says which part of the declared schema the request does not meet.
+/// Describes how the request differs from the declared schema.
 fn mismatch(method: &MethodInfo, got: &Schema) -> RpcError {
     let (name, declared) = (&method.name, &method.params);
     let (got_names, declared_names) = (names_of(got), names_of(declared));
@@ -95,13 +95,13 @@ fn names_of(schema: &Schema) -> Vec<&str> {
     schema.fields().iter().map(|field| field.name().as_str()).collect()
 }
 
-/// The names that are not among the others.
+/// Returns the names that are not among the others.
 fn beyond<'a>(names: &[&'a str], others: &[&str]) -> Vec<&'a str> {
     let others: HashSet<&str> = others.iter().copied().collect();
     names.iter().copied().filter(|name| !others.contains(name)).collect()
 }
 
-/// A field in words.
+/// A field's description.
 struct Described<'a>(&'a Field);
 
 impl fmt::Display for Described<'_> {
@@ -174,7 +174,7 @@ mod tests {
             row(vec![("x", number(1)), ("y", number(2)), ("x", number(3))]),
         );
         assert!(text.contains("expected 2 parameters, got 3"), "{text}");
-        // A null in either is found.
+        // A null in either column is found.
         let null: ArrayRef = Arc::new(Int64Array::from(vec![None]));
         let columns = [("x", number(1), true), ("x", null, true)];
         let text =

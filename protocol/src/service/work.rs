@@ -27,11 +27,10 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// An invocation that waits to be run. Run it, then hand what it gives to
-/// [`Responder::complete`](super::Responder::complete).
+/// An invocation that is ready to run. Run it, then pass the result to [`Responder::complete`](super::Responder::complete).
 pub struct Work {
     pub(crate) task: Task,
-    /// In a box, since work is moved several times.
+    /// Boxed, since work is moved several times.
     pub(crate) context: Box<CallContext>,
     /// Entered while the handler runs.
     pub(crate) scopes: Option<Arc<Scopes>>,
@@ -46,12 +45,12 @@ pub(crate) enum Task {
 /// A stream that is to take a turn.
 pub(crate) enum Turning {
     Open(Box<OpenStream>),
-    /// It was saved, and comes back first.
+    /// The stream was saved, and is restored first.
     #[cfg(feature = "http")]
     Saved(Arc<Method>, Box<SavedStream>),
 }
 
-/// A stream as it was saved.
+/// A saved stream.
 #[cfg(feature = "http")]
 pub(crate) struct SavedStream {
     pub(crate) is_producer: bool,
@@ -115,12 +114,12 @@ pub(crate) struct OpenStream {
     pub(crate) state: Box<dyn StreamState>,
     pub(crate) input: EncodedSchema,
     pub(crate) output: EncodedSchema,
-    /// What does not change during the stream, for a transport that keeps none between turns.
+    /// The part that does not change during the stream, for a transport that keeps no state between turns.
     pub(crate) call_state: Bytes,
 }
 
 impl Drop for OpenStream {
-    /// Keeps a panic in the state's destructor from reaching the machine, which may drop the stream on any thread.
+    /// Catches a panic in the state's destructor. The machine may drop the stream on any thread.
     fn drop(&mut self) {
         panics::discard(std::mem::replace(&mut self.state, dropped()));
     }
@@ -146,7 +145,7 @@ pub(crate) enum Outcome {
     /// The request does not fit the method. The handler did not see it.
     Invalid(RpcError),
     Refused(RpcError),
-    /// The stream did not come back from what it was saved as.
+    /// The saved stream could not be restored.
     Unrestored(RpcError),
     Opened {
         stream: Box<OpenStream>,
@@ -157,14 +156,14 @@ pub(crate) enum Outcome {
         data: Emission,
     },
     Finished {
-        /// Of the stream's outputs.
+        /// The schema of the stream's outputs.
         schema: EncodedSchema,
         data: Option<Emission>,
     },
     Failed {
         error: RpcError,
     },
-    /// An input does not fit into the memory budget once it is cast. The handler did not see it.
+    /// An input does not fit into the memory budget after its casts. The handler did not see it.
     OverBudget(OverBudget),
     Cancelled,
 }
@@ -188,12 +187,12 @@ impl fmt::Debug for Done {
 }
 
 impl Work {
-    /// The call that the invocation belongs to.
+    /// Returns the context of the invocation's call.
     pub fn context(&self) -> &CallContext {
         &self.context
     }
 
-    /// Invokes the handler. A panic in it becomes an error of this call.
+    /// Invokes the handler. A panic in it becomes the call's error.
     pub fn run(self) -> Done {
         let Self { mut task, mut context, scopes } = self;
         if let Task::Call(_, row) = &mut task {
@@ -222,8 +221,8 @@ impl Work {
         })
     }
 
-    /// Invokes the handler, and gives its logs to the sink while it runs. This is for unary calls, whose logs precede
-    /// the answer; those of streams are kept for their place among the batches.
+    /// Invokes the handler, and passes its logs to the sink while it runs. This is for unary calls, whose logs precede the
+    /// result. The logs of streams are kept, to preserve their order among the batches.
     pub fn run_with_logs(mut self, sink: Arc<dyn LogSink>) -> Done {
         if let Task::Call(method, _) = &self.task
             && let Handler::Unary(_) = method.handler
@@ -236,7 +235,7 @@ impl Work {
     }
 }
 
-/// Reads the row of a request from shared memory, if it lies there.
+/// Reads the row of a request from shared memory, if it is there.
 fn resolve_request(row: &mut RecordBatch, context: &mut CallContext) -> Result<(), RpcError> {
     if !context.shared.is_on() {
         return Ok(());
@@ -250,7 +249,7 @@ fn resolve_request(row: &mut RecordBatch, context: &mut CallContext) -> Result<(
     Ok(())
 }
 
-/// The input of a turn and its metadata, read from shared memory if it lies there.
+/// Returns the input of a turn and its metadata, read from shared memory if it is there.
 fn shared_input(
     input: RecordBatch,
     metadata: Metadata,
@@ -266,7 +265,7 @@ fn shared_input(
     Ok((input, metadata))
 }
 
-/// Writes the output to shared memory, if it is to go there, and frees what was read from it.
+/// Writes the output to shared memory if the client expects it there, and frees the regions that were read.
 fn share_output(mut done: Done) -> Done {
     let Done { outcome, context } = &mut done;
     if !context.shared.is_on() {
@@ -287,8 +286,9 @@ fn share_output(mut done: Done) -> Done {
     done
 }
 
-/// Whether this answers a request. Where that opens a stream, its client may write to the segment before the answer comes, for it
-/// may send an input at once. So the first turn frees what the request let go of, or the next call.
+/// Returns whether this responds to a request. If it opens a stream, its client may send an input at once and so write to the
+/// segment before the response arrives. Regions that the request no longer uses are therefore freed by the first turn, or by the
+/// next call.
 fn is_opening(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Opened { .. } | Outcome::Invalid(_) | Outcome::Refused(_))
 }
@@ -309,9 +309,9 @@ fn call(method: &Method, args: Args, mut context: Box<CallContext>) -> Done {
     Done { outcome: result.unwrap_or_else(Outcome::Refused), context }
 }
 
-/// Tells a stream that its client gave it up.
+/// Notifies a stream that its client cancelled it.
 fn cancel(stream: Turning, mut context: Box<CallContext>) -> Done {
-    // A failure changes nothing: the stream is over either way.
+    // An error is ignored: the stream is over in any case.
     let _ = guard(|| {
         stream.open(&mut context)?.state.on_cancel(&mut context);
         Ok(())
@@ -319,14 +319,14 @@ fn cancel(stream: Turning, mut context: Box<CallContext>) -> Done {
     Done { outcome: Outcome::Cancelled, context }
 }
 
-/// Settles what a stream method's handler returned against what the method declares.
+/// Checks what a stream method's handler returned against the method's declaration.
 fn open(
     method: &Declaration,
     state: Box<dyn StreamState>,
     overrides: Overrides,
 ) -> Result<Outcome, RpcError> {
     let name = &method.info.name;
-    // From here on its destructor may run, which may panic.
+    // From here on its destructor may run, and may panic.
     let (none, call_state) = (EncodedSchema::empty(), overrides.call_state.unwrap_or_default());
     let mut stream = Box::new(OpenStream { state, input: none.clone(), output: none, call_state });
     let encode = |own: Option<_>, declared: &Option<EncodedSchema>| match own {
@@ -339,7 +339,7 @@ fn open(
         RpcError::type_error(format!("{name}() neither declares an output schema nor gave one: declare the method's `output`, or give the call a schema with \
              `Stream::with_output`"))
     })?;
-    // A producer has no input, whatever its method declares for the exchanges that it opens as well.
+    // A producer has no input, whatever its method declares for its exchanges.
     if !stream.state.is_producer() {
         stream.input = encode(overrides.input, &method.input)?.unwrap_or_else(EncodedSchema::empty);
     }
@@ -393,7 +393,7 @@ fn turn(
     Done { outcome, context }
 }
 
-/// What a handler may see of an input's metadata: all but the keys that belong to the transport.
+/// Removes the keys that belong to the transport from an input's metadata.
 pub(crate) fn application_metadata(mut metadata: Metadata) -> Metadata {
     for key in keys::input_keys_of_transport() {
         if metadata.contains_key(key) {
@@ -404,7 +404,7 @@ pub(crate) fn application_metadata(mut metadata: Metadata) -> Metadata {
 }
 
 pub(crate) fn guard<T>(f: impl FnOnce() -> Result<T, RpcError>) -> Result<T, RpcError> {
-    // What the handler left behind half done belongs to this call alone, which is over.
+    // State that the handler left inconsistent belongs to this call alone, which is over.
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
         let error = panicked(&*panic);
         panics::discard(panic);

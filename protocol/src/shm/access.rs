@@ -1,4 +1,4 @@
-//! Memory that a driver lends.
+//! The memory of a segment, as a driver provides it.
 
 use crate::one_line::OneLine;
 use bytes::Bytes;
@@ -7,32 +7,32 @@ use thiserror::Error;
 
 /// The memory of a segment, which another process can change at any time.
 ///
-/// It is copied from and to, and never borrowed: Rust's references promise that their target does not change. The length is
-/// that of the object itself, as the operating system says it, and never what a peer claims.
+/// It is only copied and never borrowed, since Rust's references require that their target does not change. The length is that of
+/// the object itself, as the operating system reports it, and never a peer's claim.
 pub trait SharedMemory: Send + Sync + 'static {
-    /// Bytes of the segment when it was attached.
+    /// Returns the size of the segment when it was attached.
     fn len(&self) -> u64;
 
-    /// True if it has no bytes.
+    /// Returns whether it is empty.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Copies `into.len()` bytes out, from `offset` on.
+    /// Copies `into.len()` bytes out of the segment, starting at `offset`.
     ///
     /// # Errors
-    /// When they do not lie within the segment, or it has been truncated.
+    /// If they are not within the segment, or it has been truncated.
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError>;
 
-    /// Copies `bytes` in, from `offset` on.
+    /// Copies `bytes` into the segment, starting at `offset`.
     ///
     /// # Errors
-    /// As for [`read_at`](Self::read_at).
+    /// As [`read_at`](Self::read_at).
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), AccessError>;
 
-    /// Lends `len` bytes from `offset` on without copying them. `None`, the default, has them copied.
+    /// Lends `len` bytes from `offset` without copying them. By default it returns `None`, and the bytes are copied.
     ///
-    /// Whoever implements it promises that the bytes neither change nor vanish before the result is dropped. That depends on the
+    /// An implementation guarantees that the bytes neither change nor vanish before the result is dropped. That depends on the
     /// peer, so it is only for peers that the user has declared trusted.
     fn view(&self, offset: u64, len: u64) -> Option<Bytes> {
         let _ = (offset, len);
@@ -50,12 +50,12 @@ impl fmt::Debug for dyn SharedMemory {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AccessError {
-    /// The bytes do not lie within the segment, which may have been truncated.
+    /// The bytes are not within the segment, which may have been truncated.
     #[error("expected {len} bytes at offset {offset}, which are not within the shared segment")]
     OutOfBounds {
-        /// Where they begin.
+        /// Their offset.
         offset: u64,
-        /// How many they are.
+        /// Their length.
         len: u64,
     },
     /// The operating system refused.

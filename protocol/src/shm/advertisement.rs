@@ -4,51 +4,51 @@ use super::pointer::number;
 use crate::ipc::Metadata;
 use crate::wire::keys;
 
-/// Longest name of a segment in bytes: what file systems take, without the slash that begins it.
+/// The maximum length of a segment's name in bytes: that of file systems, without the leading slash.
 const LONGEST_NAME: usize = 254;
 
-/// What the names of segments begin with whose descriptor came over the socket. `EXTENSION.md`.
+/// The prefix of the names of segments whose descriptor was sent over the socket. `EXTENSION.md`.
 pub const DESCRIPTOR_PREFIX: &str = "descriptor:";
 
-/// A segment that is to be attached. It exists already, and its client owns it.
+/// A segment to be attached. It exists already, and its client owns it.
 ///
-/// Whoever attaches it checks that it is a shared memory object of the client's user, that nobody else may open it, and how
-/// large it is. It is complete with [`Completion::Attached`](crate::effect::Completion::Attached).
+/// The driver checks that it is a shared memory object of the client's user, that no other user may open it, and its size. It
+/// completes the effect with [`Completion::Attached`](crate::effect::Completion::Attached).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttachSegment {
-    /// Its name. It may begin with a slash or not: some platforms report it so, and others so.
+    /// Its name, with or without a leading slash, depending on the platform.
     pub name: String,
-    /// What the client says of its size in bytes, which is not to be trusted.
+    /// The size in bytes that the client claims, which must not be trusted.
     pub claimed_size: u64,
     /// The user of the client, if the transport knows it.
     pub peer_user: Option<u32>,
 }
 
 impl AttachSegment {
-    /// A segment of this name and size.
+    /// Creates a segment of this name and size.
     pub fn new(name: impl Into<String>, claimed_size: u64) -> Self {
         Self { name: name.into(), claimed_size, peer_user: None }
     }
 
-    /// Says which user the client is.
+    /// Sets the client's user.
     pub fn of_user(mut self, user: impl Into<Option<u32>>) -> Self {
         self.peer_user = user.into();
         self
     }
 
-    /// Whether it came by its descriptor. `EXTENSION.md`.
+    /// Returns whether it was sent by its descriptor. `EXTENSION.md`.
     pub fn is_by_descriptor(&self) -> bool {
         self.name.starts_with(DESCRIPTOR_PREFIX)
     }
 
-    /// The segment that a request names. `None` if it names none, or not as it should.
+    /// Reads the segment that a request names. Returns `None` if it names none, or not in a valid form.
     pub fn of_request(metadata: &Metadata) -> Option<Self> {
         Self::of_keys(metadata, keys::SHM_SEGMENT_NAME, keys::SHM_SEGMENT_SIZE)
     }
 
-    /// The segment that a client offers when it asks for the transport's options. `None` if it offers none, or not as it should.
-    /// `EXTENSION.md`.
+    /// Reads the segment that a client offers in a transport options request. Returns `None` if it offers none, or not in a valid
+    /// form. `EXTENSION.md`.
     pub fn of_offer(metadata: &Metadata) -> Option<Self> {
         Self::of_keys(metadata, keys::TRANSPORT_SHM_SEGMENT_NAME, keys::TRANSPORT_SHM_SEGMENT_SIZE)
     }
@@ -58,20 +58,21 @@ impl AttachSegment {
         Some(Self::new(name, number(metadata, size).ok()?))
     }
 
-    /// Adds what names the segment to the metadata of a request.
+    /// Adds the segment's name and size to the metadata of a request.
     pub fn advertise(&self, metadata: &mut Metadata) {
         metadata.set(keys::SHM_SEGMENT_NAME, &self.name);
         metadata.set(keys::SHM_SEGMENT_SIZE, self.claimed_size.to_string());
     }
 
-    /// Adds what offers the segment to the metadata of the question for the transport's options. `EXTENSION.md`.
+    /// Adds the offer of the segment to the metadata of a transport options request. `EXTENSION.md`.
     pub fn offer(&self, metadata: &mut Metadata) {
         metadata.set(keys::TRANSPORT_SHM_SEGMENT_NAME, &self.name);
         metadata.set(keys::TRANSPORT_SHM_SEGMENT_SIZE, self.claimed_size.to_string());
     }
 }
 
-/// Whether a text can be the name of a segment: visible characters of ASCII, with no slash except at its start. So it cannot be a
+/// Returns whether a text is a valid name of a segment: visible ASCII characters, with no slash except at the start. So it cannot
+/// be a path to a file.
 /// path to a file.
 pub fn is_segment_name(name: &str) -> bool {
     let bare = name.strip_prefix('/').unwrap_or(name);

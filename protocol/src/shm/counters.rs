@@ -1,9 +1,9 @@
-//! What was done with segments.
+//! Counters of the use of segments.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts what is done with the segments that share it. Clones are the same counters.
+/// Counts the use of the segments that share it. Clones are the same counters.
 #[derive(Clone, Debug, Default)]
 pub struct Counters(Arc<Shared>);
 
@@ -17,26 +17,26 @@ struct Shared {
     no_room: AtomicU64,
 }
 
-/// What [`Counters`] have counted.
+/// The values of [`Counters`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
     /// Segments that this side has attached, or shares with a server that may have attached them.
     pub attached: u64,
-    /// Those of them that are in use now.
+    /// The number of those that are in use now.
     pub in_use: u64,
-    /// Segments that a client could not create or its server did not attach: their batches are sent as without one.
+    /// Segments that a client could not create or its server did not attach: their batches are sent inline.
     pub refused: u64,
     /// Batches that were written to a segment.
     pub written: u64,
     /// Batches that were read from a segment.
     pub read: u64,
-    /// Batches that were large enough for a segment, and found no room in it.
+    /// Batches that were large enough for a segment, but for which it had no room.
     pub no_room: u64,
 }
 
 impl Counters {
-    /// What was counted so far.
+    /// Returns the current values.
     pub fn counts(&self) -> Counts {
         let Shared { attached, in_use, refused, written, read, no_room } = &*self.0;
         Counts {
@@ -49,7 +49,7 @@ impl Counters {
         }
     }
 
-    /// Counts a segment that could not be created, or was refused. For drivers: the machine of a server counts by itself.
+    /// Counts a segment that could not be created, or was refused. For drivers: a server's state machine counts by itself.
     pub fn count_refused(&self) {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
     }

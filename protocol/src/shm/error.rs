@@ -1,4 +1,4 @@
-//! Why a segment or a pointer is refused.
+//! Errors of segments and pointers.
 
 use super::access::AccessError;
 use super::layout::MAX_REGIONS;
@@ -6,48 +6,48 @@ use crate::ipc::{EncodeError, ReadError};
 use crate::wire::error::RpcError;
 use thiserror::Error;
 
-/// A header that breaks the rules. Whoever wrote it last is at fault.
+/// An invalid header. The side that wrote it last is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HeaderError {
     /// The segment is too short for a header and data.
     #[error("expected a shared segment of more than 65536 bytes, got {len}")]
     TooShort {
-        /// Its bytes.
+        /// Its size.
         len: u64,
     },
-    /// It does not begin as a segment does.
+    /// It does not begin with the magic bytes.
     #[error("expected the header of a shared segment to begin with \"VGIS\", got {:?}", .0.escape_ascii().to_string())]
     Magic([u8; 4]),
     /// It has another version.
     #[error("expected version 1 of the header of a shared segment, got {0}")]
     Version(u32),
-    /// It claims another size than the segment has.
+    /// The size in the header does not match the segment.
     #[error("expected the header of a shared segment to give its data {expected} bytes, got {got}")]
     DataSize {
-        /// Bytes of the segment behind the header.
+        /// The size of the segment without the header.
         expected: u64,
-        /// What the header says.
+        /// The size in the header.
         got: u64,
     },
-    /// It claims more regions than it has room for.
+    /// It claims more regions than fit.
     #[error("expected at most {MAX_REGIONS} regions in the header of a shared segment, got {0}")]
     Count(u32),
-    /// A region is not within the data, or not behind the one before it.
+    /// A region is not within the data, or not after the previous one.
     #[error(
         "expected region {index} of a shared segment to begin at {from} or later and to end at {to} or earlier, got {len} bytes \
          at {offset}"
     )]
     Region {
-        /// Which region.
+        /// Its index.
         index: usize,
         /// The end of the region before it.
         from: u64,
         /// The end of the segment.
         to: u64,
-        /// Where it begins.
+        /// Its offset.
         offset: u64,
-        /// Its bytes.
+        /// Its length.
         len: u64,
     },
     /// It cannot be read or written.
@@ -61,7 +61,7 @@ impl From<AccessError> for HeaderError {
     }
 }
 
-/// A pointer batch that breaks the rules. The peer is at fault.
+/// An invalid pointer batch. The peer is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PointerError {
@@ -71,7 +71,7 @@ pub enum PointerError {
         /// Its key.
         key: &'static str,
     },
-    /// A key is there twice, so that two readers could disagree on what the pointer says.
+    /// A key occurs twice, so two readers could read the pointer differently.
     #[error("a pointer batch has more than one {0:?} key")]
     Duplicate(&'static str),
 }
@@ -80,34 +80,34 @@ pub enum PointerError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SegmentError {
-    /// The pointer breaks the rules.
+    /// The pointer is invalid.
     #[error("{0}")]
     Pointer(PointerError),
-    /// A pointer came on a connection without a segment.
+    /// A pointer was received on a connection without a segment.
     #[error("a batch points into shared memory, but {0}")]
     NoSegment(String),
-    /// What is pointed to is not within the data of the segment.
+    /// The target is not within the data of the segment.
     #[error(
         "expected a batch within the bytes from 65536 to {end} of the shared segment, got {len} bytes at {offset}"
     )]
     OutOfBounds {
-        /// Where it begins.
+        /// Its offset.
         offset: u64,
-        /// Its bytes.
+        /// Its length.
         len: u64,
         /// The end of the segment.
         end: u64,
     },
-    /// The header breaks the rules.
+    /// The header is invalid.
     #[error("{0}")]
     Header(HeaderError),
     /// The memory cannot be accessed.
     #[error("{0}")]
     Access(AccessError),
-    /// What is pointed to cannot be read as a batch.
+    /// The target cannot be read as a batch.
     #[error("the batch in the shared segment cannot be read: {0}")]
     Read(ReadError),
-    /// What is pointed to holds no batch.
+    /// The target contains no batch.
     #[error("expected a record batch in the shared segment, got {0}")]
     NoBatch(&'static str),
     /// The batch has another schema than its pointer.

@@ -17,45 +17,44 @@ use super::layout::{HEADER_BYTES, MAX_REGIONS};
 
 const MAGIC: [u8; 4] = *b"VGIS";
 const VERSION: u32 = 1;
-/// Where the number of regions is.
+/// The position of the number of regions.
 const COUNT_AT: u64 = 16;
-/// Where the regions begin.
+/// The position of the regions.
 const REGIONS_AT: u64 = 24;
-/// Bytes of a region's entry.
+/// The size of a region's entry.
 const ENTRY_BYTES: usize = 16;
-/// Regions begin at a multiple of this, so that the arrays in them are aligned as Arrow recommends.
+/// The alignment of regions, so that the arrays in them are aligned as Arrow recommends.
 const ALIGNMENT: u64 = 64;
 
 /// A region that is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Region {
-    /// Bytes from the start of the segment.
+    /// The offset from the start of the segment.
     pub offset: u64,
-    /// How many bytes it has.
+    /// The length in bytes.
     pub len: u64,
 }
 
 impl Region {
-    /// The first byte behind it, if that can be expressed.
+    /// Returns the first byte after it, if that does not overflow.
     fn end(self) -> Option<u64> {
         self.offset.checked_add(self.len)
     }
 }
 
-/// The header of a segment, as it was when it was read. It has been checked: the regions are in order, do not overlap, and
-/// lie within the data.
+/// A checked copy of a segment's header: the regions are in order, do not overlap, and are within the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Bytes of the segment.
+    /// The size of the segment.
     len: u64,
     regions: Vec<Region>,
 }
 
 impl Header {
-    /// Writes the header of a segment in which nothing is in use.
+    /// Writes the header of a segment without regions.
     ///
     /// # Errors
-    /// When the segment is too short, or cannot be written.
+    /// If the segment is too short, or cannot be written.
     pub fn initialise(memory: &dyn SharedMemory) -> Result<Self, HeaderError> {
         let len = memory.len();
         let mut bytes = [0; REGIONS_AT as usize];
@@ -69,11 +68,11 @@ impl Header {
         Ok(Self { len, regions: Vec::new() })
     }
 
-    /// Reads and checks the header of a segment. All of it is copied before any of it is looked at, except for the number of
-    /// regions, which is copied first.
+    /// Reads and checks the header of a segment. All of it is copied before it is checked, except for the number of regions,
+    /// which is copied first.
     ///
     /// # Errors
-    /// When it breaks the rules, or the segment cannot be read.
+    /// If it is invalid, or the segment cannot be read.
     pub fn read(memory: &dyn SharedMemory) -> Result<Self, HeaderError> {
         let len = memory.len();
         let expected = data_size(len)?;
@@ -117,16 +116,16 @@ impl Header {
         Ok(Self { len, regions })
     }
 
-    /// The regions that are in use, in order.
+    /// Returns the regions that are in use, in order.
     pub fn regions(&self) -> &[Region] {
         &self.regions
     }
 
-    /// Takes the first gap of at least `len` bytes into use, and writes that to the segment. `None` if there is none, or the
-    /// header is full.
+    /// Allocates the first gap of at least `len` bytes, and writes that to the segment. Returns `None` if there is no such gap,
+    /// or the header is full.
     ///
     /// # Errors
-    /// When the segment cannot be written.
+    /// If the segment cannot be written.
     pub fn allocate(&mut self, len: u64, memory: &dyn SharedMemory) -> Result<Option<Region>, HeaderError> {
         if len == 0 || self.regions.len() >= MAX_REGIONS as usize {
             return Ok(None);
@@ -138,17 +137,16 @@ impl Header {
         Ok(Some(region))
     }
 
-    /// Ends the use of these regions, and writes that to the segment. An entry may be longer than its region: the canonical
-    /// implementation takes more into use than it writes. Regions that begin where no entry does, or one that is shorter, are
-    /// passed over.
+    /// Frees these regions, and writes that to the segment. An entry may be longer than its region: the canonical implementation
+    /// allocates more than it writes. Regions without an entry at their offset, or with a shorter one, are skipped.
     ///
     /// # Errors
-    /// When the segment cannot be written.
+    /// If the segment cannot be written.
     pub fn release(&mut self, released: &[Region], memory: &dyn SharedMemory) -> Result<(), HeaderError> {
         let mut released = released.to_vec();
         released.sort_unstable_by_key(|region| (region.offset, region.len));
         let ends = |entry: &Region| {
-            // The shortest that begins there.
+            // The shortest one at that offset.
             let index = released.partition_point(|region| region.offset < entry.offset);
             released.get(index).is_some_and(|found| found.offset == entry.offset && found.len <= entry.len)
         };
@@ -157,13 +155,13 @@ impl Header {
         self.write(first, memory)
     }
 
-    /// Whether this region is in use.
+    /// Returns whether this region is in use.
     pub fn is_in_use(&self, region: Region) -> bool {
         let found = self.regions.binary_search_by_key(&region.offset, |entry| entry.offset);
         found.is_ok_and(|index| self.regions.get(index) == Some(&region))
     }
 
-    /// Where the first gap of at least `len` bytes begins, and which region follows it.
+    /// Returns the offset of the first gap of at least `len` bytes, and the index of the region after it.
     fn first_gap(&self, len: u64) -> Option<(usize, u64)> {
         let starts = self.regions.iter().map(|region| region.offset).chain([self.len]);
         let ends = [HEADER_BYTES].into_iter().chain(self.regions.iter().filter_map(|region| region.end()));
@@ -184,7 +182,7 @@ impl Header {
     }
 }
 
-/// Bytes of the data of a segment.
+/// Returns the size of the data of a segment.
 fn data_size(len: u64) -> Result<u64, HeaderError> {
     match len.checked_sub(HEADER_BYTES) {
         Some(size) if size > 0 => Ok(size),
@@ -194,7 +192,7 @@ fn data_size(len: u64) -> Result<u64, HeaderError> {
 
 fn decode(entry: &[u8; ENTRY_BYTES]) -> Region {
     let entry = u128::from_le_bytes(*entry);
-    // The low half is the offset, which comes first.
+    // The lower half is the offset, which comes first.
     Region { offset: entry as u64, len: (entry >> 64) as u64 }
 }
 

@@ -1,21 +1,21 @@
-//! Shared memory: batches in a segment that client and server both map, with a pointer in their place. Both roles use it.
-//! WIRE_PROTOCOL 11.
+//! Shared memory: batches in a segment that client and server both map, replaced by pointers. Both roles use it. WIRE_PROTOCOL
+//! 11.
 //!
-//! Lives here: the header of a segment and its allocator, what a pointer is, and how a batch is stored in a segment and read
-//! from it ([`Segment`]). Nothing here maps memory: a driver lends it through [`SharedMemory`], whose bytes are copied and
-//! then checked like those of any peer, because the peer can change them at any time. Attaching a segment is an
-//! [effect](crate::effect::Request::AttachSegment). Not here: when a call uses a segment, which is the matter of the machines
-//! above.
+//! This module has the header of a segment and its allocator, pointers, and storing batches in a segment and reading them from it
+//! ([`Segment`]). It maps no memory: a driver lends it through [`SharedMemory`]. Its bytes are copied and then checked like those
+//! of any peer, because the peer can change them at any time. Attaching a segment is an
+//! [effect](crate::effect::Request::AttachSegment). The server's and the client's state machines decide when a call uses a
+//! segment.
 //!
 //! The header has no lock. A segment is therefore read and written only in a machine's own turn: while a server answers, or
-//! before a client sends. What is freed in between is queued, and freed in the next turn. For the same reason a client that
-//! has a segment sends no inputs ahead.
+//! before a client sends. Regions that are released in between are queued and freed in the next turn. For the same reason a
+//! client with a segment sends no inputs ahead.
 //!
-//! After a request for a stream it is unclear whose turn it is, since the client need not wait before it sends an input. Our server
-//! writes nothing while it opens a stream, and frees the parameters in the first turn. Other servers free them at once: so
-//! if they lie in the segment, our client writes nothing to it until something has come from the server.
+//! After a request for a stream it is unclear whose turn it is, since the client may send an input without waiting. Our server
+//! does not write while it opens a stream, and frees the parameters in the first turn. Other servers free them at once, so if
+//! they are in the segment, our client does not write to it until it has received something from the server.
 //!
-//! `EXTENSION.md` in this folder specifies how a segment travels by its descriptor between peers that both can.
+//! `EXTENSION.md` in this folder specifies how peers that support it pass a segment by its descriptor.
 
 // Where things are:
 //
@@ -23,11 +23,11 @@
 // | --- | --- |
 // | `access` | memory that a driver lends |
 // | `header`, `layout` | the header of a segment: layout, checks, allocation and release; its sizes |
-// | `pointer` | pointer batches, read and written |
+// | `pointer` | reads and writes pointer batches |
 // | `advertisement` | how a request names a segment |
 // | `segment` | batches written to a segment and read from it |
-// | `releases` | regions that are to be freed in the next turn |
-// | `options`, `counters` | settings, and what was done |
+// | `releases` | regions to be freed in the next turn |
+// | `options`, `counters` | settings, and statistics |
 // | `error` | why a segment or a pointer is refused |
 
 mod access;

@@ -1,31 +1,30 @@
-//! Pointer batches: zero rows, and metadata that says where in the segment the batch lies. WIRE_PROTOCOL 11, "SHM pointer
-//! batch".
+//! Pointer batches: zero rows, and metadata with the batch's place in the segment. WIRE_PROTOCOL 11, "SHM pointer batch".
 
 use super::error::PointerError;
 use super::header::Region;
 use crate::ipc::Metadata;
 use crate::wire::keys;
 
-/// Where in a segment a batch lies.
+/// The place of a batch in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pointer {
-    /// Bytes from the start of the segment.
+    /// The offset from the start of the segment.
     pub offset: u64,
-    /// Bytes that were written there.
+    /// The length in bytes.
     pub len: u64,
 }
 
 impl Pointer {
-    /// The region that it points to.
+    /// Returns the region that it points to.
     pub fn region(self) -> Region {
         Region { offset: self.offset, len: self.len }
     }
 
-    /// Reads a batch as a pointer; `None` if it is not one, which a batch with rows or with [`keys::LOG_LEVEL`] never is, nor
-    /// one that has a [`keys::LOCATION`].
+    /// Reads a batch as a pointer. Returns `None` if it is not one. A batch with rows, with [`keys::LOG_LEVEL`] or with
+    /// [`keys::LOCATION`] never is.
     ///
     /// # Errors
-    /// When it is a pointer that breaks the rules.
+    /// If it is an invalid pointer.
     pub fn recognise(num_rows: usize, metadata: &Metadata) -> Result<Option<Self>, PointerError> {
         if num_rows > 0 || metadata.contains_key(keys::LOG_LEVEL) || metadata.contains_key(keys::LOCATION) {
             return Ok(None);
@@ -37,17 +36,17 @@ impl Pointer {
         Ok(Some(Self { offset, len }))
     }
 
-    /// The metadata of the pointer batch: that of the batch which it stands for, and the pointer. External pointers do not keep
-    /// the metadata of their batch; these do.
+    /// Returns the metadata of the pointer batch: those of the batch that it refers to, and the pointer. Unlike external
+    /// pointers, these keep the metadata of their batch.
     pub fn add_to(&self, mut metadata: Metadata) -> Metadata {
-        // Of a batch that this one answers, whose metadata a handler sends back.
+        // A handler may send back the metadata of the batch that it answers.
         metadata.remove(keys::SHM_SOURCE);
         metadata.set(keys::SHM_OFFSET, self.offset.to_string());
         metadata.set(keys::SHM_LENGTH, self.len.to_string());
         metadata
     }
 
-    /// The metadata of the batch that a pointer stands for, once it was read from the segment of this name.
+    /// Returns the metadata of the batch that a pointer refers to, after it was read from the segment of this name.
     pub fn resolve(mut metadata: Metadata, segment_name: &str) -> Metadata {
         metadata.remove(keys::SHM_OFFSET);
         metadata.remove(keys::SHM_LENGTH);
@@ -56,7 +55,7 @@ impl Pointer {
     }
 }
 
-/// A decimal number that is there once.
+/// Reads a decimal number that must occur once.
 pub(super) fn number(metadata: &Metadata, key: &'static str) -> Result<u64, PointerError> {
     let mut values = metadata.iter().filter(|(found, _)| *found == key.as_bytes()).map(|(_, value)| value);
     let (first, second) = (values.next(), values.next());

@@ -1,4 +1,4 @@
-//! Regions that are to be freed in the next turn.
+//! Regions to be freed in the next turn.
 
 use super::header::Region;
 use super::layout::MAX_REGIONS;
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The regions of one segment that were let go of, as long as their pointers say.
+/// The released regions of one segment, with the lengths of their pointers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Releases(Arc<Mutex<BTreeSet<Region>>>);
 
@@ -15,8 +15,8 @@ impl Releases {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the region freed. A segment has no more regions than are kept here: further ones are those of a peer that sends pointers to
-    /// nothing.
+    /// Queues a region to be freed. The queue is limited to the number of regions in a segment: more can only come from a peer
+    /// that sends pointers to unused regions.
     pub(super) fn queue(&self, region: Region) {
         let mut regions = self.lock();
         if regions.len() < MAX_REGIONS as usize {
@@ -24,12 +24,12 @@ impl Releases {
         }
     }
 
-    /// Takes what is to be freed.
+    /// Takes the regions to be freed.
     pub(super) fn take(&self) -> Vec<Region> {
         std::mem::take(&mut *self.lock()).into_iter().collect()
     }
 
-    /// Has the region freed when the last holder of its bytes lets go of them.
+    /// Queues the region to be freed when the last reference to its bytes is dropped.
     pub(super) fn lend(&self, region: Region, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Lent { bytes, region, releases: self.clone() })
     }

@@ -24,10 +24,10 @@ const HEAD_BYTES: usize = 4 << 10;
 
 /// A segment that this side has created or attached.
 ///
-/// Every method is for this side's own turn. Clones are the same segment.
+/// Methods may only be called in this side's own turn. Clones are the same segment.
 ///
-/// A region is freed by one side alone. That is the side which wrote it, until a pointer to it was sent, and the reader from then
-/// on: whoever reads it where it lies may hold it for any time. So the owner frees nothing that its peer has left in use.
+/// Only one side may free a region. Until a pointer to it is sent, that is the side that wrote it, and the reader from then on: a
+/// reader that uses it in place may hold it for any time. So the owner never frees a region that its peer has left in use.
 #[derive(Clone)]
 pub struct Segment(Arc<Inner>);
 
@@ -39,7 +39,7 @@ struct Inner {
     /// Set once the segment is attached, or shared.
     in_use: OnceLock<InUse>,
     releases: Releases,
-    /// Of the owner: what it has sent last.
+    /// The region that the owner sent last. Only set for the owner.
     last_sent: Option<Mutex<LastSent>>,
     reader: Mutex<SegmentReader>,
 }
@@ -48,19 +48,19 @@ struct Inner {
 #[derive(Debug, Default)]
 struct LastSent {
     region: Option<Region>,
-    /// The call has failed, and the peer may be unable to read the segment.
+    /// Whether the call has failed, so the peer may be unable to read the segment.
     failed: bool,
 }
 
 impl Inner {
-    /// Notes what the owner has sent.
+    /// Records the region that the owner has sent.
     fn note_sent(&self, region: Region) {
         if let Some(last) = &self.last_sent {
             *lock(last) = LastSent { region: Some(region), failed: false };
         }
     }
 
-    /// The region that the peer was to free here is free, since another begins here now.
+    /// Records that the peer has freed its region at this offset, since another begins there now.
     fn forget(&self, offset: u64) {
         if let Some(last) = &self.last_sent {
             let mut last = lock(last);
@@ -69,7 +69,7 @@ impl Inner {
     }
 }
 
-/// What reads batches, kept for its memory.
+/// The reader of batches, which is kept to reuse its memory.
 struct SegmentReader {
     limits: Limits,
     account: Account,
@@ -78,7 +78,7 @@ struct SegmentReader {
 }
 
 impl fmt::Debug for Segment {
-    /// Leaves the name out: whoever knows it may attach the segment.
+    /// Omits the name, which allows attaching the segment.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &self.0;
         f.debug_struct("Segment")
@@ -103,12 +103,12 @@ impl fmt::Debug for Stored {
 }
 
 impl Stored {
-    /// Where it lies.
+    /// Returns its place.
     pub fn pointer(&self) -> Pointer {
         self.pointer
     }
 
-    /// The pointer was sent, and the peer frees the region.
+    /// Records that the pointer was sent, so the peer frees the region.
     pub fn sent(mut self) {
         self.sent = true;
         self.segment.0.note_sent(self.pointer.region());
@@ -123,12 +123,12 @@ impl Drop for Stored {
     }
 }
 
-/// Making one.
+/// Constructors.
 impl Segment {
-    /// A segment of this name whose memory this side has created: its header is written.
+    /// Creates a segment of this name in memory that this side has created, and writes its header.
     ///
     /// # Errors
-    /// When it is too short, or cannot be written.
+    /// If it is too short, or cannot be written.
     pub fn create(
         name: impl Into<String>,
         memory: Arc<dyn SharedMemory>,
@@ -139,10 +139,10 @@ impl Segment {
         Ok(Self::new(name.into(), memory, options, counters, true))
     }
 
-    /// A segment of this name that the peer owns: its header is checked.
+    /// Attaches a segment of this name that the peer owns, and checks its header.
     ///
     /// # Errors
-    /// When its header breaks the rules, or cannot be read.
+    /// If its header is invalid or cannot be read.
     pub fn attach(
         name: impl Into<String>,
         memory: Arc<dyn SharedMemory>,
@@ -174,7 +174,7 @@ impl Segment {
         self.0.in_use.get_or_init(|| self.0.counters.attached());
     }
 
-    /// Sets what is accepted of a batch, and reserves what is read in the account.
+    /// Sets the limits for batches, and the account in which received data is reserved.
     pub fn bounded(self, limits: &Limits, account: &Account) -> Self {
         *lock(&self.0.reader) =
             SegmentReader { limits: limits.clone(), account: account.clone(), idle: None };
@@ -184,20 +184,20 @@ impl Segment {
 
 /// Getters.
 impl Segment {
-    /// Its name, as its owner advertises it.
+    /// Returns its name, as its owner advertises it.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// What a request says of it.
+    /// Returns the description of the segment in a request.
     pub fn advertisement(&self) -> AttachSegment {
         AttachSegment::new(self.name(), self.0.memory.len())
     }
 
-    /// The regions that are in use.
+    /// Returns the regions that are in use.
     ///
     /// # Errors
-    /// When the header breaks the rules, or cannot be read.
+    /// If the header is invalid or cannot be read.
     pub fn header(&self) -> Result<Header, HeaderError> {
         Header::read(&*self.0.memory)
     }
@@ -208,7 +208,7 @@ impl Segment {
     /// Frees the regions that were released since the last turn.
     ///
     /// # Errors
-    /// When the header breaks the rules, or cannot be read or written.
+    /// If the header is invalid, or cannot be read or written.
     pub fn settle(&self) -> Result<(), HeaderError> {
         let released = self.0.releases.take();
         if released.is_empty() {
@@ -218,11 +218,11 @@ impl Segment {
     }
 
     /// Begins a call of the owner: frees the regions that were released since the last turn. Returns false if the call should be
-    /// made without the segment. That is the case while the last region sent by a [failed](Self::call_failed) call is still in use:
-    /// a peer that cannot attach the segment never frees it, and other peers free it in their next turn.
+    /// made without the segment. That is the case while the last region sent by a [failed](Self::call_failed) call is still in
+    /// use: a peer that cannot attach the segment never frees it, and other peers free it in their next turn.
     ///
     /// # Errors
-    /// When the header breaks the rules, or cannot be read or written.
+    /// If the header is invalid, or cannot be read or written.
     pub fn begin_call(&self) -> Result<bool, HeaderError> {
         self.settle()?;
         let Some(last) = &self.0.last_sent else { return Ok(true) };
@@ -236,28 +236,28 @@ impl Segment {
         Ok(true)
     }
 
-    /// Says that the call under way has failed.
+    /// Records that the current call has failed.
     pub fn call_failed(&self) {
         if let Some(last) = &self.0.last_sent {
             lock(last).failed = true;
         }
     }
 
-    /// Frees a region in the next turn. For a region that the peer has sent a pointer to, but that is never read.
+    /// Frees a region in the next turn, for a pointer of the peer that is never read.
     pub fn discard(&self, pointer: Pointer) {
         self.0.forget(pointer.offset);
         self.0.releases.queue(pointer.region());
     }
 
-    /// Gives back memory that is kept for batches to come.
+    /// Releases memory that is cached for later batches.
     pub fn release_memory(&self) {
         lock(&self.0.reader).idle = None;
     }
 
-    /// Writes a batch to the segment, if it is large enough and finds room there.
+    /// Writes a batch to the segment, if it is large enough and there is room.
     ///
     /// # Errors
-    /// When the batch is not of this schema, the header breaks the rules, or the segment cannot be read or written.
+    /// If the batch does not match this schema, the header is invalid, or the segment cannot be read or written.
     pub fn store(
         &self,
         batch: &RecordBatch,
@@ -298,19 +298,19 @@ impl Segment {
         Ok(Some(stored))
     }
 
-    /// Whether a batch may be large enough, by the memory that its arrays have.
+    /// Returns whether a batch may be large enough, judging by its arrays' memory.
     fn may_want(&self, batch: &RecordBatch) -> bool {
         let bytes =
             || batch.columns().iter().map(|column| column.get_buffer_memory_size() as u64).sum::<u64>();
         batch.num_rows() > 0 && bytes() >= self.0.options.min_batch_bytes.max(1)
     }
 
-    /// Reads the batch that a pointer stands for; the pointer batch has this schema. The region is freed in this turn, or if its
+    /// Reads the batch that a pointer refers to. The pointer batch has this schema. The region is freed in this turn, or, if its
     /// bytes are [lent](SharedMemory::view), in the first one after the batch is dropped.
     ///
     /// # Errors
-    /// When the bytes are not within the segment, are no batch of this schema, or exceed a limit or the budget. The region is
-    /// freed then too.
+    /// If the bytes are not within the segment, are not a batch of this schema, or exceed a limit or the budget. The region is
+    /// freed in this case too.
     pub fn read(&self, pointer: Pointer, schema: &SchemaRef) -> Result<RecordBatch, SegmentError> {
         let Inner { memory, counters, releases, .. } = &*self.0;
         let Pointer { offset, len } = pointer;
@@ -344,8 +344,8 @@ impl Segment {
 }
 
 impl SegmentReader {
-    /// A reader for a batch of so many bytes. They are there already, so memory for all of them is taken at once, and for no more:
-    /// growing it later would copy what was read.
+    /// Returns a reader for a batch of `len` bytes. All of them are available already, so exactly that much memory is allocated
+    /// at once: growing it later would copy the bytes read so far.
     fn take(&mut self, len: u64) -> Reader {
         let Self { limits, account, idle } = self;
         let reader = idle.take().unwrap_or_else(|| Reader::with_account(limits.clone(), account.clone()));
@@ -358,13 +358,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where the bytes of a batch come from.
+/// The source of a batch's bytes.
 enum Source<'a> {
     Lent(Bytes),
     Copied { memory: &'a dyn SharedMemory, offset: u64, len: u64 },
 }
 
-/// Reads a batch. `framing` is the schema message of one that is stored without it, and without the end of its stream.
+/// Reads a batch. `framing` is the schema message of a batch that is stored without it and without the end of its stream.
 fn read_stream(
     reader: &mut Reader,
     source: Source<'_>,
@@ -381,7 +381,7 @@ fn read_stream(
         }
         Source::Copied { memory, mut offset, len } => {
             let end = offset.saturating_add(len);
-            // Usually enough for the header of the message. The body is then read into its own memory, without another copy.
+            // Usually enough for the message's header. The body is then read into its own memory, without another copy.
             let mut most = HEAD_BYTES;
             while offset < end && !contents.ended {
                 let space = reader.read_buf();
@@ -408,7 +408,7 @@ fn read_stream(
     }
 }
 
-/// What was read so far.
+/// The content read so far.
 struct Contents<'a> {
     schema: &'a Schema,
     batch: Option<RecordBatch>,
@@ -431,8 +431,8 @@ impl Contents<'_> {
     }
 }
 
-/// Whether batches of a schema are stored without their schema message: those with a dictionary at the top level. Dictionaries
-/// inside other types do not count, as in the canonical implementation.
+/// Returns whether batches of a schema are stored without their schema message: those with a dictionary at the top level.
+/// Dictionaries inside other types do not count, as in the canonical implementation.
 fn has_dictionaries(schema: &Schema) -> bool {
     schema.fields().iter().any(|field| matches!(field.data_type(), DataType::Dictionary(..)))
 }

@@ -1,4 +1,4 @@
-//! Values that are Arrow data themselves: batches and schemas, which travel as bytes, and typed arrays, which are lists.
+//! Values that are Arrow data themselves: batches and schemas, which are sent as bytes, and typed arrays, which are lists.
 
 use super::arrow_type::{ArrowType, item_field, item_type};
 use super::bytes::{is_binary, read, shared};
@@ -20,7 +20,7 @@ use arrow_schema::{DataType, Schema, SchemaRef};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// The bytes of a value, counted in the budget where they have to be copied.
+/// Returns the bytes of a value, counted in the budget if they are copied.
 fn owned(value: ValueRef<'_>) -> Result<Bytes, ValueError> {
     let bytes = read(value)?;
     match shared(value) {
@@ -34,7 +34,7 @@ fn owned(value: ValueRef<'_>) -> Result<Bytes, ValueError> {
     }
 }
 
-/// The batch that travels in bytes as an IPC stream of its own. It is decoded within the bounds of the value.
+/// Reads a batch that is sent as an IPC stream in bytes. It is decoded within the limits of the value.
 pub(crate) fn read_batch(value: ValueRef<'_>) -> Result<RecordBatch, ValueError> {
     let bounds = value.bounds();
     let bytes = owned(value)?;
@@ -58,7 +58,7 @@ impl ArrowType for RecordBatch {
     }
 }
 
-/// Is absent, to an `Option`, also when there are no bytes.
+/// An `Option` is also `None` if there are no bytes.
 impl<'a> FromArrow<'a> for RecordBatch {
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
         read_batch(value)
@@ -86,7 +86,7 @@ impl ArrowType for SchemaRef {
     }
 }
 
-/// Is absent, to an `Option`, also when there are no bytes.
+/// An `Option` is also `None` if there are no bytes.
 impl<'a> FromArrow<'a> for SchemaRef {
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
         let bytes = owned(value)?;
@@ -130,8 +130,8 @@ impl IntoArrow for Schema {
     }
 }
 
-/// A typed array is a list of its values, which shares the memory of the list it is read from. As a whole column, it is the
-/// column: a handler returns an `Int64Array` of one value for an `Int64`.
+/// A typed array is a list of its values, and shares the memory of the list that it is read from. As a whole column, it is the
+/// column itself: a handler returns an `Int64Array` of one value for an `Int64`.
 macro_rules! array {
     ($array:ty, $item:ty, $type:expr) => {
         impl ArrowType for $array {
@@ -183,7 +183,7 @@ macro_rules! array {
     };
 }
 
-/// An item of a typed array, of which `u8` is a number here.
+/// An item of a typed array, in which `u8` is a number.
 struct Item<T>(T);
 
 impl<T: ArrowType> ArrowType for Item<T> {

@@ -13,7 +13,7 @@ use arrow_schema::DataType;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Whether a type holds bytes.
+/// Returns whether a type is one of bytes.
 pub(super) fn is_binary(data_type: &DataType) -> bool {
     matches!(
         data_type,
@@ -21,7 +21,7 @@ pub(super) fn is_binary(data_type: &DataType) -> bool {
     )
 }
 
-/// Reads bytes where they lie.
+/// Reads bytes without copying.
 pub(super) fn read(value: ValueRef<'_>) -> Result<&[u8], ValueError> {
     let (column, row) = (value.column, value.row);
     if column.is_valid(row) {
@@ -39,7 +39,7 @@ pub(super) fn read(value: ValueRef<'_>) -> Result<&[u8], ValueError> {
     }
 }
 
-/// Reads bytes as a handle on the column's memory, where it has one: not of views and of fixed sizes.
+/// Reads bytes as a handle to the column's memory, if that is possible: not for views and fixed sizes.
 pub(super) fn shared(value: ValueRef<'_>) -> Option<Bytes> {
     let (column, row) = (value.column, value.row);
     let (values, start, length) = match column.data_type() {
@@ -82,7 +82,7 @@ pub(super) fn write(bytes: &[u8], column: &mut ColumnBuilder) -> Result<(), Valu
     Ok(())
 }
 
-/// One value that gives its memory to the column.
+/// Returns a column of one value that reuses the value's memory.
 pub(super) fn into_column(bytes: Bytes, data_type: &DataType) -> Result<ArrayRef, ValueError> {
     let lengths = [bytes.len()];
     match data_type {

@@ -1,4 +1,4 @@
-//! A column that is built value by value, of any type that Rust values are written to.
+//! Builds a column of any supported type value by value.
 
 use super::arrow_type::ArrowType;
 use super::dictionary::DictionaryBuilder;
@@ -15,12 +15,12 @@ use arrow_schema::DataType;
 #[derive(Debug)]
 pub struct ColumnBuilder {
     pub(super) data_type: DataType,
-    /// Which values are null, except of the types whose builders know it themselves.
+    /// Which values are null, except for types whose builders track this themselves.
     pub(super) nulls: NullBufferBuilder,
     pub(super) values: Values,
 }
 
-/// The values, by how they are laid out. A null has a slot too.
+/// The values, by their layout. A null has a slot too.
 #[derive(Debug)]
 pub(super) enum Values {
     Null(usize),
@@ -35,9 +35,9 @@ pub(super) enum Values {
     UInt64(Vec<u64>),
     Float32(Vec<f32>),
     Float64(Vec<f64>),
-    /// Dates and times of 32 bits.
+    /// 32-bit dates and times.
     Time32(Vec<i32>),
-    /// Dates, times, timestamps and durations of 64 bits.
+    /// 64-bit dates, times, timestamps and durations.
     Time64(Vec<i64>),
     Decimal128(Vec<i128>),
     Decimal256(Vec<i256>),
@@ -48,23 +48,23 @@ pub(super) enum Values {
     LargeBinary(LargeBinaryBuilder),
     BinaryView(BinaryViewBuilder),
     FixedSizeBinary(Vec<u8>, usize),
-    /// Zero and where each list ends, and the items of all.
+    /// Zero and the end of each list, and the items of all lists.
     List(Vec<i32>, Box<ColumnBuilder>),
     LargeList(Vec<i64>, Box<ColumnBuilder>),
     FixedSizeList(usize, Box<ColumnBuilder>, usize),
-    /// Zero and where each map ends, and the keys and values of all.
+    /// Zero and the end of each map, and the keys and values of all maps.
     Map(Vec<i32>, Box<[ColumnBuilder; 2]>),
-    /// The fields, and how many structs there are.
+    /// The fields, and the number of structs.
     Struct(Vec<ColumnBuilder>, usize),
     Dictionary(Box<DictionaryBuilder>),
 }
 
 impl ColumnBuilder {
-    /// A column without values, with room for `capacity`.
+    /// Creates an empty column with room for `capacity` values.
     ///
     /// # Errors
-    /// When columns of this type are not built here: unions, runs, intervals, half floats, list views, and dictionaries
-    /// of anything but text.
+    /// If columns of this type cannot be built here: unions, runs, intervals, half floats, list views, and dictionaries of
+    /// anything but text.
     pub fn new(data_type: &DataType, capacity: usize) -> Result<Self, ValueError> {
         let values = match data_type {
             DataType::Null => Values::Null(0),
@@ -129,12 +129,12 @@ impl ColumnBuilder {
         Ok(Self { data_type: data_type.clone(), nulls: NullBufferBuilder::new(capacity), values })
     }
 
-    /// The column's type.
+    /// Returns the column's type.
     pub fn data_type(&self) -> &DataType {
         &self.data_type
     }
 
-    /// Appends a null. After an error of an append the column is of no more use.
+    /// Appends a null. After an append has failed, the column can no longer be used.
     pub fn append_null(&mut self) {
         match &mut self.values {
             Values::Utf8(texts) => return texts.append_null(),
@@ -150,8 +150,8 @@ impl ColumnBuilder {
         self.append_slot();
     }
 
-    /// Appends the slot that a null leaves. Inside of a null struct or a null array the slots are not null themselves, so
-    /// that fields that are never null have none.
+    /// Appends the slot of a null. Inside a null struct or a null array the slots are not null themselves, so that fields that
+    /// are never null have none.
     fn append_slot(&mut self) {
         match &mut self.values {
             Values::Null(count) => *count += 1,
@@ -185,18 +185,18 @@ impl ColumnBuilder {
                 fields.iter_mut().for_each(Self::append_unseen);
                 *count += 1;
             }
-            // What no text refers to has to be null.
+            // A slot without a text must be null.
             Values::Dictionary(dictionary) => dictionary.append_null(),
         }
     }
 
-    /// Appends a slot that is not null itself but that a null around it hides.
+    /// Appends a slot that is not null itself but is hidden by a null parent.
     fn append_unseen(&mut self) {
         self.nulls_append_valid();
         self.append_slot();
     }
 
-    /// Notes that the next value is not null. Does nothing for types whose builders note it themselves.
+    /// Records that the next value is not null. Does nothing for types whose builders track this themselves.
     fn nulls_append_valid(&mut self) {
         match self.values {
             Values::Null(_)
@@ -211,7 +211,7 @@ impl ColumnBuilder {
         }
     }
 
-    /// Appends a list of so many values, which `fill` appends to the column of the items.
+    /// Appends a list of `length` values, which `fill` appends to the column of the items.
     pub(crate) fn append_list<T: ArrowType>(
         &mut self,
         length: usize,
@@ -239,7 +239,7 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// Appends a map of so many entries, whose keys and values `fill` appends to their columns.
+    /// Appends a map of `length` entries. `fill` appends their keys and values to their columns.
     pub(crate) fn append_map<T: ArrowType>(
         &mut self,
         length: usize,
@@ -253,7 +253,7 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// The columns of the fields that the next struct is written to; notes that there is one.
+    /// Begins the next struct, and returns the columns of its fields.
     pub(crate) fn next_struct(&mut self) -> Option<&mut [ColumnBuilder]> {
         match &mut self.values {
             Values::Struct(fields, count) => {
@@ -265,13 +265,13 @@ impl ColumnBuilder {
         }
     }
 
-    /// The error that values of another type are written to this column.
+    /// Returns the error for values of another type than this column's.
     pub(crate) fn mismatch<T: ArrowType + ?Sized>(&self) -> ValueError {
         ValueError::new(type_name(&self.data_type), type_name(&T::data_type()))
     }
 }
 
-/// Where the next list ends.
+/// Returns the end of the next list.
 fn next_end<O: ArrowNativeTypeOp>(ends: &[O], length: Option<O>) -> Result<O, ValueError> {
     let start = ends.last().copied().unwrap_or_default();
     length
@@ -279,7 +279,7 @@ fn next_end<O: ArrowNativeTypeOp>(ends: &[O], length: Option<O>) -> Result<O, Va
         .ok_or_else(|| ValueError::new("as many items as the offsets of a column of lists can count", "more"))
 }
 
-/// The offsets of no list, with room for more.
+/// Returns the offsets of no list, with room for more.
 fn offsets<O: Default>(capacity: usize) -> Vec<O> {
     let mut offsets = Vec::with_capacity(capacity.saturating_add(1));
     offsets.push(O::default());

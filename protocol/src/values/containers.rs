@@ -68,7 +68,7 @@ impl<T: IntoArrow> IntoArrow for Vec<T> {
 impl<T: ArrowType, const N: usize> ArrowType for [T; N] {
     const NO_RECORD_CONTAINS_ITSELF: () = T::NO_RECORD_CONTAINS_ITSELF;
     fn data_type() -> DataType {
-        // No array is longer than an `i32` counts: it would not fit into a column.
+        // No array is longer than an `i32` can count: it would not fit into a column.
         T::array_type(i32::try_from(N).unwrap_or(i32::MAX))
     }
     fn reads(data_type: &DataType) -> bool {
@@ -151,7 +151,7 @@ fn map_type<K: ArrowType, V: ArrowType>() -> DataType {
     DataType::Map(Arc::new(Field::new("entries", DataType::Struct(Fields::from(entry)), false)), false)
 }
 
-/// The types of the keys and values of a type of maps.
+/// Returns the types of the keys and values of a map type.
 fn entry_types(data_type: &DataType) -> Option<(&DataType, &Field)> {
     let DataType::Map(entries, _) = data_type else { return None };
     let DataType::Struct(fields) = entries.data_type() else { return None };
@@ -225,7 +225,7 @@ macro_rules! map {
 map!([S] HashMap<K, V, S>);
 map!([] BTreeMap<K, V>);
 
-/// The last of several entries with one key wins.
+/// If several entries have the same key, the last one wins.
 impl<'a, K, V, S> FromArrow<'a> for HashMap<K, V, S>
 where
     K: FromArrow<'a> + Eq + Hash,
@@ -237,7 +237,7 @@ where
     }
 }
 
-/// The last of several entries with one key wins.
+/// If several entries have the same key, the last one wins.
 impl<'a, K: FromArrow<'a> + Ord, V: FromArrow<'a>> FromArrow<'a> for BTreeMap<K, V> {
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
         entries(value, |entries| entries.collect())

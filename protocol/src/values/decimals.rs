@@ -52,14 +52,14 @@ macro_rules! decimal {
 }
 
 decimal! {
-    /// A decimal number of at most 38 digits: the unscaled number, of which `SCALE` digits follow the point.
+    /// A decimal number of at most 38 digits: the unscaled number, with `SCALE` digits after the point.
     ///
     /// `Decimal::<20, 4>(12_3456)` is 12.3456.
     Decimal, i128, Decimal128Type, Decimal128
 }
 
 decimal! {
-    /// A decimal number of at most 76 digits: the unscaled number, of which `SCALE` digits follow the point.
+    /// A decimal number of at most 76 digits: the unscaled number, with `SCALE` digits after the point.
     WideDecimal, i256, Decimal256Type, Decimal256
 }
 
@@ -69,7 +69,7 @@ mod uuids {
     use super::{ArrowType, ColumnBuilder, DataType, FromArrow, IntoArrow, ValueError, ValueRef};
     use uuid::Uuid;
 
-    /// 16 bytes; a field may be declared as text, which is written with hyphens.
+    /// 16 bytes. A field may also be declared as text, which is written with hyphens.
     impl ArrowType for Uuid {
         fn data_type() -> DataType {
             DataType::FixedSizeBinary(16)

@@ -13,7 +13,7 @@ use arrow_schema::{ArrowError, DataType};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Up to so many distinct texts are looked through one by one.
+/// Up to this many distinct texts are searched linearly.
 const FEW: usize = 16;
 
 /// Builds a dictionary of texts.
@@ -24,12 +24,12 @@ pub(super) struct DictionaryBuilder {
     /// The index of each row's text; `None` for a null.
     keys: Vec<Option<usize>>,
     texts: Vec<Box<str>>,
-    /// Where each text is, once there are more than a few.
+    /// The index of each text, once there are more than a few.
     index: HashMap<Box<str>, usize>,
 }
 
 impl DictionaryBuilder {
-    /// `None` if the types are not those of a dictionary of texts.
+    /// Returns `None` if the types are not those of a dictionary of texts.
     pub(super) fn new(key_type: &DataType, value_type: &DataType) -> Option<Self> {
         let is_text = matches!(value_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
         (is_text && key_type.is_dictionary_key_type()).then(|| Self {

@@ -1,4 +1,4 @@
-//! Enums without data, which travel by the names of their variants in a dictionary of text.
+//! Enums without data, which are sent as the names of their variants in a dictionary of text.
 
 use super::arrow_type::ArrowType;
 use super::column::ColumnBuilder;
@@ -13,19 +13,19 @@ pub trait Enum: Copy + 'static {
     /// The names, for errors.
     const NAMES: &'static [&'static str];
 
-    /// The variant's name.
+    /// Returns the variant's name.
     fn name(&self) -> &'static str;
 
-    /// The variant of this name, or of this value: Python's enums may be written by their values.
+    /// Returns the variant with this name or this value: Python's enums may be written by their values.
     fn of_name(name: &str) -> Option<Self>;
 }
 
-/// The Arrow type of an enum: 16-bit references into a dictionary of texts.
+/// Returns the Arrow type of an enum: 16-bit keys of a dictionary of texts.
 pub fn data_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int16), Box::new(DataType::Utf8))
 }
 
-/// Whether an enum is read from columns of this type: any text.
+/// Returns whether an enum can be read from columns of this type: any text.
 pub fn reads(data_type: &DataType) -> bool {
     match data_type {
         DataType::Dictionary(_, values) => str::reads(values),
@@ -36,7 +36,7 @@ pub fn reads(data_type: &DataType) -> bool {
 /// Reads a variant by its name.
 ///
 /// # Errors
-/// When it is null, no text, or a text that is no variant's name.
+/// If it is null, not text, or not the name of a variant.
 pub fn read<E: Enum + ArrowType>(value: ValueRef<'_>) -> Result<E, ValueError> {
     let name = <&str>::read(value).map_err(|_| value.mismatch::<E>())?;
     E::of_name(name).ok_or_else(|| {
@@ -48,7 +48,7 @@ pub fn read<E: Enum + ArrowType>(value: ValueRef<'_>) -> Result<E, ValueError> {
 /// Writes a variant by its name.
 ///
 /// # Errors
-/// When the column has no text.
+/// If the column is not one of text.
 pub fn write<E: Enum>(value: E, column: &mut ColumnBuilder) -> Result<(), ValueError> {
     value.name().write(column)
 }

@@ -1,4 +1,4 @@
-//! Why a value cannot be read from a column, or written to one.
+//! The error of reading a value from a column, or writing it to one.
 
 use crate::wire::error::RpcError;
 use crate::wire::text::Limit;
@@ -7,21 +7,21 @@ use arrow_schema::{ArrowError, DataType};
 use std::borrow::Cow;
 use std::fmt;
 
-/// What is kept of a path, and of each side of a mismatch: a peer may have named the fields.
+/// The limit for a path, and for each side of a mismatch: a peer may have named the fields.
 const TEXT: Limit = Limit::bytes(1000);
 
-/// A value and a column do not fit each other. Displays where, what was expected, and what was there instead.
+/// A value and a column do not match. Displays the place, what was expected, and what was found instead.
 ///
-/// As the error of a call it is a `TypeError`; a `KeyError` for a name that an enum does not have; a `ValueError` for a record
-/// without one of its fields, or of more rows than one. When memory ran out, it keeps the error that says so.
+/// As the error of a call it is a `TypeError`; a `KeyError` for an unknown name of an enum; a `ValueError` for a record with a
+/// missing field or more than one row. If memory is exhausted, it keeps that error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValueError(Box<Inner>);
 
 #[derive(Clone, Debug, PartialEq)]
 struct Inner {
-    /// Its type as the error of a call.
+    /// The error type as the error of a call.
     error_type: &'static str,
-    /// What the path begins at.
+    /// The start of the path.
     place: &'static str,
     /// Fields and indexes from the column inwards, as in `points[3].x`; empty for the column itself.
     path: String,
@@ -35,12 +35,12 @@ enum Problem {
         expected: Cow<'static, str>,
         got: Cow<'static, str>,
     },
-    /// Something that is an error of its own.
+    /// Another error.
     Failed(RpcError),
 }
 
 impl ValueError {
-    /// Something other than what was expected.
+    /// Creates the error for an unexpected value.
     pub fn new(expected: impl Into<Cow<'static, str>>, got: impl Into<Cow<'static, str>>) -> Self {
         let (expected, got) = (bounded(expected.into()), bounded(got.into()));
         Self(Box::new(Inner {
@@ -52,12 +52,12 @@ impl ValueError {
         }))
     }
 
-    /// A value of one type where another was expected.
+    /// Creates the error for a value of another type than expected.
     pub(crate) fn of_types(expected: &DataType, got: &DataType) -> Self {
         Self::new(type_name(expected), type_name(got))
     }
 
-    /// An error that says by itself what is wrong.
+    /// Creates an error from a self-contained one.
     pub(crate) fn failed(error: impl Into<RpcError>) -> Self {
         Self(Box::new(Inner {
             error_type: "TypeError",
@@ -68,13 +68,13 @@ impl ValueError {
         }))
     }
 
-    /// Sets its type as the error of a call.
+    /// Sets the error type as the error of a call.
     pub(crate) fn of_error_type(mut self, error_type: &'static str) -> Self {
         self.0.error_type = error_type;
         self
     }
 
-    /// Says that it happened in this field.
+    /// Adds the field in which the error occurred.
     #[must_use]
     pub fn in_field(mut self, name: &str) -> Self {
         let name = TEXT.shown(name);
@@ -86,7 +86,7 @@ impl ValueError {
         self
     }
 
-    /// Says that it happened in this item of a list, set or map.
+    /// Adds the item of a list, set or map in which the error occurred.
     #[must_use]
     pub(crate) fn in_item(mut self, index: usize) -> Self {
         let separator = if self.0.path.is_empty() || self.0.path.starts_with('[') { "" } else { "." };
@@ -94,14 +94,14 @@ impl ValueError {
         self
     }
 
-    /// Says that it happened in this row of a batch.
+    /// Adds the row of a batch in which the error occurred.
     #[must_use]
     pub fn in_row(mut self, row: usize) -> Self {
         self.0.row = Some(row);
         self
     }
 
-    /// Says that it is about a parameter of a call.
+    /// Marks the error as one of a parameter of a call.
     #[must_use]
     pub(crate) fn in_parameter(mut self, name: &str) -> Self {
         self = self.in_field(name);
@@ -109,7 +109,7 @@ impl ValueError {
         self
     }
 
-    /// Says that it is about the result of a call.
+    /// Marks the error as one of the result of a call.
     #[must_use]
     pub(crate) fn in_result(mut self) -> Self {
         self = self.in_field("result");
@@ -117,12 +117,12 @@ impl ValueError {
         self
     }
 
-    /// The path of fields and indexes to the value, as in `points[3].x`; empty when it is the column's own value.
+    /// Returns the path of fields and indexes to the value, as in `points[3].x`; empty for the column's own value.
     pub fn field(&self) -> &str {
         &self.0.path
     }
 
-    /// The row of the batch, where several were read or written.
+    /// Returns the row of the batch, if several were read or written.
     pub fn row(&self) -> Option<usize> {
         self.0.row
     }
@@ -132,7 +132,7 @@ fn bounded(text: Cow<'static, str>) -> Cow<'static, str> {
     if text.len() > 1000 { Cow::Owned(TEXT.cut(text)) } else { text }
 }
 
-/// A type in the words of Arrow, cut where it is long.
+/// Returns a type in Arrow's notation, cut if it is long.
 pub(crate) fn type_name(data_type: &DataType) -> String {
     TEXT.format(format_args!("{}", TypeText(data_type)))
 }
@@ -164,7 +164,7 @@ impl From<ArrowError> for ValueError {
 impl From<ValueError> for RpcError {
     fn from(error: ValueError) -> Self {
         match error.0.problem {
-            // Memory that has run out is not the value's fault.
+            // Exhausted memory is not the value's fault.
             Problem::Failed(error) if error.error_type() != "ArrowInvalid" => error,
             _ => Self::new(error.0.error_type, error.to_string()),
         }

@@ -1,4 +1,4 @@
-//! The last step of a column that was built: its array.
+//! Finishes a column that was built, and creates its array.
 
 use super::column::{ColumnBuilder, Values};
 use super::error::ValueError;
@@ -19,10 +19,10 @@ use arrow_schema::{ArrowError, DataType, TimeUnit};
 use std::sync::Arc;
 
 impl ColumnBuilder {
-    /// The column of all values that were appended.
+    /// Returns the column of all values that were appended.
     ///
     /// # Errors
-    /// When a field that is never null has a null.
+    /// If a field that is never null has a null.
     pub fn finish(self) -> Result<ArrayRef, ValueError> {
         finish(self)
     }
@@ -88,7 +88,7 @@ fn finish(column: ColumnBuilder) -> Result<ArrayRef, ValueError> {
     })
 }
 
-/// A builder's layout and type are chosen together, so that this is never returned.
+/// Never returned, since a builder's layout and type are chosen together.
 fn mislaid() -> ValueError {
     ArrowError::SchemaError("the column was not built as its type".into()).into()
 }

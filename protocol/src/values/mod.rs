@@ -1,14 +1,14 @@
-//! Rust values to and from Arrow columns and rows, for servers and clients alike.
+//! Converts Rust values to Arrow columns and rows and back, for servers and clients.
 //!
-//! Lives here: which Arrow type a Rust type has ([`ArrowType`]), reading values from columns ([`FromArrow`]), writing them
-//! ([`IntoArrow`]), and structs as rows ([`Record`]). Not here: calls, methods, or what travels where.
+//! This module has the Arrow types of Rust types ([`ArrowType`]), reading values from columns ([`FromArrow`]), writing them
+//! ([`IntoArrow`]), and structs as rows ([`Record`]).
 //!
 //! | Rust | Arrow |
 //! | --- | --- |
 //! | `bool`, `i8` to `i64`, `u8` to `u64`, `f32`, `f64` | `Boolean`, `Int8` to `Float64` |
-//! | `String`, `&str`, `Cow<str>` | `Utf8`; declared otherwise also `LargeUtf8`, `Utf8View`, dictionaries of text |
-//! | `Vec<u8>`, `&[u8]`, `Bytes`, `[u8; N]` | `Binary`, `FixedSizeBinary(N)`; declared otherwise also large and view |
-//! | `Vec<T>`, `&[T]`, `HashSet<T>`, `BTreeSet<T>`, `[T; N]` | `List`, `FixedSizeList`; declared otherwise also `LargeList` |
+//! | `String`, `&str`, `Cow<str>` | `Utf8`; if declared, also `LargeUtf8`, `Utf8View`, dictionaries of text |
+//! | `Vec<u8>`, `&[u8]`, `Bytes`, `[u8; N]` | `Binary`, `FixedSizeBinary(N)`; if declared, also large and view |
+//! | `Vec<T>`, `&[T]`, `HashSet<T>`, `BTreeSet<T>`, `[T; N]` | `List`, `FixedSizeList`; if declared, also `LargeList` |
 //! | `HashMap<K, V>`, `BTreeMap<K, V>` | `Map` |
 //! | `Option<T>` | the type of `T`, nullable |
 //! | `chrono::DateTime<Utc>`, `NaiveDateTime`, `NaiveDate`, `NaiveTime`, `TimeDelta`, `std::time::Duration` | `Timestamp`, `Date32`, `Time64`, `Duration`, of microseconds |
@@ -18,8 +18,8 @@
 //! | `Int64Array` and other typed arrays | `List`, without a copy |
 //! | `RecordBatch`, `Schema` | `Binary`, an IPC stream, or the message of a schema |
 //!
-//! A null is what shows no value: also a key of a dictionary that refers to a null. Nothing is truncated: a number is read
-//! from its own type alone, and a timestamp that a column cannot express is an error.
+//! A value is null if its row is, or if it refers to a null value of a dictionary. Nothing is truncated: a number is read only
+//! from its own type, and a timestamp that a column cannot express is an error.
 
 // Where things are:
 //
@@ -27,13 +27,13 @@
 // | --- | --- |
 // | `arrow_type`, `traits` | the three traits |
 // | `value_ref` | one value of a column |
-// | `column`, `dictionary`, `finish` | columns that are built |
+// | `column`, `dictionary`, `finish` | builders of columns |
 // | `numbers`, `text`, `bytes`, `times`, `decimals` | plain types |
 // | `pointers`, `containers` | options and references; lists, sets and maps |
 // | `records`, `enums` | derived types |
 // | `arrow_values` | batches, schemas, typed arrays |
 // | `nulls` | which rows are null |
-// | `error` | what does not fit |
+// | `error` | mismatches |
 
 mod arrow_type;
 pub(crate) mod arrow_values;

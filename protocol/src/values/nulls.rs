@@ -1,11 +1,11 @@
-//! Which rows of a column are null, whatever the encoding: dictionaries and runs may hold nulls as values.
+//! Finds the null rows of a column, whatever the encoding: dictionaries and runs may have null values.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int16Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, downcast_dictionary_array};
 use arrow_schema::DataType;
 
-/// Whether a column has a null row. Takes no memory, however many rows runs claim.
+/// Returns whether a column has a null row. Does not allocate, however many rows the runs claim.
 pub(crate) fn has_nulls(column: &dyn Array) -> bool {
     match column.data_type() {
         DataType::Null => !column.is_empty(),
@@ -20,7 +20,7 @@ pub(crate) fn has_nulls(column: &dyn Array) -> bool {
     }
 }
 
-/// Whether a row is null, or is not there.
+/// Returns whether a row is null or does not exist.
 pub(crate) fn is_null_at(column: &dyn Array, row: usize) -> bool {
     if row >= column.len() {
         return true;
@@ -42,7 +42,7 @@ pub(crate) fn is_null_at(column: &dyn Array, row: usize) -> bool {
     }
 }
 
-/// The values of the runs that a column shows. Each has at least one row.
+/// Returns the values of the runs that a column shows. Each has at least one row.
 fn shown_by_runs(column: &dyn Array) -> Option<ArrayRef> {
     let DataType::RunEndEncoded(ends, _) = column.data_type() else { return None };
     match ends.data_type() {
@@ -75,7 +75,7 @@ mod tests {
         let texts: ArrayRef = Arc::new(StringArray::from(vec![None, Some("a"), None]));
         let dictionary = DictionaryArray::new(Int8Array::from(vec![Some(1), Some(2), None, Some(1)]), texts);
         assert_eq!(nulls(&dictionary), [false, true, true, false]);
-        // A null value that no row refers to makes no row null.
+        // A null value that no row refers to does not make a row null.
         assert_eq!(nulls(&dictionary.slice(3, 1)), [false]);
         let runs = RunArray::try_new(
             &Int32Array::from(vec![2, 3, 5]),

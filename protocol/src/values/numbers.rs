@@ -1,6 +1,6 @@
-//! Numbers and truth values.
+//! Numbers and booleans.
 //!
-//! A number is read from its own type only, and written to its own or to a wider one that holds all of its values: the
+//! A number is read only from its own type, and written to its own or to a wider one that can represent all of its values: the
 //! literal `42`, which is an `i32`, can be the result of a method that is declared to return an `Int64`.
 
 use super::arrow_type::ArrowType;
@@ -59,7 +59,7 @@ macro_rules! number {
             }
             fn read_list(value: ValueRef<'a>) -> Result<Vec<Self>, ValueError> {
                 number!(@read_list value, $type);
-                // Numbers that follow each other in memory are copied together.
+                // Numbers that are contiguous in memory are copied together.
                 match <&[$native]>::read(value) {
                     Ok(numbers) => {
                         value.bounds().charge(size_of_val(numbers))?;
@@ -168,7 +168,7 @@ macro_rules! number {
     };
     (@slices $native:ty, $arrow:ty, UInt8) => {};
     (@slices $native:ty, $arrow:ty, $type:ident) => {
-        /// The numbers of a list where they lie. A list with nulls in it cannot be read so.
+        /// Borrows the numbers of a list. A list with nulls cannot be read in this way.
         impl<'a> FromArrow<'a> for &'a [$native] {
             fn read(value: ValueRef<'a>) -> Result<Self, ValueError> {
                 let Some((column, rows)) = value.list() else {

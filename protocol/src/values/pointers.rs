@@ -1,4 +1,4 @@
-//! Values behind references and boxes, and values that may be absent: they have the type of what they hold.
+//! Values behind references and boxes, and optional values: they have the type of their content.
 
 use super::arrow_type::ArrowType;
 use super::column::ColumnBuilder;
@@ -45,7 +45,7 @@ impl<'a, T: FromArrow<'a>> FromArrow<'a> for Option<T> {
         count: usize,
         values: &mut Vec<Self>,
     ) -> Result<(), (usize, ValueError)> {
-        // Of other types, the values of a dictionary, a run or a union may be null where no row is.
+        // For other types, the values of a dictionary, a run or a union may be null although no row is.
         let is_plain = first.data_type().is_primitive() || *first.data_type() == DataType::Utf8;
         if !is_plain || first.column.null_count() > 0 {
             return read_one_by_one(first, count, values);
@@ -74,7 +74,7 @@ impl<T: IntoArrow> IntoArrow for Option<T> {
     where
         T: 'v,
     {
-        // Those between two nulls are written together.
+        // The values between two nulls are written together.
         let mut present = Vec::with_capacity(values.len());
         let mut written = 0;
         for value in values {
@@ -102,7 +102,7 @@ impl<T: IntoArrow> IntoArrow for Option<T> {
     }
 }
 
-/// Writes values that are present, after so many others, and returns how many they were.
+/// Writes the present values after the first `written` ones, and returns their number.
 fn write_present<T: IntoArrow>(
     present: &mut Vec<&T>,
     written: usize,
@@ -152,7 +152,7 @@ impl<'a, T: FromArrow<'a>> FromArrow<'a> for Box<T> {
     }
 }
 
-/// Text and bytes, where they lie.
+/// Borrows text and bytes.
 impl<'a, T: ToOwned + ?Sized + ArrowType> FromArrow<'a> for Cow<'a, T>
 where
     &'a T: FromArrow<'a>,

@@ -1,7 +1,7 @@
 //! Records: Rust structs whose fields are columns, named and in order.
 //!
-//! A record is a row of a batch, a `Struct` inside of other types, and as a parameter or a result an IPC stream of one row
-//! in a `Binary` column, as Python's dataclasses are.
+//! A record is a row of a batch, a `Struct` inside other types, and as a parameter or a result an IPC stream of one row in a
+//! `Binary` column, like Python's dataclasses.
 
 use super::arrow_type::{ArrowType, can_read};
 use super::arrow_values::read_batch;
@@ -15,30 +15,30 @@ use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Fields, SchemaRef};
 
-/// Rows are read by columns, so many at once: a column's values are copied in one go, and those that wait for the other columns
-/// take little memory.
+/// The number of rows that are read together, column by column: this copies a column's values in one go, while the values that
+/// wait for the other columns take little memory.
 const ROWS_AT_ONCE: usize = 256;
 
 /// A struct whose fields are columns. `#[derive(Record)]` implements it.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a record", note = "derive `Record` for it")]
 pub trait Record: Sized {
-    /// A field for each column, in order. It is made once.
+    /// Returns a schema with a field for each column, in order. It is created once.
     fn schema() -> SchemaRef;
 
-    /// Why the record cannot be used: a field's declared type does not fit its Rust type.
+    /// Returns why the record cannot be used: a field's declared type does not fit its Rust type.
     fn field_problem() -> Option<String>;
 
     /// Reads each field by its name.
     ///
     /// # Errors
-    /// When a field is missing or cannot be read.
+    /// If a field is missing or cannot be read.
     fn read_fields(fields: &mut FieldReader<'_>) -> Result<Self, ValueError>;
 
-    /// Reads each field of all rows by its name, and appends the records. By default one row after another; a derived record reads
-    /// one column after another.
+    /// Reads each field of all rows by its name, and appends the records. By default it reads row by row; a derived record reads
+    /// column by column.
     ///
     /// # Errors
-    /// When a field is missing or cannot be read.
+    /// If a field is missing or cannot be read.
     fn read_rows(fields: &mut FieldReader<'_>, records: &mut Vec<Self>) -> Result<(), ValueError> {
         for row in fields.row..fields.row + fields.rows {
             let mut fields = FieldReader { row, rows: 1, next: 0, ..*fields };
@@ -50,27 +50,27 @@ pub trait Record: Sized {
     /// Writes each field, in the order of the schema.
     ///
     /// # Errors
-    /// When a field cannot be written.
+    /// If a field cannot be written.
     fn write_fields(&self, fields: &mut FieldWriter<'_>) -> Result<(), ValueError>;
 
     /// Writes each field of all rows, in the order of the schema.
     ///
     /// # Errors
-    /// When a field cannot be written.
+    /// If a field cannot be written.
     fn write_rows(rows: &[Self], fields: &mut FieldWriter<'_>) -> Result<(), ValueError>;
 
-    /// The record as a batch of one row.
+    /// Converts the record to a batch of one row.
     ///
     /// # Errors
-    /// When a value does not fit its column.
+    /// If a value does not fit its column.
     fn to_batch(&self) -> Result<RecordBatch, ValueError> {
         Self::rows_to_batch(std::slice::from_ref(self))
     }
 
-    /// Records as the rows of a batch.
+    /// Converts records to the rows of a batch.
     ///
     /// # Errors
-    /// When a value does not fit its column.
+    /// If a value does not fit its column.
     fn rows_to_batch(rows: &[Self]) -> Result<RecordBatch, ValueError> {
         let schema = Self::schema();
         let builders = schema.fields().iter().map(|field| ColumnBuilder::new(field.data_type(), rows.len()));
@@ -81,18 +81,18 @@ pub trait Record: Sized {
         Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
     }
 
-    /// The record in the only row of a batch. Further columns are ignored.
+    /// Reads the record in the only row of a batch. Extra columns are ignored.
     ///
     /// # Errors
-    /// When there is no row or more than one, or a field is missing or cannot be read.
+    /// If there is not exactly one row, or a field is missing or cannot be read.
     fn from_batch(batch: &RecordBatch) -> Result<Self, ValueError> {
         read_only_row(batch, ReadBounds::unbudgeted(batch, &ReadMeter::default()))
     }
 
-    /// The records in the rows of a batch. Further columns are ignored.
+    /// Reads the records in the rows of a batch. Extra columns are ignored.
     ///
     /// # Errors
-    /// When a field is missing or cannot be read.
+    /// If a field is missing or cannot be read.
     fn rows_from_batch(batch: &RecordBatch) -> Result<Vec<Self>, ValueError> {
         let meter = ReadMeter::default();
         let bounds = ReadBounds::unbudgeted(batch, &meter);
@@ -107,7 +107,7 @@ pub trait Record: Sized {
     }
 }
 
-/// The record in the only row of a batch.
+/// Reads the record in the only row of a batch.
 pub(crate) fn read_only_row<R: Record>(batch: &RecordBatch, bounds: ReadBounds<'_>) -> Result<R, ValueError> {
     match batch.num_rows() {
         1 => R::read_fields(&mut FieldReader::of_batch(batch, 0, bounds)),
@@ -118,16 +118,16 @@ pub(crate) fn read_only_row<R: Record>(batch: &RecordBatch, bounds: ReadBounds<'
     }
 }
 
-/// Where the fields of records are read from: rows of a batch, or a struct.
+/// The source of records' fields: rows of a batch, or a struct.
 #[derive(Debug)]
 pub struct FieldReader<'a> {
     fields: &'a Fields,
     columns: &'a [ArrayRef],
     row: usize,
-    /// How many rows are read at once, from that one on.
+    /// The number of rows that are read at once, starting with that one.
     rows: usize,
     bounds: ReadBounds<'a>,
-    /// The column that the next field is in, if the columns are in the order of the record.
+    /// The index of the next field's column, if the columns are in the order of the record.
     next: usize,
 }
 
@@ -136,7 +136,7 @@ impl<'a> FieldReader<'a> {
         Self { fields: batch.schema_ref().fields(), columns: batch.columns(), row, rows: 1, bounds, next: 0 }
     }
 
-    /// How many rows [`read_each`](Self::read_each) reads.
+    /// Returns how many rows [`read_each`](Self::read_each) reads.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -144,7 +144,7 @@ impl<'a> FieldReader<'a> {
     /// Reads a field.
     ///
     /// # Errors
-    /// When there is none of this name, or it cannot be read.
+    /// If there is no field of this name, or it cannot be read.
     pub fn read<T: FromArrow<'a>>(&mut self, name: &str) -> Result<T, ValueError> {
         match self.find(name) {
             Some(column) => self.read_column(name, column),
@@ -152,10 +152,10 @@ impl<'a> FieldReader<'a> {
         }
     }
 
-    /// Reads a field that has a default, which stands in for one that is missing.
+    /// Reads a field with a default, which is used if the field is missing.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn read_or<T: FromArrow<'a>>(
         &mut self,
         name: &str,
@@ -170,7 +170,7 @@ impl<'a> FieldReader<'a> {
     /// Reads a field of each row.
     ///
     /// # Errors
-    /// When there is none of this name, or it cannot be read.
+    /// If there is no field of this name, or it cannot be read.
     pub fn read_each<T: FromArrow<'a>>(&mut self, name: &str) -> Result<std::vec::IntoIter<T>, ValueError> {
         match self.find(name) {
             Some(column) => self.read_rows_of(name, column),
@@ -178,10 +178,10 @@ impl<'a> FieldReader<'a> {
         }
     }
 
-    /// Reads a field of each row that has a default, which stands in for one that is missing.
+    /// Reads a field of each row with a default, which is used if the field is missing.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn read_each_or<T: FromArrow<'a>>(
         &mut self,
         name: &str,
@@ -230,7 +230,7 @@ fn missing(name: &str) -> ValueError {
     ValueError::new("the field", "none of this name").of_error_type("ValueError").in_field(name)
 }
 
-/// Where a record's fields are written to.
+/// The destination of records' fields.
 #[derive(Debug)]
 pub struct FieldWriter<'a> {
     columns: std::slice::IterMut<'a, ColumnBuilder>,
@@ -240,7 +240,7 @@ impl FieldWriter<'_> {
     /// Writes the next field. The name is for errors.
     ///
     /// # Errors
-    /// When there is no further column, or it does not fit.
+    /// If there is no further column, or the value does not fit.
     pub fn write<T: IntoArrow + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), ValueError> {
         value.write(self.next(name)?).map_err(|error| error.in_field(name))
     }
@@ -248,7 +248,7 @@ impl FieldWriter<'_> {
     /// Writes the next field of several rows. The name is for errors.
     ///
     /// # Errors
-    /// When there is no further column, or a value does not fit.
+    /// If there is no further column, or a value does not fit.
     pub fn write_each<'v, T: IntoArrow + 'v>(
         &mut self,
         name: &str,
@@ -267,17 +267,17 @@ impl FieldWriter<'_> {
     }
 }
 
-/// How a field of a record is declared.
+/// Returns the declaration of a record's field.
 pub fn field<T: ArrowType>(name: &str, data_type: Option<DataType>, nullable: Option<bool>) -> Field {
     Field::new(name, data_type.unwrap_or_else(T::data_type), nullable.unwrap_or(T::NULLABLE))
 }
 
-/// Why a field that is declared so cannot hold a `T`, or why `T` cannot be used at all.
+/// Returns why a field with this declaration cannot represent a `T`, or why `T` cannot be used at all.
 pub fn problem<T: ArrowType>(field: &Field) -> Option<String> {
     misfit::<T>(field).or_else(T::problem)
 }
 
-/// Why a field that is declared so cannot hold a `T`.
+/// Returns why a field with this declaration cannot represent a `T`.
 pub fn misfit<T: ArrowType>(field: &Field) -> Option<String> {
     let data_type = field.data_type();
     let fits = T::writes(data_type) && can_read::<T>(data_type);
@@ -291,12 +291,12 @@ pub fn misfit<T: ArrowType>(field: &Field) -> Option<String> {
     })
 }
 
-/// The type of a record inside of others.
+/// Returns the type of a record inside other types.
 pub fn data_type<R: Record>() -> DataType {
     DataType::Struct(R::schema().fields().clone())
 }
 
-/// Whether records are read from columns of this type.
+/// Returns whether records can be read from columns of this type.
 pub fn reads<R: Record>(data_type: &DataType) -> bool {
     match data_type {
         DataType::Struct(_) => true,
@@ -304,7 +304,7 @@ pub fn reads<R: Record>(data_type: &DataType) -> bool {
     }
 }
 
-/// Whether records are written to columns of this type.
+/// Returns whether records can be written to columns of this type.
 pub fn writes<R: Record>(data_type: &DataType) -> bool {
     match data_type {
         DataType::Struct(fields) => fields == R::schema().fields(),
@@ -315,7 +315,7 @@ pub fn writes<R: Record>(data_type: &DataType) -> bool {
 /// Reads a record from a struct, or from the bytes of its IPC stream.
 ///
 /// # Errors
-/// When it is null, or a field is missing or cannot be read.
+/// If it is null, or a field is missing or cannot be read.
 pub fn read<R: Record + ArrowType>(value: ValueRef<'_>) -> Result<R, ValueError> {
     let bounds = value.bounds();
     match value.data_type() {
@@ -324,7 +324,7 @@ pub fn read<R: Record + ArrowType>(value: ValueRef<'_>) -> Result<R, ValueError>
             R::read_fields(&mut FieldReader { fields, columns, row: value.row, rows: 1, bounds, next: 0 })
         }
         data_type if is_binary(data_type) && !value.is_null() => {
-            // Before the bytes are decoded.
+            // Checked before the bytes are decoded.
             let bounds = bounds.deeper()?;
             read_only_row(&read_batch(value)?, bounds)
         }
@@ -338,7 +338,7 @@ pub fn read<R: Record + ArrowType>(value: ValueRef<'_>) -> Result<R, ValueError>
 /// Writes a record to a struct, or as the bytes of its IPC stream.
 ///
 /// # Errors
-/// When a field cannot be written.
+/// If a field cannot be written.
 pub fn write<R: Record + ArrowType>(record: &R, column: &mut ColumnBuilder) -> Result<(), ValueError> {
     if is_binary(column.data_type()) {
         return encode(record)?.write(column);
@@ -350,10 +350,10 @@ pub fn write<R: Record + ArrowType>(record: &R, column: &mut ColumnBuilder) -> R
     }
 }
 
-/// A record as a column of one row.
+/// Converts a record to a column of one row.
 ///
 /// # Errors
-/// When a field cannot be written.
+/// If a field cannot be written.
 pub fn to_column<R: Record + ArrowType>(record: &R, data_type: &DataType) -> Result<ArrayRef, ValueError> {
     if is_binary(data_type) {
         return encode(record)?.into_column(data_type);

@@ -10,7 +10,7 @@ use arrow_array::{Array, ArrayRef, LargeStringArray, StringArray};
 use arrow_schema::DataType;
 use std::sync::Arc;
 
-/// Whether so many bytes more can be held where offsets have 32 bits.
+/// Checks that `more` bytes fit in addition to the existing ones with 32-bit offsets.
 pub(super) fn fits_32(held: usize, more: usize) -> Result<(), ValueError> {
     match held.checked_add(more) {
         Some(bytes) if i32::try_from(bytes).is_ok() => Ok(()),

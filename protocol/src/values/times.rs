@@ -22,7 +22,7 @@ use std::time::Duration;
 
 const NANOSECONDS: i128 = 1_000_000_000;
 
-/// How many nanoseconds a unit has.
+/// Returns the number of nanoseconds of a unit.
 fn nanoseconds(unit: TimeUnit) -> i128 {
     match unit {
         Second => NANOSECONDS,
@@ -32,7 +32,7 @@ fn nanoseconds(unit: TimeUnit) -> i128 {
     }
 }
 
-/// The unit of a type that has one.
+/// Returns the unit of a type that has one.
 fn unit(data_type: &DataType) -> Option<TimeUnit> {
     match data_type {
         DataType::Timestamp(unit, _)
@@ -43,7 +43,7 @@ fn unit(data_type: &DataType) -> Option<TimeUnit> {
     }
 }
 
-/// The number that a column has for a value; `None` if it is null or the column has no times.
+/// Returns the number of a value in its column; `None` if it is null or the column is not one of times.
 fn number(value: ValueRef<'_>) -> Option<i64> {
     fn of<T: ArrowPrimitiveType>(value: ValueRef<'_>) -> Option<i64>
     where
@@ -103,7 +103,7 @@ fn append_nanoseconds<T: ArrowType>(value: i128, column: &mut ColumnBuilder) -> 
     append::<T>(Some(value / size), column)
 }
 
-/// A number of the column's unit in nanoseconds.
+/// Reads a value as nanoseconds.
 fn in_nanoseconds<T: ArrowType>(value: ValueRef<'_>) -> Result<i128, ValueError> {
     match (T::reads(value.data_type()), unit(value.data_type()), number(value)) {
         (true, Some(unit), Some(number)) => Ok(i128::from(number) * nanoseconds(unit)),
@@ -143,13 +143,13 @@ macro_rules! time {
     };
 }
 
-/// The seconds and nanoseconds of a number of nanoseconds.
+/// Splits nanoseconds into seconds and nanoseconds.
 fn split(nanoseconds: i128) -> Option<(i64, u32)> {
     let seconds = i64::try_from(nanoseconds.div_euclid(NANOSECONDS)).ok()?;
     Some((seconds, u32::try_from(nanoseconds.rem_euclid(NANOSECONDS)).ok()?))
 }
 
-/// The nanoseconds since the epoch. A leap second counts as the second after it.
+/// Returns the nanoseconds since the epoch. A leap second counts as the second after it.
 fn since_epoch(time: &DateTime<Utc>) -> i128 {
     i128::from(time.timestamp()) * NANOSECONDS + i128::from(time.timestamp_subsec_nanos())
 }
@@ -187,7 +187,7 @@ time!(
         let number = number(value).filter(|_| Self::reads(value.data_type()));
         let number = number.ok_or_else(|| value.mismatch::<Self>())?;
         let days = if *value.data_type() == DataType::Date64 {
-            // A date that has a time of day is none.
+            // A number with a time of day is not a valid date.
             (number % DAY_MILLISECONDS == 0).then_some(number / DAY_MILLISECONDS)
         } else {
             Some(number)

@@ -9,8 +9,8 @@ use arrow_schema::DataType;
 
 /// A value that is read from a column. Text and bytes may borrow from it.
 ///
-/// Lists, sets and maps copy what they read: of a column whose values share memory, as those of dictionaries and views
-/// do, read `&str` or `&[u8]` rather than owned ones.
+/// Lists, sets and maps copy the values that they read. From a column whose values share memory, such as dictionaries and views,
+/// prefer `&str` or `&[u8]` to owned values.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a column",
     note = "the table in `vgi_rpc_protocol::values` has the types that are; derive `Record` for a struct, `Enum` for an enum"
@@ -23,16 +23,16 @@ pub trait FromArrow<'a>: ArrowType + Sized {
     /// in Rust, such as an unknown name of an enum variant.
     fn read(value: ValueRef<'a>) -> Result<Self, ValueError>;
 
-    /// Whether an `Option` reads this as `None`.
+    /// Returns whether an `Option` reads this as `None`.
     #[doc(hidden)]
     fn is_absent(value: ValueRef<'a>) -> bool {
         value.is_null()
     }
 
-    /// Appends what so many rows hold, all of which are there.
+    /// Appends the values of several rows, none of which is absent.
     ///
     /// # Errors
-    /// As [`read`](Self::read), with the number of the value that it is about.
+    /// As [`read`](Self::read), with the row of the value in question.
     #[doc(hidden)]
     fn read_each(
         first: ValueRef<'a>,
@@ -52,7 +52,7 @@ pub trait FromArrow<'a>: ArrowType + Sized {
     }
 }
 
-/// The items of a list, with errors that say which one it was.
+/// Reads the items of a list, with the item's index in errors.
 pub(crate) fn items<'a, T: FromArrow<'a>, C>(
     value: ValueRef<'a>,
     collect: impl Fn(&mut dyn Iterator<Item = Result<T, ValueError>>) -> Result<C, ValueError>,
@@ -70,7 +70,7 @@ pub(crate) fn items<'a, T: FromArrow<'a>, C>(
     }
 }
 
-/// Appends what so many rows hold, each read by itself.
+/// Appends the values of several rows, reading each separately.
 pub(crate) fn read_one_by_one<'a, T: FromArrow<'a>>(
     first: ValueRef<'a>,
     count: usize,
@@ -83,7 +83,7 @@ pub(crate) fn read_one_by_one<'a, T: FromArrow<'a>>(
     Ok(())
 }
 
-/// Appends each of these, by itself.
+/// Appends each of these values separately.
 pub(crate) fn write_one_by_one<'v, T: IntoArrow + 'v>(
     values: impl Iterator<Item = &'v T>,
     column: &mut ColumnBuilder,
@@ -103,13 +103,13 @@ pub trait IntoArrow: ArrowType {
     /// Appends the value.
     ///
     /// # Errors
-    /// When the column has another type, or has no room for the value.
+    /// If the column has another type, or has no room for the value.
     fn write(&self, column: &mut ColumnBuilder) -> Result<(), ValueError>;
 
     /// Appends each of these.
     ///
     /// # Errors
-    /// As [`write`](Self::write), with the number of the value that it is about.
+    /// As [`write`](Self::write), with the index of the value in question.
     #[doc(hidden)]
     fn write_each<'v>(
         values: impl ExactSizeIterator<Item = &'v Self>,
@@ -145,7 +145,7 @@ pub trait IntoArrow: ArrowType {
         Self::write_list(items, column)
     }
 
-    /// The value as a column of one row.
+    /// Converts the value to a column of one row.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -155,7 +155,7 @@ pub trait IntoArrow: ArrowType {
         column.finish()
     }
 
-    /// The value as a column of one row, which takes over the memory of large values.
+    /// Converts the value to a column of one row, which reuses the memory of large values.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -166,7 +166,7 @@ pub trait IntoArrow: ArrowType {
         self.to_column(data_type)
     }
 
-    /// A list of these as a column of one row.
+    /// Converts a list of these to a column of one row.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -180,7 +180,7 @@ pub trait IntoArrow: ArrowType {
         column.finish()
     }
 
-    /// A list of these as a column of one row, which takes over the memory of the list where it can.
+    /// Converts a list of these to a column of one row, which reuses the memory of the list if possible.
     ///
     /// # Errors
     /// As [`write`](Self::write).

@@ -1,4 +1,4 @@
-//! One value of a column, seen through whatever the column is encoded as.
+//! One value of a column, independent of the column's encoding.
 
 use super::arrow_type::ArrowType;
 use super::error::{ValueError, type_name};
@@ -15,18 +15,18 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Records that travel as bytes in one another.
+/// The maximum nesting of records that are sent as bytes.
 const MAX_DEPTH: u8 = 32;
-/// What values take is looked at in steps of this.
+/// The step, in bytes, in which the memory of values is checked.
 const METER_STEP: usize = 1 << 20;
-/// Values that take this much may be made of any batch, such as records with defaults of a column of bytes, or one run of many
-/// rows. It is as much as a cast may add.
+/// The memory that the values of any batch may use, such as records with defaults of a column of bytes, or one run of many rows.
+/// It equals the limit for casts.
 const ALWAYS: usize = 64 << 20;
-/// How many times as much memory as its columns the values of a batch may take beyond that. A `String` of a few characters takes
-/// about 40 times as much as the one-byte key of a dictionary that stands for it.
+/// The memory that a batch's values may use beyond that, as a multiple of its columns' memory. A `String` of a few characters
+/// uses about 40 times the memory of the one-byte dictionary key that refers to it.
 const MOST_TIMES: usize = 64;
 
-/// The bounds of records that are read outside of any call: the default limits, and no budget.
+/// The limits for records that are read outside a call: the default limits, and no budget.
 static UNBUDGETED: LazyLock<(Limits, Account)> = LazyLock::new(Default::default);
 
 /// One value of a column, which may be null.
@@ -37,24 +37,24 @@ pub struct ValueRef<'a> {
     bounds: ReadBounds<'a>,
 }
 
-/// What may be made of a batch: how much values may take, and what records that travel as bytes may hold.
+/// The limits for the values of a batch: their memory, and the content of records that are sent as bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadBounds<'a> {
     limits: &'a Limits,
     account: &'a Account,
-    /// What is read from, and how much was made of it.
+    /// The batch being read, and the memory of its values so far.
     meter: Option<(&'a RecordBatch, &'a ReadMeter)>,
-    /// Records that this one is in, of those that travel as bytes.
+    /// The number of records, sent as bytes, that enclose this one.
     depth: u8,
 }
 
-/// Bytes that the values take which were read from one batch. Columns may show a few bytes any number of times, or none: what
-/// is made of them is therefore bounded by what they take themselves.
+/// The memory of the values that were read from one batch. Columns may show a few bytes any number of times, or no bytes, so the
+/// values' own memory is limited.
 #[derive(Debug, Default)]
 pub(crate) struct ReadMeter(AtomicUsize);
 
 impl Clone for ReadMeter {
-    /// A copy of what is read from begins anew.
+    /// A clone starts from zero.
     fn clone(&self) -> Self {
         Self::default()
     }
@@ -70,7 +70,7 @@ impl<'a> ReadBounds<'a> {
         Self { limits, account, meter: Some((batch, meter)), depth: 0 }
     }
 
-    /// The default limits, and no budget.
+    /// Returns the default limits, without a budget.
     pub(crate) fn unbudgeted(batch: &'a RecordBatch, meter: &'a ReadMeter) -> Self {
         let (limits, account) = &*UNBUDGETED;
         Self::new(limits, account, batch, meter)
@@ -84,10 +84,10 @@ impl<'a> ReadBounds<'a> {
         self.account
     }
 
-    /// The same for a record that travels as bytes in this one.
+    /// Returns the limits for a record that is sent as bytes inside this one.
     ///
     /// # Errors
-    /// When it would be too deep.
+    /// If it is nested too deeply.
     pub(crate) fn deeper(self) -> Result<Self, ValueError> {
         if self.depth == MAX_DEPTH {
             let expected = format!("at most {MAX_DEPTH} records that are bytes in one another");
@@ -96,10 +96,10 @@ impl<'a> ReadBounds<'a> {
         Ok(Self { depth: self.depth + 1, ..self })
     }
 
-    /// Counts so many bytes that a value takes, before it is made.
+    /// Counts the memory of a value before it is created.
     ///
     /// # Errors
-    /// When the values take too much for what they are read from, or there is no room for them in the budget.
+    /// If the values use too much memory for their batch, or the budget has no room for them.
     pub(crate) fn charge(self, bytes: usize) -> Result<(), ValueError> {
         let Some((batch, meter)) = self.meter else { return Ok(()) };
         let before = meter.0.fetch_add(bytes, Ordering::Relaxed);
@@ -115,12 +115,12 @@ impl<'a> ReadBounds<'a> {
                 return Err(ValueError::new(format!("values of at most {most} bytes"), got));
             }
         }
-        // They are the application's, which has no budget: there has to be room when they are made.
+        // They belong to the application, which has no budget: there only has to be room when they are created.
         self.account.reserve(spent).map(drop).map_err(ValueError::failed)
     }
 }
 
-/// What the columns take. Memory that several share, as those of a message share its body, counts once.
+/// Returns the memory of the columns. Memory that several of them share, such as a message's body, counts once.
 fn held(batch: &RecordBatch) -> usize {
     fn add(data: &ArrayData, seen: &mut HashSet<usize>) -> usize {
         let nulls = data.nulls().map(|nulls| nulls.buffer());
@@ -140,10 +140,10 @@ fn beyond(row: usize, rows: usize) -> ValueError {
 }
 
 impl<'a> ValueRef<'a> {
-    /// The value in a row of a column. Records in it that travel as bytes are decoded within the default [`Limits`].
+    /// Returns the value in a row of a column. Records in it that are sent as bytes are decoded within the default [`Limits`].
     ///
     /// # Errors
-    /// When there is no such row.
+    /// If there is no such row.
     pub fn new(column: &'a ArrayRef, row: usize) -> Result<Self, ValueError> {
         let (limits, account) = &*UNBUDGETED;
         Self::within(column, row, ReadBounds { limits, account, meter: None, depth: 0 })
@@ -161,22 +161,22 @@ impl<'a> ValueRef<'a> {
         Ok(Self { column: column.as_ref(), row, bounds })
     }
 
-    /// The column's type.
+    /// Returns the column's type.
     pub fn data_type(self) -> &'a DataType {
         self.column.data_type()
     }
 
-    /// Whether there is no value: the row is null, or refers to a null value of its dictionary or run.
+    /// Returns whether there is no value: the row is null, or refers to a null value of its dictionary or run.
     pub fn is_null(self) -> bool {
         is_null_at(self.column, self.row)
     }
 
-    /// The error that this is no `T`.
+    /// Returns the error that this is not a `T`.
     pub fn mismatch<T: ArrowType + ?Sized>(self) -> ValueError {
         self.unexpected(type_name(&T::data_type()))
     }
 
-    /// The error that this is not what was expected.
+    /// Returns the error that this is not the expected value.
     pub(crate) fn unexpected(self, expected: impl Into<std::borrow::Cow<'static, str>>) -> ValueError {
         let data_type = type_name(self.data_type());
         let got = if self.is_null() { format!("null of type {data_type}") } else { data_type };
@@ -187,12 +187,12 @@ impl<'a> ValueRef<'a> {
         self.bounds
     }
 
-    /// The same row of another column, or another row of it. The caller makes sure that there is one.
+    /// Returns the same row of another column, or another row. The caller ensures that it exists.
     pub(crate) fn at(self, column: &'a dyn Array, row: usize) -> Self {
         Self { column, row, bounds: self.bounds }
     }
 
-    /// The value of the dictionary or run that this row refers to; `None` if it is null or the column is neither.
+    /// Returns the value of the dictionary or run that this row refers to; `None` if it is null or the column is neither.
     pub(crate) fn decoded(self) -> Option<Self> {
         let (column, row) = (self.column, self.row);
         match column.data_type() {
@@ -214,7 +214,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The values of a list, as a column and the rows of it that belong to this list; `None` if it is null or no list.
+    /// Returns the values of a list, as a column and the range of its rows; `None` if it is null or not a list.
     pub(crate) fn list(self) -> Option<(&'a ArrayRef, Range<usize>)> {
         let (column, row) = (self.column, self.row);
         if column.is_null(row) {
@@ -253,7 +253,7 @@ impl<'a> ValueRef<'a> {
     }
 }
 
-/// The run that shows a row.
+/// Returns the run that contains a row.
 fn shown<E: arrow_array::types::RunEndIndexType>(runs: &RunArray<E>, row: usize) -> (&ArrayRef, usize) {
     (runs.values(), runs.get_physical_index(row))
 }

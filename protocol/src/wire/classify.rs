@@ -1,4 +1,4 @@
-//! What a received batch is: data, a log, an error, a pointer or a state token. WIRE_PROTOCOL 7.
+//! Classifies a received batch: data, a log, an error, a pointer or a state token. WIRE_PROTOCOL 7.
 
 use super::error::RpcError;
 use super::keys;
@@ -7,15 +7,15 @@ use crate::ipc::Metadata;
 /// The role that a batch plays in a response stream. WIRE_PROTOCOL 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BatchKind {
-    /// Rows, or no rows and nothing in the metadata that says otherwise: a void return, an empty result.
+    /// Rows, or no rows and no other meaning in the metadata: a void return, an empty result.
     Data,
     /// A log message for the caller's log handler.
     Log,
     /// The call failed.
     Error,
-    /// The data lies behind a URL.
+    /// The data is at a URL.
     ExternalPointer,
-    /// The data lies in a shared segment.
+    /// The data is in a shared segment.
     ShmPointer,
     /// An HTTP stream's continuation token.
     StateToken,
@@ -23,7 +23,7 @@ pub enum BatchKind {
 
 /// Classifies a batch by its row count and its metadata.
 ///
-/// Rows make it data whatever the metadata says. Log keys come before pointer keys: a batch with both is a log.
+/// A batch with rows is data whatever its metadata say. Log keys take precedence over pointer keys: a batch with both is a log.
 pub fn classify(num_rows: usize, metadata: Option<&Metadata>) -> BatchKind {
     let Some(metadata) = metadata else { return BatchKind::Data };
     if num_rows > 0 {
@@ -45,14 +45,14 @@ pub fn classify(num_rows: usize, metadata: Option<&Metadata>) -> BatchKind {
     }
 }
 
-/// The client has uploaded a batch for a server that fetches none.
+/// The client has uploaded a batch for a server that does not fetch any.
 const NO_OBJECTS: &str = "the batch is a pointer to an object in external storage, which this server does not fetch: send the batch \
                           itself, or have the service built with `fetch_external`";
-/// The client uses a segment without asking, or has not heeded the answer.
+/// The client uses a segment without asking the server first, or despite its refusal.
 const NO_MEMORY: &str = "the batch is a pointer into shared memory, which this server does not share: send the batch itself, or serve \
                          on a pipe or a unix socket with `shared_memory`, a worker without `--no-shared-memory`";
 
-/// Refuses a request or an input that is elsewhere: taken for data, a pointer would be an empty batch.
+/// Refuses an external request or input. If read as data, a pointer would be an empty batch.
 pub(crate) fn refuse_pointer(num_rows: usize, metadata: &Metadata) -> Result<(), RpcError> {
     match classify(num_rows, Some(metadata)) {
         BatchKind::ExternalPointer => Err(RpcError::runtime_error(NO_OBJECTS)),

@@ -1,29 +1,29 @@
-//! Canonical error codes and the well-known error kinds, each of which names one code. WIRE_PROTOCOL 8.
+//! Canonical error codes and the well-known error kinds, each of which has one code. WIRE_PROTOCOL 8.
 
 use std::fmt;
 use std::str::FromStr;
 
 /// The canonical code of an error: gRPC's sixteen without `OK`, sent as their names. WIRE_PROTOCOL 8, "Codes".
 ///
-/// The set is closed. Generic handling keys on it: whether to retry, how to show the error.
+/// The set is closed. Generic handling depends on it: whether to retry, how to show the error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// The caller gave the call up.
+    /// The caller cancelled the call.
     Cancelled,
-    /// Nobody classified the error, or the peer sent a code that this set does not have.
+    /// The error is not classified, or the peer sent an unknown code.
     #[default]
     Unknown,
     /// The request is wrong whatever the state of the server.
     InvalidArgument,
-    /// Time ran out before the call was done.
+    /// The deadline passed before the call completed.
     DeadlineExceeded,
-    /// What the request names does not exist.
+    /// The named object does not exist.
     NotFound,
-    /// What the request would create exists.
+    /// The object to create already exists.
     AlreadyExists,
-    /// The caller is known and may not do this.
+    /// The caller is known and does not have permission.
     PermissionDenied,
-    /// A quota or a limit is used up. Retryable only with a `RetryInfo` detail.
+    /// A quota or a limit is exhausted. Retryable only with a `RetryInfo` detail.
     ResourceExhausted,
     /// The server is not in the state that the call needs.
     FailedPrecondition,
@@ -31,9 +31,9 @@ pub enum Code {
     Aborted,
     /// Past the end of what is valid now.
     OutOfRange,
-    /// The server does not have or does not support this.
+    /// The server does not implement or support this.
     Unimplemented,
-    /// The implementation found a fault of its own. Reserved for that, never the default.
+    /// An internal error of the implementation. Reserved for that, never the default.
     Internal,
     /// The server cannot answer now. Retryable.
     Unavailable,
@@ -64,7 +64,7 @@ impl Code {
         Self::Unauthenticated,
     ];
 
-    /// The name, which is also the value on the wire.
+    /// Returns the name, which is also the value on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cancelled => "CANCELLED",
@@ -86,7 +86,7 @@ impl Code {
         }
     }
 
-    /// Reads a received value; any that is not a code is [`Code::Unknown`]. To refuse instead, use [`FromStr`].
+    /// Parses a received value. Any unknown value is [`Code::Unknown`]; to refuse it instead, use [`FromStr`].
     pub fn parse(name: &str) -> Self {
         name.parse().unwrap_or_default()
     }
@@ -116,10 +116,9 @@ impl FromStr for Code {
 pub mod kind {
     use super::Code;
 
-    /// What a client branches on, with the one code that goes with it.
+    /// What a client branches on, with its one code.
     ///
-    /// A kind is unique within the protocol that raises it. The set is open: a client treats a kind that it does
-    /// not know as no kind.
+    /// A kind is unique within the protocol that raises it. The set is open: a client treats an unknown kind as no kind.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct Kind {
         name: &'static str,
@@ -132,40 +131,40 @@ pub mod kind {
             Self { name, code }
         }
 
-        /// The value on the wire.
+        /// Returns the value on the wire.
         pub const fn name(self) -> &'static str {
             self.name
         }
 
-        /// The code that errors of this kind carry.
+        /// Returns the code of errors of this kind.
         pub const fn code(self) -> Code {
             self.code
         }
     }
 
-    /// The protocol is hosted and has no such method.
+    /// The protocol is hosted but has no such method.
     pub const METHOD_NOT_IMPLEMENTED: Kind = Kind::new("method_not_implemented", Code::Unimplemented);
     /// The request names no protocol.
     pub const PROTOCOL_NOT_SPECIFIED: Kind = Kind::new("protocol_not_specified", Code::InvalidArgument);
     /// The server does not host the protocol, or path and metadata name different ones.
     pub const PROTOCOL_NOT_SUPPORTED: Kind = Kind::new("protocol_not_supported", Code::Unimplemented);
-    /// The client's version of the protocol does not fit. Carries a `PreconditionFailure` whose violation has
-    /// type `protocol_version` and the protocol's name as subject.
+    /// The client's version of the protocol is not compatible. Carries a `PreconditionFailure` whose violation has type
+    /// `protocol_version` and the protocol's name as subject.
     pub const PROTOCOL_VERSION_MISMATCH: Kind =
         Kind::new("protocol_version_mismatch", Code::FailedPrecondition);
-    /// A sticky session cannot be honoured: open a new one.
+    /// A sticky session no longer exists: open a new one.
     pub const SESSION_LOST: Kind = Kind::new("session_lost", Code::Aborted);
-    /// The server shuts down and opens no further sticky sessions. Carries a `RetryInfo`.
+    /// The server is shutting down and opens no more sticky sessions. Carries a `RetryInfo`.
     pub const SERVER_DRAINING: Kind = Kind::new("server_draining", Code::Unavailable);
-    /// The identity store cannot answer now. Carries a `RetryInfo`, always.
+    /// The identity store is unavailable. Always carries a `RetryInfo`.
     pub const IDENTITY_UNAVAILABLE: Kind = Kind::new("identity_unavailable", Code::Unavailable);
-    /// The caller authenticated too long ago to be given a grant.
+    /// The caller authenticated too long ago to receive a grant.
     pub const STALE_AUTH: Kind = Kind::new("stale_auth", Code::Unauthenticated);
     /// The caller may not introspect tokens.
     pub const INTROSPECTION_REFUSED: Kind = Kind::new("introspection_refused", Code::PermissionDenied);
     /// The worker declines to issue this grant.
     pub const GRANT_REFUSED: Kind = Kind::new("grant_refused", Code::PermissionDenied);
-    /// The credential asked about is not known.
+    /// The credential is not known.
     pub const TOKEN_UNRESOLVED: Kind = Kind::new("token_unresolved", Code::NotFound);
 }
 

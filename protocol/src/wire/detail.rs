@@ -1,4 +1,4 @@
-//! Typed details of an error: the fixed catalog, its JSON form, and the rules of an array. WIRE_PROTOCOL 8.
+//! Typed details of an error: the fixed catalog, its JSON form, and the rules for a list of details. WIRE_PROTOCOL 8.
 
 use super::keys;
 use super::text::json;
@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-/// Most bytes of UTF-8 that a serialized array of details may have. One that has more is left out whole.
+/// The maximum size of a serialized array of details, in bytes of UTF-8. A larger array is omitted as a whole.
 pub const MAX_DETAILS_BYTES: usize = 4096;
-/// Most bytes of JSON of the details that one error holds, made here or received. It has none where it would have more.
+/// The maximum size of the JSON of an error's details, made here or received. Larger details are dropped as a whole.
 pub(super) const MAX_HELD_BYTES: usize = 4 * MAX_DETAILS_BYTES;
-/// Most bytes of JSON that are read of a received error or log. A value takes up to a hundred times its text, so what
-/// is longer is passed over; sixty-four times what may be sent leaves room for a long traceback.
+/// The maximum size of JSON that is read from a received error or log. A value uses up to a hundred times the memory of its text,
+/// so longer text is skipped. Sixty-four times the size that may be sent leaves room for a long traceback.
 pub(super) const MAX_RECEIVED_BYTES: usize = 64 * MAX_DETAILS_BYTES;
 
 /// One machine-readable specific of an error. WIRE_PROTOCOL 8, "Detail catalog".
@@ -36,8 +36,8 @@ pub enum Detail {
     Help(Help),
     /// Text that an end user may see.
     LocalizedMessage(LocalizedMessage),
-    /// Any other JSON. To be sent it must be an object whose `@type` lies under the name of a protocol
-    /// (`vgi.reports.v1.SomeDetail`); what was received and is unknown or malformed is kept here as it came.
+    /// Any other JSON. To be sent it must be an object whose `@type` begins with the name of a protocol
+    /// (`vgi.reports.v1.SomeDetail`). Received details that are unknown or malformed are kept here unchanged.
     Other(Value),
 }
 
@@ -51,7 +51,7 @@ pub struct ErrorInfo {
 /// How long to wait before a retry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct RetryInfo {
-    /// At least so many seconds; finite and not negative.
+    /// The minimum delay in seconds; finite and not negative.
     #[serde(serialize_with = "whole_as_integer")]
     pub retry_delay_seconds: f64,
 }
@@ -85,7 +85,7 @@ pub struct PreconditionViolation {
     /// Which sort of condition, as in `protocol_version`.
     #[serde(rename = "type")]
     pub violation_type: String,
-    /// What does not meet it.
+    /// What does not meet the condition.
     pub subject: String,
     /// How it fails and what would help.
     pub description: String,
@@ -101,7 +101,7 @@ pub struct QuotaFailure {
 /// One limit that was hit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QuotaViolation {
-    /// Whose limit it is.
+    /// The subject of the limit.
     pub subject: String,
     /// How it was hit.
     pub description: String,
@@ -114,7 +114,7 @@ pub struct ResourceInfo {
     pub resource_type: String,
     /// Which one of them.
     pub resource_name: String,
-    /// Whose it is; may be empty.
+    /// The owner; may be empty.
     pub owner: String,
     /// What is wrong with it.
     pub description: String,
@@ -130,7 +130,7 @@ pub struct Help {
 /// One document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HelpLink {
-    /// What is to be found there.
+    /// What the document contains.
     pub description: String,
     /// Its address.
     pub url: String,
@@ -146,7 +146,7 @@ pub struct LocalizedMessage {
 }
 
 impl RetryInfo {
-    /// Wait at least so long.
+    /// Requires a wait of at least `delay`.
     pub fn after(delay: Duration) -> Self {
         Self { retry_delay_seconds: delay.as_secs_f64() }
     }
@@ -165,20 +165,20 @@ impl RetryInfo {
 
 /// A detail type of the catalog.
 pub trait CatalogDetail: Sized + Into<Detail> {
-    /// Its name in `@type`.
+    /// The name in `@type`.
     const TYPE: &'static str;
 
-    /// The contents, if the detail is of this type.
+    /// Returns the contents, if the detail is of this type.
     fn of(detail: &Detail) -> Option<&Self>;
 }
 
-/// What both directions need to know of each catalog type, from one list of them.
+/// Generates the conversions in both directions from one list of the catalog's types.
 macro_rules! catalog {
     ($($name:ident => $type_name:literal,)*) => {
         const CATALOG: &[&str] = &[$($type_name),*];
 
         impl Detail {
-            /// The value of `@type`; none for an [`Other`](Self::Other) without such a string.
+            /// Returns the value of `@type`; `None` for an [`Other`](Self::Other) without such a string.
             pub fn type_name(&self) -> Option<&str> {
                 match self {
                     $(Self::$name(_) => Some($type_name),)*
@@ -245,13 +245,13 @@ struct Tagged<'a, T> {
 }
 
 impl Detail {
-    /// Reads one element of an array. Never fails: what is not a well-formed object of the catalog is kept as
-    /// [`Other`](Self::Other). Absent strings read as empty, absent arrays as no entries; unknown fields go.
+    /// Reads one element of an array. Never fails: anything but a well-formed object of the catalog is kept as
+    /// [`Other`](Self::Other). Absent strings are read as empty, absent arrays as having no entries. Unknown fields are dropped.
     pub fn from_json(value: Value) -> Self {
         Self::from_catalog(&value).unwrap_or(Self::Other(value))
     }
 
-    /// The JSON form, `@type` first. A delay that is not a number becomes null.
+    /// Returns the JSON form, `@type` first. A delay that is not a number becomes null.
     pub fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or(Value::Null)
     }
@@ -270,13 +270,13 @@ pub fn encode_details(details: &[Detail]) -> Option<String> {
     json(&details, MAX_DETAILS_BYTES)
 }
 
-/// Reads a received `vgi_rpc.error_details`: every element in order, unknown and malformed ones as
-/// [`Detail::Other`]. Never fails: what is not a JSON array has no elements.
+/// Decodes a received `vgi_rpc.error_details`: every element in order, unknown and malformed ones as [`Detail::Other`]. Never
+/// fails: if the value is not a JSON array, the list is empty.
 pub fn decode_details(value: &[u8]) -> Vec<Detail> {
     decode_values(value).into_iter().map(Detail::from_json).collect()
 }
 
-/// The elements of a received array as JSON, none if it is not one or has more than [`MAX_HELD_BYTES`].
+/// Returns the elements of a received array as JSON; empty if it is not an array or has more than [`MAX_HELD_BYTES`].
 pub(super) fn decode_values(value: &[u8]) -> Vec<Value> {
     if value.len() > MAX_HELD_BYTES {
         return Vec::new();
@@ -296,7 +296,7 @@ fn may_be_sent(type_name: &str) -> bool {
     CATALOG.contains(&type_name) || (type_name.contains('.') && !type_name.starts_with(keys::RESERVED_PREFIX))
 }
 
-/// Seven seconds travel as `7`, not as `7.0`, as every other implementation writes them.
+/// Writes seven seconds as `7` and not as `7.0`, as every other implementation does.
 fn whole_as_integer<S: Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
     if seconds.fract() == 0.0 && seconds.abs() <= EXACT {
@@ -308,12 +308,12 @@ fn whole_as_integer<S: Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok
 
 type Fields = Map<String, Value>;
 
-/// A string field: empty when absent, none when it is something else.
+/// Reads a string field: empty if absent, `None` if it is not a string.
 fn text(fields: &Fields, name: &str) -> Option<String> {
     fields.get(name).map_or(Some(String::new()), |value| value.as_str().map(str::to_owned))
 }
 
-/// A field that is an array of objects: no entries when absent, none when it is something else.
+/// Reads a field that is an array of objects: empty if absent, `None` if it is not such an array.
 fn entries<T>(fields: &Fields, name: &str, read: impl Fn(&Fields) -> Option<T>) -> Option<Vec<T>> {
     let Some(value) = fields.get(name) else { return Some(Vec::new()) };
     value.as_array()?.iter().map(|entry| read(entry.as_object()?)).collect()

@@ -6,7 +6,7 @@ pub const METHOD: &str = "vgi_rpc.method";
 pub const PROTOCOL: &str = "vgi_rpc.protocol";
 /// Version of the framing; always [`REQUEST_VERSION_VALUE`]. Required on requests.
 pub const REQUEST_VERSION: &str = "vgi_rpc.request_version";
-/// The only framing version there is.
+/// The only framing version.
 pub const REQUEST_VERSION_VALUE: &str = "1";
 /// Version of the application protocol, `MAJOR.MINOR.PATCH`.
 pub const PROTOCOL_VERSION: &str = "vgi_rpc.protocol_version";
@@ -14,7 +14,7 @@ pub const PROTOCOL_VERSION: &str = "vgi_rpc.protocol_version";
 pub const REQUEST_ID: &str = "vgi_rpc.request_id";
 /// Identifies the server instance.
 pub const SERVER_ID: &str = "vgi_rpc.server_id";
-/// On a stream input batch: the client gives the stream up. Presence is the signal, the value means nothing.
+/// On a stream input batch: the client cancels the stream. Only its presence counts, the value has no meaning.
 pub const CANCEL: &str = "vgi_rpc.cancel";
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
@@ -25,7 +25,7 @@ pub const TRACESTATE: &str = "tracestate";
 pub const LOG_LEVEL: &str = "vgi_rpc.log_level";
 /// Text of a log or error batch.
 pub const LOG_MESSAGE: &str = "vgi_rpc.log_message";
-/// JSON object with more about a log or error batch.
+/// JSON object with additional fields of a log or error batch.
 pub const LOG_EXTRA: &str = "vgi_rpc.log_extra";
 /// Stable category of an error, an open set.
 pub const ERROR_KIND: &str = "vgi_rpc.error_kind";
@@ -43,7 +43,7 @@ pub const CALL_STATE: &str = "vgi_rpc.call_state#b64";
 pub const LOCATION: &str = "vgi_rpc.location";
 /// SHA-256 of an externalised batch, in lowercase hex.
 pub const LOCATION_SHA256: &str = "vgi_rpc.location.sha256";
-/// How long an externalised batch took to fetch, in milliseconds. The reader adds it to the batch; never sent.
+/// How long fetching an externalised batch took, in milliseconds. The reader adds it to the batch; never sent.
 pub const LOCATION_FETCH_MS: &str = "vgi_rpc.location.fetch_ms";
 /// The URL that an externalised batch was fetched from, in full: a credential. The reader adds it to the batch; never sent.
 pub const LOCATION_SOURCE: &str = "vgi_rpc.location.source";
@@ -75,19 +75,19 @@ pub const TRANSPORT_SHM_ATTACHED: &str = "vgi_rpc.transport.shm_attached";
 /// Why the server has not attached the segment that it was offered.
 pub const TRANSPORT_SHM_REFUSED: &str = "vgi_rpc.transport.shm_refused";
 
-/// Built-in method that tells the transport capabilities. WIRE_PROTOCOL 15.
+/// Built-in method that reports the transport capabilities. WIRE_PROTOCOL 15.
 pub const TRANSPORT_OPTIONS_METHOD: &str = "__transport_options__";
 /// Built-in method that described a server before `vgi_rpc.Reflection.v1`; always refused.
 pub const RETIRED_DESCRIBE_METHOD: &str = "__describe__";
 /// Prefix of protocol names that only the framework may host. WIRE_PROTOCOL 3.1.
 pub const RESERVED_PREFIX: &str = "vgi_rpc.";
 
-/// Whom a transport key belongs to.
+/// The feature that a transport key belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// Streams: cancelling them.
+    /// Cancellation of streams.
     Streams,
-    /// HTTP's tokens.
+    /// Tokens of HTTP.
     Http,
     /// Externalised batches.
     ExternalStorage,
@@ -95,16 +95,16 @@ pub(crate) enum Owner {
     SharedMemory,
 }
 
-/// Where a transport key travels.
+/// The direction in which a transport key is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// On the client's batches only.
+    /// Only on the client's batches.
     ToServer,
     /// On batches of both sides.
     Both,
 }
 
-/// The keys of batches that belong to the transport, and not to the application whose batches carry them.
+/// The keys of batches that belong to the transport, and not to the application.
 pub(crate) const TRANSPORT_KEYS: [(&str, Owner, Direction); 9] = [
     (CANCEL, Owner::Streams, Direction::ToServer),
     (STREAM_STATE, Owner::Http, Direction::Both),
@@ -117,7 +117,7 @@ pub(crate) const TRANSPORT_KEYS: [(&str, Owner, Direction); 9] = [
     (SHM_SEGMENT_SIZE, Owner::SharedMemory, Direction::ToServer),
 ];
 
-/// The keys that a handler does not see on the inputs of a stream.
+/// Returns the keys that are removed from a stream's inputs before the handler sees them.
 pub(crate) fn input_keys_of_transport() -> impl Iterator<Item = &'static str> {
     TRANSPORT_KEYS.iter().map(|(key, ..)| *key)
 }

@@ -1,4 +1,4 @@
-//! Log messages that a server sends to the caller between its results. WIRE_PROTOCOL 8, "Log batches".
+//! Log messages that a server sends to the caller. WIRE_PROTOCOL 8, "Log batches".
 
 use super::code::Code;
 use super::detail::{Detail, MAX_DETAILS_BYTES, MAX_RECEIVED_BYTES, encode_details};
@@ -11,29 +11,29 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// Most bytes of JSON of the extras that are sent with one message.
+/// The maximum size of the JSON of the extras that are sent with one message.
 const MAX_EXTRA_BYTES: usize = 64 << 10;
-/// Logs of so few bytes are kept and sent whatever the budget has left.
+/// Logs up to this size are kept and sent even if the budget is used up.
 pub(crate) const FEW_LOG_BYTES: usize = 16 << 10;
-/// Memory of an extra beside its text: its nodes, and those that hold it.
+/// Memory of an extra apart from its text: its nodes and their parents.
 const EXTRA_BYTES: usize = 96;
 /// Memory that a text may have allocated beyond its length.
 const SPARE_TEXT_BYTES: usize = 1 << 10;
-/// Takes the place of an extra that does not fit.
+/// Replaces an extra that does not fit.
 const LEFT_OUT: &str = "…";
 
-/// How severe a message is, most severe first. WIRE_PROTOCOL 3.
+/// The severity of a message, most severe first. WIRE_PROTOCOL 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// The call failed. Reserved: a client takes a message of this level for the end of its call.
+    /// The call failed. Reserved: a client reads a message of this level as the end of its call.
     Exception,
-    /// Something failed, and the call went on.
+    /// Something failed, and the call continued.
     Error,
-    /// Something deserves a look.
+    /// Something unexpected.
     Warn,
     /// Progress.
     Info,
-    /// Detail for whoever debugs.
+    /// Detail for debugging.
     Debug,
     /// The finest detail.
     Trace,
@@ -44,7 +44,7 @@ impl Level {
     pub const ALL: [Self; 6] =
         [Self::Exception, Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
 
-    /// The name, which is also the value on the wire.
+    /// Returns the name, which is also the value on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Exception => "EXCEPTION",
@@ -74,21 +74,21 @@ impl FromStr for Level {
     }
 }
 
-/// Why metadata is not a log message. The peer is at fault.
+/// Why metadata are not a log message. The peer is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    /// One of the two keys that make a batch a log is missing.
+    /// One of the two required keys of a log is missing.
     #[error("a log batch has no {0} key")]
     MissingKey(&'static str),
-    /// The level is none of the six names; bytes that are not text are shown as U+FFFD.
+    /// The level is not one of the six names. Bytes that are not text are shown as U+FFFD.
     #[error("{0:?} is not a log level")]
     UnknownLevel(String),
 }
 
 /// A message for the caller's log handler.
 ///
-/// At most 32 KiB of its text are sent, followed by `…` if there is more, and at most 64 KiB of JSON of its extras: the
-/// value of an extra that does not fit is sent as `"…"`, and an extra whose name does not fit either is left out.
+/// At most 32 KiB of its text are sent, followed by `…` if there is more, and at most 64 KiB of JSON of its extras: the value of
+/// an extra that does not fit is sent as `"…"`, and an extra whose name does not fit either is omitted.
 ///
 /// ```
 /// use vgi_rpc_protocol::wire::log::LogMessage;
@@ -97,41 +97,41 @@ pub enum LogError {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogMessage {
-    /// How severe it is.
+    /// The severity.
     pub level: Level,
     /// The text.
     pub message: String,
-    /// Whatever else belongs to it, by name. Sent as one JSON object, left out when empty.
+    /// Additional values by name. Sent as one JSON object, omitted if empty.
     pub extra: Map<String, Value>,
 }
 
 impl LogMessage {
-    /// A message without extras.
+    /// Creates a message without extras.
     pub fn new<'a>(level: Level, message: impl Into<Cow<'a, str>>) -> Self {
         Self { level, message: MESSAGE.cut(message), extra: Map::new() }
     }
 
-    /// A message of level `ERROR`.
+    /// Creates a message of level `ERROR`.
     pub fn error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Error, message)
     }
 
-    /// A message of level `WARN`.
+    /// Creates a message of level `WARN`.
     pub fn warn<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Warn, message)
     }
 
-    /// A message of level `INFO`.
+    /// Creates a message of level `INFO`.
     pub fn info<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Info, message)
     }
 
-    /// A message of level `DEBUG`.
+    /// Creates a message of level `DEBUG`.
     pub fn debug<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Debug, message)
     }
 
-    /// A message of level `TRACE`.
+    /// Creates a message of level `TRACE`.
     pub fn trace<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new(Level::Trace, message)
     }
@@ -143,11 +143,11 @@ impl LogMessage {
         self
     }
 
-    /// The metadata of the zero-row batch that carries the message. WIRE_PROTOCOL 8.
+    /// Returns the metadata of the zero-row batch that carries the message. WIRE_PROTOCOL 8.
     ///
-    /// Level, text, extras, server, request, in this order; empty ones of the last three are left out. Extras are
-    /// only extras, whatever their names, except at [`Level::Exception`]: such a batch is an error, so it gets the
-    /// code that every error must have, and kind and details if the extras name any.
+    /// Level, text, extras, server and request, in this order; the last three are omitted if empty. Extras have no special
+    /// meaning, whatever their names, except at [`Level::Exception`]: such a batch is an error, so it gets the code that every
+    /// error must have, and kind and details if the extras name any.
     pub fn to_metadata(&self, server_id: &str, request_id: Option<&str>) -> Metadata {
         let mut metadata = Metadata::new();
         metadata.push(keys::LOG_LEVEL, self.level.as_str());
@@ -164,12 +164,12 @@ impl LogMessage {
         metadata
     }
 
-    /// The message that takes the place of so many that were left out.
+    /// Returns the message that reports how many logs were left out.
     pub(crate) fn of_left_out(count: u64) -> Self {
         Self::warn(format!("logs left out, since they would take too much memory: {count}"))
     }
 
-    /// Brings the message down to what is sent of it.
+    /// Cuts the message to the size that is sent.
     pub(crate) fn cut_to_size(&mut self) {
         if self.message.capacity() > self.message.len() + SPARE_TEXT_BYTES {
             self.message.shrink_to_fit();
@@ -182,7 +182,7 @@ impl LogMessage {
         }
     }
 
-    /// Bytes of memory that the message takes.
+    /// Returns the memory of the message in bytes.
     pub(crate) fn held_bytes(&self) -> usize {
         let extra = self.extra.iter().map(|(name, value)| name.len() + value_bytes(value));
         size_of::<Self>() + self.message.len() + extra.sum::<usize>()
@@ -192,7 +192,7 @@ impl LogMessage {
         json(&self.fitting_extra(), MAX_EXTRA_BYTES)
     }
 
-    /// The extras in order, as long as there is room for each.
+    /// Returns the extras in order, as far as there is room.
     fn fitting_extra(&self) -> Map<String, Value> {
         let left_out = Value::from(LEFT_OUT);
         let mut fitting = Map::new();
@@ -200,7 +200,7 @@ impl LogMessage {
         for (name, value) in &self.extra {
             let candidates = [value, &left_out];
             let fits = candidates.into_iter().find_map(|value| {
-                // An object of one member has as many bytes as the member takes here: its braces pay for the comma.
+                // An object of one member has as many bytes as the member takes here: its braces count for the comma.
                 let member = json(&BTreeMap::from([(name, value)]), room)?;
                 Some((value, member.len()))
             });
@@ -228,15 +228,15 @@ impl LogMessage {
         }
     }
 
-    /// Reads the message of a batch that [`classify`](super::classify::classify) calls a log.
+    /// Reads the message of a batch that [`classify`](super::classify::classify) classifies as a log.
     ///
-    /// Extras keep their JSON types; `server_id` and `request_id` join them under these names, over any that the
-    /// sender put there. A call should not fail for its log, so text that is not UTF-8 is read with U+FFFD, and
-    /// extras that are not a JSON object are read as none.
+    /// Extras keep their JSON types. `server_id` and `request_id` are added to them under these names, replacing any that the
+    /// sender set. A bad log must not fail its call, so text that is not UTF-8 is read with U+FFFD, and extras that are not a
+    /// JSON object are ignored.
     ///
     /// # Errors
     ///
-    /// Level or text is missing, or the level is none of the six.
+    /// If level or text is missing, or the level is not one of the six.
     pub fn from_metadata(metadata: &Metadata) -> Result<Self, LogError> {
         let level = text(metadata, keys::LOG_LEVEL, NAME).ok_or(LogError::MissingKey(keys::LOG_LEVEL))?;
         let message =
@@ -252,7 +252,7 @@ impl LogMessage {
     }
 }
 
-/// Bytes of memory that an extra takes.
+/// Returns the memory of an extra in bytes.
 fn value_bytes(value: &Value) -> usize {
     EXTRA_BYTES
         + match value {
@@ -265,7 +265,7 @@ fn value_bytes(value: &Value) -> usize {
         }
 }
 
-/// Writes who sent a log or an error and for which request, leaving out what is empty.
+/// Writes the sender of a log or an error and its request, omitting empty values.
 pub(super) fn push_origin(metadata: &mut Metadata, server_id: &str, request_id: Option<&str>) {
     if !server_id.is_empty() {
         metadata.push(keys::SERVER_ID, server_id);
@@ -275,12 +275,12 @@ pub(super) fn push_origin(metadata: &mut Metadata, server_id: &str, request_id: 
     }
 }
 
-/// The value of a key as text within the limit, with U+FFFD for what is not UTF-8.
+/// Returns the value of a key as text within the limit, with U+FFFD for bytes that are not UTF-8.
 pub(super) fn text(metadata: &Metadata, key: &str, limit: Limit) -> Option<String> {
     metadata.get(key).map(|value| limit.lossy(value))
 }
 
-/// The `log_extra` object; empty when the key is absent, too long, or its value is not a JSON object.
+/// Returns the `log_extra` object; empty if the key is absent, too long, or its value is not a JSON object.
 pub(super) fn extra_object(metadata: &Metadata) -> Map<String, Value> {
     let extra = metadata.get(keys::LOG_EXTRA).filter(|extra| extra.len() <= MAX_RECEIVED_BYTES);
     extra.and_then(|extra| serde_json::from_slice(extra).ok()).unwrap_or_default()

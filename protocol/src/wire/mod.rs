@@ -1,18 +1,18 @@
-//! What metadata means: keys, what a batch is, requests, logs, the error model.
+//! The meaning of metadata: keys, kinds of batches, requests, logs, the error model.
 //!
-//! Lives here: everything that the specification says about `custom_metadata`, for both roles. Not here: the order
-//! in which batches may come (that is [`crate::server`] and [`crate::client`]), nor how they are framed.
+//! This module implements everything that the specification says about `custom_metadata`, for both roles. The order of batches is
+//! in [`crate::server`] and [`crate::client`], their framing in [`crate::ipc`].
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
 // | `keys` | metadata keys and their fixed values |
-// | `classify` | what a received batch is |
+// | `classify` | the kind of a received batch |
 // | `request` | the request batch |
 // | `log` | log messages |
 // | `error`, `code`, `detail` | the error of a call: its text, code, kind and details |
 // | `unreadable` | the error of a call whose bytes could not be read |
-// | `text` | text with a bound |
+// | `text` | text of limited size |
 
 pub mod classify;
 pub mod code;

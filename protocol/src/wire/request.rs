@@ -1,4 +1,4 @@
-//! The request batch: which method of which protocol, and whether it may be dispatched at all. WIRE_PROTOCOL 5, 13.
+//! The request batch: its method and protocol, and the checks before it is dispatched. WIRE_PROTOCOL 5, 13.
 
 use super::classify::{BatchKind, classify, refuse_pointer};
 use super::error::RpcError;
@@ -6,7 +6,7 @@ use super::keys;
 use crate::ipc::Metadata;
 use arrow_array::RecordBatch;
 
-/// Most bytes of a correlation id; one that a server makes has 16.
+/// The maximum size of a correlation id. One that a server makes has 16 bytes.
 const LONGEST_REQUEST_ID: usize = 256;
 
 /// A request that names a method and carries one row of parameters.
@@ -18,7 +18,7 @@ pub struct Request {
     pub metadata: Metadata,
 }
 
-/// The parameters of a call are one row.
+/// Checks that the parameters of a call are one row.
 pub(crate) fn check_rows(batch: &RecordBatch) -> Result<(), RpcError> {
     let (columns, rows) = (batch.num_columns(), batch.num_rows());
     if columns > 0 && rows != 1 {
@@ -31,21 +31,22 @@ pub(crate) fn check_rows(batch: &RecordBatch) -> Result<(), RpcError> {
 }
 
 impl Request {
-    /// Checks what must hold of every request, whatever its method. WIRE_PROTOCOL 13, "Version checking".
+    /// Checks the requirements of every request, whatever its method. WIRE_PROTOCOL 13, "Version checking".
     ///
     /// # Errors
-    /// The error to answer with, on the empty schema: no method or framing version, another framing version,
-    /// a method name that is not UTF-8, or a row count that is not one.
+    /// The error to send, on the empty schema: no method or framing version, another framing version, a method name that is not
+    /// UTF-8, or a row count other than one.
     pub fn validate(&self) -> Result<(), RpcError> {
         self.validate_metadata()?;
         refuse_pointer(self.batch.num_rows(), &self.metadata)?;
         check_rows(&self.batch)
     }
 
-    /// As [`validate`](Self::validate), for a request whose batch may lie elsewhere: it has no rows here then.
+    /// As [`validate`](Self::validate), for a request whose batch may be external and thus have no rows here.
     ///
     /// # Errors
-    /// As there, but not for a pointer to [an object](BatchKind::ExternalPointer) or into [shared memory](BatchKind::ShmPointer).
+    /// As [`validate`](Self::validate), but not for a pointer to [an object](BatchKind::ExternalPointer) or into [shared
+    /// memory](BatchKind::ShmPointer).
     pub fn validate_or_pointer(&self) -> Result<(), RpcError> {
         match classify(self.batch.num_rows(), Some(&self.metadata)) {
             BatchKind::ExternalPointer | BatchKind::ShmPointer => self.validate_metadata(),
@@ -86,23 +87,23 @@ impl Request {
         Ok(())
     }
 
-    /// Name of the method; empty when it is absent or not UTF-8, which [`Self::validate`] refuses.
+    /// Returns the name of the method; empty if it is absent or not UTF-8, which [`Self::validate`] refuses.
     pub fn method(&self) -> &str {
         self.metadata.get_str(keys::METHOD).unwrap_or_default()
     }
 
-    /// The routing key, as it came. Absent and empty are the same refusal.
+    /// Returns the routing key as received. Absent and empty keys are refused in the same way.
     pub fn protocol(&self) -> Option<&[u8]> {
         self.metadata.get(keys::PROTOCOL).filter(|name| !name.is_empty())
     }
 
-    /// The client's correlation id, if it sent a usable one: not empty, and short enough to come back with every log.
+    /// Returns the client's correlation id, if it sent a usable one: not empty, and short enough to send with every log.
     pub fn request_id(&self) -> Option<&str> {
         self.metadata.get_str(keys::REQUEST_ID).filter(|id| !id.is_empty() && id.len() <= LONGEST_REQUEST_ID)
     }
 }
 
-/// True when a batch's metadata has a key that only requests carry.
+/// Returns whether a batch's metadata have a key that only requests have.
 pub(crate) fn looks_like_request(metadata: &Metadata) -> bool {
     [keys::METHOD, keys::REQUEST_VERSION, keys::PROTOCOL].iter().any(|key| metadata.contains_key(key))
 }

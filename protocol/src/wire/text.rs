@@ -1,45 +1,44 @@
-//! Text with a bound: what errors, logs and records say is cut where it is made, at a character's end and with a mark.
+//! Text of limited size: the text of errors, logs and records is cut when it is made, after a whole character and with a mark.
 //!
-//! A peer chooses much of this text: names of columns, values that a handler repeats, messages of the other side. Sent
-//! and logged as JSON it grows up to six times, so it is bounded before anything is done with it, and so that making
-//! it costs no more than the bound.
+//! A peer chooses much of this text: names of columns, values that a handler repeats, messages of the other side. As JSON it
+//! becomes up to six times as long. So it is limited before it is used, and making it costs no more than the limit.
 
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// What is kept of the message of an error or a log: enough for any that is read by people, and room for the rest.
+/// The limit for the message of an error or a log: enough for any that people read, with room for the rest.
 pub(crate) const MESSAGE: Limit = Limit::bytes(32 << 10);
-/// What is kept of a type, kind or code.
+/// The limit for a type, kind or code.
 pub(crate) const NAME: Limit = Limit::bytes(1 << 10);
 
-/// How much of a text is kept, and what follows where something was cut off.
+/// The maximum size of a text, and the mark that follows text that was cut.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
     bytes: usize,
-    /// `usize::MAX` when only bytes count.
+    /// `usize::MAX` if only bytes count.
     characters: usize,
     mark: &'static str,
 }
 
 impl Limit {
-    /// Keeps this many bytes of UTF-8; the mark is one character more.
+    /// Limits text to this many bytes of UTF-8. The mark is one more character.
     pub(crate) const fn bytes(bytes: usize) -> Self {
         Self { bytes, characters: usize::MAX, mark: "…" }
     }
 
-    /// Keeps this many characters, followed by this mark.
+    /// Limits text to this many characters, followed by this mark.
     pub(crate) const fn characters(characters: usize, mark: &'static str) -> Self {
         Self { bytes: usize::MAX, characters, mark }
     }
 
-    /// Keeps no more than this many bytes either.
+    /// Limits text to this many bytes as well.
     pub(crate) const fn and_bytes(self, bytes: usize) -> Self {
         Self { bytes, ..self }
     }
 
-    /// The text, cut if it is longer. Of a borrowed text only what is kept is copied; memory that an owned one needs no
-    /// longer is given back.
+    /// Returns the text, cut if it is longer. Of a borrowed text only the kept part is copied; the excess memory of an owned one
+    /// is released.
     pub(crate) fn cut<'a>(self, text: impl Into<Cow<'a, str>>) -> String {
         match text.into() {
             Cow::Borrowed(text) => self.shown(text).into_owned(),
@@ -55,28 +54,28 @@ impl Limit {
         }
     }
 
-    /// The text as it is, or a copy of its start.
+    /// Returns the text as it is, or a copy of its start.
     pub(crate) fn shown(self, text: &str) -> Cow<'_, str> {
         let kept = self.kept(text);
         if kept.len() < text.len() { Cow::Owned([kept, self.mark].concat()) } else { Cow::Borrowed(text) }
     }
 
-    /// The formatted text. Formatting stops where the text is cut.
+    /// Returns the formatted text. Formatting stops where the text is cut.
     pub(crate) fn format(self, arguments: fmt::Arguments<'_>) -> String {
         let mut bounded = Bounded::new(self);
-        // What fails is the write beyond the limit.
+        // Only a write beyond the limit fails.
         let _ = bounded.write_fmt(arguments);
         bounded.finish()
     }
 
-    /// Bytes as text, with U+FFFD for what is not UTF-8.
+    /// Returns bytes as text, with U+FFFD for those that are not UTF-8.
     pub(crate) fn lossy(self, bytes: &[u8]) -> String {
-        // A character more than is kept, so that the cut does not look like damage.
+        // One more character than is kept, so that the cut does not look like damage.
         let start = bytes.get(..self.bytes.saturating_add(4)).unwrap_or(bytes);
         self.cut(String::from_utf8_lossy(start))
     }
 
-    /// The start of the text that is kept.
+    /// Returns the start of the text that is kept.
     fn kept(self, text: &str) -> &str {
         let text = text.get(..text.floor_char_boundary(self.bytes)).unwrap_or(text);
         if self.characters >= text.len() {
@@ -87,11 +86,11 @@ impl Limit {
     }
 }
 
-/// A text under way. A write that does not fit keeps what fits and fails, which stops whoever formats.
+/// A text being written. A write that does not fit keeps what fits and fails, which stops formatting.
 #[derive(Debug)]
 pub(crate) struct Bounded {
     text: String,
-    /// What may still be added.
+    /// The remaining room.
     rest: Limit,
     is_cut: bool,
 }
@@ -101,7 +100,7 @@ impl Bounded {
         Self { text: String::new(), rest: limit, is_cut: false }
     }
 
-    /// The text, with the mark if something was cut off.
+    /// Returns the text, with the mark if it was cut.
     pub(crate) fn finish(mut self) -> String {
         if self.is_cut {
             self.text.push_str(self.rest.mark);
@@ -126,14 +125,14 @@ impl Write for Bounded {
     }
 }
 
-/// The compact JSON of a value; `None` when it has more than `most` bytes, which costs no more than those.
+/// Returns the compact JSON of a value; `None` if it has more than `most` bytes. The cost is limited by `most`.
 pub(crate) fn json(value: &impl Serialize, most: usize) -> Option<String> {
     let mut text = BoundedBytes { bytes: Vec::new(), most };
     serde_json::to_writer(&mut text, value).ok()?;
     String::from_utf8(text.bytes).ok()
 }
 
-/// Refuses to grow beyond its bound.
+/// A buffer that refuses to grow beyond its limit.
 struct BoundedBytes {
     bytes: Vec<u8>,
     most: usize,
@@ -141,7 +140,7 @@ struct BoundedBytes {
 
 impl std::io::Write for BoundedBytes {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        // Nothing taken of something is a failure to whoever writes.
+        // `write_all` reports an error if nothing is accepted.
         if bytes.len() > self.most - self.bytes.len() {
             return Ok(0);
         }
@@ -187,7 +186,7 @@ mod tests {
         assert!(Limit::bytes(10).cut("x".repeat(1_000_000)).capacity() < 100);
     }
 
-    /// Counts how often it was asked for a further piece.
+    /// Counts how often another piece was requested.
     struct Endless<'a>(&'a std::cell::Cell<usize>);
 
     impl fmt::Display for Endless<'_> {

@@ -1,12 +1,12 @@
-//! Arrow types as text, in the words of Arrow's own `Display`, which makes a text of each child before it writes one.
-//! Here formatting stops where the text is cut, and metadata of fields, which may say anything, is left out.
+//! Formats Arrow types as text. Arrow's own `Display` has the same format, but first makes a text of each child. Here formatting
+//! stops where the text is cut, and the metadata of fields, which may have any content, are omitted.
 
 use crate::wire::text::Limit;
 use arrow_schema::{DataType, Field, Schema};
 use std::fmt::{self, Display, Formatter};
 
-/// What is kept of a refusal that repeats what a peer named: enough for any signature that is read by people, and an
-/// answer that is not many times its request.
+/// The limit for a refusal that repeats names from a peer: enough for any signature that people read, without a response that is
+/// many times the request.
 pub(crate) const REFUSAL: Limit = Limit::bytes(2000);
 
 /// Displays the columns of a schema, by name and type.
@@ -92,7 +92,7 @@ impl Display for Named<'_> {
     }
 }
 
-/// What a list consists of. Its usual name is left out.
+/// The item of a list. Its usual name is omitted.
 struct Item<'a>(&'a Field);
 
 impl Display for Item<'_> {

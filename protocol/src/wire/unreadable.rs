@@ -5,11 +5,11 @@ use super::error::RpcError;
 use crate::ipc::{EncodeError, FramingError, MessageError, ReadError};
 use crate::memory::OverBudget;
 
-/// Type of an error about bytes, by the name that the canonical implementation has for it.
+/// The canonical implementation's type for an error about bytes.
 const INVALID: &str = "ArrowInvalid";
 
 impl From<OverBudget> for RpcError {
-    /// Nothing says when to try again: that depends on what others hold.
+    /// There is no retry delay: that depends on other users of the budget.
     fn from(error: OverBudget) -> Self {
         Self::status(Code::ResourceExhausted, error.to_string())
     }
@@ -43,7 +43,7 @@ impl From<&ReadError> for RpcError {
 }
 
 impl RpcError {
-    /// The error of a call whose result, header or output cannot be encoded. `what` names it.
+    /// Returns the error of a call whose result, header or output, named by `what`, cannot be encoded.
     pub(crate) fn unsendable(what: &str, error: EncodeError) -> Self {
         match error {
             EncodeError::Arrow(error) => Self::type_error(format!("{what} cannot be sent: {error}")),

@@ -1,11 +1,11 @@
-//! What is refused of a method, beyond what does not parse.
+//! Checks methods beyond their syntax.
 
 use super::method::{Argued, Kind, Method};
 use super::types::last_segment;
 use syn::{Error, Result, Type};
 
 impl Method {
-    /// What can be said of a method that is called.
+    /// Checks a method that can be called.
     pub fn check(&self) -> Result<()> {
         if let Some(error) = self.receiver.as_ref().or(self.pattern.as_ref()) {
             return Err(error.clone());
@@ -41,7 +41,7 @@ impl Method {
         self.check_kind()
     }
 
-    /// What its kind asks for.
+    /// Checks the requirements of its kind.
     fn check_kind(&self) -> Result<()> {
         if !matches!(self.kind, Kind::Producer | Kind::Exchange)
             && let Some(turn) = &self.turn

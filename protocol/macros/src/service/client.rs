@@ -1,4 +1,4 @@
-//! The client's side: a type with a method for each of the trait's, over anything that makes calls.
+//! Generates the client: a type with a method for each of the trait's, over any `Caller`.
 
 use super::method::{Kind, Method, Param};
 use super::protocol::Protocol;
@@ -124,7 +124,7 @@ fn push(ty: &Type, value: &TokenStream) -> TokenStream {
     }
 }
 
-/// What the method returns, and the call.
+/// Returns the method's return type, and the call.
 fn expand_call(method: &Method) -> (TokenStream, TokenStream) {
     match (&method.kind, &method.result) {
         (Kind::Unary, Some(result)) => {
@@ -158,7 +158,7 @@ fn expand_call(method: &Method) -> (TokenStream, TokenStream) {
     }
 }
 
-/// The type with a name for the lifetimes that it leaves out, which are not inferred where a trait is in place of a type.
+/// Returns the type with a name for the lifetimes that it omits, which are not inferred if a trait replaces the type.
 fn with_lifetime(ty: &Type) -> Type {
     struct Naming;
 

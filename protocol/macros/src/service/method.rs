@@ -12,17 +12,17 @@ use syn::{
 
 pub struct Method {
     pub ident: Ident,
-    /// On the wire.
+    /// The name on the wire.
     pub name: String,
     pub documentation: String,
-    /// What the function takes, in order.
+    /// The arguments of the function, in order.
     pub arguments: Vec<Argued>,
     pub params: Vec<Param>,
     /// What the function returns when it succeeds; `None` for `()`.
     pub result: Option<Type>,
     /// Whether it returns a `Result`.
     pub is_fallible: bool,
-    /// The error of that, if it is named.
+    /// The error type of that `Result`, if it is named.
     pub error: Option<Type>,
     pub kind: Kind,
     pub idempotency: Option<Ident>,
@@ -33,24 +33,24 @@ pub struct Method {
     pub output: Option<Type>,
     pub header: Option<Type>,
     pub restore: Option<Ident>,
-    /// The name of the function that takes the turns, and the function.
+    /// The name of the function that takes the turns.
     pub turn: Option<Ident>,
     pub turns: Option<Turns>,
-    /// Types of rows that are both in the signature and in the attribute.
+    /// Row types that are both in the signature and in the attribute.
     pub same: Vec<(Type, Type)>,
-    /// Why it is refused as a method; a function that takes turns has no names on the wire.
+    /// Why it is refused as a method. A function that takes turns has no names on the wire.
     pub pattern: Option<Error>,
-    /// Why it is refused whatever it is.
+    /// Why it is refused in any case.
     pub receiver: Option<Error>,
 }
 
-/// What a function takes.
+/// An argument of a function.
 #[derive(Clone, Copy)]
 pub enum Argued {
     Param(usize),
     /// The context of the call.
     Context,
-    /// What a stream was saved as.
+    /// The saved stream.
     Saved,
     /// The turn of a stream.
     Turn,
@@ -61,9 +61,9 @@ pub struct Turns {
     pub ident: Ident,
     pub state: Type,
     pub arguments: Vec<Argued>,
-    /// The records that it takes. An exchange without them takes a batch.
+    /// The records that it receives. An exchange without them receives a batch.
     pub input: Option<Type>,
-    /// The records that it returns. Without them it emits what it has by itself.
+    /// The records that it returns. Without them it emits its output itself.
     pub output: Option<Type>,
     pub is_fallible: bool,
     pub error: Option<Type>,
@@ -72,7 +72,7 @@ pub struct Turns {
 pub struct Param {
     pub ident: Ident,
     pub ty: Type,
-    /// On the wire.
+    /// The name on the wire.
     pub name: String,
     pub documentation: String,
     pub declared: Declared,
@@ -153,7 +153,7 @@ impl Method {
         Ok(method)
     }
 
-    /// An argument of `#[method(...)]`.
+    /// Reads an argument of `#[method(...)]`.
     fn take(&mut self, argument: Argument) -> Result<()> {
         const KNOWN: &str = "`rename`, `idempotent`, `no_side_effects`, `deprecated`, `type`, `nullable`, `producer`, \
              `exchange`, `stream`, `turn`, `restore`, `input`, `output` and `header`";
@@ -222,7 +222,7 @@ impl Method {
         Ok(())
     }
 
-    /// The documentation of the method and its parameters, in the format that clients in Python read.
+    /// Returns the documentation of the method and its parameters, in the format that Python clients read.
     pub fn full_documentation(&self) -> String {
         let mut text = self.documentation.clone();
         let documented = || self.params.iter().filter(|param| !param.documentation.is_empty());
@@ -242,7 +242,7 @@ impl Method {
 }
 
 impl Param {
-    /// A closure that gives the default, if there is one.
+    /// Returns a closure that creates the default, if there is one.
     pub fn default(&self) -> Option<proc_macro2::TokenStream> {
         let ty = &self.ty;
         let value = match self.declared.default.as_ref()? {
@@ -252,15 +252,14 @@ impl Param {
         Some(quote::quote_spanned!(ty.span()=> || -> #ty { #value }))
     }
 
-    /// The default that the client puts in where its caller gives `None`. A caller of an optional parameter gives `None`
-    /// for null.
+    /// Returns the default that the client applies if its caller passes `None`. For an optional parameter, `None` means null.
     pub fn applied_default(&self) -> Option<proc_macro2::TokenStream> {
         let is_optional = last_segment(&self.ty).is_some_and(|segment| segment.ident == "Option");
         self.default().filter(|_| !is_optional)
     }
 }
 
-/// Removes what only this macro reads from a function of the trait.
+/// Removes the attributes that only this macro reads from a function of the trait.
 pub fn strip(function: &mut TraitItemFn) {
     function.attrs.retain(|attribute| !attribute.path().is_ident("method"));
     let is_ours =
@@ -272,7 +271,7 @@ pub fn strip(function: &mut TraitItemFn) {
     }
 }
 
-/// Whether the type is a `Result`, the type of its success, and that of its error if it is named.
+/// Returns whether the type is a `Result`, its success type, and its error type if that is named.
 fn outcome(ty: &Type) -> (bool, Type, Option<Type>) {
     if let Some(segment) = last_segment(ty)
         && segment.ident == "Result"

@@ -7,10 +7,10 @@
 // | `protocol` | the protocol, as the attribute declares it |
 // | `method` | a method of the trait, as the attributes declare it |
 // | `turns` | a function of the trait that takes the turns of a stream |
-// | `check` | what is refused |
+// | `check` | checks of methods |
 // | `types` | the types of signatures |
-// | `server` | the protocol of an implementation |
-// | `client` | the client |
+// | `server` | generates the protocol of an implementation |
+// | `client` | generates the client |
 
 mod check;
 mod client;
@@ -41,7 +41,7 @@ pub fn expand(arguments: TokenStream, mut item: ItemTrait) -> TokenStream {
         }
         Err(error) => error.into_compile_error(),
     };
-    // The trait stays if it is refused, so that its implementations are not errors as well.
+    // The trait is kept even if it is refused, so that its implementations do not cause further errors.
     quote!(#item #made)
 }
 
@@ -55,7 +55,7 @@ fn parse(arguments: TokenStream, item: &ItemTrait) -> Result<Protocol> {
         _ => None,
     });
     let mut methods = all(functions)?;
-    // The functions that bring states back and those that take turns are the server's own.
+    // The functions that restore states and those that take turns are not part of the protocol.
     let is_own = |method: &Method| {
         methods.iter().any(|other| {
             [&other.restore, &other.turn].into_iter().flatten().any(|function| *function == method.ident)
@@ -86,7 +86,7 @@ fn parse(arguments: TokenStream, item: &ItemTrait) -> Result<Protocol> {
     })
 }
 
-/// The function that takes a method's turns, if the method names one; the one that restores it is looked for as well.
+/// Returns the function that takes a method's turns, if the method names one. The function that restores it is checked too.
 fn turns_of(method: &Method, methods: &[Method]) -> Result<Option<Turns>> {
     let find = |name: &Ident| {
         let found = methods.iter().find(|method| method.ident == *name);
@@ -101,7 +101,7 @@ fn turns_of(method: &Method, methods: &[Method]) -> Result<Option<Turns>> {
     }
 }
 
-/// All of the values, or all of the errors.
+/// Returns all of the values, or all of the errors.
 fn all<T>(results: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
     let (mut values, mut errors) = (Vec::new(), None::<Error>);
     for result in results {

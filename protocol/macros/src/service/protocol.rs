@@ -19,10 +19,10 @@ pub struct Protocol {
     pub methods: Vec<Method>,
 }
 
-/// Name, version, and what to use instead.
+/// Name, version, and replacement if deprecated.
 type Arguments = (LitStr, Option<LitStr>, Option<LitStr>);
 
-/// The arguments of the attribute.
+/// Parses the arguments of the attribute.
 pub fn arguments(arguments: TokenStream, item: &ItemTrait) -> Result<Arguments> {
     let (mut name, mut version, mut deprecated) = (None, None, None);
     for argument in Punctuated::<Argument, Token![,]>::parse_terminated.parse2(arguments)? {

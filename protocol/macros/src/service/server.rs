@@ -1,4 +1,4 @@
-//! The server's side: the protocol of an implementation of the trait.
+//! Generates the server: the protocol of an implementation of the trait.
 
 use super::method::{Argued, Kind, Method, Param, Turns};
 use super::protocol::Protocol;
@@ -55,7 +55,7 @@ pub fn expand(protocol: &Protocol) -> TokenStream {
     }
 }
 
-/// The method with its handler.
+/// Generates the method with its handler.
 fn expand_method(service: &Ident, method: &Method) -> TokenStream {
     let name = &method.name;
     let params = method.params.iter().map(expand_param);
@@ -80,7 +80,7 @@ fn expand_method(service: &Ident, method: &Method) -> TokenStream {
     }}
 }
 
-/// The field of a parameter.
+/// Generates the field of a parameter.
 pub fn field(param: &Param) -> TokenStream {
     let Param { ty, name, declared, .. } = param;
     let (data_type, nullable) = (declared.data_type_tokens(), declared.nullable_tokens());

@@ -1,4 +1,4 @@
-//! The functions of the trait that take the turns of its streams.
+//! Handles the trait functions that take the turns of streams.
 
 use super::method::{Argued, Kind, Method, Turns};
 use super::types::{argument_of, convert, is_batch, outside};
@@ -8,7 +8,7 @@ use syn::spanned::Spanned;
 use syn::{Error, Ident, Result, Type};
 
 impl Method {
-    /// Sets what takes the turns, and takes what it or the result says of the rows.
+    /// Sets the function that takes the turns, and reads the row types from it or from the result.
     pub fn set_turns(&mut self, turns: Option<Turns>) {
         let rows = self.result.as_ref().and_then(|result| argument_of(result, "Rows"));
         let said = [
@@ -27,7 +27,7 @@ impl Method {
 }
 
 impl Method {
-    /// Whether each call gives schemas of its own, which a state alone cannot.
+    /// Returns whether each call has its own schemas, which a state alone cannot have.
     pub fn gives_schemas(&self) -> bool {
         let is_open = |ty: &Option<Type>| ty.as_ref().is_none_or(is_batch);
         is_open(&self.output) || (self.kind == Kind::Exchange && is_open(&self.input))
@@ -95,7 +95,7 @@ impl Turns {
                 }
                 None => quote!(input),
             },
-            // A turn is the context of its call too.
+            // A turn dereferences to its call's context.
             _ => quote!(turn),
         });
         let call = quote!(#service::#ident(&*implementation, #(#arguments),*));

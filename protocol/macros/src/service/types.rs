@@ -1,4 +1,4 @@
-//! The types of signatures, as tokens.
+//! Inspects and converts the types of signatures.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -8,7 +8,7 @@ use syn::{
     GenericArgument, Ident, PathArguments, PathSegment, Type, TypePath, parse_quote, parse_quote_spanned,
 };
 
-/// The type in angle brackets of a type of this name.
+/// Returns the type in angle brackets of a type of this name.
 pub fn argument_of(ty: &Type, name: &str) -> Option<Type> {
     let segment = last_segment(ty).filter(|segment| segment.ident == name)?;
     let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
@@ -18,7 +18,7 @@ pub fn argument_of(ty: &Type, name: &str) -> Option<Type> {
     })
 }
 
-/// Whether the type is a batch, which may have any schema.
+/// Returns whether the type is a batch, which may have any schema.
 pub fn is_batch(ty: &Type) -> bool {
     last_segment(ty).is_some_and(|segment| segment.ident == "RecordBatch")
 }
@@ -30,7 +30,7 @@ pub fn last_segment(ty: &Type) -> Option<&PathSegment> {
     }
 }
 
-/// The type as it is called outside of the trait: `Self` is the implementation.
+/// Returns the type as it is named outside the trait: `Self` is the implementation.
 pub fn outside(ty: &Type, service: &Ident) -> Type {
     struct Outside<'a>(&'a Ident);
 
@@ -56,7 +56,7 @@ pub fn outside(ty: &Type, service: &Ident) -> Type {
     ty
 }
 
-/// The error of a function of the trait as that of a call.
+/// Converts the error of a trait function to that of a call.
 pub fn convert(error: Option<&Type>, call: &TokenStream) -> TokenStream {
     match error {
         Some(error) => quote_spanned! {error.span()=>

@@ -1,4 +1,4 @@
-//! Batches as objects, and back.
+//! Tests of encoding batches as objects, and decoding them.
 
 use super::*;
 use crate::memory::Budget;

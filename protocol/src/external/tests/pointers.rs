@@ -1,4 +1,4 @@
-//! What is a pointer, and which pointers are refused.
+//! Tests of which batches are pointers, and which pointers are refused.
 
 use super::*;
 use crate::location::LocationError;

@@ -1,4 +1,4 @@
-//! Objects that are what their pointers say.
+//! Tests of objects that match their pointers.
 
 use super::*;
 use crate::memory::Budget;
@@ -66,12 +66,12 @@ fn an_attempt_begins_anew_and_repeats_nothing() {
     for cut in [0, 100, object.len() / 2, object.len() - 1] {
         resolution.begin(Some("identity")).unwrap();
         resolution.receive(object.slice(..cut)).unwrap();
-        // The next attempt may be in another coding.
+        // The next attempt may have another coding.
         let stored = coded(Coding::Gzip, &object);
         let resolved = resolve(&mut resolution, Some("x-GZIP"), &stored, 1000).unwrap();
         assert_whole(&resolved, 1000);
     }
-    // An attempt that fails is followed by another one as well.
+    // A failed attempt can also be followed by another one.
     assert!(resolve(&mut resolution, None, &object[..object.len() / 2], 1000).is_err());
     assert!(resolution.receive(Bytes::new()).is_err(), "the error stays");
     assert_whole(&resolve(&mut resolution, None, &object, 1000).unwrap(), 1000);

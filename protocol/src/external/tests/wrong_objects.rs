@@ -1,4 +1,4 @@
-//! Objects that are not what their pointers say: a typed error, nothing of them given out, and no secret in any text.
+//! Tests of objects that do not match their pointers: they cause a typed error, return no data, and reveal no secret.
 
 use super::*;
 use crate::memory::Budget;
@@ -7,7 +7,7 @@ use arrow_array::Float64Array;
 
 const PIECES: [usize; 4] = [1, 97, 5_000, usize::MAX];
 
-/// The error of an object, the same whatever the pieces.
+/// Returns the error of an object, after checking that it does not depend on the pieces.
 #[track_caller]
 fn refused(pointer: &Pointer, caps: Caps, coding: Option<&str>, object: &[u8]) -> ResolveErrorKind {
     let mut kinds = PIECES.map(|piece| {
@@ -31,7 +31,7 @@ fn refused_without_digest(object: &[u8]) -> ResolveErrorKind {
     refused(&pointer(None), Caps::default(), None, object)
 }
 
-/// With a digest that the object has, the error is the same as without.
+/// Checks that the error is the same with the object's own digest as without one.
 #[track_caller]
 fn refused_for_its_content(object: &[u8]) -> ResolveErrorKind {
     let kind = refused_without_digest(object);
@@ -79,7 +79,7 @@ fn both_caps_hold_to_the_byte_while_the_object_arrives() {
     assert_eq!(kind, ResolveErrorKind::DecodedTooLarge { max: len - 1 });
     let kind = refused(&pointer, caps(len, 10_000), None, &object);
     assert_eq!(kind, ResolveErrorKind::DecodedTooLarge { max: 10_000 });
-    // Without a digest to blame, a body that is larger than the cap is refused before it has come.
+    // Without a digest, a body larger than the limit is refused before it is received.
     let kind = refused(&self::pointer(None), caps(len, 10_000), None, &object[..1500]);
     assert_eq!(kind, ResolveErrorKind::DecodedTooLarge { max: 10_000 });
     for &coding in Coding::ALL {

@@ -1,4 +1,4 @@
-//! The keys that seal grants, and what else a deployment decides about them.
+//! The keys that seal grants, and a deployment's settings for them.
 
 use super::keys_error::GrantKeysError;
 use chacha20poly1305::aead::KeyInit;
@@ -8,24 +8,24 @@ use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// The longest that a grant lasts unless a deployment says otherwise, in seconds: 7 days.
+/// The default maximum lifetime of a grant in seconds: 7 days.
 pub const DEFAULT_MAX_TTL_SECONDS: i64 = 7 * 24 * 3600;
 
 /// Length of a key in bytes.
 pub(super) const KEY_BYTES: usize = 32;
 /// Length of a key's id in bytes.
 pub(super) const KEY_ID_BYTES: usize = 8;
-/// The longest audience in bytes, as in the reference.
+/// The maximum length of an audience in bytes, as in the reference.
 const MAX_AUDIENCE_BYTES: usize = u16::MAX as usize;
 
 const KEY_ID_LABEL: &[u8] = b"vgi_rpc.grant.kid.v1\0";
 const AUTHENTICATED_DATA_LABEL: &[u8] = b"vgi_rpc.grant.v1\0";
 
-/// A key that is made ready to seal. Its bytes cannot be read back, and are erased when it is dropped.
+/// A key that is ready to seal. Its bytes cannot be read back, and are erased when it is dropped.
 pub(super) struct GrantKey {
     pub(super) id: [u8; KEY_ID_BYTES],
-    // The cipher erases the key when it is dropped, which the feature `zeroize` of its crate does. It lies where it is not moved:
-    // what a move leaves behind is not erased.
+    // The cipher erases the key when it is dropped (its crate's feature `zeroize`). It is boxed so that it is not moved: a move
+    // would leave a copy that is not erased.
     pub(super) cipher: Box<XChaCha20Poly1305>,
 }
 
@@ -38,10 +38,10 @@ impl GrantKey {
     }
 }
 
-/// How a deployment seals grants: the first key seals, and each verifies. Clones share the keys.
+/// The keys of sealed grants: the first key seals, and all of them verify. Clones share the keys.
 ///
-/// To rotate a key, put the new one first, keep the old one behind it until every grant that it sealed has expired, and
-/// then remove it.
+/// To rotate keys, add the new one at the front, keep the old one until every grant that it sealed has expired, and then remove
+/// it.
 ///
 /// `Debug` shows no key.
 #[derive(Clone)]
@@ -52,10 +52,10 @@ pub struct GrantKeys {
 }
 
 impl GrantKeys {
-    /// Keys of 32 bytes drawn at random, the one that seals first. The audience is empty, and grants last 7 days at most.
+    /// Creates keys from 32 random bytes each. The first one seals. The audience is empty, and grants last at most 7 days.
     ///
     /// # Errors
-    /// When there is no key, or the same one twice.
+    /// If there is no key, or a key occurs twice.
     pub fn new(secrets: impl IntoIterator<Item = [u8; KEY_BYTES]>) -> Result<Self, GrantKeysError> {
         Self::from_keys(secrets.into_iter().map(|secret| Ok(GrantKey::new(&Zeroizing::new(secret)))))
     }
@@ -77,11 +77,11 @@ impl GrantKeys {
         Ok(Self { keys: keys.into(), audience: "".into(), max_ttl_seconds: DEFAULT_MAX_TTL_SECONDS })
     }
 
-    /// Sets the audience, which is bound into each grant: deployments of different audiences do not accept each other's
-    /// grants, even if they share a key by mistake.
+    /// Sets the audience, which is bound into each grant: deployments of different audiences do not accept each other's grants,
+    /// even if they share a key by mistake.
     ///
     /// # Errors
-    /// When it has more than 65535 bytes.
+    /// If it is longer than 65535 bytes.
     pub fn audience(mut self, audience: &str) -> Result<Self, GrantKeysError> {
         if audience.len() > MAX_AUDIENCE_BYTES {
             return Err(GrantKeysError::Audience { got: audience.len() });
@@ -90,10 +90,10 @@ impl GrantKeys {
         Ok(self)
     }
 
-    /// Sets how long a grant may last at most, in seconds. It holds when grants are sealed, and when they are verified.
+    /// Sets the maximum lifetime of a grant, in seconds. It applies both when grants are sealed and when they are verified.
     ///
     /// # Errors
-    /// When it is not positive.
+    /// If it is not positive.
     pub fn max_ttl_seconds(mut self, seconds: i64) -> Result<Self, GrantKeysError> {
         if seconds <= 0 {
             return Err(GrantKeysError::MaxTtl);
@@ -106,17 +106,17 @@ impl GrantKeys {
         self.max_ttl_seconds
     }
 
-    /// The key that seals.
+    /// Returns the key that seals.
     pub(super) fn sealing(&self) -> Option<&GrantKey> {
         self.keys.first()
     }
 
-    /// The key of this id. An id is no secret: it is in each token.
+    /// Returns the key with this id. An id is not secret: each token contains one.
     pub(super) fn by_id(&self, id: [u8; KEY_ID_BYTES]) -> Option<&GrantKey> {
         self.keys.iter().find(|key| key.id == id)
     }
 
-    /// What a token of a key is authenticated with beside its contents.
+    /// Returns the additional authenticated data of a key's tokens.
     pub(super) fn authenticated_data(&self, id: [u8; KEY_ID_BYTES]) -> Vec<u8> {
         [AUTHENTICATED_DATA_LABEL, &id, self.audience.as_bytes()].concat()
     }

@@ -1,4 +1,4 @@
-//! Why grant keys cannot be used. No error repeats any part of a key.
+//! Errors of grant keys. No error repeats any part of a key.
 
 use thiserror::Error;
 
@@ -12,18 +12,18 @@ pub enum GrantKeysError {
     /// A key is invalid.
     #[error("grant key {number}: {error}")]
     Invalid {
-        /// Which one, counted from 1.
+        /// Its position, counted from 1.
         number: usize,
-        /// What is wrong with it.
+        /// The reason.
         error: InvalidGrantKey,
     },
-    /// A key is there twice.
+    /// A key occurs twice.
     #[error("grant key {number} is the same as an earlier one")]
     Duplicate {
-        /// Which one, counted from 1.
+        /// Its position, counted from 1.
         number: usize,
     },
-    /// The longest lifetime is not a positive number.
+    /// The maximum lifetime is not positive.
     #[error("expected the longest lifetime of grants as a positive whole number of seconds")]
     MaxTtl,
     /// The audience is too long.
@@ -38,7 +38,7 @@ pub enum GrantKeysError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidGrantKey {
-    /// The text has another length than 32 bytes have in base64.
+    /// The text does not have the length of 32 bytes in base64.
     #[error(
         "expected 32 bytes in base64, which are 43 characters, or 44 with padding; got {got} bytes of text"
     )]

@@ -1,8 +1,8 @@
-//! Sealed grants: credentials that hold what they allow, encrypted, so that no store is needed to accept them.
+//! Sealed grants: encrypted credentials that contain their own permissions, so that no store is needed to accept them.
 //! IDENTITY_V2_SPEC 9, GRANT_AUTHENTICATION.
 //!
-//! A grant cannot be revoked alone. It ends when it expires, or when the key that sealed it is taken out of the
-//! [`GrantKeys`]; keep their [lifetime](GrantKeys::max_ttl_seconds) short.
+//! A single grant cannot be revoked. It ends when it expires, or when the key that sealed it is removed from the [`GrantKeys`];
+//! keep their [lifetime](GrantKeys::max_ttl_seconds) short.
 //!
 //! ```
 //! use std::time::Duration;
@@ -22,11 +22,11 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `keys` | keys, their ids, and what else a deployment configures |
-// | `keys_error` | why they cannot be used |
-// | `settings` | all that from text |
+// | `keys` | keys, their ids, and a deployment's settings |
+// | `keys_error` | the errors of keys |
+// | `settings` | keys and settings from text |
 // | `token` | sealing and verifying |
-// | `payload` | what is sealed, as bytes |
+// | `payload` | the sealed content, as bytes |
 // | `sealer` | minting with time and entropy |
 
 mod keys;

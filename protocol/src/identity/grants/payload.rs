@@ -1,20 +1,19 @@
-//! What a grant says, to and from bytes: little-endian numbers, and texts with their length before them.
-//! IDENTITY_V2_SPEC 9.1.
+//! Encodes and decodes the content of a grant: little-endian numbers, and texts prefixed with their length. IDENTITY_V2_SPEC 9.1.
 
-/// More than fits in a token. No more is written, whatever was asked for.
+/// More than fits in a token. Encoding stops there.
 const MAX_BYTES: usize = 4096;
 
-/// What a sealed grant says.
+/// The content of a sealed grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrantClaims {
-    /// Who the grant speaks for: the caller who asked for it.
+    /// The principal that the grant speaks for: the caller who requested it.
     pub principal: String,
-    /// What it allows, in the order of the request.
+    /// The scopes, in the order of the request.
     pub scopes: Vec<String>,
-    /// Why it was asked for.
+    /// The purpose that was requested.
     pub purpose: String,
-    /// Names it in audit trails.
+    /// The grant's id in audit trails.
     pub grant_id: String,
     /// When it was sealed, in seconds since the Unix epoch.
     pub issued_at: i64,
@@ -23,7 +22,7 @@ pub struct GrantClaims {
 }
 
 impl GrantClaims {
-    /// The bytes that are sealed. `None` if they do not fit in a token.
+    /// Returns the bytes to seal, or `None` if they do not fit in a token.
     pub(super) fn encode(&self) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&self.issued_at.to_le_bytes());
@@ -38,7 +37,7 @@ impl GrantClaims {
         Some(bytes)
     }
 
-    /// Reads exactly what [`encode`](Self::encode) gives.
+    /// Decodes exactly the output of [`encode`](Self::encode).
     pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
         let issued_at = i64::from_le_bytes(take(bytes)?);

@@ -1,4 +1,4 @@
-//! Minting sealed grants: where their ids and nonces come from.
+//! Mints sealed grants with their ids and nonces.
 
 use super::keys::GrantKeys;
 use super::token::UnmintableGrant;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 type Entropy = dyn Fn(&mut [u8]) + Send + Sync;
 
-/// Mints grants of its keys.
+/// Mints grants with its keys.
 pub(crate) struct GrantSealer {
     keys: GrantKeys,
-    /// Fills memory with bytes that nobody can guess.
+    /// Fills memory with unpredictable bytes.
     entropy: Box<Entropy>,
 }
 

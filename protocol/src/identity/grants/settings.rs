@@ -1,4 +1,4 @@
-//! Grant keys from text, as operators configure them. No error repeats any part of a key.
+//! Parses grant keys from text, as operators configure them. No error repeats any part of a key.
 
 use super::keys::{GrantKey, GrantKeys, KEY_BYTES};
 use super::keys_error::{GrantKeysError, InvalidGrantKey};
@@ -13,14 +13,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Characters of a key in base64, without and with padding.
+/// The number of characters of a key in base64, without and with padding.
 const KEY_CHARACTERS: std::ops::RangeInclusive<usize> = 43..=44;
 
 impl GrantKeys {
-    /// Reads keys from texts of standard base64, the one that seals first. White space around a text does not count.
+    /// Parses keys in standard base64. The first one seals. Surrounding white space is ignored.
     ///
     /// # Errors
-    /// When a text is not a key, there is none, or one is there twice.
+    /// If a text is not a key, there is no key, or a key occurs twice.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, GrantKeysError> {
         Self::from_keys(texts.into_iter().zip(1..).map(|(text, number)| match decode(text.trim()) {
             Ok(secret) => Ok(GrantKey::new(&secret)),
@@ -28,12 +28,12 @@ impl GrantKeys {
         }))
     }
 
-    /// Reads the values of `VGI_RPC_GRANT_KEYS`, whose keys have commas between them, `VGI_RPC_GRANT_AUDIENCE` and
-    /// `VGI_RPC_GRANT_MAX_TTL_SECONDS`. An empty value counts as not set. `None` without keys: grants are off then, and the
-    /// other two have no effect.
+    /// Parses the values of `VGI_RPC_GRANT_KEYS`, whose keys are separated by commas, `VGI_RPC_GRANT_AUDIENCE` and
+    /// `VGI_RPC_GRANT_MAX_TTL_SECONDS`. An empty value counts as not set. Returns `None` without keys: grants are then disabled,
+    /// and the other two have no effect.
     ///
     /// # Errors
-    /// When a value is invalid.
+    /// If a value is invalid.
     pub fn from_settings(
         keys: &str,
         audience: &str,

@@ -1,7 +1,7 @@
-//! The token of a grant: sealing it, and verifying it in the order that is normative. IDENTITY_V2_SPEC 9.1.
+//! A grant's token: seals it, and verifies it in the normative order. IDENTITY_V2_SPEC 9.1.
 //!
-//! The envelope is that of the tokens of streams, with a version, a nonce, the ciphertext and its tag. A grant names its key,
-//! so that none is tried in vain, and it is neither compressed nor bound to a caller.
+//! The envelope is that of stream tokens, with a version, a nonce, the ciphertext and its tag. A grant names its key, so that
+//! other keys need not be tried. It is neither compressed nor bound to a caller.
 
 use super::keys::{GrantKeys, KEY_ID_BYTES};
 use super::payload::GrantClaims;
@@ -13,20 +13,20 @@ use chacha20poly1305::{Tag, XNonce};
 use std::time::Duration;
 use thiserror::Error;
 
-/// What each grant begins with. An incompatible format would begin otherwise.
+/// The prefix of each grant. An incompatible format would have another.
 pub const PREFIX: &str = "vgig1.";
 
-/// The longest text of a grant, in bytes.
+/// The maximum length of a grant's text, in bytes.
 pub const MAX_GRANT_BYTES: usize = 4096;
 
-/// How far clocks may differ, in seconds.
+/// The tolerated difference of clocks, in seconds.
 const CLOCK_SKEW_SECONDS: i64 = 60;
 
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 
-/// Whether a bearer token is meant as a sealed grant, good or bad. Nothing else may judge such a token.
+/// Returns whether a bearer token is meant as a sealed grant, valid or not. No other authenticator may accept such a token.
 pub fn is_grant(token: &str) -> bool {
     token.starts_with(PREFIX)
 }
@@ -38,10 +38,10 @@ pub enum InvalidGrant {
     /// The token is not a grant of this deployment.
     #[error("the grant is invalid: {diagnosis}")]
     Invalid {
-        /// What is wrong with it, for the operator alone: it would tell a forger how far a forgery got.
+        /// The reason, for the operator only: it would help an attacker to improve a forgery.
         diagnosis: &'static str,
     },
-    /// It is a grant of this deployment, and not valid at this time.
+    /// It is a grant of this deployment, but not valid at this time.
     #[error("the grant has expired or is not valid yet")]
     Expired,
 }
@@ -53,10 +53,10 @@ pub enum UnmintableGrant {
     /// The lifetime is not positive.
     #[error("ttl_seconds must be positive")]
     Ttl,
-    /// There is nobody whom it would speak for.
+    /// There is no principal.
     #[error("a grant needs a principal")]
     Principal,
-    /// Its token would be longer than a grant may be, so that nothing would accept it.
+    /// Its token would be longer than allowed, so no server would accept it.
     #[error("purpose and scopes are too long for a grant")]
     TooLong,
     /// The expiry time cannot be represented.
@@ -69,10 +69,11 @@ fn invalid(diagnosis: &'static str) -> InvalidGrant {
 }
 
 impl GrantKeys {
-    /// What a grant that is sealed now says. Its lifetime is the one asked for, or the longest that these keys allow.
+    /// Returns the content of a grant that is sealed now. Its lifetime is the requested one, or the maximum of these keys if that
+    /// is shorter.
     ///
     /// # Errors
-    /// When there is no principal, or the lifetime is not positive.
+    /// If there is no principal, or the lifetime is not positive.
     pub fn claims(
         &self,
         request: &GrantRequest<'_>,
@@ -97,10 +98,10 @@ impl GrantKeys {
         })
     }
 
-    /// The token of a grant, sealed with the first key. Draw a nonce at random for each.
+    /// Seals a grant with the first key, and returns its token. Use a new random nonce for each.
     ///
     /// # Errors
-    /// When the token would be longer than [`MAX_GRANT_BYTES`].
+    /// If the token would be longer than [`MAX_GRANT_BYTES`].
     pub fn seal(&self, claims: &GrantClaims, nonce: [u8; NONCE_BYTES]) -> Result<String, UnmintableGrant> {
         let key = self.sealing().ok_or(UnmintableGrant::TooLong)?;
         let mut payload = claims.encode().ok_or(UnmintableGrant::TooLong)?;
@@ -122,16 +123,17 @@ impl GrantKeys {
         Ok(token)
     }
 
-    /// What a token says, if it is a grant that one of these keys has sealed for this audience, and is valid now.
+    /// Verifies that a token is a grant that one of these keys has sealed for this audience and that is valid now, and returns
+    /// its content.
     ///
     /// # Errors
-    /// Otherwise. The lifetime is checked last, when the grant has been proven authentic.
+    /// If it is not. The lifetime is checked last, after the grant is known to be authentic.
     pub fn verify(&self, token: &str, now: Duration) -> Result<GrantClaims, InvalidGrant> {
         let text = token.strip_prefix(PREFIX).ok_or_else(|| invalid("it has another prefix"))?;
         if token.len() > MAX_GRANT_BYTES {
             return Err(invalid("it is too long"));
         }
-        // This alphabet has no padding, and refuses bits beyond the last byte: a token has one spelling.
+        // This alphabet has no padding and rejects excess bits, so a token has only one spelling.
         let mut sealed = URL_SAFE_NO_PAD
             .decode(text)
             .map_err(|_| invalid("it is not canonical base64url without padding"))?;
@@ -159,7 +161,7 @@ impl GrantKeys {
         self.check(claims, now)
     }
 
-    /// Checks an authentic grant.
+    /// Checks the content of an authentic grant.
     fn check(&self, claims: GrantClaims, now: Duration) -> Result<GrantClaims, InvalidGrant> {
         if claims.principal.is_empty() {
             return Err(invalid("it names no principal"));
@@ -178,11 +180,11 @@ impl GrantKeys {
     }
 }
 
-/// Whole seconds since the Unix epoch.
+/// Returns whole seconds since the Unix epoch.
 fn seconds(time: Duration) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The shortest grant in bytes, before base64.
+/// The minimum length of a grant in bytes, before base64.
 #[cfg(test)]
 pub(super) const SHORTEST_BYTES: usize = KEY_ID_BYTES + 1 + NONCE_BYTES + TAG_BYTES;

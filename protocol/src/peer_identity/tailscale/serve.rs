@@ -15,18 +15,18 @@ const PICTURE: &str = "Tailscale-User-Profile-Pic";
 const CAPABILITIES: &str = "Tailscale-App-Capabilities";
 const FUNNEL: &str = "Tailscale-Funnel-Request";
 
-/// All of them, which the proxy sets or removes.
+/// All headers that the proxy sets or removes.
 pub(crate) const HEADERS: [&str; 5] = [LOGIN, NAME, PICTURE, CAPABILITIES, FUNNEL];
 
-/// The most bytes of one header.
+/// The maximum size of one header in bytes.
 const MAX_BYTES: usize = 16_384;
-/// The most bytes of a capability's name.
+/// The maximum length of a capability's name in bytes.
 const MAX_NAME_BYTES: usize = 512;
 
-/// Headers that `tailscale serve` does not send.
+/// Headers in a form that `tailscale serve` does not send.
 struct Malformed;
 
-/// What the headers say, which the proxy has sent.
+/// Reads the headers that the proxy has sent.
 pub(crate) fn read(issuer: &str, proxy: &str, query: &PeerQuery<'_>) -> ProviderResult {
     match identity(issuer, proxy, query) {
         Ok(Ok(identity)) => ProviderResult::available(identity),
@@ -47,7 +47,7 @@ fn identity(
         return Err(Malformed);
     };
     match funnel {
-        // From the public internet: what else it says, nobody has checked.
+        // From the public internet: the other headers were not verified.
         Some("?1") => return Ok(Err(ProviderStatus::NotApplicable)),
         Some(_) => return Err(Malformed),
         None => {}
@@ -81,7 +81,7 @@ fn identity(
     Ok(Ok(identity.with_attributes(JsonObject::new(attributes).map_err(|_| Malformed)?)))
 }
 
-/// Capabilities: their names with arrays of objects.
+/// Parses capabilities: names with arrays of objects.
 fn parse(text: &str) -> Result<JsonObject, Malformed> {
     let object = JsonObject::parse(text.as_bytes()).map_err(|_| Malformed)?;
     let is_name = |name: &str| {
@@ -92,7 +92,7 @@ fn parse(text: &str) -> Result<JsonObject, Malformed> {
     if is_good { Ok(object) } else { Err(Malformed) }
 }
 
-/// Undoes the encoding of a header: none for ASCII, or words of RFC 2047 in UTF-8 and Q.
+/// Decodes a header: plain ASCII, or words of RFC 2047 in UTF-8 and Q.
 fn decode(value: &str) -> Result<String, Malformed> {
     if value.len() > MAX_BYTES || !value.is_ascii() || has_control(value) {
         return Err(Malformed);
@@ -100,7 +100,7 @@ fn decode(value: &str) -> Result<String, Malformed> {
     if !value.starts_with("=?") {
         return Ok(value.to_owned());
     }
-    // A character of several bytes may be cut between two words.
+    // A multi-byte character may be split between two words.
     let mut bytes = Vec::new();
     for (index, word) in value.split(' ').filter(|word| !word.is_empty()).enumerate() {
         if index == 0 && value.starts_with(' ') {

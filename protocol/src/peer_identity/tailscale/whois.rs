@@ -1,5 +1,4 @@
-//! WhoIs of Tailscale's LocalAPI: what the local daemon is asked, and what its response says. `tailscale-identity.md`,
-//! "LocalAPI WhoIs".
+//! WhoIs of Tailscale's LocalAPI: the question to the local daemon, and its response. `tailscale-identity.md`, "LocalAPI WhoIs".
 
 use super::TAILSCALE;
 use crate::effect::{Ask, FailureReason, Question};
@@ -14,70 +13,70 @@ use core::net::{IpAddr, SocketAddr};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// How long the daemon may take, connecting included.
+/// The time limit for the daemon, including connecting.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
-/// The most bytes of a response's body that are read.
+/// The maximum size of a response's body in bytes.
 const MAX_BODY: usize = 65_536;
-/// The parts of a response that become evidence have bounds of their own. These are for the rest.
+/// The limits for a response as a whole. The parts that become evidence have their own.
 const BOUNDS: Bounds = Bounds { bytes: MAX_BODY, depth: 64, values: MAX_BODY };
 
-/// What a driver is asked: who has an address, by a `GET` of [`target`](Self::target) at the LocalAPI of the Tailscale daemon of
-/// this host. It completes the question with a value of [`WhoIsResponse`], whatever the status.
+/// The question to a driver: who has an address, by a `GET` of [`target`](Self::target) at the LocalAPI of this host's Tailscale
+/// daemon. The driver completes it with a [`WhoIsResponse`], whatever the status.
 ///
-/// The driver knows where the daemon listens, and its password. It follows no redirect. Its failures:
+/// The driver knows the daemon's address and password. It does not follow redirects. Its failures:
 ///
 /// | what went wrong | reason |
 /// | --- | --- |
-/// | nothing listens, or the daemon does not answer | [`Unavailable`](FailureReason::Unavailable) |
+/// | the daemon is not running, or does not respond | [`Unavailable`](FailureReason::Unavailable) |
 /// | it takes longer than the effect's time limit, 5 s | [`TimedOut`](FailureReason::TimedOut) |
-/// | the answer is no HTTP, or its body is too long | [`Refused`](FailureReason::Refused) |
+/// | the response is not HTTP, or its body is too long | [`Refused`](FailureReason::Refused) |
 ///
-/// Nothing is cached, and questions are not shared: one of the same address may be about another peer a moment later.
+/// Nothing is cached, and questions are not shared: the same address may belong to another peer a moment later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WhoIs {
-    /// The path and query of the request. All that comes from a peer in it is percent-encoded.
+    /// The path and query of the request. Values from a peer are percent-encoded.
     pub target: String,
-    /// The most bytes that the body of the response may have. A longer one is a failure.
+    /// The maximum size of the response's body in bytes. A longer one is a failure.
     pub max_bytes: usize,
 }
 
 impl WhoIs {
-    /// The value of the header `Host`, by which the daemon tells its callers from pages in a browser.
+    /// The value of the header `Host`, by which the daemon tells its clients from pages in a browser.
     pub const HOST: &'static str = "local-tailscaled.sock";
 
-    /// A question of this path and query.
+    /// Creates a question with this path and query.
     pub fn new(target: impl Into<String>) -> Self {
         Self { target: target.into(), max_bytes: MAX_BODY }
     }
 }
 
-/// What the daemon answered.
+/// The daemon's response.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WhoIsResponse {
     /// The status.
     pub status: u16,
-    /// The value of `Content-Type`, if it is there once.
+    /// The value of `Content-Type`, if it occurs once.
     pub content_type: Option<String>,
-    /// The body, with no transfer coding.
+    /// The body, without transfer coding.
     pub body: Bytes,
 }
 
 impl std::fmt::Debug for WhoIsResponse {
-    /// Leaves the body out, which says who somebody is.
+    /// Omits the body, which contains an identity.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WhoIsResponse").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
-/// What capabilities are looked up for.
+/// The target of the capabilities.
 enum Target<'a> {
     Node,
     Service(&'a str),
     Destination(IpAddr),
 }
 
-/// Asks who is at the address of a peer.
+/// Asks for the owner of a peer's address.
 pub(crate) fn look_up(issuer: &str, query: &PeerQuery<'_>) -> Result<ProviderResult, Ask> {
     let Some(source) = query.best_source() else {
         return Ok(ProviderResult::without(ProviderStatus::NotApplicable));
@@ -102,7 +101,7 @@ pub(crate) fn look_up(issuer: &str, query: &PeerQuery<'_>) -> Result<ProviderRes
     })
 }
 
-/// What is asked about a source; `None` for one that cannot be.
+/// Returns the question about a source; `None` if the source cannot be looked up.
 fn question<'a>(source: &str, query: &PeerQuery<'a>) -> Option<(WhoIs, Target<'a>)> {
     let is_endpoint = source.parse::<SocketAddr>().is_ok() || source.parse::<IpAddr>().is_ok();
     if !is_endpoint {
@@ -126,7 +125,7 @@ fn question<'a>(source: &str, query: &PeerQuery<'a>) -> Option<(WhoIs, Target<'a
     Some((WhoIs::new(path), target))
 }
 
-/// What the daemon's response says of the peer.
+/// Reads the daemon's response about the peer.
 fn read(
     response: &WhoIsResponse,
     issuer: &str,
@@ -153,7 +152,7 @@ fn is_json(content_type: Option<&str>) -> bool {
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// A response that is not what the daemon sends.
+/// A response in a form that the daemon does not send.
 struct Unexpected;
 
 impl From<JsonError> for Unexpected {
@@ -186,7 +185,7 @@ fn identity(
         ("tags".to_owned(), tags.clone().into()),
         ("capability_target".to_owned(), target.attribute()),
     ]);
-    // A tagged node belongs to nobody: the profile beside it is no caller.
+    // A tagged node has no owner: the profile in the response is not the caller.
     let (kind, key) = if tags.is_empty() {
         let Some(Value::Object(profile)) = response.get("UserProfile") else { return Err(Unexpected) };
         let id = profile.get("ID").and_then(Value::as_u64).filter(|id| *id > 0).ok_or(Unexpected)?;

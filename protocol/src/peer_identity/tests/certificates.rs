@@ -1,5 +1,5 @@
-//! Certificates: what is read of them, and which name a workload. They were made with `cryptography` of Python, whose reading of
-//! them is beside them, and signed with a key that was thrown away.
+//! Tests of certificates: how they are read, and which identify a workload. They were made with Python's `cryptography`, whose
+//! results are stored next to them, and signed with a key that was deleted.
 
 use super::*;
 use serde_json::Value;
@@ -115,7 +115,7 @@ fn tls_names_the_workloads_that_the_reference_names() {
         (query.certificate, query.now) = (Some(&der[..]), Some(NOW));
         let found = provider.resolve(&query).unwrap();
         assert_eq!(Some(found.status().as_str()), case["status"].as_str(), "{name}");
-        // Without a clock, TLS has checked the dates.
+        // TLS has checked the dates if there is no clock.
         query.now = None;
         let is_dated = matches!(name, "expired" | "not_yet");
         assert_eq!(

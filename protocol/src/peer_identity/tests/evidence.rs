@@ -1,4 +1,4 @@
-//! Evidence and its digest.
+//! Tests of evidence and its digest.
 
 use super::*;
 use crate::auth_context::AuthContext;
@@ -133,7 +133,7 @@ fn codes_are_those_of_the_specification_and_no_others() {
     for case in peer_vectors()["invalid_cases"].as_array().unwrap() {
         match case["name"].as_str().unwrap() {
             "unknown_status" => assert_eq!(ProviderStatus::parse(case["status"].as_str().unwrap()), None),
-            // A text of Rust has no surrogates. In JSON they are escapes, which are refused.
+            // Rust strings have no surrogates. In JSON they are escapes, which are refused.
             "unpaired_high_surrogate" => {
                 assert_eq!(JsonObject::parse(b"{\"a\":\"\\ud800\"}"), Err(JsonError::Syntax));
             }

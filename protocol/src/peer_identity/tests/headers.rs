@@ -1,4 +1,4 @@
-//! Headers are believed only from a trusted proxy, once, and whole.
+//! Tests that headers are trusted only from a trusted proxy, only once, and only if they are complete.
 
 use super::*;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -24,7 +24,7 @@ pub(super) fn domains() -> TrustDomains {
     TrustDomains::new(["example.org"]).unwrap()
 }
 
-/// What a provider finds in these headers, sent from here.
+/// Returns a provider's result for these headers from this source.
 pub(super) fn from(provider: &Provider, source: Option<&str>, headers: &[(&str, &str)]) -> ProviderResult {
     let headers = head(headers);
     let mut query = PeerQuery::new("http");
@@ -36,7 +36,7 @@ pub(super) fn from(provider: &Provider, source: Option<&str>, headers: &[(&str, 
 const ENDPOINT: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// Each provider with headers that it accepts.
+/// Returns each provider with headers that it accepts.
 fn good() -> Vec<(Provider, Vec<(&'static str, String)>)> {
     let text = |pairs: &[(&'static str, &str)]| pairs.iter().map(|(n, v)| (*n, (*v).to_owned())).collect();
     vec![
@@ -115,7 +115,7 @@ fn a_header_that_is_there_twice_is_no_evidence() {
             assert_eq!(from(&provider, Some(PROXY), &all).status(), ProviderStatus::Invalid, "{repeated}");
         }
         let none = from(&provider, Some(PROXY), &[("x-other", "")]).status();
-        // A Google load balancer always says whether there is a certificate.
+        // A Google load balancer always states whether there is a certificate.
         let expected = if headers.len() == 4 && provider.name() == "spiffe" {
             ProviderStatus::Invalid
         } else {

@@ -1,4 +1,4 @@
-//! Evidence, policies and providers: against the vectors of the specification, and what providers refuse.
+//! Tests of evidence, policies and providers: against the vectors of the specification, and of what providers refuse.
 
 #[cfg(feature = "mtls-pem")]
 mod certificates;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 /// The vectors of evidence and policies.
 fn peer_vectors() -> Value {
-    // One text has half a character, which no text of Rust has, nor does this reader of JSON take it.
+    // One text has an unpaired surrogate, which neither Rust strings nor this JSON parser allow.
     let text = include_str!("../../../tests/vectors/peer_identity_vectors.json").replace("\\ud800", "half");
     serde_json::from_str(&text).unwrap()
 }

@@ -79,7 +79,7 @@ fn bytes(columns: StructArray) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
-/// The struct with its columns changed.
+/// Returns the struct with its columns changed.
 fn with_columns(table: &StructArray, change: impl FnOnce(&mut Vec<(Field, ArrayRef)>)) -> StructArray {
     let fields = table.fields().iter().map(|field| field.as_ref().clone());
     let mut columns: Vec<_> = fields.zip(table.columns().iter().cloned()).collect();
@@ -88,7 +88,7 @@ fn with_columns(table: &StructArray, change: impl FnOnce(&mut Vec<(Field, ArrayR
     StructArray::try_new_with_length(fields.into(), arrays, None, table.len()).unwrap()
 }
 
-/// The payload with the columns of its last column, a list of structs, changed.
+/// Returns the payload with the columns of its last column, a list of structs, changed.
 fn with_item_columns(row: &StructArray, change: impl FnOnce(&mut Vec<(Field, ArrayRef)>)) -> StructArray {
     with_columns(row, |columns| {
         let (field, array) = columns.pop().unwrap();

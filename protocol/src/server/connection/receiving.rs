@@ -1,4 +1,4 @@
-//! From the reader's items to events: requests, inputs, and what is refused without asking the caller.
+//! Turns the reader's items into events: requests, inputs, and messages that are refused without involving the caller.
 
 use super::{Connection, Incoming, State};
 use crate::ipc::{EncodedSchema, FramingError, Item, MessageError, Metadata, PassedOver};
@@ -22,7 +22,7 @@ impl Connection {
                 }
                 Item::Batch(batch, metadata) => {
                     incoming.request = Some(Request { batch, metadata });
-                    // Whatever else the stream holds means nothing. Its end must still be read.
+                    // The rest of the stream has no meaning, but its end must be read.
                     self.reader.skip_stream();
                     None
                 }
@@ -47,7 +47,7 @@ impl Connection {
                     Some(Event::InputEnded)
                 }
             },
-            // The reader passes over everything but the end.
+            // The reader skips everything but the end.
             State::Draining => {
                 if let Item::EndOfStream = item {
                     if let Some(PassedOver { rows, metadata }) = self.reader.take_passed_over() {
@@ -61,7 +61,7 @@ impl Connection {
         }
     }
 
-    /// Notes what an input points to that nobody will read.
+    /// Records the pointer of an input that will not be read.
     fn note_passed_over(&mut self, rows: usize, metadata: &Metadata) {
         if self.config.takes_pointers
             && let Ok(Some(pointer)) = Pointer::recognise(rows, metadata)
@@ -70,10 +70,10 @@ impl Connection {
         }
     }
 
-    /// A request stream has been read to its end.
+    /// Handles a request stream that has been read to its end.
     pub(super) fn request_ended(&mut self, incoming: Incoming) -> Option<Event> {
         let Some(request) = incoming.request else {
-            // What could not be read may have been abandoned input, which nobody waits to have answered.
+            // What could not be read may have been abandoned input, for which no client expects a response.
             let passed_over = self.reader.take_passed_over();
             let was_request = passed_over.as_ref().is_some_and(|batch| looks_like_request(&batch.metadata));
             if incoming.after_refusal && !was_request {
@@ -115,7 +115,7 @@ impl Connection {
         Event::Refused(error)
     }
 
-    /// One message was refused; the reader passes over the rest of its stream.
+    /// Handles a message that was refused. The reader skips the rest of its stream.
     pub(super) fn refuse_message(&mut self, error: MessageError) -> Option<Event> {
         let error = RpcError::from(&error);
         match &mut self.state {
@@ -132,8 +132,8 @@ impl Connection {
         }
     }
 
-    /// The peer sends no more. Between two messages, that ends the stream it was sending. `None` if what comes next is
-    /// still to be polled.
+    /// Handles the end of the input. Between two messages it ends the stream that the peer was sending. Returns `None` if the
+    /// next event must still be polled.
     pub(super) fn end_of_input(&mut self) -> Result<Option<Next<Event>>, ConnectionError> {
         let ended = match self.reader.end_of_input() {
             Ok(ended) => ended,
@@ -146,7 +146,7 @@ impl Connection {
         Ok(self.take_item(Item::EndOfStream).map(Next::Event))
     }
 
-    /// Nothing more can be read: says why where the protocol has a place for that, and fails.
+    /// Handles input that can no longer be read: sends the error where the protocol allows one, and fails.
     pub(super) fn lose(&mut self, error: FramingError) -> ConnectionError {
         if matches!(self.state, State::Awaiting(_)) {
             self.response.forget_call();

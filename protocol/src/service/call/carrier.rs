@@ -1,4 +1,5 @@
-//! What carries a call's output to its client: a byte stream's connection, or the body of an HTTP response.
+//! The [`Carrier`] trait, which sends a call's output to its client: over a byte stream's connection, or in the body of an HTTP
+//! response.
 
 use crate::ipc::{EncodedSchema, Metadata};
 use crate::server::InputStream;
@@ -7,35 +8,35 @@ use crate::wire::error::RpcError;
 use crate::wire::log::LogMessage;
 use arrow_array::RecordBatch;
 
-/// Whose doing a call's error is, which a carrier with statuses tells apart.
+/// Who caused a call's error. HTTP chooses the status by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blame {
-    /// The request's: no handler has seen it.
+    /// The request. No handler has seen it.
     Request,
     /// The memory budget has no room for the request. No handler has seen it.
     Memory,
-    /// The handler's, or the server's.
+    /// The handler or the server.
     Handler,
 }
 
-/// Takes a call's output, in this order: logs; one result, or a header and a stream of batches; an error instead of any
-/// of it. An output that cannot be sent gives the error that is to be sent in its place.
+/// Receives a call's output in this order: logs; one result, or a header and a stream of batches; or an error in place of any of
+/// these. If an output cannot be sent, the carrier returns the error to send instead.
 pub(crate) trait Carrier {
-    /// Whether a stream stays in the machine between its turns. Otherwise its client carries it: a call is over with each
-    /// turn, a producer takes its first turn when it is opened, and one that cannot be resumed takes all of its turns
+    /// Whether the server keeps a stream's state between turns. Otherwise the client carries the state: each turn is a call of
+    /// its own, a producer takes its first turn when it is opened, and a producer that cannot be resumed takes all of its turns
     /// then.
     const KEEPS_STREAMS: bool = true;
 
-    /// Takes a log.
+    /// Sends a log.
     fn log(&mut self, log: &LogMessage);
 
-    /// So many logs were left out, which is said ahead of whatever follows the logs that were not.
+    /// Reports that `count` logs were left out. This is sent before the output that follows the remaining logs.
     fn leave_out(&mut self, count: u64);
 
-    /// The metadata that a log has as a batch.
+    /// Returns the metadata of a log's batch.
     fn log_metadata(&self, log: &LogMessage) -> Metadata;
 
-    /// Whether a batch and logs, if they were given next, would make the output larger than the client takes.
+    /// Returns whether sending this batch and these logs next would make the output larger than the client accepts.
     fn overflows<'l>(
         &self,
         _batch: (&EncodedSchema, &RecordBatch, &Metadata),
@@ -44,7 +45,7 @@ pub(crate) trait Carrier {
         false
     }
 
-    /// Takes the answer to a unary call, which is over.
+    /// Sends the response to a unary call and ends the call.
     fn result(
         &mut self,
         schema: &EncodedSchema,
@@ -52,15 +53,15 @@ pub(crate) trait Carrier {
         metadata: &Metadata,
     ) -> Result<(), RpcError>;
 
-    /// Answers a call with an error, in place of a result, a header or a stream.
+    /// Responds to a call with an error in place of a result, a header or a stream.
     fn refuse(&mut self, blame: Blame, schema: &EncodedSchema, input: InputStream, error: &RpcError);
 
-    /// A stream is about to be opened.
+    /// Prepares to open a stream.
     fn prepare(&mut self, _stream: &OpenStream) -> Result<(), RpcError> {
         Ok(())
     }
 
-    /// Takes the header of a stream.
+    /// Sends the header of a stream.
     fn header(
         &mut self,
         schema: &EncodedSchema,
@@ -71,31 +72,31 @@ pub(crate) trait Carrier {
     /// Opens a stream.
     fn open(&mut self, stream: &OpenStream) -> Result<(), RpcError>;
 
-    /// A turn is about to be answered after which the stream goes on.
+    /// Saves the stream before the response of a turn after which it continues.
     fn save(&mut self, _stream: &OpenStream) -> Result<(), RpcError> {
         Ok(())
     }
 
-    /// Adds to the metadata of the batch that is about to be given, which may be stored elsewhere before it is.
+    /// Adds to the metadata of the next batch, before the batch is sent or stored externally.
     fn stamp(&mut self, _metadata: &mut Metadata) {}
 
-    /// Whether the batches of the open stream are gathered, and given as one at its end.
+    /// Returns whether the batches of the open stream are collected and sent as one at its end.
     fn is_gathering(&self) -> bool {
         false
     }
 
-    /// Takes out what was gathered of the open stream, which has given its last batch.
+    /// Takes the collected batches of the open stream, which has emitted its last one.
     fn gathered(&mut self) -> Result<Option<(RecordBatch, Metadata)>, RpcError> {
         Ok(None)
     }
 
-    /// Takes one batch of the open stream.
+    /// Sends one batch of the open stream.
     fn emit(&mut self, batch: &RecordBatch, metadata: &Metadata) -> Result<(), RpcError>;
 
-    /// All output of a turn after which the stream goes on was given.
+    /// Called after all output of a turn is sent, if the stream continues.
     fn turn_ended(&mut self) {}
 
-    /// Whether a stream was opened and not ended.
+    /// Returns whether a stream is open.
     fn is_open(&self) -> bool;
 
     /// Ends the open stream with an error.

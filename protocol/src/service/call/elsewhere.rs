@@ -1,5 +1,5 @@
-//! Batches of a call that lie elsewhere: an input that is fetched before its handler sees it, an output that is stored before
-//! its client gets a pointer to it. WIRE_PROTOCOL 12.
+//! External batches of a call: an input is fetched before its handler runs, and an output is stored before the client gets a
+//! pointer to it. WIRE_PROTOCOL 12.
 
 use super::carrier::{Blame, Carrier};
 use super::waiting::{FetchedFor, Fetching, Output, Place, Storing, log_all};
@@ -31,10 +31,10 @@ fn is_shared(batch: &RecordBatch, metadata: &Metadata) -> bool {
 
 /// Inputs.
 impl Call {
-    /// A request, whose batch may lie elsewhere. The work, if it can run now.
+    /// Begins a request whose batch may be external. Returns the work if it can run now.
     pub(super) fn begin_call(&mut self, work: Work) -> Option<Work> {
         let Work { task: Task::Call(_, batch), context, .. } = &work else { return Some(work) };
-        // Without rows it may be a pointer, or have no columns.
+        // A batch without rows may be a pointer, or have no columns.
         if batch.num_rows() > 0 {
             return Some(work);
         }
@@ -49,7 +49,7 @@ impl Call {
         None
     }
 
-    /// The input of a turn, which may lie elsewhere.
+    /// Begins a turn whose input may be external.
     pub(super) fn begin_turn(
         &mut self,
         stream: Turning,
@@ -75,7 +75,7 @@ impl Call {
         metadata: Metadata,
         context: Box<CallContext>,
     ) {
-        // One that lies in shared memory is noted when it was read.
+        // An input in shared memory is recorded when it is read.
         let is_there = !context.shared.is_on() || !metadata.contains_key(keys::SHM_OFFSET);
         if batch.num_columns() > 0 && !stream.is_producer() && is_there {
             self.scope.note_input(&batch);
@@ -83,7 +83,7 @@ impl Call {
         self.run(Task::Turn(stream, batch, metadata), context);
     }
 
-    /// The fetch of the batch, if it lies elsewhere.
+    /// Requests the fetch of the batch if it is external.
     fn find(
         &self,
         batch: &RecordBatch,
@@ -96,9 +96,9 @@ impl Call {
             .fetch
             .as_ref()
             .map_or(Ok(None), |options| Fetch::of_batch(batch, metadata, limits, account, options))?;
-        // What points into shared memory is read by the work, on its thread.
+        // The work reads shared memory, on its own thread.
         if found.is_none() && !(context.shared.is_on() && is_shared(batch, metadata)) {
-            // What points into shared memory where there is none, or elsewhere where nothing is fetched.
+            // Refuses a pointer into shared memory that is not attached, or to an object if fetching is disabled.
             refuse_pointer(batch.num_rows(), metadata)?;
         }
         Ok(found)
@@ -108,7 +108,7 @@ impl Call {
         self.state = State::Fetching(Box::new(Fetching { id: None, fetch, waiting }));
     }
 
-    /// Goes on with a fetched batch. The step is `Waiting` until it has come.
+    /// Continues with a fetched batch. Returns `Waiting` until the fetch is complete.
     pub(super) fn poll_fetching(
         &mut self,
         mut fetching: Box<Fetching>,
@@ -181,15 +181,15 @@ impl Call {
 
 /// Outputs.
 impl Call {
-    /// Gives a batch to the carrier, or has it stored first.
+    /// Passes a batch to the carrier, or has it stored first.
     pub(super) fn give(&mut self, mut output: Output, context: Box<CallContext>, carrier: &mut impl Carrier) {
         if carrier.is_gathering() {
-            // Saving takes back what is too much, and these with it.
+            // Saving takes back what exceeds the limit, and these logs with it.
             log_all(output.logs().0, carrier);
             output.logs.drain(..output.logs_before.min(output.logs.len()));
             output.logs_before = 0;
         }
-        // Saved first: data that the client cannot go on from would be lost on it.
+        // Saved first: otherwise the client would get data that it cannot continue from.
         let saved = match &output.place {
             Place::Turn(stream) => carrier.save(stream),
             _ => Ok(()),
@@ -215,7 +215,7 @@ impl Call {
         }
     }
 
-    /// Makes an object of an output that is to be stored.
+    /// Encodes an output as an object if it is to be stored.
     fn externalise(
         &self,
         output: &Output,
@@ -233,7 +233,7 @@ impl Call {
         if !externalisation.wants(batch) && !carrier.overflows((schema, batch, metadata), logs) {
             return Ok(None);
         }
-        // What is stored for an answer that is refused then would be left behind.
+        // An object that is stored for a response that is then refused would never be deleted.
         let empty = RecordBatch::new_empty(schema.schema().clone());
         if carrier.overflows((schema, &empty, &LONG_POINTER), std::iter::empty()) {
             return Ok(None);
@@ -249,7 +249,7 @@ impl Call {
         Ok(Some(externalisation.externalise(cycle, schema, self.externalised, codecs, account)?))
     }
 
-    /// Goes on with a stored object. The step is `Waiting` until it is.
+    /// Continues with a stored object. Returns `Waiting` until it is stored.
     pub(super) fn poll_storing(
         &mut self,
         mut storing: Box<Storing>,
@@ -275,7 +275,7 @@ impl Call {
                     record.externalized_bytes += store.object().len;
                 }
                 if !matches!(output.place, Place::Result) {
-                    // They are in the object.
+                    // The logs are in the object.
                     output.logs.clear();
                 }
                 self.deliver(output, Some(&store.pointer(location)), context, carrier);
@@ -288,7 +288,7 @@ impl Call {
         None
     }
 
-    /// Gives an output to the carrier, or a pointer in its place.
+    /// Passes an output, or a pointer in its place, to the carrier.
     pub(super) fn deliver(
         &mut self,
         mut output: Output,
@@ -334,7 +334,7 @@ impl Call {
         }
     }
 
-    /// The stream has given its last output.
+    /// Ends the stream after its last output.
     pub(super) fn finish(
         &mut self,
         schema: EncodedSchema,
@@ -353,7 +353,7 @@ impl Call {
         }
     }
 
-    /// An output cannot be given: its error takes its place.
+    /// Sends an error in place of an output that cannot be sent.
     fn lose(
         &mut self,
         place: &Place,
@@ -370,9 +370,9 @@ impl Call {
     }
 }
 
-/// Ends.
+/// Errors.
 impl Call {
-    /// Ends a call that waits for an object with an error.
+    /// Responds with an error to a call that is waiting for an object.
     pub(super) fn refuse_elsewhere(&mut self, state: State, error: RpcError, carrier: &mut impl Carrier) {
         match state {
             State::Fetching(fetching) => {

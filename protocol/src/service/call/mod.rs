@@ -1,8 +1,8 @@
-//! One call, from the request that was resolved to the last of its output, on any carrier.
+//! The state machine of one call, from its resolved request to its last output, on any carrier.
 //!
-//! Lives here: the machine that admits a call, hands out its handler's invocations and takes their outcomes, and gives the
-//! output to a [`Carrier`] in order; and the [`Scope`] in which all of this is recorded. Not here: bytes, tokens and
-//! statuses, which are the carriers' matter.
+//! This module has the machine that admits a call, returns the handler's invocations and accepts their outcomes, and passes the
+//! output to a [`Carrier`] in order; and the [`Scope`] that records all of this. Bytes, tokens and statuses belong to the
+//! carriers.
 //!
 //! ```text
 //!   open ──► Admitting ──► Fetching ──► Ready ──► Running ──► Storing ──► Between ──► (input) ──► Fetching ...
@@ -10,11 +10,11 @@
 //!                └── refused ────────────────────────────────────►└──► Over ◄──┘ input_ended
 //! ```
 //!
-//! It waits in `Admitting` for what was asked, in `Fetching` for a batch that lies elsewhere, and in `Storing` for an output to
-//! be stored, and passes each by when there is nothing to wait for.
+//! The call waits in `Admitting` for an answer, in `Fetching` for an external batch, and in `Storing` until an output is stored.
+//! It skips each of these states if there is nothing to wait for.
 //!
-//! It borrows nothing. It can be parked for any time, moved between threads, and dropped at any step, which ends the
-//! call for its listeners and gives back its sticky session.
+//! The machine borrows nothing. It can be parked, moved between threads, and dropped at any step. Dropping it ends the call for
+//! its listeners and releases its sticky session.
 
 mod carrier;
 mod elsewhere;
@@ -52,9 +52,9 @@ pub(crate) struct Call {
     pub(crate) scope: Scope,
     service: Arc<Service>,
     method: Arc<Declaration>,
-    /// The sticky session, while no handler has it.
+    /// The sticky session, unless a handler has it.
     session: Option<Box<dyn SessionAccess>>,
-    /// The context of the call that is over: its memory is of use to the next.
+    /// The context of a call that is over. The next call reuses its memory.
     spare: Option<Box<CallContext>>,
     /// Bytes of the objects that were stored in place of outputs.
     externalised: u64,
@@ -69,12 +69,12 @@ enum State {
     Ready(Work),
     Running,
     Storing(Box<Storing>),
-    /// A stream is open, and its next input is to come.
+    /// A stream is open and waits for its next input.
     Between(Turning, Box<CallContext>),
     Over,
 }
 
-/// A call that is being admitted, and what was asked for it.
+/// A call that is being admitted, with the question that admission asked.
 struct Admitting {
     work: Work,
     answers: Answers,
@@ -83,19 +83,19 @@ struct Admitting {
 
 /// What a call needs next.
 pub(crate) enum Step {
-    /// A handler is to be invoked, and [`Call::complete`] to be called with what it gave.
+    /// Run the handler's invocation and pass its result to [`Call::complete`].
     Work(Work),
-    /// An effect is to be completed, or the work that is out.
+    /// An effect or the running work must complete.
     Waiting,
     /// The next input of the open stream.
     NeedTurn,
-    /// Nothing.
+    /// The call is over.
     Over,
 }
 
 /// Beginning.
 impl Call {
-    /// A request that was resolved to the context's method. Gives its first work too, unless something else comes first.
+    /// Opens a call of the context's method. Returns its first work too, unless the call has to wait.
     pub(crate) fn open(
         service: Arc<Service>,
         hosted: &Hosted,
@@ -132,7 +132,7 @@ impl Call {
         (call(State::Admitting(Box::new(admitting))), None)
     }
 
-    /// A stream that its client carried: its next turn, or its end if the client gave it up.
+    /// Resumes a stream whose state its client carried: its next turn, or its end if the client cancelled it.
     #[cfg(feature = "http")]
     pub(crate) fn resume(
         service: Arc<Service>,
@@ -153,27 +153,27 @@ impl Call {
         &self.method
     }
 
-    /// True while a stream is open and no turn of it is out.
+    /// Returns whether a stream is open and no turn of it is running.
     pub(crate) fn is_between(&self) -> bool {
         matches!(self.state, State::Between(..))
     }
 
-    /// True while work is out.
+    /// Returns whether work is running.
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.state, State::Running)
     }
 
-    /// True while effects are waited for, or are about to be requested.
+    /// Returns whether the call waits for effects, or is about to request them.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.state, State::Admitting(_) | State::Fetching(_) | State::Storing(_))
     }
 
-    /// True when nothing is left to do.
+    /// Returns whether the call is over.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
     }
 
-    /// Takes the memory of the context of a call that is over.
+    /// Takes the context of a call that is over, to reuse its memory.
     pub(crate) fn take_spare(&mut self) -> Option<Box<CallContext>> {
         let mut spare = self.spare.take()?;
         spare.clear();
@@ -192,20 +192,20 @@ impl Call {
     /// Takes the next input of the open stream.
     pub(crate) fn input(&mut self, batch: RecordBatch, metadata: Metadata, carrier: &mut impl Carrier) {
         let Some((stream, context)) = self.take_stream() else { return };
-        // The cap is that of one answer.
+        // The cap applies to one response.
         self.externalised = 0;
         self.begin_turn(stream, batch, metadata, context, carrier);
     }
 
-    /// The client gave the open stream up.
+    /// Handles the client's cancellation of the open stream.
     pub(crate) fn cancel(&mut self) {
         if let Some((stream, context)) = self.take_stream() {
-            // A cancel is no dispatch, and listeners do not see it as one.
+            // A cancel is not a call: listeners do not see it.
             self.state = State::Ready(Work { task: Task::Cancel(stream), context, scopes: None });
         }
     }
 
-    /// The input of the open stream has ended, and the call with it.
+    /// Ends the call, since the input of the open stream has ended.
     pub(crate) fn input_ended(&mut self, carrier: &mut impl Carrier) {
         if let Some((_, context)) = self.take_stream() {
             self.take_session(context);
@@ -213,7 +213,7 @@ impl Call {
         }
     }
 
-    /// The call is over for a reason that its client was told of already, or that nobody can be told.
+    /// Ends the call without a response: the client has been sent the error already, or cannot be reached.
     pub(crate) fn break_off(&mut self, error: &RpcError) {
         self.scope.note_error(error);
         match std::mem::replace(&mut self.state, State::Over) {
@@ -225,7 +225,7 @@ impl Call {
         }
     }
 
-    /// Answers a call that waits for an effect with an error.
+    /// Responds with an error to a call that is waiting for an effect.
     pub(crate) fn refuse_waiting(&mut self, error: RpcError, carrier: &mut impl Carrier) {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Admitting(admitting) => {
@@ -236,7 +236,7 @@ impl Call {
         }
     }
 
-    /// The work that was out was dropped, and gives nothing.
+    /// Handles work that was dropped without a result.
     pub(crate) fn lose_work(&mut self, carrier: &mut impl Carrier) {
         if self.is_running() {
             self.state = State::Over;
@@ -249,7 +249,7 @@ impl Call {
         }
     }
 
-    /// Takes what an invocation gave, and gives it to the carrier.
+    /// Accepts the result of an invocation and passes it to the carrier.
     pub(crate) fn complete(&mut self, done: Done, carrier: &mut impl Carrier) {
         let Done { outcome, mut context } = done;
         self.session = context.session.take();
@@ -309,7 +309,7 @@ impl Call {
         }
     }
 
-    /// What the call needs next. What can be answered at once is given to the carrier.
+    /// Returns what the call needs next. Passes output that is ready to the carrier.
     pub(crate) fn poll(&mut self, carrier: &mut impl Carrier, effects: &mut Effects) -> Step {
         loop {
             match std::mem::replace(&mut self.state, State::Over) {
@@ -349,7 +349,7 @@ impl Call {
 }
 
 impl Call {
-    /// Asks whether the call may go on. `None` when that is decided.
+    /// Asks admission whether the call may proceed. Returns `None` once that is decided.
     fn admit(
         &mut self,
         mut admitting: Box<Admitting>,
@@ -392,7 +392,7 @@ impl Call {
         None
     }
 
-    /// Opens the stream that a handler gave.
+    /// Opens the stream that a handler returned.
     fn opened<C: Carrier>(
         &mut self,
         stream: Box<OpenStream>,
@@ -414,7 +414,7 @@ impl Call {
         }
     }
 
-    /// Opens a stream whose header, if it has one, was given.
+    /// Opens a stream after its header, if it has one, was sent.
     fn open_stream<C: Carrier>(
         &mut self,
         stream: Box<OpenStream>,
@@ -427,7 +427,7 @@ impl Call {
         if C::KEEPS_STREAMS {
             self.state = State::Between(Turning::Open(stream), context);
         } else if stream.state.is_producer() {
-            // The request that opens a producer is its first tick as well.
+            // The request that opens a producer is also its first tick.
             self.tick(stream, context);
         } else {
             match carrier.save(&stream) {
@@ -440,7 +440,7 @@ impl Call {
         }
     }
 
-    /// A turn was answered, and the stream goes on.
+    /// Continues the stream after a turn.
     fn go_on<C: Carrier>(&mut self, stream: Box<OpenStream>, context: Box<CallContext>, carrier: &mut C) {
         if C::KEEPS_STREAMS {
             self.state = State::Between(Turning::Open(stream), context);
@@ -452,7 +452,7 @@ impl Call {
         }
     }
 
-    /// Has a producer take a turn without an input.
+    /// Starts a producer's turn, which has no input.
     fn tick(&mut self, stream: Box<OpenStream>, context: Box<CallContext>) {
         let metadata = context.metadata.clone();
         self.run(Task::Turn(Turning::Open(stream), VOID.clone(), metadata), context);
@@ -462,7 +462,7 @@ impl Call {
         self.state = State::Ready(Work { task, context, scopes: self.scope.scopes() });
     }
 
-    /// Answers the call with an error, and notes it.
+    /// Responds to the call with an error, and records the error.
     fn refuse(&mut self, blame: Blame, error: RpcError, carrier: &mut impl Carrier) {
         match self.method.info.kind {
             MethodKind::Unary => carrier.refuse(blame, &self.method.result, InputStream::None, &error),
@@ -473,7 +473,7 @@ impl Call {
         self.scope.note_error(&error);
     }
 
-    /// Answers the call with an error on a schema of its own, and notes it.
+    /// Responds to the call with an error on the given schema, and records the error.
     fn refuse_on(
         &mut self,
         blame: Blame,
@@ -485,7 +485,7 @@ impl Call {
         self.scope.note_error(error);
     }
 
-    /// Ends the open stream with an error, and notes it.
+    /// Ends the open stream with an error, and records the error.
     fn fail(&mut self, blame: Blame, error: RpcError, carrier: &mut impl Carrier) {
         carrier.fail(blame, &error);
         self.scope.note_error(&error);
@@ -501,7 +501,7 @@ impl Call {
         }
     }
 
-    /// Notes a batch that was read from shared memory: that of the request, or an input.
+    /// Records a batch that was read from shared memory: that of the request, or an input.
     fn note_resolved(&mut self, batch: &RecordBatch, outcome: &Outcome) {
         let is_turn = matches!(
             outcome,
@@ -517,7 +517,7 @@ impl Call {
         }
     }
 
-    /// Keeps the session of a context that no handler sees any more.
+    /// Takes the session out of a context that no handler will see again.
     fn take_session(&mut self, mut context: Box<CallContext>) {
         self.session = context.session.take().or(self.session.take());
         self.spare = Some(context);
@@ -525,7 +525,7 @@ impl Call {
 }
 
 impl Emission {
-    /// The batch of a turn, with the logs of the turn.
+    /// Combines the batch of a turn with the turn's logs.
     fn output(self, place: Place, logs: Vec<LogMessage>, stored: Option<Stored>) -> Output {
         let Self { batch, metadata, logs_before } = self;
         Output { place, batch, metadata, logs, logs_before, stored }

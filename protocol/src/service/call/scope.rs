@@ -1,4 +1,4 @@
-//! A call as its listeners and the access log see it: from the request that was resolved to the end, exactly once.
+//! A call as its listeners and the access log see it, from its resolved request to its end, which is reported exactly once.
 
 use crate::effect::Surroundings;
 use crate::service::context::CallContext;
@@ -11,21 +11,21 @@ use arrow_array::RecordBatch;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The record of a call, and those who listen to it. It ends when it is told to, and otherwise when it is dropped.
+/// A call's record and its listeners. It ends when [`end`](Self::end) is called, or when it is dropped.
 pub(crate) struct Scope {
     record: Option<Box<CallRecord>>,
     scopes: Option<Arc<Scopes>>,
-    /// Records are wanted, beside those for the listeners.
+    /// Whether a record is wanted in addition to those for the listeners.
     recording: bool,
 }
 
 impl Scope {
-    /// A call that nobody listens to.
+    /// Returns a scope without listeners.
     pub(crate) const fn silent() -> Self {
         Self { record: None, scopes: None, recording: false }
     }
 
-    /// Begins a call: listeners learn of it now. `record` is made if anybody wants it.
+    /// Begins a call and notifies the listeners. `record` is called only if a record is needed.
     pub(crate) fn begin(
         service: &Service,
         recording: bool,
@@ -40,17 +40,17 @@ impl Scope {
         Self { record, scopes, recording }
     }
 
-    /// Begins what is no call to a listener, but has a record.
+    /// Begins a request that has a record but is not a call to listeners.
     pub(crate) fn unheard(service: &Service, recording: bool, record: impl FnOnce() -> CallRecord) -> Self {
         Self { record: recording.then(|| of(service, record())), scopes: None, recording }
     }
 
-    /// For the work that is about to run.
+    /// Returns the listeners' scopes for the work that is about to run.
     pub(crate) fn scopes(&self) -> Option<Arc<Scopes>> {
         self.scopes.clone()
     }
 
-    /// For an effect that the call waits for.
+    /// Returns the surroundings of an effect that the call waits for.
     pub(crate) fn surroundings(&self) -> Surroundings {
         Surroundings::new(self.scopes.clone())
     }
@@ -71,14 +71,14 @@ impl Scope {
         }
     }
 
-    /// Notes why the call failed.
+    /// Records why the call failed.
     pub(crate) fn note_error(&mut self, error: &RpcError) {
         if let Some(record) = &mut self.record {
             record.error = Some(error.clone());
         }
     }
 
-    /// Ends the call: listeners learn of it now. Gives the record if records are wanted.
+    /// Ends the call and notifies the listeners. Returns the record if records are wanted.
     pub(crate) fn end(&mut self, now: Duration) -> Option<CallRecord> {
         let mut record = self.record.take()?;
         record.ended = now.max(record.started);
@@ -89,7 +89,7 @@ impl Scope {
     }
 }
 
-/// The record of a call of this service.
+/// Completes the record of a call with what only the service knows.
 fn of(service: &Service, mut record: CallRecord) -> Box<CallRecord> {
     record.server_version = service.server_version().clone();
     record.into()

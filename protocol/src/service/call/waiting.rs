@@ -1,4 +1,4 @@
-//! What a call waits for with a batch that lies elsewhere, and what goes on then.
+//! The states of a call that waits for an external batch, and how it continues.
 
 use super::carrier::Carrier;
 use crate::effect::EffectId;
@@ -12,13 +12,13 @@ use arrow_array::RecordBatch;
 
 /// A pointer whose object is being fetched.
 pub(super) struct Fetching {
-    /// Not set until the effect is requested.
+    /// `None` until the effect is requested.
     pub(super) id: Option<EffectId>,
     pub(super) fetch: Fetch,
     pub(super) waiting: FetchedFor,
 }
 
-/// What waits for a batch that lies elsewhere.
+/// What continues once the batch is fetched.
 pub(super) enum FetchedFor {
     /// The invocation of a method's handler.
     Call(Work),
@@ -28,14 +28,14 @@ pub(super) enum FetchedFor {
 
 /// An object that is being stored.
 pub(super) struct Storing {
-    /// Not set until the effect is requested.
+    /// `None` until the effect is requested.
     pub(super) id: Option<EffectId>,
     pub(super) store: Store,
     pub(super) output: Output,
     pub(super) context: Box<CallContext>,
 }
 
-/// A batch that a handler gave, with all that is sent with it.
+/// A batch that a handler returned, with everything that is sent along with it.
 pub(super) struct Output {
     pub(super) place: Place,
     pub(super) batch: RecordBatch,
@@ -47,17 +47,17 @@ pub(super) struct Output {
     pub(super) stored: Option<Stored>,
 }
 
-/// Where a batch goes.
+/// The position of a batch in the response.
 pub(super) enum Place {
-    /// It answers a unary call.
+    /// The result of a unary call.
     Result,
-    /// It comes before the stream that is about to be opened.
+    /// The header, before the stream is opened.
     Header(Box<OpenStream>),
-    /// It is one of the open stream, which goes on.
+    /// A batch of the open stream, which continues.
     Turn(Box<OpenStream>),
-    /// It is the last one of the open stream, which has this schema.
+    /// The last batch of the open stream, which has this schema.
     Last(EncodedSchema),
-    /// It holds all of the open stream's outputs, which were noted when they were given.
+    /// All outputs of the open stream, which were recorded when they were emitted.
     Gathered(EncodedSchema),
 }
 

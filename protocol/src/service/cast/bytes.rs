@@ -1,6 +1,6 @@
-//! How much memory a cast takes, before it runs: its result, and what it makes on the way.
+//! Estimates how much memory a cast needs for its result and its intermediate values, before the cast runs.
 //!
-//! A few bytes can hold many values: bits, nulls, dictionaries, views. What they are cast to may write each out.
+//! A few bytes can represent many values: bits, nulls, dictionaries, views. A cast may write each of them out.
 
 use super::children::{Items, matched};
 use super::format::max_width;
@@ -10,15 +10,15 @@ use arrow_array::{Array, ArrayRef, OffsetSizeTrait, downcast_dictionary_array};
 use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 
-/// What a column takes beside its values: its own structures, and the padding of its buffers.
+/// The memory of a column apart from its values: its own structures, and the padding of its buffers.
 const PER_COLUMN: u64 = 4096;
 
-/// What a builder of dictionaries or views takes before it has any value.
+/// The memory of a builder of dictionaries or views before it has any value.
 const PER_BUILDER: u64 = 64 << 10;
 
-/// Most bytes that [`cast`](super::cast) takes for a column, at any moment of it. 0 when the column stays as it is.
+/// Returns the most bytes that [`cast`](super::cast) uses for a column at any moment. 0 if the column is not changed.
 ///
-/// The time is linear in the schema, and in the views of text and the keys of dictionaries. No memory is taken per row.
+/// The time is linear in the schema, in text views and in dictionary keys. It allocates nothing per row.
 pub(crate) fn cast_bytes(column: &ArrayRef, target: &DataType) -> u64 {
     let source = column.data_type();
     if source == target || !is_supported(source, target) {
@@ -37,19 +37,19 @@ pub(crate) fn cast_bytes(column: &ArrayRef, target: &DataType) -> u64 {
         (_, Kind::Dictionary) => encoded_bytes(column, target),
         _ if from.is_sized() && to.is_sized() => sized_bytes(column),
         _ if from.is_sized() => {
-            // Bytes become text first; floats of 16 bits and dates of 32 are made of 64.
+            // Bytes become text first. 16-bit floats and 32-bit dates are built from 64-bit values.
             let text = if matches!(from, Kind::Bytes | Kind::BytesView) { sized_bytes(column) } else { 0 };
             text.saturating_add(fixed_bytes(target, rows)).saturating_add(rows.saturating_mul(8))
         }
         _ if to.is_sized() => {
             let text = rows.saturating_mul(max_width(source));
-            // Offsets or views, and for dates and times the integers that they are.
+            // Offsets or views, and the integers of dates and times.
             text.saturating_add(rows.saturating_mul(32))
         }
         (Kind::Int, Kind::Date | Kind::Time | Kind::Timestamp | Kind::Duration) => 0,
         (Kind::Date | Kind::Time | Kind::Timestamp | Kind::Duration, Kind::Int) => 0,
         (Kind::Date | Kind::Time | Kind::Timestamp | Kind::Duration, _) => {
-            // The integers of 64 bits that the source and the target are, and the target.
+            // The 64-bit integers of the source and of the target, and the target itself.
             fixed_bytes(target, rows).saturating_add(rows.saturating_mul(16))
         }
         _ => fixed_bytes(target, rows),
@@ -57,7 +57,7 @@ pub(crate) fn cast_bytes(column: &ArrayRef, target: &DataType) -> u64 {
     bytes.saturating_add(PER_COLUMN)
 }
 
-/// What values of a fixed width take, with their validity, while a buffer grows to its size.
+/// Returns the memory of fixed-width values and their validity while a buffer grows to its size.
 fn fixed_bytes(data_type: &DataType, rows: u64) -> u64 {
     rows.saturating_mul(width(data_type)).saturating_add(rows / 4)
 }
@@ -71,7 +71,7 @@ fn width(data_type: &DataType) -> u64 {
     }
 }
 
-/// What a column of nulls takes.
+/// Returns the memory of a column of nulls.
 fn null_bytes(data_type: &DataType, rows: u64) -> u64 {
     let own = match data_type {
         DataType::Struct(fields) => {
@@ -99,7 +99,7 @@ fn list_bytes(column: &ArrayRef, target: &DataType) -> u64 {
         DataType::FixedSizeList(field, size) => {
             let cast = cast_bytes(&items.values, field.data_type());
             let count = rows.saturating_mul(u64::try_from(*size).unwrap_or_default());
-            // The items' numbers, and the items once more: each is taken at most once, and the others are null.
+            // The items' numbers, and the items themselves: each is copied at most once, and the others are null.
             let numbers = count.saturating_mul(8 + 16);
             let taken =
                 null_bytes(field.data_type(), count).saturating_add(cast.max(held_bytes(&items.values)));
@@ -139,7 +139,7 @@ fn dictionary_bytes(column: &ArrayRef, target: &DataType) -> u64 {
     }
     let cast = cast_bytes(values, target);
     let text = if Kind::of(target).is_sized() { shown_bytes(column, values) } else { 0 };
-    // The bits of what is used, and for each row a value, an offset and where its bytes lie.
+    // A bit per value that is used, and for each row a value, an offset and the position of its bytes.
     let used = values.len() as u64 / 2;
     let taken = rows.saturating_mul(24).saturating_add(fixed_bytes(target, rows)).saturating_add(text);
     cast.saturating_add(used).saturating_add(taken)
@@ -157,14 +157,14 @@ fn encoded_bytes(column: &ArrayRef, target: &DataType) -> u64 {
         .saturating_add(PER_BUILDER)
 }
 
-/// What text or bytes take in another layout.
+/// Returns the memory of text or bytes in another layout.
 fn sized_bytes(column: &ArrayRef) -> u64 {
-    // Offsets and views, of the result and of one layout between.
+    // Offsets and views, of the result and of one intermediate layout.
     let per_row = (column.len() as u64).saturating_mul(64);
     text_bytes(column).saturating_mul(4).saturating_add(per_row).saturating_add(PER_BUILDER)
 }
 
-/// How many bytes the values of text or bytes have together.
+/// Returns the total size of the values of text or bytes.
 fn text_bytes(column: &ArrayRef) -> u64 {
     match column.data_type() {
         DataType::Utf8 => span(column.as_string::<i32>().value_offsets()),
@@ -177,7 +177,7 @@ fn text_bytes(column: &ArrayRef) -> u64 {
     }
 }
 
-/// The length that a view states in its first four bytes.
+/// Returns the length that a view stores in its first four bytes.
 fn view_length(view: &u128) -> u64 {
     u64::from(*view as u32)
 }
@@ -187,7 +187,7 @@ fn span<O: OffsetSizeTrait>(offsets: &[O]) -> u64 {
     at(offsets.last()).saturating_sub(at(offsets.first()))
 }
 
-/// How many bytes the rows of a dictionary have together as text or bytes.
+/// Returns the total size of a dictionary's rows as text or bytes.
 fn shown_bytes(column: &ArrayRef, values: &ArrayRef) -> u64 {
     let length = |key: usize| value_bytes(values, key);
     downcast_dictionary_array!(
@@ -196,7 +196,7 @@ fn shown_bytes(column: &ArrayRef, values: &ArrayRef) -> u64 {
     )
 }
 
-/// How many bytes one of a dictionary's values has at most as text or bytes.
+/// Returns the maximum size of one dictionary value as text or bytes.
 fn value_bytes(values: &ArrayRef, at: usize) -> u64 {
     match values.data_type() {
         DataType::Utf8 => step(values.as_string::<i32>().value_offsets(), at),
@@ -210,12 +210,12 @@ fn value_bytes(values: &ArrayRef, at: usize) -> u64 {
     }
 }
 
-/// The difference of an offset and the next.
+/// Returns the difference of an offset and the next one.
 fn step<O: OffsetSizeTrait>(offsets: &[O], at: usize) -> u64 {
     offsets.get(at..at.saturating_add(2)).map_or(0, span)
 }
 
-/// What the values of a column take beside the bytes per row that its type has.
+/// Returns the memory of a column's values beyond the bytes per row of its type.
 fn held_bytes(column: &ArrayRef) -> u64 {
     match Kind::of(column.data_type()) {
         kind if kind.is_sized() => text_bytes(column),

@@ -1,4 +1,4 @@
-//! What columns hold that hold columns: the items of lists and maps, the fields of structs, the values of dictionaries.
+//! Columns that contain columns: the items of lists and maps, the fields of structs, the values of dictionaries.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, OffsetSizeTrait, UInt64Array, downcast_dictionary_array, make_array};
@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Fields};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Gives a column the names of a type that is the same but for its children's names.
+/// Renames a column's children to match a type that differs only in their names.
 pub(super) fn rename(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
     renamed(column.to_data(), target).map(make_array).map_err(|error| error.to_string())
 }
@@ -31,18 +31,18 @@ fn renamed(data: ArrayData, target: &DataType) -> Result<ArrayData, arrow_schema
     data.into_builder().data_type(target.clone()).child_data(children).build()
 }
 
-/// The items of a list column of any layout, and where each row's items lie.
+/// The items of a list column of any layout, and the range of each row's items.
 pub(super) struct Items {
     pub(super) values: ArrayRef,
     pub(super) spans: Spans,
     pub(super) nulls: Option<NullBuffer>,
 }
 
-/// Where each row's items lie.
+/// The range of each row's items.
 pub(super) enum Spans {
     Small(OffsetBuffer<i32>),
     Large(OffsetBuffer<i64>),
-    /// Rows that have this many items each, null ones included.
+    /// Each row has this many items, including null rows.
     Fixed(usize),
 }
 
@@ -69,7 +69,7 @@ impl Items {
         Ok(Self { values: values.slice(first, last.saturating_sub(first)), spans, nulls })
     }
 
-    /// Where the row's items start and end.
+    /// Returns the start and end of the row's items.
     fn span(&self, row: usize) -> (usize, usize) {
         match &self.spans {
             Spans::Small(offsets) => span(offsets, row),
@@ -89,7 +89,7 @@ impl Items {
         Ok(OffsetBuffer::new(ScalarBuffer::from(offsets)))
     }
 
-    /// The numbers of the items that rows of a fixed size have; null rows get null items.
+    /// Returns the numbers of the items of fixed-size rows. Null rows get null items.
     pub(super) fn fixed(&self, rows: usize, size: usize) -> Result<UInt64Array, String> {
         let mut items = Vec::with_capacity(rows.saturating_mul(size));
         let mut nulls = BooleanBufferBuilder::new(rows.saturating_mul(size));
@@ -114,14 +114,14 @@ fn ends<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> (usize, usize) {
     (at(offsets.iter().next()), at(offsets.iter().next_back()))
 }
 
-/// A row's span, counted from the first item that any row refers to.
+/// Returns a row's span, counted from the first item that any row refers to.
 fn span<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>, row: usize) -> (usize, usize) {
     let first = ends(offsets).0;
     let at = |row| offsets.get(row).map_or(0, |offset: &O| offset.as_usize() - first);
     (at(row), at(row + 1))
 }
 
-/// For each target field the child of that name; of several with one name, each is matched once, in order.
+/// Returns for each target field the child of that name. Among children of one name, each is matched once, in order.
 pub(super) fn matched(given: &Fields, target: &Fields) -> Vec<Option<usize>> {
     let mut by_name: HashMap<&str, Vec<usize>> = HashMap::with_capacity(given.len());
     for (index, field) in given.iter().enumerate().rev() {
@@ -130,7 +130,7 @@ pub(super) fn matched(given: &Fields, target: &Fields) -> Vec<Option<usize>> {
     target.iter().map(|field| by_name.get_mut(field.name().as_str())?.pop()).collect()
 }
 
-/// Which of a dictionary's values its rows refer to.
+/// Returns which of a dictionary's values its rows refer to.
 pub(super) fn used_values(column: &ArrayRef, values: usize) -> arrow_buffer::BooleanBuffer {
     let mut used = BooleanBufferBuilder::new(values);
     used.append_n(values, false);

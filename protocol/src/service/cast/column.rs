@@ -1,4 +1,4 @@
-//! Casts a column by the kinds of its types; one that holds columns, as lists and structs do, by its children.
+//! Casts a column by the kinds of its types, and nested columns by their children.
 
 use super::by_arrow::by_arrow;
 use super::children::{Items, Spans, matched, rename, used_values};
@@ -17,10 +17,10 @@ use arrow_schema::{DataType, FieldRef};
 use arrow_select::{nullif::nullif, take::take};
 use std::sync::Arc;
 
-/// Casts a column to a type; one that has it already stays as it is.
+/// Casts a column to a type. A column that already has the type is returned as it is.
 ///
 /// # Errors
-/// A text that says what cannot be cast: types that are not cast to each other, or a value that does not fit.
+/// A text that says what cannot be cast: the pair of types, or a value that does not fit.
 pub(crate) fn cast(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
     let source = column.data_type();
     if source == target {
@@ -44,7 +44,7 @@ pub(crate) fn cast(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, Str
         (Kind::Struct, _) => structs(column, target),
         (Kind::Dictionary, _) => from_dictionary(column, target),
         (_, Kind::Dictionary) => to_dictionary(column, target),
-        // Bytes are read as the text that they are.
+        // Bytes are read as text.
         (Kind::Bytes | Kind::BytesView, Kind::Bool | Kind::Int | Kind::Float | Kind::Decimal) => {
             let text =
                 if Kind::of(source) == Kind::Bytes { &DataType::LargeUtf8 } else { &DataType::Utf8View };
@@ -89,7 +89,7 @@ fn lists(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
                 }
                 _ => {
                     let numbers = items.fixed(rows, size)?;
-                    // Lists that lie one after another need not be taken apart.
+                    // Contiguous lists need not be taken apart.
                     if numbers.null_count() == 0 && values.len() == numbers.len() {
                         values
                     } else {
@@ -126,7 +126,7 @@ fn entries(entries: &ArrayRef, field: &FieldRef) -> Result<StructArray, String> 
     StructArray::try_new(fields.clone(), columns, entries.nulls().cloned()).map_err(|error| error.to_string())
 }
 
-/// Casts a struct's children by name: further ones are dropped, missing ones are null.
+/// Casts a struct's children by name. Extra children are dropped, and missing ones are null.
 fn structs(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
     let (Some(column), DataType::Struct(fields)) = (column.as_struct_opt(), target) else {
         return Err(format!("expected a struct, got {}", column.data_type()));

@@ -34,10 +34,10 @@ pub(super) fn convert(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, 
     }
 }
 
-/// Builds a column of integers or decimals from what they hold; nulls are the source's.
+/// Builds a column of integers or decimals from their values, with the nulls of the source.
 ///
 /// # Errors
-/// When a row that is not null has no value, or the type cannot hold it.
+/// If a row that is not null has no value, or its value does not fit the type.
 pub(super) fn fill(
     column: &dyn Array,
     target: &DataType,
@@ -109,7 +109,7 @@ fn fill_natives<T: ArrowPrimitiveType>(
     Ok(PrimitiveArray::new(values.into(), column.nulls().cloned()))
 }
 
-/// What each row of integers or decimals holds, without its scale.
+/// Returns the unscaled value of each row of integers or decimals.
 pub(super) fn integers(column: &ArrayRef) -> Result<Box<dyn Fn(usize) -> i256 + '_>, String> {
     macro_rules! read {
         ($($pattern:pat => $type:ty;)*) => {
@@ -176,7 +176,7 @@ fn check_precision(source: &DataType, target: &DataType) -> Result<(), String> {
     Ok(())
 }
 
-/// The reference casts no value to an integer type whose largest value the decimal's own integer cannot hold.
+/// Returns whether the reference casts no value to this integer type: its largest value does not fit the decimal's own integer.
 fn is_too_wide(source: &DataType, target: &DataType) -> bool {
     match source {
         DataType::Decimal32(..) => matches!(target, DataType::Int64 | DataType::UInt32 | DataType::UInt64),
@@ -185,20 +185,20 @@ fn is_too_wide(source: &DataType, target: &DataType) -> bool {
     }
 }
 
-/// A value at another scale, if no digit is lost.
+/// Converts a value to another scale, if no digit is lost.
 pub(super) fn rescale(value: i256, from: i8, to: i8) -> Option<i256> {
     let shift = i32::from(to) - i32::from(from);
     let factor = TEN.checked_pow(shift.unsigned_abs());
     if shift >= 0 {
         return if value == i256::ZERO { Some(value) } else { value.checked_mul(factor?) };
     }
-    // A factor beyond 256 bits divides nothing but zero.
+    // Only zero can be divided by a factor beyond 256 bits.
     let Some(factor) = factor else { return (value == i256::ZERO).then_some(value) };
     let (quotient, rest) = value.checked_div_rem(factor)?;
     (rest == i256::ZERO).then_some(quotient)
 }
 
-/// A float as a decimal of this scale, rounded half to even.
+/// Converts a float to a decimal of this scale, rounded half to even.
 fn rounded(value: f64, scale: i8) -> Option<i256> {
     if !value.is_finite() {
         return None;
@@ -223,7 +223,7 @@ fn rounded(value: f64, scale: i8) -> Option<i256> {
     if exponent >= 0 {
         over = over.checked_mul(two.checked_pow(exponent.unsigned_abs())?)?;
     } else {
-        // What does not fit is far more than twice what is divided.
+        // A divisor that does not fit is far more than twice the dividend.
         let Some(divisor) = two.checked_pow(exponent.unsigned_abs()) else { return Some(i256::ZERO) };
         let Some(divisor) = under.checked_mul(divisor) else { return Some(i256::ZERO) };
         under = divisor;

@@ -1,4 +1,4 @@
-//! Values as text, written as the reference writes them.
+//! Formats values as text in the reference's way.
 
 use super::by_arrow::by_arrow;
 use super::decimals::{integers, scale};
@@ -14,7 +14,7 @@ use std::fmt::{LowerExp, Write};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Casts a column of values of fixed width to text.
+/// Casts a column of fixed-width values to text.
 pub(super) fn format(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
     match target {
         DataType::LargeUtf8 => Ok(Arc::new(texts::<i64>(column)?)),
@@ -23,7 +23,7 @@ pub(super) fn format(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, S
     }
 }
 
-/// Most characters of a value's text, all of them ASCII.
+/// Returns the maximum number of characters of a value's text, all of them ASCII.
 pub(super) fn max_width(source: &DataType) -> u64 {
     match source {
         DataType::Boolean => 5,
@@ -31,7 +31,7 @@ pub(super) fn max_width(source: &DataType) -> u64 {
         DataType::Decimal32(..) | DataType::Decimal64(..) => 26,
         DataType::Decimal128(..) => 46,
         DataType::Decimal256(..) => 84,
-        // Also where the value is out of range.
+        // This includes the text for a value out of range.
         DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_) => 48,
         DataType::Timestamp(..) => 48,
         // Integers and durations.
@@ -59,7 +59,7 @@ fn texts<O: OffsetSizeTrait>(column: &ArrayRef) -> Result<GenericStringArray<O>,
 
 type Writer<'a> = Box<dyn Fn(usize, &mut String) -> Result<(), String> + 'a>;
 
-/// What appends a row's text.
+/// Returns a writer that appends a row's text.
 fn writer(column: &ArrayRef) -> Result<Writer<'_>, String> {
     let source = column.data_type();
     let written = |result: std::fmt::Result| result.map_err(|error| error.to_string());
@@ -107,7 +107,7 @@ fn writer(column: &ArrayRef) -> Result<Writer<'_>, String> {
     }
 }
 
-/// Writes the fewest digits that give the float back, and of these the nearest, even ones if two are as near.
+/// Writes the fewest digits that parse to the same float: of these the nearest, or the even ones on a tie.
 fn float<F: LowerExp + FromStr + PartialEq>(text: &mut String, value: F) -> std::fmt::Result {
     let shortest = format!("{value:e}");
     let Some((digits, _)) = shortest.split_once('e') else {
@@ -140,7 +140,7 @@ fn point(text: &mut String, digits: &str, at: i32) -> std::fmt::Result {
     }
 }
 
-/// Writes a decimal with all digits of its scale; in scientific notation where that is shorter by far.
+/// Writes a decimal with all digits of its scale, or in scientific notation if that is much shorter.
 fn decimal(text: &mut String, value: &str, scale: i8) -> std::fmt::Result {
     let (sign, digits) = value.strip_prefix('-').map_or(("", value), |digits| ("-", digits));
     let (length, scale) = (i32::try_from(digits.len()).unwrap_or(i32::MAX), i32::from(scale));
@@ -169,11 +169,11 @@ fn instant(text: &mut String, source: &DataType, value: i64, per_day: i64, offse
     let Some(local) = offset.checked_mul(per_second).and_then(|offset| value.checked_add(offset)) else {
         return out_of_range(text);
     };
-    // A date of milliseconds is rounded toward 1970, a timestamp down.
+    // A date in milliseconds is rounded toward 1970, a timestamp down.
     let day = if *source == DataType::Date64 { local / per_day } else { local.div_euclid(per_day) };
     let date = TimeDelta::try_days(day).and_then(|days| NaiveDate::default().checked_add_signed(days));
     let Some(date) = date.filter(|date| YEARS.contains(&date.year())) else { return out_of_range(text) };
-    // Years have four digits at least, and a sign before 0.
+    // Years have at least four digits, and a sign if they are before 0.
     let (sign, year) = if date.year() < 0 { ("-", -date.year()) } else { ("", date.year()) };
     write!(text, "{sign}{year:04}-{:02}-{:02}", date.month(), date.day())?;
     let DataType::Timestamp(unit, zone) = source else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Ties what a cast has made to its reservation in the memory budget.
+//! Ties the result of a cast to its reservation in the memory budget.
 
 use crate::memory::Reservation;
 use arrow_array::{Array, ArrayRef, make_array};
@@ -8,10 +8,10 @@ use arrow_schema::ArrowError;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// The column, whose buffers hold the reservation until the last of them is dropped.
+/// Returns the column with buffers that hold the reservation until the last of them is dropped.
 ///
 /// # Errors
-/// When Arrow refuses its own array, which it does not.
+/// If Arrow rejects its own array, which does not happen.
 pub(crate) fn hold(column: &ArrayRef, reservation: &Arc<Reservation>) -> Result<ArrayRef, ArrowError> {
     held(column.to_data(), reservation).map(make_array)
 }

@@ -1,4 +1,4 @@
-//! Replays what the reference casts, and to what values, as `tests/casts/capture.py` captured it.
+//! Replays the reference's casts and their results, as captured by `tests/casts/capture.py`.
 
 use super::{cast, cast_bytes};
 use crate::same_type::same_type;
@@ -22,7 +22,7 @@ fn streams() -> Vec<RecordBatch> {
     streams
 }
 
-/// Pairs of types where some samples differ from the reference, and how many.
+/// The pairs of types for which some samples differ from the reference, and their number.
 const KNOWN: &[(&str, &str, usize)] = &[
     // Ours are the nearest floats. The reference multiplies by a negative power of ten, which a float only approximates.
     ("Decimal32(7, 2)", "Float32", 1),
@@ -35,15 +35,15 @@ const KNOWN: &[(&str, &str, usize)] = &[
     ("Utf8", "Decimal32(7, 2)", 1),
     ("LargeUtf8", "Decimal32(7, 2)", 1),
     ("Utf8View", "Decimal32(7, 2)", 1),
-    // It refuses what rounds to 0.000, or gives another value.
+    // The reference refuses values that round to 0.000, or returns another value.
     ("Float64", "Decimal32(7, 2)", 1),
     ("Float64", "Decimal64(12, 3)", 5),
-    // `arrow-cast` encodes no booleans.
+    // `arrow-cast` does not encode booleans.
     ("Utf8", "Dictionary(Int32, Boolean)", 9),
     ("LargeUtf8", "Dictionary(Int32, Boolean)", 8),
     ("Binary", "Dictionary(Int32, Boolean)", 1),
     ("LargeBinary", "Dictionary(Int32, Boolean)", 1),
-    // The local time of a zone with a name needs a database of zones.
+    // The local time of a named zone needs a time zone database.
     (BERLIN, "Utf8", 16),
     (BERLIN, "LargeUtf8", 16),
     (BERLIN, "Utf8View", 16),
@@ -56,7 +56,7 @@ const KNOWN: &[(&str, &str, usize)] = &[
 ];
 const BERLIN: &str = "Timestamp(µs, \"Europe/Berlin\")";
 
-/// How a cast differs from the reference's, if it does.
+/// Returns how a cast differs from the reference's, if it does.
 fn difference(source: &ArrayRef, target: &DataType, expected: Option<&ArrayRef>) -> Option<String> {
     match (expected, cast(source, target)) {
         (None, Err(_)) => None,

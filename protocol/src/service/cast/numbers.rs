@@ -1,4 +1,4 @@
-//! Casts between booleans, integers and floats. What would lose a fraction or a digit of an integer is refused.
+//! Casts between booleans, integers and floats. A cast that would lose a fraction or a digit of an integer is refused.
 
 use super::by_arrow::by_arrow;
 use arrow_array::cast::AsArray;

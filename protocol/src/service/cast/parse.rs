@@ -1,4 +1,4 @@
-//! Values from text, in the grammar that the reference accepts.
+//! Parses values from text, in the grammar that the reference accepts.
 
 use super::by_arrow::{by_arrow, reinterpret};
 use super::decimals::{fill, rescale, scale};
@@ -60,7 +60,7 @@ pub(super) fn parse(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, St
     }
 }
 
-/// The text of each row.
+/// Returns the text of each row.
 fn texts<'a>(column: &'a ArrayRef) -> Result<Box<dyn Fn(usize) -> &'a str + 'a>, String> {
     match column.data_type() {
         DataType::Utf8 => {
@@ -115,7 +115,7 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Decimal digits with an optional minus, or the bits of the integer in hexadecimal after `0x`.
+/// Parses decimal digits with an optional minus, or the bits of the integer in hexadecimal after `0x`.
 fn integer(text: &str, bits: u32, signed: bool) -> Option<i256> {
     if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         let valid = digits.len() <= bits as usize / 4 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -132,10 +132,10 @@ fn integer(text: &str, bits: u32, signed: bool) -> Option<i256> {
     Some(i256::from_i128(if digits.len() < text.len() { -value } else { value }))
 }
 
-/// The maximum number of digits: the widest decimal holds no more.
+/// The maximum number of digits, that of the widest decimal.
 const MAX_DIGITS: usize = 76;
 
-/// A number with an optional sign, fraction and exponent, if it is exact at this scale.
+/// Parses a number with an optional sign, fraction and exponent, if it is exact at this scale.
 fn decimal(text: &str, scale: i8) -> Option<i256> {
     let (number, exponent) = match text.split_once(['e', 'E']) {
         Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
@@ -157,7 +157,7 @@ fn decimal(text: &str, scale: i8) -> Option<i256> {
     rescale(value, given, scale)
 }
 
-/// Days since 1970 of `YYYY-MM-DD`.
+/// Parses `YYYY-MM-DD` as days since 1970.
 fn date(text: &str) -> Option<i64> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text.as_bytes() else { return None };
     let year = number(&[y1, y2, y3, y4])?;
@@ -165,7 +165,7 @@ fn date(text: &str) -> Option<i64> {
     Some(date.signed_duration_since(NaiveDate::default()).num_days())
 }
 
-/// Units since 1970 of a date, a time that may leave out its end, and a zone if the type has one.
+/// Parses a date, an optionally shortened time, and a zone if the type has one, as units since 1970.
 fn timestamp(text: &str, per_day: i64, zoned: bool) -> Option<i64> {
     let (day, rest) = text.split_at_checked(10)?;
     let day = date(day)?.checked_mul(per_day)?;
@@ -189,7 +189,7 @@ fn timestamp(text: &str, per_day: i64, zoned: bool) -> Option<i64> {
     day.checked_add(seconds)?.checked_sub(offset.unwrap_or_default() * per_second)
 }
 
-/// Units of `HH`, `HH:MM` or `HH:MM:SS` with a fraction of as many digits as the unit has.
+/// Parses `HH`, `HH:MM` or `HH:MM:SS`, with a fraction of at most the precision of the unit, as units.
 fn time_of_day(text: &str, per_second: i64) -> Option<i64> {
     let (time, fraction) =
         text.split_once('.').map_or((text, None), |(time, fraction)| (time, Some(fraction)));

@@ -1,8 +1,8 @@
-//! Which types are cast to which, before their parameters, children and values are looked at.
+//! Which types can be cast to which, regardless of their parameters, children and values.
 
 use arrow_schema::DataType;
 
-/// Types that the same casts lead from and to.
+/// A group of types with the same casts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Null,
@@ -25,7 +25,7 @@ pub(super) enum Kind {
     Struct,
     Map,
     Dictionary,
-    /// List views, runs and unions, which are not cast. (The reference's casts of list views lose their values.)
+    /// List views, runs and unions, which cannot be cast. (The reference's casts of list views lose their values.)
     Other,
 }
 
@@ -59,13 +59,13 @@ impl Kind {
         }
     }
 
-    /// Text and bytes of every layout.
+    /// Returns whether this is text or bytes, of any layout.
     pub(super) fn is_sized(self) -> bool {
         matches!(self, Self::Text | Self::TextView | Self::Bytes | Self::BytesView | Self::FixedBytes)
     }
 }
 
-/// Whether columns of a type are cast to another. A column without rows is cast to whatever this allows.
+/// Returns whether columns of a type can be cast to another. A column without rows is cast whenever this is true.
 pub(super) fn is_supported(source: &DataType, target: &DataType) -> bool {
     let half = *target == DataType::Float16;
     let (from, to) = (Kind::of(source), Kind::of(target));
@@ -88,7 +88,7 @@ pub(super) fn is_supported(source: &DataType, target: &DataType) -> bool {
         }
         Kind::Text | Kind::Bytes => match to {
             Kind::Bool | Kind::Int | Kind::Float | Kind::Decimal => true,
-            // The values' type is looked at when the rows are cast to it.
+            // The type of the values is checked when the rows are cast to it.
             Kind::Dictionary => true,
             Kind::Date | Kind::Timestamp => from == Kind::Text,
             to => to.is_sized(),

@@ -1,11 +1,11 @@
-//! Text and bytes from one layout to another.
+//! Casts text and bytes from one layout to another.
 
 use super::by_arrow::by_arrow;
 use super::table::Kind;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
-/// Casts text and bytes to text and bytes of another layout. What becomes text is checked to be UTF-8.
+/// Casts text and bytes to another layout. Bytes that become text are checked for valid UTF-8.
 pub(super) fn sized_texts(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
     let DataType::FixedSizeBinary(size) = target else {
         return match (Kind::of(column.data_type()), Kind::of(target)) {

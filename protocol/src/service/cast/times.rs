@@ -1,5 +1,5 @@
-//! Casts between dates, times, timestamps, durations and the integers that hold them. What would lose a part of a unit
-//! is refused, except for a timestamp that becomes its day or its time of day.
+//! Casts between dates, times, timestamps, durations and their integers. A cast that would lose part of a unit is refused, except
+//! from a timestamp to its day or its time of day.
 
 use super::by_arrow::{by_arrow, reinterpret};
 use super::table::{Kind, storage};
@@ -37,7 +37,7 @@ pub(super) fn convert(column: &ArrayRef, target: &DataType) -> Result<ArrayRef, 
     reinterpret(&values, target)
 }
 
-/// The numbers that a column holds, counted in its unit.
+/// Returns the values of a column, counted in its unit.
 pub(super) fn instants(column: &ArrayRef) -> Result<Int64Array, String> {
     let storage = storage(column.data_type());
     let integers = by_arrow(&reinterpret(column, &storage)?, &DataType::Int64)?;
@@ -49,7 +49,7 @@ fn try_map(values: &Int64Array, map: impl Fn(i64) -> Option<i64>) -> Result<Int6
     values.try_unary(|value| map(value).ok_or(value))
 }
 
-/// A count of one unit in another, if it is exact.
+/// Converts a count of one unit to another, if the result is exact.
 fn rescale(value: i64, from: i64, to: i64) -> Option<i64> {
     if to >= from {
         return value.checked_mul(to / from);
@@ -58,7 +58,7 @@ fn rescale(value: i64, from: i64, to: i64) -> Option<i64> {
     (value % divisor == 0).then(|| value / divisor)
 }
 
-/// How many of a type's units a day has. (Each divides each larger one.)
+/// Returns how many of a type's units a day has. (Each divides each larger one.)
 pub(super) fn ticks_per_day(data_type: &DataType) -> i64 {
     let per_second = match data_type {
         DataType::Date32 => return 1,
@@ -77,15 +77,15 @@ pub(super) fn ticks_per_day(data_type: &DataType) -> i64 {
     SECONDS_PER_DAY * per_second
 }
 
-/// How far local time is ahead of UTC, in the timestamp's own unit.
+/// Returns the offset of local time from UTC, in the timestamp's own unit.
 fn local_offset(timestamp: &DataType) -> Result<i64, String> {
     Ok(offset_seconds(timestamp)? * (ticks_per_day(timestamp) / SECONDS_PER_DAY))
 }
 
-/// How many seconds a timestamp's local time is ahead of UTC.
+/// Returns the offset of a timestamp's local time from UTC, in seconds.
 ///
 /// # Errors
-/// For zones with a name other than those of UTC: their rules are not known here.
+/// If the zone has a name other than those of UTC: there is no database of zones here.
 pub(super) fn offset_seconds(timestamp: &DataType) -> Result<i64, String> {
     let DataType::Timestamp(_, Some(zone)) = timestamp else { return Ok(0) };
     if matches!(zone.as_ref(), "UTC" | "Etc/UTC" | "GMT") {
@@ -96,7 +96,7 @@ pub(super) fn offset_seconds(timestamp: &DataType) -> Result<i64, String> {
     })
 }
 
-/// The seconds of an offset of the form `+HH:MM`, `+HHMM` or `+HH`.
+/// Parses an offset of the form `+HH:MM`, `+HHMM` or `+HH` as seconds.
 pub(super) fn fixed_offset(text: &str) -> Option<i64> {
     let (sign, digits) = match text.split_at_checked(1)? {
         ("+", digits) => (1, digits),

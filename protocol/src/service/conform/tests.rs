@@ -1,4 +1,4 @@
-//! Which columns become which, and what is refused.
+//! Tests which columns are matched, and which batches are refused.
 
 use super::*;
 use crate::memory::Budget;
@@ -133,7 +133,7 @@ fn a_batch_of_the_declared_schema_is_not_touched() {
         let conformed = conform_input(batch.clone(), &declared, &Account::default()).unwrap();
         assert!(conformed.columns().iter().zip(batch.columns()).all(|(a, b)| Arc::ptr_eq(a, b)));
     });
-    // What the clone takes: the list of columns.
+    // The clone allocates the list of columns.
     assert!(taken.count_total <= 1, "{taken:?}");
 }
 

@@ -1,4 +1,4 @@
-//! Batches that one side stores and the other reads.
+//! Tests of batches that one side stores and the other reads.
 
 use super::*;
 use crate::ipc::decode_batch;
@@ -50,7 +50,7 @@ fn only_batches_of_the_least_size_are_stored() {
     let (client, ..) = pair(&Memory::new(1 << 20), 4000);
     assert!(store(&client, &numbers(300)).is_none());
     assert!(store(&client, &numbers(600)).is_some());
-    // The array has more memory than the slice takes.
+    // The array has more memory than the slice uses.
     assert!(store(&client, &numbers(600).slice(0, 300)).is_none());
     let (client, ..) = pair(&Memory::new(1 << 20), 0);
     assert!(store(&client, &numbers(0)).is_none(), "a pointer has no rows either");
@@ -92,7 +92,7 @@ fn what_is_lent_stays_in_use_until_it_is_dropped() {
     assert_eq!(server.header().unwrap().regions(), []);
 }
 
-/// The peer may read it where it lies, and hold it for any time.
+/// The peer may use it in place and hold it for any time.
 #[test]
 fn the_owner_frees_nothing_that_it_has_sent() {
     let (client, server, _) = pair(&Memory::lending(1 << 20), 1);
@@ -118,7 +118,7 @@ fn the_owner_rests_after_a_failure_until_its_peer_has_freed_what_it_was_sent() {
     let lost = send(&client, &numbers(100));
     client.call_failed();
     assert!(!client.begin_call().unwrap());
-    // Another failure in between changes nothing.
+    // Another failure in between makes no difference.
     client.call_failed();
     assert!(!client.begin_call().unwrap());
     server.discard(pointer);
@@ -129,7 +129,7 @@ fn the_owner_rests_after_a_failure_until_its_peer_has_freed_what_it_was_sent() {
     assert!(client.begin_call().unwrap());
 }
 
-/// The canonical implementation takes more into use than it writes.
+/// The canonical implementation allocates more than it writes.
 #[test]
 fn what_is_freed_is_the_region_that_was_pointed_to() {
     let (client, server, _) = pair(&Memory::new(1 << 20), 1);
@@ -177,7 +177,7 @@ fn what_is_read_is_reserved_in_the_account_and_its_memory_is_used_again() {
     assert_eq!(batch.column(0).to_data().buffers()[0].as_ptr(), address);
     server.settle().unwrap();
 
-    // Beside the batch that is kept there is no room for it.
+    // There is no room for it in addition to the batch that is kept there.
     let pointer = send(&client, &numbers(210_000));
     let other = server.read(pointer, numbers(0).schema_ref()).unwrap_err();
     assert_eq!(

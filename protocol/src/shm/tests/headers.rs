@@ -1,9 +1,9 @@
-//! The header: regions are allocated first fit, and freed.
+//! Tests of the header: regions are allocated first fit, and freed.
 
 use super::*;
 use proptest::prelude::*;
 
-/// A segment whose data has this many bytes.
+/// A segment with this many bytes of data.
 fn memory(data: usize) -> Arc<dyn SharedMemory> {
     lend(&Memory::new(HEADER_BYTES as usize + data))
 }
@@ -29,7 +29,7 @@ fn gaps_are_filled_first_fit_and_in_order() {
     assert_eq!(offsets.collect::<Vec<_>>(), [0, 256, 512, 768]);
     assert_eq!(header.allocate(1, &*memory).unwrap(), None);
     header.release(&regions[1..3], &*memory).unwrap();
-    // What was freed side by side is one gap.
+    // Adjacent freed regions form one gap.
     let region = header.allocate(512, &*memory).unwrap().unwrap();
     assert_eq!(region.offset, HEADER_BYTES + 256);
     assert_eq!(Header::read(&*memory).unwrap(), header);
@@ -42,7 +42,7 @@ fn gaps_are_filled_first_fit_and_in_order() {
 fn regions_of_others_need_not_be_aligned() {
     let memory = memory(1024);
     let mut header = Header::initialise(&*memory).unwrap();
-    // As the reference allocates: what was asked for, and no more.
+    // The reference allocates exactly the requested size.
     memory.write_at(24, &(HEADER_BYTES.to_le_bytes())).unwrap();
     memory.write_at(32, &(101_u64.to_le_bytes())).unwrap();
     memory.write_at(16, &1_u32.to_le_bytes()).unwrap();
@@ -69,7 +69,7 @@ fn a_full_header_has_no_room_whatever_the_segment_has() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Both sides allocate and free, each from what it reads.
+    /// Both sides allocate and free, each based on what it reads.
     #[test]
     fn regions_never_overlap(steps in proptest::collection::vec((any::<bool>(), 1..3000_u64, any::<usize>()), 1..100)) {
         let memory = memory(16_384);

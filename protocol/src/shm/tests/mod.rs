@@ -1,4 +1,4 @@
-//! Segments and pointers, in memory that the tests hold.
+//! Tests of segments and pointers, in memory that the tests own.
 
 mod batches;
 mod headers;
@@ -14,7 +14,7 @@ use arrow_schema::Field;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 
-/// Memory that a peer may change: a test does.
+/// Memory that a test changes as a peer would.
 #[derive(Debug)]
 struct Memory(Mutex<Vec<u8>>, bool);
 
@@ -37,7 +37,7 @@ impl Memory {
     }
 }
 
-/// Of the test's own length, whatever was truncated.
+/// Has the test's own length, whatever was truncated.
 struct Lent(Arc<Memory>, u64);
 
 impl SharedMemory for Lent {

@@ -1,4 +1,4 @@
-//! Pointer batches and advertisements.
+//! Tests of pointer batches and advertisements.
 
 use super::*;
 use crate::wire::keys;

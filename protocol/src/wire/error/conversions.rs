@@ -1,10 +1,10 @@
-//! Errors of other crates as the error of a call, so that `?` works on them in handlers.
+//! Converts errors of other crates to the error of a call, so that `?` works on them in handlers.
 #![allow(clippy::disallowed_types, reason = "a handler may do I/O, and its error is text here")]
 
 use super::rpc_error::RpcError;
 
-/// A failed system call, under the name that Python has for it. Its code is
-/// [`Unknown`](crate::wire::code::Code::Unknown), as that of other errors of handlers.
+/// A failed system call, with the name of Python's exception for it. Its code is [`Unknown`](crate::wire::code::Code::Unknown),
+/// like that of other errors of handlers.
 impl From<std::io::Error> for RpcError {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind::{NotFound, PermissionDenied, TimedOut};
@@ -18,7 +18,7 @@ impl From<std::io::Error> for RpcError {
     }
 }
 
-/// The [`RpcError`] within, if there is one; otherwise a `RuntimeError` with its message and its causes.
+/// The [`RpcError`] inside, if there is one; otherwise a `RuntimeError` with its message and its causes.
 ///
 /// ```
 /// use vgi_rpc_protocol::wire::error::RpcError;

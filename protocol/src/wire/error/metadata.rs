@@ -1,4 +1,4 @@
-//! Errors as the metadata of the batch that carries them, there and back. WIRE_PROTOCOL 8, "Error batches".
+//! Converts errors to the metadata of the batch that carries them, and back. WIRE_PROTOCOL 8, "Error batches".
 
 use super::rpc_error::{Inner, Received, RpcError, TRACEBACK, Titled};
 use crate::ipc::Metadata;
@@ -15,18 +15,18 @@ use std::fmt::{self, Write};
 /// What the server adds to an error when it sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorContext<'a> {
-    /// The server instance; left out when empty.
+    /// The server instance; omitted if empty.
     pub server_id: &'a str,
     /// The request, if it is known.
     pub request_id: Option<&'a str>,
-    /// Protocol and method that raised the error, if the call got so far. Named in a synthesized traceback.
+    /// Protocol and method that raised the error, if they are known. Named in a synthesized traceback.
     pub origin: Option<(&'a str, &'a str)>,
     /// The server's setting: whether traceback, frames and cause are sent. WIRE_PROTOCOL 8, "Tracebacks".
     pub include_traceback: bool,
 }
 
 impl<'a> ErrorContext<'a> {
-    /// No request, no origin, tracebacks on.
+    /// Creates a context without request and origin, with tracebacks on.
     pub const fn new(server_id: &'a str) -> Self {
         Self { server_id, request_id: None, origin: None, include_traceback: true }
     }
@@ -51,10 +51,10 @@ struct Extra<'a> {
 }
 
 impl RpcError {
-    /// The metadata of the zero-row batch that ends the call. WIRE_PROTOCOL 8, "Error batches".
+    /// Returns the metadata of the zero-row batch that ends the call. WIRE_PROTOCOL 8, "Error batches".
     ///
-    /// The code is always there; the kind when there is one; the details when [`encode_details`] takes them. With
-    /// tracebacks on there is a traceback, made up from error, origin and causes when the error has none.
+    /// The code is always present, the kind if there is one, and the details if [`encode_details`] accepts them. With tracebacks
+    /// on there is a traceback. If the error has none, it is synthesized from error, origin and causes.
     pub fn to_metadata(&self, context: &ErrorContext<'_>) -> Metadata {
         let code = self.inner.code.as_str();
         let details = self.details_to_send();
@@ -92,10 +92,10 @@ impl RpcError {
         metadata
     }
 
-    /// Reads the error of a batch that [`classify`](crate::wire::classify::classify) calls one.
+    /// Reads the error of a batch that [`classify`](crate::wire::classify::classify) classifies as one.
     ///
-    /// Never fails: code, kind and details come from their own keys, or from `log_extra` when those are absent;
-    /// what is missing is empty, and text that is not UTF-8 is read with U+FFFD.
+    /// Never fails: code, kind and details are read from their own keys, or from `log_extra` if those are absent. Missing values
+    /// are empty, and text that is not UTF-8 is read with U+FFFD.
     pub fn from_metadata(metadata: &Metadata) -> Self {
         let extra = extra_object(metadata);
         let level = || text(metadata, keys::LOG_LEVEL, NAME).unwrap_or_default();

@@ -1,15 +1,15 @@
 //! The error of a call, as both sides see it: code, kind, details. WIRE_PROTOCOL 8, "Error model".
 //!
-//! Lives here: the error, and the metadata of the batch that carries it. Not here: the catalogs of codes and details
-//! ([`super::code`], [`super::detail`]).
+//! This module has the error, and the metadata of the batch that carries it. The catalogs of codes and details are in
+//! [`super::code`] and [`super::detail`].
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `rpc_error` | the error: making one and reading one |
-// | `conversions` | errors of other crates as one |
-// | `metadata` | the metadata of the batch that carries it, there and back |
+// | `rpc_error` | the error: its constructors and accessors |
+// | `conversions` | conversions of other crates' errors |
+// | `metadata` | conversion to the metadata of the batch that carries it, and back |
 
 mod conversions;
 mod metadata;

@@ -1,4 +1,4 @@
-//! The error of a call: making one and reading one. WIRE_PROTOCOL 8, "Error model".
+//! The error of a call: its constructors and accessors. WIRE_PROTOCOL 8, "Error model".
 
 use crate::OneLine;
 use crate::wire::code::{Code, kind};
@@ -11,19 +11,19 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Most bytes of UTF-8 of an error's type, kind, message, causes and traceback in all. With the details, which may
-/// have [`MAX_HELD_BYTES`] of JSON, that makes 64 KiB.
+/// The maximum total size of an error's type, kind, message, causes and traceback, in bytes of UTF-8. With the details, which may
+/// have [`MAX_HELD_BYTES`] of JSON, the total is 64 KiB.
 const MAX_TEXT_BYTES: usize = 48 << 10;
-/// What is kept of a traceback, and of the causes together. WIRE_PROTOCOL 8, "`log_extra` JSON structure".
+/// The maximum size of a traceback, and of the causes together. WIRE_PROTOCOL 8, "`log_extra` JSON structure".
 pub(super) const TRACEBACK: Limit = Limit::characters(16_000, "\n… <traceback truncated>");
-/// What holding one cause more takes beside its text.
+/// The memory of an additional cause, apart from its text.
 const CAUSE_BYTES: usize = 32;
 
-/// A failed call: what a handler returns, and what a client gets.
+/// A failed call: the error that a handler returns, and that a client receives.
 ///
-/// Its text is bounded when it is made or received, since a peer may have chosen it: the type and the kind have at most
-/// 1 KiB, the message has at most 32 KiB, and all texts together with the details have at most 64 KiB. What was cut off
-/// is replaced by `…`. Details that do not fit are left out whole.
+/// Its text is limited when it is made or received, since a peer may have chosen it: the type and the kind have at most 1 KiB,
+/// the message has at most 32 KiB, and all texts together with the details have at most 64 KiB. Text that was cut off is replaced
+/// by `…`. Details that do not fit are omitted as a whole.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,7 +38,7 @@ const CAUSE_BYTES: usize = 32;
 /// assert!(error.is_retryable());
 /// ```
 ///
-/// One pointer wide, so that results which hold one stay small.
+/// One pointer wide, so that results which contain one stay small.
 #[derive(Clone, PartialEq)]
 pub struct RpcError {
     pub(super) inner: Box<Inner>,
@@ -51,7 +51,7 @@ pub(super) struct Inner {
     pub(super) code: Code,
     pub(super) kind: String,
     pub(super) details: Vec<Detail>,
-    /// The details did not fit, and none is held.
+    /// The details did not fit and were dropped.
     pub(super) details_left_out: bool,
     pub(super) traceback: String,
     pub(super) request_id: String,
@@ -59,23 +59,23 @@ pub(super) struct Inner {
     pub(super) received: Option<Received>,
 }
 
-/// What a received error said where typed fields cannot repeat it.
+/// Fields of a received error that the typed fields cannot reproduce.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Received {
     pub(super) code_name: String,
-    /// Present when the typed details, written again, would differ from it.
+    /// Set if the typed details, written again, would differ from it.
     pub(super) details: Option<Vec<Value>>,
 }
 
-/// Making one.
+/// Constructors.
 impl RpcError {
-    /// An error of this type, as in `ValueError`. It has code [`Code::Unknown`] until it is classified.
+    /// Creates an error of this type, such as `ValueError`. Its code is [`Code::Unknown`] until it is classified.
     pub fn new<'t, 'm>(error_type: impl Into<Cow<'t, str>>, message: impl Into<Cow<'m, str>>) -> Self {
         let (error_type, message) = (NAME.cut(error_type), MESSAGE.cut(message));
         Self { inner: Box::new(Inner { error_type, message, ..Inner::default() }) }
     }
 
-    /// An error of a kind, with the code that belongs to it.
+    /// Creates an error of a kind, with the kind's code.
     pub fn of_kind<'t, 'm>(
         kind: kind::Kind,
         error_type: impl Into<Cow<'t, str>>,
@@ -84,12 +84,12 @@ impl RpcError {
         Self::new(error_type, message).with_kind(kind.name()).with_code(kind.code())
     }
 
-    /// A `StatusError` with this code.
+    /// Creates a `StatusError` with this code.
     pub fn status<'a>(code: Code, message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("StatusError", message).with_code(code)
     }
 
-    /// An error of this type whose message and causes are those of a Rust error.
+    /// Creates an error of this type with the message and causes of a Rust error.
     pub fn from_error<'a>(error_type: impl Into<Cow<'a, str>>, error: &dyn Error) -> Self {
         let mut converted = Self::new(error_type, MESSAGE.format(format_args!("{error}")));
         let mut cause = error.source();
@@ -102,32 +102,32 @@ impl RpcError {
         converted
     }
 
-    /// An unclassified `ValueError`: an argument has the right type and a wrong value.
+    /// Creates an unclassified `ValueError`: an argument has the right type and a wrong value.
     pub fn value_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("ValueError", message)
     }
 
-    /// An unclassified `TypeError`: an argument has the wrong type.
+    /// Creates an unclassified `TypeError`: an argument has the wrong type.
     pub fn type_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("TypeError", message)
     }
 
-    /// An unclassified `KeyError`: there is nothing of this name.
+    /// Creates an unclassified `KeyError`: the name is unknown.
     pub fn key_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("KeyError", message)
     }
 
-    /// An unclassified `PermissionError`: the caller may not do this.
+    /// Creates an unclassified `PermissionError`: the caller does not have permission.
     pub fn permission_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("PermissionError", message)
     }
 
-    /// An unclassified `RuntimeError`: anything else.
+    /// Creates an unclassified `RuntimeError`: anything else.
     pub fn runtime_error<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("RuntimeError", message)
     }
 
-    /// An unclassified `NotImplementedError`: the method exists and does not do this.
+    /// Creates an unclassified `NotImplementedError`: the method exists but does not support this.
     pub fn not_implemented<'a>(message: impl Into<Cow<'a, str>>) -> Self {
         Self::new("NotImplementedError", message)
     }
@@ -142,7 +142,7 @@ impl RpcError {
         self
     }
 
-    /// Sets the kind; empty means none. [`of_kind`](Self::of_kind) sets the code with it.
+    /// Sets the kind. An empty kind removes it. [`of_kind`](Self::of_kind) sets the code too.
     #[must_use]
     pub fn with_kind<'a>(mut self, kind: impl Into<Cow<'a, str>>) -> Self {
         self.inner.kind = NAME.cut(kind);
@@ -166,7 +166,7 @@ impl RpcError {
         self
     }
 
-    /// Sets the traceback, instead of the one that is otherwise made up when the error is sent.
+    /// Sets the traceback, in place of the one that is synthesized when the error is sent.
     #[must_use]
     pub fn with_traceback<'a>(mut self, traceback: impl Into<Cow<'a, str>>) -> Self {
         self.inner.traceback.clear();
@@ -174,7 +174,7 @@ impl RpcError {
         self
     }
 
-    /// Adds a cause, below those that the error has. Does nothing when the error has as much text as it may.
+    /// Adds a cause below the existing ones. Does nothing if the error's text has reached its limit.
     #[must_use]
     pub fn with_cause(mut self, cause: impl fmt::Display) -> Self {
         let room = self.room();
@@ -184,7 +184,7 @@ impl RpcError {
         self
     }
 
-    /// How many bytes of text may be added.
+    /// Returns how many bytes of text may be added.
     fn room(&self) -> usize {
         let Inner { error_type, message, kind, traceback, causes, .. } = &*self.inner;
         let causes: usize = causes.iter().map(|cause| cause.len() + CAUSE_BYTES).sum();
@@ -202,52 +202,52 @@ impl RpcError {
     }
 }
 
-/// Reading one.
+/// Accessors.
 impl RpcError {
-    /// Class name of the exception, as in `ValueError`.
+    /// Returns the class name of the exception, such as `ValueError`.
     pub fn error_type(&self) -> &str {
         &self.inner.error_type
     }
 
-    /// The text. On a received error it is `vgi_rpc.log_message` as it came, which servers begin with the type, as in
-    /// `ValueError: expected a name`: WIRE_PROTOCOL 8 defines it so, and other clients show it so. What an error displays
-    /// has the type once. To tell errors apart, compare their type, [code](Self::code) or [kind](Self::kind).
+    /// Returns the text. On a received error it is the unchanged `vgi_rpc.log_message`, which servers begin with the type, as in
+    /// `ValueError: expected a name`: WIRE_PROTOCOL 8 defines it so, and other clients show it so. The `Display` form has the
+    /// type once. To tell errors apart, compare their type, [code](Self::code) or [kind](Self::kind).
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// The canonical code; [`Code::Unknown`] also for a received error that named none or one that is no code.
+    /// Returns the canonical code; [`Code::Unknown`] also for a received error with no code or an unknown one.
     pub fn code(&self) -> Code {
         self.inner.code
     }
 
-    /// Name of the code as the peer sent it: empty when it sent none, as servers before the error model do.
-    /// On an error that was made here, the name of [`code`](Self::code).
+    /// Returns the code's name as the peer sent it: empty if it sent none, as servers before the error model do. On an error that
+    /// was made here, it is the name of [`code`](Self::code).
     pub fn code_name(&self) -> &str {
         self.inner.received.as_ref().map_or(self.inner.code.as_str(), |received| &received.code_name)
     }
 
-    /// The kind, if there is one.
+    /// Returns the kind, if there is one.
     pub fn kind(&self) -> Option<&str> {
         Some(self.inner.kind.as_str()).filter(|kind| !kind.is_empty())
     }
 
-    /// True if this is the kind.
+    /// Returns whether the error is of this kind.
     pub fn is_kind(&self, kind: kind::Kind) -> bool {
         self.inner.kind == kind.name()
     }
 
-    /// The details in order, types that this crate does not know included.
+    /// Returns the details in order, including types that this crate does not know.
     pub fn details(&self) -> &[Detail] {
         &self.inner.details
     }
 
-    /// The first well-formed detail of a type of the catalog.
+    /// Returns the first well-formed detail of a type of the catalog.
     pub fn detail<D: CatalogDetail>(&self) -> Option<&D> {
         self.inner.details.iter().find_map(D::of)
     }
 
-    /// The details as JSON; those of a received error exactly as they came.
+    /// Returns the details as JSON; those of a received error exactly as received.
     pub fn details_json(&self) -> Vec<Value> {
         match &self.inner.received {
             Some(Received { details: Some(received), .. }) => received.clone(),
@@ -255,23 +255,23 @@ impl RpcError {
         }
     }
 
-    /// The traceback; empty when there is none.
+    /// Returns the traceback; empty if there is none.
     pub fn traceback(&self) -> &str {
         &self.inner.traceback
     }
 
-    /// On a received error, the request it answers; empty when it is not known.
+    /// Returns the id of the request that a received error answers; empty if unknown.
     pub fn request_id(&self) -> &str {
         &self.inner.request_id
     }
 
-    /// What caused the error, nearest first. Not read from received errors, whose traceback tells it.
+    /// Returns the causes, nearest first. They are not read from received errors, whose traceback contains them.
     pub fn causes(&self) -> &[String] {
         &self.inner.causes
     }
 
-    /// Whether the same call may succeed later: code `UNAVAILABLE`, or `RESOURCE_EXHAUSTED` with a `RetryInfo`.
-    /// Nothing here retries, because the method may not bear it. WIRE_PROTOCOL 8, "Retryability".
+    /// Returns whether the same call may succeed later: code `UNAVAILABLE`, or `RESOURCE_EXHAUSTED` with a `RetryInfo`. This
+    /// crate does not retry, because the method may not be idempotent. WIRE_PROTOCOL 8, "Retryability".
     pub fn is_retryable(&self) -> bool {
         match self.inner.code {
             Code::Unavailable => true,
@@ -280,7 +280,7 @@ impl RpcError {
         }
     }
 
-    /// How long a retry has to wait at least, if the error says so.
+    /// Returns the minimum delay before a retry, if the error states one.
     pub fn retry_delay(&self) -> Option<Duration> {
         self.detail::<RetryInfo>().map(RetryInfo::delay)
     }
@@ -294,7 +294,7 @@ impl fmt::Display for RpcError {
     }
 }
 
-/// The type and the message as they are, which is what is sent.
+/// Displays the type and the message unchanged, as they are sent.
 pub(super) struct Titled<'a>(pub(super) &'a RpcError);
 
 impl fmt::Display for Titled<'_> {
@@ -324,7 +324,7 @@ impl fmt::Debug for RpcError {
 
 impl Error for RpcError {}
 
-/// What Arrow refuses in a handler, such as columns that do not fit a schema, is an error of the call.
+/// An error of Arrow in a handler, such as columns that do not fit a schema, becomes the call's error.
 impl From<ArrowError> for RpcError {
     fn from(error: ArrowError) -> Self {
         Self::new("ArrowInvalid", MESSAGE.format(format_args!("{error}")))

@@ -1,4 +1,4 @@
-//! Errors there and back: the vectors V1 to V4, V7 and V9 of MULTI_PROTOCOL_HOSTING 3, tracebacks, tolerance.
+//! Errors converted to metadata and back: the vectors V1 to V4, V7 and V9 of MULTI_PROTOCOL_HOSTING 3, tracebacks, tolerance.
 
 use super::*;
 use crate::ipc::Metadata;
@@ -304,7 +304,7 @@ fn rust_errors_bring_their_causes() {
     assert_eq!(size_of::<RpcError>(), size_of::<usize>());
 }
 
-/// A text that JSON makes six times as long.
+/// Returns text that becomes six times as long in JSON.
 fn hostile(bytes: usize) -> String {
     "\u{1}".repeat(bytes)
 }
@@ -316,7 +316,7 @@ fn total(error: &RpcError) -> usize {
     texts.map(str::len).iter().sum::<usize>() + causes + details.len()
 }
 
-/// Everything of an error that whoever makes it may take from a peer, too long.
+/// Returns an error in which every text that may come from a peer is too long.
 fn oversized() -> RpcError {
     let padding = error_info("padding", &hostile(1 << 20));
     (0..1000)
@@ -340,7 +340,7 @@ fn an_error_holds_64_kib_and_marks_what_was_cut() {
     assert_eq!(error.details(), [], "never a part of them");
     let size = |error: &RpcError| sent(error).iter().map(|(_, value)| value.len()).sum::<usize>();
     assert!(size(&error) < 512 << 10, "{}", size(&error));
-    // Text that one character more than fits stays whole up to that character.
+    // A text that is one character too long is kept up to that character.
     let accented = "é".repeat((16 << 10) + 1);
     assert_eq!(RpcError::value_error(&*accented).message(), "é".repeat(16 << 10) + "…");
     assert_eq!(RpcError::value_error(hostile(32 << 10)).message(), hostile(32 << 10));
@@ -353,7 +353,7 @@ fn details_are_held_beside_a_long_message_and_traceback() {
     assert_eq!((error.details().len(), error.retry_delay()), (2, Some(Duration::from_secs(1))));
     assert!(total(&error) <= 64 << 10);
     assert_eq!(fail_oversized().details().len(), 2, "they are held, and not sent");
-    // However closely details come to the limit, those beyond it take all with them.
+    // Details beyond the limit remove all details, however close they are to it.
     for bytes in 15_900..16_384 {
         let first = Detail::Other(json!({"@type": "x.Y", "note": "x".repeat(bytes)}));
         let error =
@@ -386,7 +386,7 @@ fn a_received_error_is_bounded_as_one_that_is_made() {
     assert!(damaged.message().len() <= (32 << 10) + 3 && damaged.message().ends_with("\u{fffd}…"));
 }
 
-/// What the reference cut is not cut again.
+/// A traceback that the reference cut is not cut again.
 #[test]
 fn a_received_traceback_that_was_cut_stays_as_it_came() {
     let cut = "x".repeat(16_000) + "\n… <traceback truncated>";

@@ -1,4 +1,4 @@
-//! What casts take is measured, and compared with the bound.
+//! Measures the memory of casts and compares it with the bound.
 
 use super::super::cast;
 use super::cast_bytes;
@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use proptest::prelude::*;
 use std::sync::Arc;
 
-/// Casts a column, and checks what that takes at most against the bound. Gives the bound.
+/// Casts a column, and checks its peak memory against the bound. Returns the bound.
 #[track_caller]
 fn measured(column: &ArrayRef, target: &DataType) -> (u64, bool) {
     let bound = cast_bytes(column, target);
@@ -27,7 +27,7 @@ fn measured(column: &ArrayRef, target: &DataType) -> (u64, bool) {
     (bound, cast)
 }
 
-/// What the text of an error takes, which is not a matter of rows.
+/// The memory of an error's text, which does not depend on the rows.
 const ERROR_BYTES: u64 = 4096;
 
 #[test]
@@ -70,7 +70,7 @@ fn children_and_dictionaries_are_counted() {
     let values: ArrayRef = Arc::new(StringArray::from(vec![long.as_str()]));
     let keys = Int8Array::from(vec![0; rows]);
     let dictionary: ArrayRef = Arc::new(DictionaryArray::new(keys, values));
-    // A million bytes of values would be a hundred million: the bound says so without writing them.
+    // A million bytes of values would become a hundred million. The bound says so without writing them.
     assert!(measured(&dictionary.slice(0, 100), &DataType::Utf8).0 >= 100_000);
     let taken = allocation_counter::measure(|| {
         assert!(cast_bytes(&dictionary, &DataType::Utf8) >= 1000 * rows as u64);
