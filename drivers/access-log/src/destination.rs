@@ -1,4 +1,4 @@
-//! What a path leads to, and opening it without blocking.
+//! Opens a path without blocking, and determines what kind of file it is.
 
 use crate::system::{has_no_reader, open_options};
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::Path;
 /// A path that was opened for appending.
 #[derive(Debug)]
 pub(crate) enum Destination {
-    /// Writes to it do not wait for anybody.
+    /// A regular file, whose writes do not wait for a reader.
     Regular(File),
     /// Anything else. Writes fail with `WouldBlock` instead of waiting.
     Other(File),
@@ -17,7 +17,7 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// Makes a regular file if there is nothing.
+    /// Opens the path. Creates a regular file if it does not exist.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         match open_options().create(true).append(true).open(path) {
             Ok(file) if file.metadata()?.is_file() => Ok(Self::Regular(file)),
@@ -28,7 +28,7 @@ impl Destination {
     }
 }
 
-/// Opens a path for reading, without waiting either.
+/// Opens a path for reading, also without blocking.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     open_options().read(true).open(path)
 }

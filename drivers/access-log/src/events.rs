@@ -1,11 +1,11 @@
-//! Events for operators, which a subscriber of `tracing` receives: target `vgi_rpc_access_log`.
+//! Events for operators, as `tracing` events with the target `vgi_rpc_access_log`.
 
 use std::io;
 use std::path::Path;
 use tracing::{info, warn};
 use vgi_rpc_protocol::OneLine;
 
-/// The target of all of them.
+/// The target of all events.
 const TARGET: &str = "vgi_rpc_access_log";
 
 /// The file was moved aside.
@@ -13,12 +13,12 @@ pub(crate) fn rotated(path: &Path) {
     info!(target: TARGET, path = %OneLine(path.display()), "the access log was moved aside");
 }
 
-/// The path was opened anew, after a signal.
+/// The path was reopened after a signal.
 pub(crate) fn reopened(path: &Path) {
     info!(target: TARGET, path = %OneLine(path.display()), "the access log was reopened");
 }
 
-/// A record could not be written; the one before it could.
+/// A record could not be written, for the first time after a success.
 pub(crate) fn failing(path: &Path, error: &io::Error) {
     warn!(
         target: TARGET,
@@ -38,7 +38,7 @@ pub(crate) fn waiting(path: &Path, error: &io::Error) {
     );
 }
 
-/// A record was written after so many that were not.
+/// A record was written after others were dropped.
 pub(crate) fn recovered(path: &Path, dropped: u64) {
     warn!(
         target: TARGET,

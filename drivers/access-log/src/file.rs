@@ -1,4 +1,4 @@
-//! A regular file that lines are appended to: one write for one line, and no line on the end of a torn one.
+//! A regular file to which lines are appended: one write per line, and never after an incomplete line.
 
 use crate::destination::open_to_read;
 use crate::rotation::Rotation;
@@ -8,16 +8,16 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// How often a torn end is looked at before it is taken for one, a millisecond apart.
+/// How often an incomplete end is checked before it is taken for one, a millisecond apart.
 const LOOKS: usize = 4;
 
-/// A log's file. Other processes may append to it, move it and cut it.
+/// A log's file. Other processes may append to it, rename it and truncate it.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     file: File,
-    /// The length after the last look or write. If the file has another length now, another process wrote to it.
+    /// The length after the last check or write. If it differs from the file's, another process has written to the file.
     len: u64,
-    /// The file does not end with a whole line.
+    /// The file does not end with a complete line.
     is_torn: bool,
     is_lost: bool,
     /// When it was last written to, since the Unix epoch.
@@ -25,7 +25,7 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    /// The file that was opened at this path.
+    /// Creates the state of the file that was opened at this path.
     pub(crate) fn new(file: File, path: &Path) -> Self {
         let modified = file.metadata().and_then(|metadata| metadata.modified()).unwrap_or(UNIX_EPOCH);
         let written = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -34,8 +34,8 @@ impl LogFile {
         file
     }
 
-    /// Moves the file aside if it has to make room for a line of this many bytes: the path is to be opened anew then.
-    /// `None` if it has not; false if the path leads to another file by now, which is left alone.
+    /// Moves the file aside if it is due before a line of this many bytes; the path must then be reopened. Returns `None` if it
+    /// is not due, and false if the path leads to another file by now, which is left unchanged.
     pub(crate) fn make_room(
         &self,
         path: &Path,
@@ -57,7 +57,7 @@ impl LogFile {
         found.unwrap_or(false)
     }
 
-    /// Whether nothing can be said of the file any more, so that the path is to be opened anew.
+    /// Whether the file's state cannot be determined any more, so that the path must be reopened.
     pub(crate) fn is_lost(&self) -> bool {
         self.is_lost
     }
@@ -88,15 +88,15 @@ impl LogFile {
         if let Some(last) = written.checked_sub(1) {
             self.is_torn = bytes.get(last) != Some(&b'\n');
         }
-        // The rest is not written behind: in between somebody else may have written a line. One that lacks nothing but
-        // its end is whole.
+        // The rest is not appended, because another process may have written a line in between. A line that lacks only its line
+        // feed is complete.
         if written + 1 >= bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
-    /// Reads the file's end if another process has written to it.
+    /// Checks the file's end if another process has written to it.
     fn look(&mut self, path: &Path) {
-        // A line that is being written shows its first pages early, so a torn end is looked at again. Should it still be
-        // mistaken for one, an empty line follows it and nothing is lost.
+        // A line that is being written becomes visible in parts, so an incomplete end is checked again. If it is still mistaken
+        // for one, an empty line follows it and nothing is lost.
         for look in 1.. {
             let Ok(metadata) = self.file.metadata() else {
                 self.is_lost = true;
@@ -116,14 +116,14 @@ impl LogFile {
     }
 }
 
-/// The file is the right one, and will take lines again once there is room.
+/// Whether the file can be written again once there is room.
 fn is_lack_of_space(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull)
 }
 
-/// Whether the file at this path does not end with a line feed; `None` if it is not the file of this metadata, or cannot
-/// be read. An empty file ends with a whole line.
+/// Whether the file at this path does not end with a line feed; `None` if it is not the file of this metadata, or cannot be
+/// read. An empty file counts as complete.
 fn ends_torn(path: &Path, of: &Metadata) -> Option<bool> {
     let Some(last_at) = of.len().checked_sub(1) else { return Some(false) };
     let mut file = open_to_read(path).ok()?;

@@ -1,4 +1,4 @@
-//! The lines that wait, which the calls and the thread that writes them share.
+//! The queued lines, shared by the calls and the thread that writes them.
 
 use crate::rotation::Rotation;
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How much a queue holds, the line that is being written included.
+/// The limits of a queue, including the line being written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) records: usize,
@@ -16,13 +16,13 @@ pub(crate) struct Bounds {
 }
 
 impl Default for Bounds {
-    /// As many records as the reference's queue, and bytes for records that are longer than most.
+    /// The number of records of the reference's queue, and enough bytes for records that are longer than most.
     fn default() -> Self {
         Self { records: 10_000, bytes: 16 << 20 }
     }
 }
 
-/// What becomes of a regular file that the thread writes to.
+/// Options of a regular file that the thread writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FileRules {
     pub(crate) rotation: Option<Rotation>,
@@ -31,12 +31,12 @@ pub(crate) struct FileRules {
 /// What the queue and its thread share.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    /// What the thread opens when it has nothing to write to.
+    /// The path that the thread opens if it has no output.
     pub(crate) path: PathBuf,
     pub(crate) bounds: Bounds,
-    /// When the thread moves a regular file aside; `None` if it leaves regular files to the calls.
+    /// The options of regular files; `None` if the calls write them.
     pub(crate) files: Option<FileRules>,
-    /// Set by the thread when it finds a regular file at the path, which needs no queue.
+    /// Set by the thread if it finds a regular file at the path, which needs no queue.
     pub(crate) reopen: Arc<AtomicBool>,
     state: Mutex<State>,
     pub(crate) changed: Condvar,
@@ -45,27 +45,27 @@ pub(crate) struct Lines {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) lines: VecDeque<String>,
-    /// Memory of the lines that wait and the one that is being written.
+    /// The memory of the queued lines and the one being written.
     pub(crate) bytes: usize,
     is_writing: bool,
     pub(crate) has_thread: bool,
-    /// A newly opened output for the thread; `Some(None)` says that its old one is to be given up.
+    /// A newly opened output for the thread; `Some(None)` means that it must close its old one.
     pub(crate) output: Option<Option<File>>,
-    /// When the thread has to end, since the log has been closed.
+    /// When the thread must end, if the log has been closed.
     pub(crate) deadline: Option<Instant>,
 }
 
-/// What the thread has to do.
+/// What the thread must do.
 pub(crate) enum WriterTask {
     /// Write this line.
     Line(String),
-    /// Write to this from now on, or look for something to write to.
+    /// Write to this file from now on, or open an output.
     Output(Option<File>),
-    /// End: the log has been closed, and all is written.
+    /// End: the log has been closed, and all lines are written.
     End,
 }
 
-/// The thread's side.
+/// The thread's methods.
 impl Lines {
     pub(crate) fn new(
         path: PathBuf,
@@ -77,7 +77,7 @@ impl Lines {
         Self { path, bounds, files, reopen, state, changed }
     }
 
-    /// Waits for something to do.
+    /// Waits for the next task.
     pub(crate) fn next(&self) -> WriterTask {
         let idle =
             |state: &mut State| state.lines.is_empty() && state.output.is_none() && state.deadline.is_none();
@@ -90,7 +90,7 @@ impl Lines {
         WriterTask::Line(line)
     }
 
-    /// The line from [`next`](Self::next) has been written.
+    /// Records that the line from [`next`](Self::next) has been written.
     pub(crate) fn written(&self, line: String) {
         let mut state = self.lock();
         state.bytes -= line.capacity();
@@ -98,31 +98,31 @@ impl Lines {
         self.changed.notify_all();
     }
 
-    /// A new output, if there is one since the last look.
+    /// Returns the new output, if there is one since the last call.
     pub(crate) fn take_output(&self) -> Option<Option<File>> {
         self.lock().output.take()
     }
 
-    /// Whether the log has been closed, and whether its time is up as well.
+    /// Whether the log has been closed, and whether its time limit has passed.
     pub(crate) fn closing(&self) -> (bool, bool) {
         let deadline = self.lock().deadline;
         (deadline.is_some(), deadline.is_some_and(|deadline| Instant::now() >= deadline))
     }
 
-    /// Waits this long, or less if there is a new output or the log is closed.
+    /// Waits for this time, or less if there is a new output or the log is closed.
     pub(crate) fn pause(&self, patience: Duration) {
         let idle = |state: &mut State| state.output.is_none() && state.deadline.is_none();
         drop(self.changed.wait_timeout_while(self.lock(), patience, idle));
     }
 
-    /// The thread has ended.
+    /// Records that the thread has ended.
     pub(crate) fn ended(&self) {
         self.lock().has_thread = false;
         self.changed.notify_all();
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in here is left half done by a panic.
+        // A panic cannot leave the state inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

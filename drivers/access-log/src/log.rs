@@ -1,4 +1,4 @@
-//! An access log that is open: where its records go.
+//! An open access log, which writes records to its target.
 
 use crate::destination::Destination;
 use crate::events;
@@ -12,12 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vgi_rpc_protocol::access_log::LineFormat;
 use vgi_rpc_protocol::service::CallRecord;
 
-/// How long the last clone of a log waits, when it is dropped, for records that are still in the queue.
+/// How long dropping the last clone of a log waits for records that are still in the queue.
 const PATIENCE_AT_END: Duration = Duration::from_secs(1);
 
 /// An access log. Clones write to the same file, one line at a time.
 ///
-/// When the last clone is dropped, the log is [closed](Self::close) with a patience of a second.
+/// When the last clone is dropped, the log is [closed](Self::close) with a time limit of one second.
 #[derive(Clone, Debug)]
 pub struct AccessLog(pub(crate) Arc<Inner>);
 
@@ -26,14 +26,14 @@ pub(crate) struct Inner {
     pub(crate) path: PathBuf,
     pub(crate) rotation: Option<Rotation>,
     pub(crate) format: LineFormat,
-    /// The path is to be opened anew: SIGHUP came, or the queue's thread found a regular file there.
+    /// The path must be reopened: SIGHUP was received, or the queue's thread found a regular file there.
     pub(crate) reopen: Arc<AtomicBool>,
     pub(crate) queue: Queue,
     pub(crate) state: Mutex<State>,
     pub(crate) counts: Counts,
 }
 
-/// What became of records so far.
+/// The numbers of records so far.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     written: AtomicU64,
@@ -41,11 +41,11 @@ pub(crate) struct Counts {
     left_out: AtomicU64,
 }
 
-/// What became of the records that a log was given.
+/// The numbers of records by their fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
-    /// Written, or given to the queue.
+    /// Written, or added to the queue.
     pub written: u64,
     /// Neither written nor queued.
     pub dropped: u64,
@@ -61,33 +61,33 @@ pub(crate) struct State {
     pub(crate) dropped: u64,
 }
 
-/// What a write reports after the lock is released.
+/// Events to report after the lock is released.
 #[derive(Debug, Default)]
 struct Noted {
     is_reopened: bool,
     is_rotated: bool,
 }
 
-/// Where records go.
+/// The target of records.
 #[derive(Debug)]
 pub(crate) enum Target {
-    /// Nowhere: opening failed, or is due.
+    /// None: opening failed, or is due.
     Closed,
     File(LogFile),
     Queue,
 }
 
 impl AccessLog {
-    /// Writes one record, or gives it to the queue, unless sampling leaves it out. A record that can be neither written nor queued
-    /// is dropped and counted, and the next one says how many were.
+    /// Writes one record, or adds it to the queue, unless sampling omits it. A record that can be neither written nor queued is
+    /// dropped and counted, and the next one has the number of dropped ones.
     pub fn write(&self, record: &CallRecord) {
         let inner = &*self.0;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let count = |of: &AtomicU64| of.fetch_add(1, Ordering::Relaxed);
-        // A thread that panicked while it held the file has left it usable.
+        // A panic while the lock was held leaves the file usable.
         let lock = || inner.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // The line is made without the lock, since the application redacts it: it may take long, or write a record itself. What
-        // was dropped until now is counted in this line or, if there is none, in a later one.
+        // The line is formatted without the lock, since the application redacts it: this may take long, or write a record
+        // itself. Records dropped so far are counted in this line or, if there is none, in a later one.
         let told = std::mem::take(&mut lock().dropped);
         let line = inner.format.line(record, now, told);
         let mut state = lock();
@@ -121,7 +121,7 @@ impl AccessLog {
         }
     }
 
-    /// What became of the records so far. Clones of a log count together.
+    /// Returns the numbers of records so far. Clones of a log share them.
     pub fn statistics(&self) -> Statistics {
         let Inner { counts, queue, .. } = &*self.0;
         let read = |of: &AtomicU64| of.load(Ordering::Relaxed);
@@ -133,23 +133,23 @@ impl AccessLog {
         }
     }
 
-    /// Where records go.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// Waits until the queue has been written, for at most this long. False if it has not.
+    /// Waits until the queue has been written, for at most this time. Returns false if it has not.
     ///
-    /// A regular file needs no flush unless the log is kept [in the background](crate::Options::background): what
-    /// [`write`](Self::write) was given is written when that returns.
+    /// A regular file needs no flush unless the log is written [in the background](crate::Options::background):
+    /// [`write`](Self::write) returns after it has written its record.
     pub fn flush(&self, patience: Duration) -> bool {
         self.0.queue.flush(patience)
     }
 
-    /// Ends the queue: writes what it has, for at most this long, and not at all if there is no reader. Later records are
-    /// dropped, except those that are written to a regular file at once.
+    /// Closes the queue: writes its records for at most this time, or none if there is no reader. Later records are dropped,
+    /// except those that are written directly to a regular file.
     ///
-    /// For a process that is about to end while clones of the log are still held elsewhere.
+    /// For a process that is about to end while other clones of the log exist.
     pub fn close(&self, patience: Duration) {
         self.0.queue.close(patience);
     }
@@ -197,7 +197,7 @@ impl Inner {
                 Target::Queue
             }
             Destination::Regular(file) => {
-                // What the queue still has goes to this file too.
+                // The remaining queue is written to this file too.
                 self.queue.replace_output(None);
                 Target::File(LogFile::new(file, &self.path))
             }

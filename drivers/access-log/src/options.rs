@@ -1,4 +1,4 @@
-//! How an access log is to be kept, and opening one.
+//! The options of an access log, and opening one.
 
 use crate::lines::{Bounds, FileRules};
 use crate::log::{AccessLog, Counts, Inner, State, Target};
@@ -14,7 +14,7 @@ use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::access_log::{LineFormat, SampleRate};
 use vgi_rpc_protocol::redaction::Redactor;
 
-/// How an access log is to be kept.
+/// The options of an access log.
 #[derive(Clone, Debug)]
 pub struct Options {
     path: PathBuf,
@@ -25,7 +25,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Appends to the file at this path, which is made if it is not there.
+    /// Appends to the file at this path, which is created if it does not exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -36,64 +36,61 @@ impl Options {
         }
     }
 
-    /// Moves the file aside once it has grown to `max_bytes`, as `PATH.1`, `PATH.2` and so on up to `kept` of them. A
-    /// path that leads to something else than a regular file is left alone. This and [`rotate_every`](Self::rotate_every) replace
-    /// each other.
+    /// Moves the file aside once it has grown to `max_bytes`, as `PATH.1`, `PATH.2` and so on up to `kept` of them. Only
+    /// regular files are moved. This and [`rotate_every`](Self::rotate_every) replace each other.
     pub fn rotate(mut self, max_bytes: u64, kept: u32) -> Self {
         self.rotation = (max_bytes > 0).then_some(Rotation { when: When::Size(max_bytes), kept });
         self
     }
 
-    /// Moves the file aside at the first record after the end of a period, as `PATH.2026-04-26`, with the time of day for shorter
-    /// periods, and keeps up to `kept` of those files. A file of that name is not replaced: `.1` and so on is appended. A path that
-    /// leads to something else than a regular file is left alone.
+    /// Moves the file aside at the first record after the end of a period, as `PATH.2026-04-26`, with the time of day for
+    /// shorter periods, and keeps up to `kept` of those files. A file of that name is not replaced: `.1` and so on is appended.
+    /// Only regular files are moved.
     pub fn rotate_every(mut self, period: RotationPeriod, kept: u32) -> Self {
         self.rotation = Some(Rotation { when: When::Period(period), kept });
         self
     }
 
-    /// Reduces a record that has more than this many bytes, as
-    /// [`LineFormat::max_record_bytes`] says; 1 MiB unless set.
+    /// Reduces records that have more bytes than this, as described at [`LineFormat::max_record_bytes`]. Default 1 MiB.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.format = self.format.max_record_bytes(bytes);
         self
     }
 
-    /// Keeps this part of the calls that succeed, and all that fail. Default: all.
+    /// Sets the fraction of successful calls that is logged. Failed calls are always logged. Default: all.
     pub fn sample(mut self, rate: SampleRate) -> Self {
         self.format = self.format.sample(rate);
         self
     }
 
-    /// Sets what is shown of the claims of callers. Default: [`Redactor::default`].
+    /// Sets which claims of callers are shown. Default: [`Redactor::default`].
     pub fn redact_claims(mut self, redactor: Redactor) -> Self {
         self.format = self.format.redact_claims(redactor);
         self
     }
 
-    /// Sets whether records of a regular file are written by a thread of the log's own, from the [queue](Self::queue), so that
-    /// no call waits for a slow disk. While the disk takes nothing they wait in the queue. A crash loses what is in it. Default:
-    /// false, and a record is in the file before its call is answered.
+    /// Sets whether a thread of the log writes records to a regular file, from the [queue](Self::queue), so that no call waits
+    /// for a slow disk. While the disk is full they wait in the queue. A crash loses queued records. Default: false, so that a
+    /// record is in the file before its call is answered.
     pub fn background(mut self, is_in_background: bool) -> Self {
         self.is_in_background = is_in_background;
         self
     }
 
-    /// Bounds the queue of a path that is not a regular file, or of a log that is kept [in the background](Self::background), in
-    /// records and in bytes of memory; 10,000 and 16 MiB unless set.
-    /// Records beyond that are dropped and counted.
+    /// Limits the queue of a path that is not a regular file, or of a log that is written [in the
+    /// background](Self::background), in records and in bytes of memory. Further records are dropped and counted. Default
+    /// 10,000 records and 16 MiB.
     pub fn queue(mut self, records: usize, bytes: usize) -> Self {
         self.bounds = Bounds { records, bytes };
         self
     }
 
-    /// Opens the log. On Unix, SIGHUP makes it open its path anew from then on, and SIGXFSZ ends the process no more.
+    /// Opens the log. On Unix, SIGHUP then makes it reopen its path, and SIGXFSZ no longer ends the process.
     ///
-    /// A FIFO without a reader is opened as soon as there is one, and its records wait in the queue.
+    /// A FIFO without a reader is opened as soon as it has one; until then records wait in the queue.
     ///
     /// # Errors
-    /// When there is something else at the path that cannot be opened, or signal handlers cannot be registered. The
-    /// error names the path.
+    /// If the path exists and cannot be opened, or signal handlers cannot be registered. The error names the path.
     pub fn open(self) -> io::Result<AccessLog> {
         let path = self.path.clone();
         let opened = self.open_unnamed();

@@ -1,4 +1,4 @@
-//! The periods of time that each have a file of their own. All are in UTC.
+//! The periods of rotation, each with a file of its own. All are in UTC.
 
 use chrono::DateTime;
 use std::fmt;
@@ -8,8 +8,8 @@ use thiserror::Error;
 
 const DAY: i64 = 24 * 3600;
 
-/// How much time one file of a log covers. Periods begin where the clock says so, in UTC, not when the log was opened: a log that
-/// is opened anew goes on with the file of the same period.
+/// The period of time that one file of a log covers. Periods are aligned to the clock in UTC, not to the opening of the log: a
+/// log that is reopened continues the file of the same period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotationPeriod(Length);
 
@@ -23,7 +23,7 @@ enum Length {
     Week(u8),
 }
 
-/// A text that names no period.
+/// The text is not the name of a period.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("expected S, M, H, D, midnight, or W0 (Monday) to W6 (Sunday), got {0:?}")]
 pub struct RotationPeriodError(String);
@@ -38,7 +38,7 @@ impl RotationPeriod {
     /// A day.
     pub const DAY: Self = Self(Length::Day);
 
-    /// The beginning of the period that a time since the Unix epoch is in, in seconds.
+    /// Returns the start of the period that contains a time since the Unix epoch, in seconds.
     pub(crate) fn start(self, time: Duration) -> i64 {
         let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         let length = match self.0 {
@@ -56,13 +56,13 @@ impl RotationPeriod {
         seconds - seconds % length
     }
 
-    /// What is appended to the name of a file whose last record is from this time.
+    /// Returns the suffix of a file whose last record is from this time.
     pub(crate) fn name(self, time: Duration) -> String {
         let start = DateTime::from_timestamp(self.start(time), 0).unwrap_or_default();
         start.format(self.pattern()).to_string()
     }
 
-    /// Whether a name is one that [`name`](Self::name) gives.
+    /// Whether a suffix could be one of [`name`](Self::name).
     pub(crate) fn is_name(self, name: &str) -> bool {
         let example = self.name(Duration::ZERO);
         let is_alike =
@@ -80,8 +80,8 @@ impl RotationPeriod {
     }
 }
 
-/// The names that Python's `TimedRotatingFileHandler` has, in any case: `S`, `M`, `H`, `D`, `midnight`, and `W0` to `W6` for a week
-/// that ends with Monday to Sunday. `D` is the same as `midnight`.
+/// Parses the names of Python's `TimedRotatingFileHandler`, in any case: `S`, `M`, `H`, `D`, `midnight`, and `W0` to `W6` for a
+/// week that ends with Monday to Sunday. `D` is the same as `midnight`.
 impl FromStr for RotationPeriod {
     type Err = RotationPeriodError;
 

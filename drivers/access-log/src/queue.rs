@@ -1,4 +1,4 @@
-//! The queue between calls and what may be slow to take their records. It never makes a call wait, and it is bounded.
+//! The queue between calls and outputs that may be slow. It never makes a call wait, and it is bounded.
 
 use crate::lines::{Bounds, FileRules, Lines};
 use crate::writer;
@@ -9,10 +9,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Stands for a time that the clock cannot express.
+/// Used for a time that an `Instant` cannot express.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The end that calls push to.
+/// The calls' end of the queue.
 #[derive(Debug)]
 pub(crate) struct Queue(Arc<Lines>);
 
@@ -26,7 +26,7 @@ impl Queue {
         Self(Arc::new(Lines::new(path, bounds, files, reopen)))
     }
 
-    /// Queues a line. Fails when the queue is full or closed, or has no thread and cannot start one.
+    /// Queues a line. Fails if the queue is full or closed, or has no thread and cannot start one.
     pub(crate) fn push(&self, line: String) -> io::Result<()> {
         let shared = &self.0;
         let mut state = shared.lock();
@@ -47,30 +47,30 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether the thread writes to regular files too.
+    /// Whether the thread also writes to regular files.
     pub(crate) fn writes_files(&self) -> bool {
         self.0.files.is_some()
     }
 
-    /// Lines that wait, the one that is being written included.
+    /// Returns the number of queued lines, including the one being written.
     pub(crate) fn held(&self) -> usize {
         self.0.lock().held()
     }
 
-    /// Has the thread write to this from now on, or look for something to write to.
+    /// Makes the thread write to this file from now on, or open an output.
     pub(crate) fn replace_output(&self, output: Option<File>) {
         self.0.lock().output = Some(output);
         self.0.changed.notify_all();
     }
 
-    /// Waits until nothing is queued, for at most this long. False if something still is.
+    /// Waits until the queue is empty, for at most this time. Returns false if it is not.
     pub(crate) fn flush(&self, patience: Duration) -> bool {
         let state = self.0.lock();
         let waited = self.0.changed.wait_timeout_while(state, patience, |state| state.held() > 0);
         waited.unwrap_or_else(PoisonError::into_inner).0.held() == 0
     }
 
-    /// Writes what is queued, for at most this long, and ends the thread. Only the first call waits.
+    /// Writes the queued lines, for at most this time, and ends the thread. Only the first call waits.
     pub(crate) fn close(&self, patience: Duration) {
         let mut state = self.0.lock();
         if state.deadline.is_some() {

@@ -1,11 +1,11 @@
-//! Moving a file aside: once it has grown to a size, or when a period of time is over.
+//! Moves a file aside once it has grown to a size, or when a period of time is over.
 
 use crate::period::RotationPeriod;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Files that were moved aside in the same period, at most.
+/// The maximum number of moved files of the same period.
 const MOST_IN_PERIOD: u32 = 10_000;
 
 /// When a file is moved aside, and how many of the moved ones are kept.
@@ -17,14 +17,14 @@ pub(crate) struct Rotation {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum When {
-    /// It would have more bytes than this.
+    /// When it would have more bytes than this.
     Size(u64),
-    /// Its last record is of an earlier period.
+    /// When its last record is of an earlier period.
     Period(RotationPeriod),
 }
 
 impl Rotation {
-    /// Whether a file of `len` bytes, last written to at `written`, has to make room for a line of `bytes` at `now`.
+    /// Whether a file of `len` bytes, last written at `written`, must be moved before a line of `bytes` is written at `now`.
     pub(crate) fn is_due(self, len: u64, written: Duration, bytes: usize, now: Duration) -> bool {
         len > 0
             && match self.when {
@@ -33,7 +33,7 @@ impl Rotation {
             }
     }
 
-    /// Moves a file aside whose last record is from `written`.
+    /// Moves a file aside; its last record is from `written`.
     pub(crate) fn rotate(self, path: &Path, written: Duration) -> io::Result<()> {
         if self.kept == 0 {
             return ignore_missing(std::fs::remove_file(path));
@@ -47,7 +47,7 @@ impl Rotation {
         }
     }
 
-    /// Moves `PATH` to `PATH.1`, that to `PATH.2`, and so on; the last one is removed.
+    /// Renames `PATH` to `PATH.1`, that to `PATH.2`, and so on; the last one is removed.
     fn shift(self, path: &Path) -> io::Result<()> {
         let numbered = |number: u32| suffixed(path, &number.to_string());
         for number in (1..self.kept).rev() {
@@ -56,7 +56,7 @@ impl Rotation {
         ignore_missing(std::fs::rename(path, numbered(1)))
     }
 
-    /// Removes the oldest of the files that were moved aside, as far as there are too many. What cannot be removed stays.
+    /// Removes the oldest moved files, if there are too many. Files that cannot be removed stay.
     fn remove_oldest(self, path: &Path, period: RotationPeriod) -> io::Result<()> {
         let (Some(folder), Some(own)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
         else {
@@ -73,7 +73,7 @@ impl Rotation {
                 moved.push((of.to_owned(), number, folder.join(&name)));
             }
         }
-        // Names of one period sort by time.
+        // Names of the same period length sort by time.
         moved.sort_unstable();
         let most = usize::try_from(self.kept).unwrap_or(usize::MAX);
         for (_, _, path) in moved.iter().take(moved.len().saturating_sub(most)) {
@@ -89,7 +89,7 @@ fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A name beside the path that no file has: a file that was moved aside is never replaced.
+/// Returns an unused name beside the path: a moved file is never replaced.
 fn free_name(path: &Path, suffix: &str) -> io::Result<PathBuf> {
     let names = (0..MOST_IN_PERIOD).map(|number| match number {
         0 => suffixed(path, suffix),

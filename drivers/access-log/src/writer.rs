@@ -1,5 +1,5 @@
-//! The thread that writes queued lines to a FIFO or device: it waits for whoever reads them, and looks for a new reader
-//! when the old one has gone. If the log is kept in the background, it writes to a regular file as well.
+//! The thread that writes queued lines to a FIFO or device: it waits for the reader, and for a new one if the old one has
+//! closed it. If the log is written in the background, it also writes to a regular file.
 
 use crate::destination::Destination;
 use crate::events;
@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How long to wait before the path is opened again, and how long a slow reader can keep the thread from noticing that
+/// The time until the path is opened again, and the maximum time for which a slow reader can keep the thread from noticing that
 /// the log has been reopened or closed.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -30,19 +30,19 @@ pub(crate) fn run(shared: &Lines) {
 
 struct Output {
     file: Option<Open>,
-    /// A part of a line was written last.
+    /// The last line was written only in part.
     is_torn: bool,
-    /// An event has said that a regular file cannot be written.
+    /// An event has reported that a regular file cannot be written.
     is_failing: bool,
 }
 
-/// What the path leads to.
+/// The file at the path.
 enum Open {
     Stream(File),
     File(LogFile),
 }
 
-/// Why a line has not been written whole.
+/// Why a line has not been written completely.
 enum Obstacle {
     /// The reader is slow.
     Full,
@@ -53,7 +53,7 @@ enum Obstacle {
 }
 
 impl Output {
-    /// Writes a line whole, however long that takes. False when the log has been closed and it took too long.
+    /// Writes a whole line, however long that takes. Returns false if the log has been closed and its time limit has passed.
     fn deliver(&mut self, shared: &Lines, line: &str) -> bool {
         let mut written = 0;
         loop {
@@ -75,7 +75,7 @@ impl Output {
             }
             let (is_closing, is_late) = shared.closing();
             match obstacle {
-                // Nobody is left to wait for.
+                // There is no reader to wait for.
                 Obstacle::Gone | Obstacle::Failing(_) if is_closing => return false,
                 _ if is_late => return false,
                 Obstacle::Gone | Obstacle::Failing(_) => shared.pause(PATIENCE),
@@ -84,7 +84,7 @@ impl Output {
         }
     }
 
-    /// Writes what is left of a line as far as the reader takes it.
+    /// Writes the rest of a line as far as the reader accepts it.
     fn write(&mut self, shared: &Lines, line: &[u8], written: &mut usize) -> Result<(), Obstacle> {
         let opened = match &mut self.file {
             Some(file) => file,
@@ -99,7 +99,7 @@ impl Output {
                 }
                 return match appended {
                     Ok(true) => Ok(()),
-                    // It was moved aside, and a new one is to be opened.
+                    // It was moved aside, and a new one must be opened.
                     Ok(false) => self.write(shared, line, written),
                     Err(error) => Err(Obstacle::Failing(error)),
                 };
@@ -135,7 +135,7 @@ impl Output {
     }
 }
 
-/// Appends a line to a regular file. False, with nothing written, if the path is to be opened anew before.
+/// Appends a line to a regular file. Returns false, with nothing written, if the path must be reopened before.
 fn append(file: &mut LogFile, shared: &Lines, line: &[u8]) -> io::Result<bool> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let rotation = shared.files.and_then(|rules| rules.rotation);
@@ -147,7 +147,7 @@ fn append(file: &mut LogFile, shared: &Lines, line: &[u8]) -> io::Result<bool> {
             Ok(false)
         }
         None => {
-            // It was made as text.
+            // The line was created as a `String`.
             let line = std::str::from_utf8(line).map_err(io::Error::other)?;
             file.append(&shared.path, line, now).map(|()| true)
         }
@@ -161,7 +161,7 @@ fn open(shared: &Lines) -> Result<Open, Obstacle> {
             Ok(Open::File(LogFile::new(file, &shared.path)))
         }
         Ok(Destination::Regular(file)) => {
-            // What comes from now on needs no queue; what is in it is written here.
+            // Later lines need no queue; the queued ones are written here.
             shared.reopen.store(true, Ordering::Relaxed);
             Ok(Open::Stream(file))
         }

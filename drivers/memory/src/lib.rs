@@ -1,7 +1,7 @@
-//! How much memory a vgi-rpc server may hold for its peers, unless its operator says otherwise.
+//! The default limit of the memory that a vgi-rpc server may hold for its peers.
 //!
-//! The core reserves in a [`Budget`] what peers make it hold. How large that may be depends on the machine, which the
-//! core does not look at. The servers of this project do so here.
+//! The core reserves the memory that it holds for peers in a [`Budget`]. The right size depends on the machine, which the core
+//! does not examine. The servers of this project use the default of this crate.
 //!
 //! ```
 //! let budget = vgi_rpc_memory::default_budget();
@@ -12,26 +12,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use vgi_rpc_protocol::memory::Budget;
 
-/// The part of the available memory that a server's budget has by default: the rest is for handlers, for the code, and
-/// for what the allocator loses.
+/// The divisor of the available memory that gives a server's default budget: the rest is for handlers, code, and the
+/// allocator's overhead.
 const SHARE: u64 = 4;
-/// Assumed where the system does not say what it has.
+/// Assumed if the system does not report its memory.
 const UNKNOWN_BYTES: u64 = 2 << 30;
-/// Where control groups are mounted.
+/// The mount point of control groups.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// A budget of a quarter of the [`available`] memory.
+/// Returns a budget of a quarter of the [`available`] memory.
 pub fn default_budget() -> Budget {
     Budget::new(usize::try_from(available() / SHARE).unwrap_or(usize::MAX))
 }
 
-/// Has the allocator of glibc give freed memory back to the system, for the whole process from now on. Does nothing with
-/// other allocators.
+/// Makes the allocator of glibc return freed memory to the system, for the whole process from now on. Does nothing with other
+/// allocators.
 ///
-/// By itself glibc keeps what large buffers leave behind, in a pool for each of many threads: after messages of some
-/// megabytes from many clients a process can hold several times its budget, with nothing in use. A worker that serves
-/// strangers calls this first in `main`, unless it brings an allocator of its own. Blocks of a mebibyte and more then come
-/// from the system one by one, and threads share a few pools.
+/// By default glibc keeps the memory of freed large buffers, in a pool for each of many threads: after messages of some
+/// megabytes from many clients a process can hold several times its budget, with nothing in use. A worker with untrusted
+/// clients calls this first in `main`, unless it has an allocator of its own. Blocks of a mebibyte and more are then allocated
+/// from the system individually, and threads share a few pools.
 pub fn return_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -50,18 +50,18 @@ pub fn return_freed_memory() {
     }
 }
 
-/// Bytes of memory that this process may use: the least of the physical memory, the limits of its control group and of
-/// the groups around it, and its own limits on address space and data (`RLIMIT_AS`, `RLIMIT_DATA`).
+/// Returns the bytes of memory that this process may use: the minimum of the physical memory, the limits of its control group
+/// and of the enclosing groups, and its own limits on address space and data (`RLIMIT_AS`, `RLIMIT_DATA`).
 ///
-/// Only Linux says all of this. Elsewhere the physical memory is taken to be 2 GiB, and on Windows nothing else is looked
-/// at.
+/// Only Linux reports all of this. On other systems the physical memory is assumed to be 2 GiB, and on Windows nothing else is
+/// considered.
 pub fn available() -> u64 {
     let groups = fs::read_to_string("/proc/self/cgroup").map(|text| group_files(&text)).unwrap_or_default();
     let groups = groups.into_iter().filter_map(|file| group_limit(&fs::read_to_string(file).ok()?));
     own_limits().into_iter().chain(groups).chain([physical()]).min().unwrap_or(UNKNOWN_BYTES)
 }
 
-/// Bytes that the process's own limits allow it.
+/// Returns the process's own limits in bytes.
 fn own_limits() -> Vec<u64> {
     #[cfg(unix)]
     {
@@ -75,7 +75,7 @@ fn own_limits() -> Vec<u64> {
     Vec::new()
 }
 
-/// Bytes of physical memory.
+/// Returns the bytes of physical memory.
 fn physical() -> u64 {
     #[cfg(target_os = "linux")]
     {
@@ -86,8 +86,8 @@ fn physical() -> u64 {
     UNKNOWN_BYTES
 }
 
-/// The files that may limit the memory of a process whose `/proc/self/cgroup` has this text: those of its group and of
-/// every group around it. In a container its group is the root of what it sees, whatever the text says.
+/// Returns the files that may limit the memory of a process whose `/proc/self/cgroup` has this text: those of its group and of
+/// every enclosing group. In a container its group is the root of the visible hierarchy, whatever the text says.
 fn group_files(text: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in text.lines() {
@@ -106,7 +106,7 @@ fn group_files(text: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The limit that such a file sets. "max", and numbers that no machine has, mean that there is no limit.
+/// Parses the limit in such a file. "max", and numbers that no machine has, mean that there is no limit.
 fn group_limit(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }

@@ -1,4 +1,4 @@
-//! The machine in front of a protocol's own: it reads the header, then passes everything through.
+//! The machine around a protocol's own: it reads the header, and then passes everything through.
 
 use crate::header::{FIXED_BYTES, Progress, parse};
 use crate::refusal::{Reason, Refusal};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, ProxiedOrigin, Step};
 
-/// Makes the machines of a protocol that a proxy's header comes before.
+/// Makes machines that read a proxy's header before they run a protocol.
 #[derive(Debug)]
 pub struct ProxyAcceptor<A> {
     inner: Arc<A>,
@@ -19,10 +19,10 @@ pub struct ProxyAcceptor<A> {
 }
 
 impl<A: Acceptor> ProxyAcceptor<A> {
-    /// Puts the header in front of what `inner` makes, which may be TLS with a protocol inside.
+    /// Reads the header before the protocol of `inner`, which may be TLS with another protocol inside.
     ///
-    /// The server's [timeout](vgi_rpc_reactor::Timeouts::preamble) of a preamble is to be that of the
-    /// [setting](ProxyProtocol::timeout).
+    /// The server's [preamble timeout](vgi_rpc_reactor::Timeouts::preamble) should be the [timeout](ProxyProtocol::timeout) of
+    /// the setting.
     pub fn new(inner: A, setting: ProxyProtocol) -> Self {
         Self { inner: inner.into(), setting: setting.into() }
     }
@@ -37,7 +37,7 @@ impl<A: Acceptor> Acceptor for ProxyAcceptor<A> {
             Origin::Tcp(address) => *address,
             _ => None,
         };
-        // Nothing is read of a connection that is refused here. It is closed at once, not when it sends something.
+        // Nothing is read from a connection that is refused here. It is closed at once, rather than when it sends something.
         if !peer.is_some_and(|peer| setting.trusts(peer.ip())) {
             setting.report(&Refusal { peer, reason: Reason::NotTrusted });
             waker.wake();
@@ -64,33 +64,33 @@ impl<A: Acceptor> Acceptor for ProxyAcceptor<A> {
     }
 }
 
-/// A connection that begins with a header, and goes on as the protocol's own.
+/// A connection that begins with a header, and continues with the protocol.
 pub struct ProxyMachine<A: Acceptor>(State<A>);
 
 enum State<A: Acceptor> {
-    /// The header is coming.
+    /// The header is being received.
     Header(Beginning<A>),
-    /// The header has come.
+    /// The header has been received.
     Protocol {
         machine: A::Machine,
-        /// What the header said.
+        /// The origin that the header names.
         origin: Origin,
-        /// Not a byte has come after the header.
+        /// No byte has arrived after the header.
         is_fresh: bool,
     },
-    /// The connection is refused, or was closed within the header.
+    /// The connection is refused, or was closed during the header.
     Closed,
 }
 
-/// A header that is coming, and what the protocol's machine is made of after it.
+/// A header being received, and what is needed to create the protocol's machine.
 struct Beginning<A> {
     inner: Arc<A>,
     setting: Arc<ProxyProtocol>,
     origin: Origin,
     seed: u64,
     waker: Waker,
-    /// What came of the header, and room for what is missing. It never has room for a byte that follows the header, and grows
-    /// to 4 KiB at most unless more is allowed.
+    /// The bytes of the header received so far, and room for those that are missing. It never has room for a byte after the
+    /// header, and grows to at most 4 KiB unless a larger header is allowed.
     bytes: Vec<u8>,
     received: usize,
     drains: bool,
@@ -101,7 +101,7 @@ impl<A: Acceptor> Beginning<A> {
         self.setting.report(&Refusal { peer: self.origin.address(), reason });
     }
 
-    /// Looks at what has come.
+    /// Parses the bytes received so far.
     fn go_on(mut self) -> State<A> {
         match parse(self.bytes.get(..self.received).unwrap_or_default(), &self.setting.rules) {
             Ok(Progress::NeedMore(missing)) => {
@@ -125,8 +125,7 @@ impl<A: Acceptor> Beginning<A> {
 }
 
 impl<A: Acceptor> ProxyMachine<A> {
-    /// Ends a header that has not come whole. A connection that said nothing is not worth a word: proxies try whether the
-    /// port is open.
+    /// Ends an incomplete header. A connection without any byte is not reported: proxies probe whether the port is open.
     fn cut_off(&mut self) {
         if let State::Header(beginning) = std::mem::replace(&mut self.0, State::Closed)
             && beginning.received > 0
@@ -211,7 +210,7 @@ impl<A: Acceptor> Machine for ProxyMachine<A> {
     }
 
     fn receive(&mut self, bytes: &[u8]) {
-        // While the header comes, memory is always lent for it.
+        // During the header, `read_buf` always returns a buffer.
         if let State::Protocol { machine, is_fresh, .. } = &mut self.0 {
             *is_fresh = false;
             machine.receive(bytes);
@@ -219,7 +218,7 @@ impl<A: Acceptor> Machine for ProxyMachine<A> {
     }
 
     fn receive_eof(&mut self) {
-        // Within the header, the loop hangs up.
+        // During the header, the loop hangs up.
         if let State::Protocol { machine, .. } = &mut self.0 {
             machine.receive_eof();
         }
@@ -232,7 +231,7 @@ impl<A: Acceptor> Machine for ProxyMachine<A> {
     }
 
     fn complete(&mut self, done: <Self::Job as Job>::Finished) {
-        // Only the protocol's machine gives work.
+        // Only the protocol's machine returns jobs.
         if let State::Protocol { machine, .. } = &mut self.0 {
             machine.complete(done);
         }

@@ -1,9 +1,9 @@
-//! CRC-32C, the checksum that a header may have.
+//! CRC-32C, the optional checksum of a header.
 
 /// The polynomial, its bits reversed.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// The checksum of a header's bytes. A header has a few thousand at most, so no table is worth its memory.
+/// Computes the checksum of a header's bytes. A header has at most a few thousand, so a lookup table is not worth its memory.
 pub(crate) fn crc32c(bytes: impl Iterator<Item = u8>) -> u32 {
     !bytes.fold(!0, |sum, byte| {
         (0..8).fold(sum ^ u32::from(byte), |sum, _| (sum >> 1) ^ (POLYNOMIAL & (sum & 1).wrapping_neg()))

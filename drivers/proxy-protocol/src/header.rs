@@ -1,4 +1,4 @@
-//! Headers of version 2. The format is haproxy's `proxy-protocol.txt`, section 2.2; the field for Iroh is
+//! Parses headers of version 2. The format is specified in haproxy's `proxy-protocol.txt`, section 2.2; the field for Iroh in
 //! `transport-identity-spec.md`, "Iroh bridge forwarding".
 
 use crate::checksum::crc32c;
@@ -6,9 +6,9 @@ use crate::header_error::{HeaderError, IrohError};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use vgi_rpc_reactor::ProxiedClient;
 
-/// How a header begins.
+/// The first bytes of a header.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// How a header of version 1 begins.
+/// The first bytes of a header of version 1.
 const VERSION_1: &[u8; 6] = b"PROXY ";
 /// Signature, version and command, family and transport, length of the rest.
 pub(crate) const FIXED_BYTES: usize = 16;
@@ -26,7 +26,7 @@ const TCP_IPV6: u8 = 0x21;
 const CRC32C: u8 = 0x03;
 const IROH_ENDPOINT: u8 = 0xe0;
 
-/// Bytes of a field's type and length.
+/// The size of a field's type and length.
 const FIELD_HEAD: usize = 3;
 
 /// The version of the field for Iroh.
@@ -36,11 +36,11 @@ const IROH_VERSION: u8 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rules {
-    /// The most bytes that a header may have in all. Default 4096: addresses take 52 bytes at most, and the fields that proxies
-    /// add, such as a TLS client's certificate name, some hundreds.
+    /// The maximum size of a header, in bytes. Default 4096: addresses need at most 52 bytes, and the fields that proxies add,
+    /// for example a TLS client's certificate name, some hundreds.
     pub max_bytes: usize,
-    /// Whether a bridge for Iroh is accepted: a header without addresses that has the client's endpoint id in its field
-    /// 0xe0. Elsewhere the field is passed over, as all others are. Default false.
+    /// Whether an Iroh bridge is accepted: a header without addresses that has the client's endpoint id in its field 0xe0.
+    /// Otherwise this field is ignored, like all others. Default false.
     pub iroh: bool,
 }
 
@@ -50,27 +50,27 @@ impl Default for Rules {
     }
 }
 
-/// How far a header has come.
+/// How much of a header has been received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// At least so many bytes are missing, and all of them belong to the header.
+    /// At least this number of bytes is missing, and all of them belong to the header.
     NeedMore(usize),
-    /// The header is whole.
+    /// The header is complete.
     Header {
-        /// What it says.
+        /// The client that it names.
         client: ProxiedClient,
-        /// How many of the bytes it has. What follows is the client's.
+        /// The header's length in bytes. The client's own bytes follow.
         length: usize,
     },
 }
 
-/// Reads the header that `bytes` begin with, as far as they go.
+/// Parses the header at the beginning of `bytes`, which may be incomplete.
 ///
-/// A wrong byte is noticed as soon as it is there. A header is accepted or refused whatever follows it, and however it was
-/// split.
+/// A wrong byte is detected as soon as it is in `bytes`. The result for a header does not depend on the bytes after it, or on
+/// how it was split.
 ///
 /// # Errors
-/// When the bytes are not, or cannot become, a header that the rules accept.
+/// If the bytes are not, or cannot become, a header that the rules accept.
 pub fn parse(bytes: &[u8], rules: &Rules) -> Result<Progress, HeaderError> {
     if let Some(missing) = check_signature(bytes)? {
         return Ok(Progress::NeedMore(missing));
@@ -116,7 +116,7 @@ pub fn parse(bytes: &[u8], rules: &Rules) -> Result<Progress, HeaderError> {
     Ok(Progress::Header { client, length })
 }
 
-/// Refuses bytes that no header begins with. Gives how many bytes are missing to know which version it is, if any are.
+/// Refuses bytes with which no header begins. Returns how many bytes are missing to determine the version, if any.
 fn check_signature(bytes: &[u8]) -> Result<Option<usize>, HeaderError> {
     let agree = |expected: &[u8]| bytes.iter().zip(expected).all(|(byte, expected)| byte == expected);
     if agree(SIGNATURE) {
@@ -131,16 +131,16 @@ fn check_signature(bytes: &[u8]) -> Result<Option<usize>, HeaderError> {
     }
 }
 
-/// What the fields of a header have that matters here.
+/// The fields of a header that are used.
 #[derive(Default)]
 struct Fields {
-    /// The checksum, and at which byte of the fields its value begins.
+    /// The checksum, and the offset of its value within the fields.
     checksum: Option<(u32, usize)>,
     /// The endpoint id of the field for Iroh, if there is one.
     iroh: Option<Result<[u8; 32], IrohError>>,
 }
 
-/// Reads all fields. Those of unknown types are passed over, but must be whole.
+/// Parses all fields. Those of unknown types are ignored, but must be complete.
 fn read_fields(fields: &[u8]) -> Result<Fields, HeaderError> {
     let mut found = Fields::default();
     let mut rest = fields;
@@ -177,7 +177,7 @@ fn iroh_endpoint(value: &[u8]) -> Result<[u8; 32], IrohError> {
     }
 }
 
-/// Compares the header with its checksum, which counts as zeros while it is made.
+/// Verifies the header's checksum, which counts as zeros in the computation.
 fn check_sum(
     fixed: &[u8; FIXED_BYTES],
     rest: &[u8],
@@ -192,11 +192,11 @@ fn check_sum(
     }
 }
 
-/// Source and destination; `None` where there are no bytes.
+/// Returns the source and destination; `None` if bytes are missing.
 fn addresses_of(bytes: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
     let (source, destination, ports) = if let Some((source, rest)) = bytes.split_first_chunk::<16>() {
         let (destination, ports) = rest.split_first_chunk::<16>()?;
-        // An IPv4 address that is written as an IPv6 one is the same client.
+        // An IPv4-mapped IPv6 address is the same client as the IPv4 address.
         let ip = |bytes: &[u8; 16]| IpAddr::from(Ipv6Addr::from(*bytes)).to_canonical();
         (ip(source), ip(destination), ports)
     } else {

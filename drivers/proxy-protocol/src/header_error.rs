@@ -1,23 +1,23 @@
-//! What can be wrong with a header.
+//! The errors of a header.
 
 use thiserror::Error;
 
-/// The bytes are not a header that is accepted. No more of them can change that.
+/// The bytes are not an acceptable header. More bytes cannot change that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HeaderError {
-    /// The header is one of version 1, which is text.
+    /// The header has version 1, which is text.
     #[error(
         "expected a PROXY protocol header of version 2, got one of version 1: configure the proxy to send version 2"
     )]
     Version1,
-    /// The connection begins with something else: the peer sends no header.
+    /// The connection begins with something else: the peer does not send a header.
     #[error("expected a PROXY protocol header of version 2, got other bytes")]
     Signature,
     /// The version is neither 1 nor 2.
     #[error("expected version 2 of the PROXY protocol, got version {0}")]
     Version(u8),
-    /// The proxy speaks for itself, for instance to check the server's health.
+    /// The proxy connects for itself, for instance to check the server's health.
     #[error("expected the command PROXY, got LOCAL: the proxy connects for itself, and names no client")]
     Local,
     /// The command is unknown.
@@ -26,20 +26,20 @@ pub enum HeaderError {
     /// The address family and the transport are not TCP over IPv4 or IPv6.
     #[error("expected TCP over IPv4 (0x11) or IPv6 (0x21), got {0:#04x}")]
     Family(u8),
-    /// The header is longer than is accepted.
+    /// The header is longer than the limit.
     #[error("expected a header of at most {limit} bytes, got one of {length}")]
     TooLong {
-        /// Bytes that the header has in all.
+        /// The header's size in bytes.
         length: usize,
-        /// Bytes that it may have.
+        /// The limit in bytes.
         limit: usize,
     },
     /// The header ends before its addresses do.
     #[error("expected {expected} bytes of addresses, got {length} bytes after the fixed part")]
     Addresses {
-        /// Bytes that the addresses of this family take.
+        /// The size of this family's addresses in bytes.
         expected: usize,
-        /// Bytes that the header has after its fixed part.
+        /// The header's size after its fixed part, in bytes.
         length: usize,
     },
     /// The header ends within the type or the length of a field.
@@ -52,20 +52,20 @@ pub enum HeaderError {
     FieldValue {
         /// The field's type.
         kind: u8,
-        /// Bytes that the field says it has.
+        /// The field's declared size in bytes.
         expected: usize,
-        /// Bytes that are left in the header.
+        /// The bytes left in the header.
         length: usize,
     },
-    /// The header does not match the checksum in it, or has a malformed one, or more than one.
+    /// The header does not match its checksum, or has a malformed one, or more than one.
     #[error("the header does not match its checksum, or has not exactly one of 4 bytes")]
     Checksum,
-    /// What a bridge for Iroh says is invalid.
+    /// The Iroh field is invalid.
     #[error(transparent)]
     Iroh(#[from] IrohError),
 }
 
-/// What a bridge for Iroh says of its client is invalid. Only where [such bridges](crate::ProxyProtocol::iroh) are accepted.
+/// The Iroh field of a header is invalid. Only if [Iroh bridges](crate::ProxyProtocol::iroh) are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum IrohError {
@@ -75,13 +75,13 @@ pub enum IrohError {
     /// There is more than one endpoint id.
     #[error("expected one field 0xe0 with an Iroh endpoint id, got more")]
     Duplicate,
-    /// The field does not have the length of a version and an endpoint id.
+    /// The field does not have the size of a version and an endpoint id.
     #[error("expected 33 bytes in the field 0xe0, which are a version and an Iroh endpoint id, got {0}")]
     Length(usize),
     /// The version of the field is unknown.
     #[error("expected version 1 of the field 0xe0, got version {0}")]
     Version(u8),
-    /// There are an endpoint id and addresses.
+    /// There are both an endpoint id and addresses.
     #[error("expected an Iroh endpoint id in a header without addresses only, got one beside addresses")]
     Addresses,
 }

@@ -1,21 +1,20 @@
-//! The PROXY protocol, version 2: a proxy that forwards a TCP connection says first, in a binary header, where its client
-//! is.
+//! The PROXY protocol, version 2: a proxy that forwards a TCP connection first sends a binary header that names its client.
 //!
-//! [`parse`] reads a header, and does no I/O. [`ProxyAcceptor`] puts it in front of any protocol of the event loop
-//! ([`vgi_rpc_reactor`]): it checks that the connection comes from a trusted proxy before it reads a byte, reads the
-//! header and nothing after it, and only then has the protocol's own machine made, of an [`Origin`] that
-//! names the client. A connection that does not begin as it should is closed without an answer.
+//! [`parse`] reads a header without doing I/O. [`ProxyAcceptor`] adds it to any protocol of the event loop
+//! ([`vgi_rpc_reactor`]): it checks that the connection comes from a trusted proxy before it reads a byte, reads the header and
+//! nothing after it, and only then lets the protocol create its machine, with an [`Origin`] that names the client. Any other
+//! connection is closed without an answer.
 //!
-//! A header is only as trustworthy as the proxy that sends it. So connections from any other address are refused, and the
-//! proxy must be the only way to the server, or strangers can send headers of their own from a trusted address.
+//! A header is only as trustworthy as the proxy that sends it. So connections from any other address are refused, and the proxy
+//! must be the only way to the server. Otherwise other peers could send headers from a trusted address.
 //!
-//! Only what forwarding needs is accepted: the command `PROXY`, and TCP over IPv4 or IPv6. `LOCAL`, datagrams, unix sockets
-//! and version 1 are refused. A bridge for Iroh, whose clients have no addresses, is accepted where that is
-//! [turned on](ProxyProtocol::iroh).
+//! Only what forwarding needs is accepted: the command `PROXY`, and TCP over IPv4 or IPv6. `LOCAL`, datagrams, unix sockets and
+//! version 1 are refused. An Iroh bridge, whose clients have no addresses, is accepted if that is
+//! [enabled](ProxyProtocol::iroh).
 //!
-//! Connections that are refused are counted ([`ProxyProtocol::refusals`]), and reported by an event of `tracing` with the target
-//! `vgi_rpc_proxy_protocol`, level warn, once in 10 s at most: `refusal` names the peer's address and the reason, and `left_out` says
-//! how many there were since the last event.
+//! Refused connections are counted ([`ProxyProtocol::refusals`]), and reported by a `tracing` event with the target
+//! `vgi_rpc_proxy_protocol`, level warn, at most once in 10 s: `refusal` contains the peer's address and the reason, and
+//! `left_out` is the number of those suppressed since the last event.
 //!
 //! ```
 //! use vgi_rpc_proxy_protocol::{Progress, Rules, parse};
@@ -36,10 +35,10 @@
 //
 // | file | subject |
 // | --- | --- |
-// | `header`, `header_error` | headers, and what can be wrong with them |
-// | `checksum` | the checksum that a header may have |
-// | `settings` | which proxies are trusted, and how long they have |
-// | `acceptor` | what is put in front of a protocol |
+// | `header`, `header_error` | headers, and their errors |
+// | `checksum` | the optional checksum of a header |
+// | `settings` | the trusted proxies, and the timeout |
+// | `acceptor` | the machine around a protocol's own |
 // | `refusal` | why a connection was closed |
 
 mod acceptor;

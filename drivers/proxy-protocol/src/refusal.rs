@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use thiserror::Error;
 
-/// A connection that was closed without an answer, because it did not begin as one from a trusted proxy does.
+/// A connection that was closed without an answer, because it did not begin like one from a trusted proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// Where the connection came from; `None` when it broke before that could be asked, or is not over TCP.
+    /// The address of the peer; `None` if the connection broke before it could be read, or is not over TCP.
     pub peer: Option<SocketAddr>,
-    /// Why it was closed.
+    /// The reason.
     pub reason: Reason,
 }
 
@@ -23,27 +23,27 @@ pub enum Reason {
     /// It does not come from a trusted proxy. Nothing was read.
     #[error("expected a connection from a trusted proxy, got one from another address")]
     NotTrusted,
-    /// What it began with is not a header that is accepted.
+    /// Its first bytes are not an acceptable header.
     #[error(transparent)]
     Header(#[from] HeaderError),
-    /// It ended within the header.
+    /// The header ended early.
     #[error("expected the rest of the header, got the end of the connection after {received} bytes")]
     Truncated {
-        /// Bytes of the header that had come.
+        /// The number of bytes received of the header.
         received: usize,
     },
-    /// The header did not come in time.
+    /// The header was not received in time.
     #[error("expected the whole header within {limit:?}, got {received} bytes")]
     TimedOut {
-        /// The time that it has.
+        /// The time limit.
         limit: Duration,
-        /// Bytes of the header that had come.
+        /// The number of bytes received of the header.
         received: usize,
     },
 }
 
 impl Refusal {
-    /// A connection from this peer that was closed for this reason.
+    /// Creates the refusal of this peer's connection.
     pub const fn new(peer: Option<SocketAddr>, reason: Reason) -> Self {
         Self { peer, reason }
     }

@@ -1,4 +1,4 @@
-//! Which proxies are trusted, and how long they have.
+//! The settings: which proxies are trusted, and the limits of their headers.
 
 use crate::header::{FIXED_BYTES, Rules};
 use crate::refusal::Refusal;
@@ -14,10 +14,10 @@ use vgi_rpc_reactor::Throttle;
 /// The target of events for operators.
 const TARGET: &str = "vgi_rpc_proxy_protocol";
 
-/// Bytes of a header without fields: the least that a limit can be.
+/// The size of a header without fields: the minimum limit.
 const LEAST_BYTES: usize = FIXED_BYTES + 2 * (16 + 2);
 
-/// Settings that no connection could satisfy, or that trust too many.
+/// Settings that would refuse every connection, or trust too many hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProxyProtocolError {
@@ -29,7 +29,7 @@ pub enum ProxyProtocolError {
     NotOneHost(IpAddr),
 }
 
-/// That every connection must begin with a header of the PROXY protocol, and which proxies are trusted to send one.
+/// Requires that every connection begins with a header of the PROXY protocol, from one of the trusted proxies.
 ///
 /// ```
 /// use vgi_rpc_proxy_protocol::ProxyProtocol;
@@ -48,7 +48,7 @@ pub struct ProxyProtocol {
     refusals: Arc<Refusals>,
 }
 
-/// The connections that were refused, whatever the clones of a setting are used for.
+/// The refused connections of all clones of a setting.
 #[derive(Debug, Default)]
 struct Refusals {
     count: AtomicU64,
@@ -68,12 +68,12 @@ impl fmt::Debug for ProxyProtocol {
 }
 
 impl ProxyProtocol {
-    /// Requires a header of every connection, and trusts proxies with these addresses, each of which is one host: there are
-    /// no ranges, since every host in one could then say that its connections come from anywhere.
+    /// Requires a header on every connection, and trusts proxies with these addresses, each of which is one host. There are no
+    /// ranges, since every host in a range could then claim any address for its connections.
     ///
     /// # Errors
-    /// When there is no address, or one stands for more than one host: `0.0.0.0`, `::`, a multicast address, or
-    /// a link-local one of IPv6, which every interface may have another host for.
+    /// If there is no address, or one denotes more than one host: `0.0.0.0`, `::`, a multicast address, or a link-local IPv6
+    /// address, which may be a different host on each interface.
     pub fn required(trusted: impl IntoIterator<Item = IpAddr>) -> Result<Self, ProxyProtocolError> {
         let trusted: BTreeSet<_> = trusted.into_iter().map(|address| address.to_canonical()).collect();
         if trusted.is_empty() {
@@ -93,28 +93,28 @@ impl ProxyProtocol {
         })
     }
 
-    /// Sets how long the header may take, from when the connection is accepted to the header's last byte. Default 1 s: a
-    /// proxy sends it first, in one piece. Passing is noticed up to 250 ms late.
+    /// Sets how long the header may take, from the acceptance of the connection to the header's last byte. Default 1 s: a proxy
+    /// sends it first, in one piece. Expiry is noticed up to 250 ms late.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = timeout;
         self
     }
 
-    /// Sets the most bytes that a header may have in all. Default 4096; at least 52, which addresses without any field take.
+    /// Sets the maximum size of a header. Default 4096 bytes; at least 52, the size of addresses without any field.
     pub fn max_header_bytes(mut self, bytes: usize) -> Self {
         self.rules.max_bytes = bytes.max(LEAST_BYTES);
         self
     }
 
-    /// Sets whether a bridge for Iroh is accepted among the proxies: a header without addresses that has the client's
-    /// endpoint id. Default false. The bridge has verified who the client is, and is trusted with it.
+    /// Sets whether an Iroh bridge is accepted among the proxies: a header without addresses that has the client's endpoint id.
+    /// Default false. The bridge has verified the client's identity, and is trusted with it.
     pub fn iroh(mut self, accept: bool) -> Self {
         self.rules.iroh = accept;
         self
     }
 
-    /// Has a function called for each connection that is refused, which the peer is not told. It must be quick and not
-    /// block, since other connections wait meanwhile. Strangers decide how often it is called. Default: nothing is called.
+    /// Sets a function that is called for each refused connection. The peer is not notified. The function must be quick and not
+    /// block, since other connections wait for it. Untrusted peers decide how often it is called. Default: none.
     pub fn on_refusal(mut self, report: impl Fn(&Refusal) + Send + Sync + 'static) -> Self {
         self.on_refusal = Some(Arc::new(report));
         self
@@ -125,12 +125,12 @@ impl ProxyProtocol {
         self.trusted.contains(&address.to_canonical())
     }
 
-    /// How long the header may take: the [preamble](vgi_rpc_reactor::Timeouts::preamble) of the event loop's timeouts.
+    /// Returns how long the header may take: the [preamble](vgi_rpc_reactor::Timeouts::preamble) of the event loop's timeouts.
     pub fn timeout(&self) -> Duration {
         self.header_timeout
     }
 
-    /// Connections that were refused so far. Clones count together.
+    /// Returns the number of connections refused so far. Clones share the count.
     pub fn refusals(&self) -> u64 {
         self.refusals.count.load(Ordering::Relaxed)
     }
@@ -140,7 +140,7 @@ impl ProxyProtocol {
         if tracing::enabled!(target: TARGET, tracing::Level::WARN)
             && let Some(left_out) = self.refusals.throttle.admit()
         {
-            tracing::warn!(target: TARGET, %refusal, left_out, "a connection was refused, since it comes from no trusted proxy or lacks its header");
+            tracing::warn!(target: TARGET, %refusal, left_out, "a connection was refused: it is not from a trusted proxy, or lacks its header");
         }
         if let Some(report) = &self.on_refusal {
             report(refusal);
@@ -153,7 +153,7 @@ fn is_any(address: &IpAddr) -> bool {
     address.is_unspecified() || address.is_multicast() || is_broadcast
 }
 
-/// Each interface has a network of its own, with hosts of the same addresses.
+/// Each interface has a network of its own, in which the same addresses may be other hosts.
 fn is_link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

@@ -6,16 +6,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Connections that wait to be accepted; the system may allow fewer.
+/// The maximum number of connections that wait to be accepted; the system may allow fewer.
 pub(crate) const BACKLOG: i32 = 1024;
 
-/// Where a server listens. Its text is the discovery line that a parent process waits for.
+/// Where a server listens. Its [`Display`](fmt::Display) is the discovery line that a parent process waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
     /// An AF_UNIX path, as it was given.
     Unix(PathBuf),
-    /// A TCP address, with the port that the system chose if it was asked to.
+    /// A TCP address, with the port that the system chose if port 0 was requested.
     Tcp(SocketAddr),
 }
 
@@ -32,20 +32,20 @@ impl fmt::Display for Address {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// A process on this machine, where the system tells which.
+    /// A process on this machine, if the system identifies it.
     Unix(Option<Credentials>),
-    /// An address; `None` when the connection broke before it could be asked.
+    /// An address; `None` if the connection broke before it could be read.
     Tcp(Option<SocketAddr>),
-    /// A client of a proxy, which has said where the client is. The event loop itself never says this: a machine that
-    /// reads what proxies say does, to the [`Acceptor`](crate::Acceptor) of what is spoken after that.
+    /// A client of a proxy, as reported by the proxy. The event loop never creates this: a machine that reads proxy headers
+    /// passes it to the [`Acceptor`](crate::Acceptor) of the protocol that follows.
     Proxied(Arc<ProxiedOrigin>),
-    /// A connection that carries TLS, whose handshake is done. The event loop itself never says this: a machine that
-    /// speaks TLS does, to the [`Acceptor`](crate::Acceptor) of what is spoken inside.
+    /// A connection that carries TLS, after the handshake. The event loop never creates this: a machine that speaks TLS passes
+    /// it to the [`Acceptor`](crate::Acceptor) of the protocol inside.
     Tls(Arc<TlsOrigin>),
 }
 
 impl Origin {
-    /// The client's address, on connections that have one. Behind a proxy this is what the proxy says.
+    /// Returns the client's address, if the connection has one. Behind a proxy this is the address that the proxy reports.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Unix(_) => None,
@@ -58,7 +58,7 @@ impl Origin {
         }
     }
 
-    /// The peer's process, on unix sockets, where the system tells which.
+    /// Returns the peer's process, on unix sockets, if the system identifies it.
     pub fn credentials(&self) -> Option<Credentials> {
         match self {
             Self::Unix(credentials) => *credentials,
@@ -68,7 +68,7 @@ impl Origin {
         }
     }
 
-    /// Whether the connection came over a unix socket.
+    /// Whether the connection was made over a unix socket.
     pub fn is_unix(&self) -> bool {
         match self {
             Self::Unix(_) => true,
@@ -78,7 +78,7 @@ impl Origin {
         }
     }
 
-    /// What a proxy says of the client, on connections that come through one which says so.
+    /// Returns what the proxy reports about the client, on connections through a proxy that does.
     pub fn proxied(&self) -> Option<&Arc<ProxiedOrigin>> {
         match self {
             Self::Unix(_) | Self::Tcp(_) => None,
@@ -87,7 +87,7 @@ impl Origin {
         }
     }
 
-    /// What the TLS handshake says of the peer, on connections that carry TLS.
+    /// Returns the result of the TLS handshake, on connections that carry TLS.
     pub fn tls(&self) -> Option<&Arc<TlsOrigin>> {
         match self {
             Self::Unix(_) | Self::Tcp(_) => None,
@@ -97,7 +97,7 @@ impl Origin {
     }
 }
 
-/// What a proxy says of its client.
+/// What a proxy reports about its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxiedOrigin {
     /// Where the connection itself comes from: the proxy.
@@ -107,7 +107,7 @@ pub struct ProxiedOrigin {
 }
 
 impl ProxiedOrigin {
-    /// The address that the client has connected to, if it has one.
+    /// Returns the address that the client has connected to, if it has one.
     pub fn destination(&self) -> Option<SocketAddr> {
         match self.client {
             ProxiedClient::Tcp { destination, .. } => Some(destination),
@@ -115,7 +115,7 @@ impl ProxiedOrigin {
         }
     }
 
-    /// The endpoint id of a client over Iroh.
+    /// Returns the endpoint id of a client over Iroh.
     pub fn iroh_endpoint(&self) -> Option<[u8; 32]> {
         match self.client {
             ProxiedClient::Tcp { .. } => None,
@@ -124,15 +124,15 @@ impl ProxiedOrigin {
     }
 }
 
-/// Where the client of a proxy is, as the proxy says.
+/// The client of a proxy, as reported by the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxiedClient {
     /// A client that has connected to the proxy over TCP.
     Tcp {
-        /// Where the client connects from.
+        /// The address that the client connects from.
         source: SocketAddr,
-        /// Where the client has connected to.
+        /// The address that the client has connected to.
         destination: SocketAddr,
     },
     /// A client that has connected to a bridge over Iroh, which has no addresses.
@@ -142,19 +142,18 @@ pub enum ProxiedClient {
     },
 }
 
-/// What a TLS handshake says of the peer.
+/// The result of a TLS handshake.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TlsOrigin {
-    /// Where the connection comes from that carries TLS.
+    /// Where the connection that carries TLS comes from.
     pub below: Origin,
     /// The version as the protocol writes it: `0x0303` for TLS 1.2, `0x0304` for TLS 1.3.
     pub version: u16,
-    /// The certificates that the peer presented and that were verified, in DER, its own first. Empty if it presented
-    /// none.
+    /// The verified certificates that the peer presented, in DER, its own first. Empty if it presented none.
     pub certificates: Vec<Bytes>,
     /// The application protocol that both sides agreed on, if they negotiated one.
     pub alpn: Option<Bytes>,
-    /// The host name that the peer asked for, if it named one.
+    /// The host name that the peer requested, if any.
     pub server_name: Option<String>,
 }
 
@@ -170,7 +169,7 @@ impl fmt::Debug for TlsOrigin {
     }
 }
 
-/// The process at the other end of a unix socket, as the kernel vouches for it.
+/// The process at the other end of a unix socket, as reported by the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// Process id.

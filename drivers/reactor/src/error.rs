@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The unix socket cannot have that name.
+    /// The path cannot be used for a unix socket.
     #[cfg(unix)]
     #[error(transparent)]
     SocketFile(#[from] SocketFileError),
@@ -18,7 +18,7 @@ pub enum BindError {
     Tcp {
         /// The address as it was given.
         address: String,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
 }

@@ -1,5 +1,5 @@
-//! Events for operators, which a subscriber of `tracing` receives: target `vgi_rpc_reactor`. They say nothing that a peer has sent.
-//! None is told of while the server's state is locked.
+//! Events for operators, as `tracing` events with the target `vgi_rpc_reactor`. They contain nothing that a peer has sent. None
+//! is emitted while the server's state is locked.
 
 use crate::address::Address;
 use crate::options::Ended;
@@ -7,7 +7,7 @@ use crate::statistics::Tally;
 use std::io;
 use tracing::{debug, enabled, error, info, trace, warn};
 
-/// The target of all of them.
+/// The target of all events.
 const TARGET: &str = "vgi_rpc_reactor";
 
 pub(crate) fn listening(address: &Address) {
@@ -25,11 +25,11 @@ pub(crate) fn ended(address: &Address, ended: &Result<Ended, io::ErrorKind>) {
             warn!(target: TARGET, %address, "ended before it was drained: its time limit has passed");
         }
         Ok(reason) => info!(target: TARGET, %address, ?reason, "ended"),
-        Err(kind) => error!(target: TARGET, %address, error = %kind, "ended, since the event loop failed"),
+        Err(kind) => error!(target: TARGET, %address, error = %kind, "ended: the event loop failed"),
     }
 }
 
-/// All places are taken, and a new connection waits for one.
+/// The server is full, and a new connection waits.
 pub(crate) fn full(tally: &Tally, connections: usize) {
     tally.add();
     if enabled!(target: TARGET, tracing::Level::WARN)

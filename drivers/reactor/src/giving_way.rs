@@ -1,4 +1,4 @@
-//! The order in which connections give way, and what is remembered of it.
+//! The order in which connections give way, and its state between two decisions.
 
 use crate::holder::Holder;
 use mio::Token;
@@ -6,65 +6,65 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Instant;
 
-/// The order among the candidates of one holder: the least gives way first.
+/// The order among the candidates of one holder: the lowest rank gives way first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
-    /// What comes before the protocol has not all come; since when it is there, in the server's milliseconds.
+    /// The preamble is incomplete; with the time of the connection's acceptance, in the server's milliseconds.
     Preamble(u64),
-    /// It has never sent a byte; since when it is there.
+    /// The connection has never sent a byte; with the time of its acceptance.
     Silent(u64),
-    /// It has not ended its handshake; since when it waits for the rest.
+    /// The handshake is incomplete; with the time since when the connection waits for the rest.
     Handshake(u64),
-    /// It was sent its last, and has not closed; since when.
+    /// The last output was sent, and the peer has not closed; with the time since when.
     Closing(u64),
-    /// It waits for its next request; since when.
+    /// The connection waits for its next request; with the time since when.
     Idle(u64),
-    /// It has stopped in the middle of a request; since when.
+    /// The connection has stopped in the middle of a request; with the time since when.
     Stalled(u64),
 }
 
 /// A connection that may give way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
-    /// Greater for those that were accepted later.
+    /// Greater for connections that were accepted later.
     pub(crate) token: Token,
     pub(crate) holder: Holder,
     pub(crate) rank: Rank,
 }
 
 impl Candidate {
-    /// The least gives way first. Many connections may come within one millisecond.
+    /// Returns the sort key: the lowest gives way first. Many connections may be accepted within one millisecond.
     fn key(&self) -> (Rank, Token) {
         (self.rank, self.token)
     }
 }
 
-/// What is remembered between two choices.
+/// The state between two decisions.
 #[derive(Debug, Default)]
 pub(crate) struct Yielding {
-    /// Those that may give way, the first one first.
+    /// The connections that may give way, in order.
     pub(crate) order: VecDeque<Token>,
-    /// Until when the order is used.
+    /// How long the order is used.
     pub(crate) order_until: Option<Instant>,
-    /// A connection was asked, and it is not decided yet whether it gives way. Others are asked after that.
+    /// A connection was asked to give way, and the result is not known yet. Until then no other is asked.
     pub(crate) is_asked: bool,
 }
 
-/// Whether there will be room.
+/// Whether there will be room for a new connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Room {
-    /// A connection was asked to give way. When that is decided, accepting is tried again.
+    /// A connection was asked to give way. Accepting is tried again when the result is known.
     Asked,
-    /// No connection may give way now. Ask again at this time.
+    /// No connection can give way now. Try again at this time.
     NotBefore(Instant),
     /// Connections do not give way.
     Never,
 }
 
-/// The order in which candidates give way, if one after the other does: each time the holder with the most
-/// connections loses the one of its candidates that ranks first.
+/// Returns the order in which candidates give way: each time, the holder with the most connections loses its candidate with the
+/// lowest rank.
 pub(crate) fn in_order(mut candidates: Vec<Candidate>, held: &HashMap<Holder, usize>) -> VecDeque<Token> {
-    // The first of each holder is at the end, to be taken from there.
+    // The first candidate of each holder is at the end, where it is popped.
     candidates.sort_unstable_by_key(|candidate| Reverse(candidate.key()));
     let mut of_holder: HashMap<Holder, Vec<Candidate>> = HashMap::new();
     for candidate in candidates {
@@ -96,7 +96,7 @@ mod tests {
         Holder::User(uid)
     }
 
-    /// The order of candidates, each with the user that it belongs to, where users have so many connections.
+    /// Returns the order of candidates, each with its user; `held` is the number of connections per user.
     fn order(candidates: &[(usize, u32, Rank)], held: &[(u32, usize)]) -> Vec<usize> {
         let held = held.iter().map(|(uid, count)| (user(*uid), *count)).collect();
         let candidates = candidates
@@ -122,9 +122,9 @@ mod tests {
         assert_eq!(order(&candidates, &[(1, 9), (2, 3), (3, 2)]), [12, 10, 11, 20, 21, 30]);
         let same = [(12, 1, Silent(1)), (11, 1, Silent(1)), (21, 2, Silent(1)), (10, 1, Silent(1))];
         assert_eq!(order(&same, &[(1, 3), (2, 3)]), [10, 21, 11, 12]);
-        // Of holders that have as many, the oldest silent connection goes first.
+        // Of holders with the same number of connections, the one with the oldest silent connection loses first.
         assert_eq!(order(&candidates, &[(1, 3), (2, 3), (3, 3)]), [20, 12, 30, 21, 10, 11]);
-        // What counts is all that a holder has, not what of it may go.
+        // All connections of a holder count, not only its candidates.
         assert_eq!(order(&candidates, &[(1, 3), (2, 3), (3, 50)])[0], 30);
         assert_eq!(order(&[], &[]), []);
     }

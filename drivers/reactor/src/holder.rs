@@ -1,16 +1,16 @@
-//! The holder of a connection: the user or the host that it is counted for.
+//! The holder of a connection: the user or host to which it is attributed.
 
 use crate::address::Origin;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Whom a connection is counted for.
+/// The user or host to which a connection is attributed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
     /// A user of this machine.
     User(u32),
-    /// A host: an IPv4 address, or an IPv6 network of 64 bits, of which one host may use every address.
+    /// A host: an IPv4 address, or an IPv6 /64 network, since one host may use all of its addresses.
     Host(IpAddr),
-    /// The system did not say.
+    /// The system did not identify the peer.
     Unknown,
 }
 

@@ -1,15 +1,15 @@
 //! The event loop that the socket and HTTP drivers of vgi-rpc share.
 //!
-//! It owns listeners, sockets, threads and clocks, and knows no protocol: what is spoken on a connection is a
-//! [`Machine`], and an [`Acceptor`] makes one for each that is accepted. Worker threads poll and serve; what may take
-//! long is handed out by the machine as a [`Job`], and a slow job delays no other connection. A machine that waits for
-//! something other than its peer returns [`Step::Waiting`], and is polled again when its waker is called. Peers that
-//! stall are disconnected after the [`Timeouts`]; those that do not read are not served until they do. When the server
-//! is full, silent connections [give way](GiveWay) to new ones.
+//! It owns listeners, sockets, threads and clocks, and knows no protocol: a [`Machine`] implements the protocol of one
+//! connection, and an [`Acceptor`] creates a machine for each accepted connection. Worker threads poll and serve. A machine
+//! returns work that may take long as a [`Job`], so that a slow job does not delay other connections. A machine that waits for
+//! something other than its peer returns [`Step::Waiting`], and is polled again after its waker is called. Peers that stall are
+//! disconnected after the [`Timeouts`]; peers that do not read are not served until they do. When the server is full, silent
+//! connections [give way](GiveWay) to new ones.
 //!
 //! On Windows there are TCP sockets only, and signals are noticed within 100 ms.
 //!
-//! A server that sends everything back twice:
+//! A server that sends all input back twice:
 //!
 //! ```
 //! use bytes::{Buf, Bytes, BytesMut};
@@ -97,9 +97,9 @@
 //!
 //! # Events
 //!
-//! Events of [`tracing`](https://docs.rs/tracing) say what operators may want to know. Their target is `vgi_rpc_reactor`, and none
-//! contains anything that a peer has sent. Those that strangers can cause are emitted at most once in 10 s: `left_out` is how many
-//! there were since the last one.
+//! The crate emits [`tracing`](https://docs.rs/tracing) events for operators. Their target is `vgi_rpc_reactor`, and none
+//! contains anything that a peer has sent. Events that untrusted peers can cause are emitted at most once in 10 s: `left_out`
+//! is the number of those suppressed since the last one.
 //!
 //! | level | message | fields |
 //! | --- | --- | --- |
@@ -107,7 +107,7 @@
 //! | info | draining: no more connections are accepted | `connections` |
 //! | info | drained; ended | `address`, `reason` |
 //! | warn | ended before it was drained: its time limit has passed | `address` |
-//! | error | ended, since the event loop failed | `address`, `error` |
+//! | error | ended: the event loop failed | `address`, `error` |
 //! | warn | a connection waits: the server is full | `connections`, `left_out` |
 //! | warn | a connection cannot be accepted, and waits | `error`, `left_out` |
 //! | warn | a connection was closed to make room for another | `left_out` |
@@ -115,29 +115,29 @@
 //! | debug | a connection was closed: a timeout has passed | |
 //! | trace | accepted a connection; closed a connection | `connection` |
 //!
-//! [`Handle::statistics`] has the same in numbers.
+//! [`Handle::statistics`] returns the same as counters.
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `machine` | what is asked of a protocol |
-// | `options`, `timeouts` | how a server is run, and how long connections wait |
+// | `machine` | the traits that a protocol implements |
+// | `options`, `timeouts` | the settings of a server, and the timeouts of connections |
 // | `address` | where a server listens, and where connections come from |
-// | `listener`, `socket_file`, `error` | listeners of both families, and why one cannot be bound |
+// | `listener`, `socket_file`, `error` | listeners of both families, and the errors of binding |
 // | `socket` | accepted sockets; Windows has a file of its own |
-// | `socket_lock` | the lock that makes a server the only one of its socket path |
+// | `socket_lock` | the lock that ensures one server per socket path |
 // | `signals` | signals that end a server; Windows has a file of its own |
 // | `reactor` | setting up, running and ending a server |
 // | `events` | events for operators |
-// | `statistics` | what a server does, in numbers |
+// | `statistics` | counters of a server |
 // | `socket_connection` | one connection, and serving it |
-// | `shared` | what the threads share |
-// | `wakeups`, `tokens` | how the poll is woken, and what it watches |
+// | `shared` | the state that the threads share |
+// | `wakeups`, `tokens` | how the poll is woken, and its tokens |
 // | `worker` | the threads that serve |
-// | `supervisor` | the thread that watches over them |
+// | `supervisor` | the thread that supervises them |
 // | `shortage` | which connections are closed when memory is short |
-// | `panics` | where panics of machines end |
+// | `panics` | where panics of machines are caught |
 // | `yielding`, `giving_way`, `holder` | which connection gives way when the server is full |
 
 mod address;

@@ -1,4 +1,4 @@
-//! Listeners of both families, as one type.
+//! One listener type for both socket families.
 
 use crate::address::{Address, BACKLOG};
 use crate::error::BindError;
@@ -18,11 +18,11 @@ use std::net;
 use std::path::Path;
 use vgi_rpc_transfer::resolve;
 
-/// Output that the kernel is asked to hold per unix connection; it may give less.
+/// The send buffer size requested for each unix connection; the kernel may use less.
 #[cfg(unix)]
 const SEND_BYTES: usize = 1 << 20;
 
-/// A bound socket that listens. Dropping a unix one removes its file.
+/// A bound, listening socket. Dropping a unix listener removes its file.
 #[derive(Debug)]
 pub struct Listener {
     family: Family,
@@ -37,12 +37,12 @@ enum Family {
 }
 
 impl Listener {
-    /// Listens on an AF_UNIX path, for connections of this user only. A socket there that no server listens on is
-    /// replaced. A lock on the file `PATH.owner`, which is removed when this is dropped, keeps two servers from doing
-    /// so at once. Only on Unix.
+    /// Listens on an AF_UNIX path, for connections of this user only. An existing socket that no server listens on is replaced.
+    /// A lock on the file `PATH.owner`, which is removed when the listener is dropped, keeps two servers from doing this at
+    /// once. Only on Unix.
     ///
     /// # Errors
-    /// When something else has the name, another server listens there, or the system refuses.
+    /// If the path exists and is not a socket, another server listens there, or the system refuses.
     #[cfg(unix)]
     pub fn unix(path: impl AsRef<Path>) -> Result<Self, BindError> {
         let path = path.as_ref();
@@ -51,10 +51,10 @@ impl Listener {
         Ok(Self { family, address: Address::Unix(path.into()) })
     }
 
-    /// Listens on `[HOST:]PORT`; the host is 127.0.0.1 when left out, and port 0 lets the system choose.
+    /// Listens on `[HOST:]PORT`; the default host is 127.0.0.1, and for port 0 the system chooses a port.
     ///
     /// # Errors
-    /// When the address cannot be resolved or bound.
+    /// If the address cannot be resolved or bound.
     pub fn tcp(address: &str) -> Result<Self, BindError> {
         let bound = || {
             let listener = bind_tcp(address)?;
@@ -66,17 +66,17 @@ impl Listener {
         Ok(Self { family: Family::Tcp(listener), address: Address::Tcp(local) })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Has the poll announce peers that wait to be accepted.
+    /// Registers the listener, so that the poll reports peers that wait to be accepted.
     pub(crate) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         registry.register(self.source(), LISTENER, Interest::READABLE)
     }
 
-    /// Ends what [`register`](Self::register) began.
+    /// Undoes [`register`](Self::register).
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         registry.deregister(self.source())
     }
@@ -89,17 +89,17 @@ impl Listener {
         }
     }
 
-    /// True when a peer waits to be accepted. If none does, the poll announces the next one.
+    /// Whether a peer waits to be accepted. If not, the poll reports the next one.
     pub(crate) fn has_waiting(&mut self, registry: &Registry) -> bool {
         let mut listener = [match &self.family {
             #[cfg(unix)]
             Family::Unix(listener, _) => PollFd::new(listener, PollFlags::IN),
             Family::Tcp(listener) => PollFd::new(listener, PollFlags::IN),
         }];
-        // A system that cannot say, such as one that allows no descriptors at all, is taken to mean yes: accepting is
-        // tried again then.
+        // If the system cannot tell, for example because it allows no descriptors at all, true is assumed: accepting is then
+        // tried again.
         let has_waiting = poll(&mut listener, Some(&Timespec::default())).map_or(true, |ready| ready > 0);
-        // On Unix it does so by itself.
+        // On Unix the poll reports the next one anyway.
         has_waiting
             || cfg!(windows) && registry.reregister(self.source(), LISTENER, Interest::READABLE).is_err()
     }
@@ -109,15 +109,16 @@ impl Listener {
             #[cfg(unix)]
             Family::Unix(listener, _) => {
                 let (socket, _) = listener.accept()?;
-                // Fewer wake-ups for a large answer. The default does as well.
+                // Fewer wake-ups for a large answer. The default size also works.
                 let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BYTES);
                 Ok(Socket::Unix(socket))
             }
             Family::Tcp(listener) => {
                 let (socket, _) = listener.accept()?;
-                // Answers would wait for acknowledgements otherwise; one that is gone already shows when read.
+                // Otherwise answers would wait for acknowledgements. If this fails because the peer is gone, the next read
+                // fails too.
                 let _ = socket.set_nodelay(true);
-                // A peer whose machine vanished would hold its place for ever.
+                // A peer whose machine vanished would otherwise occupy its connection for ever.
                 let _ = rustix::net::sockopt::set_socket_keepalive(&socket, true);
                 Ok(Socket::tcp(socket))
             }

@@ -1,8 +1,8 @@
-//! Takes locks, even those whose holder panicked.
+//! Acquires locks, even if a previous holder panicked.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A lock whose holder panicked is taken all the same: no invariant of this crate is broken half way.
+/// Locks the mutex, ignoring poisoning: a panic cannot break an invariant of this crate.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,9 @@
-//! Where a panic in a machine, or in what it gave, ends.
+//! Catches panics of machines and their results.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs what may panic. `None` if it does. What it panicked with may itself panic when it is dropped.
+/// Runs a function that may panic. Returns `None` if it does, even if dropping the panic payload panics too.
 pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(value) => Some(value),

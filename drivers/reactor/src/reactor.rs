@@ -1,4 +1,4 @@
-//! The server: how it is set up, run and ended. What happens in between is in the other files.
+//! The server: set-up, run and end. The other files serve its connections.
 
 use crate::address::Address;
 use crate::events;
@@ -15,23 +15,23 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A server that listens. Clients may connect already; they are answered once it runs.
+/// A listening server. Clients may connect already; they are answered once it runs.
 ///
 /// Dropping it closes the listener and removes a unix socket's file.
 pub struct Reactor<A: Acceptor> {
     shared: Arc<Shared<A>>,
     address: Address,
     _signals: Option<Signals>,
-    /// Has the supervisor woken when memory is short.
+    /// Keeps the supervisor's waker for memory shortage registered.
     _memory_watch: Option<Box<dyn Any + Send>>,
 }
 
 impl<A: Acceptor> Reactor<A> {
-    /// Makes a server of a listener and of what is spoken on its connections. Its first thread is started here, so
-    /// that a server that says where it listens is one that can serve.
+    /// Creates a server from a listener and the acceptor of its connections. Its first thread is started here, so that a server
+    /// that announces its address is able to serve.
     ///
     /// # Errors
-    /// When the system refuses what the event loop needs: descriptors, or the first thread.
+    /// If the system refuses what the event loop needs: descriptors, or the first thread.
     pub fn new(listener: Listener, acceptor: A, options: Options) -> io::Result<Self> {
         let address = listener.address().clone();
         let end_on_signals = options.end_on_signals;
@@ -48,25 +48,25 @@ impl<A: Acceptor> Reactor<A> {
         Ok(bound)
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// What makes the machines.
+    /// Returns the acceptor.
     pub fn acceptor(&self) -> &A {
         &self.shared.acceptor
     }
 
-    /// Ends it from another thread.
+    /// Returns a handle that ends the server from another thread.
     pub fn handle(&self) -> Handle {
         Handle { server: self.shared.clone() }
     }
 
-    /// Serves until told to end. Work that still runs then is left to its threads, and cannot be answered any more.
+    /// Serves until the server is ended. Jobs that still run then continue on their threads, but can no longer be answered.
     ///
     /// # Errors
-    /// When the system refuses what the server cannot do without. What happens on one connection is no error.
+    /// If the system refuses what the server needs. Failures of a single connection are not errors.
     pub fn run(self) -> io::Result<Ended> {
         let ended = self.shared.supervise();
         events::ended(&self.address, &ended);
@@ -74,24 +74,24 @@ impl<A: Acceptor> Reactor<A> {
     }
 }
 
-/// A [`Reactor`] of any protocol, for a server that chooses what its connections speak when it is bound.
+/// A [`Reactor`] of any protocol, for a server that chooses the protocol when it is bound.
 pub struct AnyReactor(Box<dyn Runs>);
 
 impl AnyReactor {
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> &Address {
         self.0.address()
     }
 
-    /// Ends it from another thread.
+    /// Returns a handle that ends the server from another thread.
     pub fn handle(&self) -> Handle {
         self.0.handle()
     }
 
-    /// As [`Reactor::run`].
+    /// See [`Reactor::run`].
     ///
     /// # Errors
-    /// When the system refuses what the server cannot do without. What happens on one connection is no error.
+    /// If the system refuses what the server needs. Failures of a single connection are not errors.
     pub fn run(self) -> io::Result<Ended> {
         self.0.run()
     }
@@ -109,7 +109,7 @@ impl fmt::Debug for AnyReactor {
     }
 }
 
-/// What a reactor can do, whatever it speaks.
+/// The operations of a reactor, whatever its protocol.
 trait Runs: Send {
     fn address(&self) -> &Address;
     fn handle(&self) -> Handle;
@@ -133,7 +133,7 @@ impl<A: Acceptor> Runs for Reactor<A> {
 impl<A: Acceptor> Drop for Reactor<A> {
     fn drop(&mut self) {
         lock(&self.shared.listener).take();
-        // Threads that wait for the server to run do so no longer.
+        // Releases threads that wait for the server to run.
         self.shared.end(&mut lock(&self.shared.state), Ok(Ended::Stopped));
     }
 }
@@ -144,40 +144,40 @@ impl<A: Acceptor> fmt::Debug for Reactor<A> {
     }
 }
 
-/// Ends a server from another thread, and tells how it does.
+/// Ends a server from another thread, and reports its state.
 #[derive(Clone)]
 pub struct Handle {
     server: Arc<dyn Control>,
 }
 
 impl Handle {
-    /// Ends the server at once. Connections are closed in the middle of what they do.
+    /// Ends the server at once. Connections are closed even in the middle of a call.
     pub fn stop(&self) {
         self.server.stop();
     }
 
-    /// Ends the server in good order: it listens no more, closes connections between calls, lets each call and
-    /// open stream come to its end, and stops at the latest after `within`.
+    /// Ends the server gracefully: it stops listening, closes connections between calls, lets each call and open stream end,
+    /// and stops at the latest after `within`.
     pub fn drain(&self, within: Duration) {
         self.server.drain(within);
     }
 
-    /// Connections that are being served.
+    /// Returns the number of connections being served.
     pub fn connections(&self) -> usize {
         self.server.connections()
     }
 
-    /// What the server has done so far and does now.
+    /// Returns the server's counters.
     pub fn statistics(&self) -> Statistics {
         self.server.statistics()
     }
 
-    /// Looks at the server for as long as it is there.
+    /// Returns a watch that reads the server's counters for as long as it exists.
     pub fn watch(&self) -> Watch {
         self.server.clone().watch()
     }
 
-    /// Threads that serve them, the one that calls [`Reactor::run`] aside.
+    /// Returns the number of threads that serve connections, not including the one that calls [`Reactor::run`].
     pub fn threads(&self) -> usize {
         self.server.threads()
     }
@@ -189,7 +189,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// What a [`Handle`] can do, whatever its server speaks.
+/// The operations of a [`Handle`], whatever the server's protocol.
 trait Control: Counted {
     fn stop(&self);
     fn drain(&self, within: Duration);

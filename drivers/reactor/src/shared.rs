@@ -1,4 +1,4 @@
-//! What the threads of a server share: the poll, the queue of what is ready, and the connections.
+//! What the threads of a server share: the poll, the queue of ready connections, and the connections.
 
 use crate::events;
 use crate::giving_way::{Room, Yielding};
@@ -25,13 +25,13 @@ use std::time::{Duration, Instant};
 
 /// Connections accepted in a row.
 const ACCEPTS: usize = 64;
-/// After accepting failed for want of descriptors or memory, how long until it is tried again.
+/// The pause after accepting failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// As [`ACCEPT_PAUSE`], when a connection was asked to give way.
+/// The same pause, if a connection was asked to give way.
 const YIELD_PAUSE: Duration = Duration::from_millis(10);
 /// Longer than any drain.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// After the system refused a thread, how long until another is asked for.
+/// The pause after the system refused a thread.
 const SPAWN_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Shared<A: Acceptor> {
@@ -44,18 +44,18 @@ pub(crate) struct Shared<A: Acceptor> {
     /// Held by the thread that polls.
     pub(crate) poll: Mutex<Poll>,
     pub(crate) state: Mutex<State<A::Machine>>,
-    /// Where workers wait that have nothing to do.
+    /// Idle workers wait here.
     pub(crate) workers: Condvar,
-    /// Where the supervisor waits.
+    /// The supervisor waits here.
     pub(crate) supervisor: Condvar,
     draining: AtomicBool,
-    /// Some connection holds output back.
+    /// A connection holds output back.
     held_back: AtomicBool,
-    /// As [`State::supervisor_rests`], to be read without the lock.
+    /// Like [`State::supervisor_rests`], but can be read without the lock.
     pub(crate) rests: AtomicBool,
-    /// Threads that run work.
+    /// Threads that run jobs.
     running: AtomicUsize,
-    /// Threads that can run at once.
+    /// Threads that can run in parallel.
     pub(crate) processors: usize,
     started: Instant,
     seeds: RandomState,
@@ -64,27 +64,27 @@ pub(crate) struct Shared<A: Acceptor> {
 
 pub(crate) struct State<M: Machine> {
     pub(crate) queue: VecDeque<QueueEntry<M>>,
-    /// Connections with work that waits for a worker.
+    /// Connections whose job waits for a worker.
     pub(crate) work: VecDeque<Arc<SocketConnection<M>>>,
     pub(crate) connections: HashMap<Token, Arc<SocketConnection<M>>>,
     next_token: usize,
     pub(crate) polling: bool,
     pub(crate) parked: usize,
     pub(crate) threads: usize,
-    /// Jobs begun so far.
+    /// Queue entries and jobs begun so far.
     pub(crate) begun: u64,
     pub(crate) since_poll: u32,
     pub(crate) accept: Accept,
     pub(crate) yielding: Yielding,
-    /// The system refused a thread: another is tried for after this time.
+    /// The system refused a thread: another is requested after this time.
     spawn_after: Option<Instant>,
     /// The server runs: workers may serve.
     pub(crate) runs: bool,
     pub(crate) connected_before: bool,
-    /// Since when there is no connection.
+    /// Since when there has been no connection.
     pub(crate) empty_since: Option<Instant>,
     pub(crate) drain_by: Option<Instant>,
-    /// A signal has come.
+    /// A signal was received.
     was_signalled: bool,
     pub(crate) ended: Option<Result<Ended, ErrorKind>>,
     /// The supervisor waits for more than a tick.
@@ -101,10 +101,10 @@ pub(crate) enum QueueEntry<M: Machine> {
 pub(crate) enum Accept {
     #[default]
     Open,
-    /// There are as many as may be. The rest wait in the backlog. If one waits and no connection may give way to
+    /// The maximum number is reached. Further connections wait in the backlog. If one waits and no connection can give way to
     /// it, that is tried again at the given time.
     Full { retry: Option<Instant> },
-    /// The system had no room.
+    /// The system had no resources.
     PausedUntil(Instant),
 }
 
@@ -133,17 +133,17 @@ impl<M: Machine> State<M> {
         }
     }
 
-    /// Jobs that wait.
+    /// Returns the number of queue entries and jobs that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.len() + self.work.len()
     }
 
-    /// Threads that are not out of work.
+    /// Returns the number of threads that are not idle.
     pub(crate) fn busy(&self) -> usize {
         self.threads - self.parked.min(self.threads)
     }
 
-    /// Has accepting tried again if the server was full.
+    /// Tries accepting again if the server was full.
     pub(crate) fn accept_if_full(&mut self) {
         if let Accept::Full { .. } = self.accept {
             self.accept = Accept::Open;
@@ -151,7 +151,7 @@ impl<M: Machine> State<M> {
         }
     }
 
-    /// Forgets all jobs and connections.
+    /// Drops all jobs and connections.
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
         self.work.clear();
@@ -187,25 +187,26 @@ impl<A: Acceptor> Shared<A> {
         })
     }
 
-    /// Milliseconds since the server was made.
+    /// Returns the milliseconds since the server was created.
     pub(crate) fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Has the supervisor look whether output is held back for too long.
+    /// Requests that the supervisor check whether output is held back for too long.
     pub(crate) fn note_held_back(&self) {
-        // Full barriers on both sides: either the supervisor sees the connection, or this sees that it has looked.
+        // Full barriers on both sides: either the supervisor sees the connection, or this thread sees that the supervisor
+        // rests.
         if !self.held_back.swap(true, Ordering::SeqCst) && self.rests.load(Ordering::SeqCst) {
             self.wake_supervisor(&mut lock(&self.state));
         }
     }
 
-    /// Whether output was held back since the last look.
+    /// Whether output was held back since the last check.
     pub(crate) fn is_held_back(&self) -> bool {
         self.held_back.load(Ordering::SeqCst)
     }
 
-    /// The same. What is held back from now on calls for another look.
+    /// Whether output was held back since the last check. Clears this, so that later output causes another check.
     pub(crate) fn take_held_back(&self) -> bool {
         self.held_back.load(Ordering::Relaxed) && self.held_back.swap(false, Ordering::SeqCst)
     }
@@ -214,19 +215,19 @@ impl<A: Acceptor> Shared<A> {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Has every connection closed as soon as it is between calls.
+    /// Causes every connection to be closed as soon as it is between calls.
     pub(crate) fn set_draining(&self) {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Threads that run work.
+    /// Returns the number of threads that run jobs.
     pub(crate) fn running(&self) -> usize {
         self.running.load(Ordering::Acquire)
     }
 
-    /// Runs work.
+    /// Runs a job.
     pub(crate) fn run<W: Job>(&self, work: W) -> W::Finished {
-        /// Counts down also when the work panics.
+        /// Decrements the count even if the job panics.
         struct Counted<'a>(&'a AtomicUsize);
         impl Drop for Counted<'_> {
             fn drop(&mut self) {
@@ -246,10 +247,10 @@ impl<A: Acceptor> Shared<A> {
         self.wakeups.wake_poll();
     }
 
-    /// Ends the server in good order, at the latest after this time.
+    /// Ends the server gracefully, at the latest after this time.
     pub(crate) fn drain_within(&self, state: &mut State<A::Machine>, within: Duration) {
         let now = Instant::now();
-        // A deadline that an `Instant` cannot express is as good as a year.
+        // A deadline that an `Instant` cannot express is treated as a year.
         let deadline = now.checked_add(within).unwrap_or_else(|| now + A_YEAR);
         state.drain_by = Some(state.drain_by.map_or(deadline, |earlier| earlier.min(deadline)));
         self.wake_supervisor(state);
@@ -268,7 +269,7 @@ impl<A: Acceptor> Shared<A> {
     /// Starts a worker thread, which serves once the server runs.
     ///
     /// # Errors
-    /// When the system has none to give.
+    /// If the system refuses a thread.
     pub(crate) fn spawn(self: &Arc<Self>, state: &mut State<A::Machine>) -> io::Result<()> {
         let shared = self.clone();
         thread::Builder::new().name("vgi-rpc".into()).spawn(move || shared.work())?;
@@ -276,8 +277,8 @@ impl<A: Acceptor> Shared<A> {
         Ok(())
     }
 
-    /// Starts another worker thread if one may be had. Where the system has none to give, the server goes on with
-    /// what it has, and asks again after a while.
+    /// Starts another worker thread if allowed. If the system refuses one, the server continues with the existing ones, and
+    /// tries again after a while.
     fn spawn_another(self: &Arc<Self>, state: &mut State<A::Machine>) -> bool {
         if state.threads >= self.options.threads.max(1)
             || state.spawn_after.is_some_and(|time| Instant::now() < time)
@@ -289,7 +290,7 @@ impl<A: Acceptor> Shared<A> {
         spawned
     }
 
-    /// Sees to it that a thread looks after the poll while the caller is busy.
+    /// Ensures that a thread polls while the caller is busy.
     pub(crate) fn ensure_poller(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         if !state.polling {
@@ -297,7 +298,7 @@ impl<A: Acceptor> Shared<A> {
         }
     }
 
-    /// Wakes a worker or starts one. False when all are busy.
+    /// Wakes a worker or starts one. Returns false if all are busy.
     pub(crate) fn call_worker(self: &Arc<Self>, state: &mut State<A::Machine>) -> bool {
         if state.parked > 0 {
             self.workers.notify_one();
@@ -311,12 +312,12 @@ impl<A: Acceptor> Shared<A> {
         lock(&self.state).queue.push_back(QueueEntry::Serve(connection.clone()));
     }
 
-    /// Has a worker run the work of a connection that the caller owns.
+    /// Queues the job of a connection that the caller owns, for a worker to run.
     pub(crate) fn queue_work(&self, connection: &Arc<SocketConnection<A::Machine>>) {
         lock(&self.state).work.push_back(connection.clone());
     }
 
-    /// As [`requeue`](Self::requeue), from a thread that does no jobs: the poll is woken to see to it.
+    /// Like [`requeue`](Self::requeue), from a thread that does not serve the queue: wakes the poll, so that a worker does.
     pub(crate) fn queue_from_outside(
         &self,
         state: &mut State<A::Machine>,
@@ -326,25 +327,25 @@ impl<A: Acceptor> Shared<A> {
         self.wakeups.wake_poll();
     }
 
-    /// As [`queue_from_outside`](Self::queue_from_outside), to accept.
+    /// Like [`queue_from_outside`](Self::queue_from_outside), to accept connections.
     pub(crate) fn accept_again(&self, state: &mut State<A::Machine>) {
         state.accept = Accept::Open;
         state.queue.push_back(QueueEntry::Accept);
         self.wakeups.wake_poll();
     }
 
-    /// Has every connection served that its waker has claimed.
+    /// Queues every connection that its waker has claimed.
     pub(crate) fn queue_woken(&self, state: &mut State<A::Machine>) {
         self.wakeups.drain(|token| {
-            // It may have been closed meanwhile.
+            // It may have been closed in the meantime.
             let connection = state.connections.get(&token).cloned();
             state.queue.extend(connection.map(QueueEntry::Serve));
         });
     }
 
-    /// Forgets a connection that is over. It closes when its last holder lets go.
+    /// Removes a connection that has ended. It closes when its last reference is dropped.
     pub(crate) fn remove(&self, connection: &Arc<SocketConnection<A::Machine>>) {
-        // The caller's own hold on it may last; the peer is told now.
+        // The caller may keep its reference for a while; the peer is notified now.
         connection.socket.shutdown(Shutdown::Both);
         events::closed(connection.token.0);
         let mut state = lock(&self.state);
@@ -356,7 +357,7 @@ impl<A: Acceptor> Shared<A> {
         }
     }
 
-    /// Accepts what waits, as far as there is room.
+    /// Accepts waiting connections, as far as there is room.
     pub(crate) fn accept(&self) {
         let mut listener = lock(&self.listener);
         let Some(listener) = &mut *listener else { return };
@@ -391,7 +392,7 @@ impl<A: Acceptor> Shared<A> {
         lock(&self.state).queue.push_back(QueueEntry::Accept);
     }
 
-    /// Has a connection give way if a peer waits that there is no room for. True if one waits and none gives way now.
+    /// Asks a connection to give way if a peer waits for room. Returns true if one waits and none gives way now.
     fn wait_for_room(&self, state: &mut State<A::Machine>, listener: &mut Listener) -> bool {
         let is_waiting = listener.has_waiting(&self.registry);
         let room = if is_waiting { self.make_room(state) } else { Room::Never };
@@ -406,10 +407,10 @@ impl<A: Acceptor> Shared<A> {
         is_waiting && !matches!(room, Room::Asked)
     }
 
-    /// As [`wait_for_room`](Self::wait_for_room), when the system has no room. The descriptor of a connection that
-    /// gives way is free a little after that. True if a peer waits.
+    /// Like [`wait_for_room`](Self::wait_for_room), if the system has no resources. The descriptor of a connection that gives
+    /// way is freed a little later. Returns true if a peer waits.
     fn wait_for_descriptors(&self, state: &mut State<A::Machine>, listener: &mut Listener) -> bool {
-        // The system may refuse even where there is nothing to accept. The next peer to come is announced.
+        // The system may refuse even if there is nothing to accept. The poll reports the next peer.
         if !listener.has_waiting(&self.registry) {
             return false;
         }
@@ -422,7 +423,7 @@ impl<A: Acceptor> Shared<A> {
         true
     }
 
-    /// Has the supervisor look after everything now.
+    /// Wakes the supervisor to check everything now.
     pub(crate) fn wake_supervisor(&self, state: &mut State<A::Machine>) {
         state.supervisor_rests = false;
         self.supervisor.notify_all();
@@ -433,7 +434,7 @@ impl<A: Acceptor> Shared<A> {
         let origin = socket.origin();
         let flags = Flags::new(token, &self.wakeups);
         let (seed, waker) = (self.seeds.hash_one(token.0), flags.clone().into());
-        // A panic costs this connection, and not those that wait to be accepted after it.
+        // A panic ends this connection, but not those that wait to be accepted after it.
         let accept = || {
             let machine = self.acceptor.accept(&origin, seed, waker);
             let phase = machine.phase();
@@ -441,7 +442,7 @@ impl<A: Acceptor> Shared<A> {
         };
         let Some(machine) = catch(accept) else { return };
         let mut state = lock(&self.state);
-        // Registered under the lock that events are taken under, so that its first one finds it.
+        // Registered under the lock under which events are handled, so that the first event finds the connection.
         if socket.register(&self.registry, token, Interest::READABLE).is_ok() {
             let connection = SocketConnection::new(flags, socket, Holder::of(&origin), machine, self.now());
             let connection = Arc::new(connection);

@@ -1,7 +1,7 @@
-//! Which connections are closed when memory is short: the slowest of those that hold some.
+//! Closes connections when memory is short: the slowest of those that hold memory.
 //!
-//! A machine that is refused memory answers its own peer at once. Memory that peers hold without moving it, by messages
-//! that do not come to their end or answers that they do not read, is taken back here.
+//! A machine that is refused memory notifies its own peer at once. This file frees memory that peers hold without transferring
+//! data: by incomplete messages or unread answers.
 
 use crate::machine::Acceptor;
 use crate::shared::{Shared, State};
@@ -11,34 +11,34 @@ use mio::Token;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How often connections are looked at while memory is short.
+/// How often connections are checked while memory is short.
 const LOOK: Duration = Duration::from_millis(100);
-/// A connection that holds less than this is left alone, in bytes.
+/// A connection that holds fewer bytes than this is not closed.
 const LEAST_HELD: usize = 64 << 10;
-/// A connection that moved something this lately is left alone, in milliseconds, unless it moves little.
+/// A connection that transferred something within this time, in milliseconds, is not closed, unless it is slow.
 const GRACE: u64 = 250;
-/// An open stream may wait for its client so long, in milliseconds, and hold so many bytes meanwhile.
+/// An open stream may wait for its client for this time, in milliseconds, and may hold this number of bytes.
 const STREAM_GRACE: u64 = 10_000;
 const STREAM_HELD: usize = 1 << 20;
-/// Moving little: less than 64 bytes in a millisecond, over a second or more.
+/// A connection is slow below 64 bytes per millisecond, measured over a second or more.
 const SLOW_BYTES: u64 = 64;
 const SLOW_MILLIS: u64 = 1000;
-/// What was seen of a connection is of no use after so long, in milliseconds.
+/// Samples of a connection are dropped after this time, in milliseconds.
 const FORGET: u64 = 10_000;
-/// This part of the candidates is closed at one look, and one at least.
+/// The fraction of the candidates that is closed at one check, but at least one.
 const PART: usize = 8;
 
-/// What the supervisor remembers of memory between two looks.
+/// The supervisor's state between two checks.
 #[derive(Debug, Default)]
 pub(crate) struct Shortage {
-    /// Refusals that were seen.
+    /// The refusals seen so far.
     refusals: u64,
     next_look: Option<Instant>,
-    /// What connections had sent at an earlier look, a second ago or more where there was one.
+    /// What connections had sent at an earlier check, if possible a second ago or more.
     seen: HashMap<Token, Sample>,
 }
 
-/// What a connection had sent at one time.
+/// How much a connection had sent at one time.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     received: u64,
@@ -46,19 +46,19 @@ struct Sample {
     at: u64,
 }
 
-/// A connection that waits, as one look sees it.
+/// A waiting connection, as seen by one check.
 #[derive(Clone, Copy, Debug)]
 struct Holder {
     wait: Wait,
     held: usize,
     received: u64,
-    /// When it last moved something, and when its wait began.
+    /// When it last transferred something, and when its wait began.
     progress: u64,
     began: u64,
 }
 
 impl<A: Acceptor> Shared<A> {
-    /// Takes memory back if a machine was refused some since the last look. Says when to look again.
+    /// Closes connections if a machine was refused memory since the last check. Returns when to check again.
     pub(crate) fn look_after_memory(
         &self,
         state: &mut State<A::Machine>,
@@ -108,7 +108,7 @@ impl<A: Acceptor> Shared<A> {
 }
 
 impl Holder {
-    /// How many bytes the connection moves in a millisecond; `None` if it is not to be closed.
+    /// Returns the bytes per millisecond that the connection transfers; `None` if it is not to be closed.
     fn speed(&self, sample: Option<&Sample>, now: u64) -> Option<u64> {
         let still = now.saturating_sub(self.progress);
         match self.wait {
@@ -116,7 +116,7 @@ impl Holder {
             Wait::Body | Wait::Output if self.held >= LEAST_HELD => {
                 let age = now.saturating_sub(self.began).max(1);
                 let whole = self.held as u64 / age;
-                // A fast beginning does not make up for a slow end.
+                // A fast start does not compensate for a slow end.
                 let lately = sample.filter(|_| self.wait == Wait::Body).and_then(|sample| {
                     let time = now.saturating_sub(sample.at);
                     (time >= SLOW_MILLIS).then(|| self.received.saturating_sub(sample.received) / time)

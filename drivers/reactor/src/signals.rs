@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT as a reason to end. On Unix they are readiness of a socket.
+//! SIGTERM and SIGINT end a server. On Unix they make a socket readable that the poll watches.
 
 use crate::machine::Acceptor;
 use crate::shared::Shared;
@@ -13,7 +13,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-/// The two signals end a server. Dropping it ends that.
+/// The registration of the two signals. Dropping it removes their handlers.
 #[derive(Debug)]
 pub(crate) struct Signals {
     ids: Vec<SigId>,

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT as a reason to end. On Windows, where nothing can wait for them, a thread looks now and then.
+//! SIGTERM and SIGINT end a server. On Windows the poll cannot wait for signals, so a thread checks for them.
 
 use crate::locks::lock;
 use crate::machine::Acceptor;
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often the thread looks whether a signal came.
+/// How often the thread checks for signals.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The two signals end a server. Dropping it ends that.
+/// The registration of the two signals. Dropping it removes their handlers.
 #[derive(Debug)]
 pub(crate) struct Signals {
     ids: Vec<SigId>,

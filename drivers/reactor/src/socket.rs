@@ -1,4 +1,4 @@
-//! An accepted socket. On Unix, where the poll knows sockets by their descriptors.
+//! An accepted socket on Unix, where the poll registers descriptors.
 
 use crate::address::{Credentials, Origin};
 use mio::net::{TcpStream, UnixStream};
@@ -10,20 +10,20 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// An accepted socket, which never blocks.
+/// An accepted, non-blocking socket.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Unix(UnixStream),
     Tcp(TcpStream),
 }
 
-/// Whether a read that does not fill its buffer has emptied the socket, and the poll announces what comes later.
+/// Whether a read that does not fill its buffer has emptied the socket, so that the poll reports later input.
 pub(crate) const SHORT_READ_DRAINS: bool = true;
 
-/// As many as the system takes with one message.
+/// The maximum that the system allows with one message.
 const MOST_DESCRIPTORS: usize = 253;
 
-/// Has descriptors that come closed in child processes, where the system can.
+/// Makes child processes not inherit received descriptors, if the system can.
 #[cfg(not(target_vendor = "apple"))]
 const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 #[cfg(target_vendor = "apple")]
@@ -34,12 +34,12 @@ impl Socket {
         Self::Tcp(socket)
     }
 
-    /// True when the peer is a process on this machine.
+    /// Whether the peer is a process on this machine.
     pub(crate) fn is_unix(&self) -> bool {
         matches!(self, Self::Unix(_))
     }
 
-    /// Where the peer is.
+    /// Returns the peer's origin.
     pub(crate) fn origin(&self) -> Origin {
         match self {
             Self::Unix(socket) => Origin::Unix(credentials(socket)),
@@ -47,12 +47,12 @@ impl Socket {
         }
     }
 
-    /// Has the poll announce what happens.
+    /// Registers the socket with the poll.
     pub(crate) fn register(&self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         registry.register(&mut SourceFd(&self.raw_fd()), token, interest)
     }
 
-    /// Has the poll announce something else. Readiness that is there already is announced anew.
+    /// Changes the interest of the poll. Existing readiness is reported again.
     pub(crate) fn reregister(&self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         registry.reregister(&mut SourceFd(&self.raw_fd()), token, interest)
     }
@@ -71,8 +71,8 @@ impl Socket {
         }
     }
 
-    /// Reads, and takes all descriptors that come beside the bytes. The system would close those for which there is no room, and the
-    /// read would wait for that.
+    /// Reads, and receives all descriptors that were sent with the bytes. If there were no room for them, the system would
+    /// close them, and the read would wait for that.
     pub(crate) fn read_with_descriptors(
         &self,
         buffer: &mut [u8],
@@ -98,7 +98,7 @@ impl Socket {
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) {
-        // A socket that is not connected any more is as good as shut down.
+        // A socket that is no longer connected counts as shut down.
         let _ = match self {
             Self::Unix(socket) => socket.shutdown(how),
             Self::Tcp(socket) => socket.shutdown(how),
@@ -106,7 +106,7 @@ impl Socket {
     }
 }
 
-/// The client process, where the system tells.
+/// Returns the client process, if the system identifies it.
 #[cfg(target_os = "linux")]
 fn credentials(socket: &UnixStream) -> Option<Credentials> {
     let found = rustix::net::sockopt::socket_peercred(socket).ok()?;

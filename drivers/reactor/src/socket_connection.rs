@@ -1,11 +1,11 @@
-//! One connection: its socket, its machine, and the state that other threads may read and set while no thread serves it.
+//! One connection: its socket, its machine, and the state that other threads access while no thread serves it.
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `flags` | what happened to it, and who has it |
-//! | `serving` | passes, one after the other |
+//! | `flags` | the events of a connection, and its owner |
+//! | `serving` | serving by repeated passes |
 //! | `pass` | one pass |
-//! | `work` | its work, and a pass while that is out |
+//! | `work` | its job, and a pass while the job runs |
 //! | `transfer` | moving its bytes |
 
 mod flags;
@@ -32,20 +32,20 @@ use std::time::Instant;
 pub(crate) struct SocketConnection<M: Machine> {
     pub(crate) token: Token,
     pub(crate) socket: Socket,
-    /// Whom it is counted for until its machine knows better.
+    /// The holder before its machine knows the client.
     holder: Holder,
     /// Its machine began in [`Phase::Preamble`].
     has_preamble: bool,
-    /// Whom it is counted for once its machine does.
+    /// The holder once its machine knows the client.
     client: OnceLock<Holder>,
     flags: Arc<Flags>,
     /// What it waits for.
     wait: AtomicU8,
     /// When there was last progress, in the server's milliseconds.
     progress: AtomicU64,
-    /// When what it waits for began; 0 when that is for the next wait to say.
+    /// When the current wait began; 0 if the next wait sets it.
     began: AtomicU64,
-    /// Whether output waits for that of the work that is out.
+    /// Whether output is held back until the running job ends.
     held_back: AtomicU8,
     driven: Mutex<Driven<M>>,
 }
@@ -54,13 +54,13 @@ pub(crate) struct SocketConnection<M: Machine> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HeldBack {
     No,
-    /// The supervisor has not seen it.
+    /// The supervisor has not noticed it yet.
     Lately,
-    /// The supervisor has seen it, and no work has begun since.
+    /// The supervisor has noticed it, and no job has begun since.
     Long,
 }
 
-/// What a connection that no thread has waits for.
+/// What a connection without an owner waits for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
     pub(crate) wait: Wait,
@@ -68,43 +68,43 @@ pub(crate) struct Waiting {
     pub(crate) progress: u64,
     /// When that wait began.
     pub(crate) began: u64,
-    /// Its work is out: what it waits for next shows when that ends.
+    /// Its job is running: the next wait is known when the job ends.
     pub(crate) is_at_work: bool,
 }
 
-/// A machine, and what its passes remember.
+/// A machine, and the state of its passes.
 struct Driven<M: Machine> {
     machine: M,
-    /// What waits for a thread that may run it.
+    /// A job that waits for a thread that may run it.
     work: Option<M::Job>,
-    /// Work is out: a thread runs it.
+    /// A thread runs its job.
     is_at_work: bool,
-    /// The waker was called, and the machine was not polled since. Of interest while work is out.
+    /// The waker was called, and the machine was not polled since. Relevant while a job runs.
     is_woken: bool,
-    /// The last work was slow.
+    /// The last job was slow.
     slow: bool,
-    /// System calls and works of this pass.
+    /// System calls and jobs of this pass.
     steps: u32,
     /// The socket is watched for room to write, not for input.
     watches_output: bool,
-    /// The last read left nothing behind.
+    /// The last read emptied the socket.
     drained: bool,
     /// Bytes that the peer has sent.
     received: u64,
-    /// It was asked to give way, and others are not asked before it is decided whether it does.
+    /// The connection was asked to give way; no other is asked until the result is known.
     is_asked: bool,
-    /// The machine knows that the input has ended.
+    /// The machine was notified of the end of the input.
     ended: bool,
-    /// A large body is coming in fast: until then its next part is waited for right here.
+    /// A large body is being received fast: until this time, the thread waits for its next part.
     linger_until: Option<Instant>,
-    /// The machine has said its last. What it said is still to be sent, and read by the peer.
+    /// The machine has produced its last output, which is still to be sent and read by the peer.
     closing: bool,
-    /// The connection is over, and the machine is not called any more.
+    /// The connection has ended, and the machine is not called any more.
     is_over: bool,
 }
 
 impl<M: Machine> SocketConnection<M> {
-    /// A connection that the caller owns, whose machine begins in this phase.
+    /// Creates a connection that the caller owns, whose machine begins in this phase.
     pub(crate) fn new(
         flags: Arc<Flags>,
         socket: Socket,
@@ -147,26 +147,26 @@ impl<M: Machine> SocketConnection<M> {
         }
     }
 
-    /// Whom it is counted for.
+    /// Returns the user or host to which the connection is attributed.
     pub(crate) fn holder(&self) -> Holder {
         self.client.get().copied().unwrap_or(self.holder)
     }
 
-    /// Gives up a new connection. False when its machine was woken already: the connection is still the caller's then,
-    /// to put into the queue.
+    /// Releases a new connection. Returns false if its machine was woken already: the caller still owns it then, and must queue
+    /// it.
     pub(crate) fn let_go(&self) -> bool {
         self.flags.release(Rest::Open)
     }
 
-    /// Has the connection looked at. True when it is now the caller's to put into the queue.
+    /// Requests that the connection be served. Returns true if the caller now owns it, and must queue it.
     pub(crate) fn claim(&self) -> bool {
         self.flags.claim(0)
     }
 
-    /// As [`claim`](Self::claim), for what the poll says of the socket.
+    /// Like [`claim`](Self::claim), for an event of the socket.
     pub(crate) fn claim_for(&self, event: &Event) -> bool {
         let closed = if event.is_read_closed() { flags::PEER_CLOSED } else { 0 };
-        // A peer that has closed its sending side alone still reads.
+        // A peer that has closed only its sending side still reads.
         if event.is_error() || event.is_write_closed() {
             self.flags.claim(closed | flags::HUNG_UP)
         } else if event.is_writable() {
@@ -176,14 +176,14 @@ impl<M: Machine> SocketConnection<M> {
         }
     }
 
-    /// As [`claim`](Self::claim), to have the connection closed if its timeout has passed indeed.
+    /// Like [`claim`](Self::claim), to close the connection if its timeout has really passed.
     pub(crate) fn expire(&self) -> bool {
         self.flags.claim(flags::EXPIRED)
     }
 
-    /// As [`claim`](Self::claim), to have the connection closed if the peer has sent nothing in the meantime.
+    /// Like [`claim`](Self::claim), to close the connection if the peer has sent nothing in the meantime.
     pub(crate) fn ask_to_give_way(&self) -> bool {
-        // Set by its owner alone, so that whoever serves it next sees it.
+        // Only the owner sets it, so the next thread that serves the connection sees it.
         let is_owner = self.claim();
         if is_owner {
             self.flags.set(flags::GIVE_WAY);
@@ -191,7 +191,7 @@ impl<M: Machine> SocketConnection<M> {
         is_owner
     }
 
-    /// As [`claim`](Self::claim), to have the connection closed for the memory that it holds.
+    /// Like [`claim`](Self::claim), to close the connection for the memory that it holds.
     pub(crate) fn take_memory_back(&self) -> bool {
         let is_owner = self.claim();
         if is_owner {
@@ -200,18 +200,19 @@ impl<M: Machine> SocketConnection<M> {
         is_owner
     }
 
-    /// Bytes that the machine holds for its peer, and bytes that the peer has sent so far; zeros while a thread serves it.
+    /// Returns the bytes that the machine holds for its peer, and those that the peer has sent so far; zeros while a thread
+    /// serves it.
     pub(crate) fn held_and_received(&self) -> (usize, u64) {
         self.driven.try_lock().map_or((0, 0), |driven| (driven.machine.held_bytes(), driven.received))
     }
 
-    /// What the connection waits for; `None` while a thread has it.
+    /// Returns what the connection waits for; `None` while a thread owns it.
     pub(crate) fn waiting(&self) -> Option<Waiting> {
         let is_at_work = self.flags.rest()? == Rest::AtWork;
         Some(Waiting { is_at_work, ..self.last_wait() })
     }
 
-    /// What the connection waited for last, as far as its passes noted it.
+    /// Returns what the connection waited for last, as recorded by its passes.
     fn last_wait(&self) -> Waiting {
         let wait = Wait::from_u8(self.wait.load(Ordering::Relaxed));
         let progress = self.progress.load(Ordering::Relaxed);
@@ -222,14 +223,14 @@ impl<M: Machine> SocketConnection<M> {
         Waiting { wait, progress, began, is_at_work: false }
     }
 
-    /// Gives back what an idle connection keeps for its next request.
+    /// Releases the memory that an idle connection keeps for its next request.
     pub(crate) fn release_memory(&self) {
         let Ok(mut driven) = self.driven.try_lock() else { return };
-        // It may have been served since it was found idle. Nobody can begin to while it is locked here.
+        // It may have been served since it was found idle. No thread can begin to while it is locked here.
         if self.waiting().is_none_or(|waiting| waiting.wait != Wait::Idle) {
             return;
         }
-        // A machine that panicked here does so again when it is next used, and is closed then.
+        // A machine that panicked here does so again when it is next used, and is then closed.
         catch(|| driven.machine.release_memory());
         self.wait.store(Wait::Released as u8, Ordering::Relaxed);
     }
@@ -244,7 +245,7 @@ impl<M: Machine> SocketConnection<M> {
         }
     }
 
-    /// Has the next wait counted from its own beginning.
+    /// Makes the next wait count from its own beginning.
     fn start_anew(&self) {
         self.began.store(0, Ordering::Relaxed);
     }

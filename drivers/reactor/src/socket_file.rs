@@ -1,4 +1,4 @@
-//! The file of a unix listener: what may be replaced, how it is made, and when it is removed.
+//! The file of a unix listener: when it is replaced, how it is created, and when it is removed.
 
 use crate::address::BACKLOG;
 use crate::socket_lock::SocketLock;
@@ -17,38 +17,38 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SocketFileError {
-    /// Something that is no socket has the name. It was left alone.
+    /// The path exists and is not a socket. It was not changed.
     #[error("{0:?} exists and is not a socket")]
     NotASocket(PathBuf),
-    /// Another server listens there, or is about to.
+    /// Another server listens on the path, or is about to.
     #[error("another server is listening on the socket {0:?}")]
     InUse(PathBuf),
-    /// The system refused.
+    /// The system reported an error.
     #[error("{path:?}: {error}")]
     Io {
         /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
 }
 
-/// A socket's name in the file system. Dropping it removes the name, if it is still this socket's.
+/// A socket's path. Dropping it removes the file, if it is still this socket's.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     /// Absolute, so that a later change of directory does not matter.
     path: PathBuf,
     device: u64,
     inode: u64,
-    /// Released after the file is gone.
+    /// Released after the file is removed.
     _lock: SocketLock,
 }
 
 impl SocketFile {
-    /// Binds and listens. A socket that no server listens on is replaced; only the owner may connect.
+    /// Binds and listens. An existing socket without a server is replaced; only the owner may connect.
     pub(crate) fn bind(path: &Path) -> Result<(UnixListener, Self), SocketFileError> {
         let error = |error: io::Error| SocketFileError::Io { path: path.into(), error };
-        // Checked first, so that an invalid address leaves no lock file behind.
+        // Checked first, so that an invalid address leaves no lock file.
         SocketAddrUnix::new(path).map_err(|errno| error(errno.into()))?;
         let absolute = std::path::absolute(path).map_err(error)?;
         let lock_path = SocketLock::path_of(&absolute);
@@ -61,8 +61,8 @@ impl SocketFile {
         remove_stale(path)?;
         let bound = move || -> io::Result<(UnixListener, Self)> {
             let listener = new_socket()?;
-            // On Linux the file gets the mode that the socket has, so that it is never open to others; elsewhere
-            // the mode follows at once.
+            // On Linux the file gets the socket's mode, so that it is never open to other users; elsewhere the mode is set
+            // right afterwards.
             let _ = rustix::fs::fchmod(&listener, Mode::RUSR | Mode::WUSR);
             bind(&listener, &SocketAddrUnix::new(path)?)?;
             let file = Self::of(absolute, lock)?;
@@ -88,13 +88,13 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         let Ok(entry) = fs::symlink_metadata(&self.path) else { return };
         if entry.file_type().is_socket() && (entry.dev(), entry.ino()) == (self.device, self.inode) {
-            // Whoever removed it in between did what was wanted.
+            // If another process removed it in between, the result is the same.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Removes a socket that nobody listens on; refuses anything else.
+/// Removes a socket without a server; refuses anything else.
 fn remove_stale(path: &Path) -> Result<(), SocketFileError> {
     let error = |error: io::Error| SocketFileError::Io { path: path.into(), error };
     match fs::symlink_metadata(path) {
@@ -106,7 +106,7 @@ fn remove_stale(path: &Path) -> Result<(), SocketFileError> {
     let probe = new_socket().map_err(error)?;
     let address = SocketAddrUnix::new(path).map_err(|errno| error(errno.into()))?;
     match connect(&probe, &address) {
-        // A full backlog makes a connect that may not wait fail with EAGAIN: somebody is there.
+        // If the backlog is full, a non-blocking connect fails with EAGAIN: a server exists.
         Ok(()) | Err(Errno::AGAIN | Errno::INPROGRESS) => Err(SocketFileError::InUse(path.into())),
         Err(Errno::CONNREFUSED) => match fs::remove_file(path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(error(source)),
@@ -117,7 +117,7 @@ fn remove_stale(path: &Path) -> Result<(), SocketFileError> {
     }
 }
 
-/// A socket that child processes do not inherit and whose calls do not wait.
+/// Returns a non-blocking socket that child processes do not inherit.
 #[cfg(not(target_vendor = "apple"))]
 fn new_socket() -> io::Result<OwnedFd> {
     use rustix::net::{SocketFlags, socket_with};
@@ -125,7 +125,7 @@ fn new_socket() -> io::Result<OwnedFd> {
     Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
-/// The same. Apple's systems take no flags when a socket is made.
+/// Returns a non-blocking socket that child processes do not inherit. Apple's systems accept no flags when a socket is created.
 #[cfg(target_vendor = "apple")]
 fn new_socket() -> io::Result<OwnedFd> {
     use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};

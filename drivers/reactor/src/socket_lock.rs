@@ -1,19 +1,19 @@
-//! The lock that makes a server the only one of its socket path.
+//! The lock that ensures one server per socket path.
 //!
-//! To find a dead server's socket, to remove it and to bind another are several steps. Two servers that take them at
-//! the same time would both believe that they listen. So a server holds a lock on a file beside its socket from
-//! before the first step until its own socket file is gone. The lock is the system's (`flock`), which releases it
-//! when the process ends in whichever way; a file that was left behind does no harm.
+//! Finding a dead server's socket, removing it and binding another takes several steps. Two servers that do this at the same
+//! time would both believe that they listen. So a server locks a file beside its socket from before the first step until its
+//! own socket file is removed. The lock is the system's (`flock`), which releases it when the process ends for any reason; a
+//! leftover file is harmless.
 //!
-//! The file's name is the socket's with `.owner` behind it. `.lock` belongs to launchers of the protocol's other
-//! implementations, which hold it while they start a server.
+//! The file's name is the socket's with `.owner` appended. The suffix `.lock` belongs to launchers of the protocol's other
+//! implementations, which hold that lock while they start a server.
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// What the name of a lock file has behind that of its socket.
+/// The suffix of a lock file's name.
 const SUFFIX: &str = ".owner";
 
 /// The lock of a socket path. Dropping it removes the file and releases the lock.
@@ -24,16 +24,16 @@ pub(crate) struct SocketLock {
 }
 
 impl SocketLock {
-    /// The lock file of a socket.
+    /// Returns the path of a socket's lock file.
     pub(crate) fn path_of(socket: &Path) -> PathBuf {
         let mut path = socket.as_os_str().to_owned();
         path.push(SUFFIX);
         path.into()
     }
 
-    /// Takes the lock, or returns `None` if another server has it. It does not wait.
+    /// Acquires the lock, or returns `None` if another server has it. It does not wait.
     pub(crate) fn take(mut path: PathBuf) -> Result<Option<Self>, Errno> {
-        // A link could have a file created elsewhere; a named pipe could block.
+        // Following a link could create a file elsewhere; opening a named pipe could block.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         loop {
             let file = openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR)?;
@@ -46,12 +46,12 @@ impl SocketLock {
             if lock.is_at_its_path()? {
                 return Ok(Some(lock));
             }
-            // Its last holder removed it between the two calls: the lock of a file without a name excludes no one.
+            // Its last holder removed it between the two calls: the lock of a removed file excludes no other server.
             path = lock.path.clone();
         }
     }
 
-    /// False when the path is another file's, or no file's.
+    /// Returns false if the path has another file, or none.
     fn is_at_its_path(&self) -> Result<bool, Errno> {
         let own = fstat(&self.file)?;
         match statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW) {
@@ -64,7 +64,7 @@ impl SocketLock {
 
 impl Drop for SocketLock {
     fn drop(&mut self) {
-        // While the lock is held, the file at the path is removed by its holder alone.
+        // While the lock is held, only its holder removes the file at the path.
         if self.is_at_its_path() == Ok(true) {
             let _ = unlinkat(CWD, &self.path, AtFlags::empty());
         }

@@ -1,5 +1,5 @@
-//! An accepted socket. On Windows, where the poll announces more only after a call that would have blocked: mio keeps track
-//! of that in the socket.
+//! An accepted socket on Windows, where the poll reports more only after a call that would have blocked: mio records that in
+//! the socket.
 
 use crate::address::Origin;
 use crate::locks::lock;
@@ -9,11 +9,11 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::sync::Mutex;
 
-/// An accepted socket, which never blocks.
+/// An accepted, non-blocking socket.
 #[derive(Debug)]
 pub(crate) struct Socket(Mutex<TcpStream>);
 
-/// Whether a read that does not fill its buffer has emptied the socket, and the poll announces what comes later.
+/// Whether a read that does not fill its buffer has emptied the socket, so that the poll reports later input.
 pub(crate) const SHORT_READ_DRAINS: bool = false;
 
 impl Socket {
@@ -21,22 +21,22 @@ impl Socket {
         Self(Mutex::new(socket))
     }
 
-    /// True when the peer is a process on this machine.
+    /// Whether the peer is a process on this machine.
     pub(crate) fn is_unix(&self) -> bool {
         false
     }
 
-    /// Where the peer is.
+    /// Returns the peer's origin.
     pub(crate) fn origin(&self) -> Origin {
         Origin::Tcp(lock(&self.0).peer_addr().ok())
     }
 
-    /// Has the poll announce what happens.
+    /// Registers the socket with the poll.
     pub(crate) fn register(&self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         registry.register(&mut *lock(&self.0), token, interest)
     }
 
-    /// Has the poll announce something else. Readiness that is there already is announced anew.
+    /// Changes the interest of the poll. Existing readiness is reported again.
     pub(crate) fn reregister(&self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         registry.reregister(&mut *lock(&self.0), token, interest)
     }
@@ -50,7 +50,7 @@ impl Socket {
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) {
-        // A socket that is not connected any more is as good as shut down.
+        // A socket that is no longer connected counts as shut down.
         let _ = lock(&self.0).shutdown(how);
     }
 }

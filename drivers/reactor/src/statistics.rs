@@ -1,11 +1,11 @@
-//! What a server has done so far and does now, in numbers.
+//! Counters of a server.
 
 use std::fmt;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 use vgi_rpc_transfer::Throttle;
 
-/// What a server has done so far and does now.
+/// Counters of a server: totals so far, and current values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
@@ -19,24 +19,24 @@ pub struct Statistics {
     pub timed_out: u64,
     /// Connections that were closed for the memory that they held, so far.
     pub closed_for_memory: u64,
-    /// Times that the system refused to accept a connection, for want of descriptors or memory.
+    /// How often the system refused to accept a connection, for lack of descriptors or memory.
     pub accepts_failed: u64,
-    /// Times that the server was full when a connection came, and none gave way at once: it waits in the listener's backlog.
+    /// How often the server was full when a connection arrived, and none gave way at once: it waits in the listener's backlog.
     pub full: u64,
-    /// Connections with something to do that wait for a thread.
+    /// Connections that are ready and wait for a thread.
     pub jobs_waiting: usize,
-    /// Threads that run work.
+    /// Threads that run jobs.
     pub jobs_running: usize,
-    /// Threads, the one that calls [`Reactor::run`](crate::Reactor::run) aside.
+    /// Threads that serve connections, not including the one that calls [`Reactor::run`](crate::Reactor::run).
     pub threads: usize,
 }
 
-/// Looks at a server from outside, and does not keep it alive. Clones look at the same one.
+/// Reads a server's counters without keeping it alive. Clones read the same server.
 #[derive(Clone)]
 pub struct Watch(pub(crate) Weak<dyn Counted>);
 
 impl Watch {
-    /// What the server does now; `None` once it is gone.
+    /// Returns the server's counters; `None` once it is dropped.
     pub fn statistics(&self) -> Option<Statistics> {
         Some(self.0.upgrade()?.statistics())
     }
@@ -48,12 +48,12 @@ impl fmt::Debug for Watch {
     }
 }
 
-/// What a [`Watch`] looks at.
+/// What a [`Watch`] reads.
 pub(crate) trait Counted: Send + Sync {
     fn statistics(&self) -> Statistics;
 }
 
-/// One thing that is counted, and now and then told of.
+/// A counter whose events are reported from time to time.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     count: AtomicU64,
@@ -70,7 +70,7 @@ impl Tally {
     }
 }
 
-/// What is counted as it happens.
+/// Counters that are incremented as events occur.
 #[derive(Debug, Default)]
 pub(crate) struct Tallies {
     pub(crate) accepted: Tally,

@@ -1,4 +1,4 @@
-//! The supervisor, the thread that calls `run`: it makes sure that a thread polls, enforces the timeouts, and ends the
+//! The supervisor, which is the thread that calls `run`: it ensures that a thread polls, enforces the timeouts, and ends the
 //! server.
 
 use crate::events;
@@ -17,32 +17,32 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// While something happens, how often it is looked at whether a work holds up the poll.
+/// While the server is active, how often the supervisor checks whether a job holds up the poll.
 const TICK: Duration = Duration::from_millis(1);
-/// Ticks without an event after which there is no more ticking.
+/// The number of ticks without an event after which ticking stops.
 const QUIET_TICKS: u32 = 50;
-/// As [`TICK`], when the supervisor polls itself and nothing has happened for a while.
+/// Like [`TICK`], when the supervisor polls itself and there was no event for a while.
 const QUIET_TICK: Duration = Duration::from_millis(20);
-/// How often the connections' timeouts are looked at, while any can pass.
+/// How often the connections' timeouts are checked, while any can pass.
 const SWEEP: Duration = Duration::from_millis(250);
 /// How long an idle connection keeps memory for its next call, in milliseconds.
 const KEEP_MEMORY: u64 = 200;
-/// The least time for the first connection to come.
+/// The minimum time for the first connection.
 const FIRST_CONNECTION: Duration = Duration::from_secs(60);
-/// At the end, how long threads that run no work may take to notice.
+/// At the end, how long threads that run no job may take to notice.
 const JOIN_WITHIN: Duration = Duration::from_secs(1);
 
-/// What the supervisor remembers between two looks.
+/// The supervisor's state between two checks.
 struct Watch {
     begun: u64,
     waiting: usize,
     quiet: u32,
     last_sweep: Option<Instant>,
-    /// Jobs that were begun when the last sweep was made.
+    /// The number of queue entries and jobs begun at the last sweep.
     swept: u64,
-    /// When the first timeout that the last sweep saw passes.
+    /// When the earliest timeout of the last sweep passes.
     due: Option<Instant>,
-    /// The supervisor itself does what workers do but run work, because all of them are at some.
+    /// The supervisor itself serves as a worker that runs no jobs, because all workers are running one.
     stands_in: bool,
     draining: bool,
     shortage: Shortage,
@@ -52,7 +52,7 @@ impl<A: Acceptor> Shared<A> {
     /// Runs the server until it ends.
     pub(crate) fn supervise(self: &Arc<Self>) -> Result<Ended, ErrorKind> {
         let mut watch = Watch {
-            // Before the first look counts as progress: the first worker has yet to start.
+            // Makes the first check count as progress: the first worker has yet to start.
             begun: u64::MAX,
             waiting: 0,
             quiet: 0,
@@ -89,7 +89,7 @@ impl<A: Acceptor> Shared<A> {
         ended
     }
 
-    /// Sends a worker to the poll, or to the queue, when nobody got on with it since the last look.
+    /// Calls a worker to the poll, or to the queue, if neither has progressed since the last check.
     fn look_after_poll<'a>(
         self: &'a Arc<Self>,
         mut state: MutexGuard<'a, State<A::Machine>>,
@@ -98,17 +98,17 @@ impl<A: Acceptor> Shared<A> {
     ) -> MutexGuard<'a, State<A::Machine>> {
         let begun = state.begun.wrapping_sub(watch.begun);
         let stuck = begun == 0 && !state.polling;
-        // More threads than processors help only where some of them wait in their work.
+        // More threads than processors help only if some of them wait in their jobs.
         let room = begun == 0 || state.busy() < self.processors + self.running();
         let behind = room && watch.waiting > 0 && begun < watch.waiting as u64;
         let is_alone = (stuck || behind) && !self.call_worker(&mut state);
         watch.stands_in = is_alone && !state.polling;
         if watch.stands_in {
-            // What happens wakes the poll. The rest, such as a worker that has become free, is looked for.
+            // Events wake the poll. Other changes, for example a worker that has become free, are checked at each tick.
             let tick = if watch.quiet < QUIET_TICKS { TICK } else { QUIET_TICK };
             state = self.turn(state, thread_state, Some(tick), false);
         } else if is_alone {
-            // The last free worker went to the poll before this thread left a job behind, and nothing else may come.
+            // The last free worker went to the poll before this thread queued an entry, and there may be no other event.
             self.wakeups.wake_poll();
         }
         let is_polled = state.polling || watch.stands_in;
@@ -119,7 +119,7 @@ impl<A: Acceptor> Shared<A> {
         state
     }
 
-    /// Has output sent that is held back for a work which takes long.
+    /// Causes output to be sent that is held back during a job that takes long.
     fn look_after_output(&self, state: &mut State<A::Machine>) {
         if !self.take_held_back() {
             return;
@@ -138,7 +138,7 @@ impl<A: Acceptor> Shared<A> {
         late.into_iter().for_each(|connection| self.queue_from_outside(state, connection));
     }
 
-    /// Accepts again after a pause, or when a connection may have become one that gives way. Says when to look again.
+    /// Accepts again after a pause, or if a connection may now be able to give way. Returns when to check again.
     fn look_after_accept(&self, state: &mut State<A::Machine>, now: Instant) -> Option<Instant> {
         match state.accept {
             Accept::PausedUntil(time) | Accept::Full { retry: Some(time) } if time <= now => {
@@ -150,7 +150,7 @@ impl<A: Acceptor> Shared<A> {
         }
     }
 
-    /// Closes connections that took too long, and takes memory back from idle ones. Says when to look again.
+    /// Closes connections that took too long, and releases memory of idle ones. Returns when to check again.
     fn look_after_connections(
         &self,
         state: &mut State<A::Machine>,
@@ -158,7 +158,7 @@ impl<A: Acceptor> Shared<A> {
         now: Instant,
     ) -> Option<Instant> {
         if let Some(last) = watch.last_sweep {
-            // What happened since may have left connections with less time than those that the last sweep saw.
+            // Since then, connections may have got shorter timeouts than those that the last sweep saw.
             let earliest = if watch.swept == state.begun { watch.due? } else { last + SWEEP };
             let next = earliest.max(last + SWEEP);
             if next > now {
@@ -170,12 +170,12 @@ impl<A: Acceptor> Shared<A> {
         let mut expired = Vec::new();
         for connection in state.connections.values() {
             let Some(Waiting { wait, progress, began, is_at_work }) = connection.waiting() else {
-                // What it will wait for shows when it does.
+                // Its timeout is known when it waits again.
                 first = Some(millis);
                 continue;
             };
             if is_at_work {
-                // What it waits for after that shows then.
+                // Its timeout is known when the job ends.
                 first = Some(millis);
             }
             let mut due = self.options.timeouts.of(wait).due(progress, began);
@@ -189,7 +189,7 @@ impl<A: Acceptor> Shared<A> {
                 if release <= millis {
                     connection.release_memory();
                 }
-                // If it was in use that moment, it is looked at again.
+                // If it was in use at that moment, it is checked again.
                 due = earlier(due, Some(release));
             }
             first = earlier(first, due);
@@ -197,12 +197,12 @@ impl<A: Acceptor> Shared<A> {
         expired.into_iter().for_each(|connection| self.queue_from_outside(state, connection));
         let wait = first.map(|due| Duration::from_millis(due.saturating_sub(millis)).max(SWEEP));
         (watch.last_sweep, watch.swept) = (Some(now), state.begun);
-        // A time too far away to be told is never looked at.
+        // A time that an `Instant` cannot express is never checked.
         watch.due = wait.and_then(|wait| now.checked_add(wait));
         watch.due
     }
 
-    /// Ends the server when it has been idle or has drained. Says when to look again.
+    /// Ends the server when it has been idle or has drained. Returns when to check again.
     fn look_after_end<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<A::Machine>>,
@@ -229,7 +229,7 @@ impl<A: Acceptor> Shared<A> {
         let grace = if first { timeout.max(FIRST_CONNECTION) } else { timeout };
         let Some(end) = state.empty_since.unwrap_or(now).checked_add(grace) else { return (state, None) };
         if end <= now {
-            // Somebody may have connected this moment.
+            // A client may have connected at this moment.
             drop(state);
             self.accept();
             state = lock(&self.state);
@@ -240,7 +240,7 @@ impl<A: Acceptor> Shared<A> {
         (state, Some(end))
     }
 
-    /// Listens no more, and has every connection looked at: those between calls close.
+    /// Stops listening, and causes every connection to be checked: those between calls close.
     fn begin_to_drain<'a>(
         &'a self,
         state: MutexGuard<'a, State<A::Machine>>,
@@ -258,12 +258,12 @@ impl<A: Acceptor> Shared<A> {
 
     fn close_listener(&self) {
         if let Some(mut listener) = lock(&self.listener).take() {
-            // Closing does the same; the system may refuse what is no longer registered.
+            // Closing also deregisters; the system may refuse what is no longer registered.
             let _ = listener.deregister(&self.registry);
         }
     }
 
-    /// Waits for the next look.
+    /// Waits until the next check.
     fn rest<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<A::Machine>>,
@@ -292,7 +292,7 @@ impl<A: Acceptor> Shared<A> {
         state
     }
 
-    /// Closes everything. Work that still runs is left to their threads.
+    /// Closes everything. Threads that still run jobs are not waited for.
     fn wind_up<'a>(&'a self, mut state: MutexGuard<'a, State<A::Machine>>) {
         let connections = std::mem::take(&mut state.connections);
         connections.values().for_each(|connection| connection.socket.shutdown(Shutdown::Both));

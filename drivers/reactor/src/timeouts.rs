@@ -1,28 +1,28 @@
-//! How long a connection may wait, for each of the things that it may wait for.
+//! The timeouts of a connection, by what it waits for.
 
 use crate::machine::Phase;
 use std::time::Duration;
 
-/// Bounds of waiting for one thing. Either may be missing. Passing is noticed up to 250 ms late.
+/// The timeouts for one kind of wait. Either may be missing. Expiry is noticed up to 250 ms late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timeout {
-    /// How long nothing at all may come (or, for output, go).
+    /// How long no byte may be received (or, for output, sent).
     pub no_progress: Option<Duration>,
-    /// How long it may take from the first wait to the end, progress or not. The time that counts starts again
-    /// whenever the phase changes, work was run, or, but in [`Phase::Handshake`], all of an output that waited was sent.
+    /// How long the wait may take from its beginning to its end, even with progress. The time starts again whenever the phase
+    /// changes, a job was run, or, except in [`Phase::Handshake`], all pending output was sent.
     pub whole: Option<Duration>,
 }
 
 impl Timeout {
-    /// No bounds.
+    /// No timeouts.
     pub const NEVER: Self = Self { no_progress: None, whole: None };
 
-    /// Bounds both.
+    /// Sets both timeouts.
     pub const fn new(no_progress: Duration, whole: Duration) -> Self {
         Self { no_progress: Some(no_progress), whole: Some(whole) }
     }
 
-    /// The stricter of two bounds, for each of the two times.
+    /// Returns the stricter of the two for each timeout.
     fn and(self, other: Self) -> Self {
         let earlier = |one: Option<Duration>, other| one.into_iter().chain(other).min();
         Self {
@@ -31,7 +31,7 @@ impl Timeout {
         }
     }
 
-    /// When the earlier of the two passes, in the milliseconds that `progress` and `began` are in.
+    /// Returns when the earlier of the two expires, in the milliseconds of `progress` and `began`.
     pub(crate) fn due(&self, progress: u64, began: u64) -> Option<u64> {
         let end = |limit: Option<Duration>, since: u64| Some(since.saturating_add(millis(limit?)));
         match (end(self.no_progress, progress), end(self.whole, began)) {
@@ -41,33 +41,34 @@ impl Timeout {
     }
 }
 
-/// Bounds of waiting for each thing. What they end is the connection.
+/// The timeouts for each kind of wait. When one expires, the connection is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// In [`Phase::Preamble`], from when the connection was accepted. Default: 1 s in all.
+    /// In [`Phase::Preamble`], from when the connection was accepted. Default: 1 s in total.
     pub preamble: Timeout,
-    /// Until the peer has sent its first byte, and in [`Phase::Fresh`], in which [`idle`](Self::idle) holds as well. Default: 30 s in all.
+    /// Until the peer has sent its first byte, and in [`Phase::Fresh`], in which [`idle`](Self::idle) also applies. Default: 30
+    /// s in total.
     pub fresh: Timeout,
-    /// In [`Phase::Handshake`]. Default: 10 s in all, in which a handshake of TLS takes a slow line several times over.
+    /// In [`Phase::Handshake`]. Default: 10 s in total, several times what a TLS handshake takes on a slow line.
     pub handshake: Timeout,
     /// In [`Phase::Idle`]. Default: never.
     pub idle: Timeout,
-    /// In [`Phase::Head`]. Default: 30 s in all.
+    /// In [`Phase::Head`]. Default: 30 s in total.
     pub head: Timeout,
-    /// In [`Phase::Body`]. Default: 30 s without progress, and 15 min in all, in which a slow line carries a large
-    /// body, and a peer that sends a byte now and then comes to an end.
+    /// In [`Phase::Body`]. Default: 30 s without progress, and 15 min in total, which suffices for a large body on a slow line
+    /// and stops a peer that sends a byte now and then.
     pub body: Timeout,
-    /// In [`Phase::Stream`]. Default: never, since a client may well think between two messages.
+    /// In [`Phase::Stream`]. Default: never, since a client may take any time between two messages.
     pub stream: Timeout,
-    /// In [`Phase::Waiting`]. Default: 5 min in all. What ends such a wait is another call, and few callers still wait
-    /// for an answer by then; without a bound, a wake-up that never comes would hold the connection for ever. Wake-ups
-    /// after which the machine waits on do not start the time again.
+    /// In [`Phase::Waiting`]. Default: 5 min in total. Such a wait is for another call, and few callers still wait for an
+    /// answer by then; without a timeout, a lost wake-up would keep the connection for ever. Wake-ups after which the machine
+    /// continues to wait do not restart the time.
     pub waiting: Timeout,
-    /// Until the peer has read what waits for it, also while work is out. Default: 60 s without progress.
+    /// Until the peer has read the pending output, also while a job runs. Default: 60 s without progress.
     pub output: Timeout,
-    /// After [`Step::LingeringClose`](crate::Step::LingeringClose), until the peer closes. Default: 2 s without
-    /// progress, 30 s in all.
+    /// After [`Step::LingeringClose`](crate::Step::LingeringClose), until the peer closes. Default: 2 s without progress, 30 s
+    /// in total.
     pub close: Timeout,
 }
 
@@ -111,25 +112,25 @@ impl Timeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Wait {
-    /// The rest of what comes before the protocol.
+    /// The rest of the preamble.
     Preamble,
     /// The first byte.
     Fresh,
     Handshake,
     /// The next request, with memory kept for it.
     Idle,
-    /// The next request, without.
+    /// The next request, with its memory released.
     Released,
     Head,
     Body,
     Stream,
     /// A wake-up.
     Waiting,
-    /// Its work to end, with nothing to be sent meanwhile.
+    /// The end of its job, with no output pending.
     Work,
-    /// The peer to read its answers.
+    /// The peer to read the pending output.
     Output,
-    /// The peer to close, after the last answer.
+    /// The peer to close, after the last output.
     Close,
 }
 
@@ -153,7 +154,7 @@ impl Wait {
         Self::ALL.into_iter().find(|wait| *wait as u8 == value).unwrap_or(Self::Idle)
     }
 
-    /// The machine's own name for it, if it is the machine that waits.
+    /// Returns the machine's phase, if it is the machine that waits.
     pub(crate) fn phase(self) -> Option<Phase> {
         match self {
             Self::Preamble => Some(Phase::Preamble),
@@ -183,7 +184,7 @@ impl From<Phase> for Wait {
     }
 }
 
-/// A duration in whole milliseconds.
+/// Returns a duration in whole milliseconds.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Makes the poll return, from any thread: for jobs that it left in the queue, and for connections that were woken.
+//! Wakes the poll from any thread: for queue entries, and for connections that were woken.
 
 use crate::locks::lock;
 use crate::tokens::WAKER;
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Wake;
 
-/// Has the poll return because memory is short, after which the supervisor looks. Refusals may come by the thousand, so
-/// that only the first one since its last look wakes the poll.
+/// Wakes the poll because memory is short, after which the supervisor checks. There may be thousands of refusals, so only the
+/// first one since its last check wakes the poll.
 #[derive(Debug)]
 pub(crate) struct MemoryAlarm {
     wakeups: Arc<Wakeups>,
@@ -21,7 +21,7 @@ impl MemoryAlarm {
         Self { wakeups, is_raised: AtomicBool::new(false) }
     }
 
-    /// To be called before it is looked at what has happened.
+    /// Must be called before the refusals are checked.
     pub(crate) fn lower(&self) {
         self.is_raised.store(false, Ordering::SeqCst);
     }
@@ -41,12 +41,12 @@ impl Wake for MemoryAlarm {
 
 /// The poll's waker, and the connections that it is woken for.
 ///
-/// Waking takes no lock but the one in here, and nothing is called or dropped under that one. So a connection may be
-/// woken under any lock, the server's own included.
+/// Waking acquires only the lock in here, and nothing is called or dropped under it. So a connection may be woken under any
+/// lock, including the server's own.
 #[derive(Debug)]
 pub(crate) struct Wakeups {
     waker: Waker,
-    /// Connections that their wakers have claimed. They enter the queue after the next poll.
+    /// Connections claimed by their wakers. They are queued after the next poll.
     woken: Mutex<Vec<Token>>,
 }
 
@@ -55,26 +55,26 @@ impl Wakeups {
         Ok(Self { waker: Waker::new(registry, WAKER)?, woken: Mutex::default() })
     }
 
-    /// Has the poll return.
+    /// Makes the poll return.
     pub(crate) fn wake_poll(&self) {
-        // If the system cannot wake the poll, its own error will.
+        // If the system cannot wake the poll, polling fails with its own error.
         let _ = self.waker.wake();
     }
 
-    /// Has a connection served that the caller owns.
+    /// Adds a connection that the caller owns, to be served.
     pub(crate) fn push(&self, token: Token) {
         let is_first = {
             let mut woken = lock(&self.woken);
             woken.push(token);
             woken.len() == 1
         };
-        // Whoever pushed the first one wakes the poll for all that follow.
+        // The thread that pushed the first one wakes the poll for all that follow.
         if is_first {
             self.wake_poll();
         }
     }
 
-    /// Takes the connections that were woken. `queue` calls nothing that wakes.
+    /// Removes the connections that were woken, and passes them to `queue`, which must not wake anything.
     pub(crate) fn drain(&self, queue: impl FnMut(Token)) {
         lock(&self.woken).drain(..).for_each(queue);
     }

@@ -1,9 +1,9 @@
 //! The worker threads: each serves ready connections, and polls for more when no other thread does.
 //!
-//! Every worker is the same. Work runs on the thread that read the request for it, with no hand-over between threads
-//! on the way, as with a thread per connection; and one thread serves many connections for one look at the poll. When
-//! a work takes long, the supervisor notices within two ticks and sends another worker to the poll. When every worker
-//! is at work it polls itself, and does everything but run more of it.
+//! All workers are equal. A job runs on the thread that read its request, without a hand-over between threads, as with a thread
+//! per connection; and one thread serves many connections for one poll. If a job takes long, the supervisor notices within two
+//! ticks and sends another worker to the poll. If every worker runs a job, the supervisor polls itself, and does everything
+//! except run more jobs.
 
 use crate::locks::lock;
 use crate::machine::Acceptor;
@@ -16,28 +16,28 @@ use std::io::ErrorKind;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Jobs done before the poll is looked at again though more jobs wait, so that a greedy connection holds up nobody.
+/// Queue entries handled before the next poll even if more wait, so that a busy connection does not delay the others.
 const JOBS_PER_POLL: u32 = 8;
-/// Events taken from the system at once.
+/// The maximum number of events per poll.
 const EVENTS: usize = 256;
-/// The most that is read of a request before it is known how large it is.
+/// The maximum that is read of a request before its size is known.
 const SCRATCH_BYTES: usize = 64 << 10;
 /// How long a worker waits for work before its thread ends. One always stays.
 const KEEP_THREAD: Duration = Duration::from_secs(10);
-/// Jobs that take this long are worth another thread when several wait: waking one takes a part of that.
+/// If entries take this long and several wait, another thread is woken, which takes a fraction of that time.
 const COSTLY: Duration = Duration::from_micros(30);
-/// The most that one job counts for in what jobs take, so that a slow one is soon forgotten.
+/// The maximum time of one entry in the average, so that a slow one is soon forgotten.
 const COST_CAP: Duration = Duration::from_millis(1);
 
-/// What a thread needs to serve.
+/// What a thread needs to serve connections.
 #[derive(Debug)]
 pub(crate) struct ThreadState {
     events: Events,
-    /// Where the beginning of a request is read, so that idle connections need no memory for it.
+    /// A buffer for the beginning of a request, so that idle connections need none.
     pub(crate) scratch: Box<[u8]>,
     /// No other connection waits: the thread may wait a moment for this one.
     pub(crate) alone: bool,
-    /// What a job took of late.
+    /// The recent average time of a queue entry.
     job_cost: Duration,
 }
 
@@ -52,14 +52,14 @@ impl Default for ThreadState {
     }
 }
 
-/// A worker thread in the server's count of them, also if it ends in a panic.
+/// Counts a worker thread of the server, even if it ends in a panic.
 struct Counted<'a, A: Acceptor> {
     shared: &'a Shared<A>,
     is_counted: bool,
 }
 
 impl<A: Acceptor> Counted<'_, A> {
-    /// The thread ends.
+    /// Removes the thread from the count.
     fn end(&mut self, state: &mut State<A::Machine>) {
         self.is_counted = false;
         state.threads -= 1;
@@ -77,7 +77,7 @@ impl<A: Acceptor> Drop for Counted<'_, A> {
 }
 
 impl<A: Acceptor> Shared<A> {
-    /// A worker's life.
+    /// Runs a worker thread.
     pub(crate) fn work(self: Arc<Self>) {
         let mut counted = Counted { shared: &self, is_counted: true };
         let mut thread_state = ThreadState::default();
@@ -89,7 +89,7 @@ impl<A: Acceptor> Shared<A> {
             if let Some(connection) = state.work.pop_front() {
                 state.begun += 1;
                 drop(state);
-                // Here a machine or what it gave may be dropped, which may panic.
+                // A machine or its job's result may be dropped here, and may panic.
                 catch(|| connection.serve(&self, &mut thread_state, true));
                 state = lock(&self.state);
             } else if state.polling && state.queue.is_empty() {
@@ -105,11 +105,11 @@ impl<A: Acceptor> Shared<A> {
                 state = self.turn(state, &mut thread_state, None, true);
             }
         }
-        // Under the lock under which the thread was found to be one too many.
+        // Under the same lock under which the thread was found to be superfluous.
         counted.end(&mut state);
     }
 
-    /// Does one job, or polls.
+    /// Handles one queue entry, or polls.
     pub(crate) fn turn<'a>(
         self: &'a Arc<Self>,
         mut state: MutexGuard<'a, State<A::Machine>>,
@@ -126,7 +126,7 @@ impl<A: Acceptor> Shared<A> {
                 self.call_worker(&mut state);
             }
             if !thread_state.alone && state.supervisor_rests {
-                // This job may take long, and the others are to be noticed then.
+                // This entry may take long, and the supervisor must then notice the others.
                 self.wake_supervisor(&mut state);
             }
             drop(state);

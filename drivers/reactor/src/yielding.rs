@@ -1,16 +1,16 @@
 //! Which connection gives way when the server is full and a peer waits to be accepted.
 //!
-//! Connections that have never sent a byte give way, then those that do not end their handshake, then those that were
-//! sent their last and do not close; and with [`GiveWay::Idle`] also those that wait for their next
-//! request or have stopped in the middle of one. The holder with the most connections loses one first, so that a peer that takes many places loses its own
-//! and not those of others. A connection that is asked to give way is read once more before it is closed: what
+//! Connections that have never sent a byte give way first, then those with an incomplete handshake, then those that were sent
+//! their last output and do not close; with [`GiveWay::Idle`] also those that wait for their next request or have stopped in
+//! the middle of one. The holder with the most connections loses one first, so that a peer with many connections loses its own
+//! rather than those of other peers. A connection that is asked to give way is read once more before it is closed: input that
 //! arrived in the meantime is served.
 //!
-//! Making the order looks at every connection under the server's lock, and strangers decide when it is needed. So it
-//! is made at most every 10 ms, and less often where it takes long: never for more than a tenth of the time. One
-//! order serves all who wait until it is replaced.
+//! Computing the order visits every connection under the server's lock, and untrusted peers cause it. So it is computed at most
+//! every 10 ms, and less often if it takes long: never for more than a tenth of the time. One order serves all waiting peers
+//! until it is replaced.
 //!
-//! A second reason to give way adds its candidates in [`Shared::candidate`] and its rank to [`Rank`].
+//! To add a reason to give way, add its candidates in [`Shared::candidate`] and its rank to [`Rank`].
 
 use crate::giving_way::{Candidate, Rank, Room, in_order};
 use crate::machine::Acceptor;
@@ -22,18 +22,18 @@ use mio::Token;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// How long an order is used at least.
+/// The minimum time for which an order is used.
 const KEEP_ORDER: Duration = Duration::from_millis(10);
-/// An order is used for so many times what making it took.
+/// An order is used for this multiple of the time that computing it took.
 const COST_FACTOR: u32 = 10;
-/// When no connection could give way, how long until it is tried again.
+/// The delay until the next attempt if no connection could give way.
 const RETRY: Duration = Duration::from_millis(250);
 /// How long a connection must have been idle, or in its handshake, to give way, in milliseconds. Clients that send one
 /// request after another are idle for a moment between two.
 const IDLE_GRACE: u64 = 1000;
 
 impl<A: Acceptor> Shared<A> {
-    /// Asks the connection whose turn it is to give way.
+    /// Asks the next connection in the order to give way.
     pub(crate) fn make_room(&self, state: &mut State<A::Machine>) -> Room {
         if self.options.give_way == GiveWay::Never {
             return Room::Never;
@@ -62,13 +62,13 @@ impl<A: Acceptor> Shared<A> {
         Room::NotBefore(again.unwrap_or(now))
     }
 
-    /// Notes that the connection that was asked is closed, or had something to say.
+    /// Records that the connection that was asked is closed, or had input.
     pub(crate) fn answered_whether_it_gives_way(&self, state: &mut State<A::Machine>) {
         state.yielding.is_asked = false;
         state.accept_if_full();
     }
 
-    /// Whether connections in this wait give way at all.
+    /// Whether connections in this wait can give way.
     pub(crate) fn gives_way(&self, wait: Wait) -> bool {
         match self.options.give_way {
             GiveWay::Never => false,
@@ -77,14 +77,14 @@ impl<A: Acceptor> Shared<A> {
         }
     }
 
-    /// The rank of a connection that may give way now.
+    /// Returns the rank of a connection that may give way now.
     fn candidate(&self, connection: &SocketConnection<A::Machine>) -> Option<Rank> {
         let Waiting { wait, progress, began, .. } = connection.waiting()?;
         let may_go = self.gives_way(wait);
         match wait {
             Wait::Preamble => may_go.then_some(Rank::Preamble(began)),
             Wait::Fresh => may_go.then_some(Rank::Silent(began)),
-            // Whatever bytes come meanwhile: they cost the peer nothing.
+            // Regardless of any input, which costs the peer nothing.
             Wait::Handshake | Wait::Close if !may_go || began.saturating_add(IDLE_GRACE) > self.now() => None,
             Wait::Handshake => Some(Rank::Handshake(began)),
             Wait::Close => Some(Rank::Closing(began)),

@@ -1,10 +1,10 @@
-//! Measures an echo of bytes by way of shared memory, beside the copies that it is made of and beside a unix socket:
-//! `cargo run --release -p vgi-rpc-shm --example echo`. The rows of a size are what a call takes in milliseconds: the least, and the
-//! median. All columns are measured in turns, a few calls each, so that what else the machine does meets all of them.
+//! Measures an echo of bytes through shared memory, compared with the copies that it consists of and with a unix socket: `cargo
+//! run --release -p vgi-rpc-shm --example echo`. The rows of a size are the time of a call in milliseconds: minimum and median.
+//! All columns are measured in turns of a few calls each, so that other load affects all of them.
 //!
-//! - *2 copies*, *4 copies*: `memcpy` of the bytes from memory to memory, as often as trusting peers copy them, and others.
-//! - *pread*: the bytes written to a file in memory, read, written and read again by system calls, and nothing else.
-//! - *trusted*, *sealed*, *named*: segments of peers that trust each other, by descriptor, and by name.
+//! - *2 copies*, *4 copies*: `memcpy` of the bytes from memory to memory, as often as trusting and other peers copy them.
+//! - *pread*: only the system calls that write the bytes to a file in memory, read, write and read them again.
+//! - *trusted*, *sealed*, *named*: segments of peers that trust each other, passed by descriptor, and by name.
 
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -73,7 +73,7 @@ mod linux {
         })
     }
 
-    /// What the system calls of an echo by name take.
+    /// Measures the system calls of an echo through a named segment.
     fn through_a_file(file: &File, from: &[u8], to: &mut [u8]) -> Duration {
         time(|| {
             for _ in 0..2 {
@@ -83,7 +83,7 @@ mod linux {
         })
     }
 
-    /// Prints the least and the median of each column.
+    /// Prints the minimum and the median of each column.
     fn print(bytes: usize, mut columns: [Vec<Duration>; COLUMNS.len()]) {
         columns.iter_mut().for_each(|times| times.sort_unstable());
         for (what, part) in [("least", 0), ("median", 2)] {
@@ -97,7 +97,7 @@ mod linux {
     pub fn main() -> Result<(), Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let copying = server(ShmServer::new(), &folder, "copying")?;
-        // SAFETY: the clients are those below, which keep the promise.
+        // SAFETY: the only clients are those below, which keep the promise.
         let trusting = server(unsafe { ShmServer::new().trust_peers() }, &folder, "trusting")?;
         println!("{:>16}{}", "bytes", COLUMNS.map(|column| format!("{column:>10}")).concat());
         for (bytes, rounds) in [(1_usize << 18, 100), (1 << 20, 60), (1 << 23, 20), (1 << 26, 8)] {
@@ -113,7 +113,7 @@ mod linux {
             let offsets = OffsetBuffer::new(ScalarBuffer::from(vec![0, i32::try_from(bytes)?]));
             let value: ArrayRef = Arc::new(BinaryArray::new(offsets, values, None));
             let row = RecordBatch::try_from_iter_with_nullable([("value", value, false)])?;
-            // Aligned as the memory of batches is: a processor may copy more slowly between some other addresses.
+            // Aligned like the memory of batches: a processor may copy more slowly between other addresses.
             let mut from = MutableBuffer::from_len_zeroed(bytes);
             let mut to = MutableBuffer::from_len_zeroed(bytes);
             from.fill(1);

@@ -1,4 +1,4 @@
-//! What a client does: it creates a segment, and removes it.
+//! The client's side: it creates a segment, and removes it.
 
 use crate::environment::options_of_environment;
 use crate::events;
@@ -27,51 +27,51 @@ impl From<u64> for ShmClient {
 }
 
 impl ShmClient {
-    /// A segment of this size, of which 64 KiB are its header. The options are those of the
+    /// Creates the settings of a segment of this size, including its header of 64 KiB. The options are those of the
     /// [environment](options_of_environment).
     ///
-    /// What finds no room is sent as without a segment, so the segment has to hold what is in use at a time, and 64 KiB more. By
-    /// default that is the parameters and the result of a unary call, or an input and an output of a stream. Where a side uses
-    /// batches [where they lie](Self::trust_server), it is also every batch that it keeps. A segment of 64 MiB has no room for a
-    /// batch of 64 MiB.
+    /// A batch for which there is no room is sent without the segment, so the segment must be 64 KiB larger than what is in use
+    /// at a time. By default that is the parameters and the result of a unary call, or an input and an output of a stream. If a
+    /// side uses batches [in place](Self::trust_server), it also includes every batch that it keeps. A segment of 64 MiB has no
+    /// room for a batch of 64 MiB.
     ///
-    /// The memory of a segment with a name is taken when it is created, that of one without a name as it is used. Servers refuse
-    /// segments of more than 4 GiB unless they are [set](crate::ShmServer::max_segment_bytes) otherwise.
+    /// The memory of a named segment is allocated when it is created, that of an unnamed one as it is used. Servers refuse
+    /// segments of more than 4 GiB unless [set](crate::ShmServer::max_segment_bytes) otherwise.
     pub fn new(bytes: u64) -> Self {
         let (options, counters) = (options_of_environment(), Counters::default());
         Self { bytes, options, counters, trusts_server: false }
     }
 
-    /// Sets from how many bytes on a batch goes through the segment. Default: what the environment says, or 128 KiB.
+    /// Sets the minimum size of batches that go through the segment. Default: the value in the environment, or 128 KiB.
     pub fn min_batch_bytes(mut self, bytes: u64) -> Self {
         self.options = self.options.min_batch_bytes(bytes);
         self
     }
 
-    /// Uses the batches of the server where they lie, without a copy. Default: they are copied first.
+    /// Uses the batches of the server in place, without a copy. Default: they are copied first.
     ///
     /// # Safety
-    /// A region of the segment belongs to this client from the moment that the server sends a pointer to it until the client frees it
-    /// in the header, which it does after the last view of its bytes was dropped, however many calls later. In that time neither
-    /// the server nor anybody else writes to the region, frees it, takes any part of it into use for something else, or sends
-    /// another pointer into it; and the segment is never truncated. Otherwise this process reads memory that changes under Rust's
-    /// references, which is undefined behaviour, frees what belongs to another batch, or is ended with SIGBUS.
+    /// A region of the segment belongs to this client from the moment that the server sends a pointer to it until the client
+    /// frees it in the header, which it does after the last view of its bytes was dropped, even many calls later. In that time
+    /// neither the server nor any other process writes to the region, frees it, reuses any part of it, or sends another pointer
+    /// into it; and the segment is never truncated. Otherwise this process reads memory that changes under Rust's references,
+    /// which is undefined behaviour, frees another batch's region, or is ended by SIGBUS.
     ///
-    /// The servers of this project keep the promise. Python's does too (0.52.2), but no document demands it, and of other servers
-    /// nothing is known.
+    /// The servers of this project keep the promise. Python's server (0.52.2) does too, but no document requires it, and other
+    /// servers are unknown.
     ///
-    /// Batches that are kept keep their regions of the segment in use. When they fill it, further batches are sent as without it.
+    /// Batches that are kept occupy their regions of the segment. When they fill it, further batches are sent without it.
     pub unsafe fn trust_server(mut self) -> Self {
         self.trusts_server = true;
         self
     }
 
-    /// What was done with the segment.
+    /// Returns the counters of the segment.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Counts that the segment is not shared, and says so in an event of `tracing` with the target `vgi_rpc_shm`. For drivers.
+    /// Counts that the segment is not shared, and emits a `tracing` event with the target `vgi_rpc_shm`. For drivers.
     pub fn report_refused(&self, reason: &dyn fmt::Display) {
         self.counters.count_refused();
         events::not_shared(reason);
@@ -80,18 +80,18 @@ impl ShmClient {
     /// Creates the segment. It is removed when the last clone of the result is dropped.
     ///
     /// # Errors
-    /// When it is not larger than its header, or the operating system has no room for it.
+    /// If it is not larger than its header, or the operating system has no room for it.
     #[cfg(unix)]
     pub fn create(&self) -> io::Result<Segment> {
         let (name, memory) = crate::object::create(self.bytes, self.trusts_server)?;
         self.segment(name, memory)
     }
 
-    /// Creates a segment without a name, and the descriptor by which it travels over the socket. Its memory is freed when
-    /// both sides have dropped it. Only on Unix.
+    /// Creates a segment without a name, and the descriptor by which it is sent over the socket. Its memory is freed when both
+    /// sides have dropped it. Only on Unix.
     ///
     /// # Errors
-    /// As for [`create`](Self::create), and on Unixes other than Linux.
+    /// See [`create`](Self::create). Always fails on Unixes other than Linux.
     #[cfg(unix)]
     pub fn create_sealed(&self) -> io::Result<(Segment, OwnedFd)> {
         let (name, memory, descriptor) = crate::sealed::create(self.bytes, self.trusts_server)?;

@@ -1,4 +1,5 @@
-//! Memory that is copied through a descriptor. If it is truncated, a read finds its end: no signal ends the process.
+//! Memory that is copied through a descriptor. If it is truncated, a read finds the end of the file, and no signal ends the
+//! process.
 
 use crate::mapping::prepare;
 use crate::parts::read_parts;
@@ -14,12 +15,12 @@ pub(crate) struct Descriptor {
 }
 
 impl Descriptor {
-    /// The object has so many bytes.
+    /// Creates the memory of an object of this size.
     pub(crate) fn new(object: OwnedFd, len: u64) -> Self {
         Self { object, len }
     }
 
-    /// Fails if the range is not within the segment: a write behind its end would extend it.
+    /// Fails if the range is not within the segment: a write beyond its end would extend it.
     fn check(&self, offset: u64, len: usize) -> Result<(), AccessError> {
         match offset.checked_add(len as u64) {
             Some(end) if end <= self.len => Ok(()),
@@ -48,7 +49,7 @@ impl SharedMemory for Descriptor {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), AccessError> {
         self.check(offset, into.len())?;
         prepare(into);
-        // Writes are not made in parts: the system has those of one file wait for each other.
+        // Writes are not split: the system serialises writes to the same file.
         read_parts(offset, into, |offset, into| self.read(offset, into))
     }
 

@@ -4,15 +4,16 @@ use crate::events;
 use std::sync::Once;
 use vgi_rpc_protocol::shm::ShmOptions;
 
-/// From how many bytes on a batch goes through a segment.
+/// The minimum size of batches that go through a segment.
 const MIN_BATCH_BYTES: &str = "VGI_RPC_SHM_MIN_BATCH_BYTES";
-/// Whether it was said that the variable is ignored.
+/// Ensures that the event about an ignored value is emitted once.
 static IGNORED: Once = Once::new();
 
-/// The default options, changed by `VGI_RPC_SHM_MIN_BATCH_BYTES` if that is set to a number of bytes, such as `1048576`.
+/// Returns the default options, changed by `VGI_RPC_SHM_MIN_BATCH_BYTES` if that is set to a number of bytes, for example
+/// `1048576`.
 ///
-/// Any other value is ignored, as the canonical implementation ignores it. The first time, an event of `tracing` with the target
-/// `vgi_rpc_shm` says so.
+/// Any other value is ignored, as by the canonical implementation. The first time, a `tracing` event with the target
+/// `vgi_rpc_shm` reports it.
 pub fn options_of_environment() -> ShmOptions {
     let options = ShmOptions::default();
     let Some(value) = std::env::var_os(MIN_BATCH_BYTES).filter(|value| !value.is_empty()) else {
@@ -27,7 +28,7 @@ pub fn options_of_environment() -> ShmOptions {
     }
 }
 
-/// A number of bytes. Below zero it is zero, as in the canonical implementation.
+/// Parses a number of bytes. Negative numbers become zero, as in the canonical implementation.
 fn bytes(value: &str) -> Option<u64> {
     value.trim().parse::<i64>().ok().map(|bytes| u64::try_from(bytes).unwrap_or(0))
 }

@@ -1,10 +1,10 @@
-//! Why a segment is refused.
+//! The reasons for refusing a segment.
 
 use std::io;
 use vgi_rpc_protocol::effect::{Failure, FailureReason};
 use vgi_rpc_protocol::shm::HeaderError;
 
-/// Why a segment could not be attached. No text repeats its name, which lets others attach it.
+/// Why a segment could not be attached. No text repeats its name, which would allow others to attach it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AttachError {
@@ -17,7 +17,7 @@ pub enum AttachError {
     /// It is something else: a directory, a device, a pipe.
     #[error("the segment is not a shared memory object")]
     Kind,
-    /// The client is another user than the server, and has named the segment instead of sending its descriptor.
+    /// The client has a different user than the server, and has named the segment instead of sending its descriptor.
     #[error(
         "expected a segment with a name to come from user {expected}, as whom the server runs, got one from user {got}"
     )]
@@ -32,7 +32,7 @@ pub enum AttachError {
     Owner {
         /// The user of the server.
         expected: u32,
-        /// The owner.
+        /// The segment's owner.
         got: u32,
     },
     /// Other users may open it.
@@ -41,7 +41,7 @@ pub enum AttachError {
     /// The client named a segment, but its descriptor was not received.
     #[error("the descriptor of the segment was not received")]
     NoDescriptor,
-    /// The descriptor is of something whose size may change, or whose memory may vanish.
+    /// The descriptor refers to something whose size may change, or whose memory may vanish.
     #[error("expected the descriptor of a sealed file in memory")]
     NotSealed,
     /// It is larger than the server accepts: [`ShmServer::max_segment_bytes`](crate::ShmServer::max_segment_bytes).
@@ -52,10 +52,10 @@ pub enum AttachError {
         /// The size of the segment in bytes.
         got: u64,
     },
-    /// Its header breaks the rules, or cannot be read.
+    /// Its header is invalid, or cannot be read.
     #[error("{0}")]
     Header(HeaderError),
-    /// There are no segments on this platform.
+    /// This platform has no segments.
     #[error("this platform has no shared memory objects")]
     Unsupported,
 }

@@ -1,5 +1,5 @@
-//! Memory that is mapped: for peers that are trusted, and for platforms whose objects cannot be read through a descriptor, where
-//! they cannot be truncated either.
+//! Memory that is mapped: for trusted peers, and for platforms whose objects cannot be read through a descriptor, but cannot be
+//! truncated either.
 #![expect(unsafe_code, reason = "maps memory and copies from it")]
 
 use crate::parts::{read_parts, write_parts};
@@ -15,7 +15,7 @@ use vgi_rpc_protocol::shm::{AccessError, SharedMemory};
 #[derive(Debug)]
 pub(crate) struct Mapping {
     region: Arc<Mapped>,
-    /// The peer changes nothing that it has sent a pointer to, and truncates nothing.
+    /// The peer does not change what it has sent a pointer to, and never truncates the segment.
     is_trusted: bool,
 }
 
@@ -27,14 +27,14 @@ struct Mapped {
     len: usize,
 }
 
-// SAFETY: the mapping belongs to the process and not to a thread, and is only copied from and to, or lent as bytes.
+// SAFETY: the mapping belongs to the process rather than a thread, and is only copied from and to, or lent as bytes.
 unsafe impl Send for Mapped {}
-// SAFETY: as above. No reference to the bytes exists while they change. Copies that two threads make at the same time may mix their
-// bytes, as those of the peer do, which runs in another process: whatever was copied is checked afterwards.
+// SAFETY: as above. No reference to the bytes exists while they change. Simultaneous copies by two threads may mix their bytes,
+// as with the peer's process: everything copied is checked afterwards.
 unsafe impl Sync for Mapped {}
 
 impl Mapping {
-    /// Maps the first `len` bytes of an object, which has as many.
+    /// Maps the first `len` bytes of an object, which has at least as many.
     pub(crate) fn new(object: impl AsFd, len: u64, is_trusted: bool) -> io::Result<Self> {
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
@@ -46,7 +46,7 @@ impl Mapping {
 }
 
 impl Mapped {
-    /// Where a range begins, if all of it is within the mapping.
+    /// Returns the address of a range, if all of it is within the mapping.
     fn at(&self, offset: u64, len: usize) -> Result<*mut u8, AccessError> {
         let start = usize::try_from(offset)
             .ok()
@@ -76,8 +76,9 @@ impl SharedMemory for Mapping {
         prepare(into);
         read_parts(offset, into, |offset, into| {
             let from = self.region.at(offset, into.len())?;
-            // SAFETY: `from` is valid for so many bytes, and no Rust memory, so that they do not overlap. The peer may change them
-            // meanwhile: what is copied is then a mixture, which is checked afterwards as anything is that a peer sends.
+            // SAFETY: `from` is valid for this number of bytes, and not Rust memory, so the two do not overlap. The peer may
+            // change the bytes during the copy: the result is then a mixture, which is checked afterwards like everything that
+            // a peer sends.
             unsafe { ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len()) };
             Ok(())
         })
@@ -87,8 +88,8 @@ impl SharedMemory for Mapping {
         self.region.at(offset, bytes.len())?;
         write_parts(offset, bytes, |offset, bytes| {
             let to = self.region.at(offset, bytes.len())?;
-            // SAFETY: `to` is valid for so many bytes. `bytes` may be a view of the same mapping, lent by a peer that has promised
-            // to keep its region for this side: the new region is another one.
+            // SAFETY: `to` is valid for this number of bytes. `bytes` may be a view of the same mapping, lent by a peer that
+            // has promised to keep its region for this side: the new region is a different one.
             unsafe { ptr::copy(bytes.as_ptr(), to, bytes.len()) };
             Ok(())
         })
@@ -101,13 +102,13 @@ impl SharedMemory for Mapping {
     }
 }
 
-/// Advises the system that a large buffer is about to be filled, so that a fresh one gets pages of 2 MiB instead of 4 KiB, if the
-/// system has any. Finding 64 MiB in small pages takes longer than all copies of an echo.
+/// Advises the system that a large buffer is about to be filled, so that a fresh one gets pages of 2 MiB instead of 4 KiB, if
+/// available. Allocating 64 MiB in small pages takes longer than all copies of an echo.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn prepare(into: &mut [u8]) {
     use rustix::mm::{Advice, madvise};
     const PAGE: usize = 4096;
-    /// For less it is not worth a system call.
+    /// Smaller buffers are not worth a system call.
     const LARGE_BYTES: usize = 4 << 20;
     if into.len() < LARGE_BYTES {
         return;
@@ -115,16 +116,16 @@ pub(crate) fn prepare(into: &mut [u8]) {
     let before = into.as_ptr().align_offset(PAGE);
     let Some(pages) = into.get_mut(before..).map(|rest| rest.len() & !(PAGE - 1)) else { return };
     let Some(pages) = into.get_mut(before..before.saturating_add(pages)) else { return };
-    // SAFETY: these are whole pages of borrowed memory, and the advice does not change their contents. An error means that it was not
-    // taken.
+    // SAFETY: these are whole pages of borrowed memory, and the advice does not change their contents. An error means that it
+    // was not followed.
     let _ = unsafe { madvise(pages.as_mut_ptr().cast(), pages.len(), Advice::LinuxHugepage) };
 }
 
-/// Other systems take no such advice.
+/// Other systems do not support this advice.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn prepare(_: &mut [u8]) {}
 
-/// Bytes of a mapping.
+/// A view of bytes of a mapping.
 struct View {
     region: Arc<Mapped>,
     offset: u64,
@@ -134,8 +135,8 @@ struct View {
 impl AsRef<[u8]> for View {
     fn as_ref(&self) -> &[u8] {
         match self.region.at(self.offset, self.len) {
-            // SAFETY: within the mapping, which this keeps. The user has promised that the peer does not change the bytes, by
-            // calling an unsafe function.
+            // SAFETY: within the mapping, which this keeps alive. By calling an unsafe function, the user has promised that the
+            // peer does not change the bytes.
             Ok(start) => unsafe { std::slice::from_raw_parts(start, self.len) },
             Err(_) => &[],
         }

@@ -1,4 +1,4 @@
-//! POSIX shared memory objects: created, opened, checked, removed.
+//! POSIX shared memory objects: creating, opening, checking, removing.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::descriptor::Descriptor;
@@ -14,15 +14,15 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use vgi_rpc_protocol::shm::{AccessError, AttachSegment, SharedMemory, is_segment_name};
 
-/// What the names of our segments begin with. With 16 hexadecimal digits they are short enough for every platform.
+/// The prefix of our segments' names. With 16 hexadecimal digits they are short enough for every platform.
 const PREFIX: &str = "vgi-rpc-";
 /// Where Linux keeps shared memory objects.
 #[cfg(target_os = "linux")]
 const FOLDER: &str = "/dev/shm";
-/// Most objects that are looked at for segments whose creators have ended.
+/// The maximum number of objects that are checked for segments whose creators have ended.
 #[cfg(target_os = "linux")]
 const MAX_LOOKED_AT: usize = 4096;
-/// How many names are tried.
+/// The number of names to try.
 const TRIES: usize = 16;
 
 /// Opens the segment that a client of this process's user names, and checks that it belongs to that user.
@@ -30,7 +30,7 @@ pub(crate) fn attach(attach: &AttachSegment, trust: Trust) -> Result<Arc<dyn Sha
     check_user(attach.peer_user)?;
     let object = open(&attach.name)?;
     let status = fstat(&object).map_err(|error| AttachError::Open(error.into()))?;
-    // Not all platforms say that such an object is a file, but none says that it is something else.
+    // Not all platforms report such an object as a regular file, but none reports it as something else.
     if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile && cfg!(target_os = "linux") {
         return Err(AttachError::Kind);
     }
@@ -47,8 +47,8 @@ pub(crate) fn attach(attach: &AttachSegment, trust: Trust) -> Result<Arc<dyn Sha
     memory(object, len, trust.is_trusted).map_err(AttachError::Open)
 }
 
-/// Fails for a client of another user. It could hold the lock of its file as long as it likes, and a write to the file would wait for
-/// that.
+/// Fails for a client of another user. It could hold the lock of its file for as long as it likes, and a write to the file
+/// would wait for that.
 fn check_user(peer_user: Option<u32>) -> Result<(), AttachError> {
     let expected = rustix::process::geteuid().as_raw();
     match peer_user {
@@ -57,7 +57,7 @@ fn check_user(peer_user: Option<u32>) -> Result<(), AttachError> {
     }
 }
 
-/// Opens an object by either spelling of its name, with a slash and without.
+/// Opens an object by either form of its name, with or without a slash.
 fn open(name: &str) -> Result<OwnedFd, AttachError> {
     if !is_segment_name(name) {
         return Err(AttachError::Name);
@@ -66,7 +66,7 @@ fn open(name: &str) -> Result<OwnedFd, AttachError> {
     open_bare(bare).map_err(|error| AttachError::Open(error.into()))
 }
 
-/// Opens an object, and no other one that a link leads to. It does not wait for the writer of a pipe.
+/// Opens an object without following links, and without waiting for the writer of a pipe.
 #[cfg(target_os = "linux")]
 fn open_bare(name: &str) -> Result<OwnedFd, Errno> {
     use rustix::fs::OFlags;
@@ -74,7 +74,7 @@ fn open_bare(name: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::open(format!("{FOLDER}/{name}"), flags, Mode::empty())
 }
 
-/// Opens an object. Some platforms know it with a slash before its name, and others without.
+/// Opens an object. Some platforms require a slash before its name, and others none.
 #[cfg(not(target_os = "linux"))]
 fn open_bare(name: &str) -> Result<OwnedFd, Errno> {
     match shm::open(format!("/{name}"), OFlags::RDWR, Mode::empty()) {
@@ -83,7 +83,7 @@ fn open_bare(name: &str) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// The memory of an object of so many bytes.
+/// Returns the memory of an object of this size.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn memory(object: OwnedFd, len: u64, is_trusted: bool) -> io::Result<Arc<dyn SharedMemory>> {
     if is_trusted {
@@ -92,14 +92,14 @@ fn memory(object: OwnedFd, len: u64, is_trusted: bool) -> io::Result<Arc<dyn Sha
     Ok(Arc::new(Descriptor::new(object, len)))
 }
 
-/// The memory of an object of so many bytes. Elsewhere than on Linux it cannot be read through its descriptor; nor can it be
+/// Returns the memory of an object of this size. On platforms other than Linux it cannot be read through its descriptor, nor
 /// truncated once it has a size.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn memory(object: OwnedFd, len: u64, is_trusted: bool) -> io::Result<Arc<dyn SharedMemory>> {
     Ok(Arc::new(Mapping::new(&object, len, is_trusted)?))
 }
 
-/// Creates a segment of a name that cannot be guessed. It is removed when the result is dropped.
+/// Creates a segment with a name that cannot be guessed. It is removed when the result is dropped.
 pub(crate) fn create(len: u64, is_trusted: bool) -> io::Result<(String, Arc<dyn SharedMemory>)> {
     #[cfg(target_os = "linux")]
     remove_abandoned();
@@ -114,15 +114,15 @@ pub(crate) fn create(len: u64, is_trusted: bool) -> io::Result<(String, Arc<dyn 
             Err(error) => return Err(error.into()),
         };
         let owned = Owned { name: name.clone() };
-        // Another client may have taken it for abandoned before it was locked.
+        // Another client may have considered it abandoned before it was locked.
         if !lock(&object) {
             continue;
         }
-        // The process's mask may have taken rights away.
+        // The process's umask may have removed permissions.
         fchmod(&object, Mode::RUSR | Mode::WUSR)?;
         ftruncate(&object, len)?;
         reserve(&object, len)?;
-        // The kernel may have rounded it up.
+        // The kernel may have rounded the size up.
         let len = u64::try_from(fstat(&object)?.st_size).unwrap_or_default();
         let locked = object.try_clone()?;
         let memory = memory(object, len, is_trusted)?;
@@ -131,7 +131,7 @@ pub(crate) fn create(len: u64, is_trusted: bool) -> io::Result<(String, Arc<dyn 
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Takes the memory, so that nobody is ended by a signal when it is used and there is none left.
+/// Allocates the memory now, so that no process is ended by a signal if it is used when none is left.
 #[cfg(target_os = "linux")]
 fn reserve(object: &OwnedFd, len: u64) -> io::Result<()> {
     Ok(rustix::fs::fallocate(object, rustix::fs::FallocateFlags::empty(), 0, len)?)
@@ -142,8 +142,8 @@ fn reserve(_: &OwnedFd, _: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Locks an object until its last descriptor here is closed. False if another has locked or removed it. Where objects cannot be
-/// locked, nothing is removed either.
+/// Locks an object until its last descriptor here is closed. Returns false if another process has locked or removed it. On
+/// platforms without such locks, nothing is removed either.
 fn lock(object: &OwnedFd) -> bool {
     match flock(object, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => fstat(object).is_ok_and(|status| status.st_nlink > 0),
@@ -151,7 +151,7 @@ fn lock(object: &OwnedFd) -> bool {
     }
 }
 
-/// Removes the segments whose creators have ended without doing so.
+/// Removes the segments whose creators have ended without removing them.
 #[cfg(target_os = "linux")]
 fn remove_abandoned() {
     let user = rustix::process::geteuid().as_raw();
@@ -167,7 +167,7 @@ fn remove_abandoned() {
     }
 }
 
-/// The name of an object that this process has created. Dropping it removes the object.
+/// The name of an object created by this process. Dropping it removes the object.
 struct Owned {
     name: String,
 }
@@ -179,7 +179,7 @@ impl Drop for Owned {
     }
 }
 
-/// The memory of an object that this process has created.
+/// The memory of an object created by this process.
 struct OwnedMemory {
     memory: Arc<dyn SharedMemory>,
     _lock: OwnedFd,

@@ -1,22 +1,22 @@
-//! Large copies, made by two threads: the one that waits for the copy, and one that ends with it. A call through a segment keeps one
-//! processor busy at a time, since its two sides copy in turn; a socket keeps two.
+//! Makes large copies in two threads: the caller's, and one that ends with the copy. A call through a segment keeps one
+//! processor busy at a time, since its two sides copy in turn; a socket keeps two busy.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 use vgi_rpc_protocol::shm::AccessError;
 
-/// Bytes of a part.
+/// The size of a part in bytes.
 const PART_BYTES: usize = 1 << 20;
-/// From how many bytes on a copy takes long enough that starting a thread for it is worth it.
+/// The minimum size of a copy that takes long enough to be worth starting a thread.
 const LARGE_BYTES: usize = 4 << 20;
 
-/// Threads that help with copies, and how many there may be: with those that they help, one for each processor.
+/// The threads that help with copies, and their maximum number: together with the callers, one for each processor.
 static HELPERS: AtomicUsize = AtomicUsize::new(0);
 static MAX_HELPERS: LazyLock<usize> =
     LazyLock::new(|| thread::available_parallelism().map_or(0, |count| count.get() / 2));
 
-/// Copies each part of `into` from its offset, of which that of the first is `offset`.
+/// Copies each part of `into` from its offset; that of the first part is `offset`.
 pub(crate) fn read_parts(
     offset: u64,
     into: &mut [u8],
@@ -26,7 +26,7 @@ pub(crate) fn read_parts(
     by_two(offsets(offset).zip(into.chunks_mut(PART_BYTES)), |(offset, part)| read(offset, part))
 }
 
-/// Copies each part of `bytes` to its offset, of which that of the first is `offset`.
+/// Copies each part of `bytes` to its offset; that of the first part is `offset`.
 pub(crate) fn write_parts(
     offset: u64,
     bytes: &[u8],
@@ -36,11 +36,11 @@ pub(crate) fn write_parts(
     by_two(offsets(offset).zip(bytes.chunks(PART_BYTES)), |(offset, part)| write(offset, part))
 }
 
-/// A place among the threads that help.
+/// A slot among the threads that help.
 struct Helper;
 
 impl Helper {
-    /// A place for a copy of `len` bytes. `None` if it is not worth one, or there is none.
+    /// Reserves a slot for a copy of `len` bytes. Returns `None` if the copy is too small, or there is no free slot.
     fn for_bytes(len: usize) -> Option<Self> {
         let take = |helpers| (helpers < *MAX_HELPERS).then_some(helpers + 1);
         let is_taken =
@@ -55,12 +55,12 @@ impl Drop for Helper {
     }
 }
 
-/// Where parts begin, within a segment that was found to have them.
+/// Returns the offsets of parts, within a segment that was found to contain them.
 fn offsets(first: u64) -> impl Iterator<Item = u64> + Send {
     (first..).step_by(PART_BYTES)
 }
 
-/// Copies all parts. If the system has no second thread to give, this one copies them alone.
+/// Copies all parts. If the system refuses a second thread, the caller copies them alone.
 fn by_two<P: Send>(
     parts: impl Iterator<Item = P> + Send,
     copy: impl Fn(P) -> Result<(), AccessError> + Sync,
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use std::thread::ThreadId;
 
-    /// The helpers are those of the whole process, so tests that count them take turns.
+    /// The helpers are shared by the whole process, so tests that count them take turns.
     static TURN: Mutex<()> = Mutex::new(());
 
     fn bytes(len: usize) -> Vec<u8> {
@@ -116,7 +116,7 @@ mod tests {
             let written = Mutex::new(vec![0; len]);
             let write = |offset, bytes: &[u8]| {
                 let mut written = written.lock().unwrap();
-                // Added, so that a part that is written twice shows.
+                // Added, so that a part that is written twice is noticed.
                 let into = &mut written[range(offset, bytes.len())];
                 into.iter_mut().zip(bytes).for_each(|(into, byte)| *into += byte);
                 Ok(())
@@ -126,7 +126,7 @@ mod tests {
         }
     }
 
-    /// The first thread waits in its first part until the other thread has copied all others, and is then given its error.
+    /// The first thread waits in its first part until the other thread has copied all others, and then fails.
     #[test]
     fn an_error_of_either_thread_counts() {
         let _turn = TURN.lock();
@@ -158,7 +158,7 @@ mod tests {
         let _turn = TURN.lock();
         let helpers: Vec<_> = std::iter::from_fn(|| Helper::for_bytes(LARGE_BYTES)).collect();
         assert_eq!(helpers.len(), *MAX_HELPERS);
-        // Without one, the copy is made by one call.
+        // Without a helper, the copy is made by one call.
         let calls = Mutex::new(0);
         let count = |_, _: &[u8]| {
             *calls.lock().unwrap() += 1;

@@ -1,4 +1,4 @@
-//! Segments that travel by their descriptor: files in memory whose size is sealed. `EXTENSION.md` of `vgi_rpc_protocol::shm`.
+//! Segments that are passed by descriptor: files in memory whose size is sealed. `EXTENSION.md` of `vgi_rpc_protocol::shm`.
 
 use crate::error::AttachError;
 use crate::trust::Trust;
@@ -34,16 +34,16 @@ mod linux {
     use std::sync::atomic::{AtomicU64, Ordering};
     use vgi_rpc_protocol::shm::{AccessError, DESCRIPTOR_PREFIX};
 
-    /// The file system of files in memory. That of huge pages is another.
+    /// The file system of files in memory. Files of huge pages have another.
     const TMPFS: FsWord = 0x0102_1994;
 
-    /// A sealed segment. It cannot be truncated, so it is mapped: copying from and to the mapping takes less time than reading and
+    /// A sealed segment. It cannot be truncated, so it is mapped: copying through the mapping is faster than reading and
     /// writing through the descriptor, and never waits for a peer that holds the file's lock.
     struct Sealed {
         mapping: Mapping,
-        /// Set on the side of a server whose client is another user, or unknown: it reads through the descriptor. A mapping takes
-        /// memory for every hole that is read, which the client has for nothing. A client of the server's own user could take the
-        /// server's memory in other ways.
+        /// Set in a server whose client has another or an unknown user: it reads through the descriptor. A mapping allocates
+        /// memory for every hole that is read, which costs the client nothing. A client of the server's own user could use up
+        /// the server's memory in other ways.
         descriptor: Option<Descriptor>,
     }
 
@@ -68,7 +68,7 @@ mod linux {
         }
     }
 
-    /// The memory of a sealed segment of `len` bytes.
+    /// Returns the memory of a sealed segment of `len` bytes.
     fn memory(
         object: OwnedFd,
         len: u64,
@@ -83,9 +83,9 @@ mod linux {
         Ok(Arc::new(Sealed { mapping, descriptor }))
     }
 
-    /// Fails unless the system overcommits memory (`vm.overcommit_memory` is 0 or 1). A peer can make a hole in a sealed file. If the
-    /// system has no memory left to commit by then, touching that hole through a mapping ends the process with SIGBUS. In these
-    /// two modes, the system finds memory.
+    /// Fails unless the system overcommits memory (`vm.overcommit_memory` is 0 or 1). A peer can make a hole in a sealed file.
+    /// If the system then has no memory left to commit, touching that hole through a mapping ends the process with SIGBUS. In
+    /// these two modes, the system finds memory.
     fn check_overcommit() -> io::Result<()> {
         const FILE: &str = "/proc/sys/vm/overcommit_memory";
         let failed = |text: String| Err(io::Error::new(io::ErrorKind::Unsupported, text));
@@ -115,13 +115,14 @@ mod linux {
         memory(descriptor, len, is_own_user, trust.is_trusted).map_err(AttachError::Open)
     }
 
-    /// Creates a segment, whose name means something on one connection only.
+    /// Creates a segment. Its name is valid on one connection only.
     pub(crate) fn create(len: u64, is_trusted: bool) -> io::Result<(String, Arc<dyn SharedMemory>, OwnedFd)> {
         static CREATED: AtomicU64 = AtomicU64::new(0);
         let name = format!("{DESCRIPTOR_PREFIX}{}", CREATED.fetch_add(1, Ordering::Relaxed));
         let descriptor = memfd_create("vgi-rpc", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         ftruncate(&descriptor, len)?;
-        // Its memory is taken as it is used: unlike that of a named one, it is not limited by a file system that may be full.
+        // Its memory is allocated as it is used: unlike that of a named segment, it is not limited by a file system that may be
+        // full.
         fcntl_add_seals(&descriptor, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let memory = memory(descriptor.try_clone()?, len, true, is_trusted)?;
         Ok((name, memory, descriptor))

@@ -1,4 +1,4 @@
-//! What a server does: it attaches the segments that its clients name.
+//! The server's side: it attaches the segments that its clients name.
 
 use crate::environment::options_of_environment;
 use crate::error::AttachError;
@@ -22,7 +22,7 @@ pub struct ShmServer {
     refusals: Arc<Throttle>,
 }
 
-/// Largest segment that is attached by default. A sealed segment is mapped, so it must leave room in the address space.
+/// The default maximum size of a segment. A sealed segment is mapped, so it must leave room in the address space.
 const MAX_SEGMENT_BYTES: u64 = if usize::BITS < 64 { 64 << 20 } else { 4 << 30 };
 
 impl Default for ShmServer {
@@ -32,7 +32,8 @@ impl Default for ShmServer {
 }
 
 impl ShmServer {
-    /// Attaches segments with the options of the [environment](options_of_environment), and copies what is in them.
+    /// Creates the settings of a server that attaches segments with the options of the [environment](options_of_environment),
+    /// and copies their batches.
     pub fn new() -> Self {
         let trust = Trust { is_trusted: false, max_segment_bytes: MAX_SEGMENT_BYTES };
         Self {
@@ -43,49 +44,49 @@ impl ShmServer {
         }
     }
 
-    /// Sets the size in bytes up to which segments are attached. A larger one is refused with
-    /// [`AttachError::TooLarge`](crate::AttachError::TooLarge): a client of this project then sends its batches without it, and the
-    /// calls of others fail whose batches lie in it. Default: 4 GiB, and 64 MiB on 32-bit systems.
+    /// Sets the maximum size in bytes of segments. A larger one is refused with
+    /// [`AttachError::TooLarge`](crate::AttachError::TooLarge): a client of this project then sends its batches without it, and
+    /// calls of other clients fail if their batches are in it. Default: 4 GiB, and 64 MiB on 32-bit systems.
     ///
-    /// A file in memory may be of any size and take no memory, so that a client pays nothing for a large one. A server has each segment
-    /// without a name in its address space, and one that [trusts its peers](Self::trust_peers) each segment.
+    /// A file in memory may be of any size without using memory, so a large one costs a client nothing. A server maps each
+    /// segment without a name into its address space, and if it [trusts its peers](Self::trust_peers), each segment.
     pub fn max_segment_bytes(mut self, bytes: u64) -> Self {
         self.trust.max_segment_bytes = bytes;
         self
     }
 
-    /// Sets from how many bytes on an answer goes through a segment. Default: what the environment says, or 128 KiB.
+    /// Sets the minimum size of answers that go through a segment. Default: the value in the environment, or 128 KiB.
     pub fn min_batch_bytes(mut self, bytes: u64) -> Self {
         self.options = self.options.min_batch_bytes(bytes);
         self
     }
 
-    /// Maps segments and uses the batches where they lie, without a copy. Default: they are copied first.
+    /// Maps segments and uses the batches in place, without a copy. Default: they are copied first.
     ///
     /// # Safety
-    /// A region of a segment belongs to this server from the moment that a client sends a pointer to it until the server frees it
-    /// in the header, which it does after the last view of its bytes was dropped, however many calls later. In that time no client
-    /// that can connect, and nobody else, writes to the region, frees it, takes any part of it into use for something else, or
-    /// sends another pointer into it; and the segment is never truncated. A client that frees what the server has not freed for some
-    /// time breaks this promise. [`ShmClient`](crate::ShmClient) does not: it frees nothing that it has sent. Python's client does
-    /// not either (0.52.2), but no document forbids it, and of other clients nothing is known.
+    /// A region of a segment belongs to this server from the moment that a client sends a pointer to it until the server frees
+    /// it in the header, which it does after the last view of its bytes was dropped, even many calls later. In that time no
+    /// client that can connect, and no other process, writes to the region, frees it, reuses any part of it, or sends another
+    /// pointer into it; and the segment is never truncated. A client that frees what the server has not freed for some time
+    /// breaks this promise. [`ShmClient`](crate::ShmClient) does not: it frees nothing that it has sent. Python's client
+    /// (0.52.2) does not either, but no document forbids it, and other clients are unknown.
     ///
-    /// Otherwise the server reads memory that changes under Rust's references, which is undefined behaviour, frees what belongs to
-    /// another batch, or is ended with SIGBUS.
+    /// Otherwise the server reads memory that changes under Rust's references, which is undefined behaviour, frees another
+    /// batch's region, or is ended by SIGBUS.
     ///
-    /// Handlers that keep an input keep its region of the segment in use. When such regions fill a segment, further batches are sent
-    /// as without it.
+    /// Inputs that handlers keep occupy their regions of the segment. When such regions fill a segment, further batches are
+    /// sent without it.
     pub unsafe fn trust_peers(mut self) -> Self {
         self.trust.is_trusted = true;
         self
     }
 
-    /// What was done with the segments.
+    /// Returns the counters of the segments.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Lets the client of this connection share memory. For drivers.
+    /// Allows the client of this connection to share memory. For drivers.
     pub fn enable(&self, responder: Responder) -> Responder {
         if IS_SUPPORTED {
             responder.with_shared_memory(self.options, self.counters.clone())
@@ -94,9 +95,9 @@ impl ShmServer {
         }
     }
 
-    /// Performs the effect at once, if it attaches a segment; gives it back otherwise. For drivers.
+    /// Performs the effect at once if it attaches a segment; otherwise returns it. For drivers.
     ///
-    /// The responder is to be polled again afterwards.
+    /// The responder must be polled again afterwards.
     pub fn perform(&self, event: EffectEvent, responder: &mut Responder) -> Option<EffectEvent> {
         match event {
             EffectEvent::Requested(Effect { id, request: Request::AttachSegment(attach), .. }) => {
@@ -107,7 +108,7 @@ impl ShmServer {
         }
     }
 
-    /// As [`perform`](Self::perform), on a connection that takes descriptors, of which this was the last. Only on Unix.
+    /// Like [`perform`](Self::perform), on a connection that receives descriptors; this was the last one. Only on Unix.
     #[cfg(unix)]
     pub fn perform_with_descriptor(
         &self,
@@ -127,7 +128,7 @@ impl ShmServer {
         }
     }
 
-    /// Attaches the segment whose descriptor this is, of a client of this user, if that is known. It does not block. Only on Unix.
+    /// Attaches the segment of this descriptor, for a client of this user, if known. It does not block. Only on Unix.
     #[cfg(unix)]
     pub fn attach_descriptor(
         &self,
@@ -147,7 +148,7 @@ impl ShmServer {
         crate::sealed::attach(descriptor, peer_user, self.trust)
     }
 
-    /// Checks the header of a segment that was opened. A refusal is an event.
+    /// Checks the header of an opened segment. A refusal emits an event.
     fn checked(&self, opened: Result<Arc<dyn SharedMemory>, AttachError>) -> Completion {
         let checked = opened.and_then(|memory| match Header::read(&*memory) {
             Ok(_) => Ok(memory),

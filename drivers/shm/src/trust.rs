@@ -3,7 +3,7 @@
 #[cfg(unix)]
 use crate::error::AttachError;
 
-/// What is accepted of a segment, and how its memory is reached.
+/// How segments are checked, and how their memory is accessed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trust {
     /// The segment is mapped and its batches are lent.
@@ -12,7 +12,7 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Fails if the segment is larger than is accepted.
+    /// Fails if the segment is larger than the limit.
     #[cfg(unix)]
     pub(crate) fn check_size(self, got: u64) -> Result<(), AttachError> {
         let limit = self.max_segment_bytes;

@@ -1,7 +1,7 @@
 //! A worker and a client in one program: `cargo run -p vgi-rpc-stdio --example hello`.
 //!
-//! The client starts this same program as a child process, which serves on its stdin and stdout, and calls it: a
-//! unary method, a producer, an exchange.
+//! The client starts this program again as a child process, which serves on its stdin and stdout, and calls a unary method, a
+//! producer and an exchange.
 
 use serde::{Deserialize, Serialize};
 use std::process::Command;
@@ -16,7 +16,7 @@ use vgi_rpc_stdio::{serve_stdio, spawn};
 /// Implemented by the worker, and called through `HelloClient`.
 #[service(name = "demo.Hello.v1", version = "1.0.0")]
 trait Hello {
-    /// Greets somebody.
+    /// Returns a greeting.
     fn greet(&self, name: &str, context: &mut CallContext) -> Result<String, RpcError>;
 
     /// Counts down to one.
@@ -65,7 +65,7 @@ impl Hello for Worker {
     }
 }
 
-/// What the worker keeps of an exchange. Over HTTP it is saved between two turns.
+/// The state of an exchange. Over HTTP it is saved between two turns.
 #[derive(Serialize, Deserialize)]
 struct Scale {
     factor: f64,

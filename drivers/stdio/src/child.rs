@@ -1,4 +1,4 @@
-//! A worker as a child process: its stdin and stdout are the connection, its stderr passes through.
+//! A worker as a child process: its stdin and stdout are the connection, and its stderr is inherited.
 
 use crate::child_pipes::{Input, Output};
 use crate::opening::Opening;
@@ -12,41 +12,40 @@ use vgi_rpc_protocol::{Limits, OneLine};
 
 /// How long a child may take to end after its input was closed.
 const GRACE: Duration = Duration::from_secs(5);
-/// The least time that a child has to end after it closed its output. A process that exits closes it slightly earlier.
+/// The minimum time for a child to end after it closed its output. A process that exits closes its output slightly earlier.
 const MOMENT: Duration = Duration::from_millis(100);
-/// Between two looks at whether it has ended.
+/// The time between two checks whether the child has ended.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Starts a worker as a child process and connects to its stdin and stdout, with default limits and timeouts.
 ///
 /// # Errors
-/// When the process cannot be started. The error names the program.
+/// If the process cannot be started. The error names the program.
 pub fn spawn(command: Command) -> io::Result<Client> {
     spawn_with(command, Timeouts::default())
 }
 
-/// Starts a worker as [`spawn`] does, and waits for its answers as long as the timeouts say. After a timeout the client is
-/// of no more use.
+/// Starts a worker like [`spawn`], with these timeouts. After a timeout the client cannot be used any more.
 ///
 /// # Errors
-/// When the process cannot be started. The error names the program.
+/// If the process cannot be started. The error names the program.
 pub fn spawn_with(command: Command, timeouts: Timeouts) -> io::Result<Client> {
     let mut child = Child::spawn(command)?;
     child.set_timeouts(timeouts);
     Ok(Client::new(child, Limits::default()))
 }
 
-/// A worker process that has ended. It is the cause of the [`CallError::Transport`](crate::CallError::Transport) of a call
-/// during which it did, and of the error of [`Client::close`] if it did not end with status 0.
+/// The worker process has ended. This is the cause of the [`CallError::Transport`](crate::CallError::Transport) of a call in
+/// progress, and of the error of [`Client::close`] if the status is not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the worker ended ({status})")]
 #[non_exhaustive]
 pub struct WorkerEnded {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
 }
 
-/// A worker process. Dropping it closes its input, waits for its end, and kills it if that takes too long.
+/// A worker process. Dropping it closes its input, waits for it to end, and kills it if that takes too long.
 ///
 /// If the first bytes that it writes are not a message, a call fails with
 /// [`CallError::Transport`](crate::CallError::Transport), which quotes them.
@@ -62,10 +61,10 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a worker. Its stdin and stdout become pipes whatever the command said of them.
+    /// Starts a worker. Its stdin and stdout become pipes, whatever the command sets.
     ///
     /// # Errors
-    /// When the process cannot be started. The error names the program.
+    /// If the process cannot be started. The error names the program.
     pub fn spawn(mut command: Command) -> io::Result<Self> {
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut process = spawned.map_err(|error| {
@@ -85,7 +84,7 @@ impl Child {
         })
     }
 
-    /// The operating system's id of the process.
+    /// Returns the operating system's id of the process.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
@@ -95,7 +94,7 @@ impl Child {
         self.patience = Patience::new(timeouts);
     }
 
-    /// Sets how long the process may take to end after its input was closed; 5 s unless set.
+    /// Sets how long the process may take to end after its input was closed. Default 5 s.
     pub fn set_grace(&mut self, grace: Duration) {
         self.grace = grace;
     }
@@ -107,10 +106,10 @@ impl Child {
         }
     }
 
-    /// Closes the input and waits for the process to end by itself. `None` if it does not within this time.
+    /// Closes the input and waits for the process to end. Returns `None` if it does not within this time.
     fn wait(&mut self, time: Duration) -> io::Result<Option<ExitStatus>> {
         self.input = None;
-        // A time that the clock cannot express never comes.
+        // A time that an `Instant` cannot express never passes.
         let deadline = Instant::now().checked_add(time);
         loop {
             let status = self.process.try_wait()?;
@@ -149,11 +148,11 @@ impl Transport for Child {
     }
 
     fn is_quiet(&mut self) -> io::Result<bool> {
-        // Text in place of the first message is quoted by the read that finds it.
+        // If the worker writes text instead of the first message, the next read quotes it.
         if self.opening.is_due() { Ok(true) } else { self.output.is_quiet() }
     }
 
-    /// The process has as long to end as it would have had to answer, and no longer than the grace.
+    /// The process has as long to end as it would have had to answer, but no longer than the grace time.
     fn ended(&mut self) -> Box<dyn Error + Send + Sync> {
         let left = self.patience.next(Direction::Read).unwrap_or(Some(Duration::ZERO));
         let time = left.map_or(self.grace, |left| left.max(MOMENT).min(self.grace));

@@ -1,4 +1,4 @@
-//! The pipes to a child process, read and written with timeouts. On Unix, where pipes can be polled.
+//! The pipes to a child process, with timeouts. On Unix, where pipes can be polled.
 
 use crate::pipe;
 use std::io::{self, IoSlice};
@@ -6,7 +6,7 @@ use std::process::{ChildStdin, ChildStdout};
 use vgi_rpc_client::Patience;
 use vgi_rpc_client::pipes::{is_quiet, set_nonblocking};
 
-/// What is written to the child. Dropping it closes the child's stdin.
+/// The child's stdin. Dropping it closes the pipe.
 #[derive(Debug)]
 pub(crate) struct Input(ChildStdin);
 
@@ -17,7 +17,7 @@ impl Input {
         Ok(Self(pipe))
     }
 
-    /// How many bytes the pipe takes while the child reads none, where that is known.
+    /// Returns how many bytes the pipe accepts while the child reads none, if known.
     pub(crate) fn unread_capacity(&self) -> Option<usize> {
         pipe::unread_capacity(&self.0)
     }
@@ -31,7 +31,7 @@ impl Input {
     }
 }
 
-/// What the child writes.
+/// The child's stdout.
 #[derive(Debug)]
 pub(crate) struct Output(ChildStdout);
 
@@ -47,7 +47,7 @@ impl Output {
         patience.read(&mut self.0, buffer)
     }
 
-    /// Whether a read would find nothing now: neither bytes nor the end.
+    /// Whether a read would find neither bytes nor the end.
     pub(crate) fn is_quiet(&mut self) -> io::Result<bool> {
         is_quiet(&self.0)
     }

@@ -1,5 +1,4 @@
-//! The pipes to a child process, read and written with timeouts. On Windows, where pipes cannot be polled: each has a
-//! thread that waits in its place.
+//! The pipes to a child process, with timeouts. On Windows, where pipes cannot be polled: a thread per pipe waits for it.
 
 use std::io::{self, Cursor, ErrorKind, IoSlice, Read, Write};
 use std::process::{ChildStdin, ChildStdout};
@@ -7,10 +6,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync
 use std::thread;
 use vgi_rpc_client::{Direction, Patience};
 
-/// The most that is read or written at once.
+/// The maximum that is read or written at once.
 const PIECE: usize = 64 << 10;
 
-/// What is written to the child. Dropping it closes the child's stdin, unless a write is under way that has timed out.
+/// The child's stdin. Dropping it closes the pipe, unless a write that has timed out is still in progress.
 #[derive(Debug)]
 pub(crate) struct Input {
     pieces: SyncSender<Vec<u8>>,
@@ -31,7 +30,7 @@ impl Input {
         Ok(Self { pieces, written })
     }
 
-    /// How many bytes the pipe takes while the child reads none, which is not known here.
+    /// Returns how many bytes the pipe accepts while the child reads none, which is unknown here.
     pub(crate) fn unread_capacity(&self) -> Option<usize> {
         None
     }
@@ -48,7 +47,7 @@ impl Input {
         }
         let count = piece.len();
         let left = patience.next(Direction::Write)?;
-        // There is room, since no write is under way. The thread ends only with this.
+        // There is room, since no write is in progress. The thread ends only with this value.
         self.pieces.try_send(piece).map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
         let written = match left {
             Some(left) => self.written.recv_timeout(left),
@@ -62,11 +61,11 @@ impl Input {
     }
 }
 
-/// What the child writes.
+/// The child's stdout.
 #[derive(Debug)]
 pub(crate) struct Output {
     pieces: Receiver<io::Result<Vec<u8>>>,
-    /// What has come and was not read yet.
+    /// Bytes that were received and not read yet.
     piece: Cursor<Vec<u8>>,
 }
 
@@ -92,7 +91,7 @@ impl Output {
 
     /// Reads some bytes; 0 at the end.
     pub(crate) fn read(&mut self, patience: &mut Patience, buffer: &mut [u8]) -> io::Result<usize> {
-        // The time of the call passes, even where bytes keep coming.
+        // The call's time passes even if bytes keep coming.
         let left = patience.next(Direction::Read)?;
         if self.is_empty() {
             let came = match left {
@@ -110,7 +109,7 @@ impl Output {
         self.piece.read(buffer)
     }
 
-    /// Whether a read would find nothing now: neither bytes nor the end.
+    /// Whether a read would find neither bytes nor the end.
     pub(crate) fn is_quiet(&mut self) -> io::Result<bool> {
         if !self.is_empty() {
             return Ok(false);
@@ -121,7 +120,7 @@ impl Output {
                 Ok(false)
             }
             Err(TryRecvError::Empty) => Ok(true),
-            // The read that follows sees the end.
+            // The next read reports the end.
             Err(TryRecvError::Disconnected) => Ok(false),
         }
     }

@@ -3,20 +3,20 @@
 use std::io;
 use thiserror::Error;
 
-/// A worker ended otherwise than by its client going away.
+/// Why serving ended, other than by the client closing the connection.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The system refused descriptors or signal handlers; nothing was served.
+    /// The system refused descriptors or signal handlers; no request was served.
     #[error("stdin and stdout cannot be served: {0}")]
     Setup(io::Error),
-    /// Stdin or stdout, whichever is named, was closed when the process started, so that there is no client. One that is the
-    /// null device for both reading and writing counts as closed, since Rust's start-up code puts that in its place.
+    /// Stdin or stdout was closed when the process started, so there is no client. A descriptor that is the null device for
+    /// both reading and writing counts as closed, because Rust's start-up code opens that instead.
     #[error(
         "{0} is closed, or the null device: start the worker with a pipe or socket as its stdin and stdout"
     )]
     Closed(&'static str),
-    /// The access log would be written into the connection.
+    /// The access log would be written to the connection.
     #[error(
         "expected an access log beside the connection, got one on stdout, which carries the protocol: use stderr or a file"
     )]

@@ -1,7 +1,7 @@
-//! vgi-rpc over pipes, blocking: a serve loop on stdin and stdout, and a client that spawns a worker.
+//! vgi-rpc over pipes, blocking: a serve loop on stdin and stdout, and a client that starts a worker.
 //!
-//! The protocol is `vgi-rpc-protocol`'s and the serve loop is `vgi-rpc-blocking`'s, which runs handlers on the calling
-//! thread; this crate adds what a process needs.
+//! The protocol is in `vgi-rpc-protocol`, and the serve loop, which runs handlers on the calling thread, is in
+//! `vgi-rpc-blocking`; this crate adds what a process needs.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -15,21 +15,21 @@
 //! # }
 //! ```
 //!
-//! While [`serve_stdio`] runs, `println!` and child processes of the worker reach stderr and not the connection. The
-//! client's side is [`spawn`]. It works on Unix and on Windows, where each pipe to a child process takes a thread.
+//! While [`serve_stdio`] runs, the output of `println!` and of child processes goes to stderr rather than the connection. The
+//! client's side is [`spawn`]. It works on Unix and on Windows, where each pipe to a child process needs a thread.
 //!
-//! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`.
+//! The feature `zstd`, on by default, enables that of `vgi-rpc-protocol`.
 
 // Where things are:
 //
 // | file | subject |
 // | --- | --- |
-// | `serve`, `error` | serving, and why it ends |
+// | `serve`, `error` | serving, and its errors |
 // | `standard` | this process's stdin and stdout; Windows has a file of its own |
-// | `pipe` | a descriptor that is read or written, on Unix |
+// | `pipe` | reading and writing a descriptor, on Unix |
 // | `child` | a worker as a child process |
 // | `child_pipes` | the pipes to it; Windows has a file of its own |
-// | `opening` | what its first bytes tell |
+// | `opening` | the check of its first bytes |
 
 mod child;
 #[cfg_attr(windows, path = "child_pipes_windows.rs")]

@@ -1,35 +1,35 @@
-//! The first bytes of a worker's output, which tell frames from text.
+//! Checks the first bytes of a worker's output, which distinguish frames from text.
 
 use std::fmt;
 use std::io;
 
-/// Every message begins with it.
+/// The first bytes of every message.
 const CONTINUATION: [u8; 4] = [0xff; 4];
-/// As much text as an error shows.
+/// The maximum text in an error.
 const SHOWN_CHARS: usize = 200;
 
-/// Looks at the first bytes that come.
+/// Checks the first bytes of the output.
 #[derive(Debug, Default)]
 pub(crate) struct Opening {
-    /// Bytes of the continuation marker that have come.
+    /// The number of bytes of the continuation marker received so far.
     matched: usize,
     text: Option<Text>,
 }
 
-/// What a worker wrote where its first message should begin.
+/// The text that a worker wrote instead of its first message.
 #[derive(Clone, Debug)]
 struct Text(String);
 
 impl Opening {
-    /// True until the first bytes have come.
+    /// Whether the first bytes have not arrived yet.
     pub(crate) fn is_due(&self) -> bool {
         self.matched < CONTINUATION.len()
     }
 
-    /// Passes on what a read gave: how many bytes it put into `buffer`.
+    /// Checks the `count` bytes that a read put into `buffer`, and returns `count`.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidData`] when the worker's output does not begin as a message does, now and from then on.
+    /// [`io::ErrorKind::InvalidData`] if the worker's output does not begin with a message, now and from then on.
     pub(crate) fn check(&mut self, buffer: &[u8], count: usize) -> io::Result<usize> {
         let rest = CONTINUATION.get(self.matched..).unwrap_or_default();
         let bytes = buffer.get(..count).unwrap_or_default();
@@ -66,7 +66,7 @@ impl fmt::Display for Text {
 mod tests {
     use super::*;
 
-    /// The text of the error when these pieces come, if it is one.
+    /// Returns the text of the error for these pieces, if there is one.
     fn error(pieces: &[&[u8]]) -> Option<String> {
         let mut opening = Opening::default();
         pieces.iter().find_map(|piece| opening.check(piece, piece.len()).err()).map(|error| error.to_string())

@@ -1,15 +1,15 @@
-//! What is read from and written to: a file descriptor, blocking or not.
+//! A file descriptor that is read or written, blocking or not.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::AsFd;
 
-/// A megabyte moves a large batch in few system calls; it is also the most that Linux gives without privilege.
+/// A megabyte moves a large batch in few system calls; it is also the maximum that Linux allows without privilege.
 #[cfg(target_os = "linux")]
 const PIPE_BYTES: usize = 1 << 20;
 
-/// Enlarges a pipe's buffer where the kernel allows it. What is no pipe, or may not grow, stays as it is.
+/// Enlarges a pipe's buffer if the kernel allows it. Other files are left unchanged.
 pub(crate) fn enlarge(fd: impl AsFd) {
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(fd, PIPE_BYTES);
@@ -17,7 +17,7 @@ pub(crate) fn enlarge(fd: impl AsFd) {
     let _ = fd;
 }
 
-/// Returns how many bytes a pipe takes while none are read. Half of its size, since a page of it may be filled in part.
+/// Returns how many bytes a pipe accepts while none are read: half of its size, since each page may be filled in part.
 pub(crate) fn unread_capacity(fd: impl AsFd) -> Option<usize> {
     #[cfg(target_os = "linux")]
     return rustix::pipe::fcntl_getpipe_size(fd).ok().map(|size| size / 2);
@@ -28,8 +28,8 @@ pub(crate) fn unread_capacity(fd: impl AsFd) -> Option<usize> {
     }
 }
 
-/// Reads and writes that wait even if the descriptor is non-blocking. Event loops leave it so in the processes that they
-/// start, and the flag is not cleared: it belongs to the open file, which such a process still uses.
+/// Reads and writes that block even if the descriptor is non-blocking. Event loops leave it non-blocking in the processes that
+/// they start. The flag is not cleared, because it belongs to the open file, which the parent still uses.
 #[derive(Debug)]
 pub(crate) struct Pipe(File);
 
@@ -38,7 +38,7 @@ impl Pipe {
         Self(file)
     }
 
-    /// Repeats `call` whenever the descriptor is ready, until it does more than say that it would block.
+    /// Repeats `call` whenever the descriptor is ready, until it does not return `WouldBlock`.
     fn wait<T>(
         &mut self,
         readiness: PollFlags,

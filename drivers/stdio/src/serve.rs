@@ -1,4 +1,4 @@
-//! Serving on stdin and stdout: what a process adds to the serve loop, which is `vgi-rpc-blocking`'s.
+//! Serves on stdin and stdout: what a process adds to the serve loop of `vgi-rpc-blocking`.
 
 use crate::error::ServeError;
 use crate::standard;
@@ -14,18 +14,17 @@ use vgi_rpc_shm::ShmServer;
 
 /// Serves on this process's stdin and stdout until the peer closes its side, with default limits.
 ///
-/// The connection moves to descriptors of its own. Descriptor 0 reads as the null device from then on and descriptor 1 is
-/// stderr, also after this returns: what a handler prints, or a child process that it starts, cannot damage the
-/// connection. What was printed before can, so a worker prints nothing to stdout before it calls this. Descriptors that
-/// are non-blocking are waited for, and stay so.
+/// The connection moves to other descriptors. From then on descriptor 0 reads as the null device and descriptor 1 is stderr,
+/// even after this returns: output of handlers and their child processes cannot damage the connection. Earlier output can, so a
+/// worker must not print to stdout before it calls this. Non-blocking descriptors are supported, and stay non-blocking.
 ///
 /// SIGTERM and SIGINT end the process at once, with exit status 0.
 ///
-/// On Windows the standard handles are replaced in the same way. A C library that has looked up its stdout before still
-/// writes to the connection, and an access log on stdout is not detected.
+/// On Windows the standard handles are replaced in the same way. A C library that has obtained its stdout before still writes
+/// to the connection, and an access log on stdout is not detected.
 ///
 /// # Errors
-/// As for [`StdioServer::serve`], and [`ServeError::Closed`].
+/// See [`StdioServer::serve`], and [`ServeError::Closed`].
 pub fn serve_stdio(service: Arc<Service>) -> Result<(), ServeError> {
     StdioServer::new(service).serve_stdio()
 }
@@ -33,7 +32,7 @@ pub fn serve_stdio(service: Arc<Service>) -> Result<(), ServeError> {
 /// Serves on any pair of reader and writer, with default limits.
 ///
 /// # Errors
-/// As for [`StdioServer::serve`].
+/// See [`StdioServer::serve`].
 pub fn serve(
     service: Arc<Service>,
     reader: impl Read,
@@ -42,7 +41,7 @@ pub fn serve(
     StdioServer::new(service).serve(reader, writer)
 }
 
-/// How a service is served over pipes.
+/// Serves a service over pipes.
 #[derive(Clone, Debug)]
 pub struct StdioServer {
     server: vgi_rpc_blocking::BlockingServer,
@@ -50,44 +49,45 @@ pub struct StdioServer {
 }
 
 impl StdioServer {
-    /// Serves with default limits.
+    /// Creates a server with default limits.
     pub fn new(service: Arc<Service>) -> Self {
         let server = vgi_rpc_blocking::BlockingServer::new(service).budget(vgi_rpc_memory::default_budget());
         Self { server, access_log: None }
     }
 
-    /// Sets the bounds of what a connection accepts and holds.
+    /// Sets the limits of what a connection accepts and holds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.server = self.server.limits(limits);
         self
     }
 
-    /// Sets how much memory the peer may make the process hold. Default: a quarter of what the process may use.
+    /// Sets how much memory the peer may use in this process. Default: a quarter of the memory available to the process.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.server = self.server.budget(budget);
         self
     }
 
-    /// Has every call written to an access log, before its answer is sent.
+    /// Writes every call to an access log, before its answer is sent.
     pub fn access_log(mut self, log: impl Into<Option<AccessLog>>) -> Self {
         self.access_log = log.into();
         self
     }
 
-    /// Sets what performs the effects of calls, such as the questions of
-    /// [admission](vgi_rpc_protocol::service::ServiceBuilder::admit). Default: nothing does, and an effect fails.
+    /// Sets the performer of calls' effects, for example of the questions of
+    /// [admission](vgi_rpc_protocol::service::ServiceBuilder::admit). Default: none, so that effects fail.
     pub fn effects(mut self, performer: Performer) -> Self {
         self.server = self.server.effects(performer);
         self
     }
 
-    /// Sets the seed of the ids of requests: see [`vgi_rpc_blocking::BlockingServer::seed`].
+    /// Sets the seed of request ids: see [`vgi_rpc_blocking::BlockingServer::seed`].
     pub fn seed(mut self, seed: u64) -> Self {
         self.server = self.server.seed(seed);
         self
     }
 
-    /// Lets the client share memory, so that large batches do not pass through the pipes. Default: it cannot. WIRE_PROTOCOL 11.
+    /// Allows the client to share memory, so that large batches do not pass through the pipes. Default: not allowed.
+    /// WIRE_PROTOCOL 11.
     ///
     /// The client must be a process of the same user on the same machine.
     pub fn shared_memory(mut self, shared_memory: impl Into<Option<ShmServer>>) -> Self {
@@ -98,16 +98,17 @@ impl StdioServer {
     /// See [`serve_stdio`].
     ///
     /// # Errors
-    /// As for [`Self::serve`], [`ServeError::Closed`], and [`ServeError::LogOnStdout`].
+    /// See [`Self::serve`], [`ServeError::Closed`], and [`ServeError::LogOnStdout`].
     pub fn serve_stdio(&self) -> Result<(), ServeError> {
         let (reader, writer) = self.take_stdio()?;
         self.serve(reader, writer)
     }
 
-    /// As [`serve_stdio`](Self::serve_stdio), over what `wrap` makes of the connection's reader and writer, as a recorder does.
+    /// Like [`serve_stdio`](Self::serve_stdio), with the connection's reader and writer wrapped by `wrap`, for example in a
+    /// recorder.
     ///
     /// # Errors
-    /// As there.
+    /// See [`serve_stdio`](Self::serve_stdio).
     pub fn serve_stdio_with<R: Read, W: Write + Send + 'static>(
         &self,
         wrap: impl FnOnce(Box<dyn Read>, Box<dyn Write + Send>) -> (R, W),
@@ -128,7 +129,7 @@ impl StdioServer {
     /// Serves one connection, as [`vgi_rpc_blocking::BlockingServer::serve`] does.
     ///
     /// # Errors
-    /// As there.
+    /// See [`vgi_rpc_blocking::BlockingServer::serve`].
     pub fn serve(&self, reader: impl Read, writer: impl Write + Send + 'static) -> Result<(), ServeError> {
         let mut server = self.server.clone();
         if let Some(log) = self.access_log.clone() {
@@ -138,8 +139,8 @@ impl StdioServer {
     }
 }
 
-/// Makes SIGTERM and SIGINT end the process at once: between two messages nothing is left half done, and within
-/// one nobody waits for the rest.
+/// Makes SIGTERM and SIGINT end the process at once: between two messages no work is unfinished, and within one the client does
+/// not wait for the rest.
 fn end_on_signals() -> io::Result<()> {
     let always = Arc::new(AtomicBool::new(true));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {

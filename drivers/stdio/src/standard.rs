@@ -1,5 +1,5 @@
-//! This process's stdin and stdout, taken over for a connection: the connection has descriptors of its own, and nothing
-//! else in the process can reach it.
+//! Takes over this process's stdin and stdout for a connection: the connection gets descriptors of its own, which nothing else
+//! in the process can reach.
 
 use crate::error::ServeError;
 use crate::pipe::{self, Pipe};
@@ -10,11 +10,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-/// Takes the connection off descriptors 0 and 1. From then on 0 reads as the null device and 1 is stderr, here and in
-/// child processes: `println!`, a C library or a grandchild cannot damage the connection, nor take bytes from it.
+/// Moves the connection off descriptors 0 and 1. From then on 0 reads as the null device and 1 is stderr, here and in child
+/// processes: `println!`, a C library or a grandchild cannot damage the connection, nor read from it.
 ///
 /// # Errors
-/// [`ServeError::Closed`] when one of them was closed when the process started; [`ServeError::Setup`] when the system has no
+/// [`ServeError::Closed`] if one of them was closed when the process started; [`ServeError::Setup`] if the system has no
 /// descriptor left.
 pub(crate) fn take_over() -> Result<(Pipe, Pipe), ServeError> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
@@ -27,8 +27,7 @@ pub(crate) fn take_over() -> Result<(Pipe, Pipe), ServeError> {
     Ok((Pipe::new(input), Pipe::new(output)))
 }
 
-/// Whether a path leads to this process's stdout. A device does not count: a terminal or the null device carries no
-/// connection.
+/// Whether a path leads to this process's stdout. Devices do not count: a terminal or the null device is never the connection.
 pub(crate) fn is_stdout(path: &Path) -> bool {
     let Ok(Ok(stdout)) = io::stdout().as_fd().try_clone_to_owned().map(|owned| File::from(owned).metadata())
     else {
@@ -39,7 +38,7 @@ pub(crate) fn is_stdout(path: &Path) -> bool {
     })
 }
 
-/// A duplicate that child processes do not inherit. Its number is above 2.
+/// Returns a duplicate that child processes do not inherit. Its number is above 2.
 fn private(descriptor: BorrowedFd<'_>, null: &File, name: &'static str) -> Result<File, ServeError> {
     let file = match descriptor.try_clone_to_owned() {
         Ok(owned) => File::from(owned),
@@ -51,8 +50,8 @@ fn private(descriptor: BorrowedFd<'_>, null: &File, name: &'static str) -> Resul
     if stands_for_a_closed_one(&file, null)? { Err(ServeError::Closed(name)) } else { Ok(file) }
 }
 
-/// Rust's start-up code opens the null device, for reading and writing, in place of a standard descriptor that is closed.
-/// A shell's redirection opens it for one of the two.
+/// Whether the file is the null device, opened for reading and writing: Rust's start-up code opens that in place of a closed
+/// standard descriptor. A shell's redirection opens it only for one of the two.
 fn stands_for_a_closed_one(file: &File, null: &File) -> io::Result<bool> {
     let (found, null) = (file.metadata()?, null.metadata()?);
     let is_null = found.file_type().is_char_device() && found.rdev() == null.rdev();

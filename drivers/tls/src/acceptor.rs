@@ -1,4 +1,4 @@
-//! Making the machine of each connection.
+//! Makes the machine of each connection.
 
 use crate::machine::TlsMachine;
 use crate::pending::{Pending, Shared};
@@ -9,11 +9,10 @@ use std::task::Waker;
 use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_reactor::{Acceptor, Origin};
 
-/// Carries what another acceptor's machines speak inside TLS.
+/// Runs the machines of another acceptor inside TLS.
 ///
-/// The other's [`accept`](Acceptor::accept) is called when a handshake is done, with an
-/// [`Origin::Tls`](vgi_rpc_reactor::Origin::Tls) that has what the handshake says of the client, and with the seed and the
-/// waker of the connection.
+/// The other's [`accept`](Acceptor::accept) is called after a handshake, with an [`Origin::Tls`](vgi_rpc_reactor::Origin::Tls)
+/// that has the handshake's result, and with the seed and the waker of the connection.
 #[derive(Debug)]
 pub struct TlsAcceptor<A> {
     shared: Arc<Shared<A>>,
@@ -21,15 +20,15 @@ pub struct TlsAcceptor<A> {
 }
 
 impl<A: Acceptor> TlsAcceptor<A> {
-    /// Carries `inner` inside TLS. What TLS itself holds for a connection is reserved in `budget`, in an account of its
-    /// own. `alpn` are the application protocols that `inner` speaks: no others are agreed on, whatever the settings name. If
-    /// there are none, those of the settings are.
+    /// Runs `inner` inside TLS. The memory that TLS itself holds for a connection is reserved in `budget`, in an account of its
+    /// own. `alpn` are the application protocols of `inner`: no others are negotiated, whatever the settings name. If there are
+    /// none, those of the settings are used.
     pub fn new(inner: A, tls: ServerTls, budget: Budget, alpn: &[&[u8]]) -> Self {
         let alpn = alpn.iter().map(|name| name.to_vec()).collect();
         Self { shared: Arc::new(Shared { inner, tls, alpn }), budget }
     }
 
-    /// The acceptor of what is spoken inside.
+    /// Returns the acceptor of the protocol inside.
     pub fn inner(&self) -> &A {
         &self.shared.inner
     }

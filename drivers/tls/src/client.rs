@@ -1,4 +1,4 @@
-//! Settings of clients: whom they trust, and who they are.
+//! The settings of clients: trusted authorities, and the client's certificate.
 
 use crate::error::TlsConfigError;
 use crate::pem::{Identity, Pem};
@@ -10,9 +10,9 @@ use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
 use std::sync::Arc;
 
-/// Whom a client trusts to say who a server is, and who it says that it is itself.
+/// The TLS settings of a client: which authorities it trusts for servers, and its own certificate.
 ///
-/// Versions below 1.2 and resumed sessions are off: every connection verifies its server's certificate anew.
+/// Versions below 1.2 and resumed sessions are disabled: every connection verifies its server's certificate anew.
 ///
 /// ```
 /// use vgi_rpc_tls::{ClientTls, Pem};
@@ -42,23 +42,23 @@ impl fmt::Debug for ClientTls {
 }
 
 impl ClientTls {
-    /// Trusts the authorities that Mozilla's browser trusts, and has no certificate.
+    /// Trusts the authorities of Mozilla's root program, without a client certificate.
     ///
     /// # Errors
-    /// When the library cannot be set up.
+    /// If the library cannot be set up.
     pub fn with_web_roots() -> Result<Self, TlsConfigError> {
         Self::builder().web_roots().build()
     }
 
-    /// Trusts the authorities of a PEM text and no others, and has no certificate.
+    /// Trusts only the authorities of a PEM text, without a client certificate.
     ///
     /// # Errors
-    /// When it has no certificate, or one that cannot be trusted.
+    /// If it has no certificate, or one that cannot be trusted.
     pub fn with_roots_pem(pem: &[u8]) -> Result<Self, TlsConfigError> {
         Self::builder().roots(Pem::bytes(pem)).build()
     }
 
-    /// Begins settings that trust nobody.
+    /// Creates a builder that trusts no authority.
     pub fn builder() -> ClientTlsBuilder {
         ClientTlsBuilder {
             web_roots: false,
@@ -69,18 +69,17 @@ impl ClientTls {
         }
     }
 
-    /// The settings of rustls, for a client that speaks one of these application protocols; none are negotiated if
-    /// there are none.
+    /// Returns the rustls settings, for a client of one of these application protocols; if there are none, none is negotiated.
     pub fn config(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
         let mut config = (*self.config).clone();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         config.into()
     }
 
-    /// The name that a server must have which was connected to as `host`.
+    /// Returns the name that the server must have if it was connected to as `host`.
     ///
     /// # Errors
-    /// When it is not a host name or an address.
+    /// If it is not a host name or an address.
     pub fn name_of(&self, host: &str) -> Result<ServerName<'static>, TlsConfigError> {
         match &self.server_name {
             Some(name) => Ok(name.clone()),
@@ -93,7 +92,7 @@ fn server_name(name: &str) -> Result<ServerName<'static>, TlsConfigError> {
     ServerName::try_from(name.to_owned()).map_err(|_| TlsConfigError::ServerName { name: name.to_owned() })
 }
 
-/// Settings of a client's TLS that are not loaded yet.
+/// TLS settings of a client that are not loaded yet.
 #[derive(Clone, Debug)]
 #[must_use = "settings do nothing until they are built"]
 pub struct ClientTlsBuilder {
@@ -105,33 +104,32 @@ pub struct ClientTlsBuilder {
 }
 
 impl ClientTlsBuilder {
-    /// Trusts the authorities that Mozilla's browser trusts.
+    /// Trusts the authorities of Mozilla's root program.
     pub fn web_roots(mut self) -> Self {
         self.web_roots = true;
         self
     }
 
-    /// Trusts the authorities of a PEM text, beside those that were set before.
+    /// Trusts the authorities of a PEM text, in addition to those set before.
     pub fn roots(mut self, pem: Pem) -> Self {
         self.roots.push(pem);
         self
     }
 
-    /// Sets the certificate that the client presents when it is asked for one, with its chain, and its private key.
+    /// Sets the certificate that the client presents on request, with its chain, and its private key.
     pub fn identity(mut self, certificates: Pem, key: Pem) -> Self {
         self.identity = Some(Identity { certificates, key });
         self
     }
 
-    /// Sets the name that the server must have, and that is sent to it, in place of the host that is connected to.
+    /// Sets the name that the server must have, and that is sent to it, instead of the host that is connected to.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
     }
 
-    /// Has a function check the server's certificates, after they were verified and the name was found to be the
-    /// server's. It is given them in DER, the server's own first, and returns why they are refused. It is called on the
-    /// thread that connects.
+    /// Sets a function that checks the server's certificates after they were verified and the name was matched. It receives
+    /// them in DER, the server's own first, and returns an error text to refuse them. It is called on the thread that connects.
     pub fn check_server(
         mut self,
         check: impl Fn(&[&[u8]]) -> Result<(), String> + Send + Sync + 'static,
@@ -140,9 +138,9 @@ impl ClientTlsBuilder {
         self
     }
 
-    /// As [`check_server`](Self::check_server), but the function alone decides who the server is: the certificates must
-    /// lead to an authority that is trusted and be in date, but need not have the name. This is for certificates that
-    /// name a workload and not a host, such as those of SPIFFE.
+    /// Like [`check_server`](Self::check_server), but only the function identifies the server: the certificates must lead to a
+    /// trusted authority and be in date, but need not have the name. This is for certificates that name a workload rather than
+    /// a host, for example those of SPIFFE.
     pub fn check_server_in_place_of_name(
         mut self,
         check: impl Fn(&[&[u8]]) -> Result<(), String> + Send + Sync + 'static,
@@ -154,8 +152,8 @@ impl ClientTlsBuilder {
     /// Loads the settings.
     ///
     /// # Errors
-    /// When a file cannot be read or has not in it what it should, a key is not that of its certificate, nobody is
-    /// trusted, or the server's name is not one.
+    /// If a file cannot be read or has unexpected content, a key does not match its certificate, no authority is trusted, or
+    /// the server's name is invalid.
     pub fn build(self) -> Result<ClientTls, TlsConfigError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore::empty();

@@ -1,10 +1,11 @@
-//! The host that a client asks for (SNI), which rustls passes only to the function that chooses the server's certificate.
+//! Records the host that a client requests (SNI), which rustls passes only to the function that chooses the server's
+//! certificate.
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::{Arc, OnceLock};
 
-/// Chooses as another does, and keeps the name.
+/// Delegates to another resolver, and records the name.
 #[derive(Debug)]
 pub(crate) struct NotesName {
     chooses: Arc<dyn ResolvesServerCert>,
@@ -20,7 +21,7 @@ impl NotesName {
 impl ResolvesServerCert for NotesName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         if let Some(name) = hello.server_name() {
-            // A second one, after the server asked for another hello, is refused by rustls if it differs.
+            // A second name, after a hello retry request, is refused by rustls if it differs.
             let _ = self.name.set(name.to_owned());
         }
         self.chooses.resolve(hello)

@@ -1,14 +1,14 @@
-//! Ciphertext that has come and is not processed yet: a part of a record, or records of a handshake message.
+//! Ciphertext that was received and is not processed yet: a part of a record, or records of a handshake message.
 
 use vgi_rpc_protocol::memory::{Account, OverBudget, Reservation};
 
-/// The largest record: its header, what it carries, and what TLS 1.2 may add.
+/// The maximum size of a record: its header, its payload, and what TLS 1.2 may add.
 const RECORD: usize = 5 + (16 << 10) + (2 << 10);
-/// The most that is read at a time once the handshake is done.
+/// The maximum that is read at a time after the handshake.
 const READ: usize = 64 << 10;
-/// The most that is held at all: a handshake message, which has 64 KiB at most, in records of a fair size.
+/// The maximum that is held: a handshake message, which has at most 64 KiB, in records of a reasonable size.
 const MOST: usize = 72 << 10;
-/// What is lent first.
+/// The size of the first buffer.
 const FIRST: usize = 4 << 10;
 
 /// Bytes of a connection, processed from the front.
@@ -18,14 +18,14 @@ pub(crate) struct Incoming {
     start: usize,
     end: usize,
     reservation: Reservation,
-    /// The last read filled all that was lent, so that more is to be expected.
+    /// The last read filled the whole buffer, so more is expected.
     was_filled: bool,
 }
 
-/// Why there is no room for more.
+/// Why the buffer cannot grow.
 #[derive(Debug)]
 pub(crate) enum NoRoom {
-    /// No message may be so large.
+    /// No message may be this large.
     Full,
     OverBudget,
 }
@@ -45,12 +45,12 @@ impl Incoming {
         self.start == self.end
     }
 
-    /// What has come and is not processed.
+    /// Returns the bytes that are not processed yet.
     pub(crate) fn filled_mut(&mut self) -> &mut [u8] {
         self.memory.get_mut(self.start..self.end).unwrap_or_default()
     }
 
-    /// Drops the first `count` bytes, which are processed.
+    /// Drops the first `count` bytes, which were processed.
     pub(crate) fn discard(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.end);
         if self.is_empty() {
@@ -58,7 +58,7 @@ impl Incoming {
         }
     }
 
-    /// Makes room to read into, at least one byte. The room that one record needs is not refused when `is_open`.
+    /// Makes room for at least one byte. If `is_open`, the room that one record needs is not refused.
     pub(crate) fn make_room(&mut self, is_open: bool) -> Result<(), NoRoom> {
         self.close_up();
         let wanted = match self.memory.len() {
@@ -77,19 +77,19 @@ impl Incoming {
         if self.end == self.memory.len() { Err(NoRoom::Full) } else { Ok(()) }
     }
 
-    /// The room that there is.
+    /// Returns the free room.
     pub(crate) fn room(&mut self) -> &mut [u8] {
         self.memory.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// Takes in the first `count` bytes of the room.
+    /// Adds the first `count` bytes of the room.
     pub(crate) fn advance(&mut self, count: usize) {
         let end = self.end.saturating_add(count).min(self.memory.len());
         self.was_filled = end == self.memory.len();
         self.end = end;
     }
 
-    /// Takes in bytes that lie elsewhere, a read's at most. They are counted, and cannot be refused.
+    /// Copies bytes from another buffer, at most those of one read. They are counted, and cannot be refused.
     pub(crate) fn copy(&mut self, bytes: &[u8]) {
         self.close_up();
         let end = self.end.saturating_add(bytes.len());
@@ -102,7 +102,7 @@ impl Incoming {
         }
     }
 
-    /// Gives the memory back if there is nothing in it.
+    /// Releases the memory if it is empty.
     pub(crate) fn release(&mut self) {
         if self.is_empty() {
             (self.memory, self.was_filled) = (Vec::new(), false);

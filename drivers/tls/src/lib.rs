@@ -1,27 +1,27 @@
-//! TLS for vgi-rpc, by rustls with the provider `ring`. It does no I/O but to read the files that settings name.
+//! TLS for vgi-rpc, by rustls with the provider `ring`. Its only I/O is reading the files that the settings name.
 //!
-//! [`ServerTls`] and [`ClientTls`] are what servers and clients of every transport are set up with: certificates and keys
-//! as [`Pem`], in files or in memory. A server's can be loaded anew while it runs.
+//! [`ServerTls`] and [`ClientTls`] configure servers and clients of every transport: certificates and keys as [`Pem`], in files
+//! or in memory. A server's settings can be reloaded while it runs.
 //!
-//! With the feature `server`, `TlsAcceptor` carries any [`Acceptor`](vgi_rpc_reactor::Acceptor) of the event loop inside
-//! TLS: its machine takes ciphertext, and makes the machine inside when the handshake is done. The loop, its timeouts
-//! and its budgets stay what they are.
+//! With the feature `server`, `TlsAcceptor` runs any [`Acceptor`](vgi_rpc_reactor::Acceptor) of the event loop inside TLS: its
+//! machine receives ciphertext, and creates the machine inside after the handshake. The loop, its timeouts and its budgets are
+//! unchanged.
 //!
-//! A handshake that fails because of what the peer has sent is counted (`ServerTls::failed_handshakes`) and reported by an event of
-//! `tracing` with the target `vgi_rpc_tls`, level warn, once in 10 s at most: `error` is what rustls says, cut to 256 characters, and
-//! `left_out` how many there were since the last event.
+//! A handshake that fails because of the peer is counted (`ServerTls::failed_handshakes`) and reported by a `tracing` event
+//! with the target `vgi_rpc_tls`, level warn, at most once in 10 s: `error` is the error of rustls, cut to 256 characters, and
+//! `left_out` is the number of those suppressed since the last event.
 
 // Where things are:
 //
 // | module | subject |
 // | --- | --- |
-// | `pem`, `error` | certificates and keys, and settings that cannot be used |
+// | `pem`, `error` | certificates and keys, and the errors of settings |
 // | `client`, `verify` | settings of clients, and checks of servers by the application |
 // | `server` | settings of servers |
-// | `acceptor`, `pending`, `hello` | making machines, what they have before the handshake, and the host that a client asks for |
+// | `acceptor`, `pending`, `hello` | creating machines, their state before the handshake, and the host that a client requests |
 // | `machine` | one connection's TLS |
 // | `incoming`, `outgoing`, `plaintext` | its memory |
-// | `peer` | what a handshake says of a client, as calls see it |
+// | `peer` | the result of a handshake, as calls see it |
 
 #[cfg(feature = "server")]
 mod acceptor;

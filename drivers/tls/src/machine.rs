@@ -1,8 +1,8 @@
-//! One connection's TLS: ciphertext in, ciphertext out, and between the two the machine of what is spoken inside.
+//! The TLS of one connection: ciphertext in and out, and the machine of the protocol inside.
 //!
-//! Whatever comes is decrypted at once: straight into the memory that the machine inside lends, and what does not fit
-//! there waits in [`Plaintext`]. Nothing more is read before the machine inside has taken all of it. Its output is
-//! encrypted as it is sent, a few records at a time.
+//! Received records are decrypted at once, directly into the buffer of the machine inside; the rest is kept in [`Plaintext`].
+//! Nothing more is read before the machine inside has received all of it. Its output is encrypted as it is sent, a few records
+//! at a time.
 
 use crate::incoming::{Incoming, NoRoom};
 use crate::outgoing::{Outgoing, RECORD_OVERHEAD, RECORD_PAYLOAD};
@@ -16,17 +16,17 @@ use std::sync::{Arc, OnceLock};
 use vgi_rpc_protocol::memory::Account;
 use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, Step, TlsOrigin};
 
-/// How often what was decrypted is given to the machine inside before others have their turn.
+/// How often decrypted bytes are passed to the machine inside before other connections are served.
 const FEEDS: u32 = 32;
 
-/// One connection's TLS, with the machine of what is spoken inside.
+/// The TLS of one connection, with the machine of the protocol inside.
 ///
-/// An end of the input without TLS's own notice is not told to the machine inside, which could take it for the end of
-/// what its peer had to say: what came whole before is answered, and then the connection has broken off.
+/// If the input ends without a `close_notify` alert, the machine inside is not notified of an end, which it could take for the
+/// orderly end of its peer's messages: complete messages are answered, and then the connection has broken off.
 pub struct TlsMachine<A: Acceptor> {
-    /// `None` before anything has come, and when the connection has failed.
+    /// `None` before any input, and after the connection has failed.
     connection: Option<Box<UnbufferedServerConnection>>,
-    /// The host that the client asks for.
+    /// The host that the client requests.
     server_name: Arc<OnceLock<String>>,
     state: State<A>,
     account: Account,
@@ -37,16 +37,16 @@ pub struct TlsMachine<A: Acceptor> {
     is_begun: bool,
     /// The peer has sent something to the machine inside.
     is_used: bool,
-    /// The peer has said that it sends no more.
+    /// The peer has sent a `close_notify` alert.
     peer_closed: bool,
-    /// The machine inside knows that.
+    /// The machine inside was notified of that.
     is_told: bool,
     closing: Closing,
-    /// What was wrong with what the peer sent.
+    /// The error in the peer's input.
     failure: Option<rustls::Error>,
 }
 
-/// What comes before the machine inside, and that machine.
+/// The state before the machine inside exists, and that machine.
 enum State<A: Acceptor> {
     Handshake(Box<Pending<A>>),
     Open(A::Machine),
@@ -54,27 +54,27 @@ enum State<A: Acceptor> {
     Over,
 }
 
-/// How far the connection is on its way to its end.
+/// How the connection is closing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closing {
     No,
-    /// The machine inside has said its last, and the peer is to be told so after it.
+    /// The machine inside has produced its last output, after which the peer is notified.
     AfterOutput {
         lingers: bool,
     },
-    /// The peer is told.
+    /// The peer is notified.
     Told {
         lingers: bool,
     },
-    /// The peer has broken TLS, or the machine cannot go on.
+    /// The peer has violated TLS, or the machine cannot continue.
     Failed {
         lingers: bool,
     },
 }
 
-/// Why no more records are processed.
+/// Why processing of records has stopped.
 enum Stop {
-    /// More is needed, or the handshake is done.
+    /// More input is needed, or the handshake is complete.
     Blocked,
     Failed,
 }
@@ -112,18 +112,18 @@ impl<A: Acceptor> TlsMachine<A> {
         }
     }
 
-    /// Begins the handshake, when the first bytes come: a connection that says nothing costs little.
+    /// Begins the handshake when the first bytes arrive: a silent connection costs little.
     fn begin(&mut self) {
         if !std::mem::replace(&mut self.is_begun, true)
             && let State::Handshake(pending) = &self.state
         {
             let config = pending.shared.config(&self.server_name);
-            // It fails for settings that this crate does not make.
+            // It fails only for settings that this crate does not make.
             self.connection = UnbufferedServerConnection::new(config).ok().map(Box::new);
         }
     }
 
-    /// Processes the records that have come whole.
+    /// Processes the complete records.
     fn process(&mut self) {
         self.begin();
         loop {
@@ -141,7 +141,7 @@ impl<A: Acceptor> TlsMachine<A> {
         matches!(self.state, State::Handshake(_)) && !is_handshaking
     }
 
-    /// Processes records until more input is needed or the handshake is done.
+    /// Processes records until more input is needed or the handshake is complete.
     fn process_records(&mut self) -> Stop {
         let Self { connection, state, incoming, outgoing, plaintext, peer_closed, is_used, failure, .. } =
             self;
@@ -150,7 +150,7 @@ impl<A: Acceptor> TlsMachine<A> {
             State::Open(inner) if plaintext.is_empty() => Some(inner),
             _ => None,
         };
-        // The memory that the machine inside lends, and how much of it is filled.
+        // The buffer of the machine inside, and how much of it is filled.
         let mut lent: &mut [u8] = &mut [];
         let mut filled = 0;
         let was_handshaking = connection.is_handshaking();
@@ -198,7 +198,7 @@ impl<A: Acceptor> TlsMachine<A> {
                     | ConnectionState::WriteTraffic(_)
                     | ConnectionState::Closed,
                 ) => Some(Stop::Blocked),
-                // Early data, which is off, and what later releases may add.
+                // Early data, which is disabled, and states that later releases may add.
                 Ok(_) => Some(Stop::Failed),
                 Err(error) => {
                     *failure = Some(error);
@@ -220,7 +220,7 @@ impl<A: Acceptor> TlsMachine<A> {
         stop
     }
 
-    /// Makes the machine inside.
+    /// Creates the machine inside.
     fn open(&mut self) {
         let Some(connection) = &self.connection else { return };
         let State::Handshake(pending) = std::mem::replace(&mut self.state, State::Over) else { return };
@@ -237,7 +237,7 @@ impl<A: Acceptor> TlsMachine<A> {
         self.incoming.release();
     }
 
-    /// The connection cannot go on. What rustls has to say of it is sent.
+    /// Fails the connection. Alerts of rustls are sent.
     fn fail(&mut self) {
         if let State::Handshake(pending) = &self.state {
             pending.shared.tls.handshake_failed(self.failure.take());
@@ -258,12 +258,12 @@ impl<A: Acceptor> TlsMachine<A> {
                 break;
             }
         }
-        // A peer that was told why is to have the time to read it.
+        // A peer that was sent an alert gets time to read it.
         self.closing = Closing::Failed { lingers: !outgoing.is_empty() };
         self.connection = None;
     }
 
-    /// Gives the machine inside what was decrypted, or the end of it. False if there is neither.
+    /// Passes decrypted bytes, or the end of the input, to the machine inside. Returns false if there is neither.
     fn feed(&mut self) -> bool {
         let State::Open(inner) = &mut self.state else { return false };
         if !self.plaintext.is_empty() {
@@ -296,7 +296,7 @@ impl<A: Acceptor> TlsMachine<A> {
         is_end
     }
 
-    /// Encrypts what the machine inside has to send, as much as there is room for.
+    /// Encrypts output of the machine inside, as far as there is room.
     fn encrypt_output(&mut self) {
         while let State::Open(inner) = &mut self.state
             && !matches!(self.closing, Closing::Failed { .. } | Closing::Told { .. })
@@ -316,7 +316,7 @@ impl<A: Acceptor> TlsMachine<A> {
                     output.advance(size);
                     is_sent
                 }
-                // Small pieces go into one record.
+                // Small pieces are combined in one record.
                 None => {
                     let mut gathered = Vec::with_capacity(size);
                     gathered.put((&mut output).take(size));
@@ -338,7 +338,7 @@ impl<A: Acceptor> TlsMachine<A> {
         }
     }
 
-    /// The end that the connection is on its way to.
+    /// Returns the final step, if the connection is closing.
     fn ending<J>(&self) -> Option<Step<J>> {
         match self.closing {
             Closing::No => None,
@@ -348,7 +348,7 @@ impl<A: Acceptor> TlsMachine<A> {
         }
     }
 
-    /// Tells the machine inside that the connection has broken off, if it is to be told.
+    /// Notifies the machine inside, if it exists, that the connection has broken off.
     fn break_off(&mut self) {
         if let State::Open(mut inner) = std::mem::replace(&mut self.state, State::Over) {
             inner.hang_up();
@@ -356,7 +356,7 @@ impl<A: Acceptor> TlsMachine<A> {
     }
 }
 
-/// Encrypts a record, or the notice of the end, after whatever rustls itself has to send. False if that cannot be.
+/// Encrypts a record, or a `close_notify` alert, after rustls's own output. Returns false if that fails.
 fn write(
     connection: &mut Option<Box<UnbufferedServerConnection>>,
     incoming: &mut Incoming,
@@ -394,8 +394,8 @@ fn write(
                 data.done();
                 None
             }
-            // After both notices of the end there is nothing to be sent. All records are processed as they come, so
-            // that there is nothing to be read here.
+            // After both `close_notify` alerts there is nothing to send. All records are processed as they arrive, so there is
+            // nothing to read here.
             _ => Some(record.is_none()),
         };
         incoming.discard(discard);
@@ -405,9 +405,9 @@ fn write(
     }
 }
 
-/// Has rustls put a record of its own into the output, for which it says itself how much room it needs.
+/// Adds a record of rustls itself to the output; rustls reports how much room it needs.
 fn encode(outgoing: &mut Outgoing, mut encode: impl FnMut(&mut [u8]) -> Result<usize, ()>) -> bool {
-    // A record at most, since rustls cuts its messages itself.
+    // At most one record, since rustls splits its messages itself.
     let written = encode(outgoing.room(RECORD_OVERHEAD))
         .or_else(|()| encode(outgoing.room(RECORD_PAYLOAD + RECORD_OVERHEAD)));
     if let Ok(count) = written {
@@ -425,7 +425,7 @@ impl<A: Acceptor> Machine for TlsMachine<A> {
             State::Handshake(_) if self.is_begun => Phase::Handshake,
             State::Handshake(_) | State::Over => Phase::Idle,
             State::Open(inner) => match inner.phase() {
-                // A part of a record is a part of something.
+                // A part of a record counts as a part of a message.
                 Phase::Idle if !self.incoming.is_empty() => Phase::Head,
                 Phase::Idle if !self.is_used => Phase::Fresh,
                 phase => phase,
@@ -453,7 +453,7 @@ impl<A: Acceptor> Machine for TlsMachine<A> {
         match self.incoming.make_room(is_open) {
             Ok(()) => Some(self.incoming.room()),
             Err(NoRoom::Full | NoRoom::OverBudget) => {
-                // What comes by way of the thread's memory is dropped.
+                // Input in the thread's buffer is dropped.
                 self.fail();
                 None
             }
@@ -472,7 +472,7 @@ impl<A: Acceptor> Machine for TlsMachine<A> {
         }
     }
 
-    /// Without TLS's own notice, which has been processed if it came, this is no orderly end.
+    /// Without a `close_notify` alert, which has been processed if it arrived, this is not an orderly end.
     fn receive_eof(&mut self) {}
 
     fn release_memory(&mut self) {
@@ -499,7 +499,7 @@ impl<A: Acceptor> Machine for TlsMachine<A> {
         };
         inner.expire(told, reason);
         let says_something = inner.poll_transmit().is_some_and(|output| output.has_remaining());
-        // A connection that rested is ended in good order as well, but not one that was never used.
+        // A connection that was idle also ends in an orderly way, but not one that was never used.
         if says_something || (phase == Phase::Idle && self.is_used) {
             self.closing = Closing::AfterOutput { lingers: true };
         } else {
@@ -529,7 +529,7 @@ impl<A: Acceptor> Machine for TlsMachine<A> {
             match inner.poll() {
                 Step::NeedInput if self.feed() => {}
                 Step::NeedInput if self.is_told => {
-                    // Nothing more can come.
+                    // No more input can arrive.
                     if let State::Open(inner) = &self.state
                         && !matches!(inner.phase(), Phase::Idle | Phase::Fresh)
                     {
@@ -542,7 +542,7 @@ impl<A: Acceptor> Machine for TlsMachine<A> {
                 step => return step,
             }
         }
-        // Others have their turn.
+        // Other connections come first.
         Step::NeedDrain
     }
 

@@ -1,16 +1,16 @@
-//! Ciphertext that is to be sent.
+//! Ciphertext to be sent.
 
 use bytes::Buf;
 use vgi_rpc_protocol::memory::{Account, Reservation};
 
-/// What one record carries at most.
+/// The maximum payload of a record.
 pub(crate) const RECORD_PAYLOAD: usize = 16 << 10;
-/// What a record adds at most to what it carries: header, nonce and tag; and room for a notice of new keys before it.
+/// The maximum overhead of a record: header, nonce and tag; and room for a key update before it.
 pub(crate) const RECORD_OVERHEAD: usize = 128;
-/// The most that is encrypted before some of it is sent.
+/// The maximum that is encrypted before some of it is sent.
 const MOST: usize = 4 * (RECORD_PAYLOAD + RECORD_OVERHEAD);
 
-/// Ciphertext that is to be sent.
+/// Ciphertext to be sent.
 #[derive(Debug)]
 pub struct Outgoing {
     memory: Vec<u8>,
@@ -24,7 +24,7 @@ impl Outgoing {
         Self { memory: Vec::new(), start: 0, end: 0, reservation: account.empty() }
     }
 
-    /// Returns whether a record with so many bytes may be added. One always may if nothing waits.
+    /// Whether a record with this payload may be added. It always may if no output is pending.
     pub(crate) fn takes(&mut self, payload: usize) -> bool {
         let size = payload.saturating_add(RECORD_OVERHEAD);
         let end = self.end.saturating_add(size);
@@ -38,7 +38,7 @@ impl Outgoing {
         self.start == self.end
     }
 
-    /// Room for so many bytes after those that wait.
+    /// Returns room for this number of bytes after the pending output.
     pub(crate) fn room(&mut self, size: usize) -> &mut [u8] {
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
@@ -51,12 +51,12 @@ impl Outgoing {
         self.memory.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// Adds the first `count` bytes of the room to what waits.
+    /// Adds the first `count` bytes of the room to the pending output.
     pub(crate) fn add(&mut self, count: usize) {
         self.end = self.end.saturating_add(count).min(self.memory.len());
     }
 
-    /// Gives the memory back if there is nothing in it.
+    /// Releases the memory if it is empty.
     pub(crate) fn release(&mut self) {
         if self.is_empty() {
             (self.memory, self.start, self.end) = (Vec::new(), 0, 0);

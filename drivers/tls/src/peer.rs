@@ -1,10 +1,10 @@
-//! What a handshake says of a client, as calls see it.
+//! The result of a handshake, as calls see it.
 
 use std::sync::Arc;
 use vgi_rpc_protocol::service::TlsPeer;
 use vgi_rpc_reactor::Origin;
 
-/// What calls may know of the TLS of a connection; `None` on one without.
+/// Returns what calls may know of a connection's TLS; `None` without TLS.
 pub fn tls_peer(origin: &Origin) -> Option<Arc<TlsPeer>> {
     let tls = origin.tls()?;
     let mut peer = TlsPeer::new(tls.version).with_certificates(tls.certificates.iter().cloned());

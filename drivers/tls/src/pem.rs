@@ -10,8 +10,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use zeroize::{Zeroize, Zeroizing};
 
-/// Where PEM text is: a file, which is read anew whenever settings are loaded, or memory, which is erased when the last
-/// holder drops it.
+/// The location of PEM text: a file, which is read again whenever settings are loaded, or memory, which is erased when the last
+/// clone is dropped.
 #[derive(Clone)]
 pub struct Pem(Place);
 
@@ -32,7 +32,7 @@ impl Pem {
         Self(Place::Memory(Zeroizing::new(text.into())))
     }
 
-    /// The file, if it is one.
+    /// Returns the path, if it is a file.
     pub fn path(&self) -> Option<&Path> {
         match &self.0 {
             Place::File(path) => Some(path),
@@ -50,7 +50,7 @@ impl Pem {
         }
     }
 
-    /// The certificates, of which there is one at least.
+    /// Returns the certificates, at least one.
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
         let text = self.read()?;
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
@@ -72,7 +72,7 @@ impl Pem {
         let error = match error {
             // These repeat the text.
             pem::Error::MissingSectionEnd { .. } => "a section has no end".to_owned(),
-            pem::Error::IllegalSectionStart { .. } => "a section does not begin as it should".to_owned(),
+            pem::Error::IllegalSectionStart { .. } => "a section does not begin correctly".to_owned(),
             error => error.to_string(),
         };
         TlsConfigError::Pem { pem: self.to_string(), expected, error }
@@ -113,7 +113,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Reads both. The key is erased here; rustls and its provider keep what they need of it.
+    /// Loads both. The key is erased here; rustls and its provider keep what they need of it.
     pub(crate) fn load(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsConfigError> {
         let chain = self.certificates.certificates()?;
         let mut key = self.key.key()?;

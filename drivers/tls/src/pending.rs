@@ -1,4 +1,4 @@
-//! What a connection has before the machine inside is made.
+//! The state of a connection before the machine inside is created.
 
 use crate::hello::NotesName;
 use crate::server::ServerTls;
@@ -10,19 +10,19 @@ use vgi_rpc_reactor::Origin;
 /// What the connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Shared<A> {
-    /// The acceptor of what is spoken inside.
+    /// The acceptor of the protocol inside.
     pub(crate) inner: A,
     pub(crate) tls: ServerTls,
-    /// The application protocols that it speaks; none if they have no names.
+    /// Its application protocols; empty if they have no names.
     pub(crate) alpn: Vec<Vec<u8>>,
 }
 
 impl<A> Shared<A> {
-    /// The settings of one connection, which notes the host that its client asks for.
+    /// Returns the settings of one connection, which record the host that its client requests.
     pub(crate) fn config(&self, name: &Arc<OnceLock<String>>) -> Arc<ServerConfig> {
         let mut config = (*self.tls.config()).clone();
         config.cert_resolver = Arc::new(NotesName::new(config.cert_resolver, name.clone()));
-        // A connection must not agree on a protocol that is not the one inside. Without a name, none can be told apart.
+        // A connection must not negotiate another protocol than the one inside. If that has no name, this cannot be checked.
         if !self.alpn.is_empty() {
             config.alpn_protocols.retain(|name| self.alpn.contains(name));
         }
@@ -33,7 +33,7 @@ impl<A> Shared<A> {
     }
 }
 
-/// What makes the machine inside, once the handshake is done.
+/// What is needed to create the machine inside after the handshake.
 pub(crate) struct Pending<A> {
     pub(crate) shared: Arc<Shared<A>>,
     pub(crate) origin: Origin,

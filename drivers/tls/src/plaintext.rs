@@ -1,4 +1,4 @@
-//! What was decrypted and the machine inside has not taken yet. It is never more than one read brings.
+//! Decrypted bytes that the machine inside has not received yet. They are never more than those of one read.
 
 use vgi_rpc_protocol::memory::{Account, Reservation};
 
@@ -27,7 +27,7 @@ impl Plaintext {
         self.memory.get(self.start..).unwrap_or_default()
     }
 
-    /// Drops the first `count` bytes. The memory goes with the last of them.
+    /// Drops the first `count` bytes. The memory is released with the last of them.
     pub(crate) fn take(&mut self, count: usize) {
         self.start = self.start.saturating_add(count);
         if self.is_empty() {

@@ -1,4 +1,4 @@
-//! Settings of servers: who they are, whom they trust to say who clients are, and loading both anew.
+//! The settings of servers: certificate, trusted authorities for clients, and reloading both.
 
 use crate::error::TlsConfigError;
 use crate::pem::{Identity, Pem};
@@ -8,19 +8,19 @@ use rustls::{RootCertStore, ServerConfig};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// Whether clients must present a certificate, where a server trusts authorities for them.
+/// Whether clients must present a certificate, if a server trusts authorities for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientCertificates {
     /// The handshake fails without one.
     Required,
-    /// A client may have none. One that it presents is verified as if it were required.
+    /// A client may have none. A presented certificate is verified as if it were required.
     Optional,
 }
 
-/// Who a server is, and whom it trusts to say who its clients are. Clones are the same settings: what is loaded into one
-/// is in force for all, from the next connection on.
+/// The TLS settings of a server: its certificate, and which authorities it trusts for clients. Clones share the settings: what
+/// is loaded into one applies to all, from the next connection on.
 ///
-/// Versions below 1.2, early data, renegotiation and resumed sessions are off: every connection verifies its client's
+/// Versions below 1.2, early data, renegotiation and resumed sessions are disabled: every connection verifies its client's
 /// certificate anew.
 ///
 /// ```no_run
@@ -40,14 +40,14 @@ pub enum ClientCertificates {
 pub struct ServerTls(Arc<Shared>);
 
 struct Shared {
-    /// Held while settings are loaded, so that an earlier load does not end after a later one.
+    /// Locked while settings are loaded, so that an earlier load does not end after a later one.
     settings: Mutex<ServerTlsBuilder>,
     config: RwLock<Arc<ServerConfig>>,
     #[cfg(feature = "server")]
     failures: Failures,
 }
 
-/// Handshakes that have failed because of what the peer sent.
+/// Handshakes that have failed because of the peer.
 #[cfg(feature = "server")]
 #[derive(Debug, Default)]
 struct Failures {
@@ -62,27 +62,27 @@ impl fmt::Debug for ServerTls {
 }
 
 impl ServerTls {
-    /// Begins settings with the server's certificate and its chain, and its private key. Clients are not asked for
+    /// Creates a builder with the server's certificate and its chain, and its private key. Clients are not asked for
     /// certificates.
     pub fn builder(certificates: Pem, key: Pem) -> ServerTlsBuilder {
         ServerTlsBuilder { identity: Identity { certificates, key }, client_roots: None, alpn: Vec::new() }
     }
 
-    /// Reads all files anew. New connections use what is in them; those that are open go on with what they began with. Any
-    /// thread may call this, also one that waits for signals, but not a signal handler itself.
+    /// Reads all files again. New connections use the new content; open connections keep theirs. Any thread may call this,
+    /// including one that waits for signals, but not a signal handler.
     ///
     /// # Errors
-    /// When they cannot be used: what was in force before stays so.
+    /// If they cannot be used: the previous settings remain in force.
     pub fn reload(&self) -> Result<(), TlsConfigError> {
         let settings = self.settings();
         self.put(settings.load()?);
         Ok(())
     }
 
-    /// Replaces all settings, such as those with PEM text in memory. New connections use them.
+    /// Replaces all settings, for example those with PEM text in memory. New connections use them.
     ///
     /// # Errors
-    /// When they cannot be used: what was in force before stays so.
+    /// If they cannot be used: the previous settings remain in force.
     pub fn replace(&self, settings: ServerTlsBuilder) -> Result<(), TlsConfigError> {
         let mut current = self.settings();
         self.put(settings.load()?);
@@ -90,7 +90,7 @@ impl ServerTls {
         Ok(())
     }
 
-    /// What is in force now.
+    /// Returns the current rustls settings.
     pub fn config(&self) -> Arc<ServerConfig> {
         self.0.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -106,14 +106,14 @@ impl ServerTls {
 
 #[cfg(feature = "server")]
 impl ServerTls {
-    /// Handshakes that have failed so far, because of what the peer sent. Clones of the settings count together.
+    /// Returns the number of handshakes failed so far because of the peer. Clones of the settings share the count.
     pub fn failed_handshakes(&self) -> u64 {
         self.0.failures.count.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Counts a handshake that has failed, and tells operators of it now and then.
+    /// Counts a failed handshake, and reports it to operators at limited intervals.
     pub(crate) fn handshake_failed(&self, error: Option<rustls::Error>) {
-        /// What is shown of what rustls says, in characters: names in it may be the peer's.
+        /// The maximum length of a rustls error in events, in characters: it may contain names from the peer.
         const MOST_OF_ERROR: usize = 256;
         let failures = &self.0.failures;
         failures.count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -124,14 +124,14 @@ impl ServerTls {
                 Some(error) => {
                     vgi_rpc_protocol::OneLine(error).to_string().chars().take(MOST_OF_ERROR).collect()
                 }
-                None => "expected the messages of a handshake, got others".into(),
+                None => "expected handshake messages, got others".into(),
             };
             tracing::warn!(target: "vgi_rpc_tls", error, left_out, "a TLS handshake has failed");
         }
     }
 }
 
-/// Settings of a server's TLS that are not loaded yet.
+/// TLS settings of a server that are not loaded yet.
 #[derive(Clone, Debug)]
 #[must_use = "settings do nothing until they are built"]
 pub struct ServerTlsBuilder {
@@ -141,8 +141,8 @@ pub struct ServerTlsBuilder {
 }
 
 impl ServerTlsBuilder {
-    /// Trusts the authorities of a PEM text to say who clients are, beside those that were set before, and sets whether
-    /// clients must present a certificate.
+    /// Trusts the authorities of a PEM text for client certificates, in addition to those set before, and sets whether clients
+    /// must present a certificate.
     pub fn client_roots(mut self, pem: Pem, certificates: ClientCertificates) -> Self {
         let (mut roots, _) = self.client_roots.take().unwrap_or((Vec::new(), certificates));
         roots.push(pem);
@@ -150,9 +150,9 @@ impl ServerTlsBuilder {
         self
     }
 
-    /// Sets the application protocols that the server speaks, in its order of preference. A client that offers some, but
-    /// none of these, is refused. HTTP servers speak `http/1.1` alone, and pass over other names. Default: that of what is
-    /// served, which is `http/1.1` for HTTP and none for calls on TCP.
+    /// Sets the application protocols of the server, in its order of preference. A client that offers some, but none of these,
+    /// is refused. HTTP servers only use `http/1.1`, and ignore other names. Default: that of the protocol served, which is
+    /// `http/1.1` for HTTP and none for calls on TCP.
     pub fn alpn<N: Into<Vec<u8>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.alpn = names.into_iter().map(Into::into).collect();
         self
@@ -161,7 +161,7 @@ impl ServerTlsBuilder {
     /// Loads the settings.
     ///
     /// # Errors
-    /// When a file cannot be read or has not in it what it should, or the key is not that of the certificate.
+    /// If a file cannot be read or has unexpected content, or the key does not match the certificate.
     pub fn build(self) -> Result<ServerTls, TlsConfigError> {
         let config = RwLock::new(self.load()?);
         Ok(ServerTls(Arc::new(Shared {

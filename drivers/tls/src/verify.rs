@@ -1,4 +1,4 @@
-//! Checking a server's certificates by a function of the application's.
+//! Checks a server's certificates by a function of the application.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
@@ -21,7 +21,7 @@ impl fmt::Debug for CheckServer {
     }
 }
 
-/// Verifies as rustls does, and then by the function.
+/// Verifies certificates like rustls, and then calls the function.
 #[derive(Debug)]
 pub(crate) struct CheckedVerifier {
     verifier: Arc<WebPkiServerVerifier>,
@@ -31,7 +31,7 @@ pub(crate) struct CheckedVerifier {
     checks_name: bool,
 }
 
-/// Why the function refused.
+/// The function's reason for refusing.
 #[derive(Debug)]
 struct Refused(String);
 

@@ -1,5 +1,5 @@
-//! Measures what TLS costs on TCP: 64 MiB sent and sent back, and small calls, with and without it. Run it with
-//! `--release`; it needs the feature `tls`.
+//! Measures the cost of TLS on TCP: 64 MiB sent and returned, and small calls, with and without it. Run it with `--release`; it
+//! needs the feature `tls`.
 
 use arrow_array::{BinaryArray, RecordBatch};
 use arrow_schema::DataType;

@@ -22,20 +22,20 @@ use vgi_rpc_socks::SocksProxy;
 use vgi_rpc_tls::ClientTls;
 use vgi_rpc_transfer::{DEFAULT_HOST, resolve};
 
-/// Output that the kernel is asked to hold per unix connection; it may give less.
+/// The send buffer size requested for each unix connection; the kernel may use less.
 #[cfg(unix)]
 const SEND_BYTES: usize = 1 << 20;
 
-/// The most bytes that are sent without the peer reading, whatever the socket would take.
+/// The maximum that is sent, in bytes, without the peer reading, even if the socket would accept more.
 const MAX_UNREAD: usize = 64 << 10;
 
-/// How long connecting may take, unless set.
+/// The default timeout of connecting.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Connects to an AF_UNIX socket with default options. Only on Unix.
 ///
 /// # Errors
-/// As for [`ConnectOptions::unix`].
+/// See [`ConnectOptions::unix`].
 #[cfg(unix)]
 pub fn connect_unix(path: impl AsRef<Path>) -> io::Result<Client> {
     ConnectOptions::default().unix(path)
@@ -44,12 +44,12 @@ pub fn connect_unix(path: impl AsRef<Path>) -> io::Result<Client> {
 /// Connects to `[HOST:]PORT` with default options.
 ///
 /// # Errors
-/// As for [`ConnectOptions::tcp`].
+/// See [`ConnectOptions::tcp`].
 pub fn connect_tcp(address: &str) -> io::Result<Client> {
     ConnectOptions::default().tcp(address)
 }
 
-/// How a client connects, and how long it waits. After a timeout the client is of no more use: connect anew.
+/// Options of a client and its connection. After a timeout the client cannot be used any more: connect again.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
     limits: Limits,
@@ -74,43 +74,43 @@ impl Default for ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// Sets the bounds of what the client accepts and holds.
+    /// Sets the limits of what the client accepts and holds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets how long connecting may take, to each address that a host name stands for; `None` for as long as the
-    /// system allows. Default 10 s. The system resolves the name, which takes its own time. Through a
-    /// [proxy](Self::socks_proxy) it holds for connecting to the proxy and all that this says.
+    /// Sets how long connecting may take, for each address that a host name resolves to; `None` for the system's limit. Default
+    /// 10 s. The time for resolving the name is not limited. With a [proxy](Self::socks_proxy) the timeout covers connecting to
+    /// the proxy and the whole exchange with it.
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.connect_timeout = timeout.into();
         self
     }
 
-    /// Sets how long the server may send nothing while an answer is due, or read nothing of a request; `None` for no
-    /// limit. Default 5 min: see [`Timeouts::read`].
+    /// Sets how long the server may send nothing while an answer is due, or read nothing of a request; `None` for no limit.
+    /// Default 5 min: see [`Timeouts::read`].
     pub fn read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeouts = self.timeouts.read(timeout);
         self
     }
 
-    /// Sets how long a unary call may take in all, from the first byte sent to the last one read; `None` for no limit.
-    /// On a stream it bounds each turn. Default `None`: see [`Timeouts::call`].
+    /// Sets how long a unary call may take in total, from the first byte sent to the last byte read; `None` for no limit. On a
+    /// stream it applies to each turn. Default `None`: see [`Timeouts::call`].
     pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeouts = self.timeouts.call(timeout);
         self
     }
 
-    /// Connects to TCP addresses through a SOCKS5 proxy, which resolves host names; never without it. Default: directly.
+    /// Connects to TCP addresses through a SOCKS5 proxy, which resolves host names; never directly. Default: no proxy.
     pub fn socks_proxy(mut self, proxy: impl Into<Option<SocksProxy>>) -> Self {
         self.socks_proxy = proxy.into();
         self
     }
 
-    /// Has connections on TCP carry TLS. The handshake counts to the time that connecting may take. Default: no TLS.
+    /// Uses TLS on TCP connections. The handshake counts towards the connect timeout. Default: no TLS.
     ///
-    /// A server that refuses the client's certificate says so only after the handshake, in the error of the first call.
+    /// A server that refuses the client's certificate reports this only after the handshake, as the error of the first call.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: impl Into<Option<ClientTls>>) -> Self {
         self.tls = tls.into();
@@ -120,7 +120,7 @@ impl ConnectOptions {
     /// Connects to an AF_UNIX socket. Only on Unix.
     ///
     /// # Errors
-    /// When nobody listens there, or within the timeout nobody accepts. The error names the path.
+    /// If no server listens there, or none accepts within the timeout. The error names the path.
     #[cfg(unix)]
     pub fn unix(&self, path: impl AsRef<Path>) -> io::Result<Client> {
         let path = path.as_ref();
@@ -133,19 +133,19 @@ impl ConnectOptions {
         use rustix::net::{SocketAddrUnix, connect};
         let address = SocketAddrUnix::new(path)?;
         let socket = new_unix_socket()?;
-        // A connect waits for room in the backlog for as long as a send may wait.
+        // Connecting waits for room in the backlog, limited by the send timeout.
         set_socket_timeout(&socket, Timeout::Send, self.connect_timeout.map(at_least))?;
         rustix::io::retry_on_intr(|| connect(&socket, &address))
             .map_err(|errno| timed_out(errno.into(), "connecting"))?;
-        // Fewer wake-ups for a large request. The default does as well.
+        // Fewer wake-ups for a large request. The default size also works.
         let _ = set_socket_send_buffer_size(&socket, SEND_BYTES);
         self.client(Socket::Unix(socket.into()))
     }
 
-    /// Connects to `[HOST:]PORT`; the host is 127.0.0.1 when left out.
+    /// Connects to `[HOST:]PORT`; the default host is 127.0.0.1.
     ///
     /// # Errors
-    /// When the name cannot be resolved, no address of it accepts within the timeout, or TLS is set and its handshake fails.
+    /// If the name cannot be resolved, none of its addresses accepts within the timeout, or TLS is set and its handshake fails.
     /// The error names the host and the port. If a [proxy](Self::socks_proxy) did not connect, its
     /// [`get_ref`](io::Error::get_ref) is a [`SocksError`](vgi_rpc_socks::SocksError).
     pub fn tcp(&self, address: &str) -> io::Result<Client> {
@@ -159,7 +159,7 @@ impl ConnectOptions {
     }
 
     fn connect_tcp(&self, address: &str) -> io::Result<Client> {
-        let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the name stands for no address");
+        let mut last = io::Error::new(ErrorKind::AddrNotAvailable, "the name resolves to no address");
         #[cfg(feature = "tls")]
         let host = host(address);
         for address in resolve(address)? {
@@ -171,7 +171,7 @@ impl ConnectOptions {
             };
             match connected {
                 Ok(socket) => {
-                    // Requests would wait for acknowledgements otherwise.
+                    // Otherwise requests would wait for acknowledgements.
                     socket.set_nodelay(true)?;
                     #[cfg(feature = "tls")]
                     if let Some(tls) = &self.tls {
@@ -190,7 +190,7 @@ impl ConnectOptions {
             let text = "expected [HOST:]PORT, with a port from 1 to 65535";
             named(address, &io::Error::new(ErrorKind::InvalidInput, text))
         })?;
-        // One limit for the proxy and TLS.
+        // One time limit for the proxy and TLS.
         #[cfg(feature = "tls")]
         let end = self.connect_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let connected = proxy.connect(host, port, self.connect_timeout);
@@ -241,7 +241,7 @@ impl Socket {
         socket.set_write_timeout(timeout)
     }
 
-    /// Whether a read would find nothing now: neither bytes nor the end.
+    /// Whether a read would find neither bytes nor the end.
     #[cfg(unix)]
     fn is_quiet(&mut self) -> io::Result<bool> {
         use rustix::net::{RecvFlags, recv};
@@ -257,12 +257,12 @@ impl Socket {
         if let Self::Tls(socket) = self {
             return socket.is_quiet();
         }
-        // An end or an error is seen by the read that follows.
+        // The next read reports an end or an error.
         Ok(matches!(received, Err(rustix::io::Errno::AGAIN)))
     }
 
-    /// How many bytes a write takes while the peer reads none, where that is known. The system counts in the buffer's size what
-    /// it keeps beside the bytes, and on Linux says twice what was set.
+    /// Returns how many bytes a write accepts while the peer reads none, if known. The system counts its overhead in the
+    /// buffer's size, and Linux reports twice the size that was set.
     #[cfg(unix)]
     fn unread_capacity(&self) -> Option<usize> {
         use rustix::net::sockopt::socket_send_buffer_size;
@@ -275,13 +275,13 @@ impl Socket {
         size.ok().map(|size| size / 4)
     }
 
-    /// How many bytes a write takes while the peer reads none, which is not known here.
+    /// Returns how many bytes a write accepts while the peer reads none, which is unknown here.
     #[cfg(windows)]
     fn unread_capacity(&self) -> Option<usize> {
         None
     }
 
-    /// Whether a read would find nothing now: neither bytes nor the end.
+    /// Whether a read would find neither bytes nor the end.
     #[cfg(windows)]
     fn is_quiet(&mut self) -> io::Result<bool> {
         let socket = match self {
@@ -292,7 +292,7 @@ impl Socket {
         socket.set_nonblocking(true)?;
         let peeked = socket.peek(&mut [0]);
         socket.set_nonblocking(false)?;
-        // An end or an error is seen by the read that follows.
+        // The next read reports an end or an error.
         Ok(matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock))
     }
 }
@@ -302,20 +302,20 @@ impl Socket {
 struct SocketTransport {
     socket: Socket,
     patience: Patience,
-    /// The timeout that the socket has, once one was set.
+    /// The socket's current timeout, once one was set.
     limited: Option<Option<Duration>>,
-    /// To be sent beside the next bytes.
+    /// To be sent with the next bytes.
     #[cfg(unix)]
     descriptor: Option<OwnedFd>,
 }
 
 impl SocketTransport {
-    /// Brings the socket's timeouts to what the next step may take.
+    /// Sets the socket's timeouts to what the next step may take.
     fn limit(&mut self, direction: Direction) -> io::Result<()> {
         let timeout = self.patience.next(direction)?.map(at_least);
         #[cfg(feature = "tls")]
         if let Socket::Tls(socket) = &mut self.socket {
-            // It reads and writes as often as TLS needs.
+            // It may read and write several times, as TLS requires.
             socket.limit(timeout, self.patience.end());
             return Ok(());
         }
@@ -403,14 +403,14 @@ impl Transport for SocketTransport {
     }
 }
 
-/// A socket that child processes do not inherit.
+/// Returns a socket that child processes do not inherit.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn new_unix_socket() -> io::Result<OwnedFd> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
     Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
 }
 
-/// The same. Apple's systems take no flags when a socket is made.
+/// Returns a socket that child processes do not inherit. Apple's systems accept no flags when a socket is created.
 #[cfg(target_vendor = "apple")]
 fn new_unix_socket() -> io::Result<OwnedFd> {
     let socket =
@@ -419,7 +419,7 @@ fn new_unix_socket() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Writes some of the slices' bytes, and a descriptor beside them.
+/// Writes some of the slices' bytes, with a descriptor.
 #[cfg(unix)]
 fn write_with_descriptor(
     socket: &UnixStream,
@@ -436,7 +436,7 @@ fn write_with_descriptor(
     Ok(sendmsg(socket, slices, &mut control, SendFlags::empty())?)
 }
 
-/// The host of `[HOST:]PORT`.
+/// Returns the host of `[HOST:]PORT`.
 #[cfg(feature = "tls")]
 fn host(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(DEFAULT_HOST, |(host, _)| host);
@@ -444,12 +444,12 @@ fn host(address: &str) -> &str {
     if host.is_empty() { DEFAULT_HOST } else { host }
 }
 
-/// An error that says what could not be connected to.
+/// Returns the error with the address that could not be connected to.
 fn named(address: impl Display, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", OneLine(address)))
 }
 
-/// The host and the port of `[HOST:]PORT`, the host without brackets.
+/// Returns the host and the port of `[HOST:]PORT`, the host without brackets.
 fn host_and_port(address: &str) -> Option<(&str, u16)> {
     let (host, port) = address.rsplit_once(':').unwrap_or((DEFAULT_HOST, address));
     let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));

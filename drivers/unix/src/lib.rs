@@ -1,7 +1,7 @@
 //! vgi-rpc over unix and TCP sockets: a server on a mio event loop, and blocking clients.
 //!
-//! The protocol is `vgi-rpc-protocol`'s, the event loop and its threads are `vgi-rpc-reactor`'s; this crate puts the
-//! one on the other. On Windows there are TCP sockets only.
+//! The protocol is in `vgi-rpc-protocol`, the event loop and its threads are in `vgi-rpc-reactor`; this crate combines them. On
+//! Windows there are only TCP sockets.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -31,8 +31,7 @@
 //! # }
 //! ```
 //!
-//! The feature `zstd`, on by default, turns on that of `vgi-rpc-protocol`. With the feature `tls`, connections on TCP may carry
-//! TLS.
+//! The feature `zstd`, on by default, enables that of `vgi-rpc-protocol`. With the feature `tls`, TCP connections may use TLS.
 
 // Where things are:
 //

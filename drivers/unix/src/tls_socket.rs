@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use vgi_rpc_tls::ClientTls;
 use vgi_rpc_transfer::TimedSocket;
 
-/// How often a connection is read to find out whether it is quiet. A server that has more to say than this is not.
+/// The maximum number of reads that check whether a connection is quiet. If the server has sent more, it is not.
 const QUIET_READS: u32 = 16;
 
-/// A connection whose handshake is done.
+/// A connection after its handshake.
 #[derive(Debug)]
 pub(crate) struct TlsSocket(Box<StreamOwned<ClientConnection, TimedSocket>>);
 
 impl TlsSocket {
-    /// Agrees on TLS with the server that was connected to as `host`, before `end`.
+    /// Performs the TLS handshake with the server that was connected to as `host`, before `end`.
     pub(crate) fn connect(
         tls: &ClientTls,
         host: &str,
@@ -35,17 +35,17 @@ impl TlsSocket {
         Ok(Self(Box::new(stream)))
     }
 
-    /// The socket below.
+    /// Returns the underlying socket.
     pub(crate) fn tcp(&self) -> &TcpStream {
         self.0.sock.tcp()
     }
 
-    /// Sets how long each of the steps that follow may take, and when all of them must be over.
+    /// Sets how long each of the following steps may take, and when all of them must have ended.
     pub(crate) fn limit(&mut self, step: Option<Duration>, end: Option<Instant>) {
         self.0.sock.limit(step, end);
     }
 
-    /// Reads some bytes; 0 when the peer has said that it sends no more. An end without that is an error.
+    /// Reads some bytes; returns 0 if the peer has ended its output by a TLS alert. An end without the alert is an error.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)
     }
@@ -53,13 +53,13 @@ impl TlsSocket {
     /// Encrypts and sends some of the slices' bytes.
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let written = self.0.write_vectored(slices)?;
-        // What a write leaves behind would otherwise be sent with the next one, and there may be none.
+        // Otherwise the rest of a write would be sent with the next one, and there may be none.
         self.0.flush()?;
         Ok(written)
     }
 
-    /// Whether a read would find nothing now: neither bytes nor the end. What TLS itself has to say, such as tickets, is
-    /// taken in, unless there is much of it.
+    /// Whether a read would find neither bytes nor the end. Messages of TLS itself, for example tickets, are processed, up to a
+    /// limit.
     pub(crate) fn is_quiet(&mut self) -> io::Result<bool> {
         let stream = &mut *self.0;
         let mut socket = stream.sock.tcp();
@@ -84,7 +84,7 @@ impl TlsSocket {
         Ok(is_quiet)
     }
 
-    /// Says that no more is sent, if there is room for that, and closes the socket.
+    /// Sends the TLS alert that ends the output, if there is room for it, and closes the socket.
     pub(crate) fn close(&mut self) -> io::Result<()> {
         let stream = &mut *self.0;
         let mut socket = stream.sock.tcp();
@@ -135,7 +135,7 @@ mod tests {
         });
         let tls = ClientTls::with_roots_pem(pem.as_bytes()).unwrap();
         let mut client = TlsSocket::connect(&tls, "localhost", socket, None).unwrap();
-        // The first tickets are there once one byte is.
+        // The first tickets have arrived once one byte has.
         client.tcp().peek(&mut [0]).unwrap();
         std::thread::sleep(Duration::from_millis(200));
         assert!(!client.is_quiet().unwrap());

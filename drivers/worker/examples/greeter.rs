@@ -1,5 +1,5 @@
-//! A worker with the flags that every worker has: `greeter`, `greeter --unix PATH`, `greeter --tcp PORT`,
-//! `greeter --http PORT`, `greeter --help`.
+//! A worker with the standard flags: `greeter`, `greeter --unix PATH`, `greeter --tcp PORT`, `greeter --http PORT`, `greeter
+//! --help`.
 
 use arrow_array::Int64Array;
 use arrow_schema::{DataType, Field, Schema};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use vgi_rpc_protocol::service::{Method, Producer, Protocol, Stream, Turn};
 use vgi_rpc_protocol::wire::error::RpcError;
 
-/// Counts without end.
+/// Counts for ever.
 #[derive(Serialize, Deserialize)]
 struct Count(i64);
 
@@ -20,12 +20,12 @@ impl Producer for Count {
     }
 }
 
-/// What it serves. Public for the tests, as is [`main`].
+/// The protocol. Public for the tests, like [`main`].
 pub fn protocol() -> Protocol {
     let greet =
         Method::new("greet").param("name", DataType::Utf8).returns(DataType::Utf8).unary(|args, _| {
             let name = args.get::<&str>("name")?;
-            // It goes to stderr, on every transport.
+            // This goes to stderr, on every transport.
             println!("greeting {name}");
             Ok(format!("Hello, {name}!"))
         });

@@ -1,5 +1,5 @@
-//! Twelve methods and their client. `cargo run -p vgi-rpc-worker --example twelve -- --tcp 9000` serves, on a transport that a
-//! flag chooses, and `cargo run -p vgi-rpc-worker --example twelve -- call tcp:9000` calls.
+//! Twelve methods and their client. `cargo run -p vgi-rpc-worker --example twelve -- --tcp 9000` serves, on the transport that
+//! a flag selects, and `cargo run -p vgi-rpc-worker --example twelve -- call tcp:9000` calls it.
 
 use chrono::{DateTime, Days, Utc};
 use vgi_rpc_connect::connect;
@@ -17,7 +17,7 @@ struct Point {
     y: f64,
 }
 
-/// The bodies are those of the worker. They could as well be in an implementation of the trait.
+/// The bodies are the worker's. They could also be in an implementation of the trait.
 #[service(name = "demo.Twelve.v1", version = "1.0.0")]
 trait Twelve {
     fn upper(&self, text: &str) -> String {

@@ -1,4 +1,4 @@
-//! How the flags are parsed, and which of them are refused beside others.
+//! Parses the flags, and refuses invalid combinations.
 
 use crate::error::WorkerError;
 use crate::options::{AccessLogFlags, Flags};
@@ -28,10 +28,10 @@ use vgi_rpc_protocol::external::FetchOptions;
 use vgi_rpc_protocol::identity::{Identity, grants::GrantKeys};
 use vgi_rpc_protocol::service::{Service, ServiceBuilder};
 
-/// The flags that every worker has: a [`clap::Args`], to flatten into a parser.
+/// The flags of every worker: a [`clap::Args`], to flatten into a parser.
 ///
-/// A flag of HTTP is refused where HTTP is not served, since it would have no effect; an environment variable is not, because it
-/// may be set for many workers.
+/// Flags of HTTP are refused if HTTP is not served, since they would have no effect; environment variables are not, because
+/// they may be set for many workers.
 ///
 /// ```
 /// use clap::Parser;
@@ -57,24 +57,24 @@ pub struct WorkerOptions {
     flags: Flags,
     #[cfg(feature = "storage")]
     storage: Option<Effects>,
-    /// What is counted, if anything is.
+    /// The metrics, if enabled.
     #[cfg(feature = "http")]
     metrics: Option<Metrics>,
-    /// The grant keys of the environment.
+    /// The grant keys from the environment.
     #[cfg(feature = "http")]
     grant_keys: Option<GrantKeys>,
 }
 
 impl WorkerOptions {
-    /// The id of this instance: that of `--server-id`, or else 12 random hexadecimal digits, drawn when the command line
-    /// was parsed.
+    /// Returns the id of this instance: that of `--server-id`, or else 12 random hexadecimal digits, generated when the command
+    /// line was parsed.
     pub fn server_id(&self) -> &str {
         self.flags.server_id()
     }
 
-    /// Begins a service that has this instance's id, and hosts reflection unless `--no-describe` was given. With `--storage` it
-    /// stores large outputs there, and fetches what clients have stored. Where HTTP is served and the environment has grant
-    /// keys, it [hosts](Identity::host) an identity that seals grants.
+    /// Creates a builder for a service with this instance's id, which hosts reflection unless `--no-describe` was given. With
+    /// `--storage` it stores large outputs there, and fetches what clients have stored. If HTTP is served and the environment
+    /// has grant keys, it [hosts](Identity::host) an identity that seals grants.
     pub fn service(&self) -> ServiceBuilder {
         let service = Service::builder(self.server_id()).reflection(self.flags.reflection);
         #[cfg(feature = "storage")]
@@ -93,7 +93,7 @@ impl WorkerOptions {
         };
         #[cfg(feature = "http")]
         if let (Some(keys), Transport::Http(_)) = (&self.grant_keys, self.flags.transport()) {
-            // Only a resolver could make this fail.
+            // Only a resolver could cause an error.
             let identity =
                 Identity::builder().sealed_grants(keys.clone(), vgi_rpc_http::system_entropy).build();
             if let Ok(identity) = identity {
@@ -103,22 +103,22 @@ impl WorkerOptions {
         service
     }
 
-    /// What performs the effects that concern the store of `--storage`. [`worker`](Self::worker) has them performed, unless
-    /// [`Worker::effects`] replaces that: an application that performs others as well leaves the rest to this.
+    /// Returns the performer of effects for the store of `--storage`. [`worker`](Self::worker) uses it unless
+    /// [`Worker::effects`] replaces it: an application with effects of its own delegates those of storage to this.
     #[cfg(feature = "storage")]
     pub fn storage(&self) -> Option<StorageEffects<Arc<dyn ObjectStorage>>> {
         self.storage.clone()
     }
 
-    /// What is counted, if `--metrics` or `--metrics-path` is given: calls by a hook of the [service](Self::service), the rest by the
-    /// [worker](Self::worker). An application may add numbers of its own reasons of refusal.
+    /// Returns the metrics, if `--metrics` or `--metrics-path` is given: a hook of the [service](Self::service) counts calls,
+    /// and the [worker](Self::worker) the rest. An application may add counters of its own refusals.
     #[cfg(feature = "http")]
     pub fn metrics(&self) -> Option<&Metrics> {
         self.metrics.as_ref()
     }
 
-    /// How outputs are externalised: as the flags of storage say, and within the limit that `--max-externalized-response-bytes`
-    /// sets; otherwise as by default. For [`ServiceBuilder::externalise`].
+    /// Returns how outputs are externalised: as the storage flags say, and within the limit of
+    /// `--max-externalized-response-bytes`; otherwise the default. For [`ServiceBuilder::externalise`].
     pub fn externalisation(&self) -> Externalisation {
         #[cfg(feature = "storage")]
         let settings = self.flags.storage_flags.externalisation();
@@ -132,21 +132,21 @@ impl WorkerOptions {
         settings
     }
 
-    /// The limit of HTTP request bodies in bytes, if the command line or the environment sets it.
+    /// Returns the limit of HTTP request bodies in bytes, if the command line or the environment sets it.
     #[cfg(feature = "http")]
     pub fn max_request_bytes(&self) -> Option<u64> {
         self.flags.http_flags.max_request_bytes.map(NonZeroU64::get)
     }
 
-    /// Serves until the end: the client's on pipes, otherwise `--idle-timeout`, SIGTERM or SIGINT.
+    /// Serves until the client closes the connection (on pipes), or until `--idle-timeout`, SIGTERM or SIGINT.
     ///
     /// # Errors
-    /// As for [`Worker::serve`].
+    /// See [`Worker::serve`].
     pub fn serve(self, service: impl Into<Arc<Service>>) -> Result<(), WorkerError> {
         self.worker(service).serve()
     }
 
-    /// A worker that is to serve as the flags say. It takes settings that no flag has.
+    /// Creates a worker that serves as the flags say. It has further settings without a flag.
     pub fn worker(self, service: impl Into<Arc<Service>>) -> Worker {
         let worker = Worker::new(self.flags, service.into());
         #[cfg(feature = "http")]
@@ -206,7 +206,7 @@ impl FromArgMatches for WorkerOptions {
     }
 
     fn update_from_arg_matches_mut(&mut self, matches: &mut ArgMatches) -> Result<(), Error> {
-        // Not checked: the transport may have been named before.
+        // Not checked: the transport may have been given before.
         self.flags.update_from_arg_matches_mut(matches)?;
         #[cfg(feature = "storage")]
         {
@@ -216,7 +216,7 @@ impl FromArgMatches for WorkerOptions {
     }
 }
 
-/// Refuses flags that have no effect beside the others. The flags themselves say which transports exclude one another.
+/// Refuses flags that have no effect with the others. The flags themselves declare which transports exclude each other.
 #[cfg(feature = "http")]
 fn check(matches: &ArgMatches) -> Result<(), Error> {
     let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
@@ -246,7 +246,7 @@ fn check(_: &ArgMatches) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses trusted proxies where there are no addresses to trust.
+/// Refuses trusted proxies on transports without addresses.
 #[cfg(any(feature = "unix", feature = "http"))]
 fn check_proxies(matches: &ArgMatches) -> Result<(), Error> {
     let is_given = |id: &str| {
@@ -259,7 +259,7 @@ fn check_proxies(matches: &ArgMatches) -> Result<(), Error> {
     Err(Error::raw(ErrorKind::ArgumentConflict, message))
 }
 
-/// The store that the flags name.
+/// Opens the store that the flags name.
 #[cfg(feature = "storage")]
 fn open_storage(flags: &Flags) -> Result<Option<Effects>, Error> {
     flags.storage_flags.effects().map_err(|error| {
@@ -267,7 +267,7 @@ fn open_storage(flags: &Flags) -> Result<Option<Effects>, Error> {
     })
 }
 
-/// Refuses flags of this group on the command line, which have no effect without what is needed.
+/// Refuses flags of this group on the command line if what they need is missing.
 fn refuse_given<F: Args>(matches: &ArgMatches, needed: &str) -> Result<(), Error> {
     let flags = F::augment_args(Command::new("flags"));
     let is_given = |id: &str| {
@@ -284,7 +284,7 @@ fn refuse_given<F: Args>(matches: &ArgMatches, needed: &str) -> Result<(), Error
     }
 }
 
-/// Refuses flags of storage where there is none.
+/// Refuses storage flags without a store.
 #[cfg(feature = "storage")]
 fn check_storage(matches: &ArgMatches) -> Result<(), Error> {
     match matches.get_one::<StorageValue>("storage").is_some_and(|value| value.url().is_some()) {
@@ -293,7 +293,7 @@ fn check_storage(matches: &ArgMatches) -> Result<(), Error> {
     }
 }
 
-/// Refuses flags of TLS where connections cannot carry it.
+/// Refuses TLS flags on transports that cannot use TLS.
 #[cfg(feature = "tls")]
 fn check_tls(matches: &ArgMatches) -> Result<(), Error> {
     let is_given = |id: &str| {
@@ -306,7 +306,7 @@ fn check_tls(matches: &ArgMatches) -> Result<(), Error> {
     refuse_given::<crate::options::TlsFlags>(matches, "'--tcp' or '--http'")
 }
 
-/// Refuses to serve in the clear where the environment asks for TLS and the worker was built without it.
+/// Refuses to serve without TLS if the environment requests it and the worker was built without it.
 #[cfg(any(test, not(feature = "tls")))]
 fn check_no_tls(matches: &ArgMatches, is_set: impl Fn(&str) -> bool) -> Result<(), Error> {
     let is_given = |id: &str| matches!(matches.try_contains_id(id), Ok(true));
@@ -377,7 +377,7 @@ mod tests {
         );
         assert_eq!(sockets(&["--idle-timeout", "0"]).idle_timeout(), None);
         assert_eq!(sockets(&[]).idle_timeout(), Some(Duration::from_secs(300)));
-        // The last one counts.
+        // The last one wins.
         assert!(sockets(&[]).concurrent && sockets(&["--no-threaded", "--threaded"]).concurrent);
         assert!(
             !sockets(&["--no-threaded"]).concurrent && !sockets(&["--threaded", "--no-threaded"]).concurrent

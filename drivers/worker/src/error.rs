@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io;
 use thiserror::Error;
 
-/// A worker could not serve, or could not continue.
+/// Why a worker could not serve, or could not continue.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WorkerError {
@@ -21,11 +21,11 @@ pub enum WorkerError {
     #[cfg(feature = "unix")]
     #[error(transparent)]
     Sockets(#[from] vgi_rpc_unix::SocketServerError),
-    /// The files of TLS cannot be used.
+    /// The TLS files cannot be used.
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] vgi_rpc_tls::TlsConfigError),
-    /// No handler can be installed for SIGHUP, which reloads the files of TLS.
+    /// The signal handler for SIGHUP, which reloads the TLS files, cannot be installed.
     #[cfg(feature = "tls")]
     #[error("cannot listen for SIGHUP: {0}")]
     Reload(io::Error),
@@ -37,7 +37,7 @@ pub enum WorkerError {
     #[cfg(feature = "http")]
     #[error("metrics cannot be served: {0}")]
     Metrics(vgi_rpc_http::HttpServerError),
-    /// The page of `--metrics-path` is for callers that are authenticated, and no caller is.
+    /// The page of `--metrics-path` requires authenticated callers, but there is no authentication.
     #[cfg(feature = "http")]
     #[error(
         "expected --metrics-open beside --metrics-path, which shows metrics to everyone, or an authenticator of the application, got neither"
@@ -47,7 +47,7 @@ pub enum WorkerError {
     #[cfg(feature = "http")]
     #[error(transparent)]
     Endpoint(#[from] vgi_rpc_protocol::http::EndpointError),
-    /// What was set by [`Worker::endpoint`](crate::Worker::endpoint) failed.
+    /// The function passed to [`Worker::endpoint`](crate::Worker::endpoint) failed.
     #[cfg(feature = "http")]
     #[error(transparent)]
     EndpointSettings(Box<dyn Error + Send + Sync>),
@@ -63,7 +63,7 @@ pub enum WorkerError {
     #[cfg(feature = "record")]
     #[error(transparent)]
     Replay(#[from] crate::replay_error::WorkerReplayError),
-    /// The line that says where the worker listens cannot be written to stdout.
+    /// The line with the worker's address cannot be written to stdout.
     #[error("the address cannot be written to stdout: {0}")]
     Announce(io::Error),
 }

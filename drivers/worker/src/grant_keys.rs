@@ -1,21 +1,21 @@
-//! The keys of sealed grants, from the environment. Nothing here repeats what it has read. IDENTITY_V2_SPEC 9.1.
+//! Reads the keys of sealed grants from the environment. No error repeats what was read. IDENTITY_V2_SPEC 9.1.
 
 use std::env::{self, VarError};
 use thiserror::Error;
 use vgi_rpc_protocol::identity::grants::{GrantKeys, GrantKeysError};
 use zeroize::Zeroizing;
 
-/// Keys of 32 bytes in base64 with commas between them, the one that seals first. Without it grants are off.
+/// Keys of 32 bytes in base64, separated by commas, the sealing one first. Without it grants are disabled.
 const KEYS: &str = "VGI_RPC_GRANT_KEYS";
-/// What is bound into each grant.
+/// The audience that is bound into each grant.
 const AUDIENCE: &str = "VGI_RPC_GRANT_AUDIENCE";
-/// How long a grant may last at most.
+/// The maximum lifetime of a grant.
 const MAX_TTL_SECONDS: &str = "VGI_RPC_GRANT_MAX_TTL_SECONDS";
 
 /// The environment's settings of grants are invalid.
 #[derive(Debug, Error)]
 pub(crate) enum GrantSettingsError {
-    /// A variable is not text.
+    /// A variable is not UTF-8.
     #[error("the environment variable {0} is not UTF-8")]
     NotText(&'static str),
     /// A value is invalid.
@@ -23,15 +23,15 @@ pub(crate) enum GrantSettingsError {
     Invalid(#[from] GrantKeysError),
 }
 
-/// The grant keys, if the environment has some.
+/// Reads the grant keys, if the environment has any.
 ///
 /// # Errors
-/// When a variable is invalid.
+/// If a variable is invalid.
 pub(crate) fn read() -> Result<Option<GrantKeys>, GrantSettingsError> {
     Ok(GrantKeys::from_settings(&text(KEYS)?, &text(AUDIENCE)?, &text(MAX_TTL_SECONDS)?)?)
 }
 
-/// The value of a variable; empty if it is not set.
+/// Returns the value of a variable; empty if it is not set.
 fn text(name: &'static str) -> Result<Zeroizing<String>, GrantSettingsError> {
     match env::var(name) {
         Ok(text) => Ok(Zeroizing::new(text)),

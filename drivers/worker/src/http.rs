@@ -1,4 +1,4 @@
-//! Serving over HTTP as the flags say.
+//! Serves over HTTP as the flags say.
 
 use crate::discovery::announce;
 use crate::error::WorkerError;
@@ -31,14 +31,14 @@ use vgi_rpc_recorder::{
 type EndpointChange = dyn FnOnce(EndpointBuilder) -> Result<EndpointBuilder, Box<dyn Error + Send + Sync>>;
 type ServerChange = dyn FnOnce(HttpServer, &Arc<Endpoint>) -> HttpServer;
 
-/// What is kept of what happens.
+/// The access log, the metrics and the recorder.
 pub(crate) struct Observers<'a> {
     pub(crate) log: Option<AccessLog>,
     pub(crate) metrics: Option<&'a Metrics>,
     pub(crate) recording: &'a Recording,
 }
 
-/// The settings of HTTP that no flag has.
+/// The settings of HTTP without a flag.
 #[derive(Default)]
 pub(crate) struct HttpSettings {
     pub(crate) endpoint: Option<Box<EndpointChange>>,
@@ -81,7 +81,7 @@ impl HttpSettings {
         Ok(())
     }
 
-    /// Gives the requests of a capture to the server that the flags ask for.
+    /// Replays the requests of a capture to the server that the flags describe.
     #[cfg(feature = "record")]
     pub(crate) fn replay(
         self,
@@ -97,7 +97,7 @@ impl HttpSettings {
         Ok(player.to_server(&acceptor)?)
     }
 
-    /// The server that the flags ask for, with the changes of the application.
+    /// Returns the server that the flags describe, with the application's changes.
     fn server(
         self,
         flags: &Flags,
@@ -152,13 +152,13 @@ impl HttpSettings {
     }
 }
 
-/// The time since the Unix epoch.
+/// Returns the time since the Unix epoch.
 #[cfg(feature = "record")]
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The endpoint that the flags ask for.
+/// Returns the endpoint that the flags describe.
 fn endpoint(
     flags: &Flags,
     service: Arc<Service>,

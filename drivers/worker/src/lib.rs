@@ -1,4 +1,4 @@
-//! The command line of a vgi-rpc worker: the flags that every worker has, and serving as they say.
+//! The command line of a vgi-rpc worker: the standard flags, and a server that they configure.
 //!
 //! A worker registers its methods and calls [`run`]:
 //!
@@ -13,7 +13,7 @@
 //! }
 //! ```
 //!
-//! It then serves on stdin and stdout, or with one flag on another transport:
+//! It then serves on stdin and stdout, or on another transport that one flag selects:
 //!
 //! | flag | serves on | first line of stdout |
 //! | --- | --- | --- |
@@ -22,16 +22,16 @@
 //! | `--tcp [HOST:]PORT` | a TCP socket (feature `unix`) | `TCP:` host, `:`, port |
 //! | `--http [PORT]` | HTTP (feature `http`) | `PORT:` and the port |
 //!
-//! The line is printed once clients may connect. Stdout carries nothing else: from then on descriptor 1 is stderr, so
-//! that what handlers print cannot disturb a launcher (not on Windows, where this holds for stdin and stdout alone). The
-//! process ends with status 0 when its client is gone (on pipes), after `--idle-timeout` (on unix and TCP sockets), and on
-//! SIGTERM and SIGINT; with 1 and a line on stderr when it cannot serve; with 2 when its command line is invalid. Sockets and HTTP
-//! give calls under way `--drain-timeout` to end after the first signal; pipes end at once. `--help` lists all flags, and the
-//! environment variables that are their defaults.
+//! The line is printed once clients may connect. Stdout carries nothing else: from then on descriptor 1 is stderr, so that
+//! output of handlers cannot disturb a launcher (on Windows this is so only when serving on stdin and stdout). The process ends
+//! with status 0 when its client has closed the connection (on pipes), after `--idle-timeout` (on unix and TCP sockets), and on
+//! SIGTERM and SIGINT; with 1 and a line on stderr if it cannot serve; with 2 if its command line is invalid. Sockets and HTTP
+//! give calls in progress `--drain-timeout` to end after the first signal; pipes end at once. `--help` lists all flags, and the
+//! environment variables that set their defaults.
 //!
 //! # A command line with flags of its own
 //!
-//! [`WorkerOptions`] is a [`clap::Args`]: flatten it into a parser. What no flag can say is set on a [`Worker`].
+//! [`WorkerOptions`] is a [`clap::Args`]: flatten it into a parser. Settings without a flag are set on a [`Worker`].
 //!
 //! ```no_run
 //! use clap::Parser;
@@ -60,56 +60,56 @@
 //!
 //! # Secrets
 //!
-//! No flag takes a secret, since any user of the machine can read a process's arguments. The keys that seal the tokens of
-//! HTTP come from a file (`--token-key-file`) or from the environment variable `VGI_RPC_TOKEN_KEYS`, which child
-//! processes inherit. Credentials of storage come from the environment, and what it names.
+//! No flag accepts a secret, since any user of the machine can read a process's arguments. The keys that seal HTTP's tokens
+//! come from a file (`--token-key-file`) or from the environment variable `VGI_RPC_TOKEN_KEYS`, which child processes inherit.
+//! Credentials of storage come from the environment, and the files that it names.
 //!
 //! # Recording
 //!
-//! With the feature `record`, on by default, `--record DIR` writes what each connection says to a file in a folder, with
+//! With the feature `record`, on by default, `--record DIR` writes each connection's conversation to a file in a folder, with
 //! placeholders for credentials and tokens, and `--replay FILE` replays one to the worker: see `vgi-rpc-recorder`.
 //!
 //! # Storage
 //!
-//! With the feature `s3`, `--storage s3://BUCKET/PREFIX` has large outputs stored in a bucket of S3, on every transport; with the
+//! With the feature `s3`, `--storage s3://BUCKET/PREFIX` stores large outputs in an S3 bucket, on every transport; with the
 //! feature `gcs`, `--storage gs://BUCKET/PREFIX` in one of Google Cloud Storage. Region, endpoint and credentials come from the
-//! environment: `--help` lists the variables, as do the crates `vgi-rpc-s3` and `vgi-rpc-gcs`. Over HTTP clients are given URLs to
-//! upload to; they do so with requests that are larger than `--max-request-bytes`. An application that performs effects of its
-//! own calls `WorkerOptions::storage`.
+//! environment: `--help` lists the variables, as do the crates `vgi-rpc-s3` and `vgi-rpc-gcs`. Over HTTP clients receive URLs
+//! to upload requests that are larger than `--max-request-bytes`. An application with effects of its own calls
+//! `WorkerOptions::storage`.
 //!
-//! With grant keys in `VGI_RPC_GRANT_KEYS` (base64 of 32 bytes each, with commas between them), a worker that serves HTTP seals
+//! With grant keys in `VGI_RPC_GRANT_KEYS` (base64 of 32 bytes each, separated by commas), a worker that serves HTTP seals
 //! [grants](vgi_rpc_protocol::identity) with the first one and accepts those of all. `VGI_RPC_GRANT_AUDIENCE` and
-//! `VGI_RPC_GRANT_MAX_TTL_SECONDS` belong to it. A worker does not start if one of them is invalid.
+//! `VGI_RPC_GRANT_MAX_TTL_SECONDS` are further settings. A worker does not start if one of them is invalid.
 //!
 //! # Observing a worker
 //!
-//! `--access-log PATH` writes a line for each call. With the feature `http`, `--metrics [HOST:]PORT` serves numbers for Prometheus on
-//! an address of its own, and `--metrics-path PATH` at a path of HTTP, to authenticated callers unless `--metrics-open` is given.
-//! `--log-level LEVEL` writes the events of the drivers to stderr: where the worker listens, connections that are refused, trouble
+//! `--access-log PATH` writes a line for each call. With the feature `http`, `--metrics [HOST:]PORT` serves Prometheus metrics
+//! on an address of its own, and `--metrics-path PATH` at a path of HTTP, to authenticated callers unless `--metrics-open` is
+//! given. `--log-level LEVEL` writes the events of the drivers to stderr: the worker's address, refused connections, problems
 //! with the access log.
 //!
-//! The features `http`, `record`, `unix` and `zstd` are on by default; stdin and stdout are always there.
+//! The features `http`, `record`, `unix` and `zstd` are on by default; stdin and stdout are always supported.
 
 // Where things are:
 //
 // | module | subject |
 // | --- | --- |
-// | `options` | the flags, and the settings that they stand for |
-// | `command_line` | how they are parsed, and which of them are refused |
+// | `options` | the flags, and their settings |
+// | `command_line` | parsing the flags, and refusing invalid combinations |
 // | `server_id` | the default of `--server-id` |
 // | `token_keys` | the keys of HTTP's tokens, from a file or the environment |
 // | `storage` | the store that `--storage` names |
 // | `grant_keys` | the keys of sealed grants, from the environment |
 // | `refused` | lines about connections that were refused |
-// | `run` | a whole `main` |
+// | `run` | a complete `main` |
 // | `worker` | serving |
-// | `recording`, `not_recording` | a recorder around each connection; without the feature, none |
-// | `replaying`, `replay_error` | replaying what was recorded, and why that fails |
+// | `recording`, `not_recording` | a recorder around each connection; a stub without the feature |
+// | `replaying`, `replay_error` | replaying recordings, and its errors |
 // | `http` | serving over HTTP |
-// | `metrics` | counting, and showing the numbers |
+// | `metrics` | counting, and serving the metrics |
 // | `log_lines` | events of the drivers on stderr |
-// | `discovery` | the line that says where a worker listens |
-// | `error` | why a worker does not serve |
+// | `discovery` | the line with the worker's address |
+// | `error` | the errors of a worker |
 
 mod command_line;
 #[cfg(any(feature = "unix", feature = "http"))]
@@ -152,7 +152,7 @@ pub use vgi_rpc_memory::return_freed_memory;
 pub use vgi_rpc_stdio::ShmServer;
 pub use worker::Worker;
 
-/// The programs in the README compile. This crate depends on most of what they use.
+/// Compiles the programs in the README. This crate depends on most of what they use.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! Events of the drivers as lines on stderr, for `--log-level`.
+//! Writes events of the drivers as lines to stderr, for `--log-level`.
 
 use std::fmt::{self, Debug, Write as _};
 use std::io::Write;
@@ -9,21 +9,21 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::access_log::timestamp;
 
-/// Targets of the crates of this workspace begin with it.
+/// The prefix of the targets of this workspace's crates.
 const PREFIX: &str = "vgi_rpc";
 
 /// Writes events up to a level. Spans are not shown.
 struct LogLines(Level);
 
-/// Has events of this level and more severe ones written to stderr, unless the program has a subscriber of its own.
+/// Writes events of this level and more severe ones to stderr, unless the program has a subscriber of its own.
 pub(crate) fn write_events(level: Level) {
-    // What the program has set before stays.
+    // A subscriber that the program has set before is kept.
     let _ = tracing::subscriber::set_global_default(LogLines(level));
 }
 
 impl Subscriber for LogLines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // What asks whether an event would be of interest is no event.
+        // A query whether an event would be enabled is not an event.
         !metadata.is_span() && *metadata.level() <= self.0 && metadata.target().starts_with(PREFIX)
     }
 
@@ -43,7 +43,7 @@ impl Subscriber for LogLines {
         let metadata = event.metadata();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let line = line(now, *metadata.level(), metadata.target(), |fields| event.record(fields));
-        // A closed stderr is no reason to end.
+        // A closed stderr must not end the process.
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
 
@@ -52,7 +52,7 @@ impl Subscriber for LogLines {
     fn exit(&self, _: &Id) {}
 }
 
-/// A line with its end: time, level, target, message, fields. `now` is the time since the Unix epoch.
+/// Returns a line with its line feed: time, level, target, message, fields. `now` is the time since the Unix epoch.
 fn line(now: Duration, level: Level, target: &str, record: impl FnOnce(&mut Fields)) -> String {
     let mut fields = Fields::default();
     record(&mut fields);
@@ -69,7 +69,7 @@ struct Fields {
 
 impl Fields {
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        // Writing to a text does not fail.
+        // Writing to a string does not fail.
         let _ = match field.name() {
             "message" => self.message.write_fmt(value),
             name => write!(self.others, " {name}={value}"),

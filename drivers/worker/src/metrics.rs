@@ -1,4 +1,4 @@
-//! Counting what the worker does, and showing it.
+//! Counts what the worker does, and serves the metrics.
 
 use crate::error::WorkerError;
 use crate::options::MetricsFlags;
@@ -26,27 +26,27 @@ impl Drop for PageHandle {
     }
 }
 
-/// Serves the page on an address of its own, if the flags say so.
+/// Serves the page on an address of its own, if the flags request it.
 pub(crate) fn serve(flags: &MetricsFlags, metrics: &Metrics) -> Result<Option<PageHandle>, WorkerError> {
     let Some(address) = &flags.metrics else { return Ok(None) };
     let metrics = metrics.clone();
     let server = PageServer::new(PATH, CONTENT_TYPE, move || metrics.snapshot().prometheus());
     let bound = server.bind_tcp(address).map_err(WorkerError::Metrics)?;
-    // Stdout belongs to the protocol, and a closed stderr is no reason to end.
+    // Stdout belongs to the protocol, and a closed stderr must not end the process.
     let _ = writeln!(std::io::stderr(), "metrics are at {}{PATH}", bound.address());
     let handle = PageHandle(bound.handle());
     thread::Builder::new()
         .name("metrics".into())
         .spawn(move || {
             if let Err(error) = bound.run() {
-                error!(target: "vgi_rpc_worker", error = %OneLine(error), "metrics are not served any more");
+                error!(target: "vgi_rpc_worker", error = %OneLine(error), "metrics are no longer served");
             }
         })
         .map_err(|error| WorkerError::Metrics(error.into()))?;
     Ok(Some(handle))
 }
 
-/// The page of the endpoint, if the flags say so.
+/// Returns the page of the endpoint, if the flags request it.
 pub(crate) fn page(flags: &MetricsFlags, metrics: Option<&Metrics>) -> Option<OperatorPage> {
     let metrics = metrics?.clone();
     let path = flags.metrics_path.as_ref()?;
@@ -60,7 +60,7 @@ pub(crate) fn add_budget(metrics: Option<&Metrics>, budget: &Budget) {
     }
 }
 
-/// Adds the segments of a server that shares memory.
+/// Adds the segments of a server with shared memory.
 pub(crate) fn add_shared_memory(metrics: Option<&Metrics>, user: &str, shared: Option<&ShmServer>) {
     if let (Some(metrics), Some(shared)) = (metrics, shared) {
         metrics.shared_memory(user, shared.counters());
@@ -94,10 +94,10 @@ pub(crate) fn add_tls(metrics: Option<&Metrics>, tls: Option<&vgi_rpc_tls::Serve
     }
 }
 
-/// Counts the sticky sessions of an endpoint for as long as it is there.
+/// Counts the sticky sessions of an endpoint for as long as it exists.
 pub(crate) fn add_sessions(metrics: Option<&Metrics>, endpoint: &std::sync::Arc<Endpoint>) {
     if let Some(metrics) = metrics {
-        // The endpoint may have the page that shows this.
+        // The endpoint may own the page that shows this.
         let endpoint = std::sync::Arc::downgrade(endpoint);
         metrics.sessions(move || endpoint.upgrade().map_or(0, |endpoint| endpoint.session_count()));
     }

@@ -1,4 +1,4 @@
-//! Serving without a recorder: this worker is built without the feature `record`.
+//! A stub of the recorder, for workers built without the feature `record`.
 
 use crate::error::WorkerError;
 use crate::options::Flags;
@@ -9,7 +9,7 @@ use vgi_rpc_protocol::service::TransportKind;
 #[cfg(feature = "unix")]
 use vgi_rpc_unix::NoLayer;
 
-/// Nothing is recorded.
+/// Records nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Recording;
 

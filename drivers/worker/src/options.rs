@@ -1,4 +1,4 @@
-//! The flags of every worker, and the settings that they stand for.
+//! The flags of every worker, and their settings.
 
 mod access_log;
 #[cfg(feature = "http")]
@@ -42,8 +42,8 @@ use vgi_rpc_protocol::memory::Budget;
 use vgi_rpc_proxy_protocol::ProxyProtocol;
 use vgi_rpc_stdio::ShmServer;
 
-// Without a doc comment, which clap would show as what the program does. Each flag that names a transport is in the group
-// `vgi_rpc_transport`, so that there is at most one.
+// Not a doc comment, because clap would show it as the program's description. Each flag of a transport is in the group
+// `vgi_rpc_transport`, so that at most one is given.
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
 pub(crate) struct Flags {
@@ -58,7 +58,7 @@ pub(crate) struct Flags {
 
     /// Listen on a TCP socket, on 127.0.0.1 unless a host is given; prints TCP:HOST:PORT
     ///
-    /// There is neither encryption nor authentication on this transport without TLS. Port 0 lets the system choose.
+    /// This transport has neither encryption nor authentication without TLS. For port 0 the system chooses a port.
     #[cfg(feature = "unix")]
     #[arg(long, value_name = "[HOST:]PORT", group = "vgi_rpc_transport", value_parser = tcp_address)]
     tcp: Option<String>,
@@ -147,7 +147,7 @@ fn log_level(text: &str) -> Result<tracing::Level, String> {
     text.parse().map_err(|_| "expected error, warn, info, debug or trace".to_owned())
 }
 
-/// How many clients a server has, and how many threads. Pipes have one of each.
+/// The limits of clients and threads. Pipes have one of each.
 #[cfg(any(feature = "unix", feature = "http"))]
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
@@ -155,7 +155,7 @@ fn log_level(text: &str) -> Result<tracing::Level, String> {
 pub(crate) struct ConnectionFlags {
     /// Limit the number of connections served at a time, 0 for no limit; further clients wait
     ///
-    /// Each connection needs a descriptor, and a process is commonly limited to 1024 of them.
+    /// Each connection needs a descriptor, and processes are commonly limited to 1024.
     #[arg(long, value_name = "N", env = "VGI_RPC_MAX_CONNECTIONS", default_value_t = 1024)]
     pub(crate) max_connections: usize,
 
@@ -168,15 +168,15 @@ pub(crate) struct ConnectionFlags {
     pub(crate) drain_timeout: Duration,
 
     /// Require every connection to come from a proxy with one of these IP addresses, and to begin with its PROXY protocol
-    /// header of version 2, which says where the client is
+    /// header of version 2, which names the client
     ///
-    /// With --tcp and --http. All other connections are closed. Strangers must not be able to connect from these addresses:
-    /// whoever can is believed to be any client.
+    /// With --tcp and --http. All other connections are closed. Only the proxies must be able to connect from these addresses:
+    /// any other peer there could pretend to be any client.
     #[arg(long, value_name = "ADDRESS,...", value_parser = proxies)]
     proxy_protocol: Option<ProxyProtocol>,
 }
 
-/// What unix and TCP sockets alone have.
+/// The flags of unix and TCP sockets only.
 #[cfg(feature = "unix")]
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
@@ -197,24 +197,24 @@ pub(crate) struct SocketFlags {
     idle_timeout: Duration,
 }
 
-/// What a worker serves on.
+/// The transport of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
     /// Stdin and stdout.
     Pipe,
-    /// An AF_UNIX socket of this path.
+    /// An AF_UNIX socket with this path.
     #[cfg(all(feature = "unix", unix))]
     Unix(PathBuf),
-    /// A TCP socket of this address.
+    /// A TCP socket with this address.
     #[cfg(feature = "unix")]
     Tcp(String),
-    /// HTTP on a TCP socket of this address.
+    /// HTTP on a TCP socket with this address.
     #[cfg(feature = "http")]
     Http(String),
 }
 
 impl Flags {
-    /// What to serve on. `--pipe` needs no look: it excludes the flags of other transports, and is the default.
+    /// Returns the transport. `--pipe` is not checked: it excludes the flags of other transports, and is the default.
     pub(crate) fn transport(&self) -> Transport {
         #[cfg(all(feature = "unix", unix))]
         if let Some(path) = &self.unix {
@@ -231,12 +231,12 @@ impl Flags {
         Transport::Pipe
     }
 
-    /// The id of this instance.
+    /// Returns the id of this instance.
     pub(crate) fn server_id(&self) -> &str {
         self.server_id.as_deref().unwrap_or(&self.generated_id)
     }
 
-    /// The settings of TLS, which are loaded anew on SIGHUP; `None` if TLS is not served.
+    /// Returns the TLS settings, which are reloaded on SIGHUP; `None` if TLS is not served.
     #[cfg(feature = "tls")]
     pub(crate) fn tls(&self) -> Result<Option<vgi_rpc_tls::ServerTls>, crate::WorkerError> {
         let tls = match self.transport() {
@@ -251,7 +251,7 @@ impl Flags {
         Ok(tls)
     }
 
-    /// How clients share memory, if they may.
+    /// Returns how clients share memory, if they may.
     pub(crate) fn shared_memory_of(&self, shared_memory: ShmServer) -> Option<ShmServer> {
         let shared_memory = match self.shm_min_batch_bytes {
             Some(bytes) => shared_memory.min_batch_bytes(bytes),
@@ -260,12 +260,12 @@ impl Flags {
         self.shared_memory.then_some(shared_memory)
     }
 
-    /// How much memory clients may make this process hold.
+    /// Returns how much memory clients may use in this process.
     pub(crate) fn budget(&self) -> Budget {
         self.memory_budget.map_or_else(vgi_rpc_memory::default_budget, |bytes| Budget::new(bytes.get()))
     }
 
-    /// The bounds of what a connection accepts.
+    /// Returns the limits of what a connection accepts.
     pub(crate) fn limits(&self) -> Limits {
         let mut limits = Limits::default();
         limits.max_body_bytes = self.max_message_bytes;
@@ -275,12 +275,13 @@ impl Flags {
 
 #[cfg(any(feature = "unix", feature = "http"))]
 impl ConnectionFlags {
-    /// How many threads run handlers, if the command line says so.
+    /// Returns the number of threads that run handlers, if the command line sets it.
     pub(crate) fn threads(&self) -> Option<usize> {
         self.threads.map(NonZeroUsize::get)
     }
 
-    /// Which proxies connections must come through, if the command line says so. Refused connections are reported on stderr.
+    /// Returns the proxies that connections must come through, if the command line sets them. Refused connections are reported
+    /// on stderr.
     pub(crate) fn proxy_protocol(&self) -> Option<ProxyProtocol> {
         let report = crate::refused::Report::default();
         self.proxy_protocol.clone().map(|setting| setting.on_refusal(move |refusal| report.refused(refusal)))
@@ -289,7 +290,7 @@ impl ConnectionFlags {
 
 #[cfg(feature = "unix")]
 impl SocketFlags {
-    /// How long to listen without a connection.
+    /// Returns how long to listen without a connection.
     pub(crate) fn idle_timeout(&self) -> Option<Duration> {
         (!self.idle_timeout.is_zero()).then_some(self.idle_timeout)
     }

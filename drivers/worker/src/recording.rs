@@ -1,4 +1,4 @@
-//! Serving with a recorder around each connection, if the flags ask for one.
+//! Serves with a recorder around each connection, if the flags request it.
 
 use crate::error::WorkerError;
 use crate::options::Flags;
@@ -9,10 +9,10 @@ use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::service::TransportKind;
 use vgi_rpc_recorder::{Recorder, RecordingLayer};
 
-/// How long the worker waits, when it ends, for captures that are not written.
+/// How long the worker waits, when it ends, for captures that are not written yet.
 const PATIENCE_AT_END: Duration = Duration::from_secs(10);
 
-/// The recorder, if there is one, and the id of the instance that it records.
+/// The recorder, if any, and the id of the instance that it records.
 #[derive(Clone, Debug)]
 pub(crate) struct Recording {
     recorder: Option<Recorder>,
@@ -20,11 +20,11 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Begins to record if the flags say so.
+    /// Starts recording if the flags request it.
     pub(crate) fn open(flags: &Flags) -> Result<Self, WorkerError> {
         let options = flags.record.options().map(|options| {
             options.on_trouble(|error| {
-                // Whether it can be written or not, the worker goes on.
+                // The worker continues whether or not this can be written.
                 let _ = writeln!(std::io::stderr(), "a recorded connection is lost: {}", OneLine(error));
             })
         });
@@ -32,13 +32,13 @@ impl Recording {
         Ok(Self { recorder, server_id: flags.server_id().to_owned() })
     }
 
-    /// The recorder, if there is one.
+    /// Returns the recorder, if any.
     #[cfg(feature = "http")]
     pub(crate) fn recorder(&self) -> Option<&Recorder> {
         self.recorder.as_ref()
     }
 
-    /// What records the connections of a server, if they are recorded.
+    /// Returns the layer that records the connections of a server, if they are recorded.
     pub(crate) fn layer(&self, transport: TransportKind) -> Option<RecordingLayer> {
         self.recorder.as_ref().map(|recorder| recorder.layer(transport, &*self.server_id))
     }
@@ -55,7 +55,7 @@ impl Recording {
             .serve_stdio_with(|reader, writer| recorder.streams(reader, writer, seed, &self.server_id))
     }
 
-    /// Writes what is not written yet, for a while.
+    /// Writes pending captures, for a limited time.
     pub(crate) fn close(&self) {
         if let Some(recorder) = &self.recorder {
             recorder.close(PATIENCE_AT_END);

@@ -1,5 +1,4 @@
-//! Reports on stderr the connections that were refused by the PROXY protocol. Strangers decide how many there are, so most of
-//! them are only counted.
+//! Reports connections refused by the PROXY protocol on stderr. Untrusted peers cause them, so most are only counted.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +6,10 @@ use std::time::{Duration, Instant};
 use vgi_rpc_protocol::OneLine;
 use vgi_rpc_proxy_protocol::Refusal;
 
-/// A line is written this often at most.
+/// The minimum time between two lines.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What was written, and what was not.
+/// When a line was last written, and the number of refusals since.
 #[derive(Debug, Default)]
 pub(crate) struct Report(Mutex<State>);
 
@@ -21,7 +20,7 @@ struct State {
 }
 
 impl Report {
-    /// Writes a line, unless there was one lately.
+    /// Writes a line, unless one was written recently.
     pub(crate) fn refused(&self, refusal: &Refusal) {
         if let Some(line) = self.line(refusal, Instant::now()) {
             let _ = writeln!(std::io::stderr(), "{line}");
@@ -29,7 +28,7 @@ impl Report {
     }
 
     fn line(&self, refusal: &Refusal, now: Instant) -> Option<String> {
-        // Nothing panics while it is held.
+        // No code panics while the lock is held.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.written.is_some_and(|written| now.saturating_duration_since(written) < PAUSE) {
             state.left_out += 1;

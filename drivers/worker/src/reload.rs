@@ -1,9 +1,9 @@
-//! Reloads the files of TLS on SIGHUP.
+//! Reloads the TLS files on SIGHUP.
 
 use std::io;
 use vgi_rpc_tls::ServerTls;
 
-/// Loads the settings anew whenever SIGHUP comes, until the process ends. What is wrong with them is written to stderr.
+/// Reloads the settings on each SIGHUP, until the process ends. Errors are written to stderr.
 #[cfg(unix)]
 pub(crate) fn reload_on_hangup(tls: ServerTls) -> io::Result<()> {
     use std::io::{ErrorKind, Read, Write};
@@ -20,14 +20,14 @@ pub(crate) fn reload_on_hangup(tls: ServerTls) -> io::Result<()> {
                 Ok(_) => {}
             }
             if let Err(error) = tls.reload() {
-                let _ = writeln!(io::stderr(), "the files of TLS were not loaded anew: {}", OneLine(error));
+                let _ = writeln!(io::stderr(), "the TLS files were not reloaded: {}", OneLine(error));
             }
         }
     })?;
     Ok(())
 }
 
-/// There is no such signal.
+/// Does nothing: this platform has no such signal.
 #[cfg(not(unix))]
 pub(crate) fn reload_on_hangup(_: ServerTls) -> io::Result<()> {
     Ok(())

@@ -1,4 +1,4 @@
-//! Why a replay fails.
+//! The errors of a replay.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use vgi_rpc_protocol::OneLine;
 use vgi_rpc_recorder::FormatError;
 use vgi_rpc_recorder::replay::ReplayError;
 
-/// A recorded connection could not be replayed, or the worker does not respond as it did.
+/// Why a replay failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WorkerReplayError {
@@ -17,19 +17,19 @@ pub enum WorkerReplayError {
     /// The file is not a capture.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// The id of the instance is in what it sends.
+    /// The instance's id, which its responses contain, differs.
     #[error("expected the worker to have the id of the one that was recorded: give --server-id {}", OneLine(.0))]
     ServerId(String),
     /// This worker is built without HTTP.
     #[error("expected a capture of a pipe or a socket, got one of HTTP, without which this worker was built")]
     NoHttp,
-    /// The worker cannot be set up as its flags say.
+    /// The worker cannot be set up from its flags.
     #[error("{0}")]
     Worker(Box<dyn Error + Send + Sync>),
-    /// It cannot be played.
+    /// The capture cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    /// The worker does not respond as it did: a sentence for each part that differs.
+    /// The worker's responses differ: a sentence for each difference.
     #[error("the worker's responses differ from the recorded ones: {}", Sentences(.0))]
     Differs(Vec<String>),
     /// The conversation cannot be written to stdout.

@@ -1,4 +1,4 @@
-//! Replaying a recorded connection to the worker's service.
+//! Replays a recorded connection to the worker's service.
 
 use crate::error::WorkerError;
 #[cfg(feature = "http")]
@@ -12,7 +12,7 @@ use vgi_rpc_protocol::service::{Service, TransportKind};
 use vgi_rpc_recorder::Capture;
 use vgi_rpc_recorder::replay::{Replayed, to_service};
 
-/// Replays a capture, and prints it.
+/// Replays a capture, and prints the conversation.
 pub(crate) fn replay(
     path: &Path,
     flags: &Flags,

@@ -1,10 +1,10 @@
-//! The id of an instance whose operator gives it none.
+//! Generates the id of an instance for which none was given.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// 12 hexadecimal digits that differ from process to process, and from call to call.
+/// Returns 12 hexadecimal digits that differ between processes and between calls.
 pub(crate) fn generate() -> String {
-    // The standard library seeds its hash maps from the system's generator, which is all that an id needs: it is no secret.
+    // The standard library seeds its hash maps from the system's generator, which is enough for an id: it is not secret.
     let bits = RandomState::new().build_hasher().finish();
     format!("{:012x}", bits >> 16)
 }

@@ -1,4 +1,4 @@
-//! Which store the flag `--storage` names. A further kind of store is a variant of [`StorageUrl`], and an arm of its methods.
+//! Opens the store of the flag `--storage`. A new kind of store is a variant of [`StorageUrl`], and an arm of its methods.
 
 use std::error::Error;
 use std::fmt;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use vgi_rpc_external::{HttpFetcher, HttpOptions, ObjectStorage, StorageEffects};
 
-/// A store and the effects that need it.
+/// The performer of effects for a store.
 pub(crate) type Effects = StorageEffects<Arc<dyn ObjectStorage>>;
 
-/// The settings of a store that have flags of their own.
+/// The settings of a store with flags of their own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StorageSettings {
-    /// How long URLs may be used.
+    /// How long URLs are valid.
     pub(crate) url_expiry: Duration,
     /// Whether equal objects have the same name.
     pub(crate) by_content: bool,
@@ -30,7 +30,7 @@ pub(crate) enum StorageUrl {
 }
 
 impl StorageUrl {
-    /// Reads the value of the flag.
+    /// Parses the value of the flag.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (scheme, _) = text.split_once("://").unwrap_or_default();
         match scheme {
@@ -48,10 +48,10 @@ impl StorageUrl {
         }
     }
 
-    /// The store, and what fetches from it. No request is sent.
+    /// Returns the performer of effects for the store. No request is sent.
     ///
     /// # Errors
-    /// When the environment lacks a setting of the store, or one is invalid.
+    /// If a setting of the store is missing in the environment, or invalid.
     pub(crate) fn effects(
         &self,
         settings: &StorageSettings,
@@ -64,7 +64,7 @@ impl StorageUrl {
         &self,
         settings: &StorageSettings,
     ) -> Result<Arc<dyn ObjectStorage>, Box<dyn Error + Send + Sync>> {
-        // Of a value, and not of a reference: without any store there is none.
+        // Matches a value rather than a reference, because without any store the enum is empty.
         match *self {
             #[cfg(feature = "gcs")]
             Self::Gcs(ref url) => {
@@ -88,7 +88,7 @@ impl StorageUrl {
     }
 }
 
-/// How the URLs of stores begin.
+/// The schemes of store URLs.
 const SCHEMES: &[&str] = &[
     #[cfg(feature = "gcs")]
     "gs://",

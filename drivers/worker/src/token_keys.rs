@@ -1,4 +1,4 @@
-//! The keys that seal HTTP's tokens, from a file or the environment. Nothing here repeats what it has read.
+//! Reads the keys that seal HTTP's tokens from a file or the environment. No error repeats what was read.
 
 use std::env::{self, VarError};
 use std::io;
@@ -8,10 +8,10 @@ use vgi_rpc_protocol::OneLine;
 use vgi_rpc_protocol::http::token::{InvalidKey, KeyRing, TokenKey};
 use zeroize::Zeroizing;
 
-/// The variable that holds the keys themselves.
+/// The variable with the keys.
 pub(crate) const VARIABLE: &str = "VGI_RPC_TOKEN_KEYS";
 
-/// Keys could not be read. No error has any part of a key in it.
+/// The keys could not be read. No error contains any part of a key.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TokenKeysError {
@@ -20,10 +20,10 @@ pub enum TokenKeysError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// There is no key where some were expected.
+    /// There is no key in a place where at least one was expected.
     #[error("expected a token key of 64 hexadecimal digits in {0}, got none")]
     Missing(String),
     /// A key is invalid.
@@ -31,18 +31,18 @@ pub enum TokenKeysError {
     Invalid {
         /// The file or the variable.
         place: String,
-        /// Which one, counted from 1.
+        /// The key's number, counted from 1.
         number: usize,
-        /// What is wrong with it.
+        /// The cause.
         error: InvalidKey,
     },
 }
 
-/// The keys in the file, one in a line; or else those in the environment, with commas between them. The first one seals,
-/// and all open.
+/// Reads the keys in the file, one per line; or else those in the environment, separated by commas. The first one seals tokens,
+/// and all of them open tokens.
 ///
 /// # Errors
-/// When there is a file or a variable without a key, or an invalid one.
+/// If the file or the variable has no key, or an invalid one.
 pub(crate) fn read(file: Option<&Path>) -> Result<Option<KeyRing>, TokenKeysError> {
     if let Some(path) = file {
         let text = std::fs::read_to_string(path).map(Zeroizing::new);
@@ -52,7 +52,7 @@ pub(crate) fn read(file: Option<&Path>) -> Result<Option<KeyRing>, TokenKeysErro
     match env::var(VARIABLE).map(Zeroizing::new) {
         Ok(text) => parse(text.split(','), VARIABLE).map(Some),
         Err(VarError::NotPresent) => Ok(None),
-        // The variable's value is not text, and so none of its parts is a key.
+        // The variable's value is not UTF-8, so none of its parts is a key.
         Err(VarError::NotUnicode(_)) => Err(TokenKeysError::Missing(VARIABLE.to_owned())),
     }
 }

@@ -1,4 +1,4 @@
-//! The [`Worker`]: serves a service as the flags say.
+//! The [`Worker`], which serves a service as the flags say.
 
 use crate::error::WorkerError;
 #[cfg(feature = "http")]
@@ -21,7 +21,7 @@ use vgi_rpc_protocol::service::Service;
 use vgi_rpc_protocol::service::TransportKind;
 use vgi_rpc_stdio::ShmServer;
 
-/// How long the records that wait for the reader of a FIFO or a device may keep the process from ending.
+/// How long records that wait for the reader of a FIFO or a device may delay the end of the process.
 const PATIENCE_AT_END: Duration = Duration::from_secs(1);
 
 #[cfg(feature = "unix")]
@@ -29,7 +29,7 @@ type SocketServerChange = dyn FnOnce(vgi_rpc_unix::SocketServer) -> vgi_rpc_unix
 
 type AccessLogChange = dyn FnOnce(vgi_rpc_access_log::Options) -> vgi_rpc_access_log::Options;
 
-/// A service that is to be served as the command line says, and the settings that no flag has. Made by
+/// Serves a service as the command line says, with settings that no flag has. Created by
 /// [`WorkerOptions::worker`](crate::WorkerOptions::worker).
 pub struct Worker {
     flags: Flags,
@@ -68,14 +68,14 @@ impl Worker {
         }
     }
 
-    /// Sets what performs the effects of calls, on every transport. Default: nothing does, and an effect fails.
+    /// Sets the performer of calls' effects, on every transport. Default: none, so that effects fail.
     pub fn effects(mut self, performer: Performer) -> Self {
         self.performer = performer;
         self
     }
 
-    /// Changes how the access log is kept: what is shown of claims, and what else its [options](vgi_rpc_access_log::Options) have.
-    /// The function is given what the flags say, and is not called if there is no access log. A later call of this replaces the
+    /// Changes the [options](vgi_rpc_access_log::Options) of the access log, for example which claims it shows. The function
+    /// receives the options of the flags, and is not called if there is no access log. A later call of this replaces the
     /// function.
     pub fn access_log(
         mut self,
@@ -85,23 +85,22 @@ impl Worker {
         self
     }
 
-    /// Sets what is counted.
+    /// Sets the metrics.
     #[cfg(feature = "http")]
     pub(crate) fn metrics(mut self, metrics: Option<Metrics>) -> Self {
         self.metrics = metrics;
         self
     }
 
-    /// Sets how clients on pipes and unix sockets share memory. Default: [`ShmServer::new`]. Without effect if the command line says
-    /// `--no-shared-memory`; what it says with `--shm-min-batch-bytes` goes before
-    /// [`min_batch_bytes`](ShmServer::min_batch_bytes).
+    /// Sets how clients on pipes and unix sockets share memory. Default: [`ShmServer::new`]. It has no effect with the flag
+    /// `--no-shared-memory`; the flag `--shm-min-batch-bytes` overrides [`min_batch_bytes`](ShmServer::min_batch_bytes).
     pub fn shared_memory(mut self, shared_memory: ShmServer) -> Self {
         self.shared_memory = shared_memory;
         self
     }
 
-    /// Changes the server of unix and TCP sockets: timeouts and what else a [`SocketServer`](vgi_rpc_unix::SocketServer) has. The
-    /// function is given one that is set as the flags say, and is not called on other transports. A later call of this
+    /// Changes the server of unix and TCP sockets: timeouts and other settings of [`SocketServer`](vgi_rpc_unix::SocketServer).
+    /// The function receives a server configured by the flags, and is not called on other transports. A later call of this
     /// replaces the function.
     #[cfg(feature = "unix")]
     pub fn socket_server(
@@ -112,8 +111,8 @@ impl Worker {
         self
     }
 
-    /// Changes the endpoint of HTTP: who may call, sticky sessions and what else an [`EndpointBuilder`] has. The function
-    /// is given one that is set as the flags say, and is not called on other transports. A later call of this replaces the
+    /// Changes the endpoint of HTTP: authentication, sticky sessions and other settings of [`EndpointBuilder`]. The function
+    /// receives a builder configured by the flags, and is not called on other transports. A later call of this replaces the
     /// function.
     #[cfg(feature = "http")]
     pub fn endpoint<E: Into<Box<dyn Error + Send + Sync>>>(
@@ -124,8 +123,8 @@ impl Worker {
         self
     }
 
-    /// Changes the server of HTTP: timeouts, further routes and what else a [`HttpServer`](vgi_rpc_http::HttpServer) has. The
-    /// function is given one that is set as the flags say, and the endpoint that it serves; it is not called on other
+    /// Changes the server of HTTP: timeouts, further routes and other settings of [`HttpServer`](vgi_rpc_http::HttpServer). The
+    /// function receives a server configured by the flags, and the endpoint that it serves; it is not called on other
     /// transports. A later call of this replaces the function.
     #[cfg(feature = "http")]
     pub fn http_server(
@@ -136,14 +135,13 @@ impl Worker {
         self
     }
 
-    /// Serves until the end: the client's on pipes, otherwise `--idle-timeout`, SIGTERM or SIGINT.
+    /// Serves until the client closes the connection (on pipes), or until `--idle-timeout`, SIGTERM or SIGINT.
     ///
-    /// Over HTTP the service's start-up work is done at the first request; if it fails, a line on stderr says why, and the
-    /// next request tries again.
+    /// Over HTTP the service's start-up work is done at the first request; if it fails, a line on stderr shows the error, and
+    /// the next request tries again.
     ///
     /// # Errors
-    /// When the worker cannot listen, or the system refuses what it cannot do without. What happens on one connection is no
-    /// error.
+    /// If the worker cannot listen, or the system refuses what it needs. Failures of a single connection are not errors.
     pub fn serve(mut self) -> Result<(), WorkerError> {
         if let Some(level) = self.flags.log_level {
             crate::log_lines::write_events(level);
@@ -213,7 +211,7 @@ impl Worker {
                 };
                 #[cfg(feature = "http")]
                 crate::metrics::add_server(metrics.as_ref(), "unix", &bound.handle());
-                // Launchers compare the line with the path that they gave, which is an absolute one.
+                // Launchers compare the line with the path that they passed, which is absolute.
                 let path = std::path::absolute(&path).unwrap_or(path);
                 serve_sockets(bound, "UNIX", path.as_os_str())
             }

@@ -1,8 +1,8 @@
-//! What is read of headers, and what is refused.
+//! Tests of which headers are accepted, and which are refused.
 
 use super::*;
 
-/// A header with this version and command, this family and transport, and these bytes after the fixed part.
+/// Returns a header with this version and command, family and transport, and bytes after the fixed part.
 fn header(version_and_command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     let mut header = SIGNATURE.to_vec();
     header.extend([version_and_command, family]);
@@ -26,11 +26,11 @@ fn field(kind: u8, value: &[u8]) -> Vec<u8> {
     [&[kind][..], &(value.len() as u16).to_be_bytes(), value].concat()
 }
 
-/// Reads a header whole, in every split, and with bytes after it, which must all say the same.
+/// Parses a header whole, in every split, and with bytes after it, and checks that all results agree.
 fn read_with(bytes: &[u8], rules: &Rules) -> Result<ProxiedClient, HeaderError> {
     let whole = parse(bytes, rules);
     let followed = parse(&[bytes, b"PROXY TCP4"].concat(), rules);
-    // Bytes that follow a header which is not whole become part of it.
+    // Bytes after an incomplete header become part of it.
     if !matches!(whole, Ok(Progress::NeedMore(_))) {
         assert_eq!(followed, whole);
     }
@@ -88,7 +88,7 @@ fn other_beginnings_are_refused_at_their_first_wrong_byte() {
     {
         assert_eq!(read(bytes), Err(HeaderError::Signature), "{bytes:?}");
     }
-    // Arrow's continuation marker, as every client of byte streams begins.
+    // Arrow's continuation marker, with which every client of byte streams begins.
     assert_eq!(parse(&[0xff], &Rules::default()), Err(HeaderError::Signature));
 }
 
@@ -133,7 +133,7 @@ fn addresses_and_fields_must_be_whole() {
     assert_eq!(read(&tcp_ipv4(&after_another)), Err(error));
 }
 
-/// A header with this checksum, or its own, between two other fields.
+/// Returns a header with this checksum, or its own, between two other fields.
 fn with_checksum(sum: Option<u32>) -> Vec<u8> {
     let fields = |sum: u32| [field(4, &[0; 5]), field(CRC32C, &sum.to_be_bytes()), field(1, b"h2")].concat();
     let own = crc32c(tcp_ipv4(&fields(0)).into_iter());
@@ -145,14 +145,14 @@ fn a_checksum_that_is_there_must_match() {
     let right = with_checksum(None);
     assert!(read(&right).is_ok());
     assert_eq!(read(&with_checksum(Some(0))), Err(HeaderError::Checksum));
-    // A bit of an address, and one of the last field.
+    // One bit in an address, and one in the last field.
     for index in [FIXED_BYTES + 3, right.len() - 1] {
         let mut damaged = right.clone();
         damaged[index] ^= 1;
         assert_eq!(read(&damaged), Err(HeaderError::Checksum), "byte {index}");
     }
     assert_eq!(read(&tcp_ipv4(&field(CRC32C, &[0; 3]))), Err(HeaderError::Checksum));
-    // The second one matches.
+    // The second checksum matches.
     let two = |sum: u32| tcp_ipv4(&[field(CRC32C, &[1; 4]), field(CRC32C, &sum.to_be_bytes())].concat());
     let second = crc32c(two(0).into_iter());
     assert_eq!(read(&two(second)), Err(HeaderError::Checksum));
@@ -180,11 +180,11 @@ fn bridges_for_iroh_are_accepted_where_they_are_turned_on() {
     let beside_addresses = tcp_ipv4(&identity);
     assert_eq!(read_with(&beside_addresses, &iroh()), Err(IrohError::Addresses.into()));
 
-    // Without the setting, there is no such header, and the field says nothing.
+    // Without the setting, such a header is refused, and the field is ignored.
     let error = HeaderError::Family(UNSPECIFIED);
     assert_eq!(read(&header(0x21, UNSPECIFIED, &identity)), Err(error));
     assert_eq!(read(&beside_addresses), Ok(tcp("192.0.2.10:4242", "198.51.100.20:9400")));
-    // With it, addresses are accepted as before.
+    // With the setting, addresses are still accepted.
     assert!(read_with(&tcp_ipv4(&[]), &iroh()).is_ok());
     assert_eq!(read_with(&header(0x20, UNSPECIFIED, &identity), &iroh()), Err(HeaderError::Local));
 }

@@ -1,5 +1,5 @@
-//! What happened to a connection since it was last looked at, and whether a thread has it. Any thread may note
-//! something here at any time, without a lock.
+//! The events of a connection since it was last checked, and whether a thread owns it. Any thread may set flags at any time,
+//! without a lock.
 
 use crate::wakeups::Wakeups;
 use mio::Token;
@@ -7,35 +7,35 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Wake;
 
-/// A thread has the connection, or it waits in the queue for one.
+/// A thread owns the connection, or it waits in the queue for one.
 const OWNED: u16 = 1;
-/// Something happened since its owner last looked. While nobody owns a [`DEAF`] connection, this can only be input.
+/// An event occurred since the owner last checked. If a [`DEAF`] connection has no owner, this can only be input.
 const AGAIN: u16 = 1 << 1;
-/// Input alone is no reason to serve the connection: its work is out, or its machine waits.
+/// Input alone is no reason to serve the connection: its job is running, or its machine waits.
 const DEAF: u16 = 1 << 2;
-/// Its work is out.
+/// Its job is running.
 const AT_WORK: u16 = 1 << 3;
-/// The peer has closed its sending side, perhaps behind bytes that are still to be read.
+/// The peer has closed its sending side, possibly after bytes that are still unread.
 pub(super) const PEER_CLOSED: u16 = 1 << 4;
-/// The peer is gone altogether: it reads nothing any more.
+/// The peer is gone: it no longer reads either.
 pub(super) const HUNG_UP: u16 = 1 << 5;
 /// The machine's waker was called.
 pub(super) const WOKEN: u16 = 1 << 6;
 /// A timeout seems to have passed.
 pub(super) const EXPIRED: u16 = 1 << 7;
-/// It is to close if it has nothing to say, for another to be accepted.
+/// Close the connection if it has no input, so that another can be accepted.
 pub(super) const GIVE_WAY: u16 = 1 << 8;
-/// Memory is short, and what the connection holds is wanted.
+/// Memory is short: close the connection for the memory that it holds.
 pub(super) const TAKE_MEMORY: u16 = 1 << 9;
 
-/// What an unowned connection is served for.
+/// The events for which an unowned connection is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// Anything.
+    /// Any event.
     Open,
-    /// Anything but input, because its machine waits.
+    /// Any event except input, because its machine waits.
     Waiting,
-    /// Anything but input, because its work is out.
+    /// Any event except input, because its job is running.
     AtWork,
 }
 
@@ -49,8 +49,7 @@ impl Rest {
     }
 }
 
-/// A connection's flags. They are the [`Wake`] of its machine's waker as well, which therefore keeps nothing alive but
-/// them.
+/// A connection's flags. They are also the [`Wake`] of its machine's waker, which therefore keeps only the flags alive.
 #[derive(Debug)]
 pub(crate) struct Flags {
     bits: AtomicU16,
@@ -59,7 +58,7 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    /// Flags of a connection that the caller owns.
+    /// Creates the flags of a connection that the caller owns.
     pub(crate) fn new(token: Token, wakeups: &Arc<Wakeups>) -> Arc<Self> {
         let wakeups = Arc::downgrade(wakeups);
         Arc::new(Self { bits: AtomicU16::new(OWNED), token, wakeups })
@@ -69,7 +68,7 @@ impl Flags {
         self.token
     }
 
-    /// What the connection is served for; `None` while it is owned.
+    /// Returns the events for which the connection is served; `None` while it is owned.
     pub(super) fn rest(&self) -> Option<Rest> {
         let bits = self.bits.load(Ordering::Acquire);
         match (bits & OWNED != 0, bits & AT_WORK != 0, bits & DEAF != 0) {
@@ -84,7 +83,7 @@ impl Flags {
         self.bits.load(Ordering::Acquire) & flag != 0
     }
 
-    /// Clears a flag. True if it was set.
+    /// Clears a flag. Returns true if it was set.
     pub(super) fn take(&self, flag: u16) -> bool {
         self.has(flag) && self.bits.fetch_and(!flag, Ordering::AcqRel) & flag != 0
     }
@@ -94,35 +93,35 @@ impl Flags {
         self.bits.fetch_or(flag, Ordering::AcqRel);
     }
 
-    /// Notes that something happened. True when the connection is now the caller's to put into the queue.
+    /// Records an event. Returns true if the caller now owns the connection, and must queue it.
     pub(super) fn claim(&self, what: u16) -> bool {
         self.bits.fetch_or(OWNED | AGAIN | what, Ordering::AcqRel) & OWNED == 0
     }
 
-    /// As [`claim`](Self::claim), for input. Nobody is to serve a deaf connection for it.
+    /// Like [`claim`](Self::claim), for input, for which a deaf connection is not served.
     pub(super) fn claim_for_input(&self, what: u16) -> bool {
         let noted = |bits| bits | AGAIN | what | if bits & DEAF == 0 { OWNED } else { 0 };
         self.update(noted) & (OWNED | DEAF) == 0
     }
 
-    /// Begins to look: what happens from now on calls for another look.
+    /// Begins a check: later events require another check.
     pub(super) fn look(&self) {
         self.bits.fetch_and(!AGAIN, Ordering::AcqRel);
     }
 
-    /// True when nothing happened since the last look.
+    /// Whether no event has occurred since the last check.
     pub(super) fn is_quiet(&self) -> bool {
         !self.has(AGAIN)
     }
 
-    /// Gives the connection up. False when something happened since the last look: the caller still owns it then.
+    /// Releases the connection. Returns false if an event occurred since the last check: the caller still owns it then.
     pub(super) fn release(&self, rest: Rest) -> bool {
         let released =
             |bits: u16| (bits & AGAIN == 0).then(|| bits & !(OWNED | DEAF | AT_WORK) | rest.bits());
         self.bits.fetch_update(Ordering::AcqRel, Ordering::Acquire, released).is_ok()
     }
 
-    /// Ends the work that was out. True when the connection is the caller's again. Otherwise its owner is told to look.
+    /// Ends the running job. Returns true if the caller owns the connection again. Otherwise its owner must check again.
     pub(super) fn return_from_work(&self) -> bool {
         let returned = |bits: u16| {
             let happened = if bits & OWNED == 0 { OWNED } else { AGAIN };
@@ -131,7 +130,7 @@ impl Flags {
         self.update(returned) & OWNED == 0
     }
 
-    /// Sets the flags to what they become; gives what they were.
+    /// Replaces the flags by the result of `becomes`. Returns the old flags.
     fn update(&self, becomes: impl Fn(u16) -> u16) -> u16 {
         let updated = self.bits.fetch_update(Ordering::AcqRel, Ordering::Acquire, |bits| Some(becomes(bits)));
         updated.unwrap_or_else(|bits| bits)
@@ -144,7 +143,7 @@ impl Wake for Flags {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // A connection that was closed stays owned, and one of a server that is gone has no poll to wake.
+        // A closed connection stays owned, and after its server is dropped there is no poll to wake.
         if self.claim(WOKEN)
             && let Some(wakeups) = self.wakeups.upgrade()
         {

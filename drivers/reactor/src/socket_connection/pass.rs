@@ -1,4 +1,4 @@
-//! A pass over a connection: everything that can be done for it without waiting for its peer, or a fair part of that.
+//! A pass over a connection: everything that can be done without waiting for the peer, up to a limit.
 
 use super::{Driven, SocketConnection, Waiting, flags};
 use crate::events;
@@ -9,36 +9,36 @@ use crate::worker::ThreadState;
 use std::io;
 use std::sync::Arc;
 
-/// System calls and works of one pass; then others have their turn.
+/// The limit of system calls and jobs in one pass; then other connections are served.
 pub(super) const PASS_STEPS: u32 = 32;
 
 /// How a pass ended.
 pub(super) enum Pass<W> {
-    /// Nothing more can be done before the peer acts, the machine is woken, or its work ends.
+    /// Nothing more can be done before the peer acts, the machine is woken, or its job ends.
     Blocked(Wait),
-    /// There is more to do, but others come first.
+    /// There is more to do, but other connections come first.
     Yield,
-    /// There is work, and this thread may not run it.
+    /// There is a job, and this thread may not run it.
     NeedsThread,
-    /// There is work for this thread.
+    /// There is a job for this thread.
     Work(W),
-    /// The connection is over.
+    /// The connection has ended.
     Over,
-    /// The connection is over, and its machine does not know.
+    /// The connection has broken off, and its machine was not notified.
     BrokenOff,
 }
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// The machine has ended it, has failed, or had nothing under way.
+    /// The machine has ended it, has failed, or had no call in progress.
     Orderly,
-    /// In the middle of something: the machine is told.
+    /// In the middle of something: the machine is notified.
     BrokenOff,
 }
 
 impl<M: Machine> SocketConnection<M> {
-    /// `goes_on` says that the pass goes on after work.
+    /// Makes a pass. `goes_on` means that it continues an earlier pass after a job.
     pub(super) fn pass<A: Acceptor<Machine = M>>(
         &self,
         driven: &mut Driven<M>,
@@ -53,7 +53,7 @@ impl<M: Machine> SocketConnection<M> {
         if driven.is_at_work && !driven.closing {
             return self.pass_beside_work(driven, shared);
         }
-        // A machine whose peer does not read is not polled, whoever wakes it.
+        // A machine whose peer does not read is not polled, even after a wake-up.
         if !goes_on && driven.watches_output && driven.work.is_none() && !self.flush(driven)? {
             return self.blocked(driven, shared, Wait::Output);
         }
@@ -68,7 +68,7 @@ impl<M: Machine> SocketConnection<M> {
             match next {
                 Step::Job(work) if !may_run => {
                     driven.work = Some(work);
-                    // Output that was held back does not wait for a thread.
+                    // Output that was held back must not wait for a thread.
                     self.flush(driven)?;
                     return Ok(Pass::NeedsThread);
                 }
@@ -109,12 +109,12 @@ impl<M: Machine> SocketConnection<M> {
                 Step::LingeringClose => driven.closing = true,
             }
         }
-        // Nor for others.
+        // Output must not wait for other connections either.
         self.flush(driven)?;
         Ok(Pass::Yield)
     }
 
-    /// Sends what is left, and is over when all of it is sent.
+    /// Sends the pending output, and ends the connection once all is sent.
     pub(super) fn close<A: Acceptor<Machine = M>>(
         &self,
         driven: &mut Driven<M>,
@@ -123,7 +123,7 @@ impl<M: Machine> SocketConnection<M> {
         if self.flush(driven)? { Ok(Pass::Over) } else { self.blocked(driven, shared, Wait::Output) }
     }
 
-    /// Looks at what happened since the last pass. Gives its end where that ends the connection.
+    /// Handles the events since the last pass. Returns the pass's result if they end the connection.
     fn begin_pass<A: Acceptor<Machine = M>>(
         &self,
         driven: &mut Driven<M>,
@@ -131,7 +131,7 @@ impl<M: Machine> SocketConnection<M> {
     ) -> Option<Pass<M::Job>> {
         let Waiting { wait, progress, began, .. } = self.last_wait();
         if self.flags.take(flags::EXPIRED) {
-            // Whoever saw it pass may have looked just before there was progress.
+            // There may have been progress since the timeout seemed to pass.
             let due = shared.options.timeouts.of(wait).due(progress, began);
             if due.is_some_and(|due| due <= shared.now()) {
                 events::timed_out(&shared.tallies.timed_out);
@@ -140,7 +140,7 @@ impl<M: Machine> SocketConnection<M> {
                 }
             }
         }
-        // What a connection holds for its work is not held up by its peer.
+        // A connection's memory for its running job is not held up by its peer.
         if self.flags.take(flags::TAKE_MEMORY) && wait != Wait::Work {
             events::closed_for_memory(&shared.tallies.for_memory);
             if let Some(end) = Self::give_up(driven, wait, Expiry::Memory) {
@@ -159,7 +159,7 @@ impl<M: Machine> SocketConnection<M> {
         None
     }
 
-    /// Lets the machine say its last. Gives the end of the connection if there is nothing to say, or no more.
+    /// Lets the machine produce a last output. Returns the end of the connection if there is none.
     fn give_up(driven: &mut Driven<M>, wait: Wait, reason: Expiry) -> Option<Pass<M::Job>> {
         if driven.closing {
             return Some(Pass::Over);

@@ -1,4 +1,4 @@
-//! Serves a connection: one pass after another, until there is nothing to do or the connection has ended.
+//! Serves a connection by repeated passes, until it must wait or has ended.
 
 use super::flags::{self, Rest};
 use super::pass::{Ending, Pass};
@@ -14,14 +14,14 @@ use crate::worker::ThreadState;
 use std::sync::Arc;
 
 impl<M: Machine> SocketConnection<M> {
-    /// Ends what is under way with the server, unless a thread serves the connection: that one cannot send any more.
+    /// Breaks the connection off when the server ends, unless a thread serves it: that thread can no longer send anything.
     pub(crate) fn break_off(&self) {
         if let Ok(mut driven) = self.driven.try_lock() {
             driven.end(Ending::BrokenOff);
         }
     }
 
-    /// Serves what there is. The caller owns the connection; `may_run` says whether it may run work.
+    /// Serves the connection, which the caller owns; `may_run` means that this thread may run its jobs.
     pub(crate) fn serve<A: Acceptor<Machine = M>>(
         self: Arc<Self>,
         shared: &Arc<Shared<A>>,
@@ -31,7 +31,7 @@ impl<M: Machine> SocketConnection<M> {
         let mut connection = self;
         let mut finished = None;
         while let Some(work) = connection.serve_until_work(shared, thread_state, may_run, finished.take()) {
-            // Without a hold on the connection: if it ends meanwhile, this thread does not keep its machine.
+            // Only a weak reference: if the connection ends during the job, this thread does not keep its machine alive.
             let weak = Arc::downgrade(&connection);
             drop(connection);
             finished = Some(Finished::run(shared, work));
@@ -40,8 +40,8 @@ impl<M: Machine> SocketConnection<M> {
         }
     }
 
-    /// Serves what there is, after the work that has `finished` if any. Gives work to be run, during which others may
-    /// serve the connection.
+    /// Serves the connection, after its `finished` job if any. Returns a job to run, during which other threads may serve the
+    /// connection.
     fn serve_until_work<A: Acceptor<Machine = M>>(
         self: &Arc<Self>,
         shared: &Arc<Shared<A>>,
@@ -67,8 +67,7 @@ impl<M: Machine> SocketConnection<M> {
         work
     }
 
-    /// Passes over the connection until it can be let go. `goes_on` says that the first pass goes on with one that was
-    /// begun before.
+    /// Makes passes until the connection can be released. `goes_on` means that the first pass continues an earlier one.
     fn serve_until_blocked<A: Acceptor<Machine = M>>(
         self: &Arc<Self>,
         driven: &mut Driven<M>,
@@ -87,14 +86,14 @@ impl<M: Machine> SocketConnection<M> {
                 self.flags.look();
             }
             let pass = || self.pass(driven, shared, thread_state, may_run, goes_on);
-            // After an I/O error nobody is left to tell. A panic is a defect of the protocol: it costs the connection
-            // and not the server.
+            // After an I/O error the peer cannot be notified. A panic is a defect of the protocol: it ends the connection, not
+            // the server.
             let pass = catch(pass).map_or(Pass::Over, |pass| pass.unwrap_or(Pass::BrokenOff));
             goes_on = false;
             let ending = match pass {
                 Pass::Work(begun) => {
                     work = Some(begun);
-                    // If the peer was gone before the work began, it is run all the same, as if the peer had left later.
+                    // If the peer was gone before the job began, the job is run anyway, as if the peer had left later.
                     let is_gone = self.flags.has(flags::HUNG_UP);
                     if !is_gone && self.flags.release(Rest::AtWork) {
                         return work;
@@ -104,7 +103,7 @@ impl<M: Machine> SocketConnection<M> {
                 Pass::Blocked(wait) => {
                     self.note(wait, shared.now());
                     let had_nothing_to_say = self.flags.is_quiet() && driven.received == received;
-                    // A byte now and then does not save a connection that says nothing of its protocol.
+                    // An occasional byte does not save a connection whose protocol has not begun.
                     let may_close =
                         had_nothing_to_say || matches!(wait, Wait::Preamble | Wait::Handshake | Wait::Close);
                     let is_between =
@@ -118,7 +117,7 @@ impl<M: Machine> SocketConnection<M> {
                     } else if self.flags.release(driven.rest(wait)) {
                         return work;
                     } else if wait == Wait::Waiting {
-                        // It was woken already. A machine that wakes itself over and over is not to hold up others.
+                        // It was woken already. A machine that keeps waking itself must not delay other connections.
                         shared.requeue(self);
                         return work;
                     } else {
@@ -143,7 +142,7 @@ impl<M: Machine> SocketConnection<M> {
         }
     }
 
-    /// Ends the connection, whoever owns it.
+    /// Ends the connection, whether or not the caller owns it.
     pub(super) fn end<A: Acceptor<Machine = M>>(
         self: &Arc<Self>,
         driven: &mut Driven<M>,
@@ -156,17 +155,17 @@ impl<M: Machine> SocketConnection<M> {
 }
 
 impl<M: Machine> Driven<M> {
-    /// Has the machine called no more, after it was told if it is to be.
+    /// Marks the machine as ended, after notifying it if required.
     fn end(&mut self, ending: Ending) {
         let knows = ending == Ending::Orderly || self.closing || self.is_over;
         self.is_over = true;
         if !knows {
-            // A machine that panics here is over as well.
+            // If the machine panics here, the connection has ended anyway.
             catch(|| self.machine.hang_up());
         }
     }
 
-    /// Lets others be asked, if this one was: it is closed by now, or goes on.
+    /// If this connection was asked to give way, allows others to be asked: it is closed by now, or continues.
     pub(super) fn answer_whether_it_gives_way<A: Acceptor<Machine = M>>(&mut self, shared: &Shared<A>) {
         if std::mem::take(&mut self.is_asked) {
             shared.answered_whether_it_gives_way(&mut lock(&shared.state));

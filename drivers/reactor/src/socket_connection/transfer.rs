@@ -1,4 +1,4 @@
-//! Moving bytes between a connection's socket and its machine.
+//! Moves bytes between a connection's socket and its machine.
 
 use super::pass::{PASS_STEPS, Pass};
 use super::{Driven, HeldBack, SocketConnection, Waiting, flags};
@@ -17,17 +17,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vgi_rpc_transfer::retry;
 
-/// Slices given to one vectored write.
+/// The maximum number of slices for one vectored write.
 const SLICES: usize = 64;
-/// A read of at least this much is part of a large body, and more is on its way.
+/// A read of at least this size is part of a large body, and more is expected.
 const LARGE_READ: usize = 64 << 10;
-/// How long the next part is waited for before the thread turns to other connections. Being woken takes longer than
-/// a sender on the same machine takes to fill its buffer again.
+/// How long the thread waits for the next part before it serves other connections. A wake-up takes longer than a sender on the
+/// same machine takes to refill its buffer.
 const LINGER: Duration = Duration::from_micros(50);
 
 impl<M: Machine> SocketConnection<M> {
-    /// Reads once: the beginning of a request by way of the thread's memory, the rest of a large one straight into
-    /// the machine's own. False when nothing came yet but is expected to at once.
+    /// Reads once: the beginning of a request into the thread's buffer, the rest of a large one directly into the machine's.
+    /// Returns false if nothing has arrived but is expected immediately.
     pub(super) fn read(&self, driven: &mut Driven<M>, thread_state: &mut ThreadState) -> io::Result<bool> {
         #[cfg(unix)]
         let takes_descriptors = driven.machine.takes_descriptors();
@@ -38,7 +38,7 @@ impl<M: Machine> SocketConnection<M> {
         let buffer = own.unwrap_or(&mut *thread_state.scratch);
         let room = buffer.len();
         if room == 0 {
-            return Err(io::Error::other("a machine that needs input lends memory for it"));
+            return Err(io::Error::other("a machine that needs input must provide a buffer"));
         }
         #[cfg(unix)]
         let mut descriptors = Vec::new();
@@ -63,8 +63,8 @@ impl<M: Machine> SocketConnection<M> {
                     Some(read) if !is_own => driven.machine.receive(read),
                     _ => driven.machine.advance(count),
                 }
-                // The end of the input may have been announced already. A read that takes a descriptor ends behind the bytes
-                // that it was sent with, however many follow.
+                // The end of the input may have been reported already. A read that receives a descriptor ends after the bytes
+                // that it was sent with, even if more follow.
                 driven.drained = SHORT_READ_DRAINS
                     && !takes_descriptors
                     && count < room
@@ -89,7 +89,7 @@ impl<M: Machine> SocketConnection<M> {
         Ok(true)
     }
 
-    /// Sends what waits. False when the peer has to read some first.
+    /// Sends pending output. Returns false if the peer must read some first.
     pub(super) fn flush(&self, driven: &mut Driven<M>) -> io::Result<bool> {
         let mut wrote = false;
         while let Some(mut output) = driven.machine.poll_transmit()
@@ -106,7 +106,7 @@ impl<M: Machine> SocketConnection<M> {
             wrote = true;
             driven.steps += 1;
         }
-        // A peer that has the handshake go to and fro does not get more time for it.
+        // A peer that prolongs the handshake by many round trips does not get more time for it.
         if wrote && driven.machine.phase() != Phase::Handshake {
             self.start_anew();
         }
@@ -116,8 +116,8 @@ impl<M: Machine> SocketConnection<M> {
         Ok(true)
     }
 
-    /// After the machine's last: sends it, then passes over input until the peer closes. A socket that was closed
-    /// with input unread could take the answer with it.
+    /// Sends the machine's last output, then discards input until the peer closes. If a socket is closed with unread input, the
+    /// peer may lose the answer.
     pub(super) fn finish<A: Acceptor<Machine = M>>(
         &self,
         driven: &mut Driven<M>,
@@ -128,7 +128,7 @@ impl<M: Machine> SocketConnection<M> {
             return self.blocked(driven, shared, Wait::Output);
         }
         self.socket.shutdown(Shutdown::Write);
-        // A peer that goes on sending comes to no wait of which the time would be looked at.
+        // If a peer keeps sending, the connection never waits, so its timeout is checked here.
         let (now, Waiting { wait, began, .. }) = (shared.now(), self.last_wait());
         if wait != Wait::Close {
             self.note(Wait::Close, now);
@@ -149,7 +149,7 @@ impl<M: Machine> SocketConnection<M> {
         Ok(Pass::Yield)
     }
 
-    /// Ends a pass that can do no more now.
+    /// Ends a pass that must wait.
     pub(super) fn blocked<A: Acceptor<Machine = M>>(
         &self,
         driven: &mut Driven<M>,
@@ -157,7 +157,7 @@ impl<M: Machine> SocketConnection<M> {
         wait: Wait,
     ) -> io::Result<Pass<M::Job>> {
         self.watch(driven, shared, wait)?;
-        // What comes first has come, and may have said where the client is.
+        // The preamble has arrived, and may have named the client.
         if self.has_preamble
             && wait != Wait::Preamble
             && self.client.get().is_none()
@@ -168,7 +168,7 @@ impl<M: Machine> SocketConnection<M> {
         Ok(Pass::Blocked(wait))
     }
 
-    /// Watches the socket for what is waited for.
+    /// Watches the socket for what the connection waits for.
     pub(super) fn watch<A: Acceptor<Machine = M>>(
         &self,
         driven: &mut Driven<M>,

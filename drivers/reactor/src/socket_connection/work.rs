@@ -1,7 +1,7 @@
 //! Runs a connection's job, and serves the connection while the job runs.
 //!
-//! While work is out, nobody has the connection: whoever has a reason to serve it may do so, and the thread that runs
-//! the work holds on to nothing of it. If the connection ends first, its machine and its socket are gone at once.
+//! While a job runs, the connection has no owner: any thread may serve it, and the thread that runs the job keeps no reference
+//! to it. If the connection ends first, its machine and its socket are dropped at once.
 
 use super::flags::{self, Rest};
 use super::pass::{Ending, PASS_STEPS, Pass};
@@ -16,22 +16,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// A work that took this long may do so again: another thread takes over the loop before it is next run. For quicker ones the
-/// change of threads would take a noticeable part of their time; the supervisor notices if many in a row hold up the loop.
+/// A job that took this long may do so again: before the next one, another thread takes over the loop. For quicker jobs the
+/// hand-over would be a noticeable part of their time; if many in a row hold up the loop, the supervisor notices.
 const SLOW: Duration = Duration::from_micros(500);
 
-/// The most output that is held back for the next work's.
+/// The maximum output, in bytes, that is held back for that of the next job.
 const HELD_BACK: usize = 16 << 10;
 
-/// Work that was run.
+/// A job that has ended.
 pub(super) struct Finished<D> {
-    /// What it gave; `None` if it panicked.
+    /// Its result; `None` if it panicked.
     done: Option<D>,
     is_slow: bool,
 }
 
 impl<D> Finished<D> {
-    /// Runs work, for as long as it takes.
+    /// Runs a job to its end.
     pub(super) fn run<A: Acceptor, W: Job<Finished = D>>(shared: &Shared<A>, work: W) -> Self {
         let began = Instant::now();
         let done = catch(|| shared.run(work));
@@ -40,14 +40,14 @@ impl<D> Finished<D> {
 }
 
 impl<M: Machine> SocketConnection<M> {
-    /// Prepares for running work: the socket is watched for room if output has to wait for its peer.
+    /// Prepares to run a job: the socket is watched for room if output has to wait for the peer.
     pub(super) fn begin_work<A: Acceptor<Machine = M>>(
         &self,
         driven: &mut Driven<M>,
         shared: &Arc<Shared<A>>,
         work: M::Job,
     ) -> io::Result<Pass<M::Job>> {
-        // This may take long, and others can be asked to give way.
+        // The job may take long, so another connection can be asked to give way.
         driven.answer_whether_it_gives_way(shared);
         let is_sent = self.holds_back(driven, shared) || self.flush(driven)?;
         let wait = if is_sent { Wait::Work } else { Wait::Output };
@@ -60,15 +60,15 @@ impl<M: Machine> SocketConnection<M> {
         if wait == Wait::Output {
             self.note(wait, shared.now());
         } else {
-            // There is no bound to this, and the clock need not be read.
+            // There is no timeout for this, so the clock need not be read.
             self.wait.store(wait as u8, Ordering::Relaxed);
             self.start_anew();
         }
         Ok(Pass::Work(work))
     }
 
-    /// Whether the output waits for that of the next work, so that many small answers go out in one write. It does while
-    /// works are quick. The supervisor has it sent when the next one is not.
+    /// Whether the output is held back for that of the next job, so that many small answers are sent in one write. This is so
+    /// while jobs are quick. If the next one is not, the supervisor causes the output to be sent.
     fn holds_back<A: Acceptor<Machine = M>>(&self, driven: &mut Driven<M>, shared: &Shared<A>) -> bool {
         if driven.slow {
             return false;
@@ -82,14 +82,14 @@ impl<M: Machine> SocketConnection<M> {
         holds_back
     }
 
-    /// Has output sent that was held back before the supervisor last looked, and whose work is still out. True when the
-    /// connection is now the caller's to put into the queue; `None` when nothing is held back.
+    /// Causes output to be sent that was held back before the supervisor's last check, and whose job still runs. Returns true
+    /// if the caller now owns the connection and must queue it; `None` if nothing is held back.
     pub(crate) fn send_held_back(&self) -> Option<bool> {
         match self.held_back.load(Ordering::Relaxed) {
             held if held == HeldBack::No as u8 => None,
             held if held == HeldBack::Lately as u8 => {
                 let (lately, long) = (HeldBack::Lately as u8, HeldBack::Long as u8);
-                // A work that begins this moment makes it late again.
+                // A job that begins at this moment makes it recent again.
                 let _ = self.held_back.compare_exchange(lately, long, Ordering::Relaxed, Ordering::Relaxed);
                 Some(false)
             }
@@ -100,7 +100,7 @@ impl<M: Machine> SocketConnection<M> {
         }
     }
 
-    /// Gives the machine what its work gave. True when the connection is the caller's again, to be served further.
+    /// Passes the job's result to the machine. Returns true if the caller owns the connection again, and must serve it.
     pub(super) fn end_work<A: Acceptor<Machine = M>>(
         self: &Arc<Self>,
         driven: &mut Driven<M>,
@@ -110,11 +110,11 @@ impl<M: Machine> SocketConnection<M> {
         driven.is_at_work = false;
         driven.slow = finished.is_slow;
         driven.steps += 1;
-        // A timeout that seemed to pass for unread output meanwhile counts no more.
+        // A timeout for unread output that seemed to pass during the job no longer counts.
         self.wait.store(Wait::Work as u8, Ordering::Relaxed);
         self.start_anew();
         let Some(done) = finished.done else {
-            // Earlier answers may have been held back for that of this work.
+            // Earlier answers may have been held back for that of this job.
             let _ = self.flush(driven);
             self.end(driven, shared, Ending::BrokenOff);
             return false;
@@ -125,7 +125,7 @@ impl<M: Machine> SocketConnection<M> {
             }
             driven.machine.complete(done);
         };
-        // A machine that has said its last, while the work was out, is not called any more.
+        // If the machine produced its last output while the job ran, it is not called any more.
         if !driven.closing && catch(complete).is_none() {
             self.end(driven, shared, Ending::Orderly);
             return false;
@@ -133,7 +133,7 @@ impl<M: Machine> SocketConnection<M> {
         self.flags.return_from_work()
     }
 
-    /// A pass while work is out: sends what there is, and polls after a wake-up.
+    /// Makes a pass while a job runs: sends pending output, and polls after a wake-up.
     pub(super) fn pass_beside_work<A: Acceptor<Machine = M>>(
         &self,
         driven: &mut Driven<M>,
@@ -151,10 +151,10 @@ impl<M: Machine> SocketConnection<M> {
             }
             driven.steps += 1;
             match driven.machine.poll() {
-                // There may be more output when this is sent.
+                // There may be more output after this is sent.
                 Step::NeedDrain => driven.is_woken = driven.machine.poll_transmit().is_some(),
                 Step::Waiting | Step::NeedInput => driven.is_woken = false,
-                Step::Job(_) => return Err(io::Error::other("a machine has one work out at a time")),
+                Step::Job(_) => return Err(io::Error::other("a machine must return one job at a time")),
                 Step::Close => return self.close(driven, shared),
                 Step::LingeringClose => driven.closing = true,
             }
@@ -164,7 +164,7 @@ impl<M: Machine> SocketConnection<M> {
 }
 
 impl<M: Machine> Driven<M> {
-    /// What the connection is served for while nobody has it, given what it waits for.
+    /// Returns the events for which the connection is served without an owner, given what it waits for.
     pub(super) fn rest(&self, wait: Wait) -> Rest {
         match wait {
             _ if self.is_at_work => Rest::AtWork,

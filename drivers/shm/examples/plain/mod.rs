@@ -1,4 +1,4 @@
-//! A unix socket that sends no descriptors, so that its segments have names. The example and the tests use it.
+//! A unix socket that does not send descriptors, so that its segments have names. Used by the example and the tests.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;

@@ -1,4 +1,4 @@
-//! The protocol `test.Typed.v1`, which the harness declares in Python as well: every type, alone, absent and nested.
+//! The protocol `test.Typed.v1`, which the harness also declares in Python: every type, alone, optional and nested.
 
 use arrow_array::RecordBatch;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
@@ -66,7 +66,7 @@ pub struct Plain {
     pub encoded_point: Point,
 }
 
-/// A value of each type, or none.
+/// A value of each type, all optional.
 #[derive(Clone, Debug, PartialEq, Record)]
 pub struct Absent {
     pub truth: Option<bool>,
@@ -103,7 +103,7 @@ pub struct Absent {
     pub schema: Option<Schema>,
 }
 
-/// Values within values.
+/// Nested values.
 #[derive(Clone, Debug, PartialEq, Record)]
 pub struct Nested {
     pub texts: Vec<String>,

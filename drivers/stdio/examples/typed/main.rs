@@ -1,5 +1,5 @@
-//! Every type of typed services, for the harness: `typed worker` serves on stdin and stdout, `typed hash` prints the
-//! protocol's hash, and `typed client COMMAND ARGUMENT...` calls another worker of the same protocol.
+//! Every type of typed services, for the harness: `typed worker` serves on stdin and stdout, `typed hash` prints the protocol's
+//! hash, and `typed client COMMAND ARGUMENT...` calls another worker of the same protocol.
 
 mod declaration;
 mod samples;
@@ -100,7 +100,7 @@ impl Typed for Worker {
     }
 }
 
-/// Calls every method, and fails when an answer is not what was expected.
+/// Calls every method, and fails if an answer differs from the expected one.
 fn call(command: Command) -> Result<(), Box<dyn Error>> {
     let mut client = TypedClient::new(spawn(command)?);
     assert_eq!(client.plain()?, plain());

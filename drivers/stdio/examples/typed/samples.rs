@@ -1,4 +1,4 @@
-//! The values that the harness has in Python as well.
+//! The sample values, which the harness also has in Python.
 
 use super::declaration::{Absent, Color, Nested, Plain, Point};
 use arrow_array::{Int64Array, RecordBatch};

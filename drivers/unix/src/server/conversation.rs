@@ -1,5 +1,4 @@
-//! The protocol of one connection as the event loop drives it: a responder, and what of it takes a clock, a file or
-//! threads.
+//! The protocol of one connection for the event loop: a responder, with the clock, files and threads that it needs.
 
 use super::ServiceAcceptor;
 use super::live_logs::LiveLogs;
@@ -21,27 +20,27 @@ use vgi_rpc_protocol::{ConnectionError, IdSource, Next as Polled};
 use vgi_rpc_reactor::{Acceptor, Expiry, Job, Machine, Origin, Phase, ProxiedOrigin, Step};
 use vgi_rpc_shm::ShmServer;
 
-/// A responder on a socket.
+/// A responder for a socket.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     responder: Responder,
     account: Account,
-    /// What becomes of the effects of its calls.
+    /// Receives the results of its calls' effects.
     inbox: Inbox,
-    /// What the handler that runs has logged.
+    /// The logs of the running handler.
     live_logs: Arc<LiveLogs>,
-    /// What the handler gave, while logs wait that come before it.
+    /// The handler's result, while earlier logs are still to be sent.
     done: Option<Done>,
-    /// Where calls are recorded.
+    /// The access log.
     log: Option<AccessLog>,
-    /// The time that records count from.
+    /// The time from which records count.
     started: Instant,
-    /// What attaches the client's segment.
+    /// Attaches the client's segment.
     shared_memory: Option<ShmServer>,
-    /// The last descriptor that came over the socket, if it is that of a file in memory.
+    /// The last descriptor received over the socket, if it refers to a file in memory.
     #[cfg(unix)]
     descriptor: Option<OwnedFd>,
-    /// The responder took a result for none of its own, and is not asked again.
+    /// The responder did not accept a result, and is not called again.
     is_broken: bool,
 }
 
@@ -73,8 +72,8 @@ impl Acceptor for ServiceAcceptor {
         if log.is_some() {
             responder.record_calls();
         }
-        // A client behind a proxy may be elsewhere, and may not name segments of this machine. Nor may one of whom nobody says who
-        // it is: whose segments it may name is then unknown.
+        // A client behind a proxy may be on another machine, and must not name segments of this one. Nor may a client that the
+        // system does not identify, because the segments that it may use are unknown.
         let is_local = matches!(origin, Origin::Unix(Some(_)));
         let shared_memory = self.shared_memory.clone().filter(|_| is_local);
         if let Some(shared_memory) = &shared_memory {
@@ -113,13 +112,13 @@ impl Acceptor for ServiceAcceptor {
 #[cfg(feature = "tls")]
 use vgi_rpc_tls::tls_peer;
 
-/// What the TLS handshake of a connection says: no connection carries TLS.
+/// Returns the TLS peer of a connection: there is none without TLS.
 #[cfg(not(feature = "tls"))]
 fn tls_peer(_: &Origin) -> Option<Arc<service::TlsPeer>> {
     None
 }
 
-/// What calls may know of the client.
+/// Returns what calls may know of the client.
 fn peer(origin: &Origin, service: &service::Service) -> Peer {
     let transport = if origin.is_unix() { TransportKind::Unix } else { TransportKind::Tcp };
     let mut peer = Peer::new(transport, service.server_id().clone());
@@ -134,7 +133,7 @@ fn peer(origin: &Origin, service: &service::Service) -> Peer {
     peer
 }
 
-/// What calls may know of a proxy.
+/// Returns what calls may know of a proxy.
 fn proxy_peer(proxied: &ProxiedOrigin) -> ProxyPeer {
     let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
     let mut peer = ProxyPeer::new(text(proxied.below.address()).unwrap_or_default());
@@ -155,7 +154,7 @@ impl Conversation {
         }
     }
 
-    /// What comes next. Segments are attached on the way, and other effects are started.
+    /// Returns the next step. Attaches segments, and starts other effects.
     fn poll_responder(&mut self) -> Result<Polled<service::Work>, ConnectionError> {
         loop {
             let next = self.responder.poll_work();
@@ -181,7 +180,7 @@ impl Conversation {
         }
     }
 
-    /// Takes in what has come from other threads.
+    /// Passes on the results that other threads have sent.
     fn take_arrivals(&mut self) {
         while let Some(arrival) = self.inbox.poll() {
             match arrival {
@@ -191,12 +190,12 @@ impl Conversation {
         }
     }
 
-    /// Sends the next of the logs that wait.
+    /// Sends the next pending logs.
     fn send_logs(&mut self) {
         self.live_logs.take_some().iter().for_each(|log| self.responder.log(log));
     }
 
-    /// Sends the next of the logs that wait, and after the last of them what their handler gave.
+    /// Sends the next pending logs, and after the last of them the handler's result.
     fn finish(&mut self, done: Done) {
         self.send_logs();
         if self.live_logs.is_empty() {
@@ -209,7 +208,7 @@ impl Conversation {
 
 impl Drop for Conversation {
     fn drop(&mut self) {
-        // A handler may still run.
+        // A handler may still be running.
         self.live_logs.close();
     }
 }
@@ -269,17 +268,17 @@ impl Machine for Conversation {
                 RpcError::status(Code::DeadlineExceeded, text)
             }
             (Expiry::Timeout, _) => {
-                let text = "the rest of the message or stream did not come in time";
+                let text = "the rest of the message or stream was not received in time";
                 RpcError::status(Code::DeadlineExceeded, text)
             }
             (Expiry::Memory, _) => {
-                let text = "the server needs the memory that this message takes: it came too slowly";
+                let text = "the server needs the memory of this message, which was received too slowly";
                 RpcError::status(Code::ResourceExhausted, text)
             }
         };
         self.tell_time();
         if self.responder.abandon(error).is_err() {
-            // Nothing can be said, and the connection is closed without a word.
+            // No error can be sent, so the connection is closed without one.
             self.hang_up();
         }
     }
@@ -303,7 +302,7 @@ impl Machine for Conversation {
         self.tell_time();
         self.take_arrivals();
         match self.done.take() {
-            // However many logs wait, so many are encoded at a time.
+            // Only a part of the pending logs is encoded at a time.
             Some(done) if self.responder.poll_transmit().is_some() => self.done = Some(done),
             Some(done) => self.finish(done),
             None => self.send_logs(),
@@ -317,7 +316,7 @@ impl Machine for Conversation {
         match self.poll_responder() {
             Ok(Polled::Event(work)) => Step::Job(Invocation { work, live_logs: self.live_logs.clone() }),
             Ok(Polled::NeedInput) => {
-                // No request has taken it: it came with one that is over.
+                // No request has used it: it belonged to one that has ended.
                 #[cfg(unix)]
                 if self.responder.is_idle() {
                     self.descriptor = None;
@@ -325,11 +324,11 @@ impl Machine for Conversation {
                 Step::NeedInput
             }
             Ok(Polled::NeedDrain) => Step::NeedDrain,
-            // Logs of a handler that runs are sent before more are taken.
+            // Logs of a running handler are sent before more are encoded.
             Ok(Polled::NeedCommand | Polled::Waiting) if self.responder.poll_transmit().is_some() => {
                 Step::NeedDrain
             }
-            // An invocation is out, or an effect.
+            // A handler or an effect is running.
             Ok(Polled::NeedCommand | Polled::Waiting) => Step::Waiting,
             Ok(Polled::Closed) => Step::Close,
             Err(_) => Step::LingeringClose,

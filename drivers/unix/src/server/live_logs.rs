@@ -1,4 +1,4 @@
-//! The logs of a handler on their way from its thread to the connection, while it runs.
+//! Passes the logs of a running handler from its thread to the connection.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,26 +6,26 @@ use std::task::Waker;
 use vgi_rpc_protocol::service::LogSink;
 use vgi_rpc_protocol::wire::log::LogMessage;
 
-/// Logs that are encoded at a time. The next ones are taken when the client has read these, so that a handler that logs
-/// faster than its client reads costs no more memory than its logs have as they are. How much that may be is bounded where
-/// they are made.
+/// The number of logs that are encoded at a time. The next ones are encoded when the client has read these, so that a handler
+/// that logs faster than its client reads needs no memory beyond the logs themselves. Their number is limited where they are
+/// created.
 const AT_ONCE: usize = 64;
 
-/// The logs of one connection's handler that are not sent yet.
+/// The unsent logs of one connection's handler.
 #[derive(Debug)]
 pub(super) struct LiveLogs {
-    /// `None` when the connection is gone: then logs are dropped.
+    /// `None` when the connection has ended: logs are then dropped.
     waiting: Mutex<Option<VecDeque<LogMessage>>>,
     waker: Waker,
 }
 
 impl LiveLogs {
-    /// Wakes the connection when a log has come.
+    /// Creates an empty queue; `waker` is called for each log.
     pub(super) fn new(waker: Waker) -> Self {
         Self { waiting: Mutex::new(Some(VecDeque::new())), waker }
     }
 
-    /// Takes the first logs out, in order.
+    /// Removes and returns the first logs, in order.
     pub(super) fn take_some(&self) -> Vec<LogMessage> {
         match &mut *self.lock() {
             Some(waiting) => waiting.drain(..waiting.len().min(AT_ONCE)).collect(),
@@ -33,18 +33,18 @@ impl LiveLogs {
         }
     }
 
-    /// Whether no log waits.
+    /// Whether no log is pending.
     pub(super) fn is_empty(&self) -> bool {
         self.lock().as_ref().is_none_or(VecDeque::is_empty)
     }
 
-    /// The connection is gone.
+    /// Drops all logs, because the connection has ended.
     pub(super) fn close(&self) {
         *self.lock() = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<VecDeque<LogMessage>>> {
-        // Nothing panics while it is held.
+        // No code panics while the lock is held.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use vgi_rpc_access_log::{Options, RotationPeriod, RotationPeriodError};
 use vgi_rpc_protocol::access_log::SampleRate;
 
-/// The environment variable of `--access-log`. An empty one counts as not set. Those of the other flags begin with it.
+/// The environment variable of `--access-log`. An empty value counts as not set. Those of the other flags begin with it.
 const VARIABLE: &str = "VGI_RPC_ACCESS_LOG";
-/// The same by another name, which is used if the first is not set.
+/// An alternative name, which is used if the first is not set.
 const OTHER_VARIABLE: &str = "VGI_ACCESS_LOG";
-/// The most memory that queued records may take, in bytes.
+/// The maximum memory of queued records, in bytes.
 const QUEUE_BYTES: usize = 16 << 20;
 
-/// Whether there is an access log, and how it is kept.
+/// Whether there is an access log, and its options.
 ///
 /// Each of these flags has a second environment variable, which begins with `VGI_ACCESS_LOG` and is its default.
 #[derive(Clone, Debug, Args)]
@@ -56,7 +56,7 @@ pub(crate) struct AccessLogFlags {
     )]
     access_log_backup_count: u32,
 
-    /// Reduce records that are larger than this: first their claims go, then all but the required fields
+    /// Reduce records that are larger than this: first remove their claims, then all but the required fields
     #[arg(
         long,
         value_name = "BYTES",
@@ -65,7 +65,7 @@ pub(crate) struct AccessLogFlags {
     )]
     access_log_max_record_bytes: NonZeroUsize,
 
-    /// Keep this part of the calls that succeed, from 0.0 to 1.0, and all that fail
+    /// Log this fraction of the calls that succeed, from 0.0 to 1.0, and all that fail
     #[arg(
         long,
         value_name = "RATE",
@@ -75,11 +75,11 @@ pub(crate) struct AccessLogFlags {
     )]
     access_log_sample: SampleRate,
 
-    /// Write regular files by a thread too, so that no call waits for the disk; a crash loses what is queued
+    /// Write regular files in a thread too, so that no call waits for the disk; a crash loses queued records
     #[arg(long)]
     access_log_async: bool,
 
-    /// Queue up to this many records when they are written by a thread
+    /// Queue up to this many records when a thread writes them
     #[arg(
         long,
         value_name = "N",
@@ -89,7 +89,7 @@ pub(crate) struct AccessLogFlags {
     access_log_queue_size: NonZeroUsize,
 }
 
-/// A period, or none.
+/// An optional period.
 #[derive(Clone, Copy, Debug)]
 struct Period(Option<RotationPeriod>);
 
@@ -97,16 +97,16 @@ fn period(text: &str) -> Result<Period, RotationPeriodError> {
     Ok(Period(if text.is_empty() { None } else { Some(text.parse()?) }))
 }
 
-/// The default of a flag: the environment variable of its other name, unless that is empty or not set.
+/// Returns the default of a flag: the environment variable of its alternative name, unless that is empty or not set.
 fn other(name: &str, default: &'static str) -> &'static str {
     match env::var(format!("{OTHER_VARIABLE}_{name}")) {
-        // Once for each command line.
+        // Leaked once for each command line.
         Ok(value) if !value.is_empty() => value.leak(),
         _ => default,
     }
 }
 
-/// Whether one of the two variables of this name, if it is set, says yes.
+/// Whether one of the two variables of this name is set to true.
 fn is_on(name: &str) -> bool {
     let is_yes = |text: String| matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "yes");
     let variable = |start| env::var(format!("{start}_{name}")).ok().filter(|text| !text.is_empty());
@@ -114,7 +114,7 @@ fn is_on(name: &str) -> bool {
 }
 
 impl AccessLogFlags {
-    /// Where and how to log calls, if anywhere.
+    /// Returns the options of the access log, if there is one.
     pub(crate) fn options(&self, server_id: &str) -> Option<Options> {
         let path = self.access_log.clone().or_else(path_of_environment)?;
         let options = Options::new(replace_placeholders(path, server_id));
@@ -131,7 +131,7 @@ impl AccessLogFlags {
         Some(options)
     }
 
-    /// Refuses a rotation by size and by time at once, if there is a log.
+    /// Refuses rotation both by size and by time, if there is a log.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         let has_log = self.access_log.is_some() || path_of_environment().is_some();
         if !has_log || self.access_log_max_bytes == 0 || self.access_log_when.0.is_none() {
@@ -147,18 +147,18 @@ impl AccessLogFlags {
     }
 }
 
-/// Where to log calls if no flag says so.
+/// Returns the path of the log in the environment.
 fn path_of_environment() -> Option<PathBuf> {
     let variable = |name| env::var_os(name).filter(|path: &OsString| !path.is_empty()).map(PathBuf::from);
     variable(VARIABLE).or_else(|| variable(OTHER_VARIABLE))
 }
 
-/// Replaces `{pid}` and `{server_id}`. A path that is not text has none.
+/// Replaces `{pid}` and `{server_id}`. A path that is not UTF-8 is left unchanged.
 fn replace_placeholders(path: PathBuf, server_id: &str) -> PathBuf {
     match path.to_str() {
         Some(text) => {
             let pid = std::process::id().to_string();
-            // The id comes last: it may have a placeholder's name in it.
+            // The id is replaced last: it may contain a placeholder's name.
             text.replace("{pid}", &pid).replace("{server_id}", server_id).into()
         }
         None => path,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use vgi_rpc_http::AllowedHosts;
 use vgi_rpc_protocol::http::cors::{Cors, Origins};
 
-/// How HTTP is served. Each of these flags is refused where the transport is another one.
+/// How HTTP is served. Each of these flags is refused for other transports.
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
 #[command(next_help_heading = "HTTP")]
@@ -25,12 +25,12 @@ pub(crate) struct HttpFlags {
     #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true)]
     pub(crate) prefix: String,
 
-    /// Serve only requests for these hosts, or any host [default: on a loopback address without authentication, its own
-    /// names; otherwise any]
+    /// Serve only requests for these hosts, or any host [default: on a loopback address without authentication, its own names;
+    /// otherwise any]
     #[arg(long, value_name = "any|HOST,...", env = "VGI_RPC_ALLOWED_HOSTS", value_parser = allowed_hosts)]
     pub(crate) allowed_hosts: Option<AllowedHosts>,
 
-    /// Allow pages of this origin to call; can be repeated
+    /// Allow calls from pages of this origin; can be repeated
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
 
@@ -59,29 +59,29 @@ pub(crate) struct HttpFlags {
     /// Seal tokens with the keys in this file, one per line [default: the keys in the environment variable
     /// VGI_RPC_TOKEN_KEYS, separated by commas, or else a random key]
     ///
-    /// A key is 64 hex digits. The first one seals tokens, and all of them open tokens. Workers behind one load balancer
-    /// share their keys. With a random key, no other process can go on with the streams of this one.
+    /// A key is 64 hex digits. The first one seals tokens, and all of them open tokens. Workers behind one load balancer share
+    /// their keys. With a random key, no other process can continue the streams of this one.
     #[arg(long, value_name = "PATH", env = "VGI_RPC_TOKEN_KEY_FILE")]
     pub(crate) token_key_file: Option<PathBuf>,
 }
 
 impl HttpFlags {
-    /// The address to bind, with the port of `--http`, or else that of `--port`.
+    /// Returns the address to bind, with the port of `--http`, or else that of `--port`.
     pub(super) fn address(&self, port: Option<u16>) -> String {
         host_and_port(&self.host, port.unwrap_or(self.port))
     }
 
-    /// Which pages may call.
+    /// Returns which pages may call.
     pub(crate) fn cors(&self) -> Option<Cors> {
         (!self.cors_origin.is_empty()).then(|| Cors::new(Origins::Listed(self.cors_origin.clone())))
     }
 
-    /// The limit of responses.
+    /// Returns the limit of responses.
     pub(crate) fn max_response_bytes(&self) -> Option<u64> {
         self.max_response_bytes.filter(|bytes| *bytes > 0)
     }
 
-    /// The limit of what a response puts into external storage.
+    /// Returns the limit of what a response puts into external storage.
     pub(crate) fn max_externalized_response_bytes(&self) -> Option<u64> {
         self.max_externalized_response_bytes.filter(|bytes| *bytes > 0)
     }

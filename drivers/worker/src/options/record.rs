@@ -5,14 +5,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use vgi_rpc_recorder::{DEFAULT_MAX_BYTES, DEFAULT_MAX_CAPTURES, RecorderOptions};
 
-/// Whether connections are recorded, and where; or what is replayed.
+/// Whether and where connections are recorded, or what is replayed.
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
 #[command(next_help_heading = "Recorder")]
 pub(crate) struct RecordFlags {
     /// Record each connection to a file of its own in this folder; credentials and tokens are replaced by placeholders
     ///
-    /// The files have the parameters and results of the calls in them. One is written when its connection ends.
+    /// The files contain the parameters and results of calls. Each is written when its connection ends.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
 
@@ -43,13 +43,13 @@ pub(crate) struct RecordFlags {
 }
 
 impl RecordFlags {
-    /// Where and how much to record, if anything.
+    /// Returns where and how much to record, if anything.
     pub(crate) fn options(&self) -> Option<RecorderOptions> {
         let options = RecorderOptions::new(self.record.as_deref()?);
         Some(options.max_bytes(self.record_max_bytes.get()).max_captures(self.record_max_captures.get()))
     }
 
-    /// What to replay, if anything.
+    /// Returns the file to replay, if any.
     pub(crate) fn replay(&self) -> Option<&Path> {
         self.replay.as_deref()
     }

@@ -50,24 +50,24 @@ pub(crate) struct StorageFlags {
     #[arg(long, value_name = "SECONDS", env = "VGI_RPC_STORAGE_URL_EXPIRY", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     storage_url_expiry: u64,
 
-    /// Name objects by their content, so that equal outputs are stored once
+    /// Name objects by their content, so that equal outputs are stored only once
     #[arg(long, env = "VGI_RPC_STORAGE_BY_CONTENT", value_parser = BoolishValueParser::new())]
     storage_by_content: bool,
 }
 
-/// The value of `--storage`. That of a variable may be empty, which counts as not set.
+/// The value of `--storage`. The variable's value may be empty, which counts as not set.
 #[derive(Clone, Debug)]
 pub(crate) struct StorageValue(Option<StorageUrl>);
 
 impl StorageValue {
-    /// The store, if the value names one.
+    /// Returns the store's URL, if the value has one.
     pub(crate) const fn url(&self) -> Option<&StorageUrl> {
         self.0.as_ref()
     }
 }
 
-/// Reads the value of `--storage`. Its errors do not repeat the value, which may have credentials in it by mistake, as clap's own
-/// would.
+/// Parses the value of `--storage`. Unlike clap's own errors, these do not repeat the value, which may contain credentials by
+/// mistake.
 #[derive(Clone, Copy)]
 struct StorageParser;
 
@@ -93,7 +93,7 @@ impl TypedValueParser for StorageParser {
         if source == ValueSource::EnvVariable && value.is_empty() {
             return Ok(StorageValue(None));
         }
-        // Text that is not UTF-8 begins with no scheme either.
+        // Text that is not UTF-8 has no valid scheme either.
         let url = StorageUrl::parse(value.to_str().unwrap_or_default());
         url.map(|url| StorageValue(Some(url))).map_err(|problem| {
             let message = format!("invalid value for '--storage' or VGI_RPC_STORAGE: {problem}\n");
@@ -115,12 +115,12 @@ enum Compression {
 }
 
 impl StorageFlags {
-    /// The store, if the flags name one.
+    /// Returns the store's URL, if the flags set one.
     pub(crate) fn url(&self) -> Option<&StorageUrl> {
         self.storage.as_ref().and_then(StorageValue::url)
     }
 
-    /// How outputs are stored.
+    /// Returns how outputs are stored.
     pub(crate) fn externalisation(&self) -> Externalisation {
         let coding = match self.storage_compression {
             Compression::None => None,
@@ -131,10 +131,10 @@ impl StorageFlags {
         Externalisation { threshold: self.storage_threshold.get(), coding, ..Externalisation::default() }
     }
 
-    /// What performs the effects that concern storage, if the flags name a store.
+    /// Returns the performer of storage effects, if the flags name a store.
     ///
     /// # Errors
-    /// As for [`StorageUrl::effects`].
+    /// See [`StorageUrl::effects`].
     pub(crate) fn effects(&self) -> Result<Option<Effects>, Box<dyn Error + Send + Sync>> {
         let settings = StorageSettings {
             url_expiry: Duration::from_secs(self.storage_url_expiry),

@@ -4,14 +4,14 @@ use clap::Args;
 use std::path::PathBuf;
 use vgi_rpc_tls::{ClientCertificates, Pem, ServerTls, TlsConfigError};
 
-/// Who the worker is to its clients, and whom it trusts to say who they are.
+/// The worker's certificate, and the authorities that it trusts for clients.
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
 #[command(next_help_heading = "TLS, on TCP sockets and for HTTP")]
 pub(crate) struct TlsFlags {
     /// Serve over TLS with the certificates in this PEM file, the worker's own first
     ///
-    /// On SIGHUP all files of TLS are read anew, for new connections. SIGHUP does not end the worker then.
+    /// On SIGHUP all TLS files are reloaded, for new connections. SIGHUP then does not end the worker.
     #[arg(long, value_name = "PATH", env = "VGI_RPC_TLS_CERT", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 
@@ -23,13 +23,13 @@ pub(crate) struct TlsFlags {
     #[arg(long, value_name = "PATH", env = "VGI_RPC_TLS_CLIENT_CA", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
 
-    /// Let in clients without a certificate as well
+    /// Also accept clients without a certificate
     #[arg(long, requires = "tls_client_ca")]
     tls_client_optional: bool,
 }
 
 impl TlsFlags {
-    /// Loads what the flags name; `None` if TLS is not served.
+    /// Loads the TLS settings of the flags; `None` if TLS is not served.
     pub(crate) fn load(&self) -> Result<Option<ServerTls>, TlsConfigError> {
         let (Some(certificates), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
         let mut tls = ServerTls::builder(Pem::file(certificates), Pem::file(key));

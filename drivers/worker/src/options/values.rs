@@ -1,10 +1,10 @@
-//! Values of flags, from text.
+//! Parsers of flag values.
 
 use std::net::IpAddr;
 use std::time::Duration;
 use vgi_rpc_proxy_protocol::ProxyProtocol;
 
-/// `[HOST:]PORT` with a host.
+/// Parses `[HOST:]PORT`, and adds the default host.
 pub(super) fn tcp_address(text: &str) -> Result<String, String> {
     let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
     match port.parse::<u16>() {
@@ -13,7 +13,7 @@ pub(super) fn tcp_address(text: &str) -> Result<String, String> {
     }
 }
 
-/// An address to bind. An IPv6 address stands in brackets there, and may lack them in `host`.
+/// Returns an address to bind. IPv6 addresses are put in brackets, which `host` may lack.
 pub(super) fn host_and_port(host: &str, port: u16) -> String {
     match host.parse::<std::net::Ipv6Addr>() {
         Ok(address) => format!("[{address}]:{port}"),
@@ -21,7 +21,7 @@ pub(super) fn host_and_port(host: &str, port: u16) -> String {
     }
 }
 
-/// The IP addresses of trusted proxies, separated by commas.
+/// Parses the IP addresses of trusted proxies, separated by commas.
 pub(super) fn proxies(text: &str) -> Result<ProxyProtocol, String> {
     let address = |text: &str| {
         let text = text.trim();
@@ -32,7 +32,7 @@ pub(super) fn proxies(text: &str) -> Result<ProxyProtocol, String> {
     ProxyProtocol::required(trusted).map_err(|error| error.to_string())
 }
 
-/// A time in seconds, which may have a fraction.
+/// Parses a time in seconds, which may have a fraction.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
